@@ -1,0 +1,1 @@
+"""An Envoy ext_authz sidecar that verifies signed adaptations."""

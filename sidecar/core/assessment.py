@@ -1,0 +1,181 @@
+"""The words the steps of the predicate speak in: findings, chains, the assessment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.core.call import Call, Credential
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.evidence import (
+    Approval,
+    Environment,
+    Evidence,
+    Manifest,
+    Result,
+    Signer,
+    Suite,
+)
+from sidecar.core.grants import Scope
+from sidecar.core.reasons import Reason
+from sidecar.core.trust_state import TrustState
+
+STEPS: tuple[str, ...] = (
+    "the request is well formed and names its models",
+    "the credential names one declared environment",
+    "each model resolves to one manifest",
+    "the manifest is signed, in window, and covers the call",
+    "the declared envelope was run, passed and countersigned",
+    "every required role approved",
+    "nothing relied on is withdrawn",
+    "every constituent's trust metadata is fresh",
+)
+"""What each numbered step of the predicate asserts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Something a decision relies on, in the words in which it would be withdrawn."""
+
+    kind: WithdrawalKind
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """A withdrawal that is in effect for something the decision relies on."""
+
+    node: Node
+    authority: str
+    reason: str
+    effective: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One step's outcome for one subject.
+
+    Attributes:
+        step: 0 … 7, as in ``STEPS``.
+        subject: The model id, the environment, or the authority it is about.
+        reason: Null where the step holds.
+        detail: One sentence for people.
+        missing: Roles, suites or authorities that are lacking.
+        withdrawn: Set for ``Reason.WITHDRAWN``.
+    """
+
+    step: int
+    subject: str
+    reason: Reason | None
+    detail: str
+    missing: tuple[str, ...] = ()
+    withdrawn: Withdrawn | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the step holds for this subject."""
+        return self.reason is None
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What is asked, against which state, at which one instant."""
+
+    call: Call
+    credential: Credential
+    state: TrustState
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """An inquiry about one model in its declared environment."""
+
+    inquiry: Inquiry
+    environment: Evidence[Environment]
+    model: str
+
+    @property
+    def name(self) -> str:
+        """The model as grants and withdrawals name it: ``provider/id``."""
+        return f"{self.inquiry.call.provider}/{self.model}"
+
+    @property
+    def scope(self) -> Scope:
+        """What a grant must cover to count here."""
+        return Scope(
+            environment=self.environment.statement.subject.name,
+            sector=self.environment.predicate.sector,
+            model=self.name,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SuitePass:
+    """A declared suite and the countersigned result that satisfied it."""
+
+    suite: Suite
+    score: float
+    result: Evidence[Result]
+    signer: Signer
+
+
+@dataclass(frozen=True, slots=True)
+class RolePass:
+    """A required role, the jurisdiction it was required for (if any), and who filled it."""
+
+    role: str
+    jurisdiction: str | None
+    approval: Evidence[Approval]
+    signer: Signer
+    of_record: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Everything one model's admission relies on.
+
+    ``manifest`` is null for a base model that the environment lists un-adapted; ``parents`` runs
+    from the manifest's parent to the first manifest made from a base model.
+    """
+
+    model: str
+    base: str
+    manifest: Evidence[Manifest] | None
+    producer: Signer | None
+    parents: tuple[tuple[Evidence[Manifest], Signer], ...]
+    suites: tuple[SuitePass, ...]
+    approvals: tuple[RolePass, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The structural predicate's answer.
+
+    Attributes:
+        findings: Every step's outcome, in step order; the first that fails gives ``reason``.
+        reason: Null where every step holds.
+        environment: The declaration relied on, if one was found.
+        chains: One per model; complete only where every step holds.
+        constituents: Authorities the decision relies on, sorted.
+        manifests: Digests of the manifests relied on, sorted.
+        valid_until: The earliest end of anything relied on.
+    """
+
+    findings: tuple[Finding, ...]
+    reason: Reason | None
+    environment: Evidence[Environment] | None
+    chains: tuple[Chain, ...]
+    constituents: tuple[str, ...]
+    manifests: tuple[str, ...]
+    valid_until: datetime
+
+    @property
+    def admissible(self) -> bool:
+        """Whether every step holds. Policies may still refuse."""
+        return self.reason is None
+
+    @property
+    def failed(self) -> Finding | None:
+        """The finding that decided a refusal."""
+        return next((finding for finding in self.findings if not finding.holds), None)

@@ -1,0 +1,54 @@
+"""Step 3: the manifest is a granted producer's, in window, and covers this call."""
+
+from __future__ import annotations
+
+from sidecar.core.assessment import Finding, Question
+from sidecar.core.evidence import EnvironmentSpec, Evidence, Manifest, Signer
+from sidecar.core.grants import PRODUCER
+from sidecar.core.patterns import matches
+from sidecar.core.reasons import Reason
+from sidecar.core.standing import standing
+
+
+def covered(question: Question, item: Evidence[Manifest]) -> tuple[tuple[Signer, ...], Finding]:
+    """Return the producers' signers that count, and the step's finding."""
+    inquiry, declared = question.inquiry, question.environment.predicate
+    manifest = item.predicate
+    producers = standing(
+        inquiry.state, item, PRODUCER, question.scope, declared.jurisdictions, inquiry.now
+    )
+
+    def refused(reason: Reason, detail: str) -> tuple[tuple[Signer, ...], Finding]:
+        return producers, Finding(3, question.model, reason, detail)
+
+    if not producers:
+        names = ", ".join(sorted({signer.authority for signer in item.signers}))
+        return refused(
+            Reason.MANIFEST_UNVERIFIED,
+            f"signed by {names}: no producer granted it with a key valid now",
+        )
+    if not manifest.window.holds(inquiry.now):
+        return refused(Reason.MANIFEST_NOT_IN_WINDOW, "outside the manifest's window")
+    if manifest.model.shutdown is not None and manifest.model.shutdown <= inquiry.now:
+        return refused(Reason.MANIFEST_NOT_IN_WINDOW, "the provider has shut the model down")
+    specs = [spec for spec in manifest.environments if _covers(spec, question)]
+    if not specs:
+        return refused(
+            Reason.ENVIRONMENT_NOT_COVERED, "the manifest does not cover this environment"
+        )
+    if not any(inquiry.call.operation in spec.operations for spec in specs):
+        return refused(
+            Reason.OPERATION_NOT_COVERED,
+            f"the manifest does not cover {inquiry.call.operation} in this environment",
+        )
+    return producers, Finding(3, question.model, None, f"signed by {producers[0].authority}")
+
+
+def _covers(spec: EnvironmentSpec, question: Question) -> bool:
+    declared = question.environment.predicate
+    return (
+        matches(spec.id, question.scope.environment)
+        and set(declared.jurisdictions) <= set(spec.jurisdictions)
+        and declared.sector == spec.sector
+        and declared.purpose == spec.purpose
+    )

@@ -1,0 +1,127 @@
+"""The decision: allow only if the assessment *and* the verdict say so.
+
+There is one place that makes an allow, ``decide``; everything else can only make denials.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sidecar.core.assessment import Assessment, Finding
+from sidecar.core.call import Call, Credential
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.verdict import Verdict, Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Allow or deny, with everything the reply, the metrics and the log need.
+
+    Attributes:
+        id: Unique; the client gets it in ``x-admissibility-decision-id``.
+        reason: ``admitted`` for an allow, and for nothing else.
+        detail: One sentence for the client.
+        at: The decision's reference time.
+        failed: The finding that refused, where the structural predicate did.
+        call: What was asked, as far as it was understood.
+        credential: Who asked, as far as it was verified.
+        assessment: Where the request came that far.
+        violations: Rules that refused.
+        warnings: Rules that warned.
+        epoch: Of the trust state.
+        revision: Of the policies; empty where they were not asked.
+        lease_until: An allow may be reused until then; equal to ``at`` for a denial.
+    """
+
+    id: str
+    reason: Reason
+    detail: str
+    at: datetime
+    failed: Finding | None = None
+    call: Call | None = None
+    credential: Credential | None = None
+    assessment: Assessment | None = None
+    violations: tuple[Violation, ...] = ()
+    warnings: tuple[Violation, ...] = ()
+    epoch: int = 0
+    revision: str = ""
+    lease_until: datetime | None = None
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the call may go on."""
+        return self.reason is Reason.ADMITTED
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a request came; grows along the request path and goes into every denial."""
+
+    id: str
+    at: datetime
+    epoch: int = 0
+    call: Call | None = None
+    credential: Credential | None = None
+    assessment: Assessment | None = None
+
+
+def decide(progress: Progress, verdict: Verdict) -> Decision:
+    """Combine the assessment with the verdict; the only function that can allow.
+
+    Raises:
+        AdmissibilityError: The request did not come far enough to be decided, or its assessment
+            refused: a policy is no reason to go on then.
+    """
+    assessment = progress.assessment
+    if assessment is None or not assessment.admissible:
+        raise AdmissibilityError(Reason.INTERNAL_ERROR, "nothing admissible to decide on")
+    if not verdict.allow:
+        return _decision(progress, verdict.reason(), _rules(verdict), verdict=verdict)
+    until = min(assessment.valid_until, progress.at + timedelta(seconds=verdict.lease_seconds))
+    return _decision(progress, Reason.ADMITTED, "admitted", verdict=verdict, until=until)
+
+
+def refuse(progress: Progress, error: AdmissibilityError) -> Decision:
+    """Deny because a stage of the request path refused."""
+    reason = Reason.INTERNAL_ERROR if error.reason is Reason.ADMITTED else error.reason
+    return _decision(progress, reason, error.message)
+
+
+def inadmissible(progress: Progress) -> Decision:
+    """Deny because the structural predicate refused, before and regardless of OPA."""
+    failed = None if progress.assessment is None else progress.assessment.failed
+    if failed is None or failed.reason is None:
+        return _decision(progress, Reason.INTERNAL_ERROR, "refused without a finding")
+    return _decision(progress, failed.reason, f"{failed.subject}: {failed.detail}", failed=failed)
+
+
+def _rules(verdict: Verdict) -> str:
+    told = "; ".join(f"{v.code}: {v.message}" for v in verdict.violations)
+    return told or "the policies do not allow it"
+
+
+def _decision(
+    progress: Progress,
+    reason: Reason,
+    detail: str,
+    *,
+    failed: Finding | None = None,
+    verdict: Verdict | None = None,
+    until: datetime | None = None,
+) -> Decision:
+    return Decision(
+        id=progress.id,
+        reason=reason,
+        detail=detail,
+        at=progress.at,
+        failed=failed,
+        call=progress.call,
+        credential=progress.credential,
+        assessment=progress.assessment,
+        violations=() if verdict is None else verdict.violations,
+        warnings=() if verdict is None else verdict.warnings,
+        epoch=progress.epoch,
+        revision="" if verdict is None else verdict.revision,
+        lease_until=progress.at if until is None else until,
+    )

@@ -1,0 +1,154 @@
+"""The two documents an authority publishes as TUF targets.
+
+``authority.json`` says which keys may sign what, and which roots vouch for the workloads of its
+trust domains. ``withdrawals.json`` says what the authority no longer stands for. Neither says what
+the authority may decide: that is the operator's grant, never self-declared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AwareDatetime, ConfigDict, Field
+
+from sidecar.core import wire
+from sidecar.core.keys import PublicKey
+from sidecar.core.patterns import matches
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.window import Window
+from sidecar.core.wire import WIRE, Name, Names
+
+AUTHORITY_FILE = "authority.json"
+WITHDRAWALS_FILE = "withdrawals.json"
+MAX_DOCUMENT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationKey:
+    """A key that signs evidence: PEM SubjectPublicKeyInfo, when, and which predicate types."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    pem: Name
+    window: Window
+    predicate_types: Names
+
+    def public_key(self) -> PublicKey:
+        """Read the PEM; raises ``EvidenceError`` where it is not a supported key."""
+        return PublicKey.from_pem(self.pem)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustDomain:
+    """Roots that vouch for a SPIFFE trust domain's workloads.
+
+    ``jwks`` is an RFC 7517 JWK Set for JWT-SVIDs; ``x509_roots`` are PEM certificates of the CAs
+    that issue X.509-SVIDs directly.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    name: Name
+    jwks: dict[str, Any] | None = None
+    x509_roots: tuple[Annotated[str, Field(max_length=16384)], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityDocument:
+    """``authority.json``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:authority:v1"]
+    name: Name
+    keys: Annotated[tuple[AttestationKey, ...], Field(max_length=64)]
+    trust_domains: Annotated[tuple[TrustDomain, ...], Field(max_length=64)] = ()
+    critical: tuple[str, ...] = ()
+
+
+class WithdrawalKind(StrEnum):
+    """What can be withdrawn. ``evaluation`` covers a run's outputs and the envelope's suites."""
+
+    KEY = "key"
+    MANIFEST = "manifest"
+    APPROVAL = "approval"
+    RESULT = "result"
+    ENVIRONMENT = "environment"
+    CORPUS = "corpus"
+    RUN = "run"
+    EVALUATION = "evaluation"
+    MODEL = "model"
+    BASE_MODEL = "base-model"
+    AUTHORITY = "authority"
+
+
+_BY_PATTERN = frozenset({WithdrawalKind.ENVIRONMENT, WithdrawalKind.BASE_MODEL})
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One entry of ``withdrawals.json``.
+
+    Attributes:
+        kind: What sort of thing.
+        subject: Which: a key's fingerprint (``sha256:…``); a hex SHA-256 for manifest, approval,
+            result, corpus and evaluation; a SPIFFE ID or pattern; a run id; ``provider/id`` of a
+            model; ``provider/id`` or a pattern over it for a base model; an authority's name.
+        reason: For people and logs.
+        effective: From when on.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    kind: WithdrawalKind
+    subject: Name
+    reason: Name
+    effective: AwareDatetime
+
+    @property
+    def by_pattern(self) -> bool:
+        """Whether the subject is a pattern rather than one name."""
+        return self.kind in _BY_PATTERN
+
+    def hits(self, kind: WithdrawalKind, subject: str) -> bool:
+        """Tell whether this entry withdraws ``subject``, apart from when."""
+        if kind is not self.kind:
+            return False
+        return matches(self.subject, subject) if self.by_pattern else self.subject == subject
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawalsDocument:
+    """``withdrawals.json``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:withdrawals:v1"]
+    entries: Annotated[tuple[Withdrawal, ...], Field(max_length=100_000)]
+    critical: tuple[str, ...] = ()
+
+
+def read_authority(data: bytes, *, name: str) -> AuthorityDocument:
+    """Read ``authority.json`` of the authority the operator knows as ``name``.
+
+    Raises:
+        EvidenceError: Malformed, speaks of another authority, an unsupported key, or one key
+            given twice (a key counts once, whatever windows it is listed under).
+    """
+    document = wire.read(AuthorityDocument, data, max_bytes=MAX_DOCUMENT_BYTES, what=AUTHORITY_FILE)
+    if document.name != name:
+        raise EvidenceError(f"{AUTHORITY_FILE}: is of {document.name!r}, not of {name!r}")
+    fingerprints = [key.public_key().fingerprint for key in document.keys]
+    if len(set(fingerprints)) != len(fingerprints):
+        raise EvidenceError(f"{AUTHORITY_FILE}: one key is listed twice")
+    domains = [domain.name for domain in document.trust_domains]
+    if len(set(domains)) != len(domains):
+        raise EvidenceError(f"{AUTHORITY_FILE}: one trust domain is listed twice")
+    return document
+
+
+def read_withdrawals(data: bytes) -> WithdrawalsDocument:
+    """Read ``withdrawals.json``; raises ``EvidenceError`` where it is malformed."""
+    return wire.read(WithdrawalsDocument, data, max_bytes=MAX_DOCUMENT_BYTES, what=WITHDRAWALS_FILE)

@@ -1,0 +1,98 @@
+"""DSSE: an envelope is bytes until a key has spoken for exactly those bytes.
+
+``parse`` only splits the envelope; ``verified_by`` says which keys signed its payload. Nothing
+else here looks into the payload (DSSE v1.0.2, protocol.md).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.core import strict_json
+from sidecar.core.keys import PublicKey
+from sidecar.core.reasons import EvidenceError
+
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+MAX_ENVELOPE_BYTES = 1 << 20
+MAX_SIGNATURES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An envelope that was split, not believed.
+
+    Attributes:
+        payload: The payload bytes, exactly as signed.
+        signatures: Raw signature bytes, in order. Key ids are hints and are dropped.
+        digest: Lower-case hex SHA-256 of ``payload``: the identity of the evidence.
+    """
+
+    payload: bytes
+    signatures: tuple[bytes, ...]
+    digest: str
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """Pre-authentication encoding: lengths count bytes, never characters (DSSE protocol.md)."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def parse(data: bytes) -> Envelope:
+    """Split the JSON form of an envelope.
+
+    Args:
+        data: The file's bytes, at most ``MAX_ENVELOPE_BYTES``.
+
+    Raises:
+        EvidenceError: Not strict JSON, another ``payloadType``, bad base64, or a number of
+            signatures outside 1 … ``MAX_SIGNATURES``.
+    """
+    try:
+        value = strict_json.loads_object(data, max_bytes=MAX_ENVELOPE_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise EvidenceError(f"envelope: {error}") from error
+    if value.get("payloadType") != PAYLOAD_TYPE:
+        raise EvidenceError(f"envelope: payloadType is not exactly {PAYLOAD_TYPE}")
+    signatures = value.get("signatures")
+    if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
+        raise EvidenceError(f"envelope: needs 1 to {MAX_SIGNATURES} signatures")
+    payload = _base64(value.get("payload"), "payload")
+    raw = tuple(_base64(_sig(entry), "signature") for entry in signatures)
+    return Envelope(payload, raw, hashlib.sha256(payload).hexdigest())
+
+
+def verified_by(envelope: Envelope, keys: Iterable[PublicKey]) -> frozenset[str]:
+    """Return the fingerprints of those of ``keys`` that signed the payload.
+
+    A set of fingerprints, so that neither a repeated signature nor a repeated key counts twice.
+    """
+    message = pae(PAYLOAD_TYPE, envelope.payload)
+    return frozenset(
+        key.fingerprint
+        for key in keys
+        if any(key.verifies(signature, message) for signature in envelope.signatures)
+    )
+
+
+def _sig(entry: Any) -> Any:  # noqa: ANN401 - whatever the envelope holds
+    return entry.get("sig") if isinstance(entry, dict) else None
+
+
+def _base64(text: Any, what: str) -> bytes:  # noqa: ANN401 - whatever the envelope holds
+    """Decode standard or URL-safe base64; DSSE allows both alphabets, but not a mixture."""
+    if not isinstance(text, str) or not text:
+        raise EvidenceError(f"envelope: {what} is missing")
+    url_safe = "-" in text or "_" in text
+    try:
+        # With altchars the decoder would go on to accept the standard ones as well.
+        if url_safe and ("+" in text or "/" in text):
+            raise EvidenceError(f"envelope: {what} mixes two base64 alphabets")
+        return base64.b64decode(text, altchars=b"-_" if url_safe else b"+/", validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EvidenceError(f"envelope: {what} is not base64") from error

@@ -1,0 +1,251 @@
+"""Facts: OPA's ``input``, and the only thing a policy ever sees.
+
+Every value here was proven by the structural predicate before it was written down: it comes from
+the request's bytes or from verified evidence, never from a header a client chose. The JSON Schema
+under ``policies/schemas/`` is generated from these types, so a policy that reads a field that does
+not exist fails ``opa check``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.core.assessment import Assessment, Chain, RolePass, SuitePass
+from sidecar.core.call import Call, Credential
+from sidecar.core.evidence import Evidence, Manifest, Signer
+from sidecar.core.window import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What was asked for.
+
+    Attributes:
+        provider: The provider the route leads to, e.g. ``openai``.
+        operation: A name of the operation table, e.g. ``chat.completions``.
+        models: Every model id the request names, in order of appearance, without repeats.
+        stream: Whether the reply is asked for as a stream.
+        modalities: Output modalities asked for, e.g. ``text``, ``audio``; sorted.
+        tool_types: Types of the tools offered to the model, e.g. ``function``; sorted.
+    """
+
+    provider: str
+    operation: str
+    models: tuple[str, ...]
+    stream: bool
+    modalities: tuple[str, ...]
+    tool_types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialFacts:
+    """How the environment proved itself: ``jwt-svid`` or ``x509-svid``; ``expires`` is RFC 3339."""
+
+    kind: str
+    expires: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """The environment as its customer declared it.
+
+    ``id`` is a SPIFFE ID (SPIFFE-ID §2); ``owner`` the authority that signed the declaration's
+    owner field; ``jurisdictions`` is never empty.
+    """
+
+    id: str
+    trust_domain: str
+    jurisdictions: tuple[str, ...]
+    sector: str
+    purpose: str
+    risk_class: str
+    owner: str
+    credential: CredentialFacts
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFacts:
+    """One corpus: ``digest`` is lower-case hex SHA-256, ``bytes`` and ``records`` are counts."""
+
+    role: str
+    name: str
+    digest: str
+    bytes: int
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationFacts:
+    """One evaluation output of the training run itself, with its metrics by name."""
+
+    name: str
+    digest: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class SuiteFacts:
+    """One suite of the declared envelope with the result that satisfied it.
+
+    ``kind`` is ``adversarial``, ``regression`` or ``compliance``; ``jurisdiction`` is null unless
+    the suite is a compliance suite; ``performed`` is the RFC 3339 start of the result's window.
+    """
+
+    kind: str
+    jurisdiction: str | None
+    name: str
+    threshold: float
+    score: float
+    evaluator: str
+    performed: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalFacts:
+    """One approval that the assessment relied on.
+
+    ``of_record`` is true where the operator lets another organisation speak for a provider that
+    does not sign for itself yet.
+    """
+
+    role: str
+    authority: str
+    of_record: bool
+    jurisdictions: tuple[str, ...]
+    conditions: tuple[str, ...]
+    not_after: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFacts:
+    """A half-open interval [not_before, not_after), both RFC 3339."""
+
+    not_before: str
+    not_after: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptationFacts:
+    """One adapted model with everything its evidence proved.
+
+    A base model that the environment lists un-adapted has no entry here.
+    """
+
+    model: str
+    base: str
+    parent: str | None
+    manifest: str
+    producer: str
+    method: str
+    corpora: tuple[CorpusFacts, ...]
+    hyperparameters: dict[str, Any]
+    evaluations: tuple[EvaluationFacts, ...]
+    suites: tuple[SuiteFacts, ...]
+    approvals: tuple[ApprovalFacts, ...]
+    window: WindowFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The whole input. ``now`` is the decision's one reference time; ``nonce`` is echoed."""
+
+    request: RequestFacts
+    environment: EnvironmentFacts
+    adaptations: tuple[AdaptationFacts, ...]
+    now: str
+    nonce: str
+
+
+def to_input(facts: Facts) -> dict[str, Any]:
+    """Return ``facts`` as the JSON object that OPA gets as ``input``."""
+    return dataclasses.asdict(facts)
+
+
+def prove(
+    call: Call, credential: Credential, assessment: Assessment, now: str, nonce: str
+) -> Facts:
+    """Write down what an admissible assessment proved.
+
+    Raises:
+        ValueError: The assessment is not admissible; there is nothing to tell a policy.
+    """
+    environment = assessment.environment
+    if not assessment.admissible or environment is None:
+        raise ValueError("only an admissible assessment yields facts")
+    declared = environment.predicate
+    return Facts(
+        request=RequestFacts(
+            provider=call.provider,
+            operation=call.operation,
+            models=call.models,
+            stream=call.stream,
+            modalities=call.modalities,
+            tool_types=call.tool_types,
+        ),
+        environment=EnvironmentFacts(
+            id=environment.statement.subject.name,
+            trust_domain=credential.trust_domain,
+            jurisdictions=declared.jurisdictions,
+            sector=declared.sector,
+            purpose=declared.purpose,
+            risk_class=declared.risk_class,
+            owner=declared.owner,
+            credential=CredentialFacts(credential.kind, rfc3339(credential.expires)),
+        ),
+        adaptations=tuple(
+            _adaptation(chain, chain.manifest, chain.producer)
+            for chain in assessment.chains
+            if chain.manifest is not None and chain.producer is not None
+        ),
+        now=now,
+        nonce=nonce,
+    )
+
+
+def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> AdaptationFacts:
+    manifest = item.predicate
+    return AdaptationFacts(
+        model=manifest.model.id,
+        base=manifest.model.base,
+        parent=None if manifest.model.parent is None else manifest.model.parent.sha256,
+        manifest=item.digest,
+        producer=producer.authority,
+        method=manifest.run.method,
+        corpora=tuple(
+            CorpusFacts(c.role, c.name, c.digest.sha256, c.bytes, c.records)
+            for c in manifest.corpora
+        ),
+        hyperparameters=manifest.run.hyperparameters,
+        evaluations=tuple(
+            EvaluationFacts(e.name, e.digest.sha256, e.metrics) for e in manifest.evaluations
+        ),
+        suites=tuple(_suite(entry) for entry in chain.suites),
+        approvals=tuple(_approval(entry) for entry in chain.approvals),
+        window=WindowFacts(rfc3339(manifest.window.not_before), rfc3339(manifest.window.not_after)),
+    )
+
+
+def _suite(entry: SuitePass) -> SuiteFacts:
+    return SuiteFacts(
+        kind=entry.suite.kind,
+        jurisdiction=entry.suite.jurisdiction,
+        name=entry.suite.name,
+        threshold=entry.suite.threshold,
+        score=entry.score,
+        evaluator=entry.signer.authority,
+        performed=rfc3339(entry.result.predicate.window.not_before),
+    )
+
+
+def _approval(entry: RolePass) -> ApprovalFacts:
+    approval = entry.approval.predicate
+    return ApprovalFacts(
+        role=entry.role,
+        authority=entry.signer.authority,
+        of_record=entry.of_record,
+        jurisdictions=approval.jurisdictions,
+        conditions=approval.conditions,
+        not_after=rfc3339(approval.window.not_after),
+    )

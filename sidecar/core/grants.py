@@ -1,0 +1,104 @@
+"""Grants: what this operator lets an authority do. Never self-declared.
+
+A grant without patterns would cover nothing, or, read carelessly, everything; so every list must
+be written out, and ``**`` is how an operator says "all".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sidecar.core.patterns import any_matches
+
+PRODUCER = "producer"
+EVALUATOR = "evaluator"
+PROVIDER = "provider"
+CUSTOMER = "customer"
+REGULATOR = "regulator"
+
+ALWAYS_REQUIRED = (PROVIDER, CUSTOMER, REGULATOR)
+"""Roles every adapted model needs, whatever the manifest or the operator says (composite)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a decision asks a grant to cover.
+
+    ``model`` is ``provider/id``, or null where no model is concerned (an environment's own
+    declaration).
+    """
+
+    environment: str
+    sector: str
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One role and where it holds; all but the role are patterns.
+
+    Attributes:
+        role: ``producer``, ``evaluator``, ``provider``, ``customer``, ``regulator`` or another
+            approving role.
+        jurisdictions: e.g. ``eu``.
+        sectors: e.g. ``finance``.
+        models: Over ``provider/id``.
+        environments: Over SPIFFE IDs.
+        base_models: Over ``provider/id``: base models this provider answers for. Only for the
+            provider role.
+        trust_domains: SPIFFE trust domains whose roots this authority publishes; exact names. Only
+            for the customer role.
+        of_record: It attests what the provider's API said; the provider does not sign for itself.
+    """
+
+    role: str
+    jurisdictions: tuple[str, ...]
+    sectors: tuple[str, ...]
+    models: tuple[str, ...]
+    environments: tuple[str, ...]
+    base_models: tuple[str, ...] = ()
+    trust_domains: tuple[str, ...] = ()
+    of_record: bool = False
+
+    def covers(self, role: str, scope: Scope, jurisdictions: tuple[str, ...] = ()) -> bool:
+        """Tell whether the grant holds for ``role`` in ``scope`` and every jurisdiction given."""
+        return (
+            role == self.role
+            and (scope.model is None or any_matches(self.models, scope.model))
+            and any_matches(self.environments, scope.environment)
+            and any_matches(self.sectors, scope.sector)
+            and all(any_matches(self.jurisdictions, name) for name in jurisdictions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorTrust:
+    """The operator's whole say: grants by authority, and roles required beyond the manifest's.
+
+    Attributes:
+        grants: Authority name → its grants.
+        required_roles: Roles required of every adapted model.
+        jurisdiction_roles: Jurisdiction → further roles it asks for.
+    """
+
+    grants: Mapping[str, tuple[Grant, ...]]
+    required_roles: tuple[str, ...] = ()
+    jurisdiction_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def of(self, authority: str) -> tuple[Grant, ...]:
+        """The grants of one authority; none where the operator does not know it."""
+        return self.grants.get(authority, ())
+
+    def base_model_grantees(self, provider: str, base: str) -> tuple[str, ...]:
+        """Authorities that answer for a base model, sorted."""
+        return tuple(
+            sorted(
+                name
+                for name, grants in self.grants.items()
+                if any(
+                    grant.role == PROVIDER and any_matches(grant.base_models, f"{provider}/{base}")
+                    for grant in grants
+                )
+            )
+        )

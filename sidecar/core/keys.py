@@ -1,0 +1,70 @@
+"""Public keys, named by the SHA-256 of their SubjectPublicKeyInfo.
+
+A key id is whatever its owner says; a fingerprint is the key. Everything that counts keys counts
+fingerprints (CVE class: one key under two ids counted twice).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+
+from sidecar.core.reasons import EvidenceError
+
+_CURVES: dict[str, hashes.HashAlgorithm] = {
+    "secp256r1": hashes.SHA256(),
+    "secp384r1": hashes.SHA384(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """An attestation public key.
+
+    Attributes:
+        fingerprint: ``sha256:`` and the lower-case hex SHA-256 of the DER SubjectPublicKeyInfo
+            (RFC 5280 §4.1.2.7).
+        pem: The key as PEM SubjectPublicKeyInfo, for people and for other tools.
+    """
+
+    fingerprint: str
+    pem: str
+    _key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey = field(repr=False, compare=False)
+
+    @classmethod
+    def from_pem(cls, pem: str) -> PublicKey:
+        """Read a PEM SubjectPublicKeyInfo: Ed25519, or ECDSA on P-256 or P-384.
+
+        Raises:
+            EvidenceError: Not such a key.
+        """
+        try:
+            key = serialization.load_pem_public_key(pem.encode("utf-8", errors="replace"))
+        except (ValueError, UnsupportedAlgorithm) as error:
+            raise EvidenceError("not a PEM public key") from error
+        if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in _CURVES:
+            raise EvidenceError(f"curve {key.curve.name} is not supported")
+        if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
+            raise EvidenceError("only Ed25519 and ECDSA P-256 or P-384 keys are supported")
+        der = key.public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        canonical = key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        return cls("sha256:" + hashlib.sha256(der).hexdigest(), canonical.decode("ascii"), key)
+
+    def verifies(self, signature: bytes, message: bytes) -> bool:
+        """Tell whether ``signature`` (raw Ed25519, or DER ECDSA) is this key's over ``message``."""
+        try:
+            if isinstance(self._key, ed25519.Ed25519PublicKey):
+                self._key.verify(signature, message)
+            else:
+                self._key.verify(signature, message, ec.ECDSA(_CURVES[self._key.curve.name]))
+        except InvalidSignature:
+            return False
+        return True

@@ -1,0 +1,112 @@
+"""What OPA answered, read so that only one exact shape can allow.
+
+OPA answers HTTP 200 without ``result`` where a rule is undefined, and an old process could answer
+with old policies; so ``allow`` counts only beside the nonce of this very question and the policy
+revision the gate expects (OPA REST API, "Get a Document").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from sidecar.core import strict_json
+from sidecar.core.reasons import AdmissibilityError, Reason
+
+MAX_VERDICT_BYTES = 1 << 20
+JURISDICTION_UNKNOWN = "jurisdiction_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One rule that a call breaks, or one warning."""
+
+    code: str
+    jurisdiction: str
+    message: str
+    citation: str = ""
+    remedy: str = ""
+    subject: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JurisdictionVerdict:
+    """One jurisdiction's own answer."""
+
+    allow: bool
+    violations: tuple[Violation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A well-formed answer to this very question under the expected policies."""
+
+    allow: bool
+    nonce: str
+    revision: str
+    violations: tuple[Violation, ...]
+    warnings: tuple[Violation, ...]
+    jurisdictions: dict[str, JurisdictionVerdict]
+    lease_seconds: Annotated[int, Field(ge=0)]
+
+    def reason(self) -> Reason:
+        """The reason code with which this verdict refuses."""
+        if any(violation.code == JURISDICTION_UNKNOWN for violation in self.violations):
+            return Reason.JURISDICTION_UNKNOWN
+        return Reason.JURISDICTION_DENIED
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """OPA's response: a document without ``result`` is an undefined decision, not an answer."""
+
+    result: Verdict
+
+
+_ADAPTER = TypeAdapter(_Body)
+
+
+def read(data: bytes, *, nonce: str, revision: str, jurisdictions: tuple[str, ...]) -> Verdict:
+    """Read OPA's response body.
+
+    Args:
+        data: The body of a 200 response.
+        nonce: The nonce of the question.
+        revision: The policy revision the gate expects.
+        jurisdictions: Those of the environment; each must have answered.
+
+    Raises:
+        AdmissibilityError: ``policy_unavailable``: no ``result``, another shape, another nonce or
+            revision, a jurisdiction without an answer, or an allow that contradicts itself.
+    """
+    try:
+        if "result" not in strict_json.loads_object(data, max_bytes=MAX_VERDICT_BYTES):
+            raise _unavailable("the decision is undefined")
+        verdict = _ADAPTER.validate_json(data, strict=True).result
+    except strict_json.StrictJsonError as error:
+        raise _unavailable(f"the answer is {error}") from error
+    except ValidationError as error:
+        raise _unavailable("the answer has another shape") from error
+    if verdict.nonce != nonce:
+        raise _unavailable("the answer is to another question")
+    if verdict.revision != revision:
+        raise _unavailable("the answer is of another policy revision")
+    if set(verdict.jurisdictions) != set(jurisdictions):
+        raise _unavailable("not every jurisdiction answered")
+    _check_consistent(verdict)
+    return verdict
+
+
+def _check_consistent(verdict: Verdict) -> None:
+    """An allow beside a violation, or beside a jurisdiction that refuses, is not an allow."""
+    agreed = not verdict.violations and all(
+        entry.allow and not entry.violations for entry in verdict.jurisdictions.values()
+    )
+    if verdict.allow and not (agreed and verdict.jurisdictions):
+        raise _unavailable("the answer contradicts itself")
+
+
+def _unavailable(why: str) -> AdmissibilityError:
+    return AdmissibilityError(Reason.POLICY_UNAVAILABLE, f"policy engine: {why}")

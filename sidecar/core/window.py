@@ -1,0 +1,37 @@
+"""Windows of validity: half-open intervals of aware UTC time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import ConfigDict
+
+from sidecar.core.wire import WIRE
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The interval [``not_before``, ``not_after``)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    not_before: datetime
+    not_after: datetime
+
+    def __post_init__(self) -> None:
+        """Refuse naive times and empty intervals: a window that never holds is a mistake."""
+        if self.not_before.tzinfo is None or self.not_after.tzinfo is None:
+            raise ValueError("a window needs times with an offset")
+        if self.not_before >= self.not_after:
+            raise ValueError("a window must end after it begins")
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether ``now`` lies in the window."""
+        return self.not_before <= now < self.not_after
+
+
+def rfc3339(instant: datetime) -> str:
+    """Write an instant as RFC 3339 in UTC, whole seconds unless it has a fraction."""
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

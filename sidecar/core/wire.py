@@ -1,0 +1,104 @@
+"""How signed documents are read: strict JSON, then strict types, then frozen values.
+
+One set of dataclasses serves the wire and the inside: ``WIRE`` makes pydantic read and write them
+in camelCase, without coercion, ignoring unknown fields. A document that depends on a field older
+readers do not know lists its name under ``critical``, and is refused by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, ClassVar, TypeVar
+
+import rfc8785
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.alias_generators import to_camel
+
+from sidecar.core import strict_json
+from sidecar.core.reasons import EvidenceError
+
+T = TypeVar("T")
+
+WIRE = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", populate_by_name=True)
+
+Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=256)]
+
+
+@dataclass(frozen=True, slots=True)
+class DigestSet:
+    """An in-toto DigestSet of which only ``sha256`` (lower-case hex) is read."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    sha256: Hex64
+
+
+def read(kind: type[T], data: bytes, *, max_bytes: int, what: str) -> T:
+    """Read ``data`` as a ``kind``.
+
+    Args:
+        kind: A dataclass with ``WIRE`` as its pydantic configuration.
+        data: JSON bytes.
+        max_bytes: Size cap in bytes.
+        what: Name of the document in errors.
+
+    Raises:
+        EvidenceError: Not strict JSON, or not such a document; names the field and the rule.
+    """
+    try:
+        value = strict_json.loads_object(data, max_bytes=max_bytes)
+    except strict_json.StrictJsonError as error:
+        raise EvidenceError(f"{what}: {error}") from error
+    return read_value(kind, value, what=what)
+
+
+def read_value(kind: type[T], value: Mapping[str, Any], *, what: str) -> T:
+    """Like ``read``, from an object that was already parsed strictly."""
+    _refuse_unknown_critical(kind, value, what)
+    try:
+        # Through JSON once more: only there do strict types accept arrays and RFC 3339 times.
+        return _adapter(kind).validate_json(rfc8785.dumps(dict(value)))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "document"
+        raise EvidenceError(f"{what}: {place}: {first['msg']}") from error
+    except rfc8785.CanonicalizationError as error:
+        raise EvidenceError(f"{what}: {error}") from error
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any value
+    """Turn a document into JSON values in wire form, without absent optional fields."""
+    return _adapter(type(value)).dump_python(value, mode="json", by_alias=True, exclude_none=True)
+
+
+def canonical(value: Any) -> bytes:  # noqa: ANN401 - JSON is any value
+    """Write JSON values as RFC 8785 canonical JSON."""
+    return rfc8785.dumps(value)
+
+
+def write(value: object) -> bytes:
+    """Write a document as RFC 8785 canonical JSON."""
+    return canonical(plain(value))
+
+
+def _refuse_unknown_critical(kind: type[Any], value: Mapping[str, Any], what: str) -> None:
+    critical = value.get("critical", [])
+    if not isinstance(critical, list):
+        raise EvidenceError(f"{what}: critical is not a list of names")
+    known = {to_camel(field.name) for field in fields(kind)}
+    for name in critical:
+        if name not in known:
+            raise EvidenceError(f"{what}: the critical field {name!r} is not understood")
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Building an adapter costs a hundred times what using it does; the types are a handful."""
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]

@@ -1,0 +1,706 @@
+"""The predicate, step by step: which reason each break gives, and what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from sidecar.core.assess import LONGEST_VALIDITY, assess
+from sidecar.core.assessment import STEPS
+from sidecar.core.call import Call
+from sidecar.core.evidence import MANIFEST
+from sidecar.core.reasons import Reason
+from tests.simulator.world import (
+    BASE,
+    CHILD,
+    DAY,
+    ENV,
+    MODEL,
+    NOW,
+    OPERATION,
+    World,
+    admitted_world,
+    credential,
+    grant,
+    manifest_predicate,
+    sha,
+    statement,
+    suite,
+    tuned_on_world,
+    window,
+)
+
+
+def told(world: World, *models: str, **changes: Any) -> tuple[Reason | None, str, int]:
+    """Reason, detail and step of the finding that decided."""
+    assessment = world.ask(*models, **changes)
+    failed = assessment.failed
+    if failed is None:
+        return None, "", -1
+    assert assessment.reason is failed.reason
+    return failed.reason, failed.detail, failed.step
+
+
+def test_a_model_with_every_conjunct_is_admissible() -> None:
+    assessment = admitted_world().ask()
+    assert assessment.admissible
+    assert [finding.step for finding in assessment.findings] == [0, 1, 2, 3, 4, 5, 6, 6, 7]
+    assert assessment.constituents == (
+        "customer",
+        "evaluator",
+        "producer",
+        "provider",
+        "regulator",
+    )
+    assert len(STEPS) == 8
+
+
+def test_a_model_tuned_on_from_an_adapted_one_is_admissible_with_its_whole_lineage() -> None:
+    world = tuned_on_world()
+    assessment = world.ask(CHILD)
+    assert assessment.reason is None
+    assert set(assessment.manifests) == {world.digests["child"], world.digests["manifest"]}
+
+
+def test_a_listed_base_model_is_admissible_un_adapted() -> None:
+    assessment = admitted_world().ask(BASE)
+    assert assessment.reason is None
+    assert assessment.manifests == ()
+    assert assessment.constituents == ("customer", "provider")
+
+
+def test_every_model_of_a_request_must_be_admissible() -> None:
+    world = admitted_world()
+    assert told(world, MODEL, BASE)[0] is None
+    assert told(world, BASE, "ft:other")[0] is Reason.MANIFEST_MISSING
+
+
+Break = Callable[[World], object]
+
+
+def _drop(label: str) -> Break:
+    return lambda world: world.evidence.pop(label)
+
+
+def _rebind(world: World, label: str = "manifest", **changes: Any) -> None:
+    """Sign a changed manifest and everything about it anew."""
+    predicate = {**manifest_predicate(), **changes}
+    payload = statement(MANIFEST, predicate["model"]["id"], sha("job"), predicate)
+    world.sign(label, payload, "producer")
+    world.result(suites=predicate["envelope"]["suites"], manifest=label)
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role, manifest=label)
+
+
+def rebound(**changes: Any) -> Break:
+    return lambda world: _rebind(world, **changes)
+
+
+def spec(**changes: Any) -> list[dict[str, Any]]:
+    return [{**manifest_predicate()["environments"][0], **changes}]
+
+
+CASES: list[tuple[str, Break, Reason, int, str]] = [
+    (
+        "no declaration",
+        _drop("environment"),
+        Reason.ENVIRONMENT_UNKNOWN,
+        1,
+        "no customer's declaration of it holds now",
+    ),
+    (
+        "declaration outside its window",
+        lambda w: w.declare(window=window(20, -1)),
+        Reason.ENVIRONMENT_UNKNOWN,
+        1,
+        "no customer's declaration of it holds now",
+    ),
+    (
+        "declaration by one that is no customer",
+        lambda w: w.declare(signer="producer"),
+        Reason.ENVIRONMENT_UNKNOWN,
+        1,
+        "no customer's declaration of it holds now",
+    ),
+    (
+        "two declarations that begin together",
+        lambda w: w.declare(label="second", purpose="other"),
+        Reason.ENVIRONMENT_UNKNOWN,
+        1,
+        "several declarations of it begin together",
+    ),
+    (
+        "trust domain not granted",
+        lambda w: w.grants.update(customer=(grant("customer"),)),
+        Reason.CREDENTIAL_INVALID,
+        1,
+        "customer is not granted trust domain acme.example",
+    ),
+    (
+        "no manifest",
+        _drop("manifest"),
+        Reason.MANIFEST_MISSING,
+        2,
+        "no manifest, and no known base model",
+    ),
+    (
+        "two manifests",
+        lambda w: w.bind("second", window=window(5, 5)),
+        Reason.MANIFEST_AMBIGUOUS,
+        2,
+        "2 manifests, none of which supersedes the others",
+    ),
+    (
+        "no provider answers for the base",
+        rebound(model={"provider": "openai", "id": MODEL, "base": "o9"}),
+        Reason.BASE_MODEL_NOT_LISTED,
+        2,
+        "no provider is granted the base model o9",
+    ),
+    (
+        "signed by one that is no producer",
+        lambda w: w.bind(signer="stranger"),
+        Reason.MANIFEST_UNVERIFIED,
+        3,
+        "signed by stranger: no producer granted it with a key valid now",
+    ),
+    (
+        "producer's key out of its window",
+        lambda w: setattr(w.parties["producer"], "key_window", window(300, -1)),
+        Reason.MANIFEST_UNVERIFIED,
+        3,
+        "signed by producer: no producer granted it with a key valid now",
+    ),
+    (
+        "producer not granted for the jurisdiction",
+        lambda w: w.grants.update(producer=(grant("producer", jurisdictions=("us",)),)),
+        Reason.MANIFEST_UNVERIFIED,
+        3,
+        "signed by producer: no producer granted it with a key valid now",
+    ),
+    (
+        "manifest outside its window",
+        rebound(window=window(30, -1)),
+        Reason.MANIFEST_NOT_IN_WINDOW,
+        3,
+        "outside the manifest's window",
+    ),
+    (
+        "model shut down",
+        rebound(
+            model={
+                "provider": "openai",
+                "id": MODEL,
+                "base": BASE,
+                "shutdown": "2026-06-01T12:00:00Z",
+            }
+        ),
+        Reason.MANIFEST_NOT_IN_WINDOW,
+        3,
+        "the provider has shut the model down",
+    ),
+    (
+        "another environment",
+        rebound(environments=spec(id="spiffe://acme.example/lab/*")),
+        Reason.ENVIRONMENT_NOT_COVERED,
+        3,
+        "the manifest does not cover this environment",
+    ),
+    (
+        "a jurisdiction too many",
+        lambda w: _open_grants(w) or w.declare(jurisdictions=["eu", "us", "uk"]),
+        Reason.ENVIRONMENT_NOT_COVERED,
+        3,
+        "the manifest does not cover this environment",
+    ),
+    (
+        "another sector",
+        rebound(environments=spec(sector="healthcare")),
+        Reason.ENVIRONMENT_NOT_COVERED,
+        3,
+        "the manifest does not cover this environment",
+    ),
+    (
+        "another purpose",
+        rebound(environments=spec(purpose="scoring")),
+        Reason.ENVIRONMENT_NOT_COVERED,
+        3,
+        "the manifest does not cover this environment",
+    ),
+    (
+        "another operation",
+        rebound(environments=spec(operations=["embeddings"])),
+        Reason.OPERATION_NOT_COVERED,
+        3,
+        "the manifest does not cover chat.completions in this environment",
+    ),
+    (
+        "no result",
+        _drop("result"),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "one suite not run",
+        lambda w: w.result(suites=[suite("adversarial"), suite("compliance")]),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: regression suite regression-suite",
+    ),
+    (
+        "suite of another digest",
+        lambda w: w.result(
+            suites=[
+                {**suite("adversarial"), "digest": {"sha256": "0" * 64}},
+                suite("regression"),
+                suite("compliance"),
+            ]
+        ),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: adversarial suite adversarial-suite",
+    ),
+    (
+        "result about another model's name",
+        lambda w: w.result(model="ft:other"),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "envelope without the jurisdiction",
+        lambda w: _rebind(w, envelope={"suites": [suite("adversarial")]}),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "the envelope lacks compliance suite for eu",
+    ),
+    (
+        "result failed",
+        lambda w: w.result(result="FAILED"),
+        Reason.PREACTIVATION_FAILED,
+        4,
+        "not passed: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "result only warned",
+        lambda w: w.result(result="WARNED"),
+        Reason.PREACTIVATION_FAILED,
+        4,
+        "not passed: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "run against a lower threshold",
+        lambda w: w.result(
+            suites=[suite("adversarial", threshold=0.1), suite("regression"), suite("compliance")]
+        ),
+        Reason.PREACTIVATION_FAILED,
+        4,
+        "not passed: adversarial suite adversarial-suite",
+    ),
+    (
+        "score below the threshold",
+        lambda w: _rebind(
+            w,
+            envelope={
+                "suites": [
+                    suite("adversarial", threshold=0.96),
+                    suite("regression"),
+                    suite("compliance"),
+                ]
+            },
+        ),
+        Reason.PREACTIVATION_FAILED,
+        4,
+        "not passed: adversarial suite adversarial-suite",
+    ),
+    (
+        "failed once, passed later",
+        lambda w: w.result(label="adverse", result="FAILED", suites=[suite("regression")]),
+        Reason.PREACTIVATION_FAILED,
+        4,
+        "not passed: regression suite regression-suite",
+    ),
+    (
+        "result outside its window",
+        lambda w: w.result(window=window(20, -1)),
+        Reason.PREACTIVATION_EXPIRED,
+        4,
+        "the result is outside its window: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "countersigned by the producer itself",
+        lambda w: (
+            w.grants.update(producer=(grant("producer"), grant("evaluator"))),
+            w.result(signer="producer"),
+        ),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "evaluator with the producer's key",
+        lambda w: (
+            _same_key(w, "evaluator", "producer"),
+            w.result(),
+        ),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: adversarial suite adversarial-suite, "
+        "regression suite regression-suite, compliance suite compliance-suite for eu",
+    ),
+    (
+        "evaluator not granted for the suite's jurisdiction",
+        lambda w: w.grants.update(evaluator=(grant("evaluator", jurisdictions=("us",)),)),
+        Reason.PREACTIVATION_MISSING,
+        4,
+        "no evaluator countersigned: compliance suite compliance-suite for eu",
+    ),
+    *(
+        (
+            f"no approval by the {role}",
+            _drop(f"approval:{role}"),
+            Reason.APPROVAL_MISSING,
+            5,
+            f"no approval by {named}",
+        )
+        for role, named in (
+            ("provider", "provider"),
+            ("customer", "customer"),
+            ("regulator", "regulator for eu"),
+        )
+    ),
+    (
+        "no approvals at all",
+        lambda w: [w.evidence.pop(f"approval:{r}") for r in ("provider", "customer", "regulator")],
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by customer, provider, regulator for eu",
+    ),
+    (
+        "the manifest asks for one more role",
+        rebound(approvals={"required": ["works-council"]}),
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by works-council",
+    ),
+    (
+        "the operator asks for one more role",
+        lambda w: setattr(w, "required_roles", ("auditor",)),
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by auditor",
+    ),
+    (
+        "the jurisdiction asks for one more role",
+        lambda w: setattr(w, "jurisdiction_roles", {"eu": ("auditor",), "us": ("other",)}),
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by auditor",
+    ),
+    (
+        "approval of another role's",
+        lambda w: w.approve("customer", label="approval:regulator", signer="regulator"),
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by regulator for eu",
+    ),
+    (
+        "approval under another model's name",
+        lambda w: w.approve("regulator", model="ft:other"),
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by regulator for eu",
+    ),
+    (
+        "a regulator of another jurisdiction",
+        lambda w: w.grants.update(regulator=(grant("regulator", jurisdictions=("us",)),)),
+        Reason.APPROVAL_MISSING,
+        5,
+        "no approval by regulator for eu",
+    ),
+    (
+        "approval outside its window",
+        lambda w: w.approve("regulator", window=window(20, -1)),
+        Reason.APPROVAL_NOT_IN_WINDOW,
+        5,
+        "the approval is outside its window by regulator for eu",
+    ),
+    (
+        "approval for another operation",
+        lambda w: w.approve("regulator", operations=["embeddings"]),
+        Reason.APPROVAL_OUT_OF_SCOPE,
+        5,
+        "the approval does not cover this call by regulator for eu",
+    ),
+    (
+        "approval for another environment",
+        lambda w: w.approve("customer", environments=["spiffe://acme.example/lab/*"]),
+        Reason.APPROVAL_OUT_OF_SCOPE,
+        5,
+        "the approval does not cover this call by customer",
+    ),
+    (
+        "approval for another jurisdiction",
+        lambda w: w.approve("provider", jurisdictions=["us"]),
+        Reason.APPROVAL_OUT_OF_SCOPE,
+        5,
+        "the approval does not cover this call by provider",
+    ),
+    (
+        "one authority for two roles",
+        lambda w: (
+            w.grants.update(customer=(*w.grants["customer"], grant("regulator"))),
+            w.approve("regulator", signer="customer"),
+        ),
+        Reason.APPROVAL_MISSING,
+        5,
+        "one authority, and one key, fills one role: too few for "
+        "customer, provider, regulator for eu",
+    ),
+    (
+        "one key for two roles",
+        lambda w: (
+            _same_key(w, "regulator", "provider"),
+            w.approve("regulator"),
+        ),
+        Reason.APPROVAL_MISSING,
+        5,
+        "one authority, and one key, fills one role: too few for "
+        "customer, provider, regulator for eu",
+    ),
+    (
+        "the evaluator as an approver",
+        lambda w: (
+            w.grants.update(evaluator=(grant("evaluator"), grant("regulator"))),
+            w.approve("regulator", signer="evaluator"),
+        ),
+        Reason.APPROVAL_MISSING,
+        5,
+        "one authority, and one key, fills one role: too few for "
+        "customer, provider, regulator for eu",
+    ),
+]
+
+
+def _open_grants(world: World) -> str:
+    for name, grants in world.grants.items():
+        world.grants[name] = tuple(
+            grant(
+                g.role,
+                jurisdictions=("**",),
+                base_models=g.base_models,
+                trust_domains=g.trust_domains,
+            )
+            for g in grants
+        )
+    return ""
+
+
+def _same_key(world: World, name: str, other: str) -> str:
+    world.parties[name].key = world.parties[other].key
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("break_it", "reason", "step", "detail"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_each_break_is_refused_with_the_reason_of_its_step(
+    break_it: Break, reason: Reason, step: int, detail: str
+) -> None:
+    world = admitted_world()
+    assert world.ask().reason is None
+    break_it(world)
+    assert told(world) == (reason, detail, step)
+
+
+def test_a_call_that_names_nothing_is_refused_and_not_vacuously_admitted() -> None:
+    world = admitted_world()
+    state = world.state()
+    for call in (
+        Call("openai", OPERATION, ()),
+        Call("openai", "", (MODEL,)),
+        Call("", OPERATION, (MODEL,)),
+        Call("openai", OPERATION, (MODEL, "")),
+    ):
+        assessment = assess(call, credential(), state, NOW)
+        assert assessment.reason is Reason.MALFORMED_REQUEST
+        assert assessment.valid_until == NOW
+
+
+def test_an_expired_credential_is_refused_at_its_very_end() -> None:
+    world = admitted_world()
+    call, state = Call("openai", OPERATION, (MODEL,)), world.state()
+    at_end = assess(call, credential(expires=NOW), state, NOW)
+    assert (at_end.reason, at_end.failed and at_end.failed.detail) == (
+        Reason.CREDENTIAL_EXPIRED,
+        "the credential has expired",
+    )
+
+
+def test_an_unlisted_base_model_is_refused_by_name() -> None:
+    world = admitted_world()
+    assert told(world, "gpt-4.1-mini") == (
+        Reason.BASE_MODEL_NOT_LISTED,
+        "a base model that the environment's declaration does not list",
+        2,
+    )
+
+
+def test_a_customer_cannot_list_an_adapted_model_as_if_it_were_a_base_model() -> None:
+    world = admitted_world()
+    world.evidence.pop("manifest")
+    world.declare(baseModels=["openai/**"])
+    assert told(world)[0] is Reason.MANIFEST_MISSING
+
+
+def test_the_declaration_that_begins_last_is_in_force() -> None:
+    world = admitted_world()
+    world.declare(label="newer", purpose="scoring", window=window(1, 25))
+    assert told(world)[0] is Reason.ENVIRONMENT_NOT_COVERED
+
+
+def test_a_parent_that_is_unknown_hidden_foreign_or_unsigned_is_refused() -> None:
+    unknown = tuned_on_world()
+    unknown.evidence.pop("manifest")
+    assert told(unknown, CHILD)[:2] == (
+        Reason.MANIFEST_MISSING,
+        f"the parent manifest of {CHILD} is not known",
+    )
+    hidden = tuned_on_world()
+    _rebind(hidden, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
+    assert told(hidden, CHILD)[:2] == (
+        Reason.MANIFEST_UNVERIFIED,
+        f"{MODEL} is an adapted model, but its manifest is not given as the parent",
+    )
+    foreign = tuned_on_world()
+    parent = {"sha256": foreign.digests["manifest"]}
+    model = {"provider": "openai", "id": CHILD, "base": BASE, "parent": parent}
+    _rebind(foreign, "child", model=model)
+    unsigned = tuned_on_world()
+    unsigned.bind(signer="stranger")
+    for world in (foreign, unsigned):
+        assert told(world, CHILD)[:2] == (
+            Reason.MANIFEST_UNVERIFIED,
+            f"the parent manifest of {CHILD} does not count",
+        )
+
+
+def test_an_endless_chain_of_parents_is_refused() -> None:
+    world = admitted_world()
+    previous, digest = MODEL, world.digests["manifest"]
+    for number in range(17):
+        name = f"ft:chain-{number}"
+        model = {"provider": "openai", "id": name, "base": previous, "parent": {"sha256": digest}}
+        predicate = {**manifest_predicate(), "model": model}
+        digest = world.sign(name, statement(MANIFEST, name, sha(name), predicate), "producer")
+        previous = name
+    assert told(world, "ft:chain-15")[0] is Reason.PREACTIVATION_MISSING
+    assert told(world, "ft:chain-16")[:2] == (
+        Reason.MANIFEST_UNVERIFIED,
+        "the parent manifest of ft:chain-0 is too far up",
+    )
+
+
+def test_a_regulator_for_two_jurisdictions_fills_one_role() -> None:
+    world = admitted_world()
+    world.declare(jurisdictions=["eu", "us"])
+    suites = [*manifest_predicate()["envelope"]["suites"], suite("compliance", "us")]
+    _rebind(world, envelope={"suites": suites})
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role, jurisdictions=["eu", "us"])
+    assert told(world)[0] is None
+    world.approve("regulator", jurisdictions=["eu"])
+    assert told(world)[:2] == (
+        Reason.APPROVAL_OUT_OF_SCOPE,
+        "the approval does not cover this call by regulator for us",
+    )
+
+
+def test_a_jurisdictions_further_role_can_be_filled() -> None:
+    world = admitted_world()
+    world.jurisdiction_roles = {"eu": ("auditor",)}
+    world.approve("auditor", signer="stranger")
+    assert told(world)[0] is None
+
+
+def test_an_assignment_is_found_where_the_first_choice_blocks_it() -> None:
+    world = admitted_world()
+    world.join("both", grant("customer"), grant("regulator"))
+    world.approve("customer", label="both:customer", signer="both", window=window(10, 28))
+    world.evidence.pop("approval:regulator")
+    world.approve("regulator", label="both:regulator", signer="both")
+    assessment = world.ask()
+    assert assessment.reason is None
+    filled = {p.role: p.signer.authority for p in assessment.chains[0].approvals}
+    assert filled == {"provider": "provider", "customer": "customer", "regulator": "both"}
+
+
+def test_a_provider_of_record_is_named_as_such() -> None:
+    world = admitted_world()
+    grants = world.grants["provider"]
+    world.grants["provider"] = (
+        grant("provider", base_models=grants[0].base_models, of_record=True),
+    )
+    assessment = world.ask()
+    assert [(p.role, p.of_record) for p in assessment.chains[0].approvals] == [
+        ("customer", False),
+        ("provider", True),
+        ("regulator", False),
+    ]
+
+
+def ends(change: Callable[[World], object]) -> datetime:
+    world = admitted_world()
+    change(world)
+    call = Call("openai", OPERATION, (MODEL,))
+    far = credential(expires=NOW + 300 * DAY)
+    assessment = assess(call, far, world.state(), NOW)
+    assert assessment.reason is None
+    return assessment.valid_until
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda w: w.declare(window=window(20, 0.5)),
+        lambda w: w.result(window=window(20, 0.5)),
+        lambda w: w.approve("regulator", window=window(20, 0.5)),
+        lambda w: setattr(w.parties["evaluator"], "expires", NOW + DAY / 2),
+        lambda w: setattr(w.parties["producer"], "key_window", window(300, 0.5)),
+        lambda w: setattr(w.parties["customer"], "key_window", window(300, 0.5)),
+        lambda w: setattr(w.parties["provider"], "key_window", window(300, 0.5)),
+        lambda w: _rebind(w, window=window(20, 0.5)),
+        lambda w: _rebind(
+            w,
+            model={
+                "provider": "openai",
+                "id": MODEL,
+                "base": BASE,
+                "shutdown": "2026-06-02T00:00:00Z",
+            },
+        ),
+        lambda w: w.parties["regulator"].withdraw("model", f"openai/{MODEL}", NOW + DAY / 2),
+    ],
+)
+def test_a_decision_ends_with_the_first_thing_it_relies_on(change: Callable[[World], Any]) -> None:
+    assert ends(change) == NOW + DAY / 2
+
+
+def test_no_decision_outlives_a_day() -> None:
+    assert ends(lambda _: None) == NOW + LONGEST_VALIDITY == NOW + timedelta(days=1)
+
+
+def test_the_environment_is_named_in_every_admissible_assessment() -> None:
+    environment = admitted_world().ask().environment
+    assert environment is not None
+    assert environment.statement.subject.name == ENV

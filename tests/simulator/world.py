@@ -1,0 +1,357 @@
+"""A world in which one adapted model is admitted, and handles to break any part of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sidecar.core.assess import assess
+from sidecar.core.assessment import Assessment
+from sidecar.core.call import Call, Credential
+from sidecar.core.documents import WithdrawalKind, read_authority, read_withdrawals
+from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
+from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.trust_state import AuthorityView, TrustState, build
+from tests.simulator.keys import SimKey, envelope
+
+NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+BASE = "gpt-4o-2024-08-06"
+MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
+CHILD = "ft:gpt-4o-2024-08-06:acme:support-v4:def456"
+ENV = "spiffe://acme.example/env/prod"
+OPERATION = "chat.completions"
+ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT)
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stamp(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def window(days_before: float = 30, days_after: float = 30) -> dict[str, str]:
+    return {
+        "notBefore": stamp(NOW - days_before * DAY),
+        "notAfter": stamp(NOW + days_after * DAY),
+    }
+
+
+@dataclass
+class Party:
+    """An authority with its keys and everything it would publish."""
+
+    name: str
+    key: SimKey = field(default_factory=SimKey.ed25519)
+    key_window: dict[str, str] = field(default_factory=lambda: window(365, 365))
+    predicate_types: tuple[str, ...] = ALL_TYPES
+    trust_domains: list[dict[str, Any]] = field(default_factory=list)
+    withdrawals: list[dict[str, str]] = field(default_factory=list)
+    expires: datetime = NOW + 7 * DAY
+
+    def view(self) -> AuthorityView:
+        document = {
+            "type": "urn:admissibility:authority:v1",
+            "name": self.name,
+            "keys": [
+                {
+                    "pem": self.key.pem,
+                    "window": self.key_window,
+                    "predicateTypes": list(self.predicate_types),
+                }
+            ],
+            "trustDomains": self.trust_domains,
+        }
+        withdrawals = {"type": "urn:admissibility:withdrawals:v1", "entries": self.withdrawals}
+        return AuthorityView(
+            name=self.name,
+            document=read_authority(json.dumps(document).encode(), name=self.name),
+            withdrawals=read_withdrawals(json.dumps(withdrawals).encode()),
+            expires=self.expires,
+            version=1,
+        )
+
+    def withdraw(
+        self, kind: WithdrawalKind | str, subject: str, effective: datetime = NOW - DAY
+    ) -> None:
+        self.withdrawals.append(
+            {
+                "kind": str(kind),
+                "subject": subject,
+                "reason": "shown to be unfit",
+                "effective": stamp(effective),
+            }
+        )
+
+
+def grant(role: str, **changes: Any) -> Grant:
+    values: dict[str, Any] = {
+        "role": role,
+        "jurisdictions": ("eu", "us"),
+        "sectors": ("**",),
+        "models": ("openai/**",),
+        "environments": ("spiffe://acme.example/**",),
+    }
+    return Grant(**{**values, **changes})
+
+
+def manifest_predicate(model: str = MODEL, base: str = BASE, **changes: Any) -> dict[str, Any]:
+    predicate: dict[str, Any] = {
+        "model": {"provider": "openai", "id": model, "base": base},
+        "corpora": [
+            {
+                "role": role,
+                "name": f"{role}.jsonl",
+                "digest": {"sha256": sha(f"{role} of {model}")},
+                "bytes": 1000,
+                "records": 10,
+            }
+            for role in ("training", "validation")
+        ],
+        "run": {
+            "id": f"ftjob-{sha(model)[:8]}",
+            "method": "supervised",
+            "hyperparameters": {"n_epochs": 3},
+            "seed": 7,
+            "started": stamp(NOW - 40 * DAY),
+            "finished": stamp(NOW - 39 * DAY),
+            "trainedTokens": 12000,
+        },
+        "evaluations": [
+            {
+                "name": "metrics.csv",
+                "digest": {"sha256": sha(f"metrics of {model}")},
+                "metrics": {"valid_loss": 1.1},
+            }
+        ],
+        "envelope": {"suites": [suite("adversarial"), suite("regression"), suite("compliance")]},
+        "environments": [
+            {
+                "id": "spiffe://acme.example/env/*",
+                "jurisdictions": ["eu", "us"],
+                "sector": "finance",
+                "purpose": "customer-support",
+                "operations": [OPERATION, "responses"],
+            }
+        ],
+        "approvals": {"required": ["provider", "customer", "regulator"]},
+        "window": window(),
+    }
+    return {**predicate, **changes}
+
+
+def suite(kind: str, jurisdiction: str = "eu", threshold: float = 0.9) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "kind": kind,
+        "name": f"{kind}-suite",
+        "digest": {"sha256": sha(f"suite {kind} {jurisdiction}")},
+        "threshold": threshold,
+    }
+    return {**value, "jurisdiction": jurisdiction} if kind == "compliance" else value
+
+
+def result_predicate(suites: Iterable[dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    predicate: dict[str, Any] = {
+        "result": "PASSED",
+        "configuration": [
+            {
+                "name": entry["name"],
+                "digest": entry["digest"],
+                "annotations": {
+                    "kind": entry["kind"],
+                    "threshold": entry["threshold"],
+                    "score": 0.95,
+                    **(
+                        {"jurisdiction": entry["jurisdiction"]} if entry.get("jurisdiction") else {}
+                    ),
+                },
+            }
+            for entry in suites
+        ],
+        "window": window(10, 20),
+    }
+    return {**predicate, **changes}
+
+
+def approval_predicate(role: str, **changes: Any) -> dict[str, Any]:
+    predicate: dict[str, Any] = {
+        "role": role,
+        "jurisdictions": ["eu"],
+        "environments": ["spiffe://acme.example/env/*"],
+        "operations": [OPERATION, "responses"],
+        "window": window(10, 20),
+        "conditions": ["human review of refusals"],
+    }
+    return {**predicate, **changes}
+
+
+def environment_predicate(**changes: Any) -> dict[str, Any]:
+    predicate: dict[str, Any] = {
+        "jurisdictions": ["eu"],
+        "sector": "finance",
+        "purpose": "customer-support",
+        "riskClass": "limited",
+        "owner": "acme-model-risk",
+        "window": window(20, 25),
+        "baseModels": [f"openai/{BASE}"],
+    }
+    return {**predicate, **changes}
+
+
+def statement(predicate_type: str, subject: str, digest: str, predicate: dict[str, Any]) -> bytes:
+    return json.dumps(
+        {
+            "_type": "https://in-toto.io/Statement/v1",
+            "subject": [{"name": subject, "digest": {"sha256": digest}}],
+            "predicateType": predicate_type,
+            "predicate": predicate,
+        }
+    ).encode()
+
+
+@dataclass
+class World:
+    """Parties, grants and labelled evidence; ``state()`` builds the trust state from them."""
+
+    parties: dict[str, Party] = field(default_factory=dict)
+    grants: dict[str, tuple[Grant, ...]] = field(default_factory=dict)
+    required_roles: tuple[str, ...] = ()
+    jurisdiction_roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    evidence: dict[str, bytes] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+
+    def join(self, name: str, *grants: Grant) -> Party:
+        self.parties[name] = Party(name)
+        self.grants[name] = grants
+        return self.parties[name]
+
+    def sign(self, label: str, payload: bytes, *signers: str) -> str:
+        keys = [self.parties[name].key for name in signers]
+        self.evidence[label] = envelope(payload, *keys)
+        self.digests[label] = hashlib.sha256(payload).hexdigest()
+        return self.digests[label]
+
+    def bind(self, label: str = "manifest", signer: str = "producer", **changes: Any) -> str:
+        predicate = manifest_predicate(**changes)
+        name = predicate["model"]["id"]
+        return self.sign(label, statement(MANIFEST, name, sha(f"job {name}"), predicate), signer)
+
+    def result(
+        self,
+        label: str = "result",
+        *,
+        manifest: str = "manifest",
+        model: str = MODEL,
+        signer: str = "evaluator",
+        suites: Iterable[dict[str, Any]] | None = None,
+        **changes: Any,
+    ) -> str:
+        chosen = manifest_predicate()["envelope"]["suites"] if suites is None else suites
+        payload = statement(
+            RESULT, model, self.digests[manifest], result_predicate(chosen, **changes)
+        )
+        return self.sign(label, payload, signer)
+
+    def approve(
+        self,
+        role: str,
+        *,
+        label: str | None = None,
+        manifest: str = "manifest",
+        model: str = MODEL,
+        signer: str | None = None,
+        **changes: Any,
+    ) -> str:
+        payload = statement(
+            APPROVAL, model, self.digests[manifest], approval_predicate(role, **changes)
+        )
+        return self.sign(label or f"approval:{role}", payload, signer or role)
+
+    def declare(
+        self,
+        environment: str = ENV,
+        label: str = "environment",
+        signer: str = "customer",
+        **changes: Any,
+    ) -> str:
+        predicate = environment_predicate(**changes)
+        payload = statement(ENVIRONMENT, environment, sha(environment), predicate)
+        return self.sign(label, payload, signer)
+
+    def operator(self) -> OperatorTrust:
+        return OperatorTrust(self.grants, self.required_roles, self.jurisdiction_roles)
+
+    def state(self, epoch: int = 1) -> TrustState:
+        return build(
+            epoch=epoch,
+            operator=self.operator(),
+            views=[party.view() for party in self.parties.values()],
+            evidence=self.evidence.values(),
+        )
+
+    def ask(
+        self,
+        *models: str,
+        now: datetime = NOW,
+        operation: str = OPERATION,
+        environment: str = ENV,
+    ) -> Assessment:
+        call = Call("openai", operation, models or (MODEL,))
+        return assess(call, credential(environment), self.state(), now)
+
+
+def credential(environment: str = ENV, **changes: Any) -> Credential:
+    values: dict[str, Any] = {
+        "spiffe_id": environment,
+        "trust_domain": "acme.example",
+        "kind": "jwt-svid",
+        "expires": NOW + timedelta(hours=1),
+        "authority": "customer",
+    }
+    return Credential(**{**values, **changes})
+
+
+def parties_world() -> World:
+    """The five authorities and a stranger who is trusted with nothing that matters here."""
+    world = World()
+    world.join("provider", grant("provider", base_models=("openai/gpt-4o-*", "openai/gpt-4.1-*")))
+    world.join("customer", grant("customer", trust_domains=("acme.example",)))
+    world.join("regulator", grant("regulator"))
+    world.join("evaluator", grant("evaluator"))
+    world.join("producer", grant("producer"))
+    world.join("stranger", grant("auditor"))
+    return world
+
+
+def admitted_world() -> World:
+    """A world in which ``MODEL`` is admissible in ``ENV``."""
+    world = parties_world()
+    world.declare()
+    world.bind()
+    world.result()
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role)
+    return world
+
+
+def tuned_on_world() -> World:
+    """An admitted world with ``CHILD``, admitted as well, tuned on from ``MODEL``."""
+    world = admitted_world()
+    parent = {"sha256": world.digests["manifest"]}
+    model = {"provider": "openai", "id": CHILD, "base": MODEL, "parent": parent}
+    _bind_child(world, model)
+    world.result("child:result", manifest="child", model=CHILD)
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role, label=f"child:approval:{role}", manifest="child", model=CHILD)
+    return world
+
+
+def _bind_child(world: World, model: dict[str, Any]) -> None:
+    predicate = {**manifest_predicate(model=CHILD), "model": model}
+    world.sign("child", statement(MANIFEST, CHILD, sha(f"job {CHILD}"), predicate), "producer")
