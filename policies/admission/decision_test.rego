@@ -1,0 +1,148 @@
+package admission_test
+
+import data.admission
+import data.lib.fixtures_test as fixtures
+
+decide(facts) := answer if {
+	answer := admission.decision with input as facts with data.revision as "r-1"
+}
+
+codes(facts) := {violation.code | some violation in decide(facts).violations}
+
+satisfied := {"allow": true, "violations": []}
+
+unknown(id) := {
+	"code": "jurisdiction_unknown",
+	"jurisdiction": id,
+	"message": sprintf("no policy for jurisdiction %q is loaded", [id]),
+	"citation": "docs/policy-authors.md, \"How a decision is made\"",
+	"remedy": "Add a package for the jurisdiction, or correct the environment declaration.",
+	"subject": id,
+}
+
+test_an_admissible_call_is_allowed if {
+	decide(fixtures.facts) == {
+		"allow": true,
+		"nonce": "n-1",
+		"revision": "r-1",
+		"violations": [],
+		"warnings": [],
+		"jurisdictions": {"eu": satisfied, "us": satisfied},
+		"lease_seconds": data.params.admission.lease_seconds,
+	}
+}
+
+test_an_unknown_jurisdiction_is_denied_by_name if {
+	decide(fixtures.set("/environment/jurisdictions", ["eu", "atlantis"])) == {
+		"allow": false,
+		"nonce": "n-1",
+		"revision": "r-1",
+		"violations": [unknown("atlantis")],
+		"warnings": [],
+		"jurisdictions": {
+			"eu": satisfied,
+			"atlantis": {"allow": false, "violations": [unknown("atlantis")]},
+		},
+		"lease_seconds": data.params.admission.lease_seconds,
+	}
+}
+
+test_a_package_is_no_jurisdiction_unless_it_says_so if {
+	facts := fixtures.set("/environment/jurisdictions", ["zz"])
+	every document in [{"id": "yy", "deny": {}}, {"deny": set()}, {"id": "zz"}, {"id": "zz", "deny": []}] {
+		answer := admission.decision with input as facts
+			with data.revision as "r-1"
+			with data.jurisdiction.zz as document
+		answer.violations == [unknown("zz")]
+		answer.allow == false
+	}
+}
+
+test_all_jurisdictions_must_agree if {
+	answer := decide(fixtures.without("/adaptations/0/approvals/1"))
+	answer.allow == false
+	answer.jurisdictions.eu == satisfied
+	answer.jurisdictions.us.allow == false
+	answer.violations == answer.jurisdictions.us.violations
+	[violation.code | some violation in answer.violations] == ["us.manage_go_decision"]
+}
+
+test_warnings_do_not_deny if {
+	answer := decide(fixtures.set("/adaptations/0/approvals/0/not_after", "2026-09-20T00:00:00Z"))
+	answer.allow == true
+	[warning.code | some warning in answer.warnings] == ["us.manage_approval_ending"]
+}
+
+test_an_unknown_jurisdiction_gives_no_warnings if {
+	answer := admission.decision with input as fixtures.set("/environment/jurisdictions", ["zz"])
+		with data.revision as "r-1"
+		with data.jurisdiction.zz as {"warn": {"w"}}
+	answer.warnings == []
+}
+
+test_an_environment_without_jurisdiction_is_denied if {
+	every value in [[], null, "eu", {"a": "eu"}, [""]] {
+		answer := decide(fixtures.set("/environment/jurisdictions", value))
+		answer.allow == false
+		"facts_malformed" in {violation.code | some violation in answer.violations}
+	}
+}
+
+test_a_jurisdiction_that_is_no_text_is_denied if {
+	answer := decide(fixtures.set("/environment/jurisdictions", ["eu", 7]))
+	answer.allow == false
+	answer.jurisdictions == {"eu": {"allow": false, "violations": []}}
+	answer.violations == [{
+		"code": "facts_malformed",
+		"jurisdiction": "",
+		"message": "the facts are incomplete or of the wrong type at environment",
+		"citation": "docs/policy-authors.md, \"How a decision is made\"",
+		"remedy": "Run gate and policies of the same release; this is no fault of the caller.",
+		"subject": "environment",
+	}]
+}
+
+test_the_answer_to_nothing_is_a_readable_denial if {
+	answer := admission.decision with input as {} with data.revision as "r-1"
+	[violation.subject | some violation in answer.violations] == [
+		"adaptations", "environment", "nonce", "now", "request",
+	]
+	object.remove(answer, ["violations"]) == {
+		"allow": false,
+		"nonce": "",
+		"revision": "r-1",
+		"warnings": [],
+		"jurisdictions": {},
+		"lease_seconds": data.params.admission.lease_seconds,
+	}
+}
+
+test_a_bundle_without_revision_never_allows if {
+	every revision in [null, "", 7] {
+		answer := admission.decision with input as fixtures.facts with data.revision as revision
+		answer.allow == false
+		answer.revision == ""
+		[violation.subject | some violation in answer.violations] == ["data.revision"]
+	}
+}
+
+test_a_bundle_without_a_lease_never_allows if {
+	every lease in [null, "30", 0, -1, 1.5] {
+		answer := admission.decision with input as fixtures.facts
+			with data.revision as "r-1"
+			with data.params.admission.lease_seconds as lease
+		answer.allow == false
+		answer.lease_seconds == 0
+		[violation.subject | some violation in answer.violations] == ["data.params.admission.lease_seconds"]
+	}
+}
+
+test_a_base_model_that_no_one_adapted_is_held_to_the_rules_of_the_environment if {
+	decide(fixtures.set("/adaptations", [])).allow == true
+	facts := json.patch(fixtures.set("/adaptations", []), [{
+		"op": "replace",
+		"path": "/environment/purpose",
+		"value": "social-scoring",
+	}])
+	codes(facts) == {"eu.art5_prohibited_practice"}
+}

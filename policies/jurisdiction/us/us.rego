@@ -1,0 +1,141 @@
+# METADATA
+# title: United States
+# description: >-
+#   Outcomes of the NIST AI Risk Management Framework 1.0 (NIST AI 100-1, 26 January 2023), as far as
+#   the signed evidence of an adaptation can show them. The framework is voluntary; an operator who
+#   names this jurisdiction chooses to be held to it. That the rules hold is not conformity with it.
+package jurisdiction.us
+
+import data.lib.dates
+import data.lib.facts
+import data.lib.violation
+import data.params.us as params
+
+# Executive orders, and why no rule rests on one:
+#
+# * EO 14110 of 30 October 2023 (safe, secure and trustworthy AI) was revoked on 20 January 2025 by
+#   EO 14148. Nothing here derives from it.
+# * EO 14179 of 23 January 2025 (removing barriers to American leadership in AI) and EO 14365 of
+#   11 December 2025 (a national policy framework for AI) address federal agencies. They put no duty
+#   on the caller of a model that evidence about an adaptation could prove.
+# * The NIST framework was directed by the National Artificial Intelligence Initiative Act of 2020,
+#   not by an executive order, and stands.
+
+# METADATA
+# title: The name under which an environment asks for this jurisdiction
+id := "us"
+
+# METADATA
+# title: Someone is named as responsible
+# description: >-
+#   The environment declares an owner. Lines of communication inside the owner's organisation are left
+#   to people.
+# custom:
+#   code: us.govern_owner
+#   citation: NIST AI RMF 1.0, GOVERN 2.1
+#   remedy: Declare the owner of the environment.
+#   effective_on: "2023-01-26"
+deny contains violation.new(rego.metadata.rule(), input.environment.id, message) if {
+	not owned
+	message := "the environment declares no owner"
+}
+
+owned if facts.declared(input.environment.owner, params.undeclared)
+
+# METADATA
+# title: Purpose and setting are declared
+# description: >-
+#   The environment declares a purpose and a sector. Whether the adaptation suits them is for the
+#   people who approve it.
+# custom:
+#   code: us.map_purpose
+#   citation: NIST AI RMF 1.0, MAP 1.1
+#   remedy: Declare the purpose and the sector of the environment.
+#   effective_on: "2023-01-26"
+deny contains violation.new(rego.metadata.rule(), input.environment.id, message) if {
+	not context_mapped
+	message := "the environment declares no purpose or no sector"
+}
+
+context_mapped if {
+	facts.declared(input.environment.purpose, params.undeclared)
+	facts.declared(input.environment.sector, params.undeclared)
+}
+
+# METADATA
+# title: Performance was measured
+# description: >-
+#   The training run recorded at least one evaluation, and every evaluation has at least one metric.
+#   Whether the conditions were those of the deployment is left to people.
+# custom:
+#   code: us.measure_performance
+#   citation: NIST AI RMF 1.0, MEASURE 2.3
+#   remedy: Bind the job with the evaluation output of its run.
+#   effective_on: "2023-01-26"
+deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
+	some i, adaptation in input.adaptations
+	not measured(i)
+	message := "no evaluation with metrics is recorded for the training run"
+}
+
+measured(i) if {
+	evaluations := input.adaptations[i].evaluations
+	is_array(evaluations)
+	count(evaluations) > 0
+	every evaluation in evaluations {
+		is_object(evaluation.metrics)
+		count(evaluation.metrics) > 0
+	}
+}
+
+# METADATA
+# title: Security and resilience were probed, and recently
+# description: >-
+#   Every adversarial suite scores at least its own threshold and the floor set in data, and one was
+#   performed within the number of days set in data.
+# custom:
+#   code: us.measure_resilience
+#   citation: NIST AI RMF 1.0, MEASURE 2.7
+#   remedy: Have an evaluator run an adversarial suite that reaches the floor and countersign it.
+#   effective_on: "2023-01-26"
+deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
+	some i, adaptation in input.adaptations
+	not resilient(i)
+	message := "an adversarial suite is missing, too old or below its floor"
+}
+
+resilient(i) if {
+	facts.suites_reach(i, "adversarial", params.adversarial_floor)
+	facts.suite_performed(i, "adversarial", params.adversarial_max_age_days)
+}
+
+# METADATA
+# title: The customer decided that deployment should proceed
+# description: >-
+#   A customer's approval is in force. What it was based on, and whether its conditions are met, is
+#   for the customer to judge.
+# custom:
+#   code: us.manage_go_decision
+#   citation: NIST AI RMF 1.0, MANAGE 1.1
+#   remedy: Obtain the customer's approval of this manifest, or renew it.
+#   effective_on: "2023-01-26"
+deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
+	some i, adaptation in input.adaptations
+	not facts.approved(i, "customer")
+	message := "no approval of the customer is in force"
+}
+
+# METADATA
+# title: An approval is about to end
+# description: A warning while an approval has fewer days left than the number set in data.
+# custom:
+#   code: us.manage_approval_ending
+#   citation: NIST AI RMF 1.0, MANAGE 4.1
+#   remedy: Have the authority renew its approval.
+#   effective_on: "2023-01-26"
+warn contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
+	some adaptation in input.adaptations
+	some approval in adaptation.approvals
+	dates.ends_within_days(approval.not_after, params.approval_warning_days)
+	message := sprintf("the approval of %v (%v) ends at %v", [approval.authority, approval.role, approval.not_after])
+}

@@ -1,0 +1,58 @@
+# METADATA
+# title: Dates
+# description: >-
+#   Every comparison is with `input.now`, the one reference time of the decision; the clock of the
+#   machine is not available to policies. A text that is not an RFC 3339 instant is undefined, so a
+#   condition that needs it does not hold.
+package lib.dates
+
+# METADATA
+# title: The reference time in nanoseconds
+now := ns(input.now)
+
+# METADATA
+# title: An RFC 3339 instant in nanoseconds since 1970
+# description: >-
+#   Nanoseconds end in 2262, and a parse beyond that is an error of the whole query. A window that
+#   is meant never to end must not stop every decision, so a later instant counts as `last`.
+ns(text) := time.parse_rfc3339_ns(text) if {
+	instant(text)
+	text < "2200"
+}
+
+ns(text) := last if {
+	instant(text)
+	text >= "2200"
+}
+
+# METADATA
+# title: The latest instant that is told apart, 2200-01-01
+last := 7258118400000000000
+
+# METADATA
+# title: Whether an instant is later than now
+future(text) if ns(text) > now
+
+# METADATA
+# title: Whether an instant is past, but by no more than some days
+# description: A day is 24 hours. An instant in the future is not within.
+within_days(text, days) if {
+	is_number(days)
+	age := now - ns(text)
+	age >= 0
+	age <= days * day_ns
+}
+
+# METADATA
+# title: Whether an instant is past or comes before so many days have gone by
+ends_within_days(text, days) if {
+	is_number(days)
+	ns(text) - now < days * day_ns
+}
+
+day_ns := 86400000000000
+
+instant(text) if {
+	is_string(text)
+	regex.match(`^(19[7-9]|2\d\d|[3-9]\d\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`, text)
+}

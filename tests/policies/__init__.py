@@ -1,0 +1,1 @@
+"""Checks of ``policies/`` with the real OPA: formatting, types, tests, and whole decisions."""

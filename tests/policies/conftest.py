@@ -1,0 +1,16 @@
+"""One OPA server over the bundle of the policies, for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.policies.opa import OpaServer, build_bundle
+
+
+@pytest.fixture(scope="package")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpaServer]:
+    folder = tmp_path_factory.mktemp("opa")
+    with OpaServer(build_bundle(folder), folder) as running:
+        yield running

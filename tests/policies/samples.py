@@ -1,0 +1,108 @@
+"""Facts as the gate would state them: one admissible call, and a way to change one thing in it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sidecar.core.facts import (
+    AdaptationFacts,
+    ApprovalFacts,
+    CorpusFacts,
+    CredentialFacts,
+    EnvironmentFacts,
+    EvaluationFacts,
+    Facts,
+    RequestFacts,
+    SuiteFacts,
+    WindowFacts,
+)
+
+NOW = "2026-09-01T12:00:00Z"
+MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
+
+
+def sample_facts(**changes: Any) -> Facts:
+    """Facts of an admissible call in a EU environment; ``changes`` replace top-level fields."""
+    facts = Facts(
+        request=RequestFacts(
+            provider="openai",
+            operation="chat.completions",
+            models=(MODEL,),
+            stream=False,
+            modalities=("text",),
+            tool_types=("function",),
+        ),
+        environment=sample_environment(),
+        adaptations=(sample_adaptation(),),
+        now=NOW,
+        nonce="5f0c6a",
+    )
+    return dataclasses.replace(facts, **changes)
+
+
+def sample_environment(**changes: Any) -> EnvironmentFacts:
+    """The environment of the sample; ``changes`` replace its fields."""
+    environment = EnvironmentFacts(
+        id="spiffe://acme.example/support",
+        trust_domain="acme.example",
+        jurisdictions=("eu",),
+        sector="finance",
+        purpose="customer-support",
+        risk_class="limited",
+        owner="acme-model-risk",
+        credential=CredentialFacts(kind="jwt-svid", expires="2026-09-01T12:30:00Z"),
+    )
+    return dataclasses.replace(environment, **changes)
+
+
+def sample_adaptation(**changes: Any) -> AdaptationFacts:
+    """The one adaptation of the sample; ``changes`` replace its fields."""
+    adaptation = AdaptationFacts(
+        model=MODEL,
+        base="gpt-4o-2024-08-06",
+        parent=None,
+        manifest="a" * 64,
+        producer="acme-ml",
+        method="supervised",
+        corpora=(
+            CorpusFacts("training", "train.jsonl", "b" * 64, 9000, 30),
+            CorpusFacts("validation", "valid.jsonl", "c" * 64, 3000, 10),
+        ),
+        hyperparameters={"n_epochs": 3},
+        evaluations=(EvaluationFacts("final", "d" * 64, {"valid_loss": 1.1}),),
+        suites=(
+            sample_suite("adversarial"),
+            sample_suite("regression"),
+            sample_suite("compliance", "eu"),
+            sample_suite("compliance", "us"),
+        ),
+        approvals=tuple(sample_approval(role) for role in ("provider", "customer", "regulator")),
+        window=WindowFacts("2026-08-01T00:00:00Z", "2027-08-01T00:00:00Z"),
+    )
+    return dataclasses.replace(adaptation, **changes)
+
+
+def sample_suite(kind: str, jurisdiction: str | None = None) -> SuiteFacts:
+    """A suite that passed twelve days before the sample's reference time."""
+    return SuiteFacts(
+        kind=kind,
+        jurisdiction=jurisdiction,
+        name=kind,
+        threshold=0.9,
+        score=0.95,
+        evaluator="assay",
+        performed="2026-08-20T12:00:00Z",
+    )
+
+
+def sample_approval(role: str) -> ApprovalFacts:
+    """An approval without conditions, in force for both jurisdictions."""
+    return ApprovalFacts(
+        role=role,
+        authority=f"the-{role}",
+        of_record=role == "provider",
+        jurisdictions=("eu", "us"),
+        conditions=("log-calls",),
+        not_after="2027-08-01T00:00:00Z",
+    )
