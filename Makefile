@@ -1,0 +1,102 @@
+# The project's table of contents: `make` alone lists what there is.
+#
+# Needs: Python ≥ 3.11 with venv, and either Go ≥ 1.26 or internet access for the first `make setup`.
+# Stamps remember what is done, so a second run is quick and needs no network.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+OBTAINED := .tools/.obtained
+LOCK_TOOLS := .cache/lock-tools
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup demo up test lint types unit integration bench fmt proto lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- Use it --------------------------------------------------------------------------------------
+
+setup: $(INSTALLED) $(OBTAINED) ## environment, OPA and Envoy; the other targets do it by themselves
+
+demo: setup ## the whole story, told with real parts; exits 0 only if every scene ended as stated
+	@$(BIN)/admit demo
+
+up: setup ## the set-up in its admitted state, left running until interrupted
+	@$(BIN)/admit demo --keep
+
+# ---- Check it ------------------------------------------------------------------------------------
+
+test: setup lint types ## everything that must hold: lint, types, policies, unit, integration
+	@$(BIN)/python -m pytest
+
+lint: $(INSTALLED) ## ruff: rules and format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## mypy, strict
+	@$(BIN)/mypy
+
+unit: setup ## tests without the integration tests
+	@$(BIN)/python -m pytest --ignore=tests/integration
+
+integration: setup ## tests through real Envoy and real OPA
+	@$(BIN)/python -m pytest tests/integration
+
+bench: setup ## calls a second and latency, with and without the gate (needs wrk)
+	@command -v wrk >/dev/null || { echo "bench: wrk is not on PATH; install it (Debian: apt-get install wrk)" >&2; exit 1; }
+	@$(BIN)/python -m tests.bench
+
+# ---- Change it -----------------------------------------------------------------------------------
+
+fmt: $(INSTALLED) ## put every file into its one format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+proto: $(INSTALLED) ## generate sidecar/_pb from proto/
+	@$(BIN)/python -m sidecar.toolchain.protos
+
+# With hashes and without an index, so the lock holds wherever the packages come from. The oldest
+# Python resolves: what a newer one needs on top would be named by a marker.
+COMPILE = CUSTOM_COMPILE_COMMAND='make lock' $(LOCK_TOOLS)/bin/pip-compile --upgrade --quiet \
+  --generate-hashes --allow-unsafe --strip-extras \
+  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: $(LOCK_TOOLS)/.installed ## resolve dependencies anew into requirements*.txt, with hashes
+	@echo "lock: resolving for development, then for the image (a minute or two)"
+	@$(COMPILE) --extra demo --extra dev --build-deps-for editable -o requirements.txt pyproject.toml
+	@$(COMPILE) --build-deps-for wheel -o requirements-runtime.txt pyproject.toml
+
+clean: ## remove everything that setup, demo and tests made
+	rm -rf $(VENV) .tools .demo .cache build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- Stamps --------------------------------------------------------------------------------------
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "setup: $(PYTHON) is older than 3.11; name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@echo "setup: making the environment $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "setup: $(PYTHON) cannot make environments; install its venv package (Debian: python3-venv)" >&2; exit 1; }
+	@echo "setup: installing the locked dependencies (a minute or two)"
+	@$(BIN)/python -m pip install --require-hashes --progress-bar on -r requirements.txt
+	@$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet -e .
+	@touch $@
+
+$(OBTAINED): sidecar/toolchain/versions.py $(INSTALLED)
+	@echo "setup: obtaining OPA and Envoy"
+	@$(BIN)/python -m sidecar.toolchain
+	@touch $@
+
+$(LOCK_TOOLS)/.installed:
+	@$(PYTHON) -m venv $(LOCK_TOOLS)
+	@$(LOCK_TOOLS)/bin/python -m pip install --quiet 'pip-tools==7.6.2'
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the container images are built and run with."""

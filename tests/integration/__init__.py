@@ -1,0 +1,1 @@
+"""Through real Envoy and real OPA."""

@@ -1,0 +1,57 @@
+"""A real Envoy for tests, and raw HTTP to speak to it with.
+
+`EnvoyProcess` is the one the demo uses. The client here is a bare socket on purpose: what is under
+test is exactly what goes over the wire, and an HTTP library would tidy it first.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from dataclasses import dataclass
+
+from sidecar.toolchain.envoy_process import EnvoyProcess
+
+__all__ = ["Answer", "EnvoyProcess", "exchange", "request_bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP/1.1 response.
+
+    Attributes:
+        status: The code.
+        headers: Names in lower case; the last of several lines wins.
+        body: Everything after the head, as it came.
+    """
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def request_bytes(
+    method: str, target: str, headers: list[tuple[str, str]] | None = None, body: bytes = b""
+) -> bytes:
+    """One HTTP/1.1 request, with exactly these header lines plus Host, Content-Length and close."""
+    lines = [f"{method} {target} HTTP/1.1", "Host: gateway.example", "Connection: close"]
+    lines += [f"{name}: {value}" for name, value in headers or []]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def exchange(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> Answer:
+    """Send bytes to a loopback port, and read the answer until the other side closes."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+        stream = plain if tls is None else tls.wrap_socket(plain, server_hostname="gateway.example")
+        with stream:
+            stream.sendall(request)
+            received = b""
+            while chunk := stream.recv(65536):
+                received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    pairs = (line.partition(":") for line in lines)
+    headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return Answer(status=int(first.split(" ")[1]), headers=headers, body=body)
