@@ -1,0 +1,75 @@
+"""``admit demo``: the whole story, or (``--keep``) its admitted state left running."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sidecar.authority.journal import write_atomically
+from sidecar.demo.authorities import UNLISTED_BASE
+from sidecar.demo.show import Line, Teller
+from sidecar.demo.stage import Stage
+from sidecar.demo.story import Story
+
+HEARTBEAT_SECONDS = 6 * 3600.0
+
+Keep = Annotated[
+    bool, typer.Option("--keep", help="Stop at the admitted state and run until interrupted.")
+]
+Folder = Annotated[Path, typer.Option("--folder", help="Where everything lives; emptied first.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print every call as JSON instead.")]
+
+
+def demo(keep: Keep = False, folder: Folder = Path(".demo"), as_json: AsJson = False) -> None:
+    """Tell the story with real Envoy, OPA, keys and repositories on this machine.
+
+    Exit status 0 only if every call ended as stated.
+    """
+    # A SIGTERM must run the same clean-up as Ctrl-C: children are stopped, nothing is left over.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with Stage(folder.absolute()) as stage:
+        teller = Teller(quiet=as_json)
+        story = Story(stage, teller)
+        if keep:
+            story.prepare()
+            _keep(stage, story)
+        else:
+            story.play()
+        good = teller.end()
+    if as_json:
+        print(json.dumps([_line(line) for line in teller.lines], indent=2))
+    raise typer.Exit(0 if good else 1)
+
+
+def _keep(stage: Stage, story: Story) -> None:
+    """Write ``demo.json`` once ready, then keep every authority's heart beating until told."""
+    value = stage.describe(model=story.model, denied_model=UNLISTED_BASE)
+    path = stage.folder / "demo.json"
+    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
+    console = Console(highlight=False)
+    console.print(f"\n[bold green]Ready.[/] gateway {stage.gateway}, see {path}")
+    console.print("Interrupt (Ctrl-C) to stop.")
+    stop = threading.Event()
+    try:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            story.heartbeat()
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+def _line(line: Line) -> dict[str, object]:
+    return {
+        "tried": line.tried,
+        "expected": line.expected,
+        "as_stated": line.as_stated,
+        "status": line.outcome.status,
+        "reason": line.outcome.reason,
+        "message": line.outcome.text,
+        "seconds": round(line.outcome.seconds, 4),
+    }

@@ -1,0 +1,130 @@
+"""``admit verify`` and ``admit explain``: the structural predicate without gate, Envoy or OPA.
+
+Both read ``trust.yaml``, refresh every authority once, and assess one model in one environment. No
+credential is presented, so step 1 is asked as if the environment had shown a valid one.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from sidecar.cli import assessment_view
+from sidecar.core.assess import assess
+from sidecar.core.assessment import Assessment
+from sidecar.core.call import Call, Credential
+from sidecar.core.evidence import check_spiffe_id
+from sidecar.core.grants import CUSTOMER, OperatorTrust
+from sidecar.core.window import rfc3339
+from sidecar.trust.config import load
+from sidecar.trust.control import AuthorityStatus, load_once
+
+Model = Annotated[str, typer.Argument(help="The model id a call would name.")]
+Environment = Annotated[str, typer.Option("--environment", "-e", help="SPIFFE ID.")]
+Trust = Annotated[
+    Path, typer.Option("--trust", "-t", envvar="ADMIT_TRUST", help="The operator's trust.yaml.")
+]
+Provider = Annotated[str, typer.Option(help="The provider a route would lead to.")]
+Operation = Annotated[str, typer.Option(help="The operation a call would use.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+DEFAULT_TRUST = Path("trust.yaml")
+
+
+def verify(
+    model: Model,
+    environment: Environment,
+    trust: Trust = DEFAULT_TRUST,
+    provider: Provider = "openai",
+    operation: Operation = "chat.completions",
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a model is structurally admissible in an environment now.
+
+    Exit status 0 where it is, 1 where it is not, 2 where the question cannot be asked.
+    """
+    assessment, asked, statuses = _assess(model, environment, trust, provider, operation)
+    if as_json:
+        print(json.dumps(assessment_view.to_json(assessment, asked=asked), indent=2))
+    else:
+        console = Console(highlight=False)
+        console.print(assessment_view.summary(assessment))
+        _print_problems(console, statuses)
+    raise typer.Exit(0 if assessment.admissible else 1)
+
+
+def explain(
+    model: Model,
+    environment: Environment,
+    trust: Trust = DEFAULT_TRUST,
+    provider: Provider = "openai",
+    operation: Operation = "chat.completions",
+    as_json: AsJson = False,
+) -> None:
+    """Show every numbered step of the predicate, its outcome, what is missing and the remedy.
+
+    Exit status as for ``verify``.
+    """
+    assessment, asked, statuses = _assess(model, environment, trust, provider, operation)
+    if as_json:
+        value = assessment_view.to_json(assessment, asked=asked)
+        value["authorities"] = [_authority(status) for status in statuses]
+        print(json.dumps(value, indent=2))
+    else:
+        console = Console(highlight=False)
+        console.print(assessment_view.steps_table(assessment))
+        console.print(assessment_view.summary(assessment))
+        _print_problems(console, statuses)
+    raise typer.Exit(0 if assessment.admissible else 1)
+
+
+def _assess(
+    model: str, environment: str, trust: Path, provider: str, operation: str
+) -> tuple[Assessment, dict[str, str], tuple[AuthorityStatus, ...]]:
+    trust_domain = check_spiffe_id(environment)
+    config = load(trust)
+    state, statuses = load_once(config)
+    now = datetime.now(UTC)
+    credential = Credential(
+        spiffe_id=environment,
+        trust_domain=trust_domain,
+        kind="assumed",
+        expires=now + timedelta(hours=1),
+        authority=_voucher(config.operator, trust_domain),
+    )
+    asked = {
+        "model": model,
+        "environment": environment,
+        "provider": provider,
+        "operation": operation,
+        "at": rfc3339(now),
+    }
+    return assess(Call(provider, operation, (model,)), credential, state, now), asked, statuses
+
+
+def _voucher(operator: OperatorTrust, trust_domain: str) -> str:
+    """The authority whose roots would vouch for the environment; nobody's name is empty."""
+    for name, grants in operator.grants.items():
+        if any(g.role == CUSTOMER and trust_domain in g.trust_domains for g in grants):
+            return name
+    return ""
+
+
+def _authority(status: AuthorityStatus) -> dict[str, object]:
+    return {
+        "name": status.name,
+        "version": status.version,
+        "expires": None if status.expires is None else rfc3339(status.expires),
+        "error": status.error,
+    }
+
+
+def _print_problems(console: Console, statuses: tuple[AuthorityStatus, ...]) -> None:
+    for status in statuses:
+        if status.error is not None:
+            console.print(f"[yellow]{status.name}: {status.error}[/yellow]")

@@ -1,0 +1,202 @@
+"""The demo's organisations: who they are, what the operator grants them, what they sign."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sidecar.authority import home as authority
+from sidecar.authority.home import Home
+from sidecar.authority.journal import write_atomically
+from sidecar.binding import declared, openai
+from sidecar.binding import files as run_files
+from sidecar.binding.openai import Declared, KnownManifest
+from sidecar.core import dsse
+from sidecar.core.evidence import (
+    APPROVAL,
+    ENVIRONMENT,
+    Approval,
+    Environment,
+    Predicate,
+    Statement,
+    Subject,
+)
+from sidecar.core.grants import ALWAYS_REQUIRED
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
+from sidecar.evaluation import countersign
+
+TRUST_DOMAIN = "acme.example"
+PROD = "spiffe://acme.example/env/prod"
+LAB = "spiffe://acme.example/env/lab"
+LISTED_BASE = "gpt-4o-mini-2024-07-18"
+UNLISTED_BASE = "gpt-4.1-2025-04-14"
+BASE_CLASS = "openai/gpt-4o-2024-*"
+OPERATIONS = ("chat.completions", "responses")
+
+PROVIDER = "provider-of-record"
+CUSTOMER = "acme-model-risk"
+REGULATOR = "eu-finance-regulator"
+EVALUATOR = "independent-evaluator"
+PRODUCER = "acme-ml-platform"
+
+_EVERYWHERE: dict[str, Any] = {
+    "jurisdictions": ["eu"],
+    "sectors": ["finance"],
+    "models": ["openai/**"],
+    "environments": [f"spiffe://{TRUST_DOMAIN}/**"],
+}
+GRANTS: dict[str, dict[str, Any]] = {
+    PROVIDER: {
+        "role": "provider",
+        **_EVERYWHERE,
+        "base_models": ["openai/gpt-4o-*", "openai/gpt-4.1-*"],
+        "of_record": True,
+    },
+    CUSTOMER: {"role": "customer", **_EVERYWHERE, "trust_domains": [TRUST_DOMAIN]},
+    REGULATOR: {"role": "regulator", **_EVERYWHERE},
+    EVALUATOR: {"role": "evaluator", **_EVERYWHERE},
+    PRODUCER: {"role": "producer", **_EVERYWHERE},
+}
+"""What this operator lets each authority do. Nobody declares this of itself."""
+
+
+def role_of(name: str) -> str:
+    """The one role an authority of the demo is granted."""
+    return str(GRANTS[name]["role"])
+
+
+def now() -> datetime:
+    """UTC in whole seconds, which is what signed documents carry."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Organisations:
+    """The five homes, and the folder in which evidence travels to the gate."""
+
+    homes: Mapping[str, Home]
+    evidence: Path
+
+    @classmethod
+    def found(cls, folder: Path) -> Organisations:
+        """Create all five with keys and a TUF repository each."""
+        evidence = folder / "evidence"
+        evidence.mkdir(parents=True)
+        homes = {name: authority.init(folder / name, name, now=now()) for name in GRANTS}
+        return cls(homes, evidence)
+
+    def sign(self, name: str, statement: Statement[Predicate], label: str) -> str:
+        """Sign as one of them, hand the envelope over, and return the evidence's digest."""
+        envelope = authority.attest(self.homes[name], statement, now())
+        write_atomically(self.evidence / f"{label}.dsse.json", envelope, mode=0o644)
+        return dsse.parse(envelope).digest
+
+    def declare(self, spiffe_id: str, label: str) -> str:
+        """The customer declares an environment."""
+        environment = Environment(
+            jurisdictions=("eu",),
+            sector="finance",
+            purpose="customer-support",
+            risk_class="limited",
+            owner=CUSTOMER,
+            window=_window(365),
+            base_models=(f"openai/{LISTED_BASE}",),
+        )
+        digest = DigestSet(hashlib.sha256(spiffe_id.encode()).hexdigest())
+        statement = Statement(Subject(spiffe_id, digest), ENVIRONMENT, environment)
+        return self.sign(CUSTOMER, statement, label)
+
+    def bind(self, version: str, parent: KnownManifest | None = None) -> KnownManifest:
+        """The producer binds a finished job (``v3`` or ``v4``), hashing its files."""
+        suffix = "" if version == "v3" else f"-{version}"
+        with as_file(files("sidecar.demo") / "data") as data:
+            job = openai.read_job((data / f"job{suffix}.json").read_bytes())
+            known = Declared(
+                corpora=(
+                    run_files.corpus(
+                        data / f"training{suffix}.jsonl", role="training", name=job.training_file
+                    ),
+                    run_files.corpus(
+                        data / "validation.jsonl",
+                        role="validation",
+                        name=job.validation_file or "validation.jsonl",
+                    ),
+                ),
+                outputs=(
+                    run_files.run_output(data / f"metrics{suffix}.csv", name=job.result_files[0]),
+                ),
+                envelope=declared.envelope(data / "envelope.yaml"),
+                environments=declared.environments(data / "environments.yaml"),
+                required_roles=ALWAYS_REQUIRED,
+                window=_window(180),
+                parent=parent,
+            )
+        bound = openai.bind(job, known)
+        digest = self.sign(PRODUCER, bound.statement, f"manifest-{version}")
+        return KnownManifest(digest, bound.statement.predicate)
+
+    def countersign(self, manifest: KnownManifest, label: str) -> str:
+        """The evaluator countersigns the scores it measured."""
+        data = (files("sidecar.demo") / "data" / "results.json").read_bytes()
+        statement = countersign.countersign(
+            manifest.manifest, manifest.digest, countersign.read_results(data), _window(90)
+        )
+        return self.sign(EVALUATOR, statement, label)
+
+    def approve(self, name: str, manifest: KnownManifest, label: str, *conditions: str) -> str:
+        """One of them approves a manifest in its own role."""
+        approval = Approval(
+            role=role_of(name),
+            jurisdictions=("eu",),
+            environments=(PROD,),
+            operations=OPERATIONS,
+            window=_window(90),
+            conditions=conditions,
+        )
+        subject = Subject(manifest.manifest.model.id, DigestSet(manifest.digest))
+        return self.sign(name, Statement(subject, APPROVAL, approval), label)
+
+    def set_heartbeat(self, name: str, period: timedelta) -> None:
+        """Edit one authority's own settings, as a person would: how long silence is tolerated."""
+        path = self.homes[name].path / "authority.yaml"
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings["periods"]["timestamp"] = f"{int(period.total_seconds())}s"
+        write_atomically(path, yaml.safe_dump(settings, sort_keys=False).encode(), mode=0o600)
+
+    def write_trust(self, path: Path) -> None:
+        """Write the operator's ``trust.yaml``: pinned first roots, sources and grants."""
+        roots = path.parent / "roots"
+        roots.mkdir()
+        entries = []
+        for name, home in self.homes.items():
+            pinned = roots / f"{name}.root.json"
+            pinned.write_bytes(authority.root_bytes(home))
+            entries.append(
+                {
+                    "name": name,
+                    "root": f"roots/{pinned.name}",
+                    "source": {"directory": str(home.repository)},
+                    "grants": [GRANTS[name]],
+                }
+            )
+        trust = {
+            "version": 1,
+            "state": "state",
+            "poll_seconds": 2,
+            "evidence": [str(self.evidence)],
+            "authorities": entries,
+        }
+        path.write_text(yaml.safe_dump(trust, sort_keys=False), encoding="utf-8")
+
+
+def _window(days: float) -> Window:
+    begin = now()
+    return Window(begin, begin + timedelta(days=days))

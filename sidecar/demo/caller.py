@@ -1,0 +1,107 @@
+"""An application: it calls models with the ``openai`` SDK and knows nothing of the gate.
+
+All it has is a base URL and, in one header, its environment's credential; the API key it passes
+is a placeholder that Envoy drops.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import openai
+
+CREDENTIAL_HEADER = "x-environment-credential"
+PLACEHOLDER_KEY = "held-by-the-gateway"
+QUESTION = "Where is my refund?"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the SDK made of the reply.
+
+    Attributes:
+        status: HTTP status; 0 where there was no reply.
+        reason: The error's ``code``, or ``admitted``.
+        text: The answer, or the error's message.
+        error: Name of the SDK's exception; empty for an answer.
+        seconds: How long the call took.
+    """
+
+    status: int
+    reason: str
+    text: str
+    error: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """Calls through one gateway with one environment's credential, or with none."""
+
+    gateway: str
+    credential: str | None
+
+    def chat(self, model: str) -> Outcome:
+        """Ask ``model`` one question."""
+        return _told(lambda: str(self._ask(model).choices[0].message.content))
+
+    def stream(self, model: str) -> Outcome:
+        """Ask for the answer as a stream of server-sent events."""
+
+        def joined() -> str:
+            with self._client() as client:
+                chunks = client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": QUESTION}], stream=True
+                )
+                return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+        return _told(joined)
+
+    def malformed(self) -> Outcome:
+        """Name the model twice, which no two parsers read alike."""
+        body = b'{"model": "gpt-4o-2024-08-06", "messages": [], "model": "ft:sneaked-in"}'
+
+        def post() -> str:
+            with self._client() as client:
+                return str(client.post("/chat/completions", cast_to=object, content=body))
+
+        return _told(post)
+
+    def _ask(self, model: str) -> Any:  # noqa: ANN401 - the SDK's own type, not re-exported
+        with self._client() as client:
+            return client.chat.completions.create(
+                model=model, messages=[{"role": "user", "content": QUESTION}]
+            )
+
+    def _client(self) -> openai.OpenAI:
+        headers = {"content-type": "application/json"}
+        if self.credential is not None:
+            headers[CREDENTIAL_HEADER] = self.credential
+        return openai.OpenAI(
+            api_key=PLACEHOLDER_KEY,
+            base_url=self.gateway,
+            default_headers=headers,
+            max_retries=0,
+            timeout=10,
+        )
+
+
+def _told(call: Callable[[], str]) -> Outcome:
+    started = time.perf_counter()
+    try:
+        text = call()
+    except openai.APIStatusError as error:
+        body = error.body if isinstance(error.body, dict) else {}
+        return Outcome(
+            status=error.status_code,
+            reason=str(body.get("code") or "?"),
+            text=str(body.get("message") or error.message),
+            error=type(error).__name__,
+            seconds=time.perf_counter() - started,
+        )
+    except openai.APIConnectionError as error:
+        return Outcome(0, "no_reply", str(error), type(error).__name__)
+    return Outcome(200, "admitted", text, seconds=time.perf_counter() - started)

@@ -1,0 +1,253 @@
+"""The stage: every part as a process or server of its own, on loopback, in one folder.
+
+    openai SDK ──▶ Envoy ──▶ gate (admit serve) ──▶ OPA
+                     └──▶ stand-in upstream
+
+The gate is the real command, run as a child; so is Envoy. Only ports and folders are chosen here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import yaml
+
+from sidecar.authority import home as authority
+from sidecar.core.documents import TrustDomain
+from sidecar.demo.authorities import (
+    CUSTOMER,
+    LAB,
+    PROD,
+    TRUST_DOMAIN,
+    Organisations,
+    now,
+    role_of,
+)
+from sidecar.demo.caller import CREDENTIAL_HEADER, Application
+from sidecar.demo.issuer import Issuer
+from sidecar.demo.upstream import StandInUpstream
+from sidecar.toolchain.envoy_config import credential_document, reference, render
+from sidecar.toolchain.envoy_process import EnvoyProcess
+from sidecar.toolchain.find import opa_path
+from sidecar.toolchain.places import repository_root
+
+T = TypeVar("T")
+AUDIENCE = "admissibility-gate"
+_READY_SECONDS = 60.0
+_STOP_SECONDS = 10.0
+
+
+class StageError(Exception):
+    """A part of the stage did not come up; one line with what it last said."""
+
+
+@dataclass
+class Stage:
+    """Everything the demo runs; a context manager that stops what it started.
+
+    Attributes:
+        folder: Where everything lives; emptied first.
+        organisations: The authorities, once founded.
+        listen: ``host:port`` of the gate's ext_authz service.
+        metrics: URL of the gate's HTTP endpoint.
+    """
+
+    folder: Path
+    issuer: Issuer = field(default_factory=lambda: Issuer(TRUST_DOMAIN))
+    listen: str = ""
+    metrics: str = ""
+    _organisations: Organisations | None = None
+    _upstream: StandInUpstream | None = None
+    _gate: subprocess.Popen[bytes] | None = None
+    _envoy: EnvoyProcess | None = None
+    _run: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="admit-")))
+
+    def __enter__(self) -> Self:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._envoy is not None:
+            self._envoy.stop()
+        if self._gate is not None:
+            _stop(self._gate)
+        if self._upstream is not None:
+            self._upstream.stop()
+        shutil.rmtree(self._run, ignore_errors=True)
+
+    @property
+    def organisations(self) -> Organisations:
+        """The authorities; ``found_authorities`` comes first."""
+        return _there(self._organisations)
+
+    @property
+    def upstream(self) -> StandInUpstream:
+        """The stand-in provider; ``start`` comes first."""
+        return _there(self._upstream)
+
+    @property
+    def gateway(self) -> str:
+        """Base URL for the SDK."""
+        return f"{_there(self._envoy).url}/v1"
+
+    @property
+    def decision_log(self) -> Path:
+        """Where the gate writes a JSON line for each decision."""
+        return self.folder / "decisions.jsonl"
+
+    @property
+    def opa_socket(self) -> str:
+        """Address of the policy engine that the gate manages."""
+        return f"unix://{self._run / 'opa' / 'opa.sock'}"
+
+    def application(self, environment: str | None = PROD) -> Application:
+        """An application in one environment, or one without a credential."""
+        svid = None
+        if environment is not None:
+            svid = self.issuer.svid(environment, AUDIENCE, now())
+        return Application(self.gateway, svid)
+
+    def found_authorities(self) -> Organisations:
+        """Create the authorities, the customer's trust domain and its two environments."""
+        self._organisations = Organisations.found(self.folder / "authorities")
+        domain = TrustDomain(TRUST_DOMAIN, jwks=self.issuer.jwks())
+        authority.set_trust_domains(self.organisations.homes[CUSTOMER], (domain,), now())
+        self.organisations.declare(PROD, "environment-prod")
+        self.organisations.declare(LAB, "environment-lab")
+        return self.organisations
+
+    def start(self) -> None:
+        """Start upstream, gate and Envoy, in that order, and wait for each to be ready.
+
+        Raises:
+            StageError: The gate did not become ready.
+            ToolchainError: OPA or Envoy is not here, or Envoy did not start.
+        """
+        key = f"sk-{secrets.token_hex(16)}"
+        self._upstream = StandInUpstream(key)
+        self._upstream.start()
+        self._start_gate()
+        credential = self.folder / "provider-credential.yaml"
+        with open(  # noqa: PTH123 - the mode belongs to the creation, not after it
+            os.open(credential, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
+        ) as file:
+            file.write(credential_document(f"Bearer {key}"))
+        host, _, port = self.listen.rpartition(":")
+        config = render(
+            reference("jwt"),
+            listener_port=0,
+            admin_port=0,
+            gate=(host, int(port)),
+            upstream=(self._upstream.host, self._upstream.port),
+            credential_file=credential,
+        )
+        self._envoy = EnvoyProcess(config, self.folder / "envoy")
+        self._envoy.start()
+
+    def opa_pid(self) -> int:
+        """Process id of the policy engine: the gate's only child of that name.
+
+        Raises:
+            StageError: There is none.
+        """
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                # pid (comm) state ppid …; comm may hold spaces, so split after its bracket.
+                head, _, tail = entry.read_text().rpartition(")")
+                if head.endswith("(opa") and int(tail.split()[1]) == _there(self._gate).pid:
+                    return int(entry.parent.name)
+        raise StageError("the gate has no policy engine as its child")
+
+    def kill_opa(self) -> None:
+        """Kill the policy engine, as a machine short of memory would."""
+        os.kill(self.opa_pid(), signal.SIGKILL)
+
+    def describe(self, *, model: str, denied_model: str) -> dict[str, Any]:
+        """What ``demo.json`` tells whoever wants to use the stage from outside."""
+        return {
+            "gateway": self.gateway,
+            "gate": self.listen,
+            "metrics": self.metrics,
+            "credential": self.application().credential,
+            "credential_header": CREDENTIAL_HEADER,
+            "model": model,
+            "denied_model": denied_model,
+            "opa": self.opa_socket,
+            "trust": str(self.folder / "trust.yaml"),
+            "authorities": [
+                {"name": name, "roles": [role_of(name)], "repository": str(home.repository)}
+                for name, home in self.organisations.homes.items()
+            ],
+        }
+
+    def _start_gate(self) -> None:
+        self.organisations.write_trust(self.folder / "trust.yaml")
+        ready = self.folder / "gate.json"
+        config = {
+            "listen": "127.0.0.1:0",
+            "metrics": "127.0.0.1:0",
+            "trust": "trust.yaml",
+            "audience": AUDIENCE,
+            "credential_header": CREDENTIAL_HEADER,
+            "policies": str(repository_root() / "policies"),
+            "opa": {"managed": {"binary": str(opa_path()), "directory": str(self._run / "opa")}},
+            "decision_log": "decisions.jsonl",
+            "ready_file": "gate.json",
+        }
+        path = self.folder / "sidecar.yaml"
+        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        log = self.folder / "gate.log"
+        with log.open("wb") as sink:
+            self._gate = subprocess.Popen(
+                [sys.executable, "-m", "sidecar.cli", "serve", "--config", str(path)],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        _await(ready, self._gate, log)
+        told = json.loads(ready.read_text(encoding="utf-8"))
+        self.listen, self.metrics = told["listen"], f"http://{told['metrics']}"
+
+
+def _await(ready: Path, child: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _READY_SECONDS
+    while not ready.exists():
+        if child.poll() is not None or time.monotonic() > deadline:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            last = lines[-1] if lines else "it said nothing"
+            raise StageError(f"the gate did not become ready: {last} (see {log})")
+        time.sleep(0.02)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(timeout=_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _there(part: T | None) -> T:
+    if part is None:
+        raise StageError("the stage has not come that far")
+    return part

@@ -1,0 +1,240 @@
+"""The story, scene by scene. Each call states what it expects; the last line says if all held.
+
+A change of evidence reaches the gate by file notification, so after each act the application asks
+until the reply is the stated one, for a bounded time; what it shows is the last reply.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sidecar.authority import home as authority
+from sidecar.binding.openai import KnownManifest
+from sidecar.core.documents import WithdrawalKind
+from sidecar.demo.authorities import (
+    BASE_CLASS,
+    CUSTOMER,
+    EVALUATOR,
+    GRANTS,
+    LAB,
+    LISTED_BASE,
+    PROD,
+    PROVIDER,
+    REGULATOR,
+    UNLISTED_BASE,
+    now,
+    role_of,
+)
+from sidecar.demo.caller import Outcome
+from sidecar.demo.show import Line, Teller
+from sidecar.demo.stage import Stage
+
+PATIENCE_SECONDS = 20.0
+_PAUSE_SECONDS = 0.01
+APPROVERS = (PROVIDER, CUSTOMER, REGULATOR)
+SILENCE = timedelta(seconds=4)
+USUAL_HEARTBEAT = timedelta(days=1)
+Call = Callable[[], Outcome]
+
+
+@dataclass
+class Story:
+    """Plays the scenes on a stage.
+
+    ``v3`` and ``v4`` are the manifests once they are bound; ``approval`` is the digest of the last
+    approval that v3 needed, the regulator's.
+    """
+
+    stage: Stage
+    teller: Teller
+    v3: KnownManifest | None = None
+    v4: KnownManifest | None = None
+    approval: str = ""
+
+    @property
+    def model(self) -> str:
+        """The adapted model the story is about."""
+        return self._bound().manifest.model.id
+
+    def prepare(self) -> None:
+        """Scenes 1 to 4 without the telling: up to the admitted state."""
+        self.authorities_come_to_be()
+        self.a_job_is_bound()
+        self.the_envelope_is_countersigned()
+        self.the_three_approve()
+
+    def play(self) -> None:
+        """All ten scenes."""
+        self.prepare()
+        self.what_is_not_covered_is_refused()
+        self.the_regulator_withdraws()
+        self.approved_anew_then_keys_rotate()
+        self.a_base_model_class_is_retired()
+        self.an_authority_falls_silent()
+        self.the_policy_engine_dies()
+
+    def authorities_come_to_be(self) -> None:
+        """Scene 1."""
+        self.teller.scene(1, "Authorities come to be")
+        self.stage.found_authorities()
+        for name, home in self.stage.organisations.homes.items():
+            fingerprint = authority.describe(home).keys["attestation"].fingerprint()
+            self.teller.say(f"{role_of(name):<10} {name:<22} key {fingerprint[:23]}…")
+        self.stage.start()
+        self.teller.say(f"gate {self.stage.listen}, gateway {self.stage.gateway}, OPA its child")
+
+    def a_job_is_bound(self) -> None:
+        """Scene 2."""
+        self.teller.scene(2, "A finished fine-tuning job is bound into a signed manifest")
+        self.v3 = self.stage.organisations.bind("v3")
+        for corpus in self.v3.manifest.corpora:
+            digest = corpus.digest.sha256[:16]
+            self.teller.say(f"{corpus.role}: {corpus.records} records, sha256 {digest}…")
+        self.teller.say(f"manifest {self.v3.digest}")
+        self._until("chat with the bound model", "preactivation_missing", self._chat)
+
+    def the_envelope_is_countersigned(self) -> None:
+        """Scene 3."""
+        self.teller.scene(3, "The evaluator countersigns the declared envelope")
+        self.stage.organisations.countersign(self._bound(), "result-v3")
+        self._until("chat with the evaluated model", "approval_missing", self._chat)
+
+    def the_three_approve(self) -> None:
+        """Scene 4."""
+        self.teller.scene(4, "Provider, customer and regulator approve, one by one")
+        for name in APPROVERS:
+            self.approval = self.stage.organisations.approve(
+                name, self._bound(), f"approval-{role_of(name)}"
+            )
+            last = name == APPROVERS[-1]
+            expected = "admitted" if last else "approval_missing"
+            lacking = None if last else _after(name)
+            self._until(f"after the {role_of(name)} approved", expected, self._chat, lacking)
+        stream = self.stage.application().stream
+        self._until("the answer as a stream", "admitted", lambda: stream(self.model))
+
+    def what_is_not_covered_is_refused(self) -> None:
+        """Scene 5."""
+        self.teller.scene(5, "What is not covered is refused, readably")
+        lab, nobody = self.stage.application(LAB), self.stage.application(None)
+        prod = self.stage.application(PROD)
+        self._until("from another environment", "environment_not_covered", self._from(lab.chat))
+        self._until("without a credential", "credential_missing", self._from(nobody.chat))
+        self._until(
+            "an unlisted base model", "base_model_not_listed", lambda: prod.chat(UNLISTED_BASE)
+        )
+        self._until("a listed base model", "admitted", lambda: prod.chat(LISTED_BASE))
+        self._until("a body that names two models", "malformed_request", prod.malformed)
+
+    def the_regulator_withdraws(self) -> None:
+        """Scene 6."""
+        self.teller.scene(6, "The regulator withdraws")
+        home = self.stage.organisations.homes[REGULATOR]
+        reason = "complaints about unanswered requests for a person"
+        began = time.perf_counter()
+        authority.withdraw(home, WithdrawalKind.MANIFEST, self._bound().digest, reason, None, now())
+        published = time.perf_counter()
+        self._until("the next call", "withdrawn", self._chat)
+        denied = time.perf_counter()
+        self.teller.say(
+            f"signed and published in {1000 * (published - began):.0f} ms;"
+            f" first denial {1000 * (denied - published):.0f} ms after publishing"
+        )
+
+    def approved_anew_then_keys_rotate(self) -> None:
+        """Scene 7."""
+        self.teller.scene(7, "The regulator approves anew; the customer rotates its trust anchor")
+        organisations = self.stage.organisations
+        organisations.approve(
+            REGULATOR, self._bound(), "approval-regulator", "weekly review of hand-overs"
+        )
+        self._until("after the regulator approved anew", "admitted", self._chat)
+        authority.rotate(organisations.homes[CUSTOMER], "attestation", now())
+        self._until("what rests on the old key", "environment_unknown", self._chat)
+        organisations.declare(PROD, "environment-prod")
+        organisations.declare(LAB, "environment-lab")
+        self._until("with the environment declared anew", "approval_missing", self._chat)
+        organisations.approve(CUSTOMER, self._bound(), "approval-customer")
+        self._until("with the approval signed anew", "admitted", self._chat)
+
+    def a_base_model_class_is_retired(self) -> None:
+        """Scene 8."""
+        self.teller.scene(8, "The provider retires a class of base models")
+        organisations = self.stage.organisations
+        self.v4 = organisations.bind("v4", parent=self._bound())
+        organisations.countersign(self.v4, "result-v4")
+        for name in APPROVERS:
+            organisations.approve(name, self.v4, f"approval-{role_of(name)}-v4")
+        chat, tuned_on = self.stage.application().chat, self.v4.manifest.model.id
+        self._until("a model tuned on from ours", "admitted", lambda: chat(tuned_on))
+        home = organisations.homes[PROVIDER]
+        authority.withdraw(home, WithdrawalKind.BASE_MODEL, BASE_CLASS, "retired", None, now())
+        self._until("our model", "withdrawn", self._chat)
+        self._until("the model tuned on from it", "withdrawn", lambda: chat(tuned_on))
+        self._until("a base model of another class", "admitted", lambda: chat(LISTED_BASE))
+        authority.reinstate(home, WithdrawalKind.BASE_MODEL, BASE_CLASS, now())
+        self._until("after the provider took it back", "admitted", self._chat)
+
+    def an_authority_falls_silent(self) -> None:
+        """Scene 9."""
+        self.teller.scene(9, "An authority falls silent until its metadata expires")
+        organisations = self.stage.organisations
+        home = organisations.homes[EVALUATOR]
+        organisations.set_heartbeat(EVALUATOR, SILENCE)
+        authority.publish(home, now())
+        self.teller.say(f"the evaluator now promises a heartbeat every {SILENCE.seconds} s …")
+        self._until("while its metadata holds", "admitted", self._chat)
+        self._until("once it expired, with nothing pushed", "trust_stale", self._chat)
+        organisations.set_heartbeat(EVALUATOR, USUAL_HEARTBEAT)
+        authority.publish(home, now())
+        self._until("after it published again", "admitted", self._chat)
+
+    def the_policy_engine_dies(self) -> None:
+        """Scene 10."""
+        self.teller.scene(10, "OPA is killed; the gate restarts it")
+        self.stage.kill_opa()
+        killed = time.perf_counter()
+        self._until("with no policy engine", "policy_unavailable", self._chat)
+        self._until("once the gate restarted it", "admitted", self._chat)
+        self.teller.say(f"back {1000 * (time.perf_counter() - killed):.0f} ms after the kill")
+
+    def heartbeat(self) -> None:
+        """Every authority publishes, so that a stage that is left running stays admitted."""
+        for name in GRANTS:
+            authority.publish(self.stage.organisations.homes[name], now())
+
+    def _bound(self) -> KnownManifest:
+        if self.v3 is None:
+            raise RuntimeError("nothing is bound yet")
+        return self.v3
+
+    def _chat(self) -> Outcome:
+        return self.stage.application().chat(self.model)
+
+    def _from(self, chat: Callable[[str], Outcome]) -> Call:
+        return lambda: chat(self.model)
+
+    def _until(self, tried: str, expected: str, call: Call, lacking: str | None = None) -> None:
+        """Call until the reply is the stated one (and says what is lacking), or patience ends."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        outcome = call()
+        while not _is(outcome, expected, lacking) and time.monotonic() < deadline:
+            time.sleep(_PAUSE_SECONDS)
+            outcome = call()
+        reason = "" if _is(outcome, expected, lacking) else f"{expected}, lacking {lacking}"
+        note = f"{1000 * outcome.seconds:.0f} ms"
+        self.teller.call(Line(tried, reason or expected, outcome, note))
+
+
+def _is(outcome: Outcome, expected: str, lacking: str | None) -> bool:
+    return outcome.reason == expected and (lacking is None or lacking in outcome.text)
+
+
+def _after(name: str) -> str:
+    """What the message must still name as lacking once ``name`` approved."""
+    rest = [role_of(other) for other in APPROVERS[APPROVERS.index(name) + 1 :]]
+    rest = sorted(f"{role} for eu" if role == "regulator" else role for role in rest)
+    return "no approval by " + ", ".join(rest)

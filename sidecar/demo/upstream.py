@@ -1,0 +1,211 @@
+"""A stand-in for the provider's cloud: OpenAI's wire format, nothing behind it.
+
+It accepts only the API key that Envoy injects after the gate, answers in the provider's shapes
+(streams included), and records every request it gets, bytes and raw path, so that a caller can
+compare what reached it with what should have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+MAX_BODY_BYTES = 64 << 20
+WORDS = ("Your", " refund", " is", " on", " its", " way", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request as it arrived; ``path`` is raw, header names are lower-case."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def header(self, name: str) -> tuple[str, ...]:
+        """Every value of one header."""
+        return tuple(value for key, value in self.headers if key == name)
+
+
+@dataclass
+class StandInUpstream:
+    """Serves on loopback from a thread of its own until ``stop``."""
+
+    api_key: str
+    host: str = "127.0.0.1"
+    port: int = 0
+    received: list[Received] = field(default_factory=list)
+    _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
+    _thread: threading.Thread | None = field(default=None, repr=False)
+
+    def start(self) -> None:
+        """Begin to serve; ``port`` is set when this returns.
+
+        Raises:
+            RuntimeError: It did not come up within ten seconds.
+        """
+        up = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(up.set,), name="upstream")
+        self._thread.start()
+        if not up.wait(10):
+            raise RuntimeError("the stand-in upstream did not start")
+
+    def stop(self) -> None:
+        """Stop serving and wait for the thread to end."""
+        if self._loop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(timeout=10)
+
+    def _run(self, ready: Callable[[], None]) -> None:
+        with asyncio.Runner() as runner:
+            loop = runner.get_loop()
+            self._loop = loop
+            server = loop.run_until_complete(self._listen())
+            ready()
+            loop.run_forever()
+            loop.run_until_complete(server.cleanup())
+
+    async def _listen(self) -> web.ServerRunner:
+        # The low-level server has no router: a path arrives as it was sent.
+        runner = web.ServerRunner(web.Server(self._serve))
+        await runner.setup()
+        site = web.TCPSite(runner, self.host, self.port)
+        await site.start()
+        self.port = runner.addresses[0][1]
+        return runner
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await request.content.read(MAX_BODY_BYTES)
+        headers = tuple(
+            (name.decode("latin-1").lower(), value.decode("latin-1"))
+            for name, value in request.raw_headers
+        )
+        received = Received(request.method, request.raw_path, headers, body)
+        self.received.append(received)
+        if received.header("authorization") != (f"Bearer {self.api_key}",):
+            return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        return await _answer(request, received)
+
+
+async def _answer(request: web.BaseRequest, received: Received) -> web.StreamResponse:
+    path = received.path.split("?")[0]
+    if received.method == "GET" and path.startswith("/v1/models/"):
+        return web.json_response(_model(path.removeprefix("/v1/models/")))
+    try:
+        asked = json.loads(received.body)
+        model = asked["model"]
+    except (ValueError, KeyError, TypeError):
+        return _error(400, "you must provide a model parameter", "missing_model")
+    shape = _SHAPES.get(path)
+    if received.method != "POST" or shape is None:
+        return _error(404, f"Invalid URL ({received.method} {path})", "unknown_url")
+    if path == "/v1/chat/completions" and asked.get("stream"):
+        return await _stream(request, model)
+    return web.json_response(shape(model))
+
+
+async def _stream(request: web.BaseRequest, model: str) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+    await response.prepare(request)
+    for number, word in enumerate(WORDS):
+        delta: dict[str, Any] = {"content": word}
+        if number == 0:
+            delta["role"] = "assistant"
+        await response.write(_event(_chunk(model, delta, None)))
+    await response.write(_event(_chunk(model, {}, "stop")))
+    await response.write(b"data: [DONE]\n\n")
+    await response.write_eof()
+    return response
+
+
+def _event(value: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(value).encode() + b"\n\n"
+
+
+def _chunk(model: str, delta: dict[str, Any], finish: str | None) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-standin",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
+
+
+def _chat(model: str) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "".join(WORDS), "refusal": None}
+    return {
+        "id": "chatcmpl-standin",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16},
+    }
+
+
+def _completion(model: str) -> dict[str, Any]:
+    return {
+        "id": "cmpl-standin",
+        "object": "text_completion",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "text": "".join(WORDS), "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16},
+    }
+
+
+def _response(model: str) -> dict[str, Any]:
+    text = {"type": "output_text", "text": "".join(WORDS), "annotations": []}
+    message = {
+        "id": "msg-standin",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [text],
+    }
+    return {
+        "id": "resp-standin",
+        "object": "response",
+        "created_at": int(time.time()),
+        "status": "completed",
+        "model": model,
+        "output": [message],
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+    }
+
+
+def _embedding(model: str) -> dict[str, Any]:
+    return {
+        "object": "list",
+        "model": model,
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.1, 0.2, 0.3]}],
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+    }
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": int(time.time()), "owned_by": "acme"}
+
+
+_SHAPES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _completion,
+    "/v1/responses": _response,
+    "/v1/embeddings": _embedding,
+}
+
+
+def _error(status: int, message: str, code: str) -> web.Response:
+    error = {"message": message, "type": "invalid_request_error", "code": code, "param": None}
+    return web.json_response({"error": error}, status=status)
