@@ -1,0 +1,213 @@
+"""A home under its lock: everything read, checked, and committed in one step."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from securesystemslib.signer import Signer, SSlibKey
+
+from sidecar.authority import journal, keys, repository, settings
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.journal import FileWrite
+from sidecar.authority.keys import ONLINE, ROOT, TARGETS
+from sidecar.authority.repository import Published, Wanted
+from sidecar.authority.settings import SETTINGS_FILE, Settings
+from sidecar.core import documents, wire
+from sidecar.core.documents import AuthorityDocument, WithdrawalsDocument
+from sidecar.core.reasons import EvidenceError
+
+KEY_WARNING = timedelta(days=30)
+"""How long before an attestation key's window ends a heartbeat begins to warn."""
+
+LAST_FILE = "published.sha256"
+"""Private: the digest of the timestamp that was published last.
+
+An older edition is signed as well as the last one. Were it put back, by a mirror or a backup, the
+next heartbeat would make it the newest, and withdrawals since then would be forgotten.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An authority's home; a name for the folder, so it never goes stale."""
+
+    path: Path
+    name: str
+
+    @property
+    def repository(self) -> Path:
+        """The folder that is published."""
+        return self.path / repository.FOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What was published.
+
+    Attributes:
+        version: Of the timestamp metadata.
+        expires: When readers cease to rely on it, unless something newer is published.
+        renewed: Metadata that was signed anew, e.g. ``("snapshot", "timestamp")``.
+        warnings: What needs somebody's attention, one sentence each.
+    """
+
+    version: int
+    expires: datetime
+    renewed: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a home holds, read under its lock."""
+
+    path: Path
+    settings: Settings
+    published: Published
+    document: AuthorityDocument
+    withdrawals: WithdrawalsDocument
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[Desk]:
+    """Lock a home, complete what was interrupted, and read everything.
+
+    Raises:
+        AuthorityError: There is none, or what is published is not what the authority signed.
+    """
+    with journal.locked(home):
+        held = read_settings(home)
+        published = repository.read(home, _tuf_keys(held))
+        _check_last(home, published)
+        try:
+            document = documents.read_authority(
+                published.documents[documents.AUTHORITY_FILE], name=held.name
+            )
+            withdrawals = documents.read_withdrawals(
+                published.documents[documents.WITHDRAWALS_FILE]
+            )
+        except (EvidenceError, KeyError) as error:
+            raise AuthorityError(f"{home / repository.FOLDER}: {error}") from error
+        yield Desk(home, held, published, document, withdrawals)
+
+
+def read_settings(home: Path) -> Settings:
+    """Read a home's ``authority.yaml``. The lock must be held."""
+    try:
+        data = (home / SETTINGS_FILE).read_bytes()
+    except OSError as error:
+        raise AuthorityError(f"{home / SETTINGS_FILE}: {error.strerror}") from error
+    return settings.read(data)
+
+
+def commit(
+    path: Path,
+    desk: Desk | None,
+    held: Settings,
+    document: AuthorityDocument,
+    withdrawals: WithdrawalsDocument,
+    now: datetime,
+) -> Publication:
+    """Sign the next edition and write it, with the settings it belongs to, in one step.
+
+    Args:
+        path: The home; its lock must be held.
+        desk: What it holds, or null for the first edition.
+        held: Settings from now on.
+        document: ``authority.json`` from now on.
+        withdrawals: ``withdrawals.json`` from now on.
+        now: From ``instant``.
+    """
+    wanted = Wanted(
+        keys=_tuf_keys(held),
+        documents=_document_bytes(document, withdrawals),
+        periods=held.periods,
+        signer=_opener(path, (held, desk.settings) if desk else (held,)),
+    )
+    edition = repository.next_edition(desk.published if desk else None, wanted, now)
+    writes = (FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
+    if desk is None or held != desk.settings:
+        writes = (FileWrite(SETTINGS_FILE, settings.write(held)), *writes)
+    journal.commit(path, writes)
+    for old in repository.superseded_snapshots(path, edition.published):
+        old.unlink(missing_ok=True)
+    return Publication(
+        version=edition.published.timestamp.signed.version,
+        expires=edition.published.expires,
+        renewed=edition.renewed,
+        warnings=(*edition.warnings, *_key_warnings(document, now)),
+    )
+
+
+def instant(now: datetime) -> datetime:
+    """UTC in whole seconds, as TUF metadata holds it; downwards, so that it has begun by now.
+
+    Raises:
+        AuthorityError: A time without an offset.
+    """
+    if now.tzinfo is None:
+        raise AuthorityError("a time without an offset means nothing here")
+    return now.astimezone(UTC).replace(microsecond=0)
+
+
+def _last(published: Published) -> bytes:
+    return hashlib.sha256(published.timestamp.to_bytes()).hexdigest().encode("ascii")
+
+
+def _check_last(home: Path, published: Published) -> None:
+    try:
+        known = (home / LAST_FILE).read_bytes()
+    except OSError as error:
+        raise AuthorityError(f"{home / LAST_FILE}: {error.strerror}") from error
+    if known != _last(published):
+        raise AuthorityError(
+            f"{home / repository.FOLDER} holds another edition than this authority published "
+            "last; put that one back"
+        )
+
+
+def _document_bytes(
+    document: AuthorityDocument, withdrawals: WithdrawalsDocument
+) -> dict[str, bytes]:
+    """Write both documents, and read them back as the gate will before anybody signs them."""
+    written = {
+        documents.AUTHORITY_FILE: wire.write(document),
+        documents.WITHDRAWALS_FILE: wire.write(withdrawals),
+    }
+    try:
+        documents.read_authority(written[documents.AUTHORITY_FILE], name=document.name)
+        documents.read_withdrawals(written[documents.WITHDRAWALS_FILE])
+    except EvidenceError as error:
+        raise AuthorityError(f"nothing was changed: {error}") from error
+    return written
+
+
+def _key_warnings(document: AuthorityDocument, now: datetime) -> tuple[str, ...]:
+    return tuple(
+        f"the attestation key's window ends at {key.window.not_after.isoformat()}: rotate it "
+        "(evidence signed by it must be signed anew)"
+        for key in document.keys
+        if key.window.not_after - now < KEY_WARNING
+    )
+
+
+def _opener(path: Path, known: tuple[Settings, ...]) -> Callable[[SSlibKey], Signer]:
+    """Find the private half of a public key among the keys of ``known``."""
+    by_id = {key.public().keyid: key for held in known for key in held.keys.values()}
+
+    def signer(public: SSlibKey) -> Signer:
+        held = by_id.get(public.keyid)
+        if held is None:
+            raise AuthorityError(f"the private half of key {public.keyid} is not known")
+        return keys.signer(path, held)
+
+    return signer
+
+
+def _tuf_keys(held: Settings) -> dict[str, SSlibKey]:
+    return {role: held.keys[role].public() for role in (ROOT, TARGETS, ONLINE)}

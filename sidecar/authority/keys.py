@@ -1,0 +1,244 @@
+"""Key custody: private keys are named by URI and used through ``securesystemslib`` signers.
+
+The private half of a key may be a file, an HSM (PKCS#11), a KMS or Vault; this project never needs
+to know which. What it adds is for files, the kind everybody starts with: they are created once and
+never overwritten, readable by their owner alone, and refused when somebody loosened that.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from securesystemslib.exceptions import Error as SigningError
+from securesystemslib.exceptions import KeyMismatchError
+from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
+
+from sidecar.authority.errors import AuthorityError
+
+ROOT, TARGETS, ONLINE, ATTESTATION = "root", "targets", "online", "attestation"
+ROLES = (ROOT, TARGETS, ONLINE, ATTESTATION)
+"""What an authority's keys are for; one key serves one purpose."""
+
+KEY_TYPES = ("ed25519", "ecdsa")
+KEYS_FOLDER = "keys"
+SECRET_VARIABLE = "ADMIT_KEY_SECRET"  # noqa: S105 - the name of a variable
+_FILE = f"{CryptoSigner.SCHEME}:"
+_MAX_KEY_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class HeldKey:
+    """A key the authority holds.
+
+    Attributes:
+        uri: Where the private half is; a ``file2:`` URI may be relative to the home folder.
+        pem: The public half, PEM SubjectPublicKeyInfo.
+    """
+
+    uri: str
+    pem: str
+
+    def public(self) -> SSlibKey:
+        """The public half as TUF metadata names it.
+
+        Raises:
+            AuthorityError: Not a public key that TUF metadata can hold.
+        """
+        try:
+            return SSlibKey.from_crypto(serialization.load_pem_public_key(self.pem.encode("utf-8")))
+        except (ValueError, UnsupportedAlgorithm, SigningError) as error:
+            raise AuthorityError(f"the public key of {self.uri} is not usable: {error}") from error
+
+    def fingerprint(self) -> str:
+        """``sha256:`` and the hex SHA-256 of the DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)."""
+        return "sha256:" + _fingerprint(self.pem)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A key somebody brings along: its signer URI and, unless it is a file, its public half."""
+
+    uri: str
+    public_pem: str | None = None
+
+
+def create(home: Path, role: str, key_type: str) -> HeldKey:
+    """Create a private key file for ``role`` below ``home`` and return the key.
+
+    The file is ``keys/<role>-<fingerprint>.pem`` (PKCS#8 PEM), created with ``O_EXCL`` and mode
+    0600 in a folder of mode 0700. Named by its own fingerprint, it can never be taken for another
+    key, not even where older ones were moved elsewhere.
+
+    Raises:
+        AuthorityError: The key type is unknown, or the file cannot be created.
+    """
+    if key_type not in KEY_TYPES:
+        raise AuthorityError(f"key type {key_type!r} is not one of {', '.join(KEY_TYPES)}")
+    signer = (
+        CryptoSigner.generate_ed25519() if key_type == "ed25519" else CryptoSigner.generate_ecdsa()
+    )
+    pem = _pem(signer.public_key)
+    folder, name = home / KEYS_FOLDER, f"{role}-{_fingerprint(pem)[:12]}.pem"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_new(folder / name, signer.private_bytes)
+    except FileExistsError as error:
+        raise AuthorityError(f"{folder / name} exists; a key is never overwritten") from error
+    except OSError as error:
+        raise AuthorityError(f"cannot create a key in {folder}: {error.strerror}") from error
+    return HeldKey(f"{_FILE}{KEYS_FOLDER}/{name}", pem)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a private file that must not exist, mode 0600, and make it durable.
+
+    Raises:
+        FileExistsError: It exists, as whatever kind of file.
+        OSError: It cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make what was created or renamed in ``folder`` survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def adopt(home: Path, own: OwnKey) -> HeldKey:
+    """Take a key somebody brings along, after it has shown that it can sign.
+
+    Raises:
+        AuthorityError: It cannot be used, or its public half is needed and was not given.
+    """
+    if own.public_pem is not None:
+        key = HeldKey(own.uri, own.public_pem)
+    elif own.uri.startswith(_FILE):
+        uri = _FILE + str(_file(home, own.uri))
+        key = HeldKey(uri, _pem(_file_signer(home, uri, None).public_key))
+    else:
+        raise AuthorityError(f"{own.uri}: give its public key (PEM) as well")
+    sign(signer(home, key), b"admit: proof of possession")
+    return key
+
+
+def signer(home: Path, key: HeldKey) -> Signer:
+    """Open the private half of ``key``.
+
+    Raises:
+        AuthorityError: It is not there, group or others may read it, or it is another key.
+    """
+    if key.uri.startswith(_FILE):
+        return _file_signer(home, key.uri, key.public())
+    try:
+        return Signer.from_priv_key_uri(key.uri, key.public(), _secret)
+    except AuthorityError:
+        raise
+    except Exception as error:  # a signer may raise whatever its backend raises
+        raise AuthorityError(f"cannot use the key {key.uri}: {error}") from error
+
+
+def sign(by: Signer, message: bytes) -> Signature:
+    """Sign, and check that the signature is really one by the public key.
+
+    Raises:
+        AuthorityError: The backend failed, or signed with another key.
+    """
+    try:
+        signature = by.sign(message)
+        by.public_key.verify_signature(signature, message)
+    except AuthorityError:
+        raise
+    except Exception as error:  # a signer may raise whatever its backend raises
+        raise AuthorityError(f"cannot sign: {error}") from error
+    return signature
+
+
+def distinct(keys: Iterable[HeldKey]) -> None:
+    """Refuse one key in two purposes: a stolen online key must not also be a root key.
+
+    Raises:
+        AuthorityError: Two of ``keys`` are the same key.
+    """
+    fingerprints = [key.fingerprint() for key in keys]
+    if len(set(fingerprints)) != len(fingerprints):
+        raise AuthorityError("one key serves one purpose: two roles were given the same key")
+
+
+def _file_signer(home: Path, uri: str, public: SSlibKey | None) -> CryptoSigner:
+    """Open a key file; what was checked is what is read, since both go through one descriptor.
+
+    (``Signer.from_priv_key_uri`` would open the path a second time, and cut it at ``?`` or ``#``.)
+    """
+    path = _file(home, uri)
+    try:
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())
+            _check_private(path, facts)
+            pem = file.read(_MAX_KEY_BYTES)
+        return CryptoSigner(serialization.load_pem_private_key(pem, None), public)
+    except OSError as error:
+        raise AuthorityError(f"key file {path}: {error.strerror}") from error
+    except KeyMismatchError as error:
+        raise AuthorityError(f"key file {path} holds another key than it should") from error
+    except (ValueError, TypeError, UnsupportedAlgorithm, SigningError) as error:
+        raise AuthorityError(f"key file {path} is not an unencrypted PKCS#8 PEM key") from error
+
+
+def _check_private(path: Path, facts: os.stat_result) -> None:
+    if not stat.S_ISREG(facts.st_mode):
+        raise AuthorityError(f"key file {path} is not a regular file")
+    if facts.st_mode & 0o077:
+        mode = stat.S_IMODE(facts.st_mode)
+        raise AuthorityError(
+            f"key file {path} has mode {mode:04o}: group or others may use it; chmod 0600 it"
+        )
+    if facts.st_uid not in {0, os.geteuid()}:
+        raise AuthorityError(f"key file {path} belongs to another user")
+
+
+def _file(home: Path, uri: str) -> Path:
+    return home / uri.removeprefix(_FILE).removeprefix("//")
+
+
+def _fingerprint(pem: str) -> str:
+    """Hex SHA-256 of the DER SubjectPublicKeyInfo."""
+    der = serialization.load_pem_public_key(pem.encode("utf-8")).public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return hashlib.sha256(der).hexdigest()
+
+
+def _pem(key: SSlibKey) -> str:
+    """Write a public key as PEM; TUF metadata holds Ed25519 keys as raw hex instead."""
+    public = key._crypto_key()
+    return public.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    ).decode("ascii")
+
+
+def _secret(name: str) -> str:
+    """A PIN or passphrase that a signer asks for."""
+    given = os.environ.get(SECRET_VARIABLE)
+    if given is not None:
+        return given
+    if sys.stdin.isatty():
+        return getpass.getpass(f"Key {name}: ")
+    raise AuthorityError(f"the key needs its {name}: set {SECRET_VARIABLE}")

@@ -1,0 +1,75 @@
+"""Reads the roots of a SPIFFE trust domain and refuses what must never be published."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sidecar.authority.errors import AuthorityError
+from sidecar.core import strict_json
+from sidecar.core.documents import TrustDomain
+
+MAX_JWKS_BYTES = 1 << 18
+_PUBLIC_KINDS = {"EC", "RSA", "OKP"}
+_PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
+_NAME = re.compile(r"[a-z0-9._-]{1,255}")
+
+
+def read(name: str, jwks: bytes | None, x509_roots: Sequence[bytes]) -> TrustDomain:
+    """Build a trust domain from a JWK Set and PEM files of CA certificates.
+
+    Raises:
+        AuthorityError: A private or symmetric key, a key without ``kid``, a certificate that is
+            no CA, a bad name, or no root at all.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise AuthorityError(f"{name!r} is not a SPIFFE trust domain name")
+    roots = tuple(pem for data in x509_roots for pem in _certificates(data))
+    keys = None if jwks is None else _public_jwks(jwks)
+    if keys is None and not roots:
+        raise AuthorityError("give a JWK Set, X.509 roots, or both")
+    return TrustDomain(name=name, jwks=keys, x509_roots=roots)
+
+
+def _public_jwks(data: bytes) -> dict[str, object]:
+    try:
+        value = strict_json.loads_object(data, max_bytes=MAX_JWKS_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise AuthorityError(f"JWK Set: {error}") from error
+    keys = value.get("keys")
+    if not isinstance(keys, list) or not keys:
+        raise AuthorityError("JWK Set: it has no keys")
+    names = [_check_key(key) for key in keys]
+    if len(set(names)) != len(names):
+        raise AuthorityError("JWK Set: two keys have the same kid")
+    return value
+
+
+def _check_key(key: object) -> str:
+    if not isinstance(key, dict) or key.get("kty") not in _PUBLIC_KINDS or _PRIVATE & set(key):
+        raise AuthorityError("JWK Set: it must hold public keys only")
+    name = key.get("kid")
+    if not isinstance(name, str) or not name:
+        raise AuthorityError("JWK Set: a key has no kid")
+    return name
+
+
+def _certificates(data: bytes) -> list[str]:
+    try:
+        found = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise AuthorityError("an X.509 root is not a PEM certificate") from error
+    return [_ca_pem(certificate) for certificate in found]
+
+
+def _ca_pem(certificate: x509.Certificate) -> str:
+    try:
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except (x509.ExtensionNotFound, ValueError) as error:
+        raise AuthorityError("an X.509 root does not say that it is a CA") from error
+    if not constraints.value.ca:
+        raise AuthorityError("an X.509 root is not a CA")
+    return certificate.public_bytes(Encoding.PEM).decode("ascii")

@@ -1,0 +1,129 @@
+"""What was declared before the job ran: the evaluation envelope and the environments.
+
+Both are files people write, in YAML or JSON:
+
+```yaml
+suites:
+  - {kind: regression, name: support-regression, threshold: 0.9, file: suites/regression.jsonl}
+  - {kind: compliance, jurisdiction: eu, name: eu-ai-act, threshold: 1.0, digest: 9f86d0…}
+```
+
+```yaml
+environments:
+  - id: spiffe://acme.example/env/*
+    jurisdictions: [eu]
+    sector: finance
+    purpose: customer-support
+    operations: [chat.completions]
+```
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sidecar.binding.errors import BindingError
+from sidecar.core import strict_json, wire
+from sidecar.core.evidence import EnvironmentSpec, EvaluationEnvelope
+from sidecar.core.reasons import EvidenceError
+
+MAX_BYTES = 1 << 20
+_SUITE_KEYS = {"kind", "name", "threshold", "jurisdiction", "digest", "file"}
+_ENVIRONMENT_KEYS = {"id", "jurisdictions", "sector", "purpose", "operations"}
+
+
+class _UniqueLoader(yaml.SafeLoader):
+    """YAML keeps the last of two equal keys; what gets signed must not depend on that."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature PyYAML asks for
+        """Build a mapping whose keys differ."""
+        mapping = super().construct_mapping(node, deep=deep)
+        if len(mapping) != len(node.value):
+            raise yaml.YAMLError("a key is given twice")
+        return mapping
+
+
+def envelope(path: Path) -> EvaluationEnvelope:
+    """Read the evaluation envelope; a suite's ``file`` is hashed, relative to the envelope.
+
+    Raises:
+        BindingError: It cannot be read, or is no envelope; names the suite and the field.
+    """
+    suites = [_suite(path, item) for item in _items(path, "suites", _SUITE_KEYS)]
+    try:
+        return wire.read_value(EvaluationEnvelope, {"suites": suites}, what=str(path))
+    except EvidenceError as error:
+        raise BindingError(str(error)) from error
+
+
+def environments(path: Path) -> tuple[EnvironmentSpec, ...]:
+    """Read the environments the model may run in.
+
+    Raises:
+        BindingError: It cannot be read, or is no such list; names the place.
+    """
+    items = _items(path, "environments", _ENVIRONMENT_KEYS)
+    try:
+        return tuple(
+            wire.read_value(EnvironmentSpec, item, what=f"{path}: environments.{number}")
+            for number, item in enumerate(items)
+        )
+    except EvidenceError as error:
+        raise BindingError(str(error)) from error
+
+
+def _items(path: Path, key: str, known: set[str]) -> list[dict[str, Any]]:
+    value = _load(path)
+    if isinstance(value, dict):
+        if set(value) != {key}:
+            raise BindingError(f"{path}: holds {key} and nothing else")
+        value = value[key]
+    if not isinstance(value, list) or not value:
+        raise BindingError(f"{path}: {key} is not a list with something in it")
+    for number, item in enumerate(value):
+        unknown = sorted(set(item) - known) if isinstance(item, dict) else ["not a mapping"]
+        if unknown:
+            raise BindingError(f"{path}: {key}.{number}: unknown: {', '.join(map(str, unknown))}")
+    return value
+
+
+def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if path.suffix == ".json":
+            return strict_json.loads(data, max_bytes=MAX_BYTES)
+        if len(data) > MAX_BYTES:
+            raise BindingError(f"{path}: larger than {MAX_BYTES} bytes")
+        return yaml.load(data, Loader=_UniqueLoader)  # noqa: S506 - a SafeLoader
+    except OSError as error:
+        raise BindingError(f"{path}: {error.strerror}") from error
+    except strict_json.StrictJsonError as error:
+        raise BindingError(f"{path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise BindingError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def _suite(path: Path, item: dict[str, Any]) -> dict[str, Any]:
+    """Bring a suite into wire form: its digest is given, or that of a file."""
+    suite = {key: value for key, value in item.items() if key not in {"digest", "file"}}
+    given = [key for key in ("digest", "file") if key in item]
+    if len(given) != 1:
+        raise BindingError(f"{path}: suite {item.get('name')}: give its digest or its file")
+    digest = item[given[0]]
+    if given == ["file"]:
+        digest = _file_digest(path.parent / str(digest))
+    suite["digest"] = {"sha256": digest} if isinstance(digest, str) else digest
+    return suite
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BindingError(f"{path}: {error.strerror}") from error

@@ -1,0 +1,115 @@
+"""The files of a run, really read: corpora are hashed and counted, metrics are taken from CSV.
+
+No provider's API tells the hash of a training file, so the file itself is what gets bound.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import csv
+import hashlib
+import io
+import math
+from pathlib import Path
+
+from sidecar.binding.errors import BindingError
+from sidecar.core import strict_json
+from sidecar.core.evidence import Corpus, EvaluationOutput
+from sidecar.core.wire import DigestSet
+
+MAX_LINE_BYTES = 16 << 20
+MAX_METRICS_BYTES = 64 << 20
+
+
+def corpus(path: Path, *, role: str, name: str) -> Corpus:
+    """Hash a JSONL file and count its records: one JSON object a line, no line empty.
+
+    Args:
+        path: The file, as it was uploaded.
+        role: ``training`` or ``validation``.
+        name: How the manifest calls it.
+
+    Raises:
+        BindingError: It cannot be read, holds nothing, or a line is not a record; with its number.
+    """
+    digest = hashlib.sha256()
+    size = records = 0
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(MAX_LINE_BYTES + 2):
+                records += 1
+                size += len(line)
+                digest.update(line)
+                _check_record(path, records, line)
+    except OSError as error:
+        raise BindingError(f"{path}: {error.strerror}") from error
+    if not records:
+        raise BindingError(f"{path}: no records")
+    return Corpus(role, name, DigestSet(digest.hexdigest()), size, records)
+
+
+def run_output(path: Path, *, name: str) -> EvaluationOutput:
+    """Hash a metrics file (CSV with a header line) and take the last value of each column.
+
+    Columns such as ``valid_loss`` are filled only every so many steps, so the last *line* would
+    often lack them. A ``step`` column is a count, kept as a number like any other. Some providers
+    hand the file out in base64; the digest is of the bytes as given.
+
+    Raises:
+        BindingError: It cannot be read, or is not such a file; with the line's number.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BindingError(f"{path}: {error.strerror}") from error
+    if len(data) > MAX_METRICS_BYTES:
+        raise BindingError(f"{path}: larger than {MAX_METRICS_BYTES} bytes")
+    metrics = _last_values(path, _csv_text(path, data))
+    if not metrics:
+        raise BindingError(f"{path}: no metrics")
+    return EvaluationOutput(name, DigestSet(hashlib.sha256(data).hexdigest()), metrics)
+
+
+def _check_record(path: Path, number: int, line: bytes) -> None:
+    try:
+        strict_json.loads_object(line.rstrip(b"\r\n"), max_bytes=MAX_LINE_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise BindingError(f"{path}: line {number}: {error}") from error
+
+
+def _csv_text(path: Path, data: bytes) -> str:
+    if b"," not in data:
+        # What is neither is one column, or no metrics file at all; the reader will tell.
+        with contextlib.suppress(binascii.Error):
+            data = base64.b64decode(data.strip(), validate=True)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BindingError(f"{path}: not UTF-8") from error
+
+
+def _last_values(path: Path, text: str) -> dict[str, float]:
+    reader = csv.DictReader(io.StringIO(text), strict=True)
+    metrics: dict[str, float] = {}
+    try:
+        for row in reader:
+            for column, cell in row.items():
+                if column is None or cell is None:
+                    raise BindingError(f"{path}: line {reader.line_num}: a cell too many or few")
+                if cell.strip():
+                    metrics[column] = _number(path, reader.line_num, cell)
+    except csv.Error as error:
+        raise BindingError(f"{path}: line {reader.line_num}: {error}") from error
+    return metrics
+
+
+def _number(path: Path, line: int, cell: str) -> float:
+    try:
+        value = float(cell)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BindingError(f"{path}: line {line}: {cell!r} is not a number")
+    return value

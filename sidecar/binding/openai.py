@@ -1,0 +1,338 @@
+"""An OpenAI fine-tuning job as a manifest. Pure: the job's record and hashed files come in.
+
+Theory of operation. The record is the object ``GET /v1/fine_tuning/jobs/{id}`` returns. What is
+bound is the record itself, as RFC 8785 canonical JSON: its SHA-256 is the artifact digest, the
+subject of the manifest. Anybody who fetches the job again can compare. A checkpoint is callable by
+a name of its own, so it is a model of its own: its artifact is the canonical JSON of
+``{"checkpoint": …, "job": …}``, both records as returned.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sidecar.binding.errors import BindingError
+from sidecar.core import strict_json, wire
+from sidecar.core.evidence import (
+    MANIFEST,
+    Corpus,
+    EnvironmentSpec,
+    EvaluationEnvelope,
+    EvaluationOutput,
+    Manifest,
+    ModelClaim,
+    RequiredApprovals,
+    Run,
+    Statement,
+    Subject,
+)
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
+
+PROVIDER = "openai"
+MAX_RECORD_BYTES = 1 << 20
+ADAPTED = "ft:"
+"""What the id of every fine-tuned model begins with."""
+
+_Id = Annotated[str, Field(min_length=1, max_length=512)]
+M = TypeVar("M", bound=BaseModel)
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class _Hyperparameters(_Model):
+    hyperparameters: dict[str, Any] = {}
+
+
+class _Method(_Model):
+    type: Literal["supervised", "dpo", "reinforcement"]
+    supervised: _Hyperparameters | None = None
+    dpo: _Hyperparameters | None = None
+    reinforcement: _Hyperparameters | None = None
+
+
+class _JobRecord(_Model):
+    object: Literal["fine_tuning.job"]
+    id: _Id
+    status: str
+    model: _Id
+    fine_tuned_model: _Id | None = None
+    created_at: int
+    finished_at: int | None = None
+    training_file: _Id
+    validation_file: _Id | None = None
+    result_files: list[_Id] = []
+    hyperparameters: dict[str, Any] | None = None
+    method: _Method | None = None
+    seed: int | None = None
+    trained_tokens: Annotated[int, Field(ge=0)] | None = None
+
+
+class _CheckpointRecord(_Model):
+    object: Literal["fine_tuning.job.checkpoint"]
+    id: _Id
+    fine_tuned_model_checkpoint: _Id
+    fine_tuning_job_id: _Id
+    step_number: int
+    metrics: dict[str, float | None] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job that succeeded.
+
+    Attributes:
+        record: As the API returned it.
+        model: The fine-tuned model's id.
+        base: What it was tuned from.
+        run: The manifest's account of the run.
+        training_file: The provider's id of the training file.
+        validation_file: Likewise, where there was one.
+        result_files: Likewise, of the metrics files.
+    """
+
+    record: dict[str, Any]
+    model: str
+    base: str
+    run: Run
+    training_file: str
+    validation_file: str | None
+    result_files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A checkpoint of a job: a model of its own."""
+
+    record: dict[str, Any]
+    model: str
+    job: str
+    output: EvaluationOutput | None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownManifest:
+    """Another manifest: its digest (SHA-256 of its payload) and what it says."""
+
+    digest: str
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """Everything in the manifest that the job's record does not tell."""
+
+    corpora: tuple[Corpus, ...]
+    outputs: tuple[EvaluationOutput, ...]
+    envelope: EvaluationEnvelope
+    environments: tuple[EnvironmentSpec, ...]
+    required_roles: tuple[str, ...]
+    window: Window
+    provider: str = PROVIDER
+    parent: KnownManifest | None = None
+    supersedes: KnownManifest | None = None
+    shutdown: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A manifest's statement, and the bytes whose SHA-256 is its subject."""
+
+    statement: Statement[Manifest]
+    artifact: bytes
+
+
+def read_job(data: bytes) -> Job:
+    """Read a job's record.
+
+    Raises:
+        BindingError: Not such a record, or the job did not succeed.
+    """
+    value = _object(data, "job")
+    job = _validate(_JobRecord, value, "job")
+    if job.status != "succeeded":
+        raise BindingError(f"job {job.id}: its status is {job.status!r}, not 'succeeded'")
+    if job.fine_tuned_model is None or job.finished_at is None:
+        raise BindingError(f"job {job.id}: it names no fine_tuned_model or no finished_at")
+    if job.finished_at < job.created_at:
+        raise BindingError(f"job {job.id}: it finished before it was created")
+    return Job(
+        record=value,
+        model=job.fine_tuned_model,
+        base=job.model,
+        run=_run(job, job.finished_at),
+        training_file=job.training_file,
+        validation_file=job.validation_file,
+        result_files=tuple(job.result_files),
+    )
+
+
+def read_checkpoint(data: bytes) -> Checkpoint:
+    """Read a checkpoint's record (one of the list the API returns).
+
+    Raises:
+        BindingError: Not such a record.
+    """
+    value = _object(data, "checkpoint")
+    record = _validate(_CheckpointRecord, value, "checkpoint")
+    metrics = {name: number for name, number in record.metrics.items() if number is not None}
+    digest = DigestSet(_sha256(_canonical(value, "checkpoint")))
+    output = EvaluationOutput(f"{record.id} step {record.step_number}", digest, metrics)
+    return Checkpoint(
+        record=value,
+        model=record.fine_tuned_model_checkpoint,
+        job=record.fine_tuning_job_id,
+        output=output if metrics else None,
+    )
+
+
+def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> Binding:
+    """State what the job, or one checkpoint of it, is.
+
+    Raises:
+        BindingError: Files and record do not agree; the parent is missing, needless or another
+            model's; ``supersedes`` is about another model; the window ends before it begins.
+    """
+    _check_corpora(job, declared.corpora)
+    if checkpoint is not None and checkpoint.job != job.record["id"]:
+        raise BindingError(f"the checkpoint is of job {checkpoint.job}, not {job.record['id']}")
+    model = job.model if checkpoint is None else checkpoint.model
+    artifact = _canonical(
+        job.record if checkpoint is None else {"checkpoint": checkpoint.record, "job": job.record},
+        "job",
+    )
+    output = checkpoint.output if checkpoint else None
+    manifest = Manifest(
+        model=ModelClaim(
+            provider=declared.provider,
+            id=model,
+            base=job.base,
+            parent=_parent(job, declared),
+            shutdown=declared.shutdown,
+        ),
+        corpora=declared.corpora,
+        run=job.run,
+        evaluations=declared.outputs if output is None else (*declared.outputs, output),
+        envelope=declared.envelope,
+        environments=declared.environments,
+        approvals=RequiredApprovals(declared.required_roles),
+        window=_window(declared),
+        supersedes=_supersedes(model, declared),
+    )
+    subject = Subject(model, DigestSet(_sha256(artifact)))
+    return Binding(Statement(subject, MANIFEST, manifest), artifact)
+
+
+def file_name(provider_id: str | None, name: str) -> str:
+    """How a manifest calls a file: the provider's id of it, if known, and its own name."""
+    return name if provider_id is None else f"{provider_id}:{name}"
+
+
+def _run(job: _JobRecord, finished: int) -> Run:
+    method = job.method.type if job.method else "supervised"
+    # Older jobs, and some supervised ones, keep their hyperparameters at the top.
+    detail = getattr(job.method, method) if job.method else None
+    hyperparameters = detail.hyperparameters if detail else job.hyperparameters or {}
+    return Run(
+        id=job.id,
+        method=method,
+        hyperparameters=hyperparameters,
+        started=_instant(job.created_at, job.id),
+        finished=_instant(finished, job.id),
+        seed=job.seed,
+        trained_tokens=job.trained_tokens,
+    )
+
+
+def _check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
+    """What went into the run must be bound, and nothing else may be."""
+    roles = {corpus.role for corpus in corpora}
+    if "training" not in roles:
+        raise BindingError(f"the job names the training file {job.training_file}: give the file")
+    if job.validation_file is not None and "validation" not in roles:
+        raise BindingError(
+            f"the job names the validation file {job.validation_file}: give the file"
+        )
+    if job.validation_file is None and "validation" in roles:
+        raise BindingError("the job names no validation file, but one was given")
+
+
+def _parent(job: Job, declared: Declared) -> DigestSet | None:
+    """A model tuned from a tuned model carries that one's manifest as its parent."""
+    parent = declared.parent
+    if parent is None:
+        if job.base.startswith(ADAPTED):
+            raise BindingError(f"{job.base} is itself adapted: give its manifest as the parent")
+        return None
+    claim = parent.manifest.model
+    if (claim.provider, claim.id) != (declared.provider, job.base):
+        raise BindingError(
+            f"the parent manifest is of {claim.provider}/{claim.id}, but the job was tuned from "
+            f"{declared.provider}/{job.base}"
+        )
+    return DigestSet(parent.digest)
+
+
+def _supersedes(model: str, declared: Declared) -> DigestSet | None:
+    known = declared.supersedes
+    if known is None:
+        return None
+    claim = known.manifest.model
+    if (claim.provider, claim.id) != (declared.provider, model):
+        raise BindingError(
+            f"the manifest to supersede is of {claim.provider}/{claim.id}, not of "
+            f"{declared.provider}/{model}"
+        )
+    return DigestSet(known.digest)
+
+
+def _window(declared: Declared) -> Window:
+    """The window asked for; it cannot outlast the model."""
+    end = declared.shutdown
+    if end is None or declared.window.not_after <= end:
+        return declared.window
+    if end <= declared.window.not_before:
+        raise BindingError(f"the provider shut the model down at {end.isoformat()}")
+    return Window(declared.window.not_before, end)
+
+
+def _object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        return strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise BindingError(f"{what} record: {error}") from error
+
+
+def _validate(kind: type[M], value: dict[str, Any], what: str) -> M:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "record"
+        raise BindingError(f"{what} record: {place}: {first['msg']}") from error
+
+
+def _canonical(value: dict[str, Any], what: str) -> bytes:
+    try:
+        return wire.canonical(value)
+    except rfc8785.CanonicalizationError as error:
+        raise BindingError(f"{what} record: {error}") from error
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _instant(seconds: int, job: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError) as error:
+        raise BindingError(f"job {job}: {seconds} is not a time") from error

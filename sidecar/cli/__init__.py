@@ -1,0 +1,1 @@
+"""``admit …``: thin commands, one module per noun; the work is done elsewhere."""

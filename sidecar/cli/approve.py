@@ -1,0 +1,56 @@
+"""``admit approve``: an authority approves a manifest, in one role and a stated scope."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.authority import home as authority
+from sidecar.cli import common, manifests
+from sidecar.cli.common import HomeOption, JsonOption, OutOption
+from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
+from sidecar.core.wire import DigestSet
+
+
+def approve(
+    manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
+    role: Annotated[str, typer.Option(help="The role: provider, customer, regulator, or another.")],
+    jurisdiction: Annotated[list[str], typer.Option(help="For example eu; repeatable.")],
+    environment: Annotated[
+        list[str], typer.Option(help="SPIFFE ID, or a pattern over it; repeatable.")
+    ],
+    operation: Annotated[list[str], typer.Option(help="For example chat.completions; repeatable.")],
+    home: HomeOption,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="A condition, for policies and people; repeatable.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long the approval holds.")] = 90,
+    signed_by: Annotated[
+        Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
+    ] = None,
+    out: OutOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Approve a manifest: this digest, in this role, for these environments and operations."""
+    at = common.now()
+    handed = manifests.read(manifest, signed_by)
+    model = handed.manifest.model.id
+    given = Approval(
+        role=role,
+        jurisdictions=tuple(jurisdiction),
+        environments=tuple(environment),
+        operations=tuple(operation),
+        window=common.window(at, days),
+        conditions=tuple(condition or ()),
+    )
+    statement = Statement(Subject(model, DigestSet(handed.digest)), APPROVAL, given)
+    written = common.sign_and_write(authority.load(home), statement, "approval", out, at)
+    facts = {
+        **written.facts(),
+        "manifest": handed.digest,
+        "role": role,
+        "until": common.until(given.window),
+    }
+    common.tell(f"Approved {model} as {role}.", facts, as_json=as_json, model=model)

@@ -1,0 +1,293 @@
+"""``admit authority``: create an authority, show it, rotate its keys, keep its heartbeat."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sidecar.authority import home as authority
+from sidecar.authority import trust_domains
+from sidecar.authority.home import Description, Home, OwnKey, Periods, Publication
+from sidecar.authority.settings import duration, duration_text
+from sidecar.cli import common
+from sidecar.cli.common import CliError, HomeOption, JsonOption
+from sidecar.core import wire
+from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
+from sidecar.core.window import rfc3339
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Keys, publishing, and everything an authority does with its own home folder.",
+)
+
+PREDICATE_NAMES = {
+    "manifest": MANIFEST,
+    "result": RESULT,
+    "approval": APPROVAL,
+    "environment": ENVIRONMENT,
+}
+
+
+class KeyType(StrEnum):
+    """Kinds of keys that are created."""
+
+    ED25519 = "ed25519"
+    ECDSA = "ecdsa"
+
+
+class Which(StrEnum):
+    """An authority's keys."""
+
+    ROOT = "root"
+    TARGETS = "targets"
+    ONLINE = "online"
+    ATTESTATION = "attestation"
+
+
+class Signs(StrEnum):
+    """Kinds of evidence."""
+
+    MANIFEST = "manifest"
+    RESULT = "result"
+    APPROVAL = "approval"
+    ENVIRONMENT = "environment"
+
+
+KeyTypeOption = Annotated[KeyType, typer.Option("--key-type", help="For keys that are created.")]
+UriOption = Annotated[str | None, typer.Option(metavar="URI", help="A signer URI to use instead.")]
+PublicOption = Annotated[
+    Path | None, typer.Option(metavar="PEM", help="Its public key, unless it is a file.")
+]
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="The name operators will write.")],
+    home: Annotated[
+        Path,
+        typer.Option(
+            "--dir", "--home", envvar=common.HOME_VARIABLE, help="The home folder to create."
+        ),
+    ],
+    key_type: KeyTypeOption = KeyType.ED25519,
+    may_sign: Annotated[
+        list[Signs] | None, typer.Option(help="Kinds of evidence it signs; all, if not given.")
+    ] = None,
+    period: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PERIOD", help="For example timestamp=6h or root=365d."),
+    ] = None,
+    root_key_uri: UriOption = None,
+    root_public_key: PublicOption = None,
+    targets_key_uri: UriOption = None,
+    targets_public_key: PublicOption = None,
+    online_key_uri: UriOption = None,
+    online_public_key: PublicOption = None,
+    attestation_key_uri: UriOption = None,
+    attestation_public_key: PublicOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Create an authority: keys, settings, and the first edition of its repository."""
+    own = {
+        "root": _own(root_key_uri, root_public_key, "root"),
+        "targets": _own(targets_key_uri, targets_public_key, "targets"),
+        "online": _own(online_key_uri, online_public_key, "online"),
+        "attestation": _own(attestation_key_uri, attestation_public_key, "attestation"),
+    }
+    made = authority.init(
+        home,
+        name,
+        now=common.now(),
+        periods=_periods(period or []),
+        key_type=key_type,
+        uris={role: key for role, key in own.items() if key is not None},
+        may_sign=tuple(PREDICATE_NAMES[kind] for kind in (may_sign or Signs)),
+    )
+    described = authority.describe(made)
+    facts = {
+        "home": str(home),
+        "publish": str(made.repository),
+        "key": described.keys["attestation"].fingerprint(),
+        "heartbeat": f"publish before {rfc3339(min(described.expires.values()))}",
+    }
+    common.tell(f"Authority {name} is ready.", facts, as_json=as_json, name=name)
+
+
+@app.command()
+def show(
+    home: HomeOption,
+    pem: Annotated[bool, typer.Option("--pem", help="Print the attestation public key.")] = False,
+    root: Annotated[
+        bool, typer.Option("--root", help="Print the first root metadata: what operators pin.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show keys, versions, expiries, trust domains and withdrawals."""
+    opened = authority.load(home)
+    if pem and root:
+        raise CliError("--pem and --root: one at a time")
+    if pem:
+        sys.stdout.write(authority.pem(opened))
+    elif root:
+        sys.stdout.buffer.write(authority.root_bytes(opened))
+    elif as_json:
+        common.tell("", {}, as_json=True, **_description(authority.describe(opened)))
+    else:
+        _print_description(authority.describe(opened))
+
+
+@app.command()
+def publish(home: HomeOption, as_json: JsonOption = False) -> None:
+    """The heartbeat: sign the timestamp anew, and whatever else would soon expire."""
+    opened = authority.load(home)
+    published(opened, "published", authority.publish(opened, common.now()), as_json=as_json)
+
+
+@app.command()
+def rotate(
+    which: Annotated[Which, typer.Argument(help="The key to replace.")],
+    home: HomeOption,
+    key_type: KeyTypeOption = KeyType.ED25519,
+    key_uri: UriOption = None,
+    public_key: PublicOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Replace a key. A new attestation key ends what rested on the old one until signed anew."""
+    opened = authority.load(home)
+    own = _own(key_uri, public_key, which)
+    done = authority.rotate(opened, which, common.now(), key_type=key_type, own=own)
+    published(opened, f"rotated its {which} key", done, as_json=as_json)
+
+
+@app.command("trust-domain")
+def trust_domain(
+    name: Annotated[str, typer.Argument(help="The SPIFFE trust domain.")],
+    home: HomeOption,
+    jwks: Annotated[
+        Path | None, typer.Option(help="JWK Set with its public keys, for JWT-SVIDs.")
+    ] = None,
+    x509_root: Annotated[
+        list[Path] | None, typer.Option(help="PEM of a CA that issues X.509-SVIDs; repeatable.")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Stop vouching for it.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Publish the roots that vouch for a trust domain's workloads, in place of those before."""
+    opened = authority.load(home)
+    known = authority.describe(opened).document.trust_domains
+    others = tuple(domain for domain in known if domain.name != name)
+    if remove:
+        if jwks is not None or x509_root:
+            raise CliError("--remove takes no roots")
+        if len(others) == len(known):
+            raise CliError(f"trust domain {name} is not published")
+        domains = others
+    else:
+        roots = [common.read(path) for path in x509_root or []]
+        read = trust_domains.read(name, None if jwks is None else common.read(jwks), roots)
+        domains = (*others, read)
+    done = authority.set_trust_domains(opened, domains, common.now())
+    did = f"{'no longer vouches' if remove else 'vouches'} for {name}"
+    published(opened, did, done, as_json=as_json)
+
+
+def published(home: Home, did: str, done: Publication, *, as_json: bool) -> None:
+    """Say what an authority published."""
+    common.warn(*done.warnings)
+    facts = {
+        "publish": str(home.repository),
+        "version": str(done.version),
+        "signed": ", ".join(done.renewed),
+        "good until": rfc3339(done.expires),
+    }
+    common.tell(
+        f"{home.name} {did}.", facts, as_json=as_json, name=home.name, warnings=done.warnings
+    )
+
+
+def _own(uri: str | None, public: Path | None, role: str) -> OwnKey | None:
+    if uri is None:
+        if public is not None:
+            raise CliError(f"{role}: a public key without its URI")
+        return None
+    return OwnKey(uri, None if public is None else common.read(public).decode("ascii", "replace"))
+
+
+def _periods(given: list[str]) -> Periods:
+    names = {field.name for field in fields(Periods)}
+    chosen = {}
+    for text in given:
+        name, _, period = text.partition("=")
+        if name not in names:
+            raise CliError(f"--period {text}: there are {', '.join(sorted(names))}")
+        chosen[name] = duration(period)
+    return Periods(**chosen)
+
+
+def _description(found: Description) -> dict[str, Any]:
+    return {
+        "name": found.name,
+        "repository": str(found.repository),
+        "keys": {
+            role: {"uri": key.uri, "fingerprint": key.fingerprint()}
+            for role, key in found.keys.items()
+        },
+        "metadata": {
+            name: {"version": found.versions[name], "expires": rfc3339(found.expires[name])}
+            for name in found.versions
+        },
+        "authority": wire.plain(found.document),
+        "withdrawals": [wire.plain(entry) for entry in found.withdrawals],
+    }
+
+
+def _print_description(found: Description) -> None:
+    console = Console()
+    console.print(f"[bold]{found.name}[/bold]  publishes {found.repository}", soft_wrap=True)
+    console.print(_keys_table(found))
+    console.print(_metadata_table(found))
+    for domain in found.document.trust_domains:
+        jwks = len(domain.jwks["keys"]) if domain.jwks else 0
+        console.print(
+            f"vouches for {domain.name}: {jwks} JWT keys, {len(domain.x509_roots)} X.509 roots"
+        )
+    table = Table("withdrawn", "subject", "reason", "from", title_justify="left")
+    for entry in found.withdrawals:
+        table.add_row(entry.kind, entry.subject, entry.reason, rfc3339(entry.effective))
+    console.print(table if found.withdrawals else "nothing is withdrawn")
+
+
+def _keys_table(found: Description) -> Table:
+    table = Table("key", "where", "fingerprint")
+    for role, key in found.keys.items():
+        table.add_row(role, key.uri, key.fingerprint())
+    for attestation in found.document.keys:
+        names = [
+            name for name, kind in PREDICATE_NAMES.items() if kind in attestation.predicate_types
+        ]
+        signs = f"signs {', '.join(names)} until {rfc3339(attestation.window.not_after)}"
+        table.add_row("", signs, attestation.public_key().fingerprint)
+    return table
+
+
+def _metadata_table(found: Description) -> Table:
+    table = Table("metadata", "version", "expires", "signed for")
+    signed_for = {
+        "root": found.periods.root,
+        "targets": found.periods.targets,
+        "snapshot": found.periods.snapshot,
+        "timestamp": found.periods.timestamp,
+    }
+    for name, number in found.versions.items():
+        table.add_row(
+            name, str(number), rfc3339(found.expires[name]), duration_text(signed_for[name])
+        )
+    return table

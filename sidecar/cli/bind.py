@@ -1,0 +1,131 @@
+"""``admit bind``: a finished job and its files become a signed manifest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.authority import home as authority
+from sidecar.binding import declared, files, openai
+from sidecar.binding.openai import Binding, Checkpoint, Declared, Job, KnownManifest
+from sidecar.cli import common, manifests
+from sidecar.cli.common import BlobsOption, HomeOption, JsonOption, OutOption
+from sidecar.core.evidence import Corpus, EvaluationOutput, write_statement
+from sidecar.core.grants import ALWAYS_REQUIRED
+
+
+def bind(
+    job: Annotated[Path, typer.Argument(help="The job's record, as the API returned it.")],
+    training: Annotated[list[Path], typer.Option(help="The training file (JSONL); repeatable.")],
+    envelope: Annotated[Path, typer.Option(help="The declared evaluation envelope (YAML, JSON).")],
+    environments: Annotated[Path, typer.Option(help="Where the model may run (YAML, JSON).")],
+    home: HomeOption,
+    validation: Annotated[
+        list[Path] | None, typer.Option(help="The validation file, if the job names one.")
+    ] = None,
+    result_file: Annotated[
+        list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint's record: bind that one instead.")
+    ] = None,
+    parent: Annotated[
+        Path | None, typer.Option(help="Manifest of the adapted model this one was tuned from.")
+    ] = None,
+    supersedes: Annotated[
+        Path | None, typer.Option(help="Manifest of the same model that this one replaces.")
+    ] = None,
+    require_role: Annotated[
+        list[str] | None, typer.Option(help="A role that must approve as well; repeatable.")
+    ] = None,
+    provider: Annotated[str, typer.Option(help="As the gate's routes name it.")] = openai.PROVIDER,
+    shutdown: Annotated[
+        str | None, typer.Option(help="When the provider shuts the model down, if announced.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long the manifest holds.")] = 180,
+    out: OutOption = Path(),
+    blobs: BlobsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bind a finished fine-tuning job into a signed manifest."""
+    at = common.now()
+    record = openai.read_job(common.read(job))
+    point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
+    known = Declared(
+        corpora=_corpora(record, training, validation or []),
+        outputs=_outputs(record, result_file or []),
+        envelope=declared.envelope(envelope),
+        environments=declared.environments(environments),
+        required_roles=tuple(dict.fromkeys((*ALWAYS_REQUIRED, *(require_role or [])))),
+        window=common.window(at, days),
+        provider=provider,
+        parent=_known(parent),
+        supersedes=_known(supersedes),
+        shutdown=common.instant(shutdown, "--shutdown"),
+    )
+    bound = openai.bind(record, known, point)
+    written = common.sign_and_write(authority.load(home), bound.statement, "manifest", out, at)
+    _tell(bound, written, blobs or out, point, as_json=as_json)
+
+
+def _tell(
+    bound: Binding,
+    written: common.Written,
+    blobs: Path,
+    checkpoint: Checkpoint | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Write the two blobs that other tools check against, and say what was done."""
+    stem = f"manifest-{written.digest[:12]}"
+    payload = write_statement(bound.statement)
+    manifest = bound.statement.predicate
+    facts = {
+        **written.facts(),
+        "until": common.until(manifest.window),
+        "artifact": str(common.write(blobs, stem, ".artifact.json", bound.artifact)),
+        "statement": str(common.write(blobs, stem, ".statement.json", payload)),
+    }
+    what = "checkpoint" if checkpoint else "job"
+    common.tell(
+        f"Bound {what} {manifest.run.id} as {manifest.model.provider}/{manifest.model.id}.",
+        facts,
+        as_json=as_json,
+        model=manifest.model.id,
+        base=manifest.model.base,
+        provider=manifest.model.provider,
+    )
+
+
+def _corpora(job: Job, training: list[Path], validation: list[Path]) -> tuple[Corpus, ...]:
+    given = (
+        ("training", training, job.training_file),
+        ("validation", validation, job.validation_file),
+    )
+    return tuple(
+        files.corpus(
+            path,
+            role=role,
+            # Several files were put together before they were uploaded: none *is* the upload.
+            name=openai.file_name(known if len(paths) == 1 else None, path.name),
+        )
+        for role, paths, known in given
+        for path in paths
+    )
+
+
+def _outputs(job: Job, paths: list[Path]) -> tuple[EvaluationOutput, ...]:
+    ids = job.result_files if len(job.result_files) == len(paths) else (None,) * len(paths)
+    return tuple(
+        files.run_output(path, name=openai.file_name(known, path.name))
+        for path, known in zip(paths, ids, strict=True)
+    )
+
+
+def _known(path: Path | None) -> KnownManifest | None:
+    if path is None:
+        return None
+    handed = manifests.read(path)
+    return KnownManifest(handed.digest, handed.manifest)

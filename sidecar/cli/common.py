@@ -1,0 +1,185 @@
+"""What the commands share: options, clocks, files in, evidence out, and how to tell about it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from sidecar.authority import home as authority
+from sidecar.authority.home import Home
+from sidecar.authority.journal import write_atomically
+from sidecar.core import dsse
+from sidecar.core.evidence import Predicate, Statement
+from sidecar.core.window import Window, rfc3339
+
+HOME_VARIABLE = "ADMIT_HOME"
+MAX_INPUT_BYTES = 4 << 20
+
+HomeOption = Annotated[
+    Path,
+    typer.Option(
+        "--home", envvar=HOME_VARIABLE, help="The authority's home folder.", show_default=False
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+OutOption = Annotated[
+    Path, typer.Option("--out", help="Folder that the evidence is written to; created if needed.")
+]
+BlobsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--blobs",
+        help="Folder for the files whose digests the evidence names; where --out is, if not given.",
+        show_default=False,
+    ),
+]
+
+
+class CliError(Exception):
+    """A command was asked for something it cannot do; one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Evidence that was written.
+
+    Attributes:
+        kind: ``manifest``, ``result``, ``approval`` or ``environment``.
+        digest: SHA-256 of the payload.
+        path: The envelope.
+        signer: The authority.
+        fingerprint: Of the key that signed.
+    """
+
+    kind: str
+    digest: str
+    path: Path
+    signer: str
+    fingerprint: str
+
+    def facts(self) -> dict[str, str]:
+        """For ``tell``."""
+        return {
+            "digest": self.digest,
+            "file": str(self.path),
+            "signed by": self.signer,
+            "key": self.fingerprint,
+        }
+
+
+def now() -> datetime:
+    """The one reference time of a command: UTC, whole seconds, downwards."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def instant(text: str | None, what: str) -> datetime | None:
+    """Read a date, or a time with an offset, from an option; a date means its beginning in UTC.
+
+    Raises:
+        CliError: Not such a text.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CliError(f"{what}: {text!r} is not a date such as 2027-01-14") from error
+    if found.tzinfo is None:
+        if len(text) > len("2027-01-14"):
+            raise CliError(f"{what}: a time needs its offset, such as 2027-01-14T00:00:00Z")
+        found = found.replace(tzinfo=UTC)
+    return found.astimezone(UTC)
+
+
+def window(begin: datetime, days: float) -> Window:
+    """The window of ``days`` from ``begin`` on.
+
+    Raises:
+        CliError: Days that are none.
+    """
+    try:
+        return Window(begin, (begin + timedelta(days=days)).replace(microsecond=0))
+    except (ValueError, OverflowError) as error:
+        raise CliError(f"--days {days}: not a number of days from now on") from error
+
+
+def read(path: Path) -> bytes:
+    """Read a file of modest size.
+
+    Raises:
+        CliError: It cannot be read, or is too large to be what it should be.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_INPUT_BYTES + 1)
+    except OSError as error:
+        raise CliError(f"{path}: {error.strerror}") from error
+    if len(data) > MAX_INPUT_BYTES:
+        raise CliError(f"{path}: larger than {MAX_INPUT_BYTES} bytes")
+    return data
+
+
+def sign_and_write(
+    home: Home, statement: Statement[Predicate], kind: str, out: Path, at: datetime
+) -> Written:
+    """Sign a statement as ``home`` and write the envelope to ``out``."""
+    envelope = authority.attest(home, statement, at)
+    digest = dsse.parse(envelope).digest
+    path = write(out, f"{kind}-{digest[:12]}", ".dsse.json", envelope)
+    fingerprint = json.loads(envelope)["signatures"][0]["keyid"]
+    return Written(kind, digest, path, home.name, fingerprint)
+
+
+def write(out: Path, stem: str, suffix: str, data: bytes) -> Path:
+    """Write a file that others read, at once or not at all, never over another one's content.
+
+    Two authorities may sign the same bytes into the same folder; the second gets a number.
+
+    Raises:
+        CliError: It cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        path, number = out / f"{stem}{suffix}", 1
+        while path.exists() and path.read_bytes() != data:
+            number += 1
+            path = out / f"{stem}-{number}{suffix}"
+        write_atomically(path, data, mode=0o644)
+    except OSError as error:
+        raise CliError(f"cannot write to {out}: {error.strerror}") from error
+    return path
+
+
+def tell(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
+    """Say what was done: a title and a table, or one JSON object with ``more`` in it."""
+    if as_json:
+        value = {key.replace(" ", "_"): text for key, text in facts.items()}
+        print(json.dumps({**value, **more}, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(title, style="bold", markup=False, highlight=False, soft_wrap=True)
+    # Lines, not a table: a digest must stay in one piece to be copied.
+    width = max((len(name) for name in facts), default=0)
+    for name, text in facts.items():
+        line = Text.assemble((f"{name:{width}}  ", "dim"), text)
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def warn(*sentences: str) -> None:
+    """Say what needs attention, on the error stream."""
+    console = Console(stderr=True)
+    for sentence in sentences:
+        console.print(f"! {sentence}", style="yellow", markup=False, soft_wrap=True)
+
+
+def until(period: Window) -> str:
+    """When a window ends, for people."""
+    return rfc3339(period.not_after)

@@ -1,0 +1,147 @@
+"""``admit``: the command line of the sidecar.
+
+Commands are looked up in a table and imported when they are asked for, so that an authority's
+machine need not load a server to withdraw something. Whatever goes wrong ends in one clear line on
+the standard error stream and exit code 2.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("authority", "sidecar.cli.authority", "app"),
+    ("declare", "sidecar.cli.declare", "app"),
+    ("bind", "sidecar.cli.bind", "bind"),
+    ("result", "sidecar.cli.result", "result"),
+    ("approve", "sidecar.cli.approve", "approve"),
+    ("withdraw", "sidecar.cli.withdraw", "withdraw"),
+    ("verify", "sidecar.cli.verify", "verify"),
+    ("explain", "sidecar.cli.verify", "explain"),
+    ("serve", "sidecar.cli.serve", "serve"),
+    ("demo", "sidecar.cli.demo", "demo"),
+    ("status", "sidecar.cli.status", "status"),
+    ("health", "sidecar.cli.status", "health"),
+    ("serve", "sidecar.cli.serve", "serve"),
+    ("demo", "sidecar.cli.demo", "demo"),
+    ("status", "sidecar.cli.status", "status"),
+    ("health", "sidecar.cli.status", "health"),
+    ("demo", "sidecar.cli.demo", "demo"),
+    ("verify", "sidecar.cli.verify", "verify"),
+    ("explain", "sidecar.cli.verify", "explain"),
+    ("serve", "sidecar.cli.serve", "serve"),
+    ("demo", "sidecar.cli.demo", "demo"),
+    ("status", "sidecar.cli.status", "status"),
+    ("health", "sidecar.cli.status", "health"),
+)
+"""Name, module, and the function or group in it; in the order in which help lists them."""
+
+TOLD = frozenset(
+    {
+        "AuthorityError",
+        "BindingError",
+        "CliError",
+        "ConfigError",
+        "EvaluationError",
+        "EvidenceError",
+        "OSError",
+        "StageError",
+        "PolicyError",
+        "ServiceError",
+        "StoreError",
+        "ToolchainError",
+        "TrustConfigError",
+    }
+)
+"""Errors that say themselves what is wrong and what to do; by name, so that none is imported."""
+
+TRACEBACK_VARIABLE = "ADMIT_TRACEBACK"
+USAGE = 2
+
+
+class LazyGroup(TyperGroup):
+    """A group that imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - as typer calls it
+        """Every command's name, in table order."""
+        return [name for name, _, _ in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as typer calls it
+        """Import and build one command; null for a name that is not in the table."""
+        for name, module, attribute in COMMANDS:
+            if name == cmd_name:
+                return _built(name, getattr(importlib.import_module(module), attribute))
+        return None
+
+
+app = typer.Typer(
+    name="admit",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Admit a call to an adapted model only while every required authority agrees.",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"admit {version('admissibility-sidecar')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
+) -> None:
+    """Admit a call to an adapted model only while every required authority agrees."""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; never raises."""
+    try:
+        app(args=list(arguments), prog_name="admit")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        print(f"admit: {_told(error)}", file=sys.stderr)
+        return USAGE
+    return 0
+
+
+def _told(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if any(kind.__name__ in TOLD for kind in type(error).__mro__):
+        return text
+    return (
+        f"internal error: {type(error).__name__}: {text} (set {TRACEBACK_VARIABLE}=1 to see where)"
+    )
+
+
+def _built(name: str, target: typer.Typer | Callable[..., None]) -> Any:  # noqa: ANN401 - typer's own
+    """Turn a group or a function into a command called ``name``."""
+    if not isinstance(target, typer.Typer):
+        single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        single.command(name)(target)
+        target = single
+    command = typer.main.get_command(target)
+    command.name = name
+    return command

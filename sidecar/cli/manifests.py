@@ -1,0 +1,54 @@
+"""Reads a manifest somebody hands over, for those who sign something about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.cli import common
+from sidecar.cli.common import CliError
+from sidecar.core import dsse
+from sidecar.core.dsse import Envelope
+from sidecar.core.evidence import Manifest, parse_statement
+from sidecar.core.keys import PublicKey
+from sidecar.core.reasons import EvidenceError
+
+
+@dataclass(frozen=True, slots=True)
+class HandedManifest:
+    """A manifest as it was handed over; ``manifest`` says what its payload says."""
+
+    digest: str
+    manifest: Manifest
+    envelope: Envelope
+
+
+def read(path: Path, signed_by: Path | None = None) -> HandedManifest:
+    """Read a manifest's envelope.
+
+    Args:
+        path: A ``*.dsse.json`` file.
+        signed_by: PEM public key that must have signed it. Without it the signature is not
+            checked: the gate will check it, and what is signed here names this digest only.
+
+    Raises:
+        EvidenceError: Not an envelope with a manifest in it.
+        CliError: It cannot be read, or another key signed it.
+    """
+    envelope = dsse.parse(common.read(path))
+    if signed_by is not None:
+        key = PublicKey.from_pem(common.read(signed_by).decode("ascii", errors="replace"))
+        if not signed_with(envelope, key):
+            raise CliError(f"{path}: not signed by the key in {signed_by}")
+    try:
+        predicate = parse_statement(envelope.payload).predicate
+    except EvidenceError as error:
+        raise CliError(f"{path}: {error}") from error
+    if not isinstance(predicate, Manifest):
+        raise CliError(f"{path}: is evidence, but not a manifest")
+    return HandedManifest(envelope.digest, predicate, envelope)
+
+
+def signed_with(envelope: Envelope, key: PublicKey) -> bool:
+    """Whether ``key`` signed the envelope."""
+    return bool(dsse.verified_by(envelope, [key]))

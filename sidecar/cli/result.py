@@ -1,0 +1,93 @@
+"""``admit result``: an evaluator countersigns the results of the declared envelope."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.authority import home as authority
+from sidecar.authority.home import Home
+from sidecar.cli import common, manifests
+from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
+from sidecar.cli.manifests import HandedManifest
+from sidecar.core.evidence import Result
+from sidecar.core.keys import PublicKey
+from sidecar.evaluation import countersign
+
+NOT_PASSED = 3
+"""Exit code where the result was signed and is FAILED."""
+
+
+def result(
+    manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
+    results: Annotated[
+        Path, typer.Option(help="JSON list of {name, score, kind?, jurisdiction?, digest?}.")
+    ],
+    home: HomeOption,
+    performed: Annotated[
+        str | None, typer.Option(help="When the suites were run; now, if not given.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long the result counts from then on.")] = 90,
+    signed_by: Annotated[
+        Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
+    ] = None,
+    out: OutOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Countersign given results: PASSED only if every declared suite reached its threshold.
+
+    A FAILED result is signed as well, and ends with exit code 3.
+    """
+    at = common.now()
+    begun = common.instant(performed, "--performed") or at
+    if begun > at:
+        raise CliError("--performed lies in the future")
+    handed = manifests.read(manifest, signed_by)
+    opened = authority.load(home)
+    _check_independent(opened, handed)
+    statement = countersign.countersign(
+        handed.manifest,
+        handed.digest,
+        countersign.read_results(common.read(results)),
+        common.window(begun, days),
+    )
+    written = common.sign_and_write(opened, statement, "result", out, at)
+    _tell(statement.predicate, handed, written, as_json=as_json)
+    if statement.predicate.result != countersign.PASSED:
+        common.warn(
+            "FAILED: the model stays inadmissible for as long as this result stands",
+            *_short(statement.predicate),
+        )
+        raise typer.Exit(NOT_PASSED)
+
+
+def _check_independent(home: Home, handed: HandedManifest) -> None:
+    """The producer cannot countersign its own work; the gate would not count it either."""
+    if manifests.signed_with(handed.envelope, PublicKey.from_pem(authority.pem(home))):
+        raise CliError(f"{home.name} signed this manifest itself: another authority must evaluate")
+
+
+def _tell(found: Result, handed: HandedManifest, written: common.Written, *, as_json: bool) -> None:
+    scores = ", ".join(
+        f"{item.name} {item.annotations.score:g}/{item.annotations.threshold:g}"
+        for item in found.configuration
+    )
+    facts = {
+        **written.facts(),
+        "manifest": handed.digest,
+        "scores": scores,
+        "until": common.until(found.window),
+    }
+    model = handed.manifest.model.id
+    title = f"Countersigned {found.result} for {model}."
+    common.tell(title, facts, as_json=as_json, result=found.result, model=model)
+
+
+def _short(found: Result) -> list[str]:
+    return [
+        f"{item.name}: {item.annotations.score:g} is below {item.annotations.threshold:g}"
+        for item in found.configuration
+        if item.annotations.score < item.annotations.threshold
+    ]

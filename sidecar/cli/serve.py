@@ -1,0 +1,36 @@
+"""``admit serve``: runs the gate until it is told to stop."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.service.run import StartError
+from sidecar.service.run import serve as run_gate
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="ADMIT_CONFIG", help="The gate's sidecar.yaml.")
+]
+LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
+
+
+def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -> None:
+    """Run the gate beside Envoy until SIGTERM or SIGINT.
+
+    Exit status 2, with one line that says why, where something needed is missing or wrong.
+    """
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        raise typer.BadParameter(f"{log_level!r} is no log level")
+    logging.basicConfig(
+        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        run_gate(config)
+    except StartError as error:
+        print(f"admit serve: {error}", file=sys.stderr)
+        raise typer.Exit(2) from error

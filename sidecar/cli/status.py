@@ -1,0 +1,74 @@
+"""``admit status`` and ``admit health``: what a running gate says of itself."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import grpc
+import requests
+import typer
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.console import Console
+from rich.table import Table
+
+from sidecar.gate.server import SERVICE
+
+Url = Annotated[str, typer.Option("--url", envvar="ADMIT_STATUS_URL", help="The metrics endpoint.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Gate = Annotated[str, typer.Option("--gate", envvar="ADMIT_GATE", help="HOST:PORT of the gate.")]
+
+_TIMEOUT_SECONDS = 5.0
+DEFAULT_URL = "http://127.0.0.1:9464"
+DEFAULT_GATE = "127.0.0.1:9191"
+
+
+def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+    """Show readiness, every authority's freshness, refused evidence and the policy engine.
+
+    Exit status 0 where the gate is ready, 1 where it is not, 2 where nobody answers.
+    """
+    try:
+        reply = requests.get(url.rstrip("/") + "/status", timeout=_TIMEOUT_SECONDS)
+        reply.raise_for_status()
+        value = reply.json()
+    except (requests.RequestException, ValueError) as error:
+        print(f"admit status: {url}: no answer ({type(error).__name__})", file=sys.stderr)
+        raise typer.Exit(2) from error
+    if as_json:
+        print(json.dumps(value, indent=2))
+    else:
+        _show(value)
+    raise typer.Exit(0 if value["ready"] else 1)
+
+
+def health(gate: Gate = DEFAULT_GATE, as_json: AsJson = False) -> None:
+    """Ask the gate's gRPC health service; exit status 0 only where it is serving."""
+    try:
+        with grpc.insecure_channel(gate) as channel:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=SERVICE), timeout=_TIMEOUT_SECONDS
+            )
+        word = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    except grpc.RpcError as error:
+        word = f"UNREACHABLE ({error.code().name})" if isinstance(error, grpc.Call) else "UNKNOWN"
+    print(json.dumps({"gate": gate, "status": word}) if as_json else f"{gate}: {word}")
+    raise typer.Exit(0 if word == "SERVING" else 1)
+
+
+def _show(value: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    policy, evidence = value["policy"], value["evidence"]
+    console.print(f"{'ready' if value['ready'] else 'NOT READY'}, trust epoch {value['epoch']}")
+    console.print(f"policy engine {'up' if policy['up'] else 'DOWN'}, {policy['revision']}")
+    console.print(f"{evidence['manifests']} manifests, {evidence['rejected']} files refused")
+    table = Table("authority", "version", "expires", "refreshed", "error")
+    for item in value["authorities"]:
+        cells = (item[key] for key in ("name", "version", "expires", "refreshed", "error"))
+        table.add_row(*("—" if cell is None else str(cell) for cell in cells))
+    console.print(table)
+    for rejection in evidence["rejections"]:
+        console.print(f"refused {rejection['file_digest'][:12]}: {rejection['why']}", markup=False)
+    for problem in value["credential_problems"]:
+        console.print(f"credential roots: {problem}", markup=False)

@@ -1,0 +1,1 @@
+"""The sandbox evaluation: what was measured is held against the envelope and countersigned."""

@@ -1,0 +1,156 @@
+"""Countersigning: scores that were measured become a result about exactly one manifest.
+
+Theory of operation. The manifest declared its suites, with digests and thresholds, before anything
+was run. Given results must answer every one of them and nothing else; a result that carries a
+digest must carry the declared one. Each score is set beside the *declared* threshold, and the
+result is PASSED only if every score reaches it. A FAILED result is a result: it is signed, and it
+outweighs any PASSED one for the same manifest while it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from sidecar.core import strict_json
+from sidecar.core.evidence import (
+    RESULT,
+    Manifest,
+    Result,
+    Statement,
+    Subject,
+    Suite,
+    SuiteAnnotations,
+    SuiteResult,
+)
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
+
+MAX_RESULTS_BYTES = 1 << 20
+PASSED: Literal["PASSED"] = "PASSED"
+FAILED: Literal["FAILED"] = "FAILED"
+
+
+class EvaluationError(Exception):
+    """The results do not answer the declared envelope; the text names the suite."""
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: str
+    score: float
+    kind: str | None = None
+    jurisdiction: str | None = None
+    digest: str | dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A score for one suite; what is null was not said. It must fit exactly one declared suite."""
+
+    name: str
+    score: float
+    kind: str | None = None
+    jurisdiction: str | None = None
+    digest: str | None = None
+
+
+def read_results(data: bytes) -> tuple[Measured, ...]:
+    """Read a results file: a list of ``{name, score, kind?, jurisdiction?, digest?}``.
+
+    An object with that list under ``results`` is read too.
+
+    Raises:
+        EvaluationError: Not such a file; names the entry and the field.
+    """
+    try:
+        value = strict_json.loads(data, max_bytes=MAX_RESULTS_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise EvaluationError(f"results: {error}") from error
+    rows = value.get("results") if isinstance(value, dict) else value
+    return tuple(_measured(row) for row in _rows(rows))
+
+
+def countersign(
+    manifest: Manifest, digest: str, measured: Iterable[Measured], window: Window
+) -> Statement[Result]:
+    """State the result for one manifest.
+
+    Args:
+        manifest: The manifest that declared the envelope.
+        digest: SHA-256 of its payload, lower-case hex.
+        measured: A score for each declared suite.
+        window: From when the suites were run until when the result counts.
+
+    Raises:
+        EvaluationError: A suite has no score, or several; a score fits no suite, or several; a
+            digest differs.
+    """
+    rows = tuple(measured)
+    suites = manifest.envelope.suites
+    for row in rows:
+        # One score for two suites would let an answer to one law count for another.
+        fitting = [_label(suite) for suite in suites if _fits(suite, row)]
+        if not fitting:
+            raise EvaluationError(f"the envelope declares no suite {_asked(row)}")
+        if len(fitting) > 1:
+            raise EvaluationError(f"say which a score is for: {' or '.join(fitting)}")
+    results = tuple(_result(suite, rows) for suite in suites)
+    passed = all(item.annotations.score >= item.annotations.threshold for item in results)
+    predicate = Result(PASSED if passed else FAILED, results, window)
+    subject = Subject(manifest.model.id, DigestSet(digest))
+    return Statement(subject, RESULT, predicate)
+
+
+def _result(suite: Suite, rows: tuple[Measured, ...]) -> SuiteResult:
+    found = [row for row in rows if _fits(suite, row)]
+    if len(found) != 1:
+        count = "no score" if not found else f"{len(found)} scores"
+        raise EvaluationError(f"{count} for the declared {_label(suite)}")
+    row = found[0]
+    if row.digest is not None and row.digest != suite.digest.sha256:
+        raise EvaluationError(f"the score is of another edition of the {_label(suite)}: its digest")
+    return SuiteResult(
+        name=suite.name,
+        digest=suite.digest,
+        annotations=SuiteAnnotations(suite.kind, suite.threshold, row.score, suite.jurisdiction),
+    )
+
+
+def _fits(suite: Suite, row: Measured) -> bool:
+    return (
+        row.name == suite.name
+        and row.kind in {None, suite.kind}
+        and row.jurisdiction in {None, suite.jurisdiction}
+    )
+
+
+def _rows(value: Any) -> list[_Row]:  # noqa: ANN401 - JSON is any value
+    try:
+        return TypeAdapter(list[_Row]).validate_python(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "document"
+        raise EvaluationError(f"results: {place}: {first['msg']}") from error
+
+
+def _measured(row: _Row) -> Measured:
+    if not math.isfinite(row.score):
+        raise EvaluationError(f"results: the score of {row.name} is not a number")
+    digest = row.digest.get("sha256", "") if isinstance(row.digest, dict) else row.digest
+    return Measured(row.name, row.score, row.kind, row.jurisdiction, digest)
+
+
+def _label(suite: Suite) -> str:
+    where = f" for {suite.jurisdiction}" if suite.jurisdiction else ""
+    return f"{suite.kind} suite {suite.name}{where}"
+
+
+def _asked(row: Measured) -> str:
+    where = f" for {row.jurisdiction}" if row.jurisdiction else ""
+    return f"{row.name} ({row.kind or 'any kind'}{where})"

@@ -1,0 +1,33 @@
+"""Runs ``admit`` as people do: the installed program, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(sys.executable).with_name("admit")
+
+
+def admit(
+    *arguments: object, code: int = 0, **variables: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a command and insist on its exit code; the outcome of another is shown."""
+    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    done = subprocess.run(
+        [PROGRAM, *(str(argument) for argument in arguments)],
+        capture_output=True,
+        check=False,
+        env={**known, "COLUMNS": "200", **variables},
+        timeout=120,
+    )
+    assert done.returncode == code, (arguments, done.returncode, done.stdout, done.stderr)
+    return done
+
+
+def told(*arguments: object, code: int = 0, **variables: str) -> Any:
+    """Run a command with ``--json`` and return what it says."""
+    return json.loads(admit(*arguments, "--json", code=code, **variables).stdout)
