@@ -21,9 +21,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sidecar.core import approvals, cascade, coverage, preactivation, resolve
+from sidecar.core import approvals, cascade, coverage, preactivation, resolve, waivers
 from sidecar.core.approvals import Option, Requirement
-from sidecar.core.assessment import Assessment, Chain, Finding, Inquiry, Node, Question
+from sidecar.core.assessment import (
+    Assessment,
+    Chain,
+    Finding,
+    Inquiry,
+    Node,
+    Question,
+    Waived,
+)
 from sidecar.core.call import Call, Credential
 from sidecar.core.cascade import Cascade
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
@@ -85,14 +93,17 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
         if (ready := _prepare(Question(inquiry, environment, model), findings)) is not None
     ]
     declarers = resolve.declarers(inquiry, environment)
+    excused = waivers.candidates(inquiry, environment, _bound(prepared))
     cascaded = Cascade.of(
         state,
         {credential.authority}
         | {signer.authority for signer in declarers}
-        | {name for ready in prepared for name in ready.signers()},
+        | {name for ready in prepared for name in ready.signers()}
+        | {signer.authority for candidate in excused for signer in candidate.signers},
         now,
     )
     chains = tuple(_choose(ready, cascaded, findings) for ready in prepared)
+    waived = waivers.standing_ones(cascaded, excused)
     nodes = _check_lineage(inquiry, environment, declarers, cascaded, chains, findings)
     findings.append(cascade.fresh(cascaded))
     ordered = tuple(sorted(findings, key=lambda finding: finding.step))
@@ -103,7 +114,12 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
         chains=chains,
         constituents=cascaded.constituents,
         manifests=_manifests(chains),
-        valid_until=_valid_until(inquiry, environment, cascaded, chains, nodes),
+        valid_until=min(
+            _valid_until(inquiry, environment, cascaded, chains, nodes),
+            *(_waiver_end(cascaded, entry) for entry in waived),
+            now + LONGEST_VALIDITY,
+        ),
+        waivers=waived,
     )
 
 
@@ -206,6 +222,18 @@ def _valid_until(
     for chain in chains:
         ends.extend(_chain_ends(chain, state))
     return min(ends)
+
+
+def _bound(prepared: list[_Prepared]) -> Iterator[Evidence[Manifest]]:
+    yield from (ready.resolved.manifest for ready in prepared if ready.resolved.manifest)
+
+
+def _waiver_end(cascaded: Cascade, entry: Waived) -> datetime:
+    """A decision that a waiver may have helped ends with the waiver."""
+    ends = [entry.waiver.predicate.window.not_after]
+    ends.append(cascaded.state.keys[entry.signer].window.not_after)
+    coming = cascaded.next_change(cascade.evidence_nodes(entry.waiver, entry.signer))
+    return min(ends if coming is None else [*ends, coming])
 
 
 def _chain_ends(chain: Chain, state: TrustState) -> Iterator[datetime]:

@@ -15,6 +15,7 @@ from sidecar.core.evidence import (
     Result,
     Signer,
     Suite,
+    Waiver,
 )
 from sidecar.core.grants import Scope
 from sidecar.core.reasons import Reason
@@ -149,6 +150,14 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
+class Waived:
+    """A waiver that stands, by the regulator's signer that counts. Only policies read it."""
+
+    waiver: Evidence[Waiver]
+    signer: Signer
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The structural predicate's answer.
 
@@ -160,6 +169,7 @@ class Assessment:
         constituents: Authorities the decision relies on, sorted.
         manifests: Digests of the manifests relied on, sorted.
         valid_until: The earliest end of anything relied on.
+        waivers: Waivers of policy rules that stand here; no step depends on them.
     """
 
     findings: tuple[Finding, ...]
@@ -169,6 +179,7 @@ class Assessment:
     constituents: tuple[str, ...]
     manifests: tuple[str, ...]
     valid_until: datetime
+    waivers: tuple[Waived, ...] = ()
 
     @property
     def admissible(self) -> bool:

@@ -14,7 +14,15 @@ from datetime import datetime
 
 from sidecar.core.assessment import Chain, Finding, Node, Withdrawn
 from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.evidence import Approval, Environment, Evidence, Manifest, Predicate, Signer
+from sidecar.core.evidence import (
+    Approval,
+    Environment,
+    Evidence,
+    Manifest,
+    Predicate,
+    Signer,
+    Waiver,
+)
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, WithdrawalIndex
 
@@ -79,6 +87,8 @@ def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[Node, ...
         kind = WithdrawalKind.APPROVAL
     elif isinstance(predicate, Environment):
         kind = WithdrawalKind.ENVIRONMENT
+    elif isinstance(predicate, Waiver):
+        kind = WithdrawalKind.WAIVER
     else:
         kind = WithdrawalKind.RESULT
     return (

@@ -76,6 +76,7 @@ class WithdrawalKind(StrEnum):
     APPROVAL = "approval"
     RESULT = "result"
     ENVIRONMENT = "environment"
+    WAIVER = "waiver"
     CORPUS = "corpus"
     RUN = "run"
     EVALUATION = "evaluation"
@@ -94,8 +95,8 @@ class Withdrawal:
     Attributes:
         kind: What sort of thing.
         subject: Which: a key's fingerprint (``sha256:…``); a hex SHA-256 for manifest, approval,
-            result, corpus and evaluation; a SPIFFE ID or pattern; a run id; ``provider/id`` of a
-            model; ``provider/id`` or a pattern over it for a base model; an authority's name.
+            result, waiver, corpus and evaluation; a SPIFFE ID or pattern; a run id; ``provider/id``
+            of a model; ``provider/id`` or a pattern over it for a base model; an authority's name.
         reason: For people and logs.
         effective: From when on.
     """

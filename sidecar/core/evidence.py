@@ -1,4 +1,4 @@
-"""Evidence: the four predicates of an in-toto Statement that the gate understands.
+"""Evidence: the five predicates of an in-toto Statement that the gate understands.
 
 A ``Statement`` is what an envelope's payload says; an ``Evidence`` is a statement together with
 the keys that really signed it. The predicate type decides which of the dataclasses below the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, ConfigDict, Field
@@ -24,9 +24,12 @@ MANIFEST = "urn:admissibility:adaptation-manifest:v1"
 RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 APPROVAL = "urn:admissibility:approval:v1"
 ENVIRONMENT = "urn:admissibility:environment:v1"
+WAIVER = "urn:admissibility:waiver:v1"
 
 MAX_PAYLOAD_BYTES = 1 << 19
 Count = Annotated[int, Field(ge=0)]
+Declarations = Annotated[dict[Name, Name], Field(max_length=64)]
+"""What a signer declares for policies to read, by name; free text is for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,10 @@ class ModelClaim:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """One file that went into the run; ``bytes`` and ``records`` are counts."""
+    """One file that went into the run; ``bytes`` and ``records`` are counts.
+
+    ``classes`` says what kind of data it holds, e.g. ``personal-data`` or ``export-controlled``.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
@@ -53,6 +59,18 @@ class Corpus:
     digest: DigestSet
     bytes: Count
     records: Count
+    classes: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document bound by its digest, e.g. ``kind`` ``technical-documentation``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    kind: Name
+    name: Name
+    digest: DigestSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +163,8 @@ class Manifest:
     approvals: RequiredApprovals
     window: Window
     supersedes: DigestSet | None = None
+    documents: Annotated[tuple[Document, ...], Field(max_length=256)] = ()
+    declarations: Declarations = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
 
@@ -195,6 +215,7 @@ class Approval:
     operations: Names
     window: Window
     conditions: tuple[Name, ...] = ()
+    declarations: Declarations = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
 
@@ -214,17 +235,36 @@ class Environment:
     owner: Name
     window: Window
     base_models: tuple[Name, ...] = ()
+    declarations: Declarations = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
 
-Predicate = Manifest | Result | Approval | Environment
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A regulator excuses one policy rule, for one subject and one window.
+
+    Subject: model id → manifest digest, or SPIFFE ID → SHA-256 of the SPIFFE ID. ``rule`` is a
+    violation's code. Nothing structural can be waived: no step of the predicate reads this.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    rule: Name
+    jurisdiction: Name
+    reason: Name
+    window: Window
+    critical: tuple[str, ...] = ()
+
+
+Predicate = Manifest | Result | Approval | Environment | Waiver
 P = TypeVar("P", bound=Predicate, covariant=True)
 
-PREDICATES: dict[str, type[Manifest | Result | Approval | Environment]] = {
+PREDICATES: dict[str, type[Manifest | Result | Approval | Environment | Waiver]] = {
     MANIFEST: Manifest,
     RESULT: Result,
     APPROVAL: Approval,
     ENVIRONMENT: Environment,
+    WAIVER: Waiver,
 }
 
 

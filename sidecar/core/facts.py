@@ -12,7 +12,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar.core.assessment import Assessment, Chain, RolePass, SuitePass
+from sidecar.core.assessment import Assessment, Chain, RolePass, SuitePass, Waived
 from sidecar.core.call import Call, Credential
 from sidecar.core.evidence import Evidence, Manifest, Signer
 from sidecar.core.window import rfc3339
@@ -62,6 +62,7 @@ class EnvironmentFacts:
     purpose: str
     risk_class: str
     owner: str
+    declarations: dict[str, str]
     credential: CredentialFacts
 
 
@@ -74,6 +75,16 @@ class CorpusFacts:
     digest: str
     bytes: int
     records: int
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFacts:
+    """A document the producer bound to the manifest, e.g. ``technical-documentation``."""
+
+    kind: str
+    name: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +126,7 @@ class ApprovalFacts:
     of_record: bool
     jurisdictions: tuple[str, ...]
     conditions: tuple[str, ...]
+    declarations: dict[str, str]
     not_after: str
 
 
@@ -144,7 +156,24 @@ class AdaptationFacts:
     evaluations: tuple[EvaluationFacts, ...]
     suites: tuple[SuiteFacts, ...]
     approvals: tuple[ApprovalFacts, ...]
+    documents: tuple[DocumentFacts, ...]
+    declarations: dict[str, str]
     window: WindowFacts
+
+
+@dataclass(frozen=True, slots=True)
+class WaiverFacts:
+    """A regulator's waiver of one rule that stands here and now.
+
+    ``subject`` is the model id or the environment's SPIFFE ID it was given for.
+    """
+
+    rule: str
+    jurisdiction: str
+    subject: str
+    authority: str
+    reason: str
+    not_after: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +183,7 @@ class Facts:
     request: RequestFacts
     environment: EnvironmentFacts
     adaptations: tuple[AdaptationFacts, ...]
+    waivers: tuple[WaiverFacts, ...]
     now: str
     nonce: str
 
@@ -192,6 +222,7 @@ def prove(
             purpose=declared.purpose,
             risk_class=declared.risk_class,
             owner=declared.owner,
+            declarations=declared.declarations,
             credential=CredentialFacts(credential.kind, rfc3339(credential.expires)),
         ),
         adaptations=tuple(
@@ -199,8 +230,21 @@ def prove(
             for chain in assessment.chains
             if chain.manifest is not None and chain.producer is not None
         ),
+        waivers=tuple(_waiver(entry) for entry in assessment.waivers),
         now=now,
         nonce=nonce,
+    )
+
+
+def _waiver(entry: Waived) -> WaiverFacts:
+    waiver = entry.waiver.predicate
+    return WaiverFacts(
+        rule=waiver.rule,
+        jurisdiction=waiver.jurisdiction,
+        subject=entry.waiver.statement.subject.name,
+        authority=entry.signer.authority,
+        reason=waiver.reason,
+        not_after=rfc3339(waiver.window.not_after),
     )
 
 
@@ -214,7 +258,7 @@ def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> Ada
         producer=producer.authority,
         method=manifest.run.method,
         corpora=tuple(
-            CorpusFacts(c.role, c.name, c.digest.sha256, c.bytes, c.records)
+            CorpusFacts(c.role, c.name, c.digest.sha256, c.bytes, c.records, c.classes)
             for c in manifest.corpora
         ),
         hyperparameters=manifest.run.hyperparameters,
@@ -223,6 +267,8 @@ def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> Ada
         ),
         suites=tuple(_suite(entry) for entry in chain.suites),
         approvals=tuple(_approval(entry) for entry in chain.approvals),
+        documents=tuple(DocumentFacts(d.kind, d.name, d.digest.sha256) for d in manifest.documents),
+        declarations=manifest.declarations,
         window=WindowFacts(rfc3339(manifest.window.not_before), rfc3339(manifest.window.not_after)),
     )
 
@@ -247,5 +293,6 @@ def _approval(entry: RolePass) -> ApprovalFacts:
         of_record=entry.of_record,
         jurisdictions=approval.jurisdictions,
         conditions=approval.conditions,
+        declarations=approval.declarations,
         not_after=rfc3339(approval.window.not_after),
     )

@@ -31,6 +31,7 @@ from sidecar.core.evidence import (
     Predicate,
     Result,
     Signer,
+    Waiver,
     parse_statement,
 )
 from sidecar.core.grants import PRODUCER, OperatorTrust
@@ -121,6 +122,7 @@ class TrustState:
         approvals: Manifest digest → approvals.
         results: Manifest digest → results.
         environments: SPIFFE ID → declarations.
+        waivers: Digest of the subject (a manifest, or a SPIFFE ID) → waivers.
         withdrawals: Authority → index of its withdrawals.
         rejected: Evidence that was refused.
     """
@@ -134,6 +136,7 @@ class TrustState:
     approvals: Mapping[str, tuple[Evidence[Approval], ...]]
     results: Mapping[str, tuple[Evidence[Result], ...]]
     environments: Mapping[str, tuple[Evidence[Environment], ...]]
+    waivers: Mapping[str, tuple[Evidence[Waiver], ...]]
     withdrawals: Mapping[str, WithdrawalIndex]
     rejected: tuple[Rejected, ...]
 
@@ -283,6 +286,7 @@ def _indexed(
     approvals: dict[str, list[Evidence[Approval]]] = defaultdict(list)
     results: dict[str, list[Evidence[Result]]] = defaultdict(list)
     environments: dict[str, list[Evidence[Environment]]] = defaultdict(list)
+    waivers: dict[str, list[Evidence[Waiver]]] = defaultdict(list)
     for item in sorted(accepted, key=lambda e: e.digest):
         subject, predicate = item.statement.subject, item.predicate
         if isinstance(predicate, Manifest):
@@ -291,6 +295,8 @@ def _indexed(
             approvals[subject.digest.sha256].append(item)
         elif isinstance(predicate, Result):
             results[subject.digest.sha256].append(item)
+        elif isinstance(predicate, Waiver):
+            waivers[subject.digest.sha256].append(item)
         else:
             environments[subject.name].append(item)
     return TrustState(
@@ -305,6 +311,7 @@ def _indexed(
         approvals=_frozen(approvals),
         results=_frozen(results),
         environments=_frozen(environments),
+        waivers=_frozen(waivers),
         withdrawals=MappingProxyType(
             {name: WithdrawalIndex.of(v.withdrawals.entries) for name, v in authorities.items()}
         ),

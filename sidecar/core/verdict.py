@@ -75,7 +75,8 @@ def read(data: bytes, *, nonce: str, revision: str, jurisdictions: tuple[str, ..
         data: The body of a 200 response.
         nonce: The nonce of the question.
         revision: The policy revision the gate expects.
-        jurisdictions: Those of the environment; each must have answered.
+        jurisdictions: Those of the environment; each must have answered. Packages for its sector
+            answer beside them.
 
     Raises:
         AdmissibilityError: ``policy_unavailable``: no ``result``, another shape, another nonce or
@@ -93,7 +94,7 @@ def read(data: bytes, *, nonce: str, revision: str, jurisdictions: tuple[str, ..
         raise _unavailable("the answer is to another question")
     if verdict.revision != revision:
         raise _unavailable("the answer is of another policy revision")
-    if set(verdict.jurisdictions) != set(jurisdictions):
+    if not set(jurisdictions) <= set(verdict.jurisdictions):
         raise _unavailable("not every jurisdiction answered")
     _check_consistent(verdict)
     return verdict

@@ -13,7 +13,7 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.documents import WithdrawalKind, read_authority, read_withdrawals
-from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
+from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT, WAIVER
 from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.trust_state import AuthorityView, TrustState, build
 from tests.simulator.keys import SimKey, envelope
@@ -25,7 +25,7 @@ MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 CHILD = "ft:gpt-4o-2024-08-06:acme:support-v4:def456"
 ENV = "spiffe://acme.example/env/prod"
 OPERATION = "chat.completions"
-ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT)
+ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER)
 
 
 def sha(text: str) -> str:
@@ -282,6 +282,26 @@ class World:
     ) -> str:
         predicate = environment_predicate(**changes)
         payload = statement(ENVIRONMENT, environment, sha(environment), predicate)
+        return self.sign(label, payload, signer)
+
+    def waive(
+        self,
+        rule: str,
+        subject: str = ENV,
+        digest: str | None = None,
+        label: str = "waiver",
+        signer: str = "regulator",
+        **changes: Any,
+    ) -> str:
+        """A waiver for an environment or, with a manifest's digest, for a model."""
+        predicate = {
+            "rule": rule,
+            "jurisdiction": "eu",
+            "reason": "transition until the register is open",
+            "window": window(1, 20),
+            **changes,
+        }
+        payload = statement(WAIVER, subject, digest or sha(subject), predicate)
         return self.sign(label, payload, signer)
 
     def operator(self) -> OperatorTrust:
