@@ -18,29 +18,18 @@ import typer
 from typer.core import TyperGroup
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
+    ("demo", "sidecar.cli.demo", "demo"),
+    ("serve", "sidecar.cli.serve", "serve"),
+    ("status", "sidecar.cli.status", "status"),
+    ("health", "sidecar.cli.status", "health"),
+    ("verify", "sidecar.cli.verify", "verify"),
+    ("explain", "sidecar.cli.verify", "explain"),
     ("authority", "sidecar.cli.authority", "app"),
     ("declare", "sidecar.cli.declare", "app"),
     ("bind", "sidecar.cli.bind", "bind"),
     ("result", "sidecar.cli.result", "result"),
     ("approve", "sidecar.cli.approve", "approve"),
     ("withdraw", "sidecar.cli.withdraw", "withdraw"),
-    ("verify", "sidecar.cli.verify", "verify"),
-    ("explain", "sidecar.cli.verify", "explain"),
-    ("serve", "sidecar.cli.serve", "serve"),
-    ("demo", "sidecar.cli.demo", "demo"),
-    ("status", "sidecar.cli.status", "status"),
-    ("health", "sidecar.cli.status", "health"),
-    ("serve", "sidecar.cli.serve", "serve"),
-    ("demo", "sidecar.cli.demo", "demo"),
-    ("status", "sidecar.cli.status", "status"),
-    ("health", "sidecar.cli.status", "health"),
-    ("demo", "sidecar.cli.demo", "demo"),
-    ("verify", "sidecar.cli.verify", "verify"),
-    ("explain", "sidecar.cli.verify", "explain"),
-    ("serve", "sidecar.cli.serve", "serve"),
-    ("demo", "sidecar.cli.demo", "demo"),
-    ("status", "sidecar.cli.status", "status"),
-    ("health", "sidecar.cli.status", "health"),
 )
 """Name, module, and the function or group in it; in the order in which help lists them."""
 

@@ -135,7 +135,7 @@ class Story:
         home = self.stage.organisations.homes[REGULATOR]
         reason = "complaints about unanswered requests for a person"
         began = time.perf_counter()
-        authority.withdraw(home, WithdrawalKind.MANIFEST, self._bound().digest, reason, None, now())
+        authority.withdraw(home, WithdrawalKind.APPROVAL, self.approval, reason, None, now())
         published = time.perf_counter()
         self._until("the next call", "withdrawn", self._chat)
         denied = time.perf_counter()

@@ -1,0 +1,135 @@
+"""The question to OPA: facts in, a verdict of exactly one shape out.
+
+One path, strict built-in errors, no redirect, no proxy from the environment, a capped reply. All
+that is not a well-formed answer to this very question is ``policy_unavailable``: OPA answers 200
+without a result where a rule is undefined.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+
+from sidecar.core import verdict
+from sidecar.core.facts import Facts, to_input
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.verdict import MAX_VERDICT_BYTES, Verdict
+
+DECISION = "/v1/data/admission/decision?strict-builtin-errors=true"
+HEALTH = "/health"
+UNIX = "unix://"
+_CONNECT_SECONDS = 1.0
+_HEALTH_SECONDS = 1.0
+
+
+class PolicyEngine(Protocol):
+    """Whoever answers for the policies."""
+
+    async def ask(self, facts: Facts) -> Verdict:
+        """Return the verdict, or raise ``AdmissibilityError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where OPA listens, and the policy revision that is expected of it.
+
+    ``url`` is ``unix:///path/of/socket`` or ``http://host:port``.
+    """
+
+    url: str
+    revision: str
+
+    @property
+    def socket(self) -> str | None:
+        """Path of the Unix socket, if it is one."""
+        return self.url.removeprefix(UNIX) if self.url.startswith(UNIX) else None
+
+    @property
+    def base(self) -> str:
+        """What request paths are appended to."""
+        return "http://opa" if self.socket is not None else self.url.rstrip("/")
+
+
+class Opa:
+    """A client with one session; to be made inside the event loop and closed there."""
+
+    def __init__(self, address: Address, *, connections: int) -> None:
+        self._address = address
+        self._session = aiohttp.ClientSession(
+            connector=_connector(address, connections),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        )
+
+    async def ask(self, facts: Facts) -> Verdict:
+        """Ask for the verdict on ``facts``.
+
+        Raises:
+            AdmissibilityError: ``policy_unavailable``.
+        """
+        body = json.dumps({"input": to_input(facts)}).encode()
+        try:
+            status, answer = await self._post(body)
+        except (aiohttp.ClientError, OSError) as error:
+            raise _unavailable(f"no answer ({type(error).__name__})") from error
+        if status != 200:
+            raise _unavailable(f"it answered {status}")
+        return verdict.read(
+            answer,
+            nonce=facts.nonce,
+            revision=self._address.revision,
+            jurisdictions=facts.environment.jurisdictions,
+        )
+
+    async def healthy(self) -> bool:
+        """Whether OPA says it is up, with its bundle loaded."""
+        try:
+            async with self._session.get(
+                self._address.base + HEALTH,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=_HEALTH_SECONDS),
+            ) as reply:
+                return reply.status == 200
+        except (aiohttp.ClientError, OSError):
+            return False
+
+    async def close(self) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    async def _post(self, body: bytes) -> tuple[int, bytes]:
+        try:
+            return await self._post_once(body)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            # A kept connection to an OPA that was restarted since. A question changes nothing, so
+            # it can be asked again; a second failure is an answer.
+            return await self._post_once(body)
+
+    async def _post_once(self, body: bytes) -> tuple[int, bytes]:
+        async with self._session.post(
+            self._address.base + DECISION,
+            data=body,
+            headers={"Content-Type": "application/json"},
+            allow_redirects=False,
+        ) as reply:
+            parts = bytearray()
+            async for part in reply.content.iter_any():
+                parts += part
+                if len(parts) > MAX_VERDICT_BYTES:
+                    raise _unavailable("the answer is too long")
+            return reply.status, bytes(parts)
+
+
+def _connector(address: Address, connections: int) -> aiohttp.BaseConnector:
+    if address.socket is not None:
+        return aiohttp.UnixConnector(address.socket, limit=connections)
+    return aiohttp.TCPConnector(limit=connections)
+
+
+def _unavailable(why: str) -> AdmissibilityError:
+    return AdmissibilityError(Reason.POLICY_UNAVAILABLE, f"policy engine: {why}")

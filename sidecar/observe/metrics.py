@@ -1,0 +1,198 @@
+"""Prometheus metrics, in a registry of their own.
+
+Every label has few values: outcomes, reasons and operations are enumerations, jurisdictions are
+those that policies or grants know, authorities those of the operator. A model id or an environment
+is never a label (CVE-2023-45142): who wants those reads the decision log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from sidecar.core.decide import Decision
+from sidecar.observe.outcome import STAGES, UNKNOWN, Outcome
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use here
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OTHER = "other"
+NONE = "none"
+MAX_JURISDICTION_SETS = 64
+_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityReading:
+    """One authority's freshness; times are null where nothing was verified yet."""
+
+    name: str
+    refreshed: datetime | None
+    expires: datetime | None
+    failing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrustReading:
+    """The trust state in numbers, read when the metrics are scraped."""
+
+    now: datetime
+    epoch: int
+    evidence_rejected: int
+    authorities: tuple[AuthorityReading, ...]
+
+
+class Metrics:
+    """All metrics of one gate.
+
+    Args:
+        operations: Names of the operation table.
+        jurisdictions: Those that policies or grants know.
+        trust: Called at each scrape.
+    """
+
+    def __init__(
+        self,
+        *,
+        operations: Iterable[str],
+        jurisdictions: Iterable[str],
+        trust: Callable[[], TrustReading],
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self._operations = frozenset(operations)
+        self._jurisdictions = frozenset(jurisdictions)
+        self._sets: set[str] = set()
+        self._decisions = Counter(
+            "admissibility_decisions",
+            "Decisions, one for each request.",
+            ("outcome", "reason", "jurisdiction", "operation"),
+            registry=self.registry,
+        )
+        self._stages = Histogram(
+            "admissibility_stage_seconds",
+            "Time in each stage of the request path, and in all of it.",
+            ("stage",),
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
+        for stage in (*STAGES, "total"):
+            self._stages.labels(stage)
+        self.in_flight = Gauge(
+            "admissibility_in_flight", "Requests being decided.", registry=self.registry
+        )
+        self.ready = Gauge(
+            "admissibility_ready",
+            "1 once every authority's first refresh ended and the policy engine answered.",
+            registry=self.registry,
+        )
+        self.engine_up = Gauge(
+            "admissibility_policy_engine_up",
+            "1 while the policy engine answers its health check.",
+            registry=self.registry,
+        )
+        self.engine_restarts = Counter(
+            "admissibility_policy_engine_restarts",
+            "Restarts of the managed policy engine.",
+            registry=self.registry,
+        )
+        self.log_lost = Counter(
+            "admissibility_decision_log_lost_lines",
+            "Denials that are not in the decision log; nothing is admitted unlogged.",
+            registry=self.registry,
+        )
+        self.registry.register(_TrustCollector(trust))
+        ProcessCollector(registry=self.registry)
+
+    def know(self, jurisdictions: Iterable[str]) -> None:
+        """Add jurisdictions that may be label values."""
+        self._jurisdictions |= frozenset(jurisdictions)
+
+    def count(self, outcome: Outcome) -> None:
+        """Count one decision and its timings."""
+        decision = outcome.decision
+        operation = UNKNOWN if decision.call is None else decision.call.operation
+        self._decisions.labels(
+            "allow" if decision.allowed else "deny",
+            decision.reason.value,
+            self._jurisdiction(decision),
+            operation if operation in self._operations else UNKNOWN,
+        ).inc()
+        for stage, seconds in outcome.stages.items():
+            self._stages.labels(stage).observe(seconds)
+        self._stages.labels("total").observe(outcome.seconds)
+
+    def render(self) -> bytes:
+        """The exposition text, in the format ``CONTENT_TYPE``."""
+        return generate_latest(self.registry)
+
+    def _jurisdiction(self, decision: Decision) -> str:
+        """The environment's jurisdictions as one value: ``eu``, ``eu+us``, ``none``, ``other``."""
+        environment = None if decision.assessment is None else decision.assessment.environment
+        if environment is None:
+            return NONE
+        names = set(environment.predicate.jurisdictions)
+        if not names <= self._jurisdictions:
+            return OTHER
+        value = "+".join(sorted(names))
+        if value not in self._sets and len(self._sets) >= MAX_JURISDICTION_SETS:
+            return OTHER
+        self._sets.add(value)
+        return value
+
+
+class _TrustCollector(Collector):
+    """Freshness is a matter of the moment it is asked for, so it is computed at each scrape."""
+
+    def __init__(self, read: Callable[[], TrustReading]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Names only: registering must not ask for a reading."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One reading, as families."""
+        reading = self._read()
+        yield GaugeMetricFamily(
+            "admissibility_trust_epoch", "Number of the trust state.", value=reading.epoch
+        )
+        yield GaugeMetricFamily(
+            "admissibility_evidence_rejected",
+            "Files of evidence that were refused.",
+            value=reading.evidence_rejected,
+        )
+        age = GaugeMetricFamily(
+            "admissibility_trust_age_seconds",
+            "Seconds since the authority's repository was last verified.",
+            labels=("authority",),
+        )
+        left = GaugeMetricFamily(
+            "admissibility_trust_expires_in_seconds",
+            "Seconds until the authority's metadata expires; negative once it has.",
+            labels=("authority",),
+        )
+        failing = GaugeMetricFamily(
+            "admissibility_trust_refresh_failing",
+            "1 while the authority's last refresh failed.",
+            labels=("authority",),
+        )
+        for item in reading.authorities:
+            failing.add_metric([item.name], float(item.failing))
+            if item.refreshed is not None:
+                age.add_metric([item.name], (reading.now - item.refreshed).total_seconds())
+            if item.expires is not None:
+                left.add_metric([item.name], (item.expires - reading.now).total_seconds())
+        yield from (age, left, failing)

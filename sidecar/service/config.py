@@ -1,0 +1,187 @@
+"""``sidecar.yaml``: read once, checked whole, told in one line where it is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sidecar.gate.opa import UNIX, Address
+from sidecar.gate.pipeline import Settings
+from sidecar.gate.server import Limits
+
+MAX_CONFIG_BYTES = 1 << 20
+_HEADER = re.compile(r"[a-z0-9-]{1,64}")
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
+_RESERVED = frozenset(
+    {"authorization", "connection", "content-encoding", "content-length", "content-type", "cookie"}
+    | {"host", "transfer-encoding", "upgrade", "x-forwarded-client-cert"}
+)
+
+
+class ConfigError(Exception):
+    """One clear line: the file, the place in it, and what is wrong."""
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Split ``host:port``; an IPv6 address stands in brackets.
+
+    Raises:
+        ValueError: Not such an address.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise ValueError("not HOST:PORT")
+    if host.startswith("[") and host.endswith("]"):
+        host = str(ipaddress.IPv6Address(host[1:-1]))
+    elif not _HOST.fullmatch(host):
+        raise ValueError("not HOST:PORT")
+    return host, int(port)
+
+
+def _address(text: str) -> str:
+    split_address(text)
+    return text
+
+
+def _header(name: str) -> str:
+    if not _HEADER.fullmatch(name.lower()) or name.lower() in _RESERVED:
+        raise ValueError("not a name for a header of its own")
+    return name.lower()
+
+
+def _engine(url: str) -> str:
+    if url.startswith(UNIX + "/"):
+        return url
+    if not url.startswith("http://"):
+        raise ValueError("neither unix:///path nor http://HOST:PORT")
+    split_address(url.removeprefix("http://").rstrip("/"))
+    return url
+
+
+HostPort = Annotated[str, AfterValidator(_address)]
+
+
+class _Strict(BaseModel):
+    """Unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ManagedOpa(_Strict):
+    """An OPA the gate starts itself: which program, and where to keep its socket."""
+
+    binary: Path | None = None
+    directory: Path | None = None
+
+
+class OpaConfig(_Strict):
+    """Either ``managed``, or the ``address`` of an OPA with the ``revision`` it must have."""
+
+    managed: ManagedOpa | None = None
+    address: Annotated[str, AfterValidator(_engine)] | None = None
+    revision: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+
+    @model_validator(mode="after")
+    def _either(self) -> OpaConfig:
+        if (self.managed is None) == (self.address is None):
+            raise ValueError("give either managed or address")
+        if (self.address is None) != (self.revision is None):
+            raise ValueError("an address needs the revision of its policies, and only it has one")
+        return self
+
+    @property
+    def remote(self) -> Address | None:
+        """The OPA that somebody else runs, if it is one."""
+        if self.address is None or self.revision is None:
+            return None
+        return Address(self.address, self.revision)
+
+
+class SidecarConfig(_Strict):
+    """The whole file. Every path is relative to the file's folder."""
+
+    listen: HostPort = "127.0.0.1:9191"
+    metrics: HostPort = "127.0.0.1:9464"
+    trust: Path
+    audience: Annotated[str, Field(min_length=1, max_length=256)] = "admissibility-gate"
+    credential_header: Annotated[str, AfterValidator(_header)] = "x-environment-credential"
+    policies: Path | None = None
+    opa: OpaConfig = OpaConfig(managed=ManagedOpa())
+    deadline_ms: Annotated[int, Field(ge=10, le=60_000)] = 400
+    max_concurrent: Annotated[int, Field(ge=1, le=65_536)] = 256
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
+    decision_log: Annotated[str, Field(min_length=1)] = "-"
+    ready_file: Path | None = None
+    reuse_port: bool = False
+
+    @model_validator(mode="after")
+    def _has_policies(self) -> SidecarConfig:
+        if self.opa.managed is not None and self.policies is None:
+            raise ValueError("a managed OPA needs the folder of its policies")
+        return self
+
+    @property
+    def settings(self) -> Settings:
+        """For the request path."""
+        return Settings(self.audience, self.credential_header, self.max_body_bytes)
+
+    @property
+    def limits(self) -> Limits:
+        """For the server."""
+        return Limits(self.deadline_ms / 1000, self.max_concurrent)
+
+
+def load(path: Path) -> SidecarConfig:
+    """Read ``sidecar.yaml``.
+
+    Raises:
+        ConfigError: It cannot be read, is not YAML, or has a value that is not allowed.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_CONFIG_BYTES + 1)
+        if len(data) > MAX_CONFIG_BYTES:
+            raise ConfigError(f"{path}: more than {MAX_CONFIG_BYTES} bytes")
+        value = yaml.safe_load(data)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: not a mapping")
+    try:
+        config = SidecarConfig.model_validate(value)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first(error)}") from error
+    return _resolved(config, path.absolute().parent)
+
+
+def _first(error: ValidationError) -> str:
+    """The first mistake, as ``place: what is wrong``."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
+
+
+def _resolved(config: SidecarConfig, folder: Path) -> SidecarConfig:
+    changes: dict[str, Any] = {"trust": folder / config.trust}
+    if config.policies is not None:
+        changes["policies"] = folder / config.policies
+    if config.ready_file is not None:
+        changes["ready_file"] = folder / config.ready_file
+    if config.decision_log != "-":
+        changes["decision_log"] = str(folder / config.decision_log)
+    if config.opa.managed is not None:
+        managed = config.opa.managed
+        places = {
+            name: None if value is None else folder / value
+            for name, value in (("binary", managed.binary), ("directory", managed.directory))
+        }
+        changes["opa"] = config.opa.model_copy(update={"managed": ManagedOpa(**places)})
+    return config.model_copy(update=changes)

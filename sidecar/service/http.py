@@ -1,0 +1,55 @@
+"""The small HTTP endpoint: ``/metrics``, ``/status`` and ``/healthz``. It only reads."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from sidecar.observe import metrics
+from sidecar.observe.metrics import Metrics
+from sidecar.service.config import split_address
+from sidecar.service.status import Status
+
+
+class Endpoint:
+    """The endpoint; to be used inside the event loop."""
+
+    def __init__(self, status: Status, collected: Metrics) -> None:
+        self._status = status
+        self._metrics = collected
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/metrics", self._get_metrics),
+                web.get("/status", self._get_status),
+                web.get("/healthz", self._get_health),
+            ]
+        )
+        self._runner = web.AppRunner(app, access_log=None)
+
+    async def start(self, address: str) -> int:
+        """Listen on ``host:port`` and return the port.
+
+        Raises:
+            OSError: The address cannot be had.
+        """
+        await self._runner.setup()
+        host, port = split_address(address)
+        await web.TCPSite(self._runner, host, port).start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._runner.cleanup()
+
+    async def _get_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=self._metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE}
+        )
+
+    async def _get_status(self, _: web.Request) -> web.Response:
+        return web.json_response(self._status.to_json())
+
+    async def _get_health(self, _: web.Request) -> web.Response:
+        """200 once the gate is ready, 503 before."""
+        ready = self._status.standing.ready
+        return web.json_response({"ready": ready}, status=200 if ready else 503)

@@ -1,0 +1,216 @@
+"""Starts everything in order, keeps it running until a signal, and stops it in the reverse order.
+
+    metrics endpoint → policy engine → control path → gate → watcher
+
+What cannot be started is a ``StartError``: one line, and nothing is served. Readiness comes later
+and by itself: once every authority's first refresh ended, well or not, and the policy engine
+answered. Until then the gate answers, and denies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvloop
+
+from sidecar.gate.holder import Holder
+from sidecar.gate.opa_bundle import PolicyError
+from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.routes import OPERATIONS
+from sidecar.gate.server import Authorization, GateServer
+from sidecar.observe.decision_log import DecisionLog
+from sidecar.observe.metrics import Metrics
+from sidecar.observe.observer import Observer
+from sidecar.service import config as config_module
+from sidecar.service.config import ConfigError, SidecarConfig, split_address
+from sidecar.service.engine import Engine, start_engine
+from sidecar.service.http import Endpoint
+from sidecar.service.status import Standing, Status
+from sidecar.toolchain import ToolchainError
+from sidecar.trust import config as trust_config
+from sidecar.trust.config import TrustConfig, TrustConfigError
+from sidecar.trust.control import ControlPath
+
+log = logging.getLogger("sidecar.service")
+
+GRACE_SECONDS = 2.0
+_WATCH_SECONDS = 0.5
+_WATCH_UNREADY_SECONDS = 0.02
+
+
+class StartError(Exception):
+    """Why the gate does not serve, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What every later step needs."""
+
+    config: SidecarConfig
+    holder: Holder
+    control: ControlPath
+    standing: Standing
+    status: Status
+    metrics: Metrics
+
+
+def serve(path: Path) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        path: ``sidecar.yaml``.
+
+    Raises:
+        StartError: Something needed is missing or wrong; nothing was served.
+    """
+    try:
+        config = config_module.load(path)
+        trust = trust_config.load(config.trust)
+        uvloop.run(_run(config, trust))
+    except (ConfigError, TrustConfigError, PolicyError, ToolchainError) as error:
+        raise StartError(" ".join(str(error).split())) from error
+
+
+async def _run(config: SidecarConfig, trust: TrustConfig) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    async with running(config, trust):
+        await stopped.wait()
+        log.info("stopping")
+
+
+@contextlib.asynccontextmanager
+async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Standing]:
+    """Run a whole gate for as long as the context lasts.
+
+    Args:
+        config: From ``config.load``.
+        trust: From ``sidecar.trust.config.load``.
+
+    Yields:
+        How it stands, with the addresses it listens on.
+
+    Raises:
+        StartError: An address or a file cannot be had.
+        PolicyError: The policies or OPA cannot be used.
+        ToolchainError: There is no OPA.
+        TrustConfigError: The state folder cannot be used.
+    """
+    parts = _parts(config, trust)
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(_remove, config.ready_file)
+        endpoint = Endpoint(parts.status, parts.metrics)
+        stack.push_async_callback(endpoint.stop)
+        with _start(f"metrics: {config.metrics}"):
+            port = await endpoint.start(config.metrics)
+        parts.standing.metrics = _bound(config.metrics, port)
+        engine = await start_engine(config, parts.metrics)
+        stack.push_async_callback(engine.stop)
+        parts.standing.revision = engine.revision
+        if engine.child is not None:
+            parts.metrics.know(engine.child.bundle.jurisdictions)
+        with _start(f"decision_log: {config.decision_log}"):
+            decisions = DecisionLog(config.decision_log, parts.metrics.log_lost.inc)
+        stack.callback(decisions.close)
+        parts.control.start()
+        stack.push_async_callback(asyncio.to_thread, parts.control.stop)
+        server = await _listen(parts, engine, decisions)
+        stack.push_async_callback(server.stop, GRACE_SECONDS)
+        watcher = asyncio.create_task(_watch(parts, engine, server), name="watcher")
+        stack.push_async_callback(_cancel, watcher)
+        log.info("gate on %s, metrics on %s", parts.standing.listen, parts.standing.metrics)
+        yield parts.standing
+
+
+def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
+    holder, standing = Holder(), Standing()
+    control = ControlPath(trust, holder.publish)
+    status = Status(holder, standing, control.statuses)
+    granted = {
+        name
+        for grants in trust.operator.grants.values()
+        for grant in grants
+        for name in grant.jurisdictions
+        if "*" not in name
+    }
+    metrics = Metrics(
+        operations=[operation.name for operation in OPERATIONS],
+        jurisdictions=granted,
+        trust=status.reading,
+    )
+    return _Parts(config, holder, control, standing, status, metrics)
+
+
+async def _listen(parts: _Parts, engine: Engine, decisions: DecisionLog) -> GateServer:
+    config = parts.config
+    pipeline = Pipeline(config.settings, parts.holder, engine.client)
+    service = Authorization(pipeline, config.limits, Observer(parts.metrics, decisions))
+    server = GateServer(service, max_body_bytes=config.max_body_bytes, reuse_port=config.reuse_port)
+    with _start(f"listen: {config.listen}"):
+        port = await server.start(config.listen)
+    parts.standing.listen = _bound(config.listen, port)
+    return server
+
+
+async def _watch(parts: _Parts, engine: Engine, server: GateServer) -> None:
+    """Note how the engine stands, and declare the gate ready, once."""
+    standing = parts.standing
+    while True:
+        standing.engine_up = await engine.client.healthy()
+        parts.metrics.engine_up.set(standing.engine_up)
+        if not standing.ready and standing.engine_up and parts.control.first_refresh_done():
+            standing.ready = True
+            parts.metrics.ready.set(1)
+            await server.set_ready(ready=True)
+            _write_ready(parts)
+            log.info("ready")
+        await asyncio.sleep(_WATCH_SECONDS if standing.ready else _WATCH_UNREADY_SECONDS)
+
+
+def _write_ready(parts: _Parts) -> None:
+    """Tell whoever started us where we listen; written beside and renamed, so never half there."""
+    path, standing = parts.config.ready_file, parts.standing
+    if path is None:
+        return
+    value = {"pid": os.getpid(), "listen": standing.listen, "metrics": standing.metrics}
+    beside = path.with_name(path.name + ".new")
+    try:
+        beside.write_text(json.dumps(value) + "\n")
+        beside.replace(path)
+    except OSError as error:
+        log.error("ready_file %s cannot be written: %s", path, error.strerror)  # noqa: TRY400
+
+
+def _remove(path: Path | None) -> None:
+    if path is not None:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _bound(address: str, port: int) -> str:
+    """The address with the port the kernel gave, where 0 was asked for."""
+    split_address(address)
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+@contextlib.contextmanager
+def _start(place: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"{place}: {error.strerror or error}") from error
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,85 @@
+"""How the gate stands, as one value: for ``/status``, for readiness and for the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar.core.window import rfc3339
+from sidecar.gate.holder import Holder
+from sidecar.observe.metrics import AuthorityReading, TrustReading
+from sidecar.trust.control import AuthorityStatus
+
+MAX_REJECTED_SHOWN = 100
+
+
+@dataclass(slots=True)
+class Standing:
+    """What changes while the gate runs, apart from the trust state; written by the watcher.
+
+    Attributes:
+        ready: Set once, when every first refresh ended and the policy engine answered.
+        engine_up: Whether the policy engine answered its last health check.
+        revision: The policy revision that verdicts must have.
+        listen: ``host:port`` as bound.
+        metrics: ``host:port`` as bound.
+    """
+
+    ready: bool = False
+    engine_up: bool = False
+    revision: str = ""
+    listen: str = ""
+    metrics: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Puts standing, trust state and the authorities' statuses together on demand."""
+
+    holder: Holder
+    standing: Standing
+    statuses: Callable[[], tuple[AuthorityStatus, ...]]
+
+    def reading(self) -> TrustReading:
+        """The trust state in numbers."""
+        snapshot = self.holder.published
+        return TrustReading(
+            now=datetime.now(UTC),
+            epoch=0 if snapshot is None else snapshot.state.epoch,
+            evidence_rejected=0 if snapshot is None else len(snapshot.state.rejected),
+            authorities=tuple(
+                AuthorityReading(s.name, s.refreshed, s.expires, s.error is not None)
+                for s in self.statuses()
+            ),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """The document at ``/status``."""
+        snapshot = self.holder.published
+        rejected = () if snapshot is None else snapshot.state.rejected
+        return {
+            "ready": self.standing.ready,
+            "listen": self.standing.listen,
+            "metrics": self.standing.metrics,
+            "epoch": 0 if snapshot is None else snapshot.state.epoch,
+            "authorities": [_authority(status) for status in self.statuses()],
+            "evidence": {
+                "manifests": 0 if snapshot is None else len(snapshot.state.manifests_by_digest),
+                "rejected": len(rejected),
+                "rejections": [asdict(item) for item in rejected[:MAX_REJECTED_SHOWN]],
+            },
+            "credential_problems": [] if snapshot is None else list(snapshot.keyring.problems),
+            "policy": {"up": self.standing.engine_up, "revision": self.standing.revision},
+        }
+
+
+def _authority(status: AuthorityStatus) -> dict[str, Any]:
+    return {
+        "name": status.name,
+        "version": status.version,
+        "expires": None if status.expires is None else rfc3339(status.expires),
+        "refreshed": None if status.refreshed is None else rfc3339(status.refreshed),
+        "error": status.error,
+    }

@@ -1,0 +1,135 @@
+"""``sidecar.yaml``: defaults, relative paths, and one line for each mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sidecar.gate.opa import Address
+from sidecar.gate.pipeline import Settings
+from sidecar.gate.server import Limits
+from sidecar.service.config import ConfigError, ManagedOpa, OpaConfig, SidecarConfig, load
+
+LEAST = {"trust": "trust.yaml", "policies": "../policies"}
+
+
+def write(folder: Path, value: Any) -> Path:
+    path = folder / "sidecar.yaml"
+    path.write_text(value if isinstance(value, str) else yaml.safe_dump(value))
+    return path
+
+
+def mistake(folder: Path, value: Any) -> str:
+    """The message, without the file's name."""
+    path = write(folder, value)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{path}: ")
+
+
+def test_two_lines_are_enough(tmp_path: Path) -> None:
+    config = load(write(tmp_path, LEAST))
+    assert config == SidecarConfig(
+        listen="127.0.0.1:9191",
+        metrics="127.0.0.1:9464",
+        trust=tmp_path / "trust.yaml",
+        audience="admissibility-gate",
+        credential_header="x-environment-credential",
+        policies=tmp_path / "../policies",
+        opa=OpaConfig(managed=ManagedOpa()),
+        deadline_ms=400,
+        max_concurrent=256,
+        max_body_bytes=1048576,
+        decision_log="-",
+        ready_file=None,
+        reuse_port=False,
+    )
+    assert config.settings == Settings("admissibility-gate", "x-environment-credential", 1048576)
+    assert config.limits == Limits(0.4, 256)
+    assert config.opa.remote is None
+
+
+def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
+    config = load(
+        write(
+            tmp_path,
+            {
+                **LEAST,
+                "opa": {"managed": {"binary": "bin/opa", "directory": "run"}},
+                "decision_log": "log.jsonl",
+                "ready_file": "ready.json",
+            },
+        )
+    )
+    assert config.opa == OpaConfig(
+        managed=ManagedOpa(binary=tmp_path / "bin/opa", directory=tmp_path / "run")
+    )
+    assert (config.decision_log, config.ready_file) == (
+        str(tmp_path / "log.jsonl"),
+        tmp_path / "ready.json",
+    )
+
+
+@pytest.mark.parametrize("url", ["unix:///run/opa.sock", "http://127.0.0.1:8181"])
+def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> None:
+    config = load(write(tmp_path, {"trust": "t", "opa": {"address": url, "revision": "r"}}))
+    assert config.opa.remote == Address(url, "r")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lissten": "x"}, "lissten: Extra inputs are not permitted"),
+        ({"trust": None}, "trust: Input is not a valid path for <class 'pathlib.Path'>"),
+        ({"listen": "127.0.0.1"}, "listen: not HOST:PORT"),
+        ({"listen": "127.0.0.1:99999"}, "listen: not HOST:PORT"),
+        ({"metrics": "a b:1"}, "metrics: not HOST:PORT"),
+        ({"credential_header": "host"}, "credential_header: not a name for a header of its own"),
+        ({"credential_header": "a b"}, "credential_header: not a name for a header of its own"),
+        ({"audience": ""}, "audience: String should have at least 1 character"),
+        ({"deadline_ms": 0}, "deadline_ms: Input should be greater than or equal to 10"),
+        ({"max_concurrent": 0}, "max_concurrent: Input should be greater than or equal to 1"),
+        ({"policies": None}, "a managed OPA needs the folder of its policies"),
+        ({"opa": {}}, "opa: give either managed or address"),
+        (
+            {"opa": {"managed": {}, "address": "unix:///x", "revision": "r"}},
+            "opa: give either managed or address",
+        ),
+        (
+            {"opa": {"address": "unix:///x"}},
+            "opa: an address needs the revision of its policies, and only it has one",
+        ),
+        (
+            {"opa": {"managed": {}, "revision": "r"}},
+            "opa: an address needs the revision of its policies, and only it has one",
+        ),
+        (
+            {"opa": {"address": "https://x.example", "revision": "r"}},
+            "opa.address: neither unix:///path nor http://HOST:PORT",
+        ),
+        ({"opa": {"managed": {"x": 1}}}, "opa.managed.x: Extra inputs are not permitted"),
+    ],
+)
+def test_a_mistake_is_one_line_with_its_place(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    assert mistake(tmp_path, {**LEAST, **changes}) == message
+
+
+def test_a_file_that_is_no_mapping_is_told(tmp_path: Path) -> None:
+    assert mistake(tmp_path, "- x") == "not a mapping"
+    assert mistake(tmp_path, "") == "not a mapping"
+    assert mistake(tmp_path, "a: [").startswith("not YAML: ")
+    assert mistake(tmp_path, "#" * (1 << 20) + "\n\n") == "more than 1048576 bytes"
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "none.yaml")
+    assert str(caught.value) == f"{tmp_path / 'none.yaml'}: No such file or directory"
