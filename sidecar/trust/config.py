@@ -1,0 +1,236 @@
+"""The operator's say, read once: ``trust.yaml`` with its pinned roots, as frozen values.
+
+Everything that can be wrong is found here, before anything is served, and told as one line that
+names the file, the place and what to do. What is *not* checked is the outside world: a source that
+is absent or silent is no mistake of this file, it only lets things expire.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, PROVIDER, Grant, OperatorTrust
+from sidecar.trust import config_file, roots
+from sidecar.trust.config_file import AuthorityEntry, GrantEntry, TrustFile
+from sidecar.trust.limits import MAX_CONFIG_BYTES, MAX_ROOT_BYTES
+
+
+class TrustConfigError(Exception):
+    """One clear line: the file, the place in it, what is wrong and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySourceConfig:
+    """A repository in a folder, which holds ``metadata/`` and ``targets/``."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedAuthority:
+    """An authority as the operator knows it.
+
+    Attributes:
+        name: Unique, and safe as a file name.
+        root: The pinned root document, already checked.
+        source: Where its repository is.
+    """
+
+    name: str
+    root: bytes
+    source: DirectorySourceConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrustConfig:
+    """``trust.yaml``.
+
+    Attributes:
+        path: Of the file itself.
+        operator: Grants and required roles.
+        authorities: In the order of the file.
+        evidence: Folders of evidence.
+        state_dir: Where the highest versions seen are kept.
+        poll_seconds: At the latest after this many seconds every source is looked at again.
+    """
+
+    path: Path
+    operator: OperatorTrust
+    authorities: tuple[TrustedAuthority, ...]
+    evidence: tuple[Path, ...]
+    state_dir: Path
+    poll_seconds: float
+
+
+def load(path: Path) -> TrustConfig:
+    """Read ``trust.yaml``; paths in it are relative to its folder.
+
+    Raises:
+        TrustConfigError: On anything wrong with it, a pinned root, or the state folder.
+    """
+    try:
+        file = config_file.read(_read(path, MAX_CONFIG_BYTES))
+        _check_names(file)
+        operator = _operator(file)
+        folder = path.parent
+        authorities = tuple(
+            TrustedAuthority(
+                entry.name,
+                _pinned(folder / entry.root, number),
+                DirectorySourceConfig(folder / entry.source.directory),
+            )
+            for number, entry in enumerate(file.authorities)
+        )
+        _check_separate(authorities)
+        state_dir = folder / file.state
+        check_private(state_dir)
+        _check_apart(state_dir, [folder / name for name in file.evidence], authorities)
+    except config_file.FileError as error:
+        raise TrustConfigError(f"{path}: {error}") from error
+    evidence = tuple(folder / name for name in file.evidence)
+    return TrustConfig(path, operator, authorities, evidence, state_dir, file.poll_seconds)
+
+
+def check_private(state_dir: Path) -> None:
+    """Refuse a state folder that others could read or tamper with; an absent one is fine.
+
+    Raises:
+        FileError: It is not a folder, another user's, or open to group or others.
+    """
+    try:
+        found = state_dir.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise config_file.FileError(f"state: {state_dir}: {error.strerror}") from error
+    if not stat.S_ISDIR(found.st_mode):
+        raise config_file.FileError(f"state: {state_dir} is not a folder; name another one")
+    if found.st_uid != os.geteuid():
+        raise config_file.FileError(
+            f"state: {state_dir} belongs to user {found.st_uid}; give it to user {os.geteuid()}"
+        )
+    if found.st_mode & 0o077:
+        mode = stat.S_IMODE(found.st_mode)
+        raise config_file.FileError(
+            f"state: {state_dir} is open to others (mode {mode:04o}); chmod 700 it"
+        )
+
+
+def _read(path: Path, limit: int, place: str = "") -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except OSError as error:
+        raise config_file.FileError(f"{place}cannot be read: {error.strerror}") from error
+    if len(data) > limit:
+        raise config_file.FileError(f"{place}is larger than {limit} bytes")
+    return data
+
+
+def _pinned(path: Path, number: int) -> bytes:
+    place = f"authorities.{number}.root: {path} "
+    data = _read(path, MAX_ROOT_BYTES, place)
+    try:
+        roots.pinned(data)
+    except roots.RootError as error:
+        raise config_file.FileError(
+            f"{place}is refused: {error}; pin the root that the authority gave you"
+        ) from error
+    return data
+
+
+def _check_names(file: TrustFile) -> None:
+    for what, names in (
+        ("authorities", [entry.name for entry in file.authorities]),
+        ("evidence", file.evidence),
+    ):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise config_file.FileError(f"{what}: {twice[0]!r} is given twice")
+
+
+def _check_separate(authorities: tuple[TrustedAuthority, ...]) -> None:
+    """One key holder under two names could fill two roles."""
+    owners: dict[str, str] = {}
+    for authority in authorities:
+        for key in roots.root_fingerprints(roots.pinned(authority.root).signed):
+            other = owners.setdefault(key, authority.name)
+            if other != authority.name:
+                raise config_file.FileError(
+                    f"authorities: {other} and {authority.name} share a root key; "
+                    "an authority needs keys of its own"
+                )
+
+
+def _check_apart(
+    state_dir: Path, evidence: list[Path], authorities: tuple[TrustedAuthority, ...]
+) -> None:
+    """What is kept must not lie in what is followed: each would set off the other."""
+    for followed in (*evidence, *(authority.source.path for authority in authorities)):
+        if state_dir.resolve().is_relative_to(followed.resolve()):
+            raise config_file.FileError(
+                f"state: {state_dir} lies in {followed}, which is followed; put it elsewhere"
+            )
+
+
+def _operator(file: TrustFile) -> OperatorTrust:
+    grants = {
+        entry.name: tuple(
+            _grant(grant, f"authorities.{number}.grants.{index}")
+            for index, grant in enumerate(entry.grants)
+        )
+        for number, entry in enumerate(file.authorities)
+    }
+    _check_trust_domains(file.authorities)
+    required = tuple(file.required_roles or ())
+    by_jurisdiction = {n: tuple(j.required_roles) for n, j in file.jurisdictions.items()}
+    held = {grant.role for each in grants.values() for grant in each}
+    for role in (
+        *ALWAYS_REQUIRED,
+        *required,
+        *(r for each in by_jurisdiction.values() for r in each),
+    ):
+        if role not in held:
+            raise config_file.FileError(
+                f"authorities: none is granted the role {role!r}, which is required; "
+                "nothing could ever be admitted"
+            )
+    return OperatorTrust(MappingProxyType(grants), required, MappingProxyType(by_jurisdiction))
+
+
+def _grant(entry: GrantEntry, place: str) -> Grant:
+    for name, role, given in (
+        ("base_models", PROVIDER, entry.base_models is not None),
+        ("of_record", PROVIDER, entry.of_record),
+        ("trust_domains", CUSTOMER, entry.trust_domains is not None),
+    ):
+        if given and entry.role != role:
+            raise config_file.FileError(
+                f"{place}.{name}: only the role {role!r} has it; move it or leave it out"
+            )
+    return Grant(
+        role=entry.role,
+        jurisdictions=tuple(entry.jurisdictions),
+        sectors=tuple(entry.sectors),
+        models=tuple(entry.models),
+        environments=tuple(entry.environments),
+        base_models=tuple(entry.base_models or ()),
+        trust_domains=tuple(entry.trust_domains or ()),
+        of_record=entry.of_record,
+    )
+
+
+def _check_trust_domains(entries: list[AuthorityEntry]) -> None:
+    owners: dict[str, str] = {}
+    for entry in entries:
+        for domain in (d for grant in entry.grants for d in grant.trust_domains or ()):
+            other = owners.setdefault(domain, entry.name)
+            if other != entry.name:
+                raise config_file.FileError(
+                    f"authorities: the trust domain {domain} is granted to both {other} and "
+                    f"{entry.name}; one authority answers for a trust domain"
+                )

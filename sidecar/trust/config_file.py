@@ -1,0 +1,142 @@
+"""The shape of ``trust.yaml``, and how a mistake in it is told in one line.
+
+Strict on purpose: an unknown key, a key given twice or an empty list is a mistake that would
+otherwise weaken something silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+SAFE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
+
+_Text = Annotated[str, Field(min_length=1, max_length=512)]
+_Patterns = Annotated[list[_Text], Field(min_length=1, max_length=256)]
+_Role = Annotated[str, Field(pattern=SAFE_NAME)]
+_Roles = Annotated[list[_Role], Field(min_length=1, max_length=64)]
+_TrustDomain = Annotated[str, Field(pattern=r"^[a-z0-9._-]{1,255}$")]
+
+
+class FileError(Exception):
+    """The file is not a ``trust.yaml``; the text is one line: the place, and what is wrong."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class GrantEntry(_Strict):
+    """One grant. ``base_models``, ``trust_domains`` and ``of_record`` go with certain roles."""
+
+    role: _Role
+    jurisdictions: _Patterns
+    sectors: _Patterns
+    models: _Patterns
+    environments: _Patterns
+    base_models: Annotated[list[_Text] | None, Field(min_length=1, max_length=256)] = None
+    trust_domains: Annotated[list[_TrustDomain] | None, Field(min_length=1, max_length=64)] = None
+    of_record: bool = False
+
+
+class SourceEntry(_Strict):
+    """Where an authority's repository is: a folder that holds ``metadata/`` and ``targets/``."""
+
+    directory: _Text
+
+
+class AuthorityEntry(_Strict):
+    """One authority: its name, pinned first root, source and grants."""
+
+    name: Annotated[str, Field(pattern=SAFE_NAME)]
+    root: _Text
+    source: SourceEntry
+    grants: Annotated[list[GrantEntry], Field(min_length=1, max_length=64)]
+
+
+class JurisdictionEntry(_Strict):
+    """What one jurisdiction asks for beyond the rest."""
+
+    required_roles: _Roles
+
+
+class TrustFile(_Strict):
+    """``trust.yaml``."""
+
+    version: Literal[1]
+    state: _Text
+    poll_seconds: Annotated[float, Field(ge=0.05, le=3600, allow_inf_nan=False)] = 5.0
+    evidence: Annotated[list[_Text], Field(min_length=1, max_length=64)]
+    required_roles: _Roles | None = None
+    jurisdictions: dict[_Text, JurisdictionEntry] = {}
+    authorities: Annotated[list[AuthorityEntry], Field(min_length=1, max_length=256)]
+
+
+def read(data: bytes) -> TrustFile:
+    """Read the file's bytes.
+
+    Raises:
+        FileError: Not YAML, a key given twice, or not such a file.
+    """
+    try:
+        # The loader is a SafeLoader with a check added.
+        value = yaml.load(data, Loader=_UniqueKeys)  # noqa: S506
+    except yaml.YAMLError as error:
+        raise FileError(_yaml_problem(error)) from error
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise FileError("is not YAML in UTF-8") from error
+    if not isinstance(value, dict):
+        raise FileError("is not a mapping; it begins with 'version: 1'")
+    try:
+        return TrustFile.model_validate(value)
+    except ValidationError as error:
+        raise FileError(_problem(error.errors(include_url=False)[0])) from error
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """YAML keeps the last of several equal keys; here they are a mistake."""
+
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002 - the signature PyYAML calls
+    ) -> dict[Hashable, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, str):
+                raise yaml.MarkedYAMLError(problem="a key is not text", problem_mark=key.start_mark)
+            if name in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {name!r} is given twice", problem_mark=key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep=deep)
+
+
+def _yaml_problem(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "is not YAML"
+    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
+
+
+def _problem(detail: ErrorDetails) -> str:
+    place = ".".join(str(part) for part in detail["loc"])
+    given = detail["input"]
+    match detail["type"]:
+        case "missing":
+            return f"{place}: is missing"
+        case "extra_forbidden":
+            return f"{place}: is not a key that is known here; check its spelling"
+        case "string_type":
+            return f"{place}: must be text; put it in quotes"
+        case "too_short" | "string_too_short":
+            return f"{place}: is empty; write out what holds, '**' means all"
+        case "string_pattern_mismatch":
+            return f"{place}: {given!r} is not a name of the form {detail['ctx']['pattern']}"
+        case _:
+            return f"{place}: {detail['msg'][0].lower()}{detail['msg'][1:]}"

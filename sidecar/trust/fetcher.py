@@ -1,0 +1,59 @@
+"""How the TUF library gets its bytes: from a ``Source``, capped, every root looked at first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tuf.api.exceptions import DownloadError, DownloadHTTPError
+from tuf.ngclient import FetcherInterface
+
+from sidecar.trust import roots
+from sidecar.trust.limits import MAX_FETCH_BYTES
+from sidecar.trust.sources import Source, SourceError, SourceMissingError
+
+METADATA = "metadata/"
+TARGETS = "targets/"
+
+_ROOT = re.compile(re.escape(METADATA) + r"[0-9]+\.root\.json")
+
+
+class OnlyRootsError(DownloadError):
+    """Raised for the first file that is no root: the chain of roots is complete."""
+
+
+class SourceFetcher(FetcherInterface):
+    """Fetches from a source.
+
+    Args:
+        source: Where from.
+        only_roots: Give nothing but root documents.
+    """
+
+    def __init__(self, source: Source, *, only_roots: bool = False) -> None:
+        self._source = source
+        self._only_roots = only_roots
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        """Return the bytes of ``url``, which is a name in the repository.
+
+        Not a generator: the library turns only what is raised *here* into its own errors.
+        """
+        is_root = _ROOT.fullmatch(url) is not None
+        if self._only_roots and not is_root:
+            raise OnlyRootsError(url)
+        try:
+            data = self._source.fetch(url, MAX_FETCH_BYTES)
+        except SourceMissingError as error:
+            raise DownloadHTTPError(str(error), 404) from error
+        except SourceError as error:
+            raise DownloadError(str(error)) from error
+        if is_root:
+            self._check_root(url, data)
+        return iter([data])
+
+    def _check_root(self, url: str, data: bytes) -> None:
+        try:
+            roots.parse(data)
+        except roots.RootError as error:
+            raise DownloadError(f"{url} is refused: {error}") from error

@@ -1,0 +1,151 @@
+"""TUF root documents: read, checked for keys counted twice, and chained from the pinned one.
+
+A threshold is worth what its keys are worth. TUF libraries count key *ids*, and whoever writes a
+root document chooses the ids, so one key under two ids would meet a threshold of two. Every root
+document, pinned or fetched, passes ``parse`` before a library sees it; there keys are compared by
+value, as the DER SubjectPublicKeyInfo of the parsed key, so that neither an id nor a way of writing
+the same key makes two of one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
+from securesystemslib.signer import Key
+from tuf.api.exceptions import RepositoryError
+from tuf.api.metadata import Metadata, Root
+from tuf.api.serialization.json import CanonicalJSONSerializer
+
+from sidecar.trust.limits import MAX_ROOT_BYTES, MAX_ROOTS
+
+ONLINE_ROLES = ("timestamp", "snapshot")
+
+
+class RootError(Exception):
+    """A root document was refused; the text says which rule it broke."""
+
+
+def fingerprint(key: Key) -> str:
+    """Return the hex SHA-256 of a TUF key's DER SubjectPublicKeyInfo.
+
+    Raises:
+        RootError: Not a key of a kind that is supported (Ed25519, ECDSA, RSA).
+    """
+    try:
+        text = str(key.keyval["public"])
+        public = (
+            ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(text))
+            if key.keytype == "ed25519"
+            else load_pem_public_key(text.encode())
+        )
+    except (KeyError, ValueError, UnsupportedAlgorithm) as error:
+        raise RootError(f"a {key.keytype} key cannot be read") from error
+    if not isinstance(
+        public, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    ):
+        raise RootError(f"{key.keytype} keys are not supported")
+    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
+def parse(data: bytes) -> Metadata[Root]:
+    """Read a root document and hold every role's keys and threshold against each other.
+
+    Raises:
+        RootError: Not a TUF root document, or a role that counts one key twice, has a threshold
+            below 1, or one that its keys cannot reach.
+    """
+    if len(data) > MAX_ROOT_BYTES:
+        raise RootError(f"{len(data)} bytes, at most {MAX_ROOT_BYTES} are read")
+    try:
+        document: Metadata[Root] = Metadata.from_bytes(data)
+    except (RepositoryError, RecursionError) as error:
+        raise RootError("not a TUF root document") from error
+    if not isinstance(document.signed, Root):
+        raise RootError(f"a TUF {document.signed.type} document, not a root")
+    for name in sorted(document.signed.roles):
+        _check_role(document.signed, name)
+    return document
+
+
+def _check_role(root: Root, name: str) -> None:
+    role = root.roles[name]
+    known = [keyid for keyid in role.keyids if keyid in root.keys]
+    distinct = {fingerprint(root.keys[keyid]) for keyid in known}
+    if len(distinct) != len(known):
+        raise RootError(f"role {name} counts one key under two ids")
+    if type(role.threshold) is not int or role.threshold < 1:
+        raise RootError(f"role {name} has a threshold below 1")
+    if role.threshold > len(distinct):
+        raise RootError(f"role {name} needs {role.threshold} keys and has {len(distinct)}")
+
+
+def pinned(data: bytes) -> Metadata[Root]:
+    """Read a root that a chain may start from: checked, and signed by its own keys.
+
+    Raises:
+        RootError: It is not. An expired one is fine: only the newest must be current.
+    """
+    document = parse(data)
+    _check_signed(document.signed, document)
+    return document
+
+
+def newest(first: bytes, history: Path) -> Root:
+    """Follow the chain from the pinned root through the versions kept in ``history``.
+
+    Args:
+        first: The pinned root.
+        history: Folder of ``N.root.json``.
+
+    Returns:
+        The last root that its predecessor and it itself signed. The chain ends at the first
+        version that is missing or does not hold.
+
+    Raises:
+        RootError: Not even the pinned root holds.
+    """
+    root = pinned(first).signed
+    for _ in range(MAX_ROOTS):
+        path = history / f"{root.version + 1}.root.json"
+        try:
+            following = parse(path.read_bytes())
+            _check_signed(root, following)
+            _check_signed(following.signed, following)
+        except (OSError, RootError):
+            break
+        if following.signed.version != root.version + 1:
+            break
+        root = following.signed
+    return root
+
+
+def online_digest(root: Root) -> str:
+    """Hex SHA-256 over who may sign timestamp and snapshot, and how many of them it takes."""
+    lines = []
+    for name in ONLINE_ROLES:
+        role = root.roles[name]
+        keys = sorted(fingerprint(root.keys[keyid]) for keyid in role.keyids if keyid in root.keys)
+        lines.append(f"{name} {role.threshold} {' '.join(keys)}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def root_fingerprints(root: Root) -> frozenset[str]:
+    """Fingerprints of the keys that sign root documents."""
+    return frozenset(fingerprint(root.keys[keyid]) for keyid in root.roles["root"].keyids)
+
+
+def _check_signed(by: Root, document: Metadata[Root]) -> None:
+    payload = CanonicalJSONSerializer().serialize(document.signed)
+    try:
+        by.verify_delegate(Root.type, payload, document.signatures)
+    except (RepositoryError, ValueError) as error:
+        raise RootError(f"root version {document.signed.version}: {error}") from error

@@ -1,0 +1,222 @@
+"""What is kept of one authority between refreshes and across restarts.
+
+Below ``state/<authority>/``::
+
+    metadata/        what the TUF library trusts: its rollback floor, and every root seen
+    targets/         the two documents, as last downloaded
+    last-good.json   the last *complete* set that verified: three metadata files, two documents
+    seen.json        the pinned root, the newest root, and who may sign timestamp and snapshot
+
+The library's own files cannot serve as the view: it keeps a new timestamp before it has seen the
+snapshot that the timestamp speaks of, so after half a refresh they fit together no longer. The
+last complete set therefore lives in one file, replaced by one rename. Both survive a crash: they
+are synced before anything that rests on them is handed on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+LOCK_SECONDS = 10.0
+
+
+class StoreError(Exception):
+    """The state folder cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoodSet:
+    """A complete verified set, as bytes. A document the authority does not publish is null."""
+
+    timestamp: bytes
+    snapshot: bytes
+    targets: bytes
+    authority: bytes | None
+    withdrawals: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of an authority's roots.
+
+    Attributes:
+        pinned: Hex SHA-256 of the pinned root document.
+        root: The newest root version that verified.
+        online: ``roots.online_digest`` of that root.
+    """
+
+    pinned: str
+    root: int
+    online: str
+
+
+class Store:
+    """The folder of one authority. Several processes may share it; see ``locked``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.metadata = folder / "metadata"
+        self.history = self.metadata / "root_history"
+        self.targets = folder / "targets"
+        self._good = folder / "last-good.json"
+        self._seen = folder / "seen.json"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder, so that a gate and a command cannot interleave.
+
+        Raises:
+            StoreError: Another process holds it for too long, or it cannot be made.
+        """
+        try:
+            for folder in (self.folder, self.metadata, self.targets):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{self.folder}: {error.strerror}") from error
+        try:
+            self._acquire(descriptor)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _acquire(self, descriptor: int) -> None:
+        deadline = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise StoreError(f"{self.folder} is held by another process") from error
+                time.sleep(0.02)
+            else:
+                return
+
+    def seen(self) -> Seen | None:
+        """What was seen so far; null at first.
+
+        Raises:
+            StoreError: The file is damaged; it is the floor below which no root may fall, so it
+                is not guessed.
+        """
+        value = self._read(self._seen)
+        if value is None:
+            return None
+        match value:
+            case {"pinned": str(pinned), "root": int(root), "online": str(online)}:
+                return Seen(pinned, root, online)
+            case _:
+                raise StoreError(f"{self._seen} is damaged")
+
+    def remember(self, seen: Seen) -> None:
+        """Keep ``seen``, durably."""
+        _replace(self._seen, json.dumps(asdict(seen)).encode())
+
+    def good(self) -> GoodSet | None:
+        """The last complete set; null at first.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        value = self._read(self._good)
+        if value is None:
+            return None
+        try:
+            return GoodSet(**{name: _encoded(value[name]) for name in _GOOD_NAMES})  # type: ignore[arg-type]
+        except (KeyError, TypeError, UnicodeEncodeError) as error:
+            raise StoreError(f"{self._good} is damaged") from error
+
+    def keep(self, good: GoodSet) -> None:
+        """Replace the last complete set, durably, if it differs."""
+        value = {name: _decoded(getattr(good, name)) for name in _GOOD_NAMES}
+        data = json.dumps(value).encode()
+        with suppress(OSError):
+            if self._good.read_bytes() == data:
+                return
+        _replace(self._good, data)
+
+    def forget_online(self) -> None:
+        """Drop timestamp and snapshot: their keys were replaced (TUF specification 5.3.11)."""
+        for name in ("timestamp.json", "snapshot.json"):
+            (self.metadata / name).unlink(missing_ok=True)
+        _sync(self.metadata)
+
+    def stamps(self) -> dict[Path, bytes]:
+        """Digest each of the library's files as it is now; see ``sync_changed``.
+
+        By content: the library writes the pinned root anew every time.
+        """
+        return {
+            path: hashlib.sha256(path.read_bytes()).digest()
+            for folder in (self.metadata, self.history)
+            for path in folder.glob("*.json")
+            if not path.is_symlink()
+        }
+
+    def sync_changed(self, before: dict[Path, bytes]) -> None:
+        """Sync the library's files that are not as they were at ``before``.
+
+        The library renames without syncing; a version that is forgotten in a crash could be rolled
+        back after it.
+        """
+        changed = [path for path, stamp in self.stamps().items() if before.get(path) != stamp]
+        for path in changed:
+            _sync(path)
+        for folder in sorted({path.parent for path in changed}):
+            _sync(folder)
+
+    def _read(self, path: Path) -> dict[str, object] | None:
+        try:
+            value = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StoreError(f"{path} is damaged") from error
+        if not isinstance(value, dict):
+            raise StoreError(f"{path} is damaged")
+        return value
+
+
+_GOOD_NAMES = ("timestamp", "snapshot", "targets", "authority", "withdrawals")
+
+
+def _decoded(data: bytes | None) -> str | None:
+    # Latin-1 gives any bytes back: what is signed is kept even where it is not text, since it is
+    # the authority's newest word and ends the one before.
+    return None if data is None else data.decode("latin-1")
+
+
+def _encoded(text: object) -> bytes | None:
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError
+    return text.encode("latin-1")
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that a reader, or a crash, finds either the old bytes or the new."""
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+    draft.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
