@@ -25,7 +25,7 @@ RUN ["/opt/admissibility/bin/python", "deploy/build_policy.py", "--opa", "/usr/l
 RUN ["install", "-d", "-o", "65532", "-g", "65532", "-m", "0700", "/out/state"]
 
 FROM opa AS policy
-COPY --from=build /out/bundle.tar.gz /bundle.tar.gz
+COPY --from=build /out/bundle.tar.gz /out/verification.pem /
 USER 65532:65532
 
 FROM python:3.13.5-slim-bookworm AS gate

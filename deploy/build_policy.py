@@ -1,7 +1,8 @@
 """Builds what the image holds: the policies as a bundle, and the gate's configuration naming it.
 
 A step of the image build. The bundle's revision is the digest of the policies' content; the gate
-admits nothing on the word of an OPA that echoes another one.
+admits nothing on the word of an OPA that echoes another one. The bundle is signed with a key made
+for it alone, and OPA verifies it at each start.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.gate.opa_bundle import PolicyError, build
+from sidecar.policy import tree
+from sidecar.policy.bundle import build
+from sidecar.policy.errors import PolicyError
 
 
 def prepare(opa: Path, policies: Path, config: Path, out: Path) -> str:
-    """Write ``bundle.tar.gz`` and ``sidecar.yaml`` into `out`, and return the revision.
+    """Write the bundle, the key to verify it and ``sidecar.yaml`` into `out`; return the revision.
 
     Raises:
         PolicyError: OPA refuses the policies.
@@ -25,10 +28,11 @@ def prepare(opa: Path, policies: Path, config: Path, out: Path) -> str:
     settings = yaml.safe_load(config.read_text(encoding="utf-8"))
     work = out / "work"
     work.mkdir()
-    bundle = build(opa, policies, work)
+    bundle = build(opa, tree.read(policies), work)
     settings["opa"]["revision"] = bundle.revision
-    bundle.path.rename(out / "bundle.tar.gz")
-    (out / "bundle.tar.gz").chmod(0o644)
+    for path in (bundle.path, bundle.verification.path):
+        path.rename(out / path.name)
+        (out / path.name).chmod(0o644)
     (out / "sidecar.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     return bundle.revision
 

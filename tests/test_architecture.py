@@ -9,14 +9,15 @@ SIDECAR = Path(__file__).parent.parent / "sidecar"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
-    "gate": {"core", "observe", "_pb"},
+    "gate": {"core", "observe", "policy", "_pb"},
     "trust": {"core"},
     "authority": {"core"},
     "binding": {"core"},
     "evaluation": {"core"},
     "observe": {"core"},
+    "policy": {"core", "toolchain"},
     "toolchain": set(),
-    "service": {"core", "gate", "trust", "observe", "toolchain", "_pb"},
+    "service": {"core", "gate", "trust", "observe", "policy", "toolchain", "_pb"},
     "demo": {"core", "authority", "binding", "evaluation", "trust", "service", "toolchain", "_pb"},
     "cli": {
         "core",
@@ -25,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation",
         "trust",
         "gate",
+        "policy",
         "service",
         "toolchain",
         "demo",

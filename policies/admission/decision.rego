@@ -1,8 +1,8 @@
 # METADATA
 # title: Admission
 # description: >-
-#   The one decision. A call is held to all jurisdictions of its environment, and each can only
-#   narrow: `allow` is the absence of every violation from facts that are complete, never the
+#   The one decision. A call is held to all jurisdictions of its environment and to its sector in
+#   each of them, and each can only narrow: `allow` is the absence of every violation from facts that are complete, never the
 #   presence of a permission. Every field of the answer is always there, so that a denial can be
 #   read; a field that cannot be had is empty, which the caller refuses.
 # scope: package
@@ -34,6 +34,9 @@ allow if {
 	every id in input.environment.jurisdictions {
 		jurisdictions[id].allow == true
 	}
+	every answer in jurisdictions {
+		answer.allow == true
+	}
 }
 
 default nonce := ""
@@ -54,11 +57,10 @@ positive_integer(value) if {
 	floor(value) == value
 }
 
-# What each jurisdiction says. Only the rules of the ones that are asked for are evaluated.
+# What each package says: of its jurisdiction, or of the environment's sector in it.
 jurisdictions[id] := {"allow": satisfied(found), "violations": sort(found)} if {
-	some id in input.environment.jurisdictions
-	is_string(id)
-	found := found_by(id)
+	some id, _ in held_to
+	found := binding(id)
 }
 
 default satisfied(_) := false
@@ -68,37 +70,34 @@ satisfied(found) if {
 	count(found) == 0
 }
 
-found_by(id) := data.jurisdiction[id].deny if known(id)
-
-found_by(id) := {unknown(id)} if not known(id)
-
-# A package counts only if it says that it is this jurisdiction and its `deny` is a set, which data
-# cannot be: a document under the same path is no jurisdiction.
-known(id) if {
-	data.jurisdiction[id].id == id
-	is_set(data.jurisdiction[id].deny)
+# A violation denies unless it is plainly marked as one that does not, or is waived. What is not
+# even an object denies too.
+binding(id) := {found |
+	some [where, found] in reported
+	where == id
+	not postponed(found)
+	not excused(id, found)
 }
+
+postponed(found) if found.state in {"pending", "shadow"}
 
 violations contains found if some found in jurisdictions[_].violations
 
-warnings contains found if {
-	some id in input.environment.jurisdictions
+warnings contains object.union(found, {"state": "advisory"}) if {
+	well_formed
+	some id, _ in held_to
 	known(id)
 	some found in data.jurisdiction[id].warn
 }
 
-# METADATA
-# title: A jurisdiction that no policy knows
-# custom:
-#   code: jurisdiction_unknown
-#   citation: docs/policy-authors.md, "How a decision is made"
-#   remedy: Add a package for the jurisdiction, or correct the environment declaration.
-unknown(id) := violation.about(
-	rego.metadata.rule(),
-	id,
-	id,
-	sprintf("no policy for jurisdiction %q is loaded", [id]),
-)
+warnings contains found if {
+	some [_, found] in reported
+	postponed(found)
+}
+
+warnings contains found if some found in waived
+
+warnings contains found if some found in ending
 
 # METADATA
 # title: The facts are complete
@@ -106,6 +105,7 @@ unknown(id) := violation.about(
 #   code: facts_malformed
 #   citation: docs/policy-authors.md, "How a decision is made"
 #   remedy: Run gate and policies of the same release; this is no fault of the caller.
+#   term: input
 violations contains violation.about(rego.metadata.rule(), "", part, message) if {
 	some part in malformed
 	message := sprintf("the facts are incomplete or of the wrong type at %v", [part])
@@ -117,6 +117,7 @@ violations contains violation.about(rego.metadata.rule(), "", part, message) if 
 #   code: policy_data_missing
 #   citation: docs/policy-authors.md, "How a decision is made"
 #   remedy: Build the bundle with its revision as data.
+#   term: data.revision
 violations contains violation.about(rego.metadata.rule(), "", "data.revision", message) if {
 	revision == ""
 	message := "the policy bundle has no revision"
@@ -128,6 +129,7 @@ violations contains violation.about(rego.metadata.rule(), "", "data.revision", m
 #   code: policy_data_missing
 #   citation: docs/policy-authors.md, "How a decision is made"
 #   remedy: Set lease_seconds in params/admission/data.json to a positive whole number.
+#   term: data.params.admission.lease_seconds
 violations contains violation.about(rego.metadata.rule(), "", "data.params.admission.lease_seconds", message) if {
 	lease_seconds == 0
 	message := "the policy bundle has no lease"

@@ -18,6 +18,10 @@ unknown(id) := {
 	"citation": "docs/policy-authors.md, \"How a decision is made\"",
 	"remedy": "Add a package for the jurisdiction, or correct the environment declaration.",
 	"subject": id,
+	"term": "environment.jurisdictions",
+	"effective_on": "",
+	"state": "enforced",
+	"authority": "",
 }
 
 test_an_admissible_call_is_allowed if {
@@ -27,7 +31,7 @@ test_an_admissible_call_is_allowed if {
 		"revision": "r-1",
 		"violations": [],
 		"warnings": [],
-		"jurisdictions": {"eu": satisfied, "us": satisfied},
+		"jurisdictions": {"eu": satisfied, "eu-finance": satisfied, "us": satisfied, "us-finance": satisfied},
 		"lease_seconds": data.params.admission.lease_seconds,
 	}
 }
@@ -41,6 +45,7 @@ test_an_unknown_jurisdiction_is_denied_by_name if {
 		"warnings": [],
 		"jurisdictions": {
 			"eu": satisfied,
+			"eu-finance": satisfied,
 			"atlantis": {"allow": false, "violations": [unknown("atlantis")]},
 		},
 		"lease_seconds": data.params.admission.lease_seconds,
@@ -53,18 +58,19 @@ test_a_package_is_no_jurisdiction_unless_it_says_so if {
 		answer := admission.decision with input as facts
 			with data.revision as "r-1"
 			with data.jurisdiction.zz as document
+			with data.params.zz as {"sectors": {"finance": null}}
 		answer.violations == [unknown("zz")]
 		answer.allow == false
 	}
 }
 
 test_all_jurisdictions_must_agree if {
-	answer := decide(fixtures.without("/adaptations/0/approvals/1"))
+	answer := decide(fixtures.set("/adaptations/0/evaluations", []))
 	answer.allow == false
 	answer.jurisdictions.eu == satisfied
 	answer.jurisdictions.us.allow == false
 	answer.violations == answer.jurisdictions.us.violations
-	[violation.code | some violation in answer.violations] == ["us.manage_go_decision"]
+	[violation.code | some violation in answer.violations] == ["us.measure_performance"]
 }
 
 test_warnings_do_not_deny if {
@@ -91,7 +97,10 @@ test_an_environment_without_jurisdiction_is_denied if {
 test_a_jurisdiction_that_is_no_text_is_denied if {
 	answer := decide(fixtures.set("/environment/jurisdictions", ["eu", 7]))
 	answer.allow == false
-	answer.jurisdictions == {"eu": {"allow": false, "violations": []}}
+	answer.jurisdictions == {
+		"eu": {"allow": false, "violations": []},
+		"eu-finance": {"allow": false, "violations": []},
+	}
 	answer.violations == [{
 		"code": "facts_malformed",
 		"jurisdiction": "",
@@ -99,13 +108,17 @@ test_a_jurisdiction_that_is_no_text_is_denied if {
 		"citation": "docs/policy-authors.md, \"How a decision is made\"",
 		"remedy": "Run gate and policies of the same release; this is no fault of the caller.",
 		"subject": "environment",
+		"term": "input",
+		"effective_on": "",
+		"state": "enforced",
+		"authority": "",
 	}]
 }
 
 test_the_answer_to_nothing_is_a_readable_denial if {
 	answer := admission.decision with input as {} with data.revision as "r-1"
 	[violation.subject | some violation in answer.violations] == [
-		"adaptations", "environment", "nonce", "now", "request",
+		"adaptations", "environment", "nonce", "now", "request", "waivers",
 	]
 	object.remove(answer, ["violations"]) == {
 		"allow": false,

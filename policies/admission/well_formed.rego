@@ -4,7 +4,8 @@ import data.lib.dates
 
 # Facts are checked field by field before anything is concluded from them. A missing field makes a
 # condition undefined, and a jurisdiction that iterates over nothing finds nothing; both would read
-# as consent. The lists name every field of the facts.
+# as consent. The lists name every field of the facts. What identifies something must not be empty; for
+# the rest an empty text says as little as any other that no rule asks for.
 #
 # `not` stands before a helper only, never before an expression that reads input or data itself: OPA
 # evaluates the arguments first, and an undefined argument would leave the rule without a result.
@@ -16,6 +17,8 @@ malformed contains "request" if not request_complete
 malformed contains "environment" if not environment_complete
 
 malformed contains "adaptations" if not adaptations_complete
+
+malformed contains "waivers" if not waivers_complete
 
 malformed contains "now" if not dates.now
 
@@ -29,8 +32,8 @@ request_complete if {
 	all_named(input.request.models)
 	count(input.request.models) > 0
 	is_boolean(input.request.stream)
-	all_named(input.request.modalities)
-	all_named(input.request.tool_types)
+	all_texts(input.request.modalities)
+	all_texts(input.request.tool_types)
 }
 
 environment_complete if {
@@ -42,8 +45,9 @@ environment_complete if {
 	is_string(input.environment.purpose)
 	is_string(input.environment.risk_class)
 	is_string(input.environment.owner)
+	declarations(input.environment.declarations)
 	named(input.environment.credential.kind)
-	dates.ns(input.environment.credential.expires)
+	dates.instant(input.environment.credential.expires)
 }
 
 adaptations_complete if {
@@ -56,27 +60,30 @@ adaptations_complete if {
 		named(adaptation.producer)
 		named(adaptation.method)
 		is_object(adaptation.hyperparameters)
-		dates.ns(adaptation.window.not_before)
-		dates.ns(adaptation.window.not_after)
+		declarations(adaptation.declarations)
+		dates.instant(adaptation.window.not_before)
+		dates.instant(adaptation.window.not_after)
 		training_complete(i)
 		suites_complete(i)
 		approvals_complete(i)
+		documents_complete(i)
 	}
 }
 
 training_complete(i) if {
 	is_array(input.adaptations[i].corpora)
 	every corpus in input.adaptations[i].corpora {
-		named(corpus.role)
-		named(corpus.name)
-		named(corpus.digest)
+		is_string(corpus.role)
+		is_string(corpus.name)
+		is_string(corpus.digest)
 		is_number(corpus.bytes)
 		is_number(corpus.records)
+		all_texts(corpus.classes)
 	}
 	is_array(input.adaptations[i].evaluations)
 	every evaluation in input.adaptations[i].evaluations {
-		named(evaluation.name)
-		named(evaluation.digest)
+		is_string(evaluation.name)
+		is_string(evaluation.digest)
 		is_object(evaluation.metrics)
 	}
 }
@@ -84,25 +91,47 @@ training_complete(i) if {
 suites_complete(i) if {
 	is_array(input.adaptations[i].suites)
 	every suite in input.adaptations[i].suites {
-		named(suite.kind)
+		is_string(suite.kind)
 		null_or_named(suite.jurisdiction)
-		named(suite.name)
+		is_string(suite.name)
 		is_number(suite.threshold)
 		is_number(suite.score)
-		named(suite.evaluator)
-		dates.ns(suite.performed)
+		is_string(suite.evaluator)
+		dates.instant(suite.performed)
 	}
 }
 
 approvals_complete(i) if {
 	is_array(input.adaptations[i].approvals)
 	every approval in input.adaptations[i].approvals {
-		named(approval.role)
-		named(approval.authority)
+		is_string(approval.role)
+		is_string(approval.authority)
 		is_boolean(approval.of_record)
-		all_named(approval.jurisdictions)
-		all_named(approval.conditions)
-		dates.ns(approval.not_after)
+		all_texts(approval.jurisdictions)
+		all_texts(approval.conditions)
+		declarations(approval.declarations)
+		dates.instant(approval.not_after)
+	}
+}
+
+documents_complete(i) if {
+	is_array(input.adaptations[i].documents)
+	every document in input.adaptations[i].documents {
+		is_string(document.kind)
+		is_string(document.name)
+		is_string(document.digest)
+	}
+}
+
+waivers_complete if {
+	is_array(input.waivers)
+	every waiver in input.waivers {
+		named(waiver.rule)
+		named(waiver.jurisdiction)
+		named(waiver.subject)
+		named(waiver.authority)
+		named(waiver.reason)
+		dates.instant(waiver.not_after)
 	}
 }
 
@@ -115,9 +144,23 @@ null_or_named(value) if is_null(value)
 
 null_or_named(value) if named(value)
 
+all_texts(values) if {
+	is_array(values)
+	every value in values {
+		is_string(value)
+	}
+}
+
 all_named(values) if {
 	is_array(values)
 	every value in values {
 		named(value)
+	}
+}
+
+declarations(values) if {
+	is_object(values)
+	every text in values {
+		is_string(text)
 	}
 }

@@ -21,4 +21,11 @@ test_each_part_is_named if {
 	malformed(fixtures.set("/adaptations/0/corpora", null)) == {"adaptations"}
 	malformed(fixtures.set("/now", "today")) == {"now"}
 	malformed(fixtures.set("/nonce", "")) == {"nonce"}
+	malformed(fixtures.set("/waivers", {})) == {"waivers"}
+}
+
+test_declarations_are_texts_by_name if {
+	malformed(fixtures.declaring("phi", 7)) == {"environment"}
+	malformed(fixtures.set("/adaptations/0/declarations", [])) == {"adaptations"}
+	malformed(fixtures.set("/adaptations/0/approvals/0/declarations", null)) == {"adaptations"}
 }

@@ -29,7 +29,9 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("bind", "sidecar.cli.bind", "bind"),
     ("result", "sidecar.cli.result", "result"),
     ("approve", "sidecar.cli.approve", "approve"),
+    ("waive", "sidecar.cli.waive", "waive"),
     ("withdraw", "sidecar.cli.withdraw", "withdraw"),
+    ("policy", "sidecar.cli.policy", "app"),
 )
 """Name, module, and the function or group in it; in the order in which help lists them."""
 

@@ -62,6 +62,8 @@ def _show(value: dict[str, Any]) -> None:
     policy, evidence = value["policy"], value["evidence"]
     console.print(f"{'ready' if value['ready'] else 'NOT READY'}, trust epoch {value['epoch']}")
     console.print(f"policy engine {'up' if policy['up'] else 'DOWN'}, {policy['revision']}")
+    if policy["error"] is not None:
+        console.print(f"newer policies are not in force: {policy['error']}", markup=False)
     console.print(f"{evidence['manifests']} manifests, {evidence['rejected']} files refused")
     table = Table("authority", "version", "expires", "refreshed", "error")
     for item in value["authorities"]:

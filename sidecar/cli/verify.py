@@ -7,6 +7,7 @@ credential is presented, so step 1 is asked as if the environment had shown a va
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -48,13 +49,14 @@ def verify(
 
     Exit status 0 where it is, 1 where it is not, 2 where the question cannot be asked.
     """
-    assessment, asked, statuses = _assess(model, environment, trust, provider, operation)
+    inquired = inquire(model, environment, trust, provider, operation)
+    assessment = inquired.assessment
     if as_json:
-        print(json.dumps(assessment_view.to_json(assessment, asked=asked), indent=2))
+        print(json.dumps(assessment_view.to_json(assessment, asked=inquired.asked()), indent=2))
     else:
         console = Console(highlight=False)
         console.print(assessment_view.summary(assessment))
-        _print_problems(console, statuses)
+        print_problems(console, inquired.statuses)
     raise typer.Exit(0 if assessment.admissible else 1)
 
 
@@ -70,22 +72,51 @@ def explain(
 
     Exit status as for ``verify``.
     """
-    assessment, asked, statuses = _assess(model, environment, trust, provider, operation)
+    inquired = inquire(model, environment, trust, provider, operation)
+    assessment = inquired.assessment
     if as_json:
-        value = assessment_view.to_json(assessment, asked=asked)
-        value["authorities"] = [_authority(status) for status in statuses]
+        value = assessment_view.to_json(assessment, asked=inquired.asked())
+        value["authorities"] = [_authority(status) for status in inquired.statuses]
         print(json.dumps(value, indent=2))
     else:
         console = Console(highlight=False)
         console.print(assessment_view.steps_table(assessment))
         console.print(assessment_view.summary(assessment))
-        _print_problems(console, statuses)
+        print_problems(console, inquired.statuses)
     raise typer.Exit(0 if assessment.admissible else 1)
 
 
-def _assess(
-    model: str, environment: str, trust: Path, provider: str, operation: str
-) -> tuple[Assessment, dict[str, str], tuple[AuthorityStatus, ...]]:
+@dataclass(frozen=True, slots=True)
+class Inquired:
+    """One assessment with everything it was made from.
+
+    Attributes:
+        call: As if it had come.
+        credential: Assumed; step 1 is asked as if the environment had shown it.
+        at: The reference time.
+        assessment: The answer.
+        statuses: How each authority stands.
+    """
+
+    call: Call
+    credential: Credential
+    at: datetime
+    assessment: Assessment
+    statuses: tuple[AuthorityStatus, ...]
+
+    def asked(self) -> dict[str, str]:
+        """What was asked, for ``assessment_view.to_json``."""
+        return {
+            "model": self.call.models[0],
+            "environment": self.credential.spiffe_id,
+            "provider": self.call.provider,
+            "operation": self.call.operation,
+            "at": rfc3339(self.at),
+        }
+
+
+def inquire(model: str, environment: str, trust: Path, provider: str, operation: str) -> Inquired:
+    """Refresh every authority once and assess one model in one environment."""
     trust_domain = check_spiffe_id(environment)
     config = load(trust)
     state, statuses = load_once(config)
@@ -97,14 +128,8 @@ def _assess(
         expires=now + timedelta(hours=1),
         authority=_voucher(config.operator, trust_domain),
     )
-    asked = {
-        "model": model,
-        "environment": environment,
-        "provider": provider,
-        "operation": operation,
-        "at": rfc3339(now),
-    }
-    return assess(Call(provider, operation, (model,)), credential, state, now), asked, statuses
+    call = Call(provider, operation, (model,))
+    return Inquired(call, credential, now, assess(call, credential, state, now), statuses)
 
 
 def _voucher(operator: OperatorTrust, trust_domain: str) -> str:
@@ -124,7 +149,8 @@ def _authority(status: AuthorityStatus) -> dict[str, object]:
     }
 
 
-def _print_problems(console: Console, statuses: tuple[AuthorityStatus, ...]) -> None:
+def print_problems(console: Console, statuses: tuple[AuthorityStatus, ...]) -> None:
+    """Name every authority that could not be refreshed."""
     for status in statuses:
         if status.error is not None:
             console.print(f"[yellow]{status.name}: {status.error}[/yellow]")

@@ -21,7 +21,23 @@ JURISDICTION_UNKNOWN = "jurisdiction_unknown"
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One rule that a call breaks, or one warning."""
+    """One rule that a call breaks, or one warning.
+
+    Attributes:
+        code: The rule's name, e.g. ``eu.art10_data_governance``; without a dot where the call as a
+            whole is refused.
+        jurisdiction: The package of the rule: a jurisdiction, or a sector of one, e.g.
+            ``eu-finance``. Empty where the call as a whole is refused.
+        message: What was found.
+        citation: What the rule rests on.
+        remedy: What mends it.
+        subject: The model id or SPIFFE ID that it is about.
+        term: The fact that broke the rule, e.g. ``adaptations[].corpora``.
+        effective_on: The date from which the cited provision applies, as ``YYYY-MM-DD``.
+        state: ``enforced``; of a warning also ``pending`` (not in force yet), ``shadow``,
+            ``waived`` or ``advisory``.
+        authority: Who waived it; empty unless it is waived.
+    """
 
     code: str
     jurisdiction: str
@@ -29,6 +45,10 @@ class Violation:
     citation: str = ""
     remedy: str = ""
     subject: str = ""
+    term: str = ""
+    effective_on: str = ""
+    state: str = ""
+    authority: str = ""
 
 
 @dataclass(frozen=True, slots=True)

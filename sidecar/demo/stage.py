@@ -60,12 +60,14 @@ class Stage:
 
     Attributes:
         folder: Where everything lives; emptied first.
+        policies: The folder of the policies; changes in it take effect.
         organisations: The authorities, once founded.
         listen: ``host:port`` of the gate's ext_authz service.
         metrics: URL of the gate's HTTP endpoint.
     """
 
     folder: Path
+    policies: Path = field(default_factory=lambda: repository_root() / "policies")
     issuer: Issuer = field(default_factory=lambda: Issuer(TRUST_DOMAIN))
     listen: str = ""
     metrics: str = ""
@@ -113,6 +115,11 @@ class Stage:
     def decision_log(self) -> Path:
         """Where the gate writes a JSON line for each decision."""
         return self.folder / "decisions.jsonl"
+
+    @property
+    def facts_log(self) -> Path:
+        """Where the gate writes what its policies were asked."""
+        return self.folder / "facts.jsonl"
 
     @property
     def opa_socket(self) -> str:
@@ -208,9 +215,10 @@ class Stage:
             "trust": "trust.yaml",
             "audience": AUDIENCE,
             "credential_header": CREDENTIAL_HEADER,
-            "policies": str(repository_root() / "policies"),
+            "policies": str(self.policies.absolute()),
             "opa": {"managed": {"binary": str(opa_path()), "directory": str(self._run / "opa")}},
             "decision_log": "decisions.jsonl",
+            "facts_log": "facts.jsonl",
             "ready_file": "gate.json",
         }
         path = self.folder / "sidecar.yaml"

@@ -1,13 +1,9 @@
-"""The managed OPA: a child on a Unix socket that only this user can reach.
+"""The managed OPA: a child on a Unix socket that only this user can reach, serving one bundle.
 
-Theory of operation. ``start`` makes a private folder, builds the bundle into it, and a task then
-keeps one child running: it is started, said to be up once it answers ``/health``, and started anew
-when it ends, at once the first time and with growing pauses if it keeps ending. The API is shut but
-for the decision and the health check (``--authorization=basic`` with ``system.authz``).
-
-No orphan. A child must not outlive the gate, however the gate ends. Linux can promise that
-(``PR_SET_PDEATHSIG``), but only from within the child; a tiny Python launcher asks for it, makes
-sure that its parent has not gone meanwhile, and becomes OPA.
+Theory of operation. ``start`` runs a child and a task then keeps one running: it is started, said
+to be up once it answers ``/health``, and started anew when it ends, at once the first time and with
+growing pauses if it keeps ending. Each start verifies the bundle's signature again. A child serves
+one bundle for all its life; other policies are another child (``opa_live``).
 """
 
 from __future__ import annotations
@@ -16,20 +12,18 @@ import asyncio
 import contextlib
 import logging
 import os
-import shutil
 import signal
 import stat
-import sys
 import tempfile
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.gate import opa_bundle
 from sidecar.gate.opa import UNIX, Address, Opa
-from sidecar.gate.opa_bundle import Bundle, PolicyError
+from sidecar.policy.bundle import Bundle
+from sidecar.policy.errors import PolicyError
+from sidecar.policy.opa import serve_environment, serve_words
 
 log = logging.getLogger("sidecar.gate.opa")
 
@@ -40,69 +34,55 @@ _STOP_SECONDS = 3.0
 _LONGEST_PAUSE = 5.0
 _STEADY_SECONDS = 5.0
 _MAX_LINE_CHARS = 2000
-_LAUNCHER = (
-    "import ctypes,os,sys\n"
-    "ctypes.CDLL(None, use_errno=True).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
-    "if os.getppid() != int(sys.argv[1]): sys.exit(1)\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Managed:
-    """What the operator sets: the program, the policies, and where to keep the socket.
-
-    ``directory`` is null for a temporary folder.
-    """
-
-    binary: Path
-    policies: Path
-    directory: Path | None = None
 
 
 class OpaProcess:
-    """The child. Use ``start`` and ``stop`` inside one event loop, in the main thread."""
+    """The child. Use ``start`` and ``stop`` inside one event loop, in the main thread.
 
-    def __init__(self, managed: Managed, on_restart: Callable[[], None]) -> None:
-        self._managed = managed
+    Args:
+        binary: The program.
+        bundle: What it serves.
+        folder: A private folder; the socket is made in it.
+        on_restart: Called whenever the child is started anew.
+    """
+
+    def __init__(
+        self, binary: Path, bundle: Bundle, folder: Path, on_restart: Callable[[], None]
+    ) -> None:
+        self._binary = binary
+        self._bundle = bundle
+        self._socket = folder / "opa.sock"
         self._on_restart = on_restart
-        self._folder: Path | None = None
-        self._bundle: Bundle | None = None
         self._child: Process | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._relayed: asyncio.Task[None] | None = None
         self._last_words = ""
 
     @property
-    def bundle(self) -> Bundle:
-        """What was built; valid after ``start``."""
-        if self._bundle is None:
-            raise PolicyError("the policies are not built yet")
-        return self._bundle
-
-    @property
     def address(self) -> Address:
-        """Where to ask, and the revision to expect; valid after ``start``."""
-        return Address(f"{UNIX}{self._socket}", self.bundle.revision)
+        """Where to ask, and the revision to expect."""
+        return Address(f"{UNIX}{self._socket}", self._bundle.revision)
 
     @property
     def pid(self) -> int | None:
         """Process id of the running child."""
         return None if self._child is None else self._child.pid
 
+    @property
+    def last_words(self) -> str:
+        """What the child last said; empty again with each start."""
+        return self._last_words
+
     async def start(self) -> None:
-        """Build the bundle and return once OPA answers.
+        """Return once OPA answers.
 
         Raises:
-            PolicyError: No policies, a folder others can reach, or OPA does not come up.
+            PolicyError: The path is too long for a socket, or OPA does not come up; it refuses a
+                bundle whose signature does not hold.
         """
+        if len(str(self._socket)) > MAX_SOCKET_CHARS:
+            raise PolicyError(f"{self._socket.parent}: too long a path for a socket")
         try:
-            self._folder = private_folder(self._managed.directory)
-            if len(str(self._socket)) > MAX_SOCKET_CHARS:
-                raise PolicyError(f"{self._folder}: too long a path for a socket")
-            self._bundle = await asyncio.to_thread(
-                opa_bundle.build, self._managed.binary, self._managed.policies, self._folder
-            )
             await self._spawn()
             self._keeper = asyncio.create_task(self._keep(), name="opa-keeper")
         except BaseException:
@@ -110,21 +90,12 @@ class OpaProcess:
             raise
 
     async def stop(self) -> None:
-        """End the child and remove its folder; harmless after any failure, and twice."""
+        """End the child; harmless after any failure, and twice."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
         await self._end_child()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
-
-    @property
-    def _socket(self) -> Path:
-        if self._folder is None:
-            raise PolicyError("the policy engine is not started")
-        return self._folder / "opa.sock"
 
     async def _keep(self) -> None:
         """Start the child anew whenever it ends."""
@@ -147,17 +118,13 @@ class OpaProcess:
         await self._end_child()
         self._socket.unlink(missing_ok=True)
         self._last_words = ""
+        bundle = self._bundle
         child = self._child = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid()),
-            str(self._managed.binary), "run", "--server",
-            "--addr", f"{UNIX}{self._socket}", "--unix-socket-perm", "600",
-            "--authorization", "basic", "--bundle", str(self.bundle.path),
-            "--set", "server.decoding.max_length=4194304",
-            "--log-level", "error", "--log-format", "json",
-            "--skip-version-check", "--shutdown-grace-period", "1",
-            stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True,
+            *serve_words(self._binary, bundle.path, self._socket, bundle.verification),
+            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True,
+            env=serve_environment(),
         )  # fmt: skip
-        relay = self._relayed = asyncio.create_task(self._relay(child), name="opa-stderr")
+        relay = self._relayed = asyncio.create_task(self._relay(child), name="opa-output")
         client = Opa(self.address, connections=1)
         try:
             end = time.monotonic() + _READY_SECONDS
@@ -173,10 +140,10 @@ class OpaProcess:
             await client.close()
 
     async def _relay(self, child: Process) -> None:
-        """Put the child's messages into our log, a line at a time."""
-        while child.stderr is not None and not child.stderr.at_eof():
+        """Put the child's messages into our log, a line at a time; it refuses on its output."""
+        while child.stdout is not None and not child.stdout.at_eof():
             try:
-                raw = await child.stderr.readline()
+                raw = await child.stdout.readline()
             except ValueError:  # a line beyond the stream's limit; the child must not block on it
                 continue
             text = raw.decode("utf-8", errors="replace").strip()[:_MAX_LINE_CHARS]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.core.decide import Decision, Progress
+from sidecar.core.facts import Facts
 from sidecar.gate.http_request import HttpRequest
 from sidecar.observe.outcome import Outcome
 
@@ -21,6 +22,7 @@ class Passage:
 
     progress: Progress
     request: HttpRequest | None = None
+    facts: Facts | None = None
     stages: dict[str, float] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
     _marked: float = field(default_factory=time.perf_counter)
@@ -48,4 +50,5 @@ class Passage:
             request_id="" if request is None else request.request_id,
             stages=dict(self.stages),
             seconds=time.perf_counter() - self._began,
+            facts=self.facts,
         )

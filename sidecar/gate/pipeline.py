@@ -89,6 +89,7 @@ class Pipeline:
         if not assessment.admissible:
             return inadmissible(passage.progress)
         facts = prove(call, caller, assessment, rfc3339(now), secrets.token_hex(16))
+        passage.facts = facts
         verdict = await self.policies.ask(facts)
         passage.reached("policy")
         return decide(passage.progress, verdict)

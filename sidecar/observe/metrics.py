@@ -90,6 +90,13 @@ class Metrics:
         )
         for stage in (*STAGES, "total"):
             self._stages.labels(stage)
+        self._watch_engine()
+        self._watch_policies()
+        self._watch_logs()
+        self.registry.register(_TrustCollector(trust))
+        ProcessCollector(registry=self.registry)
+
+    def _watch_engine(self) -> None:
         self.in_flight = Gauge(
             "admissibility_in_flight", "Requests being decided.", registry=self.registry
         )
@@ -108,17 +115,40 @@ class Metrics:
             "Restarts of the managed policy engine.",
             registry=self.registry,
         )
+
+    def _watch_policies(self) -> None:
+        self.policy_load_failures = Counter(
+            "admissibility_policy_load_failures",
+            "Changed policies that could not be used; the last good ones stayed in force.",
+            registry=self.registry,
+        )
+        self._policy_revision = Gauge(
+            "admissibility_policy_revision_info",
+            "1 for the policy revision in force.",
+            ("revision",),
+            registry=self.registry,
+        )
+
+    def _watch_logs(self) -> None:
+        self.facts_lost = Counter(
+            "admissibility_facts_log_lost_lines",
+            "Policy questions that are not in the log of facts.",
+            registry=self.registry,
+        )
         self.log_lost = Counter(
             "admissibility_decision_log_lost_lines",
             "Denials that are not in the decision log; nothing is admitted unlogged.",
             registry=self.registry,
         )
-        self.registry.register(_TrustCollector(trust))
-        ProcessCollector(registry=self.registry)
 
     def know(self, jurisdictions: Iterable[str]) -> None:
         """Add jurisdictions that may be label values."""
         self._jurisdictions |= frozenset(jurisdictions)
+
+    def set_policy_revision(self, revision: str) -> None:
+        """Say which revision is in force; there is one series, however often it changes."""
+        self._policy_revision.clear()
+        self._policy_revision.labels(revision).set(1)
 
     def count(self, outcome: Outcome) -> None:
         """Count one decision and its timings."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sidecar.core.decide import Decision
+from sidecar.core.facts import Facts
 
 UNKNOWN = "unknown"
 STAGES = ("read", "extract", "credential", "assess", "policy")
@@ -27,6 +28,7 @@ class Outcome:
         request_id: Envoy's.
         stages: Seconds for each stage that was reached.
         seconds: From receipt to reply.
+        facts: What the policies were asked about; null where they were not asked.
     """
 
     decision: Decision
@@ -36,3 +38,4 @@ class Outcome:
     request_id: str
     stages: Mapping[str, float]
     seconds: float
+    facts: Facts | None = None

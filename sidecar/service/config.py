@@ -8,11 +8,21 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from sidecar.gate.opa import UNIX, Address
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
+from sidecar.policy.bundle import Folder, SignedFile, Source
 
 MAX_CONFIG_BYTES = 1 << 20
 _HEADER = re.compile(r"[a-z0-9-]{1,64}")
@@ -79,6 +89,13 @@ class ManagedOpa(_Strict):
     directory: Path | None = None
 
 
+class SignedPolicies(_Strict):
+    """A bundle that somebody built and signed, and the public key to verify it with, in PEM."""
+
+    bundle: Path
+    verification_key: Path
+
+
 class OpaConfig(_Strict):
     """Either ``managed``, or the ``address`` of an OPA with the ``revision`` it must have."""
 
@@ -102,6 +119,17 @@ class OpaConfig(_Strict):
         return Address(self.address, self.revision)
 
 
+def _form(value: object) -> str:
+    return "bundle" if isinstance(value, dict | SignedPolicies) else "folder"
+
+
+Policies = Annotated[
+    Annotated[Path, Tag("folder")] | Annotated[SignedPolicies, Tag("bundle")],
+    Discriminator(_form),
+]
+"""A folder of policies, or a signed bundle; told apart by form, so a mistake has one message."""
+
+
 class SidecarConfig(_Strict):
     """The whole file. Every path is relative to the file's folder."""
 
@@ -110,12 +138,13 @@ class SidecarConfig(_Strict):
     trust: Path
     audience: Annotated[str, Field(min_length=1, max_length=256)] = "admissibility-gate"
     credential_header: Annotated[str, AfterValidator(_header)] = "x-environment-credential"
-    policies: Path | None = None
+    policies: Policies | None = None
     opa: OpaConfig = OpaConfig(managed=ManagedOpa())
     deadline_ms: Annotated[int, Field(ge=10, le=60_000)] = 400
     max_concurrent: Annotated[int, Field(ge=1, le=65_536)] = 256
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
     decision_log: Annotated[str, Field(min_length=1)] = "-"
+    facts_log: Path | None = None
     ready_file: Path | None = None
     reuse_port: bool = False
 
@@ -123,7 +152,16 @@ class SidecarConfig(_Strict):
     def _has_policies(self) -> SidecarConfig:
         if self.opa.managed is not None and self.policies is None:
             raise ValueError("a managed OPA needs the folder of its policies")
+        if self.opa.managed is None and isinstance(self.policies, SignedPolicies):
+            raise ValueError("whoever runs OPA verifies its bundle; leave it out of policies")
         return self
+
+    @property
+    def source(self) -> Source | None:
+        """Where the policies of a managed OPA come from."""
+        if isinstance(self.policies, SignedPolicies):
+            return SignedFile(self.policies.bundle, self.policies.verification_key)
+        return None if self.policies is None else Folder(self.policies)
 
     @property
     def settings(self) -> Settings:
@@ -171,10 +209,16 @@ def _first(error: ValidationError) -> str:
 
 def _resolved(config: SidecarConfig, folder: Path) -> SidecarConfig:
     changes: dict[str, Any] = {"trust": folder / config.trust}
-    if config.policies is not None:
+    if isinstance(config.policies, SignedPolicies):
+        changes["policies"] = SignedPolicies(
+            bundle=folder / config.policies.bundle,
+            verification_key=folder / config.policies.verification_key,
+        )
+    elif config.policies is not None:
         changes["policies"] = folder / config.policies
-    if config.ready_file is not None:
-        changes["ready_file"] = folder / config.ready_file
+    for name in ("ready_file", "facts_log"):
+        if getattr(config, name) is not None:
+            changes[name] = folder / getattr(config, name)
     if config.decision_log != "-":
         changes["decision_log"] = str(folder / config.decision_log)
     if config.opa.managed is not None:

@@ -2,57 +2,94 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
 import stat
 from dataclasses import dataclass
 
-from sidecar.gate.opa import Address, Opa
-from sidecar.gate.opa_bundle import PolicyError
-from sidecar.gate.opa_process import Managed, OpaProcess
+from sidecar.gate.opa import Address
+from sidecar.gate.opa_live import Engine, EngineRoom, LivePolicies, Managed, remote
 from sidecar.observe.metrics import Metrics
+from sidecar.policy.errors import PolicyError
 from sidecar.service.config import SidecarConfig
+from sidecar.service.reload import Reloader
+from sidecar.service.status import Standing
 from sidecar.toolchain import opa_path
+
+log = logging.getLogger("sidecar.service")
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """A started engine: the client, the child where there is one, and the expected revision."""
+class Account:
+    """Tells metrics and status which policies are in force, and why newer ones are not."""
 
-    client: Opa
-    child: OpaProcess | None
-    revision: str
+    metrics: Metrics
+    standing: Standing
+
+    def loaded(self, engine: Engine) -> None:
+        """``engine`` is in force."""
+        self.metrics.know(engine.jurisdictions)
+        self.metrics.set_policy_revision(engine.revision)
+        self.standing.revision = engine.revision
+        self.standing.policy_error = ""
+
+    def refused(self, why: str) -> None:
+        """What is there now cannot be used; what was in force stays so."""
+        self.metrics.policy_load_failures.inc()
+        self.standing.policy_error = why
+        log.error("policies not loaded, %s stays in force: %s", self.standing.revision, why)
+
+    def unchanged(self) -> None:
+        """What is there now is what is in force."""
+        self.standing.policy_error = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Policies:
+    """The started policies: what is asked, and who puts changes in force."""
+
+    live: LivePolicies
+    reloader: Reloader | None = None
 
     async def stop(self) -> None:
-        """Close the client and end the child."""
+        """Follow no change any more, end every engine."""
         try:
-            await self.client.close()
+            if self.reloader is not None:
+                await self.reloader.stop()
         finally:
-            if self.child is not None:
-                await self.child.stop()
+            await self.live.close()
 
 
-async def start_engine(config: SidecarConfig, metrics: Metrics) -> Engine:
-    """Start the engine.
+async def start_policies(config: SidecarConfig, metrics: Metrics, standing: Standing) -> Policies:
+    """Start the engine and, for a managed one, follow its policies.
 
     Raises:
         PolicyError: The policies, the child, or the socket of another's OPA cannot be used.
         ToolchainError: There is no OPA.
     """
-    remote = config.opa.remote
-    if remote is not None:
-        _check_socket(remote)
-        client = Opa(remote, connections=config.max_concurrent)
-        return Engine(client, None, remote.revision)
-    managed = config.opa.managed
+    account = Account(metrics, standing)
+    address = config.opa.remote
+    if address is not None:
+        _check_socket(address)
+        engine = remote(address, config.max_concurrent)
+        account.loaded(engine)
+        return Policies(LivePolicies(engine))
+    managed, source = config.opa.managed, config.source
     assert managed is not None
-    assert config.policies is not None
+    assert source is not None
     binary = managed.binary if managed.binary is not None else opa_path()
-    child = OpaProcess(
-        Managed(binary, config.policies, managed.directory), metrics.engine_restarts.inc
-    )
-    await child.start()
-    client = Opa(child.address, connections=config.max_concurrent)
-    return Engine(client, child, child.address.revision)
+    # The child shares this machine's cores: more questions at once than it can work on only wait
+    # inside it, behind one another, and run into the deadline together.
+    connections = max(4, 2 * (os.cpu_count() or 1))
+    room = EngineRoom(Managed(binary, managed.directory), connections, metrics.engine_restarts.inc)
+    candidate = await asyncio.to_thread(source.read)
+    engine = await room.engine(candidate)
+    account.loaded(engine)
+    live = LivePolicies(engine)
+    reloader = Reloader(source, room, live, account, candidate.identity)
+    reloader.start()
+    return Policies(live, reloader)
 
 
 def _check_socket(address: Address) -> None:

@@ -1,6 +1,6 @@
 """Starts everything in order, keeps it running until a signal, and stops it in the reverse order.
 
-    metrics endpoint → policy engine → control path → gate → watcher
+    metrics endpoint → policies → logs → control path → gate → watcher
 
 What cannot be started is a ``StartError``: one line, and nothing is served. Readiness comes later
 and by itself: once every authority's first refresh ended, well or not, and the policy engine
@@ -22,16 +22,17 @@ from pathlib import Path
 import uvloop
 
 from sidecar.gate.holder import Holder
-from sidecar.gate.opa_bundle import PolicyError
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.routes import OPERATIONS
 from sidecar.gate.server import Authorization, GateServer
 from sidecar.observe.decision_log import DecisionLog
+from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.observer import Observer
+from sidecar.policy.errors import PolicyError
 from sidecar.service import config as config_module
 from sidecar.service.config import ConfigError, SidecarConfig, split_address
-from sidecar.service.engine import Engine, start_engine
+from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.status import Standing, Status
 from sidecar.toolchain import ToolchainError
@@ -114,19 +115,14 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
         with _start(f"metrics: {config.metrics}"):
             port = await endpoint.start(config.metrics)
         parts.standing.metrics = _bound(config.metrics, port)
-        engine = await start_engine(config, parts.metrics)
-        stack.push_async_callback(engine.stop)
-        parts.standing.revision = engine.revision
-        if engine.child is not None:
-            parts.metrics.know(engine.child.bundle.jurisdictions)
-        with _start(f"decision_log: {config.decision_log}"):
-            decisions = DecisionLog(config.decision_log, parts.metrics.log_lost.inc)
-        stack.callback(decisions.close)
+        policies = await start_policies(config, parts.metrics, parts.standing)
+        stack.push_async_callback(policies.stop)
+        observer = _observer(parts, stack)
         parts.control.start()
         stack.push_async_callback(asyncio.to_thread, parts.control.stop)
-        server = await _listen(parts, engine, decisions)
+        server = await _listen(parts, policies, observer)
         stack.push_async_callback(server.stop, GRACE_SECONDS)
-        watcher = asyncio.create_task(_watch(parts, engine, server), name="watcher")
+        watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
         stack.push_async_callback(_cancel, watcher)
         log.info("gate on %s, metrics on %s", parts.standing.listen, parts.standing.metrics)
         yield parts.standing
@@ -151,10 +147,24 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
     return _Parts(config, holder, control, standing, status, metrics)
 
 
-async def _listen(parts: _Parts, engine: Engine, decisions: DecisionLog) -> GateServer:
+def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
+    """Open the logs; they are closed after everything that writes to them."""
+    config, metrics = parts.config, parts.metrics
+    with _start(f"decision_log: {config.decision_log}"):
+        decisions = DecisionLog(config.decision_log, metrics.log_lost.inc)
+    stack.callback(decisions.close)
+    facts = None
+    if config.facts_log is not None:
+        with _start(f"facts_log: {config.facts_log}"):
+            facts = FactsLog(config.facts_log, metrics.facts_lost.inc)
+        stack.callback(facts.close)
+    return Observer(metrics, decisions, facts)
+
+
+async def _listen(parts: _Parts, policies: Policies, observer: Observer) -> GateServer:
     config = parts.config
-    pipeline = Pipeline(config.settings, parts.holder, engine.client)
-    service = Authorization(pipeline, config.limits, Observer(parts.metrics, decisions))
+    pipeline = Pipeline(config.settings, parts.holder, policies.live)
+    service = Authorization(pipeline, config.limits, observer)
     server = GateServer(service, max_body_bytes=config.max_body_bytes, reuse_port=config.reuse_port)
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)
@@ -162,11 +172,11 @@ async def _listen(parts: _Parts, engine: Engine, decisions: DecisionLog) -> Gate
     return server
 
 
-async def _watch(parts: _Parts, engine: Engine, server: GateServer) -> None:
+async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
     """Note how the engine stands, and declare the gate ready, once."""
     standing = parts.standing
     while True:
-        standing.engine_up = await engine.client.healthy()
+        standing.engine_up = await policies.live.healthy()
         parts.metrics.engine_up.set(standing.engine_up)
         if not standing.ready and standing.engine_up and parts.control.first_refresh_done():
             standing.ready = True

@@ -23,6 +23,7 @@ class Standing:
         ready: Set once, when every first refresh ended and the policy engine answered.
         engine_up: Whether the policy engine answered its last health check.
         revision: The policy revision that verdicts must have.
+        policy_error: Why the policies that are there now are not in force; empty where they are.
         listen: ``host:port`` as bound.
         metrics: ``host:port`` as bound.
     """
@@ -30,6 +31,7 @@ class Standing:
     ready: bool = False
     engine_up: bool = False
     revision: str = ""
+    policy_error: str = ""
     listen: str = ""
     metrics: str = ""
 
@@ -71,7 +73,11 @@ class Status:
                 "rejections": [asdict(item) for item in rejected[:MAX_REJECTED_SHOWN]],
             },
             "credential_problems": [] if snapshot is None else list(snapshot.keyring.problems),
-            "policy": {"up": self.standing.engine_up, "revision": self.standing.revision},
+            "policy": {
+                "up": self.standing.engine_up,
+                "revision": self.standing.revision,
+                "error": self.standing.policy_error or None,
+            },
         }
 
 

@@ -228,7 +228,7 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
         "purpose": "customer-support",
         "risk_class": "limited",
         "owner": "acme-model-risk",
-        "declarations": {},
+        "declarations": {"ict-register-reference": "register-2026-017"},
         "credential": {"kind": "jwt-svid", "expires": "2026-06-01T13:00:00Z"},
     }
     (adaptation,) = value["adaptations"]

@@ -186,9 +186,9 @@ def test_opa_starts_with_the_words_of_the_compose_file_and_is_shut_but_for_the_d
 ) -> None:
     path = built / "opa.sock"
     words = [
-        word.replace("/run/opa/opa.sock", str(path)).replace(
-            "/bundle.tar.gz", str(built / "out" / "bundle.tar.gz")
-        )
+        word.replace("/run/opa/opa.sock", str(path))
+        .replace("/bundle.tar.gz", str(built / "out" / "bundle.tar.gz"))
+        .replace("/verification.pem", str(built / "out" / "verification.pem"))
         for word in SERVICES["opa"]["command"]
     ]
     child = subprocess.Popen([str(opa_path()), *words], stderr=subprocess.PIPE, text=True)

@@ -1,10 +1,9 @@
-"""The managed OPA: built from the policies as they are, kept running, never orphaned."""
+"""The managed OPA: serves the bundle it was given and no other, kept running, never orphaned."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import stat
 import subprocess
@@ -17,24 +16,25 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.verdict import Verdict
-from sidecar.gate import opa_bundle
 from sidecar.gate.opa import Opa
-from sidecar.gate.opa_bundle import PolicyError
-from sidecar.gate.opa_process import Managed, OpaProcess, private_folder
+from sidecar.gate.opa_process import OpaProcess, private_folder
+from sidecar.policy import tree
+from sidecar.policy.bundle import Bundle, Folder
+from sidecar.policy.errors import PolicyError
 from sidecar.toolchain import opa_path
-from tests.policies.opa import POLICIES, ROOT, copy_policies
+from tests.policies.opa import POLICIES, ROOT
 from tests.policies.samples import sample_facts
 
 
-def build(policies: Path, folder: Path) -> opa_bundle.Bundle:
+def built(folder: Path) -> Bundle:
     folder.mkdir()
-    return opa_bundle.build(opa_path(), policies, folder)
+    return Folder(POLICIES).read().make(opa_path(), folder)
 
 
 @asynccontextmanager
 async def child(tmp_path: Path, restarts: list[int]) -> AsyncIterator[OpaProcess]:
-    managed = Managed(opa_path(), POLICIES, tmp_path / "run")
-    process = OpaProcess(managed, lambda: restarts.append(1))
+    folder = tmp_path / "run"
+    process = OpaProcess(opa_path(), built(folder), folder, lambda: restarts.append(1))
     await process.start()
     try:
         yield process
@@ -59,52 +59,6 @@ def alive(pid: int) -> bool:
     return text.rpartition(")")[2].split()[0] != "Z"
 
 
-# ---- the bundle ----------------------------------------------------------------------------------
-
-
-def test_the_revision_is_the_content(tmp_path: Path) -> None:
-    policies = copy_policies(tmp_path)
-    first = build(policies, tmp_path / "1")
-    assert first == opa_bundle.Bundle(
-        tmp_path / "1" / "bundle.tar.gz", first.revision, ("eu", "us")
-    )
-    (policies / "admission" / "more_test.rego").write_text("not even rego")
-    (policies / "admission" / ".hidden.rego").write_text("not even rego")
-    assert build(policies, tmp_path / "2").revision == first.revision
-    data = policies / "params" / "admission" / "data.json"
-    data.write_text(data.read_text().replace("30", "31"))
-    assert build(policies, tmp_path / "3").revision != first.revision
-
-
-def test_names_and_contents_cannot_be_shifted_into_each_other() -> None:
-    pairs = [{"a": b"bc"}, {"ab": b"c"}, {"a": b"b", "c": b""}, {"abc": b""}]
-    assert len({opa_bundle.revision_of(files) for files in pairs}) == len(pairs)
-
-
-def test_no_folder_is_said(tmp_path: Path) -> None:
-    with pytest.raises(PolicyError) as caught:
-        build(tmp_path / "none", tmp_path / "b")
-    assert str(caught.value) == f"{tmp_path / 'none'}: there is no such folder"
-
-
-def test_no_policies_are_said(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(PolicyError) as caught:
-        build(tmp_path / "empty", tmp_path / "b")
-    expected = f"{tmp_path / 'empty'}: no policies with a capabilities.json in there"
-    assert str(caught.value) == expected
-
-
-def test_policies_that_want_the_network_are_refused(tmp_path: Path) -> None:
-    policies = copy_policies(tmp_path)
-    (policies / "lib" / "net.rego").write_text(
-        'package lib.net\n\nx := http.send({"method": "get", "url": "http://x.example"})\n'
-    )
-    with pytest.raises(PolicyError, match=r"^OPA refuses the policies: .*http\.send") as caught:
-        build(policies, tmp_path / "b")
-    assert "\n" not in str(caught.value)
-
-
 # ---- the folder ----------------------------------------------------------------------------------
 
 
@@ -125,11 +79,10 @@ def test_a_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
 
 def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:
     async def story() -> str:
-        parent = tmp_path / ("x" * 100)
-        process = OpaProcess(Managed(opa_path(), POLICIES, parent), lambda: None)
+        folder = tmp_path / ("x" * 100)
+        process = OpaProcess(opa_path(), built(tmp_path / "b"), folder, lambda: None)
         with pytest.raises(PolicyError) as caught:
             await process.start()
-        assert list(parent.iterdir()) == []
         return str(caught.value).rpartition(": ")[2]
 
     assert asyncio.run(story()) == "too long a path for a socket"
@@ -143,9 +96,47 @@ def test_the_child_answers_under_the_revision_of_its_bundle(tmp_path: Path) -> N
         async with child(tmp_path, []) as process:
             verdict = await ask(process)
             mode = stat.S_IMODE(os.stat(str(process.address.socket)).st_mode)  # noqa: PTH116
-            return verdict.allow, verdict.revision == process.bundle.revision, mode
+            return verdict.allow, verdict.revision == tree.read(POLICIES).revision, mode
 
     assert asyncio.run(story()) == (True, True, 0o600)
+
+
+def test_a_bundle_that_is_changed_on_disk_is_not_served(tmp_path: Path) -> None:
+    async def story() -> tuple[str, bool]:
+        folder = tmp_path / "run"
+        bundle = built(folder)
+        theirs = tmp_path / "theirs"
+        bundle.path.write_bytes(built(theirs).path.read_bytes())  # the same, by another key
+        process = OpaProcess(opa_path(), bundle, folder, lambda: None)
+        with pytest.raises(PolicyError) as caught:
+            await process.start()
+        return str(caught.value), process.pid is None
+
+    why, nothing = asyncio.run(story())
+    assert why.startswith("OPA ended with 1: error: load error: bundle ")
+    assert why.endswith("failed to verify JWT signature: invalid ECDSA signature")
+    assert nothing
+
+
+def test_a_bundle_that_is_changed_while_it_is_served_is_not_served_after_a_restart(
+    tmp_path: Path,
+) -> None:
+    async def story() -> str:
+        async with child(tmp_path, []) as process:
+            bundle = tmp_path / "run" / "bundle.tar.gz"
+            bundle.write_bytes(bundle.read_bytes()[:-100])
+            assert process.pid is not None
+            os.kill(process.pid, signal.SIGKILL)
+            async with asyncio.timeout(30):
+                while "unexpected EOF" not in process.last_words:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            answer = Opa(process.address, connections=1)
+            try:
+                return "up" if await answer.healthy() else "down"
+            finally:
+                await answer.close()
+
+    assert asyncio.run(story()) == "down"
 
 
 def test_a_child_that_is_killed_is_started_again(tmp_path: Path) -> None:
@@ -175,7 +166,7 @@ def test_nothing_is_left_after_the_end(tmp_path: Path) -> None:
         return pid
 
     assert not alive(asyncio.run(story()))
-    assert list((tmp_path / "run").iterdir()) == []
+    assert not (tmp_path / "run" / "opa.sock").exists()
 
 
 def test_a_child_that_never_comes_up_is_an_error(tmp_path: Path) -> None:
@@ -188,45 +179,47 @@ def test_a_child_that_never_comes_up_is_an_error(tmp_path: Path) -> None:
     program.chmod(0o755)
 
     async def story() -> str:
-        process = OpaProcess(Managed(program, POLICIES, tmp_path / "run"), lambda: None)
+        folder = tmp_path / "run"
+        process = OpaProcess(program, built(folder), folder, lambda: None)
         with pytest.raises(PolicyError) as caught:
             await process.start()
         return str(caught.value)
 
     assert asyncio.run(story()) == "OPA ended with 3: no address"
-    assert list((tmp_path / "run").iterdir()) == []
 
 
 GATE = """
 import asyncio, sys
 from pathlib import Path
-from sidecar.gate.opa_process import Managed, OpaProcess
+from sidecar.gate.opa_process import OpaProcess
+from sidecar.policy.bundle import Folder
 async def main():
-    process = OpaProcess(Managed(Path(sys.argv[1]), Path(sys.argv[2])), lambda: None)
+    opa, policies, folder = map(Path, sys.argv[1:])
+    bundle = Folder(policies).read().make(opa, folder)
+    process = OpaProcess(opa, bundle, folder, lambda: None)
     await process.start()
-    print(process.pid, process.address.url, flush=True)
+    print(process.pid, flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
 
 
-def test_no_opa_outlives_a_gate_that_is_killed() -> None:
+def test_no_opa_outlives_a_gate_that_is_killed(tmp_path: Path) -> None:
     gate = subprocess.Popen(
-        [sys.executable, "-c", GATE, str(opa_path()), str(POLICIES)],
+        [sys.executable, "-c", GATE, str(opa_path()), str(POLICIES), str(tmp_path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
     assert gate.stdout is not None
     try:
-        pid, url = gate.stdout.readline().split()
-        assert alive(int(pid))
+        pid = int(gate.stdout.readline())
+        assert alive(pid)
     finally:
         gate.kill()
         gate.wait()
         gate.stdout.close()
     end = time.monotonic() + 20
-    while alive(int(pid)):
+    while alive(pid):
         assert time.monotonic() < end, "OPA outlived the gate"
         time.sleep(0.01)
-    shutil.rmtree(Path(url.removeprefix("unix://")).parent)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -41,6 +42,22 @@ def copy_policies(folder: Path) -> Path:
     return Path(shutil.copytree(POLICIES, folder / "policies"))
 
 
+def change_data(tree: Path, name: str, **changes: Any) -> None:
+    """Replace entries of ``params/<name>/data.json`` in a copy of the policies."""
+    path = tree / "params" / name / "data.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def enforce_all(tree: Path) -> None:
+    """Bring every rule of a copy of the policies forward, as an operator may."""
+    codes = {
+        code
+        for path in (tree / "jurisdiction").rglob("*.rego")
+        for code in re.findall(r"^#   code: (\S+)$", path.read_text(), re.MULTILINE)
+    }
+    change_data(tree, "admission", enforce_early=sorted(codes))
+
+
 def build_bundle(folder: Path, *, revision: str | None = REVISION, tree: Path = POLICIES) -> Path:
     """Build the bundle as a deployment does, with ``revision`` as data; None leaves it out."""
     stamp = folder / "stamp"
@@ -51,7 +68,7 @@ def build_bundle(folder: Path, *, revision: str | None = REVISION, tree: Path = 
     built = opa(
         "build", tree, stamp, "--output", bundle, "--capabilities", CAPABILITIES,
         "--ignore", "*_test.rego", "--ignore", "capabilities.json", "--ignore", "*.schema.json",
-        "--revision", revision or "",
+        "--ignore", "lint", "--revision", revision or "",
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     return bundle
@@ -144,9 +161,12 @@ class OpaServer:
         finally:
             connection.close()
 
+    def ask(self, facts: object) -> Reply:
+        """The whole reply to ``facts``, asked as the gate asks."""
+        return self.request("POST", DECISION, json.dumps({"input": facts}).encode())
+
     def decide(self, facts: object) -> Any:
-        """The ``result`` for ``facts``, as the gate asks for it."""
-        body = json.dumps({"input": facts}).encode()
-        reply = self.request("POST", DECISION, body)
+        """The ``result`` for ``facts``, which must be there."""
+        reply = self.ask(facts)
         assert reply.status == 200, reply.body
         return reply.json()["result"]

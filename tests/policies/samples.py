@@ -10,11 +10,13 @@ from sidecar.core.facts import (
     ApprovalFacts,
     CorpusFacts,
     CredentialFacts,
+    DocumentFacts,
     EnvironmentFacts,
     EvaluationFacts,
     Facts,
     RequestFacts,
     SuiteFacts,
+    WaiverFacts,
     WindowFacts,
 )
 
@@ -23,7 +25,10 @@ MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 
 
 def sample_facts(**changes: Any) -> Facts:
-    """Facts of an admissible call in a EU environment; ``changes`` replace top-level fields."""
+    """Facts of an admissible call in a EU environment; ``changes`` replace top-level fields.
+
+    They are admissible in the other jurisdictions, sectors and risk classes too.
+    """
     facts = Facts(
         request=RequestFacts(
             provider="openai",
@@ -35,6 +40,7 @@ def sample_facts(**changes: Any) -> Facts:
         ),
         environment=sample_environment(),
         adaptations=(sample_adaptation(),),
+        waivers=(),
         now=NOW,
         nonce="5f0c6a",
     )
@@ -51,6 +57,17 @@ def sample_environment(**changes: Any) -> EnvironmentFacts:
         purpose="customer-support",
         risk_class="limited",
         owner="acme-model-risk",
+        declarations={
+            "automated-decisions": "none",
+            "device-function": "no",
+            "human-oversight": "support desk lead",
+            "ict-register-reference": "RoI-0042",
+            "impact-level": "IL5",
+            "log-retention-days": "365",
+            "monitoring-plan": "MP-7",
+            "phi": "no",
+            "weapon-function": "no",
+        },
         credential=CredentialFacts(kind="jwt-svid", expires="2026-09-01T12:30:00Z"),
     )
     return dataclasses.replace(environment, **changes)
@@ -66,8 +83,8 @@ def sample_adaptation(**changes: Any) -> AdaptationFacts:
         producer="acme-ml",
         method="supervised",
         corpora=(
-            CorpusFacts("training", "train.jsonl", "b" * 64, 9000, 30),
-            CorpusFacts("validation", "valid.jsonl", "c" * 64, 3000, 10),
+            CorpusFacts("training", "train.jsonl", "b" * 64, 9000, 30, ("synthetic",)),
+            CorpusFacts("validation", "valid.jsonl", "c" * 64, 3000, 10, ("synthetic",)),
         ),
         hyperparameters={"n_epochs": 3},
         evaluations=(EvaluationFacts("final", "d" * 64, {"valid_loss": 1.1}),),
@@ -78,6 +95,19 @@ def sample_adaptation(**changes: Any) -> AdaptationFacts:
             sample_suite("compliance", "us"),
         ),
         approvals=tuple(sample_approval(role) for role in ("provider", "customer", "regulator")),
+        documents=tuple(
+            DocumentFacts(kind, f"{kind}.pdf", "e" * 64)
+            for kind in (
+                "technical-documentation",
+                "instructions-for-use",
+                "responsible-ai-assessment",
+            )
+        ),
+        declarations={
+            "gpai-modification": "minor",
+            "intended-purpose": "customer-support",
+            "substantial-modification": "no",
+        },
         window=WindowFacts("2026-08-01T00:00:00Z", "2027-08-01T00:00:00Z"),
     )
     return dataclasses.replace(adaptation, **changes)
@@ -97,12 +127,30 @@ def sample_suite(kind: str, jurisdiction: str | None = None) -> SuiteFacts:
 
 
 def sample_approval(role: str) -> ApprovalFacts:
-    """An approval without conditions, in force for both jurisdictions."""
+    """An approval in force for both jurisdictions, with what a customer declares by it."""
     return ApprovalFacts(
         role=role,
         authority=f"the-{role}",
         of_record=role == "provider",
         jurisdictions=("eu", "us"),
         conditions=("log-calls",),
+        declarations={
+            "effective-challenge": "EC-1",
+            "independent-validation": "IV-1",
+            "model-risk-sign-off": "MR-1",
+        },
         not_after="2027-08-01T00:00:00Z",
     )
+
+
+def sample_waiver(**changes: Any) -> WaiverFacts:
+    """A regulator's waiver of the EU's register rule; ``changes`` replace its fields."""
+    waiver = WaiverFacts(
+        rule="eu-finance.dora_register",
+        jurisdiction="eu",
+        subject="spiffe://acme.example/support",
+        authority="the-regulator",
+        reason="The register is being moved.",
+        not_after="2027-01-01T00:00:00Z",
+    )
+    return dataclasses.replace(waiver, **changes)

@@ -1,12 +1,10 @@
-"""The policies as text: format, types, capabilities, coverage, annotations, names."""
+"""The policies as text: format, types, capabilities, coverage, names."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import re
 import tarfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +90,15 @@ def test_a_rule_that_reads_a_field_that_does_not_exist_fails_the_check(
     assert "undefined ref: input.environment.riskClass" in done.stderr
 
 
+def test_a_rule_that_reads_data_that_does_not_exist_fails_the_check(tmp_path: Path) -> None:
+    tree = copy_policies(tmp_path)
+    rules = tree / "jurisdiction" / "eu" / "high_risk.rego"
+    rules.write_text(rules.read_text().replace("params.held_out_roles", "params.held_out_role"))
+    done = opa("check", "--strict", "--bundle", "--schema", tree / "schemas", tree)
+    assert done.returncode != 0
+    assert "undefined ref: data.params.eu.held_out_role" in done.stderr
+
+
 @pytest.mark.parametrize(
     "expression",
     [
@@ -140,40 +147,6 @@ def test_the_capabilities_are_those_of_the_pinned_engine_without_the_outside() -
     }
 
 
-def test_not_stands_before_a_helper_only() -> None:
-    # The arguments of a negated call are evaluated before it: where one is undefined, the whole
-    # rule is, and a `deny` that was to fire on missing data never does.
-    helper = re.compile(r'not [\w.]+(\(("[^"]*"|\w+)(, ("[^"]*"|\w+))*\))?')
-    loose = [
-        (path.name, line)
-        for path in RULE_FILES
-        for line in path.read_text().splitlines()
-        for expression in re.findall(r"(?:^\s*|\bif )(not .*)$", line)
-        if not line.startswith("#") and not _bare(helper, expression)
-    ]
-    assert loose == []
-
-
-def test_every_rule_says_what_it_stands_on_and_no_code_is_used_twice() -> None:
-    annotated = _annotated_rules()
-    written = Counter(
-        name
-        for path in RULE_FILES
-        for name in re.findall(r"^(deny|warn) contains", path.read_text(), re.MULTILINE)
-    )
-    assert Counter(one["rule"] for one in annotated) == written
-    for one in annotated:
-        custom = one["annotations"]["custom"]
-        assert set(custom) == {"code", "citation", "remedy", "effective_on"}
-        assert all(isinstance(value, str) and value.strip() for value in custom.values())
-        assert custom["code"].split(".")[0] == one["jurisdiction"]
-        assert one["annotations"]["title"]
-        assert one["annotations"]["description"]
-        dt.date.fromisoformat(custom["effective_on"])
-    codes = Counter(one["annotations"]["custom"]["code"] for one in annotated)
-    assert {code for code, uses in codes.items() if uses > 1} == set()
-
-
 def test_there_is_one_entrypoint_and_it_is_where_the_gate_asks() -> None:
     marked = [
         "/".join(part["value"] for part in one["path"])
@@ -187,13 +160,9 @@ def test_there_is_one_entrypoint_and_it_is_where_the_gate_asks() -> None:
 def test_a_bundle_holds_rules_and_data_and_no_tests(tmp_path: Path) -> None:
     with tarfile.open(build_bundle(tmp_path)) as bundle:
         names = {Path(name).name for name in bundle.getnames()}
-    expected = {path.name for path in RULE_FILES} | {"data.json", ".manifest"}
+    served = {path.name for path in RULE_FILES if path.parent.name != "lint"}
+    expected = served | {"data.json", ".manifest"}
     assert names == expected
-
-
-def _bare(helper: re.Pattern[str], expression: str) -> bool:
-    name = expression.removeprefix("not ").split("(", maxsplit=1)[0].split(".")[0]
-    return helper.fullmatch(expression) is not None and name not in {"input", "data", "params"}
 
 
 def _package(path: Path) -> str:
@@ -215,12 +184,3 @@ def _annotations() -> list[dict[str, Any]]:
     done = opa("inspect", "--annotations", "--format", "json", POLICIES.relative_to(ROOT))
     annotations: list[dict[str, Any]] = json.loads(done.stdout)["annotations"]
     return annotations
-
-
-def _annotated_rules() -> list[dict[str, Any]]:
-    rules = []
-    for one in _annotations():
-        path = [part["value"] for part in one["path"]]
-        if path[1] == "jurisdiction" and path[-1] in {"deny", "warn"}:
-            rules.append({**one, "jurisdiction": path[2], "rule": path[-1]})
-    return rules

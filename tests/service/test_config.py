@@ -11,7 +11,15 @@ import yaml
 from sidecar.gate.opa import Address
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
-from sidecar.service.config import ConfigError, ManagedOpa, OpaConfig, SidecarConfig, load
+from sidecar.policy.bundle import Folder, SignedFile
+from sidecar.service.config import (
+    ConfigError,
+    ManagedOpa,
+    OpaConfig,
+    SidecarConfig,
+    SignedPolicies,
+    load,
+)
 
 LEAST = {"trust": "trust.yaml", "policies": "../policies"}
 
@@ -47,9 +55,11 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
         max_concurrent=256,
         max_body_bytes=1048576,
         decision_log="-",
+        facts_log=None,
         ready_file=None,
         reuse_port=False,
     )
+    assert config.source == Folder(tmp_path / "../policies")
     assert config.settings == Settings("admissibility-gate", "x-environment-credential", 1048576)
     assert config.limits == Limits(0.4, 256)
     assert config.opa.remote is None
@@ -63,10 +73,17 @@ def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
                 **LEAST,
                 "opa": {"managed": {"binary": "bin/opa", "directory": "run"}},
                 "decision_log": "log.jsonl",
+                "facts_log": "facts.jsonl",
                 "ready_file": "ready.json",
+                "policies": {"bundle": "p.tar.gz", "verification_key": "keys/p.pem"},
             },
         )
     )
+    assert config.policies == SignedPolicies(
+        bundle=tmp_path / "p.tar.gz", verification_key=tmp_path / "keys/p.pem"
+    )
+    assert config.source == SignedFile(tmp_path / "p.tar.gz", tmp_path / "keys/p.pem")
+    assert config.facts_log == tmp_path / "facts.jsonl"
     assert config.opa == OpaConfig(
         managed=ManagedOpa(binary=tmp_path / "bin/opa", directory=tmp_path / "run")
     )
@@ -96,6 +113,22 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
         ({"deadline_ms": 0}, "deadline_ms: Input should be greater than or equal to 10"),
         ({"max_concurrent": 0}, "max_concurrent: Input should be greater than or equal to 1"),
         ({"policies": None}, "a managed OPA needs the folder of its policies"),
+        (
+            {"policies": {"bundle": "p.tar.gz"}},
+            "policies.bundle.verification_key: Field required",
+        ),
+        (
+            {"policies": {"bundle": "p", "verification_key": "k", "key": "k"}},
+            "policies.bundle.key: Extra inputs are not permitted",
+        ),
+        ({"policies": 3}, "policies.folder: Input is not a valid path for <class 'pathlib.Path'>"),
+        (
+            {
+                "policies": {"bundle": "p", "verification_key": "k"},
+                "opa": {"address": "unix:///x", "revision": "r"},
+            },
+            "whoever runs OPA verifies its bundle; leave it out of policies",
+        ),
         ({"opa": {}}, "opa: give either managed or address"),
         (
             {"opa": {"managed": {}, "address": "unix:///x", "revision": "r"}},

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.cli import status as status_module
-from sidecar.gate.opa_bundle import CAPABILITIES
+from sidecar.policy.tree import CAPABILITIES
 from tests.gate.bench import reason_of
 from tests.gate.requests import check_request, json_body
 from tests.service.site import Running, Site

@@ -141,6 +141,7 @@ def manifest_predicate(model: str = MODEL, base: str = BASE, **changes: Any) -> 
             }
         ],
         "approvals": {"required": ["provider", "customer", "regulator"]},
+        "declarations": {"gpai-modification": "minor"},
         "window": window(),
     }
     return {**predicate, **changes}
@@ -187,6 +188,7 @@ def approval_predicate(role: str, **changes: Any) -> dict[str, Any]:
         "operations": [OPERATION, "responses"],
         "window": window(10, 20),
         "conditions": ["human review of refusals"],
+        "declarations": {"model-risk-sign-off": "mr-2026-88"} if role == "customer" else {},
     }
     return {**predicate, **changes}
 
@@ -200,6 +202,7 @@ def environment_predicate(**changes: Any) -> dict[str, Any]:
         "owner": "acme-model-risk",
         "window": window(20, 25),
         "baseModels": [f"openai/{BASE}"],
+        "declarations": {"ict-register-reference": "register-2026-017"},
     }
     return {**predicate, **changes}
 

@@ -4,6 +4,9 @@
 #   Outcomes of the NIST AI Risk Management Framework 1.0 (NIST AI 100-1, 26 January 2023), as far as
 #   the signed evidence of an adaptation can show them. The framework is voluntary; an operator who
 #   names this jurisdiction chooses to be held to it. That the rules hold is not conformity with it.
+# schemas:
+#   - input: schema["facts.schema"]
+#   - data.params.us: schema["params.us.schema"]
 package jurisdiction.us
 
 import data.lib.dates
@@ -34,7 +37,9 @@ id := "us"
 #   code: us.govern_owner
 #   citation: NIST AI RMF 1.0, GOVERN 2.1
 #   remedy: Declare the owner of the environment.
+#   term: environment.owner
 #   effective_on: "2023-01-26"
+#   state: enforced
 deny contains violation.new(rego.metadata.rule(), input.environment.id, message) if {
 	not owned
 	message := "the environment declares no owner"
@@ -51,7 +56,9 @@ owned if facts.declared(input.environment.owner, params.undeclared)
 #   code: us.map_purpose
 #   citation: NIST AI RMF 1.0, MAP 1.1
 #   remedy: Declare the purpose and the sector of the environment.
+#   term: environment.purpose
 #   effective_on: "2023-01-26"
+#   state: enforced
 deny contains violation.new(rego.metadata.rule(), input.environment.id, message) if {
 	not context_mapped
 	message := "the environment declares no purpose or no sector"
@@ -71,7 +78,9 @@ context_mapped if {
 #   code: us.measure_performance
 #   citation: NIST AI RMF 1.0, MEASURE 2.3
 #   remedy: Bind the job with the evaluation output of its run.
+#   term: adaptations[].evaluations
 #   effective_on: "2023-01-26"
+#   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
 	not measured(i)
@@ -97,7 +106,9 @@ measured(i) if {
 #   code: us.measure_resilience
 #   citation: NIST AI RMF 1.0, MEASURE 2.7
 #   remedy: Have an evaluator run an adversarial suite that reaches the floor and countersign it.
+#   term: adaptations[].suites
 #   effective_on: "2023-01-26"
+#   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
 	not resilient(i)
@@ -118,7 +129,9 @@ resilient(i) if {
 #   code: us.manage_go_decision
 #   citation: NIST AI RMF 1.0, MANAGE 1.1
 #   remedy: Obtain the customer's approval of this manifest, or renew it.
+#   term: adaptations[].approvals
 #   effective_on: "2023-01-26"
+#   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
 	not facts.approved(i, "customer")
@@ -132,7 +145,9 @@ deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if 
 #   code: us.manage_approval_ending
 #   citation: NIST AI RMF 1.0, MANAGE 4.1
 #   remedy: Have the authority renew its approval.
+#   term: adaptations[].approvals[].not_after
 #   effective_on: "2023-01-26"
+#   state: enforced
 warn contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some adaptation in input.adaptations
 	some approval in adaptation.approvals

@@ -22,6 +22,10 @@ test_a_violation_says_all_that_is_needed_to_mend_it if {
 		"citation": "NIST AI RMF 1.0, MANAGE 1.1",
 		"remedy": "Obtain the customer's approval of this manifest, or renew it.",
 		"subject": fixtures.model,
+		"term": "adaptations[].approvals",
+		"effective_on": "2023-01-26",
+		"state": "enforced",
+		"authority": "",
 	}} with input as fixtures.without("/adaptations/0/approvals/1")
 }
 
@@ -81,5 +85,9 @@ test_manage_an_approval_about_to_end_warns_and_does_not_deny if {
 		"citation": "NIST AI RMF 1.0, MANAGE 4.1",
 		"remedy": "Have the authority renew its approval.",
 		"subject": fixtures.model,
+		"term": "adaptations[].approvals[].not_after",
+		"effective_on": "2023-01-26",
+		"state": "enforced",
+		"authority": "",
 	}} with input as facts
 }

@@ -15,15 +15,11 @@ now := ns(input.now)
 # description: >-
 #   Nanoseconds end in 2262, and a parse beyond that is an error of the whole query. A window that
 #   is meant never to end must not stop every decision, so a later instant counts as `last`.
-ns(text) := time.parse_rfc3339_ns(text) if {
-	instant(text)
-	text < "2200"
-}
+ns(text) := nanoseconds(text) if instant(text)
 
-ns(text) := last if {
-	instant(text)
-	text >= "2200"
-}
+nanoseconds(text) := time.parse_rfc3339_ns(text) if {
+	text < "2200"
+} else := last
 
 # METADATA
 # title: The latest instant that is told apart, 2200-01-01
@@ -52,6 +48,8 @@ ends_within_days(text, days) if {
 
 day_ns := 86400000000000
 
+# METADATA
+# title: Whether a text is an RFC 3339 instant
 instant(text) if {
 	is_string(text)
 	regex.match(`^(19[7-9]|2\d\d|[3-9]\d\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`, text)

@@ -82,12 +82,88 @@ declared(text, refused) if {
 	is_string(text)
 	is_array(refused)
 	said := plain(text)
-	said != ""
-	every entry in refused {
-		plain(entry) != said
-	}
+	not is_entry(said, refused)
 }
+
+is_entry(said, list) if said in plain_entries(list)
+
+# All entries and the empty text, made plain at once. OPA remembers what a function gave for the same
+# arguments, so a list that several rules use costs this once a decision.
+plain_entries(list) := split(plain(concat("|", array.concat(list, [""]))), "|")
 
 # METADATA
 # title: A text without case, spaces, underscores and hyphens
 plain(text) := strings.replace_n({" ": "", "\t": "", "\n": "", "_": "", "-": ""}, lower(text))
+
+# METADATA
+# title: Whether a text is on a list
+# description: >-
+#   Case makes no difference, and spaces and underscores count as hyphens. The entries are written in
+#   lower case with hyphens, which the schema of the data asks for.
+listed(text, list) if {
+	is_string(text)
+	is_array(list)
+	regex.replace(lower(text), `[\s_-]+`, "-") in list
+}
+
+# METADATA
+# title: Whether the environment declares something under a name
+environment_declares(name, refused) if declared(input.environment.declarations[name], refused)
+
+# METADATA
+# title: Whether what the environment declares under a name is on a list
+environment_says(name, list) if listed(input.environment.declarations[name], list)
+
+# METADATA
+# title: Whether the environment declares a number of at least so much
+environment_counts(name, floor) if {
+	is_number(floor)
+	text := input.environment.declarations[name]
+	regex.match(`^[1-9][0-9]{0,8}$`, text)
+	to_number(text) >= floor
+}
+
+# METADATA
+# title: Whether the producer declares something of the adaptation under a name
+adaptation_declares(i, name, refused) if declared(input.adaptations[i].declarations[name], refused)
+
+# METADATA
+# title: Whether what the producer declares of the adaptation under a name is on a list
+adaptation_says(i, name, list) if listed(input.adaptations[i].declarations[name], list)
+
+# METADATA
+# title: Whether a role declares something with an approval that has not ended
+approval_declares(i, role, name, refused) if {
+	some approval in input.adaptations[i].approvals
+	approval.role == role
+	dates.future(approval.not_after)
+	declared(approval.declarations[name], refused)
+}
+
+# METADATA
+# title: Whether a document of a kind is bound to the adaptation by its digest
+documented(i, kind) if {
+	some document in input.adaptations[i].documents
+	document.kind == kind
+	regex.match(`^[0-9a-f]{64}$`, document.digest)
+}
+
+# METADATA
+# title: Whether every corpus declares its classes, and none of some; and there is one
+free_of(i, classes) if {
+	count(input.adaptations[i].corpora) > 0
+	every j, _ in input.adaptations[i].corpora {
+		corpus_free_of(i, j, classes)
+	}
+}
+
+# METADATA
+# title: Whether a corpus declares its classes, and none of some
+# description: A corpus that declares no class may be of any.
+corpus_free_of(i, j, classes) if {
+	is_array(classes)
+	count(input.adaptations[i].corpora[j].classes) > 0
+	every class in input.adaptations[i].corpora[j].classes {
+		declared(class, classes)
+	}
+}

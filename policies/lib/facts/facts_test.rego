@@ -79,3 +79,64 @@ test_a_declaration_without_a_list_is_refused if {
 	not facts.declared("customer-support", null)
 	not facts.declared("customer-support", {"none"})
 }
+
+test_a_list_is_searched_however_a_text_is_spelt if {
+	facts.listed("Limited Data_Set", ["x", "limited-data-set"])
+	not facts.listed("limited", ["limited-data-set"])
+	not facts.listed("Limited", ["Limited"])
+	not facts.listed(7, ["7"])
+	not facts.listed("x", "x")
+	not facts.listed("x", {"a": "x"})
+}
+
+test_what_the_environment_declares if {
+	facts.environment_declares("impact-level", ["none"]) with input as fixtures.facts
+	not facts.environment_declares("impact-level", ["il5"]) with input as fixtures.facts
+	not facts.environment_declares("owner", ["none"]) with input as fixtures.facts
+	facts.environment_says("impact-level", ["il5"]) with input as fixtures.facts
+	not facts.environment_says("impact-level", ["il4"]) with input as fixtures.facts
+	not facts.environment_says("owner", ["il5"]) with input as fixtures.facts
+}
+
+test_a_declared_number_is_a_whole_number_of_at_least_so_much if {
+	facts.environment_counts("log-retention-days", 365) with input as fixtures.facts
+	not facts.environment_counts("log-retention-days", 366) with input as fixtures.facts
+	not facts.environment_counts("log-retention-days", null) with input as fixtures.facts
+	not facts.environment_counts("owner", 1) with input as fixtures.facts
+	every text in ["-400", "0400", "4e2", "400.0", "400 days", "1234567890"] {
+		not facts.environment_counts("log-retention-days", 1) with input as fixtures.declaring("log-retention-days", text)
+	}
+}
+
+test_what_the_producer_declares if {
+	facts.adaptation_declares(0, "intended-purpose", ["none"]) with input as fixtures.facts
+	not facts.adaptation_declares(0, "provider", ["none"]) with input as fixtures.facts
+	facts.adaptation_says(0, "gpai-modification", ["minor"]) with input as fixtures.facts
+	not facts.adaptation_says(0, "provider", ["minor"]) with input as fixtures.facts
+	not facts.adaptation_says(1, "gpai-modification", ["minor"]) with input as fixtures.facts
+}
+
+test_what_an_approval_in_force_declares if {
+	facts.approval_declares(0, "customer", "effective-challenge", ["none"]) with input as fixtures.facts
+	not facts.approval_declares(0, "auditor", "effective-challenge", ["none"]) with input as fixtures.facts
+	not facts.approval_declares(0, "customer", "other", ["none"]) with input as fixtures.facts
+	not facts.approval_declares(0, "customer", "effective-challenge", ["ec1"]) with input as fixtures.facts
+	ended := fixtures.set("/adaptations/0/approvals/1/not_after", fixtures.facts.now)
+	not facts.approval_declares(0, "customer", "effective-challenge", ["none"]) with input as ended
+}
+
+test_a_document_is_bound_by_its_digest if {
+	facts.documented(0, "technical-documentation") with input as fixtures.facts
+	not facts.documented(0, "copyright-policy") with input as fixtures.facts
+	not facts.documented(0, "technical-documentation") with input as fixtures.set("/adaptations/0/documents/0/digest", "e")
+}
+
+test_a_corpus_that_declares_no_class_may_be_of_any if {
+	facts.free_of(0, ["phi"]) with input as fixtures.facts
+	not facts.free_of(0, ["Synth etic"]) with input as fixtures.facts
+	not facts.free_of(0, null) with input as fixtures.facts
+	not facts.free_of(0, ["phi"]) with input as fixtures.set("/adaptations/0/corpora/1/classes", [])
+	not facts.free_of(0, ["phi"]) with input as fixtures.set("/adaptations/0/corpora/1/classes", ["synthetic", "PHI"])
+	not facts.free_of(0, ["phi"]) with input as fixtures.set("/adaptations/0/corpora", [])
+	facts.corpus_free_of(0, 1, ["phi"]) with input as fixtures.set("/adaptations/0/corpora/0/classes", [])
+}

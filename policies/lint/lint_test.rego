@@ -1,0 +1,188 @@
+package lint_test
+
+import data.lint
+
+source := `package jurisdiction.xx
+
+import data.lib.violation
+
+id := "xx"
+
+deny contains violation.new(rego.metadata.rule(), "s", "m") if not good
+
+good if input.now
+`
+
+its_test := `package jurisdiction.xx_test
+
+test_one if {
+	"xx.one" in data.jurisdiction.xx.deny
+}
+
+helper := "xx.two"
+`
+
+custom := {
+	"code": "xx.one",
+	"citation": "Law of X, Article 1",
+	"remedy": "Do it.",
+	"term": "now",
+	"effective_on": "2024-02-29",
+	"state": "enforced",
+}
+
+about := {"scope": "rule", "title": "One", "description": "What it checks.", "custom": custom}
+
+introduction := {"scope": "package", "title": "X", "description": "The law of X."}
+
+annotated(text, annotation) := json.patch(rego.parse_module("xx.rego", text), [
+	{"op": "add", "path": "/annotations", "value": [introduction]},
+	{"op": "add", "path": "/rules/1/annotations", "value": [annotation]},
+])
+
+modules := {
+	"jurisdiction/xx/xx.rego": annotated(source, about),
+	"jurisdiction/xx/xx_test.rego": rego.parse_module("xx_test.rego", its_test),
+}
+
+# A whole module takes the place of another; a union alone would mix the two.
+with_modules(changed) := object.union(object.remove(modules, object.keys(changed)), changed)
+
+messages(changed) := {problem.message |
+	some problem in lint.problems with input as {"modules": with_modules(changed)}
+}
+
+with_source(text) := messages({"jurisdiction/xx/xx.rego": annotated(text, about)})
+
+with_about(annotation) := messages({"jurisdiction/xx/xx.rego": annotated(source, annotation)})
+
+with_custom(field, value) := with_about(object.union(about, {"custom": object.union(custom, {field: value})}))
+
+without_custom(field) := with_about(json.patch(about, [{"op": "remove", "path": concat("/", ["/custom", field])}]))
+
+test_what_may_be_merged_has_no_problem if messages({}) == set()
+
+test_a_problem_says_where_it_is if {
+	changed := {"jurisdiction/xx/xx.rego": annotated(source, json.remove(about, {"title"}))}
+	lint.problems == {{
+		"file": "jurisdiction/xx/xx.rego",
+		"row": 1,
+		"code": "xx.one",
+		"message": "the rule has no title",
+	}} with input as {"modules": with_modules(changed)}
+}
+
+test_a_rule_says_what_it_is if {
+	with_about(json.remove(about, {"title"})) == {"the rule has no title"}
+	with_about(object.union(about, {"description": " "})) == {"the rule has no description"}
+	with_about(object.union(about, {"scope": "document"})) == messages({"jurisdiction/xx/xx.rego": json.patch(
+		annotated(source, about),
+		[{"op": "remove", "path": "/rules/1/annotations"}],
+	)})
+}
+
+test_a_rule_without_annotation_lacks_everything if {
+	found := messages({"jurisdiction/xx/xx.rego": json.patch(
+		annotated(source, about),
+		[{"op": "remove", "path": "/rules/1/annotations"}],
+	)})
+	custom_missing := {sprintf("the rule has no custom.%s", [field]) | some field, _ in custom}
+	found == custom_missing | {"the rule has no title", "the rule has no description"}
+}
+
+test_every_part_of_custom_is_needed_and_no_other if {
+	every field in ["citation", "remedy", "term", "effective_on", "state", "code"] {
+		without_custom(field) == {sprintf("the rule has no custom.%s", [field])}
+	}
+	with_custom("citation", 7) == {"the rule has no custom.citation"}
+	with_custom("severity", "high") == {"custom.severity means nothing"}
+}
+
+test_a_code_begins_with_its_package_and_is_tested if {
+	every code in ["yy.one", "xx.One", "xxone", "xx.one.two", "xx.1"] {
+		with_custom("code", code) == {
+			"the code is not xx.<name>, in lower case, digits and underscores",
+			"no test beside the rule names its code",
+		}
+	}
+	with_custom("code", "xx.two") == {"no test beside the rule names its code"}
+}
+
+test_a_code_is_used_once if {
+	twice := concat("\n", [source, "warn contains violation.new(rego.metadata.rule(), \"s\", \"m\") if good"])
+	module := json.patch(annotated(twice, about), [{"op": "add", "path": "/rules/3/annotations", "value": [about]}])
+	messages({"jurisdiction/xx/xx.rego": module}) == {"the code is used by another rule"}
+}
+
+test_a_date_is_a_day_that_there_was if {
+	every date in ["2024-02-29", "2000-02-29", "2023-12-31", "2026-04-30"] {
+		with_custom("effective_on", date) == set()
+	}
+	every date in ["2023-02-29", "1900-02-29", "2026-04-31", "2026-13-01", "2026-00-01", "2026-1-1", "soon"] {
+		with_custom("effective_on", date) == {sprintf("effective_on is no date in quotes: %v", [date])}
+	}
+	with_custom("effective_on", 20260101) == {
+		"the rule has no custom.effective_on",
+		"effective_on is no date in quotes: 20260101",
+	}
+}
+
+test_a_state_is_one_of_two if {
+	with_custom("state", "shadow") == set()
+	with_custom("state", "off") == {"state is neither enforced nor shadow: off"}
+}
+
+test_a_violation_is_made_from_the_rules_own_metadata if {
+	told := "write: deny contains violation.new(rego.metadata.rule(), subject, message) if"
+	every head in [`"text"`, `violation.about(rego.metadata.rule(), "s", "m")`, `violation.new({}, "s", "m")`, `x`] {
+		with_source(replace(source, `violation.new(rego.metadata.rule(), "s", "m")`, head)) == {told}
+	}
+}
+
+test_a_package_has_an_id_that_is_its_name if {
+	told := "package jurisdiction.xx has no rule id := \"xx\""
+	with_source(replace(source, `id := "xx"`, `id := "yy"`)) == {told}
+	with_source(replace(source, `id := "xx"`, `name := "xx"`)) == {told}
+}
+
+test_a_package_says_what_it_is if {
+	every patch in [
+		{"op": "remove", "path": "/annotations"},
+		{"op": "remove", "path": "/annotations/0/title"},
+		{"op": "replace", "path": "/annotations/0/description", "value": ""},
+		{"op": "replace", "path": "/annotations/0/scope", "value": "subpackages"},
+	] {
+		module := json.patch(annotated(source, about), [patch])
+		messages({"jurisdiction/xx/xx.rego": module}) == {"the package has no title or no description"}
+	}
+}
+
+test_a_package_is_in_the_folder_of_its_name if {
+	found := messages({"jurisdiction/xx/deep/more.rego": rego.parse_module("more.rego", "package jurisdiction.xx\n\nx := 1")})
+	found == {"package jurisdiction.xx is not in the folder of its name"}
+}
+
+test_after_not_stands_a_helper_with_plain_arguments if {
+	told := "after not only a helper with plain names or literals as arguments"
+	every loose in [
+		"not input.now",
+		"not good[input.now]",
+		"not data.jurisdiction.xx.good",
+		`not "x" in input.request.models`,
+		`not input.now == "x"`,
+		"not lib.holds(input.now)",
+		"not lib.holds(params.floor)",
+		"not lib.holds([input.now])",
+	] {
+		with_source(replace(source, "not good", loose)) == {told}
+	}
+	every plain in ["not lib.good", `not lib.holds(1, "x", true, null, good)`, "not lib.holds(good)"] {
+		with_source(replace(source, "not good", plain)) == set()
+	}
+}
+
+test_tests_and_the_lint_itself_may_negate_as_they_like if {
+	loose := "import data.lint\n\nx if not input.now"
+	messages({"lint/more.rego": rego.parse_module("more.rego", concat("\n\n", ["package lint", loose]))}) == set()
+	messages({"lib/x/x_test.rego": rego.parse_module("x_test.rego", concat("\n\n", ["package lib.x_test", loose]))}) == set()
+}

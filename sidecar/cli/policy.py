@@ -1,0 +1,265 @@
+"""``admit policy …``: what a policy author does, from a new jurisdiction to a signed bundle.
+
+Thin: each command finds its folder and OPA, asks ``sidecar.policy``, and shows the answer. Exit
+status 0 where all is well, 1 where something was found, 2 where the question cannot be asked.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from sidecar.cli import assessment_view, common, policy_view, verify
+from sidecar.cli.common import CliError, JsonOption
+from sidecar.core.facts import prove, to_input
+from sidecar.core.window import rfc3339
+from sidecar.policy import (
+    bundle,
+    checks,
+    pages,
+    replay,
+    revision,
+    rules,
+    scaffold,
+    signing,
+    tree,
+)
+from sidecar.policy.server import TreeServer
+from sidecar.toolchain import opa_path
+
+FULL_COVERAGE = 100.0
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Work on the policies: begin, check, test, list, explain, compare, sign.",
+)
+
+PoliciesOption = Annotated[
+    Path,
+    typer.Option("--policies", envvar="ADMIT_POLICIES", help="The folder of the policies."),
+]
+DEFAULT = Path("policies")
+
+
+@app.callback()
+def _group() -> None:
+    """Work on the policies: begin, check, test, list, explain, compare, sign."""
+
+
+@app.command()
+def new(
+    jurisdiction: Annotated[str, typer.Argument(metavar="ID", help="For example uk.")],
+    sector: Annotated[
+        str | None, typer.Option(help="Begin the package of this sector in the jurisdiction.")
+    ] = None,
+    policies: PoliciesOption = DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Begin a jurisdiction: a rule, its data and a test that pass at once. Overwrites nothing."""
+    made = scaffold.new(policies, jurisdiction, common.now().date().isoformat(), sector)
+    if as_json:
+        created = [str(policies / path) for path in made.created]
+        edited = None if made.edited is None else str(policies / made.edited)
+        print(json.dumps({"id": made.id, "created": created, "edited": edited}, indent=2))
+        return
+    console = Console(highlight=False)
+    for path in made.created:
+        console.print(f"created {policies / path}", soft_wrap=True)
+    if made.edited is not None:
+        console.print(f"edited  {policies / made.edited}", soft_wrap=True)
+    console.print("Next: admit policy check; admit policy test; then change the rule.")
+
+
+@app.command()
+def check(policies: PoliciesOption = DEFAULT, as_json: JsonOption = False) -> None:
+    """Check format, types against the schema of the facts, data against its schemas, and lint."""
+    console = Console(highlight=False)
+    done = []
+    for checked in checks.check(opa_path(), policies):
+        done.append(checked)
+        if not as_json:
+            policy_view.print_check(console, checked)
+    if as_json:
+        found = [
+            {"check": one.name, "file": p.file, "row": p.row, "code": p.code, "message": p.message}
+            for one in done
+            for p in one.problems
+        ]
+        print(json.dumps({"problems": found}, indent=2))
+    raise typer.Exit(1 if any(one.problems for one in done) else 0)
+
+
+@app.command(name="test")
+def run_tests(
+    pattern: Annotated[
+        str | None, typer.Option("--run", help="Only tests whose package.name matches.")
+    ] = None,
+    policies: PoliciesOption = DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the tests beside the rules, with times and coverage, which must be complete."""
+    report = checks.run_tests(opa_path(), policies, pattern)
+    if as_json:
+        print(json.dumps(policy_view.report_json(report), indent=2))
+    else:
+        policy_view.print_report(Console(highlight=False), report)
+    lacking = report.coverage is not None and report.coverage < FULL_COVERAGE
+    raise typer.Exit(1 if report.failed or lacking else 0)
+
+
+@app.command(name="list")
+def list_rules(
+    policies: PoliciesOption = DEFAULT,
+    as_json: JsonOption = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+) -> None:
+    """List every rule with its citation, its state today and its date."""
+    catalogue, today = rules.catalogue(opa_path(), policies), common.now().date()
+    if as_json:
+        print(json.dumps(policy_view.rules_json(catalogue, today), indent=2, ensure_ascii=False))
+    elif markdown:
+        print(policy_view.rules_markdown(catalogue, today), end="")
+    else:
+        Console(highlight=False).print(policy_view.rules_table(catalogue, today))
+
+
+@app.command()
+def explain(
+    model: verify.Model,
+    environment: verify.Environment,
+    trust: verify.Trust = verify.DEFAULT_TRUST,
+    provider: verify.Provider = "openai",
+    operation: verify.Operation = "chat.completions",
+    policies: PoliciesOption = DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Say which rules a model breaks in an environment now, with citations, warnings and waivers.
+
+    The structural predicate comes first, as in ``admit explain``; the policies see what it proved.
+    """
+    inquired = verify.inquire(model, environment, trust, provider, operation)
+    assessment, console = inquired.assessment, Console(highlight=False)
+    if not assessment.admissible:
+        if as_json:
+            told = assessment_view.to_json(assessment, asked=inquired.asked())
+            print(json.dumps({**told, "policies": None}, indent=2))
+        else:
+            console.print(assessment_view.steps_table(assessment))
+            console.print("The policies were not asked.")
+            verify.print_problems(console, inquired.statuses)
+        raise typer.Exit(1)
+    facts = prove(inquired.call, inquired.credential, assessment, rfc3339(inquired.at), "")
+    catalogue = rules.catalogue(opa_path(), policies)
+    with TreeServer(opa_path(), tree.read(policies)) as server:
+        answer = server.decide(to_input(facts))
+    if as_json:
+        told = assessment_view.to_json(assessment, asked=inquired.asked())
+        held = policy_view.rules_that_held(answer, catalogue)
+        print(json.dumps({**told, "policies": {**answer, "held": held}}, indent=2))
+    else:
+        policy_view.print_answer(console, answer, catalogue)
+    raise typer.Exit(0 if answer["allow"] else 1)
+
+
+@app.command()
+def diff(
+    facts: Annotated[Path, typer.Option(help="What the gate recorded (facts_log).")],
+    after: Annotated[Path, typer.Option(help="The folder with the changed policies.")] = DEFAULT,
+    before: Annotated[
+        str, typer.Option(help="A folder, or a Git revision of the changed one.")
+    ] = "HEAD",
+    as_json: JsonOption = False,
+) -> None:
+    """Replay recorded questions: which decisions would come out differently, and by which rule?
+
+    Exit status 0 where none does, 1 where one does.
+    """
+    program, total = opa_path(), replay.count(facts)
+    old, changed = revision.resolve(before, after), tree.read(after)
+    console = Console(stderr=True)
+    with (
+        TreeServer(program, old) as one,
+        TreeServer(program, changed) as other,
+        Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("replaying", total=total)
+        found = replay.replay(
+            replay.read(facts), one, other, lambda done: progress.advance(task, done)
+        )
+    if as_json:
+        told = policy_view.difference_json(found)
+        print(json.dumps({"before": old.revision, "after": changed.revision, **told}, indent=2))
+    else:
+        policy_view.print_difference(Console(highlight=False), found)
+    raise typer.Exit(1 if found.changed else 0)
+
+
+@app.command()
+def docs(
+    out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("docs/policies"),
+    policies: PoliciesOption = DEFAULT,
+) -> None:
+    """Write the reference pages from what the rules say of themselves."""
+    for path in pages.write(rules.catalogue(opa_path(), policies), out):
+        print(path)
+
+
+@app.command()
+def build(
+    key: Annotated[Path, typer.Option(help="Private key in PEM: P-256, P-384 or Ed25519.")],
+    out: Annotated[Path, typer.Option(help="The bundle to write.")] = Path(bundle.BUNDLE),
+    policies: PoliciesOption = DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Build the bundle with its revision and sign it, for gates that have the public key."""
+    signer, policy = signing.signing_key(key), tree.read(policies)
+    with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
+        made = bundle.build(opa_path(), policy, Path(folder), signer)
+        _place(made.path, out)
+    facts = {
+        "bundle": str(out),
+        "revision": made.revision,
+        "jurisdictions": ", ".join(made.jurisdictions),
+        "algorithm": signer.algorithm,
+    }
+    common.tell(f"Built and signed {out}.", facts, as_json=as_json)
+
+
+@app.command(name="verify")
+def verify_bundle(
+    path: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A signed bundle.")],
+    key: Annotated[Path, typer.Option(help="Public key in PEM.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Verify a signed bundle as a gate does at its start."""
+    with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
+        found = bundle.SignedFile(path, key).read().make(opa_path(), Path(folder))
+    facts = {
+        "bundle": str(path),
+        "revision": found.revision,
+        "jurisdictions": ", ".join(found.jurisdictions),
+        "algorithm": found.verification.algorithm,
+    }
+    common.tell(f"{path} is signed by {key}.", facts, as_json=as_json)
+
+
+def _place(made: Path, out: Path) -> None:
+    """Put a bundle in its place at once, so that a gate that follows it reads the old or the new.
+
+    Raises:
+        CliError: It cannot be written.
+    """
+    beside = out.with_name(f".{out.name}.new")
+    try:
+        shutil.copyfile(made, beside)
+        beside.replace(out)
+    except OSError as error:
+        raise CliError(f"{out}: {error.strerror}") from error

@@ -1,0 +1,236 @@
+"""What the policy commands found, as tables for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import date
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.policy import pages
+from sidecar.policy.checks import Checked, Problem, Report
+from sidecar.policy.replay import Answer, Change, Difference, Found
+from sidecar.policy.rules import Catalogue
+
+GOOD, BAD = Text("✓", style="green"), Text("✗", style="bold red")
+MAX_SHOWN = 20
+_STYLES = {"enforced": "bold", "pending": "yellow", "shadow": "dim", "advisory": "cyan"}
+
+
+def plain_table(*headings: str) -> Table:
+    """A table without lines whose cells fold, but for a rule's code, which must stay whole."""
+    table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading == "rule")
+    return table
+
+
+# ---- list ----------------------------------------------------------------------------------------
+
+
+def rules_json(catalogue: Catalogue, day: date) -> list[dict[str, Any]]:
+    """Every rule, with its state on a day."""
+    return [
+        {**asdict(rule), "state": rule.state_on(day, catalogue.early)} for rule in catalogue.rules
+    ]
+
+
+def rules_table(catalogue: Catalogue, day: date) -> Table:
+    """Every rule with citation, state and date."""
+    table = plain_table("rule", "state", "since", "citation")
+    for rule in catalogue.rules:
+        state = rule.state_on(day, catalogue.early)
+        table.add_row(
+            Text(rule.code), Text(state, _STYLES.get(state, "")), rule.effective_on, rule.citation
+        )
+    return table
+
+
+def rules_markdown(catalogue: Catalogue, day: date) -> str:
+    """The same as a table in Markdown."""
+    rows = [
+        (f"`{r.code}`", r.state_on(day, catalogue.early), r.effective_on, r.citation)
+        for r in catalogue.rules
+    ]
+    return pages.table(rows, ("rule", "state", "since", "citation"))
+
+
+# ---- check and test ------------------------------------------------------------------------------
+
+
+def print_check(console: Console, checked: Checked) -> None:
+    """One check, as soon as it is done."""
+    mark = BAD if checked.problems else GOOD
+    console.print(Text.assemble(mark, f" {checked.name:<8}{checked.seconds:6.2f} s"))
+    for problem in checked.problems:
+        console.print(Text(f"    {_place(problem)}{problem.message}"), soft_wrap=True)
+
+
+def _place(problem: Problem) -> str:
+    where = f"{problem.file}:{problem.row}" if problem.row else problem.file
+    parts = [part for part in (where, problem.code) if part]
+    return f"{' '.join(parts)}: " if parts else ""
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Every test, and the coverage."""
+    return {
+        "tests": [asdict(case) for case in report.cases],
+        "failed": [f"{case.package}.{case.name}" for case in report.failed],
+        "coverage": report.coverage,
+        "uncovered": report.uncovered,
+    }
+
+
+def print_report(console: Console, report: Report) -> None:
+    """A line for each package, each failure by name, the slowest tests, and what is not covered."""
+    table = plain_table("", "package", "tests", "ms")
+    for package in sorted({case.package for case in report.cases}):
+        cases = [case for case in report.cases if case.package == package]
+        good = all(case.passed for case in cases)
+        spent = sum(case.seconds for case in cases)
+        table.add_row(GOOD if good else BAD, package, str(len(cases)), f"{1000 * spent:.1f}")
+    console.print(table)
+    for case in report.failed:
+        console.print(Text(f"FAILED {case.package}.{case.name}", style="bold red"))
+    slowest = max(report.cases, key=lambda case: case.seconds)
+    console.print(
+        f"{len(report.cases)} tests, {len(report.failed)} failed; slowest"
+        f" {slowest.package}.{slowest.name} ({1000 * slowest.seconds:.1f} ms)",
+        soft_wrap=True,
+    )
+    if report.coverage is not None:
+        console.print(f"coverage {report.coverage:g} %")
+    for file, rows in report.uncovered.items():
+        told = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in rows[:MAX_SHOWN])
+        more = "" if len(rows) <= MAX_SHOWN else ", …"
+        console.print(f"    not covered: {file}: {told}{more}", soft_wrap=True)
+
+
+# ---- explain -------------------------------------------------------------------------------------
+
+
+def print_answer(console: Console, answer: Mapping[str, Any], catalogue: Catalogue) -> None:
+    """Which rules fired, with citations; what warned or was waived; how many held."""
+    verdict = Text("allowed", "bold green") if answer["allow"] else Text("denied", "bold red")
+    console.print(Text.assemble(verdict, f" by policies {answer['revision'][:19]}…"))
+    if answer["violations"] or answer["warnings"]:
+        table = plain_table("", "rule", "state", "about", "what")
+        for entry in answer["violations"]:
+            table.add_row(BAD, *_cells(entry))
+        for entry in answer["warnings"]:
+            table.add_row(Text("!", "yellow"), *_cells(entry))
+        console.print(table)
+    for package, held in rules_that_held(answer, catalogue).items():
+        console.print(f"{package}: {held} rules hold")
+
+
+def _cells(entry: Mapping[str, str]) -> tuple[Text, ...]:
+    state = entry.get("state", "")
+    by = f" by {entry['authority']}" if entry.get("authority") else ""
+    about = entry["subject"] + (f"\n{entry['term']}" if entry.get("term") else "")
+    what = Text.assemble(
+        f"{entry['message']}\n",
+        (f"{entry['citation']}\n", "dim"),
+        (f"→ {entry['remedy']}", "cyan"),
+    )
+    return Text(entry["code"]), Text(f"{state}{by}"), Text(about), what
+
+
+def rules_that_held(answer: Mapping[str, Any], catalogue: Catalogue) -> dict[str, int]:
+    """How many rules of each package that was asked found nothing."""
+    fired = {entry["code"] for entry in (*answer["violations"], *answer["warnings"])}
+    return {
+        package: sum(rule.code not in fired for rule in catalogue.of(package))
+        for package in sorted(answer["jurisdictions"])
+    }
+
+
+# ---- diff ----------------------------------------------------------------------------------------
+
+
+def difference_json(difference: Difference) -> dict[str, Any]:
+    """Everything a replay came to."""
+    return {
+        "records": difference.records,
+        "changed": difference.changed,
+        "kinds": dict(difference.kinds),
+        "warnings_only": difference.warnings,
+        "unlike_recorded": difference.unlike_recorded,
+        "rules": [
+            {"jurisdiction": jurisdiction, "code": code, "appears": more, "disappears": fewer}
+            for jurisdiction, code, more, fewer in _by_rule(difference)
+        ],
+        "changes": [_change(change) for change in difference.changes],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    facts = change.record.facts
+    return {
+        "id": change.record.id,
+        "time": change.record.time,
+        "kind": change.kind,
+        "environment": facts.get("environment", {}).get("id"),
+        "models": facts.get("request", {}).get("models"),
+        "before": _side(change.before),
+        "after": _side(change.after),
+    }
+
+
+def _side(answer: Answer) -> dict[str, Any]:
+    def told(found: frozenset[Found]) -> list[dict[str, str]]:
+        return [asdict(one) for one in sorted(found)]
+
+    return {
+        "allow": answer.allow,
+        "violations": told(answer.violations),
+        "warnings": told(answer.warnings),
+    }
+
+
+def print_difference(console: Console, difference: Difference) -> None:
+    """How many decisions change, by jurisdiction and rule, and the first of them by id."""
+    kinds = difference.kinds
+    console.print(
+        f"{difference.records} questions replayed: {difference.changed} decisions change"
+        f" ({kinds['denied']} denied now, {kinds['allowed']} allowed now,"
+        f" {kinds['reasons']} denied for other reasons);"
+        f" {difference.warnings} differ in warnings only"
+    )
+    if difference.unlike_recorded:
+        console.print(
+            f"! {difference.unlike_recorded} were recorded otherwise than the policies before"
+            " decide now: they were decided by other policies",
+            style="yellow",
+        )
+    if not difference.changed:
+        return
+    rules = plain_table("jurisdiction", "rule", "denies now", "no more")
+    for jurisdiction, code, more, fewer in _by_rule(difference):
+        rules.add_row(jurisdiction or "(the call)", code, str(more), str(fewer))
+    console.print(rules)
+    changes = plain_table("decision", "time", "", "model", "environment")
+    for change in difference.changes[:MAX_SHOWN]:
+        told = _change(change)
+        models = ", ".join(told["models"] or ())
+        changes.add_row(
+            change.record.id, change.record.time, _kind(change), models, told["environment"]
+        )
+    console.print(changes)
+    if difference.changed > MAX_SHOWN:
+        console.print(f"… and {difference.changed - MAX_SHOWN} more (--json)")
+
+
+def _kind(change: Change) -> Text:
+    style = {"denied": "bold red", "allowed": "bold green"}.get(change.kind, "yellow")
+    return Text({"reasons": "other reasons"}.get(change.kind, f"{change.kind} now"), style)
+
+
+def _by_rule(difference: Difference) -> list[tuple[str, str, int, int]]:
+    touched = sorted(difference.appears.keys() | difference.disappears.keys())
+    return [(*rule, difference.appears[rule], difference.disappears[rule]) for rule in touched]

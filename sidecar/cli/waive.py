@@ -1,0 +1,65 @@
+"""``admit waive``: a regulator excuses one policy rule, for one subject and one window."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.authority import home as authority
+from sidecar.cli import common, manifests
+from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
+from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver, check_spiffe_id
+from sidecar.core.wire import DigestSet
+
+
+def waive(
+    rule: Annotated[str, typer.Argument(help="The rule's code (admit policy list).")],
+    jurisdiction: Annotated[
+        str, typer.Option(help="The environment's jurisdiction that excuses it, for example eu.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; everybody who reads the evidence sees it.")],
+    home: HomeOption,
+    environment: Annotated[
+        str | None, typer.Option(help="SPIFFE ID of the environment it is given for.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Envelope (*.dsse.json) of the manifest it is given for.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long the waiver holds.")] = 30,
+    out: OutOption = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Excuse one rule, for one environment or one manifest. Structure cannot be waived."""
+    at = common.now()
+    subject = _subject(environment, manifest)
+    given = Waiver(rule, jurisdiction, reason, common.window(at, days))
+    written = common.sign_and_write(
+        authority.load(home), Statement(subject, WAIVER, given), "waiver", out, at
+    )
+    facts = {
+        **written.facts(),
+        "rule": rule,
+        "jurisdiction": jurisdiction,
+        "subject": subject.name,
+        "until": common.until(given.window),
+    }
+    common.tell(f"Waived {rule} for {subject.name}.", facts, as_json=as_json)
+
+
+def _subject(environment: str | None, manifest: Path | None) -> Subject:
+    """The environment or the model, bound by digest.
+
+    Raises:
+        CliError: Neither is given, or both.
+    """
+    if environment is not None and manifest is None:
+        check_spiffe_id(environment)
+        digest = hashlib.sha256(environment.encode()).hexdigest()
+        return Subject(environment, DigestSet(digest))
+    if manifest is not None and environment is None:
+        handed = manifests.read(manifest)
+        return Subject(handed.manifest.model.id, DigestSet(handed.digest))
+    raise CliError("a waiver is for one subject: give either --environment or --manifest")

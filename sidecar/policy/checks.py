@@ -1,0 +1,254 @@
+"""What must hold before policies are merged: format, types, data, lint; then their tests.
+
+Each check is a command of the real OPA, and a problem is always the same four things, so that a
+person and a program read all of them alike.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from sidecar.policy import opa
+from sidecar.policy.errors import PolicyError
+from sidecar.policy.tree import CAPABILITIES
+
+SCHEMAS = "schemas"
+PARAMS = "params"
+LINT = Path("lint") / "lint.rego"
+_DATA_PROBLEMS = (
+    "[[id, error.field, error.desc] | some id, value in input.params;"
+    " some error in json.match_schema(value, input.schemas[id])[1]]"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """Something wrong: where (below the tree; row 0 for the whole file), about which rule, what."""
+
+    file: str
+    row: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One check: its name, what it found, and how long it took."""
+
+    name: str
+    problems: tuple[Problem, ...]
+    seconds: float
+
+
+def check(program: Path, policies: Path) -> Iterator[Checked]:
+    """Yield each check as it is done: ``format``, ``types``, ``data``, ``lint``.
+
+    Args:
+        program: OPA.
+        policies: The folder.
+
+    Raises:
+        PolicyError: OPA cannot be run, or the folder lacks its schemas, capabilities or lint.
+    """
+    tree = policies.absolute()
+    for needed in (CAPABILITIES, SCHEMAS, str(LINT)):
+        if not (tree / needed).exists():
+            raise PolicyError(f"{policies / needed}: there is no such file")
+    steps: tuple[tuple[str, Callable[[Path, Path], list[Problem]]], ...] = (
+        ("format", _format),
+        ("types", _types),
+        ("data", _data),
+        ("lint", _lint),
+    )
+    for name, step in steps:
+        began = time.perf_counter()
+        problems = tuple(sorted(set(step(program, tree))))
+        yield Checked(name, problems, time.perf_counter() - began)
+
+
+def _format(program: Path, tree: Path) -> list[Problem]:
+    ran = opa.run(program, "fmt", "--list", "--fail", ".", folder=tree)
+    if ran.returncode == 0:
+        return []
+    unlike = "not formatted: opa fmt --write mends it"
+    # What cannot be parsed cannot be formatted; the next check says where.
+    return [Problem(file, 0, "", unlike) for file in ran.stdout.split() if file.endswith(".rego")]
+
+
+def _types(program: Path, tree: Path) -> list[Problem]:
+    ran = opa.run(
+        program, "check", "--strict", "--bundle", "--schema", SCHEMAS,
+        "--capabilities", CAPABILITIES, "--format", "json", ".", folder=tree,
+    )  # fmt: skip
+    return [] if ran.returncode == 0 else _errors(ran)
+
+
+def _errors(ran: CompletedProcess[str]) -> list[Problem]:
+    try:
+        errors = json.loads(ran.stderr or ran.stdout)["errors"]
+        return [
+            Problem(
+                str(error.get("location", {}).get("file", "")),
+                int(error.get("location", {}).get("row", 0)),
+                "",
+                str(error["message"]),
+            )
+            for error in errors
+        ]
+    except (ValueError, KeyError, TypeError):
+        return [Problem("", 0, "", opa.refusal(ran))]
+
+
+def _data(program: Path, tree: Path) -> list[Problem]:
+    """Hold the data of each package against the schema of its name."""
+    params = {path.parent.name: path for path in (tree / PARAMS).glob("*/data.json")}
+    schemas = {
+        path.name.split(".")[1]: path for path in (tree / SCHEMAS).glob(f"{PARAMS}.*.schema.json")
+    }
+    lone = [
+        Problem(path.relative_to(tree).as_posix(), 0, "", f"schemas/params.{name}.schema.json")
+        for name, path in params.items()
+        if name not in schemas
+    ]
+    problems = [Problem(p.file, 0, "", f"there is no {p.message}") for p in lone]
+    both = sorted(params.keys() & schemas.keys())
+    question = {
+        "params": {name: _json(params[name]) for name in both},
+        "schemas": {name: _json(schemas[name]) for name in both},
+    }
+    for name, field, why in _evaluate(program, question, _DATA_PROBLEMS):
+        file = params[name].relative_to(tree).as_posix()
+        problems.append(Problem(file, 0, "", f"{field}: {why}"))
+    return problems
+
+
+def _lint(program: Path, tree: Path) -> list[Problem]:
+    files = sorted(path for path in tree.rglob("*.rego") if not path.is_symlink())
+    with ThreadPoolExecutor(2) as pool:
+        parsed = list(pool.map(lambda path: _parsed(program, path), files))
+    if any(module is None for module in parsed):
+        return []  # the types' check says which and why
+    named = zip(files, parsed, strict=True)
+    modules = {path.relative_to(tree).as_posix(): module for path, module in named}
+    found = _evaluate(program, {"modules": modules}, "data.lint.problems", tree / LINT)
+    return [Problem(one["file"], int(one["row"]), one["code"], one["message"]) for one in found]
+
+
+def _parsed(program: Path, path: Path) -> Any:  # noqa: ANN401 - JSON
+    ran = opa.run(
+        program, "parse", "--format", "json", "--json-include", "locations,comments", path
+    )
+    return json.loads(ran.stdout) if ran.returncode == 0 else None
+
+
+def _evaluate(program: Path, question: object, query: str, policy: Path | None = None) -> list[Any]:
+    with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
+        asked = Path(folder) / "input.json"
+        asked.write_text(json.dumps(question))
+        answer = opa.must_json(
+            program, "eval", "--format", "json", "--strict-builtin-errors",
+            *(() if policy is None else ("--data", policy)), "--input", asked, query,
+        )  # fmt: skip
+    try:
+        found: list[Any] = answer["result"][0]["expressions"][0]["value"]
+    except (KeyError, IndexError) as error:
+        raise PolicyError(f"OPA has no answer to {query}") from error
+    return found
+
+
+def _json(path: Path) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise PolicyError(f"{path}: not JSON: {error}") from error
+
+
+# ---- tests ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One test of the policies."""
+
+    package: str
+    name: str
+    passed: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the tests of a tree came to.
+
+    Attributes:
+        cases: Every test, in OPA's order.
+        coverage: Of all rules, in percent; null where not every test ran and passed.
+        uncovered: Rows that no test reaches, by file.
+    """
+
+    cases: tuple[Case, ...]
+    coverage: float | None
+    uncovered: dict[str, tuple[tuple[int, int], ...]]
+
+    @property
+    def failed(self) -> tuple[Case, ...]:
+        """The tests that do not pass."""
+        return tuple(case for case in self.cases if not case.passed)
+
+
+def run_tests(program: Path, policies: Path, pattern: str | None = None) -> Report:
+    """Run the tests beside the rules.
+
+    Args:
+        program: OPA.
+        policies: The folder.
+        pattern: A regular expression over ``package.name``; coverage is measured without one only.
+
+    Raises:
+        PolicyError: The policies do not compile, or there is no such test.
+    """
+    words = (
+        "test", "--bundle", "--schema", SCHEMAS, "--capabilities", CAPABILITIES, "--format", "json"
+    )  # fmt: skip
+    chosen = () if pattern is None else ("--run", pattern)
+    ran = opa.run(program, *words, *chosen, ".", folder=policies.absolute())
+    cases = _cases(ran)
+    if pattern is not None or not all(case.passed for case in cases):
+        return Report(cases, None, {})
+    report = opa.must_json(program, *words, "--coverage", ".", folder=policies.absolute())
+    uncovered = {
+        name: tuple(
+            dict.fromkeys(
+                (rows["start"]["row"], rows["end"]["row"]) for rows in file["not_covered"]
+            )
+        )
+        for name, file in report["files"].items()
+        if file.get("not_covered")
+    }
+    return Report(cases, float(report["coverage"]), uncovered)
+
+
+def _cases(ran: CompletedProcess[str]) -> tuple[Case, ...]:
+    try:
+        results = json.loads(ran.stdout)
+    except ValueError as error:
+        raise PolicyError(f"OPA refuses the policies: {opa.refusal(ran)}") from error
+    if not results:
+        raise PolicyError("there is no such test")
+    return tuple(
+        Case(
+            package=str(one["package"]).removeprefix("data."),
+            name=str(one["name"]),
+            passed=not (one.get("fail") or one.get("error") or one.get("skip")),
+            seconds=one.get("duration", 0) / 1e9,
+        )
+        for one in results
+    )

@@ -1,0 +1,213 @@
+"""Replaying recorded facts: what would other policies have said to the same questions?
+
+Theory of operation. The recorder keeps the facts of every question. Here each of them is put to
+two trees of policies, each behind an OPA of its own, and the answers are compared: by decision
+(allow or not), and by what was found (rule, jurisdiction, subject). The reference time is the
+recorded one, so nothing differs but the policies. Records are read in batches and only what changed
+is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from sidecar.policy.errors import PolicyError
+
+MAX_LINE_BYTES = 4 << 20
+MAX_CHANGES = 1000
+_BATCH = 256
+_ASKERS = 4
+
+
+class Decider(Protocol):
+    """Answers like the gate's OPA."""
+
+    def decide(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to one question."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One recorded question: the decision's id and time, what came of it, and its facts."""
+
+    id: str
+    time: str
+    allowed: bool
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Found:
+    """Something a rule found, without its wording."""
+
+    jurisdiction: str
+    code: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one tree says to one question."""
+
+    allow: bool
+    violations: frozenset[Found]
+    warnings: frozenset[Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One decision that comes out differently, or for other reasons."""
+
+    record: Record
+    before: Answer
+    after: Answer
+
+    @property
+    def kind(self) -> str:
+        """``denied`` now, ``allowed`` now, or denied for other ``reasons``."""
+        if self.before.allow != self.after.allow:
+            return "allowed" if self.after.allow else "denied"
+        return "reasons"
+
+
+@dataclass(slots=True)
+class Difference:
+    """What a replay came to.
+
+    Attributes:
+        records: How many questions were replayed.
+        changes: The decisions that change, the first ``MAX_CHANGES`` of them.
+        kinds: How many of each kind, all of them.
+        appears: (jurisdiction, code) of what denies now and did not: in how many decisions.
+        disappears: The same for what denied and does not any more.
+        warnings: Decisions in which only warnings differ.
+        unlike_recorded: Decisions that the tree before already decides unlike what was recorded.
+    """
+
+    records: int = 0
+    changes: list[Change] = field(default_factory=list)
+    kinds: Counter[str] = field(default_factory=Counter)
+    appears: Counter[tuple[str, str]] = field(default_factory=Counter)
+    disappears: Counter[tuple[str, str]] = field(default_factory=Counter)
+    warnings: int = 0
+    unlike_recorded: int = 0
+
+    @property
+    def changed(self) -> int:
+        """How many decisions change."""
+        return self.kinds.total()
+
+    def add(self, record: Record, before: Answer, after: Answer) -> None:
+        """Take one question's two answers into account."""
+        self.records += 1
+        self.unlike_recorded += before.allow != record.allowed
+        if (before.allow, before.violations) == (after.allow, after.violations):
+            self.warnings += before.warnings != after.warnings
+            return
+        change = Change(record, before, after)
+        self.kinds[change.kind] += 1
+        self.appears.update(_rules(after.violations - before.violations))
+        self.disappears.update(_rules(before.violations - after.violations))
+        if len(self.changes) < MAX_CHANGES:
+            self.changes.append(change)
+
+
+def replay(
+    records: Iterable[Record],
+    before: Decider,
+    after: Decider,
+    advanced: Callable[[int], None] = lambda _: None,
+) -> Difference:
+    """Put every record to both trees and compare.
+
+    Args:
+        records: From ``read``.
+        before: The policies as they are.
+        after: The policies as they would be.
+        advanced: Called with the number of records done since it was called last.
+
+    Raises:
+        PolicyError: An answer is missing or has another shape.
+    """
+    difference, rest = Difference(), iter(records)
+
+    def both(record: Record) -> tuple[Record, Answer, Answer]:
+        return record, answer(before.decide(record.facts)), answer(after.decide(record.facts))
+
+    with ThreadPoolExecutor(_ASKERS) as pool:
+        while batch := list(islice(rest, _BATCH)):
+            for one in pool.map(both, batch):
+                difference.add(*one)
+            advanced(len(batch))
+    return difference
+
+
+def read(path: Path) -> Iterator[Record]:
+    """Yield every record of a file that the recorder wrote.
+
+    Raises:
+        PolicyError: It cannot be read, or a line is no record; the text says which.
+    """
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                yield _record(line, f"{path}:{number}")
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror}") from error
+
+
+def count(path: Path) -> int:
+    """How many lines a file has.
+
+    Raises:
+        PolicyError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror}") from error
+
+
+def answer(value: Mapping[str, Any]) -> Answer:
+    """Read an answer of the policies.
+
+    Raises:
+        PolicyError: It has another shape.
+    """
+    try:
+        allow = value["allow"]
+        if not isinstance(allow, bool):
+            raise TypeError("allow")
+        return Answer(allow, _found(value["violations"]), _found(value["warnings"]))
+    except (KeyError, TypeError) as error:
+        raise PolicyError("the policies' answer has another shape") from error
+
+
+def _found(entries: Iterable[Mapping[str, str]]) -> frozenset[Found]:
+    return frozenset(Found(e["jurisdiction"], e["code"], e["subject"]) for e in entries)
+
+
+def _rules(found: Iterable[Found]) -> set[tuple[str, str]]:
+    return {(one.jurisdiction, one.code) for one in found}
+
+
+def _record(line: bytes, place: str) -> Record:
+    try:
+        value = json.loads(line)
+        facts, allowed = value["facts"], value["allowed"]
+        if not isinstance(facts, dict) or not isinstance(allowed, bool):
+            raise TypeError("facts")
+        return Record(str(value["id"]), str(value["time"]), allowed, facts)
+    except (ValueError, KeyError, TypeError) as error:
+        raise PolicyError(f"{place}: no record of a question to the policies") from error

@@ -1,0 +1,150 @@
+"""The rules of a tree as their METADATA tells them: the one place that lists, pages and tools read.
+
+A rule is whatever carries a ``code``: a ``deny`` or ``warn`` of a jurisdiction or of a sector in
+one, or a condition of the entrypoint on the call as a whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sidecar.policy import opa
+from sidecar.policy.errors import PolicyError
+from sidecar.policy.tree import JURISDICTIONS
+
+CALL = ""
+"""The package of a rule about the call as a whole."""
+ENFORCED, SHADOW, PENDING, ADVISORY = "enforced", "shadow", "pending", "advisory"
+_EARLY = ("params", "admission", "data.json")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Rule:
+    """One rule as it describes itself.
+
+    Attributes:
+        package: The jurisdiction's id, with its sector where it has one (``eu-finance``); empty
+            for a condition on the call as a whole.
+        code: Unique; what a violation, a waiver and a dashboard call it.
+        title: One line.
+        description: What it checks, and what it leaves to people.
+        citation: The provision it is drawn from.
+        remedy: What to do about it.
+        term: The fact it reads, such as ``adaptations[].corpora``.
+        effective_on: From when the provision applies, ``YYYY-MM-DD``; empty for the call's own.
+        state: As declared: ``enforced`` or ``shadow``; ``advisory`` for a rule that only warns.
+        file: Below the tree.
+        row: Of the rule.
+    """
+
+    package: str
+    code: str
+    title: str
+    description: str
+    citation: str
+    remedy: str
+    term: str
+    effective_on: str
+    state: str
+    file: str
+    row: int
+
+    def state_on(self, day: date, early: frozenset[str] = frozenset()) -> str:
+        """Whether it denies on a day: ``enforced``, or ``pending``, ``shadow``, ``advisory``.
+
+        Args:
+            day: The day.
+            early: Codes that the operator enforces before the law does.
+        """
+        begins = self.effective_on
+        if self.state == ENFORCED and begins > day.isoformat() and self.code not in early:
+            return PENDING
+        return self.state
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What a package of rules says of itself."""
+
+    name: str
+    title: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every rule of a tree, sorted by package and code, and the packages they are in."""
+
+    rules: tuple[Rule, ...]
+    packages: Mapping[str, Package]
+    early: frozenset[str]
+
+    def of(self, package: str) -> tuple[Rule, ...]:
+        """The rules of one package."""
+        return tuple(rule for rule in self.rules if rule.package == package)
+
+
+def catalogue(program: Path, policies: Path) -> Catalogue:
+    """Read every rule below ``policies``.
+
+    Raises:
+        PolicyError: OPA cannot read the policies.
+    """
+    told = opa.must_json(
+        program, "inspect", "--annotations", "--format", "json", ".", folder=policies.absolute()
+    )
+    rules, packages = list[Rule](), dict[str, Package]()
+    for entry in told.get("annotations", ()):
+        said, path = entry["annotations"], [str(part["value"]) for part in entry["path"]]
+        package = _package(path)
+        if said["scope"] == "package" and package is not None:
+            packages.setdefault(package, _introduced(package, said))
+        elif "code" in said.get("custom", {}) and package is not None:
+            rules.append(_rule(package, path[-1], said, entry["location"]))
+    return Catalogue(tuple(sorted(rules)), packages, _early(policies))
+
+
+def _package(path: list[str]) -> str | None:
+    """The id of the package a path leads into; null for one that has no rules of its own."""
+    if path[1] == JURISDICTIONS and len(path) > 2 and not path[2].endswith("_test"):
+        return path[2]
+    return CALL if path[1] == "admission" else None
+
+
+def _introduced(package: str, said: Mapping[str, Any]) -> Package:
+    return Package(package, str(said.get("title", "")), str(said.get("description", "")))
+
+
+def _rule(package: str, head: str, said: Mapping[str, Any], location: Mapping[str, Any]) -> Rule:
+    custom = {name: str(value) for name, value in said["custom"].items()}
+    advisory = head == "warn" or custom["code"] == "waiver_ending"
+    return Rule(
+        package=package,
+        code=custom["code"],
+        title=str(said.get("title", "")),
+        description=" ".join(str(said.get("description", "")).split()),
+        citation=custom.get("citation", ""),
+        remedy=custom.get("remedy", ""),
+        term=custom.get("term", ""),
+        effective_on=custom.get("effective_on", ""),
+        state=ADVISORY if advisory else custom.get("state", ENFORCED),
+        file=str(location["file"]),
+        row=int(location["row"]),
+    )
+
+
+def _early(policies: Path) -> frozenset[str]:
+    path = policies.joinpath(*_EARLY)
+    try:
+        value = json.loads(path.read_bytes())
+    except OSError:
+        return frozenset()
+    except ValueError as error:
+        raise PolicyError(f"{path}: not JSON: {error}") from error
+    found = value.get("enforce_early", ()) if isinstance(value, dict) else ()
+    return frozenset(code for code in found if isinstance(code, str))

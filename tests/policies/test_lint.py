@@ -1,0 +1,134 @@
+"""The lint over the real sources: clean as they are, and each kind of carelessness is found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.policies import lint
+from tests.policies.opa import POLICIES, copy_policies
+
+RULES = "jurisdiction/eu-finance/eu-finance.rego"
+TESTS = "jurisdiction/eu-finance/eu-finance_test.rego"
+CODE = "eu-finance.dora_register"
+
+
+def replaced(file: str, old: str, new: str) -> Callable[[Path], None]:
+    """A change of one file below the tree."""
+
+    def change(tree: Path) -> None:
+        text = (tree / file).read_text()
+        assert old in text
+        (tree / file).write_text(text.replace(old, new))
+
+    return change
+
+
+def unannotated(tree: Path) -> None:
+    """Take the METADATA marker from the rule, which makes its annotation an ordinary comment."""
+    replaced(RULES, "# METADATA\n# title: The provider is in", "# title: The provider is in")(tree)
+
+
+def added(tree: Path) -> None:
+    """A second file of the package with a rule that says nothing."""
+    (tree / "jurisdiction/eu-finance/more.rego").write_text(
+        'package jurisdiction["eu-finance"]\n\ndeny contains "no" if input.now\n'
+    )
+
+
+MISSING = {"title", "description", *(f"custom.{name}" for name in (
+    "code", "citation", "remedy", "term", "effective_on", "state"
+))}  # fmt: skip
+
+CASES: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]]]] = {
+    "no title": (
+        replaced(RULES, "# title: The provider is in the register of ICT contracts\n", ""),
+        {(CODE, "the rule has no title")},
+    ),
+    "no citation": (
+        replaced(RULES, "#   citation: Regulation (EU) 2022/2554 (DORA), Article 28(3)\n", ""),
+        {(CODE, "the rule has no custom.citation")},
+    ),
+    "no code": (
+        replaced(RULES, f"#   code: {CODE}\n", ""),
+        {("", "the rule has no custom.code")},
+    ),
+    "no remedy": (
+        replaced(RULES, "#   remedy: Enter the contract", "#   remedie: Enter the contract"),
+        {(CODE, "the rule has no custom.remedy"), (CODE, "custom.remedie means nothing")},
+    ),
+    "a date without quotes": (
+        replaced(RULES, '"2025-01-17"', "2025-01-17"),
+        {(CODE, "effective_on is no date in quotes: 2025-01-17T00:00:00Z")},
+    ),
+    "a day that there was not": (
+        replaced(RULES, '"2025-01-17"', '"2025-02-30"'),
+        {(CODE, "effective_on is no date in quotes: 2025-02-30")},
+    ),
+    "a state nobody knows": (
+        replaced(RULES, '"2025-01-17"\n#   state: enforced', '"2025-01-17"\n#   state: off'),
+        {(CODE, "state is neither enforced nor shadow: off")},
+    ),
+    "no test": (
+        replaced(TESTS, CODE, "eu-finance.other"),
+        {(CODE, "no test beside the rule names its code")},
+    ),
+    "a code twice": (
+        replaced(RULES, "#   code: eu-finance.model_risk_sign_off", f"#   code: {CODE}"),
+        {(CODE, "the code is used by another rule")},
+    ),
+    "another package's code": (
+        replaced(RULES, f"#   code: {CODE}", "#   code: eu.dora_register"),
+        {
+            (
+                "eu.dora_register",
+                "the code is not eu-finance.<name>, in lower case, digits and underscores",
+            ),
+            ("eu.dora_register", "no test beside the rule names its code"),
+        },
+    ),
+    "no annotation": (unannotated, {("", f"the rule has no {name}") for name in MISSING}),
+    "no id": (
+        replaced(RULES, 'id := "eu-finance"', 'name := "eu-finance"'),
+        {("", 'package jurisdiction.eu-finance has no rule id := "eu-finance"')},
+    ),
+    "a violation from elsewhere": (
+        replaced(
+            RULES,
+            "violation.new(rego.metadata.rule(), input.environment.id, message)",
+            "violation.new({}, input.environment.id, message)",
+        ),
+        {
+            (
+                CODE,
+                "write: deny contains violation.new(rego.metadata.rule(), subject, message) if",
+            )
+        },
+    ),
+    "a rule that says nothing": (
+        added,
+        {("", f"the rule has no {name}") for name in MISSING}
+        | {("", "write: deny contains violation.new(rego.metadata.rule(), subject, message) if")},
+    ),
+    "an argument that may be undefined after not": (
+        replaced(RULES, "not registered", "not facts.declared(input.environment.owner, params.no)"),
+        {("", "after not only a helper with plain names or literals as arguments")},
+    ),
+}
+
+
+def test_the_policies_are_clean(tmp_path: Path) -> None:
+    assert lint.problems(POLICIES, tmp_path) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_kind_of_carelessness_is_found(tmp_path: Path, case: str) -> None:
+    change, expected = CASES[case]
+    tree = copy_policies(tmp_path)
+    change(tree)
+    found = lint.problems(tree, tmp_path)
+    assert {(one["code"], one["message"]) for one in found} == expected
+    assert all(one["file"].startswith("jurisdiction/eu-finance/") for one in found)
+    assert all(one["row"] > 0 for one in found)
