@@ -121,4 +121,5 @@ def _run(opa: Path, *arguments: str | Path) -> None:
         raise PolicyError(f"{opa} cannot be run: {error}") from error
     if ran.returncode != 0:
         why = " ".join((ran.stderr or ran.stdout).split())
+        why = why or f"{opa} ended with {ran.returncode} and said nothing"
         raise PolicyError(f"OPA refuses the policies: {why[:500]}")

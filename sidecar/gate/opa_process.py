@@ -40,6 +40,9 @@ _STOP_SECONDS = 3.0
 _LONGEST_PAUSE = 5.0
 _STEADY_SECONDS = 5.0
 _MAX_LINE_CHARS = 2000
+# OPA's heap is small and every question leaves garbage, so Go's default (100) collects often and
+# takes over a third of OPA's time; this costs some 25 MB. The operator's own setting wins.
+_GARBAGE_PERCENT = "400"
 _LAUNCHER = (
     "import ctypes,os,sys\n"
     "ctypes.CDLL(None, use_errno=True).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
@@ -156,6 +159,7 @@ class OpaProcess:
             "--log-level", "error", "--log-format", "json",
             "--skip-version-check", "--shutdown-grace-period", "1",
             stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE, start_new_session=True,
+            env={"GOGC": _GARBAGE_PERCENT, **os.environ},
         )  # fmt: skip
         relay = self._relayed = asyncio.create_task(self._relay(child), name="opa-stderr")
         client = Opa(self.address, connections=1)
