@@ -51,7 +51,9 @@ async def start_engine(config: SidecarConfig, metrics: Metrics) -> Engine:
         Managed(binary, config.policies, managed.directory), metrics.engine_restarts.inc
     )
     await child.start()
-    client = Opa(child.address, connections=config.max_concurrent)
+    # The child shares this machine's cores: more questions at once than it can work on only wait
+    # inside it, behind one another, and run into the deadline together.
+    client = Opa(child.address, connections=max(4, 2 * (os.cpu_count() or 1)))
     return Engine(client, child, child.address.revision)
 
 
