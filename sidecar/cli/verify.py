@@ -77,7 +77,7 @@ def explain(
         print(json.dumps(value, indent=2))
     else:
         console = Console(highlight=False)
-        console.print(assessment_view.steps_table(assessment))
+        console.print(assessment_view.steps_table(assessment, asked=asked))
         console.print(assessment_view.summary(assessment))
         _print_problems(console, statuses)
     raise typer.Exit(0 if assessment.admissible else 1)
