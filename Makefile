@@ -16,7 +16,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test lint types unit integration bench fmt proto lock clean
+.PHONY: help setup demo up test lint types cover unit integration bench fmt proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 
 # ---- Check it ------------------------------------------------------------------------------------
 
-test: setup lint types ## everything that must hold: lint, types, policies, unit, integration
+test: setup lint types cover ## everything that must hold: lint, types, policies, unit, integration
 	@$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## ruff: rules and format
@@ -42,6 +42,10 @@ lint: $(INSTALLED) ## ruff: rules and format
 
 types: $(INSTALLED) ## mypy, strict
 	@$(BIN)/mypy
+
+cover: setup ## every branch of the core, exercised by the core's own tests
+	@$(BIN)/coverage run --branch --source=sidecar/core -m pytest -q tests/core
+	@$(BIN)/coverage report --fail-under=100 --skip-covered
 
 unit: setup ## tests without the integration tests
 	@$(BIN)/python -m pytest --ignore=tests/integration

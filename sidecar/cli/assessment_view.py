@@ -72,11 +72,20 @@ def _not_reached(assessment: Assessment) -> list[int]:
     return [number for number in range(len(STEPS)) if number not in reached]
 
 
-def steps_table(assessment: Assessment) -> Table:
-    """Return every numbered step with its outcome and, where it fails, the remedy."""
-    table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
-    for heading in ("", "step", "about", "outcome"):
-        table.add_column(heading, overflow="fold", no_wrap=heading in {"", "step"})
+def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
+    """Return every numbered step with its outcome and, where it fails, the remedy.
+
+    What was asked about is told once, above; in the rows it is only called what it is.
+    """
+    short = {asked["model"]: "model", asked["environment"]: "environment"}
+    heading = Text.assemble(
+        (asked["model"], "bold"), " in ", (asked["environment"], "bold"), f", {asked['operation']}"
+    )
+    table = Table(title=heading, title_justify="left", show_header=False, pad_edge=False, box=None)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", min_width=56)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
     for finding in assessment.findings:
         mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
         outcome = Text(finding.detail)
@@ -87,7 +96,8 @@ def steps_table(assessment: Assessment) -> Table:
                 ("→ " + remedy(finding.reason), "cyan"),
             )
         title = Text(f"{finding.step}. {STEPS[finding.step]}")
-        table.add_row(mark, title, Text(finding.subject), outcome)
+        about = short.get(finding.subject, "" if finding.step in {0, 7} else finding.subject)
+        table.add_row(mark, title, Text(about, style="dim"), outcome)
     for number in _not_reached(assessment):
         table.add_row("·", Text(f"{number}. {STEPS[number]}"), "", Text("not reached", style="dim"))
     return table

@@ -32,7 +32,9 @@ def demo(keep: Keep = False, folder: Folder = Path(".demo"), as_json: AsJson = F
     Exit status 0 only if every call ended as stated.
     """
     # A SIGTERM must run the same clean-up as Ctrl-C: children are stopped, nothing is left over.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT as well: a shell starts background jobs with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with Stage(folder.absolute()) as stage:
         teller = Teller(quiet=as_json)
         story = Story(stage, teller)

@@ -152,7 +152,7 @@ def explain(
             told = assessment_view.to_json(assessment, asked=inquired.asked())
             print(json.dumps({**told, "policies": None}, indent=2))
         else:
-            console.print(assessment_view.steps_table(assessment))
+            console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
             console.print("The policies were not asked.")
             verify.print_problems(console, inquired.statuses)
         raise typer.Exit(1)

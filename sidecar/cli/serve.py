@@ -29,6 +29,8 @@ def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -
     logging.basicConfig(
         stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    # The TUF library tells of every refresh; what an operator needs of that, the gate tells itself.
+    logging.getLogger("tuf").setLevel(max(level, logging.WARNING))
     try:
         run_gate(config)
     except StartError as error:

@@ -80,7 +80,7 @@ def explain(
         print(json.dumps(value, indent=2))
     else:
         console = Console(highlight=False)
-        console.print(assessment_view.steps_table(assessment))
+        console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
         console.print(assessment_view.summary(assessment))
         print_problems(console, inquired.statuses)
     raise typer.Exit(0 if assessment.admissible else 1)

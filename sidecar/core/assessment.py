@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from sidecar.core.call import Call, Credential
 from sidecar.core.documents import WithdrawalKind
@@ -34,8 +35,7 @@ STEPS: tuple[str, ...] = (
 """What each numbered step of the predicate asserts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """Something a decision relies on, in the words in which it would be withdrawn."""
 
     kind: WithdrawalKind
@@ -90,25 +90,29 @@ class Inquiry:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """An inquiry about one model in its declared environment."""
+    """An inquiry about one model in its declared environment.
+
+    ``scope`` is what a grant must cover to count here; every step asks for it.
+    """
 
     inquiry: Inquiry
     environment: Evidence[Environment]
     model: str
+    scope: Scope = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Say once what the steps ask for again and again."""
+        scope = Scope(
+            environment=self.environment.statement.subject.name,
+            sector=self.environment.predicate.sector,
+            model=self.name,
+        )
+        object.__setattr__(self, "scope", scope)
 
     @property
     def name(self) -> str:
         """The model as grants and withdrawals name it: ``provider/id``."""
         return f"{self.inquiry.call.provider}/{self.model}"
-
-    @property
-    def scope(self) -> Scope:
-        """What a grant must cover to count here."""
-        return Scope(
-            environment=self.environment.statement.subject.name,
-            sector=self.environment.predicate.sector,
-            model=self.name,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Cascade:
 
     def withdrawn(self, nodes: Iterable[Node]) -> Withdrawn | None:
         """The first withdrawal in effect for one of ``nodes``."""
+        if not self.indexes:
+            return None
         for node in nodes:
             for authority, entry in self._hits(node):
                 if entry.effective <= self.now:
@@ -60,6 +62,8 @@ class Cascade:
 
     def next_change(self, nodes: Iterable[Node]) -> datetime | None:
         """When the next withdrawal of one of ``nodes`` takes effect."""
+        if not self.indexes:
+            return None
         ahead = [
             entry.effective
             for node in nodes
@@ -70,7 +74,7 @@ class Cascade:
 
     def tainted(self, item: Evidence[Predicate], signer: Signer) -> bool:
         """Whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
-        return self.withdrawn(evidence_nodes(item, signer)) is not None
+        return bool(self.indexes) and self.withdrawn(evidence_nodes(item, signer)) is not None
 
     def _hits(self, node: Node) -> Iterator[tuple[str, Withdrawal]]:
         for authority, index in self.indexes:

@@ -189,8 +189,39 @@ class Facts:
 
 
 def to_input(facts: Facts) -> dict[str, Any]:
-    """Return ``facts`` as the JSON object that OPA gets as ``input``."""
-    return dataclasses.asdict(facts)
+    """Return ``facts`` as the JSON object that OPA gets as ``input``; to be read only.
+
+    ``dataclasses.asdict`` copies every leaf, which costs more than writing the JSON.
+    """
+    return {name: _plain(getattr(facts, name)) for name in _NAMES[Facts]}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    names = _NAMES.get(type(value))
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
+    if isinstance(value, tuple):
+        return tuple([_plain(item) for item in value])
+    return value
+
+
+_NAMES: dict[type, tuple[str, ...]] = {
+    kind: tuple(field.name for field in dataclasses.fields(kind))
+    for kind in (
+        Facts,
+        RequestFacts,
+        EnvironmentFacts,
+        CredentialFacts,
+        AdaptationFacts,
+        CorpusFacts,
+        DocumentFacts,
+        EvaluationFacts,
+        SuiteFacts,
+        ApprovalFacts,
+        WindowFacts,
+        WaiverFacts,
+    )
+}
 
 
 def prove(

@@ -8,7 +8,6 @@ everyone who reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from functools import lru_cache
 
 
@@ -24,6 +23,8 @@ def matches(pattern: str, name: str) -> bool:
     return bool(pattern) and _compiled(pattern).fullmatch(name) is not None
 
 
-def any_matches(patterns: Iterable[str], name: str) -> bool:
+@lru_cache(maxsize=4096)
+def any_matches(patterns: tuple[str, ...], name: str) -> bool:
     """Tell whether one of ``patterns`` covers ``name``; none, where there are none."""
+    # Every call asks the same few questions of the same grants, dozens of them; see the bound.
     return any(matches(pattern, name) for pattern in patterns)

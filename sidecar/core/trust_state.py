@@ -31,6 +31,7 @@ from sidecar.core.evidence import (
     Predicate,
     Result,
     Signer,
+    Statement,
     Waiver,
     parse_statement,
 )
@@ -167,13 +168,14 @@ class TrustState:
 
 @dataclass(slots=True)
 class SignatureCache:
-    """Remembers which keys signed which envelope, so that evidence is verified once.
+    """Remembers which keys signed which envelope and what it says: evidence is verified once.
 
     Owned by the control path and handed to ``build``; a result depends on nothing but the
     envelope's bytes and the keys, which are its key.
     """
 
     _signed: dict[tuple[str, str], bool] = field(default_factory=dict)
+    _parsed: dict[str, Statement[Predicate]] = field(default_factory=dict)
 
     def verified_by(
         self, file_digest: str, envelope: dsse.Envelope, keys: Iterable[PublicKey]
@@ -188,9 +190,20 @@ class SignatureCache:
                 found.add(key.fingerprint)
         return frozenset(found)
 
+    def statement(self, file_digest: str, envelope: dsse.Envelope) -> Statement[Predicate]:
+        """Like ``parse_statement``, remembering the statement; a refusal is not remembered.
+
+        Raises:
+            EvidenceError: The payload is no statement that is known here.
+        """
+        if file_digest not in self._parsed:
+            self._parsed[file_digest] = parse_statement(envelope.payload)
+        return self._parsed[file_digest]
+
     def keep_only(self, file_digests: frozenset[str]) -> None:
         """Forget files that are gone, so that the cache cannot outgrow the evidence."""
         self._signed = {at: ok for at, ok in self._signed.items() if at[0] in file_digests}
+        self._parsed = {at: said for at, said in self._parsed.items() if at in file_digests}
 
 
 def build(
@@ -242,7 +255,7 @@ def verify(
     fingerprints = cache.verified_by(file_digest, envelope, {r.key for r in keys.values()})
     if not fingerprints:
         raise EvidenceError("no key of a known authority signed it")
-    statement = parse_statement(envelope.payload)
+    statement = cache.statement(file_digest, envelope)
     signers = tuple(
         sorted(
             signer

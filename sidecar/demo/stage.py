@@ -123,8 +123,11 @@ class Stage:
 
     @property
     def opa_socket(self) -> str:
-        """Address of the policy engine that the gate manages."""
-        return f"unix://{self._run / 'opa' / 'opa.sock'}"
+        """Address of the policy engine that the gate manages; it makes itself a folder below."""
+        found = list((self._run / "opa").glob("*/opa.sock"))
+        if len(found) != 1:
+            raise StageError("the gate has no policy engine with a socket")
+        return f"unix://{found[0]}"
 
     def application(self, environment: str | None = PROD) -> Application:
         """An application in one environment, or one without a credential."""

@@ -83,12 +83,16 @@ class StandInUpstream:
         return runner
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        body = await request.content.read(MAX_BODY_BYTES)
+        whole = bytearray()
+        async for part in request.content.iter_any():  # read(n) would return what is there so far
+            whole += part
+            if len(whole) > MAX_BODY_BYTES:
+                return _error(413, "The request is too large.", "request_too_large")
         headers = tuple(
             (name.decode("latin-1").lower(), value.decode("latin-1"))
             for name, value in request.raw_headers
         )
-        received = Received(request.method, request.raw_path, headers, body)
+        received = Received(request.method, request.raw_path, headers, bytes(whole))
         self.received.append(received)
         if received.header("authorization") != (f"Bearer {self.api_key}",):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")

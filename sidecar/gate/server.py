@@ -79,7 +79,7 @@ class Authorization(rpc.AuthorizationServicer):
 
     async def Check(self, request: pb.CheckRequest, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
         """Answer one question; never raises, but where Envoy itself gave up."""
-        reply = envoy.denial(Reason.INTERNAL_ERROR, _INTERNAL.message, "")
+        reply = _FAILED
         self._in_flight += 1
         try:
             reply = await self._answer(request)
@@ -129,6 +129,7 @@ class Authorization(rpc.AuthorizationServicer):
 
 
 _INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
+_FAILED = envoy.denial(_INTERNAL.reason, _INTERNAL.message, "")
 
 
 class GateServer:

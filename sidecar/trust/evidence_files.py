@@ -1,4 +1,7 @@
-"""Evidence folders: every ``*.json`` below them, as bytes, capped; its worth is judged later.
+"""Evidence folders: every envelope below them, as bytes, capped; its worth is judged later.
+
+An envelope is a ``*.json`` file; the plain statements and job records that ``admit bind`` may
+write beside one, for other tools to check against, are passed over.
 
 Anybody may be able to put files here, so nothing that is found is an error: what cannot be read is
 reported and left out, which can only deny.
@@ -13,6 +16,8 @@ from pathlib import Path
 
 from sidecar.trust import limits
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
+
+_BLOBS = (".statement.json", ".artifact.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class _Reading:
     total: int = 0
 
     def walk(self, top: Path) -> Iterator[Path]:
-        """Name every ``*.json`` below ``top``; raises ``_TooMuchError`` when there are too many."""
+        """Name every envelope below ``top``; raises ``_TooMuchError`` when there are too many."""
         waiting = [top]
         while waiting:
             folder = waiting.pop()
@@ -66,7 +71,7 @@ class _Reading:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(Path(entry.path))
-                elif entry.name.endswith(".json"):
+                elif entry.name.endswith(".json") and not entry.name.endswith(_BLOBS):
                     yield Path(entry.path)
 
     def _counted(self, found: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:

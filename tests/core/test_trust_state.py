@@ -120,13 +120,16 @@ def test_evidence_is_verified_once_for_each_key() -> None:
         )
 
     first = built(1)
-    known = dict(cache._signed)
+    known, said = dict(cache._signed), dict(cache._parsed)
+    assert len(said) == len(files)
     assert len(known) == len(files) * len(views)
     assert replace(first, epoch=2) == built(2)  # type: ignore[type-var]
     assert cache._signed == known
+    assert all(cache._parsed[at] is statement for at, statement in said.items())
     files.pop()
     built(3)
     assert len(cache._signed) == len(files) * len(views)
+    assert len(cache._parsed) == len(files)
 
 
 def test_endless_evidence_is_cut_off_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,12 @@ def test_folders_are_read_at_any_depth(folder: Path) -> None:
     left_out(folder)
 
 
+def test_what_bind_writes_beside_an_envelope_is_passed_over(folder: Path) -> None:
+    for suffix in ("statement", "artifact"):
+        (folder / f"manifest-0123456789ab.{suffix}.json").write_bytes(b"{}")
+    left_out(folder)
+
+
 def test_an_absent_folder_is_empty(tmp_path: Path) -> None:
     assert read(tmp_path / "none") == EvidenceFiles(frozenset(), ())
 

@@ -1,0 +1,1 @@
+"""The benchmark: one run, one machine, real Envoy with and without the real gate."""

@@ -1,0 +1,121 @@
+"""The benchmark's own safeguards: a number that it prints means what it says."""
+
+from __future__ import annotations
+
+import copy
+import http.client
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sidecar.toolchain.envoy_config import reference
+from sidecar.toolchain.envoy_process import EnvoyProcess
+from tests.bench import upstream
+from tests.bench.cpu import per_call
+from tests.bench.report import Report, Row, Stage, stages_between
+from tests.bench.stand import PATH, Counted, Way, agree
+from tests.bench.without_gate import GATE_FILTER, without_gate
+from tests.bench.wrk import MARK, Measured, Question, VoidError, read
+
+GOOD = '{"connect":0,"read":0,"write":0,"status":0,"timeout":0}'
+
+
+def told(requests: int = 200, failed: str = GOOD) -> str:
+    value = f'"requests":{requests},"microseconds":500000,"p50":1500,"p99":9000'
+    return f"Running 1s test\n{MARK}{{{value},{chr(34)}failed{chr(34)}:{failed}}}\n"
+
+
+def test_a_measurement_is_read_in_the_units_it_is_shown_in() -> None:
+    assert read(told()) == Measured(requests=200, per_second=400.0, p50=1.5, p99=9.0)
+
+
+@pytest.mark.parametrize("kind", ["connect", "read", "write", "status", "timeout"])
+def test_a_measurement_over_one_error_is_void(kind: str) -> None:
+    with pytest.raises(VoidError, match=kind):
+        read(told(failed=GOOD.replace(f'"{kind}":0', f'"{kind}":1')))
+
+
+@pytest.mark.parametrize("text", ["", "Running 1s test\n", told() + told(), told(requests=0)])
+def test_a_measurement_of_nothing_is_void(text: str) -> None:
+    with pytest.raises(VoidError):
+        read(text)
+
+
+def test_what_cannot_be_written_into_the_script_is_refused() -> None:
+    with pytest.raises(ValueError, match="printable"):
+        Question("/", "caf\u00e9", "x", "y").script()
+
+
+def test_calls_that_went_around_the_gate_void_the_run() -> None:
+    start, end = Counted(10, 12, 100), Counted(210, 212, 300)
+    agree("gate", 200, 1, start, end)
+    agree("alone", 200, 1, start, Counted(10, 12, 301))
+    wrong: list[tuple[Way, Counted]] = [
+        ("gate", Counted(10, 12, 300)),  # nobody asked the gate
+        ("gate", Counted(209, 212, 300)),  # one was denied
+        ("gate", Counted(212, 214, 300)),  # somebody else asked too
+        ("gate", Counted(210, 212, 299)),  # one never reached the upstream
+        ("alone", Counted(11, 13, 300)),  # the gate was in the way
+    ]
+    for way, after in wrong:
+        with pytest.raises(VoidError, match=way):
+            agree(way, 200, 1, start, after)
+
+
+def test_only_the_gate_is_taken_out_of_the_reference_configuration() -> None:
+    expected = copy.deepcopy(yaml.safe_load(reference("jwt")))
+    listener = expected["static_resources"]["listeners"][0]
+    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    names = [entry["name"] for entry in manager["http_filters"]]
+    del manager["http_filters"][names.index(GATE_FILTER)]
+    for route in manager["route_config"]["virtual_hosts"][0]["routes"]:
+        del route["typed_per_filter_config"][GATE_FILTER]
+    assert yaml.safe_load(without_gate(reference("jwt"))) == expected
+
+
+def test_a_configuration_without_a_gate_is_no_comparison() -> None:
+    with pytest.raises(ValueError, match="0 gate filters"):
+        without_gate(without_gate(reference("jwt")))
+
+
+def test_the_upstream_answers_only_to_the_injected_key(tmp_path: Path) -> None:
+    with EnvoyProcess(upstream.configuration("sk-right"), tmp_path) as envoy:
+        connection = http.client.HTTPConnection("127.0.0.1", envoy.port, timeout=10)
+        found = []
+        for key in ("sk-right", "sk-wrong", "sk-right"):
+            headers = {"authorization": f"Bearer {key}"}
+            connection.request("POST", PATH, b"{}", headers)
+            reply = connection.getresponse()
+            reply.read()
+            found.append((reply.status, connection.sock is not None))
+        connection.close()
+    # The connection is kept: one that is closed after each call would measure connecting.
+    assert found == [(200, True), (401, True), (200, True)]
+
+
+def test_rows_are_medians_and_ratios_compare_like_with_like() -> None:
+    def row(way: Way, *speeds: float) -> Row:
+        return Row.of(way, 32, [(Measured(7, v, 10 / v, 20 / v), {"Envoy": v}) for v in speeds])
+
+    rows = (row("alone", 10.0, 1000.0, 20.0), row("gate", 5.0, 1.0, 1000.0))
+    assert rows[1] == Row("gate", 32, 5.0, 2.0, 4.0, 21, {"Envoy": 5.0})
+    plain: Any = Report({"cpu": "x"}, 5.0, 3, rows, {}).plain()
+    assert plain["ratios"] == [
+        {"connections": 32, "per_second": 0.25, "added_p50": 1.5, "added_p99": 3.0}
+    ]
+
+
+def test_a_stage_counts_only_what_happened_between_two_readings() -> None:
+    before = {"read": (1.0, 100), "policy": (5.0, 100), "total": (9.0, 100)}
+    after = {"read": (1.5, 110), "policy": (6.5, 110), "total": (11.0, 110)}
+    assert stages_between(before, after) == (
+        Stage("read", 50_000.0, 0.25),
+        Stage("policy", 150_000.0, 0.75),
+        Stage("total", 200_000.0, 1.0),
+    )
+
+
+def test_processor_time_is_per_call() -> None:
+    assert per_call({"gate": 1.0}, {"gate": 1.5}, 1000) == {"gate": 500.0}

@@ -1,0 +1,278 @@
+"""``admit demo`` as a person runs it: the whole story, and the stage left running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from sidecar.demo.authorities import GRANTS, LAB, PROD, UNLISTED_BASE
+from sidecar.demo.caller import CREDENTIAL_HEADER
+
+ADMIT = (sys.executable, "-m", "sidecar.cli")
+MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
+_READY_SECONDS = 60.0
+STORY = [
+    ("chat with the bound model", 403, "preactivation_missing"),
+    ("chat with the evaluated model", 403, "approval_missing"),
+    ("after the provider approved", 403, "approval_missing"),
+    ("after the customer approved", 403, "approval_missing"),
+    ("after the regulator approved", 200, "admitted"),
+    ("the answer as a stream", 200, "admitted"),
+    ("from another environment", 403, "environment_not_covered"),
+    ("without a credential", 401, "credential_missing"),
+    ("an unlisted base model", 403, "base_model_not_listed"),
+    ("a listed base model", 200, "admitted"),
+    ("a body that names two models", 400, "malformed_request"),
+    ("the next call", 403, "withdrawn"),
+    ("after the regulator approved anew", 200, "admitted"),
+    ("what rests on the old key", 403, "environment_unknown"),
+    ("with the environment declared anew", 403, "approval_missing"),
+    ("with the approval signed anew", 200, "admitted"),
+    ("a model tuned on from ours", 200, "admitted"),
+    ("our model", 403, "withdrawn"),
+    ("the model tuned on from it", 403, "withdrawn"),
+    ("a base model of another class", 200, "admitted"),
+    ("after the provider took it back", 200, "admitted"),
+    ("while its metadata holds", 200, "admitted"),
+    ("once it expired, with nothing pushed", 503, "trust_stale"),
+    ("after it published again", 200, "admitted"),
+    ("with no policy engine", 503, "policy_unavailable"),
+    ("once the gate restarted it", 200, "admitted"),
+]
+"""Tried, status, reason: the story as the README tells it."""
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """For temporary files of the command; short, because the path of a socket is short."""
+    with tempfile.TemporaryDirectory(prefix="admit-") as folder:
+        yield Path(folder)
+
+
+def environment(scratch: Path) -> dict[str, str]:
+    return {**os.environ, "TMPDIR": str(scratch)}
+
+
+def admit(*arguments: str) -> tuple[int, Any]:
+    """One command with ``--json``: its exit status and what it printed."""
+    ran = subprocess.run(
+        [*ADMIT, *arguments, "--json"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.stderr == ""
+    return ran.returncode, json.loads(ran.stdout)
+
+
+def test_the_story_ends_as_stated(tmp_path: Path, scratch: Path) -> None:
+    ran = subprocess.run(
+        [*ADMIT, "demo", "--json", "--folder", str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        env=environment(scratch),
+        timeout=300,
+        check=False,
+    )
+    told = json.loads(ran.stdout)
+    assert [(line["tried"], line["status"], line["reason"]) for line in told] == STORY
+    assert {line["as_stated"] for line in told} == {True}
+    assert (ran.returncode, ran.stderr, list(scratch.iterdir())) == (0, "", [])
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """``admit demo --keep``, running."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    scratch: Path
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What ``demo.json`` says."""
+        return dict(json.loads((self.folder / "demo.json").read_text(encoding="utf-8")))
+
+    def tree(self) -> set[int]:
+        """The command and every process below it."""
+        found, ahead = set[int](), [self.process.pid]
+        while ahead:
+            pid = ahead.pop()
+            found.add(pid)
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                ahead += map(int, (task / "children").read_text(encoding="ascii").split())
+        return found
+
+    def end(self, number: signal.Signals) -> int:
+        """Send the signal to the command alone, and wait for its end."""
+        os.kill(self.process.pid, number)
+        return self.process.wait(timeout=60)
+
+
+@contextmanager
+def kept(folder: Path, scratch: Path) -> Iterator[Kept]:
+    with (folder.parent / "output").open("wb") as sink:
+        process = subprocess.Popen(
+            [*ADMIT, "demo", "--keep", "--folder", str(folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            env=environment(scratch),
+        )
+    running = Kept(process, folder, scratch)
+    try:
+        deadline = time.monotonic() + _READY_SECONDS
+        while not (folder / "demo.json").exists():
+            assert process.poll() is None, (folder.parent / "output").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield running
+    finally:
+        if process.poll() is None:
+            running.end(signal.SIGTERM)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    """One that is kept running for the tests that only look."""
+    with (
+        tempfile.TemporaryDirectory(prefix="admit-") as short,
+        kept(tmp_path_factory.mktemp("keep") / "demo", Path(short)) as running,
+    ):
+        yield running
+
+
+def test_what_is_told_of_the_stage_is_exactly_what_is_documented(stage: Kept) -> None:
+    told = stage.told
+    gateway = str(told["gateway"])
+    expected = {
+        "gateway": gateway,
+        "gate": told["gate"],
+        "metrics": told["metrics"],
+        "credential": told["credential"],
+        "credential_header": CREDENTIAL_HEADER,
+        "model": MODEL,
+        "denied_model": UNLISTED_BASE,
+        "opa": told["opa"],
+        "trust": str(stage.folder / "trust.yaml"),
+        "authorities": [
+            {
+                "name": name,
+                "roles": [grant["role"]],
+                "repository": str(stage.folder / "authorities" / name / "repository"),
+            }
+            for name, grant in GRANTS.items()
+        ],
+    }
+    assert told == expected
+    assert gateway.startswith("http://127.0.0.1:")
+    assert gateway.endswith("/v1")
+    assert (stage.folder / "demo.json").stat().st_mode & 0o777 == 0o600
+    files = [
+        Path(entry["repository"]) / "metadata" / "1.root.json" for entry in told["authorities"]
+    ]
+    assert [path for path in files if not path.is_file()] == []
+
+
+def test_the_policy_engine_is_where_it_is_said_to_be(stage: Kept) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(stage.told["opa"].removeprefix("unix://"))
+        client.sendall(b"GET /health HTTP/1.1\r\nHost: opa\r\nConnection: close\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def sdk(told: dict[str, Any], **headers: str) -> openai.OpenAI:
+    """An application that knows nothing but ``demo.json``."""
+    own = {told["credential_header"]: told["credential"], **headers}
+    return openai.OpenAI(
+        api_key="none", base_url=told["gateway"], default_headers=own, max_retries=0, timeout=30
+    )
+
+
+def test_the_sdk_works_from_outside_with_nothing_but_demo_json(stage: Kept) -> None:
+    told = stage.told
+    question: Any = [{"role": "user", "content": "Where is my refund?"}]
+    with sdk(told) as client:
+        answer = client.chat.completions.create(model=told["model"], messages=question)
+        response = client.responses.create(model=told["model"], input="Where is my refund?")
+        chunks = client.chat.completions.create(model=told["model"], messages=question, stream=True)
+        streamed = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+        with pytest.raises(openai.PermissionDeniedError) as refused:
+            client.chat.completions.create(model=told["denied_model"], messages=question)
+    text = "Your refund is on its way."
+    assert (answer.choices[0].message.content, response.output_text, streamed) == (text,) * 3
+    assert (refused.value.code, refused.value.status_code) == ("base_model_not_listed", 403)
+    assert UNLISTED_BASE in str(refused.value)
+
+
+def test_verify_says_the_same_as_the_gate_without_asking_it(stage: Kept) -> None:
+    told = stage.told
+    trust = ("--trust", told["trust"])
+    code, value = admit("verify", told["model"], "--environment", PROD, *trust)
+    assert (code, value["admissible"], value["reason"]) == (0, True, "admitted")
+    assert value["constituents"] == sorted(GRANTS)
+    code, value = admit("verify", told["model"], "--environment", LAB, *trust)
+    assert (code, value["admissible"], value["reason"]) == (1, False, "environment_not_covered")
+    code, value = admit("verify", told["denied_model"], "--environment", PROD, *trust)
+    assert (code, value["admissible"], value["reason"]) == (1, False, "base_model_not_listed")
+
+
+def test_explain_shows_every_numbered_step_and_the_remedy(stage: Kept) -> None:
+    told = stage.told
+    code, value = admit("explain", told["model"], "--environment", LAB, "--trust", told["trust"])
+    steps = [(step["step"], step["holds"], step["reason"]) for step in value["steps"]]
+    assert (code, steps, value["not_reached"]) == (
+        1,
+        [
+            (0, True, None),
+            (1, True, None),
+            (2, True, None),
+            (3, False, "environment_not_covered"),
+            (4, True, None),
+            (5, False, "approval_out_of_scope"),
+            (6, True, None),
+            (6, True, None),
+            (7, True, None),
+        ],
+        [],
+    )
+    remedies = [step["remedy"] for step in value["steps"] if not step["holds"]]
+    assert remedies[0] == "Bind anew with this environment in the manifest."
+    assert [(a["name"], a["error"]) for a in value["authorities"]] == [(n, None) for n in GRANTS]
+
+
+def test_status_and_health_tell_that_it_is_ready(stage: Kept) -> None:
+    told = stage.told
+    code, value = admit("status", "--url", told["metrics"])
+    assert (code, value["ready"], value["listen"]) == (0, True, told["gate"])
+    assert [(a["name"], a["error"]) for a in value["authorities"]] == [(n, None) for n in GRANTS]
+    assert value["evidence"] == {"manifests": 1, "rejected": 0, "rejections": []}
+    assert (value["policy"]["up"], value["credential_problems"]) == (True, [])
+    code, value = admit("health", "--gate", told["gate"])
+    assert (code, value) == (0, {"gate": told["gate"], "status": "SERVING"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_everything_that_was_started(
+    tmp_path: Path, scratch: Path, number: signal.Signals
+) -> None:
+    with kept(tmp_path / "demo", scratch) as running:
+        told, started = running.told, running.tree()
+        assert len(started) >= 4  # the command, the gate, OPA and Envoy
+        assert running.end(number) == 0
+        assert {pid for pid in started if Path(f"/proc/{pid}").exists()} == set()
+        assert list(scratch.iterdir()) == []
+        port = int(told["gateway"].removesuffix("/v1").rpartition(":")[2])
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port), timeout=10)

@@ -1,0 +1,239 @@
+"""An operator's machine of its own, over copies of the stage's authorities.
+
+Tests that damage something (kill the gate, withdraw, roll back) do it to a site: the authorities'
+homes are copied with their keys, so each site has the same admitted chain in a world nobody else
+looks at. The provider's stand-in is the stage's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+import yaml
+
+from sidecar.authority import home as authority
+from sidecar.demo.authorities import GRANTS, Organisations, now
+from sidecar.demo.caller import CREDENTIAL_HEADER
+from sidecar.demo.stage import AUDIENCE
+from sidecar.toolchain.envoy_config import TlsFiles, reference, render
+from sidecar.toolchain.envoy_process import EnvoyProcess
+from sidecar.toolchain.find import opa_path
+from sidecar.toolchain.places import repository_root
+from tests.integration.support.stand import Stand
+from tests.integration.support.talk import Talk, until
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 20.0
+_ADDRESSES = re.compile(r"gate on (\S+), metrics on (\S+)")
+
+
+@dataclass
+class Site:
+    """One installation below ``folder``; a context manager that stops what it started.
+
+    Attributes:
+        stand: The shared stage, for its upstream, its model and its issuer.
+        folder: Empty at first.
+        settings: ``sidecar.yaml``.
+        trust: ``trust.yaml``.
+        organisations: The copied authorities.
+    """
+
+    stand: Stand
+    folder: Path
+    settings: dict[str, Any] = field(init=False)
+    trust: dict[str, Any] = field(init=False)
+    organisations: Organisations = field(init=False)
+    listen: str = ""
+    metrics: str = ""
+    gate: subprocess.Popen[bytes] | None = None
+    envoy: EnvoyProcess | None = None
+
+    def __post_init__(self) -> None:
+        """Copy the homes and write down what an operator would; nothing is started."""
+        homes = self.folder / "authorities"
+        shutil.copytree(self.stand.stage.folder / "authorities", homes)
+        self.organisations = Organisations(
+            {name: authority.load(homes / name) for name in GRANTS}, homes / "evidence"
+        )
+        self.organisations.write_trust(self.folder / "trust.yaml")
+        self.trust = yaml.safe_load((self.folder / "trust.yaml").read_text(encoding="utf-8"))
+        self.settings = {
+            "listen": "127.0.0.1:0",
+            "metrics": "127.0.0.1:0",
+            "trust": "trust.yaml",
+            "audience": AUDIENCE,
+            "credential_header": CREDENTIAL_HEADER,
+            "policies": str(repository_root() / "policies"),
+            "opa": {"managed": {"binary": str(opa_path())}},
+            "decision_log": "decisions.jsonl",
+            "ready_file": "gate.json",
+        }
+
+    @property
+    def log(self) -> Path:
+        """What the gate wrote to its standard streams."""
+        return self.folder / "gate.log"
+
+    @property
+    def decision_log(self) -> Path:
+        """A JSON line for each decision."""
+        return self.folder / "decisions.jsonl"
+
+    @property
+    def talk(self) -> Talk:
+        """To speak to this site's Envoy as the demo's application."""
+        assert self.envoy is not None
+        return self.stand.talk_to(self.envoy.port)
+
+    @property
+    def pid(self) -> int:
+        """Of the gate."""
+        assert self.gate is not None
+        return self.gate.pid
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """One authority's entry in ``trust.yaml``."""
+        found: dict[str, Any]
+        (found,) = (item for item in self.trust["authorities"] if item["name"] == name)
+        return found
+
+    def write(self) -> None:
+        """Write both files as they are meant to be now."""
+        for name, value in (("trust.yaml", self.trust), ("sidecar.yaml", self.settings)):
+            text = yaml.safe_dump(value, sort_keys=False)
+            (self.folder / name).write_text(text, encoding="utf-8")
+
+    def spawn(self) -> subprocess.Popen[bytes]:
+        """Run ``admit serve`` without waiting for anything."""
+        with self.log.open("wb") as sink:
+            self.gate = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "sidecar.cli", "serve"),
+                    *("--config", str(self.folder / "sidecar.yaml")),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
+        return self.gate
+
+    def await_listening(self) -> None:
+        """Return once the gate says where it listens, ready or not."""
+        found = None
+        deadline = time.monotonic() + _START_SECONDS
+        while found is None:
+            text = self.log.read_text(encoding="utf-8")
+            found = _ADDRESSES.search(text)
+            assert self.gate is not None
+            assert self.gate.poll() is None, text
+            assert time.monotonic() < deadline, text
+            time.sleep(0.01)
+        self.listen, self.metrics = found[1], f"http://{found[2]}"
+
+    def await_ready(self) -> None:
+        """Return once the gate says that it is ready."""
+        self.await_listening()
+        deadline = time.monotonic() + _START_SECONDS
+        while not (self.folder / "gate.json").exists():
+            assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")
+            time.sleep(0.01)
+
+    def start(self) -> Self:
+        """Write the files, start the gate, and return once it is ready."""
+        self.write()
+        self.spawn()
+        self.await_ready()
+        return self
+
+    def front(self) -> Self:
+        """Put an Envoy with the reference configuration before the gate."""
+        self.envoy = envoy_before(self.stand, self.listen, self.folder / "envoy").start()
+        return self
+
+    def stop_gate(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the gate by its process id, and return its exit status."""
+        assert self.gate is not None
+        if self.gate.poll() is None:
+            os.kill(self.gate.pid, number)
+        return self.gate.wait(timeout=_STOP_SECONDS)
+
+    def status(self) -> dict[str, Any]:
+        """What ``/status`` says."""
+        return dict(requests.get(f"{self.metrics}/status", timeout=10).json())
+
+    def standing(self, name: str) -> dict[str, Any]:
+        """What ``/status`` says of one authority."""
+        (found,) = (item for item in self.status()["authorities"] if item["name"] == name)
+        return dict(found)
+
+    def decision(self, number: str) -> dict[str, Any]:
+        """The log's one line about a decision, which is written soon after the reply."""
+        (found,) = logged(self.decision_log, {number})
+        return found
+
+    def set_silence(self, name: str, period: timedelta) -> None:
+        """Let one authority publish with a shorter promise."""
+        self.organisations.set_heartbeat(name, period)
+        authority.publish(self.organisations.homes[name], now())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.envoy is not None:
+            self.envoy.stop()
+        if self.gate is not None:
+            self.stop_gate(signal.SIGTERM)
+
+
+def logged(path: Path, numbers: set[str]) -> list[dict[str, Any]]:
+    """Every line of a decision log about the decisions of these ids; waits until all are there."""
+
+    def lines() -> list[dict[str, Any]]:
+        whole, _, _ = path.read_text(encoding="ascii").rpartition("\n")
+        values = [json.loads(line) for line in whole.splitlines()]
+        return [value for value in values if value["id"] in numbers]
+
+    until(lambda: {value["id"] for value in lines()}, numbers)
+    return lines()
+
+
+def envoy_before(
+    stand: Stand,
+    gate: str,
+    folder: Path,
+    template: str | None = None,
+    tls: TlsFiles | None = None,
+) -> EnvoyProcess:
+    """An Envoy, not started, between applications, a gate and the stage's upstream."""
+    host, _, port = gate.rpartition(":")
+    upstream = stand.stage.upstream
+    config = render(
+        template or reference("jwt"),
+        listener_port=0,
+        admin_port=0,
+        gate=(host, int(port)),
+        upstream=(upstream.host, upstream.port),
+        credential_file=stand.stage.folder / "provider-credential.yaml",
+        tls=tls,
+    )
+    return EnvoyProcess(config, folder)

@@ -1,0 +1,44 @@
+"""What only its owner may read or reach, on a stage as it is left running."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from tests.integration.support.site import Site
+from tests.integration.support.stand import Stand
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_private_keys_credentials_and_state_are_the_owners_alone(stand: Stand) -> None:
+    folder = stand.stage.folder
+    keys = [path for path in folder.rglob("*.pem") if b"PRIVATE KEY" in path.read_bytes()]
+    assert len(keys) == 4 * len(stand.stage.organisations.homes)
+    private = [*keys, folder / "provider-credential.yaml", folder / "decisions.jsonl"]
+    assert {path.name: mode(path) for path in private if mode(path) != 0o600} == {}
+    assert mode(folder / "state") == 0o700
+
+
+def test_the_policy_engines_socket_is_the_gates_alone(stand: Stand) -> None:
+    socket = Path(stand.stage.opa_socket.removeprefix("unix://"))
+    assert (socket.is_socket(), mode(socket), mode(socket.parent)) == (True, 0o600, 0o700)
+
+
+def test_no_secret_is_in_what_the_gate_and_envoy_write_down(site: Site) -> None:
+    site.start().front()
+    talk = site.talk
+    secret, token = b"hunter2-of-the-user", dict(talk.credential)["x-environment-credential"]
+    talk.call(talk.body(user=secret.decode()))
+    talk.call(b'{"model": 1, "user": "%s"}' % secret)
+    denied = talk.call(talk.body(user=secret.decode()), target="/v1/embeddings")
+    site.decision(denied.headers["x-admissibility-decision-id"])
+    assert site.envoy is not None
+    site.envoy.stop()
+    site.stop_gate()
+    written = b"".join(p.read_bytes() for p in (site.log, site.decision_log, site.envoy.log))
+    hidden = (secret, token.encode(), talk.upstream.api_key.encode())
+    assert len(written) > 0
+    assert [value for value in hidden if value in written] == []
