@@ -16,20 +16,21 @@ from pathlib import Path
 
 from sidecar.binding.errors import BindingError
 from sidecar.core import strict_json
-from sidecar.core.evidence import Corpus, EvaluationOutput
+from sidecar.core.evidence import Corpus, Document, EvaluationOutput
 from sidecar.core.wire import DigestSet
 
 MAX_LINE_BYTES = 16 << 20
 MAX_METRICS_BYTES = 64 << 20
 
 
-def corpus(path: Path, *, role: str, name: str) -> Corpus:
+def corpus(path: Path, *, role: str, name: str, classes: tuple[str, ...] = ()) -> Corpus:
     """Hash a JSONL file and count its records: one JSON object a line, no line empty.
 
     Args:
         path: The file, as it was uploaded.
         role: ``training`` or ``validation``.
         name: How the manifest calls it.
+        classes: What kinds of data it holds, e.g. ``personal-data``.
 
     Raises:
         BindingError: It cannot be read, holds nothing, or a line is not a record; with its number.
@@ -47,7 +48,21 @@ def corpus(path: Path, *, role: str, name: str) -> Corpus:
         raise BindingError(f"{path}: {error.strerror}") from error
     if not records:
         raise BindingError(f"{path}: no records")
-    return Corpus(role, name, DigestSet(digest.hexdigest()), size, records)
+    return Corpus(role, name, DigestSet(digest.hexdigest()), size, records, classes)
+
+
+def document(path: Path, *, kind: str) -> Document:
+    """Hash a document that is bound with the run, e.g. its technical documentation.
+
+    Raises:
+        BindingError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BindingError(f"{path}: {error.strerror}") from error
+    return Document(kind, path.name, DigestSet(digest))
 
 
 def run_output(path: Path, *, name: str) -> EvaluationOutput:

@@ -10,7 +10,7 @@ a name of its own, so it is a model of its own: its artifact is the canonical JS
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -22,6 +22,7 @@ from sidecar.core import strict_json, wire
 from sidecar.core.evidence import (
     MANIFEST,
     Corpus,
+    Document,
     EnvironmentSpec,
     EvaluationEnvelope,
     EvaluationOutput,
@@ -140,6 +141,8 @@ class Declared:
     parent: KnownManifest | None = None
     supersedes: KnownManifest | None = None
     shutdown: datetime | None = None
+    documents: tuple[Document, ...] = ()
+    declarations: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +229,8 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
         approvals=RequiredApprovals(declared.required_roles),
         window=_window(declared),
         supersedes=_supersedes(model, declared),
+        documents=declared.documents,
+        declarations=declared.declarations,
     )
     subject = Subject(model, DigestSet(_sha256(artifact)))
     return Binding(Statement(subject, MANIFEST, manifest), artifact)

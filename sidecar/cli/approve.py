@@ -9,7 +9,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.cli import common, manifests
-from sidecar.cli.common import HomeOption, JsonOption, OutOption
+from sidecar.cli.common import DeclarationOption, HomeOption, JsonOption, OutOption
 from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
 from sidecar.core.wire import DigestSet
 
@@ -26,6 +26,7 @@ def approve(
     condition: Annotated[
         list[str] | None, typer.Option(help="A condition, for policies and people; repeatable.")
     ] = None,
+    declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the approval holds.")] = 90,
     signed_by: Annotated[
         Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
@@ -44,6 +45,7 @@ def approve(
         operations=tuple(operation),
         window=common.window(at, days),
         conditions=tuple(condition or ()),
+        declarations=common.pairs(declaration, "--declaration"),
     )
     statement = Statement(Subject(model, DigestSet(handed.digest)), APPROVAL, given)
     written = common.sign_and_write(authority.load(home), statement, "approval", out, at)

@@ -11,8 +11,8 @@ from sidecar.authority import home as authority
 from sidecar.binding import declared, files, openai
 from sidecar.binding.openai import Binding, Checkpoint, Declared, Job, KnownManifest
 from sidecar.cli import common, manifests
-from sidecar.cli.common import BlobsOption, HomeOption, JsonOption, OutOption
-from sidecar.core.evidence import Corpus, EvaluationOutput, write_statement
+from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonOption, OutOption
+from sidecar.core.evidence import Corpus, Document, EvaluationOutput, write_statement
 from sidecar.core.grants import ALWAYS_REQUIRED
 
 
@@ -44,6 +44,15 @@ def bind(
     shutdown: Annotated[
         str | None, typer.Option(help="When the provider shuts the model down, if announced.")
     ] = None,
+    data_class: Annotated[
+        list[str] | None,
+        typer.Option(help="A kind of data the files hold, e.g. personal-data; repeatable."),
+    ] = None,
+    document: Annotated[
+        list[str] | None,
+        typer.Option(help="KIND=FILE, e.g. technical-documentation=td.pdf; repeatable."),
+    ] = None,
+    declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the manifest holds.")] = 180,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
@@ -54,7 +63,7 @@ def bind(
     record = openai.read_job(common.read(job))
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
     known = Declared(
-        corpora=_corpora(record, training, validation or []),
+        corpora=_corpora(record, training, validation or [], tuple(data_class or ())),
         outputs=_outputs(record, result_file or []),
         envelope=declared.envelope(envelope),
         environments=declared.environments(environments),
@@ -64,6 +73,8 @@ def bind(
         parent=_known(parent),
         supersedes=_known(supersedes),
         shutdown=common.instant(shutdown, "--shutdown"),
+        documents=_documents(document),
+        declarations=common.pairs(declaration, "--declaration"),
     )
     bound = openai.bind(record, known, point)
     written = common.sign_and_write(authority.load(home), bound.statement, "manifest", out, at)
@@ -99,7 +110,14 @@ def _tell(
     )
 
 
-def _corpora(job: Job, training: list[Path], validation: list[Path]) -> tuple[Corpus, ...]:
+def _documents(texts: list[str] | None) -> tuple[Document, ...]:
+    named = common.pairs(texts, "--document")
+    return tuple(files.document(Path(path), kind=kind) for kind, path in named.items())
+
+
+def _corpora(
+    job: Job, training: list[Path], validation: list[Path], classes: tuple[str, ...]
+) -> tuple[Corpus, ...]:
     given = (
         ("training", training, job.training_file),
         ("validation", validation, job.validation_file),
@@ -110,6 +128,7 @@ def _corpora(job: Job, training: list[Path], validation: list[Path]) -> tuple[Co
             role=role,
             # Several files were put together before they were uploaded: none *is* the upload.
             name=openai.file_name(known if len(paths) == 1 else None, path.name),
+            classes=classes,
         )
         for role, paths, known in given
         for path in paths

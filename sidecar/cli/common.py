@@ -75,6 +75,31 @@ class Written:
         }
 
 
+DeclarationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--declaration", help="NAME=TEXT for policies to read, signed with the rest; repeatable."
+    ),
+]
+
+
+def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
+    """Read ``NAME=TEXT`` options; a name counts once.
+
+    Raises:
+        CliError: Not such a text, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for text in texts or []:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise CliError(f"{what}: {text!r} is not NAME=TEXT")
+        if name in found:
+            raise CliError(f"{what}: {name} is given twice")
+        found[name] = value
+    return found
+
+
 def now() -> datetime:
     """The one reference time of a command: UTC, whole seconds, downwards."""
     return datetime.now(UTC).replace(microsecond=0)

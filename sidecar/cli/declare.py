@@ -10,7 +10,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.cli import common
-from sidecar.cli.common import BlobsOption, HomeOption, JsonOption, OutOption
+from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonOption, OutOption
 from sidecar.core.evidence import (
     ENVIRONMENT,
     Environment,
@@ -45,6 +45,7 @@ def environment(
         list[str] | None,
         typer.Option(help="provider/id, or a pattern, that may be called un-adapted; repeatable."),
     ] = None,
+    declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the declaration holds.")] = 365,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
@@ -62,6 +63,7 @@ def environment(
         owner=owner,
         window=common.window(at, days),
         base_models=tuple(base_model or ()),
+        declarations=common.pairs(declaration, "--declaration"),
     )
     subject = Subject(spiffe_id, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, ENVIRONMENT, declared)

@@ -109,6 +109,7 @@ class Organisations:
             owner=CUSTOMER,
             window=_window(365),
             base_models=(f"openai/{LISTED_BASE}",),
+            declarations={"ict-register-reference": "ROI-2026-0114"},
         )
         digest = DigestSet(hashlib.sha256(spiffe_id.encode()).hexdigest())
         statement = Statement(Subject(spiffe_id, digest), ENVIRONMENT, environment)
@@ -138,6 +139,7 @@ class Organisations:
                 required_roles=ALWAYS_REQUIRED,
                 window=_window(180),
                 parent=parent,
+                declarations={"gpai-modification": "minor"},
             )
         bound = openai.bind(job, known)
         digest = self.sign(PRODUCER, bound.statement, f"manifest-{version}")
@@ -153,6 +155,7 @@ class Organisations:
 
     def approve(self, name: str, manifest: KnownManifest, label: str, *conditions: str) -> str:
         """One of them approves a manifest in its own role."""
+        signed_off = {"model-risk-sign-off": "MRC-2026-31"} if name == CUSTOMER else {}
         approval = Approval(
             role=role_of(name),
             jurisdictions=("eu",),
@@ -160,6 +163,7 @@ class Organisations:
             operations=OPERATIONS,
             window=_window(90),
             conditions=conditions,
+            declarations=signed_off,
         )
         subject = Subject(manifest.manifest.model.id, DigestSet(manifest.digest))
         return self.sign(name, Statement(subject, APPROVAL, approval), label)

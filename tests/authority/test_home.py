@@ -26,6 +26,7 @@ from sidecar.core.evidence import (
     ENVIRONMENT,
     MANIFEST,
     RESULT,
+    WAIVER,
     Approval,
     Statement,
     Subject,
@@ -38,7 +39,7 @@ from tests.authority.helpers import DAY, Pin, key_file, withdrawn
 from tests.authority.reader import NOW, Reader
 
 DIGEST = "ab" * 32
-ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT)
+ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER)
 KEY_ROLES = ("root", "targets", "online", "attestation")
 
 
