@@ -189,7 +189,7 @@ class Report:
     """What the tests of a tree came to.
 
     Attributes:
-        cases: Every test, in OPA's order.
+        cases: Every test, by package and name.
         coverage: Of all rules, in percent; null where not every test ran and passed.
         uncovered: Rows that no test reaches, by file.
     """
@@ -243,7 +243,7 @@ def _cases(ran: CompletedProcess[str]) -> tuple[Case, ...]:
         raise PolicyError(f"OPA refuses the policies: {opa.refusal(ran)}") from error
     if not results:
         raise PolicyError("there is no such test")
-    return tuple(
+    cases = (
         Case(
             package=str(one["package"]).removeprefix("data."),
             name=str(one["name"]),
@@ -252,3 +252,4 @@ def _cases(ran: CompletedProcess[str]) -> tuple[Case, ...]:
         )
         for one in results
     )
+    return tuple(sorted(cases, key=lambda case: (case.package, case.name)))

@@ -58,6 +58,10 @@ VIOLATION = {
     "citation": "c",
     "remedy": "r",
     "subject": MODEL,
+    "term": "adaptations[].corpora",
+    "effective_on": "2026-01-01",
+    "state": "enforced",
+    "authority": "",
 }
 
 

@@ -64,8 +64,13 @@ def data_problems(tree: Path, folder: Path) -> list[dict[str, Any]]:
 
 def problems(tree: Path, folder: Path) -> list[dict[str, Any]]:
     """Everything the lint finds in ``tree``; ``folder`` is a place for its input."""
+    return judged(modules(tree), folder)
+
+
+def judged(parsed: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    """Everything the lint finds in modules that are parsed already."""
     question = folder / "modules.json"
-    question.write_text(json.dumps({"modules": modules(tree)}))
+    question.write_text(json.dumps({"modules": parsed}))
     done = opa(
         "eval", "--format", "json", "--strict-builtin-errors",
         "--data", POLICIES / "lint" / "lint.rego", "--input", question, "data.lint.problems",

@@ -186,6 +186,7 @@ def git(folder: Path, *words: str) -> None:
 
 def test_a_tree_is_a_folder_or_a_commit_of_one(tmp_path: Path) -> None:
     place = write_toy(tmp_path / "repository" / "policies")
+    (place / "admission" / "decision_test.rego").write_text("package admission_test\n")
     git(tmp_path / "repository", "init", "-q")
     git(tmp_path / "repository", "add", ".")
     git(tmp_path / "repository", "commit", "-qm", "first")

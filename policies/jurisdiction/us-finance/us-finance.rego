@@ -33,7 +33,7 @@ id := "us-finance"
 #   citation: SR 26-2 / OCC Bulletin 2026-13 (before 17 April 2026, SR 11-7 / OCC 2011-12, section V), validation
 #   remedy: Have a validator other than the producer run the suites; approve with the declaration independent-validation.
 #   term: adaptations[].approvals[].declarations
-#   effective_on: "2011-04-04"
+#   effective_on: "2026-04-17"
 #   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
@@ -58,7 +58,7 @@ validated(i) if {
 #   citation: SR 26-2 / OCC Bulletin 2026-13 (before 17 April 2026, SR 11-7 / OCC 2011-12, section III), effective challenge
 #   remedy: Have the model challenged; approve with the declaration effective-challenge.
 #   term: adaptations[].approvals[].declarations
-#   effective_on: "2011-04-04"
+#   effective_on: "2026-04-17"
 #   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
@@ -78,7 +78,7 @@ challenged(i) if facts.approval_declares(i, "customer", "effective-challenge", p
 #   citation: SR 26-2 / OCC Bulletin 2026-13 (before 17 April 2026, SR 11-7 / OCC 2011-12, section V), ongoing monitoring
 #   remedy: Declare monitoring-plan for the environment; have the regression suite run again and countersigned.
 #   term: adaptations[].suites
-#   effective_on: "2011-04-04"
+#   effective_on: "2026-04-17"
 #   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
