@@ -15,6 +15,15 @@ from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonO
 from sidecar.core.evidence import Corpus, Document, EvaluationOutput, write_statement
 from sidecar.core.grants import ALWAYS_REQUIRED
 
+DataClassOption = Annotated[
+    list[str] | None,
+    typer.Option(help="A kind of data the files hold, e.g. personal-data; repeatable."),
+]
+DocumentOption = Annotated[
+    list[str] | None,
+    typer.Option(help="KIND=FILE, e.g. technical-documentation=td.pdf; repeatable."),
+]
+
 
 def bind(
     job: Annotated[Path, typer.Argument(help="The job's record, as the API returned it.")],
@@ -44,14 +53,8 @@ def bind(
     shutdown: Annotated[
         str | None, typer.Option(help="When the provider shuts the model down, if announced.")
     ] = None,
-    data_class: Annotated[
-        list[str] | None,
-        typer.Option(help="A kind of data the files hold, e.g. personal-data; repeatable."),
-    ] = None,
-    document: Annotated[
-        list[str] | None,
-        typer.Option(help="KIND=FILE, e.g. technical-documentation=td.pdf; repeatable."),
-    ] = None,
+    data_class: DataClassOption = None,
+    document: DocumentOption = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the manifest holds.")] = 180,
     out: OutOption = Path(),

@@ -92,7 +92,7 @@ def must_json(opa: Path, *arguments: str | Path, folder: Path | None = None) -> 
 def refusal(ran: subprocess.CompletedProcess[str], folder: Path | None = None) -> str:
     """What OPA said, as one line of modest length, with paths below ``folder`` made relative."""
     text = " ".join((ran.stderr or ran.stdout).split())
-    text = text or f"it ended with {ran.returncode} and said nothing"
+    text = text or f"{ran.args[0]} ended with {ran.returncode} and said nothing"
     if folder is not None:
         # OPA drops the leading slash of paths in a bundle.
         text = re.sub(rf"/?{re.escape(str(folder).lstrip('/'))}/", "", text)

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.demo.authorities import CUSTOMER, EVALUATOR, GRANTS, REGULATOR
+from sidecar.toolchain.places import repository_root
 from tests.integration.support.site import Site
 
 Breaks = Callable[[Site], None]
@@ -111,6 +112,11 @@ def policies_are_a_file(site: Site) -> None:
     site.settings["policies"] = "policies"
 
 
+DECISION = repository_root() / "policies" / "admission" / "decision.rego"
+BROKEN_LINE = len(DECISION.read_text().splitlines()) + 3
+"""Where the end is missed: behind the last line, an empty one and the rule that is begun."""
+
+
 def policies_that_do_not_compile(site: Site) -> None:
     folder = Path(shutil.copytree(site.settings["policies"], site.folder / "policies"))
     with (folder / "admission" / "decision.rego").open("a") as file:
@@ -181,11 +187,10 @@ MISTAKES: dict[Breaks, str] = {
     root_of_somebody_else: f"{REFUSED} root version 1: root was signed by 0/1 keys; {PIN}",
     no_policies: "SITE/none: there is no such folder",
     policies_are_a_file: "SITE/policies: there is no such folder",
-    policies_that_do_not_compile: "OPA refuses the policies: error: load error: 1 error occurred"
-    " during loading: TMP/policies/admission/decision.rego:137:"
-    " rego_parse_error: unexpected eof token allow if { ^",
-    policies_that_want_the_network: "OPA refuses the policies: error: 1 error occurred:"
-    " TMP/policies/leak.rego:3: rego_type_error: undefined function http.send",
+    policies_that_do_not_compile: "OPA refuses the policies: load error: bundle .: 1 error occurred:"
+    f" admission/decision.rego:{BROKEN_LINE}: rego_parse_error: unexpected eof token allow if {{ ^",
+    policies_that_want_the_network: "OPA refuses the policies: 1 error occurred:"
+    " leak.rego:3: rego_type_error: undefined function http.send",
     no_opa: "SITE/no-opa cannot be run: [Errno 2] No such file or directory: 'SITE/no-opa'",
     opa_that_ends: "OPA refuses the policies: /bin/false ended with 1 and said nothing",
     socket_folder_open_to_others: "SITE/run: must be this user's alone (chmod 0700)",
