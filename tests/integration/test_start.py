@@ -187,8 +187,9 @@ MISTAKES: dict[Breaks, str] = {
     root_of_somebody_else: f"{REFUSED} root version 1: root was signed by 0/1 keys; {PIN}",
     no_policies: "SITE/none: there is no such folder",
     policies_are_a_file: "SITE/policies: there is no such folder",
-    policies_that_do_not_compile: "OPA refuses the policies: load error: bundle .: 1 error occurred:"
-    f" admission/decision.rego:{BROKEN_LINE}: rego_parse_error: unexpected eof token allow if {{ ^",
+    policies_that_do_not_compile: "OPA refuses the policies: load error: bundle .:"
+    f" 1 error occurred: admission/decision.rego:{BROKEN_LINE}:"
+    " rego_parse_error: unexpected eof token allow if { ^",
     policies_that_want_the_network: "OPA refuses the policies: 1 error occurred:"
     " leak.rego:3: rego_type_error: undefined function http.send",
     no_opa: "SITE/no-opa cannot be run: [Errno 2] No such file or directory: 'SITE/no-opa'",
