@@ -31,6 +31,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series fo
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 NONE = "none"
+MAX_RULE_CODES = 512
 MAX_JURISDICTION_SETS = 64
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -122,6 +123,13 @@ class Metrics:
             "Changed policies that could not be used; the last good ones stayed in force.",
             registry=self.registry,
         )
+        self._findings = Counter(
+            "admissibility_policy_findings",
+            "Rules that refused or warned, by the state in which they did.",
+            ("code", "state"),
+            registry=self.registry,
+        )
+        self._codes: set[str] = set()
         self._policy_revision = Gauge(
             "admissibility_policy_revision_info",
             "1 for the policy revision in force.",
@@ -160,6 +168,8 @@ class Metrics:
             self._jurisdiction(decision),
             operation if operation in self._operations else UNKNOWN,
         ).inc()
+        for finding in (*decision.violations, *decision.warnings):
+            self._findings.labels(self._code(finding.code), finding.state or UNKNOWN).inc()
         for stage, seconds in outcome.stages.items():
             self._stages.labels(stage).observe(seconds)
         self._stages.labels("total").observe(outcome.seconds)
@@ -167,6 +177,13 @@ class Metrics:
     def render(self) -> bytes:
         """The exposition text, in the format ``CONTENT_TYPE``."""
         return generate_latest(self.registry)
+
+    def _code(self, code: str) -> str:
+        """A rule's code; policies are the operator's, and still cannot add series without end."""
+        if code not in self._codes and len(self._codes) >= MAX_RULE_CODES:
+            return OTHER
+        self._codes.add(code)
+        return code
 
     def _jurisdiction(self, decision: Decision) -> str:
         """The environment's jurisdictions as one value: ``eu``, ``eu+us``, ``none``, ``other``."""

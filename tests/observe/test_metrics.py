@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar.core.call import Call
 from sidecar.core.decide import decide
 from sidecar.core.reasons import Reason
-from sidecar.observe.metrics import AuthorityReading, Metrics, TrustReading
+from sidecar.core.verdict import Violation
+from sidecar.observe.metrics import MAX_RULE_CODES, AuthorityReading, Metrics, TrustReading
 from sidecar.observe.outcome import Outcome
 from tests.observe.samples import admitted, outcome, progress, unread, verdict, violating, withdrawn
 from tests.simulator.world import MODEL, NOW, admitted_world, grant
@@ -145,3 +146,38 @@ def test_nothing_a_client_chooses_becomes_a_label() -> None:
     text = found.render().decode()
     assert not [word for word in ("made.up", "m-1", "secret", MODEL, "acme") if word in text]
     assert decision("allow", "admitted", "eu", "unknown") in samples(found, "admissibility_d")
+
+
+def findings(found: Metrics) -> dict[tuple[str, str], float]:
+    return {
+        (dict(labels)["code"], dict(labels)["state"]): value
+        for (name, labels), value in samples(found, "admissibility_policy_findings").items()
+        if name.endswith("_total")
+    }
+
+
+def finding(code: str, state: str) -> Violation:
+    return Violation(code, "eu", "m", state=state)
+
+
+def test_a_rule_in_shadow_is_counted_though_it_only_warns() -> None:
+    found, made = metrics(), admitted()
+    warned = (finding("eu.art12_logs", "shadow"), finding("eu.art12_logs", "pending"))
+    found.count(replace(made, decision=replace(made.decision, warnings=warned)))
+    found.count(replace(made, decision=replace(made.decision, warnings=warned[:1])))
+    refused = (finding("eu.art10_data", "enforced"), finding("facts_malformed", ""))
+    found.count(replace(made, decision=replace(made.decision, violations=refused)))
+    assert findings(found) == {
+        ("eu.art12_logs", "shadow"): 2.0,
+        ("eu.art12_logs", "pending"): 1.0,
+        ("eu.art10_data", "enforced"): 1.0,
+        ("facts_malformed", "unknown"): 1.0,
+    }
+
+
+def test_codes_of_rules_are_bounded() -> None:
+    found, made = metrics(), admitted()
+    many = tuple(finding(f"x.{number}", "enforced") for number in range(MAX_RULE_CODES + 3))
+    found.count(replace(made, decision=replace(made.decision, violations=many)))
+    assert len(findings(found)) == MAX_RULE_CODES + 1
+    assert findings(found)["other", "enforced"] == 3.0

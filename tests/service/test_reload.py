@@ -52,7 +52,7 @@ class Asking:
         end = time.monotonic() + _PATIENCE_SECONDS
         while not holds():
             self.ask()
-            assert time.monotonic() < end, self.reasons[-5:]
+            assert time.monotonic() < end, (self.reasons[-5:], policy_of(self.running))
 
 
 def policy_of(running: Running) -> dict[str, Any]:
