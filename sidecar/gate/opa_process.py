@@ -30,10 +30,15 @@ log = logging.getLogger("sidecar.gate.opa")
 MAX_SOCKET_CHARS = 100
 _READY_SECONDS = 30.0
 _POLL_SECONDS = 0.02
+_ATTEMPTS = 3
 _STOP_SECONDS = 3.0
 _LONGEST_PAUSE = 5.0
 _STEADY_SECONDS = 5.0
 _MAX_LINE_CHARS = 2000
+
+
+class _CrashedError(PolicyError):
+    """A signal ended the child before it answered."""
 
 
 class OpaProcess:
@@ -83,7 +88,7 @@ class OpaProcess:
         if len(str(self._socket)) > MAX_SOCKET_CHARS:
             raise PolicyError(f"{self._socket.parent}: too long a path for a socket")
         try:
-            await self._spawn()
+            await self._begin()
             self._keeper = asyncio.create_task(self._keep(), name="opa-keeper")
         except BaseException:
             await self.stop()
@@ -113,6 +118,20 @@ class OpaProcess:
             except (PolicyError, OSError) as error:
                 log.error("OPA does not come up: %s", error)  # noqa: TRY400 - the text says all
 
+    async def _begin(self) -> None:
+        """Start the first child; one that a signal ended refused nothing, so it is tried again.
+
+        Without this, a crash on the way up would read as a refusal of the policies.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                await self._spawn()
+            except _CrashedError as error:
+                log.error("%s; it is started again", error)  # noqa: TRY400 - the text says all
+            else:
+                return
+        await self._spawn()
+
     async def _spawn(self) -> None:
         """Start a child and wait until it answers."""
         await self._end_child()
@@ -133,7 +152,8 @@ class OpaProcess:
                     return
                 if child.returncode is not None:
                     await relay
-                    raise PolicyError(f"OPA ended with {child.returncode}: {self._last_words}")
+                    kind = _CrashedError if child.returncode < 0 else PolicyError
+                    raise kind(f"OPA ended with {child.returncode}: {self._last_words}")
                 await asyncio.sleep(_POLL_SECONDS)
             raise PolicyError(f"OPA does not answer within {_READY_SECONDS:.0f} s")
         finally:

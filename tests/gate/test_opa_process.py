@@ -223,3 +223,42 @@ def test_no_opa_outlives_a_gate_that_is_killed(tmp_path: Path) -> None:
     while alive(pid):
         assert time.monotonic() < end, "OPA outlived the gate"
         time.sleep(0.01)
+
+
+# ---- a crash on the way up -----------------------------------------------------------------------
+
+
+def crashing(tmp_path: Path, times: int) -> Path:
+    """An OPA that a signal ends the first ``times`` times it is started, and that is OPA then."""
+    program, marks = tmp_path / "opa", tmp_path / "marks"
+    marks.mkdir()
+    program.write_text(
+        f'#!/bin/sh\nn=$(ls {marks} | wc -l)\nif [ "$n" -lt {times} ]; then\n'
+        f'  touch {marks}/$n; kill -SEGV $$\nfi\nexec {opa_path()} "$@"\n'
+    )
+    program.chmod(0o755)
+    return program
+
+
+def test_a_crash_on_the_way_up_is_not_taken_for_a_refusal(tmp_path: Path) -> None:
+    async def story() -> bool:
+        folder = tmp_path / "run"
+        process = OpaProcess(crashing(tmp_path, 2), built(folder), folder, lambda: None)
+        await process.start()
+        try:
+            return (await ask(process)).allow
+        finally:
+            await process.stop()
+
+    assert asyncio.run(story())
+
+
+def test_an_opa_that_crashes_every_time_is_told_and_left(tmp_path: Path) -> None:
+    async def story() -> None:
+        folder = tmp_path / "run"
+        await OpaProcess(crashing(tmp_path, 9), built(folder), folder, lambda: None).start()
+
+    with pytest.raises(PolicyError) as caught:
+        asyncio.run(story())
+    assert str(caught.value) == "OPA ended with -11: "
+    assert len(list((tmp_path / "marks").iterdir())) == 3
