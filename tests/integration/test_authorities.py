@@ -112,9 +112,13 @@ def test_no_folder_of_evidence_denies_until_there_is_one(site: Site) -> None:
 
 
 def test_a_silent_authority_is_stale_and_its_next_word_admits(site: Site) -> None:
-    """The evaluator's promise is one second; nothing but time makes the denial."""
+    """The evaluator's promise is four seconds; nothing but time makes the denial.
+
+    A shorter one could be over before it is read, since metadata counts whole seconds; then it
+    would not be taken up, and the promise before it would stand.
+    """
     site.start().front()
-    site.set_silence(EVALUATOR, timedelta(seconds=1))
+    site.set_silence(EVALUATOR, timedelta(seconds=4))
     assert until(site.talk.verdict, (503, "trust_stale")) == (503, "trust_stale")
     site.set_silence(EVALUATOR, timedelta(days=1))
     assert until(site.talk.verdict, (200, "admitted")) == (200, "admitted")
