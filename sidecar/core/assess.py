@@ -115,9 +115,10 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
         constituents=cascaded.constituents,
         manifests=_manifests(chains),
         valid_until=min(
-            _valid_until(inquiry, environment, cascaded, chains, nodes),
-            *(_waiver_end(cascaded, entry) for entry in waived),
-            now + LONGEST_VALIDITY,
+            [
+                _valid_until(inquiry, environment, cascaded, chains, nodes),
+                *(_waiver_end(cascaded, entry) for entry in waived),
+            ]
         ),
         waivers=waived,
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sidecar.core.assessment import Assessment, Chain, RolePass, SuitePass, Waived
@@ -193,11 +194,11 @@ def to_input(facts: Facts) -> dict[str, Any]:
 
     ``dataclasses.asdict`` copies every leaf, which costs more than writing the JSON.
     """
-    return {name: _plain(getattr(facts, name)) for name in _NAMES[Facts]}
+    return {field.name: _plain(getattr(facts, field.name)) for field in dataclasses.fields(facts)}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
-    names = _NAMES.get(type(value))
+    names = _names(value.__class__)
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
@@ -205,23 +206,12 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
     return value
 
 
-_NAMES: dict[type, tuple[str, ...]] = {
-    kind: tuple(field.name for field in dataclasses.fields(kind))
-    for kind in (
-        Facts,
-        RequestFacts,
-        EnvironmentFacts,
-        CredentialFacts,
-        AdaptationFacts,
-        CorpusFacts,
-        DocumentFacts,
-        EvaluationFacts,
-        SuiteFacts,
-        ApprovalFacts,
-        WindowFacts,
-        WaiverFacts,
-    )
-}
+@cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    """Field names of a dataclass; null for any other type. Asked for every leaf, so remembered."""
+    if not dataclasses.is_dataclass(kind):
+        return None
+    return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def prove(
