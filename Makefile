@@ -8,7 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OBTAINED := .tools/.obtained
+READERS := .tools/.readers
 LOCK_TOOLS := .cache/lock-tools
+FUZZ := .cache/fuzz
+FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz
+SECONDS ?= 60
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -16,7 +20,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test lint types cover unit integration bench fmt proto lock clean
+.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak fmt proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +37,7 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 
 # ---- Check it ------------------------------------------------------------------------------------
 
-test: setup lint types cover ## everything that must hold: lint, types, policies, unit, integration
+test: setup $(READERS) lint types cover ## everything that must hold: lint, types, policies, unit, integration
 	@$(BIN)/python -m pytest
 
 lint: $(INSTALLED) ## ruff: rules and format
@@ -47,7 +51,7 @@ cover: setup ## every branch of the core, exercised by the core's own tests
 	@$(BIN)/coverage run --branch --source=sidecar/core -m pytest -q tests/core
 	@$(BIN)/coverage report --fail-under=100 --skip-covered
 
-unit: setup ## tests without the integration tests
+unit: setup $(READERS) ## tests without the integration tests
 	@$(BIN)/python -m pytest --ignore=tests/integration
 
 integration: setup ## tests through real Envoy and real OPA
@@ -56,6 +60,14 @@ integration: setup ## tests through real Envoy and real OPA
 bench: setup ## calls a second and latency, with and without the gate (needs wrk)
 	@command -v wrk >/dev/null || { echo "bench: wrk is not on PATH; install it (Debian: apt-get install wrk)" >&2; exit 1; }
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.large
+
+fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; what it learns is kept
+	@for target in $$($(FUZZED) list); do \
+	  echo "fuzz: $$target, $(SECONDS) seconds"; $(FUZZED) $$target --seconds $(SECONDS); done
+
+soak: setup ## 100,000 malformed requests: each refused with a code, memory flat
+	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/service/test_flood.py
 
 # ---- Change it -----------------------------------------------------------------------------------
 
@@ -98,6 +110,18 @@ $(INSTALLED): requirements.txt pyproject.toml
 $(OBTAINED): sidecar/toolchain/versions.py $(INSTALLED)
 	@echo "setup: obtaining OPA and Envoy"
 	@$(BIN)/python -m sidecar.toolchain
+	@touch $@
+
+$(READERS): sidecar/toolchain/versions.py $(OBTAINED)
+	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with"
+	@$(BIN)/python -m sidecar.toolchain --readers
+	@touch $@
+
+$(FUZZ)/.installed: tests/fuzz/requirements.txt $(INSTALLED)
+	@echo "setup: installing the fuzzer"
+	@rm -rf $(FUZZ)/lib
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: \
+	  --target $(FUZZ)/lib -r $<
 	@touch $@
 
 $(LOCK_TOOLS)/.installed:

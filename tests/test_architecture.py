@@ -9,7 +9,8 @@ SIDECAR = Path(__file__).parent.parent / "sidecar"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
-    "gate": {"core", "observe", "policy", "_pb"},
+    "registry": {"core"},
+    "gate": {"core", "observe", "policy", "registry", "_pb"},
     "trust": {"core"},
     "authority": {"core"},
     "binding": {"core"},
@@ -17,7 +18,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "observe": {"core"},
     "policy": {"core", "toolchain"},
     "toolchain": set(),
-    "service": {"core", "gate", "trust", "observe", "policy", "toolchain", "_pb"},
+    "envoy_lint": set(),
+    "service": {"core", "gate", "trust", "observe", "policy", "registry", "toolchain", "_pb"},
+    "doctor": {"core", "gate", "policy", "service", "toolchain", "trust"},
     "demo": {"core", "authority", "binding", "evaluation", "trust", "service", "toolchain", "_pb"},
     "cli": {
         "core",
@@ -26,9 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
         "evaluation",
         "trust",
         "gate",
+        "observe",
         "policy",
         "service",
+        "doctor",
         "toolchain",
+        "envoy_lint",
         "demo",
         "_pb",
     },

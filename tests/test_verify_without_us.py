@@ -23,14 +23,19 @@ from sidecar.binding import openai
 from sidecar.core import wire
 from sidecar.core.evidence import (
     APPROVAL,
+    DEPLOYMENT_BINDING,
     ENVIRONMENT,
     MANIFEST,
     RESULT,
+    SPECIFICATION,
     Approval,
+    DeploymentBinding,
     Environment,
     Predicate,
+    Specification,
     Statement,
     Subject,
+    specification_blob,
     write_statement,
 )
 from sidecar.core.window import Window
@@ -42,7 +47,7 @@ DOC = Path(__file__).parents[1] / "docs" / "verify-without-us.md"
 NOW = datetime.now(UTC).replace(microsecond=0)
 WINDOW = Window(NOW, NOW + timedelta(days=1))
 SPIFFE_ID = "spiffe://acme.example/env/prod"
-KINDS = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT)
+KINDS = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, DEPLOYMENT_BINDING, SPECIFICATION)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ def verify() -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, Case]:
-    """Evidence of all four kinds, made as the product makes it."""
+    """Evidence of every kind, made as the product makes it."""
     bound = openai.bind(openai.read_job(job()), DECLARED)
     manifest = bound.statement.predicate
     payload = write_statement(bound.statement)
@@ -81,12 +86,20 @@ def cases() -> dict[str, Case]:
     declared = Environment(("eu",), "finance", "support", "limited", "acme", WINDOW)
     name = SPIFFE_ID.encode()
     place = Subject(SPIFFE_ID, DigestSet(hashlib.sha256(name).hexdigest()))
+    binding = DeploymentBinding("openai", "prod", manifest.model.id, WINDOW)
+    specified = Specification(("openai/**",), manifest.environments, manifest.envelope, WINDOW)
+    blob = specification_blob(manifest.environments, manifest.envelope)
+    plan = Subject("support", DigestSet(hashlib.sha256(blob).hexdigest()))
     about = Subject(manifest.model.id, DigestSet(digest))
     return {
         MANIFEST: Case(bound.statement, bound.artifact),
         RESULT: Case(countersign(manifest, digest, scores, WINDOW), payload),
         APPROVAL: Case(Statement(about, APPROVAL, approval), payload),
         ENVIRONMENT: Case(Statement(place, ENVIRONMENT, declared), name),
+        DEPLOYMENT_BINDING: Case(
+            Statement(Subject("prod", DigestSet(digest)), DEPLOYMENT_BINDING, binding), payload
+        ),
+        SPECIFICATION: Case(Statement(plan, SPECIFICATION, specified), blob),
     }
 
 

@@ -101,6 +101,9 @@ warnings contains found if some found in ending
 
 # METADATA
 # title: The facts are complete
+# description: >-
+#   Every field is there and of its type. A gate and policies of the same release agree on the fields; of
+#   different ones they may not, and then nothing is concluded from what is there.
 # custom:
 #   code: facts_malformed
 #   citation: docs/policy-authors.md, "How a decision is made"
@@ -112,25 +115,17 @@ violations contains violation.about(rego.metadata.rule(), "", part, message) if 
 }
 
 # METADATA
-# title: The bundle carries a revision
+# title: The bundle carries what an answer needs
+# description: >-
+#   A revision, which the gate compares with the one it expects, and a lease. An answer without a revision
+#   is refused by the gate before anybody reads why.
 # custom:
 #   code: policy_data_missing
 #   citation: docs/policy-authors.md, "How a decision is made"
-#   remedy: Build the bundle with its revision as data.
-#   term: data.revision
-violations contains violation.about(rego.metadata.rule(), "", "data.revision", message) if {
-	revision == ""
-	message := "the policy bundle has no revision"
-}
+#   remedy: Build the bundle with its revision; set lease_seconds to a positive whole number.
+#   term: data
+violations contains violation.about(rego.metadata.rule(), "", subject, message) if some subject, message in lacking
 
-# METADATA
-# title: The bundle carries a lease
-# custom:
-#   code: policy_data_missing
-#   citation: docs/policy-authors.md, "How a decision is made"
-#   remedy: Set lease_seconds in params/admission/data.json to a positive whole number.
-#   term: data.params.admission.lease_seconds
-violations contains violation.about(rego.metadata.rule(), "", "data.params.admission.lease_seconds", message) if {
-	lease_seconds == 0
-	message := "the policy bundle has no lease"
-}
+lacking["data.revision"] := "the policy bundle has no revision" if revision == ""
+
+lacking["data.params.admission.lease_seconds"] := "the policy bundle has no lease" if lease_seconds == 0

@@ -118,7 +118,7 @@ test_a_jurisdiction_that_is_no_text_is_denied if {
 test_the_answer_to_nothing_is_a_readable_denial if {
 	answer := admission.decision with input as {} with data.revision as "r-1"
 	[violation.subject | some violation in answer.violations] == [
-		"adaptations", "environment", "nonce", "now", "request", "waivers",
+		"adaptations", "deployments", "environment", "nonce", "now", "request", "waivers",
 	]
 	object.remove(answer, ["violations"]) == {
 		"allow": false,
@@ -130,12 +130,25 @@ test_the_answer_to_nothing_is_a_readable_denial if {
 	}
 }
 
+lacking(subject, message) := {
+	"code": "policy_data_missing",
+	"jurisdiction": "",
+	"message": message,
+	"citation": "docs/policy-authors.md, \"How a decision is made\"",
+	"remedy": "Build the bundle with its revision; set lease_seconds to a positive whole number.",
+	"subject": subject,
+	"term": "data",
+	"effective_on": "",
+	"state": "enforced",
+	"authority": "",
+}
+
 test_a_bundle_without_revision_never_allows if {
 	every revision in [null, "", 7] {
 		answer := admission.decision with input as fixtures.facts with data.revision as revision
 		answer.allow == false
 		answer.revision == ""
-		[violation.subject | some violation in answer.violations] == ["data.revision"]
+		answer.violations == [lacking("data.revision", "the policy bundle has no revision")]
 	}
 }
 
@@ -146,7 +159,7 @@ test_a_bundle_without_a_lease_never_allows if {
 			with data.params.admission.lease_seconds as lease
 		answer.allow == false
 		answer.lease_seconds == 0
-		[violation.subject | some violation in answer.violations] == ["data.params.admission.lease_seconds"]
+		answer.violations == [lacking("data.params.admission.lease_seconds", "the policy bundle has no lease")]
 	}
 }
 

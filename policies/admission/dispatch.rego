@@ -59,7 +59,10 @@ identified(id) if data.jurisdiction[id].id == id
 sector_known(jurisdiction) if null_or_named(data.params[jurisdiction].sectors[input.environment.sector])
 
 # METADATA
-# title: A jurisdiction that no policy knows
+# title: Every jurisdiction has a policy
+# description: >-
+#   The call is held to all jurisdictions of its environment, so each must be the id of a package that is
+#   loaded. The same holds for the package of a sector.
 # custom:
 #   code: jurisdiction_unknown
 #   citation: docs/policy-authors.md, "How a decision is made"
@@ -73,7 +76,10 @@ unknown(id) := violation.about(
 )
 
 # METADATA
-# title: A sector that a jurisdiction does not know
+# title: Every jurisdiction knows the sector
+# description: >-
+#   The data of each jurisdiction says what the environment's sector leads to. Where it says nothing, nobody
+#   has looked at what the jurisdiction asks there.
 # custom:
 #   code: sector_unknown
 #   citation: docs/policy-authors.md, "Sectors"

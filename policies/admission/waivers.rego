@@ -41,6 +41,7 @@ used(id, found) := {waiver |
 
 # METADATA
 # title: A waiver is about to end
+# description: A warning while a waiver that a decision needs has fewer days left than the number set in data.
 # custom:
 #   code: waiver_ending
 #   citation: docs/policy-authors.md, "Waivers"

@@ -63,6 +63,7 @@ test_a_waiver_for_a_model_excuses_that_model_only if {
 	other := object.union(fixtures.adaptation, {"model": "ft:other", "evaluations": []})
 	facts := fixtures.patched([
 		{"op": "replace", "path": "/adaptations/0/evaluations", "value": []},
+		{"op": "add", "path": "/request/models/-", "value": "ft:other"},
 		{"op": "add", "path": "/adaptations/-", "value": other},
 		{"op": "replace", "path": "/waivers", "value": [object.union(waiver, {
 			"rule": "us.measure_performance",
@@ -148,6 +149,7 @@ test_a_waiver_that_ends_within_thirty_days_warns_in_addition if {
 	answer := decide(waiving([soon]))
 	answer.allow == true
 	answer.warnings == [unregistered("waived", "the-regulator"), ending(soon)]
+	[warning.code | some warning in answer.warnings] == ["eu-finance.dora_register", "waiver_ending"]
 	later := object.union(waiver, {"not_after": "2026-10-01T12:00:00Z"})
 	decide(waiving([later])).warnings == [unregistered("waived", "the-regulator")]
 }

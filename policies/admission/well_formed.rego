@@ -18,6 +18,8 @@ malformed contains "environment" if not environment_complete
 
 malformed contains "adaptations" if not adaptations_complete
 
+malformed contains "deployments" if not deployments_complete
+
 malformed contains "waivers" if not waivers_complete
 
 malformed contains "now" if not dates.now
@@ -30,10 +32,42 @@ request_complete if {
 	named(input.request.provider)
 	named(input.request.operation)
 	all_named(input.request.models)
-	count(input.request.models) > 0
+	all_named(input.request.tuned)
+	null_or_named(input.request.specification)
+	is_boolean(input.request.carrier)
+	models_fit
 	is_boolean(input.request.stream)
 	all_texts(input.request.modalities)
 	all_texts(input.request.tool_types)
+}
+
+# A carrier reaches no model; every other operation names what it reaches. `tuned` says of some of
+# the models what is done with them.
+models_fit if {
+	input.request.carrier == true
+	count(input.request.models) == 0
+	count(input.request.tuned) == 0
+	input.request.specification == null
+}
+
+models_fit if {
+	input.request.carrier == false
+	count(input.request.models) > 0
+	every model in input.request.tuned {
+		model in input.request.models
+	}
+	specified
+}
+
+# A model is tuned under a specification, and nothing else is.
+specified if {
+	count(input.request.tuned) == 0
+	input.request.specification == null
+}
+
+specified if {
+	count(input.request.tuned) > 0
+	input.request.specification != null
 }
 
 environment_complete if {
@@ -57,6 +91,7 @@ adaptations_complete if {
 		named(adaptation.base)
 		null_or_named(adaptation.parent)
 		named(adaptation.manifest)
+		null_or_named(adaptation.specification)
 		named(adaptation.producer)
 		named(adaptation.method)
 		is_object(adaptation.hyperparameters)
@@ -67,6 +102,20 @@ adaptations_complete if {
 		suites_complete(i)
 		approvals_complete(i)
 		documents_complete(i)
+	}
+	adaptations_fit
+}
+
+# Each adaptation is of a model that the request names, and no model has two. Facts about another
+# model would leave the one that is called unexamined. Where the request itself is incomplete, that
+# is said of the request alone.
+adaptations_fit if not request_complete
+
+adaptations_fit if {
+	adapted := {adaptation.model | some adaptation in input.adaptations}
+	count(adapted) == count(input.adaptations)
+	every model in adapted {
+		model in input.request.models
 	}
 }
 
@@ -120,6 +169,29 @@ documents_complete(i) if {
 		is_string(document.kind)
 		is_string(document.name)
 		is_string(document.digest)
+	}
+}
+
+deployments_complete if {
+	is_array(input.deployments)
+	every deployment in input.deployments {
+		named(deployment.name)
+		named(deployment.model)
+		named(deployment.authority)
+		is_boolean(deployment.of_record)
+		dates.instant(deployment.not_after)
+	}
+	deployments_fit
+}
+
+# Only a name of the request can stand for something else, and only for one thing.
+deployments_fit if not request_complete
+
+deployments_fit if {
+	deployed := {deployment.name | some deployment in input.deployments}
+	count(deployed) == count(input.deployments)
+	every name in deployed {
+		name in input.request.models
 	}
 }
 

@@ -21,7 +21,62 @@ test_each_part_is_named if {
 	malformed(fixtures.set("/adaptations/0/corpora", null)) == {"adaptations"}
 	malformed(fixtures.set("/now", "today")) == {"now"}
 	malformed(fixtures.set("/nonce", "")) == {"nonce"}
+	malformed(fixtures.set("/deployments", {})) == {"deployments"}
 	malformed(fixtures.set("/waivers", {})) == {"waivers"}
+}
+
+test_only_a_carrier_names_no_model_and_it_names_none if {
+	carrier := [
+		{"op": "replace", "path": "/request/carrier", "value": true},
+		{"op": "replace", "path": "/request/models", "value": []},
+		{"op": "replace", "path": "/adaptations", "value": []},
+	]
+	malformed(fixtures.patched(carrier)) == set()
+	malformed(fixtures.set("/request/carrier", true)) == {"request"}
+	tuning := {"op": "replace", "path": "/request/tuned", "value": [fixtures.model]}
+	malformed(fixtures.patched(array.concat(carrier, [tuning]))) == {"request"}
+	malformed(fixtures.patched([carrier[0], carrier[1]])) == {"adaptations"}
+}
+
+test_what_is_tuned_is_named if {
+	malformed(tuning([fixtures.model], fixtures.digest("f"))) == set()
+	malformed(tuning(["another"], fixtures.digest("f"))) == {"request"}
+}
+
+test_what_is_tuned_is_specified_and_nothing_else_is if {
+	malformed(tuning([fixtures.model], null)) == {"request"}
+	malformed(tuning([], fixtures.digest("f"))) == {"request"}
+	malformed(tuning([], null)) == set()
+}
+
+tuning(models, specification) := fixtures.patched([
+	{"op": "replace", "path": "/request/tuned", "value": models},
+	{"op": "replace", "path": "/request/specification", "value": specification},
+])
+
+test_each_adaptation_is_of_one_model_that_is_named if {
+	malformed(fixtures.set("/request/models", ["another", fixtures.model])) == set()
+	malformed(fixtures.set("/request/models", ["another"])) == {"adaptations"}
+	malformed(fixtures.set("/adaptations", [fixtures.adaptation, fixtures.adaptation])) == {"adaptations"}
+}
+
+deployed(name) := {
+	"name": name,
+	"model": "ft:base-1:acme:support:def",
+	"authority": "the-provider",
+	"of_record": false,
+	"not_after": "2026-09-02T12:00:00Z",
+}
+
+test_a_deployment_is_a_name_of_the_request_that_stands_for_one_model if {
+	one := deployed(fixtures.model)
+	malformed(fixtures.set("/deployments", [one])) == set()
+	malformed(fixtures.set("/deployments", [deployed("another")])) == {"deployments"}
+	malformed(fixtures.set("/deployments", [one, object.union(one, {"model": "m"})])) == {"deployments"}
+	malformed(fixtures.patched([
+		{"op": "replace", "path": "/deployments", "value": [one]},
+		{"op": "replace", "path": "/request/models", "value": null},
+	])) == {"request"}
 }
 
 test_declarations_are_texts_by_name if {

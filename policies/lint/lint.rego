@@ -143,14 +143,61 @@ made_from_metadata(rule) if {
 
 called(operator, names) if [part.value | some part in operator.value] == names
 
-tested(code, id) if {
+tested(code, id) if named_by_test(code, ["jurisdiction", sprintf("%s_test", [id])])
+
+named_by_test(code, path) if {
 	some module in input.modules
-	package_of(module) == ["jurisdiction", sprintf("%s_test", [id])]
+	package_of(module) == path
 	some rule in module.rules
 	startswith(rule.head.name, "test_")
 	walk(rule, [_, node])
 	node.type == "string"
 	node.value == code
+}
+
+# ---- What a condition on the call as a whole says of itself ------------------------------------------
+
+# METADATA
+# title: The conditions of the entrypoint on the call as a whole
+conditions contains {"file": file, "rule": rule} if {
+	some file, module in input.modules
+	package_of(module) == ["admission"]
+	some rule in module.rules
+	code_of(rule) != ""
+}
+
+found contains [one.file, row_of(one.rule), code_of(one.rule), message] if {
+	some one in conditions
+	some field in ["title", "description"]
+	not says(about(one.rule), field)
+	message := sprintf("the condition has no %s", [field])
+}
+
+found contains [one.file, row_of(one.rule), code_of(one.rule), message] if {
+	some one in conditions
+	some field in ["citation", "remedy", "term"]
+	not says(custom(one.rule), field)
+	message := sprintf("the condition has no custom.%s", [field])
+}
+
+found contains [one.file, row_of(one.rule), code, "the code is not in lower case, digits and underscores"] if {
+	some one in conditions
+	code := code_of(one.rule)
+	not regex.match(`^[a-z][a-z0-9_]*$`, code)
+}
+
+found contains [one.file, row_of(one.rule), code, "the code is used by another condition"] if {
+	some one in conditions
+	code := code_of(one.rule)
+	some other in conditions
+	other != one
+	code_of(other.rule) == code
+}
+
+found contains [one.file, row_of(one.rule), code, "no test beside the entrypoint names the code"] if {
+	some one in conditions
+	code := code_of(one.rule)
+	not named_by_test(code, ["admission_test"])
 }
 
 # ---- What a package says of itself ----------------------------------------------------------------

@@ -186,3 +186,68 @@ test_tests_and_the_lint_itself_may_negate_as_they_like if {
 	messages({"lint/more.rego": rego.parse_module("more.rego", concat("\n\n", ["package lint", loose]))}) == set()
 	messages({"lib/x/x_test.rego": rego.parse_module("x_test.rego", concat("\n\n", ["package lib.x_test", loose]))}) == set()
 }
+
+entrypoint := `package admission
+
+violations contains "v" if not good
+
+good if input.now
+`
+
+entrypoint_test := `package admission_test
+
+test_one if {
+	"one" in data.admission.violations
+}
+
+helper := "two"
+`
+
+condition := {
+	"scope": "rule",
+	"title": "One",
+	"description": "What it checks.",
+	"custom": {"code": "one", "citation": "The guide.", "remedy": "Do it.", "term": "now"},
+}
+
+of_the_call(annotation) := messages({
+	"admission/decision.rego": json.patch(rego.parse_module("decision.rego", entrypoint), [
+		{"op": "add", "path": "/annotations", "value": []},
+		{"op": "add", "path": "/rules/0/annotations", "value": [annotation]},
+	]),
+	"admission/decision_test.rego": rego.parse_module("decision_test.rego", entrypoint_test),
+})
+
+with_condition(field, value) := of_the_call(object.union(condition, {"custom": {field: value}}))
+
+test_a_condition_on_the_call_says_what_it_is if {
+	of_the_call(condition) == set()
+	every field in ["title", "description"] {
+		of_the_call(json.remove(condition, {field})) == {sprintf("the condition has no %s", [field])}
+	}
+	every field in ["citation", "remedy", "term"] {
+		with_condition(field, " ") == {sprintf("the condition has no custom.%s", [field])}
+	}
+}
+
+test_a_condition_on_the_call_has_a_code_that_a_test_names if {
+	of_the_call(json.remove(condition, {"custom/code"})) == set()
+	with_condition("code", "two") == {"no test beside the entrypoint names the code"}
+	with_condition("code", "xx.one") == {
+		"the code is not in lower case, digits and underscores",
+		"no test beside the entrypoint names the code",
+	}
+}
+
+test_a_condition_on_the_call_has_a_code_of_its_own if {
+	twice := concat("\n", [entrypoint, "violations contains \"w\" if not good\n"])
+	module := json.patch(rego.parse_module("decision.rego", twice), [
+		{"op": "add", "path": "/annotations", "value": []},
+		{"op": "add", "path": "/rules/0/annotations", "value": [condition]},
+		{"op": "add", "path": "/rules/2/annotations", "value": [condition]},
+	])
+	messages({
+		"admission/decision.rego": module,
+		"admission/decision_test.rego": rego.parse_module("decision_test.rego", entrypoint_test),
+	}) == {"the code is used by another condition"}
+}

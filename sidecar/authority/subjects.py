@@ -13,6 +13,9 @@ _BY_DIGEST = frozenset(
         WithdrawalKind.MANIFEST,
         WithdrawalKind.APPROVAL,
         WithdrawalKind.RESULT,
+        WithdrawalKind.WAIVER,
+        WithdrawalKind.DEPLOYMENT_BINDING,
+        WithdrawalKind.SPECIFICATION,
         WithdrawalKind.CORPUS,
         WithdrawalKind.EVALUATION,
     }

@@ -30,14 +30,18 @@ from sidecar.core.evidence import (
     ModelClaim,
     RequiredApprovals,
     Run,
+    Specification,
     Statement,
     Subject,
 )
+from sidecar.core.patterns import any_matches
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 
 PROVIDER = "openai"
 MAX_RECORD_BYTES = 1 << 20
+SPECIFICATION_KEY = "admissibility_specification"
+"""Under which a job's metadata names the specification it was submitted under."""
 ADAPTED = "ft:"
 """What the id of every fine-tuned model begins with."""
 
@@ -75,6 +79,7 @@ class _JobRecord(_Model):
     method: _Method | None = None
     seed: int | None = None
     trained_tokens: Annotated[int, Field(ge=0)] | None = None
+    metadata: dict[str, str] | None = None
 
 
 class _CheckpointRecord(_Model):
@@ -98,6 +103,7 @@ class Job:
         training_file: The provider's id of the training file.
         validation_file: Likewise, where there was one.
         result_files: Likewise, of the metrics files.
+        specification: Digest of the specification it was submitted under, if it names one.
     """
 
     record: dict[str, Any]
@@ -107,6 +113,7 @@ class Job:
     training_file: str
     validation_file: str | None
     result_files: tuple[str, ...]
+    specification: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,14 @@ class KnownManifest:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownSpecification:
+    """A specification: its digest (SHA-256 of its payload) and what it says."""
+
+    digest: str
+    specification: Specification
+
+
+@dataclass(frozen=True, slots=True)
 class Declared:
     """Everything in the manifest that the job's record does not tell."""
 
@@ -140,6 +155,7 @@ class Declared:
     provider: str = PROVIDER
     parent: KnownManifest | None = None
     supersedes: KnownManifest | None = None
+    specification: KnownSpecification | None = None
     shutdown: datetime | None = None
     documents: tuple[Document, ...] = ()
     declarations: dict[str, str] = field(default_factory=dict)
@@ -175,6 +191,7 @@ def read_job(data: bytes) -> Job:
         training_file=job.training_file,
         validation_file=job.validation_file,
         result_files=tuple(job.result_files),
+        specification=(job.metadata or {}).get(SPECIFICATION_KEY),
     )
 
 
@@ -202,7 +219,8 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
 
     Raises:
         BindingError: Files and record do not agree; the parent is missing, needless or another
-            model's; ``supersedes`` is about another model; the window ends before it begins.
+            model's; ``supersedes`` is about another model; the specification is not the one the
+            job names, or says something else; the window ends before it begins.
     """
     _check_corpora(job, declared.corpora)
     if checkpoint is not None and checkpoint.job != job.record["id"]:
@@ -229,6 +247,7 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
         approvals=RequiredApprovals(declared.required_roles),
         window=_window(declared),
         supersedes=_supersedes(model, declared),
+        specification=_specification(job, declared),
         documents=declared.documents,
         declarations=declared.declarations,
     )
@@ -296,6 +315,29 @@ def _supersedes(model: str, declared: Declared) -> DigestSet | None:
             f"the manifest to supersede is of {claim.provider}/{claim.id}, not of "
             f"{declared.provider}/{model}"
         )
+    return DigestSet(known.digest)
+
+
+def _specification(job: Job, declared: Declared) -> DigestSet | None:
+    """What was specified before the job ran is what the manifest says, or there is no manifest."""
+    known = declared.specification
+    if known is None:
+        if job.specification is not None:
+            raise BindingError(f"the job names the specification {job.specification}: give it")
+        return None
+    if job.specification not in {None, known.digest}:
+        raise BindingError(
+            f"the job names the specification {job.specification}, not {known.digest}"
+        )
+    said, base = known.specification, f"{declared.provider}/{job.base}"
+    if declared.environments != said.environments:
+        raise BindingError("the environments are not those that the specification names")
+    if declared.envelope != said.envelope:
+        raise BindingError("the envelope is not the one that the specification declares")
+    if not any_matches(said.models, base):
+        raise BindingError(f"the specification does not cover tuning {base}")
+    if not said.window.holds(job.run.started):
+        raise BindingError(f"the specification did not hold when the job began, {job.run.started}")
     return DigestSet(known.digest)
 
 

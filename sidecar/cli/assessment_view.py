@@ -26,7 +26,7 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         "valid_until": rfc3339(assessment.valid_until) if assessment.admissible else None,
         "constituents": list(assessment.constituents),
         "manifests": list(assessment.manifests),
-        "of_record": _of_record(assessment),
+        "of_record": list(assessment.of_record),
         "steps": [_step(finding) for finding in assessment.findings],
         "not_reached": _not_reached(assessment),
     }
@@ -55,18 +55,6 @@ def _step(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _of_record(assessment: Assessment) -> list[str]:
-    """Authorities that spoke for a provider which does not sign for itself."""
-    return sorted(
-        {
-            entry.signer.authority
-            for chain in assessment.chains
-            for entry in chain.approvals
-            if entry.of_record
-        }
-    )
-
-
 def _not_reached(assessment: Assessment) -> list[int]:
     reached = {finding.step for finding in assessment.findings}
     return [number for number in range(len(STEPS)) if number not in reached]
@@ -75,32 +63,37 @@ def _not_reached(assessment: Assessment) -> list[int]:
 def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
     """Return every numbered step with its outcome and, where it fails, the remedy.
 
-    What was asked about is told once, above; in the rows it is only called what it is.
+    What was asked about is told once, above, and not in every row.
     """
-    short = {asked["model"]: "model", asked["environment"]: "environment"}
+    short = {asked["model"]: "", asked["environment"]: "environment"}
     heading = Text.assemble(
         (asked["model"], "bold"), " in ", (asked["environment"], "bold"), f", {asked['operation']}"
     )
     table = Table(title=heading, title_justify="left", show_header=False, pad_edge=False, box=None)
     table.add_column(no_wrap=True)
-    table.add_column(overflow="fold", min_width=56)
-    table.add_column(overflow="fold")
     table.add_column(overflow="fold")
     for finding in assessment.findings:
         mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
-        outcome = Text(finding.detail)
-        if finding.reason is not None:
-            outcome = Text.assemble(
-                (str(finding.reason), "bold red"),
-                f"  {finding.detail}\n",
-                ("→ " + remedy(finding.reason), "cyan"),
-            )
-        title = Text(f"{finding.step}. {STEPS[finding.step]}")
         about = short.get(finding.subject, "" if finding.step in {0, 7} else finding.subject)
-        table.add_row(mark, title, Text(about, style="dim"), outcome)
+        table.add_row(mark, _told(finding, about))
     for number in _not_reached(assessment):
-        table.add_row("·", Text(f"{number}. {STEPS[number]}"), "", Text("not reached", style="dim"))
+        title = Text.assemble(f"{number}. {STEPS[number]}", ("  not reached", "dim"))
+        table.add_row("·", title)
     return table
+
+
+def _told(finding: Finding, about: str) -> Text:
+    """The step, and below it what was found, about whom, and the remedy."""
+    text = Text(f"{finding.step}. {STEPS[finding.step]}")
+    text.append("\n   ")
+    if about:
+        text.append(f"{about}: ", style="dim")
+    if finding.reason is not None:
+        text.append(f"{finding.reason}  ", style="bold red")
+    text.append(finding.detail, style="dim" if finding.holds else "")
+    if finding.reason is not None:
+        text.append(f"\n   → {remedy(finding.reason)}", style="cyan")
+    return text
 
 
 def summary(assessment: Assessment) -> Text:

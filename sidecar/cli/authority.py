@@ -19,7 +19,15 @@ from sidecar.authority.settings import duration, duration_text
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
 from sidecar.core import wire
-from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
+from sidecar.core.evidence import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    RESULT,
+    SPECIFICATION,
+    WAIVER,
+)
 from sidecar.core.window import rfc3339
 
 app = typer.Typer(
@@ -33,6 +41,9 @@ PREDICATE_NAMES = {
     "result": RESULT,
     "approval": APPROVAL,
     "environment": ENVIRONMENT,
+    "waiver": WAIVER,
+    "deployment": DEPLOYMENT_BINDING,
+    "specification": SPECIFICATION,
 }
 
 
@@ -59,6 +70,9 @@ class Signs(StrEnum):
     RESULT = "result"
     APPROVAL = "approval"
     ENVIRONMENT = "environment"
+    WAIVER = "waiver"
+    DEPLOYMENT = "deployment"
+    SPECIFICATION = "specification"
 
 
 KeyTypeOption = Annotated[KeyType, typer.Option("--key-type", help="For keys that are created.")]

@@ -9,10 +9,31 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.binding import declared, files, openai
-from sidecar.binding.openai import Binding, Checkpoint, Declared, Job, KnownManifest
+from sidecar.binding.openai import (
+    Binding,
+    Checkpoint,
+    Declared,
+    Job,
+    KnownManifest,
+    KnownSpecification,
+)
 from sidecar.cli import common, manifests
-from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonOption, OutOption
-from sidecar.core.evidence import Corpus, Document, EvaluationOutput, write_statement
+from sidecar.cli.common import (
+    BlobsOption,
+    CliError,
+    DeclarationOption,
+    HomeOption,
+    JsonOption,
+    OutOption,
+)
+from sidecar.core.evidence import (
+    Corpus,
+    Document,
+    EnvironmentSpec,
+    EvaluationEnvelope,
+    EvaluationOutput,
+    write_statement,
+)
 from sidecar.core.grants import ALWAYS_REQUIRED
 
 DataClassOption = Annotated[
@@ -24,13 +45,25 @@ DocumentOption = Annotated[
     typer.Option(help="KIND=FILE, e.g. technical-documentation=td.pdf; repeatable."),
 ]
 
+EnvelopeOption = Annotated[
+    Path | None, typer.Option(help="The declared evaluation envelope (YAML, JSON).")
+]
+EnvironmentsOption = Annotated[
+    Path | None, typer.Option(help="Where the model may run (YAML, JSON).")
+]
+SpecificationOption = Annotated[
+    Path | None,
+    typer.Option(help="The specification (*.dsse.json) the job was submitted under; says both."),
+]
+
 
 def bind(
     job: Annotated[Path, typer.Argument(help="The job's record, as the API returned it.")],
     training: Annotated[list[Path], typer.Option(help="The training file (JSONL); repeatable.")],
-    envelope: Annotated[Path, typer.Option(help="The declared evaluation envelope (YAML, JSON).")],
-    environments: Annotated[Path, typer.Option(help="Where the model may run (YAML, JSON).")],
     home: HomeOption,
+    envelope: EnvelopeOption = None,
+    environments: EnvironmentsOption = None,
+    specification: SpecificationOption = None,
     validation: Annotated[
         list[Path] | None, typer.Option(help="The validation file, if the job names one.")
     ] = None,
@@ -65,16 +98,18 @@ def bind(
     at = common.now()
     record = openai.read_job(common.read(job))
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
+    specified = _specified(specification)
     known = Declared(
         corpora=_corpora(record, training, validation or [], tuple(data_class or ())),
         outputs=_outputs(record, result_file or []),
-        envelope=declared.envelope(envelope),
-        environments=declared.environments(environments),
+        envelope=_envelope(envelope, specified),
+        environments=_environments(environments, specified),
         required_roles=tuple(dict.fromkeys((*ALWAYS_REQUIRED, *(require_role or [])))),
         window=common.window(at, days),
         provider=provider,
         parent=_known(parent),
         supersedes=_known(supersedes),
+        specification=specified,
         shutdown=common.instant(shutdown, "--shutdown"),
         documents=_documents(document),
         declarations=common.pairs(declaration, "--declaration"),
@@ -144,6 +179,31 @@ def _outputs(job: Job, paths: list[Path]) -> tuple[EvaluationOutput, ...]:
         files.run_output(path, name=openai.file_name(known, path.name))
         for path, known in zip(paths, ids, strict=True)
     )
+
+
+def _envelope(path: Path | None, known: KnownSpecification | None) -> EvaluationEnvelope:
+    if path is not None:
+        return declared.envelope(path)
+    if known is None:
+        raise CliError("say what must be passed: --envelope, or --specification")
+    return known.specification.envelope
+
+
+def _environments(
+    path: Path | None, known: KnownSpecification | None
+) -> tuple[EnvironmentSpec, ...]:
+    if path is not None:
+        return declared.environments(path)
+    if known is None:
+        raise CliError("say where the model may run: --environments, or --specification")
+    return known.specification.environments
+
+
+def _specified(path: Path | None) -> KnownSpecification | None:
+    if path is None:
+        return None
+    handed = manifests.read_specification(path)
+    return KnownSpecification(handed.digest, handed.specification)
 
 
 def _known(path: Path | None) -> KnownManifest | None:

@@ -52,7 +52,7 @@ class Written:
     """Evidence that was written.
 
     Attributes:
-        kind: ``manifest``, ``result``, ``approval`` or ``environment``.
+        kind: What its file's name begins with, e.g. ``manifest`` or ``approval``.
         digest: SHA-256 of the payload.
         path: The envelope.
         signer: The authority.

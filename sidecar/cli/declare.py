@@ -1,4 +1,4 @@
-"""``admit declare``: a customer declares an environment."""
+"""``admit declare``: environments, deployments, and specifications for what is tuned."""
 
 from __future__ import annotations
 
@@ -9,14 +9,29 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.cli import common
-from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonOption, OutOption
+from sidecar.binding import declared as read_declared
+from sidecar.cli import common, manifests
+from sidecar.cli.common import (
+    BlobsOption,
+    CliError,
+    DeclarationOption,
+    HomeOption,
+    JsonOption,
+    OutOption,
+)
 from sidecar.core.evidence import (
+    DEPLOYMENT_BINDING,
     ENVIRONMENT,
+    SPECIFICATION,
+    DeploymentBinding,
     Environment,
+    Predicate,
+    Specification,
     Statement,
     Subject,
     check_spiffe_id,
+    specification_blob,
+    write_statement,
 )
 from sidecar.core.wire import DigestSet
 
@@ -45,13 +60,20 @@ def environment(
         list[str] | None,
         typer.Option(help="provider/id, or a pattern, that may be called un-adapted; repeatable."),
     ] = None,
+    tuning_model: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="provider/id of a base model, or a pattern, that may be tuned from "
+            "here; repeatable."
+        ),
+    ] = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the declaration holds.")] = 365,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare an environment: where it is, what for, and which base models it may call."""
+    """Declare an environment: where it is, what for, which base models it may call and tune."""
     at = common.now()
     check_spiffe_id(spiffe_id)
     blob = spiffe_id.encode("utf-8")
@@ -63,6 +85,7 @@ def environment(
         owner=owner,
         window=common.window(at, days),
         base_models=tuple(base_model or ()),
+        tuning_models=tuple(tuning_model or ()),
         declarations=common.pairs(declaration, "--declaration"),
     )
     subject = Subject(spiffe_id, DigestSet(hashlib.sha256(blob).hexdigest()))
@@ -72,3 +95,135 @@ def environment(
     subject_file = common.write(blobs or out, stem, ".subject.txt", blob)
     facts = {**written.facts(), "until": common.until(declared.window), "blob": str(subject_file)}
     common.tell(f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id)
+
+
+@app.command()
+def deployment(
+    name: Annotated[str, typer.Argument(help="The deployment, as calls name it.")],
+    home: HomeOption,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Envelope (*.dsse.json) of the manifest of what it runs.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="provider/id of the base model that it runs instead.")
+    ] = None,
+    signed_by: Annotated[
+        Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long that holds unless it is bound anew.")] = 1,
+    out: OutOption = Path(),
+    blobs: BlobsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say, as its provider, which model a deployment runs. Say it anew before it ends."""
+    at = common.now()
+    provider, model, blob = _target(manifest, base_model, signed_by)
+    binding = DeploymentBinding(provider, name, model, common.window(at, days))
+    subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
+    statement = Statement(subject, DEPLOYMENT_BINDING, binding)
+    written = common.sign_and_write(authority.load(home), statement, "deployment", out, at)
+    stem = f"deployment-{written.digest[:12]}"
+    facts = {
+        **written.facts(),
+        "until": common.until(binding.window),
+        "blob": str(common.write(blobs or out, stem, ".subject.txt", blob)),
+    }
+    title = f"Bound deployment {name} to {provider}/{model}."
+    common.tell(title, facts, as_json=as_json, deployment=name, provider=provider, model=model)
+
+
+def _target(
+    manifest: Path | None, base_model: str | None, signed_by: Path | None
+) -> tuple[str, str, bytes]:
+    """The provider and the model that is run, and the bytes whose digest stands for it.
+
+    Raises:
+        CliError: Neither is given, or both; or a base model without its provider.
+    """
+    if manifest is not None and base_model is None:
+        handed = manifests.read(manifest, signed_by)
+        model = handed.manifest.model
+        return model.provider, model.id, handed.envelope.payload
+    if base_model is not None and manifest is None:
+        provider, slash, model_id = base_model.partition("/")
+        if not (provider and slash and model_id):
+            raise CliError(f"--base-model: {base_model!r} is not provider/id")
+        return provider, model_id, base_model.encode()
+    raise CliError("a deployment runs one model: give either --manifest or --base-model")
+
+
+@app.command()
+def specification(
+    home: HomeOption,
+    name: Annotated[
+        str | None, typer.Argument(help="What people call it, for example support-v4.")
+    ] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="provider/id, or a pattern, that may be tuned under it; repeatable."),
+    ] = None,
+    environments: Annotated[
+        Path | None, typer.Option(help="Where the result may run (YAML, JSON).")
+    ] = None,
+    envelope: Annotated[
+        Path | None, typer.Option(help="The evaluation envelope (YAML, JSON).")
+    ] = None,
+    days: Annotated[float, typer.Option(help="How long jobs may be started under it.")] = 30,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            help="Sign this specification (*.dsse.json) once more, as it is, after a "
+            "change of keys."
+        ),
+    ] = None,
+    out: OutOption = Path(),
+    blobs: BlobsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say, before a model is tuned, where it may run and which suites it must pass first.
+
+    A tuning job names the digest that this prints; the manifest of its outcome then binds exactly
+    these environments and suites.
+    """
+    at = common.now()
+    if again is not None:
+        if name or model or environments or envelope:
+            raise CliError("--again signs what is there: give nothing else to declare")
+        statement, given = _known(again)
+    else:
+        if not (name and model and environments and envelope):
+            raise CliError("give NAME, --model, --environments and --envelope, or --again FILE")
+        given = Specification(
+            models=tuple(model),
+            environments=read_declared.environments(environments),
+            envelope=read_declared.envelope(envelope),
+            window=common.window(at, days),
+        )
+        digest = hashlib.sha256(_blob(given)).hexdigest()
+        statement = Statement(Subject(name, DigestSet(digest)), SPECIFICATION, given)
+    unanswered = given.unanswered()
+    if unanswered:
+        raise CliError("the envelope has no compliance suite for " + ", ".join(unanswered))
+    written = common.sign_and_write(authority.load(home), statement, "specification", out, at)
+    stem = f"specification-{written.digest[:12]}"
+    blob = common.write(blobs or out, stem, ".subject.json", _blob(given))
+    facts = {**written.facts(), "until": common.until(given.window), "blob": str(blob)}
+    called = statement.subject.name
+    common.tell(f"Specified {called}.", facts, as_json=as_json, specification=called)
+
+
+def _known(path: Path) -> tuple[Statement[Predicate], Specification]:
+    """Read a specification to be signed as it is.
+
+    Raises:
+        CliError: Written by something that lays it out otherwise: signed here, its digest and so
+            its identity would be another.
+    """
+    handed = manifests.read_specification(path)
+    if write_statement(handed.statement) != handed.envelope.payload:
+        raise CliError(f"{path}: is laid out in another way than here; sign it where it was made")
+    return handed.statement, handed.specification
+
+
+def _blob(given: Specification) -> bytes:
+    return specification_blob(given.environments, given.envelope)

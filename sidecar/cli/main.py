@@ -22,6 +22,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("serve", "sidecar.cli.serve", "serve"),
     ("status", "sidecar.cli.status", "status"),
     ("health", "sidecar.cli.status", "health"),
+    ("doctor", "sidecar.cli.doctor", "doctor"),
     ("verify", "sidecar.cli.verify", "verify"),
     ("explain", "sidecar.cli.verify", "explain"),
     ("authority", "sidecar.cli.authority", "app"),
@@ -32,6 +33,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("waive", "sidecar.cli.waive", "waive"),
     ("withdraw", "sidecar.cli.withdraw", "withdraw"),
     ("policy", "sidecar.cli.policy", "app"),
+    ("envoy", "sidecar.cli.envoy", "app"),
 )
 """Name, module, and the function or group in it; in the order in which help lists them."""
 
@@ -41,11 +43,13 @@ TOLD = frozenset(
         "BindingError",
         "CliError",
         "ConfigError",
+        "DoctorError",
         "EvaluationError",
         "EvidenceError",
         "OSError",
         "StageError",
         "PolicyError",
+        "RegistryError",
         "ServiceError",
         "StoreError",
         "ToolchainError",

@@ -1,4 +1,4 @@
-"""Reads a manifest somebody hands over, for those who sign something about it."""
+"""Reads evidence somebody hands over, for those who sign something about it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from sidecar.cli import common
 from sidecar.cli.common import CliError
 from sidecar.core import dsse
 from sidecar.core.dsse import Envelope
-from sidecar.core.evidence import Manifest, parse_statement
+from sidecar.core.evidence import (
+    Manifest,
+    Predicate,
+    Specification,
+    Statement,
+    parse_statement,
+)
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 
@@ -20,6 +26,16 @@ class HandedManifest:
 
     digest: str
     manifest: Manifest
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class HandedSpecification:
+    """A specification as it was handed over; ``statement`` is what its payload says."""
+
+    digest: str
+    statement: Statement[Predicate]
+    specification: Specification
     envelope: Envelope
 
 
@@ -40,13 +56,31 @@ def read(path: Path, signed_by: Path | None = None) -> HandedManifest:
         key = PublicKey.from_pem(common.read(signed_by).decode("ascii", errors="replace"))
         if not signed_with(envelope, key):
             raise CliError(f"{path}: not signed by the key in {signed_by}")
-    try:
-        predicate = parse_statement(envelope.payload).predicate
-    except EvidenceError as error:
-        raise CliError(f"{path}: {error}") from error
+    predicate = _said(path, envelope).predicate
     if not isinstance(predicate, Manifest):
         raise CliError(f"{path}: is evidence, but not a manifest")
     return HandedManifest(envelope.digest, predicate, envelope)
+
+
+def read_specification(path: Path) -> HandedSpecification:
+    """Read a specification's envelope. Its signature is not checked, as with a manifest's.
+
+    Raises:
+        EvidenceError: Not an envelope.
+        CliError: It cannot be read, or holds something else.
+    """
+    envelope = dsse.parse(common.read(path))
+    statement = _said(path, envelope)
+    if not isinstance(statement.predicate, Specification):
+        raise CliError(f"{path}: is evidence, but not a specification")
+    return HandedSpecification(envelope.digest, statement, statement.predicate, envelope)
+
+
+def _said(path: Path, envelope: Envelope) -> Statement[Predicate]:
+    try:
+        return parse_statement(envelope.payload)
+    except EvidenceError as error:
+        raise CliError(f"{path}: {error}") from error
 
 
 def signed_with(envelope: Envelope, key: PublicKey) -> bool:

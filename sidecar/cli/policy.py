@@ -31,13 +31,14 @@ from sidecar.policy import (
     signing,
     tree,
 )
-from sidecar.policy.server import TreeServer
+from sidecar.policy.server import tree_server
 from sidecar.toolchain import opa_path
 
 FULL_COVERAGE = 100.0
 
 app = typer.Typer(
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     help="Work on the policies: begin, check, test, list, explain, compare, sign.",
 )
@@ -75,7 +76,12 @@ def new(
         console.print(f"created {policies / path}", soft_wrap=True)
     if made.edited is not None:
         console.print(f"edited  {policies / made.edited}", soft_wrap=True)
-    console.print("Next: admit policy check; admit policy test; then change the rule.")
+    here = "" if policies == DEFAULT else f" --policies {policies}"
+    console.print("Next, before anything is changed, both of these pass:", soft_wrap=True)
+    console.print(f"  admit policy check{here}", soft_wrap=True)
+    console.print(f"  admit policy test{here} --run {made.id}_test", soft_wrap=True)
+    console.print(f"Then name the provision in {policies / made.created[0]} and change the rule.",
+                  soft_wrap=True)  # fmt: skip
 
 
 @app.command()
@@ -158,14 +164,14 @@ def explain(
         raise typer.Exit(1)
     facts = prove(inquired.call, inquired.credential, assessment, rfc3339(inquired.at), "")
     catalogue = rules.catalogue(opa_path(), policies)
-    with TreeServer(opa_path(), tree.read(policies)) as server:
+    with tree_server(opa_path(), tree.read(policies)) as server:
         answer = server.decide(to_input(facts))
     if as_json:
         told = assessment_view.to_json(assessment, asked=inquired.asked())
         held = policy_view.rules_that_held(answer, catalogue)
         print(json.dumps({**told, "policies": {**answer, "held": held}}, indent=2))
     else:
-        policy_view.print_answer(console, answer, catalogue)
+        policy_view.print_answer(console, answer, catalogue, asked=inquired.asked())
     raise typer.Exit(0 if answer["allow"] else 1)
 
 
@@ -186,8 +192,8 @@ def diff(
     old, changed = revision.resolve(before, after), tree.read(after)
     console = Console(stderr=True)
     with (
-        TreeServer(program, old) as one,
-        TreeServer(program, changed) as other,
+        tree_server(program, old) as one,
+        tree_server(program, changed) as other,
         Progress(console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("replaying", total=total)

@@ -18,14 +18,15 @@ from sidecar.policy.rules import Catalogue
 
 GOOD, BAD = Text("✓", style="green"), Text("✗", style="bold red")
 MAX_SHOWN = 20
+_WHOLE = frozenset({"rule", "decision", "time"})
 _STYLES = {"enforced": "bold", "pending": "yellow", "shadow": "dim", "advisory": "cyan"}
 
 
 def plain_table(*headings: str) -> Table:
-    """A table without lines whose cells fold, but for a rule's code, which must stay whole."""
+    """A table without lines whose cells fold, but for what is looked up and must stay whole."""
     table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
     for heading in headings:
-        table.add_column(heading, overflow="fold", no_wrap=heading == "rule")
+        table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
     return table
 
 
@@ -98,9 +99,9 @@ def print_report(console: Console, report: Report) -> None:
     for case in report.failed:
         console.print(Text(f"FAILED {case.package}.{case.name}", style="bold red"))
     slowest = max(report.cases, key=lambda case: case.seconds)
+    console.print(f"{len(report.cases)} tests, {len(report.failed)} failed")
     console.print(
-        f"{len(report.cases)} tests, {len(report.failed)} failed; slowest"
-        f" {slowest.package}.{slowest.name} ({1000 * slowest.seconds:.1f} ms)",
+        f"slowest, {1000 * slowest.seconds:.1f} ms: {slowest.package}.{slowest.name}",
         soft_wrap=True,
     )
     if report.coverage is not None:
@@ -114,10 +115,21 @@ def print_report(console: Console, report: Report) -> None:
 # ---- explain -------------------------------------------------------------------------------------
 
 
-def print_answer(console: Console, answer: Mapping[str, Any], catalogue: Catalogue) -> None:
+def print_answer(
+    console: Console, answer: Mapping[str, Any], catalogue: Catalogue, *, asked: Mapping[str, str]
+) -> None:
     """Which rules fired, with citations; what warned or was waived; how many held."""
     verdict = Text("allowed", "bold green") if answer["allow"] else Text("denied", "bold red")
     console.print(Text.assemble(verdict, f" by policies {answer['revision'][:19]}…"))
+    console.print(
+        Text.assemble(
+            (asked["model"], "bold"),
+            " in ",
+            (asked["environment"], "bold"),
+            f", {asked['operation']}",
+        ),
+        soft_wrap=True,
+    )
     if answer["violations"] or answer["warnings"]:
         table = plain_table("", "rule", "state", "about", "what")
         for entry in answer["violations"]:
@@ -126,7 +138,7 @@ def print_answer(console: Console, answer: Mapping[str, Any], catalogue: Catalog
             table.add_row(Text("!", "yellow"), *_cells(entry))
         console.print(table)
     for package, held in rules_that_held(answer, catalogue).items():
-        console.print(f"{package}: {held} rules hold")
+        console.print(f"{package}: {held} of {len(catalogue.of(package))} rules hold")
 
 
 def _cells(entry: Mapping[str, str]) -> tuple[Text, ...]:
@@ -214,13 +226,13 @@ def print_difference(console: Console, difference: Difference) -> None:
     for jurisdiction, code, more, fewer in _by_rule(difference):
         rules.add_row(jurisdiction or "(the call)", code, str(more), str(fewer))
     console.print(rules)
-    changes = plain_table("decision", "time", "", "model", "environment")
+    changes = plain_table("decision", "time", "", "model and environment")
     for change in difference.changes[:MAX_SHOWN]:
         told = _change(change)
-        models = ", ".join(told["models"] or ())
-        changes.add_row(
-            change.record.id, change.record.time, _kind(change), models, told["environment"]
-        )
+        about = "\n".join([", ".join(told["models"] or ()), str(told["environment"])])
+        # To the second: whoever looks for the line in a log has its id.
+        second = f"{change.record.time[:19]}Z"
+        changes.add_row(Text(change.record.id), second, _kind(change), Text(about))
     console.print(changes)
     if difference.changed > MAX_SHOWN:
         console.print(f"… and {difference.changed - MAX_SHOWN} more (--json)")

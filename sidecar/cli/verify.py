@@ -15,7 +15,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sidecar.cli import assessment_view
+from sidecar.cli import assessment_view, rehearse
+from sidecar.cli.common import CliError
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
@@ -25,6 +26,9 @@ from sidecar.core.window import rfc3339
 from sidecar.trust.config import load
 from sidecar.trust.control import AuthorityStatus, load_once
 
+CALLING = "chat.completions"
+TUNING = "fine_tuning.jobs.create"
+
 Model = Annotated[str, typer.Argument(help="The model id a call would name.")]
 Environment = Annotated[str, typer.Option("--environment", "-e", help="SPIFFE ID.")]
 Trust = Annotated[
@@ -32,9 +36,24 @@ Trust = Annotated[
 ]
 Provider = Annotated[str, typer.Option(help="The provider a route would lead to.")]
 Operation = Annotated[str, typer.Option(help="The operation a call would use.")]
+IsDeployment = Annotated[
+    bool, typer.Option("--deployment", help="The model id is the name of a deployment.")
+]
+Tune = Annotated[
+    bool,
+    typer.Option(
+        "--tune",
+        help="Ask whether the model may be tuned, not run; so does a specification, or the "
+        f"operation {TUNING}.",
+    ),
+]
+SpecificationDigest = Annotated[
+    str | None, typer.Option("--specification", help="Digest of the one a job would come with.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 DEFAULT_TRUST = Path("trust.yaml")
+DEFAULT_CONFIG = Path("sidecar.yaml")
 
 
 def verify(
@@ -42,14 +61,25 @@ def verify(
     environment: Environment,
     trust: Trust = DEFAULT_TRUST,
     provider: Provider = "openai",
-    operation: Operation = "chat.completions",
+    operation: Operation = CALLING,
+    deployment: IsDeployment = False,
+    tune: Tune = False,
+    specification: SpecificationDigest = None,
     as_json: AsJson = False,
 ) -> None:
     """Say whether a model is structurally admissible in an environment now.
 
     Exit status 0 where it is, 1 where it is not, 2 where the question cannot be asked.
     """
-    inquired = inquire(model, environment, trust, provider, operation)
+    call = question(
+        model,
+        provider,
+        operation,
+        deployment=deployment,
+        tune=tune,
+        specification=specification,
+    )
+    inquired = inquire_about(call, environment, trust)
     assessment = inquired.assessment
     if as_json:
         print(json.dumps(assessment_view.to_json(assessment, asked=inquired.asked()), indent=2))
@@ -61,18 +91,49 @@ def verify(
 
 
 def explain(
-    model: Model,
-    environment: Environment,
+    model: Annotated[str | None, typer.Argument(help="The model id a call would name.")] = None,
+    environment: Annotated[
+        str | None, typer.Option("--environment", "-e", help="SPIFFE ID.")
+    ] = None,
     trust: Trust = DEFAULT_TRUST,
     provider: Provider = "openai",
-    operation: Operation = "chat.completions",
+    operation: Operation = CALLING,
+    deployment: IsDeployment = False,
+    tune: Tune = False,
+    specification: SpecificationDigest = None,
+    request: Annotated[
+        Path | None,
+        typer.Option(help="A raw HTTP request instead: what would the gate see and decide?"),
+    ] = None,
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The gate's sidecar.yaml, with --request.")
+    ] = DEFAULT_CONFIG,
+    api: Annotated[
+        str | None, typer.Option(help="With --request: the route's api, if not the provider.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every numbered step of the predicate, its outcome, what is missing and the remedy.
 
-    Exit status as for ``verify``.
+    With ``--request FILE`` (``-`` for standard input), also what the gate reads from the request:
+    operation, credential, every model id with its place, and the decision of the policies. Exit
+    status as for ``verify``.
     """
-    inquired = inquire(model, environment, trust, provider, operation)
+    if request is not None:
+        if model is not None or environment is not None:
+            raise CliError("--request: the file names model and environment; leave them out")
+        rehearse.explain(request, config, provider=provider, api=api, as_json=as_json)
+    if model is None or environment is None:
+        raise CliError("give MODEL and --environment, or --request FILE")
+    call = question(
+        model,
+        provider,
+        operation,
+        deployment=deployment,
+        tune=tune,
+        specification=specification,
+    )
+    inquired = inquire_about(call, environment, trust)
     assessment = inquired.assessment
     if as_json:
         value = assessment_view.to_json(assessment, asked=inquired.asked())
@@ -107,7 +168,7 @@ class Inquired:
     def asked(self) -> dict[str, str]:
         """What was asked, for ``assessment_view.to_json``."""
         return {
-            "model": self.call.models[0],
+            "model": self.call.named[0],
             "environment": self.credential.spiffe_id,
             "provider": self.call.provider,
             "operation": self.call.operation,
@@ -115,8 +176,36 @@ class Inquired:
         }
 
 
+def question(
+    model: str,
+    provider: str,
+    operation: str,
+    *,
+    deployment: bool = False,
+    tune: bool = False,
+    specification: str | None = None,
+) -> Call:
+    """The call that would run one model, or tune it."""
+    deployments = (model,) if deployment else ()
+    if not (tune or specification is not None or operation == TUNING):
+        return Call(provider, operation, (model,), deployments=deployments)
+    return Call(
+        provider,
+        TUNING if operation == CALLING else operation,
+        (),
+        tuned=(model,),
+        deployments=deployments,
+        specification=specification,
+    )
+
+
 def inquire(model: str, environment: str, trust: Path, provider: str, operation: str) -> Inquired:
     """Refresh every authority once and assess one model in one environment."""
+    return inquire_about(question(model, provider, operation), environment, trust)
+
+
+def inquire_about(call: Call, environment: str, trust: Path) -> Inquired:
+    """Refresh every authority once and assess a call from one environment."""
     trust_domain = check_spiffe_id(environment)
     config = load(trust)
     state, statuses = load_once(config)
@@ -128,7 +217,6 @@ def inquire(model: str, environment: str, trust: Path, provider: str, operation:
         expires=now + timedelta(hours=1),
         authority=_voucher(config.operator, trust_domain),
     )
-    call = Call(provider, operation, (model,))
     return Inquired(call, credential, now, assess(call, credential, state, now), statuses)
 
 

@@ -10,11 +10,13 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import (
     Approval,
+    DeploymentBinding,
     Environment,
     Evidence,
     Manifest,
     Result,
     Signer,
+    Specification,
     Suite,
     Waiver,
 )
@@ -92,12 +94,14 @@ class Inquiry:
 class Question:
     """An inquiry about one model in its declared environment.
 
-    ``scope`` is what a grant must cover to count here; every step asks for it.
+    ``model`` is what the call names; where that is a deployment, ``bound_to`` is the model that it
+    runs. ``scope`` is what a grant must cover to count here; every step asks for it.
     """
 
     inquiry: Inquiry
     environment: Evidence[Environment]
     model: str
+    bound_to: str | None = None
     scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:
@@ -110,9 +114,14 @@ class Question:
         object.__setattr__(self, "scope", scope)
 
     @property
+    def target(self) -> str:
+        """The id of the model that would run, by whatever name it is called."""
+        return self.model if self.bound_to is None else self.bound_to
+
+    @property
     def name(self) -> str:
         """The model as grants and withdrawals name it: ``provider/id``."""
-        return f"{self.inquiry.call.provider}/{self.model}"
+        return f"{self.inquiry.call.provider}/{self.target}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +146,35 @@ class RolePass:
 
 
 @dataclass(frozen=True, slots=True)
+class Deployed:
+    """The binding that says which model a deployment runs, and who says so.
+
+    ``until`` is when this ceases to be the answer: with its window, its signer's key, or because a
+    newer binding begins.
+    """
+
+    binding: Evidence[DeploymentBinding]
+    signer: Signer
+    of_record: bool
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Specified:
+    """A specification under which a model is or was tuned, and the customer relied on for it."""
+
+    specification: Evidence[Specification]
+    signer: Signer
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """Everything one model's admission relies on.
 
-    ``manifest`` is null for a base model that the environment lists un-adapted; ``parents`` runs
-    from the manifest's parent to the first manifest made from a base model.
+    ``model`` is what the call names, and ``deployed`` says which one that is where it is a
+    deployment. ``manifest`` is null for a base model that the environment lists un-adapted;
+    ``parents`` runs from the manifest's parent to the first manifest made from a base model;
+    ``specifications`` are those that any of these manifests names.
     """
 
     model: str
@@ -151,6 +184,8 @@ class Chain:
     parents: tuple[tuple[Evidence[Manifest], Signer], ...]
     suites: tuple[SuitePass, ...]
     approvals: tuple[RolePass, ...]
+    deployed: Deployed | None = None
+    specifications: tuple[Specified, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +209,7 @@ class Assessment:
         manifests: Digests of the manifests relied on, sorted.
         valid_until: The earliest end of anything relied on.
         waivers: Waivers of policy rules that stand here; no step depends on them.
+        specification: What a model would be tuned under, where the call is to tune one.
     """
 
     findings: tuple[Finding, ...]
@@ -184,11 +220,23 @@ class Assessment:
     manifests: tuple[str, ...]
     valid_until: datetime
     waivers: tuple[Waived, ...] = ()
+    specification: Specified | None = None
 
     @property
     def admissible(self) -> bool:
         """Whether every step holds. Policies may still refuse."""
         return self.reason is None
+
+    @property
+    def of_record(self) -> tuple[str, ...]:
+        """Authorities that spoke for a provider which does not sign for itself, sorted."""
+        approving = {r.signer.authority for c in self.chains for r in c.approvals if r.of_record}
+        binding = {
+            c.deployed.signer.authority
+            for c in self.chains
+            if c.deployed is not None and c.deployed.of_record
+        }
+        return tuple(sorted(approving | binding))
 
     @property
     def failed(self) -> Finding | None:

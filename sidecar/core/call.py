@@ -6,6 +6,19 @@ from dataclasses import dataclass
 from datetime import datetime
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """An object stored upstream that a request builds on, and that may hold other models.
+
+    Attributes:
+        kind: What it is, e.g. ``response``, ``conversation``, ``file``.
+        id: As the provider named it.
+    """
+
+    kind: str
+    id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """A well-formed request with every model it can reach (predicate step 0).
@@ -13,10 +26,18 @@ class Call:
     Attributes:
         provider: From the route's configuration, never from the client.
         operation: A name of the operation table, e.g. ``chat.completions``.
-        models: Every model id it names, in order of appearance, without repeats; never empty.
+        models: Every model id it would run, in order of appearance, without repeats.
         stream: Whether the reply is asked for as a stream.
         modalities: Output modalities asked for, sorted.
         tool_types: Types of tools offered to the model, sorted.
+        tuned: Every model id it would tune, without repeats.
+        deployments: Those of ``models`` and ``tuned`` that are names of deployments: which model
+            they run is for a deployment binding to say.
+        references: Objects stored upstream that it builds on; each must have been registered.
+        specification: SHA-256, in hex, of the environment specification that came with a tuning
+            job.
+        carrier: Whether the operation can neither name nor reach a model, so that only the
+            environment is asked about.
     """
 
     provider: str
@@ -25,6 +46,16 @@ class Call:
     stream: bool = False
     modalities: tuple[str, ...] = ()
     tool_types: tuple[str, ...] = ()
+    tuned: tuple[str, ...] = ()
+    deployments: tuple[str, ...] = ()
+    references: tuple[Reference, ...] = ()
+    specification: str | None = None
+    carrier: bool = False
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every model id to authorise, without repeats; empty only for a carrier."""
+        return tuple(dict.fromkeys((*self.models, *self.tuned)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.core.assessment import Chain, Finding, Node, Withdrawn
+from sidecar.core.assessment import Chain, Finding, Node, Specified, Withdrawn
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.evidence import (
     Approval,
+    DeploymentBinding,
     Environment,
     Evidence,
     Manifest,
     Predicate,
     Signer,
+    Specification,
     Waiver,
 )
 from sidecar.core.reasons import Reason
@@ -76,6 +78,10 @@ class Cascade:
         """Whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
         return bool(self.indexes) and self.withdrawn(evidence_nodes(item, signer)) is not None
 
+    def preferred(self, item: Evidence[Predicate], signers: Iterable[Signer]) -> Signer:
+        """Of at least one signer, the one to rely on: one that stands, if there is one."""
+        return min(signers, key=lambda s: (self.tainted(item, s), s))
+
     def _hits(self, node: Node) -> Iterator[tuple[str, Withdrawal]]:
         for authority, index in self.indexes:
             for entry in index.hits(node.kind, node.subject):
@@ -93,6 +99,10 @@ def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[Node, ...
         kind = WithdrawalKind.ENVIRONMENT
     elif isinstance(predicate, Waiver):
         kind = WithdrawalKind.WAIVER
+    elif isinstance(predicate, DeploymentBinding):
+        kind = WithdrawalKind.DEPLOYMENT_BINDING
+    elif isinstance(predicate, Specification):
+        kind = WithdrawalKind.SPECIFICATION
     else:
         kind = WithdrawalKind.RESULT
     return (
@@ -123,13 +133,26 @@ def environment_nodes(item: Evidence[Environment], signer: Signer) -> tuple[Node
     return (Node(WithdrawalKind.ENVIRONMENT, name), *evidence_nodes(item, signer))
 
 
+def specification_nodes(entry: Specified) -> tuple[Node, ...]:
+    """A specification, and the suites it declares."""
+    suites = entry.specification.predicate.envelope.suites
+    return (
+        *evidence_nodes(entry.specification, entry.signer),
+        *(Node(WithdrawalKind.EVALUATION, suite.digest.sha256) for suite in suites),
+    )
+
+
 def lineage(chain: Chain, provider: str) -> tuple[Node, ...]:
     """Everything one model's admission relies on, apart from the environment."""
     nodes: list[Node] = [Node(WithdrawalKind.BASE_MODEL, f"{provider}/{chain.base}")]
+    if chain.deployed is not None:
+        nodes.extend(evidence_nodes(chain.deployed.binding, chain.deployed.signer))
     if chain.manifest is not None and chain.producer is not None:
         nodes.extend(manifest_nodes(chain.manifest, chain.producer))
     for parent, signer in chain.parents:
         nodes.extend(manifest_nodes(parent, signer))
+    for entry in chain.specifications:
+        nodes.extend(specification_nodes(entry))
     for suite in chain.suites:
         nodes.extend(evidence_nodes(suite.result, suite.signer))
     for role in chain.approvals:

@@ -77,6 +77,8 @@ class WithdrawalKind(StrEnum):
     RESULT = "result"
     ENVIRONMENT = "environment"
     WAIVER = "waiver"
+    DEPLOYMENT_BINDING = "deployment-binding"
+    SPECIFICATION = "specification"
     CORPUS = "corpus"
     RUN = "run"
     EVALUATION = "evaluation"
@@ -95,8 +97,9 @@ class Withdrawal:
     Attributes:
         kind: What sort of thing.
         subject: Which: a key's fingerprint (``sha256:…``); a hex SHA-256 for manifest, approval,
-            result, waiver, corpus and evaluation; a SPIFFE ID or pattern; a run id; ``provider/id``
-            of a model; ``provider/id`` or a pattern over it for a base model; an authority's name.
+            result, waiver, deployment binding, specification, corpus and evaluation; a SPIFFE ID
+            or pattern; a run id; ``provider/id`` of a model; ``provider/id`` or a pattern over it
+            for a base model; an authority's name.
         reason: For people and logs.
         effective: From when on.
     """

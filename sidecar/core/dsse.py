@@ -43,11 +43,12 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def parse(data: bytes) -> Envelope:
+def parse(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     """Split the JSON form of an envelope.
 
     Args:
         data: The file's bytes, at most ``MAX_ENVELOPE_BYTES``.
+        payload_type: What the envelope must say that it holds, exactly.
 
     Raises:
         EvidenceError: Not strict JSON, another ``payloadType``, bad base64, or a number of
@@ -57,8 +58,8 @@ def parse(data: bytes) -> Envelope:
         value = strict_json.loads_object(data, max_bytes=MAX_ENVELOPE_BYTES)
     except strict_json.StrictJsonError as error:
         raise EvidenceError(f"envelope: {error}") from error
-    if value.get("payloadType") != PAYLOAD_TYPE:
-        raise EvidenceError(f"envelope: payloadType is not exactly {PAYLOAD_TYPE}")
+    if value.get("payloadType") != payload_type:
+        raise EvidenceError(f"envelope: payloadType is not exactly {payload_type}")
     signatures = value.get("signatures")
     if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
         raise EvidenceError(f"envelope: needs 1 to {MAX_SIGNATURES} signatures")
@@ -67,12 +68,14 @@ def parse(data: bytes) -> Envelope:
     return Envelope(payload, raw, hashlib.sha256(payload).hexdigest())
 
 
-def verified_by(envelope: Envelope, keys: Iterable[PublicKey]) -> frozenset[str]:
-    """Return the fingerprints of those of ``keys`` that signed the payload.
+def verified_by(
+    envelope: Envelope, keys: Iterable[PublicKey], payload_type: str = PAYLOAD_TYPE
+) -> frozenset[str]:
+    """Return the fingerprints of those of ``keys`` that signed the payload as ``payload_type``.
 
     A set of fingerprints, so that neither a repeated signature nor a repeated key counts twice.
     """
-    message = pae(PAYLOAD_TYPE, envelope.payload)
+    message = pae(payload_type, envelope.payload)
     return frozenset(
         key.fingerprint
         for key in keys

@@ -1,7 +1,7 @@
-"""Evidence: the five predicates of an in-toto Statement that the gate understands.
+"""Evidence: the statements that the gate understands, and who signed them.
 
 A ``Statement`` is what an envelope's payload says; an ``Evidence`` is a statement together with
-the keys that really signed it. The predicate type decides which of the dataclasses below the
+the keys that really signed it. The predicate type decides which of the ``predicates`` the
 predicate must be; there is no other way to tell (cosign CVE-2022-35929).
 """
 
@@ -9,263 +9,91 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Generic
 
-from pydantic import AwareDatetime, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from sidecar.core import strict_json, wire
+from sidecar.core.predicates import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    PREDICATES,
+    RESULT,
+    SPECIFICATION,
+    WAIVER,
+    Approval,
+    Corpus,
+    DeploymentBinding,
+    Document,
+    Environment,
+    EnvironmentSpec,
+    EvaluationEnvelope,
+    EvaluationOutput,
+    Manifest,
+    ModelClaim,
+    P,
+    Predicate,
+    RequiredApprovals,
+    Result,
+    Run,
+    Specification,
+    Suite,
+    SuiteAnnotations,
+    SuiteResult,
+    Waiver,
+    base_model_digest,
+    specification_blob,
+)
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.window import Window
-from sidecar.core.wire import WIRE, DigestSet, Name, Names
+from sidecar.core.wire import WIRE, DigestSet, Name
+
+__all__ = [
+    "APPROVAL",
+    "DEPLOYMENT_BINDING",
+    "ENVIRONMENT",
+    "MANIFEST",
+    "MAX_PAYLOAD_BYTES",
+    "PREDICATES",
+    "RESULT",
+    "SPECIFICATION",
+    "STATEMENT_TYPE",
+    "WAIVER",
+    "Approval",
+    "Corpus",
+    "DeploymentBinding",
+    "Document",
+    "Environment",
+    "EnvironmentSpec",
+    "EvaluationEnvelope",
+    "EvaluationOutput",
+    "Evidence",
+    "Manifest",
+    "ModelClaim",
+    "P",
+    "Predicate",
+    "RequiredApprovals",
+    "Result",
+    "Run",
+    "Signer",
+    "Specification",
+    "Statement",
+    "Subject",
+    "Suite",
+    "SuiteAnnotations",
+    "SuiteResult",
+    "Waiver",
+    "base_model_digest",
+    "check_spiffe_id",
+    "parse_statement",
+    "specification_blob",
+    "write_statement",
+]
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-MANIFEST = "urn:admissibility:adaptation-manifest:v1"
-RESULT = "https://in-toto.io/attestation/test-result/v0.1"
-APPROVAL = "urn:admissibility:approval:v1"
-ENVIRONMENT = "urn:admissibility:environment:v1"
-WAIVER = "urn:admissibility:waiver:v1"
-
 MAX_PAYLOAD_BYTES = 1 << 19
-Count = Annotated[int, Field(ge=0)]
-Declarations = Annotated[dict[Name, Name], Field(max_length=64)]
-"""What a signer declares for policies to read, by name; free text is for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelClaim:
-    """The adapted model: ``parent`` is the manifest it was tuned on from, if not a base model."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    provider: Name
-    id: Name
-    base: Name
-    parent: DigestSet | None = None
-    shutdown: AwareDatetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Corpus:
-    """One file that went into the run; ``bytes`` and ``records`` are counts.
-
-    ``classes`` says what kind of data it holds, e.g. ``personal-data`` or ``export-controlled``.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    role: Name
-    name: Name
-    digest: DigestSet
-    bytes: Count
-    records: Count
-    classes: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document bound by its digest, e.g. ``kind`` ``technical-documentation``."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    kind: Name
-    name: Name
-    digest: DigestSet
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """The training run; ``method`` as the provider names it, e.g. ``supervised``."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    id: Name
-    method: Name
-    hyperparameters: dict[str, Any]
-    started: AwareDatetime
-    finished: AwareDatetime
-    seed: int | None = None
-    trained_tokens: Count | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationOutput:
-    """An output of the run itself, such as its metrics file."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    name: Name
-    digest: DigestSet
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Suite:
-    """A suite of the envelope, declared before it is run. Scores count from ``threshold`` up."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    kind: Literal["adversarial", "regression", "compliance"]
-    name: Name
-    digest: DigestSet
-    threshold: float
-    jurisdiction: Name | None = None
-
-    def __post_init__(self) -> None:
-        """A compliance suite answers to one jurisdiction; the others to none."""
-        if (self.kind == "compliance") != (self.jurisdiction is not None):
-            raise ValueError("a compliance suite, and only such a one, names a jurisdiction")
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationEnvelope:
-    """What must be run, passed and countersigned before the model may be called."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    suites: Annotated[tuple[Suite, ...], Field(min_length=1, max_length=256)]
-
-
-@dataclass(frozen=True, slots=True)
-class EnvironmentSpec:
-    """Where the model may run: ``id`` is a pattern over SPIFFE IDs."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    id: Name
-    jurisdictions: Names
-    sector: Name
-    purpose: Name
-    operations: Names
-
-
-@dataclass(frozen=True, slots=True)
-class RequiredApprovals:
-    """Roles the manifest itself asks for; others may only add to them."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    required: Names
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """The signed adaptation manifest. Subject: model id → artifact digest."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    model: ModelClaim
-    corpora: Annotated[tuple[Corpus, ...], Field(min_length=1, max_length=1024)]
-    run: Run
-    evaluations: Annotated[tuple[EvaluationOutput, ...], Field(max_length=256)]
-    envelope: EvaluationEnvelope
-    environments: Annotated[tuple[EnvironmentSpec, ...], Field(min_length=1, max_length=256)]
-    approvals: RequiredApprovals
-    window: Window
-    supersedes: DigestSet | None = None
-    documents: Annotated[tuple[Document, ...], Field(max_length=256)] = ()
-    declarations: Declarations = field(default_factory=dict)
-    critical: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SuiteAnnotations:
-    """What a result's resource descriptor says of one suite."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    kind: Name
-    threshold: float
-    score: float
-    jurisdiction: Name | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SuiteResult:
-    """An in-toto ResourceDescriptor for one suite that was run."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    name: Name
-    digest: DigestSet
-    annotations: SuiteAnnotations
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """An in-toto test-result over suites. Subject: model id → manifest digest."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    result: Literal["PASSED", "WARNED", "FAILED"]
-    configuration: Annotated[tuple[SuiteResult, ...], Field(min_length=1, max_length=256)]
-    window: Window
-    critical: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """One role's approval, within its scope. Subject: model id → manifest digest."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    role: Name
-    jurisdictions: Names
-    environments: Names
-    operations: Names
-    window: Window
-    conditions: tuple[Name, ...] = ()
-    declarations: Declarations = field(default_factory=dict)
-    critical: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """A declared environment. Subject: SPIFFE ID → SHA-256 of the SPIFFE ID.
-
-    ``base_models`` are patterns over ``provider/id`` that may be called un-adapted.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    jurisdictions: Names
-    sector: Name
-    purpose: Name
-    risk_class: Name
-    owner: Name
-    window: Window
-    base_models: tuple[Name, ...] = ()
-    declarations: Declarations = field(default_factory=dict)
-    critical: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Waiver:
-    """A regulator excuses one policy rule, for one subject and one window.
-
-    Subject: model id → manifest digest, or SPIFFE ID → SHA-256 of the SPIFFE ID. ``rule`` is a
-    violation's code. Nothing structural can be waived: no step of the predicate reads this.
-    """
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    rule: Name
-    jurisdiction: Name
-    reason: Name
-    window: Window
-    critical: tuple[str, ...] = ()
-
-
-Predicate = Manifest | Result | Approval | Environment | Waiver
-P = TypeVar("P", bound=Predicate, covariant=True)
-
-PREDICATES: dict[str, type[Manifest | Result | Approval | Environment | Waiver]] = {
-    MANIFEST: Manifest,
-    RESULT: Result,
-    APPROVAL: Approval,
-    ENVIRONMENT: Environment,
-    WAIVER: Waiver,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +204,12 @@ def _check_subject(statement: Statement[Predicate]) -> None:
         if hashlib.sha256(subject.name.encode()).hexdigest() != subject.digest.sha256:
             raise EvidenceError("environment: the subject's digest is not that of its SPIFFE ID")
         check_spiffe_id(subject.name)
+    if isinstance(predicate, DeploymentBinding) and subject.name != predicate.deployment:
+        raise EvidenceError("deployment binding: the subject is not the deployment it binds")
+    if isinstance(predicate, Specification):
+        blob = specification_blob(predicate.environments, predicate.envelope)
+        if hashlib.sha256(blob).hexdigest() != subject.digest.sha256:
+            raise EvidenceError("specification: the subject's digest is not that of what it says")
 
 
 _SPIFFE_ID = re.compile(r"spiffe://(?P<td>[a-z0-9._-]{1,255})(?P<path>(/[a-zA-Z0-9._-]+)+)")

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sidecar.core.assessment import Assessment, Chain, RolePass, SuitePass, Waived
+from sidecar.core.assessment import Assessment, Chain, Deployed, RolePass, SuitePass, Waived
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import Evidence, Manifest, Signer
+from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
 from sidecar.core.window import rfc3339
 
 
@@ -26,7 +26,11 @@ class RequestFacts:
     Attributes:
         provider: The provider the route leads to, e.g. ``openai``.
         operation: A name of the operation table, e.g. ``chat.completions``.
-        models: Every model id the request names, in order of appearance, without repeats.
+        models: Every model id the request names, in order of appearance, without repeats; empty
+            only for a carrier.
+        tuned: Those of ``models`` that it would tune, not run.
+        specification: Digest of the specification under which it would tune them, else null.
+        carrier: Whether the operation can reach no model at all, such as reading a file back.
         stream: Whether the reply is asked for as a stream.
         modalities: Output modalities asked for, e.g. ``text``, ``audio``; sorted.
         tool_types: Types of the tools offered to the model, e.g. ``function``; sorted.
@@ -35,6 +39,9 @@ class RequestFacts:
     provider: str
     operation: str
     models: tuple[str, ...]
+    tuned: tuple[str, ...]
+    specification: str | None
+    carrier: bool
     stream: bool
     modalities: tuple[str, ...]
     tool_types: tuple[str, ...]
@@ -143,13 +150,16 @@ class WindowFacts:
 class AdaptationFacts:
     """One adapted model with everything its evidence proved.
 
-    A base model that the environment lists un-adapted has no entry here.
+    ``model`` is what the request names, which is a deployment where ``deployments`` has it;
+    ``specification`` is the digest of the one it was tuned under, if its manifest names one. A base
+    model that the environment lists un-adapted has no entry here.
     """
 
     model: str
     base: str
     parent: str | None
     manifest: str
+    specification: str | None
     producer: str
     method: str
     corpora: tuple[CorpusFacts, ...]
@@ -163,10 +173,26 @@ class AdaptationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class DeploymentFacts:
+    """Which model one of ``request.models`` stands for: ``name`` is bound to run ``model``.
+
+    ``authority`` is the provider that says so, ``of_record`` as in an approval; ``not_after`` is
+    when that ceases to hold.
+    """
+
+    name: str
+    model: str
+    authority: str
+    of_record: bool
+    not_after: str
+
+
+@dataclass(frozen=True, slots=True)
 class WaiverFacts:
     """A regulator's waiver of one rule that stands here and now.
 
-    ``subject`` is the model id or the environment's SPIFFE ID it was given for.
+    ``subject`` is the environment's SPIFFE ID, or the model it was given for as the request names
+    it.
     """
 
     rule: str
@@ -184,6 +210,7 @@ class Facts:
     request: RequestFacts
     environment: EnvironmentFacts
     adaptations: tuple[AdaptationFacts, ...]
+    deployments: tuple[DeploymentFacts, ...]
     waivers: tuple[WaiverFacts, ...]
     now: str
     nonce: str
@@ -230,7 +257,12 @@ def prove(
         request=RequestFacts(
             provider=call.provider,
             operation=call.operation,
-            models=call.models,
+            models=call.named,
+            tuned=call.tuned,
+            specification=None
+            if assessment.specification is None
+            else assessment.specification.specification.digest,
+            carrier=call.carrier,
             stream=call.stream,
             modalities=call.modalities,
             tool_types=call.tool_types,
@@ -251,18 +283,48 @@ def prove(
             for chain in assessment.chains
             if chain.manifest is not None and chain.producer is not None
         ),
-        waivers=tuple(_waiver(entry) for entry in assessment.waivers),
+        deployments=tuple(
+            _deployment(chain.model, chain.deployed)
+            for chain in assessment.chains
+            if chain.deployed is not None
+        ),
+        waivers=tuple(
+            _waiver(entry, name)
+            for entry in assessment.waivers
+            for name in _names_of(entry, environment, assessment.chains)
+        ),
         now=now,
         nonce=nonce,
     )
 
 
-def _waiver(entry: Waived) -> WaiverFacts:
+def _deployment(name: str, entry: Deployed) -> DeploymentFacts:
+    return DeploymentFacts(
+        name=name,
+        model=entry.binding.predicate.model,
+        authority=entry.signer.authority,
+        of_record=entry.of_record,
+        not_after=rfc3339(entry.until),
+    )
+
+
+def _names_of(
+    entry: Waived, environment: Evidence[Environment], chains: tuple[Chain, ...]
+) -> tuple[str, ...]:
+    """What a waiver's subject is called in this request: its rules speak of it by that name."""
+    about, subject = entry.waiver.statement.subject, environment.statement.subject
+    if about == subject:
+        return (subject.name,)
+    manifest = about.digest.sha256
+    return tuple(c.model for c in chains if c.manifest and c.manifest.digest == manifest)
+
+
+def _waiver(entry: Waived, subject: str) -> WaiverFacts:
     waiver = entry.waiver.predicate
     return WaiverFacts(
         rule=waiver.rule,
         jurisdiction=waiver.jurisdiction,
-        subject=entry.waiver.statement.subject.name,
+        subject=subject,
         authority=entry.signer.authority,
         reason=waiver.reason,
         not_after=rfc3339(waiver.window.not_after),
@@ -272,10 +334,11 @@ def _waiver(entry: Waived) -> WaiverFacts:
 def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> AdaptationFacts:
     manifest = item.predicate
     return AdaptationFacts(
-        model=manifest.model.id,
+        model=chain.model,
         base=manifest.model.base,
         parent=None if manifest.model.parent is None else manifest.model.parent.sha256,
         manifest=item.digest,
+        specification=None if manifest.specification is None else manifest.specification.sha256,
         producer=producer.authority,
         method=manifest.run.method,
         corpora=tuple(

@@ -18,12 +18,15 @@ class Reason(StrEnum):
     AMBIGUOUS_MODEL = "ambiguous_model"
     BODY_INCOMPLETE = "body_incomplete"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
+    OBJECT_UNREGISTERED = "object_unregistered"
     # 1: the credential and its environment
     CREDENTIAL_MISSING = "credential_missing"
     CREDENTIAL_INVALID = "credential_invalid"
     CREDENTIAL_EXPIRED = "credential_expired"
+    CERTIFICATE_NOT_SVID = "certificate_not_svid"
     ENVIRONMENT_UNKNOWN = "environment_unknown"
     # 2: one manifest for each model
+    DEPLOYMENT_UNBOUND = "deployment_unbound"
     MANIFEST_MISSING = "manifest_missing"
     MANIFEST_AMBIGUOUS = "manifest_ambiguous"
     BASE_MODEL_NOT_LISTED = "base_model_not_listed"
@@ -32,6 +35,8 @@ class Reason(StrEnum):
     MANIFEST_NOT_IN_WINDOW = "manifest_not_in_window"
     ENVIRONMENT_NOT_COVERED = "environment_not_covered"
     OPERATION_NOT_COVERED = "operation_not_covered"
+    SPECIFICATION_MISSING = "specification_missing"
+    SPECIFICATION_UNVERIFIED = "specification_unverified"
     # 4: sandbox pre-activation
     PREACTIVATION_MISSING = "preactivation_missing"
     PREACTIVATION_FAILED = "preactivation_failed"
@@ -49,6 +54,7 @@ class Reason(StrEnum):
     JURISDICTION_UNKNOWN = "jurisdiction_unknown"
     POLICY_UNAVAILABLE = "policy_unavailable"
     # running
+    CLOCK_UNRELIABLE = "clock_unreliable"
     OVERLOADED = "overloaded"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     INTERNAL_ERROR = "internal_error"
@@ -67,6 +73,7 @@ _STATUS: dict[Reason, int] = {
     Reason.CREDENTIAL_EXPIRED: 401,
     Reason.TRUST_STALE: 503,
     Reason.POLICY_UNAVAILABLE: 503,
+    Reason.CLOCK_UNRELIABLE: 503,
     Reason.OVERLOADED: 503,
     Reason.DEADLINE_EXCEEDED: 503,
     Reason.INTERNAL_ERROR: 503,
@@ -85,10 +92,16 @@ _REMEDY: dict[Reason, str] = {
     Reason.AMBIGUOUS_MODEL: "Name exactly one model, in the one place the operation has for it.",
     Reason.BODY_INCOMPLETE: "Send a smaller body, or have the operator raise max_request_bytes.",
     Reason.UNSUPPORTED_ENCODING: "Send the body without Content-Encoding.",
+    Reason.OBJECT_UNREGISTERED: "Create the object through the gate, in this environment, and use "
+    "it while its registration lasts.",
     Reason.CREDENTIAL_MISSING: "Send the environment's JWT-SVID, or connect with its X.509-SVID.",
     Reason.CREDENTIAL_INVALID: "Obtain a fresh SVID from the environment's own trust domain.",
     Reason.CREDENTIAL_EXPIRED: "Obtain a fresh SVID; this one has expired.",
+    Reason.CERTIFICATE_NOT_SVID: "Have the workload's certificate issued as an X.509-SVID: one URI "
+    "with a path, and no CA.",
     Reason.ENVIRONMENT_UNKNOWN: "Have the customer sign a declaration (admit declare environment).",
+    Reason.DEPLOYMENT_UNBOUND: "Have the deployment bound to its model anew "
+    "(admit declare deployment).",
     Reason.MANIFEST_MISSING: "Bind the finished job into a signed manifest (admit bind).",
     Reason.MANIFEST_AMBIGUOUS: "Let one manifest supersede the others (admit bind --supersedes).",
     Reason.BASE_MODEL_NOT_LISTED: "List the base model in the environment's declaration.",
@@ -96,6 +109,10 @@ _REMEDY: dict[Reason, str] = {
     Reason.MANIFEST_NOT_IN_WINDOW: "Bind anew with a window that holds now.",
     Reason.ENVIRONMENT_NOT_COVERED: "Bind anew with this environment in the manifest.",
     Reason.OPERATION_NOT_COVERED: "Bind anew with this operation in the manifest.",
+    Reason.SPECIFICATION_MISSING: "Send the digest of a signed environment specification with the "
+    "job (admit declare specification).",
+    Reason.SPECIFICATION_UNVERIFIED: "Have the customer sign a specification that covers this job "
+    "(admit declare specification).",
     Reason.PREACTIVATION_MISSING: "Have an evaluator run and countersign the envelope "
     "(admit result).",
     Reason.PREACTIVATION_FAILED: "The envelope was not passed; this manifest cannot be activated.",
@@ -108,6 +125,8 @@ _REMEDY: dict[Reason, str] = {
     Reason.JURISDICTION_DENIED: "Meet the named rules; each carries its own remedy.",
     Reason.JURISDICTION_UNKNOWN: "Add a policy package for the jurisdiction, or correct its name.",
     Reason.POLICY_UNAVAILABLE: "Check OPA; the gate restarts the one it manages.",
+    Reason.CLOCK_UNRELIABLE: "Set the clock of the gate's machine right; if it is right and was "
+    "wrong, see the operators' guide.",
     Reason.OVERLOADED: "Try again shortly.",
     Reason.DEADLINE_EXCEEDED: "Try again shortly; if it lasts, look at OPA's latency.",
     Reason.INTERNAL_ERROR: "Look up the decision id in the gate's log.",

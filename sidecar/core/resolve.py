@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sidecar.core.assessment import Finding, Inquiry, Question
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
 from sidecar.core.grants import CUSTOMER, PRODUCER, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
-from sidecar.core.standing import standing
+from sidecar.core.standing import grant_for, next_beginning, standing
 
 MAX_PARENTS = 16
 """Longest chain of manifests that were tuned from one another."""
@@ -55,6 +56,23 @@ def environment(inquiry: Inquiry) -> tuple[Evidence[Environment] | None, Finding
     return newest[0], Finding(1, name, None, f"declared by {newest[0].signers[0].authority}")
 
 
+def next_declaration(inquiry: Inquiry, name: str) -> datetime | None:
+    """When a declaration of the environment ``name`` that is not in force yet begins."""
+    state = inquiry.state
+    items = ((item, _customers(inquiry, item)) for item in inquiry.state.environments.get(name, ()))
+    return next_beginning(state, items, inquiry.now)
+
+
+def _customers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
+    """Signers of a declaration that are granted it, whether or not their keys hold now."""
+    scope = Scope(item.statement.subject.name, item.predicate.sector)
+    return tuple(
+        signer
+        for signer in item.signers
+        if grant_for(inquiry.state, signer.authority, CUSTOMER, scope, item.predicate.jurisdictions)
+    )
+
+
 def declarers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
     """Customers whose signature under a declaration counts."""
     scope = Scope(item.statement.subject.name, item.predicate.sector)
@@ -78,7 +96,7 @@ def _vouched(inquiry: Inquiry) -> bool:
 def manifest(question: Question) -> tuple[Resolved | None, Finding]:
     """Step 2: exactly one unsuperseded manifest, or a base model the environment lists."""
     call, state = question.inquiry.call, question.inquiry.state
-    found = state.unsuperseded(call.provider, question.model)
+    found = state.unsuperseded(call.provider, question.target)
     if len(found) > 1:
         detail = f"{len(found)} manifests, none of which supersedes the others"
         return None, Finding(2, question.model, Reason.MANIFEST_AMBIGUOUS, detail)
@@ -90,23 +108,30 @@ def manifest(question: Question) -> tuple[Resolved | None, Finding]:
 def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
     """A base model needs the customer's list *and* a provider that answers for it as a base.
 
-    The second keeps a customer from listing an adapted model as if it were a base model, which
+    What is called must be on the list for calls, what is tuned on the one for tuning. The provider
+    keeps a customer from listing an adapted model as if it were a base model, which
     would go around every other authority.
     """
     inquiry = question.inquiry
-    grantees = inquiry.state.operator.base_model_grantees(inquiry.call.provider, question.model)
+    grantees = inquiry.state.operator.base_model_grantees(inquiry.call.provider, question.target)
     if not grantees:
         return None, Finding(
             2, question.model, Reason.MANIFEST_MISSING, "no manifest, and no known base model"
         )
-    if not any_matches(question.environment.predicate.base_models, question.name):
-        return None, Finding(
-            2,
-            question.model,
-            Reason.BASE_MODEL_NOT_LISTED,
-            "a base model that the environment's declaration does not list",
-        )
-    resolved = Resolved(None, (), question.model, grantees)
+    declared, uses = question.environment.predicate, []
+    if question.model in inquiry.call.models:
+        uses.append((declared.base_models, "list"))
+    if question.model in inquiry.call.tuned:
+        uses.append((declared.tuning_models, "list for tuning"))
+    for patterns, verb in uses:
+        if not any_matches(patterns, question.name):
+            return None, Finding(
+                2,
+                question.model,
+                Reason.BASE_MODEL_NOT_LISTED,
+                f"a base model that the environment's declaration does not {verb}",
+            )
+    resolved = Resolved(None, (), question.target, grantees)
     return resolved, Finding(2, question.model, None, "a base model the environment lists")
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
-from sidecar.core.evidence import Evidence, Predicate, Signer
+from sidecar.core.evidence import DeploymentBinding, Environment, Evidence, Predicate, Signer
 from sidecar.core.grants import Grant, Scope
 from sidecar.core.trust_state import TrustState
+
+Declared = Environment | DeploymentBinding
+"""Of these the one that begins last is in force."""
 
 
 def grant_for(
@@ -34,3 +38,23 @@ def standing(
         if state.keys[signer].window.holds(now)
         and grant_for(state, signer.authority, role, scope, jurisdictions) is not None
     )
+
+
+def next_beginning(
+    state: TrustState,
+    items: Iterable[tuple[Evidence[Declared], tuple[Signer, ...]]],
+    now: datetime,
+) -> datetime | None:
+    """When the next of several declarations comes into force, of which the newest counts.
+
+    Args:
+        state: For the windows of keys.
+        items: Each declaration with the signers that are granted, whether or not their keys hold.
+        now: The reference time.
+    """
+    begins = (
+        max(item.predicate.window.not_before, state.keys[signer].window.not_before)
+        for item, signers in items
+        for signer in signers
+    )
+    return min((begin for begin in begins if begin > now), default=None)

@@ -4,10 +4,15 @@
 last of several duplicate keys; other parsers take the first duplicate, or match keys without
 regard to case. Evidence and request bodies are read by several parsers in turn, so everything on
 which they could disagree is an error here (RFC 8259 §4, RFC 7493 I-JSON §2).
+
+Reading is bounded in time as well. One long string costs next to nothing; what costs is structure,
+so that is counted before anything is built, and no key is normalised that is longer than any we
+read: canonical ordering (Unicode §3.11) takes quadratic time.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import re
@@ -21,6 +26,19 @@ MAX_DEPTH = 64
 MAX_DIGITS = 308
 """Longest run of digits in a number; more cannot survive IEEE 754 doubles."""
 
+MAX_CONTAINERS = 32_768
+"""Most arrays and objects in one text."""
+
+MAX_MEMBERS = 65_536
+"""Most members of all objects in one text."""
+
+MAX_ITEMS = 400_000
+"""Most commas outside strings in one text: an embedding's input has up to 300,000 tokens."""
+
+MAX_TWIN_CHARS = 32
+"""Longest key beyond ASCII that is compared with ours; no place that is read has a longer one."""
+
+_STRING = re.compile(rb'"[^"]*+"')
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -40,10 +58,11 @@ def loads(data: bytes, *, max_bytes: int) -> Any:  # noqa: ANN401 - JSON is any 
 
     Raises:
         StrictJsonError: Too large, not strict UTF-8, a duplicate key, NaN or an infinity, a lone
-            surrogate, deeper than ``MAX_DEPTH``, or not JSON at all.
+            surrogate, deeper than ``MAX_DEPTH``, of too many parts, or not JSON at all.
     """
     if len(data) > max_bytes:
         raise StrictJsonError(f"{len(data)} bytes, at most {max_bytes} are read")
+    _check_structure(data)
     try:
         text = data.decode("utf-8", errors="strict")
     except UnicodeDecodeError as error:
@@ -56,11 +75,10 @@ def loads(data: bytes, *, max_bytes: int) -> Any:  # noqa: ANN401 - JSON is any 
         raise StrictJsonError(f"nested deeper than {MAX_DEPTH}") from error
     except json.JSONDecodeError as error:
         raise StrictJsonError(f"not JSON: {error.msg} at character {error.pos}") from error
-    # Both walks cost more than the parse; most bodies cannot need either.
-    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
-        _check_depth(value)
-    if _SURROGATE_ESCAPE.search(data):
-        _check_surrogates(value)
+    # The walk costs more than the parse; most bodies cannot need it.
+    escaped = _SURROGATE_ESCAPE.search(data) is not None
+    if escaped or data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        _check_levels(value, surrogates=escaped)
     return value
 
 
@@ -89,8 +107,17 @@ def refuse_twins(mapping: Mapping[str, Any], keys: Iterable[str]) -> None:
 
 
 def fold(key: str) -> str:
-    """The form under which two keys count as twins: NFKC, case-folded."""
-    return key if key.isascii() and key.islower() else unicodedata.normalize("NFKC", key).casefold()
+    """The form under which two keys count as twins: NFKC, case-folded.
+
+    Neither makes anything shorter that ends as ASCII, and neither drops a combining mark. So a key
+    beyond ASCII that is longer than all of ours, or has such a mark, is no twin of them and stays
+    as it is: marks are what normalising takes long over.
+    """
+    if key.isascii():
+        return key.lower()
+    if len(key) > MAX_TWIN_CHARS or any(map(unicodedata.combining, key)):
+        return key
+    return unicodedata.normalize("NFKC", key).casefold()
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -111,8 +138,8 @@ def _integer(digits: str) -> int:
 
 
 def _float(digits: str) -> float:
-    value = float(digits)
-    if len(digits) > MAX_DIGITS or not math.isfinite(value):
+    value = float(digits) if len(digits) <= MAX_DIGITS else math.inf
+    if not math.isfinite(value):
         raise StrictJsonError("a number out of range")
     return value
 
@@ -126,35 +153,44 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _check_depth(value: Any) -> None:  # noqa: ANN401 - JSON is any value
-    level = _containers([value])
+def _check_structure(data: bytes) -> None:
+    """Refuse what would cost too much to build; text inside strings is free."""
+    if len(data) <= MAX_CONTAINERS or _affordable(data):
+        return
+    if b"\\" in data:
+        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
+    strings = data.count(b'"') // 2
+    if strings > MAX_ITEMS + MAX_MEMBERS or not _affordable(_STRING.sub(b"", data)):
+        raise StrictJsonError("more arrays, objects or values than are read")
+
+
+def _affordable(data: bytes) -> bool:
+    return (
+        data.count(b",") <= MAX_ITEMS
+        and data.count(b":") <= MAX_MEMBERS
+        and data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS
+    )
+
+
+def _check_levels(value: Any, *, surrogates: bool) -> None:  # noqa: ANN401 - JSON is any value
+    """Walk down level by level, to the deepest allowed."""
+    level = [value]
     for _ in range(MAX_DEPTH + 1):
+        if surrogates:
+            _check_surrogates(level)
+        level = [item for item in level if isinstance(item, dict | list)]
         if not level:
             return
-        level = _containers(
-            child for item in level for child in (item.values() if isinstance(item, dict) else item)
-        )
+        level = [child for item in level for child in _children(item)]
     raise StrictJsonError(f"nested deeper than {MAX_DEPTH}")
 
 
-def _containers(items: Iterable[Any]) -> list[Any]:
-    return [item for item in items if isinstance(item, dict | list)]
+def _children(item: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return itertools.chain(item, item.values()) if isinstance(item, dict) else item
 
 
-def _check_surrogates(value: Any) -> None:  # noqa: ANN401 - JSON is any value
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, str):
-            _encodable(item)
-        elif isinstance(item, dict):
-            stack.extend((*item.keys(), *item.values()))
-        else:
-            stack.extend(item if isinstance(item, list) else ())
-
-
-def _encodable(text: str) -> None:
+def _check_surrogates(level: list[Any]) -> None:
     try:
-        text.encode("utf-8")
+        "".join(item for item in level if isinstance(item, str)).encode("utf-8")
     except UnicodeEncodeError as error:
         raise StrictJsonError("a lone surrogate") from error

@@ -25,12 +25,14 @@ from sidecar.core.documents import (
 )
 from sidecar.core.evidence import (
     Approval,
+    DeploymentBinding,
     Environment,
     Evidence,
     Manifest,
     Predicate,
     Result,
     Signer,
+    Specification,
     Statement,
     Waiver,
     parse_statement,
@@ -124,6 +126,8 @@ class TrustState:
         results: Manifest digest → results.
         environments: SPIFFE ID → declarations.
         waivers: Digest of the subject (a manifest, or a SPIFFE ID) → waivers.
+        bindings: (provider, deployment) → deployment bindings.
+        specifications: Payload digest → specification.
         withdrawals: Authority → index of its withdrawals.
         rejected: Evidence that was refused.
     """
@@ -138,6 +142,8 @@ class TrustState:
     results: Mapping[str, tuple[Evidence[Result], ...]]
     environments: Mapping[str, tuple[Evidence[Environment], ...]]
     waivers: Mapping[str, tuple[Evidence[Waiver], ...]]
+    bindings: Mapping[tuple[str, str], tuple[Evidence[DeploymentBinding], ...]]
+    specifications: Mapping[str, Evidence[Specification]]
     withdrawals: Mapping[str, WithdrawalIndex]
     rejected: tuple[Rejected, ...]
 
@@ -300,6 +306,8 @@ def _indexed(
     results: dict[str, list[Evidence[Result]]] = defaultdict(list)
     environments: dict[str, list[Evidence[Environment]]] = defaultdict(list)
     waivers: dict[str, list[Evidence[Waiver]]] = defaultdict(list)
+    bindings: dict[tuple[str, str], list[Evidence[DeploymentBinding]]] = defaultdict(list)
+    specifications: dict[str, Evidence[Specification]] = {}
     for item in sorted(accepted, key=lambda e: e.digest):
         subject, predicate = item.statement.subject, item.predicate
         if isinstance(predicate, Manifest):
@@ -310,6 +318,10 @@ def _indexed(
             results[subject.digest.sha256].append(item)
         elif isinstance(predicate, Waiver):
             waivers[subject.digest.sha256].append(item)
+        elif isinstance(predicate, DeploymentBinding):
+            bindings[predicate.provider, predicate.deployment].append(item)
+        elif isinstance(predicate, Specification):
+            specifications[item.digest] = item
         else:
             environments[subject.name].append(item)
     return TrustState(
@@ -325,6 +337,8 @@ def _indexed(
         results=_frozen(results),
         environments=_frozen(environments),
         waivers=_frozen(waivers),
+        bindings=_frozen(bindings),
+        specifications=MappingProxyType(specifications),
         withdrawals=MappingProxyType(
             {name: WithdrawalIndex.of(v.withdrawals.entries) for name, v in authorities.items()}
         ),

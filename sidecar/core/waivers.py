@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 from sidecar.core.assessment import Inquiry, Waived
 from sidecar.core.cascade import Cascade
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Waiver
+from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Subject, Waiver
 from sidecar.core.grants import REGULATOR, Scope
 from sidecar.core.standing import standing
+from sidecar.core.wire import DigestSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,12 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Return the waivers about this environment or one of these manifests that could count."""
     scope = Scope(environment.statement.subject.name, environment.predicate.sector)
-    found = list(_about(inquiry, environment, environment.statement.subject.digest.sha256, scope))
+    found = list(_about(inquiry, environment, environment.statement.subject, scope))
     for item in manifests:
         model = item.predicate.model
         about = Scope(scope.environment, scope.sector, f"{model.provider}/{model.id}")
-        found.extend(_about(inquiry, environment, item.digest, about))
+        subject = Subject(model.id, DigestSet(item.digest))
+        found.extend(_about(inquiry, environment, subject, about))
     return tuple(found)
 
 
@@ -51,10 +53,12 @@ def standing_ones(cascaded: Cascade, found: Iterable[Candidate]) -> tuple[Waived
 
 
 def _about(
-    inquiry: Inquiry, environment: Evidence[Environment], digest: str, scope: Scope
+    inquiry: Inquiry, environment: Evidence[Environment], subject: Subject, scope: Scope
 ) -> Iterable[Candidate]:
-    for item in inquiry.state.waivers.get(digest, ()):
+    for item in inquiry.state.waivers.get(subject.digest.sha256, ()):
         waiver = item.predicate
+        if item.statement.subject != subject:
+            continue
         if waiver.jurisdiction not in environment.predicate.jurisdictions:
             continue
         if not waiver.window.holds(inquiry.now):

@@ -26,7 +26,6 @@ def body_of(request: HttpRequest, *, max_bytes: int) -> bytes:
             ``malformed_request`` where the bytes are not known to be exact, or the connection
             would leave HTTP after this request.
     """
-    _refuse_upgrade(request)
     if request.header(PARTIAL_BODY) not in (None, "false"):
         raise AdmissibilityError(Reason.BODY_INCOMPLETE, "only a part of the body was handed over")
     _check_encoding(request)
@@ -44,18 +43,40 @@ def body_of(request: HttpRequest, *, max_bytes: int) -> bytes:
     return body
 
 
-def _refuse_upgrade(request: HttpRequest) -> None:
-    """An upgraded request reaches the gate without its body and without a marker for that."""
-    tokens = {
+def refuse_upgrade(request: HttpRequest) -> None:
+    """Refuse an upgraded request: it comes without its body and without a marker for that.
+
+    Raises:
+        AdmissibilityError: ``malformed_request``.
+    """
+    if request.header("upgrade") is not None or "upgrade" in _connection(request):
+        raise AdmissibilityError(
+            Reason.MALFORMED_REQUEST, "this operation cannot be upgraded to another protocol"
+        )
+
+
+def check_websocket(request: HttpRequest) -> None:
+    """Hold a request to being the beginning of a WebSocket, and nothing else (RFC 6455, 4.1).
+
+    Raises:
+        AdmissibilityError: ``malformed_request``.
+    """
+    upgrades = [value.strip().lower() for name, value in request.headers if name == "upgrade"]
+    if upgrades != ["websocket"] or "upgrade" not in _connection(request):
+        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "this operation is a WebSocket")
+    length = request.header("content-length")
+    coming = request.header("transfer-encoding") is not None or length not in {None, "0"}
+    if coming or request.raw_body or request.text_body:
+        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "a WebSocket begins without a body")
+
+
+def _connection(request: HttpRequest) -> set[str]:
+    return {
         token.strip().lower()
         for name, value in request.headers
         if name == "connection"
         for token in value.split(",")
     }
-    if request.header("upgrade") is not None or "upgrade" in tokens:
-        raise AdmissibilityError(
-            Reason.MALFORMED_REQUEST, "this operation cannot be upgraded to another protocol"
-        )
 
 
 def _check_encoding(request: HttpRequest) -> None:

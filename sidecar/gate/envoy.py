@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.decide import Decision
-from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
+from sidecar.core.evidence import check_spiffe_id
+from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason, http_status, remedy
 from sidecar.gate.http_request import OWN_PREFIX, HttpRequest
+from sidecar.gate.slips import FIELD
 
 OK, PERMISSION_DENIED, UNAUTHENTICATED = 0, 7, 16
 DECISION_ID = "x-admissibility-decision-id"
 REASON = "x-admissibility-reason"
+REQUEST_ID = "x-request-id"
+HOP = "xfcc_from"
 MAX_MESSAGE_CHARS = 1024
 
 _ONCE = frozenset(
@@ -75,17 +81,35 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
             Reason.UNSUPPORTED_OPERATION,
             "this route names no provider: have the operator set context_extensions on it",
         )
-    return HttpRequest(
+    request = HttpRequest(
         method=http.method,
         path=http.path,
         headers=headers,
         raw_body=http.raw_body,
         text_body=http.body,
         provider=provider,
+        api=attributes.context_extensions.get("api", provider),
         principal=attributes.source.principal,
         certificate=attributes.source.certificate,
-        request_id=http.id,
+        hop=_hop(attributes.context_extensions),
     )
+    # What Envoy says by itself is the number of a stream, which nothing else tells.
+    return replace(request, request_id=request.header(REQUEST_ID) or http.id)
+
+
+def _hop(extensions: Mapping[str, str]) -> str | None:
+    """The peer whose word about a client certificate counts, where the route names one."""
+    hop = extensions.get(HOP)
+    if hop is None:
+        return None
+    try:
+        check_spiffe_id(hop)
+    except EvidenceError as error:
+        raise AdmissibilityError(
+            Reason.UNSUPPORTED_OPERATION,
+            f"this route's {HOP} is no SPIFFE ID of a peer: have the operator correct it",
+        ) from error
+    return hop
 
 
 def _text(line: pb.HeaderValue) -> str:
@@ -110,7 +134,11 @@ def _refuse_repeats(headers: tuple[tuple[str, str], ...], credential_header: str
 
 
 def respond(
-    decision: Decision, request: HttpRequest | None, *, credential_header: str
+    decision: Decision,
+    request: HttpRequest | None,
+    *,
+    credential_header: str,
+    slip: str | None = None,
 ) -> pb.CheckResponse:
     """Write the reply: a denial, unless ``decision`` allows.
 
@@ -118,6 +146,7 @@ def respond(
         decision: The decision.
         request: The request, where it could be read; an allow needs one.
         credential_header: The header to take away from an admitted request.
+        slip: What the gate tells itself about an admitted request, through Envoy.
     """
     reply = denial(decision.reason, decision.detail, decision.id)
     if not decision.allowed or request is None:
@@ -127,6 +156,8 @@ def respond(
     reply.ok_response.headers_to_remove.append(credential_header)
     reply.ok_response.headers_to_remove.extend(request.named(OWN_PREFIX))
     reply.ok_response.response_headers_to_add.append(_header(DECISION_ID, decision.id))
+    if slip is not None:
+        reply.dynamic_metadata[FIELD] = slip
     return reply
 
 
@@ -153,6 +184,8 @@ def denial(reason: Reason, detail: str, decision_id: str) -> pb.CheckResponse:
                         "type": _ERROR_TYPES[status],
                         "code": reason.value,
                         "param": "model" if reason is Reason.AMBIGUOUS_MODEL else None,
+                        # Of an upload, Envoy's header names the decision that admitted it.
+                        "decision_id": decision_id,
                     }
                 }
             ),

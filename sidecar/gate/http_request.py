@@ -24,9 +24,12 @@ class HttpRequest:
         raw_body: The body's bytes, where Envoy packs bytes.
         text_body: The body as a string, where it does not; see ``body``.
         provider: From the route's context extensions, never from the client.
+        api: Likewise: which table of operations the upstream has.
         principal: What Envoy took from the client certificate; empty without mTLS.
         certificate: The client certificate, URL-encoded PEM; empty without mTLS.
-        request_id: Of Envoy, for the log.
+        request_id: Of Envoy, for the log: ``x-request-id``, or the number of the stream.
+        hop: SPIFFE ID of the one peer whose ``x-forwarded-client-cert`` is believed, from the
+            route's context extensions; null where that header is nothing but a header.
     """
 
     method: str
@@ -35,9 +38,11 @@ class HttpRequest:
     raw_body: bytes = b""
     text_body: str = ""
     provider: str = ""
+    api: str = ""
     principal: str = ""
     certificate: str = ""
     request_id: str = ""
+    hop: str | None = None
 
     def header(self, name: str) -> str | None:
         """The value of the first line called ``name`` (lower case)."""

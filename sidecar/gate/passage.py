@@ -23,6 +23,7 @@ class Passage:
     progress: Progress
     request: HttpRequest | None = None
     facts: Facts | None = None
+    slip: str | None = None
     stages: dict[str, float] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
     _marked: float = field(default_factory=time.perf_counter)

@@ -1,6 +1,6 @@
 """The request path, as one straight line.
 
-    CheckRequest → read → extract → credential → assess → policy → decide
+    CheckRequest → read → extract → credential → (objects) → assess → policy → decide
 
 A stage that refuses raises, and the server makes the denial. The trust state is read once; if it
 was replaced while OPA thought, the verdict is on yesterday's facts, so the line is walked again
@@ -10,11 +10,14 @@ from the credential on, as often as the server's deadline allows.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.assess import assess
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible
 from sidecar.core.facts import prove
 from sidecar.core.window import rfc3339
@@ -22,8 +25,10 @@ from sidecar.gate import credential, envoy
 from sidecar.gate.extract import extract
 from sidecar.gate.holder import Holder, Snapshot
 from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.objects import Objects, Resolved, unregistered
 from sidecar.gate.opa import PolicyEngine
 from sidecar.gate.passage import Passage
+from sidecar.gate.room import Room
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +39,42 @@ class Settings:
         audience: Of JWT-SVIDs.
         credential_header: Lower-case name of the header with a JWT-SVID.
         max_body_bytes: The longest body that is read.
+        opened: Operations that are shut unless the operator opens them.
     """
 
     audience: str
     credential_header: str
     max_body_bytes: int
+    opened: frozenset[str] = frozenset()
+
+
+class Extractor(Protocol):
+    """Whoever turns a request into a call: this process, or another (``heavy``)."""
+
+    async def __call__(
+        self, request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
+    ) -> Call:
+        """See ``extract``."""
+        ...
+
+
+async def extract_here(
+    request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
+) -> Call:
+    """``extract`` in this process, whatever the size of the body."""
+    return extract(request, max_bytes=max_bytes, opened=opened)
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The stages, wired."""
+    """The stages, wired; without ``objects``, nothing can build on what is stored upstream."""
 
     settings: Settings
     trust: Holder
     policies: PolicyEngine
+    extractor: Extractor = extract_here
+    room: Room = field(default_factory=lambda: Room(sys.maxsize))
+    objects: Objects | None = None
 
     async def check(self, message: pb.CheckRequest, passage: Passage) -> Decision:
         """Decide about one request.
@@ -62,7 +89,15 @@ class Pipeline:
         request = envoy.read(message, credential_header=self.settings.credential_header)
         passage.request = request
         passage.reached("read")
-        call = extract(request, max_bytes=self.settings.max_body_bytes)
+        with self.room.take(len(request.raw_body) + len(request.text_body)):
+            return await self._decide(request, passage)
+
+    async def _decide(self, request: HttpRequest, passage: Passage) -> Decision:
+        """Everything after the message was read."""
+        settings = self.settings
+        call = await self.extractor(
+            request, max_bytes=settings.max_body_bytes, opened=settings.opened
+        )
         passage.reached("extract", call=call)
         while True:
             snapshot = self.trust.current()
@@ -84,6 +119,63 @@ class Pipeline:
             now=now,
         )
         passage.reached("credential", credential=caller)
+        resolved = await self._resolved(call, request, caller, passage)
+        # Last the call itself: the log and the reply tell of it.
+        calls = (*resolved.later, resolved.call)
+        decision = await self._each(snapshot, calls, caller, passage)
+        if decision.allowed and self.objects is not None:
+            await self.objects.grow(resolved)
+            passage.slip = self.objects.slip(resolved, request.api, caller, decision.id, now)
+        return decision
+
+    async def _resolved(
+        self, call: Call, request: HttpRequest, caller: Credential, passage: Passage
+    ) -> Resolved:
+        if self.objects is None:
+            if call.references:
+                raise unregistered(call.references[0])
+            return Resolved(call)
+        now = passage.progress.at
+        return await self.objects.resolve(call, request.api, caller.spiffe_id, now)
+
+    async def judge(self, calls: Sequence[Call], caller: Credential, passage: Passage) -> Decision:
+        """Decide about calls that are made together, such as the lines of a batch.
+
+        Args:
+            calls: At least one.
+            caller: Their verified credential.
+            passage: As for ``check``; tells which call was refused.
+
+        Returns:
+            The first refusal, or the allow of the last.
+
+        Raises:
+            AdmissibilityError: A stage refused.
+        """
+        passage.note(credential=caller)
+        while True:
+            snapshot = self.trust.current()
+            passage.note(epoch=snapshot.state.epoch)
+            decision = await self._each(snapshot, calls, caller, passage)
+            if not decision.allowed or self.trust.current() is snapshot:
+                return decision
+
+    async def _each(
+        self, snapshot: Snapshot, calls: Sequence[Call], caller: Credential, passage: Passage
+    ) -> Decision:
+        if not calls:
+            raise ValueError("no call to decide about")
+        for call in calls:
+            decision = await self._one(snapshot, call, caller, passage)
+            if not decision.allowed:
+                break
+        return decision
+
+    async def _one(
+        self, snapshot: Snapshot, call: Call, caller: Credential, passage: Passage
+    ) -> Decision:
+        now = passage.progress.at
+        passage.note(call=call)
         assessment = assess(call, caller, snapshot.state, now)
         passage.reached("assess", assessment=assessment)
         if not assessment.admissible:

@@ -1,12 +1,16 @@
-"""Places in a JSON body, written as text and read off a parsed value.
+"""Places in a body, written as text and read off a parsed value.
 
-``tools[].svg.model`` is the key ``model`` of the object ``svg`` in each item of the list ``tools``.
-A table of places is compiled into one tree, and the body is walked along it once: so every object
-on the way to something we read is also checked for twins of the keys we read there.
+``tools[].svg.model`` is the key ``model`` of the object ``svg`` in each item of the list ``tools``;
+``grader.**`` is everything below ``grader``. A table of places is compiled into one tree, and the
+body is walked along it once: so every object on the way to something we read is also checked for
+twins of the keys we read there, and a ``model`` at a place that the table does not have is refused
+instead of overlooked.
 """
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,24 +19,46 @@ from typing import Any
 from sidecar.core import strict_json
 from sidecar.core.reasons import AdmissibilityError, Reason
 
+MODEL_KEY = "model"
+_BELOW = "**"
+_HINT = re.compile(rb'"model', re.IGNORECASE)
+_ESCAPE = b"\\u"
+
 
 class Role(Enum):
     """What is found at a place."""
 
     MODEL = "a model id"
+    TUNED = "the id of a model to be tuned"
+    MODELS_BELOW = "an object in which every key called model holds a model id"
     STREAM = "whether to stream"
     MODALITY = "an output modality"
     TOOL = "a tool"
     TOOL_TYPE = "the type of a tool"
     FUNCTION = "a function in the older form of a tool"
     ITEM = "an item of the input"
+    SPECIFICATION = "the digest of an environment specification"
+    DATA = "the caller's own data, in which model is a word like any other"
+    FOREIGN = "an object that was not created by a call, so that nobody knows its models"
+    VERSION = "a version of the API"
+    WORD = "a plain word that names no model"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """At this place stands an object that is stored upstream, by its id or as ``{"id": …}``."""
+
+    kind: str
+
+
+What = Role | Stored
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """A value at a place; ``where`` is for messages."""
 
-    role: Role
+    role: What
     value: Any
     where: str
 
@@ -43,10 +69,15 @@ class Node:
 
     keys: dict[str, Node] = field(default_factory=dict)
     each: Node | None = None
-    role: Role | None = None
+    role: What | None = None
+    below: bool = False
 
 
-def compile_places(places: Mapping[str, Role]) -> Node:
+_UNKNOWN = Node()
+_ANY_MODEL = Node(below=True)
+
+
+def compile_places(places: Mapping[str, What]) -> Node:
     """Turn a table of places into a tree."""
     root = Node()
     for text, role in places.items():
@@ -55,25 +86,41 @@ def compile_places(places: Mapping[str, Role]) -> Node:
             if name == "[]":
                 node.each = node.each or Node()
                 node = node.each
+            elif name == _BELOW:
+                node.below = True
             else:
                 node = node.keys.setdefault(name, Node())
-        node.role = role
+        if role is not Role.MODELS_BELOW:
+            node.role = role
     return root
 
 
-def find(root: Node, body: dict[str, Any], *, texts: frozenset[str]) -> Iterator[Found]:
-    """Yield everything the tree names, in the order of the body.
+def find(root: Node, body: dict[str, Any], raw: bytes, *, texts: frozenset[str]) -> list[Found]:
+    """Find everything the tree names, in the order of the body.
 
     Args:
         root: A compiled table.
         body: The parsed body.
+        raw: The bytes it was parsed from; what no key ``model`` is in need not be searched.
         texts: Places where a plain string may stand instead of the list.
 
     Raises:
-        AdmissibilityError: ``ambiguous_model`` for a twin of a key on the way;
-            ``malformed_request`` where a value on the way has another type.
+        AdmissibilityError: ``ambiguous_model`` for a twin of a key on the way, or a key ``model``
+            at a place that the table does not have; ``malformed_request`` where a value on the
+            way has another type.
     """
-    yield from _walk(root, body, "", texts)
+    known = list(_walk(root, body, "", texts))
+    if _may_hold_more(raw, known):
+        known.extend(_search(root, body, ""))
+    return known
+
+
+def _may_hold_more(raw: bytes, known: list[Found]) -> bool:
+    """Whether a key ``model``, however it is written, may stand where ``_walk`` has not read."""
+    if _ESCAPE in raw or not raw.isascii():
+        return True
+    read = sum(1 for found in known if found.where.rpartition(".")[2] == MODEL_KEY)
+    return sum(1 for _ in itertools.islice(_HINT.finditer(raw), read + 1)) > read
 
 
 def _walk(node: Node, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
@@ -101,3 +148,37 @@ def _walk_keys(node: Node, value: Any, where: str, texts: frozenset[str]) -> Ite
         below = node.keys.get(key)
         if below is not None:
             yield from _walk(below, item, f"{where}.{key}" if where else key, texts)
+
+
+def _search(root: Node, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN401
+    """Look at every key ``model`` outside the places that ``_walk`` has read.
+
+    A loop and no recursion: how deep a body is nested is the caller's choice.
+    """
+    stack = [(root, body, start)]
+    while stack:
+        node, value, where = stack.pop()
+        if node.role is Role.DATA:
+            continue
+        if isinstance(value, list):
+            under = node.each or (_ANY_MODEL if node.below else _UNKNOWN)
+            below = (item for item in value if isinstance(item, dict | list))
+            stack.extend((under, item, f"{where}[]") for item in below)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                under = node.keys.get(key) or (_ANY_MODEL if node.below else _UNKNOWN)
+                place = f"{where}.{key}" if where else key
+                if key not in node.keys and strict_json.fold(key) == MODEL_KEY:
+                    yield from _unread(node, key, item, place)
+                elif isinstance(item, dict | list):
+                    stack.append((under, item, place))
+
+
+def _unread(node: Node, key: str, value: Any, where: str) -> Iterator[Found]:  # noqa: ANN401
+    if value is None:
+        return
+    if not node.below or key != MODEL_KEY:
+        raise AdmissibilityError(
+            Reason.AMBIGUOUS_MODEL, f"{where[:200]}: a model at a place where none is known"
+        )
+    yield Found(Role.MODEL, value, where)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import grpc
@@ -20,9 +19,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
+from sidecar._pb.ext_proc_pb2_grpc import (
+    ExternalProcessorServicer,
+    add_ExternalProcessorServicer_to_server,
+)
 from sidecar.core.decide import Decision, Progress, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import envoy
+from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.passage import Passage
 from sidecar.gate.pipeline import Pipeline
 from sidecar.observe.outcome import Outcome
@@ -57,10 +61,6 @@ class Limits:
     max_concurrent: int
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class Authorization(rpc.AuthorizationServicer):
     """Envoy's ``Authorization`` service over a pipeline."""
 
@@ -69,12 +69,12 @@ class Authorization(rpc.AuthorizationServicer):
         pipeline: Pipeline,
         limits: Limits,
         observer: Observer,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], Reading] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._limits = limits
         self._observer = observer
-        self._clock = clock
+        self._clock = clock or Clock().read
         self._in_flight = 0
 
     async def Check(self, request: pb.CheckRequest, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
@@ -90,42 +90,59 @@ class Authorization(rpc.AuthorizationServicer):
         return reply
 
     async def _answer(self, message: pb.CheckRequest) -> pb.CheckResponse:
-        passage = Passage(Progress(secrets.token_hex(16), self._clock()))
+        reading = self._clock()
+        passage = Passage(Progress(secrets.token_hex(16), reading.at))
         outcome = None
         self._observer.begin()
         try:
-            decision = self._recorded(await self._decide(message, passage), passage)
+            asked = self._ask(message, passage, reading)
+            decision = await decided(asked, passage, self._limits.deadline_seconds)
+            decision = recorded(decision, passage, self._observer)
             reply = self._reply(decision, passage)
             outcome = passage.outcome(decision)
         finally:
             self._observer.end(outcome)
         return reply
 
-    async def _decide(self, message: pb.CheckRequest, passage: Passage) -> Decision:
-        """A decision under every circumstance: what is raised becomes its reason."""
-        try:
-            if self._in_flight > self._limits.max_concurrent:
-                raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
-            async with asyncio.timeout(self._limits.deadline_seconds):
-                return await self._pipeline.check(message, passage)
-        except AdmissibilityError as error:
-            return refuse(passage.progress, error)
-        except TimeoutError:
-            late = AdmissibilityError(Reason.DEADLINE_EXCEEDED, "the decision took too long")
-            return refuse(passage.progress, late)
-        except Exception:
-            log.exception("decision %s failed", passage.progress.id)
-            return refuse(passage.progress, _INTERNAL)
-
-    def _recorded(self, decision: Decision, passage: Passage) -> Decision:
-        if decision.allowed and not self._observer.ready():
-            lost = AdmissibilityError(Reason.INTERNAL_ERROR, "the decision cannot be recorded")
-            return refuse(passage.progress, lost)
-        return decision
+    async def _ask(self, message: pb.CheckRequest, passage: Passage, reading: Reading) -> Decision:
+        if self._in_flight > self._limits.max_concurrent:
+            raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
+        if reading.problem:
+            raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
+        return await self._pipeline.check(message, passage)
 
     def _reply(self, decision: Decision, passage: Passage) -> pb.CheckResponse:
         header = self._pipeline.settings.credential_header
-        return envoy.respond(decision, passage.request, credential_header=header)
+        return envoy.respond(decision, passage.request, credential_header=header, slip=passage.slip)
+
+
+async def decided(asked: Awaitable[Decision], passage: Passage, seconds: float) -> Decision:
+    """A decision under every circumstance: what is raised becomes its reason.
+
+    Args:
+        asked: Comes to a decision, or raises.
+        passage: How far the request came.
+        seconds: How long that may take.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            return await asked
+    except AdmissibilityError as error:
+        return refuse(passage.progress, error)
+    except TimeoutError:
+        late = AdmissibilityError(Reason.DEADLINE_EXCEEDED, "the decision took too long")
+        return refuse(passage.progress, late)
+    except Exception:
+        log.exception("decision %s failed", passage.progress.id)
+        return refuse(passage.progress, _INTERNAL)
+
+
+def recorded(decision: Decision, passage: Passage, observer: Observer) -> Decision:
+    """The decision, or a denial: nothing is admitted that cannot be recorded."""
+    if decision.allowed and not observer.ready():
+        lost = AdmissibilityError(Reason.INTERNAL_ERROR, "the decision cannot be recorded")
+        return refuse(passage.progress, lost)
+    return decision
 
 
 _INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
@@ -135,7 +152,14 @@ _FAILED = envoy.denial(_INTERNAL.reason, _INTERNAL.message, "")
 class GateServer:
     """The listening server with its health service; to be used inside the event loop."""
 
-    def __init__(self, service: Authorization, *, max_body_bytes: int, reuse_port: bool) -> None:
+    def __init__(
+        self,
+        service: Authorization,
+        *,
+        max_body_bytes: int,
+        reuse_port: bool,
+        processor: ExternalProcessorServicer | None = None,
+    ) -> None:
         # Larger than any body that is read, so that one too large is told so by the gate.
         size = 2 * max_body_bytes + _ENVELOPE_BYTES
         self._server = grpc.aio.server(
@@ -146,6 +170,8 @@ class GateServer:
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
         rpc.add_AuthorizationServicer_to_server(service, self._server)
+        if processor is not None:
+            add_ExternalProcessorServicer_to_server(processor, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self, address: str) -> int:

@@ -1,8 +1,11 @@
 """X.509-SVID (SPIFFE X509-SVID §2-5), as Envoy hands over the certificate of an mTLS connection.
 
 Envoy proved that the peer holds the private key. Whether the certificate vouches for an environment
-is decided here, from the certificate itself: ``source.principal`` must only agree with it, and
-``x-forwarded-client-cert``, which anyone can write, is never looked at.
+is decided here, from the certificate itself; what a gateway says it names must only agree with it.
+
+A certificate of the wrong *form* (several URIs, a CA, a path that is none) is told by a code and a
+status of its own, 403: no fresh one would be any better until its issuer is set right. One that
+nobody vouches for, or that has expired, is 401, as a JWT-SVID would be.
 """
 
 from __future__ import annotations
@@ -15,7 +18,8 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sidecar.core.call import Credential
-from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.evidence import check_spiffe_id
+from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.gate.jwt_svid import invalid, vouching
 from sidecar.gate.keyring import Keyring
 
@@ -37,20 +41,18 @@ def verify(certificate: str, principal: str, keyring: Keyring, *, now: datetime)
 
     Args:
         certificate: URL-encoded PEM of exactly one certificate.
-        principal: What Envoy took from the same certificate; may be empty.
+        principal: What a gateway took from the same certificate; may be empty.
         keyring: Of the trust state this decision relies on.
         now: The decision's reference time.
 
     Raises:
-        AdmissibilityError: ``credential_invalid``, ``credential_expired`` or ``trust_stale``.
+        AdmissibilityError: ``certificate_not_svid`` (403), ``credential_invalid``,
+            ``credential_expired`` or ``trust_stale``.
     """
-    leaf = _load(certificate)
-    try:
-        spiffe_id = _leaf_id(leaf)
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as error:
-        raise invalid("the client certificate is not an X.509-SVID") from error
+    leaf = load(certificate)
+    spiffe_id = _named(leaf)
     if principal and principal != spiffe_id:
-        raise invalid("the client certificate and the connection's principal disagree")
+        raise invalid("the client certificate does not name whom the gateway says it names")
     trust_domain, roots = vouching(spiffe_id, keyring)
     root = next((root for root in roots.x509_roots if _issued(leaf, root, now)), None)
     if root is None:
@@ -63,38 +65,63 @@ def verify(certificate: str, principal: str, keyring: Keyring, *, now: datetime)
     return Credential(spiffe_id, trust_domain, KIND, expires, roots.authority)
 
 
-def _load(certificate: str) -> x509.Certificate:
+def load(certificate: str) -> x509.Certificate:
+    """Read a URL-encoded PEM of exactly one certificate; nothing of it is verified.
+
+    Raises:
+        AdmissibilityError: ``credential_invalid``.
+    """
     try:
         if len(certificate) > MAX_CERTIFICATE_CHARS:
             raise ValueError("too long")
         found = x509.load_pem_x509_certificates(unquote(certificate, errors="strict").encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise invalid("the client certificate cannot be read") from error
     if len(found) != 1:
         raise invalid("there is not exactly one client certificate")
     return found[0]
 
 
+def _named(leaf: x509.Certificate) -> str:
+    """The SPIFFE ID of a certificate that has the form of an X.509-SVID."""
+    try:
+        spiffe_id = _leaf_id(leaf)
+        check_spiffe_id(spiffe_id)
+    except EvidenceError as error:
+        raise _no_svid(str(error)) from error
+    except x509.ExtensionNotFound as error:
+        raise _no_svid("it has no key usage, or no names") from error
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise _no_svid("its extensions cannot be read") from error
+    return spiffe_id
+
+
+def _no_svid(why: str) -> AdmissibilityError:
+    return AdmissibilityError(
+        Reason.CERTIFICATE_NOT_SVID, f"the client certificate is no X.509-SVID: {why}"
+    )
+
+
 def _leaf_id(leaf: x509.Certificate) -> str:
     """The one URI SAN of a leaf that may sign and is no CA (X509-SVID §2, §4)."""
     extensions = leaf.extensions
     if any(item.critical and item.oid not in _UNDERSTOOD for item in extensions):
-        raise ValueError("a critical extension that is not understood")
+        raise EvidenceError("a critical extension is not understood")
     usage = extensions.get_extension_for_class(x509.KeyUsage).value
     if not usage.digital_signature or usage.key_cert_sign or usage.crl_sign:
-        raise ValueError("the key usage is not that of a leaf")
+        raise EvidenceError("its key usage is not that of a leaf")
     for item in extensions:
         if isinstance(item.value, x509.BasicConstraints) and item.value.ca:
-            raise ValueError("a CA")
+            raise EvidenceError("it is a CA")
         if (
             isinstance(item.value, x509.ExtendedKeyUsage)
             and ExtendedKeyUsageOID.CLIENT_AUTH not in item.value
         ):
-            raise ValueError("not for clients")
+            raise EvidenceError("it is not for clients")
     names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1:
-        raise ValueError("not exactly one URI")
+        raise EvidenceError(f"it has {len(uris)} URIs, not one")
     return uris[0]
 
 

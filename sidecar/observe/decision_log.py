@@ -52,7 +52,9 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "operation": None if call is None else call.operation,
         "method": _text(outcome.method),
         "path": _text(outcome.path),
-        "models": [] if call is None else _texts(call.models),
+        "models": [] if call is None else _texts(call.named),
+        "tuned": [] if call is None else _texts(call.tuned),
+        "specification": None if call is None else _optional(call.specification),
         "environment": None if caller is None else _text(caller.spiffe_id),
         "credential": None if caller is None else caller.kind,
         **_relied_on(decision.assessment),
@@ -73,19 +75,24 @@ def line(outcome: Outcome) -> bytes:
 
 def _relied_on(assessment: Assessment | None) -> dict[str, Any]:
     if assessment is None:
-        return {"jurisdictions": [], "manifests": [], "constituents": [], "of_record": []}
+        return {
+            "jurisdictions": [],
+            "deployments": [],
+            "manifests": [],
+            "constituents": [],
+            "of_record": [],
+        }
     environment = assessment.environment
-    of_record = {
-        entry.signer.authority
-        for chain in assessment.chains
-        for entry in chain.approvals
-        if entry.of_record
-    }
+    deployed = [(chain.model, chain.deployed) for chain in assessment.chains if chain.deployed]
     return {
         "jurisdictions": [] if environment is None else _texts(environment.predicate.jurisdictions),
+        "deployments": [
+            {"name": _text(name), "model": _text(entry.binding.predicate.model)}
+            for name, entry in deployed[:MAX_ITEMS]
+        ],
         "manifests": _texts(assessment.manifests),
         "constituents": _texts(assessment.constituents),
-        "of_record": _texts(tuple(sorted(of_record))),
+        "of_record": _texts(assessment.of_record),
     }
 
 
@@ -103,6 +110,10 @@ def _withdrawn(decision: Decision) -> dict[str, str] | None:
 
 def _texts(values: tuple[str, ...]) -> list[str]:
     return [_text(value) for value in values[:MAX_ITEMS]]
+
+
+def _optional(value: str | None) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _text(value: str) -> str:

@@ -78,7 +78,7 @@ class Metrics:
         self._sets: set[str] = set()
         self._decisions = Counter(
             "admissibility_decisions",
-            "Decisions, one for each request.",
+            "Decisions; one for each request, and a second one where an upload is read.",
             ("outcome", "reason", "jurisdiction", "operation"),
             registry=self.registry,
         )
@@ -94,6 +94,7 @@ class Metrics:
         self._watch_engine()
         self._watch_policies()
         self._watch_logs()
+        self._watch_registrations()
         self.registry.register(_TrustCollector(trust))
         ProcessCollector(registry=self.registry)
 
@@ -104,6 +105,11 @@ class Metrics:
         self.ready = Gauge(
             "admissibility_ready",
             "1 once every authority's first refresh ended and the policy engine answered.",
+            registry=self.registry,
+        )
+        self.clock_sound = Gauge(
+            "admissibility_clock_sound",
+            "1 while the clock agrees with the time since boot and the latest time relied on.",
             registry=self.registry,
         )
         self.engine_up = Gauge(
@@ -148,6 +154,28 @@ class Metrics:
             "Denials that are not in the decision log; nothing is admitted unlogged.",
             registry=self.registry,
         )
+
+    def _watch_registrations(self) -> None:
+        self._registrations = Counter(
+            "admissibility_registrations",
+            "Objects created through the gate, by whether they were registered.",
+            ("result",),
+            registry=self.registry,
+        )
+        self._lookups = Counter(
+            "admissibility_registration_lookups",
+            "Objects that calls built on, by whether a registration counted.",
+            ("result",),
+            registry=self.registry,
+        )
+
+    def registration_written(self, result: str) -> None:
+        """Count one registration; ``result`` is one of a handful of words."""
+        self._registrations.labels(result).inc()
+
+    def registration_looked_up(self, result: str) -> None:
+        """Count one look-up; ``result`` is one of a handful of words."""
+        self._lookups.labels(result).inc()
 
     def know(self, jurisdictions: Iterable[str]) -> None:
         """Add jurisdictions that may be label values."""

@@ -102,7 +102,7 @@ class SignedFile:
 
     def read(self) -> Candidate:
         """Read bundle and key."""
-        return _Unverified(self.path, _read(self.path), _read(self.key))
+        return _Unverified(self.path, self.key, _read(self.path), _read(self.key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,7 @@ class _Unbuilt:
 @dataclass(frozen=True, slots=True)
 class _Unverified:
     path: Path
+    key_path: Path
     bundle: bytes
     key: bytes
 
@@ -132,7 +133,11 @@ class _Unverified:
         copy.write_bytes(self.bundle)
         key.write_bytes(self.key)
         try:
-            return verify(program, copy, signing.verification_key(key), folder)
+            verification = signing.verification_key(key)
+        except PolicyError as error:
+            raise PolicyError(str(error).replace(str(key), str(self.key_path))) from error
+        try:
+            return verify(program, copy, verification, folder)
         except PolicyError as error:
             raise PolicyError(f"{self.path}: {str(error).replace(f'{folder}/', '')}") from error
 

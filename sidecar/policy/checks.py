@@ -7,9 +7,10 @@ person and a program read all of them alike.
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
     steps: tuple[tuple[str, Callable[[Path, Path], list[Problem]]], ...] = (
         ("format", _format),
         ("types", _types),
-        ("data", _data),
+        ("data", data_problems),
         ("lint", _lint),
     )
     for name, step in steps:
@@ -107,7 +108,7 @@ def _errors(ran: CompletedProcess[str]) -> list[Problem]:
         return [Problem("", 0, "", opa.refusal(ran))]
 
 
-def _data(program: Path, tree: Path) -> list[Problem]:
+def data_problems(program: Path, tree: Path) -> list[Problem]:
     """Hold the data of each package against the schema of its name."""
     params = {path.parent.name: path for path in (tree / PARAMS).glob("*/data.json")}
     schemas = {
@@ -131,15 +132,25 @@ def _data(program: Path, tree: Path) -> list[Problem]:
 
 
 def _lint(program: Path, tree: Path) -> list[Problem]:
+    modules = parsed(program, tree)
+    if any(module is None for module in modules.values()):
+        return []  # the types' check says which and why
+    return lint_problems(program, modules, tree / LINT)
+
+
+def lint_problems(program: Path, modules: Mapping[str, Any], lint: Path) -> list[Problem]:
+    """Ask the lint about modules as ``parsed`` returns them."""
+    found = _evaluate(program, {"modules": modules}, "data.lint.problems", lint)
+    return [Problem(one["file"], int(one["row"]), one["code"], one["message"]) for one in found]
+
+
+def parsed(program: Path, tree: Path) -> dict[str, Any]:
+    """What OPA makes of every Rego file below ``tree``, by name; null for one it cannot read."""
     files = sorted(path for path in tree.rglob("*.rego") if not path.is_symlink())
     with ThreadPoolExecutor(2) as pool:
-        parsed = list(pool.map(lambda path: _parsed(program, path), files))
-    if any(module is None for module in parsed):
-        return []  # the types' check says which and why
-    named = zip(files, parsed, strict=True)
-    modules = {path.relative_to(tree).as_posix(): module for path, module in named}
-    found = _evaluate(program, {"modules": modules}, "data.lint.problems", tree / LINT)
-    return [Problem(one["file"], int(one["row"]), one["code"], one["message"]) for one in found]
+        modules = pool.map(lambda path: _parsed(program, path), files)
+        named = zip(files, modules, strict=True)
+        return {path.relative_to(tree).as_posix(): module for path, module in named}
 
 
 def _parsed(program: Path, path: Path) -> Any:  # noqa: ANN401 - JSON
@@ -245,7 +256,7 @@ def _cases(ran: CompletedProcess[str]) -> tuple[Case, ...]:
         raise PolicyError("there is no such test")
     cases = (
         Case(
-            package=str(one["package"]).removeprefix("data."),
+            package=re.sub(r'\["([^"]+)"\]', r".\1", str(one["package"])).removeprefix("data."),
             name=str(one["name"]),
             passed=not (one.get("fail") or one.get("error") or one.get("skip")),
             seconds=one.get("duration", 0) / 1e9,

@@ -77,9 +77,20 @@ def revision_of(files: Mapping[str, bytes]) -> str:
 
 
 def jurisdictions_of(names: Mapping[str, object]) -> tuple[str, ...]:
-    """The folders below ``jurisdiction/`` among some relative file names, sorted."""
-    parts = [name.split("/") for name in names]
-    return tuple(sorted({p[1] for p in parts if p[0] == JURISDICTIONS and len(p) > 2}))
+    """The folders below ``jurisdiction/`` among some relative file names, sorted.
+
+    In a bundle that was built from elsewhere all names may begin with the folders on the way there.
+    """
+    return tuple(
+        sorted(
+            {
+                parts[index + 1]
+                for parts in (name.split("/") for name in names)
+                for index in range(len(parts) - 2)
+                if parts[index] == JURISDICTIONS
+            }
+        )
+    )
 
 
 def _read(policies: Path) -> Iterator[tuple[str, bytes]]:

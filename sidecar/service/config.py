@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from sidecar.gate.doors import shut_operations
 from sidecar.gate.opa import UNIX, Address
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
@@ -73,6 +74,12 @@ def _engine(url: str) -> str:
     return url
 
 
+def _shut(name: str) -> str:
+    if name not in shut_operations():
+        raise ValueError(f"{name} is not an operation that an operator can open")
+    return name
+
+
 HostPort = Annotated[str, AfterValidator(_address)]
 
 
@@ -119,6 +126,15 @@ class OpaConfig(_Strict):
         return Address(self.address, self.revision)
 
 
+class Registration(_Strict):
+    """Where stored objects are remembered, with which key, for how long."""
+
+    folder: Path
+    key: Path
+    expires_days: Annotated[int, Field(ge=1, le=366)] = 30
+    max_batch_bytes: Annotated[int, Field(ge=1 << 16, le=256 << 20)] = 20 << 20
+
+
 def _form(value: object) -> str:
     return "bundle" if isinstance(value, dict | SignedPolicies) else "folder"
 
@@ -140,13 +156,22 @@ class SidecarConfig(_Strict):
     credential_header: Annotated[str, AfterValidator(_header)] = "x-environment-credential"
     policies: Policies | None = None
     opa: OpaConfig = OpaConfig(managed=ManagedOpa())
-    deadline_ms: Annotated[int, Field(ge=10, le=60_000)] = 400
+    deadline_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
     max_concurrent: Annotated[int, Field(ge=1, le=65_536)] = 256
-    max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 1 << 20
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 20 << 20
+    max_body_bytes_in_flight: Annotated[int, Field(ge=1024, le=16 << 30)] = 256 << 20
+    open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
+    registration: Registration | None = None
     decision_log: Annotated[str, Field(min_length=1)] = "-"
     facts_log: Path | None = None
     ready_file: Path | None = None
     reuse_port: bool = False
+
+    @model_validator(mode="after")
+    def _has_room(self) -> SidecarConfig:
+        if self.max_body_bytes_in_flight < self.max_body_bytes:
+            raise ValueError("max_body_bytes_in_flight is less than one body of max_body_bytes")
+        return self
 
     @model_validator(mode="after")
     def _has_policies(self) -> SidecarConfig:
@@ -166,7 +191,12 @@ class SidecarConfig(_Strict):
     @property
     def settings(self) -> Settings:
         """For the request path."""
-        return Settings(self.audience, self.credential_header, self.max_body_bytes)
+        return Settings(
+            self.audience,
+            self.credential_header,
+            self.max_body_bytes,
+            frozenset(self.open_operations),
+        )
 
     @property
     def limits(self) -> Limits:
@@ -221,6 +251,11 @@ def _resolved(config: SidecarConfig, folder: Path) -> SidecarConfig:
             changes[name] = folder / getattr(config, name)
     if config.decision_log != "-":
         changes["decision_log"] = str(folder / config.decision_log)
+    if config.registration is not None:
+        held = config.registration
+        changes["registration"] = held.model_copy(
+            update={"folder": folder / held.folder, "key": folder / held.key}
+        )
     if config.opa.managed is not None:
         managed = config.opa.managed
         places = {

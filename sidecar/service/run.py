@@ -1,6 +1,6 @@
 """Starts everything in order, keeps it running until a signal, and stops it in the reverse order.
 
-    metrics endpoint → policies → logs → control path → gate → watcher
+    metrics endpoint → policies → logs → control path → readers → gate → watcher
 
 What cannot be started is a ``StartError``: one line, and nothing is served. Readiness comes later
 and by itself: once every authority's first refresh ended, well or not, and the policy engine
@@ -21,19 +21,27 @@ from pathlib import Path
 
 import uvloop
 
+from sidecar.gate.clock import Clock
+from sidecar.gate.doors import operation_names
+from sidecar.gate.heavy import Heavy
 from sidecar.gate.holder import Holder
+from sidecar.gate.objects import Objects
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.routes import OPERATIONS
+from sidecar.gate.room import Room
 from sidecar.gate.server import Authorization, GateServer
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.observer import Observer
 from sidecar.policy.errors import PolicyError
+from sidecar.registry.errors import RegistryError
 from sidecar.service import config as config_module
+from sidecar.service import latest_time
 from sidecar.service.config import ConfigError, SidecarConfig, split_address
 from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
+from sidecar.service.latest_time import LatestTimeError
+from sidecar.service.registry import processor, start_objects
 from sidecar.service.status import Standing, Status
 from sidecar.toolchain import ToolchainError
 from sidecar.trust import config as trust_config
@@ -45,6 +53,7 @@ log = logging.getLogger("sidecar.service")
 GRACE_SECONDS = 2.0
 _WATCH_SECONDS = 0.5
 _WATCH_UNREADY_SECONDS = 0.02
+_KEEP_SECONDS = 10.0
 
 
 class StartError(Exception):
@@ -61,6 +70,8 @@ class _Parts:
     standing: Standing
     status: Status
     metrics: Metrics
+    clock: Clock
+    state_dir: Path
 
 
 def serve(path: Path) -> None:
@@ -76,7 +87,14 @@ def serve(path: Path) -> None:
         config = config_module.load(path)
         trust = trust_config.load(config.trust)
         uvloop.run(_run(config, trust))
-    except (ConfigError, TrustConfigError, PolicyError, ToolchainError) as error:
+    except (
+        ConfigError,
+        LatestTimeError,
+        TrustConfigError,
+        PolicyError,
+        RegistryError,
+        ToolchainError,
+    ) as error:
         raise StartError(" ".join(str(error).split())) from error
 
 
@@ -105,6 +123,7 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
         StartError: An address or a file cannot be had.
         PolicyError: The policies or OPA cannot be used.
         ToolchainError: There is no OPA.
+        RegistryError: The registry of stored objects cannot be used.
         TrustConfigError: The state folder cannot be used.
     """
     parts = _parts(config, trust)
@@ -118,12 +137,20 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
         policies = await start_policies(config, parts.metrics, parts.standing)
         stack.push_async_callback(policies.stop)
         observer = _observer(parts, stack)
+        objects = await start_objects(config, parts.metrics, stack)
         parts.control.start()
         stack.push_async_callback(asyncio.to_thread, parts.control.stop)
-        server = await _listen(parts, policies, observer)
+        heavy = Heavy()
+        stack.push_async_callback(heavy.close)
+        with _start("readers of large bodies"):
+            await heavy.start()
+        server = await _listen(parts, policies, heavy, observer, objects)
         stack.push_async_callback(server.stop, GRACE_SECONDS)
+        stack.callback(_keep_time, parts)
         watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
         stack.push_async_callback(_cancel, watcher)
+        keeper = asyncio.create_task(_keep(parts), name="clock")
+        stack.push_async_callback(_cancel, keeper)
         log.info("gate on %s, metrics on %s", parts.standing.listen, parts.standing.metrics)
         yield parts.standing
 
@@ -140,11 +167,12 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         if "*" not in name
     }
     metrics = Metrics(
-        operations=[operation.name for operation in OPERATIONS],
+        operations=sorted(operation_names()),
         jurisdictions=granted,
         trust=status.reading,
     )
-    return _Parts(config, holder, control, standing, status, metrics)
+    clock = Clock(latest_time.load(trust.state_dir))
+    return _Parts(config, holder, control, standing, status, metrics, clock, trust.state_dir)
 
 
 def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
@@ -161,15 +189,39 @@ def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
     return Observer(metrics, decisions, facts)
 
 
-async def _listen(parts: _Parts, policies: Policies, observer: Observer) -> GateServer:
-    config = parts.config
-    pipeline = Pipeline(config.settings, parts.holder, policies.live)
-    service = Authorization(pipeline, config.limits, observer)
-    server = GateServer(service, max_body_bytes=config.max_body_bytes, reuse_port=config.reuse_port)
+async def _listen(
+    parts: _Parts, policies: Policies, heavy: Heavy, observer: Observer, objects: Objects | None
+) -> GateServer:
+    config, read = parts.config, parts.clock.read
+    room = Room(config.max_body_bytes_in_flight)
+    pipeline = Pipeline(config.settings, parts.holder, policies.live, heavy, room, objects)
+    server = GateServer(
+        Authorization(pipeline, config.limits, observer, read),
+        max_body_bytes=config.max_body_bytes,
+        reuse_port=config.reuse_port,
+        processor=processor(config, pipeline, observer, read),
+    )
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)
     parts.standing.listen = _bound(config.listen, port)
     return server
+
+
+async def _keep(parts: _Parts) -> None:
+    """Tell whether the clock is believed, and keep the latest time that was."""
+    while True:
+        problem = parts.clock.read().problem
+        parts.metrics.clock_sound.set(not problem)
+        parts.standing.clock_problem = problem
+        _keep_time(parts)
+        await asyncio.sleep(_KEEP_SECONDS)
+
+
+def _keep_time(parts: _Parts) -> None:
+    try:
+        latest_time.keep(parts.state_dir, parts.clock.latest)
+    except OSError as error:
+        log.error("%s: the latest time cannot be kept: %s", parts.state_dir, error.strerror)  # noqa: TRY400
 
 
 async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 from sidecar.core.window import rfc3339
@@ -24,6 +25,7 @@ class Standing:
         engine_up: Whether the policy engine answered its last health check.
         revision: The policy revision that verdicts must have.
         policy_error: Why the policies that are there now are not in force; empty where they are.
+        clock_problem: Why the clock is not believed; empty where it is.
         listen: ``host:port`` as bound.
         metrics: ``host:port`` as bound.
     """
@@ -32,6 +34,7 @@ class Standing:
     engine_up: bool = False
     revision: str = ""
     policy_error: str = ""
+    clock_problem: str = ""
     listen: str = ""
     metrics: str = ""
 
@@ -62,6 +65,7 @@ class Status:
         snapshot = self.holder.published
         rejected = () if snapshot is None else snapshot.state.rejected
         return {
+            "version": version("admissibility-sidecar"),
             "ready": self.standing.ready,
             "listen": self.standing.listen,
             "metrics": self.standing.metrics,
@@ -73,6 +77,7 @@ class Status:
                 "rejections": [asdict(item) for item in rejected[:MAX_REJECTED_SHOWN]],
             },
             "credential_problems": [] if snapshot is None else list(snapshot.keyring.problems),
+            "clock": {"problem": self.standing.clock_problem or None},
             "policy": {
                 "up": self.standing.engine_up,
                 "revision": self.standing.revision,

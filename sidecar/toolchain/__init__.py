@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import envoy_path, opa_path
+from sidecar.toolchain.find import envoy_path, go_path, node_path, opa_path
 
-__all__ = ["ToolchainError", "envoy_path", "opa_path"]
+__all__ = ["ToolchainError", "envoy_path", "go_path", "node_path", "opa_path"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sidecar.toolchain.errors import ToolchainError
 from sidecar.toolchain.find import ENVOY, OPA
-from sidecar.toolchain.obtain import obtain
+from sidecar.toolchain.obtain import obtain, obtain_readers
 from sidecar.toolchain.places import tools_folder
 
 
@@ -21,9 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print paths and versions as JSON")
     parser.add_argument("--tools", type=Path, default=None, help="folder to keep the programs in")
+    parser.add_argument("--readers", action="store_true", help="what only the tests need: Go, Node")
     chosen = parser.parse_args(arguments)
+    tools = chosen.tools or tools_folder()
     try:
-        paths = obtain(chosen.tools or tools_folder())
+        if chosen.readers:
+            sys.stdout.writelines(f"{n:6} {path}\n" for n, path in obtain_readers(tools).items())
+            return 0
+        paths = obtain(tools)
     except ToolchainError as error:
         sys.stderr.write(f"toolchain: {error}\n")
         return 1

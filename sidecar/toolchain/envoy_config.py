@@ -2,14 +2,14 @@
 
 Theory of operation
 -------------------
-`envoy/jwt.yaml` and `envoy/mtls.yaml` are complete: they run as they stand. What differs between a
-laptop, a test and a deployment is a handful of *places* (ports, two addresses, file paths), found
-here by the names the files give them: listener ``applications``, clusters ``gate`` and
-``provider``, secret ``provider-credential``. Nothing else is ever touched, so what the demo and the
-tests run is what the reference says.
+The files under `envoy/` are complete: there is nothing to add before they run. What differs between
+a laptop, a test and a deployment is a handful of *places* (ports, addresses, file paths, the name
+of another hop), found here by the names the files give them: listener ``applications``, clusters
+``gate``, ``provider`` and ``second-hop``, secret ``provider-credential``. Nothing else is ever
+touched, so what the demo and the tests run is what the reference says.
 
 A place that is not there exactly once is an error: a renderer that quietly replaced nothing would
-leave a default address in force.
+leave a default address in force. So is a file that is given for a place that is not there.
 """
 
 from __future__ import annotations
@@ -28,14 +28,20 @@ from sidecar.toolchain.places import repository_root
 LISTENER = "applications"
 GATE = "gate"
 PROVIDER = "provider"
+SECOND_HOP = "second-hop"
 CREDENTIAL = "provider-credential"
+XFCC_FROM = "xfcc_from"
 
 Address = tuple[str, int]
+Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "vllm"]
+"""Every reference configuration that has a gate, for `render`."""
+Name = Gated | Literal["registration", "xfcc-edge"]
+"""All of them: `registration` asks the gate twice; the one without a gate is for `render_edge`."""
 
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """What the mTLS listener presents, and whom it believes.
+    """What an mTLS listener, or the way to a second hop, presents, and whom it believes.
 
     Attributes:
         certificate: The gateway's own certificate chain, PEM.
@@ -50,7 +56,7 @@ class TlsFiles:
     trust_bundle: Path
 
 
-def reference(name: Literal["jwt", "mtls"]) -> str:
+def reference(name: Name) -> str:
     """The text of ``envoy/<name>.yaml``.
 
     Raises:
@@ -68,8 +74,10 @@ def render(
     upstream: Address,
     credential_file: Path,
     tls: TlsFiles | None = None,
+    provider_roots: Path | None = None,
+    hop: str | None = None,
 ) -> str:
-    """A reference configuration with its places filled in.
+    """A reference configuration with a gate, with its places filled in.
 
     Args:
         template: Text of a reference configuration, as from `reference`.
@@ -77,8 +85,13 @@ def render(
         admin_port: Port of the admin interface; 0 lets the kernel choose.
         gate: IP address and port of the gate's ext_authz service.
         upstream: IP address and port of the provider.
-        credential_file: An SDS file, as from `credential_document`.
+        credential_file: An SDS file, as from `credential_document`; where calls are signed, a
+            shared credentials file of AWS, in a folder of its own.
         tls: Required by a configuration with a TLS listener, refused by one without.
+        provider_roots: PEM with the roots that a provider's certificate must chain to; required
+            where the provider is reached over TLS, refused elsewhere.
+        hop: SPIFFE ID of the one peer that forwards client certificates; required by a
+            configuration that believes one, refused elsewhere.
 
     Returns:
         YAML for ``envoy -c``.
@@ -87,15 +100,49 @@ def render(
         ToolchainError: A place is missing, or is there more than once.
     """
     config = yaml.safe_load(template)
-    listener = _named(config["static_resources"]["listeners"], LISTENER)
-    _set_address(listener, listener_port)
-    _set_address(config["admin"], admin_port)
+    listener = _set_ports(config, listener_port, admin_port)
     for cluster, (host, port) in ((GATE, gate), (PROVIDER, upstream)):
-        _set_endpoint(_named(config["static_resources"]["clusters"], cluster), host, port)
-    source = _only("credential source", (n for n in _nodes(config) if n.get("name") == CREDENTIAL))
-    source["sds_config"]["path_config_source"]["path"] = str(credential_file)
-    _set_tls(listener, tls)
-    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+        _set_endpoint(_cluster(config, cluster), host, port)
+    _set_credential(config, credential_file)
+    _set_listener_tls(listener, tls)
+    _set_provider_roots(_cluster(config, PROVIDER), provider_roots)
+    _set_hop(listener, hop)
+    return _text(config)
+
+
+def render_edge(
+    template: str,
+    *,
+    listener_port: int,
+    admin_port: int,
+    second_hop: Address,
+    peer: str,
+    tls: TlsFiles,
+) -> str:
+    """The reference configuration of a first hop, which has no gate, with its places filled in.
+
+    Args:
+        template: Text of a reference configuration, as from `reference`.
+        listener_port: Port of the workloads' listener; 0 lets the kernel choose.
+        admin_port: Port of the admin interface; 0 lets the kernel choose.
+        second_hop: IP address and port of the Envoy with the gate.
+        peer: SPIFFE ID that the second hop must prove.
+        tls: For both ends.
+
+    Returns:
+        YAML for ``envoy -c``.
+
+    Raises:
+        ToolchainError: A place is missing, or is there more than once.
+    """
+    config = yaml.safe_load(template)
+    listener = _set_ports(config, listener_port, admin_port)
+    cluster = _cluster(config, SECOND_HOP)
+    _set_endpoint(cluster, *second_hop)
+    _set_listener_tls(listener, tls)
+    _set_svid(_only("TLS to the second hop", _tls_contexts(cluster)), tls)
+    _only("peer", _uri_matchers(cluster))["matcher"]["exact"] = peer
+    return _text(config)
 
 
 def credential_document(value: str) -> str:
@@ -121,6 +168,38 @@ def credential_document(value: str) -> str:
     return json.dumps({"resources": [secret]}, indent=2) + "\n"
 
 
+def _text(config: dict[str, Any]) -> str:
+    return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+
+def _cluster(config: dict[str, Any], name: str) -> dict[str, Any]:
+    return _named(config["static_resources"]["clusters"], name)
+
+
+def _set_ports(config: dict[str, Any], listener_port: int, admin_port: int) -> dict[str, Any]:
+    listener = _named(config["static_resources"]["listeners"], LISTENER)
+    _set_address(listener, listener_port)
+    _set_address(config["admin"], admin_port)
+    return listener
+
+
+def _set_credential(config: dict[str, Any], file: Path) -> None:
+    """Secrets are found by name; the signer's by the one key that only it has."""
+    nodes = list(_nodes(config))
+    secrets = [node["sds_config"] for node in nodes if node.get("name") == CREDENTIAL]
+    signers = [
+        node["credentials_file_provider"] for node in nodes if "credentials_file_provider" in node
+    ]
+    source = _only("credential source", secrets + signers)
+    if secrets:
+        source["path_config_source"]["path"] = str(file)
+    else:
+        source["credentials_data_source"] = {
+            "filename": str(file),
+            "watched_directory": {"path": str(file.parent)},
+        }
+
+
 def _set_address(holder: dict[str, Any], port: int) -> None:
     holder["address"]["socket_address"]["port_value"] = port
 
@@ -131,13 +210,27 @@ def _set_endpoint(cluster: dict[str, Any], host: str, port: int) -> None:
     endpoint["address"]["socket_address"] = {"address": host, "port_value": port}
 
 
-def _set_tls(listener: dict[str, Any], tls: TlsFiles | None) -> None:
-    sockets = [node["transport_socket"] for node in _nodes(listener) if "transport_socket" in node]
-    if tls is None:
-        if sockets:
-            raise ToolchainError("this configuration has a TLS listener; its files must be given")
-        return
-    common = _only("TLS listener", sockets)["typed_config"]["common_tls_context"]
+def _tls_contexts(holder: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        node["transport_socket"]["typed_config"]["common_tls_context"]
+        for node in _nodes(holder)
+        if "transport_socket" in node
+    ]
+
+
+def _uri_matchers(holder: dict[str, Any]) -> list[dict[str, Any]]:
+    return [node for node in _nodes(holder) if node.get("san_type") == "URI"]
+
+
+def _set_listener_tls(listener: dict[str, Any], tls: TlsFiles | None) -> None:
+    contexts = _tls_contexts(listener)
+    if tls is not None:
+        _set_svid(_only("TLS listener", contexts), tls)
+    elif contexts:
+        raise ToolchainError("this configuration has a TLS listener; its files must be given")
+
+
+def _set_svid(common: dict[str, Any], tls: TlsFiles) -> None:
     certificate = _only("certificate", common["tls_certificates"])
     certificate["certificate_chain"] = {"filename": str(tls.certificate)}
     certificate["private_key"] = {"filename": str(tls.private_key)}
@@ -145,6 +238,26 @@ def _set_tls(listener: dict[str, Any], tls: TlsFiles | None) -> None:
     domain = _only("trust domain", validator["trust_domains"])
     domain["name"] = tls.trust_domain
     domain["trust_bundle"] = {"filename": str(tls.trust_bundle)}
+
+
+def _set_provider_roots(cluster: dict[str, Any], roots: Path | None) -> None:
+    contexts = _tls_contexts(cluster)
+    if roots is not None:
+        context = _only("TLS to the provider", contexts)
+        context["validation_context"]["trusted_ca"] = {"filename": str(roots)}
+    elif contexts:
+        raise ToolchainError("this configuration reaches its provider over TLS; give its roots")
+
+
+def _set_hop(listener: dict[str, Any], hop: str | None) -> None:
+    """The hop is named in two kinds of place: who may connect, and whose word counts on a route."""
+    routes = [node for node in _nodes(listener) if XFCC_FROM in node]
+    if hop is not None:
+        _only("peer", _uri_matchers(listener))["matcher"]["exact"] = hop
+        for extensions in routes:
+            extensions[XFCC_FROM] = hop
+    elif routes:
+        raise ToolchainError("this configuration believes another hop; its name must be given")
 
 
 def _named(candidates: list[dict[str, Any]], name: str) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class Program:
         variable: Environment variable with which an operator names another path.
         ask: Arguments that make it print its version.
         pattern: What in its output is the version (group 1).
+        target: The target of ``make`` that obtains it.
     """
 
     name: str
@@ -38,12 +39,14 @@ class Program:
     variable: str
     ask: tuple[str, ...]
     pattern: str
+    target: str = "setup"
 
 
 OPA = Program("opa", versions.OPA, "ADMIT_OPA", ("version",), r"^Version: (\S+)$")
 ENVOY = Program(
     "envoy", versions.ENVOY, "ADMIT_ENVOY", ("--version",), r"version: [0-9a-f]+/([^/\s]+)/"
 )
+NODE = Program("node", versions.NODE, "ADMIT_NODE", ("--version",), r"^v(\S+)$", "unit")
 
 
 def opa_path() -> Path:
@@ -64,6 +67,33 @@ def envoy_path() -> Path:
     return locate(ENVOY)
 
 
+def node_path() -> Path:
+    """Where the pinned Node is; only tests need it.
+
+    Raises:
+        ToolchainError: There is none, or it is another version.
+    """
+    return locate(NODE)
+
+
+def go_path() -> Path:
+    """Where some Go is: on PATH, else the pinned one; only builds and tests need it.
+
+    Raises:
+        ToolchainError: There is none.
+    """
+    on_path = shutil.which("go")
+    local = pinned_go(tools_folder())
+    if on_path is None and not local.exists():
+        raise ToolchainError("go is not here; run `make unit`, or install Go ≥ 1.26")
+    return local if on_path is None else Path(on_path)
+
+
+def pinned_go(tools: Path) -> Path:
+    """Where the pinned Go is kept, whether it is there or not."""
+    return tools / f"go-{versions.GO}" / "go" / "bin" / "go"
+
+
 def locate(program: Program) -> Path:
     """Find `program` and make sure that it is the pinned version.
 
@@ -75,7 +105,7 @@ def locate(program: Program) -> Path:
     if found != program.version:
         raise ToolchainError(
             f"{path} is {program.name} {found or 'of unknown version'}, not {program.version};"
-            f" run `make setup` or set {program.variable}"
+            f" run `make {program.target}` or set {program.variable}"
         )
     return path
 
@@ -90,7 +120,7 @@ def _first(program: Program) -> Path:
     on_path = shutil.which(program.name)
     if on_path is None:
         raise ToolchainError(
-            f"{program.name} {program.version} is not here; run `make setup`"
+            f"{program.name} {program.version} is not here; run `make {program.target}`"
             f" or set {program.variable} to its path"
         )
     return Path(on_path)

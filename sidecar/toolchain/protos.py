@@ -102,13 +102,19 @@ def _service_stub(service: ServiceDescriptorProto, module: str) -> str:
     for method in service.method:
         asked = f"{module}.{method.input_type.rsplit('.', 1)[-1]}"
         answered = f"{module}.{method.output_type.rsplit('.', 1)[-1]}"
+        # A stream of answers is written to the context, so the method itself returns nothing.
+        returned = f"{answered} | Awaitable[{answered}]"
+        if method.server_streaming:
+            returned = "Awaitable[None]"
+        if method.client_streaming:
+            asked = "Any"
+        given = f"{asked} = ..." if method.client_streaming else asked
         calls.append(
-            f"    def {method.name}(self, request: {asked}, *, timeout: float | None = ...,"
+            f"    def {method.name}(self, request: {given}, *, timeout: float | None = ...,"
             " metadata: Any = ..., wait_for_ready: bool | None = ...) -> Any: ..."
         )
         methods.append(
-            f"    def {method.name}(self, request: {asked}, context: Any)"
-            f" -> {answered} | Awaitable[{answered}]: ..."
+            f"    def {method.name}(self, request: {asked}, context: Any) -> {returned}: ..."
         )
     return "\n".join(
         [

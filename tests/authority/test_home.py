@@ -23,9 +23,11 @@ from sidecar.core.documents import (
 )
 from sidecar.core.evidence import (
     APPROVAL,
+    DEPLOYMENT_BINDING,
     ENVIRONMENT,
     MANIFEST,
     RESULT,
+    SPECIFICATION,
     WAIVER,
     Approval,
     Statement,
@@ -39,7 +41,9 @@ from tests.authority.helpers import DAY, Pin, key_file, withdrawn
 from tests.authority.reader import NOW, Reader
 
 DIGEST = "ab" * 32
-ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER)
+ALL_TYPES = (
+    MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER, DEPLOYMENT_BINDING, SPECIFICATION
+)  # fmt: skip
 KEY_ROLES = ("root", "targets", "online", "attestation")
 
 

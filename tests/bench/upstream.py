@@ -30,7 +30,7 @@ _ANSWER = {
 }
 
 
-def configuration(api_key: str) -> str:
+def configuration(api_key: str, max_body_bytes: int = MAX_BODY_BYTES) -> str:
     """A whole Envoy bootstrap that answers 200 to ``api_key`` and 401 to everybody else."""
     manager = {
         "@type": f"type.googleapis.com/{_HCM}",
@@ -38,7 +38,7 @@ def configuration(api_key: str) -> str:
         "route_config": {"virtual_hosts": [_host(api_key)]},
         "http_filters": [
             # Without it Envoy answers before it has read the body, and then hangs up.
-            _filter("buffer", "buffer.v3.Buffer", max_request_bytes=MAX_BODY_BYTES),
+            _filter("buffer", "buffer.v3.Buffer", max_request_bytes=max_body_bytes),
             _filter("router", "router.v3.Router", suppress_envoy_headers=True),
         ],
     }

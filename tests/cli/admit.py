@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("admit")
+_KEPT = ("PATH", "HOME", "PYTHONPATH")
 
 
 def admit(
     *arguments: object, code: int = 0, **variables: str
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a command and insist on its exit code; the outcome of another is shown."""
-    known = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    known = {name: os.environ[name] for name in _KEPT if name in os.environ}
     done = subprocess.run(
         [PROGRAM, *(str(argument) for argument in arguments)],
         capture_output=True,

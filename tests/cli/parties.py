@@ -59,13 +59,13 @@ class Parties:
         found: dict[str, str] = told(*arguments, "--out", self.evidence, code=code, ADMIT_HOME=home)
         return found
 
-    def declare(self) -> dict[str, str]:
+    def declare(self, *more: str) -> dict[str, str]:
         """The customer declares the environment."""
         return self.sign(
             "acme-risk",
             *("declare", "environment", ENVIRONMENT, "--jurisdiction", "eu", "--sector", "finance"),
             *("--purpose", "customer-support", "--risk-class", "limited", "--owner", "acme-risk"),
-            *("--base-model", "openai/gpt-4o-mini-*", "--blobs", self.blobs),
+            *("--base-model", "openai/gpt-4o-mini-*", "--blobs", self.blobs, *more),
         )
 
     def bind(self, job: Path) -> dict[str, str]:
@@ -96,6 +96,10 @@ class Parties:
 
     def assess(self, model: str = MODEL, *, rejected: int = 0) -> Assessment:
         """Build the trust state from the files and ask the predicate, as a gate would."""
+        return self.put(Call("openai", "chat.completions", (model,)), rejected=rejected)
+
+    def put(self, call: Call, *, rejected: int = 0) -> Assessment:
+        """Ask about any call."""
         state = build(
             epoch=1,
             operator=operator(),
@@ -106,7 +110,35 @@ class Parties:
         now = datetime.now(UTC)
         later = now + timedelta(minutes=5)
         credential = Credential(ENVIRONMENT, "acme.example", "jwt-svid", later, "acme-risk")
-        return assess(Call("openai", "chat.completions", (model,)), credential, state, now)
+        return assess(call, credential, state, now)
+
+    def trust(self) -> Path:
+        """Write the operator's ``trust.yaml`` for these authorities."""
+        authorities = []
+        for name, (given,) in operator().grants.items():
+            root = self.folder / f"{name}.root.json"
+            root.write_bytes(admit("authority", "show", "--home", self.home(name), "--root").stdout)
+            listed = {key: list(value) for key, value in _lists(given).items() if value}
+            authorities.append(
+                {
+                    "name": name,
+                    "root": str(root),
+                    "source": {"directory": str(self.home(name) / "repository")},
+                    "grants": [{"role": given.role, **listed}],
+                }
+            )
+        path = self.folder / "trust.yaml"
+        path.write_text(
+            json.dumps(
+                {
+                    "version": 1,
+                    "state": str(self.folder / "state"),
+                    "evidence": [str(self.evidence)],
+                    "authorities": authorities,
+                }
+            )
+        )
+        return path
 
     def _view(self, name: str) -> AuthorityView:
         document, withdrawals = self._readers[name].documents(name)
@@ -114,6 +146,11 @@ class Parties:
         expires = min(datetime.fromisoformat(part["expires"]) for part in metadata.values())
         version = metadata["timestamp"]["version"]
         return AuthorityView(name, document, withdrawals, expires, version)
+
+
+def _lists(given: Grant) -> dict[str, tuple[str, ...]]:
+    names = ("jurisdictions", "sectors", "models", "environments", "base_models", "trust_domains")
+    return {name: getattr(given, name) for name in names}
 
 
 def operator() -> OperatorTrust:

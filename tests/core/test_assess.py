@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.assess import LONGEST_VALIDITY, assess
+from sidecar.core.assess import assess
 from sidecar.core.assessment import STEPS
 from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
+from sidecar.core.validity import LONGEST_VALIDITY
 from tests.simulator.world import (
     BASE,
     CHILD,
@@ -531,6 +532,12 @@ def test_a_call_that_names_nothing_is_refused_and_not_vacuously_admitted() -> No
         Call("openai", "", (MODEL,)),
         Call("", OPERATION, (MODEL,)),
         Call("openai", OPERATION, (MODEL, "")),
+        Call("openai", OPERATION, (MODEL,), deployments=("prod",)),
+        Call("openai", "", (), carrier=True),
+        Call("", "files.retrieve", (), carrier=True),
+        Call("openai", "files.retrieve", (MODEL,), carrier=True),
+        Call("openai", "files.retrieve", (), tuned=(MODEL,), carrier=True),
+        Call("openai", "files.retrieve", (), deployments=("prod",), carrier=True),
     ):
         assessment = assess(call, credential(), state, NOW)
         assert assessment.reason is Reason.MALFORMED_REQUEST

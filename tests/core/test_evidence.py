@@ -9,12 +9,31 @@ import pytest
 
 from sidecar.core import evidence, wire
 from sidecar.core.documents import read_authority, read_withdrawals
-from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT, parse_statement
+from sidecar.core.evidence import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    RESULT,
+    SPECIFICATION,
+    DeploymentBinding,
+    EnvironmentSpec,
+    EvaluationEnvelope,
+    Specification,
+    Statement,
+    Subject,
+    Suite,
+    parse_statement,
+)
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
 from tests.simulator.keys import SimKey
 from tests.simulator.world import (
+    DAY,
     ENV,
     MODEL,
+    NOW,
     approval_predicate,
     environment_predicate,
     manifest_predicate,
@@ -26,6 +45,7 @@ from tests.simulator.world import (
 )
 
 DIGEST = sha("x")
+DAY_LONG = Window(NOW, NOW + DAY)
 
 
 def manifest(**changes: Any) -> bytes:
@@ -44,6 +64,8 @@ def frame(payload: bytes, **changes: Any) -> bytes:
         statement(RESULT, MODEL, DIGEST, result_predicate([suite("adversarial")])),
         statement(APPROVAL, MODEL, DIGEST, approval_predicate("regulator")),
         statement(ENVIRONMENT, ENV, sha(ENV), environment_predicate()),
+        statement(ENVIRONMENT, ENV, sha(ENV), environment_predicate(tuningModels=["openai/**"])),
+        manifest(specification={"sha256": DIGEST}),
     ],
 )
 def test_each_predicate_is_read_and_written_back_as_the_same_value(payload: bytes) -> None:
@@ -52,6 +74,59 @@ def test_each_predicate_is_read_and_written_back_as_the_same_value(payload: byte
     assert wire.canonical(json.loads(evidence.write_statement(parsed))) == (
         evidence.write_statement(parsed)
     )
+
+
+SUITE = (
+    '{"digest":{"sha256":"' + "1f" * 32 + '"},"jurisdiction":"eu","kind":"compliance",'
+    '"name":"transparency","threshold":1}'
+)
+PLACE = (
+    '{"id":"spiffe://acme.example/env/*","jurisdictions":["eu"],"operations":["chat.completions"],'
+    '"purpose":"support","sector":"finance"}'
+)
+PERIOD = '{"notAfter":"2026-06-02T12:00:00Z","notBefore":"2026-06-01T12:00:00Z"}'
+
+
+def golden(predicate_type: str, predicate: str, subject: str, digest: str) -> str:
+    """A statement as it stands in a payload, byte for byte."""
+    return (
+        '{"_type":"https://in-toto.io/Statement/v1","predicate":' + predicate + ","
+        '"predicateType":"' + predicate_type + '",'
+        '"subject":[{"digest":{"sha256":"' + digest + '"},"name":"' + subject + '"}]}'
+    )
+
+
+def test_a_deployment_binding_is_written_in_exactly_these_bytes() -> None:
+    said = DeploymentBinding("azure", "prod", "gpt-4o-2024-08-06", DAY_LONG)
+    digest = sha("azure/gpt-4o-2024-08-06")
+    assert evidence.base_model_digest("azure", "gpt-4o-2024-08-06") == digest
+    written = evidence.write_statement(
+        Statement(Subject("prod", DigestSet(digest)), DEPLOYMENT_BINDING, said)
+    )
+    predicate = (
+        '{"critical":[],"deployment":"prod","model":"gpt-4o-2024-08-06","provider":"azure",'
+        '"window":' + PERIOD + "}"
+    )
+    assert written.decode() == golden(DEPLOYMENT_BINDING, predicate, "prod", digest)
+
+
+def test_a_specification_is_written_in_exactly_these_bytes() -> None:
+    places = (
+        EnvironmentSpec(
+            "spiffe://acme.example/env/*", ("eu",), "finance", "support", ("chat.completions",)
+        ),
+    )
+    envelope = EvaluationEnvelope(
+        (Suite("compliance", "transparency", DigestSet("1f" * 32), 1.0, "eu"),)
+    )
+    said = Specification(("openai/**",), places, envelope, DAY_LONG)
+    what = '{"envelope":{"suites":[' + SUITE + ']},"environments":[' + PLACE + "]}"
+    assert evidence.specification_blob(places, envelope).decode() == what
+    written = evidence.write_statement(
+        Statement(Subject("support-v4", DigestSet(sha(what))), SPECIFICATION, said)
+    )
+    predicate = '{"critical":[],' + what[1:-1] + ',"models":["openai/**"],"window":' + PERIOD + "}"
+    assert written.decode() == golden(SPECIFICATION, predicate, "support-v4", sha(what))
 
 
 def broken_suite(**changes: Any) -> dict[str, Any]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from sidecar.core import strict_json
-from sidecar.core.strict_json import MAX_DEPTH, StrictJsonError
+from sidecar.core.strict_json import (
+    MAX_CONTAINERS,
+    MAX_DEPTH,
+    MAX_ITEMS,
+    MAX_MEMBERS,
+    MAX_TWIN_CHARS,
+    StrictJsonError,
+)
 
 KIB = 1024
 
@@ -64,7 +72,80 @@ def test_what_parsers_disagree_on_is_refused(data: bytes, message: str) -> None:
 
 def test_nesting_that_would_exhaust_the_stack_is_refused_not_raised() -> None:
     with pytest.raises(StrictJsonError, match="nested deeper than 64"):
-        strict_json.loads(nested(200_000), max_bytes=1 << 20)
+        strict_json.loads(nested(30_000), max_bytes=1 << 20)
+
+
+MANY = "more arrays, objects or values than are read"
+PADDING = b'"' + b"x" * 70_000 + b'"'
+
+
+@pytest.mark.parametrize(
+    ("item", "most"),
+    [
+        (b"[],", MAX_CONTAINERS - 1),
+        (b"{},", MAX_CONTAINERS - 1),
+        (b'{"a":1},', MAX_CONTAINERS - 1),
+        (b"1,", MAX_ITEMS - 1),
+        (b'"",', MAX_ITEMS - 1),
+    ],
+)
+def test_as_many_parts_as_are_affordable_are_read_and_one_more_is_not(
+    item: bytes, most: int
+) -> None:
+    def body(count: int) -> bytes:
+        return b"[" + item * count + PADDING + b"]"
+
+    assert len(strict_json.loads(body(most), max_bytes=1 << 22)) == most + 1
+    with pytest.raises(StrictJsonError, match=MANY):
+        strict_json.loads(body(most + 2), max_bytes=1 << 22)
+
+
+def test_the_members_of_one_object_are_counted_too() -> None:
+    def body(count: int) -> bytes:
+        return b"{" + b",".join(b'"%d":1' % number for number in range(count)) + b"}"
+
+    assert len(strict_json.loads(body(MAX_MEMBERS), max_bytes=1 << 22)) == MAX_MEMBERS
+    with pytest.raises(StrictJsonError, match=MANY):
+        strict_json.loads(body(MAX_MEMBERS + 1), max_bytes=1 << 22)
+
+
+@pytest.mark.parametrize(
+    "text", [b"1,2,3,4,", b'\\"a\\":[{', b"[[[[{{{{", b"::::", b"\\\\,", b'\\\\\\",']
+)
+def test_structure_inside_a_string_is_free(text: bytes) -> None:
+    long = text * 500_000
+    value = strict_json.loads(b'{"a":["' + long + b'"],"b":1}', max_bytes=1 << 23)
+    assert (value["a"], value["b"]) == ([json.loads(b'"' + long + b'"')], 1)
+
+
+def test_a_string_that_ends_in_a_backslash_does_not_turn_the_next_one_inside_out() -> None:
+    assert strict_json.loads(b'["\\\\","' + b"," * 500_000 + b'"]', max_bytes=1 << 20) == [
+        "\\",
+        "," * 500_000,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outside", "message"),
+    [
+        # what looks like the end of a string, or like its continuation, hides nothing
+        (b'"\\\\"' + b",1" * (MAX_ITEMS + 1), MANY),
+        (b'"\\""' + b",1" * MAX_ITEMS + b',"', MANY),
+        (b'"' + b",1" * MAX_ITEMS, "not JSON: Unterminated string starting at at character 1"),
+        (b'""' * (MAX_ITEMS + MAX_MEMBERS + 1) + b"," * (MAX_ITEMS + 1), MANY),
+        (b'""' * 9 + b"," * (MAX_ITEMS + 1), MANY),
+    ],
+)
+def test_nothing_hides_structure_outside_strings(outside: bytes, message: str) -> None:
+    with pytest.raises(StrictJsonError) as caught:
+        strict_json.loads(b"[" + outside, max_bytes=1 << 23)
+    assert str(caught.value) == message
+
+
+def test_a_number_of_a_million_digits_is_refused_unread() -> None:
+    for digits in (b"1." + b"1" * 1_000_000, b"1e" + b"1" * 1_000_000, b"-" + b"1" * 1_000_000):
+        with pytest.raises(StrictJsonError):
+            strict_json.loads(digits, max_bytes=1 << 21)
 
 
 def test_the_deepest_allowed_nesting_is_read() -> None:
@@ -95,6 +176,20 @@ def test_the_kelvin_sign_and_the_long_s_are_twins_as_go_sees_them() -> None:
     for twin, key in (("to\u212aens", "tokens"), ("\u017ftream", "stream")):
         with pytest.raises(StrictJsonError):
             strict_json.refuse_twins({twin: 1}, [key])
+
+
+def test_a_key_too_long_for_a_twin_is_not_normalised() -> None:
+    """Canonical ordering of these marks would take minutes."""
+    marks = "\u0316\u0300" * 200_000
+    strict_json.refuse_twins({marks: 1}, ["model"])
+    assert strict_json.fold(marks) is marks
+
+
+def test_the_longest_twins_are_still_found() -> None:
+    exact = "m" * MAX_TWIN_CHARS
+    for twin in (exact.upper(), "\uff4d" * MAX_TWIN_CHARS, "\uff4d" + exact[1:]):
+        with pytest.raises(StrictJsonError):
+            strict_json.refuse_twins({twin: 1}, [exact])
 
 
 def test_exact_keys_and_unrelated_keys_pass() -> None:

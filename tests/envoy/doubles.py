@@ -7,6 +7,7 @@ answer is seen by itself.
 from __future__ import annotations
 
 import http.server
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent import futures
@@ -19,6 +20,8 @@ import grpc
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 
+LAST_CHUNK = b"0\r\n\r\n"
+
 
 @dataclass(slots=True)
 class FakeGate(rpc.AuthorizationServicer):
@@ -28,7 +31,10 @@ class FakeGate(rpc.AuthorizationServicer):
     port: int = 0
     asked: list[pb.CheckRequest] = field(default_factory=list)
     server: grpc.Server = field(
-        default_factory=lambda: grpc.server(futures.ThreadPoolExecutor(max_workers=4))
+        default_factory=lambda: grpc.server(
+            futures.ThreadPoolExecutor(max_workers=4),
+            options=[("grpc.max_receive_message_length", 64 << 20)],
+        )
     )
 
     def stop(self) -> None:
@@ -54,7 +60,7 @@ def fake_gate(answer: pb.CheckResponse) -> Iterator[FakeGate]:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A request as it reached the provider."""
+    """A request as it reached the provider; lines of one name are joined by a line feed."""
 
     method: str
     target: str
@@ -65,9 +71,19 @@ class Received:
 class _Recorder(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.received: list[Received] = []
+        self.answer = b'{"object": "ok"}'
+        self.streaming = False
+        self.stopping = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(
+                self.socket, server_side=True, do_handshake_on_connect=False
+            )
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of connections that Envoy breaks, or does not trust."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -76,14 +92,30 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = int(self.headers.get("content-length", "0"))
-        headers = {name.lower(): value for name, value in self.headers.items()}
+        headers: dict[str, str] = {}
+        for name, value in self.headers.items():
+            before = headers.get(name.lower())
+            headers[name.lower()] = value if before is None else f"{before}\n{value}"
         body = self.rfile.read(length)
         self.server.received.append(Received(self.command, self.path, headers, body))
-        answer = b'{"object": "ok"}'
         self.send_response(200)
-        self.send_header("content-length", str(len(answer)))
+        self.send_header("content-type", "application/json")
+        if self.server.streaming:
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            self._go_on()
+            return
+        self.send_header("content-length", str(len(self.server.answer)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(self.server.answer)
+
+    def _go_on(self) -> None:
+        """Send for twenty seconds, slowly, as models do; the last chunk says that it was all."""
+        for _ in range(1000):
+            if self.server.stopping.wait(0.02):
+                return
+            self.wfile.write(b"1\r\n.\r\n")
+        self.wfile.write(LAST_CHUNK)
 
     do_GET = do_POST
 
@@ -95,18 +127,34 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class FakeProvider:
     """A recording HTTP server on loopback."""
 
-    port: int
-    received: list[Received]
+    server: _Recorder
+
+    @property
+    def port(self) -> int:
+        return int(self.server.server_address[1])
+
+    @property
+    def received(self) -> list[Received]:
+        return self.server.received
+
+    def answer_with(self, body: bytes) -> None:
+        """Answer every call with these bytes from now on."""
+        self.server.answer = body
+
+    def go_on(self) -> None:
+        """Answer every call with a long stream from now on."""
+        self.server.streaming = True
 
 
 @contextmanager
-def fake_provider() -> Iterator[FakeProvider]:
-    server = _Recorder()
+def fake_provider(tls: ssl.SSLContext | None = None) -> Iterator[FakeProvider]:
+    server = _Recorder(tls)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield FakeProvider(server.server_address[1], server.received)
+        yield FakeProvider(server)
     finally:
+        server.stopping.set()
         server.shutdown()
         thread.join()
         server.server_close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.core.facts import Facts
 from sidecar.core.verdict import Verdict
+from sidecar.gate.clock import Reading
 from sidecar.gate.holder import Holder
 from sidecar.gate.opa import PolicyEngine
 from sidecar.gate.pipeline import Pipeline, Settings
@@ -108,6 +109,7 @@ async def running(
     max_concurrent: int = 64,
     published: bool = True,
     book: Book | None = None,
+    clock: Callable[[], Reading] | None = None,
 ) -> AsyncIterator[Gate]:
     """A gate over an admitted world, asking ``engine``."""
     world, issuer, holder = admitted_world(), Issuer(), Holder()
@@ -119,7 +121,7 @@ async def running(
         pipeline or Pipeline(SETTINGS, holder, engine),
         Limits(deadline, max_concurrent),
         book,
-        clock=lambda: NOW,
+        clock=clock or (lambda: Reading(NOW)),
     )
     server = GateServer(service, max_body_bytes=SETTINGS.max_body_bytes, reuse_port=False)
     port = await server.start("127.0.0.1:0")

@@ -28,6 +28,7 @@ def check_request(
     drop: tuple[str, ...] = (),
     credential: str | None = None,
     provider: str | None = "openai",
+    api: str | None = None,
     text_body: str = "",
     principal: str = "",
     certificate: str = "",
@@ -65,7 +66,11 @@ def check_request(
                     ),
                 )
             ),
-            context_extensions={} if provider is None else {"provider": provider},
+            context_extensions={
+                key: value
+                for key, value in (("provider", provider), ("api", api))
+                if value is not None
+            },
         )
     )
 

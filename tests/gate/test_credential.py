@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.call import Credential
-from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.reasons import AdmissibilityError, Reason, http_status
 from sidecar.gate import credential
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.keyring import Keyring, jwt_key
@@ -390,7 +390,12 @@ def test_a_customer_that_was_never_verified_is_stale_not_unknown(bench: Bench) -
 
 # ---- X.509-SVID ----------------------------------------------------------------------------------
 
-NOT_SVID = invalid("the client certificate is not an X.509-SVID")
+
+def no_svid(why: str) -> Outcome:
+    return Reason.CERTIFICATE_NOT_SVID, f"the client certificate is no X.509-SVID: {why}"
+
+
+NO_ID = no_svid("not a workload's SPIFFE ID")
 
 
 def test_an_x509_svid_names_its_environment(bench: Bench) -> None:
@@ -402,12 +407,13 @@ def test_an_x509_svid_names_its_environment(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("uris", "expected"),
     [
-        ((ENV, ENV + "2"), NOT_SVID),
-        (("https://acme.example/x",), invalid("the subject is not a workload's SPIFFE ID")),
-        (("spiffe://acme.example",), invalid("the subject is not a workload's SPIFFE ID")),
-        (("spiffe://acme.example/",), invalid("the subject is not a workload's SPIFFE ID")),
-        (("spiffe://acme.example/a%2Fb",), invalid("the subject is not a workload's SPIFFE ID")),
-        (("spiffe://acme.example/a;b",), invalid("the subject is not a workload's SPIFFE ID")),
+        ((ENV, ENV + "2"), no_svid("it has 2 URIs, not one")),
+        (("https://acme.example/x",), NO_ID),
+        (("spiffe://acme.example",), NO_ID),
+        (("spiffe://acme.example/",), NO_ID),
+        (("spiffe://acme.example/a%2Fb",), NO_ID),
+        (("spiffe://acme.example/a;b",), NO_ID),
+        (("spiffe://acme.example/a/../b",), no_svid("a SPIFFE ID has no relative path segments")),
         (
             ("spiffe://other.example/env/prod",),
             invalid("no customer is granted the trust domain other.example"),
@@ -422,12 +428,13 @@ def test_a_certificate_has_exactly_one_workload_uri(
 
 def test_a_certificate_without_names_is_refused(bench: Bench) -> None:
     leaf, _ = bench.issuer.x509_svid(now=NOW)
-    assert bench.ask(certificate=pem(leaf)) == NOT_SVID
+    assert bench.ask(certificate=pem(leaf)) == no_svid("it has no key usage, or no names")
 
 
 def test_a_ca_is_no_workload(bench: Bench) -> None:
-    assert bench.ask(certificate=bench.leaf(ca=True)) == NOT_SVID
-    assert bench.ask(certificate=pem(bench.issuer.root(NOW))) == NOT_SVID
+    signer = no_svid("its key usage is not that of a leaf")
+    assert bench.ask(certificate=bench.leaf(ca=True)) == signer
+    assert bench.ask(certificate=pem(bench.issuer.root(NOW))) == signer
 
 
 @pytest.mark.parametrize(
@@ -458,7 +465,7 @@ def test_a_certificate_of_another_ca_with_the_same_name_is_refused(bench: Bench)
 
 def test_principal_and_certificate_must_agree(bench: Bench) -> None:
     assert bench.ask(certificate=bench.leaf(), principal=ENV + "2") == invalid(
-        "the client certificate and the connection's principal disagree"
+        "the client certificate does not name whom the gateway says it names"
     )
 
 
@@ -486,6 +493,8 @@ class Shape:
     digital_signature: bool = True
     cert_sign: bool = False
     usage: bool = True
+    names: str = "uri"
+    unreadable: bool = False
     extended: tuple[Any, ...] = (ExtendedKeyUsageOID.CLIENT_AUTH,)
     critical: bool = False
     ca: bool = False
@@ -493,19 +502,25 @@ class Shape:
 
 
 @pytest.mark.parametrize(
-    "shape",
+    ("shape", "why"),
     [
-        Shape(digital_signature=False),
-        Shape(cert_sign=True),
-        Shape(usage=False),
-        Shape(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)),
-        Shape(critical=True),
-        Shape(ca=True),
+        (Shape(digital_signature=False), "its key usage is not that of a leaf"),
+        (Shape(cert_sign=True), "its key usage is not that of a leaf"),
+        (Shape(usage=False), "it has no key usage, or no names"),
+        (Shape(names="dns"), "it has 0 URIs, not one"),
+        (Shape(extended=(ExtendedKeyUsageOID.SERVER_AUTH,)), "it is not for clients"),
+        (Shape(critical=True), "a critical extension is not understood"),
+        (Shape(ca=True), "it is a CA"),
+        (Shape(unreadable=True), "its extensions cannot be read"),
     ],
-    ids=str,
 )
-def test_a_certificate_for_something_else_is_refused(bench: Bench, shape: Shape) -> None:
-    assert bench.ask(certificate=custom(bench.issuer, shape)) == NOT_SVID
+def test_a_certificate_for_something_else_is_refused(bench: Bench, shape: Shape, why: str) -> None:
+    assert bench.ask(certificate=custom(bench.issuer, shape)) == no_svid(why)
+
+
+def test_a_certificate_that_can_never_do_is_403_and_one_to_replace_401() -> None:
+    reasons = (Reason.CERTIFICATE_NOT_SVID, Reason.CREDENTIAL_INVALID, Reason.CREDENTIAL_EXPIRED)
+    assert [http_status(reason) for reason in reasons] == [403, 401, 401]
 
 
 def test_a_certificate_under_a_weak_digest_is_refused(bench: Bench) -> None:
@@ -529,12 +544,18 @@ def custom(issuer: Issuer, shape: Shape) -> str:
         .serial_number(x509.random_serial_number())
         .not_valid_before(NOW - HOUR)
         .not_valid_after(NOW + HOUR)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(ENV)]), critical=False
-        )
         .add_extension(x509.ExtendedKeyUsage(list(shape.extended)), critical=False)
         .add_extension(x509.BasicConstraints(ca=shape.ca, path_length=None), critical=True)
     )
+    name = (
+        x509.UniformResourceIdentifier(ENV) if shape.names == "uri" else x509.DNSName("x.example")
+    )
+    builder = builder.add_extension(x509.SubjectAlternativeName([name]), critical=False)
+    if shape.unreadable:
+        policies = x509.ObjectIdentifier("2.5.29.32")
+        builder = builder.add_extension(
+            x509.UnrecognizedExtension(policies, b"\x05\x00"), critical=False
+        )
     if shape.usage:
         usage = x509.KeyUsage(
             digital_signature=shape.digital_signature,

@@ -41,10 +41,17 @@ def test_a_question_is_read_whole() -> None:
         headers=(("content-type", "application/json"), ("content-length", "1"), (HEADER, "t")),
         raw_body=b"\xff",
         provider="openai",
+        api="openai",
         principal="p",
         certificate="a%20b",
         request_id="1234",
     )
+
+
+def test_the_request_id_is_the_one_that_every_filter_sees() -> None:
+    request = read(check_request(headers=[("X-Request-Id", "6a1c"), ("x-request-id", "other")]))
+    assert isinstance(request, HttpRequest)
+    assert request.request_id == "6a1c"
 
 
 def test_header_bytes_are_kept_one_by_one() -> None:
@@ -147,6 +154,7 @@ def test_every_denial_is_whole(reason: Reason) -> None:
         "type": types[status],
         "code": reason.value,
         "param": "model" if reason is Reason.AMBIGUOUS_MODEL else None,
+        "decision_id": decision.id,
     }
     assert json.loads(reply.denied_response.body) == {"error": error}
     reply.denied_response.body = ""

@@ -90,7 +90,7 @@ KINDS = (
         403,
         denied("unsupported_operation", *UNREAD),
         operation=RESPONSES,
-        body=b'{"model": "a", "conversation": "c"}',
+        body=b'{"model": "a", "prompt": {"id": "c"}}',
     ),
 )
 

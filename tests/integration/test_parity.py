@@ -64,7 +64,7 @@ def bodies(draw: st.DrawFn) -> bytes:
 def taken(path: str, body: bytes) -> Call | Reason:
     """What the gate extracts, or why it refuses; nothing else may come out."""
     headers = (("content-type", "application/json"), ("content-length", str(len(body))))
-    request = HttpRequest("POST", path, headers, raw_body=body, provider="openai")
+    request = HttpRequest("POST", path, headers, raw_body=body, provider="openai", api="openai")
     try:
         return extract(request, max_bytes=1 << 20)
     except AdmissibilityError as error:

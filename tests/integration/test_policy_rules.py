@@ -7,28 +7,20 @@ rule whose date is still to come can be seen to deny, the operator enforces all 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 
-from sidecar.core.facts import to_input
-from sidecar.gate.holder import Holder
-from sidecar.gate.opa import Address, Opa
-from sidecar.gate.pipeline import Pipeline
-from sidecar.observe.outcome import Outcome
+from sidecar.gate.opa import Address
 from sidecar.policy import rules
 from sidecar.policy.rules import ADVISORY, CALL, Rule
 from sidecar.toolchain import opa_path
-from tests.gate.bench import SETTINGS, Book, reason_of, running
-from tests.gate.requests import check_request, json_body
-from tests.policies.opa import POLICIES, REVISION, OpaServer, build_bundle, copy_policies
+from tests.integration.support.asking import address_of, ask
+from tests.policies.opa import POLICIES, OpaServer, build_bundle, copy_policies
 from tests.policy.lawful import Lawful, documents
 from tests.simulator import world as simulator
-from tests.simulator.svid import Issuer
-from tests.simulator.world import BASE, NOW, World, suite
+from tests.simulator.world import BASE, suite
 
 Change = Callable[[Lawful], None]
 
@@ -126,13 +118,6 @@ def ends(role: str, days: float) -> Change:
     return change
 
 
-def without_approval(role: str) -> Change:
-    def change(lawful: Lawful) -> None:
-        del lawful.approvals[role]
-
-    return change
-
-
 def _put(declarations: dict[str, str], values: dict[str, str | None]) -> None:
     for word, value in values.items():
         name = word.replace("_", "-")
@@ -176,6 +161,7 @@ CASES: dict[str, Change] = {
     "us.map_purpose": environment(purpose="unspecified"),
     "us.measure_performance": manifest(evaluations=[]),
     "us.measure_resilience": low_floor("adversarial"),
+    "us.manage_go_decision": customer_approves_without("risk-response"),
     "us.manage_approval_ending": ends("provider", 20),
     "us-finance.independent_validation": customer_approves_without("independent-validation"),
     "us-finance.effective_challenge": customer_approves_without("effective-challenge"),
@@ -190,11 +176,6 @@ CASES: dict[str, Change] = {
 }
 """For each rule one change of lawful evidence that breaks it and nothing else."""
 
-STRUCTURAL: dict[str, tuple[Change, str]] = {
-    "us.manage_go_decision": (without_approval("customer"), "approval_missing"),
-}
-"""Rules that the structure anticipates: what would break them never reaches a policy."""
-
 CATALOGUE = rules.catalogue(opa_path(), POLICIES)
 RULES = {rule.code: rule for rule in CATALOGUE.rules if rule.package != CALL}
 
@@ -202,22 +183,6 @@ RULES = {rule.code: rule for rule in CATALOGUE.rules if rule.package != CALL}
 def lawful_for(package: str) -> Lawful:
     jurisdiction, _, sector = package.partition("-")
     return Lawful(jurisdictions=(jurisdiction,), sector=sector or "retail")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What the caller was told, and what the policies said."""
-
-    reason: str
-    outcome: Outcome
-
-    @property
-    def violations(self) -> set[str]:
-        return {violation.code for violation in self.outcome.decision.violations}
-
-    @property
-    def warnings(self) -> set[str]:
-        return {violation.code for violation in self.outcome.decision.warnings}
 
 
 @pytest.fixture(scope="module")
@@ -228,40 +193,11 @@ def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     path = tree / "params" / "admission" / "data.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "enforce_early": sorted(RULES)}))
     with OpaServer(build_bundle(folder, tree=tree), folder) as server:
-        yield Address(f"unix://{server.socket}", REVISION)
-
-
-def ask(address: Address, lawful: Lawful) -> Said:
-    """Put one call to a gate that knows exactly this evidence."""
-    return ask_in(address, lawful.world(), lawful.model)
-
-
-def ask_in(address: Address, world: World, model: str) -> Said:
-    """The same with whatever else was signed in a world."""
-
-    async def story() -> Said:
-        issuer, holder, book = Issuer(), Holder(), Book()
-        world.parties["customer"].trust_domains = [issuer.document(NOW)]
-        holder.publish(world.state())
-        assert not holder.current().state.rejected
-        engine = Opa(address, connections=2)
-        pipeline = Pipeline(SETTINGS, holder, engine)
-        try:
-            async with running(engine, pipeline=pipeline, book=book) as gate:
-                token = issuer.jwt_svid(simulator.ENV, NOW)
-                body = json_body(model=model)
-                reply = await gate.ask(check_request(credential=token, body=body))
-        finally:
-            await engine.close()
-        (outcome,) = book.ended
-        assert outcome is not None
-        return Said(reason_of(reply), outcome)
-
-    return asyncio.run(story())
+        yield address_of(server)
 
 
 def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
-    assert set(RULES) == CASES.keys() | STRUCTURAL.keys()
+    assert set(RULES) == CASES.keys()
 
 
 @pytest.mark.parametrize("package", sorted({rule.package for rule in RULES.values()}))
@@ -283,40 +219,3 @@ def test_each_rule_refuses_what_breaks_it_and_nothing_else_does(opa: Address, ru
         assert (said.reason, said.warnings) == ("admitted", {rule.code})
     else:
         assert (said.reason, said.violations) == ("jurisdiction_denied", {rule.code})
-
-
-@pytest.mark.parametrize("code", sorted(STRUCTURAL))
-def test_what_would_break_a_rule_is_refused_by_the_structure_before(
-    opa: Address, code: str
-) -> None:
-    change, reason = STRUCTURAL[code]
-    lawful = lawful_for(RULES[code].package)
-    change(lawful)
-    said = ask(opa, lawful)
-    assert (said.reason, said.outcome.facts) == (reason, None)
-
-
-def test_a_jurisdiction_and_a_sector_that_nobody_wrote_down_are_refused_by_name(
-    opa: Address,
-) -> None:
-    unknown = ask(opa, Lawful(jurisdictions=("eu", "atlantis")))
-    assert (unknown.reason, unknown.violations) == (
-        "jurisdiction_unknown",
-        {"jurisdiction_unknown"},
-    )
-    unheard = ask(opa, Lawful(sector="alchemy"))
-    assert (unheard.reason, unheard.violations) == ("jurisdiction_denied", {"sector_unknown"})
-
-
-def test_a_waiver_of_the_regulator_excuses_its_rule_and_no_other(opa: Address) -> None:
-    lawful = lawful_for("eu-finance")
-    CASES["eu-finance.dora_register"](lawful)
-    world = lawful.world()
-    world.waive("eu-finance.dora_register", window=simulator.window(1, 90))
-    said = ask_in(opa, world, lawful.model)
-    assert (said.reason, said.warnings) == ("admitted", {"eu-finance.dora_register"})
-    (warning,) = said.outcome.decision.warnings
-    assert (warning.state, warning.authority) == ("waived", "regulator")
-    facts = said.outcome.facts
-    assert facts is not None
-    assert [one["rule"] for one in to_input(facts)["waivers"]] == ["eu-finance.dora_register"]

@@ -129,8 +129,7 @@ def test_a_path_that_two_readers_could_read_differently_is_malformed(
         ("DELETE", "/v1/models/{model}"),
         ("GET", "/v1/models"),
         ("POST", "/v1/files"),
-        ("POST", "/v1/images/generations"),
-        ("POST", "/v1/fine_tuning/jobs"),
+        ("POST", "/v1/images/undoings"),
         ("POST", "/v1/assistants"),
         ("POST", "/v1/load_lora_adapter"),
         ("POST", "/openai/deployments/support/chat/completions"),
@@ -301,6 +300,7 @@ def test_a_denial_tells_a_client_nothing_of_the_body_and_a_way_out(talk: Talk) -
                 "type": "invalid_request_error",
                 "code": "malformed_request",
                 "param": None,
+                "decision_id": answer.headers["x-admissibility-decision-id"],
             }
         },
     )

@@ -10,6 +10,7 @@ import pytest
 from sidecar.authority import home as authority
 from sidecar.core.documents import WithdrawalKind
 from sidecar.demo.authorities import REGULATOR, now
+from sidecar.service import latest_time
 from tests.integration.support.site import Site
 from tests.integration.support.talk import until
 
@@ -117,6 +118,24 @@ def test_a_damaged_state_is_not_guessed(site: Site) -> None:
     status = site.standing(REGULATOR)
     assert (status["version"], f"{seen} is damaged" in status["error"]) == (None, True)
     assert site.talk.verdict() == (403, "approval_missing")
+
+
+def test_a_clock_that_was_set_back_brings_nothing_back(site: Site) -> None:
+    site.start().front()
+    assert site.talk.verdict() == ADMITTED
+    site.stop_gate()
+    state = site.folder / "state"
+    relied_on = latest_time.load(state)
+    assert relied_on > 0
+    latest_time.keep(state, relied_on + 3600)  # as if the clock had been an hour further
+    restart(site)
+    mark = len(site.stand.stage.upstream.received)
+    assert site.talk.verdict() == (503, "clock_unreliable")
+    assert len(site.stand.stage.upstream.received) == mark
+    site.stop_gate()
+    (state / latest_time.NAME).unlink()
+    restart(site)
+    assert site.talk.verdict() == ADMITTED
 
 
 def restart(site: Site) -> None:

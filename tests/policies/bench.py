@@ -39,7 +39,7 @@ def main() -> None:
     """Measure both risk classes."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        bundle = build_bundle(folder)
+        bundle = build_bundle(folder).path
         sys.stdout.write("| risk class | median of one decision |\n|---|---|\n")
         for risk_class in ("limited", "high"):
             median = median_microseconds(bundle, folder, risk_class)

@@ -1,40 +1,37 @@
-"""The real OPA, for tests: its commands, a bundle of the policies, and a server on a Unix socket.
+"""The real OPA, for tests: its commands, and the bundle and the server that the product makes.
 
-The flags of :class:`OpaServer` are the ones the policies are meant to run with. Every answer of the
-server is read whole; the process is ended by its own handle.
+What a test serves is built, signed and started by the product's own code; here is only what tests
+need beside it: a revision of their own, and replies as they came.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import shutil
-import socket
 import subprocess
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from sidecar.policy import bundle as bundles
+from sidecar.policy import opa as program
+from sidecar.policy import tree as trees
+from sidecar.policy.bundle import Bundle
+from sidecar.policy.server import Server, UnixConnection
 from sidecar.toolchain import opa_path
 
 ROOT = Path(__file__).resolve().parents[2]
 POLICIES = ROOT / "policies"
 SCHEMAS = POLICIES / "schemas"
 CAPABILITIES = POLICIES / "capabilities.json"
-DECISION = "/v1/data/admission/decision?strict-builtin-errors=true"
 REVISION = "r-1"
-_READY_SECONDS = 60.0
 
 
 def opa(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run one OPA command and return what it did; the caller looks at the status."""
-    command = [str(opa_path()), *map(str, arguments)]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120
-    )
+    return program.run(opa_path(), *arguments, folder=cwd)
 
 
 def copy_policies(folder: Path) -> Path:
@@ -58,18 +55,19 @@ def enforce_all(tree: Path) -> None:
     change_data(tree, "admission", enforce_early=sorted(codes))
 
 
-def build_bundle(folder: Path, *, revision: str | None = REVISION, tree: Path = POLICIES) -> Path:
-    """Build the bundle as a deployment does, with ``revision`` as data; None leaves it out."""
-    stamp = folder / "stamp"
-    stamp.mkdir()
-    if revision is not None:
-        (stamp / "data.json").write_text(json.dumps({"revision": revision}))
-    bundle = folder / "bundle.tar.gz"
-    built = opa(
-        "build", tree, stamp, "--output", bundle, "--capabilities", CAPABILITIES,
-        "--ignore", "*_test.rego", "--ignore", "capabilities.json", "--ignore", "*.schema.json",
-        "--ignore", "lint", "--revision", revision or "",
-    )  # fmt: skip
+def build_bundle(folder: Path, *, revision: str = REVISION, tree: Path = POLICIES) -> Bundle:
+    """Build and sign the bundle as the gate does, but under a revision of the tests' own."""
+    made = folder / "bundle"
+    made.mkdir()
+    return bundles.build(opa_path(), replace(trees.read(tree), revision=revision), made)
+
+
+def build_unstamped(folder: Path) -> Path:
+    """Build a bundle without a revision and without a signature, which the product never does."""
+    bundle = folder / "unstamped.tar.gz"
+    ignored = ("*_test.rego", "capabilities.json", "*.schema.json", "lint")
+    words = [word for name in ignored for word in ("--ignore", name)]
+    built = opa("build", POLICIES, "--output", bundle, "--capabilities", CAPABILITIES, *words)
     assert built.returncode == 0, built.stderr
     return bundle
 
@@ -86,40 +84,25 @@ class Reply:
         return json.loads(self.body)
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=30)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 class OpaServer:
-    """An OPA server over one bundle; a context manager."""
+    """The product's own server over one bundle, with every reply as it came; a context manager.
 
-    def __init__(self, bundle: Path, folder: Path) -> None:
-        self.socket = folder / "opa.sock"
-        self._log = folder / "opa.log"
-        self._command = [
-            str(opa_path()), "run", "--server",
-            "--addr", f"unix://{self.socket}", "--unix-socket-perm", "600",
-            "--authorization", "basic", "--bundle", str(bundle),
-            "--set", "server.decoding.max_length=1048576",
-            "--log-level", "error", "--log-format", "json",
-            "--skip-version-check", "--shutdown-grace-period", "1",
-        ]  # fmt: skip
+    A bundle given as a path is an unsigned one.
+    """
+
+    def __init__(self, bundle: Bundle | Path, folder: Path) -> None:
+        path, key = (
+            (bundle, None) if isinstance(bundle, Path) else (bundle.path, bundle.verification)
+        )
+        self._server = Server(opa_path(), path, folder, key)
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self._server.socket
 
     def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        try:
-            self._wait()
-        except BaseException:
-            self._stop()
-            raise
+        self._server.__enter__()
         return self
 
     def __exit__(
@@ -128,34 +111,17 @@ class OpaServer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stop()
-
-    def _wait(self) -> None:
-        end = time.monotonic() + _READY_SECONDS
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
-            try:
-                if self.request("GET", "/health").status == 200:
-                    return
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError(f"OPA did not become ready: {self._log.read_text()}")
-
-    def _stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(timeout=30)
+        self._server.close()
 
     def request(
         self, method: str, path: str, body: bytes | None = None, *, length: int | None = None
     ) -> Reply:
         """Send one request and read the whole reply; ``length`` may announce another one."""
-        headers = {"Content-Type": "application/json"}
-        if length is not None:
-            headers["Content-Length"] = str(length)
-        connection = _UnixConnection(self.socket)
+        if length is None:
+            return Reply(*self._server.exchange(method, path, body))
+        connection = UnixConnection(self.socket)
         try:
-            connection.request(method, path, body, headers)
+            connection.request(method, path, body, {"Content-Length": str(length)})
             response = connection.getresponse()
             return Reply(response.status, response.read())
         finally:
@@ -163,7 +129,7 @@ class OpaServer:
 
     def ask(self, facts: object) -> Reply:
         """The whole reply to ``facts``, asked as the gate asks."""
-        return self.request("POST", DECISION, json.dumps({"input": facts}).encode())
+        return Reply(*self._server.ask(facts))
 
     def decide(self, facts: object) -> Any:
         """The ``result`` for ``facts``, which must be there."""

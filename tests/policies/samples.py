@@ -10,6 +10,7 @@ from sidecar.core.facts import (
     ApprovalFacts,
     CorpusFacts,
     CredentialFacts,
+    DeploymentFacts,
     DocumentFacts,
     EnvironmentFacts,
     EvaluationFacts,
@@ -34,12 +35,16 @@ def sample_facts(**changes: Any) -> Facts:
             provider="openai",
             operation="chat.completions",
             models=(MODEL,),
+            tuned=(),
+            specification=None,
+            carrier=False,
             stream=False,
             modalities=("text",),
             tool_types=("function",),
         ),
         environment=sample_environment(),
         adaptations=(sample_adaptation(),),
+        deployments=(),
         waivers=(),
         now=NOW,
         nonce="5f0c6a",
@@ -80,6 +85,7 @@ def sample_adaptation(**changes: Any) -> AdaptationFacts:
         base="gpt-4o-2024-08-06",
         parent=None,
         manifest="a" * 64,
+        specification=None,
         producer="acme-ml",
         method="supervised",
         corpora=(
@@ -138,9 +144,22 @@ def sample_approval(role: str) -> ApprovalFacts:
             "effective-challenge": "EC-1",
             "independent-validation": "IV-1",
             "model-risk-sign-off": "MR-1",
+            "risk-response": "mitigate, accept",
         },
         not_after="2027-08-01T00:00:00Z",
     )
+
+
+def sample_deployment(**changes: Any) -> DeploymentFacts:
+    """The sample's model as a deployment of its own name; ``changes`` replace its fields."""
+    deployment = DeploymentFacts(
+        name=MODEL,
+        model="ft:gpt-4o-2024-08-06:acme:support-v3:def456",
+        authority="the-provider",
+        of_record=True,
+        not_after="2026-09-02T12:00:00Z",
+    )
+    return dataclasses.replace(deployment, **changes)
 
 
 def sample_waiver(**changes: Any) -> WaiverFacts:

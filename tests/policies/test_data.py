@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.policies import lint
+from sidecar.policy import checks
+from sidecar.toolchain import opa_path
 from tests.policies.opa import POLICIES, REVISION, copy_policies, enforce_all, opa
 from tests.policies.test_decision import facts_in
 
@@ -94,8 +95,8 @@ def test_a_threshold_or_list_that_is_missing_denies(
     assert unmissed == {name for name in HARMLESS if name.split(".")[0] == folder}
 
 
-def test_all_data_is_as_its_schema_says(tmp_path: Path) -> None:
-    assert lint.data_problems(POLICIES, tmp_path) == []
+def test_all_data_is_as_its_schema_says() -> None:
+    assert checks.data_problems(opa_path(), POLICIES) == []
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,9 @@ def test_data_that_is_not_as_its_schema_says_is_found(
     tree = copy_policies(tmp_path)
     file = tree / "params" / "eu" / "data.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
-    problems = lint.data_problems(tree, tmp_path)
-    assert [one["file"] for one in problems] == ["params/eu/data.json"]
-    assert problems[0]["message"].startswith(told)
+    (problem,) = checks.data_problems(opa_path(), tree)
+    assert problem.file == "params/eu/data.json"
+    assert problem.message.startswith(told)
 
 
 def test_a_missing_entry_and_a_missing_schema_are_found(tmp_path: Path) -> None:
@@ -129,7 +130,8 @@ def test_a_missing_entry_and_a_missing_schema_are_found(tmp_path: Path) -> None:
     file = tree / "params" / "uk" / "data.json"
     file.write_text(json.dumps(removed(json.loads(file.read_text()), "personal_data")))
     (tree / "schemas" / "params.us.schema.json").unlink()
-    assert [(one["file"], one["message"]) for one in lint.data_problems(tree, tmp_path)] == [
+    problems = checks.data_problems(opa_path(), tree)
+    assert {(one.file, one.message) for one in problems} == {
         ("params/uk/data.json", "(Root): personal_data is required"),
         ("params/us/data.json", "there is no schemas/params.us.schema.json"),
-    ]
+    }

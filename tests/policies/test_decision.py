@@ -11,26 +11,28 @@ import pytest
 
 from sidecar.core import verdict
 from sidecar.core.facts import to_input
+from sidecar.policy.opa import MAX_QUESTION_BYTES
+from sidecar.policy.server import DECISION
 from tests.policies import generate_schema, mutations
 from tests.policies.opa import (
-    DECISION,
     POLICIES,
     REVISION,
     OpaServer,
-    build_bundle,
+    build_unstamped,
 )
 from tests.policies.samples import (
     MODEL,
     NOW,
     sample_adaptation,
     sample_approval,
+    sample_deployment,
     sample_environment,
     sample_facts,
     sample_waiver,
 )
 
 OPEN_MAPS = frozenset({"hyperparameters", "metrics", "declarations"})
-NULLABLE = {"parent", "jurisdiction"}
+NULLABLE = {"parent", "jurisdiction", "specification"}
 LEASE = json.loads((POLICIES / "params/admission/data.json").read_text())["lease_seconds"]
 SATISFIED = {"allow": True, "violations": []}
 FINANCE = {"eu": "eu-finance", "us": "us-finance"}
@@ -44,9 +46,12 @@ def facts_in(*jurisdictions: str) -> dict[str, Any]:
 
 
 def facts_with_waiver(*jurisdictions: str) -> dict[str, Any]:
-    """The sample with a waiver in it, so that every type of the facts occurs."""
-    waivers = json.loads(json.dumps([dataclasses.asdict(sample_waiver())]))
-    return {**facts_in(*jurisdictions), "waivers": waivers}
+    """The sample with a waiver and a deployment in it, so that every type of the facts occurs."""
+    more = {
+        "deployments": [dataclasses.asdict(sample_deployment())],
+        "waivers": [dataclasses.asdict(sample_waiver())],
+    }
+    return {**facts_in(*jurisdictions), **json.loads(json.dumps(more))}
 
 
 def packages(*jurisdictions: str) -> tuple[str, ...]:
@@ -149,6 +154,48 @@ def test_a_waiver_excuses_its_rule_and_no_other(server: OpaServer) -> None:
     }
 
 
+def carried(**environment: Any) -> dict[str, Any]:
+    """An operation that can reach no model, such as reading a file back."""
+    facts = sample_facts(environment=sample_environment(**environment), adaptations=())
+    request = dataclasses.replace(facts.request, models=(), carrier=True)
+    return to_input(dataclasses.replace(facts, request=request))
+
+
+def test_a_carrier_is_held_to_what_is_asked_of_its_environment(early: OpaServer) -> None:
+    assert early.decide(carried()) == admitted("eu")
+    told = {}
+    spoilt: dict[str, dict[str, Any]] = {
+        "purpose": {"purpose": "social-scoring"},
+        "risk class": {"risk_class": "unheard-of"},
+        "declaration": {"declarations": {}},
+        "sector": {"sector": "alchemy"},
+        "jurisdiction": {"jurisdictions": ("eu", "atlantis")},
+    }
+    for name, environment in spoilt.items():
+        answer = early.decide(carried(**environment))
+        told[name] = (answer["allow"], [one["code"] for one in answer["violations"]])
+    assert told == {
+        "purpose": (False, ["eu.art5_prohibited_practice"]),
+        "risk class": (False, ["eu.art6_risk_class"]),
+        "declaration": (False, ["eu-finance.dora_register"]),
+        "sector": (False, ["sector_unknown"]),
+        "jurisdiction": (False, ["jurisdiction_unknown"]),
+    }
+
+
+def test_nothing_is_a_carrier_by_being_silent(server: OpaServer) -> None:
+    silent = facts_in("eu")
+    silent["request"]["models"] = []
+    for facts in (silent, {**silent, "adaptations": []}):
+        assert_malformed(server, facts, ("request",))
+    named = facts_in("eu")
+    named["request"]["carrier"] = True
+    assert_malformed(server, named, ("request",))
+    stray = carried()
+    stray["adaptations"] = named["adaptations"]
+    assert_malformed(server, stray, ("adaptations",))
+
+
 def test_what_opa_answers_is_what_the_gate_reads(server: OpaServer) -> None:
     body = json.dumps({"input": high_risk_without_a_regulator(NOW)}).encode()
     reply = server.request("POST", DECISION, body)
@@ -225,8 +272,7 @@ def test_without_a_suite_or_an_approval_that_a_rule_needs_the_call_is_denied(
 
 
 def test_without_a_revision_no_bundle_allows(tmp_path: Path) -> None:
-    bundle = build_bundle(tmp_path, revision=None)
-    with OpaServer(bundle, tmp_path) as unstamped:
+    with OpaServer(build_unstamped(tmp_path), tmp_path) as unstamped:
         answer = unstamped.decide(facts_in("eu"))
     assert (answer["allow"], answer["revision"]) == (False, "")
     assert [one["code"] for one in answer["violations"]] == ["policy_data_missing"]
@@ -277,13 +323,11 @@ def test_decision_and_health_pass_the_socket(server: OpaServer) -> None:
     assert (reply.status, reply.json()["result"]) == (200, admitted("eu"))
 
 
-def test_a_question_of_more_than_a_mebibyte_is_refused_before_it_is_read(
-    server: OpaServer,
-) -> None:
+def test_a_question_beyond_the_limit_is_refused_before_it_is_read(server: OpaServer) -> None:
     body = json.dumps({"input": facts_in("eu")}).encode()
-    body += b" " * ((1 << 20) - len(body))
+    body += b" " * (MAX_QUESTION_BYTES - len(body))
     assert server.request("POST", DECISION, body).status == 200
-    assert server.request("POST", DECISION, b"", length=(1 << 20) + 1).status == 400
+    assert server.request("POST", DECISION, b"", length=MAX_QUESTION_BYTES + 1).status == 400
 
 
 def test_the_socket_is_its_owners_alone(server: OpaServer) -> None:

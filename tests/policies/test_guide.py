@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shlex
 import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from tests.policies import lint
+from sidecar.policy import bundle as bundles
+from sidecar.policy import checks
+from sidecar.policy import tree as trees
+from sidecar.policy.server import DECISION, UnixConnection
+from sidecar.toolchain import opa_path
 from tests.policies.opa import (
     CAPABILITIES,
     POLICIES,
@@ -19,6 +30,7 @@ from tests.policies.opa import (
     opa,
 )
 from tests.policies.test_decision import SATISFIED, admitted, facts_in
+from tests.policy.keys import write_pair
 
 GUIDE = ROOT / "docs" / "policy-authors.md"
 
@@ -73,8 +85,7 @@ def test_a_jurisdiction_built_as_the_guide_says_passes_all_checks(tmp_path: Path
     ):  # fmt: skip
         done = opa(*command, tree)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert lint.problems(tree, tmp_path) == []
-    assert lint.data_problems(tree, tmp_path) == []
+    assert [problem for one in checks.check(opa_path(), tree) for problem in one.problems] == []
 
 
 def test_a_jurisdiction_built_as_the_guide_says_is_held_to(tmp_path: Path) -> None:
@@ -90,6 +101,81 @@ def test_a_jurisdiction_built_as_the_guide_says_is_held_to(tmp_path: Path) -> No
         denied = running.decide(personal)
     assert [one["code"] for one in unknown["violations"]] == ["jurisdiction_unknown"]
     assert [one["code"] for one in denied["violations"]] == ["uk.art35_impact_assessment"]
+
+
+def test_the_commands_with_opa_alone_check_build_sign_and_serve(tmp_path: Path) -> None:
+    tree = copy_policies(tmp_path)
+    write_pair(tmp_path, "policy")
+    (tmp_path / "facts.json").write_text(json.dumps(facts_in("eu")))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "opa").symlink_to(opa_path())
+    environment = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path)}
+    *commands, serve = commands_of_the_guide()
+    for block in commands:
+        ran = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+        assert ran.returncode == 0, (block, ran.stdout, ran.stderr)
+    assert unlike(tree, POLICIES) == []
+    # The gate takes what was built, and what was started answers as the gate's own OPA does.
+    (tmp_path / "verified").mkdir()
+    signed = bundles.SignedFile(tmp_path / "bundle.tar.gz", tmp_path / "policy.pub.pem")
+    found = signed.read().make(opa_path(), tmp_path / "verified")
+    assert found.revision == "2026-09-01"
+    assert found.jurisdictions == trees.read(POLICIES).jurisdictions
+    with started(shlex.split(serve.replace("\\\n", " ")), tmp_path, environment) as ask:
+        answer = ask(facts_in("eu"))
+    assert answer == {**admitted("eu"), "revision": "2026-09-01"}
+
+
+def commands_of_the_guide() -> list[str]:
+    """The blocks of shell commands, in their order."""
+    blocks = re.findall(r"```sh\n(.*?)```", GUIDE.read_text(), flags=re.DOTALL)
+    assert [block.split()[:2] for block in blocks] == [
+        ["opa", "fmt"],
+        ["opa", "eval"],
+        ["cp", "-r"],
+        ["opa", "run"],
+    ]
+    return blocks
+
+
+def unlike(one: Path, other: Path) -> list[str]:
+    """Files that are not the same in both trees."""
+    names = {path.relative_to(tree) for tree in (one, other) for path in tree.rglob("*.rego")}
+    return [str(name) for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
+
+
+@contextmanager
+def started(
+    words: list[str], folder: Path, environment: dict[str, str]
+) -> Iterator[Callable[[object], Any]]:
+    """Run a server in ``folder`` and yield a way to ask it."""
+    # As in a shell: the name is looked up on the path that is given.
+    program = shutil.which(words[0], path=environment["PATH"])
+    assert program is not None
+    with subprocess.Popen(
+        [program, *words[1:]], cwd=folder, env=environment, stderr=subprocess.PIPE, text=True
+    ) as server:
+
+        def ask(facts: object) -> Any:
+            connection = UnixConnection(folder / "opa.sock")
+            body = json.dumps({"input": facts})
+            connection.request("POST", DECISION, body, {"Content-Type": "application/json"})
+            reply = connection.getresponse().read()
+            connection.close()
+            return json.loads(reply)["result"]
+
+        try:
+            end = time.monotonic() + 60
+            while not (folder / "opa.sock").exists():
+                assert server.poll() is None, server.communicate()
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            yield ask
+        finally:
+            server.terminate()
 
 
 def test_an_id_with_a_hyphen_is_a_sector_only_where_a_jurisdiction_names_it(

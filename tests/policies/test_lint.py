@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.policies import lint
+from sidecar.policy import checks
+from sidecar.policy.checks import Problem
+from sidecar.toolchain import opa_path
 from tests.policies.opa import POLICIES
 
 RULES = "jurisdiction/eu-finance/eu-finance.rego"
@@ -121,14 +123,18 @@ CASES: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]]]] = {
 }
 
 
-def test_the_policies_are_clean(tmp_path: Path) -> None:
-    assert lint.problems(POLICIES, tmp_path) == []
-
-
 @pytest.fixture(scope="module")
 def parsed() -> dict[str, Any]:
     """The policies as they are, parsed once."""
-    return lint.modules(POLICIES)
+    return checks.parsed(opa_path(), POLICIES)
+
+
+def judged(modules: dict[str, Any]) -> list[Problem]:
+    return checks.lint_problems(opa_path(), modules, POLICIES / checks.LINT)
+
+
+def test_the_policies_are_clean(parsed: dict[str, Any]) -> None:
+    assert judged(parsed) == []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -139,7 +145,7 @@ def test_each_kind_of_carelessness_is_found(
     package = Path(RULES).parent
     shutil.copytree(POLICIES / package, tmp_path / package)
     change(tmp_path)
-    found = lint.judged({**parsed, **lint.modules(tmp_path)}, tmp_path)
-    assert {(one["code"], one["message"]) for one in found} == expected
-    assert all(one["file"].startswith(f"{package}/") for one in found)
-    assert all(one["row"] > 0 for one in found)
+    found = judged({**parsed, **checks.parsed(opa_path(), tmp_path)})
+    assert {(one.code, one.message) for one in found} == expected
+    assert all(one.file.startswith(f"{package}/") for one in found)
+    assert all(one.row > 0 for one in found)

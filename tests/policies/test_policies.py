@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from sidecar.policy.server import DECISION
 from tests.policies import generate_capabilities, generate_schema
 from tests.policies.opa import (
     CAPABILITIES,
-    DECISION,
     POLICIES,
     ROOT,
     SCHEMAS,
@@ -129,7 +129,8 @@ def test_the_schema_is_the_one_of_the_types() -> None:
 
 def test_the_capabilities_are_those_of_the_pinned_engine_without_the_outside() -> None:
     assert CAPABILITIES.read_text() == generate_capabilities.render()
-    offered = {one["name"] for one in generate_capabilities.current()["builtins"]}
+    current = json.loads(opa("capabilities", "--current").stdout)
+    offered = {one["name"] for one in current["builtins"]}
     kept = json.loads(CAPABILITIES.read_text())
     assert kept["allow_net"] == []
     assert offered - {one["name"] for one in kept["builtins"]} == {
@@ -158,10 +159,10 @@ def test_there_is_one_entrypoint_and_it_is_where_the_gate_asks() -> None:
 
 
 def test_a_bundle_holds_rules_and_data_and_no_tests(tmp_path: Path) -> None:
-    with tarfile.open(build_bundle(tmp_path)) as bundle:
+    with tarfile.open(build_bundle(tmp_path).path) as bundle:
         names = {Path(name).name for name in bundle.getnames()}
     served = {path.name for path in RULE_FILES if path.parent.name != "lint"}
-    expected = served | {"data.json", ".manifest"}
+    expected = served | {"data.json", ".manifest", ".signatures.json"}
     assert names == expected
 
 

@@ -83,6 +83,7 @@ class Lawful:
             "model-risk-sign-off": "mr-2026-88",
             "independent-validation": "val-2026-31",
             "effective-challenge": "minutes-2026-12",
+            "risk-response": "mitigate, accept",
         }
 
     @staticmethod

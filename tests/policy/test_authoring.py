@@ -60,6 +60,13 @@ def test_a_rule_is_what_its_metadata_says(tmp_path: Path) -> None:
     assert (found.of("xx"), found.of("us")) == (found.rules, ())
 
 
+def test_rules_are_listed_as_people_count() -> None:
+    codes = [rule.code for rule in rules.catalogue(opa_path(), POLICIES).of("eu")]
+    articles = [int(code.removeprefix("eu.art").split("_")[0]) for code in codes]
+    assert articles == sorted(articles)
+    assert len(set(articles)) > 5
+
+
 def test_a_rule_denies_from_its_date_on_or_as_early_as_the_operator_says() -> None:
     later = toy_rule("x", effective_on="2026-11-22")
     early = frozenset({"xx.x"})

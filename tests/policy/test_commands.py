@@ -61,16 +61,31 @@ def test_test_shows_each_package_and_fails_for_a_gap(tmp_path: Path) -> None:
         'test_enough if count(xx.deny) == 1 with input as {"score": 1, "subject": "m"}\n'
     )
     done = admit("policy", "test", "--policies", policies, code=1)
-    assert "1 tests, 0 failed; slowest jurisdiction.xx_test.test_enough (" in done.stdout
+    assert "1 tests, 0 failed\nslowest, " in done.stdout
+    assert " ms: jurisdiction.xx_test.test_enough\n" in done.stdout
     assert "not covered: jurisdiction/xx/xx.rego: 28\n" in done.stdout
     value = told("policy", "test", "--run", "enough", "--policies", policies)
     assert (value["failed"], value["coverage"]) == ([], None)
 
 
+def test_a_package_is_called_by_its_id_also_where_the_id_has_a_hyphen() -> None:
+    report = told("policy", "test", "--run", "eu-finance_test", "--policies", POLICIES)
+    assert {case["package"] for case in report["tests"]} == {"jurisdiction.eu-finance_test"}
+
+
 def test_new_says_what_it_wrote_and_refuses_to_do_it_twice(tmp_path: Path) -> None:
     policies = write_toy(tmp_path)
     done = admit("policy", "new", "yy", "--policies", policies)
-    assert f"created {policies}/jurisdiction/yy/yy.rego\n" in done.stdout
+    assert done.stdout.splitlines() == [
+        f"created {policies}/jurisdiction/yy/yy.rego",
+        f"created {policies}/jurisdiction/yy/yy_test.rego",
+        f"created {policies}/params/yy/data.json",
+        f"created {policies}/schemas/params.yy.schema.json",
+        "Next, before anything is changed, both of these pass:",
+        f"  admit policy check --policies {policies}",
+        f"  admit policy test --policies {policies} --run yy_test",
+        f"Then name the provision in {policies}/jurisdiction/yy/yy.rego and change the rule.",
+    ]
     again = admit("policy", "new", "yy", "--policies", policies, code=2)
     assert (
         again.stderr
@@ -84,6 +99,10 @@ def test_docs_writes_the_pages(tmp_path: Path) -> None:
     policies, out = write_toy(tmp_path / "p"), tmp_path / "out"
     done = admit("policy", "docs", "--policies", policies, "--out", out)
     assert done.stdout.splitlines() == [f"{out}/README.md", f"{out}/xx.md"]
+
+
+def test_a_group_of_commands_offers_nothing_but_its_commands() -> None:
+    assert "completion" not in admit("policy", "--help").stdout
 
 
 # ---- build and verify ----------------------------------------------------------------------------
@@ -103,6 +122,8 @@ def test_what_one_builds_and_signs_another_verifies(tmp_path: Path) -> None:
     assert told("policy", "verify", out, "--key", public) == expected
     refused = admit("policy", "verify", out, "--key", stranger, code=2).stderr
     assert refused.startswith(f"admit: {out}: OPA refuses the policies: ")
+    private = admit("policy", "verify", out, "--key", key, code=2).stderr
+    assert private == f"admit: {key}: no public key in PEM\n"
     assert sorted(path.name for path in tmp_path.glob("*policy*")) == ["policy.tar.gz"]
 
 
@@ -165,6 +186,18 @@ def test_diff_shows_who_is_reached_by_which_rule_and_its_status_says_whether(
     )
 
 
+def test_diff_keeps_an_id_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
+    before, after = write_toy(tmp_path / "a"), write_toy(tmp_path / "b", floor=7)
+    path, name = recorded(tmp_path, 6), "cf23a4b14f165b1f53029d37531a207e"
+    path.write_text(path.read_text().replace("d-0", name))
+    done = admit("policy", "diff", "--facts", path, "--before", before, "--after", after,
+                 code=1, COLUMNS="100")  # fmt: skip
+    assert [line.split() for line in done.stdout.splitlines()[-2:]] == [
+        [name, "2026-09-01T12:00:00Z", "denied", "now", "model-1"],
+        ["spiffe://acme.example/env/prod"],
+    ]
+
+
 def test_diff_says_when_the_record_is_of_other_policies(tmp_path: Path) -> None:
     policies = write_toy(tmp_path / "a", floor=7)
     done = admit("policy", "diff", "--facts", recorded(tmp_path, 6), "--before", policies,
@@ -213,6 +246,9 @@ def test_explain_names_what_fired_with_its_citation_and_counts_what_held(tmp_pat
     shown = admit("policy", "explain", MODEL, "-e", ENV, "-t", site.trust, "--policies", POLICIES,
                   code=1).stdout  # fmt: skip
     assert shown.startswith("denied by policies sha256:")
+    assert shown.splitlines()[1] == f"{MODEL} in {ENV}, chat.completions"
+    held = found["policies"]["held"]["eu-finance"]
+    assert f"eu-finance: {held} of {held + 1} rules hold" in shown.splitlines()
     for text in ("eu-finance.dora_register", violation["citation"], violation["remedy"]):
         assert text in " ".join(shown.split())
 
@@ -244,6 +280,19 @@ def test_explain_does_not_ask_the_policies_what_the_structure_refuses(tmp_path: 
     shown = admit("policy", "explain", MODEL, "-e", ENV, "-t", site.trust, code=1).stdout
     assert "approval_missing" in shown
     assert shown.rstrip().endswith("The policies were not asked.")
+
+
+@pytest.mark.usefixtures("now")
+def test_explain_loses_nothing_in_a_narrow_terminal(tmp_path: Path) -> None:
+    lawful = finance()
+    del lawful.approvals["regulator"]
+    site = site_of(tmp_path, lawful.world())
+    asked = ("policy", "explain", MODEL, "-e", ENV, "-t", site.trust)
+    words = {
+        columns: sorted("".join(admit(*asked, code=1, COLUMNS=columns).stdout.split()))
+        for columns in ("80", "100", "400")
+    }
+    assert words["80"] == words["100"] == words["400"]
 
 
 # ---- waive ---------------------------------------------------------------------------------------

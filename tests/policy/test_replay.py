@@ -14,7 +14,7 @@ import pytest
 from sidecar.policy import replay, revision, tree
 from sidecar.policy.errors import PolicyError
 from sidecar.policy.replay import Answer, Difference, Found, Record
-from sidecar.policy.server import TreeServer
+from sidecar.policy.server import Server, tree_server
 from sidecar.toolchain import opa_path
 from tests.policy.toy import STRICTER, facts, write_toy
 
@@ -23,12 +23,12 @@ KNOWN = Found("xx", "xx.known", "stranger")
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TreeServer, TreeServer]]:
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
     """The toy as it is, and with a higher floor and one more rule."""
     folder = tmp_path_factory.mktemp("trees")
     old = tree.read(write_toy(folder / "old"))
     new = tree.read(write_toy(folder / "new", floor=7, more=STRICTER))
-    with TreeServer(opa_path(), old) as before, TreeServer(opa_path(), new) as after:
+    with tree_server(opa_path(), old) as before, tree_server(opa_path(), new) as after:
         yield before, after
 
 
@@ -37,7 +37,7 @@ def record(number: int, allowed: bool, value: dict[str, Any]) -> Record:
 
 
 def test_every_decision_that_changes_is_told_with_the_rules_that_change_it(
-    servers: tuple[TreeServer, TreeServer],
+    servers: tuple[Server, Server],
 ) -> None:
     records = [
         record(0, True, facts(9)),  # allowed by both
@@ -68,14 +68,14 @@ def test_every_decision_that_changes_is_told_with_the_rules_that_change_it(
     assert (found.changed, progress) == (2, [6])
 
 
-def test_what_is_allowed_now_is_told_as_such(servers: tuple[TreeServer, TreeServer]) -> None:
+def test_what_is_allowed_now_is_told_as_such(servers: tuple[Server, Server]) -> None:
     before, after = servers
     found = replay.replay([record(0, False, facts(6))], after, before)
     assert (found.kinds, found.disappears) == ({"allowed": 1}, {("xx", "xx.enough"): 1})
 
 
 def test_a_tree_changes_nothing_against_itself_over_many_batches(
-    servers: tuple[TreeServer, TreeServer],
+    servers: tuple[Server, Server],
 ) -> None:
     before, _ = servers
     records = [record(n, n % 9 >= 5, facts(n % 9)) for n in range(600)]
@@ -151,7 +151,7 @@ def test_no_file_is_said(tmp_path: Path) -> None:
 
 def test_the_server_answers_under_the_revision_of_its_tree(tmp_path: Path) -> None:
     policies = tree.read(write_toy(tmp_path))
-    with TreeServer(opa_path(), policies) as server:
+    with tree_server(opa_path(), policies) as server:
         answer = server.decide(facts(4))
     assert answer["revision"] == policies.revision
     assert [one["code"] for one in answer["violations"]] == ["xx.enough"]
@@ -163,14 +163,14 @@ def test_a_tree_that_does_not_compile_is_no_server(tmp_path: Path) -> None:
     policies = tree.read(write_toy(tmp_path, more="\nx := "))
     with (
         pytest.raises(PolicyError, match=r"^OPA refuses the policies: "),
-        TreeServer(opa_path(), policies),
+        tree_server(opa_path(), policies),
     ):
         raise AssertionError("it must not come up")
 
 
 def test_a_question_without_an_answer_is_an_error(tmp_path: Path) -> None:
     policies = tree.read(write_toy(tmp_path))
-    with TreeServer(opa_path(), policies) as server:
+    with tree_server(opa_path(), policies) as server:
         with pytest.raises(PolicyError, match=r"^OPA gave no decision \(status 200\)$"):
             server.decide({"score": 0})  # without a subject the decision is undefined
         assert server.decide(facts(9))["allow"] is True

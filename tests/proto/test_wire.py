@@ -91,17 +91,17 @@ SCALARS = {
 }
 
 
-def kind(field: FieldDescriptor) -> str:
+def kind(field: FieldDescriptor, package: str) -> str:
     held = field.message_type or field.enum_type
-    name = SCALARS[field.type] if held is None else held.full_name.removeprefix(PACKAGE)
+    name = SCALARS[field.type] if held is None else held.full_name.removeprefix(package)
     return f"repeated {name}" if field.is_repeated else name
 
 
-def declared(message: Descriptor) -> dict[str, dict[int, tuple[str, str]]]:
-    fields = {field.number: (field.name, kind(field)) for field in message.fields}
-    found = {message.full_name.removeprefix(PACKAGE): fields}
+def declared(message: Descriptor, package: str = PACKAGE) -> dict[str, dict[int, tuple[str, str]]]:
+    fields = {field.number: (field.name, kind(field, package)) for field in message.fields}
+    found = {message.full_name.removeprefix(package): fields}
     for nested in message.nested_types:
-        found |= declared(nested)
+        found |= declared(nested, package)
     return found
 
 

@@ -16,6 +16,7 @@ from sidecar.service.config import (
     ConfigError,
     ManagedOpa,
     OpaConfig,
+    Registration,
     SidecarConfig,
     SignedPolicies,
     load,
@@ -51,17 +52,20 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
         credential_header="x-environment-credential",
         policies=tmp_path / "../policies",
         opa=OpaConfig(managed=ManagedOpa()),
-        deadline_ms=400,
+        deadline_ms=1000,
         max_concurrent=256,
-        max_body_bytes=1048576,
+        max_body_bytes=20 << 20,
+        max_body_bytes_in_flight=256 << 20,
+        open_operations=(),
+        registration=None,
         decision_log="-",
         facts_log=None,
         ready_file=None,
         reuse_port=False,
     )
     assert config.source == Folder(tmp_path / "../policies")
-    assert config.settings == Settings("admissibility-gate", "x-environment-credential", 1048576)
-    assert config.limits == Limits(0.4, 256)
+    assert config.settings == Settings("admissibility-gate", "x-environment-credential", 20 << 20)
+    assert config.limits == Limits(1.0, 256)
     assert config.opa.remote is None
 
 
@@ -74,6 +78,7 @@ def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
                 "opa": {"managed": {"binary": "bin/opa", "directory": "run"}},
                 "decision_log": "log.jsonl",
                 "facts_log": "facts.jsonl",
+                "registration": {"folder": "objects", "key": "keys/objects.pem"},
                 "ready_file": "ready.json",
                 "policies": {"bundle": "p.tar.gz", "verification_key": "keys/p.pem"},
             },
@@ -84,6 +89,12 @@ def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
     )
     assert config.source == SignedFile(tmp_path / "p.tar.gz", tmp_path / "keys/p.pem")
     assert config.facts_log == tmp_path / "facts.jsonl"
+    assert config.registration == Registration(
+        folder=tmp_path / "objects",
+        key=tmp_path / "keys/objects.pem",
+        expires_days=30,
+        max_batch_bytes=20 << 20,
+    )
     assert config.opa == OpaConfig(
         managed=ManagedOpa(binary=tmp_path / "bin/opa", directory=tmp_path / "run")
     )
@@ -112,6 +123,11 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
         ({"audience": ""}, "audience: String should have at least 1 character"),
         ({"deadline_ms": 0}, "deadline_ms: Input should be greater than or equal to 10"),
         ({"max_concurrent": 0}, "max_concurrent: Input should be greater than or equal to 1"),
+        ({"registration": {"folder": "objects"}}, "registration.key: Field required"),
+        (
+            {"registration": {"folder": "f", "key": "k", "expires_days": 0}},
+            "registration.expires_days: Input should be greater than or equal to 1",
+        ),
         ({"policies": None}, "a managed OPA needs the folder of its policies"),
         (
             {"policies": {"bundle": "p.tar.gz"}},
@@ -145,6 +161,10 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
         (
             {"opa": {"address": "https://x.example", "revision": "r"}},
             "opa.address: neither unix:///path nor http://HOST:PORT",
+        ),
+        (
+            {"max_body_bytes": 4096, "max_body_bytes_in_flight": 4095},
+            "max_body_bytes_in_flight is less than one body of max_body_bytes",
         ),
         ({"opa": {"managed": {"x": 1}}}, "opa.managed.x: Extra inputs are not permitted"),
     ],

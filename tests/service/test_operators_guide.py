@@ -9,8 +9,6 @@ from pathlib import Path
 import yaml
 
 from sidecar.core.reasons import Reason, http_status, remedy
-from sidecar.gate.places import Role
-from sidecar.gate.routes import OPERATIONS
 from sidecar.observe.decision_log import record
 from sidecar.service.config import SidecarConfig
 from tests.observe.samples import admitted
@@ -28,19 +26,9 @@ def reasons_table() -> str:
     return "\n".join(["| reason | status | what to do |", "|---|---|---|", *rows])
 
 
-def operations_table() -> str:
-    rows = []
-    for row in OPERATIONS:
-        places = [f"`{place}`" for place, role in row.reads.items() if role is Role.MODEL]
-        where = ", ".join(places) or "the path"
-        rows.append(f"| `{row.name}` | {row.method} {row.route} | {where} |")
-    head = ["| operation | method and route | models are read from |", "|---|---|---|"]
-    return "\n".join([*head, *rows])
-
-
 def generated(text: str) -> str:
     """The guide with its generated tables as they should be."""
-    for name, table in (("operations", operations_table()), ("reasons", reasons_table())):
+    for name, table in (("reasons", reasons_table()),):
         before, begin, rest = text.partition(f"<!-- {name}: generated -->\n")
         _, end, after = rest.partition("<!-- end -->")
         assert begin, name

@@ -19,6 +19,7 @@ from sidecar.policy import signing, tree
 from sidecar.toolchain import opa_path
 from tests.gate.bench import reason_of
 from tests.gate.requests import check_request
+from tests.integration.support.processes import children
 from tests.policy.admit import admit
 from tests.policy.keys import write_pair
 from tests.policy.toy import write_gate_toy
@@ -178,7 +179,6 @@ def test_nothing_of_the_policies_that_were_replaced_is_left(site: Site) -> None:
         write_gate_toy(policies, shut=True)
         asking.until(lambda: asking.reasons[-1] == "jurisdiction_denied")
         asking.until(lambda: len(list(run.iterdir())) == 1 and not first.exists())
-        children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")
-        asking.until(lambda: len(children.read_text().split()) == 1)
+        asking.until(lambda: len(children(running.process.pid, "opa")) == 1)
         assert running.stop() == 0
     assert list(run.iterdir()) == []

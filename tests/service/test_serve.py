@@ -21,9 +21,11 @@ from typer.testing import CliRunner
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.cli import status as status_module
+from sidecar.gate.heavy import READERS
 from sidecar.policy.tree import CAPABILITIES
 from tests.gate.bench import reason_of
 from tests.gate.requests import check_request, json_body
+from tests.integration.support.processes import children
 from tests.service.site import Running, Site
 from tests.simulator.world import ENV, MODEL
 
@@ -117,17 +119,26 @@ def test_a_killed_opa_denies_and_is_started_again(site: Site) -> None:
 
 
 def child_of(pid: int) -> int:
-    """The one child of a process."""
-    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return int(child)
+    """The one OPA of a gate."""
+    (child,) = children(pid, "opa")
+    return child
 
 
 def test_nothing_of_it_is_left_after_either_signal(site: Site) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with site.start() as running:
-            child = child_of(running.process.pid)
+            pid = running.process.pid
+            left = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            assert len(left) == 1 + READERS
             assert running.stop(number) == 0
-        assert not Path(f"/proc/{child}").exists()
+        assert [child for child in left if Path(f"/proc/{child}").exists()] == []
+
+
+def test_a_large_body_is_decided_like_any_other(site: Site) -> None:
+    with site.start() as running:
+        body = json_body(user="x" * 10_000_000)
+        assert ask(running, body=body) == "admitted"
+        assert ask(running, body=body[:-1]) == "malformed_request"
 
 
 # ---- not serving ---------------------------------------------------------------------------------

@@ -9,11 +9,22 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import rfc8785
+
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.documents import WithdrawalKind, read_authority, read_withdrawals
-from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT, WAIVER
+from sidecar.core.evidence import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    RESULT,
+    SPECIFICATION,
+    WAIVER,
+    base_model_digest,
+)
 from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.trust_state import AuthorityView, TrustState, build
 from tests.simulator.keys import SimKey, envelope
@@ -25,7 +36,16 @@ MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 CHILD = "ft:gpt-4o-2024-08-06:acme:support-v4:def456"
 ENV = "spiffe://acme.example/env/prod"
 OPERATION = "chat.completions"
-ALL_TYPES = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER)
+DEPLOYMENT = "support-prod"
+ALL_TYPES = (
+    MANIFEST,
+    RESULT,
+    APPROVAL,
+    ENVIRONMENT,
+    WAIVER,
+    DEPLOYMENT_BINDING,
+    SPECIFICATION,
+)
 
 
 def sha(text: str) -> str:
@@ -207,6 +227,18 @@ def environment_predicate(**changes: Any) -> dict[str, Any]:
     return {**predicate, **changes}
 
 
+def specification_predicate(**changes: Any) -> dict[str, Any]:
+    """In force from before the run of ``manifest_predicate`` on; for the EU, as its suites are."""
+    declared = manifest_predicate()
+    predicate: dict[str, Any] = {
+        "models": ["openai/**"],
+        "environments": [{**declared["environments"][0], "jurisdictions": ["eu"]}],
+        "envelope": declared["envelope"],
+        "window": window(60, 10),
+    }
+    return {**predicate, **changes}
+
+
 def statement(predicate_type: str, subject: str, digest: str, predicate: dict[str, Any]) -> bytes:
     return json.dumps(
         {
@@ -307,6 +339,41 @@ class World:
         payload = statement(WAIVER, subject, digest or sha(subject), predicate)
         return self.sign(label, payload, signer)
 
+    def bind_deployment(
+        self,
+        deployment: str = DEPLOYMENT,
+        *,
+        model: str = MODEL,
+        manifest: str | None = "manifest",
+        label: str = "binding",
+        signer: str = "provider",
+        **changes: Any,
+    ) -> str:
+        """Bind to the manifest with this label or, with none, to a base model."""
+        predicate = {
+            "provider": "openai",
+            "deployment": deployment,
+            "model": model,
+            "window": window(1, 1),
+            **changes,
+        }
+        digest = base_model_digest("openai", model) if manifest is None else self.digests[manifest]
+        payload = statement(DEPLOYMENT_BINDING, deployment, digest, predicate)
+        return self.sign(label, payload, signer)
+
+    def specify(
+        self,
+        label: str = "specification",
+        signer: str = "customer",
+        digest: str | None = None,
+        **changes: Any,
+    ) -> str:
+        """A specification of what ``manifest_predicate`` declares; returns its own digest."""
+        predicate = specification_predicate(**changes)
+        said = {key: predicate[key] for key in ("environments", "envelope")}
+        subject = digest or hashlib.sha256(rfc8785.dumps(said)).hexdigest()
+        return self.sign(label, statement(SPECIFICATION, "support-v3", subject, predicate), signer)
+
     def operator(self) -> OperatorTrust:
         return OperatorTrust(self.grants, self.required_roles, self.jurisdiction_roles)
 
@@ -325,7 +392,9 @@ class World:
         operation: str = OPERATION,
         environment: str = ENV,
     ) -> Assessment:
-        call = Call("openai", operation, models or (MODEL,))
+        return self.put(Call("openai", operation, models or (MODEL,)), now, environment)
+
+    def put(self, call: Call, now: datetime = NOW, environment: str = ENV) -> Assessment:
         return assess(call, credential(environment), self.state(), now)
 
 

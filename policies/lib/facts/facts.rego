@@ -58,14 +58,6 @@ compliance_performed(i, jurisdiction, days) if {
 }
 
 # METADATA
-# title: Whether a role approved the adaptation and the approval has not ended
-approved(i, role) if {
-	some approval in input.adaptations[i].approvals
-	approval.role == role
-	dates.future(approval.not_after)
-}
-
-# METADATA
 # title: Whether a role approved the adaptation for a jurisdiction and the approval has not ended
 approved_for(i, role, jurisdiction) if {
 	some approval in input.adaptations[i].approvals
@@ -138,6 +130,18 @@ approval_declares(i, role, name, refused) if {
 	approval.role == role
 	dates.future(approval.not_after)
 	declared(approval.declarations[name], refused)
+}
+
+# METADATA
+# title: Whether what a role declares with an approval that has not ended is on a list
+# description: Several entries are separated by commas, and all of them must be on it.
+approval_says(i, role, name, list) if {
+	some approval in input.adaptations[i].approvals
+	approval.role == role
+	dates.future(approval.not_after)
+	every text in split(approval.declarations[name], ",") {
+		listed(trim_space(text), list)
+	}
 }
 
 # METADATA

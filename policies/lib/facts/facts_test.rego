@@ -55,12 +55,6 @@ test_compliance_is_of_one_jurisdiction_and_passed if {
 	not facts.compliance_performed(0, "us", 13) with input as fixtures.set("/adaptations/0/suites/3/kind", "regression")
 }
 
-test_an_approval_is_of_a_role_and_in_force if {
-	facts.approved(0, "customer") with input as fixtures.facts
-	not facts.approved(0, "auditor") with input as fixtures.facts
-	not facts.approved(0, "customer") with input as fixtures.set("/adaptations/0/approvals/1/not_after", fixtures.facts.now)
-}
-
 test_an_approval_for_a_jurisdiction_names_it if {
 	facts.approved_for(0, "regulator", "eu") with input as fixtures.facts
 	not facts.approved_for(0, "auditor", "eu") with input as fixtures.facts
@@ -123,6 +117,16 @@ test_what_an_approval_in_force_declares if {
 	not facts.approval_declares(0, "customer", "effective-challenge", ["ec1"]) with input as fixtures.facts
 	ended := fixtures.set("/adaptations/0/approvals/1/not_after", fixtures.facts.now)
 	not facts.approval_declares(0, "customer", "effective-challenge", ["none"]) with input as ended
+}
+
+test_what_an_approval_in_force_says_is_all_on_a_list if {
+	facts.approval_says(0, "customer", "risk-response", ["accept", "mitigate"]) with input as fixtures.facts
+	not facts.approval_says(0, "customer", "risk-response", ["accept"]) with input as fixtures.facts
+	not facts.approval_says(0, "customer", "risk-response", null) with input as fixtures.facts
+	not facts.approval_says(0, "auditor", "risk-response", ["mitigate"]) with input as fixtures.facts
+	not facts.approval_says(0, "customer", "other", ["mitigate"]) with input as fixtures.facts
+	ended := fixtures.set("/adaptations/0/approvals/1/not_after", fixtures.facts.now)
+	not facts.approval_says(0, "customer", "risk-response", ["mitigate"]) with input as ended
 }
 
 test_a_document_is_bound_by_its_digest if {

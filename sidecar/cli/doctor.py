@@ -1,0 +1,88 @@
+"""``admit doctor``: one screen that says whether the installation is in order."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from sidecar.doctor.examine import examine
+from sidecar.doctor.finding import Finding, State
+from sidecar.doctor.subject import Tls, subject
+
+Config = Annotated[
+    Path, typer.Option("--config", "-c", envvar="ADMIT_CONFIG", help="The gate's sidecar.yaml.")
+]
+Admin = Annotated[str, typer.Option("--envoy-admin", help="HOST:PORT of Envoy's admin interface.")]
+Gateway = Annotated[str, typer.Option("--gateway", help="URL of Envoy's listener, for the canary.")]
+Ca = Annotated[Path | None, typer.Option("--ca", help="Roots of the gateway's certificate, PEM.")]
+ClientCert = Annotated[
+    Path | None,
+    typer.Option("--client-cert", help="X.509-SVID for a gateway with mutual TLS, PEM."),
+]
+ClientKey = Annotated[Path | None, typer.Option("--client-key", help="Its private key, PEM.")]
+Private = Annotated[
+    list[Path] | None,
+    typer.Option("--private", help="A file only its owner may read, e.g. a key; repeatable."),
+]
+TimeSource = Annotated[
+    str | None, typer.Option("--time-source", help="URL of a web server to compare the clock with.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a screen.")]
+
+_MARKS = {State.OK: ("✓", "green"), State.WARN: ("!", "yellow"), State.FAIL: ("✗", "red")}
+
+
+def doctor(
+    config: Config = Path("sidecar.yaml"),
+    envoy_admin: Admin = "127.0.0.1:9901",
+    gateway: Gateway = "http://127.0.0.1:10000",
+    ca: Ca = None,
+    client_cert: ClientCert = None,
+    client_key: ClientKey = None,
+    private: Private = None,
+    time_source: TimeSource = None,
+    as_json: AsJson = False,
+) -> None:
+    """Examine files, gate, OPA, trust, clock, certificates and Envoy, and send a canary.
+
+    The canary is a request that must be denied. Exit status 0 where nothing failed, else 1.
+    """
+    found = examine(
+        subject(
+            config,
+            envoy_admin=envoy_admin,
+            gateway=gateway,
+            tls=Tls(ca, client_cert, client_key),
+            private=tuple(private or ()),
+            time_source=time_source,
+        )
+    )
+    healthy = not any(finding.state is State.FAIL for finding in found)
+    if as_json:
+        findings = [asdict(finding) for finding in found]
+        print(json.dumps({"healthy": healthy, "findings": findings}, indent=2, ensure_ascii=False))
+    else:
+        _show(found)
+    raise typer.Exit(0 if healthy else 1)
+
+
+def _show(found: Sequence[Finding]) -> None:
+    console = Console(highlight=False)
+    width = max(len(finding.name) for finding in found)
+    for finding in found:
+        mark, colour = _MARKS[finding.state]
+        line = Text.assemble((f"{mark} ", colour), (f"{finding.name:{width}}  ", "bold"))
+        console.print(line + Text(finding.detail), no_wrap=True, overflow="ellipsis")
+        if finding.remedy:
+            console.print(Text(f"{'':{width}}  → {finding.remedy}", style="dim"), no_wrap=True)
+    count = {state: sum(one.state is state for one in found) for state in State}
+    console.print(
+        f"{count[State.OK]} in order, {count[State.WARN]} to look at, {count[State.FAIL]} failed"
+    )

@@ -1,0 +1,141 @@
+"""``admit envoy …``: what a mesh operator asks about Envoy's configuration.
+
+Thin: the file is read here, judged in ``sidecar.envoy_lint``, and shown here. Exit status 0 where
+nothing is as grave as ``--fail-on``, 1 where something is, 2 where the file cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.cli.common import CliError, JsonOption
+from sidecar.envoy_lint import CREDENTIAL_HEADER, LintError, Options, Report, Severity, lint, told
+from sidecar.envoy_lint.document import MAX_BYTES
+
+STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
+STDIN = "-"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Check Envoy's configuration for ways around the gate.",
+)
+
+
+class FailOn(StrEnum):
+    """From which weight on a finding fails a build."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@app.callback()
+def _group() -> None:
+    """Check Envoy's configuration for ways around the gate."""
+
+
+@app.command(name="lint")
+def lint_file(
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A bootstrap, or a /config_dump; - for stdin.")
+    ],
+    gate_cluster: Annotated[
+        str, typer.Option(metavar="NAME", help="The gate's cluster, where it is not `gate`.")
+    ] = "",
+    provider_cluster: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A cluster that is a provider; repeatable."),
+    ] = None,
+    provider_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Hosts that are a provider's; repeatable."),
+    ] = None,
+    next_hop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A cluster that is another Envoy with the gate."),
+    ] = None,
+    credential_header: Annotated[
+        str, typer.Option(metavar="NAME", help="Header with the environment's credential.")
+    ] = CREDENTIAL_HEADER,
+    fail_on: Annotated[
+        FailOn, typer.Option(help="The least weight that makes the exit status 1.")
+    ] = FailOn.ERROR,
+    as_json: JsonOption = False,
+    as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")] = False,
+) -> None:
+    """Report by rule and place what would let a request pass unchecked."""
+    if as_json and as_sarif:
+        raise CliError("--json and --sarif: one of them")
+    options = Options(
+        gate_cluster=gate_cluster,
+        provider_clusters=frozenset(provider_cluster or ()),
+        provider_hosts=tuple(provider_host or ()),
+        next_hops=frozenset(next_hop or ()),
+        credential_header=credential_header.lower(),
+    )
+    try:
+        report = lint(_read(file), options)
+    except LintError as error:
+        raise CliError(f"{file}: {error}") from error
+    if as_json:
+        print(json.dumps(told.to_json(report, file), indent=2, ensure_ascii=False))
+    elif as_sarif:
+        found = told.to_sarif(report, file, version("admissibility-sidecar"))
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        _show(Console(highlight=False), report, file)
+    raise typer.Exit(1 if report.fails(Severity(fail_on.value)) else 0)
+
+
+def _read(file: str) -> bytes:
+    """The file, or what comes in; one byte more than is read is enough to refuse it."""
+    if file == STDIN:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        with Path(file).open("rb") as opened:
+            return opened.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise CliError(f"{file}: {error.strerror}") from error
+
+
+def _show(console: Console, report: Report, file: str) -> None:
+    if report.findings:
+        console.print(_table(report))
+        console.print()
+    kind = "dump" if report.dumped else "bootstrap"
+    checked = (
+        f"{file}: {kind}, {_many(report.listeners, 'listener')}, {_many(report.routes, 'route')}"
+        f"; gate: {report.gate or 'not found'}"
+        f"; providers: {', '.join(report.providers) or 'none found'}"
+    )
+    console.print(Text(checked))
+    counts = ", ".join(_many(report.count(weight), weight.value) for weight in Severity)
+    more = ". What each rule means and how to mend it: docs/envoy-lint.md"
+    console.print(Text(counts + (more if report.findings else "")))
+
+
+def _table(report: Report) -> Table:
+    table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
+    for heading in ("weight", "rule", "line"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("what and where", overflow="fold")
+    for one in report.findings:
+        what = Text.assemble(one.message, "\n" if one.where else "", (one.where, "dim"))
+        line = str(one.line) if one.line else ""
+        weight = Text(one.severity.value, STYLES[one.severity])
+        table.add_row(weight, Text(one.rule), line, what)
+    return table
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,135 @@
+"""``admit explain --request FILE``: what the gate sees in a request, and what it decides."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sidecar.cli import assessment_view
+from sidecar.cli.common import CliError
+from sidecar.core.decide import Decision
+from sidecar.core.reasons import http_status, remedy
+from sidecar.gate.places import Found, Role, Stored
+from sidecar.gate.raw_request import RawRequestError, parse
+from sidecar.observe.decision_log import record
+from sidecar.service import config as service_config
+from sidecar.service.rehearsal import Rehearsal, rehearse
+from sidecar.trust.config import load
+
+MAX_REQUEST_BYTES = 64 << 20
+_NOT_TOLD = frozenset({Role.DATA, Role.TOOL, Role.ITEM, Role.WORD, Role.FUNCTION})
+_SHOWN_CHARS = 80
+
+
+def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json: bool) -> None:
+    """Rehearse the request in ``file`` (``-`` for standard input) and show everything.
+
+    Exit status 0 where it would be admitted, 1 where not.
+    """
+    settings = service_config.load(config)
+    try:
+        message = parse(_read(file), provider=provider, api=api or provider)
+    except RawRequestError as error:
+        raise CliError(f"{file}: {error}") from error
+    rehearsal = asyncio.run(rehearse(settings, load(settings.trust), message))
+    if as_json:
+        print(json.dumps(to_json(rehearsal), indent=2))
+    else:
+        show(Console(highlight=False), rehearsal)
+    raise typer.Exit(0 if rehearsal.outcome.decision.allowed else 1)
+
+
+def _read(file: Path) -> bytes:
+    if str(file) == "-":
+        data = sys.stdin.buffer.read(MAX_REQUEST_BYTES + 1)
+    else:
+        with file.open("rb") as opened:
+            data = opened.read(MAX_REQUEST_BYTES + 1)
+    if len(data) > MAX_REQUEST_BYTES:
+        raise CliError(f"{file}: larger than {MAX_REQUEST_BYTES} bytes")
+    return data
+
+
+def to_json(rehearsal: Rehearsal) -> dict[str, Any]:
+    """Everything as JSON values: what was seen, the steps, and the decision as the log has it."""
+    decision = rehearsal.outcome.decision
+    credential, assessment = decision.credential, decision.assessment
+    return {
+        "status": http_status(decision.reason),
+        "places": [
+            {"place": found.where, "what": _what(found), "value": found.value}
+            for found in _told(rehearsal)
+        ],
+        "expires": None if credential is None else credential.expires.isoformat(),
+        "steps": None
+        if assessment is None
+        else assessment_view.to_json(assessment, asked={})["steps"],
+        "decision": record(rehearsal.outcome),
+        "remedy": remedy(decision.reason),
+    }
+
+
+def show(console: Console, rehearsal: Rehearsal) -> None:
+    """The same for people."""
+    decision = rehearsal.outcome.decision
+    console.print(_seen(rehearsal))
+    if decision.assessment is not None:
+        asked = {
+            "model": ", ".join(decision.call.named) if decision.call else "",
+            "environment": decision.credential.spiffe_id if decision.credential else "",
+            "operation": decision.call.operation if decision.call else "",
+        }
+        console.print()
+        console.print(assessment_view.steps_table(decision.assessment, asked=asked))
+    console.print()
+    console.print(_verdict(decision))
+
+
+def _seen(rehearsal: Rehearsal) -> Table:
+    decision, outcome = rehearsal.outcome.decision, rehearsal.outcome
+    call, credential = decision.call, decision.credential
+    table = Table(show_header=False, pad_edge=False, box=None)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("request", Text(f"{outcome.method} {outcome.path[:200]}"))
+    table.add_row("operation", call.operation if call else Text("not understood", style="red"))
+    shown = "not verified" if credential is None else f"{credential.spiffe_id}, {credential.kind}"
+    table.add_row("environment", shown if call else Text("not reached", style="dim"))
+    for number, found in enumerate(_told(rehearsal)):
+        value = str(found.value)[:_SHOWN_CHARS]
+        said = Text.assemble((value, "cyan"), f"  {_what(found)} at ", (found.where, "bold"))
+        table.add_row("names" if number == 0 else "", said)
+    return table
+
+
+def _told(rehearsal: Rehearsal) -> list[Found]:
+    examined = rehearsal.examined
+    if examined is None:
+        return []
+    return [one for one in examined.found if one.role not in _NOT_TOLD and one.value is not None]
+
+
+def _what(found: Found) -> str:
+    return found.role.kind if isinstance(found.role, Stored) else found.role.value
+
+
+def _verdict(decision: Decision) -> Text:
+    if decision.allowed:
+        told = [f"  {one.code} warns: {one.message}" for one in decision.warnings]
+        until = "" if decision.lease_until is None else f" until {decision.lease_until:%FT%TZ}"
+        return Text.assemble(("admitted", "bold green"), until, *(f"\n{line}" for line in told))
+    status = http_status(decision.reason)
+    return Text.assemble(
+        (f"denied, {status}  ", "bold red"),
+        (decision.reason.value, "red"),
+        f"  {decision.detail}\n",
+        ("→ " + remedy(decision.reason), "cyan"),
+    )

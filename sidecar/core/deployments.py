@@ -1,0 +1,132 @@
+"""Step 2, where a call names a deployment: signed evidence says which model that runs.
+
+A deployment can be pointed at another model under the same name, by whoever runs the account and
+without anybody else noticing. What it runs is the provider's to know, so only a provider's word
+(or that of a provider of record) counts, and only for the models it is granted. It binds one
+manifest, or one base model, for one window; the binding that begins last is in force.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sidecar.core.assessment import Deployed, Finding, Inquiry, Question
+from sidecar.core.cascade import Cascade
+from sidecar.core.evidence import (
+    DeploymentBinding,
+    Environment,
+    Evidence,
+    Signer,
+    base_model_digest,
+)
+from sidecar.core.grants import PROVIDER, Grant, Scope
+from sidecar.core.patterns import any_matches
+from sidecar.core.reasons import Reason
+from sidecar.core.resolve import Resolved
+from sidecar.core.standing import next_beginning
+from sidecar.core.window import rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The binding in force, with every signer that counts for it.
+
+    ``coming`` is when the next binding of the same deployment comes into force.
+    """
+
+    item: Evidence[DeploymentBinding]
+    grants: dict[Signer, Grant]
+    coming: datetime | None
+
+    @property
+    def model(self) -> str:
+        """The id of the model that the deployment runs."""
+        return self.item.predicate.model
+
+
+def bound(
+    inquiry: Inquiry, environment: Evidence[Environment], name: str
+) -> tuple[Bound | None, Finding]:
+    """Return the binding of the deployment ``name`` that is in force, and what step 2 says of it.
+
+    One that is withdrawn stays in force, for step 6 to refuse: otherwise taking back the newest
+    word would bring an older one back.
+    """
+    state, now = inquiry.state, inquiry.now
+    known = state.bindings.get((inquiry.call.provider, name), ())
+    granted = {item.digest: _grants(inquiry, environment, item) for item in known}
+    current = [
+        (item, standing)
+        for item in known
+        if item.predicate.window.holds(now)
+        and (
+            standing := {
+                signer: grant
+                for signer, grant in granted[item.digest].items()
+                if state.keys[signer].window.holds(now)
+            }
+        )
+    ]
+    if not current:
+        detail = "no provider's binding of this deployment holds now"
+        return None, Finding(2, name, Reason.DEPLOYMENT_UNBOUND, detail)
+    latest = max(item.predicate.window.not_before for item, _ in current)
+    newest = [pair for pair in current if pair[0].predicate.window.not_before == latest]
+    if len(newest) > 1:
+        detail = "several bindings of this deployment begin together"
+        return None, Finding(2, name, Reason.MANIFEST_AMBIGUOUS, detail)
+    item, standing = newest[0]
+    coming = next_beginning(state, ((item, tuple(granted[item.digest])) for item in known), now)
+    told = (
+        f"bound to {item.predicate.model} by {min(standing).authority} until "
+        f"{rfc3339(item.predicate.window.not_after)}"
+    )
+    return Bound(item, standing, coming), Finding(2, name, None, told)
+
+
+def disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:
+    """Return what is wrong if the model resolved to something else than what was bound."""
+    if resolved.manifest is not None:
+        meant, kind = resolved.manifest.digest, "manifest"
+    else:
+        meant, kind = base_model_digest(question.inquiry.call.provider, question.target), "base"
+    if binding.item.statement.subject.digest.sha256 == meant:
+        return None
+    detail = (
+        f"bound to something else than the manifest of {question.target} that is in force"
+        if kind == "manifest"
+        else f"bound to a manifest of {question.target}, which is a base model"
+    )
+    return Finding(2, question.model, Reason.DEPLOYMENT_UNBOUND, detail)
+
+
+def relied_on(binding: Bound, cascaded: Cascade) -> Deployed:
+    """Choose the signer to rely on: one that stands, if there is one."""
+    item = binding.item
+    signer = cascaded.preferred(item, binding.grants)
+    ends = [item.predicate.window.not_after, cascaded.state.keys[signer].window.not_after]
+    if binding.coming is not None:
+        ends.append(binding.coming)
+    return Deployed(item, signer, binding.grants[signer].of_record, min(ends))
+
+
+def _grants(
+    inquiry: Inquiry, environment: Evidence[Environment], item: Evidence[DeploymentBinding]
+) -> dict[Signer, Grant]:
+    """The grant by which each signer may bind this model for this environment, if it has one.
+
+    A provider binds an adapted model that its grant covers, and a base model that it answers for.
+    """
+    predicate, declared = item.predicate, environment.predicate
+    name = f"{predicate.provider}/{predicate.model}"
+    scope = Scope(environment.statement.subject.name, declared.sector)
+    digest = item.statement.subject.digest.sha256
+    is_base = digest == base_model_digest(predicate.provider, predicate.model)
+    found: dict[Signer, Grant] = {}
+    for signer in item.signers:
+        for grant in inquiry.state.operator.of(signer.authority):
+            models = grant.base_models if is_base else grant.models
+            if grant.covers(PROVIDER, scope, declared.jurisdictions) and any_matches(models, name):
+                found.setdefault(signer, grant)
+    return found

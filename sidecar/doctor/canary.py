@@ -1,0 +1,112 @@
+"""A request that must be denied, and by the gate itself.
+
+Envoy skips the check where a route disables it, where the filter is off, or where the request never
+becomes one of the checked kind (THREATS: no initial route). Nothing but asking shows that. The
+canary has no credential, and names a model that exists nowhere: where it is not stopped, it costs
+nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from sidecar.core.reasons import Reason
+from sidecar.doctor.ask import NoAnswerError, Reply, ask
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.subject import Subject
+
+MODEL = "admissibility-canary"
+_BOUNDARY = "admissibility-canary"
+_REASON = "x-admissibility-reason"
+_DECISION = "x-admissibility-decision-id"
+_OURS = frozenset(
+    {
+        Reason.POLICY_UNAVAILABLE,
+        Reason.DEADLINE_EXCEEDED,
+        Reason.OVERLOADED,
+        Reason.INTERNAL_ERROR,
+        Reason.TRUST_STALE,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """One kind of route, and a request that it takes."""
+
+    name: str
+    path: str
+    content_type: str
+    body: bytes
+
+
+CANARIES = (
+    Canary(
+        "canary: a call",
+        "/v1/chat/completions",
+        "application/json",
+        json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "x"}]}).encode(),
+    ),
+    Canary(
+        "canary: an upload",
+        "/v1/files",
+        f"multipart/form-data; boundary={_BOUNDARY}",
+        (
+            f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            f"--{_BOUNDARY}--\r\n"
+        ).encode(),
+    ),
+)
+
+
+def call(subject: Subject) -> tuple[Finding, ...]:
+    """The route of ordinary calls."""
+    return (_sent(subject, CANARIES[0]),)
+
+
+def upload(subject: Subject) -> tuple[Finding, ...]:
+    """The route of uploads, which Envoy does not buffer."""
+    return (_sent(subject, CANARIES[1]),)
+
+
+def _sent(subject: Subject, canary: Canary) -> Finding:
+    try:
+        reply = ask(
+            subject.gateway,
+            canary.path,
+            method="POST",
+            headers={"Content-Type": canary.content_type},
+            body=canary.body,
+        )
+    except NoAnswerError as error:
+        return fail(canary.name, str(error), "Start Envoy, or correct --gateway (TLS: --ca).")
+    return _judged(canary, reply)
+
+
+def _judged(canary: Canary, reply: Reply) -> Finding:
+    reason = reply.headers.get(_REASON)
+    said = f"POST {canary.path} got {reply.status}"
+    if reply.status < 400:
+        return fail(
+            canary.name,
+            f"{said}: it was NOT denied",
+            "This route is not checked: enable ext_authz on it.",
+        )
+    if reason is None or _DECISION not in reply.headers or _code(reply) != reason:
+        return fail(
+            canary.name,
+            f"{said}, but not from the gate",
+            "Either the gate could not be asked (above), or this route is not checked.",
+        )
+    if reason in _OURS:
+        return warn(canary.name, f"{said} {reason}", "Denied, but not for its own sake; see above.")
+    return ok(canary.name, f"{said} {reason} from the gate")
+
+
+def _code(reply: Reply) -> object:
+    """The gate says its reason in head and body alike."""
+    try:
+        return reply.json()["error"]["code"]
+    except (NoAnswerError, KeyError, TypeError):
+        return None

@@ -1,0 +1,101 @@
+"""Certificates: what the gateway presents, what Envoy has loaded, and the client's own SVID."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
+from sidecar.core.window import rfc3339
+from sidecar.doctor.ask import SECONDS, NoAnswerError, ask
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.subject import Subject
+
+_RENEW = "Have it renewed; short-lived certificates need their agent running."
+_NAME = "certificates"
+
+
+def certificates(subject: Subject) -> tuple[Finding, ...]:
+    """Every certificate in sight is in its window, with some of it left."""
+    found: list[tuple[str, x509.Certificate]] = []
+    notes = []
+    try:
+        if subject.gateway.tls is None:
+            notes.append("the gateway speaks plain HTTP")
+        else:
+            found.append(("the gateway's", _presented(subject)))
+        if subject.tls.certificate is not None:
+            found.append(("the client's", _read(subject.tls.certificate)))
+    except (OSError, ValueError) as error:
+        return (
+            fail(_NAME, f"{subject.gateway}: {error}", "Check --gateway, --ca, --client-cert."),
+        )
+    now = datetime.now(UTC)
+    problems = [line for whose, leaf in found for line in _problems(whose, leaf, now)]
+    problems += list(_loaded(subject, now))
+    if problems:
+        return tuple(problems)
+    notes += [
+        f"{whose} holds until {rfc3339(leaf.not_valid_after_utc)}{_spiffe(leaf)}"
+        for whose, leaf in found
+    ]
+    return (ok(_NAME, "; ".join(notes)),)
+
+
+def _presented(subject: Subject) -> x509.Certificate:
+    """The leaf as it is presented; whether it is believed is for the canary's connection to say."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    place, tls = subject.gateway, subject.tls
+    if tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    with (
+        socket.create_connection((place.host, place.port), timeout=SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=place.host) as stream,
+    ):
+        der = stream.getpeercert(binary_form=True)
+    if der is None:
+        raise ValueError("no certificate was presented")
+    return x509.load_der_x509_certificate(der)
+
+
+def _read(path: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificates(path.read_bytes())[0]
+
+
+def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Finding]:
+    begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
+    if not begin <= now < end:
+        yield fail(_NAME, f"{whose} holds from {rfc3339(begin)} to {rfc3339(end)}", _RENEW)
+    elif end - now < (end - begin) / 5:
+        yield warn(_NAME, f"{whose} ends at {rfc3339(end)}: a fifth of its life is left", _RENEW)
+
+
+def _loaded(subject: Subject, now: datetime) -> Iterator[Finding]:
+    """Of Envoy's ``/certs``, where its admin interface permits that."""
+    with suppress(NoAnswerError, KeyError, TypeError, ValueError):
+        reply = ask(subject.admin, "/certs")
+        if reply.status != 200:
+            return
+        for entry in reply.json()["certificates"]:
+            for part in (*entry.get("cert_chain", []), *entry.get("ca_cert", [])):
+                end = datetime.fromisoformat(part["expiration_time"])
+                if end <= now:
+                    yield fail(_NAME, f"Envoy's {part['path']} ended at {rfc3339(end)}", _RENEW)
+
+
+def _spiffe(leaf: x509.Certificate) -> str:
+    try:
+        names = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except x509.ExtensionNotFound:
+        return ""
+    assert isinstance(names, x509.SubjectAlternativeName)
+    ids = names.get_values_for_type(x509.UniformResourceIdentifier)
+    return f" ({ids[0]})" if len(ids) == 1 else ""

@@ -1,0 +1,68 @@
+"""The clock: every window and every freshness is judged by it.
+
+Others' clocks are read off the ``Date`` of their answers (RFC 9110 §6.6.1); what the gate has
+already seen must not lie in the future.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+from sidecar.doctor.ask import NoAnswerError, Place, ask
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.subject import Subject
+
+SKEW = timedelta(seconds=30)
+_SECOND = timedelta(seconds=1)
+_REMEDY = "Let NTP set this machine's clock, then restart the gate."
+
+
+def clock(subject: Subject) -> tuple[Finding, ...]:
+    """This machine's clock against every other that answers."""
+    compared = list(_compared(subject))
+    if not compared:
+        return (
+            warn("clock", "nobody answered to compare it with", "Name one with --time-source URL."),
+        )
+    who, off = max(compared, key=lambda pair: abs(pair[1]))
+    if abs(off) > SKEW:
+        way = "behind" if off > timedelta(0) else "ahead of"
+        return (fail("clock", f"{abs(off).total_seconds():.0f} s {way} {who}", _REMEDY),)
+    names = ", ".join(name for name, _ in compared)
+    return (ok("clock", f"within {SKEW.total_seconds():.0f} s of {names}"),)
+
+
+def _compared(subject: Subject) -> Iterator[tuple[str, timedelta]]:
+    """Who, and how far that clock is ahead of ours."""
+    places: list[tuple[str, Place | None, str]] = [
+        ("Envoy", subject.admin, "/ready"),
+        ("the time source", subject.time_source, "/"),
+    ]
+    for name, place, path in places:
+        if place is not None:
+            with suppress(NoAnswerError):
+                off = _date(place, path)
+                if off is not None:
+                    yield name, off
+    with suppress(NoAnswerError, KeyError, TypeError, ValueError):
+        entries = ask(subject.status, "/status").json()["authorities"]
+        seen = [datetime.fromisoformat(each["refreshed"]) for each in entries if each["refreshed"]]
+        if seen:
+            yield "the gate", max(max(seen) - datetime.now(UTC), timedelta(0))
+
+
+def _date(place: Place, path: str) -> timedelta | None:
+    """Compare with the middle of the exchange; the header has whole seconds, rounded down."""
+    began = datetime.now(UTC)
+    text = ask(place, path).headers.get("date")
+    ended = datetime.now(UTC)
+    if text is None:
+        return None
+    try:
+        told = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return told + _SECOND / 2 - (began + (ended - began) / 2)

@@ -1,0 +1,115 @@
+"""Envoy, by its admin interface: does it run, is it the pinned one, and does it ask the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from sidecar.doctor.ask import NoAnswerError, ask
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.subject import Subject
+from sidecar.toolchain.versions import ENVOY
+
+_STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.ext_authz\.")
+_NAMES = ("ok", "denied", "error", "failure_mode_allowed", "disabled")
+_SHADOWS = ("shadow_denied", "shadow_error")
+_LINT = "Compare it with the reference configurations under envoy/."
+
+
+def running(subject: Subject) -> tuple[Finding, ...]:
+    """Envoy is ready, and of the version that was tested."""
+    try:
+        ready = ask(subject.admin, "/ready")
+        told = ask(subject.admin, "/server_info").json()
+        version = str(told["version"]).split("/")[1]
+    except NoAnswerError as error:
+        return (fail("Envoy", str(error), "Start Envoy, or correct --envoy-admin."),)
+    except (KeyError, TypeError, IndexError):
+        return (
+            fail(
+                "Envoy",
+                f"{subject.admin} is not an Envoy that tells its version",
+                "Correct --envoy-admin; its allow_paths must permit /server_info.",
+            ),
+        )
+    state = ready.body.decode("utf-8", errors="replace").strip()
+    if ready.status != 200:
+        return (fail("Envoy", f"{version} is not ready: {state}", "See its log."),)
+    if version.split(".")[:2] != ENVOY.split(".")[:2]:
+        return (warn("Envoy", f"{version}, tested with {ENVOY}", f"Run Envoy {ENVOY}."),)
+    return (ok("Envoy", f"{version} is {state} at {subject.admin}"),)
+
+
+def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
+    """The filter's own counters: it asks, and never lets pass what it could not ask about."""
+    try:
+        counted = _counters(ask(subject.admin, _STATS).json())
+    except NoAnswerError as error:
+        return (fail("ext_authz", str(error), "Correct --envoy-admin; permit /stats there."),)
+    except (KeyError, TypeError, ValueError):
+        return (fail("ext_authz", "no statistics", "Permit /stats in admin.allow_paths."),)
+    if not counted:
+        return (fail("ext_authz", "no listener has the filter: nothing is checked", _LINT),)
+    numbers = ", ".join(f"{name} {counted.get(name, 0)}" for name in _NAMES[:3])
+    if counted.get("failure_mode_allowed"):
+        return (
+            fail(
+                "ext_authz",
+                f"{counted['failure_mode_allowed']} requests passed unasked; {numbers}",
+                "Set failure_mode_allow: false.",
+            ),
+        )
+    shadow = sum(counted.get(name, 0) for name in _SHADOWS)
+    if shadow or counted.get("disabled"):
+        return (
+            fail(
+                "ext_authz",
+                f"{shadow} requests judged in shadow mode only, "
+                f"{counted.get('disabled', 0)} while disabled; {numbers}",
+                "Unset shadow_mode; set filter_enabled to 100 % and deny_at_disable.",
+            ),
+        )
+    return (ok("ext_authz", f"{numbers}; none passed unasked"),)
+
+
+def cluster(subject: Subject) -> tuple[Finding, ...]:
+    """One of Envoy's clusters leads to the gate, and is healthy."""
+    try:
+        value = ask(subject.admin, "/clusters?format=json").json()
+        hosts = list(_hosts(value, subject.gate.port))
+    except NoAnswerError as error:
+        return (fail("gate cluster", str(error), "Permit /clusters in admin.allow_paths."),)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return (fail("gate cluster", "no list of clusters", "Permit /clusters there."),)
+    if not hosts:
+        return (
+            fail(
+                "gate cluster",
+                f"no cluster leads to the gate's port {subject.gate.port}",
+                "Correct the address of the cluster that grpc_service names.",
+            ),
+        )
+    for name, health in hosts:
+        sick = sorted(key for key, value in health.items() if value is True)
+        if sick or health.get("eds_health_status", "HEALTHY") != "HEALTHY":
+            return (fail("gate cluster", f"{name}: {', '.join(sick) or health}", "See the gate."),)
+    name = hosts[0][0]
+    return (ok("gate cluster", f"{name} leads to port {subject.gate.port}, healthy"),)
+
+
+def _counters(value: dict[str, Any]) -> dict[str, int]:
+    """The counters of every such filter in an HTTP listener, added up."""
+    counted: dict[str, int] = {}
+    for stat in value["stats"]:
+        name = stat.get("name", "").rpartition(".")[2]
+        if name:
+            counted[name] = counted.get(name, 0) + int(stat["value"])
+    return counted
+
+
+def _hosts(value: dict[str, Any], port: int | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    for each in value["cluster_statuses"]:
+        for host in each.get("host_statuses", []):
+            if host["address"].get("socket_address", {}).get("port_value") == port:
+                yield each["name"], host.get("health_status", {})

@@ -1,0 +1,70 @@
+"""All checks at once, each bounded in time; the report has their order, whoever ends first."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from sidecar.doctor import canary, certificates, clock, envoy, files, gate
+from sidecar.doctor.finding import Finding, fail
+from sidecar.doctor.subject import Subject
+
+Check = Callable[[Subject], tuple[Finding, ...]]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("configuration", files.configuration),
+    ("trust", files.trust),
+    ("permissions", files.permissions),
+    ("decision log", files.decision_log),
+    ("gate", gate.health),
+    ("status", gate.standing),
+    ("OPA", gate.engine),
+    ("clock", clock.clock),
+    ("certificates", certificates.certificates),
+    ("Envoy", envoy.running),
+    ("ext_authz", envoy.asks_the_gate),
+    ("gate cluster", envoy.cluster),
+    ("canary: a call", canary.call),
+    ("canary: an upload", canary.upload),
+)
+"""In the order of the report: from the files inwards to what a client meets."""
+
+PATIENCE_SECONDS = 10.0
+
+
+def examine(
+    subject: Subject,
+    checks: Sequence[tuple[str, Check]] = CHECKS,
+    patience: float = PATIENCE_SECONDS,
+) -> tuple[Finding, ...]:
+    """Run every check, and return what they found.
+
+    Args:
+        subject: What is examined.
+        checks: Name and function; a name is used where the function did not come to an end.
+        patience: Seconds that all of them have together.
+    """
+    found: dict[int, tuple[Finding, ...]] = {}
+
+    def run(number: int, name: str, check: Check) -> None:
+        try:
+            found[number] = check(subject)
+        except Exception as error:  # noqa: BLE001 - one check that breaks must not end the others
+            why = f"could not be examined: {type(error).__name__}: {error}"
+            found[number] = (fail(name, why, "Please report this."),)
+
+    threads = [
+        threading.Thread(target=run, args=(number, name, check), daemon=True)
+        for number, (name, check) in enumerate(checks)
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + patience
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    late = {
+        number: (fail(name, f"no end within {patience:.0f} s", "Look at what it asks."),)
+        for number, (name, _) in enumerate(checks)
+    }
+    return tuple(one for number in late for one in found.get(number, late[number]))

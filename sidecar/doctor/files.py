@@ -1,0 +1,168 @@
+"""The operator's files: do they read, may only their owner read or change them, is there room."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.subject import Subject
+from sidecar.policy.bundle import SignedFile
+from sidecar.trust import config as trust_config
+from sidecar.trust import config_file
+
+_MAX_FILES = 10_000
+_MAX_TOLD = 3
+_OTHERS_READ = 0o077
+_OTHERS_WRITE = 0o022
+_LITTLE_ROOM = 256 << 20
+_LARGE_LOG = 1 << 30
+_MIB = 1 << 20
+
+
+def configuration(subject: Subject) -> tuple[Finding, ...]:
+    """``sidecar.yaml`` reads and is valid."""
+    if subject.config is None:
+        return (
+            fail(
+                "configuration",
+                subject.config_error,
+                "Correct what it names; docs/operators.md has every key.",
+            ),
+        )
+    count = len(subject.config.open_operations)
+    opened = f", {count} operations opened" if count else ""
+    return (ok("configuration", f"{subject.path} is valid{opened}"),)
+
+
+def trust(subject: Subject) -> tuple[Finding, ...]:
+    """``trust.yaml`` reads, with every pinned root."""
+    if subject.config is None:
+        return ()
+    try:
+        found = trust_config.load(subject.config.trust)
+    except trust_config.TrustConfigError as error:
+        return (fail("trust", str(error), "Correct what it names; see docs/trust.md."),)
+    count = len(found.authorities)
+    return (ok("trust", f"{count} authorities, each with a pinned root that is well signed"),)
+
+
+def permissions(subject: Subject) -> tuple[Finding, ...]:
+    """What is secret is the owner's alone, and what decides can be changed by nobody else."""
+    secret = list(_open(_secret(subject), _OTHERS_READ))
+    decisive = list(_open(_decisive(subject), _OTHERS_WRITE))
+    found = []
+    if secret:
+        found.append(
+            fail(
+                "permissions",
+                f"others may use {_told(secret)}",
+                "chmod 0600 the files (0700 the folders); replace a key that others could read.",
+            )
+        )
+    if decisive:
+        found.append(
+            fail(
+                "permissions",
+                f"others may change {_told(decisive)}",
+                "chmod go-w them, and look at what they say.",
+            )
+        )
+    return tuple(found) or (
+        ok(
+            "permissions", "state and keys are their owner's alone; nobody else may change the rest"
+        ),
+    )
+
+
+def decision_log(subject: Subject) -> tuple[Finding, ...]:
+    """Decisions can be recorded."""
+    if subject.config is None:
+        return ()
+    if subject.config.decision_log == "-":
+        return (ok("decision log", "the gate's standard output"),)
+    path = Path(subject.config.decision_log)
+    try:
+        size = path.stat().st_size if path.exists() else 0
+        room = shutil.disk_usage(path.parent).free
+    except OSError as error:
+        return (fail("decision log", f"{path}: {error.strerror}", "Create its folder."),)
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        return (fail("decision log", f"{path} cannot be written", "Give it to the gate's user."),)
+    detail = f"{path}: {size / _MIB:.1f} MiB, room for {room / _MIB:.0f} MiB"
+    if room < _LITTLE_ROOM or size > _LARGE_LOG:
+        return (warn("decision log", detail, "Rotate it (rename, then restart the gate)."),)
+    return (ok("decision log", detail),)
+
+
+def _secret(subject: Subject) -> Iterator[Path]:
+    yield from subject.private
+    state = _state(subject)
+    if state is not None:
+        yield state  # nobody else gets below a folder of mode 0700
+    if subject.config is None:
+        return
+    managed = subject.config.opa.managed
+    if managed is not None and managed.directory is not None:
+        yield managed.directory
+    if subject.config.facts_log is not None:
+        yield subject.config.facts_log
+
+
+def _decisive(subject: Subject) -> Iterator[Path]:
+    yield subject.path
+    if subject.config is None:
+        return
+    yield subject.config.trust
+    source = subject.config.source
+    if isinstance(source, SignedFile):
+        yield from (source.path, source.key)
+    elif source is not None:
+        yield from _tree(source.place)
+    file = _trust_file(subject)
+    if file is not None:
+        yield from (subject.config.trust.parent / entry.root for entry in file.authorities)
+
+
+def _state(subject: Subject) -> Path | None:
+    """Where the control path keeps what it has seen; null where ``trust.yaml`` does not say."""
+    file = _trust_file(subject)
+    if subject.config is None or file is None:
+        return None
+    return subject.config.trust.parent / file.state
+
+
+def _trust_file(subject: Subject) -> config_file.TrustFile | None:
+    """The file's shape alone: permissions are told even where something else in it is wrong."""
+    if subject.config is None:
+        return None
+    try:
+        with subject.config.trust.open("rb") as file:
+            return config_file.read(file.read(_LITTLE_ROOM >> 8))
+    except (OSError, config_file.FileError):
+        return None
+
+
+def _tree(folder: Path) -> Iterator[Path]:
+    yield folder
+    yield from islice(folder.rglob("*"), _MAX_FILES)
+
+
+def _open(paths: Iterable[Path], bits: int) -> Iterator[str]:
+    """Those that exist and have one of ``bits``, with their mode; links are not followed."""
+    for path in paths:
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            continue
+        if not stat.S_ISLNK(mode) and mode & bits:
+            yield f"{path} ({stat.S_IMODE(mode):04o})"
+
+
+def _told(paths: list[str]) -> str:
+    more = len(paths) - _MAX_TOLD
+    return ", ".join(sorted(paths)[:_MAX_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,177 @@
+"""The running gate, by what it tells of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from sidecar.core.window import rfc3339
+from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.subject import Subject
+from sidecar.gate.opa import HEALTH, Address
+from sidecar.gate.server import SERVICE
+from sidecar.service.config import split_address
+from sidecar.trust import config as trust_config
+
+_START = "Start it: admit serve --config FILE; its log says why it ended."
+_MAX_TOLD = 6
+_DEFAULT_POLL_SECONDS = 5.0
+
+
+def health(subject: Subject) -> tuple[Finding, ...]:
+    """The gate's own health service, which Envoy could ask too."""
+    try:
+        with grpc.insecure_channel(str(subject.gate)) as channel:
+            answer = health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(service=SERVICE), timeout=SECONDS
+            )
+    except grpc.RpcError as error:
+        code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
+        return (fail("gate", f"{subject.gate}: no answer ({code})", _START),)
+    word = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
+    if word != "SERVING":
+        return (fail("gate", f"{subject.gate}: {word}", "admit status says what it waits for."),)
+    return (ok("gate", f"{subject.gate}: SERVING"),)
+
+
+def standing(subject: Subject) -> tuple[Finding, ...]:
+    """Readiness, policies, policy engine, authorities and evidence, as ``/status`` tells them."""
+    try:
+        reply = ask(subject.status, "/status")
+        value = reply.json()
+        return tuple(_told(subject, value, datetime.now(UTC)))
+    except NoAnswerError as error:
+        return (fail("status", str(error), _START),)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return (fail("status", f"{subject.status}: not a gate's status", "Check `metrics`."),)
+
+
+def engine(subject: Subject) -> tuple[Finding, ...]:
+    """OPA itself, where it has an address of its own."""
+    remote = None if subject.config is None else subject.config.opa.remote
+    if remote is None:
+        return ()
+    try:
+        status = ask(_where(remote), HEALTH).status
+    except NoAnswerError as error:
+        return (fail("OPA", str(error), "Start OPA, or correct opa.address."),)
+    if status != 200:
+        return (fail("OPA", f"{remote.url}: {status}", "Its bundle is not loaded; see its log."),)
+    return (ok("OPA", f"{remote.url} answers"),)
+
+
+def _where(remote: Address) -> Place:
+    if remote.socket is not None:
+        return Place(remote.socket, None)
+    host, port = split_address(remote.base.removeprefix("http://"))
+    return Place(host, port)
+
+
+def _told(subject: Subject, value: dict[str, Any], now: datetime) -> Iterator[Finding]:
+    yield _readiness(value)
+    yield from _policies(value["policy"])
+    yield from _authorities(value["authorities"], now, _poll(subject))
+    yield from _evidence(value)
+
+
+def _readiness(value: dict[str, Any]) -> Finding:
+    theirs, ours = value["version"], version("admissibility-sidecar")
+    if not value["ready"]:
+        return fail("readiness", "not ready", "admit status says what it waits for.")
+    if theirs != ours:
+        return warn("readiness", f"ready, version {theirs}; this is {ours}", "Run one version.")
+    return ok("readiness", f"ready, version {theirs}, trust epoch {value['epoch']}")
+
+
+def _policies(policy: dict[str, Any]) -> Iterator[Finding]:
+    if policy["up"]:
+        yield ok("policy engine", "OPA answers the gate")
+    else:
+        yield fail(
+            "policy engine",
+            "OPA does not answer the gate",
+            "The gate restarts the one it manages; see its log. Start one that is yours.",
+        )
+    if policy["error"] is None:
+        yield ok("policies", policy["revision"] or "no revision yet")
+    else:
+        yield warn(
+            "policies",
+            f"newer ones are not in force: {policy['error']}",
+            "Correct them; the last good ones stay in force.",
+        )
+
+
+def _poll(subject: Subject) -> timedelta:
+    seconds = _DEFAULT_POLL_SECONDS
+    if subject.config is not None:
+        with suppress(trust_config.TrustConfigError):  # told by the check of trust.yaml
+            seconds = trust_config.load(subject.config.trust).poll_seconds
+    return timedelta(seconds=seconds)
+
+
+def _authorities(
+    entries: list[dict[str, Any]], now: datetime, poll: timedelta
+) -> Iterator[Finding]:
+    problems = [found for entry in entries if (found := _problem(entry, now, poll)) is not None]
+    yield from problems[:_MAX_TOLD]
+    if len(problems) > _MAX_TOLD:
+        more = len(problems) - _MAX_TOLD
+        yield fail("authorities", f"{more} more are in trouble", "admit status names them.")
+    if not problems:
+        first = min(entries, key=lambda entry: _instant(entry["expires"]))
+        yield ok(
+            "authorities",
+            f"{len(entries)} fresh; the first to end is {first['name']},"
+            f" at {first['expires']} ({_span(_instant(first['expires']) - now)})",
+        )
+
+
+def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Finding | None:
+    name, error = f"authority {entry['name']}", entry["error"]
+    publish = "Have the authority publish again (admit authority publish)."
+    if entry["expires"] is None:
+        return fail(name, f"never verified: {error or 'no refresh yet'}", "See docs/trust.md.")
+    expires = _instant(entry["expires"])
+    if expires <= now:
+        return fail(name, f"ended at {rfc3339(expires)}: what relies on it is denied", publish)
+    left = _span(expires - now)
+    if error is not None:
+        return warn(name, f"cannot be refreshed ({error}); ends in {left}", publish)
+    if expires - now < 2 * poll:
+        return warn(name, f"ends in {left}, before two more looks at it", publish)
+    return None
+
+
+def _evidence(value: dict[str, Any]) -> Iterator[Finding]:
+    evidence, roots = value["evidence"], value["credential_problems"]
+    if roots:
+        yield warn("evidence", f"credential roots: {roots[0]}", "Have the customer publish anew.")
+    if evidence["rejected"]:
+        why = evidence["rejections"][0]["why"]
+        yield warn(
+            "evidence",
+            f"{evidence['rejected']} files refused; the first: {why}",
+            "admit status names them; remove or replace them.",
+        )
+    if not roots and not evidence["rejected"]:
+        yield ok("evidence", f"{evidence['manifests']} manifests; no file refused")
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _span(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

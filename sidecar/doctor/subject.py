@@ -1,0 +1,149 @@
+"""What is examined: the operator's files, and where each part of the installation answers."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sidecar.doctor.ask import Place
+from sidecar.service import config
+from sidecar.service.config import ConfigError, SidecarConfig, split_address
+
+DEFAULT_GATE = "127.0.0.1:9191"
+DEFAULT_STATUS = "127.0.0.1:9464"
+_MAX_READY_BYTES = 1 << 16
+_PORTS = {"http": 80, "https": 443}
+
+
+class DoctorError(Exception):
+    """An option of the command cannot be used; one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to speak to a gateway with TLS.
+
+    Attributes:
+        ca: Roots to believe, PEM, whatever host the certificate names: an X.509-SVID names none.
+            Without it, the system's roots, and the host must be named.
+        certificate: The client's chain, PEM, where the gateway asks for one.
+        key: The client's private key, PEM.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Everything the checks look at.
+
+    Attributes:
+        path: The gate's ``sidecar.yaml``.
+        config: Its content; null where it is not valid.
+        config_error: Why it is not.
+        gate: The gate's ext_authz service.
+        status: The gate's HTTP endpoint.
+        admin: Envoy's admin interface.
+        gateway: Envoy's listener for applications.
+        tls: How to speak to it.
+        private: Further files that only their owner may read.
+        time_source: Somebody else's web server, whose clock is compared.
+    """
+
+    path: Path
+    config: SidecarConfig | None
+    config_error: str
+    gate: Place
+    status: Place
+    admin: Place
+    gateway: Place
+    tls: Tls = Tls()
+    private: tuple[Path, ...] = ()
+    time_source: Place | None = None
+
+
+def subject(
+    path: Path,
+    *,
+    envoy_admin: str,
+    gateway: str,
+    tls: Tls = Tls(),
+    private: tuple[Path, ...] = (),
+    time_source: str | None = None,
+) -> Subject:
+    """Read the configuration and find out where everything is.
+
+    A gate that chose its ports itself tells them in its ``ready_file``.
+
+    Raises:
+        DoctorError: An address, a URL or a file for TLS cannot be used.
+    """
+    try:
+        found, error = config.load(path), ""
+    except ConfigError as problem:
+        found, error = None, str(problem)
+    listen, status = _addresses(found)
+    files = (tls.certificate, tls.key) if tls.certificate is not None else ()
+    return Subject(
+        path=path,
+        config=found,
+        config_error=error,
+        gate=_place(listen, "gate"),
+        status=_place(status, "metrics"),
+        admin=_place(envoy_admin, "--envoy-admin"),
+        gateway=_url(gateway, "--gateway", tls),
+        tls=tls,
+        private=(*private, *(file for file in files[1:] if file is not None)),
+        time_source=None if time_source is None else _url(time_source, "--time-source", Tls()),
+    )
+
+
+def _addresses(found: SidecarConfig | None) -> tuple[str, str]:
+    if found is None:
+        return DEFAULT_GATE, DEFAULT_STATUS
+    listen, status = found.listen, found.metrics
+    if found.ready_file is not None:
+        try:
+            with found.ready_file.open("rb") as file:
+                told = json.loads(file.read(_MAX_READY_BYTES))
+            listen, status = str(told["listen"]), str(told["metrics"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # not ready, or not running: whoever asks there finds out
+    return listen, status
+
+
+def _place(text: str, what: str) -> Place:
+    try:
+        host, port = split_address(text)
+    except ValueError as error:
+        raise DoctorError(f"{what}: {text!r} is not HOST:PORT") from error
+    wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - asked, not listened on
+    return Place(wildcard.get(host, host), port)
+
+
+def _url(text: str, what: str, tls: Tls) -> Place:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise DoctorError(f"{what}: {text!r} is not a URL") from error
+    if url.scheme not in _PORTS or not url.hostname:
+        raise DoctorError(f"{what}: {text!r} is not http://… or https://…")
+    context = _context(tls) if url.scheme == "https" else None
+    return Place(url.hostname, port or _PORTS[url.scheme], context)
+
+
+def _context(tls: Tls) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        context.check_hostname = tls.ca is None
+        if tls.certificate is not None:
+            context.load_cert_chain(tls.certificate, tls.key)
+    except (OSError, ssl.SSLError) as error:
+        raise DoctorError(f"TLS files: {error.strerror or error}") from error
+    return context

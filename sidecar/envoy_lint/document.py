@@ -1,0 +1,229 @@
+"""Bytes in, a tree with line numbers out: YAML or JSON as Envoy reads it, and nothing twice.
+
+Envoy hands both to protobuf's JSON parser. A plain YAML scalar becomes a truth value, a number or
+a text by the rules of Envoy's YAML library (where ``yes`` and ``on`` are true). What two readers
+could read differently is refused: a key that is there twice, a second document, a tag of one's own,
+a merge key. Aliases are shared, not copied, and the size that counts is the one after copying.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+
+import yaml
+
+MAX_BYTES = 32 << 20
+"""Largest file that is read; a configuration dump of a large mesh has some megabytes."""
+
+MAX_YAML_BYTES = 4 << 20
+"""Above this, JSON is read by a faster parser that tells no lines, and YAML is refused."""
+
+MAX_NODES = 1_000_000
+"""Most values after aliases are followed."""
+
+MAX_DEPTH = 100
+"""Deepest nesting; protobuf's own limit."""
+
+Scalar = str | int | float | bool | None
+
+_TRUE, _FALSE = ("y", "yes", "true", "on"), ("n", "no", "false", "off")
+_TRUTH = {
+    spelt: value
+    for names, value in ((_TRUE, True), (_FALSE, False))
+    for name in names
+    for spelt in (name, name.capitalize(), name.upper())
+}
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
+_PLAIN_TAGS = frozenset(
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("null", "bool", "int", "float", "str", "timestamp", "merge", "value")
+)
+
+
+class LintError(ValueError):
+    """The file cannot be read as a configuration; one line that says where and why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Raw:
+    """One value of the file.
+
+    Attributes:
+        value: A scalar, a mapping, or a list.
+        line: Counted from 1; 0 where it is not known.
+    """
+
+    value: Scalar | dict[str, Raw] | tuple[Raw, ...]
+    line: int
+
+
+def read(data: bytes) -> Raw:
+    """Read a file.
+
+    Raises:
+        LintError: Too large, not UTF-8, neither YAML nor JSON, a key twice, nested too deep.
+    """
+    if len(data) > MAX_BYTES:
+        raise LintError(f"{len(data)} bytes; at most {MAX_BYTES} are read")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise LintError("not UTF-8") from error
+    json_like = text.lstrip()[:1] in {"{", "["}
+    if len(data) > MAX_YAML_BYTES:
+        if json_like:
+            return _from_json(data)
+        raise LintError(f"{len(data)} bytes; of YAML at most {MAX_YAML_BYTES} are read")
+    try:
+        return _Builder().build(_compose(text), 0)
+    except yaml.YAMLError as error:
+        # JSON that is not YAML, such as a pair of surrogate escapes, is still JSON.
+        if json_like:
+            return _from_json(data)
+        raise LintError(_told(error)) from error
+
+
+def _compose(text: str) -> yaml.Node:
+    try:
+        found = yaml.compose(text, Loader=yaml.CSafeLoader)
+    except (RecursionError, ValueError) as error:
+        raise LintError(f"not YAML: {' '.join(str(error).split())}") from error
+    if found is None:
+        raise LintError("the file is empty")
+    return found
+
+
+def _told(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or str(error)
+    where = "" if mark is None else f"line {mark.line + 1}: "
+    return f"{where}not YAML: {' '.join(str(problem).split())}"
+
+
+def _from_json(data: bytes) -> Raw:
+    """JSON, as strictly as YAML: no key twice, no NaN, no half of a pair of surrogates."""
+    try:
+        value = json.loads(data, object_pairs_hook=_unique, parse_constant=_constant)
+        return _plain(value, 0)
+    except RecursionError as error:
+        raise LintError(f"nested deeper than {MAX_DEPTH}") from error
+    except json.JSONDecodeError as error:
+        raise LintError(f"line {error.lineno}: not JSON: {error.msg}") from error
+    except LintError:
+        raise
+    except ValueError as error:  # a number of thousands of digits, half a character
+        raise LintError("not JSON: a value that no configuration has") from error
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise LintError(f"the key {twice!r} is given twice")
+    return mapping
+
+
+def _constant(name: str) -> object:
+    raise LintError(f"{name} is not JSON")
+
+
+def _plain(value: object, depth: int) -> Raw:
+    if depth > MAX_DEPTH:
+        raise LintError(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, dict):
+        for key in value:
+            key.encode()
+        return Raw({key: _plain(child, depth + 1) for key, child in value.items()}, 0)
+    if isinstance(value, list):
+        return Raw(tuple(_plain(child, depth + 1) for child in value), 0)
+    if isinstance(value, str):
+        value.encode()
+        return Raw(value, 0)
+    if value is None or isinstance(value, bool | int | float):
+        return Raw(value, 0)
+    raise LintError(f"a value that JSON does not have: {type(value).__name__}")
+
+
+class _Builder:
+    """Turns composed nodes into the tree, each anchor once."""
+
+    def __init__(self) -> None:
+        self._built: dict[int, tuple[Raw, int, int]] = {}
+        self._open: set[int] = set()
+
+    def build(self, node: yaml.Node, depth: int) -> Raw:
+        return self._measured(node, depth)[0]
+
+    def _measured(self, node: yaml.Node, depth: int) -> tuple[Raw, int, int]:
+        """The value, how many values it is after copying, and how deep."""
+        line = node.start_mark.line + 1
+        if id(node) in self._open:
+            raise LintError(f"line {line}: an alias inside of what it stands for")
+        found = self._built.get(id(node))
+        if found is None:
+            if depth > MAX_DEPTH:
+                raise LintError(f"line {line}: nested deeper than {MAX_DEPTH}")
+            self._open.add(id(node))
+            found = self._made(node, line, depth)
+            self._open.discard(id(node))
+            self._built[id(node)] = found
+        if found[1] > MAX_NODES or depth + found[2] > MAX_DEPTH:
+            raise LintError(f"line {line}: more than this reads once aliases are followed")
+        return found
+
+    def _made(self, node: yaml.Node, line: int, depth: int) -> tuple[Raw, int, int]:
+        if isinstance(node, yaml.ScalarNode):
+            return Raw(_scalar(node, line), line), 1, 0
+        if isinstance(node, yaml.SequenceNode):
+            _tagged(node, "seq", line)
+            children = [self._measured(child, depth + 1) for child in node.value]
+            return Raw(tuple(raw for raw, _, _ in children), line), *_sizes(children)
+        _tagged(node, "map", line)
+        mapping: dict[str, tuple[Raw, int, int]] = {}
+        for key, child in node.value:
+            name, at = _key(key), key.start_mark.line + 1
+            if name in mapping:
+                raise LintError(f"line {at}: the key {name!r} is given twice")
+            raw, size, deep = self._measured(child, depth + 1)
+            # The line of the key: what a person looks for.
+            mapping[name] = Raw(raw.value, at), size, deep
+        return (
+            Raw({name: raw for name, (raw, _, _) in mapping.items()}, line),
+            *_sizes(list(mapping.values())),
+        )
+
+
+def _sizes(children: list[tuple[Raw, int, int]]) -> tuple[int, int]:
+    size = 1 + sum(size for _, size, _ in children)
+    return min(size, MAX_NODES + 1), 1 + max((deep for _, _, deep in children), default=0)
+
+
+def _tagged(node: yaml.Node, kind: str, line: int) -> None:
+    if node.tag != f"tag:yaml.org,2002:{kind}":
+        raise LintError(f"line {line}: the tag {node.tag!r} is not read")
+
+
+def _key(node: yaml.Node) -> str:
+    line = node.start_mark.line + 1
+    if not isinstance(node, yaml.ScalarNode):
+        raise LintError(f"line {line}: a key that is not a text")
+    if node.value == "<<" and not node.style:
+        raise LintError(f"line {line}: merge keys (<<) are not read; write the settings out")
+    return str(node.value)
+
+
+def _scalar(node: yaml.ScalarNode, line: int) -> Scalar:
+    text = str(node.value)
+    if node.tag not in _PLAIN_TAGS:
+        raise LintError(f"line {line}: the tag {node.tag!r} is not read")
+    if node.style:  # in quotes, or a block
+        return text
+    if text in _NULL:
+        return None
+    if text in _TRUTH:
+        return _TRUTH[text]
+    return int(text) if _INTEGER.fullmatch(text) else text

@@ -1,0 +1,167 @@
+"""Envoy's own filters of HTTP, networks and listeners, by what each can do to a request.
+
+Types are told in full, because a filter's name is free. What is in no table here is not known, and
+a finding says so.
+"""
+
+from __future__ import annotations
+
+_HTTP = "envoy.extensions.filters.http."
+_NETWORK = "envoy.extensions.filters.network."
+_LISTENER = "envoy.extensions.filters.listener."
+_UDP_PROXY = "envoy.extensions.filters.udp.udp_proxy."
+
+
+def _http(*names: str) -> frozenset[str]:
+    return frozenset(_HTTP + name for name in names)
+
+
+def _network(*names: str) -> frozenset[str]:
+    return frozenset(_NETWORK + name for name in names)
+
+
+def _listener(*names: str) -> frozenset[str]:
+    return frozenset(_LISTENER + name for name in names)
+
+
+ROUTER = f"{_HTTP}router.v3.Router"
+HEADER_MUTATION = f"{_HTTP}header_mutation.v3.HeaderMutation"
+HEADER_MUTATION_PER_ROUTE = f"{_HTTP}header_mutation.v3.HeaderMutationPerRoute"
+EXT_PROC = f"{_HTTP}ext_proc.v3.ExternalProcessor"
+EXT_PROC_PER_ROUTE = f"{_HTTP}ext_proc.v3.ExtProcPerRoute"
+INJECTOR = f"{_HTTP}credential_injector.v3.CredentialInjector"
+SIGNING = f"{_HTTP}aws_request_signing.v3.AwsRequestSigning"
+GENERIC_CREDENTIAL = "envoy.extensions.http.injected_credentials.generic.v3.Generic"
+
+CREDENTIALS = _http(
+    "aws_request_signing.v3.AwsRequestSigning",
+    "credential_injector.v3.CredentialInjector",
+    "gcp_authn.v3.GcpAuthnFilterConfig",
+)
+"""Put a credential on a request."""
+
+CODE = _http(
+    "dynamic_modules.v3.DynamicModuleFilter",
+    "lua.v3.Lua",
+    "wasm.v3.Wasm",
+) | {"envoy.extensions.filters.http.golang.v3alpha.Config"}
+"""Run somebody's program on a request: can change all of it, and can call out themselves."""
+
+REWRITES = _http(
+    "ai_protocol_manager.v3.AiProtocolManager",
+    "connect_grpc_bridge.v3.FilterConfig",
+    "decompressor.v3.Decompressor",
+    "grpc_http1_bridge.v3.Config",
+    "grpc_http1_reverse_bridge.v3.FilterConfig",
+    "grpc_json_reverse_transcoder.v3.GrpcJsonReverseTranscoder",
+    "grpc_json_transcoder.v3.GrpcJsonTranscoder",
+    "grpc_web.v3.GrpcWeb",
+    "mcp_json_rest_bridge.v3.McpJsonRestBridge",
+    "proto_api_scrubber.v3.ProtoApiScrubberConfig",
+    "transform.v3.TransformConfig",
+)
+"""Make another body, or another path, of a request."""
+
+ELSEWHERE = _http(
+    "aws_lambda.v3.Config",
+    "dynamic_forward_proxy.v3.FilterConfig",
+    "mcp_router.v3.McpRouter",
+)
+"""Send a request to where its own content says."""
+
+CACHES = _http("cache.v3.CacheConfig", "cache_v2.v3.CacheV2Config")
+"""Answer from what somebody else was answered."""
+
+UNTOLD = _http(
+    "composite.v3.Composite",
+    "filter_chain.v3.FilterChainConfig",
+    "on_demand.v3.OnDemand",
+) | {"envoy.extensions.common.matching.v3.ExtensionWithMatcher"}
+"""Choose filters or routes while they run; which, no file tells."""
+
+MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
+
+HARMLESS = _http(
+    "a2a.v3.A2a",
+    "adaptive_concurrency.v3.AdaptiveConcurrency",
+    "admission_control.v3.AdmissionControl",
+    "alternate_protocols_cache.v3.FilterConfig",
+    "api_key_auth.v3.ApiKeyAuth",
+    "aws_eventstream_parser.v3.AwsEventstreamParser",
+    "bandwidth_limit.v3.BandwidthLimit",
+    "bandwidth_share.v3.BandwidthShare",
+    "basic_auth.v3.BasicAuth",
+    "body_size_limit.v3.BodySizeLimit",
+    "buffer.v3.Buffer",
+    "cdn_loop.v3.CdnLoopConfig",
+    "compressor.v3.Compressor",
+    "cors.v3.Cors",
+    "csrf.v3.CsrfPolicy",
+    "custom_response.v3.CustomResponse",
+    "fault.v3.HTTPFault",
+    "file_server.v3.FileServerConfig",
+    "file_system_buffer.v3.FileSystemBufferFilterConfig",
+    "geoip.v3.Geoip",
+    "grpc_field_extraction.v3.GrpcFieldExtractionConfig",
+    "grpc_stats.v3.FilterConfig",
+    "header_to_metadata.v3.Config",
+    "health_check.v3.HealthCheck",
+    "ip_tagging.v3.IPTagging",
+    "json_to_metadata.v3.JsonToMetadata",
+    "jwt_authn.v3.JwtAuthentication",
+    "kill_request.v3.KillRequest",
+    "local_ratelimit.v3.LocalRateLimit",
+    "mcp.v3.Mcp",
+    "oauth2.v3.OAuth2",
+    "original_src.v3.OriginalSrc",
+    "proto_message_extraction.v3.ProtoMessageExtractionConfig",
+    "rate_limit_quota.v3.RateLimitQuotaFilterConfig",
+    "ratelimit.v3.RateLimit",
+    "rbac.v3.RBAC",
+    "set_filter_state.v3.Config",
+    "set_metadata.v3.Config",
+    "sse_to_metadata.v3.SseToMetadata",
+    "stateful_session.v3.StatefulSession",
+    "tap.v3.Tap",
+    "thrift_to_metadata.v3.ThriftToMetadata",
+    "upstream_codec.v3.UpstreamCodec",
+)
+"""Look at a request, count it, delay it or refuse it, and leave what the gate checked alone."""
+
+NETWORK_HARMLESS = _network(
+    "connection_limit.v3.ConnectionLimit",
+    "direct_response.v3.Config",
+    "dubbo_proxy.v3.DubboProxy",
+    "echo.v3.Echo",
+    "ext_authz.v3.ExtAuthz",
+    "geoip.v3.Geoip",
+    "local_ratelimit.v3.LocalRateLimit",
+    "mongo_proxy.v3.MongoProxy",
+    "ratelimit.v3.RateLimit",
+    "rbac.v3.RBAC",
+    "redis_proxy.v3.RedisProxy",
+    "set_filter_state.v3.Config",
+    "tcp_bandwidth_limit.v3.TcpBandwidthLimit",
+    "thrift_proxy.v3.ThriftProxy",
+    "zookeeper_proxy.v3.ZooKeeperProxy",
+)
+"""Network filters that forward no HTTP anywhere."""
+
+TCP_PROXY = f"{_NETWORK}tcp_proxy.v3.TcpProxy"
+SNI_CHOOSES = _network("sni_cluster.v3.SniCluster", "sni_dynamic_forward_proxy.v3.FilterConfig")
+"""Network filters with which a client's TLS greeting chooses the upstream."""
+
+LISTENER_HARMLESS = _listener(
+    "http_inspector.v3.HttpInspector",
+    "local_ratelimit.v3.LocalRateLimit",
+    "original_src.v3.OriginalSrc",
+    "tls_inspector.v3.TlsInspector",
+)
+"""Listener filters that look at a connection, refuse it, or say from where Envoy connects on."""
+
+PROXY_PROTOCOL = f"{_LISTENER}proxy_protocol.v3.ProxyProtocol"
+ORIGINAL_DST = f"{_LISTENER}original_dst.v3.OriginalDst"
+UDP_PROXY = f"{_UDP_PROXY}v3.UdpProxyConfig"
+UDP_ROUTE = f"{_UDP_PROXY}v3.Route"
+SESSION_HARMLESS = frozenset({f"{_UDP_PROXY}session.http_capsule.v3.FilterConfig"})
+"""Filters of a UDP proxy's sessions that choose no upstream."""

@@ -1,0 +1,71 @@
+"""The doors: for each kind of upstream, every operation the gate knows.
+
+What is in no table is refused. A route's context extension ``api`` chooses the table; without it,
+the table called like the ``provider``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.gate.doors import azure, bedrock, open_weights, openai
+from sidecar.gate.doors.operation import Api, Body, Operation
+
+APIS: Mapping[str, Api] = {
+    api.name: api
+    for api in (
+        openai.API,
+        azure.API,
+        bedrock.API,
+        open_weights.VLLM,
+        open_weights.SGLANG,
+        open_weights.OLLAMA,
+    )
+}
+"""Every table by its name."""
+
+
+def operation_names() -> frozenset[str]:
+    """The names of all operations: what a metric's label may be."""
+    return frozenset(row.name for api in APIS.values() for row in api.operations)
+
+
+def shut_operations() -> frozenset[str]:
+    """The names of those that an operator may open."""
+    return frozenset(row.name for api in APIS.values() for row in api.operations if row.shut)
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The kind of object that an operation creates.
+
+    ``upload`` where its models are in a body that ext_authz does not see.
+    """
+
+    kind: str
+    upload: bool
+
+
+_CREATIONS: Mapping[tuple[str, str], Creation] = {
+    (api.name, row.name): Creation(row.creates, row.body is Body.STREAMED)
+    for api in APIS.values()
+    for row in api.operations
+    if row.creates is not None
+}
+
+
+def creation(api: str, operation: str) -> Creation | None:
+    """What an operation of an API creates; null where nothing that could be built on."""
+    return _CREATIONS.get((api, operation))
+
+
+__all__ = [
+    "APIS",
+    "Api",
+    "Creation",
+    "Operation",
+    "creation",
+    "operation_names",
+    "shut_operations",
+]

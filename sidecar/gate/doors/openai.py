@@ -1,0 +1,315 @@
+"""OpenAI: REST, multipart, files, batches, fine-tuning, realtime (API of August 2026).
+
+Rows follow the provider's published description of its API. A test builds requests from a reduced
+copy of that description and holds every operation of it against this table.
+"""
+
+from __future__ import annotations
+
+from sidecar.gate.doors.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
+from sidecar.gate.doors.operation import Api, Body, Kind, Operation, carrier, never, prefixed
+from sidecar.gate.places import Role, Stored, What
+
+_TOOLS: dict[str, What] = {
+    "tools[]": Role.TOOL,
+    "tools[].type": Role.TOOL_TYPE,
+    "tools[].model": Role.MODEL,
+    "tools[].svg.model": Role.MODEL,
+    "tools[].parameters": Role.DATA,
+    "tools[].function.parameters": Role.DATA,
+}
+
+_INPUT: dict[str, What] = {
+    "input[]": Role.ITEM,
+    **{f"input[].{place}": role for place, role in _TOOLS.items()},
+    "input[].svg_usage.model": Role.MODEL,
+    "metadata": Role.DATA,
+}
+
+_TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM}
+
+COMPLETIONS: tuple[Operation, ...] = (
+    Operation(
+        "chat.completions",
+        "POST",
+        "/chat/completions",
+        {
+            "model": Role.MODEL,
+            "moderation.model": Role.MODEL,
+            "stream": Role.STREAM,
+            "modalities[]": Role.MODALITY,
+            **_TOOLS,
+            "functions[]": Role.FUNCTION,
+            "functions[].parameters": Role.DATA,
+            "response_format.json_schema": Role.DATA,
+            "metadata": Role.DATA,
+        },
+    ),
+    Operation("completions", "POST", "/completions", {"model": Role.MODEL, "stream": Role.STREAM}),
+    Operation("embeddings", "POST", "/embeddings", {"model": Role.MODEL}),
+)
+"""What every compatible server has too."""
+
+_BETA: dict[str, What] = {"beta": Role.WORD}
+"""``?beta=true``: the same operation and the same places, with more in the answer."""
+
+RESPONSES = Operation(
+    "responses",
+    "POST",
+    "/responses",
+    {
+        "model": Role.MODEL,
+        "moderation.model": Role.MODEL,
+        "stream": Role.STREAM,
+        "modalities[]": Role.MODALITY,
+        **_TOOLS,
+        **_INPUT,
+        "text.format.schema": Role.DATA,
+        "prompt": Role.FOREIGN,
+        "previous_response_id": Stored("response"),
+        "conversation": Stored("conversation"),
+        "prompt_cache_options.comparison_response_id": Stored("response"),
+    },
+    query=_BETA,
+    texts=frozenset({"input"}),
+    creates="response",
+)
+
+AUDIO: tuple[Operation, ...] = (
+    Operation("audio.speech", "POST", "/audio/speech", {"model": Role.MODEL}),
+    Operation("audio.transcriptions", "POST", "/audio/transcriptions", form=_TRANSCRIPTION),
+    Operation("audio.translations", "POST", "/audio/translations", form=_TRANSCRIPTION),
+)
+
+IMAGES: tuple[Operation, ...] = (
+    Operation(
+        "images.generations",
+        "POST",
+        "/images/generations",
+        {"model": Role.MODEL, "svg.model": Role.MODEL, "stream": Role.STREAM},
+    ),
+    Operation(
+        "images.edits",
+        "POST",
+        "/images/edits",
+        {"model": Role.MODEL, "svg.model": Role.MODEL, "stream": Role.STREAM},
+        form={"model": Role.MODEL, "stream": Role.STREAM},
+    ),
+    Operation("images.variations", "POST", "/images/variations", form={"model": Role.MODEL}),
+)
+
+_GRADERS: dict[str, What] = {"grader.model": Role.MODEL, "grader.**": Role.MODELS_BELOW}
+
+TUNING = Operation(
+    "fine_tuning.jobs.create",
+    "POST",
+    "/fine_tuning/jobs",
+    {
+        "model": Role.TUNED,
+        "method.reinforcement.grader.**": Role.MODELS_BELOW,
+        "metadata": Role.DATA,
+        "metadata.admissibility_specification": Role.SPECIFICATION,
+        "integrations[]": Role.DATA,
+    },
+    kind=Kind.TUNING,
+    creates="fine_tuning_job",
+)
+
+_JOB = "/fine_tuning/jobs/{id}"
+_SHARED = "/fine_tuning/checkpoints/{model}/permissions"
+
+TUNING_READS: tuple[Operation, ...] = (
+    carrier("fine_tuning.jobs.list", "GET", "/fine_tuning/jobs", "after", "limit"),
+    carrier("fine_tuning.jobs.retrieve", "GET", _JOB),
+    carrier("fine_tuning.jobs.cancel", "POST", f"{_JOB}/cancel", body=Body.UNREAD),
+    carrier("fine_tuning.jobs.events", "GET", f"{_JOB}/events", "after", "limit"),
+    carrier("fine_tuning.jobs.checkpoints", "GET", f"{_JOB}/checkpoints", "after", "limit"),
+)
+
+_FINE_TUNING: tuple[Operation, ...] = (
+    TUNING,
+    *TUNING_READS,
+    carrier("fine_tuning.jobs.pause", "POST", f"{_JOB}/pause", body=Body.UNREAD),
+    never(
+        "fine_tuning.jobs.resume",
+        "POST",
+        f"{_JOB}/resume",
+        "it goes on tuning a model that the request does not name; create the job anew",
+    ),
+    Operation(
+        "fine_tuning.checkpoints.permissions.list",
+        "GET",
+        _SHARED,
+        query=dict.fromkeys(("project_id", "after", "limit", "order"), Role.WORD),
+    ),
+    Operation("fine_tuning.checkpoints.permissions.create", "POST", _SHARED, body=Body.UNREAD),
+    Operation("fine_tuning.checkpoints.permissions.delete", "DELETE", f"{_SHARED}/{{id}}"),
+    Operation("graders.run", "POST", "/fine_tuning/alpha/graders/run", _GRADERS),
+    Operation("graders.validate", "POST", "/fine_tuning/alpha/graders/validate", _GRADERS),
+)
+
+_STORED: tuple[Operation, ...] = (
+    Operation(
+        "responses.input_tokens",
+        "POST",
+        "/responses/input_tokens",
+        {
+            "model": Role.MODEL,
+            **_TOOLS,
+            **_INPUT,
+            "text.format.schema": Role.DATA,
+            "previous_response_id": Stored("response"),
+            "conversation": Stored("conversation"),
+        },
+        query=_BETA,
+        texts=frozenset({"input"}),
+    ),
+    Operation(
+        "responses.compact",
+        "POST",
+        "/responses/compact",
+        {"model": Role.MODEL, **_INPUT, "previous_response_id": Stored("response")},
+        query=_BETA,
+        texts=frozenset({"input"}),
+        creates="response",
+    ),
+    never("responses.websocket", "GET", "/responses", "its frames name models, unseen by the gate"),
+    carrier(
+        "responses.retrieve",
+        "GET",
+        "/responses/{id}",
+        "include",
+        "include[]",
+        "stream",
+        "starting_after",
+        "include_obfuscation",
+        "beta",
+    ),
+    carrier("responses.delete", "DELETE", "/responses/{id}", "beta"),
+    carrier("responses.cancel", "POST", "/responses/{id}/cancel", "beta", body=Body.UNREAD),
+    carrier(
+        "responses.input_items",
+        "GET",
+        "/responses/{id}/input_items",
+        "after",
+        "limit",
+        "order",
+        "beta",
+    ),
+    Operation(
+        "conversations.create",
+        "POST",
+        "/conversations",
+        {"items[]": Role.ITEM, "items[].tools": Role.FOREIGN, "metadata": Role.DATA},
+        kind=Kind.CARRIER,
+        creates="conversation",
+        shut="it names no model, so only the environment could be asked about",
+    ),
+    never(
+        "conversations.items.create",
+        "POST",
+        "/conversations/{id}/items",
+        "what is put into it may name models for calls that come later",
+    ),
+    carrier("conversations.retrieve", "GET", "/conversations/{id}"),
+    carrier("conversations.update", "POST", "/conversations/{id}", body=Body.UNREAD),
+    carrier("conversations.delete", "DELETE", "/conversations/{id}"),
+    carrier("conversations.items.list", "GET", "/conversations/{id}/items", "after", "limit"),
+    carrier("conversations.items.retrieve", "GET", "/conversations/{id}/items/{id}"),
+    carrier("conversations.items.delete", "DELETE", "/conversations/{id}/items/{id}"),
+    carrier("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
+    carrier("chat.completions.retrieve", "GET", "/chat/completions/{id}"),
+    carrier("chat.completions.update", "POST", "/chat/completions/{id}", body=Body.UNREAD),
+    carrier("chat.completions.delete", "DELETE", "/chat/completions/{id}"),
+    carrier(
+        "chat.completions.messages", "GET", "/chat/completions/{id}/messages", "after", "limit"
+    ),
+)
+
+MODELS: tuple[Operation, ...] = (
+    Operation("models.retrieve", "GET", "/models/{model}"),
+    carrier("models.list", "GET", "/models"),
+)
+
+_MEDIA = "the media and frames that follow go around the gate, and may name other models"
+_SECRET = "the secret that it answers is used around the gate"  # noqa: S105 - a sentence
+
+REALTIME: tuple[Operation, ...] = (
+    Operation(
+        "realtime.connect",
+        "GET",
+        "/realtime",
+        query={"model": Role.MODEL, "call_id": Role.FOREIGN},
+        upgrade=True,
+        streams=True,
+        shut="frames of the session are not read; one may name a transcription model",
+    ),
+    never("realtime.client_secrets", "POST", "/realtime/client_secrets", _SECRET),
+    never(
+        "realtime.translations.client_secrets",
+        "POST",
+        "/realtime/translations/client_secrets",
+        _SECRET,
+    ),
+    never("realtime.sessions", "POST", "/realtime/sessions", _SECRET),
+    never("realtime.transcription_sessions", "POST", "/realtime/transcription_sessions", _SECRET),
+    never("realtime.calls", "POST", "/realtime/calls", _MEDIA),
+    never("realtime.calls.accept", "POST", "/realtime/calls/{id}/accept", _MEDIA),
+    never("realtime.calls.refer", "POST", "/realtime/calls/{id}/refer", _MEDIA),
+    carrier("realtime.calls.hangup", "POST", "/realtime/calls/{id}/hangup", body=Body.UNREAD),
+    carrier("realtime.calls.reject", "POST", "/realtime/calls/{id}/reject", body=Body.UNREAD),
+    never("live.sessions", "POST", "/live/sessions", _MEDIA),
+    never("live.sessions.accept", "POST", "/live/sessions/{id}/accept", _MEDIA),
+    never("live.sessions.fork", "POST", "/live/sessions/{id}/fork", _MEDIA),
+)
+
+_LATER = "what it makes runs later, with models that the later request does not name"
+_ENDED = "the provider has ended it, or announced to"
+
+_REFUSED: tuple[Operation, ...] = (
+    *(
+        never(f"agents.{name}", "POST", route, _LATER)
+        for name, route in (
+            ("create", "/agents"),
+            ("update", "/agents/{id}"),
+            ("sessions", "/agents/sessions"),
+            ("automations", "/agents/automations"),
+        )
+    ),
+    never("chatkit.sessions.create", "POST", "/chatkit/sessions", "its workflow chooses models"),
+    never("evals.create", "POST", "/evals", _ENDED),
+    never("evals.update", "POST", "/evals/{id}", _ENDED),
+    never("evals.runs.create", "POST", "/evals/{id}/runs", _ENDED),
+    never("assistants.create", "POST", "/assistants", _ENDED),
+    never("assistants.update", "POST", "/assistants/{id}", _ENDED),
+    never("threads.create", "POST", "/threads", _ENDED),
+    never("threads.runs.create_with_thread", "POST", "/threads/runs", _ENDED),
+    never("threads.runs.create", "POST", "/threads/{id}/runs", _ENDED),
+    never(
+        "models.delete",
+        "DELETE",
+        "/models/{model}",
+        "deleting a model is administration; withdraw its manifest",
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    *COMPLETIONS,
+    RESPONSES,
+    Operation("moderations", "POST", "/moderations", {"model": Role.MODEL}),
+    Operation("decisions", "POST", "/decisions", {"model": Role.MODEL}),
+    *AUDIO,
+    *IMAGES,
+    *VIDEOS,
+    *_STORED,
+    *_FINE_TUNING,
+    *FILES,
+    *BATCHES,
+    *MODELS,
+    *REALTIME,
+    *VECTOR_STORES,
+    *_REFUSED,
+)
+"""Routes below the version."""
+
+API = Api("openai", prefixed("/v1", OPERATIONS))

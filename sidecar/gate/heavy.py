@@ -1,0 +1,184 @@
+"""Large bodies are read in processes of their own, so that small requests never wait behind one.
+
+Reading twenty megabytes takes a tenth of a second, in which an event loop answers nobody. So
+bodies over ``THRESHOLD`` go through a pipe to one of a few readers (``heavy_reader``): what was
+found comes back, the bytes do not. A reader that ends, stalls or fails is replaced, and its request
+is denied. What waits for a reader is bounded in number, and by the deadline of who waits.
+
+A request that is given up leaves its reader to finish: starting another would cost more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import pickle
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Collection
+from dataclasses import replace
+
+from sidecar.core.call import Call
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate import heavy_reader
+from sidecar.gate.extract import extract
+from sidecar.gate.heavy_reader import HEAD, Answer, Question
+from sidecar.gate.http_request import HttpRequest
+
+log = logging.getLogger("sidecar.gate.heavy")
+
+THRESHOLD = 1 << 16
+"""Longest body, in bytes, that is read in the event loop."""
+
+READERS = max(2, min(4, os.cpu_count() or 1))
+MAX_WAITING = 32
+READ_SECONDS = 5.0
+_STOP_SECONDS = 2.0
+
+
+class Heavy:
+    """The readers. Make, start, use and close it inside one event loop.
+
+    Args:
+        readers: How many large bodies are read at once.
+        max_waiting: How many more may wait for that.
+        read_seconds: How long one may take before its reader is given up.
+    """
+
+    def __init__(
+        self,
+        readers: int = READERS,
+        *,
+        max_waiting: int = MAX_WAITING,
+        read_seconds: float = READ_SECONDS,
+    ) -> None:
+        self._all = tuple(_Reader(read_seconds) for _ in range(readers))
+        self._idle: asyncio.Queue[_Reader] = asyncio.Queue()
+        for reader in self._all:
+            self._idle.put_nowait(reader)
+        self._max_waiting = max_waiting
+        self._waiting = 0
+        self._tasks: set[asyncio.Task[Answer]] = set()
+
+    @property
+    def pids(self) -> frozenset[int]:
+        """Process ids of the readers that run."""
+        return frozenset(reader.pid for reader in self._all if reader.pid is not None)
+
+    async def start(self) -> None:
+        """Start every reader; they get ready while the gate does.
+
+        Raises:
+            OSError: A process cannot be started.
+        """
+        for reader in self._all:
+            await reader.start()
+
+    async def close(self) -> None:
+        """End every reader."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(reader.stop() for reader in self._all))
+
+    async def __call__(
+        self, request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
+    ) -> Call:
+        """Like ``extract``.
+
+        Raises:
+            AdmissibilityError: Any code of step 0; ``overloaded`` where too many large bodies
+                wait; ``internal_error`` where the reader ended, stalled or failed.
+        """
+        if len(request.raw_body) + len(request.text_body) <= THRESHOLD:
+            return extract(request, max_bytes=max_bytes, opened=opened)
+        if self._waiting >= self._max_waiting:
+            raise AdmissibilityError(Reason.OVERLOADED, "too many large bodies at once")
+        self._waiting += 1
+        try:
+            reader = await self._idle.get()
+        finally:
+            self._waiting -= 1
+        task = asyncio.create_task(
+            self._read(reader, Question(request, max_bytes, frozenset(opened)))
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        answer = await asyncio.shield(task)
+        if isinstance(answer, Call):
+            return answer
+        raise AdmissibilityError(*answer)
+
+    async def _read(self, reader: _Reader, question: Question) -> Answer:
+        try:
+            return await reader.read(question)
+        except (OSError, EOFError, TimeoutError, pickle.UnpicklingError) as error:
+            log.error("a reader of large bodies is given up: %r", error)  # noqa: TRY400
+            await reader.stop(kill=True)
+            return Reason.INTERNAL_ERROR, "the body could not be read"
+        finally:
+            self._idle.put_nowait(reader)
+
+
+class _Reader:
+    """One process; started anew for the next body where it has ended."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._process: Process | None = None
+
+    @property
+    def pid(self) -> int | None:
+        process = self._process
+        return None if process is None or process.returncode is not None else process.pid
+
+    async def start(self) -> None:
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", heavy_reader.__name__),
+            stdin=PIPE,
+            stdout=PIPE,
+            start_new_session=True,  # an interrupt at the terminal is for the gate to act on
+        )
+
+    async def read(self, question: Question) -> Answer:
+        """One question and its answer.
+
+        Raises:
+            OSError: The process ended, or cannot be started.
+            EOFError: It ended before it answered.
+            TimeoutError: It did not answer in time.
+            pickle.UnpicklingError: What it wrote is no answer.
+        """
+        if self.pid is None:
+            await self.stop()
+            await self.start()
+        process = self._process
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
+        body = question.request.raw_body
+        head = pickle.dumps(replace(question, request=replace(question.request, raw_body=b"")))
+        async with asyncio.timeout(self._seconds):
+            process.stdin.write(HEAD.pack(len(head), len(body)) + head)
+            process.stdin.write(body)
+            await process.stdin.drain()
+            length, _ = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
+            answer: Answer = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301
+        return answer
+
+    async def stop(self, *, kill: bool = False) -> None:
+        """Close its input, which ends it by itself; kill one that does not listen."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        process.stdin.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.0 if kill else _STOP_SECONDS):
+                await process.wait()
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()

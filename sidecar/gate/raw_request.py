@@ -1,0 +1,89 @@
+"""A raw HTTP/1.1 request from a file, as the question Envoy would put about it.
+
+For rehearsals: what a person saved or wrote down is brought into the form the gate reads, and
+nothing is repaired on the way, so that the gate sees what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar._pb import ext_authz_pb2 as pb
+
+_START = re.compile(r"([^ ]+) ([^ ]+) HTTP/1\.[01]")
+_END_OF_HEAD = re.compile(rb"\r\n\r\n|\n\n")
+_NO_BODY = frozenset({"GET", "HEAD"})
+
+
+class RawRequestError(Exception):
+    """The file is no HTTP request; the text says why."""
+
+
+def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
+    """Read a request and put the question.
+
+    Lines may end in CRLF or LF alone, as in a file that was written by hand. A body without a
+    ``Content-Length`` gets one, and the line end after it that editors add is taken away.
+
+    Args:
+        data: Start line, headers, an empty line, the body.
+        provider: What the route would say.
+        api: Likewise.
+
+    Raises:
+        RawRequestError: The start line or a header cannot be read.
+    """
+    parts = _END_OF_HEAD.split(data, maxsplit=1)
+    body = parts[1] if len(parts) == 2 else b""
+    lines = parts[0].decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
+    start = _START.fullmatch(lines[0])
+    if start is None:
+        raise RawRequestError("the first line is not METHOD TARGET HTTP/1.1")
+    method, target = start.groups()
+    headers = [_header(number, line) for number, line in enumerate(lines[1:], start=2)]
+    names = {name for name, _ in headers}
+    if "transfer-encoding" in names:
+        raise RawRequestError("save the body whole, with Content-Length and not in chunks")
+    if "content-length" not in names:
+        body = body.removesuffix(b"\n").removesuffix(b"\r")
+        if body or method not in _NO_BODY:
+            headers.append(("content-length", str(len(body))))
+    host = next((value for name, value in headers if name == "host"), "")
+    pseudo = [(":authority", host), (":path", target), (":method", method)]
+    return _question([*pseudo, *headers], body, {"provider": provider, "api": api})
+
+
+def _header(number: int, line: str) -> tuple[str, str]:
+    name, colon, value = line.partition(":")
+    if not colon or not name or name != name.strip():
+        raise RawRequestError(f"line {number} is not a header: NAME: VALUE")
+    return name.lower(), value.strip(" \t")
+
+
+def _question(
+    lines: list[tuple[str, str]], body: bytes, extensions: dict[str, str]
+) -> pb.CheckRequest:
+    told = dict(lines)
+    return pb.CheckRequest(
+        attributes=pb.AttributeContext(
+            request=pb.AttributeContext.Request(
+                http=pb.AttributeContext.HttpRequest(
+                    id="rehearsal",
+                    method=told[":method"],
+                    path=told[":path"],
+                    host=told[":authority"],
+                    scheme="http",
+                    protocol="HTTP/1.1",
+                    size=len(body),
+                    raw_body=body,
+                    header_map=pb.HeaderMap(
+                        headers=[
+                            pb.HeaderValue(key=name, raw_value=value.encode("latin-1"))
+                            for name, value in lines
+                        ]
+                    ),
+                )
+            ),
+            context_extensions=extensions,
+        )
+    )

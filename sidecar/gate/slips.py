@@ -1,0 +1,113 @@
+"""Slips: what the gate hands itself, through Envoy, about a request it has just admitted.
+
+ext_authz sees the request and decides; ext_proc sees the answer, and an upload, and must know what
+was decided. In between is Envoy, which carries the slip as dynamic metadata. A slip is sealed with
+the registry's key and good for seconds, so whoever else can reach the gate's port can neither write
+one nor use an old one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from sidecar.core.call import Credential
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.wire import WIRE, read, write
+from sidecar.registry.record import MAX_RECORD_BYTES, Uses
+
+NAMESPACE = "envoy.filters.http.ext_authz"
+"""Where Envoy keeps what ext_authz answered beside its decision."""
+
+FIELD = "admissibility_slip"
+GOOD_FOR = timedelta(seconds=30)
+SKEW = timedelta(seconds=5)
+
+_Word = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """One admitted request.
+
+    Attributes:
+        type: The version of this document.
+        provider: Whose manifests name the models.
+        api: Which table of operations the upstream has.
+        operation: Which of them was admitted.
+        creates: The kind of object that the answer names.
+        upload: Whether the body goes unread past ext_authz, and is read as it passes.
+        uses: What the object may reach; empty for an upload, whose content says it.
+        spiffe_id: The environment.
+        trust_domain: Of that.
+        credential: ``jwt-svid`` or ``x509-svid``.
+        expires: When the credential ceases to hold.
+        authority: Whose roots vouch for it.
+        decision: Id of the decision.
+        issued: When it was made.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:slip:v1"]
+    provider: _Word
+    api: _Word
+    operation: _Word
+    creates: _Word
+    upload: bool
+    uses: Annotated[Uses, Field(min_length=0)]
+    spiffe_id: Annotated[str, Field(min_length=1, max_length=4096)]
+    trust_domain: _Word
+    credential: _Word
+    expires: datetime
+    authority: _Word
+    decision: _Word
+    issued: datetime
+
+    @property
+    def caller(self) -> Credential:
+        """The credential that was verified."""
+        return Credential(
+            self.spiffe_id, self.trust_domain, self.credential, self.expires, self.authority
+        )
+
+
+def seal(slip: Slip, key: bytes) -> str:
+    """Write a slip with its seal.
+
+    Args:
+        slip: What was admitted.
+        key: The registry's secret for this purpose.
+    """
+    payload = write(slip)
+    return f"{base64.b64encode(payload).decode('ascii')}.{_tag(payload, key)}"
+
+
+def opened(text: str, key: bytes, now: datetime) -> Slip:
+    """Read a slip; its payload is parsed only once the seal is known to be ours.
+
+    Raises:
+        EvidenceError: Not sealed with ``key``, no slip, or not of the last seconds.
+    """
+    encoded, _, tag = text.partition(".")
+    try:
+        payload = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EvidenceError("slip: not base64") from error
+    if not hmac.compare_digest(_tag(payload, key).encode("ascii"), tag.encode("utf-8")):
+        raise EvidenceError("slip: not sealed with this registry's key")
+    slip = read(Slip, payload, max_bytes=MAX_RECORD_BYTES, what="slip")
+    if not -SKEW <= now - slip.issued <= GOOD_FOR:
+        raise EvidenceError("slip: not of the last seconds")
+    return slip
+
+
+def _tag(payload: bytes, key: bytes) -> str:
+    return hmac.new(key, b"slip\x00" + payload, hashlib.sha256).hexdigest()

@@ -1,0 +1,184 @@
+"""A registration: which models an object stored upstream may reach, and for whom.
+
+It is a DSSE envelope of a payload type of its own, so no evidence can pass for a registration and
+no registration for evidence. What it says holds for one object of one kind at one provider, for
+one environment, until it expires.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from sidecar.core import dsse
+from sidecar.core.call import Call
+from sidecar.core.keys import PublicKey
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.window import Window
+from sidecar.core.wire import WIRE, read, write
+
+PAYLOAD_TYPE = "application/vnd.admissibility.registration+json"
+TYPE: Literal["urn:admissibility:registration:v1"] = "urn:admissibility:registration:v1"
+MAX_RECORD_BYTES = 1 << 20
+MAX_USES = 256
+
+_Word = Annotated[str, Field(min_length=1, max_length=512)]
+_Words = Annotated[tuple[_Word, ...], Field(max_length=256)]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Use:
+    """One way in which models are used: what was admitted, as far as it is asked about again.
+
+    Attributes:
+        operation: A name of the operation table.
+        models: Every model id it runs.
+        tuned: Every model id it tunes.
+        deployments: Those of both that are names of deployments.
+        modalities: Output modalities asked for.
+        tool_types: Types of the tools offered.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    operation: _Word
+    models: _Words = ()
+    tuned: _Words = ()
+    deployments: _Words = ()
+    modalities: _Words = ()
+    tool_types: _Words = ()
+
+    @classmethod
+    def of(cls, call: Call) -> Use:
+        """What a call uses by itself, without what it refers to."""
+        return cls(
+            call.operation,
+            call.models,
+            call.tuned,
+            call.deployments,
+            call.modalities,
+            call.tool_types,
+        )
+
+
+Uses = Annotated[tuple[Use, ...], Field(min_length=1, max_length=MAX_USES)]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Which object: the provider's kind and id of it, behind one API of one provider."""
+
+    provider: str
+    api: str
+    kind: str
+    id: str
+
+    @property
+    def digest(self) -> str:
+        """Lower-case hex SHA-256 over the four parts, each preceded by its length in bytes.
+
+        With lengths, no two objects have the same one, whatever their ids hold.
+        """
+        parts = (self.provider, self.api, self.kind, self.id)
+        raw = [part.encode("utf-8") for part in parts]
+        return hashlib.sha256(b"".join(b"%d:%b" % (len(part), part) for part in raw)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """See the module.
+
+    Attributes:
+        type: The version of this document.
+        provider: Whose manifests name the models.
+        api: Which table of operations the upstream has.
+        kind: Of object, e.g. ``response``.
+        id: The provider's name of the object.
+        environment: SPIFFE ID of the environment that created it.
+        uses: What was admitted when it was created, and everything that it was built on.
+        window: From its creation to its expiry.
+        decision: Id of the decision that admitted its creation.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:registration:v1"]
+    provider: _Word
+    api: _Word
+    kind: _Word
+    id: _Word
+    environment: _Word
+    uses: Uses
+    window: Window
+    decision: _Word
+
+    @property
+    def key(self) -> Key:
+        """Which object it is about."""
+        return Key(self.provider, self.api, self.kind, self.id)
+
+    def named(self, part: Callable[[Use], tuple[str, ...]]) -> tuple[str, ...]:
+        """One part of all uses together, without repeats."""
+        return tuple(dict.fromkeys(name for use in self.uses for name in part(use)))
+
+
+def united(*groups: Iterable[Use]) -> tuple[Use, ...]:
+    """All of the uses, in order, without repeats.
+
+    Raises:
+        EvidenceError: More than ``MAX_USES``.
+    """
+    found = tuple(dict.fromkeys(use for group in groups for use in group))
+    if len(found) > MAX_USES:
+        raise EvidenceError(f"registration: more than {MAX_USES} different uses")
+    return found
+
+
+def seal(registration: Registration, sign: Callable[[bytes], bytes]) -> bytes:
+    """Write a signed registration.
+
+    Args:
+        registration: What is to be remembered.
+        sign: Signs a message.
+
+    Returns:
+        A DSSE envelope as JSON bytes.
+
+    Raises:
+        EvidenceError: Longer than ``MAX_RECORD_BYTES``.
+    """
+    payload = write(registration)
+    signature = sign(dsse.pae(PAYLOAD_TYPE, payload))
+    value = {
+        "payload": base64.b64encode(payload).decode("ascii"),
+        "payloadType": PAYLOAD_TYPE,
+        "signatures": [{"sig": base64.b64encode(signature).decode("ascii")}],
+    }
+    data = json.dumps(value).encode("ascii") + b"\n"
+    if len(data) > MAX_RECORD_BYTES:
+        raise EvidenceError(f"registration: {len(data)} bytes, at most {MAX_RECORD_BYTES}")
+    return data
+
+
+def opened(data: bytes, keys: Iterable[PublicKey]) -> Registration:
+    """Read a signed registration; its payload is parsed only once a key spoke for it.
+
+    Raises:
+        EvidenceError: Not such an envelope, signed by none of ``keys``, or not a registration.
+    """
+    envelope = dsse.parse(data, PAYLOAD_TYPE)
+    if not dsse.verified_by(envelope, keys, PAYLOAD_TYPE):
+        raise EvidenceError("registration: not signed by a key of this registry")
+    return read(Registration, envelope.payload, max_bytes=MAX_RECORD_BYTES, what="registration")
+
+
+def window(created: datetime, expires: datetime) -> Window:
+    """From a creation to an expiry, in whole seconds: what is written is what is read."""
+    return Window(created.replace(microsecond=0), expires.replace(microsecond=0))

@@ -1,0 +1,53 @@
+"""Keeps the latest time relied on, so that a clock set back is seen after a restart."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+NAME = "latest-time.json"
+_MAX_BYTES = 1024
+
+
+class LatestTimeError(Exception):
+    """The file cannot be used; the text says what to do."""
+
+
+def load(folder: Path) -> float:
+    """Read it; 0 before the first time it was kept.
+
+    Raises:
+        LatestTimeError: It cannot be read, or is no time.
+    """
+    path = folder / NAME
+    try:
+        with path.open("rb") as file:
+            value = json.loads(file.read(_MAX_BYTES))["latest"]
+    except FileNotFoundError:
+        return 0.0
+    except OSError as error:
+        raise LatestTimeError(f"{path}: {error.strerror}") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise LatestTimeError(
+            f"{path}: holds no time; make sure that the clock is right, then remove the file"
+        ) from error
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        raise LatestTimeError(
+            f"{path}: holds no time; make sure that the clock is right, then remove the file"
+        )
+    return float(value)
+
+
+def keep(folder: Path, latest: float) -> None:
+    """Write it: beside, synced, renamed.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    beside = folder / f"{NAME}.new"
+    with beside.open("w", encoding="ascii") as file:
+        json.dump({"latest": round(latest)}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.replace(folder / NAME)

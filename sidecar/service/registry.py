@@ -1,0 +1,104 @@
+"""The registry of stored objects, as ``sidecar.yaml`` asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+
+from sidecar.gate.clock import Reading
+from sidecar.gate.objects import Objects
+from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.processor import Processor, ProcessorLimits
+from sidecar.gate.server import Observer
+from sidecar.observe.metrics import Metrics
+from sidecar.registry.keys import open_or_create
+from sidecar.registry.store import Store
+from sidecar.service.config import Registration, SidecarConfig
+
+log = logging.getLogger("sidecar.service")
+
+_SWEEP_SECONDS = 3600.0
+_BATCHES_HELD = 8
+"""How many batch files of the longest kind may be held back at once."""
+
+
+async def start_objects(
+    config: SidecarConfig, metrics: Metrics, stack: AsyncExitStack
+) -> Objects | None:
+    """Open the registry; null where registration is off.
+
+    Args:
+        config: From ``config.load``.
+        metrics: Told how look-ups and registrations come out.
+        stack: Closes it again.
+
+    Raises:
+        RegistryError: The key or the folder cannot be used.
+    """
+    wanted = config.registration
+    if wanted is None:
+        return None
+    store = await asyncio.to_thread(_open, wanted)
+    objects = Objects(
+        store,
+        timedelta(days=wanted.expires_days),
+        metrics.registration_looked_up,
+        metrics.registration_written,
+    )
+    stack.callback(objects.close)
+    sweeper = asyncio.create_task(_sweep(store), name="sweeper")
+    stack.push_async_callback(_cancelled, sweeper)
+    log.info(
+        "registration on: %s, key %s, for %d days",
+        wanted.folder,
+        store.key.public.fingerprint,
+        wanted.expires_days,
+    )
+    return objects
+
+
+def looking_only(config: SidecarConfig) -> Objects | None:
+    """The registry for a rehearsal: read and never written; null where there is none yet.
+
+    Raises:
+        RegistryError: The key or the folder cannot be used.
+    """
+    wanted = config.registration
+    if wanted is None or not wanted.key.exists() or not wanted.folder.exists():
+        return None
+    return Objects(_open(wanted), timedelta(days=wanted.expires_days), keeping=False)
+
+
+def processor(
+    config: SidecarConfig, pipeline: Pipeline, observer: Observer, clock: Callable[[], Reading]
+) -> Processor:
+    """What serves Envoy's external processing."""
+    limits = ProcessorLimits()
+    if config.registration is not None:
+        longest = config.registration.max_batch_bytes
+        limits = ProcessorLimits(max_batch_bytes=longest, held_bytes=_BATCHES_HELD * longest)
+    return Processor(pipeline, observer, limits, clock)
+
+
+def _open(wanted: Registration) -> Store:
+    return Store.at(wanted.folder, open_or_create(wanted.key))
+
+
+async def _sweep(store: Store) -> None:
+    """Remove what has expired, now and every hour."""
+    while True:
+        try:
+            gone = await asyncio.to_thread(store.sweep, datetime.now(UTC))
+        except OSError as error:
+            log.warning("registrations cannot be swept: %s", error)
+        else:
+            log.info("swept %d expired registrations", gone)
+        await asyncio.sleep(_SWEEP_SECONDS)
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""The same bytes to the gate and to what servers read with: CPython, Go and Node."""

@@ -1,0 +1,1 @@
+"""Programs of their own, run by ``upstreams``."""

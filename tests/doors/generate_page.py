@@ -1,0 +1,158 @@
+"""Write ``docs/operations.md`` from the door tables: ``python -m tests.doors.generate_page``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sidecar.core.reasons import AdmissibilityError
+from sidecar.gate.doors import APIS
+from sidecar.gate.doors.operation import Api, Body, Kind, Operation
+from sidecar.gate.paths import ROUTES
+from sidecar.gate.places import Role, Stored, What
+from tests.doors.operations import Published, aws, openai
+from tests.doors.requests import fill
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
+
+HEAD = """\
+# Every operation of every door
+
+What the gate knows of each upstream, one row for one operation. It is written from the tables in
+`sidecar/gate/doors/` by `python -m tests.doors.generate_page`; a test keeps it in step. A route's
+context extension `api` chooses the table. **What is in no row is refused by name.**
+
+- **authorised**: every id at the places named is asked about; all must be admissible.
+- **tuning**: the model to be tuned must be admissible for that in this environment, and a signed
+  environment specification must come with the job.
+- **shut**: refused unless `open_operations` in `sidecar.yaml` lists it. A *carrier* can neither
+  name nor reach a model, so that only the environment is asked about.
+- **refused**: always, for the reason given.
+
+What an operation *builds on* is stored upstream and may hold other models: it must have been
+registered when it was created through the gate, and its models are asked about again. Beyond the
+rows: a `model` at a place that a row does not have, a key or header by which some server runs
+another model, two places that disagree, and a key of the query that a row does not have are
+refused.
+"""
+
+TITLES = {
+    "openai": "OpenAI",
+    "azure": "Azure OpenAI",
+    "bedrock": "AWS Bedrock",
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "ollama": "Ollama",
+}
+PUBLISHED = {"openai": openai, "bedrock": aws}
+"""Interfaces that are published whole; Azure's shapes are those of OpenAI below other paths."""
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_NAMING = {"model", "deployment"}
+_OF_NO_INTEREST = {*_NAMING, "id"}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(_section(api) for api in APIS.values())])
+
+
+def _section(api: Api) -> str:
+    lines = [f"## {TITLES[api.name]} (`api: {api.name}`)", ""]
+    lines += [
+        "| operation | method and route | names a model in | builds on | state |",
+        "|---|---|---|---|---|",
+        *(_row(operation) for operation in api.operations),
+        "",
+    ]
+    if api.name in PUBLISHED:
+        lines += [_not_here(PUBLISHED[api.name]()), ""]
+    return "\n".join(lines)
+
+
+def _row(row: Operation) -> str:
+    upgrade = " (WebSocket)" if row.upgrade else ""
+    cells = (
+        f"`{row.name}`",
+        f"{row.method} `{row.route}`{upgrade}",
+        ", ".join(_models(row)) or "—",
+        ", ".join(_built_on(row)) or "—",
+        _state(row),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _models(row: Operation) -> list[str]:
+    found = ["the path"] if _NAMING & set(_PARAMETER.findall(row.route)) else []
+    found += [f"query `{key}`" for key, role in row.query.items() if role is Role.MODEL]
+    found += [_place(place, role) for place, role in row.reads.items() if _is_model(role)]
+    found += [f"field `{name}`" for name, role in row.form.items() if _is_model(role)]
+    return found
+
+
+def _is_model(role: What) -> bool:
+    return role in (Role.MODEL, Role.TUNED, Role.MODELS_BELOW)
+
+
+def _place(place: str, role: What) -> str:
+    if role is Role.MODELS_BELOW:
+        return f"every `model` below `{place.removesuffix('.**')}`"
+    return f"`{place}`"
+
+
+def _built_on(row: Operation) -> list[str]:
+    kinds = [name for name in _PARAMETER.findall(row.route) if name not in _OF_NO_INTEREST]
+    found = [f"{kind}: the path" for kind in kinds]
+    for what, places in (("", row.reads), ("field ", row.form), ("query ", row.query)):
+        found += _stored(what, places)
+    return found
+
+
+def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
+    for place, role in places.items():
+        if isinstance(role, Stored):
+            yield f"{role.kind}: {what}`{place}`"
+        elif role is Role.FOREIGN:
+            yield f"refused with {what}`{place}`"
+
+
+def _state(row: Operation) -> str:
+    if row.never:
+        return f"refused: {row.never}"
+    if row.kind is Kind.CARRIER:
+        streamed = "; its body is not looked at" if row.body is Body.STREAMED else ""
+        return f"carrier, shut by default{streamed}"
+    if row.shut:
+        return f"shut by default: {row.shut}"
+    made = f"; makes a {row.creates.replace('_', ' ')}" if row.creates else ""
+    return ("tuning" if row.kind is Kind.TUNING else "authorised") + made
+
+
+def _not_here(published: Iterable[Published]) -> str:
+    """What the provider publishes, can name a model, and is in no row."""
+    rows = sorted(
+        {
+            f"{row.method} `{row.path.partition('?')[0]}`"
+            for row in published
+            if row.names_a_model and not _has_row(row)
+        }
+    )
+    return "Published, able to name a model, and in no row, so refused: " + ", ".join(rows) + "."
+
+
+def _has_row(row: Published) -> bool:
+    request = fill(row, places=tuple(row.models)).request
+    try:
+        ROUTES[row.api].match(request.method, request.path)
+    except AdmissibilityError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Each rule finds what it is for, says all that is to say, and says nothing of what is right.
+
+``python -m tests.envoy_lint.test_rules`` writes ``findings.json`` anew; read the difference.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sidecar.envoy_lint import RULES, Options
+from tests.envoy_lint.edit import UDP_PROXY, Edit
+from tests.envoy_lint.mutations import CASES, Case
+
+FINDINGS = Path(__file__).with_name("findings.json")
+
+
+def found(case: Case) -> list[str]:
+    edit = Edit(case.base)
+    case.change(edit)
+    return edit.found(case.options)
+
+
+def known() -> dict[str, list[str]]:
+    read: dict[str, list[str]] = json.loads(FINDINGS.read_text())
+    return read
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_a_change_is_told_whole_and_nothing_else_is(case: Case) -> None:
+    told = found(case)
+    assert told == known()[case.id]
+    assert {line.split(" ")[1] for line in told} == {case.rule, *case.also}
+
+
+def test_every_rule_has_a_change_that_breaks_it_and_no_other() -> None:
+    alone = {case.rule for case in CASES if not case.also}
+    # Where several services are asked, a second authoriser is there by its very nature.
+    assert {rule.id for rule in RULES} - alone == {"unchecked-gate"}
+
+
+def test_no_two_rules_and_no_two_changes_are_called_alike() -> None:
+    assert len({rule.id for rule in RULES}) == len(RULES)
+    assert len({case.id for case in CASES}) == len(CASES)
+    assert list(known()) == [case.id for case in CASES]
+
+
+def test_a_change_back_leaves_nothing() -> None:
+    for base in ("jwt", "mtls"):
+        assert Edit(base).found() == []
+
+
+def test_what_is_known_before_and_beside_the_chains_is_not_told() -> None:
+    edit = Edit()
+    edit.quic()
+    for kind in (
+        "tls_inspector.v3.TlsInspector",
+        "http_inspector.v3.HttpInspector",
+        "local_ratelimit.v3.LocalRateLimit",
+        "original_src.v3.OriginalSrc",
+    ):
+        edit.before(kind)
+    capsule = {"@type": f"{UDP_PROXY}session.http_capsule.v3.FilterConfig"}
+    session = {"name": "envoy.filters.udp.session.http_capsule", "typed_config": capsule}
+    edit.datagrams(cluster="gate", session_filters=[session])
+    edit.datagrams(cluster="second-hop")
+    assert edit.found(Options(next_hops=frozenset({"second-hop"}))) == []
+
+
+def test_an_address_matters_only_where_requests_go_on() -> None:
+    edit = Edit()
+    edit.before("proxy_protocol.v3.ProxyProtocol")
+    edit.host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 404}}]
+    assert edit.found() == []
+
+
+if __name__ == "__main__":
+    written = {case.id: found(case) for case in CASES}
+    FINDINGS.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")

@@ -1,0 +1,242 @@
+"""What the command prints and how it ends: for people, as JSON, as SARIF."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.cli.main import run
+from sidecar.envoy_lint import RULES, Severity, lint, told
+from tests.envoy_lint import mutations
+from tests.envoy_lint.edit import ENVOY, Edit
+
+
+def written(folder: Path, *changes: mutations.Change) -> str:
+    edit = Edit()
+    for change in changes:
+        change(edit)
+    path = folder / "envoy.yaml"
+    path.write_text(edit.text())
+    return str(path)
+
+
+def ends(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run(["envoy", "lint", *arguments])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "code"),
+    [
+        (None, [], 0),
+        (None, ["--fail-on", "warning"], 0),
+        (mutations.shadow, [], 1),
+        (mutations.path_normalized, [], 0),
+        (mutations.path_normalized, ["--fail-on", "warning"], 1),
+        (mutations.retried, ["--fail-on", "warning"], 0),
+        (mutations.retried, ["--fail-on", "note"], 2),
+    ],
+)
+@pytest.mark.parametrize("form", [[], ["--json"], ["--sarif"]])
+def test_the_exit_status_says_whether_a_build_may_go_on(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: mutations.Change | None,
+    arguments: list[str],
+    code: int,
+    form: list[str],
+) -> None:
+    file = written(tmp_path, *([] if change is None else [change]))
+    assert ends(capsys, file, *arguments, *form)[0] == code
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--sarif"]])
+def test_a_file_that_cannot_be_read_is_one_line_and_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: list[str]
+) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("node: {}\nnode: {}\n")
+    assert ends(capsys, str(bad), *form) == (
+        2,
+        "",
+        f"admit: {bad}: line 2: the key 'node' is given twice\n",
+    )
+    assert ends(capsys, str(tmp_path / "none"), *form) == (
+        2,
+        "",
+        f"admit: {tmp_path / 'none'}: No such file or directory\n",
+    )
+
+
+def test_one_form_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = ends(capsys, "-", "--json", "--sarif")
+    assert (code, out, err) == (2, "", "admit: --json and --sarif: one of them\n")
+
+
+def test_a_table_for_people_fits_a_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    file = Path(written(tmp_path, mutations.shadow, mutations.path_left_to_runtime))
+    text = file.read_text().splitlines()
+    shadow = text.index(next(line for line in text if line.strip() == "shadow_mode: true")) + 1
+    manager = text.index(next(line for line in text if "v3.HttpConnectionManager" in line))
+    code, out, err = ends(capsys, "envoy.yaml")
+    lines = [line.rstrip() for line in out.splitlines()]
+    assert (code, err, max(map(len, lines)) <= 100) == (1, "", True)
+    assert lines == [
+        "weight   rule             line  what and where",
+        f"error    gate-shadow      {shadow}   requests pass whatever the gate answers",
+        32 * " " + "listener applications, filter chain applications, filter ext_authz,",
+        32 * " " + "shadow_mode",
+        f"warning  path-normalized  {manager:<5} normalize_path is left to a runtime key",
+        32 * " " + "listener applications, filter chain applications",
+        "",
+        "envoy.yaml: bootstrap, 1 listener, 2 routes; gate: gate; providers: provider",
+        "1 error, 1 warning, 0 notes. What each rule means and how to mend it: docs/envoy-lint.md",
+    ]
+
+
+def test_what_is_clean_says_what_was_checked(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(ENVOY)
+    assert ends(capsys, "jwt.yaml") == (
+        0,
+        "jwt.yaml: bootstrap, 1 listener, 2 routes; gate: gate; providers: provider\n"
+        "0 errors, 0 warnings, 0 notes\n",
+        "",
+    )
+
+
+def test_json_has_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(tmp_path, mutations.shadow)
+    code, out, _ = ends(capsys, file, "--json")
+    report = json.loads(out)
+    line = report["findings"][0].pop("line")
+    assert Path(file).read_text().splitlines()[line - 1].strip() == "shadow_mode: true"
+    assert (code, report) == (
+        1,
+        {
+            "file": file,
+            "kind": "bootstrap",
+            "listeners": 1,
+            "routes": 2,
+            "gate": "gate",
+            "providers": ["provider"],
+            "counts": {"error": 1, "warning": 0, "note": 0},
+            "findings": [
+                {
+                    "rule": "gate-shadow",
+                    "severity": "error",
+                    "message": "requests pass whatever the gate answers",
+                    "where": "listener applications, filter chain applications,"
+                    " filter ext_authz, shadow_mode",
+                    "place": "/static_resources/listeners/0/filter_chains/0/filters/0"
+                    f"/typed_config/http_filters/{Edit().at}/typed_config/shadow_mode",
+                }
+            ],
+        },
+    )
+
+
+def required(value: dict[str, Any], *names: str) -> None:
+    assert set(names) <= set(value), value
+
+
+def test_sarif_has_what_the_standard_asks_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # OASIS SARIF 2.1.0, the required and used properties: §3.13, 3.14, 3.18, 3.19, 3.27 to 3.33.
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, mutations.shadow, mutations.retried, mutations.path_normalized)
+    _, out, _ = ends(capsys, "envoy.yaml", "--sarif")
+    log = json.loads(out)
+    required(log, "version", "runs")
+    assert log["version"] == "2.1.0"
+    (run_,) = log["runs"]
+    required(run_, "tool", "results")
+    driver = run_["tool"]["driver"]
+    required(driver, "name", "version", "rules")
+    assert [rule["id"] for rule in driver["rules"]] == [rule.id for rule in RULES]
+    for rule in driver["rules"]:
+        required(rule, "id", "shortDescription", "fullDescription", "help")
+        assert rule["shortDescription"]["text"]
+        assert rule["defaultConfiguration"]["level"] in {"error", "warning", "note"}
+    lines = (tmp_path / "envoy.yaml").read_text().splitlines()
+    seen = []
+    for result in run_["results"]:
+        required(result, "ruleId", "level", "message", "locations")
+        assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        (location,) = result["locations"]
+        physical = location["physicalLocation"]
+        (logical,) = location["logicalLocations"]
+        key = logical["fullyQualifiedName"].rpartition("/")[2]
+        assert physical["artifactLocation"] == {"uri": "envoy.yaml"}
+        assert lines[physical["region"]["startLine"] - 1].strip().startswith(f"{key}:")
+        seen.append((result["level"], result["ruleId"], result["message"]["text"]))
+    assert seen == [
+        (
+            "error",
+            "gate-shadow",
+            "listener applications, filter chain applications, filter ext_authz, shadow_mode:"
+            " requests pass whatever the gate answers",
+        ),
+        (
+            "warning",
+            "path-normalized",
+            "listener applications, filter chain applications, normalize_path:"
+            " normalize_path: the gate is shown a tidied path",
+        ),
+        (
+            "note",
+            "way-retry",
+            "listener applications, filter chain applications, virtual host provider,"
+            " retry_policy: one decision is spent on several attempts",
+        ),
+    ]
+
+
+def test_sarif_names_files_as_uris() -> None:
+    report = lint(Edit().text().replace("shadow_mode", "x").encode())
+    assert report.findings == ()
+    edit = Edit()
+    mutations.no_listener(edit)
+    report = lint(edit.text().encode())
+
+    def uri(name: str) -> Any:
+        (result,) = told.to_sarif(report, name, "1")["runs"][0]["results"]
+        return result["locations"][0]["physicalLocation"]
+
+    assert uri("/etc/my envoy.yaml") == {
+        "artifactLocation": {"uri": "file:///etc/my%20envoy.yaml"},
+        "region": {"startLine": 1},
+    }
+    assert uri("a/b#c.yaml")["artifactLocation"] == {"uri": "a/b%23c.yaml"}
+
+
+def test_operators_can_say_what_the_file_does_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rules(*arguments: str) -> list[tuple[str, str]]:
+        _, out, _ = ends(capsys, file, "--json", *arguments)
+        return [(one["rule"], one["severity"]) for one in json.loads(out)["findings"]]
+
+    file = written(tmp_path, mutations.tcp_to_something_else)
+    assert rules() == [("way-tcp", "warning")]
+    assert rules("--provider-cluster", "other") == [("way-tcp", "error")]
+    assert rules("--next-hop", "other") == []
+    assert rules("--provider-host", "127.*")[0] == ("way-tcp", "error")
+    assert ("way-without-gate", "error") in rules("--gate-cluster", "elsewhere")
+    removed = rules("--credential-header", "X-My-Credential")
+    assert removed.count(("trust-credential-leaves", "warning")) == 2
+
+
+def test_weights_have_an_order() -> None:
+    assert [weight.rank for weight in Severity] == [0, 1, 2]

@@ -1,0 +1,249 @@
+"""Large bodies are read elsewhere: with the same result, and whatever becomes of the reader."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sidecar.core.call import Call
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.extract import extract
+from sidecar.gate.heavy import THRESHOLD, Heavy
+from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.room import Room
+from tests.gate.bench import SETTINGS, Broken, reason_of, running
+from tests.gate.requests import check_request, json_body
+from tests.simulator.world import ENV, NOW
+
+MAX_BYTES = 20 << 20
+FAILED = (Reason.INTERNAL_ERROR, "the body could not be read")
+Outcome = Call | tuple[Reason, str]
+
+
+def request(body: bytes) -> HttpRequest:
+    headers = (("content-type", "application/json"), ("content-length", str(len(body))))
+    return HttpRequest(
+        "POST", "/v1/chat/completions", headers, raw_body=body, provider="openai", api="openai"
+    )
+
+
+def large(size: int = THRESHOLD, **changes: Any) -> HttpRequest:
+    return request(json.dumps({"model": "m", "user": "x" * size, **changes}).encode())
+
+
+@asynccontextmanager
+async def readers(number: int = 1, **limits: Any) -> AsyncIterator[Heavy]:
+    heavy = Heavy(number, **limits)
+    await heavy.start()
+    try:
+        yield heavy
+    finally:
+        for pid in heavy.pids:
+            os.kill(pid, signal.SIGCONT)
+        await heavy.close()
+        assert heavy.pids == frozenset()
+
+
+async def outcome(heavy: Heavy, asked: HttpRequest) -> Outcome:
+    try:
+        return await heavy(asked, max_bytes=MAX_BYTES)
+    except AdmissibilityError as error:
+        return error.reason, error.message
+
+
+def here(asked: HttpRequest) -> Outcome:
+    try:
+        return extract(asked, max_bytes=MAX_BYTES)
+    except AdmissibilityError as error:
+        return error.reason, error.message
+
+
+def test_a_large_body_is_read_as_it_would_be_here() -> None:
+    asked = [
+        request(b'{"model":"m"}'),
+        large(),
+        large(model="other", stream=True, modalities=["text"], tools=[{"type": "x", "model": "t"}]),
+        large(MAX_BYTES - 100),
+        large(MAX_BYTES),
+        large(model="a b"),
+        large(Model="x"),
+        request(b"[" * THRESHOLD * 2),
+        request(b"\xff" * THRESHOLD * 2),
+        large(previous_response_id="r"),
+    ]
+
+    async def story() -> list[Outcome]:
+        async with readers(2) as heavy:
+            return list(await asyncio.gather(*(outcome(heavy, each) for each in asked)))
+
+    found = asyncio.run(story())
+    assert found == [here(each) for each in asked]
+    assert sum(isinstance(each, Call) for each in found) == 5
+
+
+def test_a_body_that_came_as_text_is_read_as_well() -> None:
+    text = json.dumps({"model": "m", "user": "é" * THRESHOLD}, ensure_ascii=False)
+    headers = (("content-type", "application/json"), ("content-length", str(len(text.encode()))))
+    asked = HttpRequest(
+        "POST", "/v1/chat/completions", headers, text_body=text, provider="openai", api="openai"
+    )
+
+    async def story() -> Outcome:
+        async with readers() as heavy:
+            return await outcome(heavy, asked)
+
+    assert asyncio.run(story()) == here(asked) == Call("openai", "chat.completions", ("m",))
+
+
+def test_small_requests_do_not_wait_behind_a_large_one() -> None:
+    async def story() -> list[Outcome]:
+        async with readers() as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGSTOP)
+            waiting = asyncio.create_task(outcome(heavy, large(model="large")))
+            small = [await outcome(heavy, request(b'{"model":"m"}')) for _ in range(3)]
+            assert not waiting.done()
+            os.kill(pid, signal.SIGCONT)
+            return [*small, await waiting]
+
+    calls = [Call("openai", "chat.completions", (model,)) for model in ("m", "m", "m", "large")]
+    assert asyncio.run(story()) == calls
+
+
+def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> tuple[Outcome, Outcome, bool]:
+        async with readers() as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGSTOP)
+            waiting = asyncio.create_task(outcome(heavy, large(1 << 20)))
+            await asyncio.sleep(0)
+            os.kill(pid, signal.SIGKILL)
+            killed = await waiting
+            return killed, await outcome(heavy, large()), pid in heavy.pids
+
+    with caplog.at_level(logging.ERROR):
+        assert asyncio.run(story()) == (FAILED, here(large()), False)
+    assert caplog.text.count("a reader of large bodies is given up") == 1
+
+
+def test_a_reader_that_ended_while_idle_costs_nobody_anything() -> None:
+    async def story() -> Outcome:
+        async with readers() as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGKILL)
+            while pid in heavy.pids:  # noqa: ASYNC110 - the kernel tells nobody else
+                await asyncio.sleep(0.01)
+            return await outcome(heavy, large())
+
+    assert asyncio.run(story()) == here(large())
+
+
+def test_a_reader_that_stalls_is_given_up_and_replaced() -> None:
+    async def story() -> tuple[Outcome, Outcome]:
+        async with readers(read_seconds=3.0) as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGSTOP)
+            stalled = await outcome(heavy, large(4 << 20))
+            return stalled, await outcome(heavy, large())
+
+    assert asyncio.run(story()) == (FAILED, here(large()))
+
+
+def test_a_request_that_is_given_up_does_not_leave_its_answer_to_the_next() -> None:
+    async def story() -> Outcome:
+        async with readers() as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGSTOP)
+            for model in ("first", "second"):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.05):
+                        await heavy(large(model=model), max_bytes=MAX_BYTES)
+            os.kill(pid, signal.SIGCONT)
+            return await outcome(heavy, large(model="third"))
+
+    assert asyncio.run(story()) == here(large(model="third"))
+
+
+def test_what_waits_for_a_reader_is_bounded() -> None:
+    async def story() -> list[Outcome]:
+        async with readers(max_waiting=2) as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGSTOP)
+            asked = [asyncio.create_task(outcome(heavy, large())) for _ in range(4)]
+            refused = await asked[3]
+            assert [task.done() for task in asked] == [False, False, False, True]
+            os.kill(pid, signal.SIGCONT)
+            return [refused, *await asyncio.gather(*asked[:3])]
+
+    overloaded = (Reason.OVERLOADED, "too many large bodies at once")
+    assert asyncio.run(story()) == [overloaded, *[here(large())] * 3]
+
+
+def test_a_reader_ends_with_its_gate() -> None:
+    program = [sys.executable, "-P", "-m", "sidecar.gate.heavy_reader"]
+    child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    said, _ = child.communicate(timeout=20)
+    assert (said, child.returncode) == (b"", 0)
+
+
+def test_readers_leave_the_processor_to_the_gate() -> None:
+    async def story() -> int:
+        async with readers() as heavy:
+            await outcome(heavy, large())
+            (pid,) = heavy.pids
+            return os.getpriority(os.PRIO_PROCESS, pid)
+
+    assert asyncio.run(story()) > os.getpriority(os.PRIO_PROCESS, 0)
+
+
+# ---- in the gate ---------------------------------------------------------------------------------
+
+
+def test_bodies_beyond_the_room_for_them_are_overload_until_there_is_room() -> None:
+    room = Room(3 * (THRESHOLD + 2000))
+
+    async def story() -> list[str]:
+        async with readers() as heavy, running(Broken(RuntimeError())) as first:
+            holder = first.holder
+            pipeline = Pipeline(
+                replace(SETTINGS, max_body_bytes=1 << 20),
+                holder,
+                Broken(RuntimeError()),
+                heavy,
+                room,
+            )
+            async with running(Broken(RuntimeError()), pipeline=pipeline) as gate:
+                token = first.issuer.jwt_svid(ENV, NOW)
+                body = json_body(model="a b", user="x" * (THRESHOLD - 1000))
+                message = check_request(body=body + b" " * 1500, credential=token)
+                (pid,) = heavy.pids
+                os.kill(pid, signal.SIGSTOP)
+                asked = [asyncio.create_task(gate.ask(message)) for _ in range(4)]
+                done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+                os.kill(pid, signal.SIGCONT)
+                rest = await asyncio.gather(*asked)
+                again = await gate.ask(message)
+                return [
+                    *(reason_of(task.result()) for task in done),
+                    *map(reason_of, [*rest, again]),
+                ]
+
+    found = asyncio.run(story())
+    assert (found[0], sorted(found[1:])) == (
+        "overloaded",
+        ["malformed_request"] * 4 + ["overloaded"],
+    )

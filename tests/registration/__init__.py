@@ -1,0 +1,1 @@
+"""Stored objects through real Envoy, a real gate and the real SDK."""

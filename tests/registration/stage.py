@@ -1,0 +1,173 @@
+"""An installation with registration on: authorities, gate and Envoy, and a stand-in provider."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from sidecar.toolchain.envoy_config import credential_document, reference, render
+from sidecar.toolchain.envoy_process import EnvoyProcess
+from tests.registration.upstream import Provider, provider
+from tests.service.site import ROOT, Running, Site
+from tests.simulator import world as simulator
+from tests.simulator.svid import Issuer
+from tests.simulator.world import BASE, ENV, MODEL
+
+OTHER_ENV = "spiffe://acme.example/env/test"
+HEADER = "x-environment-credential"
+OPERATIONS = ["chat.completions", "responses", "batches.create"]
+
+
+@dataclass
+class Stage:
+    """Everything that runs."""
+
+    site: Site
+    provider: Provider
+    gate: Running
+    envoy: EnvoyProcess
+    clients: dict[str, openai.OpenAI] = field(default_factory=dict)
+
+    def client(self, environment: str = ENV) -> openai.OpenAI:
+        """The real SDK, as an application in an environment uses it."""
+        if environment not in self.clients:
+            self.clients[environment] = self._client(environment)
+        return self.clients[environment]
+
+    def _client(self, environment: str) -> openai.OpenAI:
+        token = self.site.issuer.jwt_svid(environment, datetime.now(UTC))
+        return openai.OpenAI(
+            api_key="none",
+            base_url=f"http://127.0.0.1:{self.envoy.port}/v1",
+            default_headers={HEADER: token},
+            max_retries=0,
+            timeout=60,
+        )
+
+    def respond(self, model: str | None = BASE, environment: str = ENV, **more: Any) -> str:
+        """Create a response, and return its id."""
+        extra: dict[str, Any] = {**more} if model is None else {"model": model, **more}
+        return str(self.client(environment).responses.create(input="hello", **extra).id)
+
+    def restart(self, **changes: Any) -> None:
+        """Stop the gate and start another one on the same port."""
+        listen = self.gate.listen
+        self.gate.stop()
+        self.site.configure(listen=listen, **changes)
+        self.gate = self.site.start()
+
+    def counted(self, name: str) -> dict[str, float]:
+        """A counter of registrations, by result."""
+        text = requests.get(self.gate.url + "/metrics", timeout=5).text
+        return {
+            sample.labels["result"]: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    def decisions(self, wanted: int) -> list[dict[str, Any]]:
+        """The decision log, once so many decisions are in it; it is written after the answer."""
+        end, whole = time.monotonic() + 20, ""
+        while whole.count("\n") < wanted and time.monotonic() < end:
+            time.sleep(0.01)
+            whole = self.site.log.read_text()
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def records(self) -> list[Path]:
+        """Every registration."""
+        return sorted((self.site.folder / "registrations").glob("??/*.json"))
+
+
+def code_of(call: Any) -> tuple[int, str]:
+    """Status and reason of a call that is refused."""
+    with pytest.raises(openai.APIStatusError) as caught:
+        call()
+    error = caught.value
+    return error.status_code, str(error.code)
+
+
+def _world(now: datetime) -> simulator.World:
+    """``MODEL`` and the listed base in two environments, for everything that objects need."""
+    world = simulator.parties_world()
+    world.declare()
+    world.declare(OTHER_ENV, label="other")
+    covered = {**simulator.manifest_predicate()["environments"][0], "operations": OPERATIONS}
+    world.bind(environments=[covered])
+    world.result()
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role, operations=OPERATIONS)
+    return world
+
+
+@contextmanager
+def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Iterator[Stage]:
+    """Run everything until the context ends."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    monkeypatch.setattr(simulator, "NOW", now)
+    world, issuer = _world(now), Issuer()
+    world.parties["customer"].trust_domains = [issuer.document(now)]
+    site = Site(folder, world, issuer)
+    site.settings = {
+        "listen": "127.0.0.1:0",
+        "metrics": "127.0.0.1:0",
+        "trust": "trust.yaml",
+        "policies": str(ROOT / "policies"),
+        "decision_log": "decisions.jsonl",
+        "ready_file": "ready.json",
+        "deadline_ms": 5000,
+        "open_operations": ["files.create", "conversations.create"],
+        "registration": {"folder": "registrations", "key": "registration.pem"},
+        **changes,
+    }
+    site.write()
+    (folder / "credential.yaml").write_text(credential_document("Bearer sk-of-the-provider"))
+    with provider() as upstream, site.start() as gate:
+        host, _, port = gate.listen.rpartition(":")
+        config = render(
+            reference("registration"),
+            listener_port=0,
+            admin_port=0,
+            gate=(host, int(port)),
+            upstream=("127.0.0.1", upstream.port),
+            credential_file=folder / "credential.yaml",
+        )
+        with EnvoyProcess(config, folder / "envoy") as envoy:
+            stage = Stage(site, upstream, gate, envoy)
+            try:
+                yield stage
+            finally:
+                for client in stage.clients.values():
+                    client.close()
+                stage.gate.stop()
+
+
+def lines(*models: str, **changes: Any) -> bytes:
+    """A batch file with one chat completion for each model."""
+    return b"".join(
+        json.dumps(
+            {
+                "custom_id": f"line-{number}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": {"model": model, "messages": [{"role": "user", "content": "hello"}]},
+                **changes,
+            }
+        ).encode()
+        + b"\n"
+        for number, model in enumerate(models)
+    )
+
+
+BOTH = (MODEL, BASE, MODEL)

@@ -1,0 +1,1 @@
+"""Tests of the registry of stored objects."""
