@@ -26,7 +26,10 @@ from tests.simulator.world import BASE, ENV, MODEL
 
 OTHER_ENV = "spiffe://acme.example/env/test"
 HEADER = "x-environment-credential"
-OPERATIONS = ["chat.completions", "responses", "batches.create"]
+AGENTS = ["agents.create", "agents.update"] + [
+    f"agents.sessions.{name}" for name in ("create", "update", "events", "read")
+]
+OPERATIONS = ["chat.completions", "responses", "batches.create", *AGENTS]
 
 
 @dataclass

@@ -18,6 +18,9 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.registration import agents_upstream
+from tests.registration.agents_upstream import Agents
+
 _KEPT = 1 << 20
 
 
@@ -44,6 +47,7 @@ class Provider:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     changes: dict[str, Any] = field(default_factory=dict)
     content_type: str = "application/json"
+    agents: Agents = field(default_factory=Agents)
 
     def took(self, method: str, path: str) -> list[Received]:
         """What was begun."""
@@ -64,6 +68,8 @@ class Provider:
         return await self._answer(request, received)
 
     async def _answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
+        if received.path.startswith(agents_upstream.ROOT):
+            return await self.agents.answer(request, received.body)
         number = next(self.numbers)
         if received.path == "/v1/files":
             value: dict[str, Any] = file(f"file-{number}", received.size)
@@ -158,7 +164,7 @@ def provider() -> Iterator[Provider]:
     made.hold.set()
 
     async def listen() -> web.ServerRunner:
-        runner = web.ServerRunner(web.Server(made.serve))
+        runner = web.ServerRunner(web.Server(made.serve, handler_cancellation=True))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         made.port = runner.addresses[0][1]

@@ -63,6 +63,9 @@ class Operation:
         body: See ``Body``; ``READ`` wherever there are places or fields.
         texts: Places where a string may stand for a list.
         creates: The kind of object that the answer names, if it may hold models later.
+        registered: Whether it is refused where registration is off, because what it makes runs
+            again by requests that name no model.
+        feeds: Kinds of stored objects that take this call up, and so come to reach its models.
         streams: Whether the answer is a stream without being asked to be one.
         upgrade: Whether it begins a WebSocket.
         shut: Why it is refused unless the operator opens it; empty where it is open.
@@ -79,6 +82,8 @@ class Operation:
     body: Body = Body.NONE
     texts: frozenset[str] = frozenset()
     creates: str | None = None
+    registered: bool = False
+    feeds: frozenset[str] = frozenset()
     streams: bool = False
     upgrade: bool = False
     shut: str = ""
