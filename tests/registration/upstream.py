@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,12 +71,12 @@ class Provider:
     async def _answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
         if received.path.startswith(agents_upstream.ROOT):
             return await self.agents.answer(request, received.body)
-        number = next(self.numbers)
-        if received.path == "/v1/files":
+        number, route = next(self.numbers), _below(received.path)
+        if route == "files":
             value: dict[str, Any] = file(f"file-{number}", received.size)
-        elif received.path == "/v1/conversations":
+        elif route == "conversations":
             value = {"id": f"conv_{number}", "object": "conversation", "created_at": 1780000000}
-        elif received.path == "/v1/batches":
+        elif route == "batches":
             value = batch(f"batch_{number}", json.loads(received.body)["input_file_id"])
         else:
             asked = json.loads(received.body)
@@ -107,6 +108,11 @@ class Provider:
                 await asyncio.to_thread(self.hold.wait, 20)
         await answer.write_eof()
         return answer
+
+
+def _below(path: str) -> str:
+    """The route, below OpenAI's version or what Azure puts before it."""
+    return re.sub(r"^/(v1|openai/v1|openai)/", "", path.partition("?")[0])
 
 
 def response(name: str, model: str) -> dict[str, Any]:

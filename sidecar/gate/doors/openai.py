@@ -150,7 +150,7 @@ _FINE_TUNING: tuple[Operation, ...] = (
     Operation("graders.validate", "POST", "/fine_tuning/alpha/graders/validate", _GRADERS),
 )
 
-_STORED: tuple[Operation, ...] = (
+STORED_RESPONSES: tuple[Operation, ...] = (
     Operation(
         "responses.input_tokens",
         "POST",
@@ -198,6 +198,9 @@ _STORED: tuple[Operation, ...] = (
         "order",
         "beta",
     ),
+)
+
+_STORED: tuple[Operation, ...] = (
     Operation(
         "conversations.create",
         "POST",
@@ -293,6 +296,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *AUDIO,
     *IMAGES,
     *VIDEOS,
+    *STORED_RESPONSES,
     *_STORED,
     *_FINE_TUNING,
     *FILES,

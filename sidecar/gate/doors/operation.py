@@ -132,12 +132,22 @@ class Api:
         operations: The rows.
         names: What the name of a model stands for.
         slashes: Whether a name in a path may hold an escaped slash.
+        lines: How a line of a batch file writes routes: what its path begins with, and what stands
+            for that in the table. The first that fits counts.
     """
 
     name: str
     operations: tuple[Operation, ...]
     names: Callable[[str], Named] = always_a_model
     slashes: bool = False
+    lines: tuple[tuple[str, str], ...] = (("/", "/"),)
+
+    def line(self, path: str) -> str:
+        """The path in the table that a line of a batch file means; as it is where none fits."""
+        for written, meant in self.lines:
+            if path.startswith(written):
+                return meant + path.removeprefix(written)
+        return path
 
 
 def carrier(
