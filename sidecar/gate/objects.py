@@ -27,7 +27,10 @@ log = logging.getLogger("sidecar.gate")
 
 WRITE_SECONDS = 2.0
 _THREADS = 4
-_LATER = frozenset({"file", "agent", "session"})
+_SET_UP = frozenset({"agent", "session"})
+"""Kinds that bring tools along, and whose models and tools change one without the other."""
+
+_LATER = _SET_UP | {"file"}
 """Kinds whose models run as they were set up, and not as the call that builds on the object."""
 
 
@@ -98,11 +101,13 @@ class Objects:
             await self._find(call.provider, api, each, environment, now) for each in call.references
         ]
         held = [use for entry in found for use in entry.uses]
+        tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
         whole = replace(
             call,
             models=_together(call.models, (use.models for use in held)),
             tuned=_together(call.tuned, (use.tuned for use in held)),
             deployments=_together(call.deployments, (use.deployments for use in held)),
+            tool_types=tuple(sorted(_together(call.tool_types, tools))),
             references=(),
         )
         # One that names no model itself sets to work those of what it refers to.
