@@ -357,7 +357,8 @@ class World:
             "window": window(1, 1),
             **changes,
         }
-        digest = base_model_digest("openai", model) if manifest is None else self.digests[manifest]
+        base = base_model_digest(predicate["provider"], model)
+        digest = base if manifest is None else self.digests[manifest]
         payload = statement(DEPLOYMENT_BINDING, deployment, digest, predicate)
         return self.sign(label, payload, signer)
 

@@ -71,7 +71,12 @@ BATCHES: tuple[Operation, ...] = (
         "batches.create",
         "POST",
         "/batches",
-        {"input_file_id": Stored("file"), "metadata": Role.DATA},
+        {
+            "input_file_id": Stored("file"),
+            # Azure's other way in: a file that was not uploaded through the gate.
+            "input_blob": Role.FOREIGN,
+            "metadata": Role.DATA,
+        },
         creates="batch",
     ),
     carrier("batches.list", "GET", "/batches", "after", "limit"),
