@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -429,7 +430,8 @@ def test_a_key_that_could_run_another_model_is_ambiguous(row: Any, key: str) -> 
     expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could change which model is run")
     for spelling in (key, key.upper()):
         body = json.dumps({"model": "m", spelling: "other"}).encode()
-        assert outcome(check_request(path=row.route, body=body)) == expected
+        path = re.sub(r"\{[a-z]+\}", "id_1", row.route)
+        assert outcome(check_request(path=path, body=body)) == expected
 
 
 @pytest.mark.parametrize("name", sorted(OVERRIDING_HEADERS))
