@@ -13,6 +13,7 @@ from typing import Any
 from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.doors import APIS
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
 
@@ -124,9 +125,10 @@ class Lines:
         ):
             raise _malformed("method is not POST, url not a path, or body not an object")
         body = json.dumps(value["body"], ensure_ascii=False, separators=(",", ":")).encode()
+        api = APIS.get(self._api)
         return HttpRequest(
             method="POST",
-            path=value["url"],
+            path=value["url"] if api is None else api.lines.get(value["url"], value["url"]),
             headers=(("content-type", "application/json"), ("content-length", str(len(body)))),
             raw_body=body,
             provider=self._provider,

@@ -50,4 +50,13 @@ _DATED = (
     ),
 )
 
-API = Api("azure", (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)), names=always_a_deployment)
+_BATCHED = (*openai.COMPLETIONS, openai.RESPONSES)
+
+API = Api(
+    "azure",
+    (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)),
+    names=always_a_deployment,
+    lines={
+        short + row.route: f"/openai/v1{row.route}" for short in ("", "/v1") for row in _BATCHED
+    },
+)

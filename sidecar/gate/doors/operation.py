@@ -127,12 +127,14 @@ class Api:
         operations: The rows.
         names: What the name of a model stands for.
         slashes: Whether a name in a path may hold an escaped slash.
+        lines: How the lines of a batch file write the path of an operation, where not as its route.
     """
 
     name: str
     operations: tuple[Operation, ...]
     names: Callable[[str], Named] = always_a_model
     slashes: bool = False
+    lines: Mapping[str, str] = field(default_factory=dict)
 
 
 def carrier(
