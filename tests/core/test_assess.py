@@ -570,10 +570,44 @@ def test_a_customer_cannot_list_an_adapted_model_as_if_it_were_a_base_model() ->
     assert told(world)[0] is Reason.MANIFEST_MISSING
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(MODEL, "ft:gpt-4o:acme::x", "FT:gpt-4o:acme::x", f"{MODEL}:ckpt-step-10"),
+        "gpt-4o-mini-2024-07-18.ft-0e208cf33a6a466994aff31a08aba678",
+        "arn:aws:bedrock:eu-west-1:111122223333:custom-model/vendor.base-v1:0/abc123",
+        "arn:aws-us-gov:bedrock:us-gov-west-1:111122223333:imported-model/abc123",
+    ],
+)
+def test_no_pattern_however_wide_makes_a_base_model_of_what_says_it_is_adapted(name: str) -> None:
+    """The operator's ``**`` and the customer's ``*`` were meant for base models."""
+    world = admitted_world()
+    world.evidence.pop("manifest")
+    world.grants["provider"] = (grant("provider", base_models=("**",)),)
+    world.declare(baseModels=["**"])
+    assert told(world, "any-base-model")[0] is None
+    assert told(world, name)[:2] == (
+        Reason.MANIFEST_MISSING,
+        "no manifest, and no known base model",
+    )
+
+
 def test_the_declaration_that_begins_last_is_in_force() -> None:
     world = admitted_world()
     world.declare(label="newer", purpose="scoring", window=window(1, 25))
     assert told(world)[0] is Reason.ENVIRONMENT_NOT_COVERED
+
+
+def test_a_parent_that_is_left_out_is_no_base_model_under_a_wide_grant() -> None:
+    """Otherwise a producer hides what its model was tuned on, and every withdrawal of that."""
+    world = tuned_on_world()
+    world.grants["provider"] = (*world.grants["provider"], grant("provider", base_models=("**",)))
+    world.evidence.pop("manifest")
+    _rebind(world, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
+    assert told(world, CHILD)[:2] == (
+        Reason.BASE_MODEL_NOT_LISTED,
+        f"no provider is granted the base model {MODEL}",
+    )
 
 
 def test_a_parent_that_is_unknown_hidden_foreign_or_unsigned_is_refused() -> None:
