@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from sidecar.policy.tree import CAPABILITIES
 
 SCHEMAS = "schemas"
 PARAMS = "params"
-LINT = Path("lint") / "lint.rego"
+LINT = "lint"
 _DATA_PROBLEMS = (
     "[[id, error.field, error.desc] | some id, value in input.params;"
     " some error in json.match_schema(value, input.schemas[id])[1]]"
@@ -60,7 +60,7 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
         PolicyError: OPA cannot be run, or the folder lacks its schemas, capabilities or lint.
     """
     tree = policies.absolute()
-    for needed in (CAPABILITIES, SCHEMAS, str(LINT)):
+    for needed in (CAPABILITIES, SCHEMAS, LINT):
         if not (tree / needed).exists():
             raise PolicyError(f"{policies / needed}: there is no such file")
     steps: tuple[tuple[str, Callable[[Path, Path], list[Problem]]], ...] = (
@@ -139,8 +139,11 @@ def _lint(program: Path, tree: Path) -> list[Problem]:
 
 
 def lint_problems(program: Path, modules: Mapping[str, Any], lint: Path) -> list[Problem]:
-    """Ask the lint about modules as ``parsed`` returns them."""
-    found = _evaluate(program, {"modules": modules}, "data.lint.problems", lint)
+    """Ask the lint, which is a folder of policies, about modules as ``parsed`` returns them."""
+    policies = [
+        path for path in sorted(lint.glob("*.rego")) if not path.name.endswith("_test.rego")
+    ]
+    found = _evaluate(program, {"modules": modules}, "data.lint.problems", policies)
     return [Problem(one["file"], int(one["row"]), one["code"], one["message"]) for one in found]
 
 
@@ -160,13 +163,15 @@ def _parsed(program: Path, path: Path) -> Any:  # noqa: ANN401 - JSON
     return json.loads(ran.stdout) if ran.returncode == 0 else None
 
 
-def _evaluate(program: Path, question: object, query: str, policy: Path | None = None) -> list[Any]:
+def _evaluate(
+    program: Path, question: object, query: str, policies: Iterable[Path] = ()
+) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         asked = Path(folder) / "input.json"
         asked.write_text(json.dumps(question))
         answer = opa.must_json(
             program, "eval", "--format", "json", "--strict-builtin-errors",
-            *(() if policy is None else ("--data", policy)), "--input", asked, query,
+            *(word for path in policies for word in ("--data", path)), "--input", asked, query,
         )  # fmt: skip
     try:
         found: list[Any] = answer["result"][0]["expressions"][0]["value"]

@@ -213,7 +213,7 @@ def test_what_does_not_parse_is_told_with_its_place_and_is_enough(tmp_path: Path
     assert (found["format"], found["lint"]) == ((), ())
 
 
-@pytest.mark.parametrize("missing", ["capabilities.json", "schemas", "lint/lint.rego"])
+@pytest.mark.parametrize("missing", ["capabilities.json", "schemas", "lint"])
 def test_a_folder_without_what_it_is_checked_against_is_an_error(
     tmp_path: Path, missing: str
 ) -> None:
