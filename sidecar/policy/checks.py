@@ -19,7 +19,7 @@ from typing import Any
 
 from sidecar.policy import opa
 from sidecar.policy.errors import PolicyError
-from sidecar.policy.tree import CAPABILITIES
+from sidecar.policy.tree import CAPABILITIES, insist
 
 SCHEMAS = "schemas"
 PARAMS = "params"
@@ -42,11 +42,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One check: its name, what it found, and how long it took."""
+    """One check: its name, what it found, how long it took.
+
+    ``done`` is false where it could not be done because OPA cannot read the policies; then the
+    types' check says which and why.
+    """
 
     name: str
     problems: tuple[Problem, ...]
     seconds: float
+    done: bool = True
 
 
 def check(program: Path, policies: Path) -> Iterator[Checked]:
@@ -59,11 +64,12 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
     Raises:
         PolicyError: OPA cannot be run, or the folder lacks its schemas, capabilities or lint.
     """
+    insist(policies)
     tree = policies.absolute()
-    for needed in (CAPABILITIES, SCHEMAS, LINT):
+    for needed in (SCHEMAS, LINT):
         if not (tree / needed).exists():
             raise PolicyError(f"{policies / needed}: there is no such file")
-    steps: tuple[tuple[str, Callable[[Path, Path], list[Problem]]], ...] = (
+    steps: tuple[tuple[str, Callable[[Path, Path], list[Problem] | None]], ...] = (
         ("format", _format),
         ("types", _types),
         ("data", data_problems),
@@ -71,17 +77,19 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
     )
     for name, step in steps:
         began = time.perf_counter()
-        problems = tuple(sorted(set(step(program, tree))))
-        yield Checked(name, problems, time.perf_counter() - began)
+        found = step(program, tree)
+        problems = tuple(sorted(set(found or ())))
+        yield Checked(name, problems, time.perf_counter() - began, done=found is not None)
 
 
-def _format(program: Path, tree: Path) -> list[Problem]:
+def _format(program: Path, tree: Path) -> list[Problem] | None:
     ran = opa.run(program, "fmt", "--list", "--fail", ".", folder=tree)
     if ran.returncode == 0:
         return []
     unlike = "not formatted: opa fmt --write mends it"
     # What cannot be parsed cannot be formatted; the next check says where.
-    return [Problem(file, 0, "", unlike) for file in ran.stdout.split() if file.endswith(".rego")]
+    found = [Problem(file, 0, "", unlike) for file in ran.stdout.split() if file.endswith(".rego")]
+    return found or None
 
 
 def _types(program: Path, tree: Path) -> list[Problem]:
@@ -131,10 +139,10 @@ def data_problems(program: Path, tree: Path) -> list[Problem]:
     return problems
 
 
-def _lint(program: Path, tree: Path) -> list[Problem]:
+def _lint(program: Path, tree: Path) -> list[Problem] | None:
     modules = parsed(program, tree)
     if any(module is None for module in modules.values()):
-        return []  # the types' check says which and why
+        return None
     return lint_problems(program, modules, tree / LINT)
 
 
@@ -231,6 +239,7 @@ def run_tests(program: Path, policies: Path, pattern: str | None = None) -> Repo
     Raises:
         PolicyError: The policies do not compile, or there is no such test.
     """
+    insist(policies)
     words = (
         "test", "--bundle", "--schema", SCHEMAS, "--capabilities", CAPABILITIES, "--format", "json"
     )  # fmt: skip

@@ -236,8 +236,13 @@ def tune_a_base_model(opa: Address, **job: object) -> Said:
         tuningModels=listed,
         **lawful.environment,
     )
-    covered = {"id": simulator.ENV, "jurisdictions": ["eu"], "sector": lawful.sector,
-               "purpose": lawful.environment["purpose"], "operations": [simulator.OPERATION]}  # fmt: skip
+    covered = {
+        "id": simulator.ENV,
+        "jurisdictions": ["eu"],
+        "sector": lawful.sector,
+        "purpose": lawful.environment["purpose"],
+        "operations": [simulator.OPERATION],
+    }
     specified = {"admissibility_specification": world.specify(environments=[covered])}
     return ask_in(opa, world, BASE, "/v1/fine_tuning/jobs", training_file="file-1",
                   metadata=specified, **job)  # fmt: skip
