@@ -72,7 +72,7 @@ purpose_permitted if {
 # description: >-
 #   Compares the purpose with a list of names for the practices added in 2026: intimate imagery of people
 #   who did not consent, and child sexual abuse material. Whether a system made for something else could
-#   foreseeably produce it, and has the safeguards that Article 5(1a) and (1b) ask for, is left to people.
+#   foreseeably produce it and lacks the safeguards of Article 5(1a) is left to people.
 # custom:
 #   code: eu.art5_intimate_imagery
 #   citation: Regulation (EU) 2024/1689, Article 5(1)(ba) and (bb), added by Regulation (EU) 2026/1744
