@@ -423,7 +423,7 @@ def test_the_facts_say_what_the_request_named_and_what_that_is_bound_to() -> Non
     (adaptation,) = direct.adaptations
     assert found == dataclasses.replace(
         direct,
-        request=dataclasses.replace(direct.request, models=(DEPLOYMENT,)),
+        request=dataclasses.replace(direct.request, models=(DEPLOYMENT,), run=(DEPLOYMENT,)),
         adaptations=(dataclasses.replace(adaptation, model=DEPLOYMENT),),
         deployments=(
             facts_module.DeploymentFacts(DEPLOYMENT, MODEL, "provider", False, stamp(NOW + DAY)),

@@ -84,7 +84,17 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
     facts = facts_module.prove(job(world), credential(), assessment, rfc3339(NOW), "n")
     request = facts.request
     assert (request.models, request.tuned, request.specification) == ((BASE,), (BASE,), digest)
-    assert facts.adaptations == ()
+    assert (request.run, facts.adaptations) == ((), ())
+
+
+def test_the_facts_of_a_model_that_also_grades_say_that_it_is_run() -> None:
+    world = tuning_world()
+    patterns = [f"openai/{BASE}"]
+    world.declare(baseModels=patterns, tuningModels=patterns)
+    both = dataclasses.replace(job(world), models=(BASE,))
+    facts = facts_module.prove(both, credential(), world.put(both), rfc3339(NOW), "n")
+    request = facts.request
+    assert (request.models, request.run, request.tuned) == ((BASE,), (BASE,), (BASE,))
 
 
 def test_what_may_be_called_may_not_be_tuned_for_that_and_the_other_way_round() -> None:
