@@ -91,16 +91,7 @@ def roles_of(plan: Plan) -> list[tuple[str, str]]:
 
 def built(plan: Plan) -> World:
     world = parties_world()
-    for name, grants in world.grants.items():
-        world.grants[name] = tuple(
-            grant(
-                g.role,
-                jurisdictions=("**",),
-                base_models=g.base_models,
-                trust_domains=g.trust_domains,
-            )
-            for g in grants
-        )
+    world.open_jurisdictions()
     for role in plan.extra_roles:
         world.join(role, grant(role, jurisdictions=("**",)))
     for name in plan.jurisdictions:
