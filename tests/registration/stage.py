@@ -18,10 +18,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.toolchain.envoy_config import credential_document, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
+from tests.integration.support.envoy import patient
 from tests.registration.upstream import Provider, provider
-from tests.service.site import ROOT, Running, Site
+from tests.service.site import Running, Site, in_the_present
 from tests.simulator import world as simulator
-from tests.simulator.svid import Issuer
 from tests.simulator.world import BASE, ENV, MODEL
 
 OTHER_ENV = "spiffe://acme.example/env/test"
@@ -69,7 +69,7 @@ class Stage:
 
     def counted(self, name: str) -> dict[str, float]:
         """A counter of registrations, by result."""
-        text = requests.get(self.gate.url + "/metrics", timeout=5).text
+        text = requests.get(self.gate.metrics + "/metrics", timeout=30).text
         return {
             sample.labels["result"]: sample.value
             for family in text_string_to_metric_families(text)
@@ -98,7 +98,7 @@ def code_of(call: Any) -> tuple[int, str]:
     return error.status_code, str(error.code)
 
 
-def _world(now: datetime) -> simulator.World:
+def _world() -> simulator.World:
     """``MODEL`` and the listed base in two environments, for everything that objects need."""
     world = simulator.parties_world()
     world.declare()
@@ -106,7 +106,7 @@ def _world(now: datetime) -> simulator.World:
     covered = {**simulator.manifest_predicate()["environments"][0], "operations": OPERATIONS}
     world.bind(environments=[covered])
     world.result()
-    for role in ("provider", "customer", "regulator"):
+    for role in simulator.APPROVERS:
         world.approve(role, operations=OPERATIONS)
     return world
 
@@ -114,29 +114,17 @@ def _world(now: datetime) -> simulator.World:
 @contextmanager
 def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Iterator[Stage]:
     """Run everything until the context ends."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    monkeypatch.setattr(simulator, "NOW", now)
-    world, issuer = _world(now), Issuer()
-    world.parties["customer"].trust_domains = [issuer.document(now)]
-    site = Site(folder, world, issuer)
-    site.settings = {
-        "listen": "127.0.0.1:0",
-        "metrics": "127.0.0.1:0",
-        "trust": "trust.yaml",
-        "policies": str(ROOT / "policies"),
-        "decision_log": "decisions.jsonl",
-        "ready_file": "ready.json",
-        "deadline_ms": 5000,
+    settings = {
         "open_operations": ["files.create", "conversations.create"],
         "registration": {"folder": "registrations", "key": "registration.pem"},
         **changes,
     }
-    site.write()
+    site = in_the_present(folder, monkeypatch, _world, **settings)
     (folder / "credential.yaml").write_text(credential_document("Bearer sk-of-the-provider"))
     with provider() as upstream, site.start() as gate:
         host, _, port = gate.listen.rpartition(":")
         config = render(
-            reference("registration"),
+            patient(reference("registration")),
             listener_port=0,
             admin_port=0,
             gate=(host, int(port)),
