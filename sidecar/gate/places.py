@@ -35,6 +35,8 @@ class Role(Enum):
     MODALITY = "an output modality"
     TOOL = "a tool"
     TOOL_TYPE = "the type of a tool"
+    UNTYPED_TOOL = "a tool whose type may go without saying: then it is a function"
+    FORMAT = "the format of what is made, which may take a further model to write"
     FUNCTION = "a function in the older form of a tool"
     ITEM = "an item of the input"
     SPECIFICATION = "the digest of an environment specification"

@@ -34,8 +34,8 @@ context extension `api` chooses the table. **What is in no row is refused by nam
 What an operation *builds on* is stored upstream and may hold other models: it must have been
 registered when it was created through the gate, and its models are asked about again. Beyond the
 rows: a `model` at a place that a row does not have, a key or header by which some server runs
-another model, two places that disagree, and a key of the query that a row does not have are
-refused.
+another model or another account's, a tool or a format for which the provider would choose a model
+by itself, two places that disagree, and a key of the query that a row does not have are refused.
 """
 
 TITLES = {

@@ -28,6 +28,7 @@ from tests.integration.support.envoy import Answer
 from tests.policies.opa import REVISION, OpaServer, build_bundle
 from tests.simulator.svid import AUDIENCE, Issuer
 from tests.simulator.world import (
+    APPROVERS,
     ENV,
     MODEL,
     NOW,
@@ -61,7 +62,7 @@ def world_of(
     payload = statement(MANIFEST, MODEL, sha(f"job {MODEL}"), predicate)
     world.sign("manifest", payload, "producer")
     world.result()
-    for role in ("provider", "customer", "regulator"):
+    for role in APPROVERS:
         world.approve(role, operations=list(operations))
     for name in deployments:
         world.bind_deployment(name, provider=provider, label=f"binding of {name}")

@@ -18,11 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.toolchain.envoy_config import credential_document, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
+from tests.integration.support.envoy import patient
 from tests.integration.test_references import world_of
 from tests.registration.upstream import Provider, provider
-from tests.service.site import ROOT, Running, Site
+from tests.service.site import Running, Site, in_the_present
 from tests.simulator import world as simulator
-from tests.simulator.svid import Issuer
 from tests.simulator.world import BASE, ENV, MODEL
 
 AZURE_HOST = "acme-models.openai.azure.com"
@@ -92,7 +92,7 @@ class Stage:
 
     def counted(self, name: str) -> dict[str, float]:
         """A counter of registrations, by result."""
-        text = requests.get(self.gate.url + "/metrics", timeout=5).text
+        text = requests.get(self.gate.metrics + "/metrics", timeout=30).text
         return {
             sample.labels["result"]: sample.value
             for family in text_string_to_metric_families(text)
@@ -133,7 +133,7 @@ def _world(provider: str) -> simulator.World:
     covered = {**simulator.manifest_predicate()["environments"][0], "operations": OPERATIONS}
     world.bind(environments=[covered])
     world.result()
-    for role in ("provider", "customer", "regulator"):
+    for role in simulator.APPROVERS:
         world.approve(role, operations=OPERATIONS)
     return world
 
@@ -154,29 +154,17 @@ def staged(
     folder: Path, monkeypatch: pytest.MonkeyPatch, provider_name: str = "openai", **changes: Any
 ) -> Iterator[Stage]:
     """Run everything until the context ends."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    monkeypatch.setattr(simulator, "NOW", now)
-    world, issuer = _world(provider_name), Issuer()
-    world.parties["customer"].trust_domains = [issuer.document(now)]
-    site = Site(folder, world, issuer)
-    site.settings = {
-        "listen": "127.0.0.1:0",
-        "metrics": "127.0.0.1:0",
-        "trust": "trust.yaml",
-        "policies": str(ROOT / "policies"),
-        "decision_log": "decisions.jsonl",
-        "ready_file": "ready.json",
-        "deadline_ms": 5000,
+    settings = {
         "open_operations": ["files.create", "conversations.create"],
         "registration": {"folder": "registrations", "key": "registration.pem"},
         **changes,
     }
-    site.write()
+    site = in_the_present(folder, monkeypatch, lambda: _world(provider_name), **settings)
     (folder / "credential.yaml").write_text(credential_document(CREDENTIALS[provider_name]))
     with provider() as upstream, site.start() as gate:
         host, _, port = gate.listen.rpartition(":")
         config = render(
-            configuration(provider_name),
+            patient(configuration(provider_name)),
             listener_port=0,
             admin_port=0,
             gate=(host, int(port)),

@@ -44,6 +44,22 @@ CALLS = {
 }
 
 
+@pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
+def test_a_line_for_azure_names_its_operation_in_azures_short_form(url: str) -> None:
+    line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "support"}}
+    reader = Lines("azure", "azure")
+    reader.feed(json.dumps(line).encode() + b"\n")
+    call = Call("azure", "chat.completions", ("support",), deployments=("support",))
+    assert reader.calls == {call: 1}
+
+
+def test_the_short_form_of_a_line_is_azures_alone() -> None:
+    assert refused(lines(MODEL).replace(b"/v1/", b"/")) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "line 1 of the batch file: POST /chat/completions is not an operation of the gate",
+    )
+
+
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 700), max_size=8))
 def test_lines_are_the_same_wherever_they_are_cut(cuts: list[int]) -> None:
