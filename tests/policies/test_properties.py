@@ -83,7 +83,8 @@ _WAIVERS = st.fixed_dictionaries(
 )
 SOME_JURISDICTIONS = st.lists(st.sampled_from(JURISDICTIONS), min_size=1, max_size=3, unique=True)
 CALM = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 
