@@ -448,7 +448,7 @@ def test_a_clock_that_is_off(whole: Site, ahead: int, way: str) -> None:
     with web_server(timedelta(seconds=ahead)) as url:
         found = report(whole, time_source=url)
     off = next(one for one in found if one.name == "clock")
-    assert re.fullmatch(rf"(89|90|91) s {way} the time source", off.detail)
+    assert re.fullmatch(rf"(8[5-9]|9[0-5]) s {way} the time source", off.detail)
     assert off.remedy == "Let NTP set this machine's clock, then restart the gate."
     assert found == but(off)
 
@@ -604,10 +604,10 @@ def test_a_check_that_hangs_or_breaks_does_not_take_the_others_with_it(whole: Si
         raise KeyError("x")
 
     checks = [("first", hangs), CHECKS[0], ("last", breaks)]
-    found = told(whole, examine(patient(whole), checks, patience=1.0))
+    found = told(whole, examine(patient(whole), checks, patience=3.0))
     gate.set()
     assert found == (
-        fail("first", "no end within 1 s", "Look at what it asks."),
+        fail("first", "no end within 3 s", "Look at what it asks."),
         HEALTHY[0],
         fail("last", "could not be examined: KeyError: 'x'", "Please report this."),
     )
