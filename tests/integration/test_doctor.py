@@ -40,6 +40,7 @@ from tests.integration.support.site import Site, envoy_before
 from tests.integration.support.spiffe import TrustDomain
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import until
+from tests.policies.opa import copy_policies
 
 Report = tuple[Finding, ...]
 
@@ -119,6 +120,21 @@ def but(*changed: Finding) -> Report:
         for one in HEALTHY
         for finding in ([new for new in changed if new.name == one.name] or [one])
     )
+
+
+@pytest.fixture
+def site(stand: Stand, tmp_path: Path) -> Iterator[Site]:
+    """A machine whose files only their owner may change, however this checkout was made."""
+    before = os.umask(0o022)
+    try:
+        with Site(stand, tmp_path / "site") as made:
+            policies = copy_policies(made.folder)
+            for path in (policies, *policies.rglob("*")):
+                path.chmod(path.stat().st_mode & ~0o022)
+            made.settings["policies"] = str(policies)
+            yield made
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture
