@@ -125,15 +125,18 @@ class Lines:
         ):
             raise _malformed("method is not POST, url not a path, or body not an object")
         body = json.dumps(value["body"], ensure_ascii=False, separators=(",", ":")).encode()
-        api = APIS.get(self._api)
         return HttpRequest(
             method="POST",
-            path=value["url"] if api is None else api.lines.get(value["url"], value["url"]),
+            path=self._path(value["url"]),
             headers=(("content-type", "application/json"), ("content-length", str(len(body)))),
             raw_body=body,
             provider=self._provider,
             api=self._api,
         )
+
+    def _path(self, url: str) -> str:
+        api = APIS.get(self._api)
+        return url if api is None else api.line(url)
 
     def _long(self) -> AdmissibilityError:
         return AdmissibilityError(

@@ -8,9 +8,10 @@ registration can say which models it holds.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
@@ -21,7 +22,7 @@ from sidecar.gate.doors.operation import MAIN, Api, Body, Kind, Named, Operation
 from sidecar.gate.doors.overrides import header_overrides, key_overrides
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.paths import ROUTES
-from sidecar.gate.places import Found, Role, Stored
+from sidecar.gate.places import Found, Only, Role, Stored
 
 MAX_MODELS = 32
 MAX_REFERENCES = 16
@@ -123,7 +124,7 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
     _refuse_overrides(operation.reads, value)
     found = places.find(operation.tree, value, body, texts=operation.texts)
     _check_items(found)
-    return tuple(found)
+    return tuple(_narrowed(operation, entry) for entry in found)
 
 
 def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Found, ...]:
@@ -141,6 +142,19 @@ def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Fo
         value: object = _FLAGS.get(text, text) if role is Role.STREAM else text
         found.append(Found(role, value, name))
     return tuple(found)
+
+
+def _narrowed(operation: Operation, entry: Found) -> Found:
+    """What stands where only some values may: read as what it is, or refused."""
+    if not isinstance(entry.role, Only):
+        return entry
+    if not entry.role.allows(entry.value):
+        allowed = ", ".join(sorted(json.dumps(value) for value in entry.role.values))
+        raise AdmissibilityError(
+            Reason.UNSUPPORTED_OPERATION,
+            f"{operation.name} with {entry.where} other than {allowed}: {entry.role.why}",
+        )
+    return replace(entry, role=entry.role.role)
 
 
 def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:

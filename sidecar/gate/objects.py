@@ -17,7 +17,7 @@ from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
 from sidecar.gate import slips
-from sidecar.gate.doors import creation
+from sidecar.gate.doors import creation, fed
 from sidecar.gate.slips import Slip
 from sidecar.registry.errors import Result, UnregisteredError
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
@@ -27,11 +27,8 @@ log = logging.getLogger("sidecar.gate")
 
 WRITE_SECONDS = 2.0
 _THREADS = 4
-_GROWING = frozenset({"conversation"})
-"""Kinds that take up what is said to them, so that they come to reach more models."""
-
-_LATER = frozenset({"file"})
-"""Kinds whose models run in other operations than the one that builds on the object."""
+_LATER = frozenset({"file", "agent", "session"})
+"""Kinds whose models run as they were set up, and not as the call that builds on the object."""
 
 
 def _uncounted(_: Result) -> None:
@@ -47,12 +44,14 @@ class Resolved:
         later: What will be run because of it under other operations, such as a batch's lines.
         uses: Its own and those of its references: what an object that it creates may reach.
         growing: Registrations of what takes this call up.
+        sources: What it referred to.
     """
 
     call: Call
     later: tuple[Call, ...] = ()
     uses: tuple[Use, ...] = ()
     growing: tuple[Registration, ...] = ()
+    sources: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +90,41 @@ class Objects:
         Raises:
             AdmissibilityError: ``object_unregistered`` where one of them does not count.
         """
-        created = creation(api, call.operation)
-        itself = call.named or (created is not None and not created.upload)
-        own = (Use.of(call),) if itself else ()
+        created, feeds = creation(api, call.operation), fed(api, call.operation)
+        lasting = bool(feeds) or (created is not None and not created.upload)
         if not call.references:
-            return Resolved(call, uses=own)
-        found = [await self._find(call, api, each, environment, now) for each in call.references]
-        try:
-            uses = united(own, *(entry.uses for entry in found))
-        except EvidenceError as error:
-            raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
+            return Resolved(call, uses=(Use.of(call),) if call.named or lasting else ())
+        found = [
+            await self._find(call.provider, api, each, environment, now) for each in call.references
+        ]
+        held = [use for entry in found for use in entry.uses]
         whole = replace(
             call,
-            models=_together(call.models, (use.models for use in uses)),
-            tuned=_together(call.tuned, (use.tuned for use in uses)),
-            deployments=_together(call.deployments, (use.deployments for use in uses)),
+            models=_together(call.models, (use.models for use in held)),
+            tuned=_together(call.tuned, (use.tuned for use in held)),
+            deployments=_together(call.deployments, (use.deployments for use in held)),
             references=(),
         )
+        # One that names no model itself sets to work those of what it refers to.
+        own = (Use.of(call if call.named else whole),) if call.named or lasting else ()
+        try:
+            uses = united(own, held)
+        except EvidenceError as error:
+            raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
         later = [
             _as_call(call.provider, use)
             for entry in found
             if entry.kind in _LATER
             for use in entry.uses
         ]
-        growing = tuple(entry for entry in found if entry.kind in _GROWING)
-        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing)
+        growing = tuple(entry for entry in found if entry.kind in feeds)
+        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing, call.references)
 
     async def grow(self, resolved: Resolved) -> None:
-        """Remember, before an admitted call goes on, what it brings into a conversation.
+        """Remember, before an admitted call goes on, what it brings into what takes it up.
+
+        The gate never learns whether such a call succeeded, nor which of two came last. So what was
+        reached before stays in.
 
         Raises:
             AdmissibilityError: ``object_unregistered`` where that cannot be written: a later call
@@ -133,9 +139,9 @@ class Objects:
                 raise unregistered(Reference(entry.kind, entry.id))
 
     async def _find(
-        self, call: Call, api: str, reference: Reference, environment: str, now: datetime
+        self, provider: str, api: str, reference: Reference, environment: str, now: datetime
     ) -> Registration:
-        wanted = Key(call.provider, api, reference.kind, reference.id)
+        wanted = Key(provider, api, reference.kind, reference.id)
         loop = asyncio.get_running_loop()
         try:
             found = await loop.run_in_executor(
@@ -172,6 +178,7 @@ class Objects:
                 authority=caller.authority,
                 decision=decision,
                 issued=now,
+                sources=resolved.sources,
             ),
             self.store.key.notes,
         )
@@ -193,10 +200,23 @@ class Objects:
             uses: What it may reach.
             now: When it was created.
 
+        What it was made from may have taken up more since it was asked about, and before the
+        provider made this: so that is looked at once more.
+
         Returns:
             How it came out; anything but ``written`` leaves the object unusable.
         """
         start = now.replace(microsecond=0)
+        try:
+            found = [
+                await self._find(slip.provider, slip.api, source, slip.spiffe_id, now)
+                for source in slip.sources
+            ]
+            uses = united(uses, *(entry.uses for entry in found))
+        except (AdmissibilityError, EvidenceError) as error:
+            self._lost(slip.decision, slip.creates, str(error))
+            self.written(Result.FAILED)
+            return Result.FAILED
         registration = Registration(
             type=TYPE,
             provider=slip.provider,
@@ -204,7 +224,7 @@ class Objects:
             kind=slip.creates,
             id=name,
             environment=slip.spiffe_id,
-            uses=tuple(uses),
+            uses=uses,
             window=Window(start, start + self.lifetime),
             decision=slip.decision,
         )
@@ -225,13 +245,16 @@ class Objects:
             result, why = Result.FAILED, str(error)
         else:
             return Result.WRITTEN
+        self._lost(registration.decision, registration.kind, why)
+        return result
+
+    def _lost(self, decision: str, kind: str, why: str) -> None:
         log.warning(
             "decision %s: its %s is not registered, so nothing can be built on it: %s",
-            registration.decision,
-            registration.kind,
+            decision,
+            kind,
             why,
         )
-        return result
 
     def unread(self, slip: Slip, why: str) -> None:
         """Note that an answer named no object that could be registered."""

@@ -223,6 +223,18 @@ def test_a_batch_names_its_file() -> None:
     )
 
 
+def test_a_batch_is_not_run_from_a_file_that_no_upload_brought() -> None:
+    body = {"input_file_id": "file_1", "input_blob": "https://acme.blob.core.windows.net/in/x"}
+    told = post("azure", "/openai/v1/batches", body)
+    assert told == (
+        Reason.UNSUPPORTED_OPERATION,
+        "batches.create with input_blob: what is stored upstream may name another model",
+    )
+    assert not isinstance(
+        post("azure", "/openai/v1/batches", {**body, "input_file_id": None}), Call
+    )
+
+
 def test_a_video_made_from_another_names_it() -> None:
     assert post("openai", "/v1/videos/video_1/remix", {"prompt": "x"}) == Call(
         "openai", "videos.remix", (), references=(Reference("video", "video_1"),)

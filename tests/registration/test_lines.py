@@ -72,6 +72,33 @@ def test_line_ends_of_every_kind_and_a_last_line_without_one() -> None:
     assert list(read(b"\n" + whole + b"\r\n\n").values()) == [2, 3]
 
 
+@pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
+def test_a_line_for_azure_names_a_deployment_by_a_route_without_the_resource(url: str) -> None:
+    reader = Lines("acme-eu", "azure")
+    reader.feed(lines("support", url=url))
+    reader.close()
+    call = Call("acme-eu", "chat.completions", ("support",), deployments=("support",))
+    assert reader.calls == {call: 1}
+
+
+@pytest.mark.parametrize(
+    ("api", "url"),
+    [
+        ("openai", "/chat/completions"),
+        ("openai", "/openai/v1/chat/completions"),
+        ("azure", "/openai/v1/chat/completions"),
+        ("azure", "/deployments/support/chat/completions"),
+        ("azure", "/v2/chat/completions"),
+        ("azure", "chat/completions"),
+    ],
+)
+def test_a_line_is_read_by_the_routes_of_its_own_provider_alone(api: str, url: str) -> None:
+    reader = Lines(api, api)
+    with pytest.raises(AdmissibilityError) as caught:
+        reader.feed(lines("support", url=url))
+    assert caught.value.reason in {Reason.UNSUPPORTED_OPERATION, Reason.MALFORMED_REQUEST}
+
+
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
 def test_what_ends_a_line_for_some_reader_is_refused_inside_one(end: str) -> None:
     inner = lines("ft:evil").decode().rstrip()

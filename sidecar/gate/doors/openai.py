@@ -6,6 +6,7 @@ copy of that description and holds every operation of it against this table.
 
 from __future__ import annotations
 
+from sidecar.gate.doors.openai_agents import AGENTS
 from sidecar.gate.doors.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
 from sidecar.gate.doors.operation import Api, Body, Kind, Operation, carrier, never, prefixed
 from sidecar.gate.places import Role, Stored, What
@@ -96,6 +97,7 @@ RESPONSES = Operation(
     query=_BETA,
     texts=frozenset({"input"}),
     creates="response",
+    feeds=frozenset({"conversation"}),
 )
 
 AUDIO: tuple[Operation, ...] = (
@@ -184,7 +186,7 @@ _FINE_TUNING: tuple[Operation, ...] = (
     Operation("graders.validate", "POST", "/fine_tuning/alpha/graders/validate", _GRADERS),
 )
 
-_STORED: tuple[Operation, ...] = (
+STORED_RESPONSES: tuple[Operation, ...] = (
     Operation(
         "responses.input_tokens",
         "POST",
@@ -233,6 +235,9 @@ _STORED: tuple[Operation, ...] = (
         "order",
         "beta",
     ),
+)
+
+_STORED: tuple[Operation, ...] = (
     Operation(
         "conversations.create",
         "POST",
@@ -300,19 +305,9 @@ REALTIME: tuple[Operation, ...] = (
     never("live.sessions.fork", "POST", "/live/sessions/{id}/fork", _MEDIA),
 )
 
-_LATER = "what it makes runs later, with models that the later request does not name"
 _ENDED = "the provider has ended it, or announced to"
 
 _REFUSED: tuple[Operation, ...] = (
-    *(
-        never(f"agents.{name}", "POST", route, _LATER)
-        for name, route in (
-            ("create", "/agents"),
-            ("update", "/agents/{id}"),
-            ("sessions", "/agents/sessions"),
-            ("automations", "/agents/automations"),
-        )
-    ),
     never("chatkit.sessions.create", "POST", "/chatkit/sessions", "its workflow chooses models"),
     never("evals.create", "POST", "/evals", _ENDED),
     never("evals.update", "POST", "/evals/{id}", _ENDED),
@@ -338,6 +333,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *AUDIO,
     *IMAGES,
     *VIDEOS,
+    *STORED_RESPONSES,
     *_STORED,
     *_FINE_TUNING,
     *FILES,
@@ -345,6 +341,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *MODELS,
     *REALTIME,
     *VECTOR_STORES,
+    *AGENTS,
     *_REFUSED,
 )
 """Routes below the version."""
