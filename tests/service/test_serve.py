@@ -106,7 +106,7 @@ def test_a_name_in_the_evidence_folder_writes_no_line_of_the_gates_log(site: Sit
         (site.folder / "evidence" / name).symlink_to("/dev/null")
     with site.start() as running:
         assert ask(running) == "admitted"
-        lines = running.stderr.read_bytes().decode("utf-8").splitlines()
+        lines = running.log.read_bytes().decode("utf-8").splitlines()
     told = [line for line in lines if "links are not followed" in line]
     assert len(told) == 2
     assert all(" WARNING sidecar.trust: evidence left out: " in line for line in told)

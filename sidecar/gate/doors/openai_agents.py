@@ -15,7 +15,7 @@ from sidecar.gate.places import Only, Role, Stored, What
 
 AGENT, SESSION = "agent", "session"
 
-_NO_SUBAGENTS = Only(
+NO_SUBAGENTS = Only(
     frozenset({False}), "an agent chooses the models of its sub-agents, and no request names them"
 )
 _NO_REVIEWER = Only(
@@ -54,7 +54,7 @@ def _agent(where: str = "") -> dict[str, What]:
     """The places of an agent's configuration, below ``where``."""
     places: dict[str, What] = {
         "model": Role.MODEL,
-        "multi_agent.enabled": _NO_SUBAGENTS,
+        "multi_agent.enabled": NO_SUBAGENTS,
         "tools[]": Role.TOOL,
         "tools[].type": _TOOLS,
         "tools[].parameters": Role.DATA,
