@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sidecar.observe import plain_lines
 from sidecar.service.run import StartError
 from sidecar.service.run import serve as run_gate
 
@@ -26,9 +27,7 @@ def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:
         raise typer.BadParameter(f"{log_level!r} is no log level")
-    logging.basicConfig(
-        stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    plain_lines.set_up(level)
     # The TUF library tells of every refresh; what an operator needs of that, the gate tells itself.
     logging.getLogger("tuf").setLevel(max(level, logging.WARNING))
     try:

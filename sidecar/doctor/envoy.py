@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.doctor.ask import NoAnswerError, ask
+from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.subject import Subject
 from sidecar.toolchain.versions import ENVOY
@@ -77,7 +77,7 @@ def cluster(subject: Subject) -> tuple[Finding, ...]:
     """One of Envoy's clusters leads to the gate, and is healthy."""
     try:
         value = ask(subject.admin, "/clusters?format=json").json()
-        hosts = list(_hosts(value, subject.gate.port))
+        hosts = list(_hosts(value, subject.gate))
     except NoAnswerError as error:
         return (fail("gate cluster", str(error), "Permit /clusters in admin.allow_paths."),)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -86,7 +86,7 @@ def cluster(subject: Subject) -> tuple[Finding, ...]:
         return (
             fail(
                 "gate cluster",
-                f"no cluster leads to the gate's port {subject.gate.port}",
+                f"no cluster leads to the gate's {_end(subject.gate)}",
                 "Correct the address of the cluster that grpc_service names.",
             ),
         )
@@ -95,7 +95,7 @@ def cluster(subject: Subject) -> tuple[Finding, ...]:
         if sick or health.get("eds_health_status", "HEALTHY") != "HEALTHY":
             return (fail("gate cluster", f"{name}: {', '.join(sick) or health}", "See the gate."),)
     name = hosts[0][0]
-    return (ok("gate cluster", f"{name} leads to port {subject.gate.port}, healthy"),)
+    return (ok("gate cluster", f"{name} leads to {_end(subject.gate)}, healthy"),)
 
 
 def _counters(value: dict[str, Any]) -> dict[str, int]:
@@ -108,8 +108,16 @@ def _counters(value: dict[str, Any]) -> dict[str, int]:
     return counted
 
 
-def _hosts(value: dict[str, Any], port: int | None) -> Iterator[tuple[str, dict[str, Any]]]:
+def _hosts(value: dict[str, Any], gate: Place) -> Iterator[tuple[str, dict[str, Any]]]:
     for each in value["cluster_statuses"]:
         for host in each.get("host_statuses", []):
-            if host["address"].get("socket_address", {}).get("port_value") == port:
+            address = host["address"]
+            port = address.get("socket_address", {}).get("port_value")
+            pipe = address.get("pipe", {}).get("path")
+            if (pipe == gate.host) if gate.port is None else (port == gate.port):
                 yield each["name"], host.get("health_status", {})
+
+
+def _end(gate: Place) -> str:
+    """A container sees the same port at another address, and a socket at the same path."""
+    return f"socket {gate.host}" if gate.port is None else f"port {gate.port}"

@@ -27,8 +27,9 @@ _DEFAULT_POLL_SECONDS = 5.0
 
 def health(subject: Subject) -> tuple[Finding, ...]:
     """The gate's own health service, which Envoy could ask too."""
+    at = str(subject.gate)
     try:
-        with grpc.insecure_channel(str(subject.gate)) as channel:
+        with grpc.insecure_channel(f"unix:{at}" if subject.gate.port is None else at) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(service=SERVICE), timeout=SECONDS
             )

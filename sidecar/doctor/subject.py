@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sidecar.doctor.ask import Place
+from sidecar.gate.opa import UNIX
 from sidecar.service import config
 from sidecar.service.config import ConfigError, SidecarConfig, split_address
 
@@ -118,6 +119,8 @@ def _addresses(found: SidecarConfig | None) -> tuple[str, str]:
 
 
 def _place(text: str, what: str) -> Place:
+    if text.startswith(UNIX):
+        return Place(text.removeprefix(UNIX), None)
     try:
         host, port = split_address(text)
     except ValueError as error:

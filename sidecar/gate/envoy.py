@@ -40,6 +40,9 @@ _ONCE = frozenset(
 )
 """Headers two readers could take different lines of."""
 
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
+"""One host. Envoy joins two ``Host`` lines by a comma, and each upstream would take its own."""
+
 _OWN_NAME = re.compile(re.escape(OWN_PREFIX) + r"[a-z0-9-]+")
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -75,6 +78,7 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
     _check_pseudo(lines, http)
     headers = tuple(line for line in lines if not line[0].startswith(":"))
     _refuse_repeats(headers, credential_header)
+    _check_host(lines)
     provider = attributes.context_extensions.get("provider", "")
     if not provider:
         raise AdmissibilityError(
@@ -121,6 +125,12 @@ def _check_pseudo(lines: list[tuple[str, str]], http: pb.AttributeContext.HttpRe
     for name, told in ((":method", http.method), (":path", http.path)):
         if any(value != told for key, value in lines if key == name):
             raise AdmissibilityError(Reason.MALFORMED_REQUEST, f"two different values of {name}")
+
+
+def _check_host(lines: list[tuple[str, str]]) -> None:
+    hosts = {value for key, value in lines if key in {":authority", "host"}}
+    if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
+        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "not one host, plainly written")
 
 
 def _refuse_repeats(headers: tuple[tuple[str, str], ...], credential_header: str) -> None:

@@ -110,7 +110,9 @@ def _inside(request: HttpRequest, operation: Operation, max_bytes: int) -> tuple
 
 
 def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Found, ...]:
-    content_type = request.header("content-type") or ""
+    content_type = request.header("content-type")
+    if content_type is None:
+        content_type = "application/json" if operation.untyped else ""
     if operation.form and _FORM_TYPE.match(content_type):
         return _from_form(operation, content_type, body)
     if not operation.reads:

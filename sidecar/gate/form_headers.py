@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from sidecar.core.strict_json import fold
 
@@ -23,12 +24,15 @@ _UTF8 = re.compile(r"utf-8", re.I | re.A)
 _NAME = r"[A-Za-z0-9_-]{1,64}(?:\[[A-Za-z0-9_.:-]{0,64}\]){0,4}"
 _DISPOSITION = re.compile(
     rf'form-data; name=(?:"(?P<name>{_NAME})"|(?P<token>[A-Za-z0-9_-]{{1,64}}))'
-    r'(?:; filename=(?:"(?P<file>[^"\\]{1,1024})"|(?P<filetoken>[A-Za-z0-9._-]{1,1024})))?'
+    r'(?:; filename=(?:"(?P<file>[^"\\]{1,1024})"|(?P<filetoken>[A-Za-z0-9._-]{1,1024}))'
+    r"(?:; filename\*=(?:utf|UTF)-8''(?P<again>[A-Za-z0-9!#$&+.^_`|~%-]{1,3072}))?)?"
 )
+"""A filename may be repeated in its extended form (RFC 5987), as .NET does, if it is the same."""
 _PLAIN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _TYPE = re.compile(rf'({_PLAIN})/{_PLAIN}((?: *; *{_PLAIN}=(?:{_PLAIN}|"[^"\\]{{1,127}}"))*)')
 _CHARSET = re.compile(r"; *charset(?:=\"?([^\";]*)\"?)?", re.I | re.A)
 _TYPE_NAME = re.compile(r"; *name=", re.I | re.A)
+_LENGTH = re.compile(r"0|[1-9][0-9]{0,18}")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -48,11 +52,13 @@ class PartBegin:
         name: Of the field.
         filename: As sent, where the part is a file; null for a text.
         content_type: As sent, where there is one.
+        length: Of its data in bytes, where the part says so itself, as OkHttp does.
     """
 
     name: str
     filename: str | None
     content_type: str | None
+    length: int | None = None
 
 
 def boundary_of(content_type: str) -> str:
@@ -91,13 +97,15 @@ def begin_of(block: bytes) -> PartBegin:
     Raises:
         MultipartError: They are outside the grammar.
     """
-    disposition = content_type = None
+    disposition = content_type = length = None
     for line in block.split(b"\r\n"):
         name, value = _header(line)
         if name == "content-disposition" and disposition is None:
             disposition = value
         elif name == "content-type" and content_type is None:
             content_type = value
+        elif name == "content-length" and length is None and _LENGTH.fullmatch(value):
+            length = int(value)
         else:
             raise MultipartError(
                 "a part's headers are not one Content-Disposition and at most one Content-Type"
@@ -112,7 +120,10 @@ def begin_of(block: bytes) -> PartBegin:
     name = match["name"] or match["token"]
     if fold(name) == "_charset_":
         raise MultipartError("the field _charset_ would change how the others are read")
-    return PartBegin(name, match["file"] or match["filetoken"], content_type)
+    filename = match["file"] or match["filetoken"]
+    if match["again"] is not None and unquote(match["again"], errors="replace") != filename:
+        raise MultipartError("a part has two different filenames")
+    return PartBegin(name, filename, content_type, length)
 
 
 def _header(line: bytes) -> tuple[str, str]:

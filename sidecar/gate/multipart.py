@@ -6,7 +6,8 @@ a gateway and another to the server behind it (CVE-2026-53537, GHSA-vgpv-f759-9w
 is what clients do send, and nothing else:
 
     body  = 1*("--" boundary CRLF part CRLF) "--" boundary "--" [CRLF]
-    part  = Content-Disposition with a name, at most a Content-Type, an empty line, data
+    part  = Content-Disposition with a name, at most a Content-Type and a Content-Length that is
+            right, an empty line, data
 
 ``Parser`` reads a stream in memory that does not grow with it; ``parse`` is the same parser over a
 whole body. The boundary's bytes stand nowhere in the data but where a part ends, so nobody can find
@@ -54,6 +55,7 @@ _JSON = re.compile(r"[a-z]+/(?:[a-z.-]+\+)?json", re.IGNORECASE)
 _JSON_TEXT = re.compile(rb"[ \t\r\n]*[\[{]")
 _JSON_MODEL = re.compile(rb'model[a-z_]*"|\\u', re.IGNORECASE)
 _MODEL = "model"
+_OTHER_LENGTH = "a part's Content-Length is not that of its data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,7 @@ class Parser:
         self._rest = b""
         self._parts = 0
         self._room: int | None = None
+        self._due: int | None = None
         self._step: _Step = self._opening
 
     def feed(self, data: bytes) -> list[Event]:
@@ -215,6 +218,7 @@ class Parser:
         begin = begin_of(block)
         events.append(begin)
         self._room = self._limits.text_bytes if begin.filename is None else None
+        self._due = begin.length
         self._step = self._data
         return end + 4, True
 
@@ -230,6 +234,8 @@ class Parser:
         if end < at or buffer[end:found] != b"\r\n--":
             raise MultipartError("the boundary stands inside a part's data")
         self._pass(buffer, at, end, events)
+        if self._due:
+            raise MultipartError(_OTHER_LENGTH)
         events.append(PartEnd())
         self._step = self._delimited
         return found + len(boundary), True
@@ -239,6 +245,10 @@ class Parser:
             self._room -= end - at
             if self._room < 0:
                 raise MultipartError(f"a field has more than {self._limits.text_bytes} bytes")
+        if self._due is not None:
+            self._due -= end - at
+            if self._due < 0:
+                raise MultipartError(_OTHER_LENGTH)
         if end > at:
             events.append(PartData(memoryview(buffer)[at:end]))
 

@@ -48,7 +48,7 @@ def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
         body = body.removesuffix(b"\n").removesuffix(b"\r")
         if body or method not in _NO_BODY:
             headers.append(("content-length", str(len(body))))
-    host = next((value for name, value in headers if name == "host"), "")
+    host = next((value for name, value in headers if name == "host"), "localhost")
     pseudo = [(":authority", host), (":path", target), (":method", method)]
     return _question([*pseudo, *headers], body, {"provider": provider, "api": api})
 

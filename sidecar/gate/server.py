@@ -8,10 +8,12 @@ once; grpc.aio's own limit would queue them behind each other until Envoy gave u
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import grpc
@@ -27,8 +29,10 @@ from sidecar.core.decide import Decision, Progress, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import envoy
 from sidecar.gate.clock import Clock, Reading
+from sidecar.gate.opa import UNIX
 from sidecar.gate.passage import Passage
 from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.private_socket import private_socket
 from sidecar.observe.outcome import Outcome
 
 log = logging.getLogger("sidecar.gate")
@@ -175,19 +179,27 @@ class GateServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
 
     async def start(self, address: str) -> int:
-        """Listen on ``host:port``, not ready yet; return the port.
+        """Listen on ``host:port`` or ``unix:///path``, not ready yet; return the port.
 
         Raises:
             OSError: The address cannot be had.
         """
         await self.set_ready(ready=False)
+        if address.startswith(UNIX):
+            port = self._add(address, private_socket(Path(address.removeprefix(UNIX))))
+        else:
+            port = self._add(address, contextlib.nullcontext())
+        await self._server.start()
+        return port
+
+    def _add(self, address: str, around: contextlib.AbstractContextManager[None]) -> int:
         try:
-            port = self._server.add_insecure_port(address)
+            with around:
+                port: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {address}") from error
         if port == 0:
             raise OSError(f"cannot listen on {address}")
-        await self._server.start()
         return port
 
     async def set_ready(self, *, ready: bool) -> None:

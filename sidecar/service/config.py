@@ -38,6 +38,10 @@ class ConfigError(Exception):
     """One clear line: the file, the place in it, and what is wrong."""
 
 
+_MAX_SOCKET_BYTES = 100
+"""Of a socket's path; the kernel takes 107."""
+
+
 def split_address(text: str) -> tuple[str, int]:
     """Split ``host:port``; an IPv6 address stands in brackets.
 
@@ -80,7 +84,17 @@ def _shut(name: str) -> str:
     return name
 
 
+def _asked_at(address: str) -> str:
+    if not address.startswith(UNIX):
+        return _address(address)
+    path = address.removeprefix(UNIX)
+    if not path.startswith("/") or len(path.encode()) > _MAX_SOCKET_BYTES:
+        raise ValueError(f"not unix:///PATH of at most {_MAX_SOCKET_BYTES} bytes")
+    return address
+
+
 HostPort = Annotated[str, AfterValidator(_address)]
+Listen = Annotated[str, AfterValidator(_asked_at)]
 
 
 class _Strict(BaseModel):
@@ -149,7 +163,7 @@ Policies = Annotated[
 class SidecarConfig(_Strict):
     """The whole file. Every path is relative to the file's folder."""
 
-    listen: HostPort = "127.0.0.1:9191"
+    listen: Listen = "127.0.0.1:9191"
     metrics: HostPort = "127.0.0.1:9464"
     trust: Path
     audience: Annotated[str, Field(min_length=1, max_length=256)] = "admissibility-gate"
@@ -166,6 +180,12 @@ class SidecarConfig(_Strict):
     facts_log: Path | None = None
     ready_file: Path | None = None
     reuse_port: bool = False
+
+    @model_validator(mode="after")
+    def _listens_once(self) -> SidecarConfig:
+        if self.reuse_port and self.listen.startswith(UNIX):
+            raise ValueError("reuse_port is for a port, and listen is a socket")
+        return self
 
     @model_validator(mode="after")
     def _has_room(self) -> SidecarConfig:

@@ -26,6 +26,7 @@ from sidecar.gate.doors import operation_names
 from sidecar.gate.heavy import Heavy
 from sidecar.gate.holder import Holder
 from sidecar.gate.objects import Objects
+from sidecar.gate.opa import UNIX
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.room import Room
 from sidecar.gate.server import Authorization, GateServer
@@ -260,7 +261,9 @@ def _remove(path: Path | None) -> None:
 
 
 def _bound(address: str, port: int) -> str:
-    """The address with the port the kernel gave, where 0 was asked for."""
+    """The address with the port the kernel gave, where 0 was asked for; a socket's as it is."""
+    if address.startswith(UNIX):
+        return address
     split_address(address)
     return f"{address.rpartition(':')[0]}:{port}"
 

@@ -70,7 +70,7 @@ def render(
     *,
     listener_port: int,
     admin_port: int,
-    gate: Address,
+    gate: Address | Path,
     upstream: Address,
     credential_file: Path,
     tls: TlsFiles | None = None,
@@ -83,7 +83,7 @@ def render(
         template: Text of a reference configuration, as from `reference`.
         listener_port: Port of the applications' listener; 0 lets the kernel choose.
         admin_port: Port of the admin interface; 0 lets the kernel choose.
-        gate: IP address and port of the gate's ext_authz service.
+        gate: IP address and port of the gate's ext_authz service, or the path of its socket.
         upstream: IP address and port of the provider.
         credential_file: An SDS file, as from `credential_document`; where calls are signed, a
             shared credentials file of AWS, in a folder of its own.
@@ -101,8 +101,11 @@ def render(
     """
     config = yaml.safe_load(template)
     listener = _set_ports(config, listener_port, admin_port)
-    for cluster, (host, port) in ((GATE, gate), (PROVIDER, upstream)):
-        _set_endpoint(_cluster(config, cluster), host, port)
+    if isinstance(gate, Path):
+        _endpoint(_cluster(config, GATE))["address"] = {"pipe": {"path": str(gate)}}
+    else:
+        _set_endpoint(_cluster(config, GATE), *gate)
+    _set_endpoint(_cluster(config, PROVIDER), *upstream)
     _set_credential(config, credential_file)
     _set_listener_tls(listener, tls)
     _set_provider_roots(_cluster(config, PROVIDER), provider_roots)
@@ -204,10 +207,13 @@ def _set_address(holder: dict[str, Any], port: int) -> None:
     holder["address"]["socket_address"]["port_value"] = port
 
 
-def _set_endpoint(cluster: dict[str, Any], host: str, port: int) -> None:
+def _endpoint(cluster: dict[str, Any]) -> dict[str, Any]:
     found = [node["endpoint"] for node in _nodes(cluster) if "endpoint" in node]
-    endpoint = _only(f"endpoint of cluster {cluster['name']}", found)
-    endpoint["address"]["socket_address"] = {"address": host, "port_value": port}
+    return _only(f"endpoint of cluster {cluster['name']}", found)
+
+
+def _set_endpoint(cluster: dict[str, Any], host: str, port: int) -> None:
+    _endpoint(cluster)["address"]["socket_address"] = {"address": host, "port_value": port}
 
 
 def _tls_contexts(holder: dict[str, Any]) -> list[dict[str, Any]]:

@@ -66,6 +66,17 @@ PLAIN: dict[str, Form] = {
     "one character": bounded("multipart/form-data; boundary=x", "x"),
     "70 characters": bounded("multipart/form-data; boundary=" + "x" * 70, "x" * 70),
     "MIXED CASE": bounded(f"Multipart/Form-Data; Boundary={B}"),
+    "a filename twice the same": form(
+        part("Content-Disposition: form-data; name=file; filename=a.b; filename*=utf-8''a.b"), M
+    ),
+    "a filename twice, quoted": form(
+        part(f"{FILE}; filename*=UTF-8''a%2Ewav\r\nContent-Type: audio/wav"), M
+    ),
+    "lengths": form(
+        part(f"{FILE}\r\nContent-Type: audio/wav\r\nContent-Length: 300", b"x" * 300),
+        part(f"{MODEL}\r\nContent-Length: 1"),
+        part(f"{OTHER}\r\nContent-Length: 0", ""),
+    ),
     "a long file": form(part(FILE, b"x" * 300_000), M),
 }
 
@@ -168,6 +179,10 @@ TRICKS: dict[str, Form] = {
     "binary": form(part(MODEL + "\r\nContent-Transfer-Encoding: binary")),
     "8bit": form(part(MODEL + "\r\nContent-Transfer-Encoding: 8bit")),
     "length": form(part(MODEL + "\r\nContent-Length: 0")),
+    "a longer length": form(part(MODEL + "\r\nContent-Length: 2")),
+    "a length twice": form(part(MODEL + "\r\nContent-Length: 1\r\nContent-Length: 1")),
+    "two filenames, one extended": form(part(FILE + "; filename*=utf-8''b.wav"), M),
+    "two filenames, one broken": form(part(FILE + "; filename*=utf-8''a.wav%FF"), M),
     "nested": form(
         part(
             OTHER + "\r\nContent-Type: multipart/mixed; boundary=" + "c" * 9,

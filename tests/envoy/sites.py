@@ -105,7 +105,7 @@ SITES: dict[Gated, Site] = {
             key=("authorization", sigv4.SIGNED),
             tls=True,
         ),
-        Site("vllm", {"provider": "vllm", "api": "vllm"}),
+        Site("vllm", {"provider": "vllm", "api": "vllm"}, host="vllm.internal"),
     )
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,9 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sidecar._pb import ext_authz_pb2 as pb
+from sidecar.core.call import Call
+from sidecar.gate.envoy import read
+from sidecar.gate.extract import extract
 from tests.envoy.sigv4 import KEY_ID, SIGNED, key_of
 from tests.envoy.sites import CREDENTIAL, SITES, Wired, wire
 
@@ -89,6 +93,31 @@ def test_raw_bytes_of_a_model_of_ones_own_are_signed_as_they_are(bedrock: Wired)
         raw,
         "application/json",
     )
+
+
+READ = Call("bedrock", "invoke", (MODEL,), deployments=(MODEL,))
+
+
+@pytest.mark.parametrize(
+    ("body", "options", "expected"),
+    [
+        ({"prompt": "x"}, {}, READ),
+        ({"prompt": "x"}, {"contentType": "application/json", "trace": "ENABLED"}, READ),
+        ({"messages": ASKED, "model": MODEL}, {}, READ),
+        ({"message": "x", "documents": [{"model": "T"}]}, {}, READ),
+        ({"messages": ASKED, "tools": [{"name": "f", "input_schema": {"model": {}}}]}, {},
+         replace(READ, tool_types=("function",))),
+    ],
+)  # fmt: skip
+def test_what_the_sdk_sends_by_itself_is_read_by_the_gate(
+    bedrock: Wired, body: dict[str, Any], options: dict[str, str], expected: Call
+) -> None:
+    """Without Content-Type, unless it is told to send one; Bedrock takes that for JSON."""
+    client(bedrock).invoke_model(modelId=MODEL, body=json.dumps(body), **options)
+    (asked,) = bedrock.gate.asked
+    assert extract(read(asked, credential_header=CREDENTIAL), max_bytes=1 << 16) == expected
+    (received,) = bedrock.provider.received
+    assert json.loads(bedrock.site.seen(received).body) == body
 
 
 def test_a_call_that_the_gate_refuses_is_never_signed(bedrock: Wired) -> None:

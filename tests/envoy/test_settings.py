@@ -548,6 +548,7 @@ SERVED = (
 
 def vllm(config: Config) -> None:
     (_, route) = host(config)["routes"]
+    route["route"] = {**route["route"], "host_rewrite_literal": "vllm.internal"}
     asked = route["typed_per_filter_config"]
     extensions(config)[1].update(provider="vllm", api="vllm")
     one_model = {"safe_regex": {"regex": "/v1/models/[^/]+"}}

@@ -404,6 +404,31 @@ def test_a_tool_of_bedrock_is_seen_whether_or_not_it_says_its_type(
     assert call.tool_types == types
 
 
+@pytest.mark.parametrize("operation", ["invoke", "invoke-with-response-stream"])
+def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str) -> None:
+    """The SDK sends none unless it is told to."""
+    path = f"/model/m/{operation}"
+
+    def sent(body: bytes, headers: Lines | None = None) -> Outcome:
+        return ask(
+            check_request(
+                path=path, body=body, provider="bedrock", drop=("content-type",), headers=headers
+            )
+        )
+
+    streams = operation.endswith("stream")
+    assert sent(b'{"prompt": "x"}') == Call("bedrock", "invoke", ("m",), stream=streams)
+    assert sent(b"prompt=x") == (
+        Reason.MALFORMED_REQUEST,
+        "body: not JSON: Expecting value at character 0",
+    )
+    for kind in ("", "text/plain"):
+        assert sent(b'{"prompt": "x"}', [("content-type", kind)]) == (
+            Reason.MALFORMED_REQUEST,
+            "Content-Type is not application/json in UTF-8",
+        )
+
+
 def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
     body = {"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}
     assert post("bedrock", "/model/m/converse", body) == Call("bedrock", "converse", ("m",))

@@ -14,6 +14,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import envoy
 from sidecar.gate.doors import APIS
 from sidecar.gate.doors.overrides import (
+    MAX_KEY_CHARS,
     OVERRIDES,
     OVERRIDING_HEADERS,
     OVERRIDING_PREFIXES,
@@ -461,6 +462,11 @@ def test_a_key_with_a_word_for_what_is_run_is_ambiguous(row: Any, key: str) -> N
         Reason.AMBIGUOUS_MODEL,
         f"the key {strict_json.fold(key)} could change which model is run",
     )
+
+
+def test_the_words_of_a_key_of_megabytes_are_not_told_apart() -> None:
+    assert key_overrides("model_" + "a" * (MAX_KEY_CHARS - 6))
+    assert not key_overrides("model_" + "a" * (MAX_KEY_CHARS - 5))
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,8 @@ def test_a_parser_takes_no_boundary_outside_the_grammar(boundary: str) -> None:
 
 DISPOSITION = "a part's Content-Disposition is not form-data with a plain name and filename"
 ONE_OF_EACH = "a part's headers are not one Content-Disposition and at most one Content-Type"
+OTHER_LENGTH = "a part's Content-Length is not that of its data"
+TWO_NAMES = "a part has two different filenames"
 LINES = "a part's headers are folded, not lines, or hold control characters"
 PART_TYPE = "a part's Content-Type is not plain, or holds parts of its own"
 PART_CHARSET = "a part's charset is not UTF-8"
@@ -184,7 +186,9 @@ CD = "Content-Disposition: "
         (CD + "form-data; name=\"x\"; name*=utf-8''model", DISPOSITION),
         (CD + 'form-data; name*0="mo"; name*1="del"', DISPOSITION),
         (CD + "form-data; name=\"model\"; filename*=utf-8''x", DISPOSITION),
-        (CD + 'form-data; name="model"; filename="a"; filename*=utf-8\'\'b', DISPOSITION),
+        (CD + 'form-data; name="model"; filename="a"; filename*=utf-8\'\'b', TWO_NAMES),
+        (CD + 'form-data; name="model"; filename="a"; filename*=utf-8\'\'a%FF', TWO_NAMES),
+        (CD + 'form-data; name="model"; filename="a"; filename*=latin-1\'\'a', DISPOSITION),
         # twice
         (CD + 'form-data; name="x"; name="model"', DISPOSITION),
         (CD + 'form-data; name="model"; Name="x"', DISPOSITION),
@@ -238,7 +242,11 @@ CD = "Content-Disposition: "
         # other headers
         (f"{MODEL}\r\nContent-Transfer-Encoding: base64", ONE_OF_EACH),
         (f"{MODEL}\r\nContent-Transfer-Encoding: binary", ONE_OF_EACH),
-        (f"{MODEL}\r\nContent-Length: 1", ONE_OF_EACH),
+        (f"{MODEL}\r\nContent-Length: +1", ONE_OF_EACH),
+        (f"{MODEL}\r\nContent-Length: 01", ONE_OF_EACH),
+        (f"{MODEL}\r\nContent-Length: 1\r\nContent-Length: 1", ONE_OF_EACH),
+        (f"{MODEL}\r\nContent-Length: 2", OTHER_LENGTH),
+        (f"{MODEL}\r\nContent-Length: 0", OTHER_LENGTH),
         (f"{MODEL}\r\nX-Other: 1", ONE_OF_EACH),
         # lines
         ('Content-Disposition: form-data;\r\n name="model"', LINES),

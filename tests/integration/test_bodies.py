@@ -175,6 +175,8 @@ UNREGISTERED = (403, "object_unregistered")
         ({"Previous_Response_ID": "resp_1"}, (400, "ambiguous_model")),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, UNSUPPORTED),
         ({"input": [{"id": "msg_1"}]}, UNSUPPORTED),
+        ({"multi_agent": {"enabled": True}}, UNSUPPORTED),
+        ({"multi_agent": {"enabled": 1}}, UNSUPPORTED),
     ],
 )
 def test_what_is_stored_upstream_cannot_name_a_model_for_the_caller(

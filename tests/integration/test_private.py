@@ -5,8 +5,15 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
+import pytest
+
+from sidecar.demo.authorities import UNLISTED_BASE
+from sidecar.doctor.examine import examine
+from sidecar.doctor.finding import ok
+from sidecar.doctor.subject import subject
 from tests.integration.support.site import Site
 from tests.integration.support.stand import Stand
+from tests.integration.support.talk import told
 
 
 def mode(path: Path) -> int:
@@ -25,6 +32,37 @@ def test_private_keys_credentials_and_state_are_the_owners_alone(stand: Stand) -
 def test_the_policy_engines_socket_is_the_gates_alone(stand: Stand) -> None:
     socket = Path(stand.stage.opa_socket.removeprefix("unix://"))
     assert (socket.is_socket(), mode(socket), mode(socket.parent)) == (True, 0o600, 0o700)
+
+
+def test_a_gate_on_a_socket_is_asked_by_envoy_and_open_to_nobody_else(
+    site: Site, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """On loopback the application could ask the gate itself, in anybody's name."""
+    path = tmp_path_factory.mktemp("s") / "gate.sock"
+    site.settings["listen"] = f"unix://{path}"
+    site.start().front()
+    assert (path.is_socket(), mode(path)) == (True, 0o600)
+    talk = site.talk
+    assert talk.verdict() == (200, "admitted")
+    assert told(talk.call(talk.body(model=UNLISTED_BASE))) == (403, "base_model_not_listed")
+    assert site.envoy is not None
+    host, port = site.envoy.admin
+    found = {
+        one.name: (one.detail, one.state)
+        for one in examine(
+            subject(
+                site.folder / "sidecar.yaml",
+                envoy_admin=f"{host}:{port}",
+                gateway=site.envoy.url,
+            )
+        )
+    }
+    sound = ok("", "").state
+    assert found["gate"] == (f"{path}: SERVING", sound)
+    assert found["gate cluster"] == (f"gate leads to socket {path}, healthy", sound)
+    site.stop_gate()
+    site.start()
+    assert talk.verdict() == (200, "admitted")
 
 
 def test_no_secret_is_in_what_the_gate_and_envoy_write_down(site: Site) -> None:

@@ -276,6 +276,23 @@ def test_a_length_that_is_not_the_bodys_ends_the_request(talk: Talk, lie: int) -
     assert talk.seen(lambda: talk.raw(request)) == refused(BY_ENVOY)
 
 
+@pytest.mark.parametrize(
+    "hosts",
+    [("a.example", "b.example"), ("a.example,b.example",), ("a.example,",), ("a@b.example",)],
+)
+def test_a_host_that_two_readers_could_read_differently_is_refused(
+    talk: Talk, hosts: tuple[str, ...]
+) -> None:
+    """Envoy joins two lines by a comma; an ingress behind it would take one of them."""
+    body = talk.body()
+    lines = [*talk.lines, ("Content-Length", str(len(body))), ("Connection", "close")]
+    named = [("Host", host) for host in hosts]
+    text = "".join(f"{name}: {value}\r\n" for name, value in [*named, *lines])
+    request = f"POST {CHAT} HTTP/1.1\r\n{text}\r\n".encode() + body
+    seen = talk.seen(lambda: talk.raw(request))
+    assert seen in (refused(MALFORMED), refused(BY_ENVOY))
+
+
 def test_two_framings_of_one_body_are_refused(talk: Talk) -> None:
     lines = [("Content-Length", "5"), ("Transfer-Encoding", "chunked")]
     request = head(talk, "POST", CHAT, lines) + b"0\r\n\r\n"

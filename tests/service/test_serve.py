@@ -99,6 +99,20 @@ def test_an_authority_that_cannot_be_read_is_named_and_takes_nothing_else_down(s
     assert [name for name, error in errors.items() if error is not None] == ["stranger"]
 
 
+def test_a_name_in_the_evidence_folder_writes_no_line_of_the_gates_log(site: Site) -> None:
+    """Whoever may put evidence there names the files, and what is left out is told by its name."""
+    forged = "x\n2026-11-21 00:00:00,000 INFO sidecar.gate: all is well.json"
+    for name in (forged, os.fsdecode(b"\xff\x1b[2J.json")):
+        (site.folder / "evidence" / name).symlink_to("/dev/null")
+    with site.start() as running:
+        assert ask(running) == "admitted"
+        lines = running.log.read_bytes().decode("utf-8").splitlines()
+    told = [line for line in lines if "links are not followed" in line]
+    assert len(told) == 2
+    assert all(" WARNING sidecar.trust: evidence left out: " in line for line in told)
+    assert not any(line.startswith("2026-11-21 00:00:00,000 INFO") for line in lines)
+
+
 def test_an_authority_that_is_needed_and_cannot_be_read_denies(site: Site) -> None:
     (site.folder / "repositories" / "customer" / "metadata" / "timestamp.json").unlink()
     with site.start() as running:

@@ -72,6 +72,7 @@ _NATIVE: dict[str, What] = {
     "tools[].input_schema": Role.DATA,
     "tools[].function.parameters": Role.DATA,
     "response_format": Role.DATA,
+    "documents": Role.DATA,
     **_TOOL_CONFIG,
 }
 """A body in the model's own form. Some have ``model`` in theirs, which is then that of the path."""
@@ -82,13 +83,14 @@ _RUNTIME = "/model/{model}"
 RUNTIME: tuple[Operation, ...] = (
     Operation("converse", "POST", f"{_RUNTIME}/converse", _CONVERSE),
     Operation("converse", "POST", f"{_RUNTIME}/converse-stream", _CONVERSE, streams=True),
-    Operation("invoke", "POST", f"{_RUNTIME}/invoke", _NATIVE, texts=_TEXTS),
+    Operation("invoke", "POST", f"{_RUNTIME}/invoke", _NATIVE, texts=_TEXTS, untyped=True),
     Operation(
         "invoke",
         "POST",
         f"{_RUNTIME}/invoke-with-response-stream",
         _NATIVE,
         texts=_TEXTS,
+        untyped=True,
         streams=True,
     ),
     never(
@@ -122,6 +124,7 @@ CONTROL: tuple[Operation, ...] = (
             "customModelKmsKeyId": Role.WORD,
             "customModelTags[]": Role.DATA,
             "hyperParameters": Role.DATA,
+            "trainingDataConfig.invocationLogsConfig.requestMetadataFilters": Role.DATA,
             "customizationConfig.distillationConfig.teacherModelConfig"
             ".teacherModelIdentifier": Role.MODEL,
         },

@@ -62,6 +62,7 @@ class Operation:
         kind: See ``Kind``.
         body: See ``Body``; ``READ`` wherever there are places or fields.
         texts: Places where a string may stand for a list.
+        untyped: Whether a body without Content-Type is JSON, as the provider says it is to itself.
         creates: The kind of object that the answer names, if it may hold models later.
         registered: Whether it is refused where registration is off, because what it makes runs
             again by requests that name no model.
@@ -81,6 +82,7 @@ class Operation:
     kind: Kind = Kind.CALL
     body: Body = Body.NONE
     texts: frozenset[str] = frozenset()
+    untyped: bool = False
     creates: str | None = None
     registered: bool = False
     feeds: frozenset[str] = frozenset()

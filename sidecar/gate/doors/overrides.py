@@ -110,6 +110,10 @@ OVERRIDING_PREFIXES: tuple[str, ...] = (
 )
 """Beginnings of the headers by which gateways behind Envoy are told where a call is to go."""
 
+MAX_KEY_CHARS = 128
+"""Longest key whose words are looked at; no server has a longer one, and there may be megabytes."""
+
+_ANY_WORD = re.compile("model|lora|adapter|deployment")
 _KEY_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _HEADER_WORD = re.compile(r"[a-z]+")
 _MODEL = "model"
@@ -123,8 +127,10 @@ def key_overrides(key: str) -> bool:
     folded = fold(key)
     if folded in OVERRIDES:
         return True
+    if folded == _MODEL or len(key) > MAX_KEY_CHARS or not _ANY_WORD.search(folded):
+        return False
     words = {word.lower() for word in (*_KEY_WORD.findall(key), *_KEY_WORD.findall(folded))}
-    return folded != _MODEL and not NAMING_WORDS.isdisjoint(words)
+    return not NAMING_WORDS.isdisjoint(words)
 
 
 def header_overrides(name: str) -> bool:

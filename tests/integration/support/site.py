@@ -24,6 +24,7 @@ from sidecar.demo.authorities import GRANTS, Organisations, now
 from sidecar.demo.caller import CREDENTIAL_HEADER
 from sidecar.demo.gate_process import GateProcess
 from sidecar.demo.stage import AUDIENCE
+from sidecar.gate.opa import UNIX
 from sidecar.toolchain.envoy_config import TlsFiles, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
 from sidecar.toolchain.find import opa_path
@@ -175,12 +176,13 @@ def envoy_before(
 ) -> EnvoyProcess:
     """An Envoy, not started, between applications, a gate and the stage's upstream."""
     host, _, port = gate.rpartition(":")
+    socket = Path(gate.removeprefix(UNIX)) if gate.startswith(UNIX) else None
     upstream = stand.stage.upstream
     config = render(
         template or reference("jwt"),
         listener_port=0,
         admin_port=0,
-        gate=(host, int(port)),
+        gate=socket or (host, int(port)),
         upstream=(upstream.host, upstream.port),
         credential_file=stand.stage.folder / "provider-credential.yaml",
         tls=tls,
