@@ -16,14 +16,14 @@ from typing import cast
 
 import yaml
 
-MAX_BYTES = 32 << 20
-"""Largest file that is read; a configuration dump of a large mesh has some megabytes."""
+MAX_BYTES = 64 << 20
+"""Largest file that is read; a configuration dump of a large mesh has some tens of megabytes."""
 
 MAX_YAML_BYTES = 4 << 20
 """Above this, JSON is read by a faster parser that tells no lines, and YAML is refused."""
 
-MAX_NODES = 1_000_000
-"""Most values after aliases are followed."""
+MAX_NODES = 2_000_000
+"""Most values, after aliases are followed; some 350 bytes of memory each."""
 
 MAX_DEPTH = 100
 """Deepest nesting; protobuf's own limit."""
@@ -102,7 +102,7 @@ def _from_json(data: bytes) -> Raw:
     """JSON, as strictly as YAML: no key twice, no NaN, no half of a pair of surrogates."""
     try:
         value = json.loads(data, object_pairs_hook=_unique, parse_constant=_constant)
-        return _plain(value, 0)
+        return _plain(value, 0, iter(range(MAX_NODES)))
     except RecursionError as error:
         raise LintError(f"nested deeper than {MAX_DEPTH}") from error
     except json.JSONDecodeError as error:
@@ -126,15 +126,17 @@ def _constant(name: str) -> object:
     raise LintError(f"{name} is not JSON")
 
 
-def _plain(value: object, depth: int) -> Raw:
+def _plain(value: object, depth: int, left: Iterator[int]) -> Raw:
     if depth > MAX_DEPTH:
         raise LintError(f"nested deeper than {MAX_DEPTH}")
+    if next(left, None) is None:
+        raise LintError(f"more than {MAX_NODES} values")
     if isinstance(value, dict):
         for key in value:
             key.encode()
-        return Raw({key: _plain(child, depth + 1) for key, child in value.items()}, 0)
+        return Raw({key: _plain(child, depth + 1, left) for key, child in value.items()}, 0)
     if isinstance(value, list):
-        return Raw(tuple(_plain(child, depth + 1) for child in value), 0)
+        return Raw(tuple(_plain(child, depth + 1, left) for child in value), 0)
     if isinstance(value, str):
         value.encode()
         return Raw(value, 0)

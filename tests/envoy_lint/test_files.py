@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sidecar.envoy_lint import LintError, lint
-from sidecar.envoy_lint.document import MAX_BYTES, MAX_YAML_BYTES
+from sidecar.envoy_lint.document import MAX_BYTES, MAX_NODES, MAX_YAML_BYTES
 from sidecar.envoy_lint.node import camel
 from tests.envoy_lint.edit import Edit, told
 
@@ -89,6 +89,8 @@ def test_the_sizes_that_are_read_have_an_end() -> None:
     large = b"#" * (MAX_YAML_BYTES + 1)
     assert refused(large) == f"{len(large)} bytes; of YAML at most {MAX_YAML_BYTES} are read"
     assert refused(b"node: \xff") == "not UTF-8"
+    many = b'{"node": [' + b"1," * MAX_NODES + b"1]}"
+    assert refused(many + b" " * MAX_YAML_BYTES) == f"more than {MAX_NODES} values"
 
 
 def test_aliases_cannot_make_a_small_file_large() -> None:
