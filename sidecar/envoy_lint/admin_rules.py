@@ -8,7 +8,6 @@ from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import LOOPBACK, any_matches
 from sidecar.envoy_lint.model import Manager, Way
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.trust_rules import concerned
 from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -91,7 +90,7 @@ def check(view: View) -> Iterator[Finding]:
         if (runtime := bootstrap.get("layered_runtime")) is not None:
             yield from _runtime(view, runtime)
     for manager in view.managers:
-        if concerned(view, manager):
+        if manager in view.concerned:
             yield from _bounds(manager)
     for way in view.ways:
         yield from _streams(view, way)

@@ -176,7 +176,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             found = self._aliased(event, line)
         else:
-            found = self._anchored(cast(yaml.NodeEvent, event), line, depth)
+            found = self._anchored(cast("yaml.NodeEvent", event), line, depth)
         if found[1] > MAX_NODES or depth + found[2] > MAX_DEPTH:
             raise LintError(f"line {line}: more than this reads once aliases are followed")
         return found

@@ -120,17 +120,12 @@ SAMPLES = (
 )
 
 
-def concerned(view: View, manager: Manager) -> bool:
-    """Whether a manager leads anywhere but to the gate: the others' settings do not matter here."""
-    return id(manager) in view.leading_on
-
-
 def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     for manager in view.managers:
-        yield from _certificates(manager)
-        if not concerned(view, manager):
+        if manager not in view.concerned:
             continue
+        yield from _certificates(manager)
         yield from _addresses(manager.node)
         yield from _peers(view, manager)
         for rule, prefix, sample in SAMPLES:

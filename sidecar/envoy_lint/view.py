@@ -80,12 +80,22 @@ class View:
         return tuple(way for manager in self.managers for way in ways(manager))
 
     @cached_property
-    def leading_on(self) -> frozenset[int]:
-        """Identities of managers with a way to anything but the gate."""
+    def concerned(self) -> frozenset[Manager]:
+        """Managers that lead on through the gate, or to a provider or the next hop without it.
+
+        Of the others only the ways are told: how tidy a listener is matters where the gate stands.
+        """
+        led = self.providers | self.options.next_hops
+        unseen = {one for one in self.managers if self.gates(one) and not one.tables}
         return frozenset(
-            id(way.manager)
-            for way in self.ways
-            if any(one.cluster != self.gate_cluster for one in way.destinations)
+            unseen
+            | {
+                way.manager
+                for way in self.ways
+                for one in way.destinations
+                if one.cluster in led
+                or (one.cluster != self.gate_cluster and self.gates(way.manager))
+            }
         )
 
     @cached_property

@@ -151,22 +151,27 @@ CHOOSING_CLUSTERS = (
 def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     for way in view.ways:
-        for destination in way.destinations:
-            if view.leads_to_gate(destination.cluster):
-                continue
-            yield from _guarded(view, way, destination)
-            yield from _chosen(view, destination)
-        if way.action is not None:
-            yield from _action(way, way.action)
-            yield from _mirrored(view, way.action)
+        yield from _way(view, way)
     for manager in view.managers:
-        yield from _upgrades(view, manager)
+        if manager in view.concerned:
+            yield from _upgrades(view, manager)
         yield from _tables(view, manager)
     for found in view.network_filters:
         yield from _network(view, found)
     for one in view.listener_filters:
         if one.kind == filters.UDP_PROXY:
             yield from _datagrams(view, one)
+
+
+def _way(view: View, way: Way) -> Iterator[Finding]:
+    for destination in way.destinations:
+        if not view.leads_to_gate(destination.cluster):
+            yield from _guarded(view, way, destination)
+            yield from _chosen(view, destination)
+    if way.action is not None:
+        if way.manager in view.concerned:
+            yield from _action(way, way.action)
+        yield from _mirrored(view, way.manager, way.action)
 
 
 def _weight(view: View, destination: Destination) -> Severity:
@@ -289,19 +294,21 @@ def _upgrades(view: View, manager: Manager) -> Iterator[Finding]:
             yield UPGRADE.at(one, f"{kind} is let through on every route")
 
 
-def _mirrored(view: View, holder: Node) -> Iterator[Finding]:
+def _mirrored(view: View, manager: Manager, holder: Node) -> Iterator[Finding]:
     for one in holder.items("request_mirror_policies"):
         name = one.text("cluster")
         known = bool(name) and not view.is_provider(name)
+        if known and manager not in view.concerned:
+            continue  # a copy of what the gate was never there for
         told = f"cluster {name}" if name else "a cluster that a header names"
         yield MIRROR.at(one, f"{told} gets a copy of requests", WARNING if known else ERROR)
 
 
 def _tables(view: View, manager: Manager) -> Iterator[Finding]:
     for table in manager.tables:
-        yield from _mirrored(view, table)
+        yield from _mirrored(view, manager, table)
         for host in table.items("virtual_hosts"):
-            yield from _mirrored(view, host)
+            yield from _mirrored(view, manager, host)
 
 
 # ---- Without HTTP ------------------------------------------------------------------------------

@@ -76,6 +76,33 @@ def test_an_address_matters_only_where_requests_go_on() -> None:
     assert edit.found() == []
 
 
+def test_of_a_listener_that_has_nothing_to_do_with_the_gate_only_the_way_is_told() -> None:
+    edit = Edit()
+    other = Edit()
+    del other.filters[other.at : -1]
+    tidy = ("path_with_escaped_slashes_action", "use_remote_address", "request_timeout")
+    for name in (*tidy, "early_header_mutation_extensions", "common_http_protocol_options"):
+        del other.manager[name]
+    other.listener["name"] = "metrics"
+    other.manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    action = {"cluster": "other", "prefix_rewrite": "/", "retry_policy": {"retry_on": "5xx"}}
+    mirror = {"request_mirror_policies": [{"cluster": "other"}]}
+    other.host["routes"] = [{"match": {"prefix": "/"}, "route": {**action, **mirror}}]
+    edit.another("other", "127.0.0.1")
+    edit.top["static_resources"]["listeners"].append(other.listener)
+    assert [line.split(" ")[1] for line in edit.found()] == ["way-without-gate"]
+    named = Options(provider_clusters=frozenset({"other"}))
+    assert {line.split(" ")[1] for line in edit.found(named)} >= {
+        "way-without-gate",
+        "way-mirror",
+        "way-upgrade",
+        "path-rewritten",
+        "path-escaped-slashes",
+        "trust-client-address",
+        "limit-stream-duration",
+    }
+
+
 if __name__ == "__main__":
     written = {case.id: found(case) for case in CASES}
     FINDINGS.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")
