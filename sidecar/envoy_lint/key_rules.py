@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import filters
+from sidecar.envoy_lint.cluster import protocol_options
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.gate_headers import CREDENTIALS
 from sidecar.envoy_lint.model import HttpFilter, Manager, Way, http_filters
 from sidecar.envoy_lint.node import REDACTED, Node
 from sidecar.envoy_lint.trust_rules import dropped
-from sidecar.envoy_lint.view import View, protocol_options
+from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 

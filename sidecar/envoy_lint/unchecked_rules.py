@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import fields, filters
+from sidecar.envoy_lint.cluster import protocol_options
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.model import (
     EXT_AUTHZ,
@@ -20,7 +21,7 @@ from sidecar.envoy_lint.model import (
     udp_clusters,
 )
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.view import View, protocol_options
+from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 DUMP = "Take a dump of the running Envoy, where it is resolved (`/config_dump`)."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import filters, gate_rules
+from sidecar.envoy_lint.cluster import chooses
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import calls_taken
 from sidecar.envoy_lint.model import (
@@ -140,12 +141,6 @@ RULES = (
 )  # fmt: skip
 
 UPLOAD = "upload"
-ORIGINAL_DST = ("ORIGINAL_DST", "4")
-CHOOSING_CLUSTERS = (
-    "envoy.clusters.dynamic_forward_proxy",
-    "envoy.cluster.original_dst",
-    "envoy.clusters.original_dst",
-)
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -238,14 +233,6 @@ def _chosen(view: View, destination: Destination) -> Iterator[Finding]:
         yield CLIENT_CHOOSES.at(
             destination.node, f"cluster {destination.cluster} connects to where the request says"
         )
-
-
-def chooses(cluster: Node) -> bool:
-    """Whether a cluster's endpoints are chosen by what a client sends."""
-    custom = cluster.at("cluster_type", "name")
-    return cluster.text("type") in ORIGINAL_DST or (
-        custom is not None and custom.string() in CHOOSING_CLUSTERS
-    )
 
 
 def _action(way: Way, action: Node) -> Iterator[Finding]:
