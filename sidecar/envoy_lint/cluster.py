@@ -41,10 +41,12 @@ _IN_THE_CLEAR = frozenset(
 
 AGGREGATE = f"{_CLUSTERS}aggregate.v3.ClusterConfig"
 COMPOSITE = f"{_CLUSTERS}composite.v3.ClusterConfig"
+MULTICLUSTER = f"{_CLUSTERS}mcp_multicluster.v3.ClusterConfig"
 ORIGINAL_DST = ("ORIGINAL_DST", "4")
 CHOOSING = frozenset(
     {
         f"{_CLUSTERS}dynamic_forward_proxy.v3.ClusterConfig",
+        f"{_CLUSTERS}original_dst.v3.OriginalDstCluster",
         f"{_CLUSTERS}reverse_connection.v3.ReverseConnectionClusterConfig",
         "envoy.clusters.dynamic_forward_proxy",
         "envoy.clusters.reverse_connection",
@@ -57,6 +59,7 @@ ELSEWHERE = frozenset(
     {
         AGGREGATE,
         COMPOSITE,
+        MULTICLUSTER,
         "envoy.clusters.aggregate",
         "envoy.clusters.composite",
         "envoy.clusters.dynamic_modules",
@@ -145,7 +148,7 @@ def chooses(cluster: Node) -> bool:
 
 
 def members(cluster: Node) -> list[str]:
-    """Names of the clusters that an aggregate or composite one leads to."""
+    """Names of the clusters that an aggregate, or another one made of several, leads to."""
     typed = cluster.at("cluster_type", "typed_config")
     if typed is None:
         return []
@@ -154,6 +157,9 @@ def members(cluster: Node) -> list[str]:
         return [one.string() for one in config.items("clusters")]
     if told == COMPOSITE:
         return [one.text("name") for one in config.items("clusters")]
+    if told == MULTICLUSTER:
+        inner = (one.at("mcp_cluster", "cluster") for one in config.items("servers"))
+        return [one.string() for one in inner if one is not None]
     return []
 
 

@@ -91,12 +91,20 @@ def _targets(view: View) -> Iterator[Finding]:
     """Gates that are asked by `google_grpc`, which has no cluster."""
     for gate in (gate for manager in view.managers for gate in view.gates(manager)):
         client = gate.config.at("grpc_service", "google_grpc")
-        if client is None or client.at("channel_credentials", "ssl_credentials") is not None:
+        if client is None or _secured(client):
             continue
         target = client.text("target_uri")
         host = target.partition("://")[2].lstrip("/") or target
         if not (target.startswith("unix:") or LOOPBACK.fullmatch(host.rpartition(":")[0])):
             yield GATE_REMOTE.at(client, f"the gate is asked at {target} without TLS")
+
+
+def _secured(client: Node) -> bool:
+    """Whether a gRPC client has credentials of its own for the channel."""
+    return (
+        client.has("channel_credentials_plugin")
+        or client.at("channel_credentials", "ssl_credentials") is not None
+    )
 
 
 def _provider(view: View, cluster: Node) -> Iterator[Finding]:

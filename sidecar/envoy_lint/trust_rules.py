@@ -105,9 +105,9 @@ CLIENT_UNVERIFIED = Rule(
 REPLY = Rule(
     "trust-reply-rewritten",
     WARNING,
-    "refusals are rewritten to success (`local_reply_config`)",
+    "refusals are rewritten to success (`local_reply_config`, `custom_response`)",
     "A client, and whoever watches status codes, takes a denial for an answer.",
-    "No mapper with a `status_code` below 400.",
+    "No mapper and no policy with a `status_code` below 400, and no `RedirectPolicy`.",
 )
 
 RULES = (
@@ -133,6 +133,7 @@ def check(view: View) -> Iterator[Finding]:
             if not dropped(manager, prefix + sample):
                 yield rule.at(manager.node, f"clients' {prefix}… headers are kept")
         yield from _http(manager.node)
+        yield from _custom(manager)
         yield from _door(manager)
     for way in view.ways:
         yield from _leaves(view, way)
@@ -239,6 +240,21 @@ def _http(node: Node) -> Iterator[Finding]:
         status = mapper.get("status_code")
         if status is not None and mapper.number("status_code") < 400:
             yield REPLY.at(status, f"some of Envoy's own answers become {status.string()}")
+
+
+def _custom(manager: Manager) -> Iterator[Finding]:
+    """Answers, the gate's denials included, that a filter puts others in the place of."""
+    if all(found.kind != filters.CUSTOM_RESPONSE for found in manager.filters):
+        return
+    for root in (manager.node, *manager.tables):
+        for node in root.descendants():
+            if not isinstance(node.raw.value, dict) or "@type" not in node.raw.value:
+                continue
+            kind, policy = node.typed()
+            if kind == filters.REDIRECT_RESPONSE:
+                yield REPLY.at(policy, "some answers are taken from another route")
+            elif kind == filters.LOCAL_RESPONSE and 0 < policy.number("status_code") < 400:
+                yield REPLY.at(policy, f"some answers become {policy.number('status_code')}")
 
 
 def _door(manager: Manager) -> Iterator[Finding]:

@@ -17,8 +17,10 @@ from sidecar.envoy_lint.model import (
     Way,
     check_settings,
     context,
+    generic_clusters,
     http_filters,
     off_for,
+    tcp_clusters,
     udp_clusters,
 )
 from sidecar.envoy_lint.node import REDACTED, Node
@@ -156,6 +158,8 @@ def check(view: View) -> Iterator[Finding]:
     for one in view.listener_filters:
         if one.kind == filters.UDP_PROXY:
             yield from _datagrams(view, one)
+        elif one.kind in filters.SET_STATE:
+            yield from _steered(one.config)
 
 
 def _way(view: View, way: Way) -> Iterator[Finding]:
@@ -304,13 +308,29 @@ def _tables(view: View, manager: Manager) -> Iterator[Finding]:
 def _network(view: View, found: NetworkFilter) -> Iterator[Finding]:
     if found.kind in filters.SNI_CHOOSES:
         yield CLIENT_CHOOSES.at(found.node, "a client's TLS greeting names the upstream")
-    if found.kind != filters.TCP_PROXY:
-        return
-    weighted = found.config.get("weighted_clusters")
-    names = [one.text("name") for one in ([] if weighted is None else weighted.items("clusters"))]
-    names += [found.config.text("cluster")] if found.config.has("cluster") else []
-    asked_for = _server_names(view, found.chain)
-    for name in names:
+    elif found.kind in filters.SET_STATE:
+        yield from _steered(found.config)
+    elif found.kind == filters.TCP_PROXY:
+        yield from _connections(view, found)
+    elif found.kind == filters.GENERIC_PROXY:
+        for name in filter(None, generic_clusters(found.config)):
+            yield from _passed_on(view, TCP, "messages", found.node, name, "")
+
+
+def _steered(config: Node) -> Iterator[Finding]:
+    for node in config.descendants():
+        key = node.raw.value
+        if isinstance(key, str) and key in filters.STEERING_STATE:
+            yield CLIENT_CHOOSES.at(node, f"{key}: a connection names the upstream")
+
+
+def _connections(view: View, found: NetworkFilter) -> Iterator[Finding]:
+    named = found.config.at("tunneling_config", "hostname")
+    tunnel = "" if named is None else named.string()
+    asked_for = ", ".join(
+        [*_server_names(view, found.chain), *([tunnel] if view.is_provider_host(tunnel) else [])]
+    )
+    for name in filter(None, tcp_clusters(found.config)):
         yield from _passed_on(view, TCP, "connections", found.node, name, asked_for)
 
 
@@ -337,7 +357,7 @@ def _passed_on(
         yield rule.at(node, f"{what} reach cluster {name} without the gate", WARNING)
 
 
-def _server_names(view: View, chain: Node) -> str:
+def _server_names(view: View, chain: Node) -> list[str]:
     match = chain.get("filter_chain_match")
     names = [one.string() for one in ([] if match is None else match.items("server_names"))]
-    return ", ".join(name for name in names if view.is_provider_host(name))
+    return [name for name in names if view.is_provider_host(name)]

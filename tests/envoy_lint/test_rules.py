@@ -65,6 +65,7 @@ def test_what_is_known_before_and_beside_the_chains_is_not_told() -> None:
     capsule = {"@type": f"{UDP_PROXY}session.http_capsule.v3.FilterConfig"}
     session = {"name": "envoy.filters.udp.session.http_capsule", "typed_config": capsule}
     edit.datagrams(cluster="gate", session_filters=[session])
+    edit.another("second-hop", "127.0.0.1")
     edit.datagrams(cluster="second-hop")
     assert edit.found(Options(next_hops=frozenset({"second-hop"}))) == []
 
