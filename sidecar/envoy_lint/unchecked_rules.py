@@ -108,7 +108,7 @@ BOOTSTRAP = Rule(
     WARNING,
     "the dump has no bootstrap",
     "Admin interface and runtime layers are not in it.",
-    "Dump everything: `/config_dump` without `resource` or `mask`.",
+    "Dump everything: `/config_dump?include_eds`, without `resource` or `mask`.",
 )
 
 RULES = (
