@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidecar.doctor import canary, certificates, clock, envoy, files, gate
-from sidecar.doctor.finding import Finding, fail
+from sidecar.doctor.finding import Finding, explained, fail
 from sidecar.doctor.subject import Subject
 
 Check = Callable[[Subject], tuple[Finding, ...]]
@@ -83,4 +83,4 @@ def examine(
         number: (fail(name, f"no end within {patience:.0f} s", "Look at what it asks."),)
         for number, (name, _) in enumerate(checks)
     }
-    return tuple(one for number in late for one in found.get(number, late[number]))
+    return explained([one for number in late for one in found.get(number, late[number])])
