@@ -183,6 +183,15 @@ def addresses(assignment: Node | None) -> list[str]:
     return [address.string() for address in found if address is not None]
 
 
+def inside(assignment: Node | None) -> list[str]:
+    """Names of this Envoy's own listeners that endpoints are; empty where one is something else."""
+    found = [
+        one.at("address", "envoy_internal_address", "server_listener_name")
+        for one in endpoints(assignment)
+    ]
+    return [] if None in found else [one.string() for one in found if one is not None]
+
+
 def protocol_options(cluster: Node) -> Node | None:
     """The HTTP options of a cluster."""
     entry = cluster.entries("typed_extension_protocol_options").get(HTTP_OPTIONS)

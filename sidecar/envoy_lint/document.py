@@ -38,6 +38,7 @@ _TRUTH = {
     for spelt in (name, name.capitalize(), name.upper())
 }
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TEMPLATE = re.compile(r"\{%.*%\}|\{\{.*\}\}")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
@@ -88,7 +89,14 @@ def read(data: bytes) -> Raw:
         # JSON that is not YAML, such as a pair of surrogate escapes, is still JSON.
         if json_like:
             return _from_json(data)
-        raise LintError(_told(error)) from error
+        raise LintError(_told(error) + _template(text)) from error
+    except LintError as error:
+        raise LintError(f"{error}{_template(text)}") from error
+
+
+def _template(text: str) -> str:
+    """What to do about a file that is none yet."""
+    return "; a template must be rendered first" if _TEMPLATE.search(text) else ""
 
 
 def _told(error: yaml.YAMLError) -> str:

@@ -16,6 +16,7 @@ from sidecar.envoy_lint.cluster import (
     VALIDATION,
     addresses,
     endpoints,
+    inside,
     members,
     socket,
     tls_contexts,
@@ -191,8 +192,19 @@ class View:
         return self._with_members(found) - self.options.next_hops - {self.gate_cluster, ""}
 
     def leads_to_gate(self, cluster: str) -> bool:
-        """Whether a cluster is the gate, or another Envoy that has it."""
-        return bool(cluster) and cluster in self.options.next_hops | {self.gate_cluster}
+        """Whether a cluster is the gate, another Envoy that has it, or a listener judged here."""
+        known = self.options.next_hops | self.inside | {self.gate_cluster}
+        return bool(cluster) and cluster in known
+
+    @cached_property
+    def inside(self) -> frozenset[str]:
+        """Clusters that are listeners of this very file, whose own ways are told."""
+        there = {listener.text("name") for listener in self.config.listeners}
+        led = {
+            name: inside(self.config.assignment(cluster))
+            for name, cluster in self.config.clusters.items()
+        }
+        return frozenset(name for name, names in led.items() if names and there.issuperset(names))
 
     def is_provider(self, cluster: str) -> bool:
         """Whether a cluster is a provider."""

@@ -80,7 +80,8 @@ The gate is the cluster called `gate`; or the one that every `ext_authz` filter 
 
 A way to a provider without the gate is an error. To any other cluster it is a warning, because
 nobody can see from here what is behind it. Where another Envoy behind it has the gate, say
-`--next-hop NAME` and check that one too. Routes that an earlier one hides are checked all the same.
+`--next-hop NAME` and check that one too. A way to an internal listener of the same file is none of
+its own: the listener is checked. Routes that an earlier one hides are checked all the same.
 
 ### In CI
 

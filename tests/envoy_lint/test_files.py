@@ -44,6 +44,12 @@ def refused(data: bytes | str) -> str:
         ("node: " + "{a: " * 200_000, "line 1: nested deeper than 100"),
         ("- " * 200_000, "line 1: nested deeper than 100"),
         ("[" * (MAX_YAML_BYTES + 1), "nested deeper than 100"),
+        (
+            "node:\n{% if x %}\n  id: a\n{% endif %}\n",
+            "line 2: not YAML: found character that cannot start any token; a template must be",
+        ),
+        ("node: {id: {{ x }}}\n", "line 1: a key that is not a text; a template must be rendered"),
+        ('{"node": {{ x }}}', "line 1: a key that is not a text; a template must be rendered"),
         ("node: *a\n", "line 1: not YAML: found undefined alias"),
         ("node: &a {}\nadmin: &a {}\n", "line 2: the anchor 'a' is given twice"),
         ("node: " + "[" * 120 + "]" * 120, "line 1: nested deeper than 100"),

@@ -77,6 +77,25 @@ def test_an_address_matters_only_where_requests_go_on() -> None:
     assert edit.found() == []
 
 
+def test_a_listener_inside_is_judged_itself_and_not_the_way_to_it() -> None:
+    edit = Edit()
+    outer = Edit()
+    del outer.filters[outer.at : -1]
+    outer.listener["name"] = "outer"
+    outer.action["cluster"] = outer.upload["route"]["cluster"] = "inner"
+    edit.top["static_resources"]["listeners"].append(outer.listener)
+    edit.listener["internal_listener"] = {}
+    address = {"envoy_internal_address": {"server_listener_name": "applications"}}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    assignment = {"cluster_name": "inner", "endpoints": endpoints}
+    edit.clusters.append({"name": "inner", "load_assignment": assignment})
+    assert edit.found() == []
+    edit.gate["shadow_mode"] = True
+    address["envoy_internal_address"]["server_listener_name"] = "elsewhere"
+    rules = [line.split(" ")[1] for line in edit.found()]
+    assert rules == ["gate-shadow", "way-without-gate", "way-without-gate"]
+
+
 def test_of_a_listener_that_has_nothing_to_do_with_the_gate_only_the_way_is_told() -> None:
     edit = Edit()
     other = Edit()
