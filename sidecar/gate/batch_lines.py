@@ -13,6 +13,7 @@ from typing import Any
 from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.doors import APIS
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
 
@@ -126,12 +127,16 @@ class Lines:
         body = json.dumps(value["body"], ensure_ascii=False, separators=(",", ":")).encode()
         return HttpRequest(
             method="POST",
-            path=value["url"],
+            path=self._path(value["url"]),
             headers=(("content-type", "application/json"), ("content-length", str(len(body)))),
             raw_body=body,
             provider=self._provider,
             api=self._api,
         )
+
+    def _path(self, url: str) -> str:
+        api = APIS.get(self._api)
+        return url if api is None else api.line(url)
 
     def _long(self) -> AdmissibilityError:
         return AdmissibilityError(

@@ -44,6 +44,22 @@ CALLS = {
 }
 
 
+@pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
+def test_a_line_for_azure_names_its_operation_in_azures_short_form(url: str) -> None:
+    line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "support"}}
+    reader = Lines("azure", "azure")
+    reader.feed(json.dumps(line).encode() + b"\n")
+    call = Call("azure", "chat.completions", ("support",), deployments=("support",))
+    assert reader.calls == {call: 1}
+
+
+def test_the_short_form_of_a_line_is_azures_alone() -> None:
+    assert refused(lines(MODEL).replace(b"/v1/", b"/")) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "line 1 of the batch file: POST /chat/completions is not an operation of the gate",
+    )
+
+
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 700), max_size=8))
 def test_lines_are_the_same_wherever_they_are_cut(cuts: list[int]) -> None:
@@ -54,6 +70,33 @@ def test_line_ends_of_every_kind_and_a_last_line_without_one() -> None:
     whole = lines(MODEL, BASE)
     assert read(whole.replace(b"\n", b"\r\n")) == read(whole[:-1]) == CALLS
     assert list(read(b"\n" + whole + b"\r\n\n").values()) == [2, 3]
+
+
+@pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
+def test_a_line_for_azure_names_a_deployment_by_a_route_without_the_resource(url: str) -> None:
+    reader = Lines("acme-eu", "azure")
+    reader.feed(lines("support", url=url))
+    reader.close()
+    call = Call("acme-eu", "chat.completions", ("support",), deployments=("support",))
+    assert reader.calls == {call: 1}
+
+
+@pytest.mark.parametrize(
+    ("api", "url"),
+    [
+        ("openai", "/chat/completions"),
+        ("openai", "/openai/v1/chat/completions"),
+        ("azure", "/openai/v1/chat/completions"),
+        ("azure", "/deployments/support/chat/completions"),
+        ("azure", "/v2/chat/completions"),
+        ("azure", "chat/completions"),
+    ],
+)
+def test_a_line_is_read_by_the_routes_of_its_own_provider_alone(api: str, url: str) -> None:
+    reader = Lines(api, api)
+    with pytest.raises(AdmissibilityError) as caught:
+        reader.feed(lines("support", url=url))
+    assert caught.value.reason in {Reason.UNSUPPORTED_OPERATION, Reason.MALFORMED_REQUEST}
 
 
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
