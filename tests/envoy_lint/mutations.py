@@ -201,6 +201,11 @@ def headers_disallowed(edit: Edit) -> None:
 
 
 @breaks("gate-headers-hidden")
+def account_disallowed(edit: Edit) -> None:
+    edit.gate["disallowed_headers"]["patterns"].append({"prefix": "openai-"})
+
+
+@breaks("gate-headers-hidden")
 def headers_disallowed_by_what_nobody_can_read(edit: Edit) -> None:
     edit.gate["disallowed_headers"]["patterns"].append({"custom": {"name": "x"}})
 

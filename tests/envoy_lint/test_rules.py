@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.envoy_lint import RULES, Options
+from sidecar.envoy_lint.gate_headers import REFUSED
+from sidecar.gate.doors.overrides import OVERRIDING_HEADERS
 from tests.envoy_lint.edit import UDP_PROXY, Edit
 from tests.envoy_lint.mutations import CASES, Case
 
@@ -45,6 +47,10 @@ def test_no_two_rules_and_no_two_changes_are_called_alike() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
     assert len({case.id for case in CASES}) == len(CASES)
     assert list(known()) == [case.id for case in CASES]
+
+
+def test_whatever_header_the_gate_refuses_must_be_shown_to_it() -> None:
+    assert frozenset(REFUSED) == OVERRIDING_HEADERS
 
 
 def test_a_change_back_leaves_nothing() -> None:
