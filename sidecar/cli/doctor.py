@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar.doctor.examine import examine
-from sidecar.doctor.finding import Finding, State
+from sidecar.doctor.finding import Finding, State, causes
 from sidecar.doctor.subject import Tls, subject
 
 Config = Annotated[
@@ -35,6 +36,9 @@ TimeSource = Annotated[
     str | None, typer.Option("--time-source", help="URL of a web server to compare the clock with.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a screen.")]
+
+MIN_ROOM = 20
+"""Columns that a text gets in the narrowest terminal."""
 
 _MARKS = {State.OK: ("✓", "green"), State.WARN: ("!", "yellow"), State.FAIL: ("✗", "red")}
 
@@ -67,7 +71,8 @@ def doctor(
     healthy = not any(finding.state is State.FAIL for finding in found)
     if as_json:
         findings = [asdict(finding) for finding in found]
-        print(json.dumps({"healthy": healthy, "findings": findings}, indent=2, ensure_ascii=False))
+        value = {"healthy": healthy, "causes": causes(found), "findings": findings}
+        print(json.dumps(value, indent=2, ensure_ascii=False))
     else:
         _show(found)
     raise typer.Exit(0 if healthy else 1)
@@ -79,10 +84,27 @@ def _show(found: Sequence[Finding]) -> None:
     for finding in found:
         mark, colour = _MARKS[finding.state]
         line = Text.assemble((f"{mark} ", colour), (f"{finding.name:{width}}  ", "bold"))
-        console.print(line + Text(finding.detail), no_wrap=True, overflow="ellipsis")
-        if finding.remedy:
-            console.print(Text(f"{'':{width}}  → {finding.remedy}", style="dim"), no_wrap=True)
+        if finding.state is State.OK:
+            console.print(line + Text(finding.detail), no_wrap=True, overflow="ellipsis")
+            continue
+        # What is wrong is told whole, however long the names of files are.
+        room = max(MIN_ROOM, console.width - width - 4)
+        first, *more = _wrapped(finding.detail, room) or [""]
+        console.print(line + Text(first), soft_wrap=True)
+        for rest in more:
+            console.print(Text(f"{'':{width}}    {rest}"), soft_wrap=True)
+        for number, rest in enumerate(_wrapped(finding.remedy, room)):
+            lead = "  " if number else "→ "
+            console.print(Text(f"{'':{width}}  {lead}{rest}", style="dim"), soft_wrap=True)
+    console.print(_summary(found), soft_wrap=True)
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    return textwrap.wrap(text, room, break_on_hyphens=False)
+
+
+def _summary(found: Sequence[Finding]) -> str:
     count = {state: sum(one.state is state for one in found) for state in State}
-    console.print(
-        f"{count[State.OK]} in order, {count[State.WARN]} to look at, {count[State.FAIL]} failed"
-    )
+    line = f"{count[State.OK]} in order, {count[State.WARN]} to look at, {count[State.FAIL]} failed"
+    begin = causes(found)
+    return f"{line}; begin with: {begin[0]}" if begin else line

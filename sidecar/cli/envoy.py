@@ -19,11 +19,22 @@ from rich.table import Table
 from rich.text import Text
 
 from sidecar.cli.common import CliError, JsonOption
-from sidecar.envoy_lint import CREDENTIAL_HEADER, LintError, Options, Report, Severity, lint, told
+from sidecar.envoy_lint import (
+    CREDENTIAL_HEADER,
+    Finding,
+    LintError,
+    Options,
+    Report,
+    Severity,
+    lint,
+    told,
+)
 from sidecar.envoy_lint.document import MAX_BYTES
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 STDIN = "-"
+MOST_LINES = 6
+"""Most further places of one and the same finding that the table names."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -129,12 +140,26 @@ def _table(report: Report) -> Table:
     for heading in ("weight", "rule", "line"):
         table.add_column(heading, no_wrap=True)
     table.add_column("what and where", overflow="fold")
+    alike: dict[tuple[Severity, str, str], list[Finding]] = {}
     for one in report.findings:
+        alike.setdefault((one.severity, one.rule, one.message), []).append(one)
+    for one, *more in alike.values():
         what = Text.assemble(one.message, "\n" if one.where else "", (one.where, "dim"))
+        if more:
+            what.append(f"\n… and {_many(len(more), 'more place')}{_lines(more)}", "dim")
         line = str(one.line) if one.line else ""
         weight = Text(one.severity.value, STYLES[one.severity])
         table.add_row(weight, Text(one.rule), line, what)
     return table
+
+
+def _lines(found: list[Finding]) -> str:
+    """Where the others are, as far as it fits a line."""
+    known = list(dict.fromkeys(str(one.line) for one in found if one.line))
+    if not known:
+        return ""
+    told = ", ".join(known[:MOST_LINES])
+    return f": line {told}" + (", …" if len(known) > MOST_LINES else "")
 
 
 def _many(number: int, what: str) -> str:

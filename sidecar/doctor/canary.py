@@ -80,8 +80,15 @@ def _sent(subject: Subject, canary: Canary) -> Finding:
             body=canary.body,
         )
     except NoAnswerError as error:
-        return fail(canary.name, str(error), "Start Envoy, or correct --gateway (TLS: --ca).")
+        remedy = "Start Envoy, or correct --gateway (TLS: --ca)."
+        return fail(canary.name, str(error), remedy, _unreached(canary))
     return _judged(canary, reply)
+
+
+def _unreached(canary: Canary) -> tuple[str, ...]:
+    """What explains that nobody answered: Envoy, or the address that the first canary met too."""
+    first = CANARIES[0].name
+    return ("Envoy",) if canary.name == first else ("Envoy", first)
 
 
 def _judged(canary: Canary, reply: Reply) -> Finding:
@@ -97,7 +104,8 @@ def _judged(canary: Canary, reply: Reply) -> Finding:
         return fail(
             canary.name,
             f"{said}, but not from the gate",
-            "Either the gate could not be asked (above), or this route is not checked.",
+            "This route is not checked: enable ext_authz on it.",
+            ("gate", "ext_authz", "gate cluster"),
         )
     if reason in _OURS:
         return warn(canary.name, f"{said} {reason}", "Denied, but not for its own sake; see above.")

@@ -14,6 +14,8 @@ from sidecar.toolchain.versions import ENVOY
 _STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.ext_authz\.")
 _NAMES = ("ok", "denied", "error", "failure_mode_allowed", "disabled")
 _SHADOWS = ("shadow_denied", "shadow_error")
+_ENVOY = ("Envoy",)
+_GATE = ("gate",)
 _LINT = "Compare it with the reference configurations under envoy/."
 
 
@@ -46,7 +48,8 @@ def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
     try:
         counted = _counters(ask(subject.admin, _STATS).json())
     except NoAnswerError as error:
-        return (fail("ext_authz", str(error), "Correct --envoy-admin; permit /stats there."),)
+        remedy = "Correct --envoy-admin; permit /stats there."
+        return (fail("ext_authz", str(error), remedy, _ENVOY),)
     except (KeyError, TypeError, ValueError):
         return (fail("ext_authz", "no statistics", "Permit /stats in admin.allow_paths."),)
     if not counted:
@@ -79,7 +82,8 @@ def cluster(subject: Subject) -> tuple[Finding, ...]:
         value = ask(subject.admin, "/clusters?format=json").json()
         hosts = list(_hosts(value, subject.gate))
     except NoAnswerError as error:
-        return (fail("gate cluster", str(error), "Permit /clusters in admin.allow_paths."),)
+        remedy = "Permit /clusters in admin.allow_paths."
+        return (fail("gate cluster", str(error), remedy, _ENVOY),)
     except (KeyError, TypeError, ValueError, AttributeError):
         return (fail("gate cluster", "no list of clusters", "Permit /clusters there."),)
     if not hosts:
@@ -88,12 +92,14 @@ def cluster(subject: Subject) -> tuple[Finding, ...]:
                 "gate cluster",
                 f"no cluster leads to the gate's {_end(subject.gate)}",
                 "Correct the address of the cluster that grpc_service names.",
+                _GATE,
             ),
         )
     for name, health in hosts:
         sick = sorted(key for key, value in health.items() if value is True)
         if sick or health.get("eds_health_status", "HEALTHY") != "HEALTHY":
-            return (fail("gate cluster", f"{name}: {', '.join(sick) or health}", "See the gate."),)
+            seen = f"{name}: {', '.join(sick) or health}"
+            return (fail("gate cluster", seen, "See the gate.", _GATE),)
     name = hosts[0][0]
     return (ok("gate cluster", f"{name} leads to {_end(subject.gate)}, healthy"),)
 

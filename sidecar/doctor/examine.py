@@ -1,4 +1,9 @@
-"""All checks at once, each bounded in time; the report has their order, whoever ends first."""
+"""All checks at once, each bounded in time; the report has their order, whoever ends first.
+
+One waits for others: what the canaries leave behind in Envoy's counters is looked at when they are
+through. So a report of one and the same installation does not depend on who was quicker, and a
+canary that passed unasked is seen in the counters at once.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidecar.doctor import canary, certificates, clock, envoy, files, gate
-from sidecar.doctor.finding import Finding, fail
+from sidecar.doctor.finding import Finding, explained, fail
 from sidecar.doctor.subject import Subject
 
 Check = Callable[[Subject], tuple[Finding, ...]]
@@ -30,6 +35,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 )
 """In the order of the report: from the files inwards to what a client meets."""
 
+AFTERWARDS = {"ext_authz": ("canary: a call", "canary: an upload")}
+"""Checks that begin when others are through, by name."""
+
 PATIENCE_SECONDS = 10.0
 
 
@@ -46,13 +54,22 @@ def examine(
         patience: Seconds that all of them have together.
     """
     found: dict[int, tuple[Finding, ...]] = {}
+    through = {name: threading.Event() for name, _ in checks}
+    deadline = time.monotonic() + patience
+
+    def left() -> float:
+        return max(0.0, deadline - time.monotonic())
 
     def run(number: int, name: str, check: Check) -> None:
+        for earlier in through.keys() & AFTERWARDS.get(name, ()):
+            through[earlier].wait(left())
         try:
             found[number] = check(subject)
         except Exception as error:  # noqa: BLE001 - one check that breaks must not end the others
             why = f"could not be examined: {type(error).__name__}: {error}"
             found[number] = (fail(name, why, "Please report this."),)
+        finally:
+            through[name].set()
 
     threads = [
         threading.Thread(target=run, args=(number, name, check), daemon=True)
@@ -60,11 +77,10 @@ def examine(
     ]
     for thread in threads:
         thread.start()
-    deadline = time.monotonic() + patience
     for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
+        thread.join(left())
     late = {
         number: (fail(name, f"no end within {patience:.0f} s", "Look at what it asks."),)
         for number, (name, _) in enumerate(checks)
     }
-    return tuple(one for number in late for one in found.get(number, late[number]))
+    return explained([one for number in late for one in found.get(number, late[number])])

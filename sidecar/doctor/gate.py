@@ -49,7 +49,7 @@ def standing(subject: Subject) -> tuple[Finding, ...]:
         value = reply.json()
         return tuple(_told(subject, value, datetime.now(UTC)))
     except NoAnswerError as error:
-        return (fail("status", str(error), _START),)
+        return (fail("status", str(error), _START, ("gate",)),)
     except (KeyError, TypeError, ValueError, AttributeError):
         return (fail("status", f"{subject.status}: not a gate's status", "Check `metrics`."),)
 
@@ -99,6 +99,7 @@ def _policies(policy: dict[str, Any]) -> Iterator[Finding]:
             "policy engine",
             "OPA does not answer the gate",
             "The gate restarts the one it manages; see its log. Start one that is yours.",
+            ("OPA",),
         )
     if policy["error"] is None:
         yield ok("policies", policy["revision"] or "no revision yet")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from sidecar.envoy_lint import filters
+from sidecar.envoy_lint.cluster import endpoints
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import LOOPBACK, any_matches
-from sidecar.envoy_lint.model import Manager, Way
+from sidecar.envoy_lint.model import Manager, Way, tcp_clusters
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.trust_rules import concerned
 from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 LONGEST_STREAM = 3600.0
+HERE = re.compile(rf"{LOOPBACK.pattern}|0\.0\.0\.0|::", re.IGNORECASE)
 CHANGING = (
     "/runtime_modify",
     "/quitquitquit",
@@ -23,15 +26,16 @@ CHANGING = (
     "/reset_counters",
     "/cpuprofiler",
     "/heapprofiler",
+    "/tap",
 )
 
 REMOTE = Rule(
     "admin-remote",
     WARNING,
-    "the admin interface is open to the network",
+    "the admin interface is open to the network, or to a route",
     "It has no authentication: it tells the configuration and, where it may, changes or ends "
     "Envoy.",
-    "`admin.address` on loopback, and `allow_paths`.",
+    "`admin.address` on loopback, `allow_paths`, and no cluster that leads there.",
 )
 WRITABLE = Rule(
     "admin-writable",
@@ -88,10 +92,11 @@ def check(view: View) -> Iterator[Finding]:
     if bootstrap is not None:
         if (admin := bootstrap.get("admin")) is not None:
             yield from _admin(admin)
+            yield from _led(view, admin)
         if (runtime := bootstrap.get("layered_runtime")) is not None:
             yield from _runtime(view, runtime)
     for manager in view.managers:
-        if concerned(view, manager):
+        if manager in view.concerned:
             yield from _bounds(manager)
     for way in view.ways:
         yield from _streams(view, way)
@@ -106,6 +111,32 @@ def _admin(admin: Node) -> Iterator[Finding]:
     if open_to and admin.has("address"):
         told = open_to[0] if allowed else "everything: there is no allow_paths"
         yield WRITABLE.at(admin.get("allow_paths") or admin, f"allowed is {told}")
+
+
+def _led(view: View, admin: Node) -> Iterator[Finding]:
+    """Ways from a listener to the admin interface."""
+    there = _port(admin)
+    inside = {
+        name
+        for name, cluster in view.config.clusters.items()
+        if there and any(_port(one) == there for one in endpoints(view.config.assignment(cluster)))
+    }
+    for way in view.ways:
+        for one in way.destinations:
+            if one.cluster in inside:
+                yield REMOTE.at(one.node, f"cluster {one.cluster} is the admin interface")
+    for found in view.network_filters:
+        if found.kind == filters.TCP_PROXY and inside.intersection(tcp_clusters(found.config)):
+            yield REMOTE.at(found.node, "connections are led to the admin interface")
+
+
+def _port(holder: Node) -> int:
+    """The port of an address on this machine; 0 where it is elsewhere, or not known."""
+    address = holder.at("address", "socket_address")
+    if address is None:
+        return 0
+    host = address.text("address")
+    return address.number("port_value") if HERE.fullmatch(host) else 0
 
 
 def _keys(view: View) -> tuple[set[str], set[str]]:

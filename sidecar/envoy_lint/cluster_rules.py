@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sidecar.envoy_lint.cluster import (
+    ELSEWHERE,
+    VALIDATION,
+    accepts_untrusted,
+    addresses,
+    chooses,
+    eds,
+    kind,
+    members,
+    sockets,
+    validations,
+)
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import LOOPBACK
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.view import VALIDATION, View, addresses, hosts, tls_contexts
-from sidecar.envoy_lint.way_rules import chooses
+from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-CUSTOM = ("envoy.clusters.aggregate", "envoy.clusters.composite", "envoy.clusters.dynamic_modules")
 
 GATE_REMOTE = Rule(
     "cluster-gate-remote",
@@ -55,34 +65,63 @@ def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     gate = view.config.clusters.get(view.gate_cluster)
     if gate is not None:
-        yield from _gate(gate)
+        yield from _gate(view, gate)
+    yield from _targets(view)
     for name in sorted(view.providers | view.options.next_hops):
         cluster = view.config.clusters.get(name)
         if cluster is not None:
             yield from _provider(view, cluster)
 
 
-def _gate(cluster: Node) -> Iterator[Finding]:
-    custom = cluster.at("cluster_type", "name")
-    if chooses(cluster) or (custom is not None and custom.string() in CUSTOM):
+def _away(view: View, cluster: Node) -> list[str]:
+    """Addresses of a cluster that are not loopback."""
+    found = addresses(view.config.assignment(cluster))
+    return [one for one in found if not LOOPBACK.fullmatch(one)]
+
+
+def _gate(view: View, cluster: Node) -> Iterator[Finding]:
+    if chooses(cluster) or kind(cluster) in ELSEWHERE:
         yield GATE_ELSEWHERE.at(cluster, "who is asked is decided elsewhere")
-    away = [one for one in addresses(cluster) if not LOOPBACK.fullmatch(one)]
-    if away and cluster.get("transport_socket") is None:
+    away = _away(view, cluster)
+    if away and any(one.plain for one in sockets(cluster)):
         yield GATE_REMOTE.at(cluster, f"the gate is asked at {away[0]} without TLS")
 
 
+def _targets(view: View) -> Iterator[Finding]:
+    """Gates that are asked by `google_grpc`, which has no cluster."""
+    for gate in (gate for manager in view.managers for gate in view.gates(manager)):
+        client = gate.config.at("grpc_service", "google_grpc")
+        if client is None or _secured(client):
+            continue
+        target = client.text("target_uri")
+        host = target.partition("://")[2].lstrip("/") or target
+        if not (target.startswith("unix:") or LOOPBACK.fullmatch(host.rpartition(":")[0])):
+            yield GATE_REMOTE.at(client, f"the gate is asked at {target} without TLS")
+
+
+def _secured(client: Node) -> bool:
+    """Whether a gRPC client has credentials of its own for the channel."""
+    return (
+        client.has("channel_credentials_plugin")
+        or client.at("channel_credentials", "ssl_credentials") is not None
+    )
+
+
 def _provider(view: View, cluster: Node) -> Iterator[Finding]:
-    known = any(view.is_provider_host(host) for host in hosts(cluster))
-    away = [one for one in addresses(cluster) if not LOOPBACK.fullmatch(one)]
-    contexts = tls_contexts(cluster)
-    if cluster.get("transport_socket") is None and not contexts:
-        if known or away:
-            told = away[0] if away else hosts(cluster)[0]
-            message = f"plain HTTP to {told}"
-            yield PLAINTEXT.at(cluster, message, ERROR if known else WARNING)
-        return
-    for context in contexts:
-        yield from _verified(cluster, context)
+    if members(cluster):
+        return  # no endpoints of its own; each member is looked at by itself
+    hosts, away = view.hosts(cluster), _away(view, cluster)
+    known = any(view.is_provider_host(host) for host in hosts)
+    unseen = eds(cluster) and view.config.assignment(cluster) is None
+    for one in sockets(cluster):
+        if one.tls is not None:
+            yield from _verified(cluster, one.tls)
+        elif one.other:
+            message = f"how cluster {cluster.text('name')} is connected to is not known"
+            yield UNVERIFIED.at(one.node, f"{message}: {one.other}", WARNING)
+        elif known or away or unseen:
+            told = (*away, *hosts, "endpoints that are not in this file")[0]
+            yield PLAINTEXT.at(one.node, f"plain HTTP to {told}", ERROR if known else WARNING)
 
 
 def _verified(cluster: Node, context: Node) -> Iterator[Finding]:
@@ -90,14 +129,12 @@ def _verified(cluster: Node, context: Node) -> Iterator[Finding]:
     if common is None or not common.has(*VALIDATION):
         yield UNVERIFIED.at(context, f"cluster {cluster.text('name')} takes any certificate")
         return
-    checks = [common.get("validation_context")]
-    checks.append(common.at("combined_validation_context", "default_validation_context"))
-    inline = [one for one in checks if one is not None]
+    inline = validations(common)
     discovered = common.has("validation_context_sds_secret_config", "combined_validation_context")
     trusts = ("trusted_ca", "ca_certificate_provider_instance", "system_root_certs")
     pinned = ("verify_certificate_spki", "verify_certificate_hash")
     for one in inline:
-        if one.text("trust_chain_verification") in {"ACCEPT_UNTRUSTED", "1"}:
+        if accepts_untrusted(one):
             yield UNVERIFIED.at(one, "ACCEPT_UNTRUSTED: any certificate is taken")
             return
         if not discovered and not one.has(*trusts, *pinned, "custom_validator_config"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sidecar.envoy_lint.cluster import eds
 from sidecar.envoy_lint.document import LintError, Raw
 from sidecar.envoy_lint.node import Node
 
@@ -26,6 +27,9 @@ class Config:
         listeners: Every listener.
         clusters: Every cluster by name.
         tables: Dumped route tables by name.
+        assignments: Dumped endpoints (EDS) by the name of their service.
+        filters: Dumped configurations of filters (ECDS) by the filter's name.
+        scopes: Dumped scopes of routes by the name of their set.
         has_listeners: Whether the file tells which listeners run.
         has_clusters: The same for clusters.
     """
@@ -36,8 +40,26 @@ class Config:
     listeners: tuple[Node, ...] = ()
     clusters: dict[str, Node] = field(default_factory=dict)
     tables: dict[str, Node] = field(default_factory=dict)
+    assignments: dict[str, Node] = field(default_factory=dict)
+    filters: dict[str, Node] = field(default_factory=dict)
+    scopes: dict[str, list[Node]] = field(default_factory=dict)
     has_listeners: bool = True
     has_clusters: bool = True
+
+    def assignment(self, cluster: Node) -> Node | None:
+        """The endpoints of a cluster; null where the file does not tell them."""
+        if not eds(cluster):
+            return cluster.get("load_assignment")
+        source = cluster.get("eds_cluster_config")
+        service = "" if source is None else source.text("service_name")
+        return self.assignments.get(service or cluster.text("name"))
+
+    def scoped(self, routes: Node) -> list[Node]:
+        """The scopes of a manager's ``scoped_routes``; none where the file does not tell them."""
+        inline = routes.get("scoped_route_configurations_list")
+        if inline is not None:
+            return inline.items("scoped_route_configurations")
+        return self.scopes.get(routes.text("name"), [])
 
 
 def load(raw: Raw) -> Config:
@@ -85,6 +107,9 @@ def _dump(top: Node) -> Config:
     running = [one for part in sections.get("ListenersConfigDump", []) for one in _listeners(part)]
     up = [one for part in sections.get("ClustersConfigDump", []) for one in _clusters(part)]
     tables = [one for part in sections.get("RoutesConfigDump", []) for one in _tables(part)]
+    ends = [one for part in sections.get("EndpointsConfigDump", []) for one in _endpoints(part)]
+    discovered = [one for part in sections.get("EcdsConfigDump", []) for one in _filters(part)]
+    scopes = [one for part in sections.get("ScopedRoutesConfigDump", []) for one in _scopes(part)]
     dynamic = None if bootstrap is None else bootstrap.get("dynamic_resources")
     closed = bootstrap is not None and dynamic is None
     return Config(
@@ -94,6 +119,9 @@ def _dump(top: Node) -> Config:
         listeners=tuple(_joined(running, listeners)),
         clusters={one.text("name"): one for one in reversed(_joined(up, clusters))},
         tables={table.text("name"): table for table in tables},
+        assignments={one.text("cluster_name"): one for one in ends},
+        filters={one.text("name"): one for one in discovered},
+        scopes=dict(scopes),
         has_listeners=closed or "ListenersConfigDump" in sections,
         has_clusters=closed or "ClustersConfigDump" in sections,
     )
@@ -120,6 +148,21 @@ def _clusters(section: Node) -> list[Node]:
 
 def _tables(section: Node) -> list[Node]:
     return _held(section.items("dynamic_route_configs"), "route_config")
+
+
+def _endpoints(section: Node) -> list[Node]:
+    kinds = ("static_endpoint_configs", "dynamic_endpoint_configs")
+    return _held([holder for kind in kinds for holder in section.items(kind)], "endpoint_config")
+
+
+def _filters(section: Node) -> list[Node]:
+    return _held(section.items("ecds_filters"), "ecds_filter")
+
+
+def _scopes(section: Node) -> list[tuple[str, list[Node]]]:
+    kinds = ("inline_scoped_route_configs", "dynamic_scoped_route_configs")
+    holders = [holder for kind in kinds for holder in section.items(kind)]
+    return [(holder.text("name"), holder.items("scoped_route_configs")) for holder in holders]
 
 
 def _held(holders: list[Node], name: str) -> list[Node]:

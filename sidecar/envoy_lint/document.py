@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 import yaml
 
-MAX_BYTES = 32 << 20
-"""Largest file that is read; a configuration dump of a large mesh has some megabytes."""
+MAX_BYTES = 64 << 20
+"""Largest file that is read; a configuration dump of a large mesh has some tens of megabytes."""
 
 MAX_YAML_BYTES = 4 << 20
 """Above this, JSON is read by a faster parser that tells no lines, and YAML is refused."""
 
-MAX_NODES = 1_000_000
-"""Most values after aliases are followed."""
+MAX_NODES = 2_000_000
+"""Most values, after aliases are followed; some 350 bytes of memory each."""
 
 MAX_DEPTH = 100
 """Deepest nesting; protobuf's own limit."""
@@ -36,6 +38,7 @@ _TRUTH = {
     for spelt in (name, name.capitalize(), name.upper())
 }
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TEMPLATE = re.compile(r"\{%.*%\}|\{\{.*\}\}")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,18})")
 _PLAIN_TAGS = frozenset(
     f"tag:yaml.org,2002:{kind}"
@@ -60,6 +63,9 @@ class Raw:
     line: int
 
 
+_Measured = tuple[Raw, int, int]
+
+
 def read(data: bytes) -> Raw:
     """Read a file.
 
@@ -78,22 +84,19 @@ def read(data: bytes) -> Raw:
             return _from_json(data)
         raise LintError(f"{len(data)} bytes; of YAML at most {MAX_YAML_BYTES} are read")
     try:
-        return _Builder().build(_compose(text), 0)
+        return _Builder(text).document()
     except yaml.YAMLError as error:
         # JSON that is not YAML, such as a pair of surrogate escapes, is still JSON.
         if json_like:
             return _from_json(data)
-        raise LintError(_told(error)) from error
+        raise LintError(_told(error) + _template(text)) from error
+    except LintError as error:
+        raise LintError(f"{error}{_template(text)}") from error
 
 
-def _compose(text: str) -> yaml.Node:
-    try:
-        found = yaml.compose(text, Loader=yaml.CSafeLoader)
-    except (RecursionError, ValueError) as error:
-        raise LintError(f"not YAML: {' '.join(str(error).split())}") from error
-    if found is None:
-        raise LintError("the file is empty")
-    return found
+def _template(text: str) -> str:
+    """What to do about a file that is none yet."""
+    return "; a template must be rendered first" if _TEMPLATE.search(text) else ""
 
 
 def _told(error: yaml.YAMLError) -> str:
@@ -107,7 +110,7 @@ def _from_json(data: bytes) -> Raw:
     """JSON, as strictly as YAML: no key twice, no NaN, no half of a pair of surrogates."""
     try:
         value = json.loads(data, object_pairs_hook=_unique, parse_constant=_constant)
-        return _plain(value, 0)
+        return _plain(value, 0, iter(range(MAX_NODES)))
     except RecursionError as error:
         raise LintError(f"nested deeper than {MAX_DEPTH}") from error
     except json.JSONDecodeError as error:
@@ -131,15 +134,17 @@ def _constant(name: str) -> object:
     raise LintError(f"{name} is not JSON")
 
 
-def _plain(value: object, depth: int) -> Raw:
+def _plain(value: object, depth: int, left: Iterator[int]) -> Raw:
     if depth > MAX_DEPTH:
         raise LintError(f"nested deeper than {MAX_DEPTH}")
+    if next(left, None) is None:
+        raise LintError(f"more than {MAX_NODES} values")
     if isinstance(value, dict):
         for key in value:
             key.encode()
-        return Raw({key: _plain(child, depth + 1) for key, child in value.items()}, 0)
+        return Raw({key: _plain(child, depth + 1, left) for key, child in value.items()}, 0)
     if isinstance(value, list):
-        return Raw(tuple(_plain(child, depth + 1) for child in value), 0)
+        return Raw(tuple(_plain(child, depth + 1, left) for child in value), 0)
     if isinstance(value, str):
         value.encode()
         return Raw(value, 0)
@@ -149,46 +154,75 @@ def _plain(value: object, depth: int) -> Raw:
 
 
 class _Builder:
-    """Turns composed nodes into the tree, each anchor once."""
+    """Turns the events of a YAML parser into the tree, each anchor once.
 
-    def __init__(self) -> None:
-        self._built: dict[int, tuple[Raw, int, int]] = {}
-        self._open: set[int] = set()
+    Events, not PyYAML's composed nodes: its composer recurses in C, and a file of nothing but
+    brackets ends the process. Here no nesting is followed beyond `MAX_DEPTH`.
+    """
 
-    def build(self, node: yaml.Node, depth: int) -> Raw:
-        return self._measured(node, depth)[0]
+    def __init__(self, text: str) -> None:
+        self._events: Iterator[yaml.Event] = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._anchors: dict[str, _Measured | None] = {}
 
-    def _measured(self, node: yaml.Node, depth: int) -> tuple[Raw, int, int]:
+    def document(self) -> Raw:
+        """The one document of the file."""
+        next(self._events)  # the stream's start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            raise LintError("the file is empty")
+        found, _, _ = self._value(next(self._events), 0)
+        next(self._events)  # the document's end
+        more = next(self._events)
+        if not isinstance(more, yaml.StreamEndEvent):
+            raise LintError(f"line {_line(more)}: not YAML: but found another document")
+        return found
+
+    def _value(self, event: yaml.Event, depth: int) -> _Measured:
         """The value, how many values it is after copying, and how deep."""
-        line = node.start_mark.line + 1
-        if id(node) in self._open:
-            raise LintError(f"line {line}: an alias inside of what it stands for")
-        found = self._built.get(id(node))
-        if found is None:
-            if depth > MAX_DEPTH:
-                raise LintError(f"line {line}: nested deeper than {MAX_DEPTH}")
-            self._open.add(id(node))
-            found = self._made(node, line, depth)
-            self._open.discard(id(node))
-            self._built[id(node)] = found
+        line = _line(event)
+        if depth > MAX_DEPTH:
+            raise LintError(f"line {line}: nested deeper than {MAX_DEPTH}")
+        if isinstance(event, yaml.AliasEvent):
+            found = self._aliased(event, line)
+        else:
+            found = self._anchored(cast("yaml.NodeEvent", event), line, depth)
         if found[1] > MAX_NODES or depth + found[2] > MAX_DEPTH:
             raise LintError(f"line {line}: more than this reads once aliases are followed")
         return found
 
-    def _made(self, node: yaml.Node, line: int, depth: int) -> tuple[Raw, int, int]:
-        if isinstance(node, yaml.ScalarNode):
-            return Raw(_scalar(node, line), line), 1, 0
-        if isinstance(node, yaml.SequenceNode):
-            _tagged(node, "seq", line)
-            children = [self._measured(child, depth + 1) for child in node.value]
+    def _aliased(self, event: yaml.AliasEvent, line: int) -> _Measured:
+        if event.anchor not in self._anchors:
+            raise LintError(f"line {line}: not YAML: found undefined alias")
+        found = self._anchors[event.anchor]
+        if found is None:
+            raise LintError(f"line {line}: an alias inside of what it stands for")
+        return found
+
+    def _anchored(self, event: yaml.NodeEvent, line: int, depth: int) -> _Measured:
+        anchor = event.anchor
+        if anchor is None:
+            return self._made(event, line, depth)
+        if anchor in self._anchors:
+            raise LintError(f"line {line}: the anchor {anchor!r} is given twice")
+        self._anchors[anchor] = None
+        found = self._anchors[anchor] = self._made(event, line, depth)
+        return found
+
+    def _made(self, event: yaml.NodeEvent, line: int, depth: int) -> _Measured:
+        if isinstance(event, yaml.ScalarEvent):
+            return Raw(_scalar(event, line), line), 1, 0
+        if isinstance(event, yaml.SequenceStartEvent):
+            _tagged(event, "seq", line)
+            children = []
+            while not isinstance(child := next(self._events), yaml.SequenceEndEvent):
+                children.append(self._value(child, depth + 1))
             return Raw(tuple(raw for raw, _, _ in children), line), *_sizes(children)
-        _tagged(node, "map", line)
-        mapping: dict[str, tuple[Raw, int, int]] = {}
-        for key, child in node.value:
-            name, at = _key(key), key.start_mark.line + 1
+        _tagged(event, "map", line)
+        mapping: dict[str, _Measured] = {}
+        while not isinstance(key := next(self._events), yaml.MappingEndEvent):
+            name, at = self._key(key), _line(key)
             if name in mapping:
                 raise LintError(f"line {at}: the key {name!r} is given twice")
-            raw, size, deep = self._measured(child, depth + 1)
+            raw, size, deep = self._value(next(self._events), depth + 1)
             # The line of the key: what a person looks for.
             mapping[name] = Raw(raw.value, at), size, deep
         return (
@@ -196,31 +230,36 @@ class _Builder:
             *_sizes(list(mapping.values())),
         )
 
+    def _key(self, event: yaml.Event) -> str:
+        line = _line(event)
+        if not isinstance(event, yaml.ScalarEvent):
+            raise LintError(f"line {line}: a key that is not a text")
+        if event.value == "<<" and not event.style:
+            raise LintError(f"line {line}: merge keys (<<) are not read; write the settings out")
+        self._anchored(event, line, 0)  # it may be named again as a value
+        return str(event.value)
 
-def _sizes(children: list[tuple[Raw, int, int]]) -> tuple[int, int]:
+
+def _line(event: yaml.Event) -> int:
+    return 1 if event.start_mark is None else event.start_mark.line + 1
+
+
+def _sizes(children: list[_Measured]) -> tuple[int, int]:
     size = 1 + sum(size for _, size, _ in children)
     return min(size, MAX_NODES + 1), 1 + max((deep for _, _, deep in children), default=0)
 
 
-def _tagged(node: yaml.Node, kind: str, line: int) -> None:
-    if node.tag != f"tag:yaml.org,2002:{kind}":
-        raise LintError(f"line {line}: the tag {node.tag!r} is not read")
+def _tagged(event: yaml.NodeEvent, kind: str, line: int) -> None:
+    tag: str | None = getattr(event, "tag", None)
+    if tag not in {None, f"tag:yaml.org,2002:{kind}"}:
+        raise LintError(f"line {line}: the tag {tag!r} is not read")
 
 
-def _key(node: yaml.Node) -> str:
-    line = node.start_mark.line + 1
-    if not isinstance(node, yaml.ScalarNode):
-        raise LintError(f"line {line}: a key that is not a text")
-    if node.value == "<<" and not node.style:
-        raise LintError(f"line {line}: merge keys (<<) are not read; write the settings out")
-    return str(node.value)
-
-
-def _scalar(node: yaml.ScalarNode, line: int) -> Scalar:
-    text = str(node.value)
-    if node.tag not in _PLAIN_TAGS:
-        raise LintError(f"line {line}: the tag {node.tag!r} is not read")
-    if node.style:  # in quotes, or a block
+def _scalar(event: yaml.ScalarEvent, line: int) -> Scalar:
+    text = str(event.value)
+    if event.tag is not None and event.tag not in _PLAIN_TAGS:
+        raise LintError(f"line {line}: the tag {event.tag!r} is not read")
+    if event.style:  # in quotes, or a block
         return text
     if text in _NULL:
         return None

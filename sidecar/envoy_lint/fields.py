@@ -62,6 +62,17 @@ UDP_PROXY = _fields(
     use_original_src_ip use_per_packet_load_balancing
     """
 )
+TCP_PROXY = _fields(
+    """
+    access_log access_log_flush_interval access_log_options backoff_options check_drain_close
+    cluster
+    deprecated_v1 downstream_idle_timeout flush_access_log_on_connected hash_policy
+    idle_timeout max_connect_attempts max_downstream_connection_duration
+    max_downstream_connection_duration_jitter_percentage max_early_data_bytes metadata_match
+    on_demand proxy_protocol_tlv_merge_policy proxy_protocol_tlvs stat_prefix
+    tunneling_config upstream_connect_mode upstream_idle_timeout weighted_clusters
+    """
+)
 TUNNEL = _fields(
     """
     buffer_options default_target_port formatters headers_to_add post_path

@@ -31,6 +31,11 @@ EXT_PROC = f"{_HTTP}ext_proc.v3.ExternalProcessor"
 EXT_PROC_PER_ROUTE = f"{_HTTP}ext_proc.v3.ExtProcPerRoute"
 INJECTOR = f"{_HTTP}credential_injector.v3.CredentialInjector"
 SIGNING = f"{_HTTP}aws_request_signing.v3.AwsRequestSigning"
+TAP = f"{_HTTP}tap.v3.Tap"
+CUSTOM_RESPONSE = f"{_HTTP}custom_response.v3.CustomResponse"
+_POLICIES = "envoy.extensions.http.custom_response."
+LOCAL_RESPONSE = f"{_POLICIES}local_response_policy.v3.LocalResponsePolicy"
+REDIRECT_RESPONSE = f"{_POLICIES}redirect_policy.v3.RedirectPolicy"
 GENERIC_CREDENTIAL = "envoy.extensions.http.injected_credentials.generic.v3.Generic"
 
 CREDENTIALS = _http(
@@ -122,7 +127,6 @@ HARMLESS = _http(
     "set_metadata.v3.Config",
     "sse_to_metadata.v3.SseToMetadata",
     "stateful_session.v3.StatefulSession",
-    "tap.v3.Tap",
     "thrift_to_metadata.v3.ThriftToMetadata",
     "upstream_codec.v3.UpstreamCodec",
 )
@@ -140,7 +144,6 @@ NETWORK_HARMLESS = _network(
     "ratelimit.v3.RateLimit",
     "rbac.v3.RBAC",
     "redis_proxy.v3.RedisProxy",
-    "set_filter_state.v3.Config",
     "tcp_bandwidth_limit.v3.TcpBandwidthLimit",
     "thrift_proxy.v3.ThriftProxy",
     "zookeeper_proxy.v3.ZooKeeperProxy",
@@ -148,6 +151,20 @@ NETWORK_HARMLESS = _network(
 """Network filters that forward no HTTP anywhere."""
 
 TCP_PROXY = f"{_NETWORK}tcp_proxy.v3.TcpProxy"
+GENERIC_PROXY = f"{_NETWORK}generic_proxy.v3.GenericProxy"
+GENERIC_ROUTE = f"{_NETWORK}generic_proxy.action.v3.RouteAction"
+SET_STATE = frozenset(
+    {f"{_NETWORK}set_filter_state.v3.Config", f"{_LISTENER}set_filter_state.v3.Config"}
+)
+STEERING_STATE = frozenset(
+    {
+        "envoy.network.transport_socket.original_dst_address",
+        "envoy.tcp_proxy.cluster",
+        "envoy.upstream.dynamic_host",
+        "envoy.upstream.dynamic_port",
+    }
+)
+"""State of a connection from which a proxy takes the upstream."""
 SNI_CHOOSES = _network("sni_cluster.v3.SniCluster", "sni_dynamic_forward_proxy.v3.FilterConfig")
 """Network filters with which a client's TLS greeting chooses the upstream."""
 
@@ -156,12 +173,18 @@ LISTENER_HARMLESS = _listener(
     "local_ratelimit.v3.LocalRateLimit",
     "original_src.v3.OriginalSrc",
     "tls_inspector.v3.TlsInspector",
-)
-"""Listener filters that look at a connection, refuse it, or say from where Envoy connects on."""
+) | {"envoy.extensions.filters.udp.dns_filter.v3.DnsFilterConfig"}
+"""Listener filters that look at a connection, refuse it, say from where Envoy connects on, or
+answer by themselves."""
 
 PROXY_PROTOCOL = f"{_LISTENER}proxy_protocol.v3.ProxyProtocol"
 ORIGINAL_DST = f"{_LISTENER}original_dst.v3.OriginalDst"
 UDP_PROXY = f"{_UDP_PROXY}v3.UdpProxyConfig"
 UDP_ROUTE = f"{_UDP_PROXY}v3.Route"
-SESSION_HARMLESS = frozenset({f"{_UDP_PROXY}session.http_capsule.v3.FilterConfig"})
+SESSION_HARMLESS = frozenset(
+    {
+        f"{_UDP_PROXY}session.ext_authz.v3.FilterConfig",
+        f"{_UDP_PROXY}session.http_capsule.v3.FilterConfig",
+    }
+)
 """Filters of a UDP proxy's sessions that choose no upstream."""

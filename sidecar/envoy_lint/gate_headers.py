@@ -27,6 +27,26 @@ JUDGED = (
 )
 """Headers on which the gate's answer depends, beside the credential's."""
 
+REFUSED = (
+    "openai-organization",
+    "openai-project",
+    "smithy-protocol",
+    "x-amz-target",
+    "x-data-parallel-host-port",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-uri",
+    "x-original-url",
+    "x-prefiller-host-port",
+    "x-prefiller-url",
+    "x-rewrite-url",
+)
+"""Headers that the gate refuses wherever it is told of them: another account, path or engine."""
+
+MOST_NAMES = 8
+"""Most headers that one finding names."""
+
 NOT_TO_CHANGE = (
     *CREDENTIALS,
     ":authority",
@@ -55,7 +75,8 @@ HEADERS_HIDDEN = Rule(
     "gate-headers-hidden",
     ERROR,
     "headers that the gate must judge are kept from it",
-    "What the gate is not told it cannot refuse: an encoded body, an upgrade, a second deployment.",
+    "What the gate is not told it cannot refuse: an encoded body, an upgrade, a second deployment, "
+    "another account.",
     "No `allowed_headers`; in `disallowed_headers` only credentials and cookies.",
 )
 
@@ -94,7 +115,7 @@ def _told(view: View, gate: HttpFilter) -> Iterator[Finding]:
     if not config.flag("encode_raw_headers"):
         where = config.get("encode_raw_headers") or config
         yield HEADERS_JOINED.at(where, "lines of one header are joined for the gate")
-    judged = (*JUDGED, view.options.credential_header)
+    judged = (*JUDGED, view.options.credential_header, *REFUSED)
     allowed, hidden = config.get("allowed_headers"), config.get("disallowed_headers")
     if allowed is not None:
         patterns = allowed.items("patterns")
@@ -135,4 +156,5 @@ def _expression(expression: Node) -> Iterator[Finding]:
 
 
 def _listed(names: list[str]) -> str:
-    return ", ".join(names)
+    told = ", ".join(names[:MOST_NAMES])
+    return told if len(names) <= MOST_NAMES else f"{told} and {len(names) - MOST_NAMES} more"

@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import filters
+from sidecar.envoy_lint.cluster import protocol_options
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.gate_headers import CREDENTIALS
 from sidecar.envoy_lint.model import HttpFilter, Manager, Way, http_filters
-from sidecar.envoy_lint.node import REDACTED, Node
+from sidecar.envoy_lint.node import REDACTED, Node, snake
 from sidecar.envoy_lint.trust_rules import dropped
-from sidecar.envoy_lint.view import View, protocol_options
+from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
@@ -52,7 +53,17 @@ LEFT_OUT = Rule(
     "`allow_request_without_credential: false`.",
 )
 
-RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT)
+TOLD = Rule(
+    "key-told",
+    ERROR,
+    "a credential is written into an answer, a log, a trace or another header",
+    "Behind `credential_injector` a request has the provider's key: `%REQ(authorization)%` in an "
+    "answer gives it to the application, in a log to whoever reads that.",
+    "Leave credentials out of formats, tags and added headers; no tap.",
+    softer="warning where it is not sent back to clients",
+)
+
+RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT, TOLD)
 
 _KEYS = re.compile(
     r"(?:\b(?:sk|sk-proj|sk-ant|sk-svcacct|sk-admin)-[A-Za-z0-9_-]{16,}"
@@ -64,6 +75,19 @@ _SECRETS = frozenset({"secret_access_key", "session_token"})
 _SUBSTITUTED = re.compile(r"%[A-Z_]+(\(.*\))?(:\d+)?%")
 
 
+_FORMATTED = re.compile(r"%(?:REQ|REQ_WITHOUT_QUERY|CEL)\(([^%]*)\)")
+"""What Envoy puts in the place of such a text is a header of the request."""
+_SENT_BACK = frozenset(
+    {
+        "custom_response_matcher",
+        "direct_response",
+        "local_reply_config",
+        "response_headers_to_add",
+        "response_mutations",
+    }
+)
+
+
 def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     yield from _written(view.config.top)
@@ -73,6 +97,11 @@ def check(view: View) -> Iterator[Finding]:
         for found in manager.filters:
             if found.kind == filters.INJECTOR:
                 yield from _injector(manager, found)
+            if found.kind == filters.TAP:
+                yield TOLD.at(found.node, "a tap writes whole requests down", WARNING)
+    names = frozenset({*CREDENTIALS, view.options.credential_header})
+    for root in (*view.config.listeners, *view.config.tables.values()):
+        yield from _told(root, names)
 
 
 def _written(top: Node) -> Iterator[Finding]:
@@ -118,6 +147,30 @@ def _secret(node: Node) -> Iterator[tuple[Node, str]]:
 def _is_message(node: Node, name: str) -> bool:
     found = node.get(name)
     return found is not None and hasattr(found.raw.value, "items")
+
+
+def _told(root: Node, names: frozenset[str]) -> Iterator[Finding]:
+    """Formats, tags and log settings that name the header of a credential."""
+    for node in root.descendants():
+        for name in sorted(_named(node) & names):
+            back = any(snake(str(step)) in _SENT_BACK for step in node.path)
+            where = "sent back to clients" if back else "written down or copied"
+            yield TOLD.at(node, f"{name} is {where}", ERROR if back else WARNING)
+
+
+def _named(node: Node) -> set[str]:
+    """Headers of the request whose value is put where this setting says; lower case."""
+    value = node.raw.value
+    if isinstance(value, str) and "%" in value:
+        told = (name for group in _FORMATTED.findall(value) for name in re.split(r"[?'\"]", group))
+        return {name.lower() for name in told}
+    if not isinstance(value, dict):
+        return set()
+    logged, tagged = node.get("additional_request_headers_to_log"), node.get("request_header")
+    found = [] if logged is None or not isinstance(logged.raw.value, tuple) else logged.elements()
+    if tagged is not None and isinstance(tagged.raw.value, dict) and node.has("tag"):
+        found += [one for one in [tagged.get("name")] if one is not None]
+    return {str(one.raw.value).lower() for one in found}
 
 
 def injected(found: HttpFilter) -> str:

@@ -6,7 +6,7 @@ specific level wins (weighted cluster, route, virtual host, route table), as in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from sidecar.envoy_lint import filters
@@ -16,6 +16,7 @@ from sidecar.envoy_lint.node import Node
 FILTERS = "envoy.extensions.filters."
 HTTP = f"{FILTERS}http."
 MANAGER = f"{FILTERS}network.http_connection_manager.v3.HttpConnectionManager"
+WRAPPED_MANAGER = f"{FILTERS}network.reverse_tunnel.v3.DrainAwareHttpConnectionManager"
 MOBILE_MANAGER = f"{FILTERS}network.http_connection_manager.v3.EnvoyMobileHttpConnectionManager"
 EXT_AUTHZ = f"{HTTP}ext_authz.v3.ExtAuthz"
 PER_ROUTE = f"{HTTP}ext_authz.v3.ExtAuthzPerRoute"
@@ -135,15 +136,23 @@ def chains(listener: Node) -> list[Node]:
     return [*listener.items("filter_chains"), *([] if default is None else [default])]
 
 
-def http_filters(node: Node, name: str = "http_filters") -> tuple[HttpFilter, ...]:
-    """A chain of HTTP filters."""
-    return tuple(_http_filter(entry) for entry in node.items(name))
+def http_filters(
+    node: Node, name: str = "http_filters", dumped: Mapping[str, Node] | None = None
+) -> tuple[HttpFilter, ...]:
+    """A chain of HTTP filters; one that is discovered (ECDS) is what was dumped of it."""
+    return tuple(_http_filter(entry, dumped or {}) for entry in node.items(name))
 
 
-def _http_filter(entry: Node) -> HttpFilter:
-    typed = entry.get("typed_config")
+def _http_filter(entry: Node, dumped: Mapping[str, Node]) -> HttpFilter:
+    typed = _typed(entry, dumped)
     kind, config = ("", entry) if typed is None else typed.typed()
     return HttpFilter(entry.text("name"), kind, config, entry)
+
+
+def _typed(entry: Node, dumped: Mapping[str, Node]) -> Node | None:
+    """The configuration of a filter of any kind; null where it comes from elsewhere."""
+    running = dumped.get(entry.text("name")) if entry.has("config_discovery") else None
+    return (running or entry).get("typed_config")
 
 
 def managers(config: Config) -> Iterator[Manager]:
@@ -157,17 +166,41 @@ def managers(config: Config) -> Iterator[Manager]:
                 yield _manager(config, inner, None, listener)
         for chain in chains(listener):
             for entry in chain.items("filters"):
-                typed = entry.get("typed_config")
-                if typed is not None and typed.typed()[0] == MANAGER:
-                    yield _manager(config, typed.typed()[1], chain, listener)
+                inner = _managed(_typed(entry, config.filters))
+                if inner is not None:
+                    yield _manager(config, inner, chain, listener)
+
+
+def _managed(typed: Node | None) -> Node | None:
+    """The configuration of a connection manager; null where a filter is none."""
+    kind, node = ("", None) if typed is None else typed.typed()
+    if kind == WRAPPED_MANAGER and node is not None:
+        return node.get("hcm_config")
+    return node if kind == MANAGER else None
 
 
 def _manager(config: Config, node: Node, chain: Node | None, listener: Node) -> Manager:
+    chained = http_filters(node, dumped=config.filters)
+    return Manager(node, chain, listener, chained, tuple(_tables(config, node)))
+
+
+def _tables(config: Config, node: Node) -> Iterator[Node]:
     table = node.get("route_config")
     if table is None and (rds := node.get("rds")) is not None:
         table = config.tables.get(rds.text("route_config_name"))
-    tables = () if table is None else (table,)
-    return Manager(node, chain, listener, http_filters(node), tables)
+    if table is not None:
+        yield table
+    scoped = node.get("scoped_routes")
+    for scope in [] if scoped is None else config.scoped(scoped):
+        table = scope_table(config, scope)
+        if table is not None:
+            yield table
+
+
+def scope_table(config: Config, scope: Node) -> Node | None:
+    """The route table of a scope; null where the file does not have it."""
+    inline = scope.get("route_configuration")
+    return inline or config.tables.get(scope.text("route_configuration_name"))
 
 
 def network_filters(config: Config) -> Iterator[NetworkFilter]:
@@ -175,9 +208,9 @@ def network_filters(config: Config) -> Iterator[NetworkFilter]:
     for listener in config.listeners:
         for chain in chains(listener):
             for entry in chain.items("filters"):
-                typed = entry.get("typed_config")
+                typed = _typed(entry, config.filters)
                 kind, node = ("", entry) if typed is None else typed.typed()
-                if kind != MANAGER:
+                if _managed(typed) is None:
                     yield NetworkFilter(kind, node, entry, chain, listener)
 
 
@@ -185,9 +218,30 @@ def listener_filters(config: Config) -> Iterator[ListenerFilter]:
     """Every listener filter; one that is configured by discovery has an empty kind."""
     for listener in config.listeners:
         for entry in listener.items("listener_filters"):
-            typed = entry.get("typed_config")
+            typed = _typed(entry, config.filters)
             kind, node = ("", entry) if typed is None else typed.typed()
             yield ListenerFilter(kind, node, entry, listener)
+
+
+def tcp_clusters(proxy: Node) -> list[str]:
+    """Names of the clusters a TCP proxy leads to; an empty one where none is told."""
+    weighted = proxy.get("weighted_clusters")
+    names = [one.text("name") for one in ([] if weighted is None else weighted.items("clusters"))]
+    names += [proxy.text("cluster")] if proxy.has("cluster") else []
+    return names or [""]
+
+
+def generic_clusters(proxy: Node) -> list[str]:
+    """The same for a generic proxy, whose routes are trees of matchers."""
+    names = []
+    table = proxy.get("route_config")
+    for node in () if table is None else table.descendants():
+        if not isinstance(node.raw.value, dict) or not node.has("@type"):
+            continue
+        kind, action = node.typed()
+        if kind == filters.GENERIC_ROUTE:
+            names += tcp_clusters(action)
+    return names or [""]
 
 
 def udp_clusters(proxy: Node) -> list[str]:

@@ -117,12 +117,14 @@ class Node:
             LintError: This is no message, or the field is there in both spellings.
         """
         mapping = self.mapping()
-        spelt = [key for key in dict.fromkeys((name, camel(name))) if key in mapping]
-        if len(spelt) > 1:
-            raise self.wrong(f"{spelt[0]} and {spelt[1]} are one field, given twice")
-        if not spelt or mapping[spelt[0]].value is None:
+        other = camel(name)
+        spelt = name if name in mapping else other
+        if spelt != other and other in mapping:
+            raise self.wrong(f"{name} and {other} are one field, given twice")
+        raw = mapping.get(spelt)
+        if raw is None or raw.value is None:
             return None
-        return self._child(spelt[0], mapping[spelt[0]], self._named(name, mapping[spelt[0]]))
+        return self._child(spelt, raw, self._named(name, raw))
 
     def at(self, *names: str) -> Node | None:
         """A field of a field of …; null where one of them is not set."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import filters
+from sidecar.envoy_lint.cluster import protocol_options
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import string_matches
 from sidecar.envoy_lint.model import HttpFilter, Manager, Way, http_filters, setting
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.view import View, asks, protocol_options, service
+from sidecar.envoy_lint.view import View, asks, service
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 

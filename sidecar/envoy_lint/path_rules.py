@@ -93,10 +93,11 @@ TELLING = frozenset(
 def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     for manager in view.managers:
-        yield from _manager(manager.node)
-        yield from _tables(manager)
+        if manager in view.concerned:
+            yield from _manager(manager.node)
+            yield from _tables(manager)
     for way in view.ways:
-        if way.destinations:
+        if way.destinations and way.manager in view.concerned:
             yield from _route(way)
 
 

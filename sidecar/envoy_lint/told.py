@@ -1,7 +1,14 @@
-"""Findings for other programs: JSON, and SARIF 2.1.0 for code-scanning services."""
+"""Findings for other programs: JSON, and SARIF 2.1.0 for code-scanning services.
+
+What a code-scanning service asks for beyond the standard: a region for every result, a fingerprint
+that outlives edits above it, and a category for each file, so that one file's results do not
+replace another's.
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -50,7 +57,14 @@ def to_sarif(report: Report, name: str, version: str) -> dict[str, Any]:
         "rules": [_rule(rule) for rule in RULES],
     }
     results = [_result(one, index[one.rule], name) for one in report.findings]
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    for result, fingerprint in zip(results, _fingerprints(report), strict=True):
+        result["partialFingerprints"] = {"primaryLocationLineHash": fingerprint}
+    run = {
+        "tool": {"driver": driver},
+        "automationDetails": {"id": f"envoy-lint/{_uri(name)}/"},
+        "columnKind": "unicodeCodePoints",
+        "results": results,
+    }
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
@@ -59,15 +73,18 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "id": rule.id,
         "shortDescription": {"text": rule.what},
         "fullDescription": {"text": rule.why},
-        "help": {"text": f"Instead: {rule.mend}"},
+        "help": {"text": f"Instead: {rule.mend}", "markdown": f"Instead: {rule.mend}"},
         "defaultConfiguration": {"level": rule.severity.value},
+        "properties": {"tags": ["security"]},
     }
 
 
 def _result(one: Finding, index: int, name: str) -> dict[str, Any]:
-    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(name)}}
-    if one.line:
-        physical["region"] = {"startLine": one.line}
+    physical = {
+        "artifactLocation": {"uri": _uri(name)},
+        # A whole line. Of a very large file lines are not known: then its first one.
+        "region": {"startLine": one.line or 1},
+    }
     logical = {"fullyQualifiedName": one.place or "/", "kind": "member"}
     message = f"{one.where}: {one.message}" if one.where else one.message
     return {
@@ -77,6 +94,21 @@ def _result(one: Finding, index: int, name: str) -> dict[str, Any]:
         "message": {"text": message},
         "locations": [{"physicalLocation": physical, "logicalLocations": [logical]}],
     }
+
+
+def _fingerprints(report: Report) -> list[str]:
+    """What tells a result from others, whatever moves in the file: rule, place in words, message.
+
+    The form is the one of code-scanning services: a hash, and which one of those alike it is.
+    """
+    seen: Counter[str] = Counter()
+    found = []
+    for one in report.findings:
+        text = "\0".join((one.rule, one.where, one.message))
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        seen[digest] += 1
+        found.append(f"{digest}:{seen[digest]}")
+    return found
 
 
 def _uri(name: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import filters
+from sidecar.envoy_lint.cluster import VALIDATION, accepts_untrusted, socket, validations
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import LOOPBACK, string_matches
 from sidecar.envoy_lint.model import Manager, Way
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.view import VALIDATION, View, downstream_tls
+from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 EARLY = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
@@ -104,9 +105,9 @@ CLIENT_UNVERIFIED = Rule(
 REPLY = Rule(
     "trust-reply-rewritten",
     WARNING,
-    "refusals are rewritten to success (`local_reply_config`)",
+    "refusals are rewritten to success (`local_reply_config`, `custom_response`)",
     "A client, and whoever watches status codes, takes a denial for an answer.",
-    "No mapper with a `status_code` below 400.",
+    "No mapper and no policy with a `status_code` below 400, and no `RedirectPolicy`.",
 )
 
 RULES = (
@@ -120,23 +121,19 @@ SAMPLES = (
 )
 
 
-def concerned(view: View, manager: Manager) -> bool:
-    """Whether a manager leads anywhere but to the gate: the others' settings do not matter here."""
-    return id(manager) in view.leading_on
-
-
 def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     for manager in view.managers:
-        yield from _certificates(manager)
-        if not concerned(view, manager):
+        if manager not in view.concerned:
             continue
+        yield from _certificates(manager)
         yield from _addresses(manager.node)
         yield from _peers(view, manager)
         for rule, prefix, sample in SAMPLES:
             if not dropped(manager, prefix + sample):
                 yield rule.at(manager.node, f"clients' {prefix}… headers are kept")
         yield from _http(manager.node)
+        yield from _custom(manager)
         yield from _door(manager)
     for way in view.ways:
         yield from _leaves(view, way)
@@ -148,9 +145,8 @@ def _certificates(manager: Manager) -> Iterator[Finding]:
     matcher = node.get("forward_client_cert_matcher")
     if details in {"SANITIZE", "SANITIZE_SET"} and matcher is None:
         return
-    context = None if manager.chain is None else downstream_tls(manager.chain)
-    common = None if context is None else context.get("common_tls_context")
-    verified = common is not None and common.has(*VALIDATION)
+    context = None if manager.chain is None else socket(manager.chain).tls
+    verified = context is not None and _verified(context)
     # Without a certificate in the handshake Envoy drops the header for the other two.
     open_to_all = details == "ALWAYS_FORWARD_ONLY" or matcher is not None
     told = details if matcher is None else "a matcher"
@@ -246,25 +242,59 @@ def _http(node: Node) -> Iterator[Finding]:
             yield REPLY.at(status, f"some of Envoy's own answers become {status.string()}")
 
 
+def _custom(manager: Manager) -> Iterator[Finding]:
+    """Answers, the gate's denials included, that a filter puts others in the place of."""
+    if all(found.kind != filters.CUSTOM_RESPONSE for found in manager.filters):
+        return
+    for root in (manager.node, *manager.tables):
+        for node in root.descendants():
+            if not isinstance(node.raw.value, dict) or "@type" not in node.raw.value:
+                continue
+            kind, policy = node.typed()
+            if kind == filters.REDIRECT_RESPONSE:
+                yield REPLY.at(policy, "some answers are taken from another route")
+            elif kind == filters.LOCAL_RESPONSE and 0 < policy.number("status_code") < 400:
+                yield REPLY.at(policy, f"some answers become {policy.number('status_code')}")
+
+
 def _door(manager: Manager) -> Iterator[Finding]:
     if manager.chain is None:
         return
-    context = downstream_tls(manager.chain)
-    address = manager.listener.at("address", "socket_address", "address")
-    if (
-        manager.chain.get("transport_socket") is None
-        and address is not None
-        and not LOOPBACK.fullmatch(address.string())
-    ):
-        yield PLAINTEXT.at(manager.listener, f"plain HTTP on {address.string()}")
-    if context is None:
-        return
+    door = socket(manager.chain)
+    for address in _open_to_others(manager.listener):
+        if door.plain:
+            yield PLAINTEXT.at(manager.listener, f"plain HTTP on {address}")
+        elif door.other:
+            message = f"how clients connect to {address} is not known: {door.other}"
+            yield PLAINTEXT.at(door.node, message)
+    if door.tls is not None:
+        yield from _clients(door.tls)
+
+
+def _open_to_others(listener: Node) -> list[str]:
+    """Addresses of a listener that are not loopback."""
+    holders = [listener, *listener.items("additional_addresses")]
+    found = (holder.at("address", "socket_address", "address") for holder in holders)
+    told = [one.string() for one in found if one is not None]
+    return [address for address in told if not LOOPBACK.fullmatch(address)]
+
+
+def _clients(context: Node) -> Iterator[Finding]:
+    asked = context.flag("require_client_certificate")
     common = context.get("common_tls_context")
-    verified = common is not None and common.has(*VALIDATION)
-    if context.flag("require_client_certificate") and not verified:
+    given = common is not None and common.has(*VALIDATION)
+    if (asked or given) and not _verified(context):
         yield CLIENT_UNVERIFIED.at(context, "any certificate is taken")
-    if verified and not context.flag("require_client_certificate"):
+    if given and not asked:
         yield CLIENT_UNVERIFIED.at(context, "a client may leave its certificate out")
+
+
+def _verified(context: Node) -> bool:
+    """Whether a client's certificate is held against roots."""
+    common = context.get("common_tls_context")
+    if common is None or not common.has(*VALIDATION):
+        return False
+    return not any(accepts_untrusted(one) for one in validations(common))
 
 
 def _leaves(view: View, way: Way) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import fields, filters
+from sidecar.envoy_lint.cluster import eds, protocol_options
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.model import (
     EXT_AUTHZ,
@@ -14,16 +15,23 @@ from sidecar.envoy_lint.model import (
     HttpFilter,
     ListenerFilter,
     Manager,
+    NetworkFilter,
     Way,
     chains,
+    generic_clusters,
     http_filters,
+    scope_table,
+    tcp_clusters,
     udp_clusters,
 )
 from sidecar.envoy_lint.node import Node
-from sidecar.envoy_lint.view import View, protocol_options
+from sidecar.envoy_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-DUMP = "Take a dump of the running Envoy, where it is resolved (`/config_dump`)."
+DUMP = (
+    "Take a dump of the running Envoy, where it is resolved (`/config_dump?include_eds`), and "
+    "check that."
+)
 
 NOTHING = Rule(
     "unchecked-nothing",
@@ -42,7 +50,7 @@ LISTENERS = Rule(
 CLUSTERS = Rule(
     "unchecked-clusters",
     WARNING,
-    "clusters come from elsewhere",
+    "clusters, or their endpoints, come from elsewhere",
     "Whether a cluster is a provider, or the gate, cannot be seen.",
     DUMP,
 )
@@ -100,7 +108,7 @@ BOOTSTRAP = Rule(
     WARNING,
     "the dump has no bootstrap",
     "Admin interface and runtime layers are not in it.",
-    "Dump everything: `/config_dump` without `resource` or `mask`.",
+    "Dump everything: `/config_dump?include_eds`, without `resource` or `mask`.",
 )
 
 RULES = (
@@ -111,10 +119,18 @@ RULES = (
 _KNOWN = (
     filters.HARMLESS | filters.CODE | filters.REWRITES | filters.CACHES | filters.CREDENTIALS
     | filters.ELSEWHERE
-    | {filters.ROUTER, filters.EXT_PROC, filters.HEADER_MUTATION, EXT_AUTHZ}
+    | {filters.ROUTER, filters.EXT_PROC, filters.HEADER_MUTATION, filters.TAP, EXT_AUTHZ}
 )  # fmt: skip
 
-_LISTENER_KNOWN = filters.LISTENER_HARMLESS | {filters.PROXY_PROTOCOL, filters.ORIGINAL_DST}
+_NETWORK_KNOWN = (
+    filters.NETWORK_HARMLESS
+    | filters.SNI_CHOOSES
+    | filters.SET_STATE
+    | {filters.TCP_PROXY, filters.GENERIC_PROXY}
+)
+_LISTENER_KNOWN = (
+    filters.LISTENER_HARMLESS | filters.SET_STATE | {filters.PROXY_PROTOCOL, filters.ORIGINAL_DST}
+)
 
 
 def check(view: View) -> Iterator[Finding]:
@@ -125,16 +141,13 @@ def check(view: View) -> Iterator[Finding]:
     for manager in view.managers:
         yield from _manager(view, manager)
     for found in view.network_filters:
-        known = filters.NETWORK_HARMLESS | filters.SNI_CHOOSES | {filters.TCP_PROXY}
-        if found.kind not in known:
-            yield FILTER.at(found.node, f"network filter {_called(found.kind, found.node)}")
+        yield from _network_filter(view, found)
     for one in view.listener_filters:
-        yield from _listener_filter(one)
+        yield from _listener_filter(view, one)
     yield from _ways(view)
     for cluster in view.config.clusters.values():
-        options = protocol_options(cluster)
-        if options is not None and view.is_provider(cluster.text("name")):
-            yield from _filters(http_filters(options))
+        if cluster.text("name") in view.providers | {view.gate_cluster}:
+            yield from _cluster(view, cluster)
 
 
 def _sources(view: View) -> Iterator[Finding]:
@@ -154,6 +167,42 @@ def _sources(view: View) -> Iterator[Finding]:
     asked = [found for manager in view.managers for found in manager.filters]
     if not view.gate_cluster and any(found.kind == EXT_AUTHZ for found in asked):
         yield GATE_UNKNOWN.at(top, "several services are asked; which is the gate?")
+
+
+def _network_filter(view: View, found: NetworkFilter) -> Iterator[Finding]:
+    if found.kind not in _NETWORK_KNOWN:
+        yield FILTER.at(found.node, f"network filter {_called(found.kind, found.node)}")
+    elif found.kind == filters.TCP_PROXY:
+        yield from fields.unknown(FIELD, found.config, fields.TCP_PROXY)
+        yield from _led(view, found.node, "a TCP proxy", tcp_clusters(found.config))
+    elif found.kind == filters.GENERIC_PROXY:
+        if (source := found.config.get("generic_rds")) is not None:
+            yield ROUTES.at(source, "the routes of a generic proxy are not in this file")
+        else:
+            yield from _led(view, found.node, "a generic proxy", generic_clusters(found.config))
+
+
+def _led(view: View, node: Node, what: str, names: list[str]) -> Iterator[Finding]:
+    """Where a proxy that reads no HTTP leads, as far as that cannot be told."""
+    for name in names:
+        if not name:
+            yield DESTINATION.at(node, f"{what} leads to a cluster that cannot be told")
+        elif name not in view.config.clusters:
+            yield DESTINATION.at(node, f"{what} leads to cluster {name}, which is not in this file")
+
+
+def _cluster(view: View, cluster: Node) -> Iterator[Finding]:
+    """What a provider's cluster, or the gate's, leaves to others."""
+    name = cluster.text("name")
+    if eds(cluster) and view.config.assignment(cluster) is None:
+        yield CLUSTERS.at(cluster, f"the endpoints of cluster {name} come from elsewhere (EDS)")
+    for entry in cluster.items("filters"):
+        typed = entry.get("typed_config")
+        kind = "" if typed is None else typed.typed()[0]
+        yield FILTER.at(entry, f"upstream network filter {_called(kind, entry)}")
+    options = protocol_options(cluster)
+    if options is not None:
+        yield from _filters(http_filters(options, dumped=view.config.filters))
 
 
 def _listener(listener: Node) -> Iterator[Finding]:
@@ -176,6 +225,10 @@ def _manager(view: View, manager: Manager) -> Iterator[Finding]:
     if not manager.tables:
         where = node.get("rds") or node.get("scoped_routes") or node
         yield ROUTES.at(where, "the routes are not in this file")
+    elif (scoped := node.get("scoped_routes")) is not None:
+        for scope in view.config.scoped(scoped):
+            if scope_table(view.config, scope) is None:
+                yield ROUTES.at(scope, "the routes of this scope are not in this file")
     for table in manager.tables:
         if (found := table.get("vhds")) is not None:
             yield ROUTES.at(found, "virtual hosts come from elsewhere (VHDS)")
@@ -193,7 +246,7 @@ def _manager(view: View, manager: Manager) -> Iterator[Finding]:
 
 def _filters(chain: tuple[HttpFilter, ...]) -> Iterator[Finding]:
     for found in chain:
-        if found.node.has("config_discovery"):
+        if found.node.has("config_discovery") and not found.kind:
             message = f"filter {found.name} comes from a control plane (ECDS)"
             gate = any(EXT_AUTHZ in one.string() for one in _types(found))
             yield (GATE_CONDITIONAL if gate else FILTER).at(found.node, message)
@@ -203,20 +256,19 @@ def _filters(chain: tuple[HttpFilter, ...]) -> Iterator[Finding]:
             yield FILTER.at(found.node, f"HTTP filter {_called(found.kind, found.node)}")
 
 
-def _listener_filter(found: ListenerFilter) -> Iterator[Finding]:
+def _listener_filter(view: View, found: ListenerFilter) -> Iterator[Finding]:
     yield from fields.unknown(FIELD, found.node, fields.LISTENER_FILTER)
     if found.kind == filters.UDP_PROXY:
-        yield from _udp_proxy(found)
+        yield from _udp_proxy(view, found)
     elif found.kind not in _LISTENER_KNOWN:
         yield FILTER.at(found.node, f"listener filter {_called(found.kind, found.node)}")
 
 
-def _udp_proxy(found: ListenerFilter) -> Iterator[Finding]:
+def _udp_proxy(view: View, found: ListenerFilter) -> Iterator[Finding]:
     proxy = found.config
     yield from fields.unknown(FIELD, proxy, fields.UDP_PROXY)
     yield from fields.unknown(FIELD, proxy.get("tunneling_config"), fields.TUNNEL)
-    if "" in udp_clusters(proxy):
-        yield DESTINATION.at(found.node, "a UDP proxy leads to a cluster that cannot be told")
+    yield from _led(view, found.node, "a UDP proxy", udp_clusters(proxy))
     for entry in proxy.items("session_filters"):
         typed = entry.get("typed_config")
         kind = "" if typed is None else typed.typed()[0]

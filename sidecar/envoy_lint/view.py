@@ -12,6 +12,15 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from sidecar.envoy_lint import filters
+from sidecar.envoy_lint.cluster import (
+    VALIDATION,
+    addresses,
+    endpoints,
+    inside,
+    members,
+    socket,
+    tls_contexts,
+)
 from sidecar.envoy_lint.config import Config
 from sidecar.envoy_lint.matching import PROVIDER_HOSTS, names_provider
 from sidecar.envoy_lint.model import (
@@ -32,15 +41,6 @@ from sidecar.envoy_lint.model import (
 from sidecar.envoy_lint.node import Node
 
 CREDENTIAL_HEADER = "x-environment-credential"
-UPSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-DOWNSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
-DOWNSTREAM_QUIC = "envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTransport"
-VALIDATION = (
-    "validation_context",
-    "validation_context_sds_secret_config",
-    "combined_validation_context",
-)
-HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,22 @@ class View:
         return tuple(way for manager in self.managers for way in ways(manager))
 
     @cached_property
-    def leading_on(self) -> frozenset[int]:
-        """Identities of managers with a way to anything but the gate."""
+    def concerned(self) -> frozenset[Manager]:
+        """Managers that lead on through the gate, or to a provider or the next hop without it.
+
+        Of the others only the ways are told: how tidy a listener is matters where the gate stands.
+        """
+        led = self.providers | self.options.next_hops
+        unseen = {one for one in self.managers if self.gates(one) and not one.tables}
         return frozenset(
-            id(way.manager)
-            for way in self.ways
-            if any(one.cluster != self.gate_cluster for one in way.destinations)
+            unseen
+            | {
+                way.manager
+                for way in self.ways
+                for one in way.destinations
+                if one.cluster in led
+                or (one.cluster != self.gate_cluster and self.gates(way.manager))
+            }
         )
 
     @cached_property
@@ -142,13 +152,30 @@ class View:
         named = {
             name
             for name, cluster in self.config.clusters.items()
-            if any(self.is_provider_host(host) for host in hosts(cluster))
+            if any(self.is_provider_host(host) for host in self.hosts(cluster))
         }
         for way in self.ways:
             written = "" if way.action is None else way.action.text("host_rewrite_literal")
             if self.is_provider_host(written):
                 named |= {one.cluster for one in way.destinations if one.cluster}
-        return frozenset(named | self.options.provider_clusters)
+        return self._with_members(named | self.options.provider_clusters)
+
+    def hosts(self, cluster: Node) -> list[str]:
+        """Every name under which a cluster's endpoints are known: addresses, host names, SNI."""
+        assignment = self.config.assignment(cluster)
+        names = addresses(assignment) + [one.text("hostname") for one in endpoints(assignment)]
+        return names + [context.text("sni") for context in tls_contexts(cluster)]
+
+    def _with_members(self, names: set[str] | frozenset[str]) -> frozenset[str]:
+        """With the clusters that lead to these, and those that these lead to (aggregates)."""
+        found = set(names)
+        links = {name: members(cluster) for name, cluster in self.config.clusters.items()}
+        while True:
+            more = {name for name, inner in links.items() if found & set(inner)}
+            more |= {one for name in found for one in links.get(name, ())}
+            if more <= found:
+                return frozenset(found)
+            found |= more
 
     @cached_property
     def providers(self) -> frozenset[str]:
@@ -162,11 +189,22 @@ class View:
                 )
                 if one.cluster and (keyed or told):
                     found.add(one.cluster)
-        return frozenset(found - self.options.next_hops - {self.gate_cluster, ""})
+        return self._with_members(found) - self.options.next_hops - {self.gate_cluster, ""}
 
     def leads_to_gate(self, cluster: str) -> bool:
-        """Whether a cluster is the gate, or another Envoy that has it."""
-        return bool(cluster) and cluster in self.options.next_hops | {self.gate_cluster}
+        """Whether a cluster is the gate, another Envoy that has it, or a listener judged here."""
+        known = self.options.next_hops | self.inside | {self.gate_cluster}
+        return bool(cluster) and cluster in known
+
+    @cached_property
+    def inside(self) -> frozenset[str]:
+        """Clusters that are listeners of this very file, whose own ways are told."""
+        there = {listener.text("name") for listener in self.config.listeners}
+        led = {
+            name: inside(self.config.assignment(cluster))
+            for name, cluster in self.config.clusters.items()
+        }
+        return frozenset(name for name, names in led.items() if names and there.issuperset(names))
 
     def is_provider(self, cluster: str) -> bool:
         """Whether a cluster is a provider."""
@@ -202,55 +240,9 @@ def adds_credential(manager: Manager) -> bool:
     return any(found.kind in filters.CREDENTIALS for found in manager.filters)
 
 
-def endpoints(cluster: Node) -> list[Node]:
-    """Every endpoint that the cluster itself names."""
-    assignment = cluster.get("load_assignment")
-    groups = [] if assignment is None else assignment.items("endpoints")
-    found = (one.get("endpoint") for group in groups for one in group.items("lb_endpoints"))
-    return [endpoint for endpoint in found if endpoint is not None]
-
-
-def addresses(cluster: Node) -> list[str]:
-    """Hosts and IP addresses of a cluster's endpoints."""
-    found = (one.at("address", "socket_address", "address") for one in endpoints(cluster))
-    return [address.string() for address in found if address is not None]
-
-
-def hosts(cluster: Node) -> list[str]:
-    """Every name under which a cluster's endpoints are known: addresses, host names, SNI."""
-    names = addresses(cluster) + [one.text("hostname") for one in endpoints(cluster)]
-    return names + [context.text("sni") for context in tls_contexts(cluster)]
-
-
-def tls_contexts(cluster: Node) -> list[Node]:
-    """Every upstream TLS context of a cluster, those chosen by a match included."""
-    sockets = [cluster.get("transport_socket")]
-    sockets += [one.get("transport_socket") for one in cluster.items("transport_socket_matches")]
-    typed = [None if socket is None else socket.get("typed_config") for socket in sockets]
-    found = [one.typed() for one in typed if one is not None]
-    return [config for kind, config in found if kind == UPSTREAM_TLS]
-
-
-def protocol_options(cluster: Node) -> Node | None:
-    """The HTTP options of a cluster."""
-    entry = cluster.entries("typed_extension_protocol_options").get(HTTP_OPTIONS)
-    return None if entry is None else entry.typed()[1]
-
-
-def downstream_tls(chain: Node) -> Node | None:
-    """The TLS context in which clients of a filter chain connect, over TCP or QUIC."""
-    typed = chain.at("transport_socket", "typed_config")
-    if typed is None:
-        return None
-    kind, config = typed.typed()
-    if kind == DOWNSTREAM_QUIC:
-        return config.get("downstream_tls_context")
-    return config if kind == DOWNSTREAM_TLS else None
-
-
 def client_certificates(chain: Node) -> bool:
     """Whether clients of a filter chain are asked for a certificate."""
-    context = downstream_tls(chain)
+    context = socket(chain).tls
     if context is None:
         return False
     common = context.get("common_tls_context")

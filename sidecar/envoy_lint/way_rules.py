@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sidecar.envoy_lint import filters, gate_rules
+from sidecar.envoy_lint.cluster import chooses
 from sidecar.envoy_lint.finding import Finding, Rule, Severity
 from sidecar.envoy_lint.matching import calls_taken
 from sidecar.envoy_lint.model import (
@@ -16,8 +17,10 @@ from sidecar.envoy_lint.model import (
     Way,
     check_settings,
     context,
+    generic_clusters,
     http_filters,
     off_for,
+    tcp_clusters,
     udp_clusters,
 )
 from sidecar.envoy_lint.node import REDACTED, Node
@@ -140,33 +143,34 @@ RULES = (
 )  # fmt: skip
 
 UPLOAD = "upload"
-ORIGINAL_DST = ("ORIGINAL_DST", "4")
-CHOOSING_CLUSTERS = (
-    "envoy.clusters.dynamic_forward_proxy",
-    "envoy.cluster.original_dst",
-    "envoy.clusters.original_dst",
-)
 
 
 def check(view: View) -> Iterator[Finding]:
     """Every finding of the family."""
     for way in view.ways:
-        for destination in way.destinations:
-            if view.leads_to_gate(destination.cluster):
-                continue
-            yield from _guarded(view, way, destination)
-            yield from _chosen(view, destination)
-        if way.action is not None:
-            yield from _action(way, way.action)
-            yield from _mirrored(view, way.action)
+        yield from _way(view, way)
     for manager in view.managers:
-        yield from _upgrades(view, manager)
+        if manager in view.concerned:
+            yield from _upgrades(view, manager)
         yield from _tables(view, manager)
     for found in view.network_filters:
         yield from _network(view, found)
     for one in view.listener_filters:
         if one.kind == filters.UDP_PROXY:
             yield from _datagrams(view, one)
+        elif one.kind in filters.SET_STATE:
+            yield from _steered(one.config)
+
+
+def _way(view: View, way: Way) -> Iterator[Finding]:
+    for destination in way.destinations:
+        if not view.leads_to_gate(destination.cluster):
+            yield from _guarded(view, way, destination)
+            yield from _chosen(view, destination)
+    if way.action is not None:
+        if way.manager in view.concerned:
+            yield from _action(way, way.action)
+        yield from _mirrored(view, way.manager, way.action)
 
 
 def _weight(view: View, destination: Destination) -> Severity:
@@ -235,14 +239,6 @@ def _chosen(view: View, destination: Destination) -> Iterator[Finding]:
         )
 
 
-def chooses(cluster: Node) -> bool:
-    """Whether a cluster's endpoints are chosen by what a client sends."""
-    custom = cluster.at("cluster_type", "name")
-    return cluster.text("type") in ORIGINAL_DST or (
-        custom is not None and custom.string() in CHOOSING_CLUSTERS
-    )
-
-
 def _action(way: Way, action: Node) -> Iterator[Finding]:
     for name, what in (
         ("host_rewrite_header", "a header"),
@@ -289,19 +285,21 @@ def _upgrades(view: View, manager: Manager) -> Iterator[Finding]:
             yield UPGRADE.at(one, f"{kind} is let through on every route")
 
 
-def _mirrored(view: View, holder: Node) -> Iterator[Finding]:
+def _mirrored(view: View, manager: Manager, holder: Node) -> Iterator[Finding]:
     for one in holder.items("request_mirror_policies"):
         name = one.text("cluster")
         known = bool(name) and not view.is_provider(name)
+        if known and manager not in view.concerned:
+            continue  # a copy of what the gate was never there for
         told = f"cluster {name}" if name else "a cluster that a header names"
         yield MIRROR.at(one, f"{told} gets a copy of requests", WARNING if known else ERROR)
 
 
 def _tables(view: View, manager: Manager) -> Iterator[Finding]:
     for table in manager.tables:
-        yield from _mirrored(view, table)
+        yield from _mirrored(view, manager, table)
         for host in table.items("virtual_hosts"):
-            yield from _mirrored(view, host)
+            yield from _mirrored(view, manager, host)
 
 
 # ---- Without HTTP ------------------------------------------------------------------------------
@@ -310,13 +308,29 @@ def _tables(view: View, manager: Manager) -> Iterator[Finding]:
 def _network(view: View, found: NetworkFilter) -> Iterator[Finding]:
     if found.kind in filters.SNI_CHOOSES:
         yield CLIENT_CHOOSES.at(found.node, "a client's TLS greeting names the upstream")
-    if found.kind != filters.TCP_PROXY:
-        return
-    weighted = found.config.get("weighted_clusters")
-    names = [one.text("name") for one in ([] if weighted is None else weighted.items("clusters"))]
-    names += [found.config.text("cluster")] if found.config.has("cluster") else []
-    asked_for = _server_names(view, found.chain)
-    for name in names:
+    elif found.kind in filters.SET_STATE:
+        yield from _steered(found.config)
+    elif found.kind == filters.TCP_PROXY:
+        yield from _connections(view, found)
+    elif found.kind == filters.GENERIC_PROXY:
+        for name in filter(None, generic_clusters(found.config)):
+            yield from _passed_on(view, TCP, "messages", found.node, name, "")
+
+
+def _steered(config: Node) -> Iterator[Finding]:
+    for node in config.descendants():
+        key = node.raw.value
+        if isinstance(key, str) and key in filters.STEERING_STATE:
+            yield CLIENT_CHOOSES.at(node, f"{key}: a connection names the upstream")
+
+
+def _connections(view: View, found: NetworkFilter) -> Iterator[Finding]:
+    named = found.config.at("tunneling_config", "hostname")
+    tunnel = "" if named is None else named.string()
+    asked_for = ", ".join(
+        [*_server_names(view, found.chain), *([tunnel] if view.is_provider_host(tunnel) else [])]
+    )
+    for name in filter(None, tcp_clusters(found.config)):
         yield from _passed_on(view, TCP, "connections", found.node, name, asked_for)
 
 
@@ -343,7 +357,7 @@ def _passed_on(
         yield rule.at(node, f"{what} reach cluster {name} without the gate", WARNING)
 
 
-def _server_names(view: View, chain: Node) -> str:
+def _server_names(view: View, chain: Node) -> list[str]:
     match = chain.get("filter_chain_match")
     names = [one.string() for one in ([] if match is None else match.items("server_names"))]
-    return ", ".join(name for name in names if view.is_provider_host(name))
+    return [name for name in names if view.is_provider_host(name)]

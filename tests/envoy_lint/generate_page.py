@@ -22,7 +22,7 @@ admit envoy lint envoy.yaml                          # a table; exit status 1 on
 admit envoy lint envoy.yaml --fail-on warning        # … or on a warning
 admit envoy lint envoy.yaml --json                   # for other programs
 admit envoy lint envoy.yaml --sarif > envoy.sarif    # SARIF 2.1.0, for code-scanning services
-curl -s 127.0.0.1:9901/config_dump | admit envoy lint -
+curl -s '127.0.0.1:9901/config_dump?include_eds' | admit envoy lint -
 ```
 
 | exit status | meaning |
@@ -44,17 +44,25 @@ field count (`failure_mode_allow`, `failureModeAllow`), and what Envoy takes for
 (`yes`, `"1"`). A key that is there twice, a merge key (`<<`), or a value of the wrong kind ends in
 exit status 2: Envoy would refuse the file, or read it otherwise than the next program.
 
-**What cannot be checked is a finding**, family *unchecked*: routes by RDS, listeners by LDS,
-filters by ECDS, unknown filters and settings. Take a dump of the Envoy that runs then; there they
-are resolved.
+At most 64 MiB are read, of YAML 4 MiB.
+
+**What cannot be checked is a finding**, family *unchecked*: listeners by LDS, clusters by CDS,
+their endpoints by EDS, routes by RDS or scopes, filters by ECDS, unknown filters and settings. Take
+a dump of the Envoy that runs then; there all of them but virtual hosts by VHDS are resolved, as far
+as they were delivered when it was taken.
+
+Of a listener that neither has the gate nor leads to a provider, only the ways are told: how tidy it
+is has nothing to do with the gate. Name its cluster (`--provider-cluster`, below) where it is one.
+In the table, one and the same finding at many places is one row; `--json` and `--sarif` have each.
 
 ### A dump of a running Envoy
 
 The reference configurations do not open `/config_dump`, because the admin interface shares its
 loopback with the application and the dump tells the inside of the network. To take one, start the
-same configuration beside it with one more line in `admin.allow_paths` (`- exact: /config_dump`) and
-other ports, or add the line for as long as it takes. Dump everything: with `resource` or `mask`
-parts are missing, and the linter says which. Envoy writes `[redacted]` for secrets and for
+same configuration beside it with one more line in `admin.allow_paths`
+(`- exact: /config_dump?include_eds`; what stands behind the `?` is matched too) and other ports, or
+add the line for as long as it takes. Dump everything: with `resource` or `mask` parts are missing,
+and the linter says which. Envoy writes `[redacted]` for secrets and for
 `context_extensions`, so what the gate is told on a route (`provider`, `route_class`) is checked in
 the file only.
 
@@ -67,13 +75,21 @@ The gate is the cluster called `gate`; or the one that every `ext_authz` filter 
   PATTERN`;
 - it is named by `--provider-cluster NAME`;
 - on some route to it the gate is told a `provider`;
-- Envoy adds a credential on the way to it.
+- Envoy adds a credential on the way to it;
+- it is an aggregate of such clusters, or one of such an aggregate.
 
 A way to a provider without the gate is an error. To any other cluster it is a warning, because
 nobody can see from here what is behind it. Where another Envoy behind it has the gate, say
-`--next-hop NAME` and check that one too. Routes that an earlier one hides are checked all the same.
+`--next-hop NAME` and check that one too. A way to an internal listener of the same file is none of
+its own: the listener is checked. Routes that an earlier one hides are checked all the same.
 
-In CI, with the exit status deciding:
+### In CI
+
+SARIF has what code-scanning services ask for beyond the standard (checked against the OASIS schema
+of 2.1.0, errata 01): each result a region and a fingerprint that outlives edits above it, each file
+a category of its own (`automationDetails`). Give the file as a path from the repository's root.
+
+With the exit status deciding:
 
 ```sh
 for file in envoy/*.yaml; do admit envoy lint "$file" --fail-on warning --next-hop second-hop; done

@@ -43,6 +43,7 @@ class Case:
 
 
 CASES: list[Case] = []
+TRUSTED = {"validation_context": {"trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"}}}
 Change = Callable[[Edit], object]
 
 
@@ -200,6 +201,11 @@ def headers_disallowed(edit: Edit) -> None:
 
 
 @breaks("gate-headers-hidden")
+def account_disallowed(edit: Edit) -> None:
+    edit.gate["disallowed_headers"]["patterns"].append({"prefix": "openai-"})
+
+
+@breaks("gate-headers-hidden")
 def headers_disallowed_by_what_nobody_can_read(edit: Edit) -> None:
     edit.gate["disallowed_headers"]["patterns"].append({"custom": {"name": "x"}})
 
@@ -312,6 +318,32 @@ def second_listener_of_quic(edit: Edit) -> None:
     del manager["http_filters"][:-1]
 
 
+def aggregate(edit: Edit, name: str) -> None:
+    """One more cluster, which leads to the provider's."""
+    kind = f"{TYPES}envoy.extensions.clusters.aggregate.v3.ClusterConfig"
+    typed = {"name": "several", "typed_config": {"@type": kind, "clusters": ["provider"]}}
+    edit.clusters.append({"name": name, "cluster_type": typed, "lb_policy": "CLUSTER_PROVIDED"})
+
+
+@breaks("way-without-gate")
+def second_listener_to_one_of_several_that_is_the_provider(edit: Edit) -> None:
+    second_listener(edit)
+    aggregate(edit, "all")
+    edit.top["static_resources"]["listeners"][1]["filter_chains"][0]["filters"][0]["typed_config"][
+        "route_config"
+    ]["virtual_hosts"][0]["routes"] = [{"match": {"prefix": "/"}, "route": {"cluster": "all"}}]
+
+
+@breaks("way-without-gate")
+def second_manager_inside_another_filter(edit: Edit) -> None:
+    second_listener(edit)
+    (entry,) = edit.top["static_resources"]["listeners"][1]["filter_chains"][0]["filters"]
+    inner = entry["typed_config"]
+    del inner["@type"]
+    kind = f"{NETWORK}reverse_tunnel.v3.DrainAwareHttpConnectionManager"
+    entry["typed_config"] = {"@type": kind, "hcm_config": inner}
+
+
 @breaks("way-without-gate")
 def api_listener(edit: Edit) -> None:
     manager = {**edit.manager, "http_filters": edit.filters[-1:]}
@@ -410,6 +442,27 @@ def provider_named_under_another_filter(edit: Edit) -> None:
     settings["authz"] = settings.pop(GATE)
 
 
+def generic_proxy(cluster: str, **source: object) -> dict[str, object]:
+    """A proxy that reads HTTP/1 by a codec of its own, and asks nobody."""
+    kind = f"{NETWORK}generic_proxy."
+    action = {"@type": f"{kind}action.v3.RouteAction", "name": "r", "cluster": cluster}
+    routes = {"on_no_match": {"action": {"name": "r", "typed_config": action}}}
+    host = {"name": "all", "hosts": ["*"], "routes": routes}
+    typed = {
+        "@type": f"{kind}v3.GenericProxy",
+        "stat_prefix": "g",
+        "codec_config": {
+            "name": "http1",
+            "typed_config": {"@type": f"{kind}codecs.http1.v3.Http1CodecConfig"},
+        },
+        "filters": [
+            {"name": "router", "typed_config": {"@type": f"{kind}router.v3.Router"}},
+        ],
+        **(source or {"route_config": {"name": "all", "virtual_hosts": [host]}}),
+    }
+    return {"name": "generic", "typed_config": typed}
+
+
 def _tcp(edit: Edit, cluster: str, **chain: object) -> None:
     proxy = {"@type": f"{NETWORK}tcp_proxy.v3.TcpProxy", "stat_prefix": "t", "cluster": cluster}
     entry = {"name": "envoy.filters.network.tcp_proxy", "typed_config": proxy}
@@ -473,6 +526,25 @@ def _routed(action: dict[str, object]) -> dict[str, object]:
     return {"on_no_match": {"matcher": {"matcher_tree": tree, "on_no_match": rest}}}
 
 
+@breaks("way-tcp")
+def tcp_through_a_tunnel(edit: Edit) -> None:
+    edit.another("egress", "127.0.0.1")
+    _tcp(edit, "egress")
+    proxy = edit.listener["filter_chains"][1]["filters"][0]["typed_config"]
+    proxy["tunneling_config"] = {"hostname": "api.openai.com"}
+
+
+@breaks("way-tcp")
+def tcp_to_one_of_several_that_is_the_provider(edit: Edit) -> None:
+    aggregate(edit, "all")
+    _tcp(edit, "all")
+
+
+@breaks("way-tcp")
+def http_by_a_proxy_of_anything(edit: Edit) -> None:
+    edit.listener["filter_chains"].append({"filters": [generic_proxy("provider")]})
+
+
 @breaks("way-udp")
 def udp_to_the_provider(edit: Edit) -> None:
     edit.datagrams(cluster="provider")
@@ -525,6 +597,37 @@ def host_from_a_header(edit: Edit) -> None:
 def address_from_a_header(edit: Edit) -> None:
     edit.clusters[1]["type"] = "ORIGINAL_DST"
     del edit.clusters[1]["load_assignment"]
+
+
+@breaks("way-client-chooses")
+def address_from_the_host_by_a_cluster_of_any_name(edit: Edit) -> None:
+    kind = f"{TYPES}envoy.extensions.clusters.dynamic_forward_proxy.v3.ClusterConfig"
+    typed = {"@type": kind, "sub_clusters_config": {}}
+    edit.clusters[1]["cluster_type"] = {"name": "provider", "typed_config": typed}
+    edit.clusters[1]["lb_policy"] = "CLUSTER_PROVIDED"
+    del edit.clusters[1]["type"]
+    del edit.clusters[1]["load_assignment"]
+
+
+def _steered(kind: str, when: str) -> dict[str, object]:
+    name = {"inline_string": "%REQUESTED_SERVER_NAME%"}
+    state = {
+        "object_key": "envoy.tcp_proxy.cluster",
+        "format_string": {"text_format_source": name},
+    }
+    return {"name": "state", "typed_config": {"@type": kind, when: [state]}}
+
+
+@breaks("way-client-chooses")
+def upstream_from_the_state_of_a_connection(edit: Edit) -> None:
+    state = _steered(f"{NETWORK}set_filter_state.v3.Config", "on_new_connection")
+    edit.chain["filters"].insert(0, state)
+
+
+@breaks("way-client-chooses")
+def upstream_from_the_state_of_a_listener(edit: Edit) -> None:
+    kind = f"{TYPES}envoy.extensions.filters.listener.set_filter_state.v3.Config"
+    edit.listener["listener_filters"] = [_steered(kind, "on_accept")]
 
 
 @breaks("way-client-chooses")
@@ -795,7 +898,8 @@ def steered(edit: Edit) -> None:
 
 @breaks("trust-own-headers")
 def own_headers_of_the_client(edit: Edit) -> None:
-    del edit.early[5]
+    (door,) = [one for one in edit.early if "x-admissibility-" in str(one)]
+    edit.early.remove(door)
 
 
 @breaks("trust-credential-leaves")
@@ -823,6 +927,30 @@ def plain_listener(edit: Edit) -> None:
     edit.listener["address"]["socket_address"]["address"] = "0.0.0.0"
 
 
+@breaks("trust-plaintext-listener")
+def plain_listener_at_a_second_address(edit: Edit) -> None:
+    address = {"socket_address": {"address": "0.0.0.0", "port_value": 8080}}
+    edit.listener["additional_addresses"] = [{"address": address}]
+
+
+@breaks("trust-plaintext-listener")
+def plain_listener_in_so_many_words(edit: Edit) -> None:
+    plain_listener(edit)
+    edit.chain["transport_socket"] = _socket("raw_buffer.v3.RawBuffer")
+
+
+@breaks("trust-plaintext-listener")
+def listener_of_an_unknown_kind(edit: Edit) -> None:
+    plain_listener(edit)
+    edit.chain["transport_socket"] = _socket("alts.v3.Alts")
+
+
+@breaks("trust-client-unverified", base="mtls")
+def certificate_of_anybody_accepted(edit: Edit) -> None:
+    common = edit.chain["transport_socket"]["typed_config"]["common_tls_context"]
+    common["validation_context"]["trust_chain_verification"] = "ACCEPT_UNTRUSTED"
+
+
 @breaks("trust-client-unverified")
 def certificate_unverified_over_quic(edit: Edit) -> None:
     edit.quic(require_client_certificate=True)
@@ -841,6 +969,27 @@ def certificate_not_verified(edit: Edit) -> None:
 @breaks("trust-reply-rewritten")
 def refusals_are_ok(edit: Edit) -> None:
     edit.manager["local_reply_config"] = {"mappers": [{"status_code": 200}]}
+
+
+def _custom_response(policy: str, **settings: object) -> dict[str, object]:
+    kind = f"{TYPES}envoy.extensions.http.custom_response.{policy}"
+    action = {"name": "a", "typed_config": {"@type": kind, **settings}}
+    return {"on_no_match": {"action": action}}
+
+
+@breaks("trust-reply-rewritten")
+def refusals_are_ok_by_a_filter(edit: Edit) -> None:
+    policy = _custom_response("local_response_policy.v3.LocalResponsePolicy", status_code=200)
+    edit.insert(0, "custom_response.v3.CustomResponse", custom_response_matcher=policy)
+
+
+@breaks("trust-reply-rewritten")
+def refusals_are_fetched_from_elsewhere(edit: Edit) -> None:
+    policy = _custom_response("redirect_policy.v3.RedirectPolicy", uri="http://x/")
+    kind = f"{HTTP}custom_response.v3.CustomResponse"
+    edit.insert(0, "custom_response.v3.CustomResponse")
+    settings = edit.route["typed_per_filter_config"]
+    settings["custom_response"] = {"@type": kind, "custom_response_matcher": policy}
 
 
 # ---- key -----------------------------------------------------------------------------------------
@@ -891,6 +1040,57 @@ def key_left_out(edit: Edit) -> None:
     edit.injector["allow_request_without_credential"] = True
 
 
+def _format(text: str) -> dict[str, object]:
+    return {"text_format_source": {"inline_string": text}}
+
+
+def _log(kind: str, **settings: object) -> list[dict[str, object]]:
+    typed = {"@type": f"{TYPES}envoy.extensions.access_loggers.{kind}", **settings}
+    return [{"name": "log", "typed_config": typed}]
+
+
+@breaks("key-told")
+def key_in_an_answer(edit: Edit) -> None:
+    header = {"key": "x-debug", "value": "%REQ(Authorization)%"}
+    edit.host["response_headers_to_add"] = [{"header": header}]
+
+
+@breaks("key-told")
+def key_in_a_refusal(edit: Edit) -> None:
+    edit.manager["local_reply_config"] = {"body_format": _format("%REQ(x-a?api-key)%")}
+
+
+@breaks("key-told")
+def key_in_a_log(edit: Edit) -> None:
+    text = "%START_TIME% %REQ(AUTHORIZATION):20%"
+    path = "/var/log/envoy.log"
+    edit.manager["access_log"] = _log("file.v3.FileAccessLog", path=path, log_format=_format(text))
+
+
+@breaks("key-told")
+def credential_in_a_log_by_an_expression(edit: Edit) -> None:
+    fields = {"who": "%CEL(request.headers['x-environment-credential'])%"}
+    log = _log("stream.v3.StdoutAccessLog", log_format={"json_format": fields})
+    edit.listener["access_log"] = log
+
+
+@breaks("key-told")
+def key_in_a_log_of_somebody_else(edit: Edit) -> None:
+    log = _log("grpc.v3.HttpGrpcAccessLogConfig", additional_request_headers_to_log=["Api-Key"])
+    edit.manager["access_log"] = log
+
+
+@breaks("key-told")
+def key_in_a_trace(edit: Edit) -> None:
+    tag = {"tag": "who", "request_header": {"name": "authorization"}}
+    edit.manager["tracing"] = {"custom_tags": [tag]}
+
+
+@breaks("key-told")
+def requests_tapped(edit: Edit) -> None:
+    edit.insert(2, "tap.v3.Tap", common_config={"admin_config": {"config_id": "x"}})
+
+
 # ---- cluster -------------------------------------------------------------------------------------
 
 
@@ -899,6 +1099,14 @@ def gate_far_away(edit: Edit) -> None:
     endpoints = edit.clusters[0]["load_assignment"]["endpoints"]
     address = endpoints[0]["lb_endpoints"][0]["endpoint"]["address"]
     address["socket_address"]["address"] = "192.0.2.1"
+
+
+@breaks("cluster-gate-remote")
+def gate_far_away_without_a_cluster(edit: Edit) -> None:
+    service = edit.gate["grpc_service"]
+    del service["envoy_grpc"]
+    service["google_grpc"] = {"target_uri": "dns:///gate.example:9191", "stat_prefix": "gate"}
+    del edit.clusters[0]
 
 
 @breaks("cluster-gate-elsewhere")
@@ -914,6 +1122,38 @@ def _hosted(edit: Edit, **context: object) -> None:
     if context:
         typed = {"@type": f"{TYPES}{TLS}UpstreamTlsContext", "sni": "api.openai.com", **context}
         edit.clusters[1]["transport_socket"] = {"name": "tls", "typed_config": typed}
+
+
+def _socket(kind: str, **settings: object) -> dict[str, object]:
+    typed = {"@type": f"{TYPES}envoy.extensions.transport_sockets.{kind}", **settings}
+    return {"name": "socket", "typed_config": typed}
+
+
+@breaks("cluster-provider-plaintext")
+def provider_in_the_open_in_so_many_words(edit: Edit) -> None:
+    _hosted(edit)
+    edit.clusters[1]["transport_socket"] = _socket("raw_buffer.v3.RawBuffer")
+
+
+@breaks("cluster-provider-plaintext")
+def provider_in_the_open_behind_a_proxy(edit: Edit) -> None:
+    _hosted(edit)
+    kind = "http_11_proxy.v3.Http11ProxyUpstreamTransport"
+    edit.clusters[1]["transport_socket"] = _socket(kind)
+
+
+@breaks("cluster-provider-plaintext")
+def provider_in_the_open_by_a_match(edit: Edit) -> None:
+    _hosted(edit, common_tls_context=TRUSTED, auto_sni_san_validation=True)
+    plain = {"name": "plain", "match": {"tls": "no"}}
+    plain["transport_socket"] = _socket("raw_buffer.v3.RawBuffer")
+    edit.clusters[1]["transport_socket_matches"] = [plain]
+
+
+@breaks("cluster-provider-plaintext", "unchecked-clusters")
+def endpoints_from_elsewhere_in_the_open(edit: Edit) -> None:
+    endpoints_from_elsewhere(edit)
+    del edit.clusters[1]["transport_socket"]
 
 
 @breaks("cluster-provider-plaintext")
@@ -932,6 +1172,36 @@ def model_server_in_the_open(edit: Edit) -> None:
 @breaks("cluster-provider-unverified")
 def any_certificate(edit: Edit) -> None:
     _hosted(edit, common_tls_context={})
+
+
+@breaks("cluster-provider-unverified")
+def any_certificate_over_quic(edit: Edit) -> None:
+    _hosted(edit)
+    context = {"sni": "api.openai.com", "common_tls_context": {}}
+    kind = "quic.v3.QuicUpstreamTransport"
+    edit.clusters[1]["transport_socket"] = _socket(kind, upstream_tls_context=context)
+
+
+@breaks("cluster-provider-unverified")
+def any_certificate_behind_a_proxy_header(edit: Edit) -> None:
+    _hosted(edit, common_tls_context={})
+    inner = edit.clusters[1]["transport_socket"]
+    kind = "proxy_protocol.v3.ProxyProtocolUpstreamTransport"
+    edit.clusters[1]["transport_socket"] = _socket(kind, transport_socket=inner)
+
+
+@breaks("cluster-provider-unverified")
+def certificate_of_an_unknown_kind(edit: Edit) -> None:
+    _hosted(edit)
+    edit.clusters[1]["transport_socket"] = _socket("alts.v3.Alts")
+
+
+@breaks("cluster-provider-unverified")
+def any_certificate_of_one_of_several(edit: Edit) -> None:
+    _hosted(edit, common_tls_context={})
+    aggregate(edit, "all")
+    for route in edit.host["routes"]:
+        route["route"]["cluster"] = "all"
 
 
 @breaks("cluster-provider-unverified")
@@ -955,6 +1225,26 @@ def untrusted_accepted(edit: Edit) -> None:
 @breaks("admin-remote")
 def admin_far_away(edit: Edit) -> None:
     edit.top["admin"]["address"]["socket_address"]["address"] = "0.0.0.0"
+
+
+def _to_the_admin(edit: Edit) -> None:
+    edit.another("console", "127.0.0.1")
+    address = edit.clusters[-1]["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
+    address["address"] = edit.top["admin"]["address"]
+
+
+@breaks("admin-remote")
+def admin_by_a_route(edit: Edit) -> None:
+    _to_the_admin(edit)
+    route = dict(edit.route, match={"path": "/console"})
+    route["route"] = {**edit.action, "cluster": "console"}
+    edit.host["routes"].insert(0, route)
+
+
+@breaks("admin-remote", "way-tcp")
+def admin_by_connections(edit: Edit) -> None:
+    _to_the_admin(edit)
+    _tcp(edit, "console")
 
 
 @breaks("admin-writable")
@@ -1032,6 +1322,33 @@ def clusters_from_a_file(edit: Edit) -> None:
     edit.top["dynamic_resources"] = {"cds_config": {"path_config_source": {"path": "/cds.yaml"}}}
 
 
+@breaks("unchecked-clusters")
+def endpoints_from_elsewhere(edit: Edit) -> None:
+    _hosted(edit, common_tls_context=TRUSTED, auto_sni_san_validation=True)
+    del edit.clusters[1]["load_assignment"]
+    edit.clusters[1]["type"] = "EDS"
+
+
+@breaks("unchecked-routes", "unchecked-nothing")
+def scopes_from_elsewhere(edit: Edit) -> None:
+    del edit.manager["route_config"]
+    edit.manager["scoped_routes"] = {"name": "scopes", "scoped_rds": {}}
+
+
+@breaks("unchecked-routes")
+def routes_of_a_scope_from_elsewhere(edit: Edit) -> None:
+    scopes = [{"name": "a", "route_configuration": edit.manager.pop("route_config")}]
+    scopes.append({"name": "b", "route_configuration_name": "elsewhere"})
+    inline = {"scoped_route_configurations": scopes}
+    edit.manager["scoped_routes"] = {"name": "s", "scoped_route_configurations_list": inline}
+
+
+@breaks("unchecked-routes")
+def routes_of_a_proxy_of_anything_from_elsewhere(edit: Edit) -> None:
+    source = generic_proxy("", generic_rds={"route_config_name": "elsewhere"})
+    edit.listener["filter_chains"].append({"filters": [source]})
+
+
 @breaks("unchecked-routes", "unchecked-nothing")
 def routes_from_elsewhere(edit: Edit) -> None:
     del edit.manager["route_config"]
@@ -1062,6 +1379,12 @@ def filter_from_elsewhere(edit: Edit) -> None:
 def unknown_network_filter(edit: Edit) -> None:
     wasm = {"@type": f"{NETWORK}wasm.v3.Wasm"}
     edit.chain["filters"].insert(0, {"name": "wasm", "typed_config": wasm})
+
+
+@breaks("unchecked-filter")
+def unknown_filter_of_the_providers_connections(edit: Edit) -> None:
+    wasm = {"@type": f"{NETWORK}wasm.v3.Wasm"}
+    edit.clusters[1]["filters"] = [{"name": "wasm", "typed_config": wasm}]
 
 
 @breaks("unchecked-filter")
@@ -1131,6 +1454,22 @@ def udp_by_an_unknown_action(edit: Edit) -> None:
 
 
 @breaks("unchecked-destination")
+def tcp_without_a_cluster(edit: Edit) -> None:
+    _tcp(edit, "gate")
+    del edit.listener["filter_chains"][1]["filters"][0]["typed_config"]["cluster"]
+
+
+@breaks("unchecked-destination", "way-tcp")
+def tcp_to_a_cluster_that_is_not_there(edit: Edit) -> None:
+    _tcp(edit, "elsewhere")
+
+
+@breaks("unchecked-destination")
+def proxy_of_anything_without_a_cluster(edit: Edit) -> None:
+    edit.listener["filter_chains"].append({"filters": [generic_proxy("", route_config={})]})
+
+
+@breaks("unchecked-destination")
 def unknown_action(edit: Edit) -> None:
     route = {"match": {"prefix": "/x"}, "filter_action": {}}
     edit.host["routes"].insert(0, route)
@@ -1149,6 +1488,12 @@ def unknown_settings_of_datagrams(edit: Edit) -> None:
     listener["udp_listener_config"]["quic_options"]["versions"] = []
     edit.before("tls_inspector.v3.TlsInspector")
     edit.listener["listener_filters"][0]["disabled"] = True
+
+
+@breaks("unchecked-field")
+def unknown_setting_of_connections(edit: Edit) -> None:
+    _tcp(edit, "gate")
+    edit.listener["filter_chains"][1]["filters"][0]["typed_config"]["matcher"] = {}
 
 
 @breaks("unchecked-gate", "order-second-authoriser", "gate-timeout")

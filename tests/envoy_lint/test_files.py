@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sidecar.envoy_lint import LintError, lint
-from sidecar.envoy_lint.document import MAX_BYTES, MAX_YAML_BYTES
+from sidecar.envoy_lint.document import MAX_BYTES, MAX_NODES, MAX_YAML_BYTES
 from sidecar.envoy_lint.node import camel
 from tests.envoy_lint.edit import Edit, told
 
@@ -39,7 +39,19 @@ def refused(data: bytes | str) -> str:
         ("node: !!python/object:os.system {}\n", "line 1: the tag 'tag:yaml.org,2002:python/"),
         ("node: !mine a\n", "line 1: the tag '!mine' is not read"),
         ("? [a, b]\n: c\n", "line 1: a key that is not a text"),
-        ("[" * 200, "line 1: not JSON: Expecting value"),
+        ("[" * 200, "line 1: nested deeper than 100"),
+        ("[" * 200_000, "line 1: nested deeper than 100"),
+        ("node: " + "{a: " * 200_000, "line 1: nested deeper than 100"),
+        ("- " * 200_000, "line 1: nested deeper than 100"),
+        ("[" * (MAX_YAML_BYTES + 1), "nested deeper than 100"),
+        (
+            "node:\n{% if x %}\n  id: a\n{% endif %}\n",
+            "line 2: not YAML: found character that cannot start any token; a template must be",
+        ),
+        ("node: {id: {{ x }}}\n", "line 1: a key that is not a text; a template must be rendered"),
+        ('{"node": {{ x }}}', "line 1: a key that is not a text; a template must be rendered"),
+        ("node: *a\n", "line 1: not YAML: found undefined alias"),
+        ("node: &a {}\nadmin: &a {}\n", "line 2: the anchor 'a' is given twice"),
         ("node: " + "[" * 120 + "]" * 120, "line 1: nested deeper than 100"),
         (
             "resources: []\n",
@@ -83,6 +95,8 @@ def test_the_sizes_that_are_read_have_an_end() -> None:
     large = b"#" * (MAX_YAML_BYTES + 1)
     assert refused(large) == f"{len(large)} bytes; of YAML at most {MAX_YAML_BYTES} are read"
     assert refused(b"node: \xff") == "not UTF-8"
+    many = b'{"node": [' + b"1," * MAX_NODES + b"1]}"
+    assert refused(many + b" " * MAX_YAML_BYTES) == f"more than {MAX_NODES} values"
 
 
 def test_aliases_cannot_make_a_small_file_large() -> None:

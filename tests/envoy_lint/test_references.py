@@ -71,7 +71,7 @@ def startable(edit: Edit, folder: Path) -> str:
     edit.top = placed(edit.top)
     for holder in (edit.top["admin"], edit.listener):
         holder["address"]["socket_address"]["port_value"] = 0
-    edit.top["admin"]["allow_paths"].append({"exact": "/config_dump"})
+    edit.top["admin"]["allow_paths"].append({"exact": "/config_dump?include_eds"})
     for cluster in edit.clusters:
         # No name is looked up; by its SNI a provider is known all the same.
         address = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]
@@ -81,9 +81,17 @@ def startable(edit: Edit, folder: Path) -> str:
 
 def dumped(text: str, folder: Path) -> str:
     with EnvoyProcess(text, folder / "envoy") as envoy:
-        status, dump = envoy.ask_admin("/config_dump")
+        status, dump = envoy.ask_admin("/config_dump?include_eds")
     assert status == 200
     return dump
+
+
+def delivered(folder: Path, name: str, kind: str, *resources: dict[str, Any]) -> dict[str, Any]:
+    """A source that delivers these, as a control plane would."""
+    typed = {"@type": f"type.googleapis.com/envoy.config.{kind}"}
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"resources": [{**typed, **one} for one in resources]}))
+    return {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -135,10 +143,7 @@ def test_routes_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -
     edit = Edit()
     mutations.disabled_on_a_route(edit)
     table = edit.manager.pop("route_config")
-    kind = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-    routes = tmp_path / "routes.json"
-    routes.write_text(json.dumps({"resources": [{"@type": kind, **table}]}))
-    source = {"resource_api_version": "V3", "path_config_source": {"path": str(routes)}}
+    source = delivered(tmp_path, "routes", "route.v3.RouteConfiguration", table)
     edit.manager["rds"] = {"route_config_name": "provider", "config_source": source}
     text = startable(edit, tmp_path)
     rules = [line.split(" ")[1] for line in told(text)]
@@ -162,17 +167,67 @@ def test_listeners_and_clusters_that_come_from_elsewhere_are_found_in_the_dump(
         ("listener.v3.Listener", "lds", [edit.listener]),
         ("cluster.v3.Cluster", "cds", edit.clusters),
     ):
-        path = tmp_path / f"{name}.json"
-        typed = {"@type": f"type.googleapis.com/envoy.config.{kind}"}
-        path.write_text(json.dumps({"resources": [{**typed, **value} for value in values]}))
-        source = {"resource_api_version": "V3", "path_config_source": {"path": str(path)}}
-        dynamic[f"{name}_config"] = source
+        dynamic[f"{name}_config"] = delivered(tmp_path, name, kind, *values)
     expected = told(text)
     del edit.top["static_resources"]
     edit.top["dynamic_resources"] = dynamic
     rules = [line.split(" ")[1] for line in told(edit.text())]
     assert rules == ["unchecked-listeners", "unchecked-clusters"]
     assert told(dumped(edit.text(), tmp_path)) == expected
+
+
+def rules(text: str) -> list[str]:
+    return [line.split(" ")[1] for line in told(text)]
+
+
+def test_routes_of_scopes_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -> None:
+    edit = Edit()
+    mutations.disabled_on_a_route(edit)
+    table = edit.manager.pop("route_config")
+    key = {"fragments": [{"string_key": "a"}]}
+    scope = {"name": "a", "route_configuration_name": "provider", "key": key}
+    extractor = {"name": "x-scope", "element_separator": ",", "index": 0}
+    edit.manager["scoped_routes"] = {
+        "name": "scopes",
+        "scope_key_builder": {"fragments": [{"header_value_extractor": extractor}]},
+        "rds_config_source": delivered(tmp_path, "rds", "route.v3.RouteConfiguration", table),
+        "scoped_rds": {
+            "scoped_rds_config_source": delivered(
+                tmp_path, "scopes", "route.v3.ScopedRouteConfiguration", scope
+            )
+        },
+    }
+    text = startable(edit, tmp_path)
+    assert rules(text) == ["unchecked-nothing", "unchecked-routes"]
+    assert rules(dumped(text, tmp_path)) == ["way-gate-disabled"]
+
+
+def test_a_gate_that_comes_from_elsewhere_is_found_in_the_dump(tmp_path: Path) -> None:
+    edit = Edit()
+    mutations.shadow(edit)
+    entry = edit.filters[edit.at]
+    entry["config_discovery"] = {
+        "config_source": delivered(
+            tmp_path, "ecds", "core.v3.TypedExtensionConfig", json.loads(json.dumps(entry))
+        ),
+        "type_urls": [entry.pop("typed_config")["@type"]],
+    }
+    text = startable(edit, tmp_path)
+    assert set(rules(text)) == {"way-without-gate", "unchecked-gate-conditional"}
+    assert rules(dumped(text, tmp_path)) == ["gate-shadow"]
+
+
+def test_endpoints_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -> None:
+    edit = Edit()
+    text = startable(edit, tmp_path)
+    provider = edit.clusters[1]
+    assignment = {**provider.pop("load_assignment"), "cluster_name": "endpoints"}
+    source = delivered(tmp_path, "eds", "endpoint.v3.ClusterLoadAssignment", assignment)
+    provider["type"] = "EDS"
+    provider["eds_cluster_config"] = {"service_name": "endpoints", "eds_config": source}
+    assert told(text) == []
+    assert rules(edit.text()) == ["cluster-provider-plaintext", "unchecked-clusters"]
+    assert told(dumped(edit.text(), tmp_path)) == []
 
 
 def test_a_part_of_a_dump_is_not_taken_for_the_whole(tmp_path: Path) -> None:

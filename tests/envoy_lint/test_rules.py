@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.envoy_lint import RULES, Options
+from sidecar.envoy_lint.gate_headers import REFUSED
+from sidecar.gate.doors.overrides import OVERRIDING_HEADERS
 from tests.envoy_lint.edit import UDP_PROXY, Edit
 from tests.envoy_lint.mutations import CASES, Case
 
@@ -47,6 +49,10 @@ def test_no_two_rules_and_no_two_changes_are_called_alike() -> None:
     assert list(known()) == [case.id for case in CASES]
 
 
+def test_whatever_header_the_gate_refuses_must_be_shown_to_it() -> None:
+    assert frozenset(REFUSED) == OVERRIDING_HEADERS
+
+
 def test_a_change_back_leaves_nothing() -> None:
     for base in ("jwt", "mtls"):
         assert Edit(base).found() == []
@@ -65,6 +71,7 @@ def test_what_is_known_before_and_beside_the_chains_is_not_told() -> None:
     capsule = {"@type": f"{UDP_PROXY}session.http_capsule.v3.FilterConfig"}
     session = {"name": "envoy.filters.udp.session.http_capsule", "typed_config": capsule}
     edit.datagrams(cluster="gate", session_filters=[session])
+    edit.another("second-hop", "127.0.0.1")
     edit.datagrams(cluster="second-hop")
     assert edit.found(Options(next_hops=frozenset({"second-hop"}))) == []
 
@@ -74,6 +81,52 @@ def test_an_address_matters_only_where_requests_go_on() -> None:
     edit.before("proxy_protocol.v3.ProxyProtocol")
     edit.host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 404}}]
     assert edit.found() == []
+
+
+def test_a_listener_inside_is_judged_itself_and_not_the_way_to_it() -> None:
+    edit = Edit()
+    outer = Edit()
+    del outer.filters[outer.at : -1]
+    outer.listener["name"] = "outer"
+    outer.action["cluster"] = outer.upload["route"]["cluster"] = "inner"
+    edit.top["static_resources"]["listeners"].append(outer.listener)
+    edit.listener["internal_listener"] = {}
+    address = {"envoy_internal_address": {"server_listener_name": "applications"}}
+    endpoints = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+    assignment = {"cluster_name": "inner", "endpoints": endpoints}
+    edit.clusters.append({"name": "inner", "load_assignment": assignment})
+    assert edit.found() == []
+    edit.gate["shadow_mode"] = True
+    address["envoy_internal_address"]["server_listener_name"] = "elsewhere"
+    rules = [line.split(" ")[1] for line in edit.found()]
+    assert rules == ["gate-shadow", "way-without-gate", "way-without-gate"]
+
+
+def test_of_a_listener_that_has_nothing_to_do_with_the_gate_only_the_way_is_told() -> None:
+    edit = Edit()
+    other = Edit()
+    del other.filters[other.at : -1]
+    tidy = ("path_with_escaped_slashes_action", "use_remote_address", "request_timeout")
+    for name in (*tidy, "early_header_mutation_extensions", "common_http_protocol_options"):
+        del other.manager[name]
+    other.listener["name"] = "metrics"
+    other.manager["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    action = {"cluster": "other", "prefix_rewrite": "/", "retry_policy": {"retry_on": "5xx"}}
+    mirror = {"request_mirror_policies": [{"cluster": "other"}]}
+    other.host["routes"] = [{"match": {"prefix": "/"}, "route": {**action, **mirror}}]
+    edit.another("other", "127.0.0.1")
+    edit.top["static_resources"]["listeners"].append(other.listener)
+    assert [line.split(" ")[1] for line in edit.found()] == ["way-without-gate"]
+    named = Options(provider_clusters=frozenset({"other"}))
+    assert {line.split(" ")[1] for line in edit.found(named)} >= {
+        "way-without-gate",
+        "way-mirror",
+        "way-upgrade",
+        "path-rewritten",
+        "path-escaped-slashes",
+        "trust-client-address",
+        "limit-stream-duration",
+    }
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.cli.main import run
 from sidecar.envoy_lint import RULES, Severity, lint, told
+from sidecar.envoy_lint.document import MAX_YAML_BYTES
 from tests.envoy_lint import mutations
 from tests.envoy_lint.edit import ENVOY, Edit
 
@@ -102,6 +103,34 @@ def test_a_table_for_people_fits_a_terminal(
     ]
 
 
+def test_one_and_the_same_thing_at_many_places_is_one_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+
+    def eight_doors(edit: Edit) -> None:
+        edit.manager["merge_slashes"] = True
+        listeners = edit.top["static_resources"]["listeners"]
+        one = json.dumps(edit.listener)
+        listeners += [{**json.loads(one), "name": f"door {number}"} for number in range(7)]
+
+    text = Path(written(tmp_path, eight_doors)).read_text().splitlines()
+    places = [number for number, line in enumerate(text, 1) if "merge_slashes: true" in line]
+    code, out, _ = ends(capsys, "envoy.yaml")
+    told_of = ", ".join(map(str, places[1:7]))
+    assert (code, [" ".join(line.split()) for line in out.splitlines()][1:4]) == (
+        0,
+        [
+            f"warning path-normalized {places[0]} merge_slashes: the gate is shown a tidied path",
+            "listener applications, filter chain applications, merge_slashes",
+            f"… and 7 more places: line {told_of}, …",
+        ],
+    )
+    _, out, _ = ends(capsys, "envoy.yaml", "--json")
+    assert [one["line"] for one in json.loads(out)["findings"]] == places
+
+
 def test_what_is_clean_says_what_was_checked(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +191,8 @@ def test_sarif_has_what_the_standard_asks_for(
     assert log["version"] == "2.1.0"
     (run_,) = log["runs"]
     required(run_, "tool", "results")
+    # A category for each file, or a code-scanning service takes the last upload for all of them.
+    assert run_["automationDetails"] == {"id": "envoy-lint/envoy.yaml/"}
     driver = run_["tool"]["driver"]
     required(driver, "name", "version", "rules")
     assert [rule["id"] for rule in driver["rules"]] == [rule.id for rule in RULES]
@@ -172,7 +203,7 @@ def test_sarif_has_what_the_standard_asks_for(
     lines = (tmp_path / "envoy.yaml").read_text().splitlines()
     seen = []
     for result in run_["results"]:
-        required(result, "ruleId", "level", "message", "locations")
+        required(result, "ruleId", "level", "message", "locations", "partialFingerprints")
         assert driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
         (location,) = result["locations"]
         physical = location["physicalLocation"]
@@ -201,6 +232,39 @@ def test_sarif_has_what_the_standard_asks_for(
             " retry_policy: one decision is spent on several attempts",
         ),
     ]
+
+
+def fingerprints(edit: Edit) -> list[str]:
+    (run_,) = told.to_sarif(lint(edit.text().encode()), "envoy.yaml", "1")["runs"]
+    return [one["partialFingerprints"]["primaryLocationLineHash"] for one in run_["results"]]
+
+
+def test_a_finding_is_known_again_when_the_file_changes_above_it() -> None:
+    edit = Edit()
+    mutations.shadow(edit)
+    mutations.path_normalized(edit)
+    before = fingerprints(edit)
+    edit.top = {"node": {"metadata": {"a": 1, "b": 2}}, **edit.top}
+    edit.clusters.insert(0, {"name": "other"})
+    assert fingerprints(edit) == before
+    assert len(set(before)) == 2
+
+
+def test_no_two_findings_are_taken_for_one() -> None:
+    edit = Edit()
+    mutations.shadow(edit)
+    edit.top["static_resources"]["listeners"].append(edit.listener)
+    first, second = fingerprints(edit)
+    assert (first[:-2], first[-2:], second[-2:]) == (second[:-2], ":1", ":2")
+
+
+def test_a_result_has_a_region_even_where_lines_are_not_known() -> None:
+    edit = Edit()
+    mutations.shadow(edit)
+    edit.top["node"]["metadata"] = {"filler": "x" * MAX_YAML_BYTES}
+    report = lint(json.dumps(edit.top).encode())
+    (result,) = told.to_sarif(report, "dump.json", "1")["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
 
 
 def test_sarif_names_files_as_uris() -> None:
