@@ -56,6 +56,11 @@ def _keep(stage: Stage, story: Story) -> None:
     write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
     console = Console(highlight=False)
     console.print(f"\n[bold green]Ready.[/] gateway {stage.gateway}, see {path}")
+    console.print(
+        f"Look at every part: admit doctor --config {stage.folder / 'sidecar.yaml'}"
+        f" --envoy-admin {stage.envoy_admin} --gateway {stage.gateway.removesuffix('/v1')}",
+        soft_wrap=True,
+    )
     console.print("Interrupt (Ctrl-C) to stop.")
     stop = threading.Event()
     try:

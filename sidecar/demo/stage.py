@@ -104,6 +104,12 @@ class Stage:
         return f"{_there(self._envoy).url}/v1"
 
     @property
+    def envoy_admin(self) -> str:
+        """``HOST:PORT`` of the gateway's admin interface."""
+        host, port = _there(self._envoy).admin
+        return f"{host}:{port}"
+
+    @property
     def decision_log(self) -> Path:
         """Where the gate writes a JSON line for each decision."""
         return self.folder / "decisions.jsonl"
@@ -191,6 +197,7 @@ class Stage:
         """What ``demo.json`` tells whoever wants to use the stage from outside."""
         return {
             "gateway": self.gateway,
+            "envoy_admin": self.envoy_admin,
             "gate": self.listen,
             "metrics": self.metrics,
             "credential": self.application().credential,

@@ -158,6 +158,7 @@ def test_what_is_told_of_the_stage_is_exactly_what_is_documented(stage: Kept) ->
     gateway = str(told["gateway"])
     expected = {
         "gateway": gateway,
+        "envoy_admin": told["envoy_admin"],
         "gate": told["gate"],
         "metrics": told["metrics"],
         "credential": told["credential"],
@@ -190,6 +191,20 @@ def test_the_policy_engine_is_where_it_is_said_to_be(stage: Kept) -> None:
         client.connect(stage.told["opa"].removeprefix("unix://"))
         client.sendall(b"GET /health HTTP/1.1\r\nHost: opa\r\nConnection: close\r\n\r\n")
         assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def test_the_doctor_finds_everything_by_what_is_told_and_in_order(stage: Kept) -> None:
+    places = {
+        "--config": str(stage.folder / "sidecar.yaml"),
+        "--envoy-admin": stage.told["envoy_admin"],
+        "--gateway": stage.told["gateway"].removesuffix("/v1"),
+    }
+    words = [word for option in places.items() for word in option]
+    command = [sys.executable, "-m", "sidecar.cli", "doctor", "--json", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = json.loads(done.stdout)
+    assert [one for one in found["findings"] if one["state"] != "ok"] == []
+    assert done.returncode == 0
 
 
 def sdk(told: dict[str, Any], **headers: str) -> openai.OpenAI:
