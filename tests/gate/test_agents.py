@@ -201,6 +201,7 @@ def test_every_row_that_sets_an_agent_to_work_refuses_what_nobody_sees() -> None
     configured = {"multi_agent.enabled", "tools[].type"}
     below = {f"agent.{place}" for place in configured} | {"review"}
     assert narrowed == {
+        "responses": {"multi_agent.enabled"},
         "agents.create": configured,
         "agents.update": configured,
         "agents.sessions.create": below,
