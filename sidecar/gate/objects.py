@@ -17,7 +17,7 @@ from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
 from sidecar.gate import slips
-from sidecar.gate.doors import creation, fed
+from sidecar.gate.doors import CHANGING, creation, fed
 from sidecar.gate.slips import Slip
 from sidecar.registry.errors import Result, UnregisteredError
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
@@ -27,7 +27,10 @@ log = logging.getLogger("sidecar.gate")
 
 WRITE_SECONDS = 2.0
 _THREADS = 4
-_LATER = frozenset({"file", "agent", "session"})
+_SET_UP = frozenset({"agent", "session"})
+"""Kinds that bring tools along, and whose models and tools change one without the other."""
+
+_LATER = _SET_UP | {"file"}
 """Kinds whose models run as they were set up, and not as the call that builds on the object."""
 
 
@@ -44,7 +47,7 @@ class Resolved:
         later: What will be run because of it under other operations, such as a batch's lines.
         uses: Its own and those of its references: what an object that it creates may reach.
         growing: Registrations of what takes this call up.
-        sources: What it referred to.
+        sources: What it referred to that may change.
     """
 
     call: Call
@@ -94,15 +97,15 @@ class Objects:
         lasting = bool(feeds) or (created is not None and not created.upload)
         if not call.references:
             return Resolved(call, uses=(Use.of(call),) if call.named or lasting else ())
-        found = [
-            await self._find(call.provider, api, each, environment, now) for each in call.references
-        ]
+        found = [await self._find(call, api, each, environment, now) for each in call.references]
         held = [use for entry in found for use in entry.uses]
+        tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
         whole = replace(
             call,
             models=_together(call.models, (use.models for use in held)),
             tuned=_together(call.tuned, (use.tuned for use in held)),
             deployments=_together(call.deployments, (use.deployments for use in held)),
+            tool_types=tuple(sorted(_together(call.tool_types, tools))),
             references=(),
         )
         # One that names no model itself sets to work those of what it refers to.
@@ -118,7 +121,8 @@ class Objects:
             for use in entry.uses
         ]
         growing = tuple(entry for entry in found if entry.kind in feeds)
-        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing, call.references)
+        sources = tuple(each for each in call.references if each.kind in CHANGING)
+        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing, sources)
 
     async def grow(self, resolved: Resolved) -> None:
         """Remember, before an admitted call goes on, what it brings into what takes it up.
@@ -139,20 +143,23 @@ class Objects:
                 raise unregistered(Reference(entry.kind, entry.id))
 
     async def _find(
-        self, provider: str, api: str, reference: Reference, environment: str, now: datetime
+        self, call: Call, api: str, reference: Reference, environment: str, now: datetime
     ) -> Registration:
-        wanted = Key(provider, api, reference.kind, reference.id)
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(
-                self._readers, self.store.find, wanted, environment, now
-            )
+            found = await self._read(call.provider, api, reference, environment, now)
         except UnregisteredError as error:
             self.looked_up(error.result)
             log.info("%s %s: %s", reference.kind, reference.id, error)
             raise unregistered(reference) from error
         self.looked_up(Result.FOUND)
         return found
+
+    async def _read(
+        self, provider: str, api: str, reference: Reference, environment: str, now: datetime
+    ) -> Registration:
+        wanted = Key(provider, api, reference.kind, reference.id)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self.store.find, wanted, environment, now)
 
     def slip(
         self, resolved: Resolved, api: str, caller: Credential, decision: str, now: datetime
@@ -200,21 +207,14 @@ class Objects:
             uses: What it may reach.
             now: When it was created.
 
-        What it was made from may have taken up more since it was asked about, and before the
-        provider made this: so that is looked at once more.
-
         Returns:
             How it came out; anything but ``written`` leaves the object unusable.
         """
         start = now.replace(microsecond=0)
         try:
-            found = [
-                await self._find(slip.provider, slip.api, source, slip.spiffe_id, now)
-                for source in slip.sources
-            ]
-            uses = united(uses, *(entry.uses for entry in found))
-        except (AdmissibilityError, EvidenceError) as error:
-            self._lost(slip.decision, slip.creates, str(error))
+            uses = united(uses, await self._meanwhile(slip, now))
+        except (UnregisteredError, TimeoutError, EvidenceError) as error:
+            self._lost(slip.decision, slip.creates, str(error) or "the folder does not answer")
             self.written(Result.FAILED)
             return Result.FAILED
         registration = Registration(
@@ -231,6 +231,18 @@ class Objects:
         result = await self._put(registration)
         self.written(result)
         return result
+
+    async def _meanwhile(self, slip: Slip, now: datetime) -> list[Use]:
+        """What the objects that another is made from have taken up by now.
+
+        One may have been changed after it was asked about, and before the provider made the other.
+        """
+        async with asyncio.timeout(WRITE_SECONDS):
+            found = [
+                await self._read(slip.provider, slip.api, source, slip.spiffe_id, now)
+                for source in slip.sources
+            ]
+        return [use for entry in found for use in entry.uses]
 
     async def _put(self, registration: Registration) -> Result:
         loop = asyncio.get_running_loop()

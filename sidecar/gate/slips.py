@@ -52,7 +52,7 @@ class Slip:
         authority: Whose roots vouch for it.
         decision: Id of the decision.
         issued: When it was made.
-        sources: The stored objects that the object is made from.
+        sources: The stored objects, of kinds that change, that the object is made from.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE

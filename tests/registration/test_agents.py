@@ -76,7 +76,7 @@ def test_a_session_is_asked_about_with_the_models_of_its_agent_whenever_it_works
         ]
     )
     assert stage.counted("admissibility_registrations_total") == {"written": 2.0}
-    assert stage.counted("admissibility_registration_lookups_total") == {"found": 5.0}
+    assert stage.counted("admissibility_registration_lookups_total") == {"found": 4.0}
 
 
 def test_a_withdrawn_model_is_run_by_no_agent_and_no_session(stage: Stage) -> None:

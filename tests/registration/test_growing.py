@@ -112,14 +112,26 @@ def test_an_agent_is_asked_about_as_it_was_set_up_tools_and_all(tmp_path: Path) 
     found = resolved(begun(tmp_path, AGENT, SET_UP), BEGIN)
     assert (found.later, found.call) == (
         (Call("openai", "agents.create", ("m",), tool_types=("function",)),),
-        replace(BEGIN, models=("m",), references=()),
+        replace(BEGIN, models=("m",), tool_types=("function",), references=()),
     )
-    assert found.uses == (Use("agents.sessions.create", ("m",)), SET_UP)
+    made = Use("agents.sessions.create", ("m",), tool_types=("function",))
+    assert found.uses == (made, SET_UP)
+
+
+def test_every_model_that_an_agent_may_have_is_asked_about_with_every_tool(tmp_path: Path) -> None:
+    """A change of the model alone leaves it the tools that it had."""
+    found = resolved(
+        begun(tmp_path, AGENT, SET_UP), replace(CHANGE, models=("n",), tool_types=("mcp",))
+    )
+    asked = (found.call.models, found.call.tool_types)
+    assert asked == (("n", "m"), ("function", "mcp"))
+    kept = begun(tmp_path, TALK, Use("responses", ("m",), tool_types=("function",)))
+    assert resolved(kept, replace(CALL, models=("n",))).call.tool_types == ()
 
 
 def test_a_change_of_an_agent_is_remembered_with_what_it_had(tmp_path: Path) -> None:
     kept = begun(tmp_path, AGENT, SET_UP)
-    changed = Use("agents.update", ("m",), tool_types=("mcp",))
+    changed = Use("agents.update", ("m",), tool_types=("function", "mcp"))
     assert said(kept, CHANGE) == ("m",)
     assert set(kept.find(AGENT, ENV, NOW).uses) == {SET_UP, changed}
     assert said(kept, replace(CHANGE, models=("n",), tool_types=())) == ("n", "m")

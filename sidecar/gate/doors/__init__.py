@@ -67,6 +67,10 @@ _FED: Mapping[tuple[str, str], frozenset[str]] = {
 }
 
 
+CHANGING: frozenset[str] = frozenset(kind for feeds in _FED.values() for kind in feeds)
+"""Kinds of stored objects that can come to reach more models after they were made."""
+
+
 def fed(api: str, operation: str) -> frozenset[str]:
     """Kinds of stored objects that come to reach more models by a call of this operation."""
     return _FED.get((api, operation), frozenset())
@@ -74,6 +78,7 @@ def fed(api: str, operation: str) -> frozenset[str]:
 
 __all__ = [
     "APIS",
+    "CHANGING",
     "Api",
     "Creation",
     "Operation",

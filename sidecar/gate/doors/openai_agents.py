@@ -16,8 +16,11 @@ from sidecar.gate.places import Only, Role, Stored, What
 AGENT, SESSION = "agent", "session"
 
 NO_SUBAGENTS = Only(
-    frozenset({False}), "an agent chooses the models of its sub-agents, and no request names them"
+    frozenset({False}),
+    "an agent may choose the models of its sub-agents, and no request names them",
 )
+"""Also of a response, whose calls to its sub-agents are written by the model."""
+
 _NO_REVIEWER = Only(
     frozenset({"none"}), "actions would be reviewed by a model that no request names"
 )
