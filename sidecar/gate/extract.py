@@ -27,6 +27,7 @@ from sidecar.gate.places import Found, Only, Role, Stored
 MAX_MODELS = 32
 MAX_REFERENCES = 16
 PICTURES, SVG = "image_generation", "svg"
+AUTHOR = frozenset({"svg.model", "svg[model]"})
 SPECIFICATION_HEADER = "x-environment-specification"
 _MODEL_ID = re.compile(r"[!-~]{1,512}")
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -337,7 +338,7 @@ def _check_tool(entry: Found) -> None:
 def _check_formats(found: Iterable[Found]) -> None:
     """A picture as SVG is written by a further model."""
     formats = [entry for entry in _of(found, Role.FORMAT) if entry.value == SVG]
-    if formats and not any(entry.where == "svg.model" and _given(entry) for entry in found):
+    if formats and not any(entry.where in AUTHOR and _given(entry) for entry in found):
         raise _unnamed(f"{formats[0].where} {SVG} without svg.model")
 
 

@@ -292,6 +292,16 @@ OPENAI: dict[str, tuple[Callable[[Any], object], Call]] = {
         ),
         Call("openai", "images.edits", ("m",)),
     ),
+    "a picture changed, as text": (
+        lambda client: client.images.edit(
+            model="m",
+            image=PICTURE,
+            prompt="x",
+            output_format="svg",
+            svg={"model": "author", "reasoning": {"effort": "low"}},
+        ),
+        Call("openai", "images.edits", ("m", "author")),
+    ),
     "a tuning job": (
         lambda client: client.fine_tuning.jobs.create(
             model="m",

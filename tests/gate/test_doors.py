@@ -165,6 +165,25 @@ def test_an_operation_with_a_form_takes_no_json_unless_its_row_says_so() -> None
     assert form("/v1/images/edits", ('name="model"', "m")) == edits
 
 
+def test_a_picture_as_svg_names_its_author_in_json_and_in_a_form() -> None:
+    asked = {"model": "m", "output_format": "svg", "svg": {"model": "author"}}
+    edits = Call("openai", "images.edits", ("m", "author"))
+    unnamed = ambiguous(
+        "output_format svg without svg.model: the provider would choose a model; name it"
+    )
+    assert post("openai", "/v1/images/edits", asked) == edits
+    assert post("openai", "/v1/images/edits", {**asked, "svg": None}) == unnamed
+    fields = [('name="model"', "m"), ('name="output_format"', "svg")]
+    effort = ('name="svg[reasoning][effort]"', "low")
+    assert form("/v1/images/edits", *fields, effort) == unnamed
+    assert form("/v1/images/edits", *fields, effort, ('name="svg[model]"', "author")) == edits
+    for twin in ("svg", "svg[Model]", "svg[0][model]"):
+        found = form(
+            "/v1/images/edits", *fields, ('name="svg[model]"', "a"), (f'name="{twin}"', "b")
+        )
+        assert found == ambiguous(f"form: the field {twin} is a twin of one that is read")
+
+
 def test_a_tuning_job_names_what_it_tunes_and_every_grader() -> None:
     grader = {"type": "multi", "graders": {"a": {"model": "g1"}, "b": [{"model": "g2"}]}}
     body = {

@@ -126,7 +126,14 @@ IMAGES: tuple[Operation, ...] = (
         "POST",
         "/images/edits",
         _PICTURE,
-        form={"model": Role.MODEL, "stream": Role.STREAM, "output_format": Role.FORMAT, **_PROMPT},
+        form={
+            "model": Role.MODEL,
+            "output_format": Role.FORMAT,
+            "svg[model]": Role.MODEL,
+            "svg[reasoning][effort]": Role.WORD,
+            "stream": Role.STREAM,
+            **_PROMPT,
+        },
     ),
     Operation("images.variations", "POST", "/images/variations", form={"model": Role.MODEL}),
 )
