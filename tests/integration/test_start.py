@@ -65,7 +65,8 @@ def state_in_evidence(site: Site) -> None:
 
 
 def state_open_to_others(site: Site) -> None:
-    (site.folder / "state").mkdir(mode=0o755)
+    (site.folder / "state").mkdir()
+    (site.folder / "state").chmod(0o755)
 
 
 def grant_without_a_scope(site: Site) -> None:
@@ -141,7 +142,7 @@ def opa_that_ends(site: Site) -> None:
 
 def socket_folder_open_to_others(site: Site) -> None:
     folder = site.folder / "run"
-    folder.mkdir(mode=0o755)
+    folder.mkdir()
     folder.chmod(0o755)
     managed = site.settings["opa"]["managed"]
     site.settings["opa"] = {"managed": {**managed, "directory": str(folder)}}
