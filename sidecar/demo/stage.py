@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +62,7 @@ class Stage:
     Attributes:
         folder: Where everything lives; emptied first.
         policies: The folder of the policies; changes in it take effect.
+        settings: Of the gate, beside those that the story needs.
         organisations: The authorities, once founded.
         listen: ``host:port`` of the gate's ext_authz service.
         metrics: URL of the gate's HTTP endpoint.
@@ -68,6 +70,7 @@ class Stage:
 
     folder: Path
     policies: Path = field(default_factory=lambda: repository_root() / "policies")
+    settings: Mapping[str, Any] = field(default_factory=dict)
     issuer: Issuer = field(default_factory=lambda: Issuer(TRUST_DOMAIN))
     listen: str = ""
     metrics: str = ""
@@ -173,6 +176,10 @@ class Stage:
         self._envoy = EnvoyProcess(config, self.folder / "envoy")
         self._envoy.start()
 
+    def gate_pid(self) -> int:
+        """Process id of the gate; ``start`` comes first."""
+        return _there(self._gate).pid
+
     def opa_pid(self) -> int:
         """Process id of the policy engine: the gate's only child of that name.
 
@@ -183,7 +190,7 @@ class Stage:
             with contextlib.suppress(OSError):
                 # pid (comm) state ppid …; comm may hold spaces, so split after its bracket.
                 head, _, tail = entry.read_text().rpartition(")")
-                if head.endswith("(opa") and int(tail.split()[1]) == _there(self._gate).pid:
+                if head.endswith("(opa") and int(tail.split()[1]) == self.gate_pid():
                     return int(entry.parent.name)
         raise StageError("the gate has no policy engine as its child")
 
@@ -223,6 +230,7 @@ class Stage:
             "decision_log": "decisions.jsonl",
             "facts_log": "facts.jsonl",
             "ready_file": "gate.json",
+            **self.settings,
         }
         path = self.folder / "sidecar.yaml"
         path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

@@ -23,6 +23,7 @@ from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.gate import envoy
 from sidecar.gate.answers import Answer
+from sidecar.gate.batch_lines import Reader, read_here
 from sidecar.gate.budget import Budget
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.desk import Desk
@@ -68,6 +69,7 @@ class Processor(rpc.ExternalProcessorServicer):
         observer: Told each decision about a batch file, and every other refusal.
         limits: See there.
         clock: Tells the time.
+        reader: Reads the lines of batch files.
     """
 
     def __init__(
@@ -76,9 +78,11 @@ class Processor(rpc.ExternalProcessorServicer):
         observer: Observer,
         limits: ProcessorLimits | None = None,
         clock: Callable[[], Reading] | None = None,
+        reader: Reader = read_here,
     ) -> None:
         self._limits = limits or ProcessorLimits()
-        self._desk = Desk(pipeline, observer, self._limits.judge_seconds, clock or Clock().read)
+        seconds = self._limits.judge_seconds
+        self._desk = Desk(pipeline, observer, seconds, clock or Clock().read, reader)
         self._budget = Budget(self._limits.held_bytes)
         self._streams = 0
 
@@ -202,7 +206,9 @@ class _Stream:
         async def judge(calls: Mapping[Call, int]) -> None:
             await self._desk.judge(calls, slip, request)
 
-        self._upload = Upload(request, self._budget, self._max_batch_bytes, judge)
+        self._upload = Upload(
+            request, self._budget, self._max_batch_bytes, judge, self._desk.reader
+        )
 
     async def _step(self, message: pb.ProcessingRequest) -> None:
         kind = message.WhichOneof("request")

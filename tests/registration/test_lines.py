@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,28 +15,28 @@ from hypothesis import strategies as st
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import batch_lines
-from sidecar.gate.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, Lines
+from sidecar.gate.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, read_here
 from sidecar.gate.budget import PIECE, Budget
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.uploads import PREFIX_BYTES, State, Upload
+from tests.gate.batch import calls
 from tests.registration.stage import lines
 from tests.registration.test_files import BOUNDARY, END, field, form, part
 from tests.simulator.world import BASE, MODEL
 
 
 def read(data: bytes, *cuts: int) -> dict[Call, int]:
-    reader = Lines("openai", "openai")
     places = sorted(min(cut, len(data)) for cut in cuts)
-    for start, end in zip([0, *places], [*places, len(data)], strict=True):
-        reader.feed(data[start:end])
-    reader.close()
-    return reader.calls
+    pieces = itertools.pairwise([0, *places, len(data)])
+    found = calls(data[start:end] for start, end in pieces)
+    assert isinstance(found, dict)
+    return found
 
 
 def refused(data: bytes) -> tuple[Reason, str]:
-    with pytest.raises(AdmissibilityError) as caught:
-        read(data)
-    return caught.value.reason, caught.value.message
+    found = calls([data])
+    assert isinstance(found, tuple)
+    return found
 
 
 CALLS = {
@@ -114,7 +115,7 @@ def begin(judge: Judge, budget: Budget, *, max_bytes: int = 1 << 20, **head: str
     request = HttpRequest(
         "POST", "/v1/files", tuple(headers.items()), provider="openai", api="openai"
     )
-    return Upload(request, budget, max_bytes, judge)
+    return Upload(request, budget, max_bytes, judge, read_here)
 
 
 def fed(upload: Upload, *chunks: bytes) -> list[list[bytes]]:
