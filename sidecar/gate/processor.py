@@ -29,6 +29,7 @@ from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.desk import Desk
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.objects import Objects
+from sidecar.gate.pace import Pace
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import Observer
 from sidecar.gate.slips import FIELD, NAMESPACE, Slip
@@ -51,6 +52,7 @@ class ProcessorLimits:
         held_bytes: What all streams together may hold back.
         judge_seconds: For deciding about one batch file.
         stream_seconds: The longest stream.
+        upload_bytes_per_second: Of all uploads together; more is made to wait.
     """
 
     max_streams: int = 1024
@@ -58,6 +60,7 @@ class ProcessorLimits:
     held_bytes: int = 160 << 20
     judge_seconds: float = 30.0
     stream_seconds: float = 3600.0
+    upload_bytes_per_second: int = 64 << 20
 
 
 class Processor(rpc.ExternalProcessorServicer):
@@ -84,6 +87,7 @@ class Processor(rpc.ExternalProcessorServicer):
         seconds = self._limits.judge_seconds
         self._desk = Desk(pipeline, observer, seconds, clock or Clock().read, reader)
         self._budget = Budget(self._limits.held_bytes)
+        self._pace = Pace(self._limits.upload_bytes_per_second)
         self._streams = 0
 
     @property
@@ -94,7 +98,8 @@ class Processor(rpc.ExternalProcessorServicer):
     async def Process(self, request: Any, context: Any) -> None:  # noqa: ANN401, N802
         """Follow one request; ends without an error only where Envoy may go on."""
         self._streams += 1
-        stream = _Stream(request, context, self._desk, self._budget, self._limits.max_batch_bytes)
+        longest = self._limits.max_batch_bytes
+        stream = _Stream(request, context, self._desk, self._budget, self._pace, longest)
         try:
             await self._follow(stream, context)
         except TimeoutError:
@@ -131,12 +136,14 @@ class _Stream:
         context: Any,  # noqa: ANN401
         desk: Desk,
         budget: Budget,
+        pace: Pace,
         max_batch_bytes: int,
     ) -> None:
         self._told = told
         self._context = context
         self._desk = desk
         self._budget = budget
+        self._pace = pace
         self._max_batch_bytes = max_batch_bytes
         self._upload: Upload | None = None
         self._answer: Answer | None = None
@@ -235,6 +242,7 @@ class _Stream:
             raise AdmissibilityError(Reason.MALFORMED_REQUEST, "the upload has no body")
 
     async def _request_body(self, body: pb.HttpBody, upload: Upload) -> None:
+        await self._pace.keep(len(body.body))
         held = not upload.begun
         async for piece in upload.feed(body.body, last=body.end_of_stream):
             if held:

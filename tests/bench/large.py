@@ -135,7 +135,7 @@ class Roomy:
             gate = (cpu.spent(parts)["gate"] - used["gate"]) / seconds
         if load is None or senders is None:
             return One(measured, gate=gate)
-        mebibytes = senders.passed * len(load.body) / (1 << 20) / seconds
+        mebibytes = senders.passed * len(load.body) / (1 << 20) / senders.seconds
         return One(measured, mebibytes, senders.late, gate)
 
 

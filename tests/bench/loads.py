@@ -123,6 +123,7 @@ class Senders:
         load: What they send.
         clients: How many.
         passed: Bodies that were answered with 200.
+        seconds: How long it took all in all, to the last answer.
         late: Bodies for which the gate had not time enough.
         wrong: What else happened; it voids the run.
     """
@@ -132,6 +133,7 @@ class Senders:
     load: Load
     clients: int
     passed: int = 0
+    seconds: float = 0.0
     late: int = 0
     wrong: list[str] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -143,6 +145,7 @@ class Senders:
         Raises:
             VoidError: Something but an answer in time, or a denial for want of time.
         """
+        began = time.monotonic()
         threads = [threading.Thread(target=self._run) for _ in range(self.clients)]
         for thread in threads:
             thread.start()
@@ -152,6 +155,7 @@ class Senders:
             self.stopped.set()
             for thread in threads:
                 thread.join()
+            self.seconds = time.monotonic() - began
         if self.wrong:
             raise VoidError(f"{self.load.name}: {self.wrong[0]}")
 

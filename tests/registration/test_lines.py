@@ -18,6 +18,7 @@ from sidecar.gate import batch_lines
 from sidecar.gate.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, read_here
 from sidecar.gate.budget import PIECE, Budget
 from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.pace import Pace
 from sidecar.gate.uploads import PREFIX_BYTES, State, Upload
 from tests.gate.batch import calls
 from tests.registration.stage import lines
@@ -208,3 +209,15 @@ def test_what_cannot_be_read_as_a_form_is_refused(head: dict[str, Any], reason: 
     with pytest.raises(AdmissibilityError) as caught:
         begin(Judge(), Budget(1 << 20), **head)
     assert caught.value.reason is reason
+
+
+def test_uploads_wait_for_each_other_and_one_alone_does_not() -> None:
+    async def run() -> float:
+        pace, now = Pace(1000), asyncio.get_running_loop().time
+        began = now()
+        with pytest.raises(StopIteration):  # it ended without waiting
+            pace.keep(50).send(None)
+        await asyncio.gather(pace.keep(50), pace.keep(50))
+        return now() - began
+
+    assert asyncio.run(run()) > 0.099
