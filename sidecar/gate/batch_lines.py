@@ -23,7 +23,7 @@ from sidecar.gate.http_request import HttpRequest
 MAX_LINE_BYTES = 1 << 20
 MAX_LINES = 50_000
 BLOCK_BYTES = 256 << 10
-"""As many lines as fit are read in one go, or one that is longer: some 20 ms of work."""
+"""As many lines as fit are read in one go, or one that is longer: 10 ms of work, as lines go."""
 
 MAX_DIFFERENT = 64
 """How many calls that differ in anything but their content a file may hold."""
