@@ -64,6 +64,7 @@ test_a_waiver_for_a_model_excuses_that_model_only if {
 	facts := fixtures.patched([
 		{"op": "replace", "path": "/adaptations/0/evaluations", "value": []},
 		{"op": "add", "path": "/request/models/-", "value": "ft:other"},
+		{"op": "add", "path": "/request/run/-", "value": "ft:other"},
 		{"op": "add", "path": "/adaptations/-", "value": other},
 		{"op": "replace", "path": "/waivers", "value": [object.union(waiver, {
 			"rule": "us.measure_performance",

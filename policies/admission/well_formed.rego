@@ -32,6 +32,7 @@ request_complete if {
 	named(input.request.provider)
 	named(input.request.operation)
 	all_named(input.request.models)
+	all_named(input.request.run)
 	all_named(input.request.tuned)
 	null_or_named(input.request.specification)
 	is_boolean(input.request.carrier)
@@ -41,23 +42,23 @@ request_complete if {
 	all_texts(input.request.tool_types)
 }
 
-# A carrier reaches no model; every other operation names what it reaches. `tuned` says of some of
-# the models what is done with them.
+# A carrier reaches no model; every other operation names what it reaches. `run` and `tuned` say what is
+# done with the models: with each of them one thing or both.
 models_fit if {
 	input.request.carrier == true
 	count(input.request.models) == 0
-	count(input.request.tuned) == 0
+	handled == set()
 	input.request.specification == null
 }
 
 models_fit if {
 	input.request.carrier == false
 	count(input.request.models) > 0
-	every model in input.request.tuned {
-		model in input.request.models
-	}
+	handled == {model | some model in input.request.models}
 	specified
 }
+
+handled := {model | some model in input.request.run} | {model | some model in input.request.tuned}
 
 # A model is tuned under a specification, and nothing else is.
 specified if {
@@ -134,6 +135,9 @@ training_complete(i) if {
 		is_string(evaluation.name)
 		is_string(evaluation.digest)
 		is_object(evaluation.metrics)
+		every value in evaluation.metrics {
+			is_number(value)
+		}
 	}
 }
 

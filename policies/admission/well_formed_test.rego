@@ -17,6 +17,7 @@ test_a_parent_and_a_suites_jurisdiction_may_be_null_or_a_name if {
 
 test_each_part_is_named if {
 	malformed(fixtures.set("/request/models", [])) == {"request"}
+	malformed(fixtures.set("/request/run", null)) == {"request"}
 	malformed(fixtures.set("/environment/owner", null)) == {"environment"}
 	malformed(fixtures.set("/adaptations/0/corpora", null)) == {"adaptations"}
 	malformed(fixtures.set("/now", "today")) == {"now"}
@@ -26,21 +27,34 @@ test_each_part_is_named if {
 }
 
 test_only_a_carrier_names_no_model_and_it_names_none if {
-	carrier := [
-		{"op": "replace", "path": "/request/carrier", "value": true},
-		{"op": "replace", "path": "/request/models", "value": []},
-		{"op": "replace", "path": "/adaptations", "value": []},
-	]
+	marked := array.concat(fixtures.calling([]), [{"op": "replace", "path": "/request/carrier", "value": true}])
+	carrier := array.concat(marked, [{"op": "replace", "path": "/adaptations", "value": []}])
 	malformed(fixtures.patched(carrier)) == set()
 	malformed(fixtures.set("/request/carrier", true)) == {"request"}
-	tuning := {"op": "replace", "path": "/request/tuned", "value": [fixtures.model]}
-	malformed(fixtures.patched(array.concat(carrier, [tuning]))) == {"request"}
-	malformed(fixtures.patched([carrier[0], carrier[1]])) == {"adaptations"}
+	every use in ["/request/tuned", "/request/run"] {
+		stray := {"op": "replace", "path": use, "value": [fixtures.model]}
+		malformed(fixtures.patched(array.concat(carrier, [stray]))) == {"request"}
+	}
+	malformed(fixtures.patched(marked)) == {"adaptations"}
 }
 
-test_what_is_tuned_is_named if {
+test_what_is_tuned_or_run_is_named if {
 	malformed(tuning([fixtures.model], fixtures.digest("f"))) == set()
 	malformed(tuning(["another"], fixtures.digest("f"))) == {"request"}
+	malformed(fixtures.set("/request/run", [fixtures.model, "another"])) == {"request"}
+}
+
+test_what_is_named_is_tuned_or_run if {
+	malformed(fixtures.patched(fixtures.tuning([fixtures.model]))) == set()
+	malformed(fixtures.set("/request/run", [])) == {"request"}
+	malformed(fixtures.set("/request/models", ["another", fixtures.model])) == {"request"}
+}
+
+test_what_a_run_measured_are_numbers if {
+	malformed(fixtures.set("/adaptations/0/evaluations/0/metrics", {"a": 1, "b": 0.5})) == set()
+	every value in [null, "0.5", true, [1]] {
+		malformed(fixtures.set("/adaptations/0/evaluations/0/metrics/valid_loss", value)) == {"adaptations"}
+	}
 }
 
 test_what_is_tuned_is_specified_and_nothing_else_is if {
@@ -55,8 +69,8 @@ tuning(models, specification) := fixtures.patched([
 ])
 
 test_each_adaptation_is_of_one_model_that_is_named if {
-	malformed(fixtures.set("/request/models", ["another", fixtures.model])) == set()
-	malformed(fixtures.set("/request/models", ["another"])) == {"adaptations"}
+	malformed(fixtures.patched(fixtures.calling(["another", fixtures.model]))) == set()
+	malformed(fixtures.patched(fixtures.calling(["another"]))) == {"adaptations"}
 	malformed(fixtures.set("/adaptations", [fixtures.adaptation, fixtures.adaptation])) == {"adaptations"}
 }
 

@@ -173,12 +173,96 @@ test_after_not_stands_a_helper_with_plain_arguments if {
 		"not lib.holds(input.now)",
 		"not lib.holds(params.floor)",
 		"not lib.holds([input.now])",
+		"not lib.holds(good)",
+		"not lib.holds(violation)",
+		"not lib[good]",
 	] {
 		with_source(replace(source, "not good", loose)) == {told}
 	}
-	every plain in ["not lib.good", `not lib.holds(1, "x", true, null, good)`, "not lib.holds(good)"] {
+	every plain in ["not lib.good", `not lib.holds(1, "x", true, null)`, "not lib.holds(local)"] {
 		with_source(replace(source, "not good", plain)) == set()
 	}
+	renamed := "import data.lib.dates as times\n\nimport data.lib.violation"
+	aliased := replace(replace(source, "import data.lib.violation", renamed), "not good", "not lib.holds(times)")
+	with_source(aliased) == {told}
+}
+
+test_a_rule_of_another_file_of_the_package_is_no_plain_argument if {
+	told := "after not only a helper with plain names or literals as arguments"
+	module := annotated(replace(source, "not good", "not lib.holds(floor)"), about)
+	messages({"jurisdiction/xx/xx.rego": module}) == set()
+	more := rego.parse_module("more.rego", "package jurisdiction.xx\n\nfloor := data.params.xx.floor")
+	messages({"jurisdiction/xx/xx.rego": module, "jurisdiction/xx/more.rego": more}) == {told}
+}
+
+# A rule that denies for each adaptation, with something in place of its body's last line.
+each(line) := replace(source, `"s", "m") if not good`, concat("\n", [
+	`adaptation.model, message) if {`,
+	`	some i, adaptation in input.adaptations`,
+	`	not good`,
+	sprintf("\t%s", [line]),
+	`}`,
+]))
+
+test_a_rule_that_denies_denies_the_absence_of_something_good if {
+	with_source(replace(source, "not good", "true")) == {
+		"write a helper that holds when all is well, and deny if not helper: what is missing would pass",
+		only_firm,
+	}
+	found := with_source(replace(source, "not good", `input.environment.owner == ""`))
+	"write a helper that holds when all is well, and deny if not helper: what is missing would pass" in found
+}
+
+only_firm := "a rule that denies holds only: some … in the facts, not helper, message := text of what is in every call's facts"
+
+test_what_a_rule_that_denies_reads_is_in_the_facts_of_every_call if {
+	every line in [
+		`message := "text"`,
+		`message := sprintf("%v of %v", [adaptation.model, input.environment.id])`,
+		`message := sprintf("%v", [input.adaptations[i].base])`,
+		`message := sprintf("%v", [adaptation.declarations])`,
+		"some corpus in adaptation.corpora\n\tmessage := corpus.name",
+	] {
+		with_source(each(line)) == set()
+	}
+	every line in [
+		`message := sprintf("%v", [adaptation.declarations.provider])`,
+		`message := sprintf("%v", [input.environment.declarations["impact-level"]])`,
+		`message := sprintf("%v", [adaptation.hyperparameters.n_epochs])`,
+		`message := sprintf("%v", [params.floor])`,
+		`message := sprintf("%v", [data.params.xx.floor])`,
+		`message := sprintf("%v", [input.adaptations[0].model])`,
+		`message := sprintf("%v", [floor])`,
+		`message := concat(" ", adaptation.methods)`,
+		`message := [text | some text in adaptation.methods][0]`,
+		"some corpus in params.corpora\n\tmessage := corpus.name",
+		"message := adaptation.model\n\tevery corpus in adaptation.corpora { corpus.records > 0 }",
+		"message := adaptation.model\n\tadaptation.declarations.provider",
+		"message := adaptation.model\n\tlib.holds(i)",
+		"some message\n\tadaptation.methods[message]",
+	] {
+		only_firm in with_source(each(line))
+	}
+}
+
+test_subject_and_message_are_in_the_facts_of_every_call if {
+	told := {"subject and message must be in every call's facts: where one is missing, the rule does not deny"}
+	every words in [`input.environment.declarations.owner, "m"`, `"s", params.text`, `lib.subject, "m"`] {
+		with_source(replace(source, `"s", "m"`, words)) == told
+	}
+	with_source(replace(source, `"s", "m"`, `input.environment.id, "m"`)) == set()
+}
+
+test_nothing_holds_by_default if {
+	with_source(concat("\n", [source, "default good := false"])) == set()
+	found := with_source(concat("\n", [source, "default good := true"]))
+	found == {"a default is false: what is not shown does not hold"}
+}
+
+test_no_rule_reads_other_facts_than_those_of_the_call if {
+	told := {"with belongs in tests: a rule reads the facts as they are"}
+	with_source(replace(source, "not good", `not good with input as {"now": 1}`)) == told
+	with_source(replace(source, "good if input.now", `good if input.now with input as {"now": 1}`)) == told
 }
 
 test_tests_and_the_lint_itself_may_negate_as_they_like if {

@@ -9,7 +9,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.cli import common, manifests
-from sidecar.cli.common import DeclarationOption, HomeOption, JsonOption, OutOption
+from sidecar.cli.common import DeclarationOption, HomeOption, JsonOption, OutOption, SignedByOption
 from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
 from sidecar.core.wire import DigestSet
 
@@ -28,9 +28,7 @@ def approve(
     ] = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the approval holds.")] = 90,
-    signed_by: Annotated[
-        Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
-    ] = None,
+    signed_by: SignedByOption = None,
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:

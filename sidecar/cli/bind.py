@@ -128,14 +128,13 @@ def _tell(
     as_json: bool,
 ) -> None:
     """Write the two blobs that other tools check against, and say what was done."""
-    stem = f"manifest-{written.digest[:12]}"
     payload = write_statement(bound.statement)
     manifest = bound.statement.predicate
     facts = {
         **written.facts(),
         "until": common.until(manifest.window),
-        "artifact": str(common.write(blobs, stem, ".artifact.json", bound.artifact)),
-        "statement": str(common.write(blobs, stem, ".statement.json", payload)),
+        "artifact": written.beside(blobs, ".artifact.json", bound.artifact),
+        "statement": written.beside(blobs, ".statement.json", payload),
     }
     what = "checkpoint" if checkpoint else "job"
     common.tell(

@@ -43,6 +43,12 @@ BlobsOption = Annotated[
 ]
 
 
+SignedByOption = Annotated[
+    Path | None,
+    typer.Option("--signed-by", help="PEM public key that must have signed the manifest."),
+]
+
+
 class CliError(Exception):
     """A command was asked for something it cannot do; one line."""
 
@@ -64,6 +70,10 @@ class Written:
     path: Path
     signer: str
     fingerprint: str
+
+    def beside(self, folder: Path, suffix: str, data: bytes) -> str:
+        """Write a file that the evidence names, called as the evidence is; returns its path."""
+        return str(write(folder, _stem(self.kind, self.digest), suffix, data))
 
     def facts(self) -> dict[str, str]:
         """For ``tell``."""
@@ -158,9 +168,13 @@ def sign_and_write(
     """Sign a statement as ``home`` and write the envelope to ``out``."""
     envelope = authority.attest(home, statement, at)
     digest = dsse.parse(envelope).digest
-    path = write(out, f"{kind}-{digest[:12]}", ".dsse.json", envelope)
+    path = write(out, _stem(kind, digest), ".dsse.json", envelope)
     fingerprint = json.loads(envelope)["signatures"][0]["keyid"]
     return Written(kind, digest, path, home.name, fingerprint)
+
+
+def _stem(kind: str, digest: str) -> str:
+    return f"{kind}-{digest[:12]}"
 
 
 def write(out: Path, stem: str, suffix: str, data: bytes) -> Path:

@@ -18,6 +18,7 @@ from sidecar.cli.common import (
     HomeOption,
     JsonOption,
     OutOption,
+    SignedByOption,
 )
 from sidecar.core.evidence import (
     DEPLOYMENT_BINDING,
@@ -33,6 +34,7 @@ from sidecar.core.evidence import (
     specification_blob,
     write_statement,
 )
+from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 
 app = typer.Typer(
@@ -91,9 +93,7 @@ def environment(
     subject = Subject(spiffe_id, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, ENVIRONMENT, declared)
     written = common.sign_and_write(authority.load(home), statement, "environment", out, at)
-    stem = f"environment-{written.digest[:12]}"
-    subject_file = common.write(blobs or out, stem, ".subject.txt", blob)
-    facts = {**written.facts(), "until": common.until(declared.window), "blob": str(subject_file)}
+    facts = _facts(written, declared.window, blobs or out, ".subject.txt", blob)
     common.tell(f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id)
 
 
@@ -107,9 +107,7 @@ def deployment(
     base_model: Annotated[
         str | None, typer.Option(help="provider/id of the base model that it runs instead.")
     ] = None,
-    signed_by: Annotated[
-        Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
-    ] = None,
+    signed_by: SignedByOption = None,
     days: Annotated[float, typer.Option(help="How long that holds unless it is bound anew.")] = 1,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
@@ -122,12 +120,7 @@ def deployment(
     subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
     written = common.sign_and_write(authority.load(home), statement, "deployment", out, at)
-    stem = f"deployment-{written.digest[:12]}"
-    facts = {
-        **written.facts(),
-        "until": common.until(binding.window),
-        "blob": str(common.write(blobs or out, stem, ".subject.txt", blob)),
-    }
+    facts = _facts(written, binding.window, blobs or out, ".subject.txt", blob)
     title = f"Bound deployment {name} to {provider}/{model}."
     common.tell(title, facts, as_json=as_json, deployment=name, provider=provider, model=model)
 
@@ -205,9 +198,7 @@ def specification(
     if unanswered:
         raise CliError("the envelope has no compliance suite for " + ", ".join(unanswered))
     written = common.sign_and_write(authority.load(home), statement, "specification", out, at)
-    stem = f"specification-{written.digest[:12]}"
-    blob = common.write(blobs or out, stem, ".subject.json", _blob(given))
-    facts = {**written.facts(), "until": common.until(given.window), "blob": str(blob)}
+    facts = _facts(written, given.window, blobs or out, ".subject.json", _blob(given))
     called = statement.subject.name
     common.tell(f"Specified {called}.", facts, as_json=as_json, specification=called)
 
@@ -223,6 +214,17 @@ def _known(path: Path) -> tuple[Statement[Predicate], Specification]:
     if write_statement(handed.statement) != handed.envelope.payload:
         raise CliError(f"{path}: is laid out in another way than here; sign it where it was made")
     return handed.statement, handed.specification
+
+
+def _facts(
+    written: common.Written, window: Window, blobs: Path, suffix: str, blob: bytes
+) -> dict[str, str]:
+    """Write the file that the subject's digest is of, and say what was signed until when."""
+    return {
+        **written.facts(),
+        "until": common.until(window),
+        "blob": written.beside(blobs, suffix, blob),
+    }
 
 
 def _blob(given: Specification) -> bytes:

@@ -166,12 +166,15 @@ def explain(
     catalogue = rules.catalogue(opa_path(), policies)
     with tree_server(opa_path(), tree.read(policies)) as server:
         answer = server.decide(to_input(facts))
+    waivers = policy_view.waivers_told(facts.waivers, answer, catalogue)
     if as_json:
         told = assessment_view.to_json(assessment, asked=inquired.asked())
         held = policy_view.rules_that_held(answer, catalogue)
-        print(json.dumps({**told, "policies": {**answer, "held": held}}, indent=2))
+        said = {**answer, "held": held, "waivers": waivers}
+        print(json.dumps({**told, "policies": said}, indent=2))
     else:
         policy_view.print_answer(console, answer, catalogue, asked=inquired.asked())
+        policy_view.print_idle_waivers(console, waivers)
     raise typer.Exit(0 if answer["allow"] else 1)
 
 
@@ -186,7 +189,7 @@ def diff(
 ) -> None:
     """Replay recorded questions: which decisions would come out differently, and by which rule?
 
-    Exit status 0 where none does, 1 where one does.
+    Exit status 0 where none does, 1 where one does, 2 where nothing was recorded.
     """
     program, total = opa_path(), replay.count(facts)
     old, changed = revision.resolve(before, after), tree.read(after)
@@ -200,6 +203,8 @@ def diff(
         found = replay.replay(
             replay.read(facts), one, other, lambda done: progress.advance(task, done)
         )
+    if not found.records:
+        raise CliError(f"{facts}: no question is recorded in there, so nothing was compared")
     if as_json:
         told = policy_view.difference_json(found)
         print(json.dumps({"before": old.revision, "after": changed.revision, **told}, indent=2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import date
 from typing import Any
@@ -11,12 +11,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sidecar.core.facts import WaiverFacts
 from sidecar.policy import pages
 from sidecar.policy.checks import Checked, Problem, Report
 from sidecar.policy.replay import Answer, Change, Difference, Found
 from sidecar.policy.rules import Catalogue
 
 GOOD, BAD = Text("✓", style="green"), Text("✗", style="bold red")
+NOT_DONE = Text("·", style="dim")
 MAX_SHOWN = 20
 _WHOLE = frozenset({"rule", "decision", "time"})
 _STYLES = {"enforced": "bold", "pending": "yellow", "shadow": "dim", "advisory": "cyan"}
@@ -65,8 +67,9 @@ def rules_markdown(catalogue: Catalogue, day: date) -> str:
 
 def print_check(console: Console, checked: Checked) -> None:
     """One check, as soon as it is done."""
-    mark = BAD if checked.problems else GOOD
-    console.print(Text.assemble(mark, f" {checked.name:<8}{checked.seconds:6.2f} s"))
+    mark = BAD if checked.problems else GOOD if checked.done else NOT_DONE
+    why = "" if checked.done else "  not done: OPA cannot read the policies"
+    console.print(Text.assemble(mark, f" {checked.name:<8}{checked.seconds:6.2f} s{why}"))
     for problem in checked.problems:
         console.print(Text(f"    {_place(problem)}{problem.message}"), soft_wrap=True)
 
@@ -139,6 +142,42 @@ def print_answer(
         console.print(table)
     for package, held in rules_that_held(answer, catalogue).items():
         console.print(f"{package}: {held} of {len(catalogue.of(package))} rules hold")
+
+
+def waivers_told(
+    waivers: Iterable[WaiverFacts], answer: Mapping[str, Any], catalogue: Catalogue
+) -> list[dict[str, Any]]:
+    """Every waiver that stands here, whether it excuses something, and why it does not."""
+    codes = {rule.code for rule in catalogue.rules}
+    waived = {(e["code"], e["subject"]) for e in answer["warnings"] if e["state"] == "waived"}
+    refused = {(e["code"], e["subject"]) for e in answer["violations"]}
+    fired = {e["code"] for e in (*answer["violations"], *answer["warnings"])}
+
+    def why(waiver: WaiverFacts) -> str:
+        about = (waiver.rule, waiver.subject)
+        if about in waived:
+            return ""
+        if waiver.rule not in codes:
+            return "no policy has this rule"
+        if about in refused:
+            return "another jurisdiction that asks for this has not waived it"
+        return "the rule speaks of another subject" if waiver.rule in fired else "the rule holds"
+
+    return [{**asdict(one), "excuses": not why(one), "why_not": why(one)} for one in waivers]
+
+
+def print_idle_waivers(console: Console, told: Iterable[Mapping[str, Any]]) -> None:
+    """A line for each waiver that stands here and excuses nothing."""
+    for one in told:
+        if not one["excuses"]:
+            console.print(
+                Text(
+                    f"! the waiver of {one['rule']} by {one['authority']} for {one['subject']}"
+                    f" excuses nothing here: {one['why_not']}",
+                    "yellow",
+                ),
+                soft_wrap=True,
+            )
 
 
 def _cells(entry: Mapping[str, str]) -> tuple[Text, ...]:

@@ -17,7 +17,7 @@ from sidecar.cli import assessment_view
 from sidecar.cli.common import CliError
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import http_status, remedy
-from sidecar.gate.places import Found, Role, Stored
+from sidecar.gate.places import Found, Only, Role, Stored
 from sidecar.gate.raw_request import RawRequestError, parse
 from sidecar.observe.decision_log import record
 from sidecar.service import config as service_config
@@ -118,7 +118,8 @@ def _told(rehearsal: Rehearsal) -> list[Found]:
 
 
 def _what(found: Found) -> str:
-    return found.role.kind if isinstance(found.role, Stored) else found.role.value
+    role = found.role.role if isinstance(found.role, Only) else found.role
+    return role.kind if isinstance(role, Stored) else role.value
 
 
 def _verdict(decision: Decision) -> Text:

@@ -10,7 +10,7 @@ import typer
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.cli import common, manifests
-from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
+from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
 from sidecar.cli.manifests import HandedManifest
 from sidecar.core.evidence import Result
 from sidecar.core.keys import PublicKey
@@ -30,9 +30,7 @@ def result(
         str | None, typer.Option(help="When the suites were run; now, if not given.")
     ] = None,
     days: Annotated[float, typer.Option(help="How long the result counts from then on.")] = 90,
-    signed_by: Annotated[
-        Path | None, typer.Option(help="PEM public key that must have signed the manifest.")
-    ] = None,
+    signed_by: SignedByOption = None,
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:

@@ -71,15 +71,8 @@ def verify(
 
     Exit status 0 where it is, 1 where it is not, 2 where the question cannot be asked.
     """
-    call = question(
-        model,
-        provider,
-        operation,
-        deployment=deployment,
-        tune=tune,
-        specification=specification,
-    )
-    inquired = inquire_about(call, environment, trust)
+    how = Manner(deployment, tune, specification)
+    inquired = inquire(model, environment, trust, provider, operation, how)
     assessment = inquired.assessment
     if as_json:
         print(json.dumps(assessment_view.to_json(assessment, asked=inquired.asked()), indent=2))
@@ -125,15 +118,8 @@ def explain(
         rehearse.explain(request, config, provider=provider, api=api, as_json=as_json)
     if model is None or environment is None:
         raise CliError("give MODEL and --environment, or --request FILE")
-    call = question(
-        model,
-        provider,
-        operation,
-        deployment=deployment,
-        tune=tune,
-        specification=specification,
-    )
-    inquired = inquire_about(call, environment, trust)
+    how = Manner(deployment, tune, specification)
+    inquired = inquire(model, environment, trust, provider, operation, how)
     assessment = inquired.assessment
     if as_json:
         value = assessment_view.to_json(assessment, asked=inquired.asked())
@@ -176,36 +162,48 @@ class Inquired:
         }
 
 
-def question(
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What a model's name stands for in a question, and what is to be done with the model.
+
+    Attributes:
+        deployment: The name is a deployment's.
+        tune: The model is to be tuned, not run; so it is wherever a specification is named.
+        specification: Digest of the one a job would come with.
+    """
+
+    deployment: bool = False
+    tune: bool = False
+    specification: str | None = None
+
+    def call(self, model: str, provider: str, operation: str) -> Call:
+        """The call that would run one model, or tune it."""
+        deployments = (model,) if self.deployment else ()
+        if not (self.tune or self.specification is not None or operation == TUNING):
+            return Call(provider, operation, (model,), deployments=deployments)
+        return Call(
+            provider,
+            TUNING if operation == CALLING else operation,
+            (),
+            tuned=(model,),
+            deployments=deployments,
+            specification=self.specification,
+        )
+
+
+AS_IT_IS = Manner()
+
+
+def inquire(
     model: str,
+    environment: str,
+    trust: Path,
     provider: str,
     operation: str,
-    *,
-    deployment: bool = False,
-    tune: bool = False,
-    specification: str | None = None,
-) -> Call:
-    """The call that would run one model, or tune it."""
-    deployments = (model,) if deployment else ()
-    if not (tune or specification is not None or operation == TUNING):
-        return Call(provider, operation, (model,), deployments=deployments)
-    return Call(
-        provider,
-        TUNING if operation == CALLING else operation,
-        (),
-        tuned=(model,),
-        deployments=deployments,
-        specification=specification,
-    )
-
-
-def inquire(model: str, environment: str, trust: Path, provider: str, operation: str) -> Inquired:
+    how: Manner = AS_IT_IS,
+) -> Inquired:
     """Refresh every authority once and assess one model in one environment."""
-    return inquire_about(question(model, provider, operation), environment, trust)
-
-
-def inquire_about(call: Call, environment: str, trust: Path) -> Inquired:
-    """Refresh every authority once and assess a call from one environment."""
+    call = how.call(model, provider, operation)
     trust_domain = check_spiffe_id(environment)
     config = load(trust)
     state, statuses = load_once(config)

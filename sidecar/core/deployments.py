@@ -24,7 +24,7 @@ from sidecar.core.grants import PROVIDER, Grant, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
-from sidecar.core.standing import next_beginning
+from sidecar.core.standing import in_force, next_beginning
 from sidecar.core.window import rfc3339
 
 
@@ -56,33 +56,25 @@ def bound(
     state, now = inquiry.state, inquiry.now
     known = state.bindings.get((inquiry.call.provider, name), ())
     granted = {item.digest: _grants(inquiry, environment, item) for item in known}
-    current = [
-        (item, standing)
-        for item in known
-        if item.predicate.window.holds(now)
-        and (
-            standing := {
-                signer: grant
-                for signer, grant in granted[item.digest].items()
-                if state.keys[signer].window.holds(now)
-            }
-        )
-    ]
+    standing = {
+        digest: {s: grant for s, grant in grants.items() if state.keys[s].window.holds(now)}
+        for digest, grants in granted.items()
+    }
+    current = [item for item in known if item.predicate.window.holds(now) and standing[item.digest]]
     if not current:
         detail = "no provider's binding of this deployment holds now"
         return None, Finding(2, name, Reason.DEPLOYMENT_UNBOUND, detail)
-    latest = max(item.predicate.window.not_before for item, _ in current)
-    newest = [pair for pair in current if pair[0].predicate.window.not_before == latest]
-    if len(newest) > 1:
+    newest, *others = in_force(current)
+    if others:
         detail = "several bindings of this deployment begin together"
         return None, Finding(2, name, Reason.MANIFEST_AMBIGUOUS, detail)
-    item, standing = newest[0]
     coming = next_beginning(state, ((item, tuple(granted[item.digest])) for item in known), now)
+    counting = standing[newest.digest]
     told = (
-        f"bound to {item.predicate.model} by {min(standing).authority} until "
-        f"{rfc3339(item.predicate.window.not_after)}"
+        f"bound to {newest.predicate.model} by {min(counting).authority} until "
+        f"{rfc3339(newest.predicate.window.not_after)}"
     )
-    return Bound(item, standing, coming), Finding(2, name, None, told)
+    return Bound(newest, counting, coming), Finding(2, name, None, told)
 
 
 def disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:

@@ -28,7 +28,8 @@ class RequestFacts:
         operation: A name of the operation table, e.g. ``chat.completions``.
         models: Every model id the request names, in order of appearance, without repeats; empty
             only for a carrier.
-        tuned: Those of ``models`` that it would tune, not run.
+        run: Those of ``models`` that it would run.
+        tuned: Those of ``models`` that it would tune; one that also grades the outcome is in both.
         specification: Digest of the specification under which it would tune them, else null.
         carrier: Whether the operation can reach no model at all, such as reading a file back.
         stream: Whether the reply is asked for as a stream.
@@ -39,6 +40,7 @@ class RequestFacts:
     provider: str
     operation: str
     models: tuple[str, ...]
+    run: tuple[str, ...]
     tuned: tuple[str, ...]
     specification: str | None
     carrier: bool
@@ -258,6 +260,7 @@ def prove(
             provider=call.provider,
             operation=call.operation,
             models=call.named,
+            run=call.models,
             tuned=call.tuned,
             specification=None
             if assessment.specification is None

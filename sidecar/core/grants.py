@@ -6,6 +6,7 @@ be written out, and ``**`` is how an operator says "all".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,6 +17,14 @@ EVALUATOR = "evaluator"
 PROVIDER = "provider"
 CUSTOMER = "customer"
 REGULATOR = "regulator"
+
+_ADAPTED = re.compile(
+    r"ft:.*"  # OpenAI
+    r"|.*\.ft-[0-9a-f]{8,}.*"  # Azure OpenAI
+    r"|arn:[^/]*:(?:custom-model|imported-model)/.*",  # Bedrock
+    re.DOTALL | re.IGNORECASE,
+)
+"""Names by which providers say themselves that a model is an adapted one."""
 
 ALWAYS_REQUIRED = (PROVIDER, CUSTOMER, REGULATOR)
 """Roles every adapted model needs, whatever the manifest or the operator says (composite)."""
@@ -91,7 +100,14 @@ class OperatorTrust:
         return self.grants.get(authority, ())
 
     def base_model_grantees(self, provider: str, base: str) -> tuple[str, ...]:
-        """Authorities that answer for a base model, sorted."""
+        """Authorities that answer for a base model, sorted.
+
+        None for a name that says it is an adapted model's, however wide a pattern is: where a
+        provider answers for ``openai/**`` and a customer lists ``*``, every adapted model without a
+        manifest would pass as a base model, with nobody's approval.
+        """
+        if _ADAPTED.fullmatch(base):
+            return ()
         return tuple(
             sorted(
                 name

@@ -10,7 +10,7 @@ from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
 from sidecar.core.grants import CUSTOMER, PRODUCER, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
-from sidecar.core.standing import grant_for, next_beginning, standing
+from sidecar.core.standing import grant_for, in_force, next_beginning, standing
 
 MAX_PARENTS = 16
 """Longest chain of manifests that were tuned from one another."""
@@ -47,13 +47,12 @@ def environment(inquiry: Inquiry) -> tuple[Evidence[Environment] | None, Finding
         return None, Finding(
             1, name, Reason.ENVIRONMENT_UNKNOWN, "no customer's declaration of it holds now"
         )
-    latest = max(item.predicate.window.not_before for item in valid)
-    newest = [item for item in valid if item.predicate.window.not_before == latest]
-    if len(newest) > 1:
+    newest, *others = in_force(valid)
+    if others:
         return None, Finding(
             1, name, Reason.ENVIRONMENT_UNKNOWN, "several declarations of it begin together"
         )
-    return newest[0], Finding(1, name, None, f"declared by {newest[0].signers[0].authority}")
+    return newest, Finding(1, name, None, f"declared by {newest.signers[0].authority}")
 
 
 def next_declaration(inquiry: Inquiry, name: str) -> datetime | None:

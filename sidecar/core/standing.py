@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from sidecar.core.evidence import DeploymentBinding, Environment, Evidence, Predicate, Signer
 from sidecar.core.grants import Grant, Scope
@@ -11,6 +12,8 @@ from sidecar.core.trust_state import TrustState
 
 Declared = Environment | DeploymentBinding
 """Of these the one that begins last is in force."""
+
+D = TypeVar("D", Environment, DeploymentBinding)
 
 
 def grant_for(
@@ -38,6 +41,12 @@ def standing(
         if state.keys[signer].window.holds(now)
         and grant_for(state, signer.authority, role, scope, jurisdictions) is not None
     )
+
+
+def in_force(current: Sequence[Evidence[D]]) -> tuple[Evidence[D], ...]:
+    """Of several declarations that hold, those that begin last: more than one are ambiguous."""
+    latest = max((item.predicate.window.not_before for item in current), default=None)
+    return tuple(item for item in current if item.predicate.window.not_before == latest)
 
 
 def next_beginning(

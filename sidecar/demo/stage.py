@@ -9,22 +9,16 @@ The gate is the real command, run as a child; so is Envoy. Only ports and folder
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-
-import yaml
 
 from sidecar.authority import home as authority
 from sidecar.core.documents import TrustDomain
@@ -38,6 +32,7 @@ from sidecar.demo.authorities import (
     role_of,
 )
 from sidecar.demo.caller import CREDENTIAL_HEADER, Application
+from sidecar.demo.gate_process import GateProcess, StageError
 from sidecar.demo.issuer import Issuer
 from sidecar.demo.upstream import StandInUpstream
 from sidecar.toolchain.envoy_config import credential_document, reference, render
@@ -47,12 +42,6 @@ from sidecar.toolchain.places import repository_root
 
 T = TypeVar("T")
 AUDIENCE = "admissibility-gate"
-_READY_SECONDS = 60.0
-_STOP_SECONDS = 10.0
-
-
-class StageError(Exception):
-    """A part of the stage did not come up; one line with what it last said."""
 
 
 @dataclass
@@ -76,7 +65,7 @@ class Stage:
     metrics: str = ""
     _organisations: Organisations | None = None
     _upstream: StandInUpstream | None = None
-    _gate: subprocess.Popen[bytes] | None = None
+    _gate: GateProcess | None = None
     _envoy: EnvoyProcess | None = None
     _run: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="admit-")))
 
@@ -94,7 +83,7 @@ class Stage:
         if self._envoy is not None:
             self._envoy.stop()
         if self._gate is not None:
-            _stop(self._gate)
+            self._gate.stop()
         if self._upstream is not None:
             self._upstream.stop()
         shutil.rmtree(self._run, ignore_errors=True)
@@ -218,52 +207,19 @@ class Stage:
 
     def _start_gate(self) -> None:
         self.organisations.write_trust(self.folder / "trust.yaml")
-        ready = self.folder / "gate.json"
-        config = {
-            "listen": "127.0.0.1:0",
-            "metrics": "127.0.0.1:0",
-            "trust": "trust.yaml",
-            "audience": AUDIENCE,
-            "credential_header": CREDENTIAL_HEADER,
-            "policies": str(self.policies.absolute()),
-            "opa": {"managed": {"binary": str(opa_path()), "directory": str(self._run / "opa")}},
-            "decision_log": "decisions.jsonl",
-            "facts_log": "facts.jsonl",
-            "ready_file": "gate.json",
-            **self.settings,
-        }
-        path = self.folder / "sidecar.yaml"
-        path.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        log = self.folder / "gate.log"
-        with log.open("wb") as sink:
-            self._gate = subprocess.Popen(
-                [sys.executable, "-m", "sidecar.cli", "serve", "--config", str(path)],
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
+        gate = GateProcess(self.folder)
+        gate.configure(
+            gate.settings(
+                self.policies,
+                audience=AUDIENCE,
+                credential_header=CREDENTIAL_HEADER,
+                opa={"managed": {"binary": str(opa_path()), "directory": str(self._run / "opa")}},
+                facts_log="facts.jsonl",
+                **self.settings,
             )
-        _await(ready, self._gate, log)
-        told = json.loads(ready.read_text(encoding="utf-8"))
-        self.listen, self.metrics = told["listen"], f"http://{told['metrics']}"
-
-
-def _await(ready: Path, child: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _READY_SECONDS
-    while not ready.exists():
-        if child.poll() is not None or time.monotonic() > deadline:
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            last = lines[-1] if lines else "it said nothing"
-            raise StageError(f"the gate did not become ready: {last} (see {log})")
-        time.sleep(0.02)
-
-
-def _stop(child: subprocess.Popen[bytes]) -> None:
-    child.terminate()
-    try:
-        child.wait(timeout=_STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
+        )
+        self._gate = gate.start()
+        self.listen, self.metrics = gate.listen, gate.metrics
 
 
 def _there(part: T | None) -> T:

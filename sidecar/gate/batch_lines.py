@@ -17,6 +17,7 @@ from typing import Any
 from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.doors import APIS
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
 
@@ -229,12 +230,17 @@ def _request(value: dict[str, Any], block: Block) -> HttpRequest:
     body = json.dumps(value["body"], ensure_ascii=False, separators=(",", ":")).encode()
     return HttpRequest(
         method="POST",
-        path=value["url"],
+        path=_path(value["url"], block.api),
         headers=(("content-type", "application/json"), ("content-length", str(len(body)))),
         raw_body=body,
         provider=block.provider,
         api=block.api,
     )
+
+
+def _path(url: str, api: str) -> str:
+    table = APIS.get(api)
+    return url if table is None else table.line(url)
 
 
 def _long() -> AdmissibilityError:

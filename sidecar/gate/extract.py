@@ -8,9 +8,10 @@ registration can say which models it holds.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
@@ -18,13 +19,14 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import multipart, places
 from sidecar.gate.body import body_of, check_websocket, refuse_upgrade
 from sidecar.gate.doors.operation import MAIN, Api, Body, Kind, Named, Operation
-from sidecar.gate.doors.overrides import OVERRIDES, OVERRIDING_HEADERS
+from sidecar.gate.doors.overrides import header_overrides, key_overrides
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.paths import ROUTES
-from sidecar.gate.places import Found, Role, Stored
+from sidecar.gate.places import Found, Only, Role, Stored
 
 MAX_MODELS = 32
 MAX_REFERENCES = 16
+PICTURES, SVG = "image_generation", "svg"
 SPECIFICATION_HEADER = "x-environment-specification"
 _MODEL_ID = re.compile(r"[!-~]{1,512}")
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -71,7 +73,7 @@ def examine(
     operation, named = routes.match(request.method, request.path)
     _check_open(operation, opened)
     for name, _ in request.headers:
-        if name in OVERRIDING_HEADERS:
+        if header_overrides(name):
             raise AdmissibilityError(
                 Reason.AMBIGUOUS_MODEL, f"the header {name} could change what is called"
             )
@@ -122,7 +124,7 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
     _refuse_overrides(operation.reads, value)
     found = places.find(operation.tree, value, body, texts=operation.texts)
     _check_items(found)
-    return tuple(found)
+    return tuple(_narrowed(operation, entry) for entry in found)
 
 
 def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Found, ...]:
@@ -142,13 +144,27 @@ def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Fo
     return tuple(found)
 
 
+def _narrowed(operation: Operation, entry: Found) -> Found:
+    """What stands where only some values may: read as what it is, or refused."""
+    if not isinstance(entry.role, Only):
+        return entry
+    if not entry.role.allows(entry.value):
+        allowed = ", ".join(sorted(json.dumps(value) for value in entry.role.values))
+        raise AdmissibilityError(
+            Reason.UNSUPPORTED_OPERATION,
+            f"{operation.name} with {entry.where} other than {allowed}: {entry.role.why}",
+        )
+    return replace(entry, role=entry.role.role)
+
+
 def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
     read = {place.partition(".")[0].removesuffix("[]") for place in known}
     for key in body:
-        folded = strict_json.fold(key.partition("[")[0])
-        if folded in OVERRIDES and key not in read:
+        name = key.partition("[")[0]
+        if key not in read and key_overrides(name):
             raise AdmissibilityError(
-                Reason.AMBIGUOUS_MODEL, f"the key {folded} could change which model is run"
+                Reason.AMBIGUOUS_MODEL,
+                f"the key {strict_json.fold(name)[:200]} could change which model is run",
             )
 
 
@@ -173,6 +189,7 @@ def _check_items(found: Iterable[Found]) -> None:
 def _call(request: HttpRequest, api: Api, operation: Operation, found: tuple[Found, ...]) -> Call:
     """Put together what path, query and body named."""
     _refuse_foreign(operation, found)
+    _check_formats(found)
     models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
     references = _references(found)
     _check_named(operation, found, models, tuned, references)
@@ -289,14 +306,49 @@ def _stream(entry: Found) -> bool:
 
 
 def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
-    """Every tool has a type; the older ``functions`` are tools of the type ``function``."""
+    """Every tool has a type; one that need not say it is a function, as in older forms."""
     for entry in _of(found, Role.TOOL):
         if not isinstance(entry.value, dict) or "type" not in entry.value:
             raise _malformed(f"{entry.where} is not a tool with a type")
+        _check_tool(entry)
     types = {_word(entry) for entry in _of(found, Role.TOOL_TYPE)}
     if _of(found, Role.FUNCTION):
         types.add("function")
+    for entry in _of(found, Role.UNTYPED_TOOL):
+        if not isinstance(entry.value, dict):
+            raise _malformed(f"{entry.where} is not an object")
+        if "type" not in entry.value:
+            types.add("function")
+        _check_tool(entry)
     return tuple(sorted(types))
+
+
+def _check_tool(entry: Found) -> None:
+    """A tool that runs a model of its own names it: the provider would choose one by itself."""
+    tool = entry.value
+    if tool.get("type") == PICTURES and tool.get("model") is None:
+        raise _unnamed(f"{entry.where} of the type {PICTURES} without model")
+    if tool.get("output_format") == SVG and _below(tool, "svg", "model") is None:
+        raise _unnamed(f"{entry.where} with output_format {SVG} without svg.model")
+
+
+def _check_formats(found: Iterable[Found]) -> None:
+    """A picture as SVG is written by a further model."""
+    formats = [entry for entry in _of(found, Role.FORMAT) if entry.value == SVG]
+    if formats and not any(entry.where == "svg.model" and _given(entry) for entry in found):
+        raise _unnamed(f"{formats[0].where} {SVG} without svg.model")
+
+
+def _below(value: object, *keys: str) -> object:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _unnamed(what: str) -> AdmissibilityError:
+    return AdmissibilityError(
+        Reason.AMBIGUOUS_MODEL, f"{what}: the provider would choose a model; name it"
+    )
 
 
 def _word(entry: Found) -> str:

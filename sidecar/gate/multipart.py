@@ -51,6 +51,8 @@ _CRLF = b"\r\n"
 _BRACKETS = re.compile(r"\[.*")
 _WORDS = re.compile(r"[^][]+")
 _JSON = re.compile(r"[a-z]+/(?:[a-z.-]+\+)?json", re.IGNORECASE)
+_JSON_TEXT = re.compile(rb"[ \t\r\n]*[\[{]")
+_JSON_MODEL = re.compile(rb'model[a-z_]*"|\\u', re.IGNORECASE)
 _MODEL = "model"
 
 
@@ -311,11 +313,14 @@ def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
 
 
 def _refuse_unread(part: Part) -> None:
-    """Below a field, a model stands as ``svg[model]``, or in a part that is JSON."""
+    """Below a field, a model stands as ``svg[model]``, or in a part that is or looks like JSON."""
     if _MODEL in (fold(word) for word in _WORDS.findall(part.name)):
         raise AmbiguousFieldError(f"the field {part.name} names a model where none is known")
     if part.filename is None and _JSON.match(part.content_type or ""):
         raise AmbiguousFieldError(f"the field {part.name} is JSON, which could name a model")
+    looks = part.filename is None and _JSON_TEXT.match(part.value)
+    if looks and (_JSON_MODEL.search(part.value) or not part.value.tobytes().isascii()):
+        raise AmbiguousFieldError(f"the field {part.name} reads as JSON that names a model")
 
 
 def refuse_twins(names: Iterable[str], wanted: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
 from sidecar.gate import slips
-from sidecar.gate.doors import creation
+from sidecar.gate.doors import CHANGING, creation, fed
 from sidecar.gate.slips import Slip
 from sidecar.registry.errors import Result, UnregisteredError
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
@@ -27,11 +27,11 @@ log = logging.getLogger("sidecar.gate")
 
 WRITE_SECONDS = 2.0
 _THREADS = 4
-_GROWING = frozenset({"conversation"})
-"""Kinds that take up what is said to them, so that they come to reach more models."""
+_SET_UP = frozenset({"agent", "session"})
+"""Kinds that bring tools along, and whose models and tools change one without the other."""
 
-_LATER = frozenset({"file"})
-"""Kinds whose models run in other operations than the one that builds on the object."""
+_LATER = _SET_UP | {"file"}
+"""Kinds whose models run as they were set up, and not as the call that builds on the object."""
 
 
 def _uncounted(_: Result) -> None:
@@ -47,12 +47,14 @@ class Resolved:
         later: What will be run because of it under other operations, such as a batch's lines.
         uses: Its own and those of its references: what an object that it creates may reach.
         growing: Registrations of what takes this call up.
+        sources: What it referred to that may change.
     """
 
     call: Call
     later: tuple[Call, ...] = ()
     uses: tuple[Use, ...] = ()
     growing: tuple[Registration, ...] = ()
+    sources: tuple[Reference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +93,42 @@ class Objects:
         Raises:
             AdmissibilityError: ``object_unregistered`` where one of them does not count.
         """
-        created = creation(api, call.operation)
-        itself = call.named or (created is not None and not created.upload)
-        own = (Use.of(call),) if itself else ()
+        created, feeds = creation(api, call.operation), fed(api, call.operation)
+        lasting = bool(feeds) or (created is not None and not created.upload)
         if not call.references:
-            return Resolved(call, uses=own)
+            return Resolved(call, uses=(Use.of(call),) if call.named or lasting else ())
         found = [await self._find(call, api, each, environment, now) for each in call.references]
-        try:
-            uses = united(own, *(entry.uses for entry in found))
-        except EvidenceError as error:
-            raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
+        held = [use for entry in found for use in entry.uses]
+        tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
         whole = replace(
             call,
-            models=_together(call.models, (use.models for use in uses)),
-            tuned=_together(call.tuned, (use.tuned for use in uses)),
-            deployments=_together(call.deployments, (use.deployments for use in uses)),
+            models=_together(call.models, (use.models for use in held)),
+            tuned=_together(call.tuned, (use.tuned for use in held)),
+            deployments=_together(call.deployments, (use.deployments for use in held)),
+            tool_types=tuple(sorted(_together(call.tool_types, tools))),
             references=(),
         )
+        # One that names no model itself sets to work those of what it refers to.
+        own = (Use.of(call if call.named else whole),) if call.named or lasting else ()
+        try:
+            uses = united(own, held)
+        except EvidenceError as error:
+            raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
         later = [
             _as_call(call.provider, use)
             for entry in found
             if entry.kind in _LATER
             for use in entry.uses
         ]
-        growing = tuple(entry for entry in found if entry.kind in _GROWING)
-        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing)
+        growing = tuple(entry for entry in found if entry.kind in feeds)
+        sources = tuple(each for each in call.references if each.kind in CHANGING)
+        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing, sources)
 
     async def grow(self, resolved: Resolved) -> None:
-        """Remember, before an admitted call goes on, what it brings into a conversation.
+        """Remember, before an admitted call goes on, what it brings into what takes it up.
+
+        The gate never learns whether such a call succeeded, nor which of two came last. So what was
+        reached before stays in.
 
         Raises:
             AdmissibilityError: ``object_unregistered`` where that cannot be written: a later call
@@ -135,18 +145,21 @@ class Objects:
     async def _find(
         self, call: Call, api: str, reference: Reference, environment: str, now: datetime
     ) -> Registration:
-        wanted = Key(call.provider, api, reference.kind, reference.id)
-        loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(
-                self._readers, self.store.find, wanted, environment, now
-            )
+            found = await self._read(call.provider, api, reference, environment, now)
         except UnregisteredError as error:
             self.looked_up(error.result)
             log.info("%s %s: %s", reference.kind, reference.id, error)
             raise unregistered(reference) from error
         self.looked_up(Result.FOUND)
         return found
+
+    async def _read(
+        self, provider: str, api: str, reference: Reference, environment: str, now: datetime
+    ) -> Registration:
+        wanted = Key(provider, api, reference.kind, reference.id)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self.store.find, wanted, environment, now)
 
     def slip(
         self, resolved: Resolved, api: str, caller: Credential, decision: str, now: datetime
@@ -172,6 +185,7 @@ class Objects:
                 authority=caller.authority,
                 decision=decision,
                 issued=now,
+                sources=resolved.sources,
             ),
             self.store.key.notes,
         )
@@ -197,6 +211,12 @@ class Objects:
             How it came out; anything but ``written`` leaves the object unusable.
         """
         start = now.replace(microsecond=0)
+        try:
+            uses = united(uses, await self._meanwhile(slip, now))
+        except (UnregisteredError, TimeoutError, EvidenceError) as error:
+            self._lost(slip.decision, slip.creates, str(error) or "the folder does not answer")
+            self.written(Result.FAILED)
+            return Result.FAILED
         registration = Registration(
             type=TYPE,
             provider=slip.provider,
@@ -204,13 +224,25 @@ class Objects:
             kind=slip.creates,
             id=name,
             environment=slip.spiffe_id,
-            uses=tuple(uses),
+            uses=uses,
             window=Window(start, start + self.lifetime),
             decision=slip.decision,
         )
         result = await self._put(registration)
         self.written(result)
         return result
+
+    async def _meanwhile(self, slip: Slip, now: datetime) -> list[Use]:
+        """What the objects that another is made from have taken up by now.
+
+        One may have been changed after it was asked about, and before the provider made the other.
+        """
+        async with asyncio.timeout(WRITE_SECONDS):
+            found = [
+                await self._read(slip.provider, slip.api, source, slip.spiffe_id, now)
+                for source in slip.sources
+            ]
+        return [use for entry in found for use in entry.uses]
 
     async def _put(self, registration: Registration) -> Result:
         loop = asyncio.get_running_loop()
@@ -225,13 +257,16 @@ class Objects:
             result, why = Result.FAILED, str(error)
         else:
             return Result.WRITTEN
+        self._lost(registration.decision, registration.kind, why)
+        return result
+
+    def _lost(self, decision: str, kind: str, why: str) -> None:
         log.warning(
             "decision %s: its %s is not registered, so nothing can be built on it: %s",
-            registration.decision,
-            registration.kind,
+            decision,
+            kind,
             why,
         )
-        return result
 
     def unread(self, slip: Slip, why: str) -> None:
         """Note that an answer named no object that could be registered."""

@@ -16,7 +16,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.strict_json import fold
 from sidecar.gate.doors import APIS
 from sidecar.gate.doors.operation import Api, Operation
-from sidecar.gate.doors.overrides import OVERRIDES
+from sidecar.gate.doors.overrides import key_overrides
 from sidecar.gate.places import Found, Role, Stored, What
 
 _METHOD = re.compile(r"[A-Z]{1,16}")
@@ -161,8 +161,8 @@ def _plain_value(role: What, value: str) -> str:
 def _unknown_key(operation: Operation, query: str) -> AdmissibilityError:
     """One that names a model beside the place that counts is told apart."""
     for part in re.split("[&;]", query):
-        key = fold(unquote_plus(part.partition("=")[0], errors="replace")).rstrip("[]")
-        if key in _NAMING or key in OVERRIDES:
+        key = unquote_plus(part.partition("=")[0], errors="replace").rstrip("[]")
+        if fold(key) in _NAMING or key_overrides(key):
             return AdmissibilityError(
                 Reason.AMBIGUOUS_MODEL, "the query names a model beside the place that counts"
             )

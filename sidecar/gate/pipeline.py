@@ -20,8 +20,10 @@ from sidecar.core.assess import assess
 from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible
 from sidecar.core.facts import prove
+from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import rfc3339
 from sidecar.gate import credential, envoy
+from sidecar.gate.doors import creation
 from sidecar.gate.extract import extract
 from sidecar.gate.holder import Holder, Snapshot
 from sidecar.gate.http_request import HttpRequest
@@ -132,9 +134,7 @@ class Pipeline:
         self, call: Call, request: HttpRequest, caller: Credential, passage: Passage
     ) -> Resolved:
         if self.objects is None:
-            if call.references:
-                raise unregistered(call.references[0])
-            return Resolved(call)
+            return _unregistered(call, request.api)
         now = passage.progress.at
         return await self.objects.resolve(call, request.api, caller.spiffe_id, now)
 
@@ -185,3 +185,17 @@ class Pipeline:
         verdict = await self.policies.ask(facts)
         passage.reached("policy")
         return decide(passage.progress, verdict)
+
+
+def _unregistered(call: Call, api: str) -> Resolved:
+    """A call where registration is off: it may build on nothing, nor make what would run again."""
+    if call.references:
+        raise unregistered(call.references[0])
+    created = creation(api, call.operation)
+    if created is not None and created.registered:
+        raise AdmissibilityError(
+            Reason.UNSUPPORTED_OPERATION,
+            f"{call.operation} is refused where registration is off: what it makes runs later, with"
+            " models that the later request does not name",
+        )
+    return Resolved(call)

@@ -35,6 +35,8 @@ class Role(Enum):
     MODALITY = "an output modality"
     TOOL = "a tool"
     TOOL_TYPE = "the type of a tool"
+    UNTYPED_TOOL = "a tool whose type may go without saying: then it is a function"
+    FORMAT = "the format of what is made, which may take a further model to write"
     FUNCTION = "a function in the older form of a tool"
     ITEM = "an item of the input"
     SPECIFICATION = "the digest of an environment specification"
@@ -51,7 +53,29 @@ class Stored:
     kind: str
 
 
-What = Role | Stored
+@dataclass(frozen=True, slots=True)
+class Only:
+    """At this place only some values may stand: any other has models run that nobody named.
+
+    A list of what is let through, and not of what is refused: what a provider adds later is
+    refused until somebody has looked at it.
+
+    Attributes:
+        values: Words or switches; ``null`` is as good as nothing.
+        why: What any other value does.
+        role: What the value is read as.
+    """
+
+    values: frozenset[str | bool]
+    why: str
+    role: Role = Role.WORD
+
+    def allows(self, value: Any) -> bool:  # noqa: ANN401 - JSON is any value
+        """Whether it is one of them; ``0`` is not ``false``."""
+        return value is None or (isinstance(value, str | bool) and value in self.values)
+
+
+What = Role | Stored | Only
 
 
 @dataclass(frozen=True, slots=True)

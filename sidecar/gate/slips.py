@@ -18,7 +18,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from sidecar.core.call import Credential
+from sidecar.core.call import Credential, Reference
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.wire import WIRE, read, write
 from sidecar.registry.record import MAX_RECORD_BYTES, Uses
@@ -52,6 +52,7 @@ class Slip:
         authority: Whose roots vouch for it.
         decision: Id of the decision.
         issued: When it was made.
+        sources: The stored objects, of kinds that change, that the object is made from.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -70,6 +71,7 @@ class Slip:
     authority: _Word
     decision: _Word
     issued: datetime
+    sources: Annotated[tuple[Reference, ...], Field(max_length=16)] = ()
 
     @property
     def caller(self) -> Credential:

@@ -10,7 +10,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +19,11 @@ from typing import Any
 
 from sidecar.policy import opa
 from sidecar.policy.errors import PolicyError
-from sidecar.policy.tree import CAPABILITIES
+from sidecar.policy.tree import CAPABILITIES, insist
 
 SCHEMAS = "schemas"
 PARAMS = "params"
-LINT = Path("lint") / "lint.rego"
+LINT = "lint"
 _DATA_PROBLEMS = (
     "[[id, error.field, error.desc] | some id, value in input.params;"
     " some error in json.match_schema(value, input.schemas[id])[1]]"
@@ -42,11 +42,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One check: its name, what it found, and how long it took."""
+    """One check: its name, what it found, how long it took.
+
+    ``done`` is false where it could not be done because OPA cannot read the policies; then the
+    types' check says which and why.
+    """
 
     name: str
     problems: tuple[Problem, ...]
     seconds: float
+    done: bool = True
 
 
 def check(program: Path, policies: Path) -> Iterator[Checked]:
@@ -59,11 +64,12 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
     Raises:
         PolicyError: OPA cannot be run, or the folder lacks its schemas, capabilities or lint.
     """
+    insist(policies)
     tree = policies.absolute()
-    for needed in (CAPABILITIES, SCHEMAS, str(LINT)):
+    for needed in (SCHEMAS, LINT):
         if not (tree / needed).exists():
             raise PolicyError(f"{policies / needed}: there is no such file")
-    steps: tuple[tuple[str, Callable[[Path, Path], list[Problem]]], ...] = (
+    steps: tuple[tuple[str, Callable[[Path, Path], list[Problem] | None]], ...] = (
         ("format", _format),
         ("types", _types),
         ("data", data_problems),
@@ -71,17 +77,19 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
     )
     for name, step in steps:
         began = time.perf_counter()
-        problems = tuple(sorted(set(step(program, tree))))
-        yield Checked(name, problems, time.perf_counter() - began)
+        found = step(program, tree)
+        problems = tuple(sorted(set(found or ())))
+        yield Checked(name, problems, time.perf_counter() - began, done=found is not None)
 
 
-def _format(program: Path, tree: Path) -> list[Problem]:
+def _format(program: Path, tree: Path) -> list[Problem] | None:
     ran = opa.run(program, "fmt", "--list", "--fail", ".", folder=tree)
     if ran.returncode == 0:
         return []
     unlike = "not formatted: opa fmt --write mends it"
     # What cannot be parsed cannot be formatted; the next check says where.
-    return [Problem(file, 0, "", unlike) for file in ran.stdout.split() if file.endswith(".rego")]
+    found = [Problem(file, 0, "", unlike) for file in ran.stdout.split() if file.endswith(".rego")]
+    return found or None
 
 
 def _types(program: Path, tree: Path) -> list[Problem]:
@@ -131,16 +139,19 @@ def data_problems(program: Path, tree: Path) -> list[Problem]:
     return problems
 
 
-def _lint(program: Path, tree: Path) -> list[Problem]:
+def _lint(program: Path, tree: Path) -> list[Problem] | None:
     modules = parsed(program, tree)
     if any(module is None for module in modules.values()):
-        return []  # the types' check says which and why
+        return None
     return lint_problems(program, modules, tree / LINT)
 
 
 def lint_problems(program: Path, modules: Mapping[str, Any], lint: Path) -> list[Problem]:
-    """Ask the lint about modules as ``parsed`` returns them."""
-    found = _evaluate(program, {"modules": modules}, "data.lint.problems", lint)
+    """Ask the lint, which is a folder of policies, about modules as ``parsed`` returns them."""
+    policies = [
+        path for path in sorted(lint.glob("*.rego")) if not path.name.endswith("_test.rego")
+    ]
+    found = _evaluate(program, {"modules": modules}, "data.lint.problems", policies)
     return [Problem(one["file"], int(one["row"]), one["code"], one["message"]) for one in found]
 
 
@@ -160,13 +171,15 @@ def _parsed(program: Path, path: Path) -> Any:  # noqa: ANN401 - JSON
     return json.loads(ran.stdout) if ran.returncode == 0 else None
 
 
-def _evaluate(program: Path, question: object, query: str, policy: Path | None = None) -> list[Any]:
+def _evaluate(
+    program: Path, question: object, query: str, policies: Iterable[Path] = ()
+) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         asked = Path(folder) / "input.json"
         asked.write_text(json.dumps(question))
         answer = opa.must_json(
             program, "eval", "--format", "json", "--strict-builtin-errors",
-            *(() if policy is None else ("--data", policy)), "--input", asked, query,
+            *(word for path in policies for word in ("--data", path)), "--input", asked, query,
         )  # fmt: skip
     try:
         found: list[Any] = answer["result"][0]["expressions"][0]["value"]
@@ -226,6 +239,7 @@ def run_tests(program: Path, policies: Path, pattern: str | None = None) -> Repo
     Raises:
         PolicyError: The policies do not compile, or there is no such test.
     """
+    insist(policies)
     words = (
         "test", "--bundle", "--schema", SCHEMAS, "--capabilities", CAPABILITIES, "--format", "json"
     )  # fmt: skip

@@ -163,7 +163,7 @@ def read(path: Path) -> Iterator[Record]:
                 number += 1
                 yield _record(line, f"{path}:{number}")
     except OSError as error:
-        raise PolicyError(f"{path}: {error.strerror}") from error
+        raise _unread(path, error) from error
 
 
 def count(path: Path) -> int:
@@ -176,7 +176,13 @@ def count(path: Path) -> int:
         with path.open("rb") as file:
             return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
     except OSError as error:
-        raise PolicyError(f"{path}: {error.strerror}") from error
+        raise _unread(path, error) from error
+
+
+def _unread(path: Path, error: OSError) -> PolicyError:
+    if isinstance(error, FileNotFoundError):
+        return PolicyError(f"{path}: there is no such file; a gate writes one with facts_log set")
+    return PolicyError(f"{path}: {error.strerror}")
 
 
 def answer(value: Mapping[str, Any]) -> Answer:

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sidecar.policy import opa
+from sidecar.policy import opa, tree
 from sidecar.policy.errors import PolicyError
 from sidecar.policy.tree import JURISDICTIONS
 
@@ -94,8 +94,9 @@ def catalogue(program: Path, policies: Path) -> Catalogue:
     """Read every rule below ``policies``.
 
     Raises:
-        PolicyError: OPA cannot read the policies.
+        PolicyError: There are no policies, or OPA cannot read them.
     """
+    tree.insist(policies)
     told = opa.must_json(
         program, "inspect", "--annotations", "--format", "json", ".", folder=policies.absolute()
     )

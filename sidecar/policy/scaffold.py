@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar.policy import tree
 from sidecar.policy.errors import PolicyError
-from sidecar.policy.tree import CAPABILITIES, JURISDICTIONS
+from sidecar.policy.tree import JURISDICTIONS
 
 PARAMS = "params"
 SCHEMAS = "schemas"
@@ -116,8 +117,7 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
         PolicyError: Not a tree, not an id, something of that name is there, or a sector's
             jurisdiction is not.
     """
-    if not (policies / CAPABILITIES).is_file():
-        raise PolicyError(f"{policies}: no policies with a {CAPABILITIES} in there")
+    tree.insist(policies)
     for name in (jurisdiction, *([] if sector is None else [sector])):
         if not _ID.fullmatch(name) or name in _RESERVED:
             raise PolicyError(f"{name!r} is no id: lower-case letters and digits, parts by hyphens")

@@ -52,6 +52,17 @@ def read(policies: Path) -> Tree:
     return of(dict(_read(policies)), policies)
 
 
+def insist(policies: Path) -> None:
+    """Make sure that a folder is one of policies before a program is let loose on it.
+
+    Raises:
+        PolicyError: It is not.
+    """
+    if not (policies / CAPABILITIES).is_file():
+        what = f"no policies with a {CAPABILITIES} in there (--policies names their folder)"
+        raise PolicyError(f"{policies}: {what}")
+
+
 def of(files: Mapping[str, bytes], place: Path) -> Tree:
     """Make a tree of files that are served, read from ``place``.
 

@@ -15,6 +15,7 @@ from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from sidecar.core.validity import LONGEST_VALIDITY
 from tests.simulator.world import (
+    APPROVERS,
     BASE,
     CHILD,
     DAY,
@@ -27,9 +28,11 @@ from tests.simulator.world import (
     credential,
     grant,
     manifest_predicate,
+    refusal,
     sha,
     statement,
     suite,
+    suites,
     tuned_on_world,
     window,
 )
@@ -37,12 +40,8 @@ from tests.simulator.world import (
 
 def told(world: World, *models: str, **changes: Any) -> tuple[Reason | None, str, int]:
     """Reason, detail and step of the finding that decided."""
-    assessment = world.ask(*models, **changes)
-    failed = assessment.failed
-    if failed is None:
-        return None, "", -1
-    assert assessment.reason is failed.reason
-    return failed.reason, failed.detail, failed.step
+    reason, step, detail = refusal(world.ask(*models, **changes))
+    return reason, detail, step
 
 
 def test_a_model_with_every_conjunct_is_admissible() -> None:
@@ -92,7 +91,7 @@ def _rebind(world: World, label: str = "manifest", **changes: Any) -> None:
     payload = statement(MANIFEST, predicate["model"]["id"], sha("job"), predicate)
     world.sign(label, payload, "producer")
     world.result(suites=predicate["envelope"]["suites"], manifest=label)
-    for role in ("provider", "customer", "regulator"):
+    for role in APPROVERS:
         world.approve(role, manifest=label)
 
 
@@ -212,7 +211,7 @@ CASES: list[tuple[str, Break, Reason, int, str]] = [
     ),
     (
         "a jurisdiction too many",
-        lambda w: _open_grants(w) or w.declare(jurisdictions=["eu", "us", "uk"]),
+        lambda w: w.open_jurisdictions().declare(jurisdictions=["eu", "us", "uk"]),
         Reason.ENVIRONMENT_NOT_COVERED,
         3,
         "the manifest does not cover this environment",
@@ -299,25 +298,14 @@ CASES: list[tuple[str, Break, Reason, int, str]] = [
     ),
     (
         "run against a lower threshold",
-        lambda w: w.result(
-            suites=[suite("adversarial", threshold=0.1), suite("regression"), suite("compliance")]
-        ),
+        lambda w: w.result(suites=suites(adversarial=0.1)),
         Reason.PREACTIVATION_FAILED,
         4,
         "not passed: adversarial suite adversarial-suite",
     ),
     (
         "score below the threshold",
-        lambda w: _rebind(
-            w,
-            envelope={
-                "suites": [
-                    suite("adversarial", threshold=0.96),
-                    suite("regression"),
-                    suite("compliance"),
-                ]
-            },
-        ),
+        lambda w: _rebind(w, envelope={"suites": suites(adversarial=0.96)}),
         Reason.PREACTIVATION_FAILED,
         4,
         "not passed: adversarial suite adversarial-suite",
@@ -382,7 +370,7 @@ CASES: list[tuple[str, Break, Reason, int, str]] = [
     ),
     (
         "no approvals at all",
-        lambda w: [w.evidence.pop(f"approval:{r}") for r in ("provider", "customer", "regulator")],
+        lambda w: [w.evidence.pop(f"approval:{r}") for r in APPROVERS],
         Reason.APPROVAL_MISSING,
         5,
         "no approval by customer, provider, regulator for eu",
@@ -493,20 +481,6 @@ CASES: list[tuple[str, Break, Reason, int, str]] = [
 ]
 
 
-def _open_grants(world: World) -> str:
-    for name, grants in world.grants.items():
-        world.grants[name] = tuple(
-            grant(
-                g.role,
-                jurisdictions=("**",),
-                base_models=g.base_models,
-                trust_domains=g.trust_domains,
-            )
-            for g in grants
-        )
-    return ""
-
-
 def _same_key(world: World, name: str, other: str) -> str:
     world.parties[name].key = world.parties[other].key
     return ""
@@ -570,10 +544,44 @@ def test_a_customer_cannot_list_an_adapted_model_as_if_it_were_a_base_model() ->
     assert told(world)[0] is Reason.MANIFEST_MISSING
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(MODEL, "ft:gpt-4o:acme::x", "FT:gpt-4o:acme::x", f"{MODEL}:ckpt-step-10"),
+        "gpt-4o-mini-2024-07-18.ft-0e208cf33a6a466994aff31a08aba678",
+        "arn:aws:bedrock:eu-west-1:111122223333:custom-model/vendor.base-v1:0/abc123",
+        "arn:aws-us-gov:bedrock:us-gov-west-1:111122223333:imported-model/abc123",
+    ],
+)
+def test_no_pattern_however_wide_makes_a_base_model_of_what_says_it_is_adapted(name: str) -> None:
+    """The operator's ``**`` and the customer's ``*`` were meant for base models."""
+    world = admitted_world()
+    world.evidence.pop("manifest")
+    world.grants["provider"] = (grant("provider", base_models=("**",)),)
+    world.declare(baseModels=["**"])
+    assert told(world, "any-base-model")[0] is None
+    assert told(world, name)[:2] == (
+        Reason.MANIFEST_MISSING,
+        "no manifest, and no known base model",
+    )
+
+
 def test_the_declaration_that_begins_last_is_in_force() -> None:
     world = admitted_world()
     world.declare(label="newer", purpose="scoring", window=window(1, 25))
     assert told(world)[0] is Reason.ENVIRONMENT_NOT_COVERED
+
+
+def test_a_parent_that_is_left_out_is_no_base_model_under_a_wide_grant() -> None:
+    """Otherwise a producer hides what its model was tuned on, and every withdrawal of that."""
+    world = tuned_on_world()
+    world.grants["provider"] = (*world.grants["provider"], grant("provider", base_models=("**",)))
+    world.evidence.pop("manifest")
+    _rebind(world, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
+    assert told(world, CHILD)[:2] == (
+        Reason.BASE_MODEL_NOT_LISTED,
+        f"no provider is granted the base model {MODEL}",
+    )
 
 
 def test_a_parent_that_is_unknown_hidden_foreign_or_unsigned_is_refused() -> None:
@@ -623,7 +631,7 @@ def test_a_regulator_for_two_jurisdictions_fills_one_role() -> None:
     world.declare(jurisdictions=["eu", "us"])
     suites = [*manifest_predicate()["envelope"]["suites"], suite("compliance", "us")]
     _rebind(world, envelope={"suites": suites})
-    for role in ("provider", "customer", "regulator"):
+    for role in APPROVERS:
         world.approve(role, jurisdictions=["eu", "us"])
     assert told(world)[0] is None
     world.approve("regulator", jurisdictions=["eu"])

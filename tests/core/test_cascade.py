@@ -14,6 +14,7 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.simulator.world import (
+    APPROVERS,
     BASE,
     CHILD,
     DAY,
@@ -62,7 +63,6 @@ def nouns(world: World) -> list[tuple[WithdrawalKind, str]]:
     return found
 
 
-APPROVERS = ("provider", "customer", "regulator")
 CONSTITUENTS = (*APPROVERS, "evaluator", "producer")
 
 

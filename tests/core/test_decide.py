@@ -220,6 +220,7 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
         "provider": "openai",
         "operation": OPERATION,
         "models": (CHILD,),
+        "run": (CHILD,),
         "tuned": (),
         "specification": None,
         "carrier": False,

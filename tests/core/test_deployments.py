@@ -18,6 +18,7 @@ from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.simulator.keys import SimKey
 from tests.simulator.world import (
+    APPROVERS,
     BASE,
     CHILD,
     DAY,
@@ -30,6 +31,7 @@ from tests.simulator.world import (
     admitted_world,
     credential,
     grant,
+    refusal,
     sha,
     stamp,
     statement,
@@ -39,7 +41,6 @@ from tests.simulator.world import (
 
 CALL = Call("openai", OPERATION, (DEPLOYMENT,), deployments=(DEPLOYMENT,))
 SECOND = timedelta(seconds=1)
-ROLES = ("provider", "customer", "regulator")
 
 
 def deployed_world() -> World:
@@ -56,8 +57,7 @@ def based_world() -> World:
 
 
 def told(world: World, call: Call = CALL, **changes: Any) -> tuple[Reason | None, int, str]:
-    failed = world.put(call, **changes).failed
-    return (None, -1, "") if failed is None else (failed.reason, failed.step, failed.detail)
+    return refusal(world.put(call, **changes))
 
 
 UNBOUND = (Reason.DEPLOYMENT_UNBOUND, 2, "no provider's binding of this deployment holds now")
@@ -213,7 +213,7 @@ REFUSED: list[tuple[str, Callable[[World], Any], tuple[Reason, int, str]]] = [
         lambda w: (
             w.bind("next", supersedes={"sha256": w.digests["manifest"]}),
             w.result("next:result", manifest="next"),
-            *(w.approve(r, label=f"next:{r}", manifest="next") for r in ROLES),
+            *(w.approve(r, label=f"next:{r}", manifest="next") for r in APPROVERS),
         ),
         (
             Reason.DEPLOYMENT_UNBOUND,
@@ -423,7 +423,7 @@ def test_the_facts_say_what_the_request_named_and_what_that_is_bound_to() -> Non
     (adaptation,) = direct.adaptations
     assert found == dataclasses.replace(
         direct,
-        request=dataclasses.replace(direct.request, models=(DEPLOYMENT,)),
+        request=dataclasses.replace(direct.request, models=(DEPLOYMENT,), run=(DEPLOYMENT,)),
         adaptations=(dataclasses.replace(adaptation, model=DEPLOYMENT),),
         deployments=(
             facts_module.DeploymentFacts(DEPLOYMENT, MODEL, "provider", False, stamp(NOW + DAY)),

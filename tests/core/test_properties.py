@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.assess import assess
@@ -91,16 +91,7 @@ def roles_of(plan: Plan) -> list[tuple[str, str]]:
 
 def built(plan: Plan) -> World:
     world = parties_world()
-    for name, grants in world.grants.items():
-        world.grants[name] = tuple(
-            grant(
-                g.role,
-                jurisdictions=("**",),
-                base_models=g.base_models,
-                trust_domains=g.trust_domains,
-            )
-            for g in grants
-        )
+    world.open_jurisdictions()
     for role in plan.extra_roles:
         world.join(role, grant(role, jurisdictions=("**",)))
     for name in plan.jurisdictions:
@@ -197,7 +188,7 @@ def relied_on(world: World, plan: Plan) -> list[str]:
     )
 
 
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=60)
 
 
 @QUICK

@@ -19,6 +19,7 @@ from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.simulator.keys import SimKey
 from tests.simulator.world import (
+    APPROVERS,
     BASE,
     CHILD,
     DAY,
@@ -31,18 +32,19 @@ from tests.simulator.world import (
     credential,
     grant,
     manifest_predicate,
+    refusal,
     sha,
     specification_predicate,
     stamp,
     statement,
     suite,
+    suites,
     tuned_on_world,
     window,
 )
 
 TUNE = "fine_tuning.jobs.create"
 SECOND = timedelta(seconds=1)
-ROLES = ("provider", "customer", "regulator")
 RUN = NOW - 40 * DAY
 """When the run of ``manifest_predicate`` began."""
 
@@ -61,8 +63,7 @@ def job(world: World, *tuned: str, **changes: Any) -> Call:
 
 
 def told(world: World, call: Call | None = None, **changes: Any) -> tuple[Reason | None, int, str]:
-    failed = world.put(job(world) if call is None else call, **changes).failed
-    return (None, -1, "") if failed is None else (failed.reason, failed.step, failed.detail)
+    return refusal(world.put(job(world) if call is None else call, **changes))
 
 
 def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
@@ -84,7 +85,17 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
     facts = facts_module.prove(job(world), credential(), assessment, rfc3339(NOW), "n")
     request = facts.request
     assert (request.models, request.tuned, request.specification) == ((BASE,), (BASE,), digest)
-    assert facts.adaptations == ()
+    assert (request.run, facts.adaptations) == ((), ())
+
+
+def test_the_facts_of_a_model_that_also_grades_say_that_it_is_run() -> None:
+    world = tuning_world()
+    patterns = [f"openai/{BASE}"]
+    world.declare(baseModels=patterns, tuningModels=patterns)
+    both = dataclasses.replace(job(world), models=(BASE,))
+    facts = facts_module.prove(both, credential(), world.put(both), rfc3339(NOW), "n")
+    request = facts.request
+    assert (request.models, request.run, request.tuned) == ((BASE,), (BASE,), (BASE,))
 
 
 def test_what_may_be_called_may_not_be_tuned_for_that_and_the_other_way_round() -> None:
@@ -142,7 +153,7 @@ def parent_world() -> World:
     predicate = {**manifest_predicate(), "environments": [spec]}
     world.sign("manifest", statement(MANIFEST, MODEL, sha("job"), predicate), "producer")
     world.result()
-    for role in ROLES:
+    for role in APPROVERS:
         world.approve(role, operations=[TUNE])
     return world
 
@@ -152,7 +163,7 @@ PARENT: list[tuple[str, Callable[[World], Any], tuple[Reason, int]]] = [
     ("no result", lambda w: w.evidence.pop("result"), (Reason.PREACTIVATION_MISSING, 4)),
     *(
         (f"no {r}", lambda w, r=r: w.evidence.pop(f"approval:{r}"), (Reason.APPROVAL_MISSING, 5))
-        for r in ROLES
+        for r in APPROVERS
     ),
     ("approved for calls only", lambda w: w.approve("customer"), (Reason.APPROVAL_OUT_OF_SCOPE, 5)),
     (
@@ -455,7 +466,7 @@ def tuned_under(world: World, **changes: Any) -> None:
     }
     world.sign("manifest", statement(MANIFEST, MODEL, sha("job"), predicate), "producer")
     world.result(suites=predicate["envelope"]["suites"])
-    for role in ROLES:
+    for role in APPROVERS:
         world.approve(role)
 
 
@@ -539,13 +550,7 @@ MANIFESTS: list[tuple[str, Callable[[World], Any], str]] = [
         "a lower threshold",
         lambda w: tuned_under(
             w,
-            envelope={
-                "suites": [
-                    suite("adversarial", threshold=0.8),
-                    suite("regression"),
-                    suite("compliance"),
-                ]
-            },
+            envelope={"suites": suites(adversarial=0.8)},
         ),
         NOT_SPECIFIED,
     ),
@@ -600,7 +605,7 @@ def test_withdrawing_a_specification_ends_what_was_tuned_under_it_and_what_was_t
     predicate = {**manifest_predicate(model=CHILD), "model": model}
     world.sign("child", statement(MANIFEST, CHILD, sha("child"), predicate), "producer")
     world.result("child:result", manifest="child", model=CHILD)
-    for role in ROLES:
+    for role in APPROVERS:
         world.approve(role, label=f"child:approval:{role}", manifest="child", model=CHILD)
     assert [called(world, model)[0] for model in (MODEL, CHILD)] == [None, None]
     assert "office" in world.ask(CHILD).constituents

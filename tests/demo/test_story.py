@@ -24,7 +24,7 @@ from sidecar.demo.caller import CREDENTIAL_HEADER
 
 ADMIT = (sys.executable, "-m", "sidecar.cli")
 MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 180.0
 STORY = [
     ("chat with the bound model", 403, "preactivation_missing"),
     ("chat with the evaluated model", 403, "approval_missing"),
@@ -82,7 +82,7 @@ def test_the_story_ends_as_stated(tmp_path: Path, scratch: Path) -> None:
         capture_output=True,
         text=True,
         env=environment(scratch),
-        timeout=300,
+        timeout=600,
         check=False,
     )
     told = json.loads(ran.stdout)

@@ -107,7 +107,7 @@ SEEDS = st.builds(
 )
 
 
-@settings(max_examples=3000, deadline=None, derandomize=True, database=None)
+@settings(max_examples=3000)
 @given(
     content_type=spoiled(st.just(TYPE.encode()), (b"; boundary=x", b";", b" ", b'"', b"*"), most=1),
     data=spoiled(SEEDS, TOKENS, most=2),

@@ -123,9 +123,6 @@ def seeds(draw: st.DrawFn) -> bytes:
 
 @settings(
     max_examples=6000,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(body=spoiled(seeds() | st.sampled_from(list(TRICKS.values())[:40]), TOKENS))

@@ -183,7 +183,7 @@ SEEDS = st.one_of(
 ).map(str.encode)
 
 
-@settings(max_examples=2000, deadline=None, derandomize=True, database=None)
+@settings(max_examples=2000)
 @given(method=st.sampled_from(["GET", "POST"]), target=spoiled(SEEDS, TOKENS, most=1))
 def test_whatever_the_gate_matches_is_seen_alike(
     upstreams: Upstreams, method: str, target: bytes

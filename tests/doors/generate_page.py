@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from sidecar.core.reasons import AdmissibilityError
 from sidecar.gate.doors import APIS
 from sidecar.gate.doors.operation import Api, Body, Kind, Operation
 from sidecar.gate.paths import ROUTES
-from sidecar.gate.places import Role, Stored, What
+from sidecar.gate.places import Only, Role, Stored, What
 from tests.doors.operations import Published, aws, openai
 from tests.doors.requests import fill
 
@@ -33,8 +34,8 @@ context extension `api` chooses the table. **What is in no row is refused by nam
 What an operation *builds on* is stored upstream and may hold other models: it must have been
 registered when it was created through the gate, and its models are asked about again. Beyond the
 rows: a `model` at a place that a row does not have, a key or header by which some server runs
-another model, two places that disagree, and a key of the query that a row does not have are
-refused.
+another model or another account's, a tool or a format for which the provider would choose a model
+by itself, two places that disagree, and a key of the query that a row does not have are refused.
 """
 
 TITLES = {
@@ -114,6 +115,9 @@ def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
             yield f"{role.kind}: {what}`{place}`"
         elif role is Role.FOREIGN:
             yield f"refused with {what}`{place}`"
+        elif isinstance(role, Only):
+            allowed = ", ".join(f"`{json.dumps(value)}`" for value in sorted(role.values, key=str))
+            yield f"refused with {what}`{place}` other than {allowed}"
 
 
 def _state(row: Operation) -> str:
@@ -124,8 +128,14 @@ def _state(row: Operation) -> str:
         return f"carrier, shut by default{streamed}"
     if row.shut:
         return f"shut by default: {row.shut}"
-    made = f"; makes a {row.creates.replace('_', ' ')}" if row.creates else ""
-    return ("tuning" if row.kind is Kind.TUNING else "authorised") + made
+    asked = "tuning" if row.kind is Kind.TUNING else "authorised"
+    if row.registered:
+        asked += ", where registration is on"
+    return asked + (f"; makes {_article(row.creates)}" if row.creates else "")
+
+
+def _article(kind: str) -> str:
+    return ("an " if kind[0] in "aeiou" else "a ") + kind.replace("_", " ")
 
 
 def _not_here(published: Iterable[Published]) -> str:

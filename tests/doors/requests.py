@@ -67,6 +67,7 @@ def fill(
     for place in references:
         body = merged(body, operation.references[place][1])
     body = json.loads(json.dumps(body))
+    _name_painters(body)
     in_path_too = ids.models[:1] if agree else []
     for place in operation.models:
         again = place == "model" and in_path_too
@@ -98,6 +99,15 @@ def merged(one: Any, other: Any) -> Any:
     if isinstance(one, list) and isinstance(other, list):
         return one + [item for item in other if item not in one]
     return other if isinstance(other, dict | list) or one is None else one
+
+
+def _name_painters(value: Any) -> None:
+    """Let every tool that makes pictures say with which model; else it is refused for that."""
+    if isinstance(value, dict) and value.get("type") == "image_generation":
+        value.setdefault("model", "any")
+    for item in value.values() if isinstance(value, dict) else value or ():
+        if isinstance(item, dict | list):
+            _name_painters(item)
 
 
 def set_at(value: Any, place: str, make: Any) -> None:

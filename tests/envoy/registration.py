@@ -18,9 +18,11 @@ UNPACED = {
         "fill_interval": "1s",
     },
 }
+BELOW = "/(v1|openai|openai/v1)/"
+FILES = BELOW + "files"
 CREATING = (
-    "/v1/(conversations|responses(/compact)?|batches|fine_tuning/jobs"
-    "|videos(/edits|/extensions|/[^/]+/remix)?)"
+    BELOW + "(conversations|responses(/compact)?|batches|fine_tuning/jobs)",
+    "/v1/(agents(/sessions)?|videos(/edits|/extensions|/[^/]+/remix)?)",
 )
 KEPT_FROM_IT = (
     *("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key"),
@@ -82,10 +84,10 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
     checked = rest["typed_per_filter_config"][EXT_AUTHZ]
     onward = uploads["route"]
     read = answer_shown(request_body_mode="FULL_DUPLEX_STREAMED", request_trailer_mode="SEND")
-    in_parts = {"safe_regex": {"regex": "/v1/(uploads|uploads/[A-Za-z0-9_-]+/parts)"}}
+    in_parts = {"safe_regex": {"regex": BELOW + "(uploads|uploads/[A-Za-z0-9_-]+/parts)"}}
     return [
         {
-            "match": {"path": "/v1/files", "headers": POST},
+            "match": {"safe_regex": {"regex": FILES}, "headers": POST},
             "route": onward,
             "request_headers_to_add": READABLE,
             "typed_per_filter_config": {
@@ -103,12 +105,15 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
                 EXT_PROC: per_route(disabled=True),
             },
         },
-        {
-            "match": {"safe_regex": {"regex": CREATING}, "headers": POST},
-            "route": onward,
-            "request_headers_to_add": READABLE,
-            "typed_per_filter_config": {EXT_AUTHZ: checked},
-        },
+        *(
+            {
+                "match": {"safe_regex": {"regex": creating}, "headers": POST},
+                "route": onward,
+                "request_headers_to_add": READABLE,
+                "typed_per_filter_config": {EXT_AUTHZ: checked},
+            }
+            for creating in CREATING
+        ),
         {
             **rest,
             "typed_per_filter_config": {EXT_AUTHZ: checked, EXT_PROC: per_route(disabled=True)},

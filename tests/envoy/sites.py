@@ -13,7 +13,13 @@ from sidecar.toolchain.envoy_config import Gated, TlsFiles, credential_document,
 from tests.envoy import sigv4
 from tests.envoy.certificates import serve_as
 from tests.envoy.doubles import FakeGate, FakeProvider, Received, fake_gate, fake_provider
-from tests.integration.support.envoy import Answer, EnvoyProcess, exchange, request_bytes
+from tests.integration.support.envoy import (
+    Answer,
+    EnvoyProcess,
+    exchange,
+    patient,
+    request_bytes,
+)
 from tests.integration.support.spiffe import TrustDomain
 
 CREDENTIAL = "x-environment-credential"
@@ -175,7 +181,7 @@ def wire(
         fake_provider(server if site.tls else None) as provider,
     ):
         config = render(
-            reference(name) if template is None else template,
+            patient(reference(name) if template is None else template),
             listener_port=0,
             admin_port=0,
             gate=("127.0.0.1", double.port if gate is None else gate),

@@ -513,7 +513,7 @@ def bedrock(config: Config) -> None:
     for told in extensions(config):
         told.update(provider="bedrock", api="bedrock")
     amazon = {"remove_on_match": {"key_matcher": {"prefix": "x-amz-", "ignore_case": True}}}
-    mutations(config).insert(mutations(config).index({"remove": "x-goog-api-key"}) + 1, amazon)
+    mutations(config).insert(mutations(config).index({"remove": "openai-project"}) + 1, amazon)
     signer = {
         "@type": TYPES + "filters.http.aws_request_signing.v3.AwsRequestSigning",
         "service_name": "bedrock",
@@ -552,7 +552,8 @@ def bedrock(config: Config) -> None:
 
 SERVED = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"),
-    *("/v1/messages", "/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"),
+    *("/v1/messages", "/v1/messages/count_tokens"),
+    *("/v1/audio/speech", "/v1/audio/transcriptions", "/v1/audio/translations"),
     *("/v1/models", "/v1/score", "/v1/rerank", "/v2/rerank", "/score", "/rerank"),
     *("/pooling", "/classify", "/tokenize", "/detokenize", "/health"),
 )

@@ -9,9 +9,11 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.batch_lines import Lines, read
 
 
-def calls(pieces: Iterable[bytes]) -> dict[Call, int] | tuple[Reason, str]:
+def calls(
+    pieces: Iterable[bytes], provider: str = "openai", api: str = "openai"
+) -> dict[Call, int] | tuple[Reason, str]:
     """Every different call in a file that comes in these pieces, or why it is refused."""
-    lines = Lines("openai", "openai")
+    lines = Lines(provider, api)
     try:
         for piece in pieces:
             for block in lines.feed(piece):

@@ -223,6 +223,18 @@ def test_a_batch_names_its_file() -> None:
     )
 
 
+def test_a_batch_is_not_run_from_a_file_that_no_upload_brought() -> None:
+    body = {"input_file_id": "file_1", "input_blob": "https://acme.blob.core.windows.net/in/x"}
+    told = post("azure", "/openai/v1/batches", body)
+    assert told == (
+        Reason.UNSUPPORTED_OPERATION,
+        "batches.create with input_blob: what is stored upstream may name another model",
+    )
+    assert not isinstance(
+        post("azure", "/openai/v1/batches", {**body, "input_file_id": None}), Call
+    )
+
+
 def test_a_video_made_from_another_names_it() -> None:
     assert post("openai", "/v1/videos/video_1/remix", {"prompt": "x"}) == Call(
         "openai", "videos.remix", (), references=(Reference("video", "video_1"),)
@@ -360,11 +372,44 @@ def test_a_job_of_bedrock_is_read_back_by_its_arn() -> None:
         assert refused[0] is Reason.MALFORMED_REQUEST
 
 
-@pytest.mark.parametrize("operation", ["invoke", "converse"])
-def test_a_model_in_the_body_beside_the_path_is_refused(operation: str) -> None:
-    assert post("bedrock", f"/model/m/{operation}", {"model": "m"}) == ambiguous(
+def test_a_model_in_a_native_body_is_that_of_the_path_or_refused() -> None:
+    """Some models' own form has ``model`` in it; Converse has it nowhere."""
+    assert post("bedrock", "/model/m/invoke", {"model": "m"}) == Call("bedrock", "invoke", ("m",))
+    assert post("bedrock", "/model/m/invoke", {"model": "n"}) == ambiguous(
+        "path, query and body name different models"
+    )
+    assert post("bedrock", "/model/m/converse", {"model": "m"}) == ambiguous(
         "model: a model at a place where none is known"
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "types"),
+    [
+        ("/model/m/converse", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
+         ("function",)),
+        ("/model/m/converse", {"additionalModelRequestFields":
+         {"tools": [{"type": "computer_20250124", "name": "c"}]}}, ("computer_20250124",)),
+        ("/model/m/invoke", {"tools": [{"name": "f", "input_schema": {}}, {"type": "bash"}]},
+         ("bash", "function")),
+        ("/model/m/invoke", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
+         ("function",)),
+    ],
+)  # fmt: skip
+def test_a_tool_of_bedrock_is_seen_whether_or_not_it_says_its_type(
+    path: str, body: Any, types: tuple[str, ...]
+) -> None:
+    call = post("bedrock", path, body)
+    assert isinstance(call, Call)
+    assert call.tool_types == types
+
+
+def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
+    body = {"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}
+    assert post("bedrock", "/model/m/converse", body) == Call("bedrock", "converse", ("m",))
+    assert post(
+        "bedrock", "/model/m/converse", {"additionalModelRequestFields": {"model": "n"}}
+    ) == ambiguous("additionalModelRequestFields.model: a model at a place where none is known")
 
 
 def test_a_stream_of_bedrock_is_one_by_its_path() -> None:
@@ -417,10 +462,25 @@ def test_an_adapter_beside_the_model_is_refused() -> None:
     )
 
 
-def test_an_adapter_after_its_base_is_one_name() -> None:
+def test_an_adapter_after_its_base_is_one_name_and_bound_like_a_deployment() -> None:
+    """Whatever stands before the colon, the adapter runs; no base model's pattern may cover it."""
     body = {"model": "base:adapter"}
-    call = Call("sglang", "chat.completions", ("base:adapter",))
-    assert post("sglang", "/v1/chat/completions", body) == call
+    name = ("base:adapter",)
+    assert post("sglang", "/v1/chat/completions", body) == Call(
+        "sglang", "chat.completions", name, deployments=name
+    )
+    plain = Call("sglang", "chat.completions", ("base",))
+    assert post("sglang", "/v1/chat/completions", {"model": "base"}) == plain
+
+
+@pytest.mark.parametrize("blob", ["https://store.example/in.jsonl", {"url": "x"}])
+def test_a_batch_from_the_callers_own_storage_is_refused(blob: Any) -> None:
+    path = "/openai/batches?api-version=2025-04-01-preview"
+    for body in ({"input_blob": blob}, {"input_file_id": "file_1", "input_blob": blob}):
+        assert post("azure", path, {"endpoint": "/chat/completions", **body}) == (
+            Reason.UNSUPPORTED_OPERATION,
+            "batches.create with input_blob: what is stored upstream may name another model",
+        )
 
 
 def test_a_tag_that_can_be_pulled_anew_is_a_deployment() -> None:

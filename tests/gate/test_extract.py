@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
 
+from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import envoy
 from sidecar.gate.doors import APIS
-from sidecar.gate.doors.overrides import OVERRIDES, OVERRIDING_HEADERS
+from sidecar.gate.doors.overrides import (
+    OVERRIDES,
+    OVERRIDING_HEADERS,
+    OVERRIDING_PREFIXES,
+    key_overrides,
+)
 from sidecar.gate.extract import extract
 from tests.gate.requests import CHAT, HEADER, Lines, check_request, get_request, json_body
 from tests.simulator.world import MODEL
@@ -423,24 +430,84 @@ def test_a_twin_of_a_key_on_the_way_is_ambiguous() -> None:
     assert chat(body) == (Reason.AMBIGUOUS_MODEL, why)
 
 
+def path_of(row: Any) -> str:
+    """A path of the row, with an id wherever its route has one."""
+    return re.sub(r"\{\w+\}", "stored_1", row.route)
+
+
 @pytest.mark.parametrize("key", sorted(OVERRIDES))
 @pytest.mark.parametrize("row", WITH_MODEL, ids=lambda r: r.name)
 def test_a_key_that_could_run_another_model_is_ambiguous(row: Any, key: str) -> None:
     expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could change which model is run")
     for spelling in (key, key.upper()):
         body = json.dumps({"model": "m", spelling: "other"}).encode()
-        assert outcome(check_request(path=row.route, body=body)) == expected
+        assert outcome(check_request(path=path_of(row), body=body)) == expected
 
 
-@pytest.mark.parametrize("name", sorted(OVERRIDING_HEADERS))
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("models", "model_list", "model_id", "modelId", "ModelName", "MODEL_UID", "safety_model"),
+        *("draftModel", "speculative_model", "target_model_names", "x-model"),
+        *("adapter_id", "merged_adapters", "lora_path", "loras", "deployment_name", "Deployments"),
+        *("\uff4dodel_id", "specific_deployment"),
+    ],
+)
+@pytest.mark.parametrize("row", WITH_MODEL, ids=lambda r: r.name)
+def test_a_key_with_a_word_for_what_is_run_is_ambiguous(row: Any, key: str) -> None:
+    body = json_body(model="m", **{key: "other"})
+    refused = outcome(check_request(path=path_of(row), body=body))
+    assert refused == (
+        Reason.AMBIGUOUS_MODEL,
+        f"the key {strict_json.fold(key)} could change which model is run",
+    )
+
+
+@pytest.mark.parametrize(
+    "key", ["modelling", "remodel", "metadata", "modalities", "explore", "top_p", "tool_choice"]
+)
+def test_a_key_that_only_sounds_like_such_a_word_is_let_through(key: str) -> None:
+    assert not key_overrides(key)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *sorted(OVERRIDING_HEADERS),
+        *(f"{prefix}x" for prefix in OVERRIDING_PREFIXES),
+        *("x-model", "x-model-id", "azureml-model-deployment", "x-ms-model-mesh-model-name"),
+        *("x-ms-oai-image-generation-deployment", "serve_multiplexed_model_id", "x-lora-id"),
+        *("x-amzn-sagemaker-target-model", "x-gateway-model-name", "x-wait-for-model"),
+    ],
+)
 def test_a_header_that_could_change_the_call_is_ambiguous(name: str) -> None:
     expected = (Reason.AMBIGUOUS_MODEL, f"the header {name} could change what is called")
     assert chat(b'{"model":"m"}', headers=[(name, "x")]) == expected
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("user-agent", "accept", "traceparent", "baggage", "idempotency-key", "openai-beta"),
+        *("x-stainless-lang", "x-stainless-retry-count", "x-client-request-id", "x-request-id"),
+        *("anthropic-version", "anthropic-beta", "x-amz-date", "x-amzn-bedrock-trace"),
+        *(
+            "x-amzn-bedrock-guardrailidentifier",
+            "http-referer",
+            "x-title",
+            "x-ms-client-request-id",
+        ),
+    ],
+)
+def test_a_header_that_sdks_send_is_let_through(name: str) -> None:
+    assert chat(b'{"model":"m"}', headers=[(name, "x")]) == Call(
+        "openai", "chat.completions", ("m",)
+    )
+
+
 def test_no_key_is_both_read_and_refused() -> None:
     read = {name.split(".")[0].rstrip("[]") for row in ROWS for name in (*row.reads, *row.form)}
-    assert read & OVERRIDES == set()
+    assert read & OVERRIDES == {"agent", "agent_id"}, "what sessions of agents are made of"
 
 
 # ---- what is stored upstream ---------------------------------------------------------------------

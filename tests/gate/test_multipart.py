@@ -503,3 +503,21 @@ def test_a_field_of_json_that_nobody_reads_is_refused(kind: str) -> None:
     with pytest.raises(AmbiguousFieldError) as caught:
         fields(parse(TYPE, form(part(head))), ["prompt"])
     assert str(caught.value) == "the field session is JSON, which could name a model"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"model": "y"}',
+        b' [{"a": {"Model_ID": 1}}]',
+        b'{"m\\u006fdel": 1}',
+        b'{"\xef\xbd\x8d": 1}',
+    ],
+)
+def test_a_field_that_reads_as_json_with_a_model_is_refused(data: bytes) -> None:
+    """Some servers parse whatever text looks like JSON; only what is wanted is known to be text."""
+    with pytest.raises(AmbiguousFieldError) as caught:
+        fields(named("session", data=data), ["prompt"])
+    assert str(caught.value) == "the field session reads as JSON that names a model"
+    assert fields(named("prompt", data=data), ["prompt"]) == {"prompt": data.decode()}
+    assert fields(named("session", data=b'{"type": "server_vad"}'), ["prompt"]) == {}

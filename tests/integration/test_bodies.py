@@ -84,15 +84,16 @@ def test_a_body_that_two_parsers_could_read_differently_is_refused(talk: Talk, n
 
 
 TOOL = {"type": "image_generation"}
+DRAWN = {**TOOL, "model": LISTED_BASE}
 
 
 @pytest.mark.parametrize(
     ("target", "changes"),
     [
         (CHAT, {"moderation": {"model": "#"}}),
-        (CHAT, {"tools": [{**TOOL}, {**TOOL, "model": "#"}]}),
+        (CHAT, {"tools": [DRAWN, {**TOOL, "model": "#"}]}),
         ("/v1/responses", {"tools": [{**TOOL, "model": "#"}]}),
-        ("/v1/responses", {"tools": [{**TOOL, "svg": {"model": "#"}}]}),
+        ("/v1/responses", {"tools": [{**DRAWN, "output_format": "svg", "svg": {"model": "#"}}]}),
         (
             "/v1/responses",
             {"input": [{"type": "mcp_list_tools", "tools": [{**TOOL, "model": "#"}]}]},
@@ -115,6 +116,50 @@ def test_every_model_that_a_body_names_is_authorised(
         (200, "admitted"),
         [naming(LISTED_BASE)],
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "changes"),
+    [
+        ("/v1/responses", {"tools": [TOOL]}),
+        ("/v1/responses", {"tools": [{**TOOL, "model": None}]}),
+        ("/v1/responses", {"tools": [{**DRAWN, "output_format": "svg"}]}),
+        ("/v1/responses", {"tools": [{**DRAWN, "output_format": "svg", "svg": {"model": None}}]}),
+        ("/v1/responses", {"tools": [{"type": "namespace", "tools": [TOOL]}]}),
+        ("/v1/responses", {"input": [{"type": "additional_tools", "tools": [TOOL]}]}),
+        (CHAT, {"tools": [TOOL]}),
+        ("/v1/images/generations", {"prompt": "x", "output_format": "svg"}),
+        ("/v1/images/edits", {"prompt": "x", "output_format": "svg"}),
+    ],
+)
+def test_a_model_that_the_provider_would_choose_by_itself_must_be_named(
+    talk: Talk, target: str, changes: dict[str, Any]
+) -> None:
+    body = json.dumps({"model": talk.model, **changes}).encode()
+    assert talk.seen(lambda: talk.call(body, target=target)) == refused((400, "ambiguous_model"))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "safety_model",
+        "modelName",
+        "MODEL_UID",
+        "speculative_draft_model",
+        "lora_path",
+        "agent",
+        "agent_reference",
+        "user_config",
+        "kv_transfer_params",
+        "session_params",
+        "custom_logit_processor",
+    ],
+)
+def test_a_key_by_which_some_server_runs_something_else_is_refused(talk: Talk, key: str) -> None:
+    body = talk.body(**{key: {"name": "other", "type": "agent_reference"}})
+    for target in (CHAT, "/v1/responses"):
+        seen = talk.seen(lambda t=target: talk.call(body, target=t))  # type: ignore[misc]
+        assert seen == refused((400, "ambiguous_model"))
 
 
 UNREGISTERED = (403, "object_unregistered")

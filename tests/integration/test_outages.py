@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+from sidecar.toolchain import opa_path
 from tests.integration.support.processes import children, stalled
 from tests.integration.support.site import Site
 from tests.integration.support.stand import Stand
@@ -46,11 +47,18 @@ def test_a_stalled_policy_engine_is_a_503_with_its_code(stand: Stand, talk: Talk
 
 
 def test_a_killed_policy_engine_is_a_503_until_the_gate_restarted_it(site: Site) -> None:
+    program, hold = site.folder / "opa", site.folder / "hold"
+    program.write_text(
+        f'#!/bin/sh\nwhile [ -e {hold} ]; do sleep 0.05; done\nexec {opa_path()} "$@"\n'
+    )
+    program.chmod(0o755)
+    site.settings["opa"] = {"managed": {"binary": str(program)}}
     site.start().front()
     (child,) = children(site.pid, "opa")
-    with stalled(site.pid):  # it cannot be restarted before the first call is in
-        os.kill(child, signal.SIGKILL)
+    hold.touch()  # no other one comes up before the first call is in
+    os.kill(child, signal.SIGKILL)
     seen = [unanswered(site.talk)]
+    hold.unlink()
     while seen[-1].verdict != (200, "admitted") and len(seen) < 10_000:
         seen.append(unanswered(site.talk))
     refusals = {(entry.verdict, entry.reached) for entry in seen[:-1]}

@@ -60,6 +60,7 @@ def wired(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wi
         Site(stand, tmp_path_factory.mktemp("policy") / "site") as site,
     ):
         site.settings["opa"] = {"address": double.address, "revision": REVISION}
+        site.settings["deadline_ms"] = 1500  # one of the answers comes too late
         del site.settings["policies"]
         yield Wired(site.start().front(), double)
 

@@ -16,7 +16,7 @@ from sidecar.gate.opa import Address
 from sidecar.policy import rules
 from sidecar.policy.rules import ADVISORY, CALL, Rule
 from sidecar.toolchain import opa_path
-from tests.integration.support.asking import address_of, ask
+from tests.integration.support.asking import Said, address_of, ask, ask_in
 from tests.policies.opa import POLICIES, OpaServer, build_bundle, copy_policies
 from tests.policy.lawful import Lawful, documents
 from tests.simulator import world as simulator
@@ -219,3 +219,38 @@ def test_each_rule_refuses_what_breaks_it_and_nothing_else_does(opa: Address, ru
         assert (said.reason, said.warnings) == ("admitted", {rule.code})
     else:
         assert (said.reason, said.violations) == ("jurisdiction_denied", {rule.code})
+
+
+GRADER = {"type": "score_model", "name": "helpful", "model": BASE, "input": []}
+
+
+def tune_a_base_model(opa: Address, **job: object) -> Said:
+    """In an environment of high risk, whose customer lists the base model for both uses."""
+    lawful = lawful_for("eu")
+    world = lawful.world()
+    listed = [f"openai/{BASE}"]
+    world.declare(
+        jurisdictions=["eu"],
+        sector=lawful.sector,
+        baseModels=listed,
+        tuningModels=listed,
+        **lawful.environment,
+    )
+    covered = {
+        "id": simulator.ENV,
+        "jurisdictions": ["eu"],
+        "sector": lawful.sector,
+        "purpose": lawful.environment["purpose"],
+        "operations": [simulator.OPERATION],
+    }
+    specified = {"admissibility_specification": world.specify(environments=[covered])}
+    return ask_in(opa, world, BASE, "/v1/fine_tuning/jobs", training_file="file-1",
+                  metadata=specified, **job)  # fmt: skip
+
+
+def test_high_risk_use_may_begin_with_tuning_a_base_model(opa: Address) -> None:
+    said = tune_a_base_model(opa)
+    assert (said.reason, said.violations, said.warnings) == ("admitted", set(), set())
+    graded = {"type": "reinforcement", "reinforcement": {"grader": GRADER}}
+    said = tune_a_base_model(opa, method=graded)
+    assert (said.reason, said.violations) == ("jurisdiction_denied", {"eu.art6_high_risk"})

@@ -38,7 +38,7 @@ def test_no_secret_is_in_what_the_gate_and_envoy_write_down(site: Site) -> None:
     assert site.envoy is not None
     site.envoy.stop()
     site.stop_gate()
-    written = b"".join(p.read_bytes() for p in (site.log, site.decision_log, site.envoy.log))
+    written = b"".join(p.read_bytes() for p in (site.gate.log, site.gate.decisions, site.envoy.log))
     hidden = (secret, token.encode(), talk.upstream.api_key.encode())
     assert len(written) > 0
     assert [value for value in hidden if value in written] == []

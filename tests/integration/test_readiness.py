@@ -45,7 +45,7 @@ def held(site: Site, name: str) -> Iterator[None]:
 
 def ready(site: Site) -> tuple[bool, bool]:
     """What ``/status`` says, and whether the ready file is there."""
-    return bool(site.status()["ready"]), (site.folder / "gate.json").exists()
+    return bool(site.status()["ready"]), site.gate.ready
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,7 @@ def test_the_gate_is_not_ready_before_every_first_refresh_ended(
 ) -> None:
     site.write()
     with held(site, name):
-        site.spawn()
-        site.await_listening()
+        site.gate.spawn().await_listening()
         site.front()
         with watched(site) as states:
             assert next(states) == NOT_SERVING
@@ -85,8 +84,7 @@ def test_the_gate_is_not_ready_before_the_policy_engine_answered(
         socket = Path(short) / "opa.sock"
         site.settings["opa"] = {"address": f"unix://{socket}", "revision": REVISION}
         site.write()
-        site.spawn()
-        site.await_listening()
+        site.gate.spawn().await_listening()
         site.front()
         everybody = set(site.organisations.homes)
         assert until(lambda: refreshed(site), everybody) == everybody

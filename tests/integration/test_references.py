@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.integration.support.envoy import Answer
 from tests.policies.opa import REVISION, OpaServer, build_bundle
 from tests.simulator.svid import AUDIENCE, Issuer
 from tests.simulator.world import (
+    APPROVERS,
     ENV,
     MODEL,
     NOW,
@@ -45,7 +46,9 @@ JSON = ("Content-Type", "application/json")
 OPERATIONS = ["chat.completions", "converse", "messages"]
 
 
-def world_of(provider: str, deployments: tuple[str, ...]) -> World:
+def world_of(
+    provider: str, deployments: tuple[str, ...], operations: Sequence[str] = OPERATIONS
+) -> World:
     """A world in which ``MODEL`` of this provider is admissible, by itself or as a deployment."""
     world = parties_world()
     world.join("provider", grant("provider", base_models=(f"{provider}/*",)))
@@ -55,12 +58,12 @@ def world_of(provider: str, deployments: tuple[str, ...]) -> World:
     predicate = manifest_predicate()
     (place,) = predicate["environments"]
     predicate["model"]["provider"] = provider
-    predicate["environments"] = [{**place, "operations": OPERATIONS}]
+    predicate["environments"] = [{**place, "operations": list(operations)}]
     payload = statement(MANIFEST, MODEL, sha(f"job {MODEL}"), predicate)
     world.sign("manifest", payload, "producer")
     world.result()
-    for role in ("provider", "customer", "regulator"):
-        world.approve(role, operations=OPERATIONS)
+    for role in APPROVERS:
+        world.approve(role, operations=list(operations))
     for name in deployments:
         world.bind_deployment(name, provider=provider, label=f"binding of {name}")
     return world

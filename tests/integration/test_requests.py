@@ -59,7 +59,10 @@ def test_an_admitted_request_arrives_byte_for_byte_with_the_providers_key_and_no
         ("x-admissibility-decision-id", "0"),
         ("X-Forwarded-Client-Cert", "URI=spiffe://acme.example/env/prod"),
         ("x-envoy-original-path", "/v1/other"),
-        ("OpenAI-Organization", "org-acme"),
+        ("OpenAI-Organization", "org-of-the-client"),
+        ("OpenAI-Project", "proj_of_the_client"),
+        ("OpenAI-Beta", "responses=v1"),
+        ("X-Stainless-Lang", "python"),
     ]
     seen = talk.seen(lambda: talk.call(body, lines=lines))
     (received,) = seen.reached
@@ -74,7 +77,8 @@ def test_an_admitted_request_arrives_byte_for_byte_with_the_providers_key_and_no
         "content-type": "application/json",
         "content-length": str(len(body)),
         "authorization": f"Bearer {stand.stage.upstream.api_key}",
-        "openai-organization": "org-acme",
+        "openai-beta": "responses=v1",
+        "x-stainless-lang": "python",
     }
 
 
@@ -210,6 +214,11 @@ def test_a_websocket_upgrade_with_a_body_reaches_nobody(talk: Talk) -> None:
         (("X-HTTP-Method-Override", "GET"), AMBIGUOUS),
         (("X-Original-URL", "/v1/files"), AMBIGUOUS),
         (("x-ms-oai-image-generation-deployment", "y"), AMBIGUOUS),
+        (("azureml-model-deployment", "y"), AMBIGUOUS),
+        (("X-Gateway-Model-Name", "y"), AMBIGUOUS),
+        (("X-Gateway-Destination-Endpoint", "127.0.0.1:1"), AMBIGUOUS),
+        (("X-LiteLLM-Tags", "y"), AMBIGUOUS),
+        (("X-Amz-Target", "Service.Operation"), AMBIGUOUS),
     ],
 )
 def test_a_header_that_two_readers_could_read_differently_is_refused(

@@ -215,7 +215,7 @@ def refusal(site: Site) -> tuple[int, list[str]]:
         check=False,
     )
     assert ran.stdout == ""
-    assert not (site.folder / "gate.json").exists()
+    assert not site.gate.ready
     text = re.sub(r"[^ ]*/admit-opa-[^/]*", "TMP", ran.stderr.replace(str(site.folder), "SITE"))
     return ran.returncode, text.splitlines()
 
@@ -270,7 +270,7 @@ def test_a_signal_ends_the_gate_and_all_that_it_started(site: Site, number: sign
     assert [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(folder) in read(p)] != []
     assert site.stop_gate(number) == 0
     running = [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(folder) in read(p)]
-    assert (running, list(folder.iterdir()), (site.folder / "gate.json").exists()) == (
+    assert (running, list(folder.iterdir()), site.gate.ready) == (
         [],
         [],
         False,

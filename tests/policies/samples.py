@@ -35,6 +35,7 @@ def sample_facts(**changes: Any) -> Facts:
             provider="openai",
             operation="chat.completions",
             models=(MODEL,),
+            run=(MODEL,),
             tuned=(),
             specification=None,
             carrier=False,

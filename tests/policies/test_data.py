@@ -76,9 +76,24 @@ def null(whole: dict[str, Any], name: str) -> dict[str, Any]:
     return {**whole, name: None}
 
 
-@pytest.mark.parametrize("spoil", [removed, null])
+def emptied(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """A list or map with nothing in it; a number has nothing to lose and goes."""
+    value = whole[name]
+    return (
+        removed(whole, name) if isinstance(value, int | float) else {**whole, name: type(value)()}
+    )
+
+
+def as_a_map(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """The same values under keys: ``in`` finds them there as well."""
+    value = whole[name]
+    values = value if isinstance(value, list) else [value]
+    return {**whole, name: {f"k{place}": each for place, each in enumerate(values)}}
+
+
+@pytest.mark.parametrize("spoil", [removed, null, emptied, as_a_map])
 @pytest.mark.parametrize("folder", PARAMS)
-def test_a_threshold_or_list_that_is_missing_denies(
+def test_a_threshold_or_list_that_is_missing_or_no_such_thing_denies(
     tmp_path: Path, folder: str, spoil: Callable[[dict[str, Any], str], dict[str, Any]]
 ) -> None:
     tree = copy_policies(tmp_path)

@@ -99,9 +99,10 @@ def unapproved(state: str) -> dict[str, str]:
         "code": "eu.art6_high_risk",
         "jurisdiction": "eu",
         "message": "high-risk use without an EU regulator's approval in force",
-        "citation": "Regulation (EU) 2024/1689, Articles 6 and 16(f)",
-        "remedy": "Obtain a regulator's approval for eu, or declare the true risk class of the"
-        " environment.",
+        "citation": "Regulation (EU) 2024/1689, Articles 6, 16(f) and 43; for what is tuned,"
+        " Articles 2(8) and 3(11)",
+        "remedy": "Obtain an approval for eu by whom the operator granted the role regulator there,"
+        " or declare the true risk class of the environment.",
         "subject": MODEL,
         "term": "adaptations[].approvals",
         "effective_on": "2027-12-02",
@@ -157,7 +158,7 @@ def test_a_waiver_excuses_its_rule_and_no_other(server: OpaServer) -> None:
 def carried(**environment: Any) -> dict[str, Any]:
     """An operation that can reach no model, such as reading a file back."""
     facts = sample_facts(environment=sample_environment(**environment), adaptations=())
-    request = dataclasses.replace(facts.request, models=(), carrier=True)
+    request = dataclasses.replace(facts.request, models=(), run=(), carrier=True)
     return to_input(dataclasses.replace(facts, request=request))
 
 
@@ -185,7 +186,7 @@ def test_a_carrier_is_held_to_what_is_asked_of_its_environment(early: OpaServer)
 
 def test_nothing_is_a_carrier_by_being_silent(server: OpaServer) -> None:
     silent = facts_in("eu")
-    silent["request"]["models"] = []
+    silent["request"].update(models=[], run=[])
     for facts in (silent, {**silent, "adaptations": []}):
         assert_malformed(server, facts, ("request",))
     named = facts_in("eu")

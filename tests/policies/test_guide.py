@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -147,6 +148,12 @@ def unlike(one: Path, other: Path) -> list[str]:
     return [str(name) for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
 
 
+def listens(path: Path) -> bool:
+    """Whether somebody does; the file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
+
+
 @contextmanager
 def started(
     words: list[str], folder: Path, environment: dict[str, str]
@@ -169,7 +176,7 @@ def started(
 
         try:
             end = time.monotonic() + 60
-            while not (folder / "opa.sock").exists():
+            while not listens(folder / "opa.sock"):
                 assert server.poll() is None, server.communicate()
                 assert time.monotonic() < end
                 time.sleep(0.02)

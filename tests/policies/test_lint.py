@@ -46,6 +46,14 @@ MISSING = {"title", "description", *(f"custom.{name}" for name in (
     "code", "citation", "remedy", "term", "effective_on", "state"
 ))}  # fmt: skip
 
+ABSENCE = (
+    "write a helper that holds when all is well, and deny if not helper: what is missing would pass"
+)
+FIRM = (
+    "a rule that denies holds only: some … in the facts, not helper, message := text of what is in"
+    " every call's facts"
+)
+
 CASES: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]]]] = {
     "no title": (
         replaced(RULES, "# title: The provider is in the register of ICT contracts\n", ""),
@@ -114,11 +122,51 @@ CASES: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]]]] = {
     "a rule that says nothing": (
         added,
         {("", f"the rule has no {name}") for name in MISSING}
-        | {("", "write: deny contains violation.new(rego.metadata.rule(), subject, message) if")},
+        | {("", "write: deny contains violation.new(rego.metadata.rule(), subject, message) if")}
+        | {("", ABSENCE), ("", FIRM)},
     ),
     "an argument that may be undefined after not": (
         replaced(RULES, "not registered", "not facts.declared(input.environment.owner, params.no)"),
         {("", "after not only a helper with plain names or literals as arguments")},
+    ),
+    "an argument after not that is a rule": (
+        replaced(RULES, "not registered", "not facts.declared(registered, registered)"),
+        {("", "after not only a helper with plain names or literals as arguments")},
+    ),
+    "a message of what may be missing": (
+        replaced(
+            RULES,
+            'message := "the environment declares no reference',
+            "text := input.environment.declarations.text\n\t"
+            'message := "the environment declares no reference',
+        ),
+        {(CODE, FIRM)},
+    ),
+    "a subject that may be missing": (
+        replaced(
+            RULES,
+            "violation.new(rego.metadata.rule(), input.environment.id, message)",
+            "violation.new(rego.metadata.rule(), params.subject, message)",
+        ),
+        {
+            (
+                CODE,
+                "subject and message must be in every call's facts: where one is missing,"
+                " the rule does not deny",
+            )
+        },
+    ),
+    "a rule that denies what is bad": (
+        replaced(RULES, "not registered", 'input.environment.declarations.register == "none"'),
+        {(CODE, ABSENCE), (CODE, FIRM)},
+    ),
+    "a helper that holds by default": (
+        replaced(RULES, "registered if facts", "default registered := true\n\nregistered if facts"),
+        {("", "a default is false: what is not shown does not hold")},
+    ),
+    "other facts than the call's": (
+        replaced(RULES, "not registered", "not registered with input as {}"),
+        {("", "with belongs in tests: a rule reads the facts as they are")},
     ),
 }
 

@@ -67,8 +67,9 @@ def random_facts(draw: st.DrawFn) -> dict[str, Any]:
 
 
 _VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(-1, 9), st.sampled_from(["", "none", "social-scoring"]),
-    st.just([]), st.just({}),
+    st.none(), st.booleans(), st.integers(-1, 9), st.floats(-1, 2), st.integers(10**300, 10**301),
+    st.sampled_from(["", "none", "N/A", "social-scoring", "\u200b", "9999-12-31T23:59:59Z"]),
+    st.text(max_size=3), st.just([]), st.just({}), st.just([None]), st.just({"": []}),
 )  # fmt: skip
 _WAIVERS = st.fixed_dictionaries(
     {
@@ -82,7 +83,8 @@ _WAIVERS = st.fixed_dictionaries(
 )
 SOME_JURISDICTIONS = st.lists(st.sampled_from(JURISDICTIONS), min_size=1, max_size=3, unique=True)
 CALM = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 
 
@@ -149,6 +151,32 @@ def test_adding_a_sectors_package_never_admits(
     server: OpaServer, with_sector: OpaServer, facts: dict[str, Any], jurisdictions: list[str]
 ) -> None:
     assert allows(with_sector, facts, jurisdictions) <= allows(server, facts, jurisdictions)
+
+
+DECLARED = [
+    path for path in PATHS
+    if isinstance(mutations.at(SAMPLE, path), str)
+    and {"declarations", "classes", "purpose", "owner", "sector", "risk_class"} & set(path)
+]  # fmt: skip
+UNSEEN = ("\u200b", "\u00ad", "\u2060", "\ufeff", "\u00a0", "\u202e", "\x00", " ", ".", "/", "|")
+
+
+WORDS = ("none", "N/A", "tbd", "social-scoring", "phi", "personal-data", "export-controlled", "no")
+
+
+@CALM
+@given(
+    st.sampled_from(DECLARED), st.sampled_from(WORDS), st.integers(0, 20), st.sampled_from(UNSEEN),
+    st.sampled_from(SECTORS), SOME_JURISDICTIONS,
+)  # fmt: skip
+def test_hiding_something_in_what_is_declared_never_admits(
+    early: OpaServer, path: mutations.Path, word: str, place: int, unseen: str, sector: str,
+    jurisdictions: list[str],
+) -> None:  # fmt: skip
+    environment = {**SAMPLE["environment"], "risk_class": "high", "sector": sector}
+    plain = mutations.replaced({**SAMPLE, "environment": environment}, path, word)
+    hidden = mutations.replaced(plain, path, word[:place] + unseen + word[place:])
+    assert allows(early, hidden, jurisdictions) <= allows(early, plain, jurisdictions)
 
 
 @CALM

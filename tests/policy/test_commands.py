@@ -49,7 +49,10 @@ def test_list_tells_every_rule_as_table_as_json_and_as_markdown(tmp_path: Path) 
 def test_check_says_what_and_where_and_fails(tmp_path: Path) -> None:
     assert admit("policy", "check", "--policies", POLICIES).stdout.count("✓") == 4
     nothing = admit("policy", "check", "--policies", tmp_path, code=2)
-    assert nothing.stderr == f"admit: {tmp_path}/capabilities.json: there is no such file\n"
+    assert nothing.stderr == (
+        f"admit: {tmp_path}: no policies with a capabilities.json in there"
+        " (--policies names their folder)\n"
+    )
 
 
 def test_test_shows_each_package_and_fails_for_a_gap(tmp_path: Path) -> None:
@@ -268,6 +271,33 @@ def test_explain_shows_a_waiver_and_who_gave_it(tmp_path: Path) -> None:
                   "--policies", POLICIES).stdout  # fmt: skip
     assert shown.startswith("allowed by policies sha256:")
     assert "waived by regulator" in shown
+
+
+@pytest.mark.usefixtures("now")
+def test_explain_says_of_a_waiver_that_excuses_nothing_why(tmp_path: Path) -> None:
+    lawful = finance()
+    del lawful.environment["declarations"]["ict-register-reference"]
+    del lawful.approvals["customer"]["declarations"]["model-risk-sign-off"]
+    world = lawful.world()
+    for rule in ("eu-finance.dora_register", "eu-finance.gone", "eu.art6_risk_class",
+                 "eu-finance.model_risk_sign_off"):  # fmt: skip
+        world.waive(rule, label=rule, window=simulator.window(1, 90))
+    site = site_of(tmp_path, world)
+    found = explained(site, 1)
+    assert {one["rule"]: one["why_not"] for one in found["policies"]["waivers"]} == {
+        "eu-finance.dora_register": "",
+        "eu-finance.gone": "no policy has this rule",
+        "eu.art6_risk_class": "the rule holds",
+        "eu-finance.model_risk_sign_off": "the rule speaks of another subject",
+    }
+    shown = admit("policy", "explain", MODEL, "-e", ENV, "-t", site.trust, "--policies", POLICIES,
+                  code=1).stdout  # fmt: skip
+    assert [line for line in shown.splitlines() if line.startswith("! the waiver of")] == [
+        f"! the waiver of {one['rule']} by regulator for {ENV} excuses nothing here:"
+        f" {one['why_not']}"
+        for one in found["policies"]["waivers"]
+        if one["why_not"]
+    ]
 
 
 @pytest.mark.usefixtures("now")

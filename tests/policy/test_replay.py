@@ -143,7 +143,10 @@ def test_no_file_is_said(tmp_path: Path) -> None:
     for read in (lambda path: list(replay.read(path)), replay.count):
         with pytest.raises(PolicyError) as caught:
             read(tmp_path / "none")
-        assert str(caught.value) == f"{tmp_path / 'none'}: No such file or directory"
+        assert (
+            str(caught.value)
+            == f"{tmp_path / 'none'}: there is no such file; a gate writes one with facts_log set"
+        )
 
 
 # ---- the server ----------------------------------------------------------------------------------

@@ -18,15 +18,30 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar.toolchain.envoy_config import credential_document, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
+from tests.integration.support.envoy import patient
+from tests.integration.test_references import world_of
 from tests.registration.upstream import Provider, provider
-from tests.service.site import ROOT, Running, Site
+from tests.service.site import Running, Site, in_the_present
 from tests.simulator import world as simulator
-from tests.simulator.svid import Issuer
 from tests.simulator.world import BASE, ENV, MODEL
 
+AZURE_HOST = "acme-models.openai.azure.com"
 OTHER_ENV = "spiffe://acme.example/env/test"
 HEADER = "x-environment-credential"
-OPERATIONS = ["chat.completions", "responses", "batches.create"]
+AGENTS = ["agents.create", "agents.update"] + [
+    f"agents.sessions.{name}" for name in ("create", "update", "events", "read")
+]
+CREDENTIALS = {"openai": "Bearer sk-of-the-provider", "azure": "key-of-the-resource"}
+DEPLOYMENTS = ("support", "support-eu")
+_REMOVED = "- x-request-id\n"
+AZURE = (
+    ("{provider: openai, route_class:", "{provider: azure, api: azure, route_class:"),
+    ("header: authorization", "header: api-key"),
+    ("cluster: provider\n", f"cluster: provider\n{' ' * 28}host_rewrite_literal: {AZURE_HOST}\n"),
+    (_REMOVED, f"{_REMOVED}{' ' * 24}- x-ms-oai-image-generation-deployment\n"),
+)
+"""What `envoy/registration.yaml` says, and what it is to say for Azure."""
+OPERATIONS = ["chat.completions", "responses", "batches.create", *AGENTS]
 
 
 @dataclass
@@ -46,14 +61,22 @@ class Stage:
         return self.clients[environment]
 
     def _client(self, environment: str) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.address}/v1", **self.options(environment))
+
+    @property
+    def address(self) -> str:
+        """Where applications connect."""
+        return f"http://127.0.0.1:{self.envoy.port}"
+
+    def options(self, environment: str = ENV) -> dict[str, Any]:
+        """What every client of an application in an environment is given."""
         token = self.site.issuer.jwt_svid(environment, datetime.now(UTC))
-        return openai.OpenAI(
-            api_key="none",
-            base_url=f"http://127.0.0.1:{self.envoy.port}/v1",
-            default_headers={HEADER: token},
-            max_retries=0,
-            timeout=60,
-        )
+        return {
+            "api_key": "none",
+            "default_headers": {HEADER: token},
+            "max_retries": 0,
+            "timeout": 60,
+        }
 
     def respond(self, model: str | None = BASE, environment: str = ENV, **more: Any) -> str:
         """Create a response, and return its id."""
@@ -69,7 +92,7 @@ class Stage:
 
     def counted(self, name: str) -> dict[str, float]:
         """A counter of registrations, by result."""
-        text = requests.get(self.gate.url + "/metrics", timeout=5).text
+        text = requests.get(self.gate.metrics + "/metrics", timeout=30).text
         return {
             sample.labels["result"]: sample.value
             for family in text_string_to_metric_families(text)
@@ -98,45 +121,50 @@ def code_of(call: Any) -> tuple[int, str]:
     return error.status_code, str(error.code)
 
 
-def _world(now: datetime) -> simulator.World:
+def _world(provider: str) -> simulator.World:
     """``MODEL`` and the listed base in two environments, for everything that objects need."""
+    if provider != "openai":
+        world = world_of(provider, DEPLOYMENTS, OPERATIONS)
+        world.declare(OTHER_ENV, label="other")
+        return world
     world = simulator.parties_world()
     world.declare()
     world.declare(OTHER_ENV, label="other")
     covered = {**simulator.manifest_predicate()["environments"][0], "operations": OPERATIONS}
     world.bind(environments=[covered])
     world.result()
-    for role in ("provider", "customer", "regulator"):
+    for role in simulator.APPROVERS:
         world.approve(role, operations=OPERATIONS)
     return world
 
 
+def configuration(name: str) -> str:
+    """The reference configuration, changed for Azure as ``envoy/README.md`` says."""
+    text = reference("registration")
+    if name != "azure":
+        return text
+    for written, meant in AZURE:
+        assert written in text
+        text = text.replace(written, meant)
+    return text
+
+
 @contextmanager
-def staged(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Iterator[Stage]:
+def staged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, provider_name: str = "openai", **changes: Any
+) -> Iterator[Stage]:
     """Run everything until the context ends."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    monkeypatch.setattr(simulator, "NOW", now)
-    world, issuer = _world(now), Issuer()
-    world.parties["customer"].trust_domains = [issuer.document(now)]
-    site = Site(folder, world, issuer)
-    site.settings = {
-        "listen": "127.0.0.1:0",
-        "metrics": "127.0.0.1:0",
-        "trust": "trust.yaml",
-        "policies": str(ROOT / "policies"),
-        "decision_log": "decisions.jsonl",
-        "ready_file": "ready.json",
-        "deadline_ms": 5000,
+    settings = {
         "open_operations": ["files.create", "conversations.create"],
         "registration": {"folder": "registrations", "key": "registration.pem"},
         **changes,
     }
-    site.write()
-    (folder / "credential.yaml").write_text(credential_document("Bearer sk-of-the-provider"))
+    site = in_the_present(folder, monkeypatch, lambda: _world(provider_name), **settings)
+    (folder / "credential.yaml").write_text(credential_document(CREDENTIALS[provider_name]))
     with provider() as upstream, site.start() as gate:
         host, _, port = gate.listen.rpartition(":")
         config = render(
-            reference("registration"),
+            patient(configuration(provider_name)),
             listener_port=0,
             admin_port=0,
             gate=(host, int(port)),

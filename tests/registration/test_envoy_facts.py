@@ -21,7 +21,7 @@ from sidecar.gate.processor import refusal
 from sidecar.toolchain.envoy_config import credential_document, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
 from tests.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
-from tests.envoy.registration import CREATING
+from tests.envoy.registration import CREATING, FILES
 from tests.integration.support.envoy import Answer, exchange, request_bytes
 
 BODY = b"x" * 1000
@@ -125,6 +125,9 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
     with wired(tmp_path, processor) as (envoy, _, provider):
         for target, method in (
             *(("/v1/files", "POST"), ("/v1/responses", "POST"), ("/v1/videos/v_1/remix", "POST")),
+            *(("/openai/v1/files", "POST"), ("/openai/files?api-version=x", "POST")),
+            *(("/v1/agents/sessions", "POST"), ("/v1/agents/sessions/session_1", "POST")),
+            ("/openai/v1/batches", "POST"),
             *(("/v1/files", "GET"), ("/v1/chat/completions", "POST"), ("/v1/uploads", "POST")),
             ("/v1/responses/resp_1", "GET"),
         ):
@@ -135,6 +138,11 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
     answered = ["response_headers", "response_body"]
     assert shown == {
         ("POST", "/v1/files"): ["request_headers", "request_body", *answered],
+        ("POST", "/openai/v1/files"): ["request_headers", "request_body", *answered],
+        ("POST", "/openai/files?api-version=x"): ["request_headers", "request_body", *answered],
+        ("POST", "/v1/agents/sessions"): ["request_headers", *answered],
+        ("POST", "/v1/agents/sessions/session_1"): [],
+        ("POST", "/openai/v1/batches"): ["request_headers", *answered],
         ("POST", "/v1/responses"): ["request_headers", *answered],
         ("POST", "/v1/videos/v_1/remix"): ["request_headers", *answered],
         ("GET", "/v1/files"): [],
@@ -146,18 +154,24 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
     assert lengths == {str(len(BODY)), None}
 
 
-def test_every_creating_operation_is_on_a_route_that_shows_its_answer() -> None:
-    rows = [row for row in APIS["openai"].operations if row.creates is not None]
-    answers = {row.route for row in rows if not _uploads(row.name)}
-    assert {route for route in answers if re.fullmatch(CREATING, _filled(route))} == answers
-    assert [row.route for row in rows if _uploads(row.name)] == ["/v1/files"]
+@pytest.mark.parametrize("api", ["openai", "azure"])
+def test_every_creating_operation_is_on_a_route_that_shows_its_answer(api: str) -> None:
+    rows = [row for row in APIS[api].operations if row.creates is not None]
+    uploads = {row.route for row in rows if _uploads(api, row.name)}
+    answers = {row.route for row in rows} - uploads
+    assert {route for route in answers if _shown(route, *CREATING)} == answers
+    assert {route for route in uploads if _shown(route, FILES)} == uploads != set()
     text = yaml.safe_load(reference("registration"))
-    assert CREATING in str(text)
+    assert all(pattern in str(text) for pattern in (*CREATING, FILES))
 
 
-def _uploads(name: str) -> bool:
-    found = creation("openai", name)
+def _uploads(api: str, name: str) -> bool:
+    found = creation(api, name)
     return found is not None and found.upload
+
+
+def _shown(route: str, *patterns: str) -> bool:
+    return any(re.fullmatch(pattern, _filled(route)) for pattern in patterns)
 
 
 def _filled(route: str) -> str:

@@ -46,6 +46,20 @@ CALLS = {
 }
 
 
+@pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
+def test_a_line_for_azure_names_its_operation_in_azures_short_form(url: str) -> None:
+    line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "support"}}
+    call = Call("azure", "chat.completions", ("support",), deployments=("support",))
+    assert calls([json.dumps(line).encode() + b"\n"], "azure", "azure") == {call: 1}
+
+
+def test_the_short_form_of_a_line_is_azures_alone() -> None:
+    assert refused(lines(MODEL).replace(b"/v1/", b"/")) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "line 1 of the batch file: POST /chat/completions is not an operation of the gate",
+    )
+
+
 @settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, 700), max_size=8))
 def test_lines_are_the_same_wherever_they_are_cut(cuts: list[int]) -> None:
@@ -56,6 +70,29 @@ def test_line_ends_of_every_kind_and_a_last_line_without_one() -> None:
     whole = lines(MODEL, BASE)
     assert read(whole.replace(b"\n", b"\r\n")) == read(whole[:-1]) == CALLS
     assert list(read(b"\n" + whole + b"\r\n\n").values()) == [2, 3]
+
+
+@pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
+def test_a_line_for_azure_names_a_deployment_by_a_route_without_the_resource(url: str) -> None:
+    call = Call("acme-eu", "chat.completions", ("support",), deployments=("support",))
+    assert calls([lines("support", url=url)], "acme-eu", "azure") == {call: 1}
+
+
+@pytest.mark.parametrize(
+    ("api", "url"),
+    [
+        ("openai", "/chat/completions"),
+        ("openai", "/openai/v1/chat/completions"),
+        ("azure", "/openai/v1/chat/completions"),
+        ("azure", "/deployments/support/chat/completions"),
+        ("azure", "/v2/chat/completions"),
+        ("azure", "chat/completions"),
+    ],
+)
+def test_a_line_is_read_by_the_routes_of_its_own_provider_alone(api: str, url: str) -> None:
+    found = calls([lines("support", url=url)], api, api)
+    assert isinstance(found, tuple)
+    assert found[0] in {Reason.UNSUPPORTED_OPERATION, Reason.MALFORMED_REQUEST}
 
 
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])

@@ -270,7 +270,7 @@ def pair(stage: Stage, seen: int) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def counted(stage: Stage) -> dict[tuple[str, str, str, str], float]:
     """The decisions metric."""
-    text = requests.get(stage.gate.url + "/metrics", timeout=5).text
+    text = requests.get(stage.gate.metrics + "/metrics", timeout=30).text
     return {
         (label["outcome"], label["reason"], label["jurisdiction"], label["operation"]): value
         for family in text_string_to_metric_families(text)

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import itertools
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from tests.registration import agents_upstream
+from tests.registration.agents_upstream import Agents
 
 _KEPT = 1 << 20
 
@@ -44,6 +48,7 @@ class Provider:
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     changes: dict[str, Any] = field(default_factory=dict)
     content_type: str = "application/json"
+    agents: Agents = field(default_factory=Agents)
 
     def took(self, method: str, path: str) -> list[Received]:
         """What was begun."""
@@ -64,12 +69,14 @@ class Provider:
         return await self._answer(request, received)
 
     async def _answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
-        number = next(self.numbers)
-        if received.path == "/v1/files":
+        if received.path.startswith(agents_upstream.ROOT):
+            return await self.agents.answer(request, received.body)
+        number, route = next(self.numbers), _below(received.path)
+        if route == "files":
             value: dict[str, Any] = file(f"file-{number}", received.size)
-        elif received.path == "/v1/conversations":
+        elif route == "conversations":
             value = {"id": f"conv_{number}", "object": "conversation", "created_at": 1780000000}
-        elif received.path == "/v1/batches":
+        elif route == "batches":
             value = batch(f"batch_{number}", json.loads(received.body)["input_file_id"])
         else:
             asked = json.loads(received.body)
@@ -101,6 +108,11 @@ class Provider:
                 await asyncio.to_thread(self.hold.wait, 20)
         await answer.write_eof()
         return answer
+
+
+def _below(path: str) -> str:
+    """The route, below OpenAI's version or what Azure puts before it."""
+    return re.sub(r"^/(v1|openai/v1|openai)/", "", path.partition("?")[0])
 
 
 def response(name: str, model: str) -> dict[str, Any]:
@@ -158,7 +170,7 @@ def provider() -> Iterator[Provider]:
     made.hold.set()
 
     async def listen() -> web.ServerRunner:
-        runner = web.ServerRunner(web.Server(made.serve))
+        runner = web.ServerRunner(web.Server(made.serve, handler_cancellation=True))
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         made.port = runner.addresses[0][1]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.site import Site, make_site
+from tests.service.site import Site, in_the_present
 
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    return make_site(tmp_path, monkeypatch)
+    return in_the_present(tmp_path, monkeypatch)

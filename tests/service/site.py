@@ -7,31 +7,24 @@ and ``sidecar.yaml`` asks for ports of the kernel's choice.
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 import yaml
 
 from sidecar.core.grants import Grant
+from sidecar.demo.gate_process import GateProcess
+from tests.integration.support.envoy import PATIENT_MS
 from tests.simulator import world as simulator
 from tests.simulator.svid import Issuer
 from tests.simulator.world import ENV, Party, World
 from tests.trust.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
-ADMIT = [
-    sys.executable, "-c",
-    "import typer; from sidecar.cli.serve import serve; typer.run(serve)",
-]  # fmt: skip
-_READY_SECONDS = 60.0
 
 
 @dataclass
@@ -111,66 +104,30 @@ class Site:
 
     def start(self) -> Running:
         """Run ``admit serve`` and return once it says it is ready."""
-        running = Running(self)
-        try:
-            running.wait()
-        except BaseException:
-            running.stop()
-            raise
-        return running
+        return Running(self).start()
 
 
-class Running:
-    """A gate in a process of its own; ended by its process id."""
+class Running(GateProcess):
+    """The real command on a site, in a process of its own."""
 
     def __init__(self, site: Site) -> None:
+        super().__init__(site.folder)
         self.site = site
-        self.stderr = site.folder / "stderr.log"
-        with self.stderr.open("wb") as sink:
-            self.process = subprocess.Popen(
-                [*ADMIT, "--config", str(site.config)], cwd=ROOT, stderr=sink
-            )
-
-    def wait(self) -> None:
-        ready = self.site.folder / "ready.json"
-        end = time.monotonic() + _READY_SECONDS
-        while not ready.exists():
-            if self.process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"not ready: {self.stderr.read_text()}")
-            time.sleep(0.02)
-        value = json.loads(ready.read_text())
-        self.listen, self.url = value["listen"], f"http://{value['metrics']}"
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End it and return its exit status."""
-        if self.process.poll() is None:
-            os.kill(self.process.pid, number)
-        return self.process.wait(timeout=30)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
-def make_site(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """An admitted world in the present, in ``folder``."""
+def in_the_present(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], World] = simulator.admitted_world,
+    **settings: Any,
+) -> Site:
+    """A world as of now, in ``folder``, with everybody's files written."""
     now = datetime.now(UTC).replace(microsecond=0)
     monkeypatch.setattr(simulator, "NOW", now)
-    world = simulator.admitted_world()
-    issuer = Issuer()
+    world, issuer = make(), Issuer()
     world.parties["customer"].trust_domains = [issuer.document(now)]
     site = Site(folder, world, issuer)
-    site.settings = {
-        "listen": "127.0.0.1:0",
-        "metrics": "127.0.0.1:0",
-        "trust": "trust.yaml",
-        "policies": str(ROOT / "policies"),
-        "decision_log": "decisions.jsonl",
-        "ready_file": "ready.json",
-        "deadline_ms": 5000,
-    }
+    site.settings = GateProcess.settings(ROOT / "policies", deadline_ms=PATIENT_MS, **settings)
     site.write()
     return site
 

@@ -88,7 +88,7 @@ async def flood(address: str, messages: Iterator[pb.CheckRequest]) -> Counter[tu
 
 def resident(running: Running) -> int:
     """Kibibytes of the gate and of every process it started, but OPA, which is asked nothing."""
-    pid = running.process.pid
+    pid = running.pid
     pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
     return sum(_resident(pid) for pid in pids if _name(pid) != "opa")
 
@@ -126,7 +126,7 @@ def test_a_flood_of_malformed_requests_is_refused_each_with_a_code(site: Site) -
         before = settled(running)
         found += asyncio.run(flood(running.listen, islice(endless, NUMBER - begin)))
         after = settled(running)
-        said = running.stderr.read_text()
+        said = running.log.read_text()
         assert running.stop() == 0
     assert found.total() == NUMBER
     assert [answer for answer in found if answer[0] not in range(400, 500)] == []

@@ -45,14 +45,14 @@ def status(url: str) -> object:
 def test_a_gate_keeps_the_time_and_a_clock_set_back_is_told(site: Site) -> None:
     began = round(time.time())
     with site.start() as running:
-        assert status(running.url) == {"problem": None}
+        assert status(running.metrics) == {"problem": None}
     state = site.folder / "state"
     kept = latest_time.load(state)
     assert began <= kept <= time.time() + 1
     latest_time.keep(state, time.time() + 3600)
     with site.start() as running:
-        told = status(running.url)
-        with urllib.request.urlopen(f"{running.url}/metrics", timeout=10) as answer:
+        told = status(running.metrics)
+        with urllib.request.urlopen(f"{running.metrics}/metrics", timeout=10) as answer:
             assert b"\nadmissibility_clock_sound 0.0\n" in answer.read()
     assert isinstance(told, dict)
     assert "a time that was already relied on" in told["problem"]

@@ -57,13 +57,13 @@ class Asking:
 
 
 def policy_of(running: Running) -> dict[str, Any]:
-    value: dict[str, Any] = requests.get(running.url + "/status", timeout=5).json()["policy"]
+    value: dict[str, Any] = requests.get(running.metrics + "/status", timeout=30).json()["policy"]
     return value
 
 
 def metrics_of(running: Running) -> tuple[float, dict[str, float]]:
     """Failed loads, and the revisions that are said to be in force."""
-    text = requests.get(running.url + "/metrics", timeout=5).text
+    text = requests.get(running.metrics + "/metrics", timeout=30).text
     samples = [
         sample for family in text_string_to_metric_families(text) for sample in family.samples
     ]
@@ -113,7 +113,7 @@ def test_what_does_not_compile_leaves_the_last_good_policies_and_is_told(site: S
         assert told["error"].startswith("OPA refuses the policies: ")
         assert "admission/broken.rego:3: rego_parse_error" in told["error"]
         assert metrics_of(running) == (1.0, {good: 1.0})
-        shown = admit("status", "--url", running.url).stdout
+        shown = admit("status", "--url", running.metrics).stdout
         assert f"newer policies are not in force: {told['error'][:60]}" in shown
         shutil.move(policies, site.folder / "away")
         asking.until(lambda: policy_of(running)["error"].endswith("there is no such folder"))
@@ -162,11 +162,11 @@ def test_a_tampered_bundle_at_the_start_is_one_clear_line_and_nothing_is_served(
     path = site.folder / "policy.tar.gz"
     path.write_bytes(signed(site.folder / "b", key, shut=False)[:-64])
     site.configure(policies={"bundle": path.name, "verification_key": public.name})
-    running = Running(site)
-    assert running.process.wait(timeout=60) == 2
-    lines = running.stderr.read_text().splitlines()
+    running = Running(site).spawn()
+    assert running.wait() == 2
+    lines = running.log.read_text().splitlines()
     assert lines[-1].startswith(f"admit serve: {path}: OPA refuses the policies: ")
-    assert not (site.folder / "ready.json").exists()
+    assert not running.ready
 
 
 def test_nothing_of_the_policies_that_were_replaced_is_left(site: Site) -> None:
@@ -179,6 +179,6 @@ def test_nothing_of_the_policies_that_were_replaced_is_left(site: Site) -> None:
         write_gate_toy(policies, shut=True)
         asking.until(lambda: asking.reasons[-1] == "jurisdiction_denied")
         asking.until(lambda: len(list(run.iterdir())) == 1 and not first.exists())
-        asking.until(lambda: len(children(running.process.pid, "opa")) == 1)
+        asking.until(lambda: len(children(running.pid, "opa")) == 1)
         assert running.stop() == 0
     assert list(run.iterdir()) == []

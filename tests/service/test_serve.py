@@ -48,13 +48,13 @@ def until(reason: str, running: Running, **changes: Any) -> list[str]:
 
 
 def status_of(running: Running) -> dict[str, Any]:
-    value: dict[str, Any] = requests.get(running.url + "/status", timeout=5).json()
+    value: dict[str, Any] = requests.get(running.metrics + "/status", timeout=30).json()
     return value
 
 
 def decisions(running: Running) -> dict[tuple[str, str], float]:
     """(outcome, reason) → count, as Prometheus reads it."""
-    text = requests.get(running.url + "/metrics", timeout=5).text
+    text = requests.get(running.metrics + "/metrics", timeout=30).text
     return {
         (sample.labels["outcome"], sample.labels["reason"]): sample.value
         for family in text_string_to_metric_families(text)
@@ -79,7 +79,7 @@ def test_the_gate_admits_refuses_and_accounts_for_each(site: Site) -> None:
     assert (standing["ready"], standing["policy"]["up"]) == (True, True)
     assert [entry["name"] for entry in standing["authorities"]] == list(site.world.parties)
     assert lines[0]["revision"] == standing["policy"]["revision"]
-    assert not (site.folder / "ready.json").exists()
+    assert not running.ready
 
 
 def test_a_withdrawal_that_is_published_cuts_the_model_off(site: Site) -> None:
@@ -108,13 +108,13 @@ def test_an_authority_that_is_needed_and_cannot_be_read_denies(site: Site) -> No
 def test_a_killed_opa_denies_and_is_started_again(site: Site) -> None:
     with site.start() as running:
         assert ask(running) == "admitted"
-        child = child_of(running.process.pid)
+        child = child_of(running.pid)
         os.kill(child, signal.SIGSTOP)
         os.kill(child, signal.SIGKILL)
         before = until("admitted", running)
         assert set(before) <= {"policy_unavailable"}
-        assert child_of(running.process.pid) != child
-        text = requests.get(running.url + "/metrics", timeout=5).text
+        assert child_of(running.pid) != child
+        text = requests.get(running.metrics + "/metrics", timeout=30).text
     assert "admissibility_policy_engine_restarts_total 1.0" in text
 
 
@@ -127,7 +127,7 @@ def child_of(pid: int) -> int:
 def test_nothing_of_it_is_left_after_either_signal(site: Site) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         with site.start() as running:
-            pid = running.process.pid
+            pid = running.pid
             left = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
             assert len(left) == 1 + READERS
             assert running.stop(number) == 0
@@ -146,12 +146,12 @@ def test_a_large_body_is_decided_like_any_other(site: Site) -> None:
 
 def refusal(site: Site) -> str:
     """What ``admit serve`` says in the one line before it exits with 2."""
-    running = Running(site)
-    assert running.process.wait(timeout=60) == 2
-    lines = [line for line in running.stderr.read_text().splitlines() if "admit serve:" in line]
+    running = Running(site).spawn()
+    assert running.wait() == 2
+    lines = [line for line in running.log.read_text().splitlines() if "admit serve:" in line]
     assert len(lines) == 1
-    assert "Traceback" not in running.stderr.read_text()
-    assert not (site.folder / "ready.json").exists()
+    assert "Traceback" not in running.log.read_text()
+    assert not running.ready
     return lines[0].removeprefix("admit serve: ").replace(str(site.folder), "SITE")
 
 
@@ -248,12 +248,12 @@ def app() -> typer.Typer:
 
 def test_status_and_health_tell_how_a_running_gate_stands(site: Site) -> None:
     with site.start() as running:
-        told = CliRunner().invoke(app(), ["status", "--url", running.url, "--json"])
-        table = CliRunner().invoke(app(), ["status", "--url", running.url])
+        told = CliRunner().invoke(app(), ["status", "--url", running.metrics, "--json"])
+        table = CliRunner().invoke(app(), ["status", "--url", running.metrics])
         healthy = CliRunner().invoke(app(), ["health", "--gate", running.listen])
-        probe = requests.get(running.url + "/healthz", timeout=5)
+        probe = requests.get(running.metrics + "/healthz", timeout=30)
     away = CliRunner().invoke(app(), ["health", "--gate", running.listen])
-    nobody = CliRunner().invoke(app(), ["status", "--url", running.url])
+    nobody = CliRunner().invoke(app(), ["status", "--url", running.metrics])
     assert (told.exit_code, json.loads(told.stdout)["ready"]) == (0, True)
     assert (table.exit_code, "ready, trust epoch" in table.stdout) == (0, True)
     assert (healthy.exit_code, healthy.stdout) == (0, f"{running.listen}: SERVING\n")
@@ -265,19 +265,15 @@ def test_status_and_health_tell_how_a_running_gate_stands(site: Site) -> None:
 def test_a_gate_whose_opa_never_answers_is_never_ready(site: Site) -> None:
     """It listens, denies with a reason, and says that it is not serving."""
     site.configure(opa={"address": "unix:///nowhere/opa.sock", "revision": "r"}, policies=None)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    site.configure(listen=f"127.0.0.1:{port}")
-    with Running(site) as running:
-        running.listen = f"127.0.0.1:{port}"
+    with Running(site).spawn() as running:
+        running.await_listening()
         with grpc.insecure_channel(running.listen) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(), timeout=60, wait_for_ready=True
             )
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
         until("policy_unavailable", running)
-        assert not (site.folder / "ready.json").exists()
+        assert not running.ready
         assert running.stop() == 0
 
 

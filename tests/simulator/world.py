@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import rfc8785
 
@@ -26,6 +26,7 @@ from sidecar.core.evidence import (
     base_model_digest,
 )
 from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import AuthorityView, TrustState, build
 from tests.simulator.keys import SimKey, envelope
 
@@ -36,6 +37,7 @@ MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 CHILD = "ft:gpt-4o-2024-08-06:acme:support-v4:def456"
 ENV = "spiffe://acme.example/env/prod"
 OPERATION = "chat.completions"
+APPROVERS = ("provider", "customer", "regulator")
 DEPLOYMENT = "support-prod"
 ALL_TYPES = (
     MANIFEST,
@@ -150,7 +152,7 @@ def manifest_predicate(model: str = MODEL, base: str = BASE, **changes: Any) -> 
                 "metrics": {"valid_loss": 1.1},
             }
         ],
-        "envelope": {"suites": [suite("adversarial"), suite("regression"), suite("compliance")]},
+        "envelope": {"suites": suites()},
         "environments": [
             {
                 "id": "spiffe://acme.example/env/*",
@@ -160,7 +162,7 @@ def manifest_predicate(model: str = MODEL, base: str = BASE, **changes: Any) -> 
                 "operations": [OPERATION, "responses"],
             }
         ],
-        "approvals": {"required": ["provider", "customer", "regulator"]},
+        "approvals": {"required": list(APPROVERS)},
         "declarations": {"gpai-modification": "minor"},
         "window": window(),
     }
@@ -175,6 +177,12 @@ def suite(kind: str, jurisdiction: str = "eu", threshold: float = 0.9) -> dict[s
         "threshold": threshold,
     }
     return {**value, "jurisdiction": jurisdiction} if kind == "compliance" else value
+
+
+def suites(**thresholds: float) -> list[dict[str, Any]]:
+    """The three suites of the envelope, with changed thresholds by kind."""
+    kinds = ("adversarial", "regression", "compliance")
+    return [suite(kind, threshold=thresholds.get(kind, 0.9)) for kind in kinds]
 
 
 def result_predicate(suites: Iterable[dict[str, Any]], **changes: Any) -> dict[str, Any]:
@@ -265,6 +273,12 @@ class World:
         self.parties[name] = Party(name)
         self.grants[name] = grants
         return self.parties[name]
+
+    def open_jurisdictions(self) -> Self:
+        """Let every authority do what it is granted in any jurisdiction."""
+        for name, grants in self.grants.items():
+            self.grants[name] = tuple(replace(each, jurisdictions=("**",)) for each in grants)
+        return self
 
     def sign(self, label: str, payload: bytes, *signers: str) -> str:
         keys = [self.parties[name].key for name in signers]
@@ -357,7 +371,8 @@ class World:
             "window": window(1, 1),
             **changes,
         }
-        digest = base_model_digest("openai", model) if manifest is None else self.digests[manifest]
+        base = base_model_digest(predicate["provider"], model)
+        digest = base if manifest is None else self.digests[manifest]
         payload = statement(DEPLOYMENT_BINDING, deployment, digest, predicate)
         return self.sign(label, payload, signer)
 
@@ -398,6 +413,15 @@ class World:
         return assess(call, credential(environment), self.state(), now)
 
 
+def refusal(assessment: Assessment) -> tuple[Reason | None, int, str]:
+    """Reason, step and detail of the finding that decided; of none, where it admits."""
+    failed = assessment.failed
+    if failed is None:
+        return None, -1, ""
+    assert assessment.reason is failed.reason
+    return failed.reason, failed.step, failed.detail
+
+
 def credential(environment: str = ENV, **changes: Any) -> Credential:
     values: dict[str, Any] = {
         "spiffe_id": environment,
@@ -427,7 +451,7 @@ def admitted_world() -> World:
     world.declare()
     world.bind()
     world.result()
-    for role in ("provider", "customer", "regulator"):
+    for role in APPROVERS:
         world.approve(role)
     return world
 
@@ -439,7 +463,7 @@ def tuned_on_world() -> World:
     model = {"provider": "openai", "id": CHILD, "base": MODEL, "parent": parent}
     _bind_child(world, model)
     world.result("child:result", manifest="child", model=CHILD)
-    for role in ("provider", "customer", "regulator"):
+    for role in APPROVERS:
         world.approve(role, label=f"child:approval:{role}", manifest="child", model=CHILD)
     return world
 

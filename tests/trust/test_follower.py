@@ -213,9 +213,10 @@ def test_nothing_happens_while_nothing_changes(tmp_path: Path) -> None:
         work.wait({"x": "1"})
         (tmp_path / "x").write_text("2")
         work.wait({"x": "2"})
+        # What is left of the last change may still be told, and more than once.
         rounds = work.rounds
-        follower.join(0.5)
-        assert work.rounds <= rounds + 1
+        follower.join(1.0)
+        assert work.rounds <= rounds + 3
 
 
 def test_quiet_polls_do_not_count_as_restlessness(tmp_path: Path) -> None:

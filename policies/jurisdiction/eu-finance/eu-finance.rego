@@ -14,8 +14,14 @@ import data.params["eu-finance"] as params
 
 # The supervisory texts behind model risk (the EBA's guidelines on internal governance and on the supervisory
 # review) are revised from time to time; the rule rests on the article of the directive they explain.
-# Investment firms, insurers and payment institutions have laws of their own beside it: for them the
-# sign-off is asked for on the operator's account.
+# The directive speaks to Member States and binds institutions through national law. It asks for policies
+# and processes for operational risk, model risk included, since 31 December 2013; the date below is that
+# of the words in force, which added outsourcing. It defines model risk by decisions based on the output
+# of internal models (Article 3(1), point 11), and names no sign-off: that is the form in which this rule
+# looks for such a process. The wording of Article 85(1) is cited from knowledge of it; the consolidated
+# text, with what Directive (EU) 2024/1619 may have changed from 11 January 2026 on, was not at hand.
+# Most investment firms, insurers and payment institutions have laws of their own: for them the sign-off
+# is asked for on the operator's account.
 
 # METADATA
 # title: The name under which the sector's rules answer
@@ -45,10 +51,11 @@ registered if facts.environment_declares("ict-register-reference", params.undecl
 # title: Model risk was signed off
 # description: >-
 #   The customer's approval is in force and declares `model-risk-sign-off`: by whom, or under which
-#   reference. That the function was independent and the risk well judged is left to people.
+#   reference. The law asks for a process that manages model risk and names no form; that the function
+#   was independent and the risk well judged is left to people.
 # custom:
 #   code: eu-finance.model_risk_sign_off
-#   citation: Directive 2013/36/EU (CRD), Article 85(1), as amended by Directive (EU) 2019/878
+#   citation: Directive 2013/36/EU (CRD), Articles 3(1)(11) and 85(1), as amended by Directive (EU) 2019/878
 #   remedy: Have model risk approve the manifest with the declaration model-risk-sign-off.
 #   term: adaptations[].approvals[].declarations
 #   effective_on: "2020-12-29"

@@ -45,6 +45,9 @@ test_art5_every_listed_purpose_is_denied_however_it_is_spelt if {
 
 test_art5_an_undeclared_purpose_is_denied if {
 	codes(fixtures.set("/environment/purpose", " ")) == {"eu.art5_intimate_imagery", "eu.art5_prohibited_practice"}
+	every text in ["TBD", "n/a", "unknown"] {
+		codes(fixtures.set("/environment/purpose", text)) == {"eu.art5_prohibited_practice"}
+	}
 }
 
 test_art5_a_missing_list_denies if {

@@ -8,22 +8,32 @@ import data.params.eu as params
 # so that a class nobody knows is held to all of them.
 #
 # Whether a corpus is representative, a probe well chosen or an overseer competent is judged by the
-# people who sign; the rules check that the signed record of it is there, recent and good enough.
+# people who sign; the rules check that the signed record of it is there, recent and good enough. The
+# floors and ages are the operator's choice; the Act names none but the six months of Articles 19 and 26.
+#
+# An adaptation that is tuned further is held to what is asked of its evidence, for its data and
+# documents go into what comes of it (Annex IV, point 2(a)); only the approval is asked of what is run.
 
 # METADATA
-# title: High-risk use carries a regulator's approval
+# title: High-risk use is answered for, model by model
 # description: >-
-#   Every model of the request is an adaptation that a regulator for the EU approved, and the approval
-#   has not ended. A base model that no one adapted has no evidence of its own and does not pass.
+#   Every model that the request runs is an adaptation that whoever holds the role regulator for the EU
+#   approved, and the approval has not ended. The Act asks for no permit, but that the provider sees the
+#   system through its conformity assessment; whom the operator lets answer for that (a notified body, an
+#   internal function) and whether it was done well is left to people. A base model that no one adapted
+#   has no evidence of its own and does not pass. A model that is only tuned is not put into service by
+#   that; what comes of it is held to this rule when it is run.
 # custom:
 #   code: eu.art6_high_risk
-#   citation: Regulation (EU) 2024/1689, Articles 6 and 16(f)
-#   remedy: Obtain a regulator's approval for eu, or declare the true risk class of the environment.
+#   citation: Regulation (EU) 2024/1689, Articles 6, 16(f) and 43; for what is tuned, Articles 2(8) and 3(11)
+#   remedy: >-
+#     Obtain an approval for eu by whom the operator granted the role regulator there, or declare the
+#     true risk class of the environment.
 #   term: adaptations[].approvals
 #   effective_on: "2027-12-02"
 #   state: enforced
 deny contains violation.new(rego.metadata.rule(), model, message) if {
-	some model in input.request.models
+	some model in input.request.run
 	not approved_high_risk(model)
 	message := "high-risk use without an EU regulator's approval in force"
 }
@@ -206,7 +216,7 @@ overseen if facts.environment_declares("human-oversight", params.undeclared)
 # title: The model is used for its intended purpose
 # description: >-
 #   The producer declares `intended-purpose`, and it is the purpose that the customer declared for the
-#   environment. Whether calls keep to it is left to people.
+#   environment. Whether calls keep to it, and to the rest of the instructions for use, is left to people.
 # custom:
 #   code: eu.art26_intended_purpose
 #   citation: Regulation (EU) 2024/1689, Articles 3(12) and 26(1)
@@ -223,6 +233,7 @@ deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if 
 used_as_intended(_) if below_high_risk
 
 used_as_intended(i) if {
+	facts.adaptation_declares(i, "intended-purpose", params.undeclared)
 	intended := input.adaptations[i].declarations["intended-purpose"]
 	facts.plain(intended) == facts.plain(input.environment.purpose)
 }
@@ -230,8 +241,9 @@ used_as_intended(i) if {
 # METADATA
 # title: Conformity was checked, and recently
 # description: >-
-#   A compliance suite for the EU passed within the number of days set in data. The suite is not a
-#   conformity assessment; it is the evidence that one is kept up after fine-tuning.
+#   A compliance suite for the EU passed within the number of days set in data, which the operator
+#   chooses: the Act names no period. The suite is not a conformity assessment; it is the evidence that
+#   one is kept up after fine-tuning.
 # custom:
 #   code: eu.art43_conformity_evidence
 #   citation: Regulation (EU) 2024/1689, Articles 16(f) and 43(1), (2) and (4)

@@ -84,8 +84,25 @@ test_art6_high_risk_without_an_approval_is_denied if {
 }
 
 test_art6_high_risk_reaches_a_base_model_that_no_one_adapted if {
-	facts := high([{"op": "add", "path": "/request/models/-", "value": "base-1"}])
+	facts := high(fixtures.calling([fixtures.model, "base-1"]))
 	{[violation.code, violation.subject] | some violation in eu.deny with input as facts} == {["eu.art6_high_risk", "base-1"]}
+}
+
+test_art6_high_risk_leaves_a_model_that_is_only_tuned_alone if {
+	bare_base := [{"op": "replace", "path": "/adaptations", "value": []}]
+	only_tuned := array.concat(fixtures.tuning(["base-1"]), bare_base)
+	codes(high(only_tuned)) == set()
+
+	# The base model that also grades what comes of it is run.
+	grading := {"op": "replace", "path": "/request/run", "value": ["base-1"]}
+	codes(high(array.concat(only_tuned, [grading]))) == {"eu.art6_high_risk"}
+}
+
+test_an_adaptation_that_is_tuned_further_is_held_to_all_but_the_approval if {
+	further := array.concat(fixtures.tuning([fixtures.model]), [{"op": "remove", "path": "/adaptations/0/approvals/2"}])
+	codes(high(further)) == set()
+	unrecorded := array.concat(further, [{"op": "replace", "path": "/adaptations/0/corpora", "value": []}])
+	codes(high(unrecorded)) == {"eu.art10_data_governance"}
 }
 
 test_art10_training_data_must_be_recorded if {
@@ -165,6 +182,16 @@ test_art26_the_purpose_must_be_the_intended_one if {
 	codes(replaced("/environment/purpose", "Customer Support")) == set()
 }
 
+test_art26_a_purpose_that_says_nothing_is_no_intended_one if {
+	every text in ["tbd", "-", ""] {
+		change := high([
+			{"op": "replace", "path": "/environment/purpose", "value": text},
+			{"op": "replace", "path": "/adaptations/0/declarations/intended-purpose", "value": text},
+		])
+		{"eu.art26_intended_purpose", "eu.art5_prohibited_practice"} - codes(change) == set()
+	}
+}
+
 test_art43_a_compliance_suite_of_the_eu_must_be_recent if {
 	every change in [
 		removed("/adaptations/0/suites/2"),
@@ -191,7 +218,7 @@ test_missing_data_denies_each_duty_that_needs_it if {
 		"adversarial_floor": {"eu.art15_accuracy_robustness"},
 		"regression_floor": {"eu.art15_accuracy_robustness"},
 		"denials": {"eu.art25_substantial_modification"},
-		"undeclared": {"eu.art26_human_oversight"},
+		"undeclared": {"eu.art5_prohibited_practice", "eu.art26_human_oversight", "eu.art26_intended_purpose"},
 		"compliance_max_age_days": {"eu.art43_conformity_evidence"},
 	}
 	every name, expected in needed {

@@ -2,7 +2,8 @@
 # title: United States, defense
 # description: >-
 #   What is asked of a model called by or for the Department of Defense, beside the rules of `us`, as
-#   far as signed evidence can show it. Classified information, and any exception, is left to people.
+#   far as signed evidence can show it. Classified information, and any exception, is left to people. That
+#   the rules hold is not compliance with what they cite.
 # schemas:
 #   - input: schema["facts.schema"]
 #   - data.params["us-defense"]: schema["params.us-defense.schema"]
@@ -11,6 +12,11 @@ package jurisdiction["us-defense"]
 import data.lib.facts
 import data.lib.violation
 import data.params["us-defense"] as params
+
+# The department also goes by the name Department of War (EO 14347 of 5 September 2025). Its strategy for AI
+# of 9 January 2026 asks for speed and for models free of usage limits beyond the law. That it ended the
+# directive or the principles cited here could not be confirmed; the directive itself asks for consistency
+# with the principles.
 
 # METADATA
 # title: The name under which the sector's rules answer
@@ -65,8 +71,9 @@ principles_assessed(i) if facts.documented(i, "responsible-ai-assessment")
 # title: Export-controlled corpora carry an authorization
 # description: >-
 #   Every corpus declares its classes and none is export-controlled, or the producer declares
-#   `export-authorization`: the licence, agreement or exemption under which the data was used. Whether
-#   it covers provider, persons and places is left to people.
+#   `export-authorization`: the licence, agreement or exemption under which the data was used. Whether it
+#   covers provider, persons and places is left to people. The controls are older than the date, from
+#   which the ITAR has been numbered as it is now.
 # custom:
 #   code: us-defense.export_controlled_corpora
 #   citation: ITAR, 22 CFR parts 120 to 130; EAR, 15 CFR parts 730 to 774
@@ -88,10 +95,11 @@ export_authorized(i) if facts.adaptation_declares(i, "export-authorization", par
 # title: The environment is cleared
 # description: >-
 #   The customer declares `impact-level`, one of those on the list. That the environment was authorised at
-#   that level, and that the level suits the data, is left to people.
+#   that level, and that the level suits the data, is left to people; so is which edition of the guide
+#   and of the clause a contract is under.
 # custom:
 #   code: us-defense.cleared_environment
-#   citation: DFARS 252.239-7010 and the DoD Cloud Computing Security Requirements Guide
+#   citation: DFARS 239.7602-1 and 252.239-7010; DoD Cloud Computing Security Requirements Guide
 #   remedy: Run in an environment authorised at a listed impact level and declare impact-level.
 #   term: environment.declarations
 #   effective_on: "2015-08-26"

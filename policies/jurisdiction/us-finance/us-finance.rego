@@ -2,7 +2,8 @@
 # title: United States, financial sector
 # description: >-
 #   What the supervisory guidance on model risk management asks of a model called by a banking
-#   organisation, beside the rules of `us`, as far as signed evidence can show it.
+#   organisation, beside the rules of `us`, as far as signed evidence can show it. The guidance does not
+#   bind, and that the rules hold is not conformity with it.
 # schemas:
 #   - input: schema["facts.schema"]
 #   - data.params["us-finance"]: schema["params.us-finance.schema"]
@@ -14,9 +15,11 @@ import data.params["us-finance"] as params
 
 # SR 11-7 and OCC Bulletin 2011-12 of 4 April 2011 were rescinded on 17 April 2026 and replaced by SR 26-2 and OCC
 # Bulletin 2026-13. Both are guidance and not enforceable; the new one keeps validation, effective
-# challenge and ongoing monitoring as principles, is meant for larger organisations, and leaves
-# generative and agentic AI out of its scope, to be governed by the organisation's broader risk
-# management. So the rules state what an operator who names this sector chooses to be held to.
+# challenge and ongoing monitoring as principles, is meant for larger organisations (over 30 billion
+# dollars in assets), and leaves generative and agentic AI out of its scope, to be governed by the
+# organisation's broader risk management. So the rules state what an operator who names this sector
+# chooses to be held to. Number, date and scope are as several who read the new guidance report them in
+# agreement; its own text was not at hand, so no section of it is cited.
 
 # METADATA
 # title: The name under which the sector's rules answer

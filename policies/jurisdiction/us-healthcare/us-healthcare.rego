@@ -31,10 +31,10 @@ free_of_health_information if {
 # description: >-
 #   Where protected health information is in play, the customer declares
 #   `business-associate-agreement`: a reference to the contract with the model's provider. What it
-#   provides is left to people.
+#   provides, and whether the provider is a business associate at all, is left to people.
 # custom:
 #   code: us-healthcare.hipaa_business_associate
-#   citation: 45 CFR 164.502(e) and 164.504(e)
+#   citation: 45 CFR 164.502(e), 164.504(e) and, for electronic information, 164.308(b)
 #   remedy: Conclude the agreement and declare business-associate-agreement, or declare phi as no.
 #   term: environment.declarations
 #   effective_on: "2003-04-14"
@@ -53,11 +53,11 @@ disclosure_covered if facts.environment_declares("business-associate-agreement",
 # description: >-
 #   Where protected health information is in play, the customer declares `phi-purpose`, one of the
 #   purposes on the list, and every corpus that may hold such information carries a class that says it was
-#   reduced to what is necessary. Whether it was, and whether an exception of 164.502(b)(2) applies, is
-#   left to people.
+#   reduced to what is necessary. Whether it was, and whether an exception of 164.502(b)(2) applies (such
+#   as for treatment), is left to people; so is the agreement that a limited data set needs.
 # custom:
 #   code: us-healthcare.hipaa_minimum_necessary
-#   citation: 45 CFR 164.502(b) and 164.514(d)
+#   citation: 45 CFR 164.502(b), 164.506(c), 164.512 and 164.514(d) and (e)
 #   remedy: Declare phi-purpose; reduce the corpora and declare the class minimum-necessary or limited-data-set.
 #   term: adaptations[].corpora[].classes
 #   effective_on: "2003-04-14"
@@ -94,7 +94,9 @@ reduced(i, j) if {
 # description: >-
 #   Unless the customer declares `device-function` as no, every adaptation binds the authorised
 #   predetermined change control plan by its digest, or declares `marketing-submission`, the
-#   submission under which the change was made. Whether the change keeps to the plan is left to people.
+#   submission under which the change was made. Whether the change keeps to the plan, and whether it is
+#   one that needs plan or submission at all, is left to people. The guidance of the FDA on such plans
+#   (final of 4 December 2024, reissued on 18 August 2025) is not binding.
 # custom:
 #   code: us-healthcare.fda_change_control_plan
 #   citation: Federal Food, Drug, and Cosmetic Act, section 515C (21 U.S.C. 360e-4)

@@ -3,7 +3,8 @@
 # description: >-
 #   Outcomes of the NIST AI Risk Management Framework 1.0 (NIST AI 100-1, 26 January 2023), as far as
 #   the signed evidence of an adaptation can show them. The framework is voluntary; an operator who
-#   names this jurisdiction chooses to be held to it. That the rules hold is not conformity with it.
+#   names this jurisdiction chooses to be held to it. That the rules hold is not conformity with it. The
+#   laws of the states are not drawn on.
 # schemas:
 #   - input: schema["facts.schema"]
 #   - data.params.us: schema["params.us.schema"]
@@ -14,15 +15,21 @@ import data.lib.facts
 import data.lib.violation
 import data.params.us as params
 
-# Executive orders, and why no rule rests on one:
+# Executive orders as of November 2026, and why no rule rests on one:
 #
-# * EO 14110 of 30 October 2023 (safe, secure and trustworthy AI) was revoked on 20 January 2025 by
-#   EO 14148. Nothing here derives from it.
-# * EO 14179 of 23 January 2025 (removing barriers to American leadership in AI) and EO 14365 of
-#   11 December 2025 (a national policy framework for AI) address federal agencies. They put no duty
-#   on the caller of a model that evidence about an adaptation could prove.
+# * Revoked: EO 14110 of 30 October 2023 (safe, secure and trustworthy AI), on 20 January 2025 by EO
+#   14148; EO 14141 of 14 January 2025 (AI infrastructure), on 23 July 2025 by EO 14318. Nothing here
+#   derives from them.
+# * In force: EO 13859 of 11 February 2019 and EO 13960 of 3 December 2020 (AI in government), EO 14179
+#   of 23 January 2025 (removing barriers to American leadership in AI), EO 14318, EO 14319 and EO 14320
+#   of 23 July 2025 (data centers, federal procurement, exports), EO 14363 of 24 November 2025 (the
+#   Genesis Mission), EO 14365 of 11 December 2025 (a national policy framework) and EO 14409 of 2 June
+#   2026 (frontier models and cyber defense, voluntary for developers). That no later order touched these
+#   could not be confirmed. They address federal agencies and put no duty on the caller of a model that
+#   evidence about an adaptation could prove.
 # * The NIST framework was directed by the National Artificial Intelligence Initiative Act of 2020,
-#   not by an executive order, and stands.
+#   not by an executive order. Its revision was called for in July 2025 (America's AI Action Plan); a
+#   later version could not be confirmed, so the rules cite 1.0.
 
 # METADATA
 # title: The name under which an environment asks for this jurisdiction
@@ -92,7 +99,6 @@ measured(i) if {
 	is_array(evaluations)
 	count(evaluations) > 0
 	every evaluation in evaluations {
-		is_object(evaluation.metrics)
 		count(evaluation.metrics) > 0
 	}
 }

@@ -50,7 +50,10 @@ day_ns := 86400000000000
 
 # METADATA
 # title: Whether a text is an RFC 3339 instant
+# description: >-
+#   A day that its month does not have passes here and is an error of the whole query, which the gate
+#   takes for a denial.
 instant(text) if {
 	is_string(text)
-	regex.match(`^(19[7-9]|2\d\d|[3-9]\d\d)\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$`, text)
+	regex.match(`^(19[7-9]|2\d\d|[3-9]\d\d)\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`, text)
 }

@@ -69,10 +69,12 @@ approved_for(i, role, jurisdiction) if {
 # METADATA
 # title: Whether a text says something, and nothing on a list
 # description: >-
-#   Case, spaces, underscores and hyphens make no difference. Without a list the answer is no.
+#   Only letters and digits are compared, whatever their case; a text without any says nothing. Without a
+#   list, and with an empty one, the answer is no.
 declared(text, refused) if {
 	is_string(text)
 	is_array(refused)
+	count(refused) > 0
 	said := plain(text)
 	not is_entry(said, refused)
 }
@@ -81,11 +83,15 @@ is_entry(said, list) if said in plain_entries(list)
 
 # All entries and the empty text, made plain at once. OPA remembers what a function gave for the same
 # arguments, so a list that several rules use costs this once a decision.
-plain_entries(list) := split(plain(concat("|", array.concat(list, [""]))), "|")
+plain_entries(list) := split(regex.replace(lower(concat("|", array.concat(list, [""]))), `[^\pL\pN|]+`, ""), "|")
 
 # METADATA
-# title: A text without case, spaces, underscores and hyphens
-plain(text) := strings.replace_n({" ": "", "\t": "", "\n": "", "_": "", "-": ""}, lower(text))
+# title: The letters and digits of a text, in lower case
+# description: >-
+#   What stands between them, what joins them and what nobody can see makes no difference: `n/a` is `na`,
+#   and so it is with a space of no width in it. Letters of another alphabet are other letters, even
+#   where they look alike.
+plain(text) := regex.replace(lower(text), `[^\pL\pN]+`, "")
 
 # METADATA
 # title: Whether a text is on a list

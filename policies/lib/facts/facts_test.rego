@@ -64,14 +64,26 @@ test_an_approval_for_a_jurisdiction_names_it if {
 
 test_a_declaration_says_something_that_is_not_refused if {
 	facts.declared("customer-support", ["none"])
-	facts.declared("customer-support", [])
+	facts.declared("Münchner Rück", ["none"])
+	facts.declared("不明な点なし", ["none"])
 	texts := {"", " ", "-", "None", " n o n e", "N_O-N_E", 7, null}
 	{text | some text in texts; facts.declared(text, ["none", "n-o-n-e"])} == set()
+}
+
+test_what_nobody_sees_and_how_it_is_joined_makes_no_difference if {
+	hidden := {"\u200b", "\u00a0", "\ufeff", "\u2028", "\u0000", "???", "—", "n\u200bone", "none\u00ad", "no\u202ene", "none|", "n|one", "N.O.N.E.", "none\u0301"}
+	{text | some text in hidden; facts.declared(text, ["none"])} == set()
+	spelt := {"n/a", "N/A", "n.a.", "n a", "n-a", "n—a", "n\ta"}
+	every entry in ["n-a", "n/a", "na"] {
+		{text | some text in spelt; facts.declared(text, ["none", entry])} == set()
+	}
+	facts.plain("Social\u200b-Scoring 2") == "socialscoring2"
 }
 
 test_a_declaration_without_a_list_is_refused if {
 	not facts.declared("customer-support", null)
 	not facts.declared("customer-support", {"none"})
+	not facts.declared("customer-support", [])
 }
 
 test_a_list_is_searched_however_a_text_is_spelt if {

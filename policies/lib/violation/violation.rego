@@ -33,7 +33,11 @@ about(rule, jurisdiction, subject, message) := {
 
 # METADATA
 # title: The code of a rule
-code(rule) := object.get(rule, ["custom", "code"], "unnamed_rule")
+code(rule) := said if {
+	said := object.get(rule, ["custom", "code"], "")
+	is_string(said)
+	said != ""
+} else := "unnamed_rule"
 
 # METADATA
 # title: Whether a rule denies
@@ -47,6 +51,7 @@ state(rule) := "shadow" if {
 } else := "enforced"
 
 pending(rule) if {
+	is_string(rule.custom.effective_on)
 	dates.future(concat("", [rule.custom.effective_on, "T00:00:00Z"]))
 	not brought_forward(rule)
 }

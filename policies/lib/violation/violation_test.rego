@@ -50,6 +50,12 @@ test_a_rule_without_annotation_still_denies if {
 	}
 }
 
+test_a_code_that_is_no_text_is_none if {
+	every code in ["", 7, null, ["eu.x"]] {
+		violation.new(changed("code", code), "m", "text").code == "unnamed_rule" with input as fixtures.facts
+	}
+}
+
 test_the_caller_may_name_the_jurisdiction if {
 	violation.about({"custom": custom}, "us", "m", "text").jurisdiction == "us"
 }
@@ -76,7 +82,7 @@ test_in_doubt_a_rule_is_enforced if {
 	every early in [null, "eu.y", {"a": "eu.y"}] {
 		state({"custom": custom}, early) == "enforced"
 	}
-	every date in ["", "soon", "2026-9-2"] {
+	every date in ["", "soon", "2026-9-2", "2026-13-02", 20270902, null] {
 		state(changed("effective_on", date), []) == "enforced"
 	}
 	said := violation.state({"custom": custom}) with input as fixtures.set("/now", "today")

@@ -40,15 +40,17 @@ def shut_operations() -> frozenset[str]:
 class Creation:
     """The kind of object that an operation creates.
 
-    ``upload`` where its models are in a body that ext_authz does not see.
+    ``upload`` where its models are in a body that ext_authz does not see; ``registered`` where it
+    may only be made to be registered.
     """
 
     kind: str
     upload: bool
+    registered: bool
 
 
 _CREATIONS: Mapping[tuple[str, str], Creation] = {
-    (api.name, row.name): Creation(row.creates, row.body is Body.STREAMED)
+    (api.name, row.name): Creation(row.creates, row.body is Body.STREAMED, row.registered)
     for api in APIS.values()
     for row in api.operations
     if row.creates is not None
@@ -60,12 +62,28 @@ def creation(api: str, operation: str) -> Creation | None:
     return _CREATIONS.get((api, operation))
 
 
+_FED: Mapping[tuple[str, str], frozenset[str]] = {
+    (api.name, row.name): row.feeds for api in APIS.values() for row in api.operations if row.feeds
+}
+
+
+CHANGING: frozenset[str] = frozenset(kind for feeds in _FED.values() for kind in feeds)
+"""Kinds of stored objects that can come to reach more models after they were made."""
+
+
+def fed(api: str, operation: str) -> frozenset[str]:
+    """Kinds of stored objects that come to reach more models by a call of this operation."""
+    return _FED.get((api, operation), frozenset())
+
+
 __all__ = [
     "APIS",
+    "CHANGING",
     "Api",
     "Creation",
     "Operation",
     "creation",
+    "fed",
     "operation_names",
     "shut_operations",
 ]

@@ -15,13 +15,14 @@ from sidecar.gate.places import Role
 _DEPLOYMENT = "/openai/deployments/{deployment}"
 _VERSION = "api-version"
 
+_RESPONSES = (openai.RESPONSES, *openai.STORED_RESPONSES)
 _TUNING = (openai.TUNING, *openai.TUNING_READS)
 _CARRIED = (*FILES, *BATCHES)
 _MODELS_LIST = tuple(row for row in openai.MODELS if row.name == "models.list")
 
 _V1 = (
     *openai.COMPLETIONS,
-    openai.RESPONSES,
+    *_RESPONSES,
     *openai.AUDIO,
     *openai.IMAGES,
     *_TUNING,
@@ -32,7 +33,7 @@ _V1 = (
 
 _DATED = (
     *prefixed(_DEPLOYMENT, (*openai.COMPLETIONS, *openai.AUDIO, *openai.IMAGES), _VERSION),
-    *prefixed("/openai", (openai.RESPONSES, *_TUNING, *_CARRIED, *_MODELS_LIST), _VERSION),
+    *prefixed("/openai", (*_RESPONSES, *_TUNING, *_CARRIED, *_MODELS_LIST), _VERSION),
     Operation(
         "realtime.connect",
         "GET",
@@ -50,4 +51,12 @@ _DATED = (
     ),
 )
 
-API = Api("azure", (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)), names=always_a_deployment)
+_LINES = (("/v1/", "/openai/v1/"), ("/", "/openai/v1/"))
+"""Lines of batch files leave the resource's prefix out, older ones the version as well."""
+
+API = Api(
+    "azure",
+    (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)),
+    names=always_a_deployment,
+    lines=_LINES,
+)

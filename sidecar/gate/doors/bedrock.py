@@ -46,22 +46,35 @@ def names(model: str) -> Named:
     return Named.CHOOSER
 
 
+_TOOL_CONFIG: dict[str, What] = {
+    "toolConfig.tools[].toolSpec": Role.FUNCTION,
+    "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
+}
+
 _CONVERSE: dict[str, What] = {
     "messages[].content[].toolUse.input": Role.DATA,
     "messages[].content[].toolResult.content[].json": Role.DATA,
-    "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
+    **_TOOL_CONFIG,
+    "additionalModelRequestFields": Role.WORD,
+    "additionalModelRequestFields.tools[]": Role.UNTYPED_TOOL,
+    "additionalModelRequestFields.tools[].type": Role.TOOL_TYPE,
+    "additionalModelRequestFields.tools[].input_schema": Role.DATA,
+    "additionalModelResponseFieldPaths": Role.WORD,
     "requestMetadata": Role.DATA,
     "promptVariables": Role.FOREIGN,
 }
 
 _NATIVE: dict[str, What] = {
+    "model": Role.MODEL,
     "messages[].content[].input": Role.DATA,
+    "tools[]": Role.UNTYPED_TOOL,
+    "tools[].type": Role.TOOL_TYPE,
     "tools[].input_schema": Role.DATA,
     "tools[].function.parameters": Role.DATA,
-    "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
-    "tools[].type": Role.TOOL_TYPE,
+    "response_format": Role.DATA,
+    **_TOOL_CONFIG,
 }
-"""A body in the model's own form; whatever else it holds, no key ``model``."""
+"""A body in the model's own form. Some have ``model`` in theirs, which is then that of the path."""
 
 _TEXTS = frozenset({"messages[].content", "messages[].content[].toolResult.content"})
 _RUNTIME = "/model/{model}"
@@ -105,6 +118,8 @@ CONTROL: tuple[Operation, ...] = (
         {
             "baseModelIdentifier": Role.TUNED,
             "jobTags[]": Role.DATA,
+            "customModelName": Role.WORD,
+            "customModelKmsKeyId": Role.WORD,
             "customModelTags[]": Role.DATA,
             "hyperParameters": Role.DATA,
             "customizationConfig.distillationConfig.teacherModelConfig"

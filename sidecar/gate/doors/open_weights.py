@@ -3,13 +3,19 @@
 ``model`` is the name of an adapter, or of the base model it stands on. Administration (loading an
 adapter under a name that is approved, replacing weights) is refused: it would change what an
 approved name runs.
+
+SGLang does not compare ``model`` with what it serves: ``base:adapter`` runs the adapter that was
+loaded under that name, whatever stands before the colon, and every other name runs the base model.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sidecar.gate.doors import openai
 from sidecar.gate.doors.operation import (
     Api,
+    Named,
     Operation,
     always_a_deployment,
     carrier,
@@ -20,25 +26,39 @@ from sidecar.gate.places import Role, What
 
 _MODEL: dict[str, What] = {"model": Role.MODEL}
 
-_MESSAGES = Operation(
-    "messages",
-    "POST",
-    "/v1/messages",
-    {
-        "model": Role.MODEL,
-        "stream": Role.STREAM,
-        "tools[].type": Role.TOOL_TYPE,
-        "tools[].input_schema": Role.DATA,
-        "messages[].content[].input": Role.DATA,
-        "metadata": Role.DATA,
-    },
-    texts=frozenset({"messages[].content"}),
+_OWN_WORDS: dict[str, What] = dict.fromkeys(
+    ("guided_json", "structured_outputs", "documents", "chat_template_kwargs", "custom_params"),
+    Role.DATA,
+)
+"""What these servers take beside OpenAI's keys: schemas, documents, values for a template."""
+
+_OPENAI = tuple(
+    replace(row, reads={**row.reads, **_OWN_WORDS})
+    for row in prefixed("/v1", (*openai.COMPLETIONS, openai.RESPONSES))
 )
 
-_COMMON: tuple[Operation, ...] = (
-    *prefixed("/v1", (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS)),
-    _MESSAGES,
+_ASKED: dict[str, What] = {
+    "model": Role.MODEL,
+    "stream": Role.STREAM,
+    "tools[]": Role.UNTYPED_TOOL,
+    "tools[].type": Role.TOOL_TYPE,
+    "tools[].input_schema": Role.DATA,
+    "messages[].content[].input": Role.DATA,
+    "output_format": Role.DATA,
+    "output_config.format": Role.DATA,
+    "metadata": Role.DATA,
+    **_OWN_WORDS,
+}
+
+_MESSAGES = tuple(
+    Operation(name, "POST", route, _ASKED, texts=frozenset({"messages[].content"}))
+    for name, route in (
+        ("messages", "/v1/messages"),
+        ("messages.count_tokens", "/v1/messages/count_tokens"),
+    )
 )
+
+_COMMON: tuple[Operation, ...] = (*_OPENAI, *prefixed("/v1", openai.MODELS), *_MESSAGES)
 
 _ADMINISTRATION = "it would change what an approved name runs"
 _RAW = "it runs a model that the request does not name"
@@ -70,7 +90,12 @@ VLLM = Api(
         *_COMMON,
         *prefixed("/v1", openai.AUDIO),
         *_SCORING,
-        Operation("tokenize", "POST", "/tokenize", _MODEL),
+        Operation(
+            "tokenize",
+            "POST",
+            "/tokenize",
+            {**_MODEL, "tools[].function.parameters": Role.DATA, **_OWN_WORDS},
+        ),
         Operation("detokenize", "POST", "/detokenize", _MODEL),
         carrier("health", "GET", "/health"),
         *_shut(
@@ -91,10 +116,20 @@ VLLM = Api(
     ),
 )
 
+
+def _sglang(name: str) -> Named:
+    """What runs an adapter is bound like a deployment, and no base model, whatever it begins with.
+
+    A pattern of base models such as ``qwen*`` would cover ``qwen:adapter``.
+    """
+    return Named.DEPLOYMENT if ":" in name else Named.MODEL
+
+
 SGLANG = Api(
     "sglang",
     (
         *_COMMON,
+        *prefixed("/v1", openai.AUDIO),
         *(
             Operation(name, "POST", route, _MODEL)
             for name, route in (("rerank", "/v1/rerank"), ("score", "/v1/score"))
@@ -118,6 +153,7 @@ SGLANG = Api(
         ),
         *_shut(_RAW, "/generate", "/encode", "/classify", "/invocations"),
     ),
+    names=_sglang,
 )
 
 _STREAMING: dict[str, What] = {"model": Role.MODEL, "stream": Role.STREAM}
@@ -126,7 +162,8 @@ _SCHEMA: dict[str, What] = {"format": Role.DATA}
 OLLAMA = Api(
     "ollama",
     (
-        *prefixed("/v1", (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS)),
+        *_COMMON,
+        *prefixed("/v1", openai.AUDIO),
         Operation(
             "chat.completions",
             "POST",

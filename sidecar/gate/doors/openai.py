@@ -6,6 +6,7 @@ copy of that description and holds every operation of it against this table.
 
 from __future__ import annotations
 
+from sidecar.gate.doors.openai_agents import AGENTS
 from sidecar.gate.doors.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
 from sidecar.gate.doors.operation import Api, Body, Kind, Operation, carrier, never, prefixed
 from sidecar.gate.places import Role, Stored, What
@@ -16,17 +17,38 @@ _TOOLS: dict[str, What] = {
     "tools[].model": Role.MODEL,
     "tools[].svg.model": Role.MODEL,
     "tools[].parameters": Role.DATA,
+    "tools[].output_schema": Role.DATA,
     "tools[].function.parameters": Role.DATA,
+    "tools[].headers": Role.DATA,
+    "tools[].tools[]": Role.TOOL,
+    "tools[].tools[].type": Role.TOOL_TYPE,
+    "tools[].tools[].parameters": Role.DATA,
+    "tools[].tools[].output_schema": Role.DATA,
 }
+"""A namespace is a tool with tools of its own; headers are for the server of an MCP tool."""
+
+_CHOICE: dict[str, What] = {"tool_choice": Role.DATA}
+"""Picks among the tools that are offered, and may repeat what was said of them."""
 
 _INPUT: dict[str, What] = {
     "input[]": Role.ITEM,
     **{f"input[].{place}": role for place, role in _TOOLS.items()},
+    "input[].tools[]": Role.UNTYPED_TOOL,
+    "input[].tools[].input_schema": Role.DATA,
+    "input[].tools[].annotations": Role.DATA,
+    "input[].action": Role.DATA,
+    "input[].arguments": Role.DATA,
+    "input[].error": Role.DATA,
+    "input[].results": Role.DATA,
+    "input[].text": Role.DATA,
     "input[].svg_usage.model": Role.MODEL,
     "metadata": Role.DATA,
 }
+"""An item may be what an earlier answer held: a call of a tool, what it gave back, what a server
+listed. Words of its own stand below these places; no operation runs anything that they name."""
 
-_TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM}
+_PROMPT: dict[str, What] = {"prompt": Role.DATA}
+_TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM, **_PROMPT}
 
 COMPLETIONS: tuple[Operation, ...] = (
     Operation(
@@ -39,9 +61,10 @@ COMPLETIONS: tuple[Operation, ...] = (
             "stream": Role.STREAM,
             "modalities[]": Role.MODALITY,
             **_TOOLS,
+            **_CHOICE,
             "functions[]": Role.FUNCTION,
             "functions[].parameters": Role.DATA,
-            "response_format.json_schema": Role.DATA,
+            "response_format": Role.DATA,
             "metadata": Role.DATA,
         },
     ),
@@ -63,6 +86,7 @@ RESPONSES = Operation(
         "stream": Role.STREAM,
         "modalities[]": Role.MODALITY,
         **_TOOLS,
+        **_CHOICE,
         **_INPUT,
         "text.format.schema": Role.DATA,
         "prompt": Role.FOREIGN,
@@ -73,6 +97,7 @@ RESPONSES = Operation(
     query=_BETA,
     texts=frozenset({"input"}),
     creates="response",
+    feeds=frozenset({"conversation"}),
 )
 
 AUDIO: tuple[Operation, ...] = (
@@ -81,24 +106,36 @@ AUDIO: tuple[Operation, ...] = (
     Operation("audio.translations", "POST", "/audio/translations", form=_TRANSCRIPTION),
 )
 
+_PICTURE: dict[str, What] = {
+    "model": Role.MODEL,
+    "output_format": Role.FORMAT,
+    "svg.model": Role.MODEL,
+    "stream": Role.STREAM,
+}
+
 IMAGES: tuple[Operation, ...] = (
     Operation(
         "images.generations",
         "POST",
         "/images/generations",
-        {"model": Role.MODEL, "svg.model": Role.MODEL, "stream": Role.STREAM},
+        _PICTURE,
     ),
     Operation(
         "images.edits",
         "POST",
         "/images/edits",
-        {"model": Role.MODEL, "svg.model": Role.MODEL, "stream": Role.STREAM},
-        form={"model": Role.MODEL, "stream": Role.STREAM},
+        _PICTURE,
+        form={"model": Role.MODEL, "stream": Role.STREAM, "output_format": Role.FORMAT, **_PROMPT},
     ),
     Operation("images.variations", "POST", "/images/variations", form={"model": Role.MODEL}),
 )
 
-_GRADERS: dict[str, What] = {"grader.model": Role.MODEL, "grader.**": Role.MODELS_BELOW}
+_GRADERS: dict[str, What] = {
+    "grader.model": Role.MODEL,
+    "grader.**": Role.MODELS_BELOW,
+    "model_sample": Role.DATA,
+    "item": Role.DATA,
+}
 
 TUNING = Operation(
     "fine_tuning.jobs.create",
@@ -107,6 +144,7 @@ TUNING = Operation(
     {
         "model": Role.TUNED,
         "method.reinforcement.grader.**": Role.MODELS_BELOW,
+        "method.reinforcement.response_format": Role.DATA,
         "metadata": Role.DATA,
         "metadata.admissibility_specification": Role.SPECIFICATION,
         "integrations[]": Role.DATA,
@@ -148,7 +186,7 @@ _FINE_TUNING: tuple[Operation, ...] = (
     Operation("graders.validate", "POST", "/fine_tuning/alpha/graders/validate", _GRADERS),
 )
 
-_STORED: tuple[Operation, ...] = (
+STORED_RESPONSES: tuple[Operation, ...] = (
     Operation(
         "responses.input_tokens",
         "POST",
@@ -156,6 +194,7 @@ _STORED: tuple[Operation, ...] = (
         {
             "model": Role.MODEL,
             **_TOOLS,
+            **_CHOICE,
             **_INPUT,
             "text.format.schema": Role.DATA,
             "previous_response_id": Stored("response"),
@@ -196,6 +235,9 @@ _STORED: tuple[Operation, ...] = (
         "order",
         "beta",
     ),
+)
+
+_STORED: tuple[Operation, ...] = (
     Operation(
         "conversations.create",
         "POST",
@@ -263,19 +305,9 @@ REALTIME: tuple[Operation, ...] = (
     never("live.sessions.fork", "POST", "/live/sessions/{id}/fork", _MEDIA),
 )
 
-_LATER = "what it makes runs later, with models that the later request does not name"
 _ENDED = "the provider has ended it, or announced to"
 
 _REFUSED: tuple[Operation, ...] = (
-    *(
-        never(f"agents.{name}", "POST", route, _LATER)
-        for name, route in (
-            ("create", "/agents"),
-            ("update", "/agents/{id}"),
-            ("sessions", "/agents/sessions"),
-            ("automations", "/agents/automations"),
-        )
-    ),
     never("chatkit.sessions.create", "POST", "/chatkit/sessions", "its workflow chooses models"),
     never("evals.create", "POST", "/evals", _ENDED),
     never("evals.update", "POST", "/evals/{id}", _ENDED),
@@ -301,6 +333,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *AUDIO,
     *IMAGES,
     *VIDEOS,
+    *STORED_RESPONSES,
     *_STORED,
     *_FINE_TUNING,
     *FILES,
@@ -308,6 +341,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *MODELS,
     *REALTIME,
     *VECTOR_STORES,
+    *AGENTS,
     *_REFUSED,
 )
 """Routes below the version."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sidecar.gate.doors.operation import Body, Operation, carrier, never
 from sidecar.gate.places import Role, Stored, What
 
-_VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video")}
+_PROMPT: dict[str, What] = {"prompt": Role.DATA}
+_VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video"), **_PROMPT}
 """A video that is uploaded instead is a twin of the field, and refused: it names no model."""
 
 VIDEOS: tuple[Operation, ...] = (
@@ -14,7 +15,7 @@ VIDEOS: tuple[Operation, ...] = (
         "POST",
         "/videos",
         {"model": Role.MODEL},
-        form={"model": Role.MODEL},
+        form={"model": Role.MODEL, **_PROMPT},
         creates="video",
     ),
     Operation(
@@ -37,8 +38,8 @@ VIDEOS: tuple[Operation, ...] = (
         "videos.remix",
         "POST",
         "/videos/{video}/remix",
-        {"prompt": Role.WORD},
-        form={"prompt": Role.WORD},
+        _PROMPT,
+        form=_PROMPT,
         creates="video",
     ),
     never(
@@ -71,7 +72,8 @@ BATCHES: tuple[Operation, ...] = (
         "batches.create",
         "POST",
         "/batches",
-        {"input_file_id": Stored("file"), "metadata": Role.DATA},
+        # Azure also takes a file of the caller's own storage, which nobody has read.
+        {"input_file_id": Stored("file"), "input_blob": Role.FOREIGN, "metadata": Role.DATA},
         creates="batch",
     ),
     carrier("batches.list", "GET", "/batches", "after", "limit"),

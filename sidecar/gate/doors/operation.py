@@ -63,6 +63,9 @@ class Operation:
         body: See ``Body``; ``READ`` wherever there are places or fields.
         texts: Places where a string may stand for a list.
         creates: The kind of object that the answer names, if it may hold models later.
+        registered: Whether it is refused where registration is off, because what it makes runs
+            again by requests that name no model.
+        feeds: Kinds of stored objects that take this call up, and so come to reach its models.
         streams: Whether the answer is a stream without being asked to be one.
         upgrade: Whether it begins a WebSocket.
         shut: Why it is refused unless the operator opens it; empty where it is open.
@@ -79,6 +82,8 @@ class Operation:
     body: Body = Body.NONE
     texts: frozenset[str] = frozenset()
     creates: str | None = None
+    registered: bool = False
+    feeds: frozenset[str] = frozenset()
     streams: bool = False
     upgrade: bool = False
     shut: str = ""
@@ -127,12 +132,22 @@ class Api:
         operations: The rows.
         names: What the name of a model stands for.
         slashes: Whether a name in a path may hold an escaped slash.
+        lines: How a line of a batch file writes routes: what its path begins with, and what stands
+            for that in the table. The first that fits counts.
     """
 
     name: str
     operations: tuple[Operation, ...]
     names: Callable[[str], Named] = always_a_model
     slashes: bool = False
+    lines: tuple[tuple[str, str], ...] = (("/", "/"),)
+
+    def line(self, path: str) -> str:
+        """The path in the table that a line of a batch file means; as it is where none fits."""
+        for written, meant in self.lines:
+            if path.startswith(written):
+                return meant + path.removeprefix(written)
+        return path
 
 
 def carrier(

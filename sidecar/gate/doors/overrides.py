@@ -6,18 +6,26 @@ or a header brings them, whichever kind of upstream is behind the route.
 
 from __future__ import annotations
 
+import re
+
+from sidecar.core.strict_json import fold
+
+NAMING_WORDS: frozenset[str] = frozenset(
+    {"model", "models", "lora", "loras", "adapter", "adapters", "deployment", "deployments"}
+)
+"""Words that are in the name of nearly everything that chooses what is run.
+
+Servers invent such names faster than a list can follow (``safety_model``, ``model_uid``,
+``azureml-model-deployment``). So a key at the top of a body, a field of a form or a header with one
+of these words in its name is refused, unless the operation's row has it.
+"""
+
 OVERRIDES: frozenset[str] = frozenset(
     {
-        # gateways: lists of models to fall back to, and presets that name one
-        "models",
+        # gateways: models to fall back to, presets that name one, a configuration of one's own
         "fallbacks",
         "context_window_fallbacks",
         "content_policy_fallbacks",
-        "model_list",
-        "model_id",
-        "model_name",
-        "model_group",
-        "model_info",
         "preset",
         "plugins",
         "route",
@@ -28,53 +36,101 @@ OVERRIDES: frozenset[str] = frozenset(
         "provider",
         "extra_body",
         "litellm_params",
-        # where to: another upstream has other models under the same ids
+        "litellm_metadata",
+        "user_config",
+        "compound_custom",
+        "backend",
+        # agents and workflows, each with a model of its own
+        "agent",
+        "agent_id",
+        "agent_reference",
+        "assistant",
+        "assistant_id",
+        "workflow",
+        "workflow_id",
+        # where to: another upstream, or account, has other models under the same ids
+        "api_key",
+        "organization",
         "api_base",
         "base_url",
         "api_version",
         # deployments
         "engine",
         "engine_id",
-        "deployment",
-        "deployment_id",
-        "deployment_name",
         "data_sources",
-        # adapters chosen beside the model, and helpers that draft for it
-        "adapter",
-        "adapters",
-        "adapter_id",
-        "adapter_name",
-        "adapter_source",
-        "adapter_parameters",
-        "merged_adapters",
-        "lora",
-        "lora_id",
-        "lora_ids",
-        "lora_name",
-        "lora_names",
-        "lora_path",
-        "lora_paths",
-        "lora_request",
-        "lora_task_id",
-        "draft_model",
-        "speculative_model",
+        # what another engine computed goes on here as if this model had
+        "kv_transfer_params",
+        "ec_transfer_params",
+        "bootstrap_host",
+        "bootstrap_port",
+        "bootstrap_room",
+        "bootstrap_pair_key",
+        "session_params",
+        # code that the server runs on what the model says
+        "custom_logit_processor",
+        "logits_processors",
     }
 )
-"""Keys of a body by which some OpenAI-compatible server runs another model than ``model`` says."""
+"""Keys of a body by which some OpenAI-compatible server runs another model than ``model`` says.
+
+Those that have one of ``NAMING_WORDS`` in their name are not listed.
+"""
 
 OVERRIDING_HEADERS: frozenset[str] = frozenset(
     {
+        # another method, path or operation
         "x-http-method",
         "x-http-method-override",
         "x-method-override",
         "x-original-url",
         "x-original-uri",
         "x-rewrite-url",
-        "x-model",
-        "x-model-id",
-        "x-ms-oai-image-generation-deployment",
-        "x-portkey-config",
-        "x-portkey-provider",
+        "x-amz-target",
+        "smithy-protocol",
+        # another account of the same key: other models under the same ids, and other stored objects
+        "openai-organization",
+        "openai-project",
+        # another engine to begin the answer, which goes on here as if this model had begun it
+        "x-prefiller-host-port",
+        "x-prefiller-url",
+        "x-data-parallel-host-port",
     }
 )
-"""Headers by which some server changes the method, the path or the model."""
+"""Headers by which some server changes the method, the path, the account or the model."""
+
+OVERRIDING_PREFIXES: tuple[str, ...] = (
+    "cf-aig-",  # Cloudflare AI Gateway
+    "helicone-",
+    "x-ai-eg-",  # Envoy AI Gateway
+    "x-amzn-sagemaker-",
+    "x-gateway-destination-",  # Gateway API Inference Extension
+    "x-litellm-",
+    "x-portkey-",
+    "x-smg-",  # SGLang Model Gateway
+)
+"""Beginnings of the headers by which gateways behind Envoy are told where a call is to go."""
+
+_KEY_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_HEADER_WORD = re.compile(r"[a-z]+")
+_MODEL = "model"
+
+
+def key_overrides(key: str) -> bool:
+    """Whether a key of a body, a form or a query could make a server run another model.
+
+    ``model`` itself is a place like any other, and judged where places are.
+    """
+    folded = fold(key)
+    if folded in OVERRIDES:
+        return True
+    words = {word.lower() for word in (*_KEY_WORD.findall(key), *_KEY_WORD.findall(folded))}
+    return folded != _MODEL and not NAMING_WORDS.isdisjoint(words)
+
+
+def header_overrides(name: str) -> bool:
+    """Whether a header (lower case) could change what is called."""
+    return (
+        name in OVERRIDING_HEADERS
+        or name.startswith(OVERRIDING_PREFIXES)
+        or not NAMING_WORDS.isdisjoint(_HEADER_WORD.findall(name))
+    )

@@ -14,7 +14,7 @@ from sidecar.gate.opa import Address, Opa
 from sidecar.gate.pipeline import Pipeline
 from sidecar.observe.outcome import Outcome
 from tests.gate.bench import SETTINGS, Book, reason_of, running
-from tests.gate.requests import check_request, json_body
+from tests.gate.requests import CHAT, check_request, json_body
 from tests.policies.opa import REVISION, OpaServer
 from tests.policy.lawful import Lawful
 from tests.simulator import world as simulator
@@ -48,8 +48,8 @@ def ask(address: Address, lawful: Lawful) -> Said:
     return ask_in(address, lawful.world(), lawful.model)
 
 
-def ask_in(address: Address, world: World, model: str) -> Said:
-    """The same with whatever else was signed in a world."""
+def ask_in(address: Address, world: World, model: str, path: str = CHAT, **body: object) -> Said:
+    """The same with whatever else was signed in a world, and whatever else is asked for."""
 
     async def story() -> Said:
         issuer, holder, book = Issuer(), Holder(), Book()
@@ -61,8 +61,8 @@ def ask_in(address: Address, world: World, model: str) -> Said:
         try:
             async with running(engine, pipeline=pipeline, book=book) as gate:
                 token = issuer.jwt_svid(simulator.ENV, NOW)
-                body = json_body(model=model)
-                reply = await gate.ask(check_request(credential=token, body=body))
+                content = json_body(model=model, **body)
+                reply = await gate.ask(check_request(credential=token, path=path, body=content))
         finally:
             await engine.close()
         (outcome,) = book.ended

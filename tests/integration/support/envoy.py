@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 from sidecar.toolchain.envoy_process import EnvoyProcess
 
-__all__ = ["Answer", "EnvoyProcess", "exchange", "request_bytes"]
+__all__ = ["PATIENT_MS", "Answer", "EnvoyProcess", "exchange", "patient", "request_bytes"]
+
+PATIENT_MS = 10_000
+"""A gate's deadline where it is not what is tested; below what `patient` lets Envoy wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,18 @@ def request_bytes(
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
+def patient(config: str) -> str:
+    """A configuration that waits longer for its gate.
+
+    Two seconds are plenty for a machine that does nothing else; here the rest of a suite may run.
+    """
+    assert "timeout: 2s" in config
+    return config.replace("timeout: 2s", "timeout: 20s")
+
+
 def exchange(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> Answer:
     """Send bytes to a loopback port, and read the answer until the other side closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as plain:
+    with socket.create_connection(("127.0.0.1", port), timeout=120) as plain:
         stream = plain if tls is None else tls.wrap_socket(plain, server_hostname="gateway.example")
         with stream:
             stream.sendall(request)

@@ -8,13 +8,8 @@ looks at. The provider's stand-in is the stage's.
 from __future__ import annotations
 
 import json
-import os
-import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -27,17 +22,15 @@ import yaml
 from sidecar.authority import home as authority
 from sidecar.demo.authorities import GRANTS, Organisations, now
 from sidecar.demo.caller import CREDENTIAL_HEADER
+from sidecar.demo.gate_process import GateProcess
 from sidecar.demo.stage import AUDIENCE
 from sidecar.toolchain.envoy_config import TlsFiles, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
 from sidecar.toolchain.find import opa_path
 from sidecar.toolchain.places import repository_root
+from tests.integration.support.envoy import PATIENT_MS, patient
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import Talk, until
-
-_START_SECONDS = 60.0
-_STOP_SECONDS = 20.0
-_ADDRESSES = re.compile(r"gate on (\S+), metrics on (\S+)")
 
 
 @dataclass
@@ -50,6 +43,7 @@ class Site:
         settings: ``sidecar.yaml``.
         trust: ``trust.yaml``.
         organisations: The copied authorities.
+        gate: Not started.
     """
 
     stand: Stand
@@ -57,9 +51,7 @@ class Site:
     settings: dict[str, Any] = field(init=False)
     trust: dict[str, Any] = field(init=False)
     organisations: Organisations = field(init=False)
-    listen: str = ""
-    metrics: str = ""
-    gate: subprocess.Popen[bytes] | None = None
+    gate: GateProcess = field(init=False)
     envoy: EnvoyProcess | None = None
 
     def __post_init__(self) -> None:
@@ -71,27 +63,14 @@ class Site:
         )
         self.organisations.write_trust(self.folder / "trust.yaml")
         self.trust = yaml.safe_load((self.folder / "trust.yaml").read_text(encoding="utf-8"))
-        self.settings = {
-            "listen": "127.0.0.1:0",
-            "metrics": "127.0.0.1:0",
-            "trust": "trust.yaml",
-            "audience": AUDIENCE,
-            "credential_header": CREDENTIAL_HEADER,
-            "policies": str(repository_root() / "policies"),
-            "opa": {"managed": {"binary": str(opa_path())}},
-            "decision_log": "decisions.jsonl",
-            "ready_file": "gate.json",
-        }
-
-    @property
-    def log(self) -> Path:
-        """What the gate wrote to its standard streams."""
-        return self.folder / "gate.log"
-
-    @property
-    def decision_log(self) -> Path:
-        """A JSON line for each decision."""
-        return self.folder / "decisions.jsonl"
+        self.gate = GateProcess(self.folder)
+        self.settings = self.gate.settings(
+            repository_root() / "policies",
+            audience=AUDIENCE,
+            credential_header=CREDENTIAL_HEADER,
+            opa={"managed": {"binary": str(opa_path())}},
+            deadline_ms=PATIENT_MS,
+        )
 
     @property
     def talk(self) -> Talk:
@@ -100,10 +79,23 @@ class Site:
         return self.stand.talk_to(self.envoy.port)
 
     @property
+    def listen(self) -> str:
+        """``host:port`` of the gate's ext_authz service."""
+        return self.gate.listen
+
+    @property
+    def metrics(self) -> str:
+        """URL of the gate's HTTP endpoint."""
+        return self.gate.metrics
+
+    @property
     def pid(self) -> int:
         """Of the gate."""
-        assert self.gate is not None
         return self.gate.pid
+
+    def stop_gate(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """End the gate, and return its exit status."""
+        return self.gate.stop(number)
 
     def entry(self, name: str) -> dict[str, Any]:
         """One authority's entry in ``trust.yaml``."""
@@ -113,63 +105,21 @@ class Site:
 
     def write(self) -> None:
         """Write both files as they are meant to be now."""
-        for name, value in (("trust.yaml", self.trust), ("sidecar.yaml", self.settings)):
-            text = yaml.safe_dump(value, sort_keys=False)
-            (self.folder / name).write_text(text, encoding="utf-8")
-
-    def spawn(self) -> subprocess.Popen[bytes]:
-        """Run ``admit serve`` without waiting for anything."""
-        with self.log.open("wb") as sink:
-            self.gate = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "sidecar.cli", "serve"),
-                    *("--config", str(self.folder / "sidecar.yaml")),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-            )
-        return self.gate
-
-    def await_listening(self) -> None:
-        """Return once the gate says where it listens, ready or not."""
-        found = None
-        deadline = time.monotonic() + _START_SECONDS
-        while found is None:
-            text = self.log.read_text(encoding="utf-8")
-            found = _ADDRESSES.search(text)
-            assert self.gate is not None
-            assert self.gate.poll() is None, text
-            assert time.monotonic() < deadline, text
-            time.sleep(0.01)
-        self.listen, self.metrics = found[1], f"http://{found[2]}"
-
-    def await_ready(self) -> None:
-        """Return once the gate says that it is ready."""
-        self.await_listening()
-        deadline = time.monotonic() + _START_SECONDS
-        while not (self.folder / "gate.json").exists():
-            assert time.monotonic() < deadline, self.log.read_text(encoding="utf-8")
-            time.sleep(0.01)
+        text = yaml.safe_dump(self.trust, sort_keys=False)
+        (self.folder / "trust.yaml").write_text(text, encoding="utf-8")
+        self.gate.configure(self.settings)
 
     def start(self) -> Self:
         """Write the files, start the gate, and return once it is ready."""
         self.write()
-        self.spawn()
-        self.await_ready()
+        self.gate.start()
         return self
 
     def front(self) -> Self:
         """Put an Envoy with the reference configuration before the gate."""
-        self.envoy = envoy_before(self.stand, self.listen, self.folder / "envoy").start()
+        template = patient(reference("jwt"))
+        self.envoy = envoy_before(self.stand, self.listen, self.folder / "envoy", template).start()
         return self
-
-    def stop_gate(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """End the gate by its process id, and return its exit status."""
-        assert self.gate is not None
-        if self.gate.poll() is None:
-            os.kill(self.gate.pid, number)
-        return self.gate.wait(timeout=_STOP_SECONDS)
 
     def status(self) -> dict[str, Any]:
         """What ``/status`` says."""
@@ -182,7 +132,7 @@ class Site:
 
     def decision(self, number: str) -> dict[str, Any]:
         """The log's one line about a decision, which is written soon after the reply."""
-        (found,) = logged(self.decision_log, {number})
+        (found,) = logged(self.gate.decisions, {number})
         return found
 
     def set_silence(self, name: str, period: timedelta) -> None:
@@ -199,10 +149,9 @@ class Site:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.envoy is not None:
-            self.envoy.stop()
-        if self.gate is not None:
-            self.stop_gate(signal.SIGTERM)
+        with self.gate:
+            if self.envoy is not None:
+                self.envoy.stop()
 
 
 def logged(path: Path, numbers: set[str]) -> list[dict[str, Any]]:

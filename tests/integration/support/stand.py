@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,8 +41,7 @@ class Stand:
     @property
     def gate_pid(self) -> int:
         """Process id of the gate."""
-        text = (self.stage.folder / "gate.json").read_text(encoding="utf-8")
-        return int(json.loads(text)["pid"])
+        return self.stage.gate_pid()
 
     @property
     def talk(self) -> Talk:

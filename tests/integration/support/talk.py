@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 CHAT = "/v1/chat/completions"
 JSON_TYPE = ("Content-Type", "application/json")
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.005
 _NUMBERS = itertools.count()
 

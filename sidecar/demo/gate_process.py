@@ -1,0 +1,172 @@
+"""Runs a real gate as a child: for the demo and for tests.
+
+Ports may be 0 in its configuration. The gate then binds what the kernel gives it and says in its
+log, and once ready in a file, where it listens; so no port is ever guessed. The child is stopped
+by its own process id and by nothing broader.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import yaml
+
+_READY = "gate.json"
+_START_SECONDS = 60.0
+_STOP_SECONDS = 30.0
+_POLL_SECONDS = 0.01
+_LISTENING = re.compile(r"gate on (\S+), metrics on (\S+)\n")
+
+
+class StageError(Exception):
+    """A part of the stage did not come up; one line with what it last said."""
+
+
+class GateProcess:
+    """One ``admit serve`` in a folder, from `start` to `stop`; a context manager that stops it.
+
+    Attributes:
+        config: ``sidecar.yaml``.
+        log: What it writes to its standard streams.
+        decisions: Its decision log, a JSON line for each.
+        listen: ``host:port`` of the ext_authz service, once it listens.
+        metrics: URL of the HTTP endpoint, once it listens.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.config = folder / "sidecar.yaml"
+        self.log = folder / "gate.log"
+        self.decisions = folder / "decisions.jsonl"
+        self.listen = ""
+        self.metrics = ""
+        self._ready = folder / _READY
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def settings(policies: Path, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - as YAML has it
+        """What such a gate is told at least: ports of the kernel's choice, files in its folder."""
+        return {
+            "listen": "127.0.0.1:0",
+            "metrics": "127.0.0.1:0",
+            "trust": "trust.yaml",
+            "policies": str(policies.absolute()),
+            "decision_log": "decisions.jsonl",
+            "ready_file": _READY,
+            **more,
+        }
+
+    def configure(self, settings: dict[str, Any]) -> None:
+        """Write ``sidecar.yaml``; read at the next start."""
+        self.config.write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+
+    @property
+    def pid(self) -> int:
+        """Its process id.
+
+        Raises:
+            StageError: It was never started.
+        """
+        return self._started().pid
+
+    @property
+    def ready(self) -> bool:
+        """Whether it says so, in a file that it takes away at its end."""
+        return self._ready.exists()
+
+    def spawn(self) -> Self:
+        """Run it without waiting for anything."""
+        # One that was killed could not take its word back.
+        self._ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "sidecar.cli", "serve", "--config", str(self.config)]
+        with self.log.open("wb") as sink:
+            self._child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
+            )
+        return self
+
+    def await_listening(self) -> None:
+        """Return once it says where it listens, ready or not.
+
+        Raises:
+            StageError: It ended, or did not in time.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while (found := _LISTENING.search(self._said())) is None:
+            self._check(deadline, "listen")
+        self.listen, self.metrics = found[1], f"http://{found[2]}"
+
+    def await_ready(self) -> None:
+        """Return once it says that it is ready, and where it listens.
+
+        Raises:
+            StageError: It ended, or was not ready in time.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.ready:
+            self._check(deadline, "become ready")
+        told = json.loads(self._ready.read_text(encoding="utf-8"))
+        self.listen, self.metrics = told["listen"], f"http://{told['metrics']}"
+
+    def start(self) -> Self:
+        """Run it, and return once it is ready; one that does not become so is stopped.
+
+        Raises:
+            StageError: It did not become ready.
+        """
+        self.spawn()
+        try:
+            self.await_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def wait(self) -> int:
+        """The exit status of one that ends by itself."""
+        return self._started().wait(timeout=_START_SECONDS)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send it a signal, unless it has ended, and return its exit status."""
+        child = self._started()
+        if child.poll() is None:
+            child.send_signal(number)
+        try:
+            return child.wait(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            return child.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._child is not None:
+            self.stop()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._child is None:
+            raise StageError("the gate was not started")
+        return self._child
+
+    def _said(self) -> str:
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def _check(self, deadline: float, what: str) -> None:
+        """Let a moment pass, unless there is nothing to wait for any more."""
+        if self._started().poll() is not None or time.monotonic() > deadline:
+            last = self._said().splitlines()[-1:] or ["it said nothing"]
+            raise StageError(f"the gate did not {what}: {last[0]} (see {self.log})")
+        time.sleep(_POLL_SECONDS)

@@ -1,0 +1,324 @@
+"""Ordinary calls with the options that SDKs document: each is read, none is refused without need.
+
+A gate that refuses what everybody sends is switched off. So the calls are made with the real SDK,
+with a word like ``model`` in every place that is the caller's own, and read by the gate as they
+come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from sidecar.core.call import Call
+from sidecar.core.reasons import AdmissibilityError
+from sidecar.gate.extract import extract
+from sidecar.gate.http_request import HttpRequest
+
+OWN = {"type": "object", "properties": {"model": {"type": "string"}}, "required": ["model"]}
+"""A schema of the caller's own."""
+
+FUNCTION: dict[str, Any] = {"type": "function", "name": "f", "parameters": OWN, "strict": True}
+OLD_FUNCTION = {"type": "function", "function": {"name": "f", "parameters": OWN}}
+NAMESPACE = {"type": "namespace", "name": "n", "description": "d", "tools": [FUNCTION]}
+ASKED = [{"role": "user", "content": "hello"}]
+PICTURE = ("a.png", b"\x89PNG", "image/png")
+SOUND = ("a.wav", b"RIFF", "audio/wav")
+DIGEST = "sha256:" + "5f" * 32
+
+
+def read(api: str, base: str, call: Callable[[Any], object]) -> Call | str:
+    """What the gate makes of a call of the SDK, or the refusal's words."""
+    sent: list[httpx2.Request] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        request.read()
+        sent.append(request)
+        return httpx2.Response(404, json={})
+
+    client = openai.OpenAI(
+        api_key="none",
+        base_url=f"http://gateway.example{base}",
+        max_retries=0,
+        http_client=httpx2.Client(transport=httpx2.MockTransport(answer)),
+    )
+    with client, pytest.raises(openai.NotFoundError):
+        call(client)
+    (request,) = sent
+    lines = ((name.decode().lower(), value.decode()) for name, value in request.headers.raw)
+    told = HttpRequest(
+        request.method,
+        request.url.raw_path.decode(),
+        tuple(lines),
+        request.content,
+        provider=api,
+        api=api,
+    )
+    try:
+        return extract(told, max_bytes=1 << 20)
+    except AdmissibilityError as error:
+        return error.message
+
+
+def chat(**options: Any) -> Callable[[Any], object]:
+    return lambda client: client.chat.completions.create(model="m", messages=ASKED, **options)
+
+
+def respond(**options: Any) -> Callable[[Any], object]:
+    return lambda client: client.responses.create(**{"model": "m", "input": "hello", **options})
+
+
+def extra(**body: Any) -> Callable[[Any], object]:
+    return chat(extra_body=body)
+
+
+OPENAI: dict[str, tuple[Callable[[Any], object], Call]] = {
+    "chat, with every option": (
+        chat(
+            audio={"voice": "alloy", "format": "wav"},
+            functions=[{"name": "f", "parameters": OWN}],
+            logit_bias={"1": 1},
+            metadata={"model": "T"},
+            modalities=["text", "audio"],
+            moderation={"model": "guard"},
+            prediction={"type": "content", "content": '{"model": 1}'},
+            reasoning_effort="low",
+            response_format={"type": "json_schema", "json_schema": {"name": "n", "schema": OWN}},
+            service_tier="auto",
+            store=True,
+            stream=True,
+            stream_options={"include_usage": True},
+            tool_choice={
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [OLD_FUNCTION]},
+            },
+            tools=[OLD_FUNCTION, {"type": "custom", "custom": {"name": "c"}}],
+            web_search_options={"user_location": {"type": "approximate", "approximate": {}}},
+        ),
+        Call(
+            "openai",
+            "chat.completions",
+            ("m", "guard"),
+            stream=True,
+            modalities=("audio", "text"),
+            tool_types=("custom", "function"),
+        ),
+    ),
+    "a response, with every option": (
+        respond(
+            background=True,
+            context_management=[{"type": "compaction", "compact_threshold": 1000}],
+            include=["file_search_call.results"],
+            metadata={"model": "T"},
+            prompt_cache_key="k",
+            reasoning={"effort": "low"},
+            store=True,
+            stream=True,
+            text={"format": {"type": "json_schema", "name": "n", "schema": OWN}},
+            tool_choice={
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "mcp", "server_label": "s"}],
+            },
+            truncation="auto",
+        ),
+        Call("openai", "responses", ("m",), stream=True),
+    ),
+    "tools of every kind": (
+        respond(
+            tools=[
+                {**FUNCTION, "output_schema": OWN},
+                NAMESPACE,
+                {
+                    "type": "mcp",
+                    "server_label": "s",
+                    "server_url": "https://tools.example",
+                    "headers": {"Model": "T"},
+                },
+                {
+                    "type": "file_search",
+                    "vector_store_ids": ["v"],
+                    "filters": {"type": "eq", "key": "model", "value": "T"},
+                },
+                {"type": "web_search", "filters": {"allowed_domains": ["law.example"]}},
+                {"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["f"]}},
+                {"type": "image_generation", "model": "painter", "size": "auto"},
+                {"type": "shell", "environment": {"type": "container_auto"}},
+                {"type": "custom", "name": "c"},
+            ]
+        ),
+        Call(
+            "openai",
+            "responses",
+            ("m", "painter"),
+            tool_types=(
+                *("code_interpreter", "custom", "file_search", "function", "image_generation"),
+                *("mcp", "namespace", "shell", "web_search"),
+            ),
+        ),
+    ),
+    "what earlier answers held, given back": (
+        respond(
+            input=[
+                *ASKED,
+                {"type": "reasoning", "id": "rs_1", "summary": []},
+                {"type": "message", "id": "msg_1", "role": "assistant", "content": []},
+                {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                {"type": "function_call_output", "call_id": "c", "output": '{"model": "T"}'},
+                {
+                    "type": "mcp_list_tools",
+                    "id": "i",
+                    "server_label": "s",
+                    "tools": [{"name": "t", "input_schema": OWN, "annotations": {"model": 1}}],
+                },
+                {"type": "mcp_call", "id": "i", "error": {"content": [{"model": "T"}]}},
+                {"type": "file_search_call", "id": "i", "results": [{"attributes": OWN}]},
+                {"type": "local_shell_call", "id": "i", "action": {"env": {"MODEL": "T"}}},
+                {"type": "tool_search_call", "arguments": {"model": "T"}},
+                {"type": "tool_search_output", "call_id": "c", "tools": [FUNCTION, NAMESPACE]},
+                {"type": "configuration_update", "text": {"format": {"schema": OWN}}},
+            ]
+        ),
+        Call("openai", "responses", ("m",), tool_types=("function", "namespace")),
+    ),
+    "embeddings": (
+        lambda client: client.embeddings.create(
+            model="m", input=[[1, 2], [3]], dimensions=5, encoding_format="float", user="u"
+        ),
+        Call("openai", "embeddings", ("m",)),
+    ),
+    "completions": (
+        lambda client: client.completions.create(
+            model="m", prompt="x", best_of=1, echo=True, logprobs=1, suffix="x", stream=True
+        ),
+        Call("openai", "completions", ("m",), stream=True),
+    ),
+    "speech": (
+        lambda client: client.audio.speech.create(
+            model="m", input="x", voice="alloy", instructions="x", response_format="mp3", speed=1
+        ),
+        Call("openai", "audio.speech", ("m",)),
+    ),
+    "a transcription": (
+        lambda client: client.audio.transcriptions.create(
+            model="m",
+            file=SOUND,
+            chunking_strategy={"type": "server_vad", "threshold": 0.5},
+            include=["logprobs"],
+            known_speaker_names=["a", "b"],
+            language="en",
+            prompt='{"model": "T"}',
+            response_format="json",
+            stream=True,
+            temperature=0,
+            timestamp_granularities=["word", "segment"],
+        ),
+        Call("openai", "audio.transcriptions", ("m",), stream=True),
+    ),
+    "a picture": (
+        lambda client: client.images.generate(
+            model="m", prompt='{"model": "T"}', output_format="png", partial_images=1, stream=True
+        ),
+        Call("openai", "images.generations", ("m",), stream=True),
+    ),
+    "a picture as text, by a model that is named": (
+        lambda client: client.images.generate(
+            model="m", prompt="x", output_format="svg", svg={"model": "author"}
+        ),
+        Call("openai", "images.generations", ("m", "author")),
+    ),
+    "a picture changed": (
+        lambda client: client.images.edit(
+            model="m",
+            image=[PICTURE, PICTURE],
+            mask=PICTURE,
+            prompt='{"model": "T"}',
+            output_format="png",
+            n=1,
+            user="u",
+        ),
+        Call("openai", "images.edits", ("m",)),
+    ),
+    "a tuning job": (
+        lambda client: client.fine_tuning.jobs.create(
+            model="m",
+            training_file="file-1",
+            validation_file="file-2",
+            integrations=[{"type": "wandb", "wandb": {"project": "model"}}],
+            metadata={"admissibility_specification": DIGEST, "model": "T"},
+            method={
+                "type": "reinforcement",
+                "reinforcement": {
+                    "grader": {"type": "score_model", "name": "g", "model": "judge", "input": []},
+                    "response_format": {"type": "json_schema", "json_schema": {"schema": OWN}},
+                },
+            },
+            suffix="s",
+        ),
+        Call(
+            "openai",
+            "fine_tuning.jobs.create",
+            ("judge",),
+            tuned=("m",),
+            specification=DIGEST.removeprefix("sha256:"),
+        ),
+    ),
+    "a grader tried": (
+        lambda client: client.fine_tuning.alpha.graders.run(
+            grader={"type": "score_model", "name": "g", "model": "judge", "input": []},
+            model_sample="x",
+            item={"model": "T"},
+        ),
+        Call("openai", "graders.run", ("judge",)),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OPENAI)
+def test_a_documented_option_of_openai_is_no_reason_to_refuse(what: str) -> None:
+    call, expected = OPENAI[what]
+    assert read("openai", "/v1", call) == expected
+
+
+EXTRA = {
+    "guided_json": OWN,
+    "structured_outputs": {"json": OWN},
+    "documents": [{"title": "t", "model": "T"}],
+    "chat_template_kwargs": {"enable_thinking": False, "model": "T"},
+    "response_format": {"type": "structural_tag", "structures": [{"schema": OWN}]},
+    "mm_processor_kwargs": {"num_crops": 4},
+    "vllm_xargs": {"a": 1},
+    "allowed_token_ids": [1],
+    "cache_salt": "c",
+    "chat_template": "t",
+    "json_schema": '{"model": 1}',
+    "priority": 1,
+    "return_token_ids": True,
+    "separate_reasoning": True,
+    "top_k": 5,
+    "truncate_prompt_tokens": 3,
+}
+
+
+@pytest.mark.parametrize("key", EXTRA)
+@pytest.mark.parametrize("api", ["vllm", "sglang"])
+def test_an_option_of_an_open_server_is_no_reason_to_refuse(api: str, key: str) -> None:
+    assert read(api, "/v1", extra(**{key: EXTRA[key]})) == Call(api, "chat.completions", ("m",))
+
+
+@pytest.mark.parametrize("api", ["vllm", "sglang", "ollama"])
+def test_every_open_server_takes_sound_and_messages(api: str) -> None:
+    deployed = ("m",) if api == "ollama" else ()
+    sound = read(api, "/v1", lambda c: c.audio.transcriptions.create(model="m", file=SOUND))
+    assert sound == Call(api, "audio.transcriptions", ("m",), deployments=deployed)
+    asked = {"model": "m", "messages": ASKED, "tools": [{"name": "f", "input_schema": OWN}]}
+    for name, path in (
+        ("messages", "/messages"),
+        ("messages.count_tokens", "/messages/count_tokens"),
+    ):
+        found = read(api, "/v1", lambda c, p=path: c.post(p, body=asked, cast_to=object))  # type: ignore[misc]
+        assert found == Call(api, name, ("m",), tool_types=("function",), deployments=deployed)
