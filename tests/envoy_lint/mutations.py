@@ -795,7 +795,7 @@ def steered(edit: Edit) -> None:
 
 @breaks("trust-own-headers")
 def own_headers_of_the_client(edit: Edit) -> None:
-    del edit.early[5]
+    edit.early[:] = [one for one in edit.early if "x-admissibility-" not in str(one)]
 
 
 @breaks("trust-credential-leaves")
