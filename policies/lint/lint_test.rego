@@ -253,6 +253,14 @@ test_subject_and_message_are_in_the_facts_of_every_call if {
 	with_source(replace(source, `"s", "m"`, `input.environment.id, "m"`)) == set()
 }
 
+test_a_helper_shows_what_holds if {
+	told := {"not stands in deny and warn only: a helper shows what holds, not what does not"}
+	doubled := "good if not bad\n\nbad if input.now"
+	with_source(replace(source, "good if input.now", doubled)) == told
+	nested := "good if count([1 | some x in input.xs; not bad]) > 0\n\nbad if input.now"
+	with_source(replace(source, "good if input.now", nested)) == told
+}
+
 test_nothing_holds_by_default if {
 	with_source(concat("\n", [source, "default good := false"])) == set()
 	found := with_source(concat("\n", [source, "default good := true"]))

@@ -59,6 +59,17 @@ compares(operator) if operator[0] in {"internal", "input", "data", "params"}
 
 compares(operator) if operator in [["eq"], ["neq"], ["lt"], ["lte"], ["gt"], ["gte"], ["equal"]]
 
+# What is not there must not make a helper hold: `good if not bad` would hold of what nobody declared.
+found contains [file, object.get(expression, ["location", "row"], 1), "", message] if {
+	some file, module in input.modules
+	jurisdiction(module)
+	some rule in module.rules
+	not rule.head.name in {"deny", "warn"}
+	walk(rule, [_, expression])
+	expression.negated == true
+	message := "not stands in deny and warn only: a helper shows what holds, not what does not"
+}
+
 # ---- What may stand in a rule that denies -----------------------------------------------------------
 
 # A value that is missing keeps a rule from denying as surely as a condition that does not hold. So a rule

@@ -205,6 +205,10 @@ def diff(
         )
     if not found.records:
         raise CliError(f"{facts}: no question is recorded in there, so nothing was compared")
+    if found.malformed == found.records:
+        raise CliError(
+            f"{facts}: a gate of another release recorded all of that, so nothing was compared"
+        )
     if as_json:
         told = policy_view.difference_json(found)
         print(json.dumps({"before": old.revision, "after": changed.revision, **told}, indent=2))

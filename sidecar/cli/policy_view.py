@@ -212,6 +212,7 @@ def difference_json(difference: Difference) -> dict[str, Any]:
         "kinds": dict(difference.kinds),
         "warnings_only": difference.warnings,
         "unlike_recorded": difference.unlike_recorded,
+        "malformed": difference.malformed,
         "rules": [
             {"jurisdiction": jurisdiction, "code": code, "appears": more, "disappears": fewer}
             for jurisdiction, code, more, fewer in _by_rule(difference)
@@ -257,6 +258,12 @@ def print_difference(console: Console, difference: Difference) -> None:
         console.print(
             f"! {difference.unlike_recorded} were recorded otherwise than the policies before"
             " decide now: they were decided by other policies",
+            style="yellow",
+        )
+    if difference.malformed:
+        console.print(
+            f"! {difference.malformed} were not compared: their facts lack what these policies ask"
+            " for, as those recorded by a gate of another release do",
             style="yellow",
         )
     if not difference.changed:

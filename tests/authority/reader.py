@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import Updater
@@ -57,6 +59,14 @@ class Reader:
             assert info is not None
             found[name] = Path(updater.download_target(info)).read_bytes()
         return found
+
+    def kept(self) -> dict[str, Any]:
+        """The four signed parts of what was read last, by role."""
+        roles = ("root", "timestamp", "snapshot", "targets")
+        return {
+            role: json.loads((self._folder / f"{role}.json").read_bytes())["signed"]
+            for role in roles
+        }
 
     def documents(self, name: str) -> tuple[AuthorityDocument, WithdrawalsDocument]:
         """Both documents, as the gate reads them."""

@@ -1,17 +1,26 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.binding.samples import lay_out
-from tests.cli.parties import Parties
+from tests.cli.parties import Parties, found
+
+
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The homes of five authorities; made once, since each takes processes of its own."""
+    folder = tmp_path_factory.mktemp("founded")
+    found(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def parties(tmp_path_factory: pytest.TempPathFactory) -> Parties:
-    """Five authorities; made once for a module, since each is a process of its own."""
-    return Parties(tmp_path_factory.mktemp("parties"))
+def parties(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Parties:
+    """The five authorities, in homes of each module's own."""
+    return Parties(Path(shutil.copytree(founded, tmp_path_factory.mktemp("parties") / "homes")))
 
 
 @pytest.fixture(scope="module")

@@ -26,24 +26,24 @@ ROLES = {
 JWKS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "A" * 43}]}
 
 
+def found(folder: Path) -> None:
+    """Make the authorities' homes below a folder, each by commands of its own."""
+    for name in ROLES:
+        key_type = "ecdsa" if name == "eu-regulator" else "ed25519"
+        admit("authority", "init", name, "--dir", folder / name, "--key-type", key_type)
+    jwks, customer = folder / "jwks.json", str(folder / "acme-risk")
+    jwks.write_text(json.dumps(JWKS))
+    admit("authority", "trust-domain", "acme.example", "--jwks", jwks, ADMIT_HOME=customer)
+
+
 class Parties:
-    """The authorities' homes below one folder, and a folder of evidence."""
+    """The authorities' homes below one folder, as ``found`` made them, and a folder of evidence."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.evidence = folder / "evidence"
         self.blobs = folder / "blobs"
-        self._readers: dict[str, Reader] = {}
-        for name in ROLES:
-            key_type = "ecdsa" if name == "eu-regulator" else "ed25519"
-            admit("authority", "init", name, "--dir", self.home(name), "--key-type", key_type)
-            root = admit("authority", "show", "--home", self.home(name), "--root").stdout
-            repository = self.home(name) / "repository"
-            self._readers[name] = Reader(root, repository, folder / "readers" / name)
-        (folder / "jwks.json").write_text(json.dumps(JWKS))
-        self.run(
-            "acme-risk", "authority", "trust-domain", "acme.example", "--jwks", folder / "jwks.json"
-        )
+        self._readers = {name: self._reader(name) for name in ROLES}
 
     def home(self, name: str) -> Path:
         """An authority's home folder."""
@@ -140,9 +140,14 @@ class Parties:
         )
         return path
 
+    def _reader(self, name: str) -> Reader:
+        repository = self.home(name) / "repository"
+        root = (repository / "metadata" / "1.root.json").read_bytes()
+        return Reader(root, repository, self.folder / "readers" / name)
+
     def _view(self, name: str) -> AuthorityView:
         document, withdrawals = self._readers[name].documents(name)
-        metadata = told("authority", "show", "--home", self.home(name))["metadata"]
+        metadata = self._readers[name].kept()
         expires = min(datetime.fromisoformat(part["expires"]) for part in metadata.values())
         version = metadata["timestamp"]["version"]
         return AuthorityView(name, document, withdrawals, expires, version)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,10 @@ TUNE = "fine_tuning.jobs.create"
 TUNING = ("--tuning-model", f"openai/{BASE}")
 
 
-@pytest.fixture(scope="module")
-def authorities(tmp_path_factory: pytest.TempPathFactory) -> Parties:
-    """Made once: each is a process of its own."""
-    return Parties(tmp_path_factory.mktemp("parties"))
-
-
 @pytest.fixture
-def parties(authorities: Parties, tmp_path: Path) -> Parties:
-    """The authorities, with evidence of each test's own."""
-    authorities.evidence, authorities.blobs = tmp_path / "evidence", tmp_path / "blobs"
-    return authorities
+def parties(founded: Path, tmp_path: Path) -> Parties:
+    """The authorities, in homes of each test's own."""
+    return Parties(Path(shutil.copytree(founded, tmp_path / "homes")))
 
 
 def said(told_of: dict[str, str]) -> Any:

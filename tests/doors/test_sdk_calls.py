@@ -14,7 +14,7 @@ import httpx2
 import openai
 import pytest
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
@@ -29,6 +29,55 @@ ASKED = [{"role": "user", "content": "hello"}]
 PICTURE = ("a.png", b"\x89PNG", "image/png")
 SOUND = ("a.wav", b"RIFF", "audio/wav")
 DIGEST = "sha256:" + "5f" * 32
+AGENT_TOOLS = (
+    *("computer_use", "function", "mcp"),
+    *("programmatic_tool_calling", "tool_search", "web_search"),
+)
+AGENT: dict[str, Any] = {
+    "model": "m",
+    "compaction": {"async_": True},
+    "experimental": {"time_awareness": True},
+    "instructions": "i",
+    "multi_agent": {"enabled": False},
+    "reasoning": {"effort": "low"},
+    "service_tier": "auto",
+    "text": {"format": {"type": "json_schema", "schema": OWN}, "verbosity": "low"},
+    "tools": [
+        {"type": "function", "name": "f", "description": "d", "parameters": OWN},
+        {
+            "type": "mcp",
+            "server_label": "s",
+            "transport": {
+                "type": "http",
+                "server_url": "https://tools.example",
+                "headers": {"Model": "T"},
+            },
+            "allowed_tools": ["t"],
+            "request_metadata": {"model": "T"},
+        },
+        {
+            "type": "mcp",
+            "server_label": "p",
+            "transport": {"type": "stdio", "command": "c", "cwd": "/workspace", "args": ["a"]},
+        },
+        {"type": "tool_search"},
+        {"type": "programmatic_tool_calling", "enabled": True},
+        {"type": "web_search", "mode": "cached", "location": {"city": "Bonn"}},
+        {"type": "computer_use", "include_screenshots": True},
+    ],
+}
+HOSTED: dict[str, Any] = {
+    "type": "openai_hosted",
+    "container_size": "small",
+    "desktop": {"enabled": True},
+    "env": {"model": "T"},
+    "environment_template_id": "template_1",
+    "files": [{"type": "file_id", "file_id": "file-1", "path": "/workspace/a"}],
+    "network": {"access": "restricted", "allowed_domains": ["law.example"]},
+    "packages": {"python": ["attrs"]},
+    "setup_commands": [{"command": "true"}],
+    "skills": [{"type": "skill_reference", "skill_id": "skill_1"}],
+}
 
 
 def read(api: str, base: str, call: Callable[[Any], object]) -> Call | str:
@@ -265,6 +314,75 @@ OPENAI: dict[str, tuple[Callable[[Any], object], Call]] = {
             ("judge",),
             tuned=("m",),
             specification=DIGEST.removeprefix("sha256:"),
+        ),
+    ),
+    "an agent, with every option": (
+        lambda client: client.beta.agents.create(**AGENT, name="n", metadata={"model": "T"}),
+        Call("openai", "agents.create", ("m",), tool_types=AGENT_TOOLS),
+    ),
+    "a session, with every option": (
+        lambda client: client.beta.agents.sessions.create(
+            agent=AGENT,
+            agent_id="agent_1",
+            environment=HOSTED,
+            input=[{"role": "user", "content": [{"type": "input_text", "text": "hello"}]}],
+            metadata={"model": "T"},
+            prompt_cache_options={"ttl": "12h"},
+            review="none",
+            spend_control={"limit": 100},
+            stream=True,
+            stream_options={"include_obfuscation": False},
+            vault_ids=["vault_1"],
+        ),
+        Call(
+            "openai",
+            "agents.sessions.create",
+            ("m",),
+            stream=True,
+            tool_types=AGENT_TOOLS,
+            references=(Reference("agent", "agent_1"),),
+        ),
+    ),
+    "work of every kind for a session": (
+        lambda client: client.beta.agents.sessions.events.create(
+            "session_1",
+            idempotency_key="k",
+            events=[
+                {
+                    "type": "agent.session.input.message",
+                    "input": [
+                        {
+                            "role": "user",
+                            "type": "message",
+                            "content": [
+                                {"type": "input_text", "text": '{"model": "T"}'},
+                                {"type": "input_image", "image_url": "https://x.example/a.png"},
+                            ],
+                        }
+                    ],
+                },
+                {"type": "agent.session.input.cancel"},
+                {
+                    "type": "agent.session.input.tool_result",
+                    "call_id": "c",
+                    "turn_id": "t",
+                    "success": True,
+                    "output": [{"type": "input_text", "text": "x"}],
+                },
+                {
+                    "type": "agent.session.input.mcp_approval_request_result",
+                    "request_id": "r",
+                    "response": {"type": "mcp_tool_call", "decision": "approve"},
+                },
+                {
+                    "type": "agent.session.input.computer_use_approval_request_result",
+                    "request_id": "r",
+                    "response": {"type": "browser_origin_access", "decision": "deny"},
+                },
+            ],
+        ),
+        Call(
+            "openai", "agents.sessions.events", (), references=(Reference("session", "session_1"),)
         ),
     ),
     "a grader tried": (

@@ -105,6 +105,17 @@ def test_listening_to_a_session_builds_on_it_and_is_a_stream() -> None:
     assert get("openai", path) == expected
 
 
+def test_sub_agents_of_a_response_are_refused_as_well() -> None:
+    body = {"model": "m", "input": "x", "multi_agent": {"enabled": False}}
+    assert post("openai", "/v1/responses?beta=true", body) == called("responses", "m")
+    body["multi_agent"] = {"enabled": True, "max_concurrent_subagents": 2}
+    assert post("openai", "/v1/responses?beta=true", body) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "responses with multi_agent.enabled other than false: an agent may choose the models of its"
+        " sub-agents, and no request names them",
+    )
+
+
 def unseen(operation: str, where: str) -> tuple[Reason, str]:
     (row,) = (row for row in AGENTS if row.name == operation and row.method == "POST" and row.reads)
     role = row.reads[where]
@@ -206,6 +217,7 @@ def test_every_row_that_sets_an_agent_to_work_refuses_what_nobody_sees() -> None
         "agents.sessions.create": below,
         "agents.sessions.update": below,
         "agents.sessions.events": {"events[].type"},
+        "responses": {"multi_agent.enabled"},
     }
 
 

@@ -40,6 +40,7 @@ from tests.integration.support.site import Site, envoy_before
 from tests.integration.support.spiffe import TrustDomain
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import until
+from tests.policies.opa import copy_policies
 
 Report = tuple[Finding, ...]
 
@@ -119,6 +120,21 @@ def but(*changed: Finding) -> Report:
         for one in HEALTHY
         for finding in ([new for new in changed if new.name == one.name] or [one])
     )
+
+
+@pytest.fixture
+def site(stand: Stand, tmp_path: Path) -> Iterator[Site]:
+    """A machine whose files only their owner may change, however this checkout was made."""
+    before = os.umask(0o022)
+    try:
+        with Site(stand, tmp_path / "site") as made:
+            policies = copy_policies(made.folder)
+            for path in (policies, *policies.rglob("*")):
+                path.chmod(path.stat().st_mode & ~0o022)
+            made.settings["policies"] = str(policies)
+            yield made
+    finally:
+        os.umask(before)
 
 
 @pytest.fixture
@@ -448,7 +464,7 @@ def test_a_clock_that_is_off(whole: Site, ahead: int, way: str) -> None:
     with web_server(timedelta(seconds=ahead)) as url:
         found = report(whole, time_source=url)
     off = next(one for one in found if one.name == "clock")
-    assert re.fullmatch(rf"(89|90|91) s {way} the time source", off.detail)
+    assert re.fullmatch(rf"(8[5-9]|9[0-5]) s {way} the time source", off.detail)
     assert off.remedy == "Let NTP set this machine's clock, then restart the gate."
     assert found == but(off)
 
@@ -604,10 +620,10 @@ def test_a_check_that_hangs_or_breaks_does_not_take_the_others_with_it(whole: Si
         raise KeyError("x")
 
     checks = [("first", hangs), CHECKS[0], ("last", breaks)]
-    found = told(whole, examine(patient(whole), checks, patience=1.0))
+    found = told(whole, examine(patient(whole), checks, patience=3.0))
     gate.set()
     assert found == (
-        fail("first", "no end within 1 s", "Look at what it asks."),
+        fail("first", "no end within 3 s", "Look at what it asks."),
         HEALTHY[0],
         fail("last", "could not be examined: KeyError: 'x'", "Please report this."),
     )

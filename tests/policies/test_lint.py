@@ -160,6 +160,13 @@ CASES: dict[str, tuple[Callable[[Path], None], set[tuple[str, str]]]] = {
         replaced(RULES, "not registered", 'input.environment.declarations.register == "none"'),
         {(CODE, ABSENCE), (CODE, FIRM)},
     ),
+    "a helper that holds because something is not there": (
+        replaced(RULES, "registered if facts", "registered if not facts"),
+        {
+            ("", "not stands in deny and warn only: a helper shows what holds, not what does not"),
+            ("", "after not only a helper with plain names or literals as arguments"),
+        },
+    ),
     "a helper that holds by default": (
         replaced(RULES, "registered if facts", "default registered := true\n\nregistered if facts"),
         {("", "a default is false: what is not shown does not hold")},

@@ -165,6 +165,7 @@ def test_diff_shows_who_is_reached_by_which_rule_and_its_status_says_whether(
         "kinds": {"denied": 1},
         "warnings_only": 0,
         "unlike_recorded": 0,
+        "malformed": 0,
         "rules": [{"jurisdiction": "xx", "code": "xx.enough", "appears": 1, "disappears": 0}],
         "changes": [
             {

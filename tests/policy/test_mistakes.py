@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.policies.opa import POLICIES, copy_policies
+from tests.policies.opa import POLICIES, change_data, copy_policies
+from tests.policies.test_decision import facts_in
 from tests.policy.admit import admit, told
 from tests.policy.keys import write_pair
 from tests.policy.toy import write_toy
@@ -102,3 +104,28 @@ def test_without_opa_each_command_says_how_to_get_it(tmp_path: Path) -> None:
         assert done.stdout == ""
         assert str(missing) in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_what_a_gate_of_another_release_recorded_is_told_and_not_compared(tmp_path: Path) -> None:
+    stricter, log = copy_policies(tmp_path), tmp_path / "facts.jsonl"
+    change_data(stricter, "us", adversarial_floor=0.99)
+    ours, theirs = facts_in("us"), facts_in("us")
+    del theirs["request"]["run"]
+    asked = ("policy", "diff", "--facts", log, "--before", POLICIES, "--after", stricter)
+
+    def recorded(*questions: object) -> None:
+        records = [
+            {"id": f"d-{number}", "time": "2026-09-01T12:00:00Z", "allowed": True, "facts": facts}
+            for number, facts in enumerate(questions)
+        ]
+        log.write_text("".join(json.dumps(one) + "\n" for one in records))
+
+    recorded(ours, theirs)
+    said = told(*asked, code=1)
+    counts = ("records", "changed", "unlike_recorded", "malformed")
+    assert tuple(said[name] for name in counts) == (2, 1, 0, 1)
+    assert "! 1 were not compared: " in admit(*asked, code=1).stdout
+    recorded(theirs, theirs)
+    assert admit(*asked, code=2).stderr == (
+        f"admit: {log}: a gate of another release recorded all of that, so nothing was compared\n"
+    )

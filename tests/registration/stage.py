@@ -102,10 +102,10 @@ class Stage:
 
     def decisions(self, wanted: int) -> list[dict[str, Any]]:
         """The decision log, once so many decisions are in it; it is written after the answer."""
-        end, whole = time.monotonic() + 20, ""
+        end, whole = time.monotonic() + 60, ""
         while whole.count("\n") < wanted and time.monotonic() < end:
             time.sleep(0.01)
-            whole = self.site.log.read_text()
+            whole = "".join(self.site.log.read_text().rpartition("\n")[:2])
         return [json.loads(line) for line in whole.splitlines()]
 
     def records(self) -> list[Path]:

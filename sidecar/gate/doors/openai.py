@@ -6,7 +6,7 @@ copy of that description and holds every operation of it against this table.
 
 from __future__ import annotations
 
-from sidecar.gate.doors.openai_agents import AGENTS
+from sidecar.gate.doors.openai_agents import AGENTS, NO_SUBAGENTS
 from sidecar.gate.doors.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
 from sidecar.gate.doors.operation import Api, Body, Kind, Operation, carrier, never, prefixed
 from sidecar.gate.places import Role, Stored, What
@@ -88,6 +88,7 @@ RESPONSES = Operation(
         **_TOOLS,
         **_CHOICE,
         **_INPUT,
+        "multi_agent.enabled": NO_SUBAGENTS,
         "text.format.schema": Role.DATA,
         "prompt": Role.FOREIGN,
         "previous_response_id": Stored("response"),

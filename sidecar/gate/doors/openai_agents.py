@@ -15,9 +15,12 @@ from sidecar.gate.places import Only, Role, Stored, What
 
 AGENT, SESSION = "agent", "session"
 
-_NO_SUBAGENTS = Only(
-    frozenset({False}), "an agent chooses the models of its sub-agents, and no request names them"
+NO_SUBAGENTS = Only(
+    frozenset({False}),
+    "an agent may choose the models of its sub-agents, and no request names them",
 )
+"""Also of a response, whose calls to its sub-agents are written by the model."""
+
 _NO_REVIEWER = Only(
     frozenset({"none"}), "actions would be reviewed by a model that no request names"
 )
@@ -54,7 +57,7 @@ def _agent(where: str = "") -> dict[str, What]:
     """The places of an agent's configuration, below ``where``."""
     places: dict[str, What] = {
         "model": Role.MODEL,
-        "multi_agent.enabled": _NO_SUBAGENTS,
+        "multi_agent.enabled": NO_SUBAGENTS,
         "tools[]": Role.TOOL,
         "tools[].type": _TOOLS,
         "tools[].parameters": Role.DATA,
