@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-PIECE = 1 << 16
-"""The longest chunk that is handed to Envoy at once."""
+PIECE = 1 << 18
+"""The longest chunk that is handed to Envoy at once: each costs more than its bytes, up to here."""
 
 
 class Budget:

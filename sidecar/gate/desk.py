@@ -15,6 +15,7 @@ from datetime import datetime
 from sidecar.core.call import Call
 from sidecar.core.decide import Decision, Progress, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.batch_lines import Reader, read_here
 from sidecar.gate.clock import Reading
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.objects import Objects
@@ -42,12 +43,14 @@ class Desk:
         observer: Told each decision.
         judge_seconds: For deciding about one batch file.
         clock: Tells the time.
+        reader: Reads the lines of a batch file.
     """
 
     pipeline: Pipeline
     observer: Observer
     judge_seconds: float
     clock: Callable[[], Reading]
+    reader: Reader = read_here
 
     @property
     def objects(self) -> Objects:

@@ -1,9 +1,12 @@
 """Large bodies are read in processes of their own, so that small requests never wait behind one.
 
 Reading twenty megabytes takes a tenth of a second, in which an event loop answers nobody. So
-bodies over ``THRESHOLD`` go through a pipe to one of a few readers (``heavy_reader``): what was
-found comes back, the bytes do not. A reader that ends, stalls or fails is replaced, and its request
-is denied. What waits for a reader is bounded in number, and by the deadline of who waits.
+bodies over ``THRESHOLD``, and batch files block by block, go through a pipe to one of a few
+readers (``heavy_reader``): what was found comes back, the bytes do not. A reader that ends, stalls
+or fails is replaced, and its request is denied. What waits for a reader is bounded in number, and
+by the deadline of who waits.
+
+Batch files, which may take their time, never have the last reader; bodies have a deadline.
 
 A request that is given up leaves its reader to finish: starting another would cost more.
 """
@@ -23,8 +26,9 @@ from dataclasses import replace
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import heavy_reader
+from sidecar.gate.batch_lines import Block, Found, read
 from sidecar.gate.extract import extract
-from sidecar.gate.heavy_reader import HEAD, Answer, Question
+from sidecar.gate.heavy_reader import HEAD, Answer, Question, Whole
 from sidecar.gate.http_request import HttpRequest
 
 log = logging.getLogger("sidecar.gate.heavy")
@@ -32,10 +36,14 @@ log = logging.getLogger("sidecar.gate.heavy")
 THRESHOLD = 1 << 16
 """Longest body, in bytes, that is read in the event loop."""
 
+BLOCK_THRESHOLD = 1 << 13
+"""The same for lines of a batch file, of which a short one costs more than its length says."""
+
 READERS = max(2, min(4, os.cpu_count() or 1))
 MAX_WAITING = 32
 READ_SECONDS = 5.0
 _STOP_SECONDS = 2.0
+_UNREAD = (Reason.INTERNAL_ERROR, "the body could not be read")
 
 
 class Heavy:
@@ -60,6 +68,7 @@ class Heavy:
             self._idle.put_nowait(reader)
         self._max_waiting = max_waiting
         self._waiting = 0
+        self._blocks = asyncio.Semaphore(max(1, readers - 1))
         self._tasks: set[asyncio.Task[Answer]] = set()
 
     @property
@@ -101,15 +110,31 @@ class Heavy:
             reader = await self._idle.get()
         finally:
             self._waiting -= 1
-        task = asyncio.create_task(
-            self._read(reader, Question(request, max_bytes, frozenset(opened)))
-        )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        answer = await asyncio.shield(task)
+        answer = await self._ask(reader, Whole(request, max_bytes, frozenset(opened)))
         if isinstance(answer, Call):
             return answer
-        raise AdmissibilityError(*answer)
+        raise _refusal(answer)
+
+    async def lines(self, block: Block) -> Found:
+        """Like ``batch_lines.read``.
+
+        Raises:
+            AdmissibilityError: ``internal_error`` where the reader ended, stalled or failed.
+        """
+        if len(block.data) <= BLOCK_THRESHOLD:
+            return read(block)
+        async with self._blocks:
+            answer = await self._ask(await self._idle.get(), block)
+        if isinstance(answer, Found):
+            return answer
+        raise _refusal(answer)
+
+    async def _ask(self, reader: _Reader, question: Question) -> Answer:
+        """Have a reader that is not idle read; it is idle afterwards, whatever becomes of us."""
+        task = asyncio.create_task(self._read(reader, question))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
 
     async def _read(self, reader: _Reader, question: Question) -> Answer:
         try:
@@ -117,7 +142,7 @@ class Heavy:
         except (OSError, EOFError, TimeoutError, pickle.UnpicklingError) as error:
             log.error("a reader of large bodies is given up: %r", error)  # noqa: TRY400
             await reader.stop(kill=True)
-            return Reason.INTERNAL_ERROR, "the body could not be read"
+            return _UNREAD
         finally:
             self._idle.put_nowait(reader)
 
@@ -158,8 +183,8 @@ class _Reader:
         assert process is not None
         assert process.stdin is not None
         assert process.stdout is not None
-        body = question.request.raw_body
-        head = pickle.dumps(replace(question, request=replace(question.request, raw_body=b"")))
+        rest, body = _apart(question)
+        head = pickle.dumps(rest)
         async with asyncio.timeout(self._seconds):
             process.stdin.write(HEAD.pack(len(head), len(body)) + head)
             process.stdin.write(body)
@@ -182,3 +207,17 @@ class _Reader:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
+
+
+def _apart(question: Question) -> tuple[Question, bytes]:
+    """The question without its body, and the body."""
+    if isinstance(question, Block):
+        return replace(question, data=b""), question.data
+    bare = replace(question.request, raw_body=b"")
+    return replace(question, request=bare), question.request.raw_body
+
+
+def _refusal(answer: Answer) -> AdmissibilityError:
+    if isinstance(answer, tuple):
+        return AdmissibilityError(*answer)
+    return AdmissibilityError(*_UNREAD)

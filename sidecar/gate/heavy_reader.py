@@ -1,8 +1,9 @@
 """``python -m sidecar.gate.heavy_reader``: reads large bodies for the gate, one after the other.
 
-A question is a head (two lengths), the pickled request without its body, and the body; an answer is
-a head and the pickled call, or the refusal. The end of the input is the end of the reader, so it
-never outlives its gate. It runs at a lower priority: whoever sends megabytes can wait a little.
+What it gets is a head (two lengths), a pickled question without its body, and the body; what it
+says is a head and what was found, pickled, or the refusal. The end of the input is the end of the
+reader, so it never outlives its gate. It runs at a lower priority: whoever sends megabytes can wait
+a little.
 """
 
 from __future__ import annotations
@@ -18,22 +19,26 @@ from typing import BinaryIO
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.batch_lines import Block, Found, read
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
 
 log = logging.getLogger("sidecar.gate.heavy")
 
 HEAD = struct.Struct(">IQ")
-Answer = Call | tuple[Reason, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """What ``extract`` is asked; the body travels beside it."""
+class Whole:
+    """What ``extract`` is asked about a request; the body travels beside it."""
 
     request: HttpRequest
     max_bytes: int
     opened: frozenset[str] = frozenset()
+
+
+Question = Whole | Block
+Answer = Call | Found | tuple[Reason, str]
 
 
 _NICE = 5
@@ -53,8 +58,11 @@ def main() -> None:
 
 def _answer(source: BinaryIO, size: int, length: int) -> Answer:
     question: Question = pickle.loads(source.read(size))  # noqa: S301 - from the gate itself
-    request = replace(question.request, raw_body=source.read(length))
+    body = source.read(length)
     try:
+        if isinstance(question, Block):
+            return read(replace(question, data=body))
+        request = replace(question.request, raw_body=body)
         return extract(request, max_bytes=question.max_bytes, opened=question.opened)
     except AdmissibilityError as error:
         return error.reason, error.message

@@ -23,11 +23,13 @@ from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.gate import envoy
 from sidecar.gate.answers import Answer
+from sidecar.gate.batch_lines import Reader, read_here
 from sidecar.gate.budget import Budget
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.desk import Desk
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.objects import Objects
+from sidecar.gate.pace import Pace
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import Observer
 from sidecar.gate.slips import FIELD, NAMESPACE, Slip
@@ -50,6 +52,7 @@ class ProcessorLimits:
         held_bytes: What all streams together may hold back.
         judge_seconds: For deciding about one batch file.
         stream_seconds: The longest stream.
+        upload_bytes_per_second: Of all uploads together; more is made to wait.
     """
 
     max_streams: int = 1024
@@ -57,6 +60,7 @@ class ProcessorLimits:
     held_bytes: int = 160 << 20
     judge_seconds: float = 30.0
     stream_seconds: float = 3600.0
+    upload_bytes_per_second: int = 64 << 20
 
 
 class Processor(rpc.ExternalProcessorServicer):
@@ -68,6 +72,7 @@ class Processor(rpc.ExternalProcessorServicer):
         observer: Told each decision about a batch file, and every other refusal.
         limits: See there.
         clock: Tells the time.
+        reader: Reads the lines of batch files.
     """
 
     def __init__(
@@ -76,10 +81,13 @@ class Processor(rpc.ExternalProcessorServicer):
         observer: Observer,
         limits: ProcessorLimits | None = None,
         clock: Callable[[], Reading] | None = None,
+        reader: Reader = read_here,
     ) -> None:
         self._limits = limits or ProcessorLimits()
-        self._desk = Desk(pipeline, observer, self._limits.judge_seconds, clock or Clock().read)
+        seconds = self._limits.judge_seconds
+        self._desk = Desk(pipeline, observer, seconds, clock or Clock().read, reader)
         self._budget = Budget(self._limits.held_bytes)
+        self._pace = Pace(self._limits.upload_bytes_per_second)
         self._streams = 0
 
     @property
@@ -90,7 +98,8 @@ class Processor(rpc.ExternalProcessorServicer):
     async def Process(self, request: Any, context: Any) -> None:  # noqa: ANN401, N802
         """Follow one request; ends without an error only where Envoy may go on."""
         self._streams += 1
-        stream = _Stream(request, context, self._desk, self._budget, self._limits.max_batch_bytes)
+        longest = self._limits.max_batch_bytes
+        stream = _Stream(request, context, self._desk, self._budget, self._pace, longest)
         try:
             await self._follow(stream, context)
         except TimeoutError:
@@ -127,12 +136,14 @@ class _Stream:
         context: Any,  # noqa: ANN401
         desk: Desk,
         budget: Budget,
+        pace: Pace,
         max_batch_bytes: int,
     ) -> None:
         self._told = told
         self._context = context
         self._desk = desk
         self._budget = budget
+        self._pace = pace
         self._max_batch_bytes = max_batch_bytes
         self._upload: Upload | None = None
         self._answer: Answer | None = None
@@ -202,7 +213,9 @@ class _Stream:
         async def judge(calls: Mapping[Call, int]) -> None:
             await self._desk.judge(calls, slip, request)
 
-        self._upload = Upload(request, self._budget, self._max_batch_bytes, judge)
+        self._upload = Upload(
+            request, self._budget, self._max_batch_bytes, judge, self._desk.reader
+        )
 
     async def _step(self, message: pb.ProcessingRequest) -> None:
         kind = message.WhichOneof("request")
@@ -229,6 +242,7 @@ class _Stream:
             raise AdmissibilityError(Reason.MALFORMED_REQUEST, "the upload has no body")
 
     async def _request_body(self, body: pb.HttpBody, upload: Upload) -> None:
+        await self._pace.keep(len(body.body))
         held = not upload.begun
         async for piece in upload.feed(body.body, last=body.end_of_stream):
             if held:

@@ -9,14 +9,13 @@ that no second purpose hides behind the file; a refusal then ends a request that
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from enum import Enum
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import multipart
-from sidecar.gate.batch_lines import Lines
+from sidecar.gate.batch_lines import Block, Lines, Reader
 from sidecar.gate.budget import Budget, Held, pieces
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.multipart import Parser, PartBegin, PartData, PartEnd
@@ -31,7 +30,6 @@ PURPOSES = frozenset({BATCH, "assistants", "evals", "fine-tune", "user_data", "v
 _PURPOSE, _FILE = "purpose", "file"
 _READ = (_PURPOSE, _FILE)
 _MAX_PURPOSE_BYTES = 64
-_IN_THREAD_BYTES = 8 << 10
 
 Judge = Callable[[Mapping[Call, int]], Awaitable[None]]
 """Admits every call of a file, given with the number of its line, or raises."""
@@ -54,18 +52,22 @@ class Upload:
         budget: Memory of all streams.
         max_bytes: The longest batch upload, form and all.
         judge: Asked once, about everything in a batch file.
+        reader: Reads the lines of a batch file.
 
     Raises:
         AdmissibilityError: It is not a form, or is encoded.
     """
 
-    def __init__(self, request: HttpRequest, budget: Budget, max_bytes: int, judge: Judge) -> None:
+    def __init__(
+        self, request: HttpRequest, budget: Budget, max_bytes: int, judge: Judge, reader: Reader
+    ) -> None:
         self.state = State.BEGINNING
         self.calls: tuple[Call, ...] = ()
         self._parser = Parser(_boundary(request))
         self._held = Held(budget, min(PREFIX_BYTES, max_bytes))
         self._max_bytes = max_bytes
         self._judge = judge
+        self._reader = reader
         self._lines = Lines(request.provider, request.api)
         self._part: PartBegin | None = None
         self._purpose: bytearray | None = None
@@ -148,10 +150,11 @@ class Upload:
             if len(self._purpose) > _MAX_PURPOSE_BYTES:
                 raise _malformed("the purpose is not one that files have")
         elif self._part.name == _FILE and self.state is State.READING:
-            if len(data) < _IN_THREAD_BYTES:
-                self._lines.feed(bytes(data))
-            else:  # a loop that reads lines for long would keep every other request waiting
-                await asyncio.to_thread(self._lines.feed, bytes(data))
+            await self._lines_in(self._lines.feed(bytes(data)))
+
+    async def _lines_in(self, blocks: Iterator[Block]) -> None:
+        for block in blocks:
+            self._lines.add(await self._reader(block))
 
     def _end_part(self) -> None:
         part, self._part = self._part, None
@@ -183,7 +186,7 @@ class Upload:
         if self._files != 1:
             raise _malformed("the form has no file")
         if self.state is State.READING:
-            await asyncio.to_thread(self._lines.close)
+            await self._lines_in(self._lines.close())
             await self._judge(self._lines.calls)
             self.calls = tuple(self._lines.calls)
             self.state = State.ADMITTED

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
+from sidecar.gate.batch_lines import Reader
 from sidecar.gate.clock import Reading
 from sidecar.gate.objects import Objects
 from sidecar.gate.pipeline import Pipeline
@@ -73,14 +74,18 @@ def looking_only(config: SidecarConfig) -> Objects | None:
 
 
 def processor(
-    config: SidecarConfig, pipeline: Pipeline, observer: Observer, clock: Callable[[], Reading]
+    config: SidecarConfig,
+    pipeline: Pipeline,
+    observer: Observer,
+    clock: Callable[[], Reading],
+    reader: Reader,
 ) -> Processor:
     """What serves Envoy's external processing."""
     limits = ProcessorLimits()
     if config.registration is not None:
         longest = config.registration.max_batch_bytes
         limits = ProcessorLimits(max_batch_bytes=longest, held_bytes=_BATCHES_HELD * longest)
-    return Processor(pipeline, observer, limits, clock)
+    return Processor(pipeline, observer, limits, clock, reader)
 
 
 def _open(wanted: Registration) -> Store:

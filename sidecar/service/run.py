@@ -200,7 +200,7 @@ async def _listen(
         Authorization(pipeline, config.limits, observer, read),
         max_body_bytes=config.max_body_bytes,
         reuse_port=config.reuse_port,
-        processor=processor(config, pipeline, observer, read),
+        processor=processor(config, pipeline, observer, read, heavy.lines),
     )
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)

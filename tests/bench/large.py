@@ -1,8 +1,9 @@
-"""``python -m tests.bench.large``: what small calls notice while bodies of twenty megabytes pass.
+"""``python -m tests.bench.large``: what small calls notice while large requests pass.
 
-Small calls are measured idle, and then while clients send the largest body that is read, one after
-the other, through the same Envoy and gate. What is printed is the p99 of the small calls in both,
-their ratio, and how many large bodies passed meanwhile.
+Small calls are measured idle, and then while clients send each kind of large request (``loads``),
+through the same Envoy and gate. The kinds take turns within each round, so that whatever else the
+machine does falls on all of them. What is printed is the p99 of the small calls in each, its ratio
+to the idle one, and how much passed meanwhile.
 """
 
 from __future__ import annotations
@@ -10,103 +11,132 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import secrets
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
 
 from sidecar.demo.show import Teller
 from sidecar.demo.stage import Stage
 from sidecar.demo.story import Story
 from sidecar.toolchain.envoy_process import EnvoyProcess
-from tests.bench import upstream
+from tests.bench import cpu, upstream
+from tests.bench.loads import UPLOAD, Load, Senders, loads, posted, refused
 from tests.bench.stand import gateway, question
-from tests.bench.wrk import Question, measure
+from tests.bench.wrk import Measured, Question, VoidError, measure
 
-LARGEST = 20 << 20
-PACE_PER_SECOND = 3.5
-"""Just below what the reference configuration lets in of bodies this large."""
+_ROOM = 1 << 20
+"""For the form around a file."""
 
 Seconds = Annotated[int, typer.Option(min=1, max=60, help="Length of one measurement.")]
 Rounds = Annotated[int, typer.Option(min=1, max=20, help="Measurements of each kind.")]
 Connections = Annotated[int, typer.Option(min=1, max=64, help="Small calls under way at a time.")]
-Clients = Annotated[int, typer.Option(min=1, max=8, help="Large bodies under way at a time.")]
+Clients = Annotated[int, typer.Option(min=1, max=8, help="Large requests under way at a time.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON instead.")]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class One:
+    """One measurement of the small calls.
+
+    Attributes:
+        small: Their times.
+        mebibytes: What passed beside them in a second.
+        late: Large requests for which the gate had not time enough.
+        gate: Share of one processor that the gate took, without its readers.
+    """
+
+    small: Measured
+    mebibytes: float = 0.0
+    late: int = 0
+    gate: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
     """Medians over the rounds; times in milliseconds."""
 
-    idle_p50: float
-    idle_p99: float
-    busy_p50: float
-    busy_p99: float
+    name: str
+    p50: float
+    p99: float
     ratio_p99: float
-    large_per_second: float
-    large_too_late: int
+    per_second: float
+    mebibytes_per_second: float
+    gate: float
+    too_late: int
+
+    @classmethod
+    def of(cls, name: str, found: list[One], idle: list[One]) -> Row:
+        """A row out of the measurements of one kind, and of the small calls alone."""
+        p99 = median(one.small.p99 for one in found)
+        return cls(
+            name,
+            p50=median(one.small.p50 for one in found),
+            p99=p99,
+            ratio_p99=p99 / median(one.small.p99 for one in idle),
+            per_second=median(one.small.per_second for one in found),
+            mebibytes_per_second=median(one.mebibytes for one in found),
+            gate=median(one.gate for one in found),
+            too_late=sum(one.late for one in found),
+        )
 
 
-@dataclass
-class Senders:
-    """Clients that send large bodies until they are stopped."""
+@dataclass(frozen=True, slots=True)
+class Roomy:
+    """The demo's admitted state, with registration, behind an Envoy that takes large bodies."""
 
-    port: int
-    question: Question
-    body: bytes
-    clients: int
-    passed: int = 0
-    late: int = 0
-    wrong: list[str] = field(default_factory=list)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    envoy: EnvoyProcess
+    small: Question
+    gate: int
+    folder: Path
 
-    def send(self) -> None:
-        """Send one after the other on one connection; what goes wrong voids the run."""
-        try:
-            self._send()
-        except (OSError, http.client.HTTPException) as error:
-            self.wrong.append(repr(error))
+    @property
+    def credential(self) -> tuple[str, str]:
+        """The header's name and its value."""
+        return self.small.credential_header, self.small.credential
 
-    def _send(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        headers = {
-            "content-type": "application/json",
-            self.question.credential_header: self.question.credential,
-        }
+    def check(self) -> None:
+        """See that batch files are read: one is refused for its last line.
+
+        Raises:
+            VoidError: It was not.
+        """
+        connection = http.client.HTTPConnection("127.0.0.1", self.envoy.port, timeout=60)
         with contextlib.closing(connection):
-            while not self.stopped.is_set() and not self.wrong:
-                began = time.monotonic()
-                connection.request("POST", self.question.path, self.body, headers)
-                reply = connection.getresponse()
-                text = reply.read().decode("utf-8", errors="replace")
-                if reply.status == http.client.OK:
-                    self.passed += 1
-                elif "deadline_exceeded" in text:
-                    self.late += 1
-                else:
-                    self.wrong.append(f"{reply.status} {text[:300]}")
-                self.stopped.wait(began + self.clients / PACE_PER_SECOND - time.monotonic())
+            status, text = posted(connection, refused(self.small), self.credential)
+        if status != http.client.FORBIDDEN or "manifest_missing" not in text:
+            raise VoidError(f"a batch file with an unbound model: {status} {text[:300]}")
 
-    @contextlib.contextmanager
-    def sending(self) -> Iterator[None]:
-        """Send for as long as the context lasts."""
-        threads = [threading.Thread(target=self.send) for _ in range(self.clients)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self.stopped.set()
-            for thread in threads:
-                thread.join()
+    def run(self, load: Load | None, *, seconds: float, connections: int, clients: int) -> One:
+        """Measure the small calls once, alone or beside ``load``.
+
+        Raises:
+            VoidError: A call failed, or a large request did.
+        """
+        parts = {"gate": self.gate}
+        used = cpu.spent(parts)
+        senders = None if load is None else Senders(self.envoy.port, self.credential, load, clients)
+        with contextlib.nullcontext() if senders is None else senders.sending():
+            measured = measure(
+                self.envoy.url,
+                self.small,
+                connections=connections,
+                seconds=seconds,
+                folder=self.folder,
+            )
+            gate = (cpu.spent(parts)["gate"] - used["gate"]) / seconds
+        if load is None or senders is None:
+            return One(measured, gate=gate)
+        mebibytes = senders.passed * len(load.body) / (1 << 20) / senders.seconds
+        return One(measured, mebibytes, senders.late, gate)
 
 
 def main(
@@ -116,72 +146,84 @@ def main(
     clients: Clients = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Measure small calls idle, and while the largest bodies pass."""
+    """Measure small calls idle, and while large requests pass."""
     console = Console(stderr=as_json, highlight=False)
     console.print("bench: bringing up authorities, gate, OPA and Envoy", style="dim")
-    with tempfile.TemporaryDirectory(prefix="admit-bench-") as folder, roomy(Path(folder)) as stand:
-        found = _measure(*stand, float(seconds), rounds, connections, clients, Path(folder))
+    load = os.getloadavg()[0]
+    try:
+        with tempfile.TemporaryDirectory(prefix="admit-bench-") as name, roomy(Path(name)) as stand:
+            rows = _measure(
+                stand, rounds, seconds=seconds, connections=connections, clients=clients
+            )
+    except VoidError as error:
+        console.print(f"bench: the run is void: {error}", style="bold red")
+        raise typer.Exit(1) from error
     if as_json:
-        print(json.dumps(asdict(found), indent=2))  # noqa: T201
+        plain = {"load": load, "rows": [asdict(row) for row in rows]}
+        print(json.dumps(plain, indent=2))  # noqa: T201
         return
-    console.print(f"small calls, idle:                p50 {found.idle_p50:.1f} ms")
-    console.print(f"                                  p99 {found.idle_p99:.1f} ms")
-    console.print(f"while bodies of 20 MiB pass:      p50 {found.busy_p50:.1f} ms")
-    console.print(f"                                  p99 {found.busy_p99:.1f} ms")
-    console.print(f"ratio of p99:                     {found.ratio_p99:.2f}")
-    console.print(f"large bodies admitted per second: {found.large_per_second:.1f}")
-    console.print(f"large bodies denied as too late:  {found.large_too_late}")
+    console.print(f"load average {load:.2f} before the run")
+    console.print(_table(rows))
 
 
 @contextlib.contextmanager
-def roomy(folder: Path) -> Iterator[tuple[EnvoyProcess, Question]]:
-    """The demo's admitted state behind an Envoy that takes the largest bodies."""
+def roomy(folder: Path) -> Iterator[Roomy]:
+    """Bring everything up in ``folder``, and down again.
+
+    Raises:
+        VoidError: Batch files are not read.
+    """
+    settings = {
+        "open_operations": ["files.create"],
+        "registration": {
+            "folder": "registrations",
+            "key": "registration.pem",
+            "max_batch_bytes": UPLOAD + _ROOM,
+        },
+    }
     with contextlib.ExitStack() as stack:
-        stage = stack.enter_context(Stage(folder / "stage"))
+        stage = stack.enter_context(Stage(folder / "stage", settings=settings))
         story = Story(stage, Teller(quiet=True))
         story.prepare()
         key = f"sk-{secrets.token_hex(16)}"
         provider = stack.enter_context(
-            EnvoyProcess(upstream.configuration(key, LARGEST), folder / "provider")
+            EnvoyProcess(upstream.configuration(key, UPLOAD + _ROOM), folder / "provider")
         )
-        text = gateway(stage, ("127.0.0.1", provider.port), key)
+        text = gateway(stage, ("127.0.0.1", provider.port), key, "registration")
         envoy = stack.enter_context(EnvoyProcess(text, folder / "envoy"))
-        yield envoy, question(stage, story.model)
+        stand = Roomy(envoy, question(stage, story.model), stage.gate_pid(), folder)
+        stand.check()
+        yield stand
 
 
-def _measure(
-    envoy: EnvoyProcess,
-    small: Question,
-    seconds: float,
-    rounds: int,
-    connections: int,
-    clients: int,
-    folder: Path,
-) -> Found:
-    value = {**json.loads(small.body), "user": ""}
-    padding = "x" * (LARGEST - len(json.dumps(value)))
-    body = json.dumps({**value, "user": padding}).encode()
-    idle, busy, passed, late = [], [], 0, 0
-    settings = {"connections": connections, "folder": folder}
-    measure(envoy.url, small, seconds=1.0, **settings)  # type: ignore[arg-type]
+def _measure(stand: Roomy, rounds: int, **settings: Any) -> list[Row]:
+    kinds: list[Load | None] = [None, *loads(stand.small)]
+    found: list[list[One]] = [[] for _ in kinds]
+    stand.run(None, **{**settings, "seconds": 1})
     for _ in range(rounds):
-        idle.append(measure(envoy.url, small, seconds=seconds, **settings))  # type: ignore[arg-type]
-        senders = Senders(envoy.port, small, body, clients)
-        with senders.sending():
-            busy.append(measure(envoy.url, small, seconds=seconds, **settings))  # type: ignore[arg-type]
-        if senders.wrong:
-            raise SystemExit(f"bench: a large body was not admitted: {senders.wrong[0]}")
-        passed, late = passed + senders.passed, late + senders.late
-    idle_p99, busy_p99 = median(one.p99 for one in idle), median(one.p99 for one in busy)
-    return Found(
-        idle_p50=median(one.p50 for one in idle),
-        idle_p99=idle_p99,
-        busy_p50=median(one.p50 for one in busy),
-        busy_p99=busy_p99,
-        ratio_p99=busy_p99 / idle_p99,
-        large_per_second=passed / rounds / seconds,
-        large_too_late=late,
-    )
+        for kind, ones in zip(kinds, found, strict=True):
+            ones.append(stand.run(kind, **settings))
+    names = ["idle" if kind is None else kind.name for kind in kinds]
+    return [Row.of(name, ones, found[0]) for name, ones in zip(names, found, strict=True)]
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(title="Small calls, in milliseconds, and what passes beside them", box=None)
+    table.add_column("beside them")
+    for name in ("p50", "p99", "ratio of p99", "calls/s", "MiB/s", "gate", "too late"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.name,
+            f"{row.p50:.1f}",
+            f"{row.p99:.1f}",
+            f"{row.ratio_p99:.2f}",
+            f"{row.per_second:,.0f}",
+            f"{row.mebibytes_per_second:.0f}",
+            f"{row.gate:.0%}",
+            str(row.too_late),
+        )
+    return table
 
 
 if __name__ == "__main__":

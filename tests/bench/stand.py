@@ -24,7 +24,7 @@ from sidecar.demo.caller import CREDENTIAL_HEADER
 from sidecar.demo.show import Teller
 from sidecar.demo.stage import Stage
 from sidecar.demo.story import Story
-from sidecar.toolchain.envoy_config import Address, credential_document, reference, render
+from sidecar.toolchain.envoy_config import Address, Name, credential_document, reference, render
 from sidecar.toolchain.envoy_process import EnvoyProcess
 from tests.bench import cpu, upstream
 from tests.bench.without_gate import without_gate
@@ -32,7 +32,7 @@ from tests.bench.wrk import Measured, Question, VoidError, measure
 
 Way = Literal["alone", "gate"]
 WAYS: tuple[Way, ...] = ("alone", "gate")
-PATH = "/v1/chat/completions"
+PATH, FILES_PATH = "/v1/chat/completions", "/v1/files"
 _ADMITTED = re.compile(
     r'^admissibility_decisions_total\{[^}]*reason="admitted"[^}]*\} (\S+)$', re.MULTILINE
 )
@@ -119,8 +119,7 @@ class Stand:
         """Process ids of what takes part in a call, by name."""
         found = {"Envoy": self.envoys[way].pid, "upstream": self.provider.pid}
         if way == "gate":
-            told = json.loads((self.stage.folder / "gate.json").read_text(encoding="utf-8"))
-            found |= {"gate": told["pid"], "OPA": self.stage.opa_pid()}
+            found |= {"gate": self.stage.gate_pid(), "OPA": self.stage.opa_pid()}
         return {name: pid for name, pid in found.items() if pid is not None}
 
     def stages(self) -> dict[str, tuple[float, int]]:
@@ -187,14 +186,14 @@ def standing(folder: Path) -> Iterator[Stand]:
         yield stand
 
 
-def gateway(stage: Stage, provider: Address, key: str) -> str:
-    """The reference configuration, to this stage's gate and to ``provider``."""
+def gateway(stage: Stage, provider: Address, key: str, name: Name = "jwt") -> str:
+    """A reference configuration, to this stage's gate and to ``provider``."""
     credential = stage.folder / "bench-credential.yaml"
     credential.touch(0o600)
     credential.write_text(credential_document(f"Bearer {key}"), encoding="utf-8")
     host, _, port = stage.listen.rpartition(":")
     return render(
-        reference("jwt"),
+        reference(name),
         listener_port=0,
         admin_port=0,
         gate=(host, int(port)),

@@ -10,14 +10,28 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar.core.call import Call
+from sidecar.gate.multipart import parse
 from sidecar.toolchain.envoy_config import reference
 from sidecar.toolchain.envoy_process import EnvoyProcess
 from tests.bench import upstream
 from tests.bench.cpu import per_call
+from tests.bench.large import One
+from tests.bench.large import Row as LargeRow
+from tests.bench.loads import (
+    LARGEST_BODY,
+    LONG_LINES,
+    SHORT_LINES,
+    UPLOAD,
+    Load,
+    loads,
+    refused,
+)
 from tests.bench.report import Report, Row, Stage, stages_between
 from tests.bench.stand import PATH, Counted, Way, agree
 from tests.bench.without_gate import GATE_FILTER, without_gate
 from tests.bench.wrk import MARK, Measured, Question, VoidError, read
+from tests.gate.batch import calls
 
 GOOD = '{"connect":0,"read":0,"write":0,"status":0,"timeout":0}'
 
@@ -119,3 +133,35 @@ def test_a_stage_counts_only_what_happened_between_two_readings() -> None:
 
 def test_processor_time_is_per_call() -> None:
     assert per_call({"gate": 1.0}, {"gate": 1.5}, 1000) == {"gate": 500.0}
+
+
+SMALL = Question(PATH, '{"model": "m"}', "x-environment-credential", "token")
+
+
+def test_every_kind_of_upload_has_the_same_size_and_lines_that_the_gate_takes() -> None:
+    body, *uploads = loads(SMALL)
+    assert len(body.body) == LARGEST_BODY
+    found = []
+    for upload in uploads:
+        parts = parse(upload.content_type, upload.body)
+        purpose, file = (bytes(part.value) for part in parts)
+        found.append((purpose, file.count(b"\n"), UPLOAD - len(file) < SHORT_LINES))
+    assert found == [
+        (b"batch", SHORT_LINES, True),
+        (b"batch", LONG_LINES, True),
+        (b"fine-tune", SHORT_LINES, True),
+    ]
+    bound = {Call("openai", "chat.completions", ("m",)): 1}
+    assert [calls([_file(upload)]) for upload in uploads[:2]] == [bound, bound]
+    unbound = Call("openai", "chat.completions", ("ft:of-nobody",))
+    assert calls([_file(refused(SMALL))]) == {**bound, unbound: LONG_LINES + 1}
+
+
+def _file(upload: Load) -> bytes:
+    return bytes(parse(upload.content_type, upload.body)[1].value)
+
+
+def test_small_calls_beside_a_load_are_compared_with_those_alone() -> None:
+    idle = [One(Measured(7, 10.0, 1.0, p99)) for p99 in (4.0, 400.0, 2.0)]
+    busy = [One(Measured(7, 5.0, 2.0, p99), 30.0, 1, 0.5) for p99 in (9.0, 10.0, 500.0)]
+    assert LargeRow.of("x", busy, idle) == LargeRow("x", 2.0, 10.0, 2.5, 5.0, 30.0, 0.5, 3)

@@ -1,8 +1,8 @@
 """The upstream of a benchmark: a second real Envoy that answers by itself.
 
 A stand-in in Python would be the bottleneck and hide what the gate costs. This one answers a chat
-completion from memory, and only to the key that the gateway injects, so a call that reached it
-without passing the gateway's filters is a 401 and voids the run.
+completion and an upload from memory, and only to the key that the gateway injects, so a call that
+reached it without passing the gateway's filters is a 401 and voids the run.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sidecar.toolchain.envoy_config import LISTENER
 STAT_PREFIX = "provider"
 MAX_BODY_BYTES = 1 << 20
 _HCM = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
-_ANSWER = {
+_CHAT = {
     "id": "chatcmpl-bench",
     "object": "chat.completion",
     "created": 0,
@@ -28,6 +28,8 @@ _ANSWER = {
     ],
     "usage": {"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16},
 }
+_FILE = {"id": "file-bench", "object": "file", "created_at": 0, "status": "processed"}
+_ANSWERS = {"/v1/chat/completions": _CHAT, "/v1/files": _FILE}
 
 
 def configuration(api_key: str, max_body_bytes: int = MAX_BODY_BYTES) -> str:
@@ -60,9 +62,15 @@ def configuration(api_key: str, max_body_bytes: int = MAX_BODY_BYTES) -> str:
 
 def _host(api_key: str) -> dict[str, object]:
     key = {"name": "authorization", "string_match": {"exact": f"Bearer {api_key}"}}
-    known = {
-        "match": {"path": "/v1/chat/completions", "headers": [key]},
-        "direct_response": {"status": 200, "body": {"inline_string": json.dumps(_ANSWER)}},
+    known = [_route(path, answer, key) for path, answer in _ANSWERS.items()]
+    unknown = {"match": {"prefix": "/"}, "direct_response": {"status": 401}}
+    return {"name": "any", "domains": ["*"], "routes": [*known, unknown]}
+
+
+def _route(path: str, answer: object, key: object) -> dict[str, object]:
+    return {
+        "match": {"path": path, "headers": [key]},
+        "direct_response": {"status": 200, "body": {"inline_string": json.dumps(answer)}},
         "response_headers_to_add": [
             {
                 "header": {"key": "content-type", "value": "application/json"},
@@ -70,8 +78,6 @@ def _host(api_key: str) -> dict[str, object]:
             }
         ],
     }
-    unknown = {"match": {"prefix": "/"}, "direct_response": {"status": 401}}
-    return {"name": "any", "domains": ["*"], "routes": [known, unknown]}
 
 
 def _filter(name: str, kind: str, **settings: object) -> dict[str, object]:

@@ -91,12 +91,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Recorder
 
     def do_POST(self) -> None:
-        length = int(self.headers.get("content-length", "0"))
         headers: dict[str, str] = {}
         for name, value in self.headers.items():
             before = headers.get(name.lower())
             headers[name.lower()] = value if before is None else f"{before}\n{value}"
-        body = self.rfile.read(length)
+        body = self._body()
         self.server.received.append(Received(self.command, self.path, headers, body))
         self.send_response(200)
         self.send_header("content-type", "application/json")
@@ -109,6 +108,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.server.answer)
 
+    def _body(self) -> bytes:
+        if "transfer-encoding" not in self.headers:
+            return self.rfile.read(int(self.headers.get("content-length", "0")))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
     def _go_on(self) -> None:
         """Send for twenty seconds, slowly, as models do; the last chunk says that it was all."""
         for _ in range(1000):
@@ -117,7 +126,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(b"1\r\n.\r\n")
         self.wfile.write(LAST_CHUNK)
 
-    do_GET = do_POST
+    do_GET = do_PUT = do_PATCH = do_DELETE = do_POST
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's name
         """Say nothing: what matters is recorded."""

@@ -97,13 +97,26 @@ def of(size: str, tokens: int) -> Config:
     return {"entries": [{"key": "body", "value": size}], "token_bucket": bucket(tokens)}
 
 
+BODILESS = {"safe_regex": {"regex": "GET|HEAD|DELETE|OPTIONS"}}
+UNSTATED = {
+    "descriptor_key": "body",
+    "descriptor_value": "over-8-MiB",
+    "headers": [
+        {"name": "content-length", "present_match": False},
+        {"name": ":method", "string_match": BODILESS, "invert_match": True},
+    ],
+}
 ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 PACED = {
     "@type": TYPES + "filters.http.local_ratelimit.v3.LocalRateLimit",
     "stat_prefix": "large_bodies",
     "filter_enabled": ALWAYS,
     "filter_enforced": ALWAYS,
-    "rate_limits": [counted("over-1-MiB", 1 << 20), counted("over-8-MiB", 8 << 20)],
+    "rate_limits": [
+        counted("over-1-MiB", 1 << 20),
+        counted("over-8-MiB", 8 << 20),
+        {"actions": [{"header_value_match": UNSTATED}]},
+    ],
     "descriptors": [of("over-1-MiB", 24), of("over-8-MiB", 4)],
     "token_bucket": bucket(1000000),
 }

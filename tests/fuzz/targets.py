@@ -15,10 +15,8 @@ from urllib.parse import quote
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core import strict_json
-from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
 from sidecar.gate import envoy, jwt_svid, multipart, raw_request, x509_svid, xfcc
-from sidecar.gate.batch_lines import Lines
 from sidecar.gate.doors import APIS
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
@@ -28,6 +26,7 @@ from sidecar.gate.paths import ROUTES
 from sidecar.gate.raw_request import RawRequestError
 from tests.differential import bodies, forms
 from tests.differential.test_paths import TRICKS as PATHS
+from tests.gate.batch import calls
 from tests.gate.requests import HEADER, check_request
 from tests.simulator.svid import AUDIENCE, Issuer, pem
 from tests.simulator.world import ENV, NOW, admitted_world
@@ -128,19 +127,8 @@ def read_batch(data: bytes) -> None:
     """Batch files: in one piece or in many, the calls are the same."""
     size, data = (data[0] + 1, data[1:]) if data else (1, b"")
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
-    same = _calls([data]) == _calls(pieces)
+    same = calls([data]) == calls(pieces)
     assert same, data
-
-
-def _calls(pieces: Iterable[bytes]) -> dict[Call, int] | tuple[Reason, str]:
-    lines = Lines("openai", "openai")
-    try:
-        for piece in pieces:
-            lines.feed(piece)
-        lines.close()
-    except AdmissibilityError as error:
-        return error.reason, error.message
-    return lines.calls
 
 
 def read_file(data: bytes) -> None:

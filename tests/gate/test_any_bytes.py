@@ -22,7 +22,6 @@ from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
 from sidecar.gate import envoy, jwt_svid, multipart, raw_request, x509_svid, xfcc
-from sidecar.gate.batch_lines import Lines
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.keyring import Keyring
@@ -33,6 +32,7 @@ from tests.differential import bodies, forms
 from tests.differential.mutations import spoiled
 from tests.differential.test_paths import SEEDS as PATH_SEEDS
 from tests.differential.test_paths import TOKENS as PATH_TOKENS
+from tests.gate.batch import calls
 from tests.gate.requests import HEADER, check_request
 from tests.simulator.svid import AUDIENCE, Issuer, pem
 from tests.simulator.world import ENV, NOW, admitted_world
@@ -144,17 +144,6 @@ def test_batch_files(line: bytes, spoil: bytes, size: int) -> None:
     data = spoil.replace(b"@", line) * 2
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     assert calls([data]) == calls(pieces)
-
-
-def calls(pieces: list[bytes]) -> dict[Call, int] | tuple[Reason, str]:
-    lines = Lines("openai", "openai")
-    try:
-        for piece in pieces:
-            lines.feed(piece)
-        lines.close()
-    except AdmissibilityError as error:
-        return error.reason, error.message
-    return lines.calls
 
 
 @ANY

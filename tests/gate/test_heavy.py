@@ -18,8 +18,9 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.batch_lines import MAX_LINES, Block, Found, read
 from sidecar.gate.extract import extract
-from sidecar.gate.heavy import THRESHOLD, Heavy
+from sidecar.gate.heavy import BLOCK_THRESHOLD, THRESHOLD, Heavy
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.room import Room
@@ -247,3 +248,62 @@ def test_bodies_beyond_the_room_for_them_are_overload_until_there_is_room() -> N
         "overloaded",
         ["malformed_request"] * 4 + ["overloaded"],
     )
+
+
+# ---- batch files ---------------------------------------------------------------------------------
+
+
+def block(*models: str, first: int = 1) -> Block:
+    line = {"custom_id": "c", "method": "POST", "url": "/v1/chat/completions"}
+    texts = [json.dumps({**line, "body": {"model": model}}) for model in models]
+    return Block("openai", "openai", first, "\n".join(texts).encode() + b"\n" * BLOCK_THRESHOLD)
+
+
+def test_lines_are_read_as_they_would_be_here() -> None:
+    asked = [block("m", "n", "m"), block("m", "a b", "n", first=7), block("m", first=MAX_LINES)]
+
+    async def story() -> list[Found]:
+        async with readers(2) as heavy:
+            return [await heavy.lines(each) for each in asked]
+
+    found = asyncio.run(story())
+    assert found == [read(each) for each in asked]
+    assert [list(each.calls.values()) for each in found] == [[1, 2], [7], [MAX_LINES]]
+    assert [each.refused and each.refused[1][:7] for each in found] == [None, "line 8 ", "the bat"]
+
+
+def test_batch_files_leave_a_reader_to_bodies() -> None:
+    async def story() -> tuple[bool, int, Outcome]:
+        async with readers(2, read_seconds=60.0) as heavy:
+            one, other = heavy.pids
+            for pid in (one, other):
+                os.kill(pid, signal.SIGSTOP)
+            blocks = [asyncio.create_task(heavy.lines(block("m"))) for _ in range(3)]
+            body = asyncio.create_task(outcome(heavy, large()))
+            os.kill(one, signal.SIGCONT)
+            every = asyncio.create_task(asyncio.wait(blocks))
+            while not (body.done() or every.done()):  # noqa: ASYNC110 - one of two, of two kinds
+                await asyncio.sleep(0.005)
+            came = body.done(), sum(task.done() for task in blocks)
+            os.kill(other, signal.SIGCONT)
+            await every
+            return *came, await body
+
+    *came, found = asyncio.run(story())
+    # Whichever of the two goes on has the body and no block, or all the blocks and no body.
+    assert (tuple(came) in {(True, 0), (False, 3)}, found) == (True, here(large()))
+
+
+def test_a_reader_that_is_killed_over_a_batch_file_refuses_it() -> None:
+    async def story() -> tuple[tuple[Reason, str], Found]:
+        async with readers() as heavy:
+            (pid,) = heavy.pids
+            os.kill(pid, signal.SIGSTOP)
+            waiting = asyncio.create_task(heavy.lines(block("m")))
+            await asyncio.sleep(0)
+            os.kill(pid, signal.SIGKILL)
+            with pytest.raises(AdmissibilityError) as caught:
+                await waiting
+            return (caught.value.reason, caught.value.message), await heavy.lines(block("n"))
+
+    assert asyncio.run(story()) == (FAILED, read(block("n")))

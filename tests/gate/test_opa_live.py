@@ -76,7 +76,7 @@ def test_questions_go_on_while_the_policies_change_and_each_answer_is_of_one_rev
 
 
 def test_a_question_in_flight_is_answered_by_the_engine_it_was_put_to(tmp_path: Path) -> None:
-    async def story() -> tuple[bool, bool, bool]:
+    async def story() -> tuple[bool, bool]:
         async with live(tmp_path) as (policies, room, running):
             old = running.current()
             assert old.child is not None

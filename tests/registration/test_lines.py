@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,28 +15,29 @@ from hypothesis import strategies as st
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import batch_lines
-from sidecar.gate.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, Lines
+from sidecar.gate.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, read_here
 from sidecar.gate.budget import PIECE, Budget
 from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.pace import Pace
 from sidecar.gate.uploads import PREFIX_BYTES, State, Upload
+from tests.gate.batch import calls
 from tests.registration.stage import lines
 from tests.registration.test_files import BOUNDARY, END, field, form, part
 from tests.simulator.world import BASE, MODEL
 
 
 def read(data: bytes, *cuts: int) -> dict[Call, int]:
-    reader = Lines("openai", "openai")
     places = sorted(min(cut, len(data)) for cut in cuts)
-    for start, end in zip([0, *places], [*places, len(data)], strict=True):
-        reader.feed(data[start:end])
-    reader.close()
-    return reader.calls
+    pieces = itertools.pairwise([0, *places, len(data)])
+    found = calls(data[start:end] for start, end in pieces)
+    assert isinstance(found, dict)
+    return found
 
 
 def refused(data: bytes) -> tuple[Reason, str]:
-    with pytest.raises(AdmissibilityError) as caught:
-        read(data)
-    return caught.value.reason, caught.value.message
+    found = calls([data])
+    assert isinstance(found, tuple)
+    return found
 
 
 CALLS = {
@@ -47,10 +49,8 @@ CALLS = {
 @pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
 def test_a_line_for_azure_names_its_operation_in_azures_short_form(url: str) -> None:
     line = {"custom_id": "a", "method": "POST", "url": url, "body": {"model": "support"}}
-    reader = Lines("azure", "azure")
-    reader.feed(json.dumps(line).encode() + b"\n")
     call = Call("azure", "chat.completions", ("support",), deployments=("support",))
-    assert reader.calls == {call: 1}
+    assert calls([json.dumps(line).encode() + b"\n"], "azure", "azure") == {call: 1}
 
 
 def test_the_short_form_of_a_line_is_azures_alone() -> None:
@@ -74,11 +74,8 @@ def test_line_ends_of_every_kind_and_a_last_line_without_one() -> None:
 
 @pytest.mark.parametrize("url", ["/chat/completions", "/v1/chat/completions"])
 def test_a_line_for_azure_names_a_deployment_by_a_route_without_the_resource(url: str) -> None:
-    reader = Lines("acme-eu", "azure")
-    reader.feed(lines("support", url=url))
-    reader.close()
     call = Call("acme-eu", "chat.completions", ("support",), deployments=("support",))
-    assert reader.calls == {call: 1}
+    assert calls([lines("support", url=url)], "acme-eu", "azure") == {call: 1}
 
 
 @pytest.mark.parametrize(
@@ -93,10 +90,9 @@ def test_a_line_for_azure_names_a_deployment_by_a_route_without_the_resource(url
     ],
 )
 def test_a_line_is_read_by_the_routes_of_its_own_provider_alone(api: str, url: str) -> None:
-    reader = Lines(api, api)
-    with pytest.raises(AdmissibilityError) as caught:
-        reader.feed(lines("support", url=url))
-    assert caught.value.reason in {Reason.UNSUPPORTED_OPERATION, Reason.MALFORMED_REQUEST}
+    found = calls([lines("support", url=url)], api, api)
+    assert isinstance(found, tuple)
+    assert found[0] in {Reason.UNSUPPORTED_OPERATION, Reason.MALFORMED_REQUEST}
 
 
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
@@ -157,7 +153,7 @@ def begin(judge: Judge, budget: Budget, *, max_bytes: int = 1 << 20, **head: str
     request = HttpRequest(
         "POST", "/v1/files", tuple(headers.items()), provider="openai", api="openai"
     )
-    return Upload(request, budget, max_bytes, judge)
+    return Upload(request, budget, max_bytes, judge, read_here)
 
 
 def fed(upload: Upload, *chunks: bytes) -> list[list[bytes]]:
@@ -250,3 +246,15 @@ def test_what_cannot_be_read_as_a_form_is_refused(head: dict[str, Any], reason: 
     with pytest.raises(AdmissibilityError) as caught:
         begin(Judge(), Budget(1 << 20), **head)
     assert caught.value.reason is reason
+
+
+def test_uploads_wait_for_each_other_and_one_alone_does_not() -> None:
+    async def run() -> float:
+        pace, now = Pace(1000), asyncio.get_running_loop().time
+        began = now()
+        with pytest.raises(StopIteration):  # it ended without waiting
+            pace.keep(50).send(None)
+        await asyncio.gather(pace.keep(50), pace.keep(50))
+        return now() - began
+
+    assert asyncio.run(run()) > 0.099
