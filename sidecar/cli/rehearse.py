@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,9 @@ from sidecar.service.rehearsal import Rehearsal, rehearse
 from sidecar.trust.config import load
 
 MAX_REQUEST_BYTES = 64 << 20
-_NOT_TOLD = frozenset({Role.DATA, Role.TOOL, Role.ITEM, Role.WORD, Role.FUNCTION})
+_NOT_TOLD = frozenset(
+    {Role.DATA, Role.TOOL, Role.UNTYPED_TOOL, Role.ITEM, Role.WORD, Role.FUNCTION}
+)
 _SHOWN_CHARS = 80
 
 
@@ -39,6 +42,8 @@ def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json
         message = parse(_read(file), provider=provider, api=api or provider)
     except RawRequestError as error:
         raise CliError(f"{file}: {error}") from error
+    # What its OPA remarks on is for the log of a gate; why it could not be asked is raised.
+    logging.getLogger("sidecar").setLevel(logging.ERROR)
     rehearsal = asyncio.run(rehearse(settings, load(settings.trust), message))
     if as_json:
         print(json.dumps(to_json(rehearsal), indent=2))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sidecar.gate.batch_lines import Reader
 from sidecar.gate.clock import Reading
@@ -61,16 +63,28 @@ async def start_objects(
     return objects
 
 
-def looking_only(config: SidecarConfig) -> Objects | None:
-    """The registry for a rehearsal: read and never written; null where there is none yet.
+@contextmanager
+def looking_only(config: SidecarConfig) -> Iterator[Objects | None]:
+    """The registry for a rehearsal, read and never written; null where registration is off.
+
+    Where the gate has not made one yet, it is an empty one: a rehearsal leaves no key behind.
 
     Raises:
         RegistryError: The key or the folder cannot be used.
     """
     wanted = config.registration
-    if wanted is None or not wanted.key.exists() or not wanted.folder.exists():
-        return None
-    return Objects(_open(wanted), timedelta(days=wanted.expires_days), keeping=False)
+    if wanted is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="admit-") as nowhere:
+        if not wanted.key.exists() or not wanted.folder.exists():
+            empty = {"key": Path(nowhere, "key.pem"), "folder": Path(nowhere, "registrations")}
+            wanted = wanted.model_copy(update=empty)
+        objects = Objects(_open(wanted), timedelta(days=wanted.expires_days), keeping=False)
+        try:
+            yield objects
+        finally:
+            objects.close()
 
 
 def processor(

@@ -77,16 +77,14 @@ async def rehearse(
     holder.publish(state)
     status = Status(holder, standing, lambda: statuses)
     metrics = Metrics(operations=sorted(operation_names()), jurisdictions=(), trust=status.reading)
-    objects = looking_only(config)
-    policies = await start_policies(config, metrics, standing)
-    try:
-        pipeline = Pipeline(config.settings, holder, policies.live, objects=objects)
-        gate = Authorization(pipeline, Limits(_DEADLINE_SECONDS, 1), memory)
-        reply = await gate.Check(message, None)
-    finally:
-        await policies.stop()
-        if objects is not None:
-            objects.close()
+    with looking_only(config) as objects:
+        policies = await start_policies(config, metrics, standing)
+        try:
+            pipeline = Pipeline(config.settings, holder, policies.live, objects=objects)
+            gate = Authorization(pipeline, Limits(_DEADLINE_SECONDS, 1), memory)
+            reply = await gate.Check(message, None)
+        finally:
+            await policies.stop()
     assert memory.outcome is not None
     return Rehearsal(memory.outcome, _examined(config, message), reply, statuses)
 

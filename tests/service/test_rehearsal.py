@@ -69,6 +69,21 @@ def test_a_rehearsal_and_the_gate_say_the_same(
     assert (reply.denied_response.status.code, reply.status.message) == (status, reason)
 
 
+def test_a_registry_that_is_still_to_be_made_is_an_empty_one_and_stays_unmade(site: Site) -> None:
+    site.configure(registration={"folder": "registrations", "key": "registration.pem"})
+    credential = f"x-environment-credential: {site.token}"
+    lines = ("POST /v1/agents HTTP/1.1", JSON, credential)
+    path = write(site.folder, *lines, body=json.dumps({"model": MODEL}))
+    before = explain(site, path, 1)
+    assert not (site.folder / "registrations").exists()
+    assert not (site.folder / "registration.pem").exists()
+    with site.start():
+        pass
+    after = explain(site, path, 1)
+    reasons = [answer["decision"]["reason"] for answer in (before, after)]
+    assert reasons == ["operation_not_covered"] * 2
+
+
 async def _ask(listen: str, data: bytes) -> Any:
     async with grpc.aio.insecure_channel(listen) as channel:
         message = parse(data, provider="openai", api="openai")
