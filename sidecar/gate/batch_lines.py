@@ -20,6 +20,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.doors import APIS
 from sidecar.gate.extract import extract
 from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.refusals import malformed, unsupported
 
 MAX_LINE_BYTES = 1 << 20
 MAX_LINES = 50_000
@@ -150,7 +151,7 @@ class Lines:
             yield self._block(rest[at:end])
             at = end
         if not self.calls:
-            raise _malformed("the batch file has no lines")
+            raise malformed("the batch file has no lines")
 
     def add(self, found: Found) -> None:
         """Take what was found in the last block.
@@ -161,7 +162,7 @@ class Lines:
         for call, number in found.calls.items():
             self.calls.setdefault(call, number)
             if len(self.calls) > MAX_DIFFERENT:
-                raise _malformed(
+                raise malformed(
                     f"line {number} of the batch file: more than {MAX_DIFFERENT} calls that"
                     " differ in operation, models or kinds of tools; make it several files"
                 )
@@ -199,13 +200,13 @@ def _line(line: bytes, number: int, block: Block) -> Call | None:
 
 def _call(line: bytes, block: Block) -> Call:
     if any(end in line for end in _LINE_ENDS):
-        raise _malformed("a character that ends a line for some readers; escape it")
+        raise malformed("a character that ends a line for some readers; escape it")
     try:
         value = strict_json.loads_object(line, max_bytes=MAX_LINE_BYTES)
     except strict_json.StrictJsonError as error:
-        raise _malformed(str(error)) from error
+        raise malformed(str(error)) from error
     if set(value) != _KEYS or not isinstance(value["custom_id"], str):
-        raise _malformed("not custom_id, method, url and body, and nothing else")
+        raise malformed("not custom_id, method, url and body, and nothing else")
     call = extract(_request(value, block), max_bytes=MAX_LINE_BYTES)
     if call.references:
         raise AdmissibilityError(
@@ -213,9 +214,7 @@ def _call(line: bytes, block: Block) -> Call:
             f"a {call.references[0].kind} cannot be built on from within a batch",
         )
     if call.carrier or call.tuned or not call.named:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION, f"{call.operation} runs no model, so not in a batch"
-        )
+        raise unsupported(f"{call.operation} runs no model, so not in a batch")
     return call
 
 
@@ -226,7 +225,7 @@ def _request(value: dict[str, Any], block: Block) -> HttpRequest:
         and isinstance(value["url"], str)
         and isinstance(value["body"], dict)
     ):
-        raise _malformed("method is not POST, url not a path, or body not an object")
+        raise malformed("method is not POST, url not a path, or body not an object")
     body = json.dumps(value["body"], ensure_ascii=False, separators=(",", ":")).encode()
     return HttpRequest(
         method="POST",
@@ -248,7 +247,3 @@ def _long() -> AdmissibilityError:
         Reason.BODY_INCOMPLETE,
         f"the batch file has a line of more than {MAX_LINE_BYTES} bytes",
     )
-
-
-def _malformed(why: str) -> AdmissibilityError:
-    return AdmissibilityError(Reason.MALFORMED_REQUEST, why)

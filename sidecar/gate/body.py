@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.http_request import PARTIAL_BODY, HttpRequest
+from sidecar.gate.refusals import malformed
 
 _REPAIRED = "!"
 
@@ -50,9 +51,7 @@ def refuse_upgrade(request: HttpRequest) -> None:
         AdmissibilityError: ``malformed_request``.
     """
     if request.header("upgrade") is not None or "upgrade" in _connection(request):
-        raise AdmissibilityError(
-            Reason.MALFORMED_REQUEST, "this operation cannot be upgraded to another protocol"
-        )
+        raise malformed("this operation cannot be upgraded to another protocol")
 
 
 def check_websocket(request: HttpRequest) -> None:
@@ -63,11 +62,11 @@ def check_websocket(request: HttpRequest) -> None:
     """
     upgrades = [value.strip().lower() for name, value in request.headers if name == "upgrade"]
     if upgrades != ["websocket"] or "upgrade" not in _connection(request):
-        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "this operation is a WebSocket")
+        raise malformed("this operation is a WebSocket")
     length = request.header("content-length")
     coming = request.header("transfer-encoding") is not None or length not in {None, "0"}
     if coming or request.raw_body or request.text_body:
-        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "a WebSocket begins without a body")
+        raise malformed("a WebSocket begins without a body")
 
 
 def _connection(request: HttpRequest) -> set[str]:
@@ -87,9 +86,7 @@ def _check_encoding(request: HttpRequest) -> None:
     if transfer is None:
         return
     if transfer.strip().lower() != "chunked" or request.header("content-length") is not None:
-        raise AdmissibilityError(
-            Reason.MALFORMED_REQUEST, "Transfer-Encoding is not chunked alone, without a length"
-        )
+        raise malformed("Transfer-Encoding is not chunked alone, without a length")
 
 
 def _content_length(request: HttpRequest) -> int | None:
@@ -97,7 +94,7 @@ def _content_length(request: HttpRequest) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "Content-Length is not a number")
+        raise malformed("Content-Length is not a number")
     return int(text)
 
 
@@ -106,8 +103,7 @@ def _exact_text(text: str, length: int | None) -> bytes:
         return b""
     body = text.encode()
     if length != len(body) or _REPAIRED in text:
-        raise AdmissibilityError(
-            Reason.MALFORMED_REQUEST,
-            "the body came as text, perhaps repaired: have the operator set pack_as_bytes",
+        raise malformed(
+            "the body came as text, perhaps repaired: have the operator set pack_as_bytes"
         )
     return body

@@ -16,8 +16,9 @@ from dataclasses import replace
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.decide import Decision
 from sidecar.core.evidence import check_spiffe_id
-from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason, http_status, remedy
+from sidecar.core.reasons import EvidenceError, Reason, http_status, remedy
 from sidecar.gate.http_request import OWN_PREFIX, HttpRequest
+from sidecar.gate.refusals import malformed, unsupported
 from sidecar.gate.slips import FIELD
 
 OK, PERMISSION_DENIED, UNAUTHENTICATED = 0, 7, 16
@@ -69,10 +70,9 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
     attributes = message.attributes
     http = attributes.request.http
     if not http.header_map.headers:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
+        raise unsupported(
             "the gateway does not send headers line by line: have the operator set"
-            " encode_raw_headers",
+            " encode_raw_headers"
         )
     lines = [(line.key.lower(), _text(line)) for line in http.header_map.headers]
     _check_pseudo(lines, http)
@@ -81,9 +81,8 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
     _check_host(lines)
     provider = attributes.context_extensions.get("provider", "")
     if not provider:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
-            "this route names no provider: have the operator set context_extensions on it",
+        raise unsupported(
+            "this route names no provider: have the operator set context_extensions on it"
         )
     request = HttpRequest(
         method=http.method,
@@ -109,9 +108,8 @@ def _hop(extensions: Mapping[str, str]) -> str | None:
     try:
         check_spiffe_id(hop)
     except EvidenceError as error:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
-            f"this route's {HOP} is no SPIFFE ID of a peer: have the operator correct it",
+        raise unsupported(
+            f"this route's {HOP} is no SPIFFE ID of a peer: have the operator correct it"
         ) from error
     return hop
 
@@ -124,22 +122,22 @@ def _check_pseudo(lines: list[tuple[str, str]], http: pb.AttributeContext.HttpRe
     """What the upstream will see as method and path is what the gate was told."""
     for name, told in ((":method", http.method), (":path", http.path)):
         if any(value != told for key, value in lines if key == name):
-            raise AdmissibilityError(Reason.MALFORMED_REQUEST, f"two different values of {name}")
+            raise malformed(f"two different values of {name}")
 
 
 def _check_host(lines: list[tuple[str, str]]) -> None:
     hosts = {value for key, value in lines if key in {":authority", "host"}}
     if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
-        raise AdmissibilityError(Reason.MALFORMED_REQUEST, "not one host, plainly written")
+        raise malformed("not one host, plainly written")
 
 
 def _refuse_repeats(headers: tuple[tuple[str, str], ...], credential_header: str) -> None:
     seen: set[str] = set()
     for name, _ in headers:
         if name in seen and (name in _ONCE or name == credential_header):
-            raise AdmissibilityError(Reason.MALFORMED_REQUEST, f"the header {name} is given twice")
+            raise malformed(f"the header {name} is given twice")
         if name.startswith(OWN_PREFIX) and not _OWN_NAME.fullmatch(name):
-            raise AdmissibilityError(Reason.MALFORMED_REQUEST, "a header that imitates the gate's")
+            raise malformed("a header that imitates the gate's")
         seen.add(name)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
-from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.reasons import AdmissibilityError
 from sidecar.gate import multipart, places
 from sidecar.gate.body import body_of, check_websocket, refuse_upgrade
 from sidecar.gate.doors.operation import MAIN, Api, Body, Kind, Named, Operation
@@ -23,6 +23,7 @@ from sidecar.gate.doors.overrides import header_overrides, key_overrides
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.paths import ROUTES
 from sidecar.gate.places import Found, Only, Role, Stored
+from sidecar.gate.refusals import ambiguous, malformed, unsupported
 
 MAX_MODELS = 32
 MAX_REFERENCES = 16
@@ -66,31 +67,25 @@ def examine(
     """
     routes = ROUTES.get(request.api)
     if routes is None:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
+        raise unsupported(
             "this route names no API that the gate knows: have the operator set api in its"
-            " context_extensions",
+            " context_extensions"
         )
     operation, named = routes.match(request.method, request.path)
     _check_open(operation, opened)
     for name, _ in request.headers:
         if header_overrides(name):
-            raise AdmissibilityError(
-                Reason.AMBIGUOUS_MODEL, f"the header {name} could change what is called"
-            )
+            raise ambiguous(f"the header {name} could change what is called")
     found = (*named, *_inside(request, operation, max_bytes))
     return Examined(_call(request, routes.api, operation, found), found)
 
 
 def _check_open(operation: Operation, opened: Collection[str]) -> None:
     if operation.never:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION, f"{operation.name} is refused: {operation.never}"
-        )
+        raise unsupported(f"{operation.name} is refused: {operation.never}")
     if operation.shut and operation.name not in opened:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
-            f"{operation.name} is shut unless the operator opens it: {operation.shut}",
+        raise unsupported(
+            f"{operation.name} is shut unless the operator opens it: {operation.shut}"
         )
 
 
@@ -106,7 +101,7 @@ def _inside(request: HttpRequest, operation: Operation, max_bytes: int) -> tuple
     if operation.body is Body.READ:
         return _read(request, operation, body)
     if operation.body is Body.NONE and body:
-        raise _malformed("this operation has no body")
+        raise malformed("this operation has no body")
     return ()
 
 
@@ -117,13 +112,13 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
     if operation.form and _FORM_TYPE.match(content_type):
         return _from_form(operation, content_type, body)
     if not operation.reads:
-        raise _malformed("Content-Type is not multipart/form-data")
+        raise malformed("Content-Type is not multipart/form-data")
     if not _JSON_TYPE.fullmatch(content_type):
-        raise _malformed("Content-Type is not application/json in UTF-8")
+        raise malformed("Content-Type is not application/json in UTF-8")
     try:
         value = strict_json.loads_object(body, max_bytes=len(body))
     except strict_json.StrictJsonError as error:
-        raise _malformed(f"body: {error}") from error
+        raise malformed(f"body: {error}") from error
     _refuse_overrides(operation.reads, value)
     found = places.find(operation.tree, value, body, texts=operation.texts)
     _check_items(found)
@@ -136,9 +131,9 @@ def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Fo
         _refuse_overrides(operation.form, (part.name for part in parts))
         texts = multipart.fields(parts, operation.form)
     except multipart.AmbiguousFieldError as error:
-        raise AdmissibilityError(Reason.AMBIGUOUS_MODEL, f"form: {error}") from error
+        raise ambiguous(f"form: {error}") from error
     except multipart.MultipartError as error:
-        raise _malformed(f"form: {error}") from error
+        raise malformed(f"form: {error}") from error
     found = []
     for name, text in texts.items():
         role = operation.form[name]
@@ -153,9 +148,8 @@ def _narrowed(operation: Operation, entry: Found) -> Found:
         return entry
     if not entry.role.allows(entry.value):
         allowed = ", ".join(sorted(json.dumps(value) for value in entry.role.values))
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
-            f"{operation.name} with {entry.where} other than {allowed}: {entry.role.why}",
+        raise unsupported(
+            f"{operation.name} with {entry.where} other than {allowed}: {entry.role.why}"
         )
     return replace(entry, role=entry.role.role)
 
@@ -165,9 +159,8 @@ def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
     for key in body:
         name = key.partition("[")[0]
         if key not in read and key_overrides(name):
-            raise AdmissibilityError(
-                Reason.AMBIGUOUS_MODEL,
-                f"the key {strict_json.fold(name)[:200]} could change which model is run",
+            raise ambiguous(
+                f"the key {strict_json.fold(name)[:200]} could change which model is run"
             )
 
 
@@ -176,16 +169,15 @@ def _check_items(found: Iterable[Found]) -> None:
     for entry in _of(found, Role.ITEM):
         item = entry.value
         if not isinstance(item, dict):
-            raise _malformed(f"{entry.where} is not an object")
+            raise malformed(f"{entry.where} is not an object")
         try:
             strict_json.refuse_twins(item, ("type", "role", "id"))
         except strict_json.StrictJsonError as error:
-            raise _malformed(f"{entry.where}: {error}") from error
+            raise malformed(f"{entry.where}: {error}") from error
         by_type = item.get("type") == "item_reference"
         if by_type or (item.get("type") is None and item.get("role") is None):
-            raise AdmissibilityError(
-                Reason.UNSUPPORTED_OPERATION,
-                "an input item by reference: what is stored upstream may name another model",
+            raise unsupported(
+                "an input item by reference: what is stored upstream may name another model"
             )
 
 
@@ -214,10 +206,9 @@ def _call(request: HttpRequest, api: Api, operation: Operation, found: tuple[Fou
 def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
     for entry in _of(found, Role.FOREIGN):
         if _given(entry):
-            raise AdmissibilityError(
-                Reason.UNSUPPORTED_OPERATION,
+            raise unsupported(
                 f"{operation.name} with {entry.where}: what is stored upstream may name"
-                " another model",
+                " another model"
             )
 
 
@@ -232,10 +223,10 @@ def _references(found: Iterable[Found]) -> tuple[Reference, ...]:
             value = entry.value
             if isinstance(value, dict):
                 if set(value) != {"id"}:
-                    raise _malformed(f"{entry.where} is neither an id nor an object with one")
+                    raise malformed(f"{entry.where} is neither an id nor an object with one")
                 value = value["id"]
             if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):
-                raise _malformed(f"{entry.where} is not the id of an object")
+                raise malformed(f"{entry.where} is not the id of an object")
             references.append(Reference(entry.role.kind, value))
     return tuple(dict.fromkeys(references))
 
@@ -251,7 +242,7 @@ def _check_named(
     if operation.kind is Kind.CARRIER:
         return
     if len(models) + len(tuned) > MAX_MODELS or len(references) > MAX_REFERENCES:
-        raise _malformed(f"more than {MAX_MODELS} models or {MAX_REFERENCES} objects are named")
+        raise malformed(f"more than {MAX_MODELS} models or {MAX_REFERENCES} objects are named")
     wanted = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
     main = {
         entry.value
@@ -259,11 +250,9 @@ def _check_named(
         if entry.role is wanted and entry.where in MAIN and _given(entry)
     }
     if len(main) > 1:
-        raise AdmissibilityError(
-            Reason.AMBIGUOUS_MODEL, "path, query and body name different models"
-        )
+        raise ambiguous("path, query and body name different models")
     if not references and not (main if operation.has_main else (*models, *tuned)):
-        raise _malformed("the request names no model")
+        raise malformed("the request names no model")
 
 
 def _deployments(api: Api, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
@@ -271,9 +260,7 @@ def _deployments(api: Api, models: tuple[str, ...], tuned: tuple[str, ...]) -> t
     kinds = {name: api.names(name) for name in (*models, *tuned)}
     for name, kind in kinds.items():
         if kind is Named.CHOOSER:
-            raise AdmissibilityError(
-                Reason.UNSUPPORTED_OPERATION, f"{name[:200]} chooses models by itself"
-            )
+            raise unsupported(f"{name[:200]} chooses models by itself")
     return tuple(name for name in models if kinds[name] is Named.DEPLOYMENT)
 
 
@@ -289,22 +276,22 @@ def _specification(
     for value in given:
         match = _DIGEST.fullmatch(value) if isinstance(value, str) else None
         if match is None:
-            raise _malformed("the environment specification is not named by its SHA-256")
+            raise malformed("the environment specification is not named by its SHA-256")
         digests.append(match[1])
     if len(set(digests)) > 1:
-        raise _malformed("two different environment specifications are named")
+        raise malformed("two different environment specifications are named")
     return digests[0] if digests else None
 
 
 def _model(entry: Found) -> str:
     if not isinstance(entry.value, str) or not _MODEL_ID.fullmatch(entry.value):
-        raise _malformed(f"{entry.where} is not a model id")
+        raise malformed(f"{entry.where} is not a model id")
     return entry.value
 
 
 def _stream(entry: Found) -> bool:
     if entry.value is not None and not isinstance(entry.value, bool):
-        raise _malformed(f"{entry.where} is neither true nor false")
+        raise malformed(f"{entry.where} is neither true nor false")
     return entry.value is True
 
 
@@ -312,14 +299,14 @@ def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
     """Every tool has a type; one that need not say it is a function, as in older forms."""
     for entry in _of(found, Role.TOOL):
         if not isinstance(entry.value, dict) or "type" not in entry.value:
-            raise _malformed(f"{entry.where} is not a tool with a type")
+            raise malformed(f"{entry.where} is not a tool with a type")
         _check_tool(entry)
     types = {_word(entry) for entry in _of(found, Role.TOOL_TYPE)}
     if _of(found, Role.FUNCTION):
         types.add("function")
     for entry in _of(found, Role.UNTYPED_TOOL):
         if not isinstance(entry.value, dict):
-            raise _malformed(f"{entry.where} is not an object")
+            raise malformed(f"{entry.where} is not an object")
         if "type" not in entry.value:
             types.add("function")
         _check_tool(entry)
@@ -349,14 +336,12 @@ def _below(value: object, *keys: str) -> object:
 
 
 def _unnamed(what: str) -> AdmissibilityError:
-    return AdmissibilityError(
-        Reason.AMBIGUOUS_MODEL, f"{what}: the provider would choose a model; name it"
-    )
+    return ambiguous(f"{what}: the provider would choose a model; name it")
 
 
 def _word(entry: Found) -> str:
     if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
-        raise _malformed(f"{entry.where} is not a plain word")
+        raise malformed(f"{entry.where} is not a plain word")
     return entry.value
 
 
@@ -366,7 +351,3 @@ def _given(entry: Found) -> bool:
 
 def _of(found: Iterable[Found], role: Role) -> list[Found]:
     return [entry for entry in found if entry.role is role]
-
-
-def _malformed(why: str) -> AdmissibilityError:
-    return AdmissibilityError(Reason.MALFORMED_REQUEST, why)

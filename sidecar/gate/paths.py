@@ -12,12 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_plus
 
-from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.strict_json import fold
 from sidecar.gate.doors import APIS
 from sidecar.gate.doors.operation import Api, Operation
 from sidecar.gate.doors.overrides import key_overrides
 from sidecar.gate.places import Found, Role, Stored, What
+from sidecar.gate.refusals import ambiguous, malformed, unsupported
 
 _METHOD = re.compile(r"[A-Z]{1,16}")
 _PLAIN = re.compile(r"[A-Za-z0-9._~:@,=+-]{1,512}")
@@ -70,7 +71,7 @@ class Routes:
         """
         route, mark, query = path.partition("?")
         if not _METHOD.fullmatch(method) or not route.startswith("/"):
-            raise _malformed("not a method and an absolute path")
+            raise malformed("not a method and an absolute path")
         segments = route.split("/")[1:]
         rows = self._rows(segments)
         operation = rows.get(method)
@@ -78,10 +79,7 @@ class Routes:
             if route != "/" and not rows:
                 for segment in segments:
                     _check_plain(segment)
-            raise AdmissibilityError(
-                Reason.UNSUPPORTED_OPERATION,
-                f"{method} {route[:200]} is not an operation of the gate",
-            )
+            raise unsupported(f"{method} {route[:200]} is not an operation of the gate")
         found = self._parameters(operation, segments)
         return operation, (*found, *_queried(operation, query, given=bool(mark)))
 
@@ -106,7 +104,7 @@ class Routes:
                 where = f"{{{name}}} in the path"
                 found.append(Found(Role.MODEL, self._decoded(segment), where))
             elif not (_ID.fullmatch(segment) or (name == "id" and self._arn(segment))):
-                raise _malformed("an id in the path is not plainly written")
+                raise malformed("an id in the path is not plainly written")
             elif name != "id":
                 found.append(Found(Stored(name), segment, f"{{{name}}} in the path"))
         return found
@@ -117,11 +115,11 @@ class Routes:
 
     def _decoded(self, segment: str) -> str:
         if not _ENCODED.fullmatch(segment):
-            raise _malformed("the model id in the path is not plainly written")
+            raise malformed("the model id in the path is not plainly written")
         model = unquote(segment, errors="replace")
         plain = _PATH_MODEL.fullmatch(model) or (self.api.slashes and _PATH_ARN.fullmatch(model))
         if not plain or "//" in model or {".", ".."} & set(re.split("[/:]", model)):
-            raise _malformed("the model id in the path is not plainly written")
+            raise malformed("the model id in the path is not plainly written")
         return model
 
 
@@ -131,7 +129,7 @@ ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in APIS.items()}
 
 def _check_plain(segment: str) -> None:
     if not _PLAIN.fullmatch(segment) or segment in {".", ".."}:
-        raise _malformed("the path is not plainly written")
+        raise malformed("the path is not plainly written")
 
 
 def _queried(operation: Operation, query: str, *, given: bool) -> list[Found]:
@@ -145,7 +143,7 @@ def _queried(operation: Operation, query: str, *, given: bool) -> list[Found]:
         if role is None:
             raise _unknown_key(operation, query)
         if key in found:
-            raise AdmissibilityError(Reason.AMBIGUOUS_MODEL, f"the query has {key} twice")
+            raise ambiguous(f"the query has {key} twice")
         found[key] = Found(role, _plain_value(role, value), f"{key} in the query")
     return list(found.values())
 
@@ -154,7 +152,7 @@ def _plain_value(role: What, value: str) -> str:
     decoded = value.replace("%3A", ":").replace("%3a", ":")
     grammar = _VERSION if role is Role.VERSION else _QUERY_VALUE
     if not grammar.fullmatch(decoded):
-        raise _malformed("a value in the query is not plainly written")
+        raise malformed("a value in the query is not plainly written")
     return decoded
 
 
@@ -163,13 +161,7 @@ def _unknown_key(operation: Operation, query: str) -> AdmissibilityError:
     for part in re.split("[&;]", query):
         key = unquote_plus(part.partition("=")[0], errors="replace").rstrip("[]")
         if fold(key) in _NAMING or key_overrides(key):
-            return AdmissibilityError(
-                Reason.AMBIGUOUS_MODEL, "the query names a model beside the place that counts"
-            )
+            return ambiguous("the query names a model beside the place that counts")
     if not operation.query:
-        return _malformed("this operation has no query")
-    return _malformed(f"the query may only have {', '.join(sorted(operation.query))}")
-
-
-def _malformed(why: str) -> AdmissibilityError:
-    return AdmissibilityError(Reason.MALFORMED_REQUEST, why)
+        return malformed("this operation has no query")
+    return malformed(f"the query may only have {', '.join(sorted(operation.query))}")

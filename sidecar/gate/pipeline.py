@@ -20,7 +20,6 @@ from sidecar.core.assess import assess
 from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible
 from sidecar.core.facts import prove
-from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import rfc3339
 from sidecar.gate import credential, envoy
 from sidecar.gate.doors import creation
@@ -30,6 +29,7 @@ from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.objects import Objects, Resolved, unregistered
 from sidecar.gate.opa import PolicyEngine
 from sidecar.gate.passage import Passage
+from sidecar.gate.refusals import unsupported
 from sidecar.gate.room import Room
 
 
@@ -193,9 +193,8 @@ def _unregistered(call: Call, api: str) -> Resolved:
         raise unregistered(call.references[0])
     created = creation(api, call.operation)
     if created is not None and created.registered:
-        raise AdmissibilityError(
-            Reason.UNSUPPORTED_OPERATION,
+        raise unsupported(
             f"{call.operation} is refused where registration is off: what it makes runs later, with"
-            " models that the later request does not name",
+            " models that the later request does not name"
         )
     return Resolved(call)

@@ -17,7 +17,7 @@ from enum import Enum
 from typing import Any
 
 from sidecar.core import strict_json
-from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.refusals import ambiguous, malformed
 
 MODEL_KEY = "model"
 _BELOW = "**"
@@ -156,18 +156,18 @@ def _walk(node: Node, value: Any, where: str, texts: frozenset[str]) -> Iterator
         yield from _walk_keys(node, value, where, texts)
     if node.each is not None and not (isinstance(value, str) and where in texts):
         if not isinstance(value, list):
-            raise AdmissibilityError(Reason.MALFORMED_REQUEST, f"{where} is not a list")
+            raise malformed(f"{where} is not a list")
         for item in value:
             yield from _walk(node.each, item, f"{where}[]", texts)
 
 
 def _walk_keys(node: Node, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
     if not isinstance(value, dict):
-        raise AdmissibilityError(Reason.MALFORMED_REQUEST, f"{where} is not an object")
+        raise malformed(f"{where} is not an object")
     try:
         strict_json.refuse_twins(value, node.keys)
     except strict_json.StrictJsonError as error:
-        raise AdmissibilityError(Reason.AMBIGUOUS_MODEL, f"{where or 'body'}: {error}") from error
+        raise ambiguous(f"{where or 'body'}: {error}") from error
     for key, item in value.items():
         below = node.keys.get(key)
         if below is not None:
@@ -202,7 +202,5 @@ def _unread(node: Node, key: str, value: Any, where: str) -> Iterator[Found]:  #
     if value is None:
         return
     if not node.below or key != MODEL_KEY:
-        raise AdmissibilityError(
-            Reason.AMBIGUOUS_MODEL, f"{where[:200]}: a model at a place where none is known"
-        )
+        raise ambiguous(f"{where[:200]}: a model at a place where none is known")
     yield Found(Role.MODEL, value, where)

@@ -31,6 +31,7 @@ from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.objects import Objects
 from sidecar.gate.pace import Pace
 from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.refusals import malformed, unsupported
 from sidecar.gate.server import Observer
 from sidecar.gate.slips import FIELD, NAMESPACE, Slip
 from sidecar.gate.uploads import Upload
@@ -231,15 +232,13 @@ class _Stream:
             await self._let_go(b"", last=True, trailers=True)
             await self._say(response_trailers=pb.TrailersResponse())
         else:
-            raise AdmissibilityError(
-                Reason.MALFORMED_REQUEST, "a request with trailers cannot be read as it passes"
-            )
+            raise malformed("a request with trailers cannot be read as it passes")
 
     async def _request_headers(self, headers: pb.HttpHeaders) -> None:
         if self._upload is None:
             await self._say(request_headers=pb.HeadersResponse())
         elif headers.end_of_stream:
-            raise AdmissibilityError(Reason.MALFORMED_REQUEST, "the upload has no body")
+            raise malformed("the upload has no body")
 
     async def _request_body(self, body: pb.HttpBody, upload: Upload) -> None:
         await self._pace.keep(len(body.body))
@@ -339,6 +338,4 @@ def _lines(headers: pb.HttpHeaders) -> tuple[tuple[str, str], ...]:
 
 
 def _misconfigured(what: str) -> AdmissibilityError:
-    return AdmissibilityError(
-        Reason.UNSUPPORTED_OPERATION, f"this route is not set up for registration: {what}"
-    )
+    return unsupported(f"this route is not set up for registration: {what}")

@@ -19,6 +19,7 @@ from sidecar.gate.batch_lines import Block, Lines, Reader
 from sidecar.gate.budget import Budget, Held, pieces
 from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.multipart import Parser, PartBegin, PartData, PartEnd
+from sidecar.gate.refusals import ambiguous, malformed
 
 PREFIX_BYTES = 64 << 10
 """What may come before the file."""
@@ -111,9 +112,9 @@ class Upload:
             if last:
                 self._parser.close()
         except multipart.AmbiguousFieldError as error:
-            raise AdmissibilityError(Reason.AMBIGUOUS_MODEL, f"form: {error}") from error
+            raise ambiguous(f"form: {error}") from error
         except multipart.MultipartError as error:
-            raise _malformed(f"form: {error}") from error
+            raise malformed(f"form: {error}") from error
 
     async def _event(self, event: multipart.Event) -> None:
         if isinstance(event, PartBegin):
@@ -128,19 +129,19 @@ class Upload:
         self._part = part
         is_file = part.filename is not None
         if is_file != (part.name == _FILE):
-            raise _malformed("the form's one file is not called file")
+            raise malformed("the form's one file is not called file")
         if part.name == _PURPOSE:
             if self._purpose is not None:
-                raise _malformed("the purpose is given twice")
+                raise malformed("the purpose is given twice")
             self._purpose = bytearray()
         if is_file:
             if self.state is State.BEGINNING:
-                raise _malformed(
+                raise malformed(
                     "purpose comes after the file; send it before, so that the file can be read"
                 )
             self._files += 1
             if self._files > 1:
-                raise _malformed("the form has more than one file")
+                raise malformed("the form has more than one file")
 
     async def _data(self, data: memoryview) -> None:
         if self._part is None:
@@ -148,7 +149,7 @@ class Upload:
         if self._part.name == _PURPOSE and self._purpose is not None:
             self._purpose += data
             if len(self._purpose) > _MAX_PURPOSE_BYTES:
-                raise _malformed("the purpose is not one that files have")
+                raise malformed("the purpose is not one that files have")
         elif self._part.name == _FILE and self.state is State.READING:
             await self._lines_in(self._lines.feed(bytes(data)))
 
@@ -162,7 +163,7 @@ class Upload:
             return
         purpose = self._purpose.decode("latin-1")
         if purpose not in PURPOSES:
-            raise _malformed(f"the purpose is not one of {', '.join(sorted(PURPOSES))}")
+            raise malformed(f"the purpose is not one of {', '.join(sorted(PURPOSES))}")
         if purpose == BATCH:
             self.state = State.READING
             self._held.widen(self._max_bytes)
@@ -173,7 +174,7 @@ class Upload:
         if self._held.add(chunk):
             return
         if self.state is State.BEGINNING:
-            raise _malformed(f"more than {PREFIX_BYTES} bytes before the purpose and the file")
+            raise malformed(f"more than {PREFIX_BYTES} bytes before the purpose and the file")
         if self._held.size + len(chunk) > self._max_bytes:
             raise AdmissibilityError(
                 Reason.BODY_INCOMPLETE, f"a batch file has at most {self._max_bytes} bytes"
@@ -182,9 +183,9 @@ class Upload:
 
     async def _end(self) -> None:
         if self.state is State.BEGINNING:
-            raise _malformed("the form has no purpose")
+            raise malformed("the form has no purpose")
         if self._files != 1:
-            raise _malformed("the form has no file")
+            raise malformed("the form has no file")
         if self.state is State.READING:
             await self._lines_in(self._lines.close())
             await self._judge(self._lines.calls)
@@ -194,14 +195,10 @@ class Upload:
 
 def _boundary(request: HttpRequest) -> str:
     if [name for name, _ in request.headers].count("content-type") != 1:
-        raise _malformed("not exactly one Content-Type")
+        raise malformed("not exactly one Content-Type")
     if (request.header("content-encoding") or "identity").strip().lower() != "identity":
         raise AdmissibilityError(Reason.UNSUPPORTED_ENCODING, "Content-Encoding is not identity")
     try:
         return multipart.boundary_of(request.header("content-type") or "")
     except multipart.MultipartError as error:
-        raise _malformed(str(error)) from error
-
-
-def _malformed(why: str) -> AdmissibilityError:
-    return AdmissibilityError(Reason.MALFORMED_REQUEST, why)
+        raise malformed(str(error)) from error
