@@ -36,10 +36,15 @@ class Answer:
 def request_bytes(
     method: str, target: str, headers: list[tuple[str, str]] | None = None, body: bytes = b""
 ) -> bytes:
-    """One HTTP/1.1 request, with exactly these header lines plus Host, Content-Length and close."""
+    """One HTTP/1.1 request, with exactly these header lines plus Host, Content-Length and close.
+
+    A length is stated as clients state it (RFC 9110, 8.6): with a body, and of 0 with a method that
+    could have one; unless the lines frame it themselves.
+    """
+    framed = {name.lower() for name, _ in headers or []} & {"content-length", "transfer-encoding"}
     lines = [f"{method} {target} HTTP/1.1", "Host: gateway.example", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers or []]
-    if body:
+    if body or (method in {"PATCH", "POST", "PUT"} and not framed):
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
