@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-Config = dict[str, Any]
+from tests.envoy.config import PACE, Config
 
 TYPES = "type.googleapis.com/envoy.extensions.filters.http."
 EXT_AUTHZ, EXT_PROC = "envoy.filters.http.ext_authz", "envoy.filters.http.ext_proc"
-PACE = "envoy.filters.http.local_ratelimit"
 UNPACED = {
     "@type": TYPES + "local_ratelimit.v3.LocalRateLimit",
     "stat_prefix": "large_bodies",

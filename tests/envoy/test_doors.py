@@ -9,8 +9,8 @@ import pytest
 from sidecar.gate.doors import APIS, Operation
 from sidecar.gate.doors.operation import Body
 from sidecar.toolchain.envoy_config import Gated
+from tests.envoy.config import Config, host, loaded
 from tests.envoy.sites import SITES
-from tests.envoy.test_settings import Config, host, loaded
 
 
 def path_of(row: Operation) -> str:

@@ -1,6 +1,6 @@
 """The gravest rules are no folklore: with the change, real Envoy lets a request pass.
 
-Each test makes the very change of ``mutations.py``, so what is proved here is what is found there.
+Each test makes the very change of ``mutations/``, so what is proved here is what is found there.
 The gate denies everything (unless a test says otherwise); with the reference as it stands nothing
 would reach the provider, which the first test shows.
 """
@@ -8,16 +8,14 @@ would reach the provider, which the first test shows.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.envoy_lint import mutations
 from tests.envoy_lint.edit import GATE, NETWORK, PER_ROUTE, Edit
+from tests.envoy_lint.mutations import Change
 from tests.envoy_lint.wired import BODY, CALL, INJECTED, Lines, Wired, allowed, wire
-
-Change = Callable[[Edit], object]
 
 
 def changed(*changes: Change) -> Edit:
@@ -49,7 +47,7 @@ def test_with_the_reference_as_it_stands_a_denial_holds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [mutations.fail_open, mutations.fail_open_in_quotes_and_camel_case]
+    "change", [mutations.gate.fail_open, mutations.gate.fail_open_in_quotes_and_camel_case]
 )
 def test_fail_open_passes_what_nobody_was_asked_about(tmp_path: Path, change: Change) -> None:
     with wire(changed(change), tmp_path) as wired:
@@ -58,7 +56,7 @@ def test_fail_open_passes_what_nobody_was_asked_about(tmp_path: Path, change: Ch
 
 
 def test_in_shadow_a_denial_is_only_written_down(tmp_path: Path) -> None:
-    with wire(changed(mutations.shadow), tmp_path) as wired:
+    with wire(changed(mutations.gate.shadow), tmp_path) as wired:
         assert (wired.send().status, passed(wired)) == (200, (1, 1))
 
 
@@ -70,11 +68,11 @@ def _whole_host_off(edit: Edit) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        mutations.disabled_on_a_route,
-        mutations.disabled_by_a_generic_setting_on_the_host,
-        mutations.disabled_in_the_chain,
+        mutations.way_unasked.disabled_on_a_route,
+        mutations.way_unasked.disabled_by_a_generic_setting_on_the_host,
+        mutations.way_unasked.disabled_in_the_chain,
         _whole_host_off,
-        mutations.gate_taken_out,
+        mutations.way_unasked.gate_taken_out,
     ],
     ids=lambda change: change.__name__,
 )
@@ -96,7 +94,7 @@ def test_a_more_specific_level_turns_the_gate_on_again(tmp_path: Path, level: st
 
 
 def test_one_of_two_clusters_can_be_left_out(tmp_path: Path) -> None:
-    edit = changed(mutations.disabled_for_one_of_two_clusters)
+    edit = changed(mutations.way_unasked.disabled_for_one_of_two_clusters)
     with wire(edit, tmp_path) as wired:
         statuses = {wired.send().status for _ in range(64)}
         asked, received = passed(wired)
@@ -109,15 +107,15 @@ def test_a_share_is_left_out_where_the_rest_is_not_denied(tmp_path: Path) -> Non
 
     with wire(changed(none), tmp_path / "denied") as wired:
         assert (wired.send().status, passed(wired)) == (503, (0, 0))
-    with wire(changed(none, mutations.deny_at_disable_false), tmp_path / "open") as wired:
+    with wire(changed(none, mutations.gate.deny_at_disable_false), tmp_path / "open") as wired:
         assert (wired.send().status, passed(wired)) == (200, (0, 1))
 
 
 def test_who_can_change_runtime_keys_can_turn_the_gate_off(tmp_path: Path) -> None:
     edit = changed(
-        mutations.runtime_without_layers,
-        mutations.enabled_by_a_runtime_key,
-        mutations.admin_of_the_runtime,
+        mutations.operation.runtime_without_layers,
+        mutations.gate.enabled_by_a_runtime_key,
+        mutations.operation.admin_of_the_runtime,
     )
     keys = "gate.enabled=0&admissibility.deny_at_disable=false"
     with wire(edit, tmp_path) as wired:
@@ -130,7 +128,7 @@ def test_a_static_layer_says_otherwise_than_the_filter(tmp_path: Path) -> None:
     def none(edit: Edit) -> None:
         edit.gate["filter_enabled"]["default_value"]["numerator"] = 0
 
-    with wire(changed(none, mutations.runtime_says_otherwise), tmp_path) as wired:
+    with wire(changed(none, mutations.operation.runtime_says_otherwise), tmp_path) as wired:
         assert (wired.send().status, passed(wired)) == (200, (0, 1))
 
 
@@ -139,7 +137,7 @@ def test_of_a_partial_body_the_gate_sees_the_beginning(tmp_path: Path) -> None:
         edit.gate["with_request_body"]["max_request_bytes"] = 13
 
     body = b'{"model":"m"}' + b" " * 9 + b'{"model":"n"}'
-    edit = changed(mutations.partial_body, small)
+    edit = changed(mutations.gate.partial_body, small)
     with wire(edit, tmp_path, allowed()) as wired:
         assert wired.send(body=body).status == 200
         (asked,) = wired.gate.asked
@@ -149,7 +147,7 @@ def test_of_a_partial_body_the_gate_sees_the_beginning(tmp_path: Path) -> None:
 
 def test_a_body_as_text_is_another_one(tmp_path: Path) -> None:
     body = b'{"model":"\xff\xfe"}'
-    with wire(changed(mutations.body_as_text), tmp_path, allowed()) as wired:
+    with wire(changed(mutations.gate.body_as_text), tmp_path, allowed()) as wired:
         wired.send(body=body)
         (asked,) = wired.gate.asked
         http = asked.attributes.request.http
@@ -160,7 +158,9 @@ def test_a_body_as_text_is_another_one(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("change", [mutations.no_body, mutations.body_skipped_on_calls])
+@pytest.mark.parametrize(
+    "change", [mutations.gate.no_body, mutations.way_unasked.body_skipped_on_calls]
+)
 def test_without_a_body_the_gate_cannot_know_the_model(tmp_path: Path, change: Change) -> None:
     with wire(changed(change), tmp_path, allowed()) as wired:
         wired.send()
@@ -171,7 +171,7 @@ def test_without_a_body_the_gate_cannot_know_the_model(tmp_path: Path, change: C
 
 def test_joined_lines_hide_that_there_were_two(tmp_path: Path) -> None:
     twice: Lines = [("x-role", "reader"), ("x-role", "admin")]
-    with wire(changed(mutations.headers_joined), tmp_path, allowed()) as wired:
+    with wire(changed(mutations.gate.headers_joined), tmp_path, allowed()) as wired:
         wired.send(headers=twice)
         (asked,) = wired.gate.asked
         http = asked.attributes.request.http
@@ -179,7 +179,7 @@ def test_joined_lines_hide_that_there_were_two(tmp_path: Path) -> None:
 
 
 def test_headers_that_are_hidden_from_the_gate_go_upstream(tmp_path: Path) -> None:
-    with wire(changed(mutations.headers_allowed), tmp_path, allowed()) as wired:
+    with wire(changed(mutations.gate.headers_allowed), tmp_path, allowed()) as wired:
         wired.send(headers=[("x-ms-oai-image-generation-deployment", "other")])
         assert "x-ms-oai-image-generation-deployment" not in dict(wired.headers_asked())
         (received,) = wired.provider.received
@@ -189,10 +189,10 @@ def test_headers_that_are_hidden_from_the_gate_go_upstream(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("change", "target", "asked", "sent"),
     [
-        (mutations.path_rewritten, "/v1/files/1", "/v1/files/1", "/v2/v1/files/1"),
-        (mutations.path_normalized, "/v1/x/../files/1", "/v1/files/1", "/v1/files/1"),
-        (mutations.slashes_merged, "/v1//files/1", "/v1/files/1", "/v1/files/1"),
-        (mutations.slashes_unescaped, "/v1%2Ffiles/1", "/v1/files/1", "/v1/files/1"),
+        (mutations.path.path_rewritten, "/v1/files/1", "/v1/files/1", "/v2/v1/files/1"),
+        (mutations.path.path_normalized, "/v1/x/../files/1", "/v1/files/1", "/v1/files/1"),
+        (mutations.path.slashes_merged, "/v1//files/1", "/v1/files/1", "/v1/files/1"),
+        (mutations.path.slashes_unescaped, "/v1%2Ffiles/1", "/v1/files/1", "/v1/files/1"),
     ],
 )
 def test_another_path_is_checked_than_the_client_or_the_provider_has(
@@ -206,7 +206,7 @@ def test_another_path_is_checked_than_the_client_or_the_provider_has(
 
 def test_two_paths_for_filters_and_upstream_are_not_made_by_this_envoy(tmp_path: Path) -> None:
     # Why this is a warning only.
-    edit = changed(mutations.path_for_filters)
+    edit = changed(mutations.path.path_for_filters)
     operations: list[dict[str, object]] = [{"merge_slashes": {}}, {"normalize_path_rfc_3986": {}}]
     view = {"http_filter_transformation": {"operations": operations}}
     edit.manager["path_normalization_options"] = view
@@ -218,7 +218,7 @@ def test_two_paths_for_filters_and_upstream_are_not_made_by_this_envoy(tmp_path:
 
 
 def test_a_header_that_says_what_a_body_is_changes_behind_the_gate(tmp_path: Path) -> None:
-    edit = changed(mutations.type_changed_behind)
+    edit = changed(mutations.order.type_changed_behind)
     with wire(edit, tmp_path, allowed()) as wired:
         wired.send(headers=[("Content-Type", "application/json")])
         (received,) = wired.provider.received
@@ -272,7 +272,7 @@ def test_a_decompressor_behind_the_gate_makes_another_body(tmp_path: Path) -> No
 
 
 def test_another_authoriser_on_a_route_is_asked_in_the_gates_place(tmp_path: Path) -> None:
-    edit = changed(mutations.another_authoriser_on_a_route)
+    edit = changed(mutations.way_unasked.another_authoriser_on_a_route)
     edit.settings["grpc_service"]["envoy_grpc"]["cluster_name"] = "nobody"
     edit.gate["failure_mode_allow"] = True
     edit.another("nobody", "127.0.0.1")
@@ -282,7 +282,7 @@ def test_another_authoriser_on_a_route_is_asked_in_the_gates_place(tmp_path: Pat
 
 
 def test_a_route_cache_that_is_cleared_leads_elsewhere_after_the_yes(tmp_path: Path) -> None:
-    edit = changed(mutations.route_cache_cleared)
+    edit = changed(mutations.gate.route_cache_cleared)
     edit.gate["decoder_header_mutation_rules"]["allow_expression"]["regex"] = ".*"
     edit.another("other", "127.0.0.1")
     match = {"prefix": "/", "headers": [{"name": "x-admissibility-to", "present_match": True}]}
@@ -297,7 +297,7 @@ def test_a_route_cache_that_is_cleared_leads_elsewhere_after_the_yes(tmp_path: P
 
 
 def test_a_clients_header_names_the_cluster_that_gets_the_key(tmp_path: Path) -> None:
-    edit = changed(mutations.cluster_from_a_header)
+    edit = changed(mutations.way_onward.cluster_from_a_header)
     edit.another("other", "127.0.0.1")
     with wire(edit, tmp_path, allowed()) as wired:
         wired.send(headers=[("x-cluster", "other")])
@@ -306,7 +306,7 @@ def test_a_clients_header_names_the_cluster_that_gets_the_key(tmp_path: Path) ->
 
 
 def test_a_mirror_gets_body_and_key(tmp_path: Path) -> None:
-    edit = changed(mutations.mirrored_to_something_else)
+    edit = changed(mutations.way_onward.mirrored_to_something_else)
     with wire(edit, tmp_path, allowed()) as wired:
         wired.send()
         # Envoy does not wait for a mirror's answer: the next call comes after its first copy.
@@ -319,7 +319,7 @@ def test_a_mirror_gets_body_and_key(tmp_path: Path) -> None:
 
 
 def test_an_upgrade_with_filters_of_its_own_does_not_meet_the_gate(tmp_path: Path) -> None:
-    edit = changed(mutations.upgraded_past_the_gate)
+    edit = changed(mutations.way_onward.upgraded_past_the_gate)
     edit.manager["upgrade_configs"][0]["enabled"] = True
     with wire(edit, tmp_path) as wired:
         upgrade: Lines = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
@@ -328,7 +328,7 @@ def test_an_upgrade_with_filters_of_its_own_does_not_meet_the_gate(tmp_path: Pat
 
 
 def test_a_websocket_reaches_the_gate_without_its_frames(tmp_path: Path) -> None:
-    edit = changed(mutations.websocket_everywhere)
+    edit = changed(mutations.way_onward.websocket_everywhere)
     with wire(edit, tmp_path, allowed()) as wired:
         upgrade: Lines = [("Upgrade", "websocket"), ("Connection", "Upgrade")]
         wired.send(headers=upgrade, body=b"")
@@ -352,7 +352,7 @@ def test_a_tcp_proxy_beside_the_gate_asks_nobody(tmp_path: Path) -> None:
 
 
 def test_a_key_of_the_application_reaches_the_provider(tmp_path: Path) -> None:
-    with wire(changed(mutations.key_of_the_client_first), tmp_path, allowed()) as wired:
+    with wire(changed(mutations.key.key_of_the_client_first), tmp_path, allowed()) as wired:
         wired.send(headers=[("Authorization", "Bearer of-the-application")])
         (received,) = wired.provider.received
         assert received.headers["authorization"] == "Bearer of-the-application"
@@ -379,7 +379,7 @@ def test_only_one_setting_believes_a_certificate_header_without_a_certificate(
 
 
 def test_a_path_parameter_takes_the_route_of_another_path(tmp_path: Path) -> None:
-    with wire(changed(mutations.parameters_ignored), tmp_path, allowed()) as wired:
+    with wire(changed(mutations.path.parameters_ignored), tmp_path, allowed()) as wired:
         wired.send("/v1/files;x")
         (asked,) = wired.gate.asked
         words = dict(asked.attributes.context_extensions)

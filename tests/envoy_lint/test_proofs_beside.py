@@ -1,7 +1,7 @@
 """Ways beside the gate's filter chain are no folklore either: real Envoy takes them.
 
 As in ``test_proofs``, the gate denies everything (unless a test says otherwise), and each change is
-one of ``mutations.py`` made whole enough to start.
+one of ``mutations/`` made whole enough to start.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def without_the_gate(edit: Edit, cluster: str = "provider") -> dict[str, Any]:
 
 
 def several(edit: Edit) -> None:
-    mutations.aggregate(edit, "all")
+    mutations.case.aggregate(edit, "all")
     back_door(edit, {"name": "http", "typed_config": without_the_gate(edit, "all")})
 
 
@@ -87,7 +87,7 @@ def test_a_door_beside_the_gate_leads_to_the_provider(
 
 def test_a_proxy_of_anything_speaks_http_and_asks_nobody(tmp_path: Path) -> None:
     edit = Edit()
-    back_door(edit, mutations.generic_proxy("provider"))
+    back_door(edit, mutations.case.generic_proxy("provider"))
     assert {line.split(" ")[1] for line in edit.found()} == {"way-tcp"}
     with wire(edit, tmp_path) as wired:
         port = wired.port_of("back-door")
@@ -117,7 +117,7 @@ def test_a_cluster_goes_by_its_type_and_not_by_its_name(tmp_path: Path) -> None:
 
 def test_an_answer_can_tell_the_application_the_providers_key(tmp_path: Path) -> None:
     edit = Edit()
-    mutations.key_in_an_answer(edit)
+    mutations.key.key_in_an_answer(edit)
     with wire(edit, tmp_path, allowed()) as wired:
         answer = wired.send(headers=[("Authorization", "Bearer of-the-application")])
         assert (answer.status, answer.headers["x-debug"]) == (200, INJECTED)
@@ -125,7 +125,7 @@ def test_an_answer_can_tell_the_application_the_providers_key(tmp_path: Path) ->
 
 def test_a_log_has_the_providers_key(tmp_path: Path) -> None:
     edit = Edit()
-    mutations.key_in_a_log(edit)
+    mutations.key.key_in_a_log(edit)
     log = tmp_path / "access.log"
     typed = edit.manager["access_log"][0]["typed_config"]
     typed["path"] = str(log)

@@ -109,21 +109,21 @@ def test_a_dump_of_a_running_reference_tells_what_its_file_tells(name: str, tmp_
 
 
 CHANGES = (
-    mutations.shadow,
-    mutations.enabled_for_half,
-    mutations.partial_body,
-    mutations.timeout_left_out,
-    mutations.mutations_of_the_path,
-    mutations.error_is_ok,
-    mutations.body_skipped_on_calls,
-    mutations.disabled_for_one_of_two_clusters,
-    mutations.slashes_rejected,
-    mutations.admin_of_the_runtime,
-    mutations.runtime_of_the_admin,
-    mutations.streams_for_a_day,
-    mutations.key_left_out,
-    mutations.websocket_everywhere,
-    mutations.tcp_to_something_else,
+    mutations.gate.shadow,
+    mutations.gate.enabled_for_half,
+    mutations.gate.partial_body,
+    mutations.gate.timeout_left_out,
+    mutations.gate.mutations_of_the_path,
+    mutations.gate.error_is_ok,
+    mutations.way_unasked.body_skipped_on_calls,
+    mutations.way_unasked.disabled_for_one_of_two_clusters,
+    mutations.path.slashes_rejected,
+    mutations.operation.admin_of_the_runtime,
+    mutations.operation.runtime_of_the_admin,
+    mutations.operation.streams_for_a_day,
+    mutations.key.key_left_out,
+    mutations.way_onward.websocket_everywhere,
+    mutations.way_raw.tcp_to_something_else,
 )
 
 
@@ -141,7 +141,7 @@ def test_what_is_wrong_in_a_file_is_wrong_in_its_dump(tmp_path: Path) -> None:
 
 def test_routes_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -> None:
     edit = Edit()
-    mutations.disabled_on_a_route(edit)
+    mutations.way_unasked.disabled_on_a_route(edit)
     table = edit.manager.pop("route_config")
     source = delivered(tmp_path, "routes", "route.v3.RouteConfiguration", table)
     edit.manager["rds"] = {"route_config_name": "provider", "config_source": source}
@@ -160,7 +160,7 @@ def test_listeners_and_clusters_that_come_from_elsewhere_are_found_in_the_dump(
     tmp_path: Path,
 ) -> None:
     edit = Edit()
-    mutations.shadow(edit)
+    mutations.gate.shadow(edit)
     text = startable(edit, tmp_path)
     dynamic = {}
     for kind, name, values in (
@@ -182,7 +182,7 @@ def rules(text: str) -> list[str]:
 
 def test_routes_of_scopes_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -> None:
     edit = Edit()
-    mutations.disabled_on_a_route(edit)
+    mutations.way_unasked.disabled_on_a_route(edit)
     table = edit.manager.pop("route_config")
     key = {"fragments": [{"string_key": "a"}]}
     scope = {"name": "a", "route_configuration_name": "provider", "key": key}
@@ -204,7 +204,7 @@ def test_routes_of_scopes_that_come_from_elsewhere_are_found_in_the_dump(tmp_pat
 
 def test_a_gate_that_comes_from_elsewhere_is_found_in_the_dump(tmp_path: Path) -> None:
     edit = Edit()
-    mutations.shadow(edit)
+    mutations.gate.shadow(edit)
     entry = edit.filters[edit.at]
     entry["config_discovery"] = {
         "config_source": delivered(

@@ -35,11 +35,11 @@ def ends(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     [
         (None, [], 0),
         (None, ["--fail-on", "warning"], 0),
-        (mutations.shadow, [], 1),
-        (mutations.path_normalized, [], 0),
-        (mutations.path_normalized, ["--fail-on", "warning"], 1),
-        (mutations.retried, ["--fail-on", "warning"], 0),
-        (mutations.retried, ["--fail-on", "note"], 2),
+        (mutations.gate.shadow, [], 1),
+        (mutations.path.path_normalized, [], 0),
+        (mutations.path.path_normalized, ["--fail-on", "warning"], 1),
+        (mutations.way_onward.retried, ["--fail-on", "warning"], 0),
+        (mutations.way_onward.retried, ["--fail-on", "note"], 2),
     ],
 )
 @pytest.mark.parametrize("form", [[], ["--json"], ["--sarif"]])
@@ -83,7 +83,7 @@ def test_a_table_for_people_fits_a_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
-    file = Path(written(tmp_path, mutations.shadow, mutations.path_left_to_runtime))
+    file = Path(written(tmp_path, mutations.gate.shadow, mutations.path.path_left_to_runtime))
     text = file.read_text().splitlines()
     shadow = text.index(next(line for line in text if line.strip() == "shadow_mode: true")) + 1
     manager = text.index(next(line for line in text if "v3.HttpConnectionManager" in line))
@@ -145,7 +145,7 @@ def test_what_is_clean_says_what_was_checked(
 
 
 def test_json_has_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = written(tmp_path, mutations.shadow)
+    file = written(tmp_path, mutations.gate.shadow)
     code, out, _ = ends(capsys, file, "--json")
     report = json.loads(out)
     line = report["findings"][0].pop("line")
@@ -184,7 +184,12 @@ def test_sarif_has_what_the_standard_asks_for(
 ) -> None:
     # OASIS SARIF 2.1.0, the required and used properties: §3.13, 3.14, 3.18, 3.19, 3.27 to 3.33.
     monkeypatch.chdir(tmp_path)
-    written(tmp_path, mutations.shadow, mutations.retried, mutations.path_normalized)
+    written(
+        tmp_path,
+        mutations.gate.shadow,
+        mutations.way_onward.retried,
+        mutations.path.path_normalized,
+    )
     _, out, _ = ends(capsys, "envoy.yaml", "--sarif")
     log = json.loads(out)
     required(log, "version", "runs")
@@ -241,8 +246,8 @@ def fingerprints(edit: Edit) -> list[str]:
 
 def test_a_finding_is_known_again_when_the_file_changes_above_it() -> None:
     edit = Edit()
-    mutations.shadow(edit)
-    mutations.path_normalized(edit)
+    mutations.gate.shadow(edit)
+    mutations.path.path_normalized(edit)
     before = fingerprints(edit)
     edit.top = {"node": {"metadata": {"a": 1, "b": 2}}, **edit.top}
     edit.clusters.insert(0, {"name": "other"})
@@ -252,7 +257,7 @@ def test_a_finding_is_known_again_when_the_file_changes_above_it() -> None:
 
 def test_no_two_findings_are_taken_for_one() -> None:
     edit = Edit()
-    mutations.shadow(edit)
+    mutations.gate.shadow(edit)
     edit.top["static_resources"]["listeners"].append(edit.listener)
     first, second = fingerprints(edit)
     assert (first[:-2], first[-2:], second[-2:]) == (second[:-2], ":1", ":2")
@@ -260,7 +265,7 @@ def test_no_two_findings_are_taken_for_one() -> None:
 
 def test_a_result_has_a_region_even_where_lines_are_not_known() -> None:
     edit = Edit()
-    mutations.shadow(edit)
+    mutations.gate.shadow(edit)
     edit.top["node"]["metadata"] = {"filler": "x" * MAX_YAML_BYTES}
     report = lint(json.dumps(edit.top).encode())
     (result,) = told.to_sarif(report, "dump.json", "1")["runs"][0]["results"]
@@ -271,7 +276,7 @@ def test_sarif_names_files_as_uris() -> None:
     report = lint(Edit().text().replace("shadow_mode", "x").encode())
     assert report.findings == ()
     edit = Edit()
-    mutations.no_listener(edit)
+    mutations.unchecked.no_listener(edit)
     report = lint(edit.text().encode())
 
     def uri(name: str) -> Any:
@@ -292,7 +297,7 @@ def test_operators_can_say_what_the_file_does_not(
         _, out, _ = ends(capsys, file, "--json", *arguments)
         return [(one["rule"], one["severity"]) for one in json.loads(out)["findings"]]
 
-    file = written(tmp_path, mutations.tcp_to_something_else)
+    file = written(tmp_path, mutations.way_raw.tcp_to_something_else)
     assert rules() == [("way-tcp", "warning")]
     assert rules("--provider-cluster", "other") == [("way-tcp", "error")]
     assert rules("--next-hop", "other") == []

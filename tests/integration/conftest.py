@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from tests.integration.support.site import Site
 from tests.integration.support.stand import Stand, standing
 from tests.integration.support.talk import Talk
+from tests.policies.opa import copy_policies
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +32,24 @@ def site(stand: Stand, tmp_path: Path) -> Iterator[Site]:
     """A machine of one's own, not started; whatever was started is stopped."""
     with Site(stand, tmp_path / "site") as made:
         yield made
+
+
+@pytest.fixture
+def owned(stand: Stand, tmp_path: Path) -> Iterator[Site]:
+    """A machine whose files only their owner may change, however this checkout was made."""
+    before = os.umask(0o022)
+    try:
+        with Site(stand, tmp_path / "site") as made:
+            policies = copy_policies(made.folder)
+            for path in (policies, *policies.rglob("*")):
+                path.chmod(path.stat().st_mode & ~0o022)
+            made.settings["policies"] = str(policies)
+            yield made
+    finally:
+        os.umask(before)
+
+
+@pytest.fixture
+def whole(owned: Site) -> Site:
+    """Gate and Envoy, running and in order."""
+    return owned.start().front()

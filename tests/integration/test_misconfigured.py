@@ -16,6 +16,7 @@ import yaml
 
 from sidecar.demo.authorities import PROD, UNLISTED_BASE
 from sidecar.toolchain.envoy_config import reference
+from tests.envoy.config import GATE, filters, host, manager
 from tests.integration.support.envoy import Answer
 from tests.integration.support.processes import stalled
 from tests.integration.support.site import envoy_before
@@ -23,18 +24,6 @@ from tests.integration.support.stand import Stand
 from tests.integration.support.talk import CHAT, JSON_TYPE, Lines, Seen, Talk, chunked, head
 
 Change = Callable[[dict[str, Any]], None]
-
-
-def manager(config: dict[str, Any]) -> dict[str, Any]:
-    (listener,) = config["static_resources"]["listeners"]
-    held: dict[str, Any] = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    return held
-
-
-def ext_authz(config: dict[str, Any]) -> dict[str, Any]:
-    (found,) = (f for f in manager(config)["http_filters"] if f["name"].endswith("ext_authz"))
-    held: dict[str, Any] = found["typed_config"]
-    return held
 
 
 @contextmanager
@@ -48,14 +37,14 @@ def misconfigured(stand: Stand, folder: Path, change: Change) -> Iterator[Talk]:
 
 
 def partial(config: dict[str, Any]) -> None:
-    ext_authz(config)["with_request_body"] |= {
+    filters(config)[GATE]["with_request_body"] |= {
         "allow_partial_message": True,
         "max_request_bytes": 100,
     }
 
 
 def as_text(config: dict[str, Any]) -> None:
-    ext_authz(config)["with_request_body"]["pack_as_bytes"] = False
+    filters(config)[GATE]["with_request_body"]["pack_as_bytes"] = False
 
 
 def upgrades(config: dict[str, Any]) -> None:
@@ -63,18 +52,17 @@ def upgrades(config: dict[str, Any]) -> None:
 
 
 def joined(config: dict[str, Any]) -> None:
-    ext_authz(config)["encode_raw_headers"] = False
+    filters(config)[GATE]["encode_raw_headers"] = False
 
 
 def nameless(config: dict[str, Any]) -> None:
-    (host,) = manager(config)["route_config"]["virtual_hosts"]
-    for route in host["routes"]:
-        settings = route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]
+    for route in host(config)["routes"]:
+        settings = route["typed_per_filter_config"][GATE]
         settings["check_settings"].pop("context_extensions")
 
 
 def failing_open(config: dict[str, Any]) -> None:
-    ext_authz(config)["failure_mode_allow"] = True
+    filters(config)[GATE]["failure_mode_allow"] = True
 
 
 def trusting(config: dict[str, Any]) -> None:

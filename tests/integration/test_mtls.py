@@ -17,6 +17,7 @@ from sidecar.demo.authorities import CUSTOMER, LAB, PROD, TRUST_DOMAIN, now
 from sidecar.demo.upstream import Received
 from sidecar.toolchain.envoy_config import TlsFiles, reference
 from sidecar.toolchain.envoy_process import EnvoyProcess
+from tests.envoy.config import mutations
 from tests.integration.support.site import Site, envoy_before
 from tests.integration.support.spiffe import Svid, TrustDomain
 from tests.integration.support.stand import Stand
@@ -70,10 +71,7 @@ def mutual(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 def keeping_jwt() -> str:
     """The reference, but for the one line that takes a client's JWT-SVID away."""
     config = yaml.safe_load(reference("mtls"))
-    (listener,) = config["static_resources"]["listeners"]
-    manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    (early,) = manager["early_header_mutation_extensions"]
-    early["typed_config"]["mutations"].remove({"remove": "x-environment-credential"})
+    mutations(config).remove({"remove": "x-environment-credential"})
     return str(yaml.safe_dump(config, sort_keys=False))
 
 
