@@ -191,9 +191,8 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_signed(parties: Parties, j
     parties.declare()
     specified = specify(parties, job)
     manifest = parties.bind(job)["file"]
-    (job / "us.yaml").write_text(
-        (job / "environments.yaml").read_text().replace("[eu]", "[eu, us]")
-    )
+    declared = (job / "environments.yaml").read_text()
+    (job / "us.yaml").write_text(declared.replace("[eu]", "[eu, us]"))
     files = ("--environments", job / "us.yaml", "--envelope", job / "envelope.yaml")
     bind = (
         *("bind", job / "job.json", "--training", job / "training.jsonl"),

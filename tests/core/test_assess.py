@@ -14,6 +14,8 @@ from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from sidecar.core.validity import LONGEST_VALIDITY
+from tests.core.breaks import ENVIRONMENT_AND_MANIFEST, Break, rebind
+from tests.core.breaks_of_approval import RESULTS_AND_APPROVALS
 from tests.simulator.world import (
     APPROVERS,
     BASE,
@@ -32,7 +34,6 @@ from tests.simulator.world import (
     sha,
     statement,
     suite,
-    suites,
     tuned_on_world,
     window,
 )
@@ -78,412 +79,7 @@ def test_every_model_of_a_request_must_be_admissible() -> None:
     assert told(world, BASE, "ft:other")[0] is Reason.MANIFEST_MISSING
 
 
-Break = Callable[[World], object]
-
-
-def _drop(label: str) -> Break:
-    return lambda world: world.evidence.pop(label)
-
-
-def _rebind(world: World, label: str = "manifest", **changes: Any) -> None:
-    """Sign a changed manifest and everything about it anew."""
-    predicate = {**manifest_predicate(), **changes}
-    payload = statement(MANIFEST, predicate["model"]["id"], sha("job"), predicate)
-    world.sign(label, payload, "producer")
-    world.result(suites=predicate["envelope"]["suites"], manifest=label)
-    for role in APPROVERS:
-        world.approve(role, manifest=label)
-
-
-def rebound(**changes: Any) -> Break:
-    return lambda world: _rebind(world, **changes)
-
-
-def spec(**changes: Any) -> list[dict[str, Any]]:
-    return [{**manifest_predicate()["environments"][0], **changes}]
-
-
-CASES: list[tuple[str, Break, Reason, int, str]] = [
-    (
-        "no declaration",
-        _drop("environment"),
-        Reason.ENVIRONMENT_UNKNOWN,
-        1,
-        "no customer's declaration of it holds now",
-    ),
-    (
-        "declaration outside its window",
-        lambda w: w.declare(window=window(20, -1)),
-        Reason.ENVIRONMENT_UNKNOWN,
-        1,
-        "no customer's declaration of it holds now",
-    ),
-    (
-        "declaration by one that is no customer",
-        lambda w: w.declare(signer="producer"),
-        Reason.ENVIRONMENT_UNKNOWN,
-        1,
-        "no customer's declaration of it holds now",
-    ),
-    (
-        "two declarations that begin together",
-        lambda w: w.declare(label="second", purpose="other"),
-        Reason.ENVIRONMENT_UNKNOWN,
-        1,
-        "several declarations of it begin together",
-    ),
-    (
-        "trust domain not granted",
-        lambda w: w.grants.update(customer=(grant("customer"),)),
-        Reason.CREDENTIAL_INVALID,
-        1,
-        "customer is not granted trust domain acme.example",
-    ),
-    (
-        "no manifest",
-        _drop("manifest"),
-        Reason.MANIFEST_MISSING,
-        2,
-        "no manifest, and no known base model",
-    ),
-    (
-        "two manifests",
-        lambda w: w.bind("second", window=window(5, 5)),
-        Reason.MANIFEST_AMBIGUOUS,
-        2,
-        "2 manifests, none of which supersedes the others",
-    ),
-    (
-        "no provider answers for the base",
-        rebound(model={"provider": "openai", "id": MODEL, "base": "o9"}),
-        Reason.BASE_MODEL_NOT_LISTED,
-        2,
-        "no provider is granted the base model o9",
-    ),
-    (
-        "signed by one that is no producer",
-        lambda w: w.bind(signer="stranger"),
-        Reason.MANIFEST_UNVERIFIED,
-        3,
-        "signed by stranger: no producer granted it with a key valid now",
-    ),
-    (
-        "producer's key out of its window",
-        lambda w: setattr(w.parties["producer"], "key_window", window(300, -1)),
-        Reason.MANIFEST_UNVERIFIED,
-        3,
-        "signed by producer: no producer granted it with a key valid now",
-    ),
-    (
-        "producer not granted for the jurisdiction",
-        lambda w: w.grants.update(producer=(grant("producer", jurisdictions=("us",)),)),
-        Reason.MANIFEST_UNVERIFIED,
-        3,
-        "signed by producer: no producer granted it with a key valid now",
-    ),
-    (
-        "manifest outside its window",
-        rebound(window=window(30, -1)),
-        Reason.MANIFEST_NOT_IN_WINDOW,
-        3,
-        "outside the manifest's window",
-    ),
-    (
-        "model shut down",
-        rebound(
-            model={
-                "provider": "openai",
-                "id": MODEL,
-                "base": BASE,
-                "shutdown": "2026-06-01T12:00:00Z",
-            }
-        ),
-        Reason.MANIFEST_NOT_IN_WINDOW,
-        3,
-        "the provider has shut the model down",
-    ),
-    (
-        "another environment",
-        rebound(environments=spec(id="spiffe://acme.example/lab/*")),
-        Reason.ENVIRONMENT_NOT_COVERED,
-        3,
-        "the manifest does not cover this environment",
-    ),
-    (
-        "a jurisdiction too many",
-        lambda w: w.open_jurisdictions().declare(jurisdictions=["eu", "us", "uk"]),
-        Reason.ENVIRONMENT_NOT_COVERED,
-        3,
-        "the manifest does not cover this environment",
-    ),
-    (
-        "another sector",
-        rebound(environments=spec(sector="healthcare")),
-        Reason.ENVIRONMENT_NOT_COVERED,
-        3,
-        "the manifest does not cover this environment",
-    ),
-    (
-        "another purpose",
-        rebound(environments=spec(purpose="scoring")),
-        Reason.ENVIRONMENT_NOT_COVERED,
-        3,
-        "the manifest does not cover this environment",
-    ),
-    (
-        "another operation",
-        rebound(environments=spec(operations=["embeddings"])),
-        Reason.OPERATION_NOT_COVERED,
-        3,
-        "the manifest does not cover chat.completions in this environment",
-    ),
-    (
-        "no result",
-        _drop("result"),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "one suite not run",
-        lambda w: w.result(suites=[suite("adversarial"), suite("compliance")]),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: regression suite regression-suite",
-    ),
-    (
-        "suite of another digest",
-        lambda w: w.result(
-            suites=[
-                {**suite("adversarial"), "digest": {"sha256": "0" * 64}},
-                suite("regression"),
-                suite("compliance"),
-            ]
-        ),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: adversarial suite adversarial-suite",
-    ),
-    (
-        "result about another model's name",
-        lambda w: w.result(model="ft:other"),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "envelope without the jurisdiction",
-        lambda w: _rebind(w, envelope={"suites": [suite("adversarial")]}),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "the envelope lacks compliance suite for eu",
-    ),
-    (
-        "result failed",
-        lambda w: w.result(result="FAILED"),
-        Reason.PREACTIVATION_FAILED,
-        4,
-        "not passed: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "result only warned",
-        lambda w: w.result(result="WARNED"),
-        Reason.PREACTIVATION_FAILED,
-        4,
-        "not passed: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "run against a lower threshold",
-        lambda w: w.result(suites=suites(adversarial=0.1)),
-        Reason.PREACTIVATION_FAILED,
-        4,
-        "not passed: adversarial suite adversarial-suite",
-    ),
-    (
-        "score below the threshold",
-        lambda w: _rebind(w, envelope={"suites": suites(adversarial=0.96)}),
-        Reason.PREACTIVATION_FAILED,
-        4,
-        "not passed: adversarial suite adversarial-suite",
-    ),
-    (
-        "failed once, passed later",
-        lambda w: w.result(label="adverse", result="FAILED", suites=[suite("regression")]),
-        Reason.PREACTIVATION_FAILED,
-        4,
-        "not passed: regression suite regression-suite",
-    ),
-    (
-        "result outside its window",
-        lambda w: w.result(window=window(20, -1)),
-        Reason.PREACTIVATION_EXPIRED,
-        4,
-        "the result is outside its window: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "countersigned by the producer itself",
-        lambda w: (
-            w.grants.update(producer=(grant("producer"), grant("evaluator"))),
-            w.result(signer="producer"),
-        ),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "evaluator with the producer's key",
-        lambda w: (
-            _same_key(w, "evaluator", "producer"),
-            w.result(),
-        ),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
-    ),
-    (
-        "evaluator not granted for the suite's jurisdiction",
-        lambda w: w.grants.update(evaluator=(grant("evaluator", jurisdictions=("us",)),)),
-        Reason.PREACTIVATION_MISSING,
-        4,
-        "no evaluator countersigned: compliance suite compliance-suite for eu",
-    ),
-    *(
-        (
-            f"no approval by the {role}",
-            _drop(f"approval:{role}"),
-            Reason.APPROVAL_MISSING,
-            5,
-            f"no approval by {named}",
-        )
-        for role, named in (
-            ("provider", "provider"),
-            ("customer", "customer"),
-            ("regulator", "regulator for eu"),
-        )
-    ),
-    (
-        "no approvals at all",
-        lambda w: [w.evidence.pop(f"approval:{r}") for r in APPROVERS],
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by customer, provider, regulator for eu",
-    ),
-    (
-        "the manifest asks for one more role",
-        rebound(approvals={"required": ["works-council"]}),
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by works-council",
-    ),
-    (
-        "the operator asks for one more role",
-        lambda w: setattr(w, "required_roles", ("auditor",)),
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by auditor",
-    ),
-    (
-        "the jurisdiction asks for one more role",
-        lambda w: setattr(w, "jurisdiction_roles", {"eu": ("auditor",), "us": ("other",)}),
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by auditor",
-    ),
-    (
-        "approval of another role's",
-        lambda w: w.approve("customer", label="approval:regulator", signer="regulator"),
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by regulator for eu",
-    ),
-    (
-        "approval under another model's name",
-        lambda w: w.approve("regulator", model="ft:other"),
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by regulator for eu",
-    ),
-    (
-        "a regulator of another jurisdiction",
-        lambda w: w.grants.update(regulator=(grant("regulator", jurisdictions=("us",)),)),
-        Reason.APPROVAL_MISSING,
-        5,
-        "no approval by regulator for eu",
-    ),
-    (
-        "approval outside its window",
-        lambda w: w.approve("regulator", window=window(20, -1)),
-        Reason.APPROVAL_NOT_IN_WINDOW,
-        5,
-        "the approval is outside its window by regulator for eu",
-    ),
-    (
-        "approval for another operation",
-        lambda w: w.approve("regulator", operations=["embeddings"]),
-        Reason.APPROVAL_OUT_OF_SCOPE,
-        5,
-        "the approval does not cover this call by regulator for eu",
-    ),
-    (
-        "approval for another environment",
-        lambda w: w.approve("customer", environments=["spiffe://acme.example/lab/*"]),
-        Reason.APPROVAL_OUT_OF_SCOPE,
-        5,
-        "the approval does not cover this call by customer",
-    ),
-    (
-        "approval for another jurisdiction",
-        lambda w: w.approve("provider", jurisdictions=["us"]),
-        Reason.APPROVAL_OUT_OF_SCOPE,
-        5,
-        "the approval does not cover this call by provider",
-    ),
-    (
-        "one authority for two roles",
-        lambda w: (
-            w.grants.update(customer=(*w.grants["customer"], grant("regulator"))),
-            w.approve("regulator", signer="customer"),
-        ),
-        Reason.APPROVAL_MISSING,
-        5,
-        "one authority, and one key, fills one role: too few for "
-        "customer, provider, regulator for eu",
-    ),
-    (
-        "one key for two roles",
-        lambda w: (
-            _same_key(w, "regulator", "provider"),
-            w.approve("regulator"),
-        ),
-        Reason.APPROVAL_MISSING,
-        5,
-        "one authority, and one key, fills one role: too few for "
-        "customer, provider, regulator for eu",
-    ),
-    (
-        "the evaluator as an approver",
-        lambda w: (
-            w.grants.update(evaluator=(grant("evaluator"), grant("regulator"))),
-            w.approve("regulator", signer="evaluator"),
-        ),
-        Reason.APPROVAL_MISSING,
-        5,
-        "one authority, and one key, fills one role: too few for "
-        "customer, provider, regulator for eu",
-    ),
-]
-
-
-def _same_key(world: World, name: str, other: str) -> str:
-    world.parties[name].key = world.parties[other].key
-    return ""
+CASES = [*ENVIRONMENT_AND_MANIFEST, *RESULTS_AND_APPROVALS]
 
 
 @pytest.mark.parametrize(
@@ -577,7 +173,7 @@ def test_a_parent_that_is_left_out_is_no_base_model_under_a_wide_grant() -> None
     world = tuned_on_world()
     world.grants["provider"] = (*world.grants["provider"], grant("provider", base_models=("**",)))
     world.evidence.pop("manifest")
-    _rebind(world, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
+    rebind(world, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
     assert told(world, CHILD)[:2] == (
         Reason.BASE_MODEL_NOT_LISTED,
         f"no provider is granted the base model {MODEL}",
@@ -592,7 +188,7 @@ def test_a_parent_that_is_unknown_hidden_foreign_or_unsigned_is_refused() -> Non
         f"the parent manifest of {CHILD} is not known",
     )
     hidden = tuned_on_world()
-    _rebind(hidden, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
+    rebind(hidden, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})
     assert told(hidden, CHILD)[:2] == (
         Reason.MANIFEST_UNVERIFIED,
         f"{MODEL} is an adapted model, but its manifest is not given as the parent",
@@ -600,7 +196,7 @@ def test_a_parent_that_is_unknown_hidden_foreign_or_unsigned_is_refused() -> Non
     foreign = tuned_on_world()
     parent = {"sha256": foreign.digests["manifest"]}
     model = {"provider": "openai", "id": CHILD, "base": BASE, "parent": parent}
-    _rebind(foreign, "child", model=model)
+    rebind(foreign, "child", model=model)
     unsigned = tuned_on_world()
     unsigned.bind(signer="stranger")
     for world in (foreign, unsigned):
@@ -630,7 +226,7 @@ def test_a_regulator_for_two_jurisdictions_fills_one_role() -> None:
     world = admitted_world()
     world.declare(jurisdictions=["eu", "us"])
     suites = [*manifest_predicate()["envelope"]["suites"], suite("compliance", "us")]
-    _rebind(world, envelope={"suites": suites})
+    rebind(world, envelope={"suites": suites})
     for role in APPROVERS:
         world.approve(role, jurisdictions=["eu", "us"])
     assert told(world)[0] is None
@@ -694,8 +290,8 @@ def ends(change: Callable[[World], object]) -> datetime:
         lambda w: setattr(w.parties["producer"], "key_window", window(300, 0.5)),
         lambda w: setattr(w.parties["customer"], "key_window", window(300, 0.5)),
         lambda w: setattr(w.parties["provider"], "key_window", window(300, 0.5)),
-        lambda w: _rebind(w, window=window(20, 0.5)),
-        lambda w: _rebind(
+        lambda w: rebind(w, window=window(20, 0.5)),
+        lambda w: rebind(
             w,
             model={
                 "provider": "openai",

@@ -1,4 +1,4 @@
-"""One real OPA over the real policies, for the tests of this folder."""
+"""One real OPA over the real policies, and an issuer of credentials, for this folder's tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sidecar.gate.opa import Address
+from tests.gate.credentials import Bench
 from tests.policies.opa import REVISION, OpaServer, build_bundle
 
 
@@ -15,3 +16,8 @@ def opa_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     folder = tmp_path_factory.mktemp("opa")
     with OpaServer(build_bundle(folder), folder) as running:
         yield Address(f"unix://{running.socket}", REVISION)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()

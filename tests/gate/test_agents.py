@@ -22,7 +22,7 @@ from sidecar.core.reasons import Reason
 from sidecar.gate.doors import APIS, creation, fed
 from sidecar.gate.doors.openai_agents import AGENTS
 from sidecar.gate.places import Only
-from tests.gate.test_doors import get, post
+from tests.gate.asking import get, post
 
 AGENT, SESSION = Reference("agent", "agent_1"), Reference("session", "session_1")
 WORKS = "/v1/agents/sessions/session_1"

@@ -1,63 +1,24 @@
-"""Forms: what clients send is read, in any pieces; what has two readings is refused."""
+"""Forms: what clients send is read; what has two readings is refused."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sidecar.gate.multipart import (
-    AmbiguousFieldError,
-    Event,
-    FormEnd,
-    Limits,
-    MultipartError,
-    Parser,
-    Part,
-    PartBegin,
-    PartData,
-    PartEnd,
-    boundary_of,
-    fields,
-    parse,
-    refuse_twins,
+from sidecar.gate.multipart import Limits, MultipartError, Parser, boundary_of, parse
+from tests.gate.forms import (
+    BEGIN,
+    END,
+    FILE,
+    GOOD,
+    LINES,
+    MODEL,
+    TYPE,
+    B,
+    form,
+    part,
+    read,
+    refusal,
 )
-
-B = "b" * 24
-TYPE = f"multipart/form-data; boundary={B}"
-MODEL = 'Content-Disposition: form-data; name="model"'
-FILE = 'Content-Disposition: form-data; name="file"; filename="a.jsonl"'
-
-Read = tuple[str, str | None, str | None, bytes]
-
-
-def part(headers: str | bytes = MODEL, data: bytes = b"m") -> bytes:
-    lines = headers.encode() if isinstance(headers, str) else headers
-    return lines + b"\r\n\r\n" + data + b"\r\n"
-
-
-def form(*parts: bytes, boundary: str = B, end: bytes = b"\r\n") -> bytes:
-    mark = b"--" + boundary.encode()
-    return b"".join(mark + b"\r\n" + each for each in parts) + mark + b"--" + end
-
-
-def plain(parts: Iterable[Part]) -> list[Read]:
-    return [(p.name, p.filename, p.content_type, bytes(p.value)) for p in parts]
-
-
-def read(body: bytes, content_type: str = TYPE) -> list[Read]:
-    return plain(parse(content_type, body))
-
-
-def refusal(body: bytes, content_type: str = TYPE) -> str:
-    with pytest.raises(MultipartError) as caught:
-        parse(content_type, body)
-    return str(caught.value)
-
 
 # ---- what clients send ---------------------------------------------------------------------------
 
@@ -172,7 +133,6 @@ DISPOSITION = "a part's Content-Disposition is not form-data with a plain name a
 ONE_OF_EACH = "a part's headers are not one Content-Disposition and at most one Content-Type"
 OTHER_LENGTH = "a part's Content-Length is not that of its data"
 TWO_NAMES = "a part has two different filenames"
-LINES = "a part's headers are folded, not lines, or hold control characters"
 PART_TYPE = "a part's Content-Type is not plain, or holds parts of its own"
 PART_CHARSET = "a part's charset is not UTF-8"
 CD = "Content-Disposition: "
@@ -291,12 +251,9 @@ def test_headers_with_two_readings_are_refused(headers: str | bytes, why: str) -
 
 # ---- the form ------------------------------------------------------------------------------------
 
-BEGIN = "the form does not begin with its boundary"
 PLACE = "the boundary stands where no part ends, or no part follows"
 INSIDE = "the boundary stands inside a part's data"
-END = "the form does not end with its boundary"
 AFTER = "something follows the form's last boundary"
-GOOD = form(part())
 
 
 @pytest.mark.parametrize(
@@ -351,181 +308,3 @@ def test_each_limit_is_a_refusal_one_past_it() -> None:
         with pytest.raises(MultipartError) as caught:
             parse(TYPE, body, small)
         assert str(caught.value) == why
-
-
-# ---- in pieces -----------------------------------------------------------------------------------
-
-
-@dataclass
-class Streamed:
-    """What a stream of pieces showed."""
-
-    parts: list[Read]
-    ended: bool = False
-    held: int = 0
-
-
-def streamed(pieces: Iterable[bytes]) -> Streamed:
-    """Feed a parser, and put its events together; each event in its place or a failure."""
-    parser, seen = Parser(B), Streamed([])
-    open_part: list[PartBegin] = []
-    for piece in pieces:
-        for event in parser.feed(piece):
-            _take(event, seen, open_part)
-        seen.held = max(seen.held, len(parser._rest))
-    parser.close()
-    assert (seen.ended, open_part) == (True, [])
-    return seen
-
-
-def _take(event: Event, seen: Streamed, open_part: list[PartBegin]) -> None:
-    assert not seen.ended
-    if isinstance(event, PartBegin):
-        assert not open_part
-        open_part.append(event)
-        seen.parts.append((event.name, event.filename, event.content_type, b""))
-    elif isinstance(event, PartData):
-        assert open_part
-        assert event.data
-        name, filename, content_type, value = seen.parts[-1]
-        seen.parts[-1] = (name, filename, content_type, value + bytes(event.data))
-    elif isinstance(event, PartEnd):
-        open_part.pop()
-    else:
-        assert isinstance(event, FormEnd)
-        assert not open_part
-        seen.ended = True
-
-
-TRICKY = (b"\r\n", b"\r", b"\n", b"-", b"--", b"--b", b"\r\n--", f"\r\n--{B[:-1]}".encode(), b"x")
-DATA = st.lists(st.sampled_from(TRICKY) | st.binary(max_size=8), max_size=8).map(b"".join)
-HEADERS = st.sampled_from([MODEL, FILE, f"Content-Type: a/b\r\n{FILE}", MODEL + ": x", "x"])
-PARTS = st.lists(st.builds(part, HEADERS, DATA), max_size=4)
-CUTS = st.lists(st.integers(0, 400), max_size=12) | st.just(list(range(400)))
-
-
-@settings(max_examples=1500, deadline=None)
-@given(
-    parts=PARTS,
-    cuts=CUTS,
-    spoil=st.none() | st.tuples(st.integers(0, 400), st.sampled_from(TRICKY)),
-)
-def test_a_stream_in_any_pieces_is_read_as_the_whole(
-    parts: list[bytes], cuts: list[int], spoil: tuple[int, bytes] | None
-) -> None:
-    body = form(*parts)
-    if spoil is not None:
-        body = body[: spoil[0]] + spoil[1] + body[spoil[0] :]
-    places = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
-    pieces = [body[a:b] for a, b in itertools.pairwise(places)]
-    whole: list[Read] | str
-    by_piece: list[Read] | str
-    try:
-        whole = read(body)
-    except MultipartError as error:
-        whole = str(error)
-    try:
-        by_piece = streamed(pieces).parts
-    except MultipartError as error:
-        by_piece = str(error)
-    assert by_piece == whole
-
-
-def test_a_stream_of_any_length_is_not_kept() -> None:
-    def pieces() -> Iterable[bytes]:
-        whole = form(part(FILE, b""))
-        cut = whole.index(b"\r\n\r\n") + 4
-        yield whole[:cut]
-        yield from (b"\r\n--" + B.encode()[:-1] for _ in range(50_000))
-        yield whole[cut:]
-
-    seen = streamed(pieces())
-    assert len(seen.parts[0][3]) == 50_000 * (len(B) + 3)
-    assert seen.held <= len(FILE) + 4
-
-
-def test_after_a_refusal_nothing_is_read_any_more() -> None:
-    parser = Parser(B)
-    with pytest.raises(MultipartError, match=BEGIN):
-        parser.feed(b"x")
-    with pytest.raises(MultipartError, match="the form was refused already"):
-        parser.feed(GOOD)
-    with pytest.raises(MultipartError, match=END):
-        parser.close()
-
-
-# ---- fields --------------------------------------------------------------------------------------
-
-
-def named(*names: str, data: bytes = b"m") -> tuple[Part, ...]:
-    disposition = 'Content-Disposition: form-data; name="{}"'
-    return parse(TYPE, form(*(part(disposition.format(name), data) for name in names)))
-
-
-def test_wanted_fields_are_read_as_text_and_the_others_are_left_alone() -> None:
-    parts = named("model", "include[]", "include[]", "prompt", "modelling", data="é".encode())
-    assert fields(parts, ["model", "stream"]) == {"model": "é"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["Model", "MODEL", "model[]", "model[0]", "model[a]", "Model[]", "model[][]"],
-)
-def test_a_field_that_some_server_takes_for_a_wanted_one_is_refused(name: str) -> None:
-    with pytest.raises(AmbiguousFieldError) as caught:
-        fields(named("model", name), ["model"])
-    assert str(caught.value) == f"the field {name} is a twin of one that is read"
-
-
-@pytest.mark.parametrize(
-    ("wanted", "twin"), [("include[]", "include"), ("api-version", "api_version")]
-)
-def test_lists_and_hyphens_have_twins_too(wanted: str, twin: str) -> None:
-    refuse_twins([wanted, "x"], [wanted])
-    with pytest.raises(AmbiguousFieldError):
-        refuse_twins([twin], [wanted])
-
-
-def test_a_wanted_field_comes_once_as_text() -> None:
-    with pytest.raises(AmbiguousFieldError, match="the field model is given twice"):
-        fields(named("model", "x", "model"), ["model"])
-    with pytest.raises(AmbiguousFieldError, match="the field file is a file"):
-        fields(parse(TYPE, form(part(FILE))), ["file"])
-    with pytest.raises(MultipartError, match="the field model is not UTF-8"):
-        fields(named("model", data=b"\xff"), ["model"])
-    with pytest.raises(MultipartError, match="the field model begins with a byte-order mark"):
-        fields(named("model", data=b"\xef\xbb\xbfm"), ["model"])
-
-
-@pytest.mark.parametrize("name", ["svg[model]", "svg[Model]", "a[b][model]"])
-def test_a_field_that_names_a_model_where_none_is_wanted_is_refused(name: str) -> None:
-    with pytest.raises(AmbiguousFieldError) as caught:
-        fields(named("prompt", name, "svg[size]"), ["prompt"])
-    assert str(caught.value) == f"the field {name} names a model where none is known"
-    assert fields(named(name), [name]) == {name: "m"}
-
-
-@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; a=b", "text/x.y+json"])
-def test_a_field_of_json_that_nobody_reads_is_refused(kind: str) -> None:
-    head = f'Content-Disposition: form-data; name="session"\r\nContent-Type: {kind}'.encode()
-    with pytest.raises(AmbiguousFieldError) as caught:
-        fields(parse(TYPE, form(part(head))), ["prompt"])
-    assert str(caught.value) == "the field session is JSON, which could name a model"
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b'{"model": "y"}',
-        b' [{"a": {"Model_ID": 1}}]',
-        b'{"m\\u006fdel": 1}',
-        b'{"\xef\xbd\x8d": 1}',
-    ],
-)
-def test_a_field_that_reads_as_json_with_a_model_is_refused(data: bytes) -> None:
-    """Some servers parse whatever text looks like JSON; only what is wanted is known to be text."""
-    with pytest.raises(AmbiguousFieldError) as caught:
-        fields(named("session", data=data), ["prompt"])
-    assert str(caught.value) == "the field session reads as JSON that names a model"
-    assert fields(named("prompt", data=data), ["prompt"]) == {"prompt": data.decode()}
-    assert fields(named("session", data=b'{"type": "server_vad"}'), ["prompt"]) == {}

@@ -223,9 +223,7 @@ def site_of(folder: Path, world: World) -> Site:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    instant = datetime.now(UTC).replace(microsecond=0)
-    monkeypatch.setattr(simulator, "NOW", instant)
-    return instant
+    return simulator.present(monkeypatch)
 
 
 def explained(site: Site, code: int) -> Any:

@@ -22,39 +22,14 @@ from sidecar.core.window import Window
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.record import Use
 from sidecar.registry.store import Store
-from tests.integration.support.envoy import Answer, exchange, request_bytes
+from tests.integration.support.envoy import Answer
+from tests.registration.forms import BOUNDARY, END, field, form, part, upload
 from tests.registration.stage import BOTH, HEADER, OTHER_ENV, Stage, code_of, lines
 from tests.registration.upstream import Received
 from tests.registry.samples import registration
 from tests.simulator.world import BASE, ENV, MODEL
 
-BOUNDARY = "0123456789abcdef"
 PATIENCE_SECONDS = 60.0
-
-
-def field(name: str, value: str) -> bytes:
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'
-    return head.encode() + value.encode() + b"\r\n"
-
-
-def part(content: bytes, name: str = "lines.jsonl") -> bytes:
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-    return head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + content + b"\r\n"
-
-
-END = f"--{BOUNDARY}--\r\n".encode()
-
-
-def form(content: bytes, purpose: str = "batch") -> bytes:
-    return field("purpose", purpose) + part(content) + END
-
-
-def upload(stage: Stage, body: bytes, *, environment: str = ENV) -> Answer:
-    """Send a form as it is."""
-    token = stage.client(environment).default_headers[HEADER]
-    kind = f"multipart/form-data; boundary={BOUNDARY}"
-    headers = [(HEADER, str(token)), ("Content-Type", kind)]
-    return exchange(stage.envoy.port, request_bytes("POST", "/v1/files", headers, body))
 
 
 def told(answer: Answer) -> tuple[int, str, str]:

@@ -21,8 +21,8 @@ from sidecar.gate.http_request import HttpRequest
 from sidecar.gate.pace import Pace
 from sidecar.gate.uploads import PREFIX_BYTES, State, Upload
 from tests.gate.batch import calls
+from tests.registration.forms import BOUNDARY, END, field, form, part
 from tests.registration.stage import lines
-from tests.registration.test_files import BOUNDARY, END, field, form, part
 from tests.simulator.world import BASE, MODEL
 
 

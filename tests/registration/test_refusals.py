@@ -21,19 +21,10 @@ from sidecar.gate.processor import ProcessorLimits
 from sidecar.observe.decision_log import record
 from sidecar.registry.store import Store
 from tests.integration.support.envoy import Answer
+from tests.registration.desk import FULL, SLIP, UPLOAD, Desk, desk, request, sealed, sent
+from tests.registration.forms import END, form, part, upload
+from tests.registration.forms import field as form_field
 from tests.registration.stage import BOTH, Stage, lines
-from tests.registration.test_files import END, form, part, upload
-from tests.registration.test_files import field as form_field
-from tests.registration.test_processor import (
-    FULL,
-    SLIP,
-    UPLOAD,
-    Desk,
-    desk,
-    request,
-    sealed,
-    sent,
-)
 from tests.simulator.world import ENV, MODEL, NOW
 
 HEAD = {"method": "POST", "path": "/v1/x", "request_id": "request-1"}

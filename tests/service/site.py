@@ -122,8 +122,7 @@ def in_the_present(
     **settings: Any,
 ) -> Site:
     """A world as of now, in ``folder``, with everybody's files written."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    monkeypatch.setattr(simulator, "NOW", now)
+    now = simulator.present(monkeypatch)
     world, issuer = make(), Issuer()
     world.parties["customer"].trust_domains = [issuer.document(now)]
     site = Site(folder, world, issuer)
