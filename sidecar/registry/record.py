@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
@@ -177,8 +176,3 @@ def opened(data: bytes, keys: Iterable[PublicKey]) -> Registration:
     if not dsse.verified_by(envelope, keys, PAYLOAD_TYPE):
         raise EvidenceError("registration: not signed by a key of this registry")
     return read(Registration, envelope.payload, max_bytes=MAX_RECORD_BYTES, what="registration")
-
-
-def window(created: datetime, expires: datetime) -> Window:
-    """From a creation to an expiry, in whole seconds: what is written is what is read."""
-    return Window(created.replace(microsecond=0), expires.replace(microsecond=0))
