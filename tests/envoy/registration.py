@@ -128,7 +128,7 @@ def change(host: Config, http_filters: list[Config], gate: Config) -> None:
     behind = [each["name"] for each in http_filters].index(EXT_AUTHZ) + 1
     http_filters[behind:behind] = [{"name": EXT_PROC, "typed_config": PROCESSOR}]
     (options,) = gate["typed_extension_protocol_options"].values()
-    options["explicit_http_config"]["http2_protocol_options"] = {
+    options["explicit_http_config"]["http2_protocol_options"] |= {
         "initial_stream_window_size": 262144,
         "initial_connection_window_size": 1048576,
     }

@@ -276,3 +276,15 @@ def test_a_full_envoy_refuses(config: Config) -> None:
             at("stop_accepting_requests", threshold={"value": 0.95}),
         ],
     }
+
+
+@pytest.mark.parametrize("name", sorted(get_args(Gated)))
+def test_no_question_to_the_gate_waits_behind_a_large_one(name: Gated) -> None:
+    clusters = loaded(name)["static_resources"]["clusters"]
+    (gate,) = (each for each in clusters if each["name"] == "gate")
+    (options,) = gate["typed_extension_protocol_options"].values()
+    http2 = options["explicit_http_config"]["http2_protocol_options"]
+    (bounds,) = gate["circuit_breakers"]["thresholds"]
+    # A connection for each question, and so as many of them as there may be questions.
+    assert http2["max_concurrent_streams"] == 1
+    assert bounds["max_connections"] == bounds["max_requests"] == 1024
