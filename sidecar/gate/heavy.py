@@ -1,10 +1,10 @@
 """Large bodies are read in processes of their own, so that small requests never wait behind one.
 
 Reading twenty megabytes takes a tenth of a second, in which an event loop answers nobody. So
-bodies over ``THRESHOLD``, and batch files block by block, go through a pipe to one of a few
-readers (``heavy_reader``): what was found comes back, the bytes do not. A reader that ends, stalls
-or fails is replaced, and its request is denied. What waits for a reader is bounded in number, and
-by the deadline of who waits.
+questions over ``told.THRESHOLD`` as they came, and batch files block by block, go through a socket
+to one of a few readers (``heavy_reader``): what was found comes back, the bytes do not. Nothing of
+them is copied on the way. A reader that ends, stalls or fails is replaced, and its request is
+denied. What waits for a reader is bounded in number, and by the deadline of who waits.
 
 Batch files, which may take their time, never have the last reader; bodies have a deadline.
 
@@ -18,26 +18,22 @@ import contextlib
 import logging
 import os
 import pickle
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Collection
 from dataclasses import replace
 
-from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate import heavy_reader
 from sidecar.gate.batch_lines import Block, Found, read
-from sidecar.gate.extract import extract
-from sidecar.gate.heavy_reader import HEAD, Answer, Question, Whole
-from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.heavy_reader import HEAD, Answer, Question
+from sidecar.gate.told import Large, Terms, Told
 
 log = logging.getLogger("sidecar.gate.heavy")
 
-THRESHOLD = 1 << 16
-"""Longest body, in bytes, that is read in the event loop."""
-
 BLOCK_THRESHOLD = 1 << 13
-"""The same for lines of a batch file, of which a short one costs more than its length says."""
+"""Longest lines of a batch file, in bytes, that are read in the event loop: short ones cost more
+than their length says."""
 
 READERS = max(2, min(4, os.cpu_count() or 1))
 MAX_WAITING = 32
@@ -92,17 +88,13 @@ class Heavy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(reader.stop() for reader in self._all))
 
-    async def __call__(
-        self, request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
-    ) -> Call:
-        """Like ``extract``.
+    async def __call__(self, large: Large, terms: Terms) -> Told:
+        """Like ``told.tell``.
 
         Raises:
-            AdmissibilityError: Any code of step 0; ``overloaded`` where too many large bodies
-                wait; ``internal_error`` where the reader ended, stalled or failed.
+            AdmissibilityError: ``overloaded`` where too many large bodies wait;
+                ``internal_error`` where the reader ended, stalled or failed.
         """
-        if len(request.raw_body) + len(request.text_body) <= THRESHOLD:
-            return extract(request, max_bytes=max_bytes, opened=opened)
         if self._waiting >= self._max_waiting:
             raise AdmissibilityError(Reason.OVERLOADED, "too many large bodies at once")
         self._waiting += 1
@@ -110,8 +102,8 @@ class Heavy:
             reader = await self._idle.get()
         finally:
             self._waiting -= 1
-        answer = await self._ask(reader, Whole(request, max_bytes, frozenset(opened)))
-        if isinstance(answer, Call):
+        answer = await self._ask(reader, terms, large.data)
+        if isinstance(answer, Told):
             return answer
         raise _refusal(answer)
 
@@ -124,21 +116,22 @@ class Heavy:
         if len(block.data) <= BLOCK_THRESHOLD:
             return read(block)
         async with self._blocks:
-            answer = await self._ask(await self._idle.get(), block)
+            reader = await self._idle.get()
+            answer = await self._ask(reader, replace(block, data=b""), block.data)
         if isinstance(answer, Found):
             return answer
         raise _refusal(answer)
 
-    async def _ask(self, reader: _Reader, question: Question) -> Answer:
+    async def _ask(self, reader: _Reader, question: Question, data: bytes) -> Answer:
         """Have a reader that is not idle read; it is idle afterwards, whatever becomes of us."""
-        task = asyncio.create_task(self._read(reader, question))
+        task = asyncio.create_task(self._read(reader, question, data))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, reader: _Reader, question: Question) -> Answer:
+    async def _read(self, reader: _Reader, question: Question, data: bytes) -> Answer:
         try:
-            return await reader.read(question)
+            return await reader.read(question, data)
         except (OSError, EOFError, TimeoutError, pickle.UnpicklingError) as error:
             log.error("a reader of large bodies is given up: %r", error)  # noqa: TRY400
             await reader.stop(kill=True)
@@ -153,6 +146,7 @@ class _Reader:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._process: Process | None = None
+        self._socket: socket.socket | None = None
 
     @property
     def pid(self) -> int | None:
@@ -160,15 +154,19 @@ class _Reader:
         return None if process is None or process.returncode is not None else process.pid
 
     async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-m", heavy_reader.__name__),
-            stdin=PIPE,
-            stdout=PIPE,
-            start_new_session=True,  # an interrupt at the terminal is for the gate to act on
-        )
+        # Not a pipe of asyncio's, which would copy all that it cannot write at once.
+        self._socket, theirs = socket.socketpair()
+        self._socket.settimeout(0.0)  # as the event loop wants it
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-P", "-m", heavy_reader.__name__),
+                stdin=theirs.fileno(),
+                stdout=PIPE,
+                start_new_session=True,  # an interrupt at the terminal is for the gate to act on
+            )
 
-    async def read(self, question: Question) -> Answer:
-        """One question and its answer.
+    async def read(self, question: Question, data: bytes) -> Answer:
+        """One question about ``data``, and its answer.
 
         Raises:
             OSError: The process ended, or cannot be started.
@@ -179,27 +177,26 @@ class _Reader:
         if self.pid is None:
             await self.stop()
             await self.start()
-        process = self._process
+        process, loop = self._process, asyncio.get_running_loop()
         assert process is not None
-        assert process.stdin is not None
         assert process.stdout is not None
-        rest, body = _apart(question)
-        head = pickle.dumps(rest)
+        assert self._socket is not None
+        about = pickle.dumps(question)
         async with asyncio.timeout(self._seconds):
-            process.stdin.write(HEAD.pack(len(head), len(body)) + head)
-            process.stdin.write(body)
-            await process.stdin.drain()
+            head = HEAD.pack(len(about), len(data)) + about
+            await loop.sock_sendall(self._socket, head)
+            await loop.sock_sendall(self._socket, data)
             length, _ = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
             answer: Answer = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301
         return answer
 
     async def stop(self, *, kill: bool = False) -> None:
         """Close its input, which ends it by itself; kill one that does not listen."""
+        if self._socket is not None:
+            self._socket.close()
         process, self._process = self._process, None
         if process is None:
             return
-        assert process.stdin is not None
-        process.stdin.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.0 if kill else _STOP_SECONDS):
                 await process.wait()
@@ -207,14 +204,6 @@ class _Reader:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
-
-
-def _apart(question: Question) -> tuple[Question, bytes]:
-    """The question without its body, and the body."""
-    if isinstance(question, Block):
-        return replace(question, data=b""), question.data
-    bare = replace(question.request, raw_body=b"")
-    return replace(question, request=bare), question.request.raw_body
 
 
 def _refusal(answer: Answer) -> AdmissibilityError:

@@ -1,6 +1,6 @@
 """``python -m sidecar.gate.heavy_reader``: reads large bodies for the gate, one after the other.
 
-What it gets is a head (two lengths), a pickled question without its body, and the body; what it
+What it gets is a head (two lengths), a pickled question without its bytes, and the bytes; what it
 says is a head and what was found, pickled, or the refusal. The end of the input is the end of the
 reader, so it never outlives its gate. It runs at a lower priority: whoever sends megabytes can wait
 a little.
@@ -14,31 +14,22 @@ import os
 import pickle
 import struct
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import BinaryIO
 
-from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.batch_lines import Block, Found, read
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.told import Refusal, Terms, Told, tell
 
 log = logging.getLogger("sidecar.gate.heavy")
 
 HEAD = struct.Struct(">IQ")
 
 
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """What ``extract`` is asked about a request; the body travels beside it."""
+Question = Terms | Block
+"""What is asked about the bytes that travel beside it: a ``CheckRequest``, or lines."""
 
-    request: HttpRequest
-    max_bytes: int
-    opened: frozenset[str] = frozenset()
-
-
-Question = Whole | Block
-Answer = Call | Found | tuple[Reason, str]
+Answer = Told | Found | Refusal
 
 
 _NICE = 5
@@ -58,12 +49,11 @@ def main() -> None:
 
 def _answer(source: BinaryIO, size: int, length: int) -> Answer:
     question: Question = pickle.loads(source.read(size))  # noqa: S301 - from the gate itself
-    body = source.read(length)
+    data = source.read(length)
     try:
         if isinstance(question, Block):
-            return read(replace(question, data=body))
-        request = replace(question.request, raw_body=body)
-        return extract(request, max_bytes=question.max_bytes, opened=question.opened)
+            return read(replace(question, data=data))
+        return tell(data, question)
     except AdmissibilityError as error:
         return error.reason, error.message
     except Exception:

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.assess import assess
 from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible
 from sidecar.core.facts import prove
+from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.window import rfc3339
 from sidecar.gate import credential, envoy
 from sidecar.gate.doors import creation
@@ -31,6 +31,7 @@ from sidecar.gate.opa import PolicyEngine
 from sidecar.gate.passage import Passage
 from sidecar.gate.refusals import unsupported
 from sidecar.gate.room import Room
+from sidecar.gate.told import Large, Question, Terms, Told, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +50,23 @@ class Settings:
     max_body_bytes: int
     opened: frozenset[str] = frozenset()
 
+    @property
+    def terms(self) -> Terms:
+        """What is needed to read a question."""
+        return Terms(self.credential_header, self.max_body_bytes, self.opened)
 
-class Extractor(Protocol):
-    """Whoever turns a request into a call: this process, or another (``heavy``)."""
 
-    async def __call__(
-        self, request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
-    ) -> Call:
-        """See ``extract``."""
+class Teller(Protocol):
+    """Whoever reads large questions: this process, or another (``heavy``)."""
+
+    async def __call__(self, large: Large, terms: Terms) -> Told:
+        """See ``told.tell``."""
         ...
 
 
-async def extract_here(
-    request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
-) -> Call:
-    """``extract`` in this process, whatever the size of the body."""
-    return extract(request, max_bytes=max_bytes, opened=opened)
+async def tell_here(large: Large, terms: Terms) -> Told:
+    """``tell`` in this process, whatever the size."""
+    return tell(large.data, terms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,11 @@ class Pipeline:
     settings: Settings
     trust: Holder
     policies: PolicyEngine
-    extractor: Extractor = extract_here
+    teller: Teller = tell_here
     room: Room = field(default_factory=lambda: Room(sys.maxsize))
     objects: Objects | None = None
 
-    async def check(self, message: pb.CheckRequest, passage: Passage) -> Decision:
+    async def check(self, message: Question, passage: Passage) -> Decision:
         """Decide about one request.
 
         Args:
@@ -88,18 +90,20 @@ class Pipeline:
         Raises:
             AdmissibilityError: A stage refused.
         """
+        if isinstance(message, Large):
+            with self.room.take(len(message.data)):
+                told = await self.teller(message, self.settings.terms)
+                return await self._decide(*_understood(told, passage), passage)
         request = envoy.read(message, credential_header=self.settings.credential_header)
         passage.request = request
         passage.reached("read")
         with self.room.take(len(request.raw_body) + len(request.text_body)):
-            return await self._decide(request, passage)
+            settings = self.settings
+            call = extract(request, max_bytes=settings.max_body_bytes, opened=settings.opened)
+            return await self._decide(request, call, passage)
 
-    async def _decide(self, request: HttpRequest, passage: Passage) -> Decision:
+    async def _decide(self, request: HttpRequest, call: Call, passage: Passage) -> Decision:
         """Everything after the message was read."""
-        settings = self.settings
-        call = await self.extractor(
-            request, max_bytes=settings.max_body_bytes, opened=settings.opened
-        )
         passage.reached("extract", call=call)
         while True:
             snapshot = self.trust.current()
@@ -185,6 +189,16 @@ class Pipeline:
         verdict = await self.policies.ask(facts)
         passage.reached("policy")
         return decide(passage.progress, verdict)
+
+
+def _understood(told: Told, passage: Passage) -> tuple[HttpRequest, Call]:
+    """What a reader told, as if it had been read here."""
+    passage.request = told.request
+    passage.reached("read")
+    if not isinstance(told.found, Call):
+        raise AdmissibilityError(*told.found)
+    assert told.request is not None
+    return told.request, told.found
 
 
 def _unregistered(call: Call, api: str) -> Resolved:

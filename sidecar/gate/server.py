@@ -33,12 +33,14 @@ from sidecar.gate.opa import UNIX
 from sidecar.gate.passage import Passage
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
+from sidecar.gate.told import Question, question
 from sidecar.observe.outcome import Outcome
 
 log = logging.getLogger("sidecar.gate")
 
 SERVICE = "envoy.service.auth.v3.Authorization"
-_ENVELOPE_BYTES = 1 << 20
+ENVELOPE_BYTES = 1 << 20
+"""More than Envoy writes around a body."""
 
 
 class Observer(Protocol):
@@ -81,7 +83,7 @@ class Authorization(rpc.AuthorizationServicer):
         self._clock = clock or Clock().read
         self._in_flight = 0
 
-    async def Check(self, request: pb.CheckRequest, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
+    async def Check(self, request: Question, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
         """Answer one question; never raises, but where Envoy itself gave up."""
         reply = _FAILED
         self._in_flight += 1
@@ -93,7 +95,7 @@ class Authorization(rpc.AuthorizationServicer):
             self._in_flight -= 1
         return reply
 
-    async def _answer(self, message: pb.CheckRequest) -> pb.CheckResponse:
+    async def _answer(self, message: Question) -> pb.CheckResponse:
         reading = self._clock()
         passage = Passage(Progress(secrets.token_hex(16), reading.at))
         outcome = None
@@ -108,7 +110,7 @@ class Authorization(rpc.AuthorizationServicer):
             self._observer.end(outcome)
         return reply
 
-    async def _ask(self, message: pb.CheckRequest, passage: Passage, reading: Reading) -> Decision:
+    async def _ask(self, message: Question, passage: Passage, reading: Reading) -> Decision:
         if self._in_flight > self._limits.max_concurrent:
             raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
         if reading.problem:
@@ -153,6 +155,16 @@ _INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
 _FAILED = envoy.denial(_INTERNAL.reason, _INTERNAL.message, "")
 
 
+def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
+    """As generated, but that a large question is left as it came (``told``)."""
+    check = grpc.unary_unary_rpc_method_handler(
+        service.Check,
+        request_deserializer=question,
+        response_serializer=pb.CheckResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})
+
+
 class GateServer:
     """The listening server with its health service; to be used inside the event loop."""
 
@@ -165,7 +177,7 @@ class GateServer:
         processor: ExternalProcessorServicer | None = None,
     ) -> None:
         # Larger than any body that is read, so that one too large is told so by the gate.
-        size = 2 * max_body_bytes + _ENVELOPE_BYTES
+        size = 2 * max_body_bytes + ENVELOPE_BYTES
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", size),
@@ -173,7 +185,7 @@ class GateServer:
             ]
         )
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
-        rpc.add_AuthorizationServicer_to_server(service, self._server)
+        self._server.add_generic_rpc_handlers((_handler(service),))
         if processor is not None:
             add_ExternalProcessorServicer_to_server(processor, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -29,7 +29,7 @@ from sidecar.gate.objects import Objects
 from sidecar.gate.opa import UNIX
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.room import Room
-from sidecar.gate.server import Authorization, GateServer
+from sidecar.gate.server import ENVELOPE_BYTES, Authorization, GateServer
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
@@ -194,7 +194,8 @@ async def _listen(
     parts: _Parts, policies: Policies, heavy: Heavy, observer: Observer, objects: Objects | None
 ) -> GateServer:
     config, read = parts.config, parts.clock.read
-    room = Room(config.max_body_bytes_in_flight)
+    # Of a large question nothing is taken apart here, so what is around its body counts as well.
+    room = Room(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
     pipeline = Pipeline(config.settings, parts.holder, policies.live, heavy, room, objects)
     server = GateServer(
         Authorization(pipeline, config.limits, observer, read),

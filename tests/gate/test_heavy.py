@@ -19,29 +19,26 @@ import pytest
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.batch_lines import MAX_LINES, Block, Found, read
-from sidecar.gate.extract import extract
-from sidecar.gate.heavy import BLOCK_THRESHOLD, THRESHOLD, Heavy
-from sidecar.gate.http_request import HttpRequest
+from sidecar.gate.heavy import BLOCK_THRESHOLD, Heavy
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.room import Room
-from tests.gate.bench import SETTINGS, Broken, reason_of, running
-from tests.gate.requests import check_request, json_body
+from sidecar.gate.told import THRESHOLD, Large, Refusal, Terms, Told, tell
+from tests.gate.bench import SETTINGS, Broken, Gate, reason_of, running
+from tests.gate.requests import HEADER, check_request, json_body
 from tests.simulator.world import ENV, NOW
 
 MAX_BYTES = 20 << 20
+TERMS = Terms(HEADER, MAX_BYTES)
 FAILED = (Reason.INTERNAL_ERROR, "the body could not be read")
-Outcome = Call | tuple[Reason, str]
+Outcome = Told | Refusal
 
 
-def request(body: bytes) -> HttpRequest:
-    headers = (("content-type", "application/json"), ("content-length", str(len(body))))
-    return HttpRequest(
-        "POST", "/v1/chat/completions", headers, raw_body=body, provider="openai", api="openai"
-    )
+def question(body: bytes, **changes: Any) -> Large:
+    return Large(check_request(body=body, **changes).SerializeToString())
 
 
-def large(size: int = THRESHOLD, **changes: Any) -> HttpRequest:
-    return request(json.dumps({"model": "m", "user": "x" * size, **changes}).encode())
+def large(size: int = THRESHOLD, **changes: Any) -> Large:
+    return question(json.dumps({"model": "m", "user": "x" * size, **changes}).encode())
 
 
 @asynccontextmanager
@@ -57,32 +54,29 @@ async def readers(number: int = 1, **limits: Any) -> AsyncIterator[Heavy]:
         assert heavy.pids == frozenset()
 
 
-async def outcome(heavy: Heavy, asked: HttpRequest) -> Outcome:
+async def outcome(heavy: Heavy, asked: Large) -> Outcome:
     try:
-        return await heavy(asked, max_bytes=MAX_BYTES)
+        return await heavy(asked, TERMS)
     except AdmissibilityError as error:
         return error.reason, error.message
 
 
-def here(asked: HttpRequest) -> Outcome:
-    try:
-        return extract(asked, max_bytes=MAX_BYTES)
-    except AdmissibilityError as error:
-        return error.reason, error.message
+def here(asked: Large) -> Told:
+    return tell(asked.data, TERMS)
 
 
 def test_a_large_body_is_read_as_it_would_be_here() -> None:
     asked = [
-        request(b'{"model":"m"}'),
         large(),
         large(model="other", stream=True, modalities=["text"], tools=[{"type": "x", "model": "t"}]),
         large(MAX_BYTES - 100),
         large(MAX_BYTES),
         large(model="a b"),
         large(Model="x"),
-        request(b"[" * THRESHOLD * 2),
-        request(b"\xff" * THRESHOLD * 2),
+        question(b"[" * THRESHOLD * 2),
+        question(b"\xff" * THRESHOLD * 2),
         large(previous_response_id="r"),
+        question(b"x" * THRESHOLD, headers=[("host", "other")]),
     ]
 
     async def story() -> list[Outcome]:
@@ -91,36 +85,25 @@ def test_a_large_body_is_read_as_it_would_be_here() -> None:
 
     found = asyncio.run(story())
     assert found == [here(each) for each in asked]
-    assert sum(isinstance(each, Call) for each in found) == 5
+    told = [each for each in found if isinstance(each, Told)]
+    assert [isinstance(each.found, Call) for each in told] == [
+        *(True, True, True, False, False, False, False, False, True, False)
+    ]
+    assert [each.request is None for each in told] == [*[False] * 9, True]
+    assert {each.request.raw_body for each in told if each.request is not None} == {b""}
 
 
 def test_a_body_that_came_as_text_is_read_as_well() -> None:
     text = json.dumps({"model": "m", "user": "é" * THRESHOLD}, ensure_ascii=False)
-    headers = (("content-type", "application/json"), ("content-length", str(len(text.encode()))))
-    asked = HttpRequest(
-        "POST", "/v1/chat/completions", headers, text_body=text, provider="openai", api="openai"
-    )
+    asked = question(b"", text_body=text)
 
     async def story() -> Outcome:
         async with readers() as heavy:
             return await outcome(heavy, asked)
 
-    assert asyncio.run(story()) == here(asked) == Call("openai", "chat.completions", ("m",))
-
-
-def test_small_requests_do_not_wait_behind_a_large_one() -> None:
-    async def story() -> list[Outcome]:
-        async with readers() as heavy:
-            (pid,) = heavy.pids
-            os.kill(pid, signal.SIGSTOP)
-            waiting = asyncio.create_task(outcome(heavy, large(model="large")))
-            small = [await outcome(heavy, request(b'{"model":"m"}')) for _ in range(3)]
-            assert not waiting.done()
-            os.kill(pid, signal.SIGCONT)
-            return [*small, await waiting]
-
-    calls = [Call("openai", "chat.completions", (model,)) for model in ("m", "m", "m", "large")]
-    assert asyncio.run(story()) == calls
+    found = asyncio.run(story())
+    assert found == here(asked)
+    assert here(asked).found == Call("openai", "chat.completions", ("m",))
 
 
 def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(
@@ -172,7 +155,7 @@ def test_a_request_that_is_given_up_does_not_leave_its_answer_to_the_next() -> N
             for model in ("first", "second"):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.05):
-                        await heavy(large(model=model), max_bytes=MAX_BYTES)
+                        await heavy(large(model=model), TERMS)
             os.kill(pid, signal.SIGCONT)
             return await outcome(heavy, large(model="third"))
 
@@ -214,34 +197,64 @@ def test_readers_leave_the_processor_to_the_gate() -> None:
 # ---- in the gate ---------------------------------------------------------------------------------
 
 
-def test_bodies_beyond_the_room_for_them_are_overload_until_there_is_room() -> None:
-    room = Room(3 * (THRESHOLD + 2000))
+@asynccontextmanager
+async def gated(room: Room) -> AsyncIterator[tuple[Gate, int, str]]:
+    """A gate with one reader, that reader's process id, and a credential."""
+    async with readers() as heavy, running(Broken(RuntimeError())) as first:
+        settings = replace(SETTINGS, max_body_bytes=1 << 20)
+        pipeline = Pipeline(settings, first.holder, Broken(RuntimeError()), heavy, room)
+        async with running(Broken(RuntimeError()), pipeline=pipeline) as gate:
+            (pid,) = heavy.pids
+            yield gate, pid, first.issuer.jwt_svid(ENV, NOW)
 
+
+def test_small_requests_do_not_wait_behind_a_large_one() -> None:
     async def story() -> list[str]:
-        async with readers() as heavy, running(Broken(RuntimeError())) as first:
-            holder = first.holder
-            pipeline = Pipeline(
-                replace(SETTINGS, max_body_bytes=1 << 20),
-                holder,
-                Broken(RuntimeError()),
-                heavy,
-                room,
-            )
-            async with running(Broken(RuntimeError()), pipeline=pipeline) as gate:
-                token = first.issuer.jwt_svid(ENV, NOW)
-                body = json_body(model="a b", user="x" * (THRESHOLD - 1000))
-                message = check_request(body=body + b" " * 1500, credential=token)
-                (pid,) = heavy.pids
-                os.kill(pid, signal.SIGSTOP)
-                asked = [asyncio.create_task(gate.ask(message)) for _ in range(4)]
-                done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
-                os.kill(pid, signal.SIGCONT)
-                rest = await asyncio.gather(*asked)
-                again = await gate.ask(message)
-                return [
-                    *(reason_of(task.result()) for task in done),
-                    *map(reason_of, [*rest, again]),
-                ]
+        async with gated(Room(1 << 20)) as (gate, pid, token):
+            small = check_request(body=json_body(model="a b"), credential=token)
+            body = json_body(model="a b", user="x" * THRESHOLD)
+            os.kill(pid, signal.SIGSTOP)
+            waiting = asyncio.create_task(gate.ask(check_request(body=body, credential=token)))
+            found = [reason_of(await gate.ask(small)) for _ in range(3)]
+            assert not waiting.done()
+            os.kill(pid, signal.SIGCONT)
+            return [*found, reason_of(await waiting)]
+
+    assert asyncio.run(story()) == ["malformed_request"] * 4
+
+
+def test_a_refused_large_body_is_told_of_like_a_small_one() -> None:
+    async def story() -> list[tuple[str, str, str, str, list[str]]]:
+        async with gated(Room(1 << 20)) as (gate, _, token):
+            for more in (0, THRESHOLD):
+                body = json_body(model="a b", user="x" * more)
+                await gate.ask(check_request(body=body, credential=token))
+            return [
+                (each.decision.reason, each.provider, each.method, each.path, list(each.stages))
+                for each in gate.book.ended
+                if each is not None
+            ]
+
+    small, large_one = asyncio.run(story())
+    assert small == large_one
+    assert large_one[:4] == ("malformed_request", "openai", "POST", "/v1/chat/completions")
+
+
+def test_bodies_beyond_the_room_for_them_are_overload_until_there_is_room() -> None:
+    async def story() -> list[str]:
+        async with gated(Room(3 * (THRESHOLD + 3000))) as (gate, pid, token):
+            body = json_body(model="a b", user="x" * (THRESHOLD - 1000))
+            message = check_request(body=body + b" " * 1500, credential=token)
+            os.kill(pid, signal.SIGSTOP)
+            asked = [asyncio.create_task(gate.ask(message)) for _ in range(4)]
+            done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+            os.kill(pid, signal.SIGCONT)
+            rest = await asyncio.gather(*asked)
+            again = await gate.ask(message)
+            return [
+                *(reason_of(task.result()) for task in done),
+                *map(reason_of, [*rest, again]),
+            ]
 
     found = asyncio.run(story())
     assert (found[0], sorted(found[1:])) == (
