@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import os
+import resource
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -99,7 +100,17 @@ def serve(path: Path) -> None:
         raise StartError(" ".join(str(error).split())) from error
 
 
+def _allow_connections() -> None:
+    """Take all open files that we may have: a connection is one, and Envoy has one per question.
+
+    Many systems give 1,024 unless asked, as programs that use ``select`` take no more. We do not.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 async def _run(config: SidecarConfig, trust: TrustConfig) -> None:
+    _allow_connections()
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

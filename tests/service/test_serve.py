@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -61,6 +63,20 @@ def decisions(running: Running) -> dict[tuple[str, str], float]:
         for sample in family.samples
         if sample.name == "admissibility_decisions_total"
     }
+
+
+def test_the_gate_takes_more_connections_than_open_files_it_was_given(site: Site) -> None:
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+    try:
+        running = site.start()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, most))
+    host, _, port = running.listen.rpartition(":")
+    with running, contextlib.ExitStack() as stack:
+        for _ in range(400):
+            stack.enter_context(socket.create_connection((host, int(port))))
+        assert ask(running) == "admitted"
 
 
 def test_the_gate_admits_refuses_and_accounts_for_each(site: Site) -> None:
