@@ -22,9 +22,17 @@ from datetime import datetime
 from pathlib import Path
 
 from sidecar.authority import journal, keys, repository
-from sidecar.authority.desk import Desk, Home, Publication, commit, instant, opened, read_settings
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ATTESTATION, ROLES, HeldKey, OwnKey
+from sidecar.authority.open_home import (
+    Home,
+    OpenHome,
+    Publication,
+    commit,
+    instant,
+    locked_home,
+    read_settings,
+)
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
 from sidecar.authority.subjects import normalised
 from sidecar.core import dsse
@@ -155,8 +163,8 @@ def publish(home: Home, now: datetime) -> Publication:
     Only the online key is needed; root and targets keys are used when theirs is due and they can
     be reached, and their absence is then a warning.
     """
-    with opened(home.path) as desk:
-        return _publish(desk, now)
+    with locked_home(home.path) as opened:
+        return _publish(opened, now)
 
 
 def rotate(
@@ -178,13 +186,13 @@ def rotate(
     """
     if which not in ROLES:
         raise AuthorityError(f"no such key: {which}; there are {', '.join(ROLES)}")
-    with opened(home.path) as desk:
-        key = keys.adopt(desk.path, own) if own else keys.create(desk.path, which, key_type)
-        changed = replace(desk.settings, keys={**desk.settings.keys, which: key})
-        document = desk.document
+    with locked_home(home.path) as opened:
+        key = keys.adopt(opened.path, own) if own else keys.create(opened.path, which, key_type)
+        changed = replace(opened.settings, keys={**opened.settings.keys, which: key})
+        document = opened.document
         if which == ATTESTATION:
             document = replace(document, keys=(_attestation(changed, instant(now)),))
-        return _publish(desk, now, changed=changed, document=document)
+        return _publish(opened, now, changed=changed, document=document)
 
 
 def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetime) -> Publication:
@@ -192,8 +200,8 @@ def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetim
 
     See ``trust_domains.read`` for reading them from files.
     """
-    with opened(home.path) as desk:
-        return _publish(desk, now, document=replace(desk.document, trust_domains=domains))
+    with locked_home(home.path) as opened:
+        return _publish(opened, now, document=replace(opened.document, trust_domains=domains))
 
 
 def withdraw(
@@ -211,14 +219,14 @@ def withdraw(
             later than that.
     """
     entry = Withdrawal(kind, normalised(kind, subject), reason, instant(effective or now))
-    with opened(home.path) as desk:
-        same, others = _split(desk.withdrawals, entry.kind, entry.subject)
+    with locked_home(home.path) as opened:
+        same, others = _split(opened.withdrawals, entry.kind, entry.subject)
         if any(known.effective <= entry.effective for known in same):
             raise AuthorityError(
                 f"{kind} {entry.subject} is withdrawn already, from {same[0].effective.isoformat()}"
             )
-        changed = replace(desk.withdrawals, entries=(*others, entry))
-        return _publish(desk, now, withdrawals=changed)
+        changed = replace(opened.withdrawals, entries=(*others, entry))
+        return _publish(opened, now, withdrawals=changed)
 
 
 def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> Publication:
@@ -228,11 +236,11 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
         AuthorityError: It is not withdrawn.
     """
     subject = normalised(kind, subject)
-    with opened(home.path) as desk:
-        same, others = _split(desk.withdrawals, kind, subject)
+    with locked_home(home.path) as opened:
+        same, others = _split(opened.withdrawals, kind, subject)
         if not same:
             raise AuthorityError(f"{kind} {subject} is not withdrawn")
-        return _publish(desk, now, withdrawals=replace(desk.withdrawals, entries=others))
+        return _publish(opened, now, withdrawals=replace(opened.withdrawals, entries=others))
 
 
 def attest(home: Home, statement: Statement[Predicate], now: datetime) -> bytes:
@@ -247,10 +255,10 @@ def attest(home: Home, statement: Statement[Predicate], now: datetime) -> bytes:
     """
     payload = write_statement(statement)
     message = dsse.pae(dsse.PAYLOAD_TYPE, payload)
-    with opened(home.path) as desk:
-        held = desk.settings.keys[ATTESTATION]
-        _may_sign(desk.document, held, statement.predicate_type, now)
-        signature = keys.sign(keys.signer(desk.path, held), message)
+    with locked_home(home.path) as opened:
+        held = opened.settings.keys[ATTESTATION]
+        _may_sign(opened.document, held, statement.predicate_type, now)
+        signature = keys.sign(keys.signer(opened.path, held), message)
     raw = bytes.fromhex(signature.signature)
     value = {
         "payload": base64.b64encode(payload).decode("ascii"),
@@ -265,39 +273,39 @@ def attest(home: Home, statement: Statement[Predicate], now: datetime) -> bytes:
 
 def root_bytes(home: Home) -> bytes:
     """The first root metadata: what an operator pins."""
-    with opened(home.path):
+    with locked_home(home.path):
         return (home.path / repository.METADATA / "1.root.json").read_bytes()
 
 
 def pem(home: Home) -> str:
     """The current attestation public key, PEM."""
-    with opened(home.path) as desk:
-        return desk.settings.keys[ATTESTATION].pem
+    with locked_home(home.path) as opened:
+        return opened.settings.keys[ATTESTATION].pem
 
 
 def describe(home: Home) -> Description:
     """Everything there is to tell about an authority."""
-    with opened(home.path) as desk:
+    with locked_home(home.path) as opened:
         parts = {
-            "root": desk.published.root.signed,
-            "targets": desk.published.targets.signed,
-            "snapshot": desk.published.snapshot.signed,
-            "timestamp": desk.published.timestamp.signed,
+            "root": opened.published.root.signed,
+            "targets": opened.published.targets.signed,
+            "snapshot": opened.published.snapshot.signed,
+            "timestamp": opened.published.timestamp.signed,
         }
         return Description(
-            name=desk.settings.name,
+            name=opened.settings.name,
             repository=home.repository,
-            keys=desk.settings.keys,
-            periods=desk.settings.periods,
+            keys=opened.settings.keys,
+            periods=opened.settings.periods,
             versions={name: part.version for name, part in parts.items()},
             expires={name: part.expires for name, part in parts.items()},
-            document=desk.document,
-            withdrawals=desk.withdrawals.entries,
+            document=opened.document,
+            withdrawals=opened.withdrawals.entries,
         )
 
 
 def _publish(
-    desk: Desk,
+    opened: OpenHome,
     now: datetime,
     *,
     changed: Settings | None = None,
@@ -305,11 +313,11 @@ def _publish(
     withdrawals: WithdrawalsDocument | None = None,
 ) -> Publication:
     return commit(
-        desk.path,
-        desk,
-        changed or desk.settings,
-        document or desk.document,
-        withdrawals or desk.withdrawals,
+        opened.path,
+        opened,
+        changed or opened.settings,
+        document or opened.document,
+        withdrawals or opened.withdrawals,
         instant(now),
     )
 

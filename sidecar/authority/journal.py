@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.keys import sync_folder
+from sidecar.durable.files import sync_folder, write_atomically
 
 JOURNAL_FILE = "journal.json"
 LOCK_FILE = ".lock"
@@ -68,18 +68,6 @@ def commit(home: Path, writes: Sequence[FileWrite]) -> None:
     except OSError as error:
         raise AuthorityError(f"nothing was changed: {error.strerror} in {home}") from error
     _carry_out(home, writes)
-
-
-def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
-    """Replace ``path`` by a file with ``data`` so that a reader sees the old or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
 
 
 def _recover(home: Path) -> None:

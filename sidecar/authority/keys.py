@@ -23,6 +23,7 @@ from securesystemslib.exceptions import KeyMismatchError
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 
 from sidecar.authority.errors import AuthorityError
+from sidecar.durable.files import write_private
 
 ROOT, TARGETS, ONLINE, ATTESTATION = "root", "targets", "online", "attestation"
 ROLES = (ROOT, TARGETS, ONLINE, ATTESTATION)
@@ -90,36 +91,12 @@ def create(home: Path, role: str, key_type: str) -> HeldKey:
     folder, name = home / KEYS_FOLDER, f"{role}-{_fingerprint(pem)[:12]}.pem"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_new(folder / name, signer.private_bytes)
+        write_private(folder / name, signer.private_bytes)
     except FileExistsError as error:
         raise AuthorityError(f"{folder / name} exists; a key is never overwritten") from error
     except OSError as error:
         raise AuthorityError(f"cannot create a key in {folder}: {error.strerror}") from error
     return HeldKey(f"{_FILE}{KEYS_FOLDER}/{name}", pem)
-
-
-def write_new(path: Path, data: bytes) -> None:
-    """Write a private file that must not exist, mode 0600, and make it durable.
-
-    Raises:
-        FileExistsError: It exists, as whatever kind of file.
-        OSError: It cannot be written.
-    """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was created or renamed in ``folder`` survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def adopt(home: Path, own: OwnKey) -> HeldKey:

@@ -15,10 +15,10 @@ from rich.text import Text
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.authority.journal import write_atomically
 from sidecar.core import dsse
 from sidecar.core.evidence import Predicate, Statement
 from sidecar.core.window import Window, rfc3339
+from sidecar.durable.files import write_atomically
 
 HOME_VARIABLE = "ADMIT_HOME"
 MAX_INPUT_BYTES = 4 << 20

@@ -11,11 +11,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sidecar.authority.journal import write_atomically
 from sidecar.demo.authorities import UNLISTED_BASE
 from sidecar.demo.show import Line, Teller
 from sidecar.demo.stage import Stage
 from sidecar.demo.story import Story
+from sidecar.durable.files import write_atomically
 
 HEARTBEAT_SECONDS = 6 * 3600.0
 

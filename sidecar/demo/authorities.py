@@ -14,7 +14,6 @@ import yaml
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.authority.journal import write_atomically
 from sidecar.binding import declared, openai
 from sidecar.binding import files as run_files
 from sidecar.binding.openai import Declared, KnownManifest
@@ -31,6 +30,7 @@ from sidecar.core.evidence import (
 from sidecar.core.grants import ALWAYS_REQUIRED
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
+from sidecar.durable.files import write_atomically
 from sidecar.evaluation import countersign
 
 TRUST_DOMAIN = "acme.example"

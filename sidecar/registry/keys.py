@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sidecar.core.keys import PublicKey
+from sidecar.durable.files import sync_folder, write_private
 from sidecar.registry.errors import RegistryError
 
 MAX_KEY_BYTES = 1 << 16
@@ -69,11 +70,7 @@ def _create(path: Path) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(beside, flags, 0o600), "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    write_private(beside, pem)
     try:
         os.link(beside, path, follow_symlinks=False)
     except FileExistsError:
@@ -113,12 +110,3 @@ def _check_private(path: Path, facts: os.stat_result) -> None:
         )
     if facts.st_uid not in {0, os.geteuid()}:
         raise RegistryError(f"registration key {path}: belongs to another user")
-
-
-def sync_folder(folder: Path) -> None:
-    """Make what was created or renamed in ``folder`` survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

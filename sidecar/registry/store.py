@@ -22,8 +22,9 @@ from pathlib import Path
 
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
+from sidecar.durable.files import sync_folder
 from sidecar.registry.errors import RegistryError, Result, UnregisteredError
-from sidecar.registry.keys import RegistryKey, sync_folder
+from sidecar.registry.keys import RegistryKey
 from sidecar.registry.record import MAX_RECORD_BYTES, Key, Registration, opened, seal, united
 
 _LOCK = "lock"

@@ -23,6 +23,7 @@ from sidecar.authority.home import AuthorityError, Home, OwnKey
 from sidecar.authority.keys import HeldKey
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.keys import PublicKey
+from sidecar.durable.files import write_private
 from tests.authority.helpers import Pin, key_file
 from tests.authority.reader import NOW
 
@@ -66,14 +67,14 @@ def test_an_existing_file_is_never_overwritten_by_a_key(tmp_path: Path) -> None:
     path = tmp_path / "root.pem"
     path.write_bytes(b"an older key")
     with pytest.raises(FileExistsError):
-        keys.write_new(path, b"a new key")
+        write_private(path, b"a new key")
     assert path.read_bytes() == b"an older key"
 
 
 def test_a_key_is_not_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "root.pem").symlink_to(tmp_path / "elsewhere.pem")
     with pytest.raises(FileExistsError):
-        keys.write_new(tmp_path / "root.pem", b"a new key")
+        write_private(tmp_path / "root.pem", b"a new key")
     assert not (tmp_path / "elsewhere.pem").exists()
 
 
@@ -176,7 +177,7 @@ def test_one_key_never_serves_two_purposes(tmp_path: Path) -> None:
 
 def test_a_key_no_gate_could_verify_is_refused_before_any_key_is_made(tmp_path: Path) -> None:
     path = tmp_path / "rsa.pem"
-    keys.write_new(path, CryptoSigner.generate_rsa(size=2048).private_bytes)
+    write_private(path, CryptoSigner.generate_rsa(size=2048).private_bytes)
     own = OwnKey(f"file2:{path}")
     with pytest.raises(AuthorityError) as caught:
         authority.init(tmp_path / "h", "acme", now=NOW, uris={"attestation": own})

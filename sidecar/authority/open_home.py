@@ -63,7 +63,7 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class OpenHome:
     """What a home holds, read under its lock."""
 
     path: Path
@@ -74,7 +74,7 @@ class Desk:
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[Desk]:
+def locked_home(home: Path) -> Iterator[OpenHome]:
     """Lock a home, complete what was interrupted, and read everything.
 
     Raises:
@@ -93,7 +93,7 @@ def opened(home: Path) -> Iterator[Desk]:
             )
         except (EvidenceError, KeyError) as error:
             raise AuthorityError(f"{home / repository.FOLDER}: {error}") from error
-        yield Desk(home, held, published, document, withdrawals)
+        yield OpenHome(home, held, published, document, withdrawals)
 
 
 def read_settings(home: Path) -> Settings:
@@ -107,7 +107,7 @@ def read_settings(home: Path) -> Settings:
 
 def commit(
     path: Path,
-    desk: Desk | None,
+    opened: OpenHome | None,
     held: Settings,
     document: AuthorityDocument,
     withdrawals: WithdrawalsDocument,
@@ -117,7 +117,7 @@ def commit(
 
     Args:
         path: The home; its lock must be held.
-        desk: What it holds, or null for the first edition.
+        opened: What it holds, or null for the first edition.
         held: Settings from now on.
         document: ``authority.json`` from now on.
         withdrawals: ``withdrawals.json`` from now on.
@@ -127,11 +127,11 @@ def commit(
         keys=_tuf_keys(held),
         documents=_document_bytes(document, withdrawals),
         periods=held.periods,
-        signer=_opener(path, (held, desk.settings) if desk else (held,)),
+        signer=_opener(path, (held, opened.settings) if opened else (held,)),
     )
-    edition = repository.next_edition(desk.published if desk else None, wanted, now)
+    edition = repository.next_edition(opened.published if opened else None, wanted, now)
     writes = (FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
-    if desk is None or held != desk.settings:
+    if opened is None or held != opened.settings:
         writes = (FileWrite(SETTINGS_FILE, settings.write(held)), *writes)
     journal.commit(path, writes)
     for old in repository.superseded_snapshots(path, edition.published):

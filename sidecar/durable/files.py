@@ -1,0 +1,55 @@
+"""Write files durably: a reader finds the old bytes or the new ones, also after a power failure.
+
+Every function syncs the file's bytes before its name appears, and the folder afterwards (fsync(2):
+syncing a file does not sync the folder entry that names it).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Create a file of mode 0600 that must not exist yet.
+
+    Raises:
+        FileExistsError: ``path`` exists, as a file, a folder or a link.
+        OSError: It cannot be written.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    sync_folder(path.parent)
+
+
+def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+    """Replace the content of ``path`` in one rename.
+
+    Args:
+        path: In a folder that exists.
+        data: The new content.
+        mode: Permission bits of the new file, before the umask.
+
+    Raises:
+        OSError: It cannot be written; the old content is still there.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Sync a folder, so that files created or renamed in it survive a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
