@@ -18,6 +18,7 @@ from typing import Protocol
 from sidecar.gate.opa_live import Engine, EngineRoom, LivePolicies
 from sidecar.policy.bundle import Candidate, Source
 from sidecar.policy.errors import PolicyError
+from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.follower import Follower
 
 POLL_SECONDS = 1.0
@@ -68,7 +69,7 @@ class Reloader:
         self._refused = ""
         self._retry_at = 0.0
         self._loop = asyncio.get_running_loop()
-        self._follower = Follower("policies", source.place, POLL_SECONDS, self._look)
+        self._follower = Follower("policies", FolderChanges(source.place), POLL_SECONDS, self._look)
 
     def start(self) -> None:
         """Begin to follow."""

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, PROVIDER, Grant, OperatorTrust
 from sidecar.trust import config_file, roots
 from sidecar.trust.config_file import AuthorityEntry, GrantEntry, TrustFile
-from sidecar.trust.limits import MAX_CONFIG_BYTES, MAX_ROOT_BYTES
+from sidecar.trust.limits import MAX_CONFIG_BYTES, REPOSITORY
 
 
 class TrustConfigError(Exception):
@@ -133,7 +133,7 @@ def _read(path: Path, limit: int, place: str = "") -> bytes:
 
 def _pinned(path: Path, number: int) -> bytes:
     place = f"authorities.{number}.root: {path} "
-    data = _read(path, MAX_ROOT_BYTES, place)
+    data = _read(path, REPOSITORY.root, place)
     try:
         roots.pinned(data)
     except roots.RootError as error:

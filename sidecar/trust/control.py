@@ -21,6 +21,7 @@ from sidecar.core.grants import OperatorTrust
 from sidecar.core.trust_state import AuthorityView, SignatureCache, TrustState, build
 from sidecar.trust import config_file, evidence_files, sources
 from sidecar.trust.config import TrustConfig, TrustConfigError, TrustedAuthority, check_private
+from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.evidence_files import EvidenceFiles
 from sidecar.trust.follower import Follower
 from sidecar.trust.refresh import RefreshError, refresh
@@ -120,7 +121,7 @@ class AuthorityKeeper:
 
     def __init__(self, authority: TrustedAuthority, state_dir: Path) -> None:
         self._authority = authority
-        self._source = sources.open_source(authority.source)
+        self.source = sources.open_source(authority.source)
         self._state_dir = state_dir
         self._memo = Memo()
         self.status = AuthorityStatus(authority.name, None, None, None, None)
@@ -134,7 +135,7 @@ class AuthorityKeeper:
     def refresh(self) -> AuthorityView | None:
         """Ask the source; return the view that holds afterwards, if any."""
         try:
-            view = refresh(self._authority, self._source, self._state_dir, self._memo)
+            view = refresh(self._authority, self.source, self._state_dir, self._memo)
         except RefreshError as error:
             kept, why = self._kept()
             text = str(error) if why is None or why in str(error) else f"{error}; {why}"
@@ -183,12 +184,12 @@ class ControlPath:
         self._problems: dict[Path, tuple[str, ...]] = {}
         poll = config.poll_seconds
         self._followers = [
-            Follower(folder.name, folder, poll, partial(self._evidence, folder))
+            Follower(folder.name, FolderChanges(folder), poll, partial(self._evidence, folder))
             for folder in config.evidence
         ]
         self._followers.extend(
-            Follower(authority.name, authority.source.path, poll, partial(self._refresh, keeper))
-            for authority, keeper in zip(config.authorities, self._keepers, strict=True)
+            Follower(keeper.status.name, keeper.source, poll, partial(self._refresh, keeper))
+            for keeper in self._keepers
         )
 
     def start(self) -> None:

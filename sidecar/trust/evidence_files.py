@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sidecar.trust import limits
+from sidecar.trust.limits import EVIDENCE, EvidenceLimits
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
 
 _BLOBS = (".statement.json", ".artifact.json")
@@ -37,9 +37,9 @@ class _TooMuchError(Exception):
     """The folder holds more than is read."""
 
 
-def read(folder: Path) -> EvidenceFiles:
+def read(folder: Path, limits: EvidenceLimits = EVIDENCE) -> EvidenceFiles:
     """Read a folder and those below it. Links are not followed; an absent folder is empty."""
-    reading = _Reading()
+    reading = _Reading(limits)
     try:
         for path in reading.walk(folder):
             reading.take(path)
@@ -50,6 +50,7 @@ def read(folder: Path) -> EvidenceFiles:
 
 @dataclass(slots=True)
 class _Reading:
+    limits: EvidenceLimits
     files: set[bytes] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
     entries: int = 0
@@ -77,8 +78,8 @@ class _Reading:
     def _counted(self, found: Iterator[os.DirEntry[str]]) -> Iterator[os.DirEntry[str]]:
         for entry in found:
             self.entries += 1
-            if self.entries > limits.MAX_EVIDENCE_ENTRIES:
-                raise _TooMuchError(f"more than {limits.MAX_EVIDENCE_ENTRIES} entries")
+            if self.entries > self.limits.entries:
+                raise _TooMuchError(f"more than {self.limits.entries} entries")
             yield entry
 
     def take(self, path: Path) -> None:
@@ -87,13 +88,13 @@ class _Reading:
             self.problems.append(f"{path}: a link; links are not followed")
             return
         try:
-            data = read_regular(path, limits.MAX_EVIDENCE_BYTES)
+            data = read_regular(path, self.limits.file)
         except FileNotFoundError:
             return  # removed since its folder was listed
         except (NotRegularError, TooLargeError, OSError) as error:
             self.problems.append(f"{path}: {getattr(error, 'strerror', None) or error}")
             return
         self.total += len(data)
-        if self.total > limits.MAX_EVIDENCE_TOTAL_BYTES:
-            raise _TooMuchError(f"more than {limits.MAX_EVIDENCE_TOTAL_BYTES} bytes together")
+        if self.total > self.limits.total:
+            raise _TooMuchError(f"more than {self.limits.total} bytes together")
         self.files.add(data)

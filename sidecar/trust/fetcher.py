@@ -9,8 +9,8 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError
 from tuf.ngclient import FetcherInterface
 
 from sidecar.trust import roots
-from sidecar.trust.limits import MAX_FETCH_BYTES
-from sidecar.trust.sources import Source, SourceError, SourceMissingError
+from sidecar.trust.limits import REPOSITORY
+from sidecar.trust.source import Source, SourceError, SourceMissingError
 
 METADATA = "metadata/"
 TARGETS = "targets/"
@@ -43,7 +43,7 @@ class SourceFetcher(FetcherInterface):
         if self._only_roots and not is_root:
             raise OnlyRootsError(url)
         try:
-            data = self._source.fetch(url, MAX_FETCH_BYTES)
+            data = self._source.fetch(url, REPOSITORY.fetch)
         except SourceMissingError as error:
             raise DownloadHTTPError(str(error), 404) from error
         except SourceError as error:

@@ -1,35 +1,64 @@
-"""Caps on everything that a source or a folder can hand us.
+"""Caps on everything that a source or a folder can deliver.
 
-Endless data is an attack (TUF specification 1.5.2), and a signed length is no cap: whoever holds a
-snapshot key may sign any. So every read has one of these, whatever the metadata says.
+Endless data is an attack (TUF specification 1.5.2), and a signed length is no cap: a holder of a
+snapshot key may sign any. So every read has one of these, whatever the metadata lists.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sidecar.core.documents import MAX_DOCUMENT_BYTES
 from sidecar.core.dsse import MAX_ENVELOPE_BYTES
 
+
+@dataclass(frozen=True, slots=True)
+class RepositoryLimits:
+    """Caps on one authority's TUF repository, in bytes where nothing else is said.
+
+    Attributes:
+        root: One root document.
+        timestamp: ``timestamp.json``.
+        snapshot: ``N.snapshot.json``.
+        targets: ``N.targets.json``, and the metadata of a delegated role.
+        document: One of the documents, such as ``withdrawals.json``.
+        roots: Root versions followed from the pinned one; beyond that the operator pins a newer
+            root.
+        message_characters: An error's text, as it is shown: parts of it may come from a hostile
+            repository.
+    """
+
+    root: int = 1 << 18
+    timestamp: int = 1 << 14
+    snapshot: int = 1 << 18
+    targets: int = 1 << 18
+    document: int = MAX_DOCUMENT_BYTES
+    roots: int = 256
+    message_characters: int = 300
+
+    @property
+    def fetch(self) -> int:
+        """The most that is ever asked of a source at once."""
+        return max(self.root, self.timestamp, self.snapshot, self.targets, self.document)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceLimits:
+    """Caps on one folder of evidence.
+
+    Attributes:
+        file: Bytes of one file.
+        total: Bytes of all files below the folder.
+        entries: Directory entries looked at below the folder.
+    """
+
+    file: int = MAX_ENVELOPE_BYTES
+    total: int = 1 << 28
+    entries: int = 200_000
+
+
+REPOSITORY = RepositoryLimits()
+EVIDENCE = EvidenceLimits()
+
 MAX_CONFIG_BYTES = 1 << 20
 """``trust.yaml``."""
-
-MAX_ROOT_BYTES = 1 << 18
-MAX_TIMESTAMP_BYTES = 1 << 14
-MAX_SNAPSHOT_BYTES = 1 << 18
-MAX_TARGETS_BYTES = 1 << 18
-MAX_FETCH_BYTES = max(MAX_ROOT_BYTES, MAX_SNAPSHOT_BYTES, MAX_TARGETS_BYTES, MAX_DOCUMENT_BYTES)
-"""The most that is ever asked of a source at once."""
-
-MAX_ROOTS = 256
-"""Root versions that are followed from the pinned one; an authority beyond that is re-pinned."""
-
-MAX_EVIDENCE_BYTES = MAX_ENVELOPE_BYTES
-"""One file of evidence."""
-
-MAX_EVIDENCE_TOTAL_BYTES = 1 << 28
-"""All files of evidence below one folder."""
-
-MAX_EVIDENCE_ENTRIES = 200_000
-"""Directory entries that are looked at below one folder of evidence."""
-
-MAX_MESSAGE_CHARACTERS = 300
-"""An error's text, as it is shown: parts of it may come from a hostile repository."""

@@ -17,10 +17,11 @@ from tuf.ngclient import Updater, UpdaterConfig
 
 from sidecar.core.documents import AUTHORITY_FILE, WITHDRAWALS_FILE
 from sidecar.core.trust_state import AuthorityView
-from sidecar.trust import limits, roots
+from sidecar.trust import roots
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError, SourceFetcher
-from sidecar.trust.sources import Source
+from sidecar.trust.limits import REPOSITORY
+from sidecar.trust.source import Source
 from sidecar.trust.store import GoodSet, Seen, Store, StoreError
 from sidecar.trust.view import (
     Memo,
@@ -33,11 +34,11 @@ from sidecar.trust.view import (
 )
 
 _LIMITS = UpdaterConfig(
-    max_root_rotations=limits.MAX_ROOTS,
-    root_max_length=limits.MAX_ROOT_BYTES,
-    timestamp_max_length=limits.MAX_TIMESTAMP_BYTES,
-    snapshot_max_length=limits.MAX_SNAPSHOT_BYTES,
-    targets_max_length=limits.MAX_TARGETS_BYTES,
+    max_root_rotations=REPOSITORY.roots,
+    root_max_length=REPOSITORY.root,
+    timestamp_max_length=REPOSITORY.timestamp,
+    snapshot_max_length=REPOSITORY.snapshot,
+    targets_max_length=REPOSITORY.targets,
 )
 
 
@@ -47,7 +48,7 @@ class RefreshError(Exception):
     def __init__(self, message: str) -> None:
         # Parts of the text may come from the repository: nothing that could forge a log line.
         line = "".join(c if c.isprintable() else "?" for c in message)
-        super().__init__(line[: limits.MAX_MESSAGE_CHARACTERS])
+        super().__init__(line[: REPOSITORY.message_characters])
 
 
 def refresh(

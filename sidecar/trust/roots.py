@@ -24,7 +24,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
-from sidecar.trust.limits import MAX_ROOT_BYTES, MAX_ROOTS
+from sidecar.trust.limits import REPOSITORY, RepositoryLimits
 
 ONLINE_ROLES = ("timestamp", "snapshot")
 
@@ -63,8 +63,8 @@ def parse(data: bytes) -> Metadata[Root]:
         RootError: Not a TUF root document, or a role that counts one key twice, has a threshold
             below 1, or one that its keys cannot reach.
     """
-    if len(data) > MAX_ROOT_BYTES:
-        raise RootError(f"{len(data)} bytes, at most {MAX_ROOT_BYTES} are read")
+    if len(data) > REPOSITORY.root:
+        raise RootError(f"{len(data)} bytes, at most {REPOSITORY.root} are read")
     try:
         document: Metadata[Root] = Metadata.from_bytes(data)
     except (RepositoryError, RecursionError) as error:
@@ -99,12 +99,13 @@ def pinned(data: bytes) -> Metadata[Root]:
     return document
 
 
-def newest(first: bytes, history: Path) -> Root:
+def newest(first: bytes, history: Path, limits: RepositoryLimits = REPOSITORY) -> Root:
     """Follow the chain from the pinned root through the versions kept in ``history``.
 
     Args:
         first: The pinned root.
         history: Folder of ``N.root.json``.
+        limits: How many versions are followed.
 
     Returns:
         The last root that its predecessor and it itself signed. The chain ends at the first
@@ -114,7 +115,7 @@ def newest(first: bytes, history: Path) -> Root:
         RootError: Not even the pinned root holds.
     """
     root = pinned(first).signed
-    for _ in range(MAX_ROOTS):
+    for _ in range(limits.roots):
         path = history / f"{root.version + 1}.root.json"
         try:
             following = parse(path.read_bytes())

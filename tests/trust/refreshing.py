@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.core.documents import read_authority, read_withdrawals
 from sidecar.core.trust_state import AuthorityView
+from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.refresh import RefreshError, refresh
-from sidecar.trust.sources import DirectorySource
 from tests.trust.repository import Repository
 
 KEY = "sha256:" + "a" * 64

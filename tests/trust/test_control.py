@@ -7,6 +7,7 @@ import hashlib
 import logging
 import shutil
 import threading
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,8 @@ from sidecar.core.trust_state import Rejected
 from sidecar.trust import sources
 from sidecar.trust.config import DirectorySourceConfig
 from sidecar.trust.control import AuthorityStatus, ControlPath, load_once
-from sidecar.trust.sources import DirectorySource, Source
+from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.source import Source, SourceError, Trigger
 from tests.simulator.keys import SimKey
 from tests.trust.operator import GRANTS, ONE, Operator, Published, first_refresh, running
 from tests.trust.repository import HOUR, now
@@ -141,7 +143,11 @@ class Hanging:
     def fetch(self, name: str, max_bytes: int) -> bytes:
         self.hung.set()
         self.release.wait()
-        raise sources.SourceError("gave up")
+        raise SourceError("gave up")
+
+    def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
+        yield Trigger.START
+        stop.wait()
 
     def for_acme(self, config: DirectorySourceConfig) -> Source:
         return self if config.path.name == "acme" else DirectorySource(config.path)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.trust import limits
 from sidecar.trust.evidence_files import EvidenceFiles, read
+from sidecar.trust.limits import EVIDENCE, EvidenceLimits
 
 
 @pytest.fixture
@@ -77,11 +77,11 @@ def test_what_is_not_json_is_left_to_the_verifier(folder: Path) -> None:
 def test_an_oversized_file_is_left_out(folder: Path) -> None:
     with (folder / "x.json").open("wb") as file:
         file.truncate(1 << 34)
-    left_out(folder, f"{folder}/x.json: larger than {limits.MAX_EVIDENCE_BYTES} bytes")
+    left_out(folder, f"{folder}/x.json: larger than {EVIDENCE.file} bytes")
 
 
 def test_a_file_of_the_largest_size_is_read(folder: Path) -> None:
-    data = b"x" * limits.MAX_EVIDENCE_BYTES
+    data = b"x" * EVIDENCE.file
     (folder / "x.json").write_bytes(data)
     assert read(folder) == EvidenceFiles(frozenset({b"1", b"2", data}), ())
 
@@ -113,15 +113,13 @@ def test_a_pipe_does_not_hold_up_the_reading(folder: Path) -> None:
     left_out(folder, f"{folder}/x.json: not a regular file")
 
 
-def test_too_many_entries_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_EVIDENCE_ENTRIES", 1)
-    assert read(folder) == EvidenceFiles(
+def test_too_many_entries_are_told(folder: Path) -> None:
+    assert read(folder, EvidenceLimits(entries=1)) == EvidenceFiles(
         frozenset(), (f"{folder}: more than 1 entries; the rest is left out",)
     )
 
 
-def test_too_many_bytes_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_EVIDENCE_TOTAL_BYTES", 1)
-    found = read(folder)
+def test_too_many_bytes_are_told(folder: Path) -> None:
+    found = read(folder, EvidenceLimits(total=1))
     assert len(found.files) == 1
     assert found.problems == (f"{folder}: more than 1 bytes together; the rest is left out",)

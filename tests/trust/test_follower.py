@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from watchfiles import _rust_notify
 
-from sidecar.trust.follower import Follower
+from sidecar.trust.directory_source import FolderChanges
+from sidecar.trust.follower import Follower, Pace
+from sidecar.trust.source import Trigger
 
 AN_HOUR = 3600.0
 
@@ -56,7 +58,7 @@ class Reader:
 
 @contextmanager
 def following(work: Reader, poll: float = AN_HOUR) -> Iterator[Follower]:
-    follower = Follower("test", work.folder, poll, work)
+    follower = Follower("test", FolderChanges(work.folder), poll, work, Pace(longest_pause=0.02))
     follower.start()
     try:
         yield follower
@@ -176,7 +178,6 @@ def test_a_watch_that_breaks_is_set_up_again(
         return real(paths, *settings)
 
     monkeypatch.setattr(_rust_notify, "RustNotify", break_once)
-    monkeypatch.setattr("sidecar.trust.follower.LONGEST_PAUSE", 0.01)
     work = Reader(tmp_path)
     with following(work):
         work.wait({})
@@ -192,16 +193,17 @@ def test_a_source_that_never_rests_is_asked_ever_less_often(
 ) -> None:
     """It may not take the processor from the requests by touching files for ever."""
     waits: list[float] = []
-    follower = Follower("test", tmp_path, AN_HOUR, lambda: False)
+    news = False
+    follower = Follower("test", FolderChanges(tmp_path), AN_HOUR, lambda: news)
     monkeypatch.setattr(follower._stop, "wait", waits.append)
     for _ in range(20):
-        follower._round()
+        follower._round(Trigger.CHANGE)
     doubled = [0.02, 0.04, 0.08, 0.16, 0.32, 0.64]
     assert waits == [*doubled, *[1.0] * 6]
-    follower._work = lambda: True
-    follower._round()
-    follower._work = lambda: False
-    follower._round()
+    news = True
+    follower._round(Trigger.CHANGE)
+    news = False
+    follower._round(Trigger.CHANGE)
     assert len(waits) == 12
 
 
@@ -219,16 +221,29 @@ def test_nothing_happens_while_nothing_changes(tmp_path: Path) -> None:
         assert work.rounds <= rounds + 3
 
 
-def test_quiet_polls_do_not_count_as_restlessness(tmp_path: Path) -> None:
+def test_quiet_polls_do_not_count_as_restlessness(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise every change after a quiet minute would be noticed a second late."""
-    follower = Follower("test", tmp_path, 0.05, lambda: False)
-    follower._idle = 50
-    with follower._watching() as watch:
-        assert follower._wait(watch)
-    assert follower._idle == 0
+    waits: list[float] = []
+    follower = Follower("test", FolderChanges(tmp_path), AN_HOUR, lambda: False)
+    monkeypatch.setattr(follower._stop, "wait", waits.append)
+    for _ in range(50):
+        follower._round(Trigger.POLL)
+    assert waits == []
+
+
+def test_a_quiet_folder_announces_polls_and_a_busy_one_changes(tmp_path: Path) -> None:
+    stop = threading.Event()
+    changes = FolderChanges(tmp_path).changes(0.05, stop)
+    assert [next(changes), next(changes)] == [Trigger.START, Trigger.POLL]
+    (tmp_path / "x").write_text("1")
+    assert next(changes) is Trigger.CHANGE
+    stop.set()
+    assert list(changes) == []
 
 
 def test_a_follower_that_never_started_can_be_stopped(tmp_path: Path) -> None:
-    follower = Follower("test", tmp_path, AN_HOUR, lambda: False)
+    follower = Follower("test", FolderChanges(tmp_path), AN_HOUR, lambda: False)
     follower.request_stop()
     assert follower.join(0)

@@ -24,7 +24,7 @@ from tuf.api.metadata import (
 )
 
 from sidecar.core.documents import MAX_DOCUMENT_BYTES
-from sidecar.trust import limits
+from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.refresh import RefreshError
 from sidecar.trust.store import GoodSet
 from sidecar.trust.view import NoViewError, read_view, store_of
@@ -177,7 +177,7 @@ def test_what_was_fetched_is_synced_before_it_is_relied_on(
 
 def test_hostile_text_cannot_forge_a_log_line(repo: Repository, state: Path) -> None:
     error = RefreshError("a\nb\x1b[31m" + "x" * 1000)
-    assert str(error) == "a?b?[31m" + "x" * (limits.MAX_MESSAGE_CHARACTERS - 8)
+    assert str(error) == "a?b?[31m" + "x" * (REPOSITORY.message_characters - 8)
 
 
 def test_snapshot_signed_by_the_wrong_role_is_refused(repo: Repository, state: Path) -> None:

@@ -16,9 +16,9 @@ from tuf.api.metadata import (
 )
 
 from sidecar.core.trust_state import AuthorityView
-from sidecar.trust import limits
+from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.refresh import RefreshError, refresh
-from sidecar.trust.sources import DirectorySource
 from sidecar.trust.view import NoViewError, read_view
 from tests.trust.refreshing import KEY, expected, fresh, refused
 from tests.trust.repository import HOUR, Repository, now
@@ -198,9 +198,7 @@ def test_without_new_keys_a_fast_forward_cannot_be_taken_back(
 def test_endless_data_is_not_read_to_its_end(repo: Repository, state: Path, name: str) -> None:
     with (repo.folder / f"metadata/{name}.json").open("wb") as file:
         file.truncate(1 << 34)  # sparse: 16 GiB without a block
-    assert refused(repo, state) == (
-        f"metadata/{name}.json is larger than {limits.MAX_FETCH_BYTES} bytes"
-    )
+    assert refused(repo, state) == (f"metadata/{name}.json is larger than {REPOSITORY.fetch} bytes")
 
 
 def test_a_signed_length_is_no_cap(repo: Repository, state: Path) -> None:
@@ -209,11 +207,11 @@ def test_a_signed_length_is_no_cap(repo: Repository, state: Path) -> None:
         file.truncate(1 << 34)
     repo.write({"metadata/timestamp.json": repo.sign("timestamp", huge)})
     assert refused(repo, state) == (
-        f"metadata/2.snapshot.json is larger than {limits.MAX_FETCH_BYTES} bytes"
+        f"metadata/2.snapshot.json is larger than {REPOSITORY.fetch} bytes"
     )
 
 
 def test_a_timestamp_beyond_its_own_cap_is_refused(repo: Repository, state: Path) -> None:
     path = repo.folder / "metadata/timestamp.json"
-    path.write_bytes(path.read_bytes() + b" " * limits.MAX_TIMESTAMP_BYTES)
+    path.write_bytes(path.read_bytes() + b" " * REPOSITORY.timestamp)
     assert refused(repo, state).startswith("Downloaded ")

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
-from sidecar.trust import limits, roots
+from sidecar.trust import roots
+from sidecar.trust.limits import REPOSITORY, RepositoryLimits
 from tests.trust.repository import ROLES, Repository, sign, under_another_id
 
 OTHER_ID = "b" * 64
@@ -129,8 +130,8 @@ def test_a_threshold_that_means_nothing_is_refused(
         (b"{}", "not a TUF root document"),
         (b"[" * 100_000, "not a TUF root document"),
         (
-            b" " * (limits.MAX_ROOT_BYTES + 1),
-            f"{limits.MAX_ROOT_BYTES + 1} bytes, at most {limits.MAX_ROOT_BYTES} are read",
+            b" " * (REPOSITORY.root + 1),
+            f"{REPOSITORY.root + 1} bytes, at most {REPOSITORY.root} are read",
         ),
     ],
 )
@@ -168,15 +169,13 @@ def test_a_kind_of_key_that_no_one_compares_is_refused(tmp_path: Path) -> None:
     assert str(caught.value) == "ecdsa keys are not supported"
 
 
-def test_a_chain_is_followed_so_far_and_no_farther(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_chain_is_followed_so_far_and_no_farther(tmp_path: Path) -> None:
     repo = Repository(tmp_path, "acme")
     repo.rotate_root()
     repo.rotate_root()
     assert roots.newest(repo.first_root, tmp_path / "metadata").version == 3
-    monkeypatch.setattr(roots, "MAX_ROOTS", 1)
-    assert roots.newest(repo.first_root, tmp_path / "metadata").version == 2
+    limits = RepositoryLimits(roots=1)
+    assert roots.newest(repo.first_root, tmp_path / "metadata", limits).version == 2
 
 
 def test_a_pinned_root_is_signed_by_its_own_keys(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.trust.sources import DirectorySource, SourceError, SourceMissingError
+from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.source import SourceError, SourceMissingError
 
 NAME = "metadata/timestamp.json"
 
