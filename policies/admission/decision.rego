@@ -81,7 +81,10 @@ binding(id) := {found |
 
 postponed(found) if found.state in {"pending", "shadow"}
 
-violations contains found if some found in jurisdictions[_].violations
+violations contains found if {
+	some answer in jurisdictions
+	some found in answer.violations
+}
 
 warnings contains object.union(found, {"state": "advisory"}) if {
 	well_formed

@@ -41,6 +41,7 @@ sector_unknown(id, sector) := {
 }
 
 test_a_sector_that_a_jurisdiction_does_not_know_is_denied if {
+	codes(fixtures.set("/environment/sector", "")) == {"sector_unknown", "us.map_purpose"}
 	every sector in ["alchemy", "Finance"] {
 		answer := decide(fixtures.set("/environment/sector", sector))
 		answer.allow == false
@@ -49,7 +50,6 @@ test_a_sector_that_a_jurisdiction_does_not_know_is_denied if {
 			"us": {"allow": false, "violations": [sector_unknown("us", sector)]},
 		}
 	}
-	codes(fixtures.set("/environment/sector", "")) == {"sector_unknown", "us.map_purpose"}
 }
 
 test_a_map_of_sectors_that_is_missing_or_of_another_type_denies if {

@@ -87,6 +87,7 @@ environment_complete if {
 
 adaptations_complete if {
 	is_array(input.adaptations)
+	adaptations_fit
 	every i, adaptation in input.adaptations {
 		named(adaptation.model)
 		named(adaptation.base)
@@ -104,7 +105,6 @@ adaptations_complete if {
 		approvals_complete(i)
 		documents_complete(i)
 	}
-	adaptations_fit
 }
 
 # Each adaptation is of a model that the request names, and no model has two. Facts about another
@@ -122,6 +122,7 @@ adaptations_fit if {
 
 training_complete(i) if {
 	is_array(input.adaptations[i].corpora)
+	is_array(input.adaptations[i].evaluations)
 	every corpus in input.adaptations[i].corpora {
 		is_string(corpus.role)
 		is_string(corpus.name)
@@ -130,7 +131,6 @@ training_complete(i) if {
 		is_number(corpus.records)
 		all_texts(corpus.classes)
 	}
-	is_array(input.adaptations[i].evaluations)
 	every evaluation in input.adaptations[i].evaluations {
 		is_string(evaluation.name)
 		is_string(evaluation.digest)
@@ -178,6 +178,7 @@ documents_complete(i) if {
 
 deployments_complete if {
 	is_array(input.deployments)
+	deployments_fit
 	every deployment in input.deployments {
 		named(deployment.name)
 		named(deployment.model)
@@ -185,7 +186,6 @@ deployments_complete if {
 		is_boolean(deployment.of_record)
 		dates.instant(deployment.not_after)
 	}
-	deployments_fit
 }
 
 # Only a name of the request can stand for something else, and only for one thing.

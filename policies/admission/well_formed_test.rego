@@ -31,11 +31,11 @@ test_only_a_carrier_names_no_model_and_it_names_none if {
 	carrier := array.concat(marked, [{"op": "replace", "path": "/adaptations", "value": []}])
 	malformed(fixtures.patched(carrier)) == set()
 	malformed(fixtures.set("/request/carrier", true)) == {"request"}
+	malformed(fixtures.patched(marked)) == {"adaptations"}
 	every use in ["/request/tuned", "/request/run"] {
 		stray := {"op": "replace", "path": use, "value": [fixtures.model]}
 		malformed(fixtures.patched(array.concat(carrier, [stray]))) == {"request"}
 	}
-	malformed(fixtures.patched(marked)) == {"adaptations"}
 }
 
 test_what_is_tuned_or_run_is_named if {

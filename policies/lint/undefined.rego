@@ -6,7 +6,8 @@ package lint
 
 # OPA evaluates the arguments of a negated call before the call: where one is undefined, the whole
 # rule is, and a `deny` that was to fire on missing data never does.
-found contains [file, object.get(expression, ["location", "row"], 1), "", "after not only a helper with plain names or literals as arguments"] if {
+found contains [file, object.get(expression, ["location", "row"], 1), "", message] if {
+	message := "after not only a helper with plain names or literals as arguments"
 	some file, module in input.modules
 	not aside(file)
 	some rule in module.rules
@@ -22,9 +23,9 @@ of_rules(module) := {rule.head.name |
 	some rule in other.rules
 } | {name | some imported in module.imports; name := imported_as(imported)}
 
-imported_as(imported) := imported.alias if {
-	imported.alias
-} else := imported.path.value[count(imported.path.value) - 1].value
+imported_as(imported) := object.get(imported, "alias", path[count(path) - 1].value) if {
+	path := imported.path.value
+}
 
 plainly_negated(terms, _) if terms.type == "var"
 
@@ -110,7 +111,8 @@ denies_absence(rule) if {
 named_in(rule) := {node.value |
 	some expression in rule.body
 	some symbol in expression.terms.symbols
-	walk(array.slice(symbol.value, 1, count(symbol.value) - 1), [_, node])
+	given := array.slice(symbol.value, 1, count(symbol.value) - 1)
+	walk(given, [_, node])
 	node.type == "var"
 } | {expression.terms[1].value |
 	some expression in rule.body

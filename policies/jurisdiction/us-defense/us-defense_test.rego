@@ -17,6 +17,7 @@ test_a_weapon_function_needs_review_and_human_judgment if {
 	weapon := declared("weapon-function", "yes")
 	review := declared("autonomy-review", "AR-9")
 	judgment := declared("human-judgment", "operator confirms each engagement")
+	codes(fixtures.patched([weapon, review, judgment])) == set()
 	every patches in [
 		[weapon],
 		[weapon, review],
@@ -26,7 +27,6 @@ test_a_weapon_function_needs_review_and_human_judgment if {
 	] {
 		codes(fixtures.patched(patches)) == {"us-defense.autonomy_review"}
 	}
-	codes(fixtures.patched([weapon, review, judgment])) == set()
 }
 
 test_the_ethical_principles_are_assessed if {

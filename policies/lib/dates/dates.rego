@@ -55,5 +55,7 @@ day_ns := 86400000000000
 #   takes for a denial.
 instant(text) if {
 	is_string(text)
+
+	# regal ignore:line-length
 	regex.match(`^(19[7-9]|2\d\d|[3-9]\d\d)\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`, text)
 }

@@ -30,12 +30,12 @@ corpora_recorded(i, roles) if {
 
 # METADATA
 # title: Whether every suite of a kind scores its own threshold and a floor, and there is one
-suites_reach(i, kind, floor) if {
-	is_number(floor)
+suites_reach(i, kind, least) if {
+	is_number(least)
 	chosen := [suite | some suite in input.adaptations[i].suites; suite.kind == kind]
 	count(chosen) > 0
 	every suite in chosen {
-		suite.score >= max([suite.threshold, floor])
+		suite.score >= max([suite.threshold, least])
 	}
 }
 
@@ -114,11 +114,11 @@ environment_says(name, list) if listed(input.environment.declarations[name], lis
 
 # METADATA
 # title: Whether the environment declares a number of at least so much
-environment_counts(name, floor) if {
-	is_number(floor)
+environment_counts(name, least) if {
+	is_number(least)
 	text := input.environment.declarations[name]
 	regex.match(`^[1-9][0-9]{0,8}$`, text)
-	to_number(text) >= floor
+	to_number(text) >= least
 }
 
 # METADATA
