@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OBTAINED := .tools/.obtained
 READERS := .tools/.readers
+PINS := sidecar/toolchain/versions.py devtools/admissibility_devtools/tools/pins.py
 LOCK_TOOLS := .cache/lock-tools
 FUZZ := .cache/fuzz
 FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz
@@ -76,7 +77,7 @@ fmt: $(INSTALLED) ## put every file into its one format
 	@$(BIN)/ruff format .
 
 proto: $(INSTALLED) ## generate sidecar/_pb from proto/
-	@$(BIN)/python -m sidecar.toolchain.protos
+	@$(BIN)/python -m admissibility_devtools.tools.protos
 
 # With hashes and without an index, so the lock holds wherever the packages come from. The oldest
 # Python resolves: what a newer one needs on top would be named by a marker.
@@ -107,14 +108,14 @@ $(INSTALLED): requirements.txt pyproject.toml
 	@$(BIN)/python -m pip install --no-deps --no-build-isolation --quiet -e .
 	@touch $@
 
-$(OBTAINED): sidecar/toolchain/versions.py $(INSTALLED)
+$(OBTAINED): $(PINS) $(INSTALLED)
 	@echo "setup: obtaining OPA and Envoy"
-	@$(BIN)/python -m sidecar.toolchain
+	@$(BIN)/python -m admissibility_devtools.tools
 	@touch $@
 
-$(READERS): sidecar/toolchain/versions.py $(OBTAINED)
+$(READERS): $(PINS) $(OBTAINED)
 	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with"
-	@$(BIN)/python -m sidecar.toolchain --readers
+	@$(BIN)/python -m admissibility_devtools.tools --readers
 	@touch $@
 
 $(FUZZ)/.installed: tests/fuzz/requirements.txt $(INSTALLED)

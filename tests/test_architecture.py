@@ -7,6 +7,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 SIDECAR = TESTS.parent / "sidecar"
+DEVTOOLS = TESTS.parent / "devtools"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
@@ -19,23 +20,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"core"},
     "observe": {"core"},
     "policy": {"core", "toolchain"},
-    "toolchain": set(),
+    "toolchain": {"resources"},
+    "resources": set(),
     "envoy_lint": set(),
     "service": {"core", "gate", "trust", "observe", "policy", "registry", "toolchain", "_pb"},
     "doctor": {"core", "gate", "policy", "service", "toolchain", "trust"},
-    "demo": {
-        "core",
-        "durable",
-        "authority",
-        "binding",
-        "evaluation",
-        "trust",
-        "service",
-        "toolchain",
-        "_pb",
-    },
     "cli": {
         "core",
+        "resources",
         "durable",
         "authority",
         "binding",
@@ -48,7 +40,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "doctor",
         "toolchain",
         "envoy_lint",
-        "demo",
         "_pb",
     },
 }
@@ -138,7 +129,7 @@ def test_the_core_never_asks_what_time_it_is() -> None:
 def test_files_and_functions_stay_readable() -> None:
     long_files, long_functions = [], []
     written = {path for path in SIDECAR.rglob("*.py") if "_pb" not in path.parts}
-    written |= set(TESTS.rglob("*.py"))
+    written |= set(TESTS.rglob("*.py")) | set(DEVTOOLS.rglob("*.py"))
     for path in sorted(written):
         text, name = path.read_text(encoding="utf-8"), path.relative_to(TESTS.parent)
         if len(text.splitlines()) > 400:
@@ -159,5 +150,18 @@ def test_nothing_for_tests_lives_in_the_product() -> None:
         for path in SIDECAR.rglob("*.py")
         for name in imported(path)
         if name.split(".")[0] in {"tests", "pytest", "hypothesis", "unittest"}
+    }
+    assert wrong == set()
+
+
+def test_the_product_uses_devtools_only_in_commands_and_only_when_they_are_called() -> None:
+    """An installation without the extra still imports, serves and verifies."""
+    wrong = {
+        str(path.relative_to(SIDECAR))
+        for path in SIDECAR.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and "admissibility_devtools" in ast.unparse(node)
+        and (path.parent.name != "cli" or node.col_offset == 0)
     }
     assert wrong == set()

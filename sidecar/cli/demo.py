@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import signal
-import threading
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from sidecar.demo.authorities import UNLISTED_BASE
-from sidecar.demo.show import Line, Teller
-from sidecar.demo.stage import Stage
-from sidecar.demo.story import Story
-from sidecar.durable.files import write_atomically
-
-HEARTBEAT_SECONDS = 6 * 3600.0
+from sidecar.cli.extras import missing_extra
 
 Keep = Annotated[
     bool, typer.Option("--keep", help="Stop at the admitted state and run until interrupted.")
@@ -31,52 +21,8 @@ def demo(keep: Keep = False, folder: Folder = Path(".demo"), as_json: AsJson = F
 
     Exit status 0 only if every call ended as stated.
     """
-    # A SIGTERM must run the same clean-up as Ctrl-C: children are stopped, nothing is left over.
-    # SIGINT as well: a shell starts background jobs with it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
-    with Stage(folder.absolute()) as stage:
-        teller = Teller(quiet=as_json)
-        story = Story(stage, teller)
-        if keep:
-            story.prepare()
-            _keep(stage, story)
-        else:
-            story.play()
-        good = teller.end()
-    if as_json:
-        print(json.dumps([_line(line) for line in teller.lines], indent=2))
-    raise typer.Exit(0 if good else 1)
-
-
-def _keep(stage: Stage, story: Story) -> None:
-    """Write ``demo.json`` once ready, then keep every authority's heart beating until told."""
-    value = stage.describe(model=story.model, denied_model=UNLISTED_BASE)
-    path = stage.folder / "demo.json"
-    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
-    console = Console(highlight=False)
-    console.print(f"\n[bold green]Ready.[/] gateway {stage.gateway}, see {path}")
-    console.print(
-        f"Look at every part: admit doctor --config {stage.folder / 'sidecar.yaml'}"
-        f" --envoy-admin {stage.envoy_admin} --gateway {stage.gateway.removesuffix('/v1')}",
-        soft_wrap=True,
-    )
-    console.print("Interrupt (Ctrl-C) to stop.")
-    stop = threading.Event()
     try:
-        while not stop.wait(HEARTBEAT_SECONDS):
-            story.heartbeat()
-    except KeyboardInterrupt:
-        console.print("Stopping.")
-
-
-def _line(line: Line) -> dict[str, object]:
-    return {
-        "tried": line.tried,
-        "expected": line.expected,
-        "as_stated": line.as_stated,
-        "status": line.outcome.status,
-        "reason": line.outcome.reason,
-        "message": line.outcome.text,
-        "seconds": round(line.outcome.seconds, 4),
-    }
+        from admissibility_devtools.demo.run import run  # noqa: PLC0415 - an optional extra
+    except ModuleNotFoundError as error:
+        raise missing_extra("admit demo", "demo", error) from error
+    raise typer.Exit(0 if run(folder, keep=keep, as_json=as_json) else 1)

@@ -50,6 +50,7 @@ TOLD = frozenset(
         "StageError",
         "PolicyError",
         "RegistryError",
+        "ResourceError",
         "ServiceError",
         "StoreError",
         "ToolchainError",

@@ -1,8 +1,8 @@
-"""The pinned programs the sidecar is built and run with, and how they are found."""
+"""Finds the programs that the sidecar runs, and checks their versions."""
 
 from __future__ import annotations
 
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import envoy_path, go_path, node_path, opa_path
+from sidecar.toolchain.find import opa_path
 
-__all__ = ["ToolchainError", "envoy_path", "go_path", "node_path", "opa_path"]
+__all__ = ["ToolchainError", "opa_path"]

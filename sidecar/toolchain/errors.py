@@ -1,7 +1,7 @@
-"""The one error of the toolchain: one line that says what is wrong and what to do."""
+"""Defines the error of this room: a program that is needed cannot be used."""
 
 from __future__ import annotations
 
 
 class ToolchainError(Exception):
-    """A pinned program or generated file cannot be had; the message says what to do about it."""
+    """A program or a generated file is missing or wrong; the message states what to do."""

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sidecar.demo.gate_process import StageError
+from admissibility_devtools.demo.gate_process import StageError
 from sidecar.toolchain.errors import ToolchainError
 from tests.bench import host
 from tests.bench.report import Report, Row, Stage, stages_between

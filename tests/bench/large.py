@@ -24,10 +24,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from sidecar.demo.show import Teller
-from sidecar.demo.stage import Stage
-from sidecar.demo.story import Story
-from sidecar.toolchain.envoy_process import EnvoyProcess
+from admissibility_devtools.demo.show import Teller
+from admissibility_devtools.demo.stage import Stage
+from admissibility_devtools.demo.story import Story
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from tests.bench import cpu, upstream
 from tests.bench.loads import UPLOAD, Load, Senders, loads, posted, refused
 from tests.bench.stand import gateway, question

@@ -20,12 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sidecar.demo.caller import CREDENTIAL_HEADER
-from sidecar.demo.show import Teller
-from sidecar.demo.stage import Stage
-from sidecar.demo.story import Story
-from sidecar.toolchain.envoy_config import Address, Name, credential_document, reference, render
-from sidecar.toolchain.envoy_process import EnvoyProcess
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.show import Teller
+from admissibility_devtools.demo.stage import Stage
+from admissibility_devtools.demo.story import Story
+from admissibility_devtools.tools.envoy_config import (
+    Address,
+    Name,
+    credential_document,
+    reference,
+    render,
+)
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from tests.bench import cpu, upstream
 from tests.bench.without_gate import without_gate
 from tests.bench.wrk import Measured, Question, VoidError, measure

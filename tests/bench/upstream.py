@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 
-from sidecar.toolchain.envoy_config import LISTENER
+from admissibility_devtools.tools.envoy_config import LISTENER
 
 STAT_PREFIX = "provider"
 MAX_BODY_BYTES = 1 << 20

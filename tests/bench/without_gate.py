@@ -17,7 +17,7 @@ def without_gate(bootstrap: str) -> str:
     """Take the gate's filter out of a bootstrap.
 
     Args:
-        bootstrap: YAML, as from ``sidecar.toolchain.envoy_config.render``.
+        bootstrap: YAML, as from ``admissibility_devtools.tools.envoy_config.render``.
 
     Raises:
         ValueError: The filter was not there exactly once; the row would not be what it says.

@@ -19,8 +19,8 @@ from typing import Any
 import openai
 import pytest
 
-from sidecar.demo.authorities import GRANTS, LAB, PROD, UNLISTED_BASE
-from sidecar.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.authorities import GRANTS, LAB, PROD, UNLISTED_BASE
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
 
 ADMIT = (sys.executable, "-m", "sidecar.cli")
 MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 import yaml
 
+from admissibility_devtools.tools.places import repository_root
 from deploy.build_policy import prepare
 from sidecar.gate.opa import Address
 from sidecar.service.config import load
 from sidecar.toolchain import opa_path, versions
-from sidecar.toolchain.places import repository_root
 
 ROOT = repository_root()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.toolchain import go_path, node_path
-from sidecar.toolchain.places import tools_folder
+from admissibility_devtools.tools.find import go_path, node_path
+from admissibility_devtools.tools.places import tools_folder
 
 SOURCES = Path(__file__).parent / "readers"
 NAMES = ("cpython", "go", "node")

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from sidecar.toolchain.envoy_config import Name, reference
+from admissibility_devtools.tools.envoy_config import Name, reference
 from tests.envoy.sites import SITES
 
 Config = dict[str, Any]

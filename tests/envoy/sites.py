@@ -8,8 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from admissibility_devtools.tools.envoy_config import (
+    Gated,
+    TlsFiles,
+    credential_document,
+    reference,
+    render,
+)
 from sidecar._pb import ext_authz_pb2 as pb
-from sidecar.toolchain.envoy_config import Gated, TlsFiles, credential_document, reference, render
 from tests.envoy import sigv4
 from tests.envoy.certificates import serve_as
 from tests.envoy.doubles import FakeGate, FakeProvider, Received, fake_gate, fake_provider

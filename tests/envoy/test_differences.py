@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sidecar.toolchain.envoy_config import Name, reference
+from admissibility_devtools.tools.envoy_config import Name, reference
 from tests.envoy import registration
 from tests.envoy.config import (
     ALL,

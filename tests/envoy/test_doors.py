@@ -6,9 +6,9 @@ import re
 
 import pytest
 
+from admissibility_devtools.tools.envoy_config import Gated
 from sidecar.gate.doors import APIS, Operation
 from sidecar.gate.doors.operation import Body
-from sidecar.toolchain.envoy_config import Gated
 from tests.envoy.config import Config, host, loaded
 from tests.envoy.sites import SITES
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sidecar.toolchain.envoy_config import Gated, reference
+from admissibility_devtools.tools.envoy_config import Gated, reference
 from tests.envoy.answers import received_by
 from tests.envoy.config import manager
 from tests.envoy.doubles import Received

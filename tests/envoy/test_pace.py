@@ -11,7 +11,7 @@ import grpc
 import openai
 import pytest
 
-from sidecar.toolchain.envoy_config import Gated, reference
+from admissibility_devtools.tools.envoy_config import Gated, reference
 from tests.envoy.sites import SITES, Wired, wire
 from tests.integration.support.envoy import request_bytes
 

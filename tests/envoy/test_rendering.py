@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.toolchain import ToolchainError, envoy_path
-from sidecar.toolchain.envoy_config import (
+from admissibility_devtools.tools.envoy_config import (
     Gated,
     Name,
     TlsFiles,
@@ -24,6 +23,8 @@ from sidecar.toolchain.envoy_config import (
     render,
     render_edge,
 )
+from admissibility_devtools.tools.find import envoy_path
+from sidecar.toolchain import ToolchainError
 from tests.envoy import sigv4
 from tests.envoy.certificates import serve_as
 from tests.envoy.config import (

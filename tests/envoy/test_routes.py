@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.toolchain.envoy_config import Gated
+from admissibility_devtools.tools.envoy_config import Gated
 from tests.envoy.answers import by_envoy, received_by, without
 from tests.envoy.sites import BODY, SITES, Wired, wire
 from tests.integration.support.envoy import request_bytes

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from admissibility_devtools.tools.envoy_config import Gated, reference
 from sidecar._pb import ext_authz_pb2 as pb
-from sidecar.toolchain.envoy_config import Gated, reference
 from tests.envoy.answers import by_envoy, header, without
 from tests.envoy.doubles import LAST_CHUNK
 from tests.envoy.sites import BODY, CREDENTIAL, SITES, Wired, wire

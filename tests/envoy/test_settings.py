@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import pytest
 
-from sidecar.toolchain.envoy_config import Gated
-from sidecar.toolchain.places import repository_root
+from admissibility_devtools.tools.envoy_config import Gated
+from admissibility_devtools.tools.places import repository_root
 from tests.envoy.config import ALL, GATE, PACE, TYPES, Config, filters, loaded, manager
 from tests.envoy.sites import SITES
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from admissibility_devtools.tools.envoy_config import credential_document
 from sidecar.envoy_lint import LintError, Options, Severity, lint
-from sidecar.toolchain.envoy_config import credential_document
 from tests.envoy_lint import mutations
 from tests.envoy_lint.edit import ENVOY, Edit, told
 from tests.integration.support.envoy import EnvoyProcess

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from admissibility_devtools.tools.envoy_config import credential_document, render
 from sidecar._pb import ext_authz_pb2 as pb
-from sidecar.toolchain.envoy_config import credential_document, render
 from tests.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
 from tests.envoy_lint.edit import Edit
 from tests.integration.support.envoy import Answer, EnvoyProcess, exchange, request_bytes

@@ -16,8 +16,8 @@ import openai
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.demo.authorities import LAB, LISTED_BASE, PROD, UNLISTED_BASE
-from sidecar.demo.caller import CREDENTIAL_HEADER, PLACEHOLDER_KEY
+from admissibility_devtools.demo.authorities import LAB, LISTED_BASE, PROD, UNLISTED_BASE
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER, PLACEHOLDER_KEY
 from tests.integration.support.site import logged
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import until

@@ -13,8 +13,8 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from admissibility_devtools.demo.authorities import EVALUATOR, GRANTS, LISTED_BASE, REGULATOR, now
 from sidecar.authority import home as authority
-from sidecar.demo.authorities import EVALUATOR, GRANTS, LISTED_BASE, REGULATOR, now
 from tests.integration.support.site import Site
 from tests.integration.support.talk import told, until
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.demo.authorities import LISTED_BASE, UNLISTED_BASE
+from admissibility_devtools.demo.authorities import LISTED_BASE, UNLISTED_BASE
 from tests.integration.support.talk import CHAT, Seen, Talk, Verdict
 
 MALFORMED = (400, "malformed_request")

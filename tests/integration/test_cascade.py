@@ -12,12 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from sidecar.authority import home as authority
-from sidecar.authority.home import Home
-from sidecar.binding.openai import KnownManifest
-from sidecar.core import dsse
-from sidecar.core.documents import WithdrawalKind
-from sidecar.demo.authorities import (
+from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     EVALUATOR,
     GRANTS,
@@ -28,7 +23,12 @@ from sidecar.demo.authorities import (
     now,
     role_of,
 )
-from sidecar.demo.story import APPROVERS
+from admissibility_devtools.demo.story import APPROVERS
+from sidecar.authority import home as authority
+from sidecar.authority.home import Home
+from sidecar.binding.openai import KnownManifest
+from sidecar.core import dsse
+from sidecar.core.documents import WithdrawalKind
 from tests.integration.support.site import Site
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import Talk, message, told, until

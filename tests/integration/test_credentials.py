@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sidecar.demo.authorities import LAB, PROD, now
+from admissibility_devtools.demo.authorities import LAB, PROD, now
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import JSON_TYPE, Seen, Talk, Verdict, credential_line
 from tests.integration.support.tokens import (

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sidecar.demo.authorities import REGULATOR
+from admissibility_devtools.demo.authorities import REGULATOR
 from sidecar.doctor.files import decision_log
 from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.gate import engine

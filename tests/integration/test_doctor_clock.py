@@ -19,10 +19,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from sidecar.demo.authorities import TRUST_DOMAIN
+from admissibility_devtools.demo.authorities import TRUST_DOMAIN
+from admissibility_devtools.tools.envoy_config import TlsFiles, reference
 from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.subject import Tls
-from sidecar.toolchain.envoy_config import TlsFiles, reference
 from tests.integration.support.doctor import but, report
 from tests.integration.support.site import Site, envoy_before
 from tests.integration.support.spiffe import TrustDomain

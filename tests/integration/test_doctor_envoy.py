@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from admissibility_devtools.tools.envoy_config import reference
 from sidecar.doctor.finding import fail, ok
-from sidecar.toolchain.envoy_config import reference
 from tests.envoy.config import GATE, host, manager
 from tests.integration.support.doctor import HEALTHY, but, follows, report
 from tests.integration.support.site import Site, envoy_before

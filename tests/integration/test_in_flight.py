@@ -8,9 +8,9 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from admissibility_devtools.demo.authorities import REGULATOR, now
 from sidecar.authority import home as authority
 from sidecar.core.documents import WithdrawalKind
-from sidecar.demo.authorities import REGULATOR, now
 from tests.integration.support.site import Site
 from tests.integration.support.talk import Talk, Verdict
 

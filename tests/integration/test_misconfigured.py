@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.demo.authorities import PROD, UNLISTED_BASE
-from sidecar.toolchain.envoy_config import reference
+from admissibility_devtools.demo.authorities import PROD, UNLISTED_BASE
+from admissibility_devtools.tools.envoy_config import reference
 from tests.envoy.config import GATE, filters, host, manager
 from tests.integration.support.envoy import Answer
 from tests.integration.support.processes import stalled

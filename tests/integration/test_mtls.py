@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from admissibility_devtools.demo.authorities import CUSTOMER, LAB, PROD, TRUST_DOMAIN, now
+from admissibility_devtools.demo.upstream import Received
+from admissibility_devtools.tools.envoy_config import TlsFiles, reference
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.authority import home as authority
 from sidecar.authority import trust_domains
 from sidecar.core import wire
-from sidecar.demo.authorities import CUSTOMER, LAB, PROD, TRUST_DOMAIN, now
-from sidecar.demo.upstream import Received
-from sidecar.toolchain.envoy_config import TlsFiles, reference
-from sidecar.toolchain.envoy_process import EnvoyProcess
 from tests.envoy.config import mutations
 from tests.integration.support.site import Site, envoy_before
 from tests.integration.support.spiffe import Svid, TrustDomain

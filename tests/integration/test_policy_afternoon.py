@@ -15,6 +15,19 @@ from pathlib import Path
 
 import pytest
 
+from admissibility_devtools.demo import authorities
+from admissibility_devtools.demo.authorities import (
+    CUSTOMER,
+    EVALUATOR,
+    OPERATIONS,
+    PRODUCER,
+    PROVIDER,
+    REGULATOR,
+    Organisations,
+    role_of,
+)
+from admissibility_devtools.demo.caller import Outcome
+from admissibility_devtools.demo.stage import Stage
 from sidecar.core import dsse
 from sidecar.core.evidence import (
     APPROVAL,
@@ -30,19 +43,6 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
-from sidecar.demo import authorities
-from sidecar.demo.authorities import (
-    CUSTOMER,
-    EVALUATOR,
-    OPERATIONS,
-    PRODUCER,
-    PROVIDER,
-    REGULATOR,
-    Organisations,
-    role_of,
-)
-from sidecar.demo.caller import Outcome
-from sidecar.demo.stage import Stage
 from sidecar.evaluation import countersign
 from tests.policies.opa import copy_policies
 from tests.policy.admit import admit, told

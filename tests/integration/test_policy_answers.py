@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.demo.authorities import PROD
+from admissibility_devtools.demo.authorities import PROD
 from tests.integration.support.opa_double import (
     REVISION,
     OpaDouble,

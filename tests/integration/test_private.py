@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.demo.authorities import UNLISTED_BASE
+from admissibility_devtools.demo.authorities import UNLISTED_BASE
 from sidecar.doctor.examine import examine
 from sidecar.doctor.finding import ok
 from sidecar.doctor.subject import subject

@@ -12,7 +12,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from sidecar.demo.authorities import CUSTOMER, EVALUATOR
+from admissibility_devtools.demo.authorities import CUSTOMER, EVALUATOR
 from sidecar.gate.server import SERVICE
 from tests.integration.support.site import Site
 from tests.integration.support.talk import until

@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 import pytest
 
+from admissibility_devtools.tools.envoy_config import Gated
 from sidecar.core.evidence import MANIFEST
 from sidecar.gate.clock import Reading
 from sidecar.gate.holder import Holder
 from sidecar.gate.opa import Address, Opa
 from sidecar.gate.pipeline import Pipeline, Settings
 from sidecar.gate.server import Authorization, GateServer, Limits
-from sidecar.toolchain.envoy_config import Gated
 from tests.envoy.doubles import Received
 from tests.envoy.sites import CREDENTIAL, SITES, Wired, wire
 from tests.gate.bench import Book

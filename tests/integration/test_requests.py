@@ -11,9 +11,9 @@ import re
 
 import pytest
 
-from sidecar.demo.authorities import UNLISTED_BASE
-from sidecar.demo.caller import CREDENTIAL_HEADER
-from sidecar.demo.upstream import Received
+from admissibility_devtools.demo.authorities import UNLISTED_BASE
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.upstream import Received
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import (
     CHAT,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from admissibility_devtools.demo.authorities import REGULATOR, now
 from sidecar.authority import home as authority
 from sidecar.core.documents import WithdrawalKind
-from sidecar.demo.authorities import REGULATOR, now
 from sidecar.service import latest_time
 from tests.integration.support.site import Site
 from tests.integration.support.talk import until

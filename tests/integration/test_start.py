@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.demo.authorities import CUSTOMER, EVALUATOR, GRANTS, REGULATOR
-from sidecar.toolchain.places import repository_root
+from admissibility_devtools.demo.authorities import CUSTOMER, EVALUATOR, GRANTS, REGULATOR
+from admissibility_devtools.tools.places import repository_root
 from tests.integration.support.site import Site
 
 Breaks = Callable[[Site], None]

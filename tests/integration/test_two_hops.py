@@ -10,13 +10,13 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from admissibility_devtools.demo.authorities import CUSTOMER, LAB, PROD, TRUST_DOMAIN, now
+from admissibility_devtools.demo.upstream import Received
+from admissibility_devtools.tools.envoy_config import TlsFiles, reference, render, render_edge
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.authority import home as authority
 from sidecar.authority import trust_domains
 from sidecar.core import wire
-from sidecar.demo.authorities import CUSTOMER, LAB, PROD, TRUST_DOMAIN, now
-from sidecar.demo.upstream import Received
-from sidecar.toolchain.envoy_config import TlsFiles, reference, render, render_edge
-from sidecar.toolchain.envoy_process import EnvoyProcess
 from tests.integration.support.site import Site
 from tests.integration.support.spiffe import Svid, TrustDomain
 from tests.integration.support.stand import Stand

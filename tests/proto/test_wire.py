@@ -7,9 +7,9 @@ from pathlib import Path
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
+from admissibility_devtools.tools.places import repository_root
+from admissibility_devtools.tools.protos import generate
 from sidecar._pb import ext_authz_pb2 as pb
-from sidecar.toolchain.places import repository_root
-from sidecar.toolchain.protos import generate
 
 # What each message has in Envoy's v3 API, of what we use: number → (name, type).
 FIELDS: dict[str, dict[int, tuple[str, str]]] = {

@@ -16,8 +16,8 @@ import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from sidecar.toolchain.envoy_config import credential_document, reference, render
-from sidecar.toolchain.envoy_process import EnvoyProcess
+from admissibility_devtools.tools.envoy_config import credential_document, reference, render
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from tests.integration.support.envoy import patient
 from tests.integration.test_references import world_of
 from tests.registration.upstream import Provider, provider

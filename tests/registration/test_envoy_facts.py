@@ -12,14 +12,14 @@ import grpc
 import pytest
 import yaml
 
+from admissibility_devtools.tools.envoy_config import credential_document, reference, render
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar._pb import ext_authz_pb2 as auth
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.reasons import Reason
 from sidecar.gate.doors import APIS, creation
 from sidecar.gate.processor import refusal
-from sidecar.toolchain.envoy_config import credential_document, reference, render
-from sidecar.toolchain.envoy_process import EnvoyProcess
 from tests.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
 from tests.envoy.registration import CREATING, FILES
 from tests.integration.support.envoy import Answer, exchange, request_bytes

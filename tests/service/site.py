@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from admissibility_devtools.demo.gate_process import GateProcess
 from sidecar.core.grants import Grant
-from sidecar.demo.gate_process import GateProcess
 from tests.integration.support.envoy import PATIENT_MS
 from tests.simulator import world as simulator
 from tests.simulator.svid import Issuer

@@ -35,7 +35,7 @@ def bare_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert found is not None
         (folder / name).symlink_to(found)
     monkeypatch.setenv("PATH", str(folder))
-    for variable in ("ADMIT_OPA", "ADMIT_ENVOY", "OPA_SHA256"):
+    for variable in ("ADMIT_OPA", "ADMIT_ENVOY", "ADMIT_NODE", "ADMIT_TOOLS", "OPA_SHA256"):
         if variable in os.environ:
             monkeypatch.delenv(variable)
     return folder

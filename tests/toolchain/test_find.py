@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.toolchain import ToolchainError, find
-from sidecar.toolchain.find import ENVOY, NODE, OPA, go_path, locate, opa_path
+from admissibility_devtools.tools.find import ENVOY, NODE, go_path, pinned_go
+from sidecar.toolchain import ToolchainError
+from sidecar.toolchain.find import OPA, locate, opa_path, version_of
 from tests.toolchain.conftest import Script
 
 PINNED = "echo 'Version: 1.22.0'"
@@ -15,9 +16,9 @@ OTHER = "echo 'Version: 1.21.0'"
 
 
 @pytest.fixture
-def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def tools(bare_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "tools"
-    monkeypatch.setattr(find, "tools_folder", lambda: folder)
+    monkeypatch.setenv("ADMIT_TOOLS", str(folder))
     return folder
 
 
@@ -42,7 +43,7 @@ def test_another_version_is_an_error_and_not_a_reason_to_look_further(
     with pytest.raises(ToolchainError) as caught:
         opa_path()
     assert str(caught.value) == (
-        f"{wrong} is opa 1.21.0, not 1.22.0; run `make setup` or set ADMIT_OPA"
+        f"{wrong} is opa 1.21.0, expected 1.22.0; run `make setup` or set ADMIT_OPA"
     )
 
 
@@ -51,7 +52,7 @@ def test_a_program_that_does_not_say_its_version_is_not_used(
     tools: Path, bare_path: Path, script: Script, body: str
 ) -> None:
     script(tools / "bin" / "opa", body)
-    with pytest.raises(ToolchainError, match=r"opa of unknown version, not 1.22.0"):
+    with pytest.raises(ToolchainError, match=r"opa of unknown version, expected 1.22.0"):
         opa_path()
 
 
@@ -59,12 +60,14 @@ def test_a_missing_program_says_what_to_do(tools: Path, bare_path: Path) -> None
     with pytest.raises(ToolchainError) as caught:
         locate(ENVOY)
     assert str(caught.value) == (
-        "envoy 1.40.0 is not here; run `make setup` or set ADMIT_ENVOY to its path"
+        f"envoy 1.40.0 is not in {tools / 'bin'} or on PATH; run `make setup`"
+        " or set ADMIT_ENVOY to its path"
     )
     with pytest.raises(ToolchainError) as caught:
         locate(NODE)
     assert str(caught.value) == (
-        "node 24.19.0 is not here; run `make unit` or set ADMIT_NODE to its path"
+        f"node 24.19.0 is not in {tools / 'bin'} or on PATH; run `make unit`"
+        " or set ADMIT_NODE to its path"
     )
     with pytest.raises(ToolchainError) as caught:
         go_path()
@@ -74,7 +77,7 @@ def test_a_missing_program_says_what_to_do(tools: Path, bare_path: Path) -> None
 def test_any_go_on_path_is_taken_and_the_kept_one_else(
     tools: Path, bare_path: Path, script: Script
 ) -> None:
-    kept = script(find.pinned_go(tools), "exit 0")
+    kept = script(pinned_go(tools), "exit 0")
     found = [go_path()]
     on_path = script(bare_path / "go", "exit 0")
     assert [*found, go_path()] == [kept, on_path]
@@ -89,6 +92,6 @@ def test_a_path_that_cannot_be_run_is_one_clear_error(
 
 
 def test_the_pinned_programs_of_this_checkout_are_what_they_say() -> None:
-    assert [find.version_of(each, locate(each)) for each in (OPA, ENVOY, NODE)] == [
+    assert [version_of(each, locate(each)) for each in (OPA, ENVOY, NODE)] == [
         *("1.22.0", "1.40.0", "24.19.0")
     ]

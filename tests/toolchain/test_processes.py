@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
+from admissibility_devtools.tools.progress import run_shown
 from sidecar.toolchain import ToolchainError
-from sidecar.toolchain.envoy_process import EnvoyProcess
-from sidecar.toolchain.progress import run_shown
 
 
 def test_a_long_command_shows_what_it_does_and_that_it_ended(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import socket
 import ssl
 from dataclasses import dataclass
 
-from sidecar.toolchain.envoy_process import EnvoyProcess
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
 
 __all__ = ["PATIENT_MS", "Answer", "EnvoyProcess", "exchange", "patient", "request_bytes"]
 

@@ -19,16 +19,16 @@ from typing import Any, Self
 import requests
 import yaml
 
+from admissibility_devtools.demo.authorities import GRANTS, Organisations, now
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.gate_process import GateProcess
+from admissibility_devtools.demo.stage import AUDIENCE
+from admissibility_devtools.tools.envoy_config import TlsFiles, reference, render
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
+from admissibility_devtools.tools.places import repository_root
 from sidecar.authority import home as authority
-from sidecar.demo.authorities import GRANTS, Organisations, now
-from sidecar.demo.caller import CREDENTIAL_HEADER
-from sidecar.demo.gate_process import GateProcess
-from sidecar.demo.stage import AUDIENCE
 from sidecar.gate.opa import UNIX
-from sidecar.toolchain.envoy_config import TlsFiles, reference, render
-from sidecar.toolchain.envoy_process import EnvoyProcess
 from sidecar.toolchain.find import opa_path
-from sidecar.toolchain.places import repository_root
 from tests.integration.support.envoy import PATIENT_MS, patient
 from tests.integration.support.stand import Stand
 from tests.integration.support.talk import Talk, until

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from admissibility_devtools.demo.authorities import PROD, TRUST_DOMAIN, now
+from admissibility_devtools.demo.issuer import Issuer
+from admissibility_devtools.demo.show import Teller
+from admissibility_devtools.demo.stage import AUDIENCE, Stage
+from admissibility_devtools.demo.story import Story
 from sidecar.binding.openai import KnownManifest
-from sidecar.demo.authorities import PROD, TRUST_DOMAIN, now
-from sidecar.demo.issuer import Issuer
-from sidecar.demo.show import Teller
-from sidecar.demo.stage import AUDIENCE, Stage
-from sidecar.demo.story import Story
 from tests.integration.support.talk import Talk, credential_line
 
 

@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from sidecar.demo.caller import CREDENTIAL_HEADER
-from sidecar.demo.upstream import Received, StandInUpstream
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.upstream import Received, StandInUpstream
 from tests.integration.support.envoy import Answer, exchange, request_bytes
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from sidecar.demo.authorities import PROD, now
-from sidecar.demo.stage import AUDIENCE
+from admissibility_devtools.demo.authorities import PROD, now
+from admissibility_devtools.demo.stage import AUDIENCE
 
 KID = "demo-1"
 

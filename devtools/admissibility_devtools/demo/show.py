@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.text import Text
 
-from sidecar.demo.caller import Outcome
+from admissibility_devtools.demo.caller import Outcome
 
 _COLOURS = {2: "green", 4: "yellow", 5: "magenta"}
 _WIDTH = 110

@@ -118,7 +118,7 @@ class Organisations:
     def bind(self, version: str, parent: KnownManifest | None = None) -> KnownManifest:
         """The producer binds a finished job (``v3`` or ``v4``), hashing its files."""
         suffix = "" if version == "v3" else f"-{version}"
-        with as_file(files("sidecar.demo") / "data") as data:
+        with as_file(files("admissibility_devtools.demo") / "data") as data:
             job = openai.read_job((data / f"job{suffix}.json").read_bytes())
             known = Declared(
                 corpora=(
@@ -147,7 +147,7 @@ class Organisations:
 
     def countersign(self, manifest: KnownManifest, label: str) -> str:
         """The evaluator countersigns the scores it measured."""
-        data = (files("sidecar.demo") / "data" / "results.json").read_bytes()
+        data = (files("admissibility_devtools.demo") / "data" / "results.json").read_bytes()
         statement = countersign.countersign(
             manifest.manifest, manifest.digest, countersign.read_results(data), _window(90)
         )

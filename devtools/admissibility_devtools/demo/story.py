@@ -12,10 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sidecar.authority import home as authority
-from sidecar.binding.openai import KnownManifest
-from sidecar.core.documents import WithdrawalKind
-from sidecar.demo.authorities import (
+from admissibility_devtools.demo.authorities import (
     BASE_CLASS,
     CUSTOMER,
     EVALUATOR,
@@ -29,10 +26,13 @@ from sidecar.demo.authorities import (
     now,
     role_of,
 )
-from sidecar.demo.caller import Outcome
-from sidecar.demo.gate_process import StageError
-from sidecar.demo.show import Line, Teller
-from sidecar.demo.stage import Stage
+from admissibility_devtools.demo.caller import Outcome
+from admissibility_devtools.demo.gate_process import StageError
+from admissibility_devtools.demo.show import Line, Teller
+from admissibility_devtools.demo.stage import Stage
+from sidecar.authority import home as authority
+from sidecar.binding.openai import KnownManifest
+from sidecar.core.documents import WithdrawalKind
 
 PATIENCE_SECONDS = 20.0
 _PAUSE_SECONDS = 0.01

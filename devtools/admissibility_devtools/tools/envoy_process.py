@@ -15,9 +15,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from sidecar.toolchain.envoy_config import LISTENER, Address
+from admissibility_devtools.tools.envoy_config import LISTENER, Address
+from admissibility_devtools.tools.find import envoy_path
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import envoy_path
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -38,7 +38,7 @@ class EnvoyProcess:
         """Prepare, without starting anything.
 
         Args:
-            config: A whole bootstrap, as from `sidecar.toolchain.envoy_config.render`.
+            config: A whole bootstrap, as from `admissibility_devtools.tools.envoy_config.render`.
             folder: Where to write the configuration and the log; made if it does not exist.
         """
         self._config = config

@@ -1,4 +1,4 @@
-"""Generates `sidecar/_pb` from `proto/`: ``python -m sidecar.toolchain.protos``.
+"""Generates `sidecar/_pb` from `proto/`: ``python -m admissibility_devtools.tools.protos``.
 
 Theory of operation
 -------------------
@@ -23,8 +23,8 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceDescriptorProto
 
+from admissibility_devtools.tools.places import repository_root
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.places import repository_root
 
 _PACKAGE = "sidecar/_pb"
 _INIT = '"""Generated from proto/ by `make proto`. Not edited by hand."""\n'
@@ -135,7 +135,7 @@ def _service_stub(service: ServiceDescriptorProto, module: str) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Generate into the committed place, or into ``--out``."""
-    parser = argparse.ArgumentParser(prog="python -m sidecar.toolchain.protos")
+    parser = argparse.ArgumentParser(prog="python -m admissibility_devtools.tools.protos")
     parser.add_argument("--out", type=Path, default=None, help="folder to write into")
     chosen = parser.parse_args(arguments)
     try:

@@ -1,0 +1,84 @@
+"""Runs the demo on this machine, or leaves its admitted state running."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from pathlib import Path
+
+from rich.console import Console
+
+from admissibility_devtools.demo.authorities import UNLISTED_BASE
+from admissibility_devtools.demo.show import Line, Teller
+from admissibility_devtools.demo.stage import Stage
+from admissibility_devtools.demo.story import Story
+from sidecar.durable.files import write_atomically
+
+HEARTBEAT_SECONDS = 6 * 3600.0
+
+
+def run(folder: Path, *, keep: bool, as_json: bool) -> bool:
+    """Run every scene of the demo, or only those up to the admitted state.
+
+    Args:
+        folder: Where everything is written; emptied first.
+        keep: Whether to stop at the admitted state and run until interrupted.
+        as_json: Whether to print every call as JSON instead of the story.
+
+    Returns:
+        Whether every call ended as stated.
+
+    Raises:
+        StageError: A part did not start.
+        ToolchainError: OPA or Envoy is not here, or Envoy did not start.
+    """
+    # A SIGTERM must run the same clean-up as Ctrl-C: children are stopped, nothing is left over.
+    # SIGINT as well: a shell starts background jobs with it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    with Stage(folder.absolute()) as stage:
+        teller = Teller(quiet=as_json)
+        story = Story(stage, teller)
+        if keep:
+            story.prepare()
+            _keep(stage, story)
+        else:
+            story.play()
+        good = teller.end()
+    if as_json:
+        print(json.dumps([_line(line) for line in teller.lines], indent=2))
+    return good
+
+
+def _keep(stage: Stage, story: Story) -> None:
+    """Write ``demo.json``, then renew every authority's timestamp until interrupted."""
+    value = stage.describe(model=story.model, denied_model=UNLISTED_BASE)
+    path = stage.folder / "demo.json"
+    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
+    console = Console(highlight=False)
+    console.print(f"\n[bold green]Ready.[/] gateway {stage.gateway}, see {path}")
+    console.print(
+        f"Look at every part: admit doctor --config {stage.folder / 'sidecar.yaml'}"
+        f" --envoy-admin {stage.envoy_admin} --gateway {stage.gateway.removesuffix('/v1')}",
+        soft_wrap=True,
+    )
+    console.print("Interrupt (Ctrl-C) to stop.")
+    stop = threading.Event()
+    try:
+        while not stop.wait(HEARTBEAT_SECONDS):
+            story.heartbeat()
+    except KeyboardInterrupt:
+        console.print("Stopping.")
+
+
+def _line(line: Line) -> dict[str, object]:
+    return {
+        "tried": line.tried,
+        "expected": line.expected,
+        "as_stated": line.as_stated,
+        "status": line.outcome.status,
+        "reason": line.outcome.reason,
+        "message": line.outcome.text,
+        "seconds": round(line.outcome.seconds, 4),
+    }

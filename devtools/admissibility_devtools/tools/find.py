@@ -1,0 +1,54 @@
+"""Finds the programs that the demo and the tests run beside OPA: Envoy, Node and Go."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from admissibility_devtools.tools import pins
+from admissibility_devtools.tools.places import tools_folder
+from sidecar.toolchain.errors import ToolchainError
+from sidecar.toolchain.find import Program, locate
+
+_READERS = "make unit"
+
+ENVOY = Program(
+    "envoy", pins.ENVOY, "ADMIT_ENVOY", ("--version",), r"version: [0-9a-f]+/([^/\s]+)/"
+)
+NODE = Program("node", pins.NODE, "ADMIT_NODE", ("--version",), r"^v(\S+)$", _READERS)
+
+
+def envoy_path() -> Path:
+    """Return the path of the pinned Envoy.
+
+    Raises:
+        ToolchainError: It is not found, or has another version.
+    """
+    return locate(ENVOY)
+
+
+def node_path() -> Path:
+    """Return the path of the pinned Node, which only tests need.
+
+    Raises:
+        ToolchainError: It is not found, or has another version.
+    """
+    return locate(NODE)
+
+
+def go_path() -> Path:
+    """Return the path of Go: any version on PATH, else the pinned one; only builds need it.
+
+    Raises:
+        ToolchainError: It is not found.
+    """
+    on_path = shutil.which("go")
+    local = pinned_go(tools_folder())
+    if on_path is None and not local.exists():
+        raise ToolchainError(f"go is not here; run `{_READERS}`, or install Go ≥ 1.26")
+    return local if on_path is None else Path(on_path)
+
+
+def pinned_go(tools: Path) -> Path:
+    """Return where the pinned Go is kept, whether it exists or not."""
+    return tools / f"go-{pins.GO}" / "go" / "bin" / "go"

@@ -1,0 +1,77 @@
+"""Locates package data: the policies and the reference Envoy configurations.
+
+Theory of operation
+-------------------
+There is one copy of each in the repository, at its top level (`policies/`, `envoy/`), where people
+look for them. Building the wheel copies both below this package (see `setup.py`), so an installed
+sidecar has them without a checkout. In a checkout, and with an editable install of one, they are
+read from its top level instead.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+_POLICIES = "policies"
+_ENVOY = "envoy"
+# Names that only this project has together; `policies` or `envoy` beside another package is not it.
+_MARKS = ("policies/capabilities.json", "envoy/jwt.yaml", "proto/ext_authz.proto", "pyproject.toml")
+
+
+class ResourceError(Exception):
+    """Package data is missing; the message states where it was looked for and what to do."""
+
+
+def policies() -> Path:
+    """Return the folder of the policies that this version of the sidecar comes with.
+
+    Raises:
+        ResourceError: The installation is incomplete.
+    """
+    return _folder(_POLICIES)
+
+
+def envoy_configurations() -> dict[str, Path]:
+    """Return the reference Envoy configurations: path by name, sorted by name.
+
+    Raises:
+        ResourceError: The installation is incomplete.
+    """
+    return {path.stem: path for path in sorted(_folder(_ENVOY).glob("*.yaml"))}
+
+
+def envoy_configuration(name: str) -> str:
+    """Return the text of one reference Envoy configuration.
+
+    Args:
+        name: File name without its suffix, such as ``jwt``.
+
+    Raises:
+        ResourceError: There is none of that name, or the installation is incomplete.
+    """
+    found = envoy_configurations()
+    if name not in found:
+        raise ResourceError(
+            f"no reference Envoy configuration is called {name!r}; there are {', '.join(found)}"
+        )
+    return found[name].read_text(encoding="utf-8")
+
+
+def source_tree() -> Path | None:
+    """Return the root of the checkout this package is imported from; None for an installed one."""
+    root = Path(__file__).resolve().parents[2]
+    return root if all((root / mark).is_file() for mark in _MARKS) else None
+
+
+def _folder(name: str) -> Path:
+    packaged = Path(str(files(__name__))) / name
+    if packaged.is_dir():
+        return packaged
+    root = source_tree()
+    if root is None:
+        raise ResourceError(
+            f"{packaged} is missing, and the package is not imported from a checkout;"
+            " install the sidecar again from its wheel"
+        )
+    return root / name
