@@ -28,13 +28,15 @@ class Envelope:
 
     Attributes:
         payload: The payload bytes, exactly as signed.
-        signatures: Raw signature bytes, in order. Key ids are hints and are dropped.
+        signatures: Raw signature bytes, in order.
         digest: Lower-case hex SHA-256 of ``payload``: the identity of the evidence.
+        key_ids: The key ids beside the signatures: hints which keys to try first, nothing more.
     """
 
     payload: bytes
     signatures: tuple[bytes, ...]
     digest: str
+    key_ids: frozenset[str] = frozenset()
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
@@ -65,7 +67,9 @@ def parse(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
         raise EvidenceError(f"envelope: needs 1 to {MAX_SIGNATURES} signatures")
     payload = _base64(value.get("payload"), "payload")
     raw = tuple(_base64(_sig(entry), "signature") for entry in signatures)
-    return Envelope(payload, raw, hashlib.sha256(payload).hexdigest())
+    ids = (entry.get("keyid") for entry in signatures)
+    key_ids = frozenset(found for found in ids if isinstance(found, str) and found)
+    return Envelope(payload, raw, hashlib.sha256(payload).hexdigest(), key_ids)
 
 
 def verified_by(

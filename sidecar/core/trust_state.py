@@ -1,7 +1,7 @@
 """Trust state: one immutable snapshot of everything verified, indexed for the predicate.
 
-``build`` takes what the control path obtained (each authority's two documents with their expiry,
-the operator's grants, and raw evidence files from anywhere) and returns a new ``TrustState``. The
+``assemble`` takes what the control path obtained (each authority's two documents with their expiry,
+the operator's grants, and verified evidence files) and returns a new ``TrustState``. The
 request path reads one snapshot per request; nobody changes one. Evidence whose signature no known
 key made is counted and named under ``rejected``, and otherwise does not exist.
 """
@@ -11,12 +11,11 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from sidecar.core import dsse
 from sidecar.core.documents import (
     AuthorityDocument,
     Withdrawal,
@@ -33,17 +32,15 @@ from sidecar.core.evidence import (
     Result,
     Signer,
     Specification,
-    Statement,
     Waiver,
-    parse_statement,
 )
 from sidecar.core.grants import PRODUCER, OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile, verify_file
 from sidecar.core.window import Window
 
-MAX_EVIDENCE_FILES = 100_000
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -172,107 +169,88 @@ class TrustState:
         )
 
 
-@dataclass(slots=True)
-class SignatureCache:
-    """Remembers which keys signed which envelope and what it says: evidence is verified once.
-
-    Owned by the control path and handed to ``build``; a result depends on nothing but the
-    envelope's bytes and the keys, which are its key.
-    """
-
-    _signed: dict[tuple[str, str], bool] = field(default_factory=dict)
-    _parsed: dict[str, Statement[Predicate]] = field(default_factory=dict)
-
-    def verified_by(
-        self, file_digest: str, envelope: dsse.Envelope, keys: Iterable[PublicKey]
-    ) -> frozenset[str]:
-        """Like ``dsse.verified_by``, remembering each answer."""
-        found = set()
-        for key in keys:
-            at = (file_digest, key.fingerprint)
-            if at not in self._signed:
-                self._signed[at] = bool(dsse.verified_by(envelope, [key]))
-            if self._signed[at]:
-                found.add(key.fingerprint)
-        return frozenset(found)
-
-    def statement(self, file_digest: str, envelope: dsse.Envelope) -> Statement[Predicate]:
-        """Like ``parse_statement``, remembering the statement; a refusal is not remembered.
-
-        Raises:
-            EvidenceError: The payload is no statement that is known here.
-        """
-        if file_digest not in self._parsed:
-            self._parsed[file_digest] = parse_statement(envelope.payload)
-        return self._parsed[file_digest]
-
-    def keep_only(self, file_digests: frozenset[str]) -> None:
-        """Forget files that are gone, so that the cache cannot outgrow the evidence."""
-        self._signed = {at: ok for at, ok in self._signed.items() if at[0] in file_digests}
-        self._parsed = {at: said for at, said in self._parsed.items() if at in file_digests}
-
-
 def build(
     *,
     epoch: int,
     operator: OperatorTrust,
     views: Iterable[AuthorityView],
     evidence: Iterable[bytes],
-    cache: SignatureCache | None = None,
 ) -> TrustState:
-    """Verify and index everything; never raises for bad evidence.
+    """Verify all evidence and assemble a state; never raises for bad evidence.
+
+    For tests and for commands that run once. The control path verifies each file once and calls
+    ``assemble``.
 
     Args:
         epoch: Larger than that of the state this one replaces.
         operator: The operator's grants.
         views: Verified documents, one per authority at most.
         evidence: Envelope files; the order and repetition do not matter.
-        cache: Verification results to reuse and to add to.
     """
-    cache = cache if cache is not None else SignatureCache()
+    views = tuple(view for view in views if view.name in operator.grants)
+    keys = {key for view in views for key in public_keys(view)}
+    files: list[VerifiedFile] = []
+    rejected: list[Rejected] = []
+    for data in frozenset(evidence):
+        try:
+            files.append(verify_file(data, keys))
+        except EvidenceError as error:
+            rejected.append(Rejected(hashlib.sha256(data).hexdigest(), str(error)))
+    return assemble(epoch=epoch, operator=operator, views=views, files=files, rejected=rejected)
+
+
+def assemble(
+    *,
+    epoch: int,
+    operator: OperatorTrust,
+    views: Iterable[AuthorityView],
+    files: Iterable[VerifiedFile],
+    rejected: Iterable[Rejected] = (),
+) -> TrustState:
+    """Attribute verified files to the authorities' keys and index them; tries no signature.
+
+    Args:
+        epoch: Larger than that of the state this one replaces.
+        operator: The operator's grants.
+        views: Verified documents, one per authority at most.
+        files: Verified files; the order and repetition do not matter.
+        rejected: Files that were refused before; listed beside those refused here.
+    """
     authorities = {view.name: view for view in views if view.name in operator.grants}
     keys = _index_keys(authorities.values())
-    files = {hashlib.sha256(data).hexdigest(): data for data in evidence}
-    cache.keep_only(frozenset(files))
     accepted: dict[str, Evidence[Predicate]] = {}
-    rejected: list[Rejected] = []
-    for number, (file_digest, data) in enumerate(sorted(files.items())):
+    refused = {item.file_digest: item for item in rejected}
+    for file in sorted(files, key=lambda file: file.file_digest):
         try:
-            if number >= MAX_EVIDENCE_FILES:
-                raise EvidenceError(f"more than {MAX_EVIDENCE_FILES} files of evidence")
-            item = verify(data, file_digest, keys, cache)
+            item = _attributed(file, keys)
         except EvidenceError as error:
-            rejected.append(Rejected(file_digest, str(error)))
+            refused[file.file_digest] = Rejected(file.file_digest, str(error))
             continue
         accepted[item.digest] = _merge(accepted.get(item.digest), item)
-    return _indexed(epoch, operator, authorities, keys, tuple(accepted.values()), tuple(rejected))
+    listed = tuple(refused[digest] for digest in sorted(refused))
+    return _indexed(epoch, operator, authorities, keys, tuple(accepted.values()), listed)
 
 
-def verify(
-    data: bytes, file_digest: str, keys: Mapping[Signer, KeyRecord], cache: SignatureCache
-) -> Evidence[Predicate]:
-    """Verify one file of evidence: signature first, then statement, then who may sign such.
+def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
+    """The attestation keys that a view lists."""
+    return tuple(entry.public_key() for entry in view.document.keys)
+
+
+def _attributed(file: VerifiedFile, keys: Mapping[Signer, KeyRecord]) -> Evidence[Predicate]:
+    """Name the signers of a file: the known keys that signed it and may sign such a statement.
 
     Raises:
-        EvidenceError: No known key signed it, it is malformed, or none of the keys that signed it
-            may sign its predicate type.
+        EvidenceError: No known key signed it, or none of those that did may sign its predicate
+            type.
     """
-    envelope = dsse.parse(data)
-    fingerprints = cache.verified_by(file_digest, envelope, {r.key for r in keys.values()})
-    if not fingerprints:
-        raise EvidenceError("no key of a known authority signed it")
-    statement = cache.statement(file_digest, envelope)
-    signers = tuple(
-        sorted(
-            signer
-            for signer, record in keys.items()
-            if signer.fingerprint in fingerprints
-            and statement.predicate_type in record.predicate_types
-        )
-    )
+    known = [(s, record) for s, record in keys.items() if s.fingerprint in file.fingerprints]
+    if not known:
+        raise EvidenceError(UNKNOWN_SIGNER)
+    predicate_type = file.statement.predicate_type
+    signers = tuple(sorted(s for s, record in known if predicate_type in record.predicate_types))
     if not signers:
-        raise EvidenceError(f"its signer may not sign {statement.predicate_type}")
-    return Evidence(envelope.digest, statement, signers)
+        raise EvidenceError(f"its signer may not sign {predicate_type}")
+    return Evidence(file.digest, file.statement, signers)
 
 
 def _index_keys(views: Iterable[AuthorityView]) -> Mapping[Signer, KeyRecord]:

@@ -18,13 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.trust_state import AuthorityView, SignatureCache, TrustState, build
+from sidecar.core.trust_state import AuthorityView, TrustState, assemble, build
 from sidecar.trust import config_file, evidence_files, sources
 from sidecar.trust.config import TrustConfig, TrustConfigError, TrustedAuthority, check_private
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.evidence_files import EvidenceFiles
 from sidecar.trust.follower import Follower
 from sidecar.trust.refresh import RefreshError, refresh
+from sidecar.trust.verified_files import VerifiedFiles
 from sidecar.trust.view import Memo, NoViewError, read_view
 
 _LOG = logging.getLogger("sidecar.trust")
@@ -62,7 +63,7 @@ class Assembler:
         self._evidence: dict[Path, frozenset[bytes]] = {}
         self._changed = True
         self._building = threading.Lock()
-        self._cache = SignatureCache()
+        self._memory = VerifiedFiles()
         self._epoch = 0
         self._closed = False
 
@@ -102,12 +103,13 @@ class Assembler:
                 self._changed = False
             try:
                 self._epoch += 1
-                state = build(
+                files, rejected = self._memory.verified(views, evidence)
+                state = assemble(
                     epoch=self._epoch,
                     operator=self._operator,
                     views=views,
-                    evidence=evidence,
-                    cache=self._cache,
+                    files=files,
+                    rejected=rejected,
                 )
                 self._publish(state)
             except BaseException:

@@ -72,6 +72,7 @@ def test_the_key_id_is_a_hint_and_nothing_more() -> None:
     value = json.loads(envelope(PAYLOAD, key))
     value["signatures"][0]["keyid"] = "somebody-else"
     parsed = dsse.parse(json.dumps(value).encode())
+    assert parsed.key_ids == {"somebody-else"}
     assert dsse.verified_by(parsed, [public(key)]) == {key.fingerprint}
 
 

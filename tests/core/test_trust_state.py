@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 import pytest
 
-from sidecar.core import trust_state
 from sidecar.core.evidence import APPROVAL, MANIFEST, RESULT, Signer
-from sidecar.core.trust_state import Rejected, SignatureCache, build
+from sidecar.core.keys import PublicKey
+from sidecar.core.trust_state import Rejected, assemble, build, public_keys
+from sidecar.core.verification import verify_file
 from tests.simulator.keys import SimKey, envelope
 from tests.simulator.world import (
     MODEL,
@@ -108,34 +108,30 @@ def test_only_a_granted_producer_can_supersede_or_compete() -> None:
     assert tuple(i.digest for i in world.state().unsuperseded("openai", MODEL)) == (first,)
 
 
-def test_evidence_is_verified_once_for_each_key() -> None:
+def test_verified_files_are_assembled_without_trying_a_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What depends on bytes and keys alone is done once; whose key it is, in every state."""
     world = admitted_world()
-    cache = SignatureCache()
     views = [party.view() for party in world.parties.values()]
-    files = list(world.evidence.values())
-
-    def built(epoch: int) -> object:
-        return build(
-            epoch=epoch, operator=world.operator(), views=views, evidence=files, cache=cache
-        )
-
-    first = built(1)
-    known, said = dict(cache._signed), dict(cache._parsed)
-    assert len(said) == len(files)
-    assert len(known) == len(files) * len(views)
-    assert replace(first, epoch=2) == built(2)  # type: ignore[type-var]
-    assert cache._signed == known
-    assert all(cache._parsed[at] is statement for at, statement in said.items())
-    files.pop()
-    built(3)
-    assert len(cache._signed) == len(files) * len(views)
-    assert len(cache._parsed) == len(files)
+    keys = [key for view in views for key in public_keys(view)]
+    files = [verify_file(data, keys) for data in world.evidence.values()]
+    expected = world.state()
+    monkeypatch.setattr(PublicKey, "verifies", None)
+    operator = world.operator()
+    assert assemble(epoch=1, operator=operator, views=views, files=files[::-1] + files) == expected
+    fewer = [view for view in views if view.name != "producer"]
+    state = assemble(epoch=1, operator=operator, views=fewer, files=files)
+    assert dict(state.manifests) == {}
+    assert [entry.why for entry in state.rejected] == ["no key of a known authority signed it"]
 
 
-def test_endless_evidence_is_cut_off_and_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trust_state, "MAX_EVIDENCE_FILES", 2)
-    state = admitted_world().state()
-    assert [entry.why for entry in state.rejected] == ["more than 2 files of evidence"] * 4
+def test_files_that_were_refused_before_are_listed_too() -> None:
+    world = admitted_world()
+    refused = Rejected("f" * 64, "not an envelope")
+    operator = world.operator()
+    state = assemble(epoch=1, operator=operator, views=(), files=(), rejected=(refused,))
+    assert state.rejected == (refused,)
 
 
 def test_a_state_cannot_be_changed() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core import dsse
-from sidecar.core.trust_state import SignatureCache
 from sidecar.trust.control import Assembler, load_once
+from sidecar.trust.verified_files import VerifiedFiles
 from tests.simulator.keys import SimKey, envelope
 from tests.trust.operator import ONE, Operator, Published, first_refresh, running
 
@@ -20,8 +20,8 @@ def test_a_signature_is_verified_once(published: Operator, monkeypatch: pytest.M
     verified: list[str] = []
     real = dsse.verified_by
 
-    def verified_by(found: dsse.Envelope, keys: list[object]) -> frozenset[str]:
-        verified.append(found.digest)
+    def verified_by(found: dsse.Envelope, keys: set[object]) -> frozenset[str]:
+        verified.extend(found.digest for _ in keys)
         return real(found, keys)  # type: ignore[arg-type]
 
     monkeypatch.setattr(dsse, "verified_by", verified_by)
@@ -43,10 +43,9 @@ def test_a_signature_is_verified_once(published: Operator, monkeypatch: pytest.M
 def test_removed_evidence_leaves_the_cache(published: Operator) -> None:
     states = Published()
     assembler = Assembler(published.load().operator, states)
-    cache = assembler._cache
     assembler.post_evidence(Path("a"), frozenset({envelope(b"1", SimKey.ed25519())}))
     assembler.post_evidence(Path("a"), frozenset())
-    assert cache == SignatureCache()
+    assert assembler._memory == VerifiedFiles()
     assert [len(state.rejected) for state in states.states] == [1, 0]
 
 
