@@ -21,7 +21,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak fmt proto lock clean
+.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak docs reference fmt proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,11 +70,18 @@ fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; wh
 soak: setup ## 100,000 malformed requests: each refused with a code, memory flat
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/service/test_flood.py
 
+docs: $(INSTALLED) ## the documentation site, built strictly into build/site; reads without a server
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "docs: build/site/index.html"
+
 # ---- Change it -----------------------------------------------------------------------------------
 
 fmt: $(INSTALLED) ## put every file into its one format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+reference: $(INSTALLED) ## generate the reference pages from commands, settings, metrics and reason codes
+	@$(BIN)/python -m admissibility_devtools.site.reference
 
 proto: $(INSTALLED) ## generate sidecar/_pb from proto/
 	@$(BIN)/python -m admissibility_devtools.tools.protos

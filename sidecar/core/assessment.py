@@ -51,7 +51,7 @@ class Withdrawn:
     node: Node
     authority: str
     reason: str
-    effective: datetime | None
+    effective: datetime
 
 
 @dataclass(frozen=True, slots=True)

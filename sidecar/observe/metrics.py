@@ -78,13 +78,17 @@ class Metrics:
         self._sets: set[str] = set()
         self._decisions = Counter(
             "admissibility_decisions",
-            "Decisions; one for each request, and a second one where an upload is read.",
+            "Decisions: one for each request, a second one where an upload is read. "
+            "`jurisdiction` is the environment's, joined by `+`; `none` without an environment, "
+            "`other` if unknown to policies and grants. `operation` is `unknown` if the request "
+            "was not understood.",
             ("outcome", "reason", "jurisdiction", "operation"),
             registry=self.registry,
         )
         self._stages = Histogram(
             "admissibility_stage_seconds",
-            "Time in each stage of the request path, and in all of it.",
+            "Time in `read`, `extract`, `credential`, `assess` and `policy`, and in all of it: "
+            "`total`.",
             ("stage",),
             buckets=_BUCKETS,
             registry=self.registry,
@@ -109,7 +113,8 @@ class Metrics:
         )
         self.clock_sound = Gauge(
             "admissibility_clock_sound",
-            "1 while the clock agrees with the time since boot and the latest time relied on.",
+            "1 while the wall clock agrees with the time since boot and with the latest time "
+            "relied on before; 0 denies everything.",
             registry=self.registry,
         )
         self.engine_up = Gauge(
@@ -131,14 +136,15 @@ class Metrics:
         )
         self._findings = Counter(
             "admissibility_policy_findings",
-            "Rules that refused or warned, by the state in which they did.",
+            "Rules that refused (`enforced`) or only warned (`pending`, `shadow`, `waived`, "
+            "`advisory`).",
             ("code", "state"),
             registry=self.registry,
         )
         self._codes: set[str] = set()
         self._policy_revision = Gauge(
             "admissibility_policy_revision_info",
-            "1 for the policy revision in force.",
+            "1 for the policy revision in force; one series at a time.",
             ("revision",),
             registry=self.registry,
         )
@@ -146,25 +152,28 @@ class Metrics:
     def _watch_logs(self) -> None:
         self.facts_lost = Counter(
             "admissibility_facts_log_lost_lines",
-            "Policy questions that are not in the log of facts.",
+            "Policy queries that are missing from the log of facts.",
             registry=self.registry,
         )
         self.log_lost = Counter(
             "admissibility_decision_log_lost_lines",
-            "Denials that are not in the decision log; nothing is admitted unlogged.",
+            "Denials that are missing from the decision log; no call is admitted without a line.",
             registry=self.registry,
         )
 
     def _watch_registrations(self) -> None:
         self._registrations = Counter(
             "admissibility_registrations",
-            "Objects created through the gate, by whether they were registered.",
+            "Objects created through the gate: `written`, or `failed` (the folder), `unreadable` "
+            "(the answer), `foreign` (registered for another environment), `invalid` (the "
+            "existing record does not verify).",
             ("result",),
             registry=self.registry,
         )
         self._lookups = Counter(
             "admissibility_registration_lookups",
-            "Objects that calls built on, by whether a registration counted.",
+            "Registrations looked up for calls that build on a stored object: `found`, `missing`,"
+            " `expired`, `foreign`, `invalid`.",
             ("result",),
             registry=self.registry,
         )
@@ -242,11 +251,13 @@ class _TrustCollector(Collector):
         """One reading, as families."""
         reading = self._read()
         yield GaugeMetricFamily(
-            "admissibility_trust_epoch", "Number of the trust state.", value=reading.epoch
+            "admissibility_trust_epoch",
+            "Number of the trust state; grows with each new one.",
+            value=reading.epoch,
         )
         yield GaugeMetricFamily(
             "admissibility_evidence_rejected",
-            "Files of evidence that were refused.",
+            "Files of evidence that were refused; `admit status` names them.",
             value=reading.evidence_rejected,
         )
         age = GaugeMetricFamily(
@@ -256,7 +267,8 @@ class _TrustCollector(Collector):
         )
         left = GaugeMetricFamily(
             "admissibility_trust_expires_in_seconds",
-            "Seconds until the authority's metadata expires; negative once it has.",
+            "Seconds until the authority's metadata expires; negative once it has, and what "
+            "relies on it is denied.",
             labels=("authority",),
         )
         failing = GaugeMetricFamily(

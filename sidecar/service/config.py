@@ -100,29 +100,37 @@ Listen = Annotated[str, AfterValidator(_asked_at)]
 class _Strict(BaseModel):
     """Unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ManagedOpa(_Strict):
     """An OPA the gate starts itself: which program, and where to keep its socket."""
 
     binary: Path | None = None
+    """The OPA program to start, instead of the pinned one."""
     directory: Path | None = None
+    """Where to keep OPA's socket instead of the temporary folder; mode 0700, this user's alone."""
 
 
 class SignedPolicies(_Strict):
     """A bundle that somebody built and signed, and the public key to verify it with, in PEM."""
 
     bundle: Path
+    """The signed bundle, as `admit policy build` writes it."""
     verification_key: Path
+    """The public key (PEM) that must have signed the bundle."""
 
 
 class OpaConfig(_Strict):
     """Either ``managed``, or the ``address`` of an OPA with the ``revision`` it must have."""
 
     managed: ManagedOpa | None = None
+    """The gate starts OPA on a Unix socket of its own and keeps it running."""
     address: Annotated[str, AfterValidator(_engine)] | None = None
+    """An OPA that the gate does not start, instead of `managed`: `unix:///path` or
+    `http://HOST:PORT`."""
     revision: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """The policy revision that the answers of the OPA at `address` must carry."""
 
     @model_validator(mode="after")
     def _either(self) -> OpaConfig:
@@ -144,9 +152,13 @@ class Registration(_Strict):
     """Where stored objects are remembered, with which key, for how long."""
 
     folder: Path
+    """Folder of the registrations."""
     key: Path
+    """The Ed25519 key that signs registrations; created with mode 0600 if it does not exist."""
     expires_days: Annotated[int, Field(ge=1, le=366)] = 30
+    """How many days a registration lasts."""
     max_batch_bytes: Annotated[int, Field(ge=1 << 16, le=256 << 20)] = 20 << 20
+    """The longest upload of a batch file, in bytes."""
 
 
 def _form(value: object) -> str:
@@ -164,22 +176,48 @@ class SidecarConfig(_Strict):
     """The whole file. Every path is relative to the file's folder."""
 
     listen: Listen = "127.0.0.1:9191"
+    """Where Envoy calls the gate (gRPC, plaintext): `unix:///PATH`, a socket for its owner alone,
+    or `HOST:PORT` on loopback or on a network that only Envoy can reach. Whoever can write to it
+    can claim any client certificate. Port 0 lets the kernel choose."""
     metrics: HostPort = "127.0.0.1:9464"
+    """HTTP address of `/metrics`, `/status` and `/healthz`. Read-only, but shows the names of
+    authorities."""
     trust: Path
+    """The operator's `trust.yaml`."""
     audience: Annotated[str, Field(min_length=1, max_length=256)] = "admissibility-gate"
+    """The audience (`aud`) that JWT-SVIDs must name."""
     credential_header: Annotated[str, AfterValidator(_header)] = "x-environment-credential"
+    """The header that carries a JWT-SVID. Envoy's `decoder_header_mutation_rules` must let the gate
+    remove it."""
     policies: Policies | None = None
+    """For a managed OPA: the folder of the policies, or a signed bundle with its public key."""
     opa: OpaConfig = OpaConfig(managed=ManagedOpa())
+    """The policy engine: either `managed`, or `address` with `revision`."""
     deadline_ms: Annotated[int, Field(ge=10, le=60_000)] = 1000
+    """A decision that takes longer is a denial. Keep it below the `timeout` of Envoy's
+    `grpc_service`."""
     max_concurrent: Annotated[int, Field(ge=1, le=65_536)] = 256
+    """Requests decided at the same time; further ones are refused at once."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 20 << 20
+    """The longest request body that is read. Not below Envoy's `max_request_bytes`."""
     max_body_bytes_in_flight: Annotated[int, Field(ge=1024, le=16 << 30)] = 256 << 20
+    """Bodies of all requests in flight together; beyond it the reason is `overloaded`. The gate
+    holds a body about twice while it decides, so plan for twice as much memory."""
     open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
+    """Operations that are closed by default and opened here, by name."""
     registration: Registration | None = None
+    """Remembers objects created through the gate, so that later calls may build on them; off if
+    absent."""
     decision_log: Annotated[str, Field(min_length=1)] = "-"
+    """A file to append decisions to, or `-` for standard output."""
     facts_log: Path | None = None
+    """A file to append the facts of every policy query to, for `admit policy diff`; not written if
+    absent."""
     ready_file: Path | None = None
+    """Written once the gate is ready: JSON with `pid`, `listen` and `metrics` as bound; removed at
+    the end."""
     reuse_port: bool = False
+    """Share the port with another gate (`SO_REUSEPORT`), for a restart without a gap."""
 
     @model_validator(mode="after")
     def _listens_once(self) -> SidecarConfig:

@@ -27,53 +27,80 @@ class FileError(Exception):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class GrantEntry(_Strict):
     """One grant. ``base_models``, ``trust_domains`` and ``of_record`` go with certain roles."""
 
     role: _Role
+    """`producer`, `evaluator`, `provider`, `customer`, `regulator`, or another approving role."""
     jurisdictions: _Patterns
+    """Jurisdictions for which the role holds; patterns."""
     sectors: _Patterns
+    """Sectors for which it holds; patterns."""
     models: _Patterns
+    """Models for which it holds; patterns over `provider/id`."""
     environments: _Patterns
+    """Environments for which it holds; patterns over SPIFFE IDs."""
     base_models: Annotated[list[_Text] | None, Field(min_length=1, max_length=256)] = None
+    """Providers only: base models it answers for, can retire, and can say which deployments run;
+    patterns."""
     trust_domains: Annotated[list[_TrustDomain] | None, Field(min_length=1, max_length=64)] = None
+    """Customers only: SPIFFE trust domains whose roots it publishes. One authority for each."""
     of_record: bool = False
+    """Providers only: it attests what the provider's API said; the provider does not sign for
+    itself."""
 
 
 class SourceEntry(_Strict):
     """Where an authority's repository is: a folder that holds ``metadata/`` and ``targets/``."""
 
     directory: _Text
+    """The folder that holds `metadata/` and `targets/`."""
 
 
 class AuthorityEntry(_Strict):
     """One authority: its name, pinned first root, source and grants."""
 
     name: Annotated[str, Field(pattern=SAFE_NAME)]
+    """The same name as in the authority's own `authority.json`."""
     root: _Text
+    """The pinned first TUF root (`1.root.json`, or a later one)."""
     source: SourceEntry
+    """Where the authority's TUF repository is read from."""
     grants: Annotated[list[GrantEntry], Field(min_length=1, max_length=64)]
+    """What you let it do; never what it declares about itself."""
 
 
 class JurisdictionEntry(_Strict):
     """What one jurisdiction asks for beyond the rest."""
 
     required_roles: _Roles
+    """Roles that this jurisdiction requires in addition."""
 
 
 class TrustFile(_Strict):
     """``trust.yaml``."""
 
     version: Literal[1]
+    """Version of the format."""
     state: _Text
+    """Folder in which the highest versions seen are kept. Created with mode 0700; refused if others
+    can use it, if it belongs to another user, or if it lies inside a followed folder."""
     poll_seconds: Annotated[float, Field(ge=0.05, le=3600, allow_inf_nan=False)] = 5.0
+    """Every source is read again after this many seconds at the latest."""
     evidence: Annotated[list[_Text], Field(min_length=1, max_length=64)]
+    """Folders of evidence: every `*.json` below them. They need not exist yet."""
     required_roles: _Roles | None = None
+    """Roles that every adapted model needs, beyond provider, customer, a regulator for each
+    jurisdiction, and what the manifest requires. It can only add."""
     jurisdictions: dict[_Text, JurisdictionEntry] = {}
+    """What a jurisdiction requires beyond the rest."""
     authorities: Annotated[list[AuthorityEntry], Field(min_length=1, max_length=256)]
+    """The authorities you trust, each with its grants."""
 
 
 def read(data: bytes) -> TrustFile:

@@ -19,7 +19,7 @@ from sidecar.core.documents import Withdrawal, WithdrawalKind
 from tests.authority.helpers import Pin, withdrawn
 from tests.authority.reader import NOW
 
-ENTRY = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted")
+ENTRY = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted", NOW)
 DECIDED = "the change was decided but is not fully published yet"
 
 

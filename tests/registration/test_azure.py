@@ -15,8 +15,7 @@ from typing import Any
 import openai
 import pytest
 
-from envoy_extauthz_lint import Severity, lint
-from sidecar.cli.lint_options import lint_options
+from sidecar.envoy_lint import Severity, lint
 from tests.registration.stage import (
     AZURE_HOST,
     CREDENTIALS,
@@ -76,7 +75,7 @@ def asked(stage: Stage, wanted: int) -> list[tuple[str, list[str]]]:
 
 
 def test_the_changes_for_azure_let_nothing_pass_unchecked() -> None:
-    report = lint(configuration("azure").encode(), lint_options())
+    report = lint(configuration("azure").encode())
     assert [one for one in report.findings if one.severity is not Severity.NOTE] == []
 
 

@@ -1,0 +1,62 @@
+"""Write the reference of Prometheus metrics, from the registry of a gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import GaugeMetricFamily
+
+from admissibility_devtools.site.tables import table
+from sidecar.observe import metrics
+from sidecar.observe.metrics import AuthorityReading, Metrics, TrustReading
+
+HEAD = """# Metrics
+
+The gate serves these at `/metrics` of the address `metrics` in `sidecar.yaml`, in Prometheus text
+format, beside the usual `process_*`. No label holds a value that a client chooses: model ids and
+environments are in the decision log only.
+
+"""
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def page() -> str:
+    """Return the page: one row for each metric, by name."""
+    rows = sorted(
+        (f"`{_full(name, kind)}{labels}`", kind, text) for name, kind, labels, text in _all()
+    )
+    return HEAD + table(("metric", "type", "meaning"), rows)
+
+
+def _all() -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, labels in braces, and meaning."""
+    gate = Metrics(operations=(), jurisdictions=(), trust=_reading)
+    for metric in vars(gate).values():
+        if isinstance(metric, MetricWrapperBase):
+            yield (
+                metric._name,
+                str(metric._type),
+                _labels(metric._labelnames),
+                metric._documentation,
+            )
+    for family in metrics._TrustCollector(_reading).collect():
+        yield family.name, family.type, _labels(_names(family)), family.documentation
+
+
+def _reading() -> TrustReading:
+    return TrustReading(_NOW, 1, 0, (AuthorityReading("any", _NOW, _NOW, failing=False),))
+
+
+def _names(family: GaugeMetricFamily) -> tuple[str, ...]:
+    return tuple(family._labelnames)
+
+
+def _labels(names: tuple[str, ...]) -> str:
+    return "{" + ",".join(names) + "}" if names else ""
+
+
+def _full(name: str, kind: str) -> str:
+    """Return the name under which the metric is queried."""
+    return f"{name}_total" if kind == "counter" else name

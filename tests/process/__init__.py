@@ -1,1 +1,0 @@
-"""Tests that run one real program beside stand-ins."""

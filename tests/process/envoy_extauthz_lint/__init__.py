@@ -1,1 +1,0 @@
-"""What real Envoy lets pass with each change that the linter reports."""

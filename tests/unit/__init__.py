@@ -1,1 +1,0 @@
-"""Tests in one process: no Envoy, no OPA."""

@@ -1,1 +1,0 @@
-"""The linter: each rule, its example, and any file."""
