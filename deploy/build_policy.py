@@ -13,9 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.policy import tree
-from sidecar.policy.bundle import build
-from sidecar.policy.errors import PolicyError
+from sidecar.opa import tree
+from sidecar.opa.bundle import build
+from sidecar.opa.errors import PolicyError
 
 
 def prepare(opa: Path, policies: Path, config: Path, out: Path) -> str:

@@ -53,4 +53,4 @@ def approve(
         "role": role,
         "until": common.until(given.window),
     }
-    common.tell(f"Approved {model} as {role}.", facts, as_json=as_json, model=model)
+    common.parse(f"Approved {model} as {role}.", facts, as_json=as_json, model=model)

@@ -132,7 +132,7 @@ def init(
         "key": described.keys["attestation"].fingerprint(),
         "heartbeat": f"publish before {rfc3339(min(described.expires.values()))}",
     }
-    common.tell(f"Authority {name} is ready.", facts, as_json=as_json, name=name)
+    common.parse(f"Authority {name} is ready.", facts, as_json=as_json, name=name)
 
 
 @app.command()
@@ -153,7 +153,7 @@ def show(
     elif root:
         sys.stdout.buffer.write(authority.root_bytes(opened))
     elif as_json:
-        common.tell("", {}, as_json=True, **_description(authority.describe(opened)))
+        common.parse("", {}, as_json=True, **_description(authority.describe(opened)))
     else:
         _print_description(authority.describe(opened))
 
@@ -222,7 +222,7 @@ def published(home: Home, did: str, done: Publication, *, as_json: bool) -> None
         "signed": ", ".join(done.renewed),
         "good until": rfc3339(done.expires),
     }
-    common.tell(
+    common.parse(
         f"{home.name} {did}.", facts, as_json=as_json, name=home.name, warnings=done.warnings
     )
 

@@ -137,7 +137,7 @@ def _tell(
         "statement": written.beside(blobs, ".statement.json", payload),
     }
     what = "checkpoint" if checkpoint else "job"
-    common.tell(
+    common.parse(
         f"Bound {what} {manifest.run.id} as {manifest.model.provider}/{manifest.model.id}.",
         facts,
         as_json=as_json,

@@ -197,7 +197,7 @@ def write(out: Path, stem: str, suffix: str, data: bytes) -> Path:
     return path
 
 
-def tell(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
+def parse(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
     """Say what was done: a title and a table, or one JSON object with ``more`` in it."""
     if as_json:
         value = {key.replace(" ", "_"): text for key, text in facts.items()}

@@ -94,7 +94,7 @@ def environment(
     statement = Statement(subject, ENVIRONMENT, declared)
     written = common.sign_and_write(authority.load(home), statement, "environment", out, at)
     facts = _facts(written, declared.window, blobs or out, ".subject.txt", blob)
-    common.tell(f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id)
+    common.parse(f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id)
 
 
 @app.command()
@@ -122,7 +122,7 @@ def deployment(
     written = common.sign_and_write(authority.load(home), statement, "deployment", out, at)
     facts = _facts(written, binding.window, blobs or out, ".subject.txt", blob)
     title = f"Bound deployment {name} to {provider}/{model}."
-    common.tell(title, facts, as_json=as_json, deployment=name, provider=provider, model=model)
+    common.parse(title, facts, as_json=as_json, deployment=name, provider=provider, model=model)
 
 
 def _target(
@@ -200,7 +200,7 @@ def specification(
     written = common.sign_and_write(authority.load(home), statement, "specification", out, at)
     facts = _facts(written, given.window, blobs or out, ".subject.json", _blob(given))
     called = statement.subject.name
-    common.tell(f"Specified {called}.", facts, as_json=as_json, specification=called)
+    common.parse(f"Specified {called}.", facts, as_json=as_json, specification=called)
 
 
 def _known(path: Path) -> tuple[Statement[Predicate], Specification]:

@@ -88,19 +88,19 @@ def _show(found: Sequence[Finding]) -> None:
             console.print(line + Text(finding.detail), no_wrap=True, overflow="ellipsis")
             continue
         # What is wrong is told whole, however long the names of files are.
-        room = max(MIN_ROOM, console.width - width - 4)
-        first, *more = _wrapped(finding.detail, room) or [""]
+        in_flight = max(MIN_ROOM, console.width - width - 4)
+        first, *more = _wrapped(finding.detail, in_flight) or [""]
         console.print(line + Text(first), soft_wrap=True)
         for rest in more:
             console.print(Text(f"{'':{width}}    {rest}"), soft_wrap=True)
-        for number, rest in enumerate(_wrapped(finding.remedy, room)):
+        for number, rest in enumerate(_wrapped(finding.remedy, in_flight)):
             lead = "  " if number else "→ "
             console.print(Text(f"{'':{width}}  {lead}{rest}", style="dim"), soft_wrap=True)
     console.print(_summary(found), soft_wrap=True)
 
 
-def _wrapped(text: str, room: int) -> list[str]:
-    return textwrap.wrap(text, room, break_on_hyphens=False)
+def _wrapped(text: str, in_flight: int) -> list[str]:
+    return textwrap.wrap(text, in_flight, break_on_hyphens=False)
 
 
 def _summary(found: Sequence[Finding]) -> str:

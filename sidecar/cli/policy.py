@@ -20,18 +20,9 @@ from sidecar.cli import assessment_view, common, policy_view, verify
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.core.facts import prove, to_input
 from sidecar.core.window import rfc3339
-from sidecar.policy import (
-    bundle,
-    checks,
-    pages,
-    replay,
-    revision,
-    rules,
-    scaffold,
-    signing,
-    tree,
-)
-from sidecar.policy.server import tree_server
+from sidecar.opa import bundle, revision, signing, tree
+from sidecar.opa.server import tree_server
+from sidecar.policy import checks, pages, replay, rules, scaffold
 from sidecar.toolchain import opa_path
 
 FULL_COVERAGE = 100.0
@@ -245,7 +236,7 @@ def build(
         "jurisdictions": ", ".join(made.jurisdictions),
         "algorithm": signer.algorithm,
     }
-    common.tell(f"Built and signed {out}.", facts, as_json=as_json)
+    common.parse(f"Built and signed {out}.", facts, as_json=as_json)
 
 
 @app.command(name="verify")
@@ -263,7 +254,7 @@ def verify_bundle(
         "jurisdictions": ", ".join(found.jurisdictions),
         "algorithm": found.verification.algorithm,
     }
-    common.tell(f"{path} is signed by {key}.", facts, as_json=as_json)
+    common.parse(f"{path} is signed by {key}.", facts, as_json=as_json)
 
 
 def _place(made: Path, out: Path) -> None:

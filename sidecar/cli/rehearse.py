@@ -18,11 +18,11 @@ from sidecar.cli import assessment_view
 from sidecar.cli.common import CliError
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import http_status, remedy
-from sidecar.gate.places import Found, Only, Role, Stored
-from sidecar.gate.raw_request import RawRequestError, parse
+from sidecar.extract.raw_request import RawRequestError, parse
 from sidecar.observe.decision_log import record
+from sidecar.providers.json_paths import Found, Only, Role, Stored
 from sidecar.service import config as service_config
-from sidecar.service.rehearsal import Rehearsal, rehearse
+from sidecar.service.dry_run import Rehearsal, rehearse
 from sidecar.trust.config import load
 
 MAX_REQUEST_BYTES = 64 << 20

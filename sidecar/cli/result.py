@@ -80,7 +80,7 @@ def _tell(found: Result, handed: HandedManifest, written: common.Written, *, as_
     }
     model = handed.manifest.model.id
     title = f"Countersigned {found.result} for {model}."
-    common.tell(title, facts, as_json=as_json, result=found.result, model=model)
+    common.parse(title, facts, as_json=as_json, result=found.result, model=model)
 
 
 def _short(found: Result) -> list[str]:

@@ -46,7 +46,7 @@ def waive(
         "subject": subject.name,
         "until": common.until(given.window),
     }
-    common.tell(f"Waived {rule} for {subject.name}.", facts, as_json=as_json)
+    common.parse(f"Waived {rule} for {subject.name}.", facts, as_json=as_json)
 
 
 def _subject(environment: str | None, manifest: Path | None) -> Subject:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.subject import Subject
-from sidecar.policy.bundle import SignedFile
+from sidecar.opa.bundle import SignedFile
 from sidecar.trust import config as trust_config
 from sidecar.trust import config_file
 

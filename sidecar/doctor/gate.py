@@ -15,8 +15,8 @@ from sidecar.core.window import rfc3339
 from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.subject import Subject
-from sidecar.gate.opa import HEALTH, Address
 from sidecar.gate.server import SERVICE
+from sidecar.opa.client import HEALTH, Address
 from sidecar.service.config import split_address
 from sidecar.trust import config as trust_config
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sidecar.doctor.ask import Place
-from sidecar.gate.opa import UNIX
+from sidecar.opa.client import UNIX
 from sidecar.service import config
 from sidecar.service.config import ConfigError, SidecarConfig, split_address
 

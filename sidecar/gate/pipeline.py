@@ -20,18 +20,19 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible
 from sidecar.core.facts import prove
 from sidecar.core.reasons import AdmissibilityError
+from sidecar.core.refusals import unsupported
 from sidecar.core.window import rfc3339
-from sidecar.gate import credential, envoy
-from sidecar.gate.doors import creation
-from sidecar.gate.extract import extract
-from sidecar.gate.holder import Holder, Snapshot
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.objects import Objects, Resolved, unregistered
-from sidecar.gate.opa import PolicyEngine
-from sidecar.gate.passage import Passage
-from sidecar.gate.refusals import unsupported
-from sidecar.gate.room import Room
-from sidecar.gate.told import Large, Question, Terms, Told, tell
+from sidecar.extract import check_request
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.parsed_request import Large, ParsedRequest, Question, ReadOptions, parse
+from sidecar.gate.decision_context import DecisionContext
+from sidecar.gate.in_flight_limiter import InFlightLimiter
+from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
+from sidecar.identity import credential
+from sidecar.opa.client import PolicyEngine
+from sidecar.providers import creation
+from sidecar.registry.objects import Objects, Resolved, unregistered
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +52,22 @@ class Settings:
     opened: frozenset[str] = frozenset()
 
     @property
-    def terms(self) -> Terms:
+    def read_options(self) -> ReadOptions:
         """What is needed to read a question."""
-        return Terms(self.credential_header, self.max_body_bytes, self.opened)
+        return ReadOptions(self.credential_header, self.max_body_bytes, self.opened)
 
 
-class Teller(Protocol):
+class RequestReader(Protocol):
     """Whoever reads large questions: this process, or another (``heavy``)."""
 
-    async def __call__(self, large: Large, terms: Terms) -> Told:
+    async def __call__(self, large: Large, read_options: ReadOptions) -> ParsedRequest:
         """See ``told.tell``."""
         ...
 
 
-async def tell_here(large: Large, terms: Terms) -> Told:
+async def parse_here(large: Large, read_options: ReadOptions) -> ParsedRequest:
     """``tell`` in this process, whatever the size."""
-    return tell(large.data, terms)
+    return parse(large.data, read_options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,81 +75,85 @@ class Pipeline:
     """The stages, wired; without ``objects``, nothing can build on what is stored upstream."""
 
     settings: Settings
-    trust: Holder
+    trust: SnapshotHolder
     policies: PolicyEngine
-    teller: Teller = tell_here
-    room: Room = field(default_factory=lambda: Room(sys.maxsize))
+    reader: RequestReader = parse_here
+    in_flight: InFlightLimiter = field(default_factory=lambda: InFlightLimiter(sys.maxsize))
     objects: Objects | None = None
 
-    async def check(self, message: Question, passage: Passage) -> Decision:
+    async def check(self, message: Question, context: DecisionContext) -> Decision:
         """Decide about one request.
 
         Args:
             message: Envoy's question.
-            passage: Carries the decision's id and reference time; notes how far it came.
+            context: Carries the decision's id and reference time; notes how far it came.
 
         Raises:
             AdmissibilityError: A stage refused.
         """
         if isinstance(message, Large):
-            with self.room.take(len(message.data)):
-                told = await self.teller(message, self.settings.terms)
-                return await self._decide(*_understood(told, passage), passage)
-        request = envoy.read(message, credential_header=self.settings.credential_header)
-        passage.request = request
-        passage.reached("read")
-        with self.room.take(len(request.raw_body) + len(request.text_body)):
+            with self.in_flight.take(len(message.data)):
+                told = await self.reader(message, self.settings.read_options)
+                return await self._decide(*_understood(told, context), context)
+        request = check_request.read(message, credential_header=self.settings.credential_header)
+        context.request = request
+        context.reached("read")
+        with self.in_flight.take(len(request.raw_body) + len(request.text_body)):
             settings = self.settings
             call = extract(request, max_bytes=settings.max_body_bytes, opened=settings.opened)
-            return await self._decide(request, call, passage)
+            return await self._decide(request, call, context)
 
-    async def _decide(self, request: HttpRequest, call: Call, passage: Passage) -> Decision:
+    async def _decide(self, request: HttpRequest, call: Call, context: DecisionContext) -> Decision:
         """Everything after the message was read."""
-        passage.reached("extract", call=call)
+        context.reached("extract", call=call)
         while True:
             snapshot = self.trust.current()
-            decision = await self._under(snapshot, request, call, passage)
+            decision = await self._under(snapshot, request, call, context)
             if not decision.allowed or self.trust.current() is snapshot:
                 return decision
 
     async def _under(
-        self, snapshot: Snapshot, request: HttpRequest, call: Call, passage: Passage
+        self, snapshot: Snapshot, request: HttpRequest, call: Call, context: DecisionContext
     ) -> Decision:
         """Everything that depends on the trust state."""
-        now = passage.progress.at
-        passage.note(epoch=snapshot.state.epoch)
+        now = context.progress.at
+        context.note(epoch=snapshot.state.epoch)
         caller = credential.verify(
             request,
-            snapshot.keyring,
+            snapshot.bundles,
             header=self.settings.credential_header,
             audience=self.settings.audience,
             now=now,
         )
-        passage.reached("credential", credential=caller)
-        resolved = await self._resolved(call, request, caller, passage)
+        context.reached("credential", credential=caller)
+        resolved = await self._resolved(call, request, caller, context)
         # Last the call itself: the log and the reply tell of it.
         calls = (*resolved.later, resolved.call)
-        decision = await self._each(snapshot, calls, caller, passage)
+        decision = await self._each(snapshot, calls, caller, context)
         if decision.allowed and self.objects is not None:
             await self.objects.grow(resolved)
-            passage.slip = self.objects.slip(resolved, request.api, caller, decision.id, now)
+            context.metadata = self.objects.metadata(
+                resolved, request.api, caller, decision.id, now
+            )
         return decision
 
     async def _resolved(
-        self, call: Call, request: HttpRequest, caller: Credential, passage: Passage
+        self, call: Call, request: HttpRequest, caller: Credential, context: DecisionContext
     ) -> Resolved:
         if self.objects is None:
             return _unregistered(call, request.api)
-        now = passage.progress.at
+        now = context.progress.at
         return await self.objects.resolve(call, request.api, caller.spiffe_id, now)
 
-    async def judge(self, calls: Sequence[Call], caller: Credential, passage: Passage) -> Decision:
+    async def judge(
+        self, calls: Sequence[Call], caller: Credential, context: DecisionContext
+    ) -> Decision:
         """Decide about calls that are made together, such as the lines of a batch.
 
         Args:
             calls: At least one.
             caller: Their verified credential.
-            passage: As for ``check``; tells which call was refused.
+            context: As for ``check``; tells which call was refused.
 
         Returns:
             The first refusal, or the allow of the last.
@@ -156,45 +161,49 @@ class Pipeline:
         Raises:
             AdmissibilityError: A stage refused.
         """
-        passage.note(credential=caller)
+        context.note(credential=caller)
         while True:
             snapshot = self.trust.current()
-            passage.note(epoch=snapshot.state.epoch)
-            decision = await self._each(snapshot, calls, caller, passage)
+            context.note(epoch=snapshot.state.epoch)
+            decision = await self._each(snapshot, calls, caller, context)
             if not decision.allowed or self.trust.current() is snapshot:
                 return decision
 
     async def _each(
-        self, snapshot: Snapshot, calls: Sequence[Call], caller: Credential, passage: Passage
+        self,
+        snapshot: Snapshot,
+        calls: Sequence[Call],
+        caller: Credential,
+        context: DecisionContext,
     ) -> Decision:
         if not calls:
             raise ValueError("no call to decide about")
         for call in calls:
-            decision = await self._one(snapshot, call, caller, passage)
+            decision = await self._one(snapshot, call, caller, context)
             if not decision.allowed:
                 break
         return decision
 
     async def _one(
-        self, snapshot: Snapshot, call: Call, caller: Credential, passage: Passage
+        self, snapshot: Snapshot, call: Call, caller: Credential, context: DecisionContext
     ) -> Decision:
-        now = passage.progress.at
-        passage.note(call=call)
+        now = context.progress.at
+        context.note(call=call)
         assessment = assess(call, caller, snapshot.state, now)
-        passage.reached("assess", assessment=assessment)
+        context.reached("assess", assessment=assessment)
         if not assessment.admissible:
-            return inadmissible(passage.progress)
+            return inadmissible(context.progress)
         facts = prove(call, caller, assessment, rfc3339(now), secrets.token_hex(16))
-        passage.facts = facts
+        context.facts = facts
         verdict = await self.policies.ask(facts)
-        passage.reached("policy")
-        return decide(passage.progress, verdict)
+        context.reached("policy")
+        return decide(context.progress, verdict)
 
 
-def _understood(told: Told, passage: Passage) -> tuple[HttpRequest, Call]:
+def _understood(told: ParsedRequest, context: DecisionContext) -> tuple[HttpRequest, Call]:
     """What a reader told, as if it had been read here."""
-    passage.request = told.request
-    passage.reached("read")
+    context.request = told.request
+    context.reached("read")
     if not isinstance(told.found, Call):
         raise AdmissibilityError(*told.found)
     assert told.request is not None

@@ -27,14 +27,14 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 )
 from sidecar.core.decide import Decision, Progress, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import envoy
+from sidecar.extract.parsed_request import Question, question
+from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
-from sidecar.gate.opa import UNIX
-from sidecar.gate.passage import Passage
+from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
-from sidecar.gate.told import Question, question
 from sidecar.observe.outcome import Outcome
+from sidecar.opa.client import UNIX
 
 log = logging.getLogger("sidecar.gate")
 
@@ -97,62 +97,64 @@ class Authorization(rpc.AuthorizationServicer):
 
     async def _answer(self, message: Question) -> pb.CheckResponse:
         reading = self._clock()
-        passage = Passage(Progress(secrets.token_hex(16), reading.at))
+        context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         outcome = None
         self._observer.begin()
         try:
-            asked = self._ask(message, passage, reading)
-            decision = await decided(asked, passage, self._limits.deadline_seconds)
-            decision = recorded(decision, passage, self._observer)
-            reply = self._reply(decision, passage)
-            outcome = passage.outcome(decision)
+            asked = self._ask(message, context, reading)
+            decision = await decided(asked, context, self._limits.deadline_seconds)
+            decision = recorded(decision, context, self._observer)
+            reply = self._reply(decision, context)
+            outcome = context.outcome(decision)
         finally:
             self._observer.end(outcome)
         return reply
 
-    async def _ask(self, message: Question, passage: Passage, reading: Reading) -> Decision:
+    async def _ask(self, message: Question, context: DecisionContext, reading: Reading) -> Decision:
         if self._in_flight > self._limits.max_concurrent:
             raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
         if reading.problem:
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
-        return await self._pipeline.check(message, passage)
+        return await self._pipeline.check(message, context)
 
-    def _reply(self, decision: Decision, passage: Passage) -> pb.CheckResponse:
+    def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
         header = self._pipeline.settings.credential_header
-        return envoy.respond(decision, passage.request, credential_header=header, slip=passage.slip)
+        return check_response.respond(
+            decision, context.request, credential_header=header, metadata=context.metadata
+        )
 
 
-async def decided(asked: Awaitable[Decision], passage: Passage, seconds: float) -> Decision:
+async def decided(asked: Awaitable[Decision], context: DecisionContext, seconds: float) -> Decision:
     """A decision under every circumstance: what is raised becomes its reason.
 
     Args:
         asked: Comes to a decision, or raises.
-        passage: How far the request came.
+        context: How far the request came.
         seconds: How long that may take.
     """
     try:
         async with asyncio.timeout(seconds):
             return await asked
     except AdmissibilityError as error:
-        return refuse(passage.progress, error)
+        return refuse(context.progress, error)
     except TimeoutError:
         late = AdmissibilityError(Reason.DEADLINE_EXCEEDED, "the decision took too long")
-        return refuse(passage.progress, late)
+        return refuse(context.progress, late)
     except Exception:
-        log.exception("decision %s failed", passage.progress.id)
-        return refuse(passage.progress, _INTERNAL)
+        log.exception("decision %s failed", context.progress.id)
+        return refuse(context.progress, _INTERNAL)
 
 
-def recorded(decision: Decision, passage: Passage, observer: Observer) -> Decision:
+def recorded(decision: Decision, context: DecisionContext, observer: Observer) -> Decision:
     """The decision, or a denial: nothing is admitted that cannot be recorded."""
     if decision.allowed and not observer.ready():
         lost = AdmissibilityError(Reason.INTERNAL_ERROR, "the decision cannot be recorded")
-        return refuse(passage.progress, lost)
+        return refuse(context.progress, lost)
     return decision
 
 
 _INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
-_FAILED = envoy.denial(_INTERNAL.reason, _INTERNAL.message, "")
+_FAILED = check_response.denial(_INTERNAL.reason, _INTERNAL.message, "")
 
 
 def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:

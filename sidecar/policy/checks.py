@@ -17,9 +17,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from sidecar.policy import opa
-from sidecar.policy.errors import PolicyError
-from sidecar.policy.tree import CAPABILITIES, insist
+from sidecar.opa import executable
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.tree import CAPABILITIES, insist
 
 SCHEMAS = "schemas"
 PARAMS = "params"
@@ -83,7 +83,7 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
 
 
 def _format(program: Path, tree: Path) -> list[Problem] | None:
-    ran = opa.run(program, "fmt", "--list", "--fail", ".", folder=tree)
+    ran = executable.run(program, "fmt", "--list", "--fail", ".", folder=tree)
     if ran.returncode == 0:
         return []
     unlike = "not formatted: opa fmt --write mends it"
@@ -93,7 +93,7 @@ def _format(program: Path, tree: Path) -> list[Problem] | None:
 
 
 def _types(program: Path, tree: Path) -> list[Problem]:
-    ran = opa.run(
+    ran = executable.run(
         program, "check", "--strict", "--bundle", "--schema", SCHEMAS,
         "--capabilities", CAPABILITIES, "--format", "json", ".", folder=tree,
     )  # fmt: skip
@@ -113,7 +113,7 @@ def _errors(ran: CompletedProcess[str]) -> list[Problem]:
             for error in errors
         ]
     except (ValueError, KeyError, TypeError):
-        return [Problem("", 0, "", opa.refusal(ran))]
+        return [Problem("", 0, "", executable.refusal(ran))]
 
 
 def data_problems(program: Path, tree: Path) -> list[Problem]:
@@ -165,7 +165,7 @@ def parsed(program: Path, tree: Path) -> dict[str, Any]:
 
 
 def _parsed(program: Path, path: Path) -> Any:  # noqa: ANN401 - JSON
-    ran = opa.run(
+    ran = executable.run(
         program, "parse", "--format", "json", "--json-include", "locations,comments", path
     )
     return json.loads(ran.stdout) if ran.returncode == 0 else None
@@ -177,7 +177,7 @@ def _evaluate(
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         asked = Path(folder) / "input.json"
         asked.write_text(json.dumps(question))
-        answer = opa.must_json(
+        answer = executable.must_json(
             program, "eval", "--format", "json", "--strict-builtin-errors",
             *(word for path in policies for word in ("--data", path)), "--input", asked, query,
         )  # fmt: skip
@@ -244,11 +244,11 @@ def run_tests(program: Path, policies: Path, pattern: str | None = None) -> Repo
         "test", "--bundle", "--schema", SCHEMAS, "--capabilities", CAPABILITIES, "--format", "json"
     )  # fmt: skip
     chosen = () if pattern is None else ("--run", pattern)
-    ran = opa.run(program, *words, *chosen, ".", folder=policies.absolute())
+    ran = executable.run(program, *words, *chosen, ".", folder=policies.absolute())
     cases = _cases(ran)
     if pattern is not None or not all(case.passed for case in cases):
         return Report(cases, None, {})
-    report = opa.must_json(program, *words, "--coverage", ".", folder=policies.absolute())
+    report = executable.must_json(program, *words, "--coverage", ".", folder=policies.absolute())
     uncovered = {
         name: tuple(
             dict.fromkeys(
@@ -265,7 +265,7 @@ def _cases(ran: CompletedProcess[str]) -> tuple[Case, ...]:
     try:
         results = json.loads(ran.stdout)
     except ValueError as error:
-        raise PolicyError(f"OPA refuses the policies: {opa.refusal(ran)}") from error
+        raise PolicyError(f"OPA refuses the policies: {executable.refusal(ran)}") from error
     if not results:
         raise PolicyError("there is no such test")
     cases = (

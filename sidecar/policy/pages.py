@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sidecar.policy.errors import PolicyError
+from sidecar.opa.errors import PolicyError
 from sidecar.policy.rules import CALL, Catalogue, Package, Rule
 
 INDEX = "README.md"

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from sidecar.policy.errors import PolicyError
+from sidecar.opa.errors import PolicyError
 
 MAX_LINE_BYTES = 4 << 20
 MAX_CHANGES = 1000

@@ -14,9 +14,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sidecar.policy import opa, tree
-from sidecar.policy.errors import PolicyError
-from sidecar.policy.tree import JURISDICTIONS
+from sidecar.opa import executable, tree
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.tree import JURISDICTIONS
 
 CALL = ""
 """The package of a rule about the call as a whole."""
@@ -97,7 +97,7 @@ def catalogue(program: Path, policies: Path) -> Catalogue:
         PolicyError: There are no policies, or OPA cannot read them.
     """
     tree.insist(policies)
-    told = opa.must_json(
+    told = executable.must_json(
         program, "inspect", "--annotations", "--format", "json", ".", folder=policies.absolute()
     )
     rules, packages = list[Rule](), dict[str, Package]()

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar.policy import tree
-from sidecar.policy.errors import PolicyError
-from sidecar.policy.tree import JURISDICTIONS
+from sidecar.opa import tree
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.tree import JURISDICTIONS
 
 PARAMS = "params"
 SCHEMAS = "schemas"

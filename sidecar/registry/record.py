@@ -140,7 +140,7 @@ def united(*groups: Iterable[Use]) -> tuple[Use, ...]:
     return found
 
 
-def seal(registration: Registration, sign: Callable[[bytes], bytes]) -> bytes:
+def sign_record(registration: Registration, sign: Callable[[bytes], bytes]) -> bytes:
     """Write a signed registration.
 
     Args:
@@ -166,7 +166,7 @@ def seal(registration: Registration, sign: Callable[[bytes], bytes]) -> bytes:
     return data
 
 
-def opened(data: bytes, keys: Iterable[PublicKey]) -> Registration:
+def verify_record(data: bytes, keys: Iterable[PublicKey]) -> Registration:
     """Read a signed registration; its payload is parsed only once a key spoke for it.
 
     Raises:

@@ -25,7 +25,14 @@ from sidecar.core.window import Window
 from sidecar.durable.files import sync_folder
 from sidecar.registry.errors import RegistryError, Result, UnregisteredError
 from sidecar.registry.keys import RegistryKey
-from sidecar.registry.record import MAX_RECORD_BYTES, Key, Registration, opened, seal, united
+from sidecar.registry.record import (
+    MAX_RECORD_BYTES,
+    Key,
+    Registration,
+    sign_record,
+    united,
+    verify_record,
+)
 
 _LOCK = "lock"
 _SUFFIX = ".json"
@@ -136,7 +143,7 @@ class Store:
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             with os.fdopen(os.open(self._path(wanted), flags), "rb") as file:
                 data = file.read(MAX_RECORD_BYTES + 1)
-            found = opened(data, (self.key.public,))
+            found = verify_record(data, (self.key.public,))
         except FileNotFoundError as error:
             raise UnregisteredError(Result.MISSING, "not registered") from error
         except (OSError, EvidenceError) as error:
@@ -147,7 +154,7 @@ class Store:
 
     def _write(self, registration: Registration) -> None:
         path = self._path(registration.key)
-        data = seal(registration, self.key.sign)
+        data = sign_record(registration, self.key.sign)
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
             sync_folder(self.folder)

@@ -19,11 +19,11 @@ from pydantic import (
     model_validator,
 )
 
-from sidecar.gate.doors import shut_operations
-from sidecar.gate.opa import UNIX, Address
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
-from sidecar.policy.bundle import Folder, SignedFile, Source
+from sidecar.opa.bundle import Folder, SignedFile, Source
+from sidecar.opa.client import UNIX, Address
+from sidecar.providers import shut_operations
 
 MAX_CONFIG_BYTES = 1 << 20
 _HEADER = re.compile(r"[a-z0-9-]{1,64}")

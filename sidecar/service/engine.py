@@ -8,10 +8,10 @@ import os
 import stat
 from dataclasses import dataclass
 
-from sidecar.gate.opa import Address
-from sidecar.gate.opa_live import Engine, EngineRoom, LivePolicies, Managed, remote
 from sidecar.observe.metrics import Metrics
-from sidecar.policy.errors import PolicyError
+from sidecar.opa.client import Address
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies, Managed, remote
 from sidecar.service.config import SidecarConfig
 from sidecar.service.reload import Reloader
 from sidecar.service.status import Standing
@@ -82,12 +82,14 @@ async def start_policies(config: SidecarConfig, metrics: Metrics, standing: Stan
     # The child shares this machine's cores: more questions at once than it can work on only wait
     # inside it, behind one another, and run into the deadline together.
     connections = max(4, 2 * (os.cpu_count() or 1))
-    room = EngineRoom(Managed(binary, managed.directory), connections, metrics.engine_restarts.inc)
+    factory = EngineFactory(
+        Managed(binary, managed.directory), connections, metrics.engine_restarts.inc
+    )
     candidate = await asyncio.to_thread(source.read)
-    engine = await room.engine(candidate)
+    engine = await factory.engine(candidate)
     account.loaded(engine)
     live = LivePolicies(engine)
-    reloader = Reloader(source, room, live, account, candidate.identity)
+    reloader = Reloader(source, factory, live, account, candidate.identity)
     reloader.start()
     return Policies(live, reloader)
 

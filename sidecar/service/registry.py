@@ -10,14 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sidecar.gate.batch_lines import Reader
+from sidecar.ext_proc.processor import Processor, ProcessorLimits
+from sidecar.extract.batch_lines import Reader
 from sidecar.gate.clock import Reading
-from sidecar.gate.objects import Objects
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.processor import Processor, ProcessorLimits
 from sidecar.gate.server import Observer
 from sidecar.observe.metrics import Metrics
 from sidecar.registry.keys import open_or_create
+from sidecar.registry.objects import Objects
 from sidecar.registry.store import Store
 from sidecar.service.config import Registration, SidecarConfig
 

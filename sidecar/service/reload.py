@@ -15,9 +15,9 @@ import asyncio
 import time
 from typing import Protocol
 
-from sidecar.gate.opa_live import Engine, EngineRoom, LivePolicies
-from sidecar.policy.bundle import Candidate, Source
-from sidecar.policy.errors import PolicyError
+from sidecar.opa.bundle import Candidate, Source
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.follower import Follower
 
@@ -56,13 +56,13 @@ class Reloader:
     def __init__(
         self,
         source: Source,
-        room: EngineRoom,
+        factory: EngineFactory,
         live: LivePolicies,
         account: Account,
         identity: str,
     ) -> None:
         self._source = source
-        self._room = room
+        self._room = factory
         self._live = live
         self._account = account
         self._in_force = identity

@@ -23,26 +23,26 @@ from pathlib import Path
 import uvloop
 
 from sidecar.gate.clock import Clock
-from sidecar.gate.doors import operation_names
-from sidecar.gate.heavy import Heavy
-from sidecar.gate.holder import Holder
-from sidecar.gate.objects import Objects
-from sidecar.gate.opa import UNIX
+from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.room import Room
 from sidecar.gate.server import ENVELOPE_BYTES, Authorization, GateServer
+from sidecar.gate.snapshot_holder import SnapshotHolder
+from sidecar.gate.worker_pool import WorkerPool
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.observer import Observer
-from sidecar.policy.errors import PolicyError
+from sidecar.opa.client import UNIX
+from sidecar.opa.errors import PolicyError
+from sidecar.providers import operation_names
 from sidecar.registry.errors import RegistryError
+from sidecar.registry.objects import Objects
+from sidecar.service import clock_floor
 from sidecar.service import config as config_module
-from sidecar.service import latest_time
+from sidecar.service.clock_floor import LatestTimeError
 from sidecar.service.config import ConfigError, SidecarConfig, split_address
 from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
-from sidecar.service.latest_time import LatestTimeError
 from sidecar.service.registry import processor, start_objects
 from sidecar.service.status import Standing, Status
 from sidecar.toolchain import ToolchainError
@@ -67,7 +67,7 @@ class _Parts:
     """What every later step needs."""
 
     config: SidecarConfig
-    holder: Holder
+    holder: SnapshotHolder
     control: ControlPath
     standing: Standing
     status: Status
@@ -152,11 +152,11 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
         objects = await start_objects(config, parts.metrics, stack)
         parts.control.start()
         stack.push_async_callback(asyncio.to_thread, parts.control.stop)
-        heavy = Heavy()
-        stack.push_async_callback(heavy.close)
+        workers = WorkerPool()
+        stack.push_async_callback(workers.close)
         with _start("readers of large bodies"):
-            await heavy.start()
-        server = await _listen(parts, policies, heavy, observer, objects)
+            await workers.start()
+        server = await _listen(parts, policies, workers, observer, objects)
         stack.push_async_callback(server.stop, GRACE_SECONDS)
         stack.callback(_keep_time, parts)
         watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
@@ -168,7 +168,7 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
 
 
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
-    holder, standing = Holder(), Standing()
+    holder, standing = SnapshotHolder(), Standing()
     control = ControlPath(trust, holder.publish)
     status = Status(holder, standing, control.statuses)
     granted = {
@@ -183,7 +183,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         jurisdictions=granted,
         trust=status.reading,
     )
-    clock = Clock(latest_time.load(trust.state_dir))
+    clock = Clock(clock_floor.load(trust.state_dir))
     return _Parts(config, holder, control, standing, status, metrics, clock, trust.state_dir)
 
 
@@ -202,17 +202,21 @@ def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
 
 
 async def _listen(
-    parts: _Parts, policies: Policies, heavy: Heavy, observer: Observer, objects: Objects | None
+    parts: _Parts,
+    policies: Policies,
+    workers: WorkerPool,
+    observer: Observer,
+    objects: Objects | None,
 ) -> GateServer:
     config, read = parts.config, parts.clock.read
     # Of a large question nothing is taken apart here, so what is around its body counts as well.
-    room = Room(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
-    pipeline = Pipeline(config.settings, parts.holder, policies.live, heavy, room, objects)
+    in_flight = InFlightLimiter(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
+    pipeline = Pipeline(config.settings, parts.holder, policies.live, workers, in_flight, objects)
     server = GateServer(
         Authorization(pipeline, config.limits, observer, read),
         max_body_bytes=config.max_body_bytes,
         reuse_port=config.reuse_port,
-        processor=processor(config, pipeline, observer, read, heavy.lines),
+        processor=processor(config, pipeline, observer, read, workers.lines),
     )
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)
@@ -232,7 +236,7 @@ async def _keep(parts: _Parts) -> None:
 
 def _keep_time(parts: _Parts) -> None:
     try:
-        latest_time.keep(parts.state_dir, parts.clock.latest)
+        clock_floor.keep(parts.state_dir, parts.clock.latest)
     except OSError as error:
         log.error("%s: the latest time cannot be kept: %s", parts.state_dir, error.strerror)  # noqa: TRY400
 

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import Any
 
 from sidecar.core.window import rfc3339
-from sidecar.gate.holder import Holder
+from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import AuthorityReading, TrustReading
 from sidecar.trust.control import AuthorityStatus
 
@@ -43,7 +43,7 @@ class Standing:
 class Status:
     """Puts standing, trust state and the authorities' statuses together on demand."""
 
-    holder: Holder
+    holder: SnapshotHolder
     standing: Standing
     statuses: Callable[[], tuple[AuthorityStatus, ...]]
 
@@ -76,7 +76,7 @@ class Status:
                 "rejected": len(rejected),
                 "rejections": [asdict(item) for item in rejected[:MAX_REJECTED_SHOWN]],
             },
-            "credential_problems": [] if snapshot is None else list(snapshot.keyring.problems),
+            "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
             "clock": {"problem": self.standing.clock_problem or None},
             "policy": {
                 "up": self.standing.engine_up,

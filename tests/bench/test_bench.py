@@ -13,7 +13,7 @@ import yaml
 from admissibility_devtools.tools.envoy_config import reference
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.core.call import Call
-from sidecar.gate.multipart import parse
+from sidecar.extract.multipart import parse
 from tests.bench import upstream
 from tests.bench.cpu import per_call
 from tests.bench.large import One

@@ -18,7 +18,7 @@ import yaml
 
 from admissibility_devtools.tools.places import repository_root
 from deploy.build_policy import prepare
-from sidecar.gate.opa import Address
+from sidecar.opa.client import Address
 from sidecar.service.config import load
 from sidecar.toolchain import opa_path, versions
 

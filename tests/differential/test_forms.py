@@ -6,8 +6,8 @@ import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from sidecar.gate import multipart
-from sidecar.gate.multipart import MultipartError
+from sidecar.extract import multipart
+from sidecar.extract.multipart import MultipartError
 from tests.differential.forms import (
     MODEL,
     OTHER,

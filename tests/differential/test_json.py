@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
 from tests.differential.bodies import PLAIN, TOKENS, TRICKS
 from tests.differential.mutations import spoiled
 from tests.differential.upstreams import Reading, Upstreams

@@ -7,7 +7,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.reasons import AdmissibilityError
-from sidecar.gate.paths import ROUTES
+from sidecar.extract.router import ROUTES
 from tests.differential.mutations import spoiled
 from tests.differential.upstreams import Upstreams
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from sidecar.core.reasons import AdmissibilityError
-from sidecar.gate.doors import APIS
-from sidecar.gate.doors.operation import Api, Body, Kind, Operation
-from sidecar.gate.paths import ROUTES
-from sidecar.gate.places import Only, Role, Stored, What
+from sidecar.extract.router import ROUTES
+from sidecar.providers import APIS
+from sidecar.providers.json_paths import Only, Role, Stored, What
+from sidecar.providers.operation import Api, Body, Kind, Operation
 from tests.doors.operations import Published, aws, openai
 from tests.doors.requests import fill
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sidecar.gate.http_request import HttpRequest
+from sidecar.extract.http_request import HttpRequest
 from tests.doors.operations import Published
 from tests.doors.schemas import FILE
 

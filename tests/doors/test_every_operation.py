@@ -14,9 +14,9 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate.doors import shut_operations
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
+from sidecar.providers import shut_operations
 from tests.doors.operations import DATA, Published, azure_openai, bedrock, everything, openai
 from tests.doors.requests import Filled, fill
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sidecar.gate.doors import APIS
+from sidecar.providers import APIS
 from tests.doors.generate_page import PAGE, TITLES, page
 
 

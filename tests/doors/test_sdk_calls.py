@@ -16,8 +16,8 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
 from tests.doors.documented import ASKED, OPENAI, OWN, SOUND, chat
 
 

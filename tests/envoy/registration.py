@@ -122,9 +122,9 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
 
 def change(host: Config, http_filters: list[Config], gate: Config) -> None:
     """Make `jwt.yaml`'s virtual host, filters and gate cluster those of `registration.yaml`."""
-    pace = host["routes"][-1]["typed_per_filter_config"][PACE]
+    rate_limiter = host["routes"][-1]["typed_per_filter_config"][PACE]
     host["routes"] = routes(*host["routes"])
-    host["typed_per_filter_config"] = {PACE: pace}
+    host["typed_per_filter_config"] = {PACE: rate_limiter}
     behind = [each["name"] for each in http_filters].index(EXT_AUTHZ) + 1
     http_filters[behind:behind] = [{"name": EXT_PROC, "typed_config": PROCESSOR}]
     (options,) = gate["typed_extension_protocol_options"].values()

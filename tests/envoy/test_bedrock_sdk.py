@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
-from sidecar.gate.envoy import read
-from sidecar.gate.extract import extract
+from sidecar.extract.check_request import read
+from sidecar.extract.extractor import extract
 from tests.envoy.sigv4 import KEY_ID, SIGNED, key_of
 from tests.envoy.sites import CREDENTIAL, SITES, Wired, wire
 

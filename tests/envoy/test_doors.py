@@ -7,8 +7,8 @@ import re
 import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
-from sidecar.gate.doors import APIS, Operation
-from sidecar.gate.doors.operation import Body
+from sidecar.providers import APIS, Operation
+from sidecar.providers.operation import Body
 from tests.envoy.config import Config, host, loaded
 from tests.envoy.sites import SITES
 

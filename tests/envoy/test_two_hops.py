@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes
 
 from admissibility_devtools.tools.envoy_config import reference, render_edge
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import x509_svid, xfcc
+from sidecar.identity import x509_svid, xfcc
 from tests.envoy.sites import CREDENTIAL, DOMAIN, EDGE, GATEWAY, WORKLOAD, Wired, own_files, wire
 from tests.integration.support.envoy import EnvoyProcess
 from tests.integration.support.spiffe import Svid, TrustDomain

@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.envoy_lint import RULES, Options
 from sidecar.envoy_lint.gate_headers import REFUSED
-from sidecar.gate.doors.overrides import OVERRIDING_HEADERS
+from sidecar.providers.overrides import OVERRIDING_HEADERS
 from tests.envoy_lint.edit import UDP_PROXY, Edit
 from tests.envoy_lint.mutations import CASES, Case
 

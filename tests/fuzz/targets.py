@@ -16,18 +16,19 @@ from urllib.parse import quote
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core import strict_json
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
-from sidecar.gate import envoy, jwt_svid, multipart, raw_request, x509_svid, xfcc
-from sidecar.gate.doors import APIS
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.keyring import Keyring
-from sidecar.gate.multipart import MultipartError, PartBegin, PartData
-from sidecar.gate.paths import ROUTES
-from sidecar.gate.raw_request import RawRequestError
+from sidecar.extract import check_request, multipart, raw_request
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.multipart import MultipartError, PartBegin, PartData
+from sidecar.extract.raw_request import RawRequestError
+from sidecar.extract.router import ROUTES
+from sidecar.identity import jwt_svid, x509_svid, xfcc
+from sidecar.identity.trust_bundles import TrustBundles
+from sidecar.providers import APIS
 from tests.differential import bodies, forms
 from tests.differential.test_paths import TRICKS as PATHS
 from tests.gate.batch import calls
-from tests.gate.requests import HEADER, check_request
+from tests.gate.requests import HEADER, as_check_request
 from tests.simulator.svid import AUDIENCE, Issuer, pem
 from tests.simulator.world import ENV, NOW, admitted_world
 
@@ -164,7 +165,7 @@ def read_question(data: bytes) -> None:
     except Exception:  # noqa: BLE001 - protobuf's own refusal; grpc answers that
         return
     with contextlib.suppress(AdmissibilityError):
-        envoy.read(message, credential_header=HEADER)
+        check_request.read(message, credential_header=HEADER)
 
 
 def _refusal(call: Callable[[], object]) -> Reason | None:
@@ -176,14 +177,14 @@ def _refusal(call: Callable[[], object]) -> Reason | None:
     return None
 
 
-def _keyring() -> Keyring:
+def _keyring() -> TrustBundles:
     return _KEYRINGS[0]
 
 
-def _made() -> Keyring:
+def _made() -> TrustBundles:
     world = admitted_world()
     world.parties["customer"].trust_domains = [_ISSUER.document(NOW)]
-    return Keyring.of(world.state())
+    return TrustBundles.of(world.state())
 
 
 _KEYRINGS = [_made()]
@@ -251,5 +252,5 @@ TARGETS: dict[str, Target] = {
         read_certificate,
         lambda: [quote(pem(_ISSUER.x509_svid(ENV, now=NOW)[0]), safe="").encode()],
     ),
-    "question": Target(read_question, lambda: [check_request().SerializeToString()]),
+    "question": Target(read_question, lambda: [as_check_request().SerializeToString()]),
 }

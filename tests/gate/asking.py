@@ -7,10 +7,10 @@ from typing import Any
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import envoy
-from sidecar.gate.extract import extract
+from sidecar.extract import check_request
+from sidecar.extract.extractor import extract
 from tests.gate import forms
-from tests.gate.requests import HEADER, Lines, check_request
+from tests.gate.requests import HEADER, Lines, as_check_request
 
 Outcome = Call | tuple[Reason, str]
 ARN = "arn:aws:bedrock:eu-west-1:123456789012"
@@ -20,7 +20,7 @@ DIGEST = "5f" * 32
 def ask(message: Any, opened: frozenset[str] = frozenset(), *, max_bytes: int = 1 << 16) -> Outcome:
     """The call, or the refusal with its whole message."""
     try:
-        request = envoy.read(message, credential_header=HEADER)
+        request = check_request.read(message, credential_header=HEADER)
         return extract(request, max_bytes=max_bytes, opened=opened)
     except AdmissibilityError as error:
         return error.reason, error.message
@@ -28,13 +28,15 @@ def ask(message: Any, opened: frozenset[str] = frozenset(), *, max_bytes: int = 
 
 def post(api: str, path: str, body: Any, headers: Lines | None = None) -> Outcome:
     content = json.dumps(body).encode()
-    return ask(check_request(path=path, body=content, provider=api, headers=headers))
+    return ask(as_check_request(path=path, body=content, provider=api, headers=headers))
 
 
 def get(api: str, path: str, **changes: Any) -> Outcome:
     opened = changes.pop("opened", frozenset())
     return ask(
-        check_request(**{"method": "GET", "path": path, "body": b"", "provider": api, **changes}),
+        as_check_request(
+            **{"method": "GET", "path": path, "body": b"", "provider": api, **changes}
+        ),
         opened,
     )
 
@@ -47,7 +49,7 @@ def form(path: str, *parts: tuple[str, str], api: str = "openai") -> Outcome:
         )
     )
     return ask(
-        check_request(
+        as_check_request(
             path=path,
             body=body,
             provider=api,

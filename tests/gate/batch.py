@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate.batch_lines import Lines, read
+from sidecar.extract.batch_lines import Lines, read
 
 
 def calls(

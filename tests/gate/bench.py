@@ -16,11 +16,11 @@ from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.core.facts import Facts
 from sidecar.core.verdict import Verdict
 from sidecar.gate.clock import Reading
-from sidecar.gate.holder import Holder
-from sidecar.gate.opa import PolicyEngine
 from sidecar.gate.pipeline import Pipeline, Settings
 from sidecar.gate.server import Authorization, GateServer, Limits
+from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.outcome import Outcome
+from sidecar.opa.client import PolicyEngine
 from tests.gate.requests import HEADER
 from tests.simulator.svid import AUDIENCE, Issuer
 from tests.simulator.world import NOW, World, admitted_world
@@ -78,7 +78,7 @@ class Gate:
     stub: Any
     channel: grpc.aio.Channel
     server: GateServer
-    holder: Holder
+    holder: SnapshotHolder
     book: Book
     world: World
     issuer: Issuer
@@ -112,7 +112,7 @@ async def running(
     clock: Callable[[], Reading] | None = None,
 ) -> AsyncIterator[Gate]:
     """A gate over an admitted world, asking ``engine``."""
-    world, issuer, holder = admitted_world(), Issuer(), Holder()
+    world, issuer, holder = admitted_world(), Issuer(), SnapshotHolder()
     world.parties["customer"].trust_domains = [issuer.document(NOW)]
     if published:
         holder.publish(world.state())

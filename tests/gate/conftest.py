@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sidecar.gate.opa import Address
+from sidecar.opa.client import Address
 from tests.gate.credentials import Bench
 from tests.policies.opa import REVISION, OpaServer, build_bundle
 

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sidecar.core.call import Credential
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import credential
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.keyring import Keyring
+from sidecar.extract.http_request import HttpRequest
+from sidecar.identity import credential
+from sidecar.identity.trust_bundles import TrustBundles
 from tests.gate.requests import HEADER
 from tests.simulator.svid import AUDIENCE, Issuer, pem
 from tests.simulator.world import ENV, NOW, World, admitted_world
@@ -37,9 +37,9 @@ class Bench:
     def __post_init__(self) -> None:
         self.domain = self.issuer.document(NOW)
 
-    def keyring(self) -> Keyring:
+    def bundles(self) -> TrustBundles:
         self.world.parties["customer"].trust_domains = [self.domain]
-        return Keyring.of(self.world.state())
+        return TrustBundles.of(self.world.state())
 
     def ask(
         self,
@@ -59,7 +59,7 @@ class Bench:
         )
         try:
             return credential.verify(
-                request, self.keyring(), header=HEADER, audience=AUDIENCE, now=now
+                request, self.bundles(), header=HEADER, audience=AUDIENCE, now=now
             )
         except AdmissibilityError as error:
             return error.reason, error.message

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from sidecar.gate.multipart import MultipartError, Part, parse
+from sidecar.extract.multipart import MultipartError, Part, parse
 
 B = "b" * 24
 TYPE = f"multipart/form-data; boundary={B}"

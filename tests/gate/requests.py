@@ -19,7 +19,7 @@ def json_body(**changes: Any) -> bytes:
     return json.dumps(body).encode()
 
 
-def check_request(
+def as_check_request(
     *,
     method: str = "POST",
     path: str = CHAT,
@@ -77,4 +77,4 @@ def check_request(
 
 def get_request(path: str, **changes: Any) -> pb.CheckRequest:
     """A request without a body."""
-    return check_request(**{"method": "GET", "path": path, "body": b"", **changes})
+    return as_check_request(**{"method": "GET", "path": path, "body": b"", **changes})

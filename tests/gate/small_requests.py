@@ -6,7 +6,7 @@ from typing import Any
 
 from sidecar.core.reasons import Reason
 from tests.gate.asking import Outcome, ask
-from tests.gate.requests import check_request
+from tests.gate.requests import as_check_request
 
 MAX_BYTES = 4096
 
@@ -16,7 +16,7 @@ def outcome(message: Any) -> Outcome:
 
 
 def chat(body: bytes, **changes: Any) -> Outcome:
-    return outcome(check_request(body=body, **changes))
+    return outcome(as_check_request(body=body, **changes))
 
 
 def malformed(why: str) -> Outcome:

@@ -19,9 +19,9 @@ from openai.types.beta.persisted_agent_tool_param import PersistedAgentToolParam
 
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
-from sidecar.gate.doors import APIS, creation, fed
-from sidecar.gate.doors.openai_agents import AGENTS
-from sidecar.gate.places import Only
+from sidecar.providers import APIS, creation, fed
+from sidecar.providers.json_paths import Only
+from sidecar.providers.openai_agents import AGENTS
 from tests.gate.asking import get, post
 
 AGENT, SESSION = Reference("agent", "agent_1"), Reference("session", "session_1")

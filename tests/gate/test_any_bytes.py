@@ -21,19 +21,20 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
-from sidecar.gate import envoy, jwt_svid, multipart, raw_request, x509_svid, xfcc
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.keyring import Keyring
-from sidecar.gate.multipart import MultipartError
-from sidecar.gate.paths import ROUTES
-from sidecar.gate.raw_request import RawRequestError
+from sidecar.extract import check_request, multipart, raw_request
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.multipart import MultipartError
+from sidecar.extract.raw_request import RawRequestError
+from sidecar.extract.router import ROUTES
+from sidecar.identity import jwt_svid, x509_svid, xfcc
+from sidecar.identity.trust_bundles import TrustBundles
 from tests.differential import bodies, forms
 from tests.differential.mutations import spoiled
 from tests.differential.test_paths import SEEDS as PATH_SEEDS
 from tests.differential.test_paths import TOKENS as PATH_TOKENS
 from tests.gate.batch import calls
-from tests.gate.requests import HEADER, check_request
+from tests.gate.requests import HEADER, as_check_request
 from tests.simulator.svid import AUDIENCE, Issuer, pem
 from tests.simulator.world import ENV, NOW, admitted_world
 
@@ -85,10 +86,10 @@ def issuer() -> Issuer:
 
 
 @functools.cache
-def keyring() -> Keyring:
+def bundles() -> TrustBundles:
     world = admitted_world()
     world.parties["customer"].trust_domains = [issuer().document(NOW)]
-    return Keyring.of(world.state())
+    return TrustBundles.of(world.state())
 
 
 @ANY
@@ -179,7 +180,7 @@ def test_what_another_gateway_says(text: bytes) -> None:
 )
 def test_tokens(token: bytes) -> None:
     text = token.decode("latin-1")
-    found = ended(lambda: jwt_svid.verify(text, keyring(), audience=AUDIENCE, now=NOW).spiffe_id)
+    found = ended(lambda: jwt_svid.verify(text, bundles(), audience=AUDIENCE, now=NOW).spiffe_id)
     assert found in {ENV, Reason.CREDENTIAL_INVALID}
 
 
@@ -193,7 +194,7 @@ def test_tokens(token: bytes) -> None:
 )
 def test_certificates(certificate: bytes, principal: str) -> None:
     text = certificate.decode("latin-1")
-    found = ended(lambda: x509_svid.verify(text, principal, keyring(), now=NOW).spiffe_id)
+    found = ended(lambda: x509_svid.verify(text, principal, bundles(), now=NOW).spiffe_id)
     assert found in {ENV, Reason.CREDENTIAL_INVALID, Reason.CERTIFICATE_NOT_SVID}
 
 
@@ -211,7 +212,7 @@ def test_what_the_library_tells_by_errors_of_its_own_is_a_refusal(
     der = issuer().x509_svid(ENV, now=NOW)[0].public_bytes(Encoding.DER)
     assert der.count(old) == 1
     text = ssl.DER_cert_to_PEM_cert(der.replace(old, new))
-    found = ended(lambda: x509_svid.verify(quote(text, safe=""), "", keyring(), now=NOW))
+    found = ended(lambda: x509_svid.verify(quote(text, safe=""), "", bundles(), now=NOW))
     assert found is reason
 
 
@@ -239,7 +240,7 @@ def test_questions(
     lines: list[tuple[str, bytes, bool]], path: str, extensions: dict[str, str], cut: int
 ) -> None:
     """A question as protobuf lets one be written, and one that was cut on the way."""
-    message = check_request(path=path, drop=(":path",))
+    message = as_check_request(path=path, drop=(":path",))
     for name, value, raw in lines:
         line = message.attributes.request.http.header_map.headers.add(key=name)
         if raw:
@@ -250,7 +251,7 @@ def test_questions(
         message.attributes.context_extensions[name] = text
     for each in (message, _cut(message, cut)):
         with contextlib.suppress(AdmissibilityError):
-            envoy.read(each, credential_header=HEADER)
+            check_request.read(each, credential_header=HEADER)
 
 
 def _cut(message: pb.CheckRequest, length: int) -> pb.CheckRequest:

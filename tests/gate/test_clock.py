@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.gate.clock import SKEW_SECONDS, Clock, Reading
 from tests.gate.bench import Stuck, reason_of, running
-from tests.gate.requests import check_request
+from tests.gate.requests import as_check_request
 from tests.simulator.world import NOW
 
 START = 1_800_000_000.0
@@ -108,6 +108,6 @@ def test_nothing_is_decided_by_a_clock_that_is_not_believed() -> None:
     async def story() -> str:
         engine = Stuck()
         async with running(engine, clock=lambda: Reading(NOW, "it jumped")) as gate:
-            return reason_of(await gate.ask(check_request(credential="x")))
+            return reason_of(await gate.ask(as_check_request(credential="x")))
 
     assert asyncio.run(story()) == "clock_unreliable"

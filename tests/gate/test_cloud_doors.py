@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
 from tests.gate.asking import ARN, Outcome, ambiguous, ask, get, post
-from tests.gate.requests import Lines, check_request
+from tests.gate.requests import Lines, as_check_request
 
 # ---- Azure ---------------------------------------------------------------------------------------
 
@@ -148,7 +148,7 @@ def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str
 
     def sent(body: bytes, headers: Lines | None = None) -> Outcome:
         return ask(
-            check_request(
+            as_check_request(
                 path=path, body=body, provider="bedrock", drop=("content-type",), headers=headers
             )
         )

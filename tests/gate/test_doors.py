@@ -8,23 +8,25 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from sidecar.gate.doors import APIS, shut_operations
-from sidecar.gate.doors.operation import Kind
-from sidecar.gate.places import Role
+from sidecar.providers import APIS, shut_operations
+from sidecar.providers.json_paths import Role
+from sidecar.providers.operation import Kind
 from tests.gate.asking import ambiguous, ask, post
-from tests.gate.requests import check_request
+from tests.gate.requests import as_check_request
 
 # ---- which table ---------------------------------------------------------------------------------
 
 
 def test_the_route_chooses_the_table_and_the_provider_whose_manifests_count() -> None:
-    message = check_request(provider="acme-gpu", api="vllm", path="/pooling", body=b'{"model":"m"}')
+    message = as_check_request(
+        provider="acme-gpu", api="vllm", path="/pooling", body=b'{"model":"m"}'
+    )
     assert ask(message) == Call("acme-gpu", "pooling", ("m",))
 
 
 @pytest.mark.parametrize(("provider", "api"), [("nobody", None), ("openai", "OpenAI")])
 def test_a_route_without_a_table_is_refused(provider: str, api: str | None) -> None:
-    assert ask(check_request(provider=provider, api=api)) == (
+    assert ask(as_check_request(provider=provider, api=api)) == (
         Reason.UNSUPPORTED_OPERATION,
         "this route names no API that the gate knows: have the operator set api in its"
         " context_extensions",

@@ -12,9 +12,10 @@ import pytest
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
-from sidecar.gate import envoy
-from sidecar.gate.http_request import HttpRequest
-from tests.gate.requests import HEADER, check_request
+from sidecar.extract import check_request
+from sidecar.extract.http_request import HttpRequest
+from sidecar.gate import check_response
+from tests.gate.requests import HEADER, as_check_request
 
 DECISION = Decision("d-1", Reason.ADMITTED, "admitted", datetime(2026, 6, 1, tzinfo=UTC))
 REQUEST = HttpRequest(
@@ -26,13 +27,13 @@ REQUEST = HttpRequest(
 
 def read(message: pb.CheckRequest) -> HttpRequest | tuple[Reason, str]:
     try:
-        return envoy.read(message, credential_header=HEADER)
+        return check_request.read(message, credential_header=HEADER)
     except AdmissibilityError as error:
         return error.reason, error.message
 
 
 def test_a_question_is_read_whole() -> None:
-    message = check_request(
+    message = as_check_request(
         path="/v1/x?q", body=b"\xff", credential="t", principal="p", certificate="a b"
     )
     assert read(message) == HttpRequest(
@@ -49,13 +50,13 @@ def test_a_question_is_read_whole() -> None:
 
 
 def test_the_request_id_is_the_one_that_every_filter_sees() -> None:
-    request = read(check_request(headers=[("X-Request-Id", "6a1c"), ("x-request-id", "other")]))
+    request = read(as_check_request(headers=[("X-Request-Id", "6a1c"), ("x-request-id", "other")]))
     assert isinstance(request, HttpRequest)
     assert request.request_id == "6a1c"
 
 
 def test_header_bytes_are_kept_one_by_one() -> None:
-    message = check_request(headers=[("X-Odd", "\xff\xe9"), ("x-odd", "2")])
+    message = as_check_request(headers=[("X-Odd", "\xff\xe9"), ("x-odd", "2")])
     request = read(message)
     assert isinstance(request, HttpRequest)
     assert request.headers[-2:] == (("x-odd", "\xff\xe9"), ("x-odd", "2"))
@@ -69,7 +70,7 @@ def test_header_bytes_are_kept_one_by_one() -> None:
     ],
 )
 def test_a_security_header_twice_is_malformed(name: str) -> None:
-    message = check_request(
+    message = as_check_request(
         drop=("content-type", "content-length"), headers=[(name, "1"), (name, "1")]
     )
     why = f"the header {name.lower()} is given twice"
@@ -80,25 +81,25 @@ def test_a_security_header_twice_is_malformed(name: str) -> None:
     "name", ["x-admissibility-", "x-admissibility-a.b", "x-admissibility-\u017f"]
 )
 def test_an_imitation_of_our_headers_that_cannot_be_removed_is_malformed(name: str) -> None:
-    message = check_request(headers=[(name, "1")])
+    message = as_check_request(headers=[(name, "1")])
     assert read(message) == (Reason.MALFORMED_REQUEST, "a header that imitates the gate's")
 
 
 @pytest.mark.parametrize(("name", "value"), [(":path", "/other"), (":method", "GET")])
 def test_two_values_of_a_pseudo_header_are_malformed(name: str, value: str) -> None:
-    message = check_request(headers=[(name, value)])
+    message = as_check_request(headers=[(name, value)])
     assert read(message) == (Reason.MALFORMED_REQUEST, f"two different values of {name}")
 
 
 def test_a_route_without_a_provider_says_so() -> None:
-    assert read(check_request(provider=None)) == (
+    assert read(as_check_request(provider=None)) == (
         Reason.UNSUPPORTED_OPERATION,
         "this route names no provider: have the operator set context_extensions on it",
     )
 
 
 def test_merged_headers_are_not_believed() -> None:
-    message = check_request()
+    message = as_check_request()
     message.attributes.request.http.ClearField("header_map")
     message.attributes.request.http.headers["content-length"] = "1"
     assert read(message) == (
@@ -121,7 +122,7 @@ def header(name: str, value: str) -> pb.HeaderValueOption:
 
 
 def test_an_allow_takes_the_credential_and_imitations_away() -> None:
-    reply = envoy.respond(DECISION, REQUEST, credential_header=HEADER)
+    reply = check_response.respond(DECISION, REQUEST, credential_header=HEADER)
     assert reply == pb.CheckResponse(
         status=pb.Status(code=0),
         ok_response=pb.OkHttpResponse(
@@ -132,14 +133,14 @@ def test_an_allow_takes_the_credential_and_imitations_away() -> None:
 
 
 def test_an_allow_without_a_request_is_a_denial() -> None:
-    reply = envoy.respond(DECISION, None, credential_header=HEADER)
-    assert reply == envoy.denial(Reason.INTERNAL_ERROR, "admitted", "d-1")
+    reply = check_response.respond(DECISION, None, credential_header=HEADER)
+    assert reply == check_response.denial(Reason.INTERNAL_ERROR, "admitted", "d-1")
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADMITTED])
 def test_every_denial_is_whole(reason: Reason) -> None:
     decision = dataclasses.replace(DECISION, reason=reason, detail="because.")
-    reply = envoy.respond(decision, REQUEST, credential_header=HEADER)
+    reply = check_response.respond(decision, REQUEST, credential_header=HEADER)
     status = http_status(reason)
     types = {
         400: "invalid_request_error",
@@ -174,7 +175,9 @@ def test_every_denial_is_whole(reason: Reason) -> None:
 def test_no_reply_is_zero_bytes_long() -> None:
     decisions = [dataclasses.replace(DECISION, reason=reason) for reason in Reason]
     replies = [
-        envoy.respond(d, r, credential_header=HEADER) for d in decisions for r in (REQUEST, None)
+        check_response.respond(d, r, credential_header=HEADER)
+        for d in decisions
+        for r in (REQUEST, None)
     ]
     assert min(len(reply.SerializeToString()) for reply in replies) > 0
     allowed = [reply for reply in replies if reply.status.code == 0]
@@ -182,7 +185,7 @@ def test_no_reply_is_zero_bytes_long() -> None:
 
 
 def test_a_message_is_cut_and_escaped() -> None:
-    reply = envoy.denial(Reason.MALFORMED_REQUEST, "\r\n\u2028" + "x" * 5000, "d-1")
+    reply = check_response.denial(Reason.MALFORMED_REQUEST, "\r\n\u2028" + "x" * 5000, "d-1")
     body = reply.denied_response.body
     assert body.isascii()
     assert "\n" not in body

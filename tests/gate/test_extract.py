@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
 from tests.gate.asking import Outcome
-from tests.gate.requests import CHAT, check_request, get_request
+from tests.gate.requests import CHAT, as_check_request, get_request
 from tests.gate.small_requests import chat, malformed, outcome
 from tests.simulator.world import MODEL
 
@@ -74,7 +74,7 @@ from tests.simulator.world import MODEL
     ],
 )
 def test_every_model_a_body_names_is_found(path: str, body: dict[str, Any], call: Call) -> None:
-    assert outcome(check_request(path=path, body=json.dumps(body).encode())) == call
+    assert outcome(as_check_request(path=path, body=json.dumps(body).encode())) == call
 
 
 @pytest.mark.parametrize("path", [f"/v1/models/{MODEL}", f"/v1/models/{MODEL.replace(':', '%3A')}"])
@@ -87,21 +87,21 @@ def test_a_model_in_the_path_is_decoded_exactly_once(path: str) -> None:
     ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],
 )
 def test_json_is_taken_by_its_usual_names(value: str) -> None:
-    message = check_request(
+    message = as_check_request(
         body=b'{"model":"m"}', drop=("content-type",), headers=[("content-type", value)]
     )
     assert outcome(message) == Call("openai", "chat.completions", ("m",))
 
 
 def test_a_chunked_body_needs_no_length() -> None:
-    message = check_request(
+    message = as_check_request(
         body=b'{"model":"m"}', drop=("content-length",), headers=[("transfer-encoding", "chunked")]
     )
     assert outcome(message) == Call("openai", "chat.completions", ("m",))
 
 
 def test_a_text_body_is_taken_where_it_is_known_to_be_the_bytes() -> None:
-    message = check_request(body=b"", text_body='{"model":"m"}')
+    message = as_check_request(body=b"", text_body='{"model":"m"}')
     assert outcome(message) == Call("openai", "chat.completions", ("m",))
 
 
@@ -134,7 +134,7 @@ ID = "the model id in the path is not plainly written"
     ],
 )
 def test_a_path_outside_the_grammar_is_refused(path: str, why: str) -> None:
-    assert outcome(check_request(path=path, drop=(":path",))) == malformed(why)
+    assert outcome(as_check_request(path=path, drop=(":path",))) == malformed(why)
 
 
 @pytest.mark.parametrize(
@@ -162,13 +162,13 @@ def test_a_model_id_in_the_path_is_refused_unless_plain(segment: str) -> None:
     ],
 )
 def test_what_is_not_in_the_table_is_refused_by_name(method: str, path: str) -> None:
-    message = check_request(method=method, path=path)
+    message = as_check_request(method=method, path=path)
     expected = (Reason.UNSUPPORTED_OPERATION, f"{method} {path} is not an operation of the gate")
     assert outcome(message) == expected
 
 
 def test_an_upload_is_refused_by_name_though_its_body_was_not_handed_over() -> None:
-    message = check_request(path="/v1/files", body=b"", headers=[("content-length", "1000000")])
+    message = as_check_request(path="/v1/files", body=b"", headers=[("content-length", "1000000")])
     expected = (
         Reason.UNSUPPORTED_OPERATION,
         "files.create is shut unless the operator opens it: it names no model, so only the"
@@ -179,7 +179,7 @@ def test_an_upload_is_refused_by_name_though_its_body_was_not_handed_over() -> N
 
 @pytest.mark.parametrize("method", ["post", "Post", "", "PO ST", "CONNECT " * 9])
 def test_a_method_is_upper_case_or_refused(method: str) -> None:
-    assert outcome(check_request(method=method, drop=(":method",))) == malformed(
+    assert outcome(as_check_request(method=method, drop=(":method",))) == malformed(
         "not a method and an absolute path"
     )
 
@@ -210,7 +210,7 @@ def test_a_query_is_refused(query: str, expected: Outcome) -> None:
 
 def test_a_stored_object_is_named_in_the_call() -> None:
     body = {"model": "m", "previous_response_id": "resp_1", "conversation": {"id": "conv_2"}}
-    assert outcome(check_request(path="/v1/responses", body=json.dumps(body).encode())) == Call(
+    assert outcome(as_check_request(path="/v1/responses", body=json.dumps(body).encode())) == Call(
         "openai",
         "responses",
         ("m",),
@@ -220,7 +220,7 @@ def test_a_stored_object_is_named_in_the_call() -> None:
 
 def test_a_response_that_goes_on_from_another_need_not_name_its_model() -> None:
     body = json.dumps({"previous_response_id": "resp_1"}).encode()
-    assert outcome(check_request(path="/v1/responses", body=body)) == Call(
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == Call(
         "openai", "responses", (), references=(Reference("response", "resp_1"),)
     )
 
@@ -228,14 +228,14 @@ def test_a_response_that_goes_on_from_another_need_not_name_its_model() -> None:
 @pytest.mark.parametrize("value", [{"id": "x", "model": "n"}, {}, 7, "", "a/b", {"id": None}])
 def test_a_stored_object_is_an_id_or_an_object_with_one(value: Any) -> None:
     body = json.dumps({"model": "m", "conversation": value}).encode()
-    refused = outcome(check_request(path="/v1/responses", body=body))
+    refused = outcome(as_check_request(path="/v1/responses", body=body))
     assert not isinstance(refused, Call)
     assert refused[0] in {Reason.MALFORMED_REQUEST, Reason.AMBIGUOUS_MODEL}
 
 
 def test_a_prompt_that_nobody_here_wrote_is_refused() -> None:
     body = json.dumps({"model": "m", "prompt": {"id": "x"}}).encode()
-    assert outcome(check_request(path="/v1/responses", body=body)) == (
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == (
         Reason.UNSUPPORTED_OPERATION,
         "responses with prompt: what is stored upstream may name another model",
     )
@@ -244,7 +244,7 @@ def test_a_prompt_that_nobody_here_wrote_is_refused() -> None:
 @pytest.mark.parametrize("item", [{"type": "item_reference", "id": "x"}, {"id": "x"}, {}])
 def test_an_input_item_by_reference_is_refused(item: dict[str, str]) -> None:
     body = json.dumps({"model": "m", "input": [item]}).encode()
-    assert outcome(check_request(path="/v1/responses", body=body)) == (
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == (
         Reason.UNSUPPORTED_OPERATION,
         "an input item by reference: what is stored upstream may name another model",
     )
@@ -260,7 +260,7 @@ def test_an_input_item_by_reference_is_refused(item: dict[str, str]) -> None:
 )
 def test_an_input_item_of_another_shape_is_refused(item: Any, why: str) -> None:
     body = json.dumps({"model": "m", "input": [item]}).encode()
-    assert outcome(check_request(path="/v1/responses", body=body)) == malformed(why)
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == malformed(why)
 
 
 def test_more_models_than_anybody_needs_are_refused() -> None:

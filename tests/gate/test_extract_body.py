@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.core.reasons import Reason
 from tests.gate.asking import Outcome
-from tests.gate.requests import Lines, check_request, get_request, json_body
+from tests.gate.requests import Lines, as_check_request, get_request, json_body
 from tests.gate.small_requests import MAX_BYTES, chat, malformed, outcome
 
 # ---- the body's bytes ----------------------------------------------------------------------------
@@ -91,19 +91,19 @@ def test_a_body_that_may_not_be_what_upstream_gets_is_refused(
 
 
 def test_a_websocket_upgrade_without_a_body_is_refused() -> None:
-    message = check_request(body=b"", headers=[("upgrade", "websocket")])
+    message = as_check_request(body=b"", headers=[("upgrade", "websocket")])
     assert outcome(message) == malformed("this operation cannot be upgraded to another protocol")
 
 
 @pytest.mark.parametrize("text", ['{"model":"m!"}', '{"model":"m","x!!":1}'])
 def test_a_repaired_text_body_is_refused(text: str) -> None:
-    assert outcome(check_request(body=b"", text_body=text)) == malformed(
+    assert outcome(as_check_request(body=b"", text_body=text)) == malformed(
         "the body came as text, perhaps repaired: have the operator set pack_as_bytes"
     )
 
 
 def test_a_text_body_of_another_length_is_refused() -> None:
-    message = check_request(
+    message = as_check_request(
         body=b"",
         text_body='{"model":"m"}',
         drop=("content-length",),
@@ -121,7 +121,7 @@ def test_a_body_beyond_the_cap_is_refused() -> None:
 
 
 def test_an_empty_body_is_refused() -> None:
-    message = check_request(body=b"", headers=[("content-type", "application/json")])
+    message = as_check_request(body=b"", headers=[("content-type", "application/json")])
     assert outcome(message) == malformed("body: not JSON: Expecting value at character 0")
 
 

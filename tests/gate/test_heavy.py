@@ -18,23 +18,30 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate.batch_lines import MAX_LINES, Block, Found, read
-from sidecar.gate.heavy import BLOCK_THRESHOLD, Heavy
+from sidecar.extract.batch_lines import MAX_LINES, Block, Found, read
+from sidecar.extract.parsed_request import (
+    THRESHOLD,
+    Large,
+    ParsedRequest,
+    ReadOptions,
+    Refusal,
+    parse,
+)
+from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.room import Room
-from sidecar.gate.told import THRESHOLD, Large, Refusal, Terms, Told, tell
+from sidecar.gate.worker_pool import BLOCK_THRESHOLD, WorkerPool
 from tests.gate.bench import SETTINGS, Broken, Gate, reason_of, running
-from tests.gate.requests import HEADER, check_request, json_body
+from tests.gate.requests import HEADER, as_check_request, json_body
 from tests.simulator.world import ENV, NOW
 
 MAX_BYTES = 20 << 20
-TERMS = Terms(HEADER, MAX_BYTES)
+TERMS = ReadOptions(HEADER, MAX_BYTES)
 FAILED = (Reason.INTERNAL_ERROR, "the body could not be read")
-Outcome = Told | Refusal
+Outcome = ParsedRequest | Refusal
 
 
 def question(body: bytes, **changes: Any) -> Large:
-    return Large(check_request(body=body, **changes).SerializeToString())
+    return Large(as_check_request(body=body, **changes).SerializeToString())
 
 
 def large(size: int = THRESHOLD, **changes: Any) -> Large:
@@ -42,27 +49,27 @@ def large(size: int = THRESHOLD, **changes: Any) -> Large:
 
 
 @asynccontextmanager
-async def readers(number: int = 1, **limits: Any) -> AsyncIterator[Heavy]:
-    heavy = Heavy(number, **limits)
-    await heavy.start()
+async def readers(number: int = 1, **limits: Any) -> AsyncIterator[WorkerPool]:
+    workers = WorkerPool(number, **limits)
+    await workers.start()
     try:
-        yield heavy
+        yield workers
     finally:
-        for pid in heavy.pids:
+        for pid in workers.pids:
             os.kill(pid, signal.SIGCONT)
-        await heavy.close()
-        assert heavy.pids == frozenset()
+        await workers.close()
+        assert workers.pids == frozenset()
 
 
-async def outcome(heavy: Heavy, asked: Large) -> Outcome:
+async def outcome(workers: WorkerPool, asked: Large) -> Outcome:
     try:
-        return await heavy(asked, TERMS)
+        return await workers(asked, TERMS)
     except AdmissibilityError as error:
         return error.reason, error.message
 
 
-def here(asked: Large) -> Told:
-    return tell(asked.data, TERMS)
+def here(asked: Large) -> ParsedRequest:
+    return parse(asked.data, TERMS)
 
 
 def test_a_large_body_is_read_as_it_would_be_here() -> None:
@@ -80,12 +87,12 @@ def test_a_large_body_is_read_as_it_would_be_here() -> None:
     ]
 
     async def story() -> list[Outcome]:
-        async with readers(2) as heavy:
-            return list(await asyncio.gather(*(outcome(heavy, each) for each in asked)))
+        async with readers(2) as workers:
+            return list(await asyncio.gather(*(outcome(workers, each) for each in asked)))
 
     found = asyncio.run(story())
     assert found == [here(each) for each in asked]
-    told = [each for each in found if isinstance(each, Told)]
+    told = [each for each in found if isinstance(each, ParsedRequest)]
     assert [isinstance(each.found, Call) for each in told] == [
         *(True, True, True, False, False, False, False, False, True, False)
     ]
@@ -98,8 +105,8 @@ def test_a_body_that_came_as_text_is_read_as_well() -> None:
     asked = question(b"", text_body=text)
 
     async def story() -> Outcome:
-        async with readers() as heavy:
-            return await outcome(heavy, asked)
+        async with readers() as workers:
+            return await outcome(workers, asked)
 
     found = asyncio.run(story())
     assert found == here(asked)
@@ -110,14 +117,14 @@ def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def story() -> tuple[Outcome, Outcome, bool]:
-        async with readers() as heavy:
-            (pid,) = heavy.pids
+        async with readers() as workers:
+            (pid,) = workers.pids
             os.kill(pid, signal.SIGSTOP)
-            waiting = asyncio.create_task(outcome(heavy, large(1 << 20)))
+            waiting = asyncio.create_task(outcome(workers, large(1 << 20)))
             await asyncio.sleep(0)
             os.kill(pid, signal.SIGKILL)
             killed = await waiting
-            return killed, await outcome(heavy, large()), pid in heavy.pids
+            return killed, await outcome(workers, large()), pid in workers.pids
 
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(story()) == (FAILED, here(large()), False)
@@ -126,48 +133,48 @@ def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(
 
 def test_a_reader_that_ended_while_idle_costs_nobody_anything() -> None:
     async def story() -> Outcome:
-        async with readers() as heavy:
-            (pid,) = heavy.pids
+        async with readers() as workers:
+            (pid,) = workers.pids
             os.kill(pid, signal.SIGKILL)
-            while pid in heavy.pids:  # noqa: ASYNC110 - the kernel tells nobody else
+            while pid in workers.pids:  # noqa: ASYNC110 - the kernel tells nobody else
                 await asyncio.sleep(0.01)
-            return await outcome(heavy, large())
+            return await outcome(workers, large())
 
     assert asyncio.run(story()) == here(large())
 
 
 def test_a_reader_that_stalls_is_given_up_and_replaced() -> None:
     async def story() -> tuple[Outcome, Outcome]:
-        async with readers(read_seconds=3.0) as heavy:
-            (pid,) = heavy.pids
+        async with readers(read_seconds=3.0) as workers:
+            (pid,) = workers.pids
             os.kill(pid, signal.SIGSTOP)
-            stalled = await outcome(heavy, large(4 << 20))
-            return stalled, await outcome(heavy, large())
+            stalled = await outcome(workers, large(4 << 20))
+            return stalled, await outcome(workers, large())
 
     assert asyncio.run(story()) == (FAILED, here(large()))
 
 
 def test_a_request_that_is_given_up_does_not_leave_its_answer_to_the_next() -> None:
     async def story() -> Outcome:
-        async with readers() as heavy:
-            (pid,) = heavy.pids
+        async with readers() as workers:
+            (pid,) = workers.pids
             os.kill(pid, signal.SIGSTOP)
             for model in ("first", "second"):
                 with pytest.raises(TimeoutError):
                     async with asyncio.timeout(0.05):
-                        await heavy(large(model=model), TERMS)
+                        await workers(large(model=model), TERMS)
             os.kill(pid, signal.SIGCONT)
-            return await outcome(heavy, large(model="third"))
+            return await outcome(workers, large(model="third"))
 
     assert asyncio.run(story()) == here(large(model="third"))
 
 
 def test_what_waits_for_a_reader_is_bounded() -> None:
     async def story() -> list[Outcome]:
-        async with readers(max_waiting=2) as heavy:
-            (pid,) = heavy.pids
+        async with readers(max_waiting=2) as workers:
+            (pid,) = workers.pids
             os.kill(pid, signal.SIGSTOP)
-            asked = [asyncio.create_task(outcome(heavy, large())) for _ in range(4)]
+            asked = [asyncio.create_task(outcome(workers, large())) for _ in range(4)]
             refused = await asked[3]
             assert [task.done() for task in asked] == [False, False, False, True]
             os.kill(pid, signal.SIGCONT)
@@ -178,7 +185,7 @@ def test_what_waits_for_a_reader_is_bounded() -> None:
 
 
 def test_a_reader_ends_with_its_gate() -> None:
-    program = [sys.executable, "-P", "-m", "sidecar.gate.heavy_reader"]
+    program = [sys.executable, "-P", "-m", "sidecar.gate.worker"]
     child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     said, _ = child.communicate(timeout=20)
     assert (said, child.returncode) == (b"", 0)
@@ -186,9 +193,9 @@ def test_a_reader_ends_with_its_gate() -> None:
 
 def test_readers_leave_the_processor_to_the_gate() -> None:
     async def story() -> int:
-        async with readers() as heavy:
-            await outcome(heavy, large())
-            (pid,) = heavy.pids
+        async with readers() as workers:
+            await outcome(workers, large())
+            (pid,) = workers.pids
             return os.getpriority(os.PRIO_PROCESS, pid)
 
     assert asyncio.run(story()) > os.getpriority(os.PRIO_PROCESS, 0)
@@ -198,23 +205,23 @@ def test_readers_leave_the_processor_to_the_gate() -> None:
 
 
 @asynccontextmanager
-async def gated(room: Room) -> AsyncIterator[tuple[Gate, int, str]]:
+async def gated(in_flight: InFlightLimiter) -> AsyncIterator[tuple[Gate, int, str]]:
     """A gate with one reader, that reader's process id, and a credential."""
-    async with readers() as heavy, running(Broken(RuntimeError())) as first:
+    async with readers() as workers, running(Broken(RuntimeError())) as first:
         settings = replace(SETTINGS, max_body_bytes=1 << 20)
-        pipeline = Pipeline(settings, first.holder, Broken(RuntimeError()), heavy, room)
+        pipeline = Pipeline(settings, first.holder, Broken(RuntimeError()), workers, in_flight)
         async with running(Broken(RuntimeError()), pipeline=pipeline) as gate:
-            (pid,) = heavy.pids
+            (pid,) = workers.pids
             yield gate, pid, first.issuer.jwt_svid(ENV, NOW)
 
 
 def test_small_requests_do_not_wait_behind_a_large_one() -> None:
     async def story() -> list[str]:
-        async with gated(Room(1 << 20)) as (gate, pid, token):
-            small = check_request(body=json_body(model="a b"), credential=token)
+        async with gated(InFlightLimiter(1 << 20)) as (gate, pid, token):
+            small = as_check_request(body=json_body(model="a b"), credential=token)
             body = json_body(model="a b", user="x" * THRESHOLD)
             os.kill(pid, signal.SIGSTOP)
-            waiting = asyncio.create_task(gate.ask(check_request(body=body, credential=token)))
+            waiting = asyncio.create_task(gate.ask(as_check_request(body=body, credential=token)))
             found = [reason_of(await gate.ask(small)) for _ in range(3)]
             assert not waiting.done()
             os.kill(pid, signal.SIGCONT)
@@ -225,10 +232,10 @@ def test_small_requests_do_not_wait_behind_a_large_one() -> None:
 
 def test_a_refused_large_body_is_told_of_like_a_small_one() -> None:
     async def story() -> list[tuple[str, str, str, str, list[str]]]:
-        async with gated(Room(1 << 20)) as (gate, _, token):
+        async with gated(InFlightLimiter(1 << 20)) as (gate, _, token):
             for more in (0, THRESHOLD):
                 body = json_body(model="a b", user="x" * more)
-                await gate.ask(check_request(body=body, credential=token))
+                await gate.ask(as_check_request(body=body, credential=token))
             return [
                 (each.decision.reason, each.provider, each.method, each.path, list(each.stages))
                 for each in gate.book.ended
@@ -242,9 +249,9 @@ def test_a_refused_large_body_is_told_of_like_a_small_one() -> None:
 
 def test_bodies_beyond_the_room_for_them_are_overload_until_there_is_room() -> None:
     async def story() -> list[str]:
-        async with gated(Room(3 * (THRESHOLD + 3000))) as (gate, pid, token):
+        async with gated(InFlightLimiter(3 * (THRESHOLD + 3000))) as (gate, pid, token):
             body = json_body(model="a b", user="x" * (THRESHOLD - 1000))
-            message = check_request(body=body + b" " * 1500, credential=token)
+            message = as_check_request(body=body + b" " * 1500, credential=token)
             os.kill(pid, signal.SIGSTOP)
             asked = [asyncio.create_task(gate.ask(message)) for _ in range(4)]
             done, _ = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
@@ -276,8 +283,8 @@ def test_lines_are_read_as_they_would_be_here() -> None:
     asked = [block("m", "n", "m"), block("m", "a b", "n", first=7), block("m", first=MAX_LINES)]
 
     async def story() -> list[Found]:
-        async with readers(2) as heavy:
-            return [await heavy.lines(each) for each in asked]
+        async with readers(2) as workers:
+            return [await workers.lines(each) for each in asked]
 
     found = asyncio.run(story())
     assert found == [read(each) for each in asked]
@@ -287,12 +294,12 @@ def test_lines_are_read_as_they_would_be_here() -> None:
 
 def test_batch_files_leave_a_reader_to_bodies() -> None:
     async def story() -> tuple[bool, int, Outcome]:
-        async with readers(2, read_seconds=60.0) as heavy:
-            one, other = heavy.pids
+        async with readers(2, read_seconds=60.0) as workers:
+            one, other = workers.pids
             for pid in (one, other):
                 os.kill(pid, signal.SIGSTOP)
-            blocks = [asyncio.create_task(heavy.lines(block("m"))) for _ in range(3)]
-            body = asyncio.create_task(outcome(heavy, large()))
+            blocks = [asyncio.create_task(workers.lines(block("m"))) for _ in range(3)]
+            body = asyncio.create_task(outcome(workers, large()))
             os.kill(one, signal.SIGCONT)
             every = asyncio.create_task(asyncio.wait(blocks))
             while not (body.done() or every.done()):  # noqa: ASYNC110 - one of two, of two kinds
@@ -309,14 +316,14 @@ def test_batch_files_leave_a_reader_to_bodies() -> None:
 
 def test_a_reader_that_is_killed_over_a_batch_file_refuses_it() -> None:
     async def story() -> tuple[tuple[Reason, str], Found]:
-        async with readers() as heavy:
-            (pid,) = heavy.pids
+        async with readers() as workers:
+            (pid,) = workers.pids
             os.kill(pid, signal.SIGSTOP)
-            waiting = asyncio.create_task(heavy.lines(block("m")))
+            waiting = asyncio.create_task(workers.lines(block("m")))
             await asyncio.sleep(0)
             os.kill(pid, signal.SIGKILL)
             with pytest.raises(AdmissibilityError) as caught:
                 await waiting
-            return (caught.value.reason, caught.value.message), await heavy.lines(block("n"))
+            return (caught.value.reason, caught.value.message), await workers.lines(block("n"))
 
     assert asyncio.run(story()) == (FAILED, read(block("n")))

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import credential
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.keyring import Keyring, jwt_key
+from sidecar.extract.http_request import HttpRequest
+from sidecar.identity import credential
+from sidecar.identity.trust_bundles import TrustBundles, jwt_key
 from tests.gate.credentials import Bench, invalid, jwks
 from tests.gate.requests import HEADER
 from tests.simulator.svid import AUDIENCE
@@ -59,9 +59,9 @@ def test_a_key_that_cannot_be_used_is_left_out_and_named(bench: Bench) -> None:
     private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(bench.issuer.jwt_key))
     for jwk, why in unusable({**good, "kid": "k"}, private):
         bench.domain["jwks"]["keys"] = [good, jwk, "not a key"]
-        keyring = bench.keyring()
-        assert set(keyring.domains["acme.example"].jwt_keys) == {"jwt-1"}
-        assert keyring.problems == (f"acme.example: a JWK was left out: {why}",), jwk
+        bundles = bench.bundles()
+        assert set(bundles.domains["acme.example"].jwt_keys) == {"jwt-1"}
+        assert bundles.problems == (f"acme.example: a JWK was left out: {why}",), jwk
 
 
 JSON = st.recursive(
@@ -82,16 +82,16 @@ def test_no_published_key_can_break_the_keyring(jwk: dict[str, Any]) -> None:
 
 def test_two_keys_under_one_kid_are_both_left_out(bench: Bench) -> None:
     bench.domain["jwks"]["keys"] *= 2
-    keyring = bench.keyring()
-    assert dict(keyring.domains["acme.example"].jwt_keys) == {}
-    assert keyring.problems == (f"acme.example: a JWK was left out: {NO_KID}",)
+    bundles = bench.bundles()
+    assert dict(bundles.domains["acme.example"].jwt_keys) == {}
+    assert bundles.problems == (f"acme.example: a JWK was left out: {NO_KID}",)
 
 
 def test_what_is_no_key_set_or_no_root_is_no_key(bench: Bench) -> None:
     bench.domain["jwks"] = {"keys": "x"}
     leaf = bench.leaf()
     bench.domain["x509Roots"] = [leaf, "not a certificate"]
-    roots = bench.keyring().domains["acme.example"]
+    roots = bench.bundles().domains["acme.example"]
     assert (dict(roots.jwt_keys), roots.x509_roots) == ({}, ())
     assert bench.ask(certificate=leaf) == invalid(
         "no root of the trust domain issued the client certificate"
@@ -100,7 +100,7 @@ def test_what_is_no_key_set_or_no_root_is_no_key(bench: Bench) -> None:
 
 def test_a_trust_domain_granted_twice_vouches_for_nobody(bench: Bench) -> None:
     bench.world.join("rival", grant("customer", trust_domains=("acme.example",)))
-    assert bench.keyring().problems == ("acme.example: granted to more than one authority",)
+    assert bench.bundles().problems == ("acme.example: granted to more than one authority",)
     assert bench.ask(bench.token()) == invalid(
         "no customer is granted the trust domain acme.example"
     )
@@ -116,10 +116,10 @@ def test_a_customer_that_was_never_verified_is_stale_not_unknown(bench: Bench) -
     token = bench.token()
     del bench.world.parties["customer"]
     bench.world.evidence.clear()
-    keyring = Keyring.of(bench.world.state())
+    bundles = TrustBundles.of(bench.world.state())
     request = HttpRequest("POST", "/v1/x", headers=((HEADER, token),))
     with pytest.raises(AdmissibilityError) as caught:
-        credential.verify(request, keyring, header=HEADER, audience=AUDIENCE, now=NOW)
+        credential.verify(request, bundles, header=HEADER, audience=AUDIENCE, now=NOW)
     assert (caught.value.reason, caught.value.message) == (
         Reason.TRUST_STALE,
         "no verified trust metadata of customer",

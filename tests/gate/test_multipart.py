@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.gate.multipart import Limits, MultipartError, Parser, boundary_of, parse
+from sidecar.extract.multipart import Limits, MultipartError, Parser, boundary_of, parse
 from tests.gate.forms import (
     BEGIN,
     END,

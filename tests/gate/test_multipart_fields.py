@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.gate.multipart import (
+from sidecar.extract.multipart import (
     AmbiguousFieldError,
     MultipartError,
     Part,

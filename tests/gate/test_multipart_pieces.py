@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.gate.multipart import (
+from sidecar.extract.multipart import (
     Event,
     FormEnd,
     MultipartError,

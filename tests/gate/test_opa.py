@@ -15,7 +15,7 @@ from aiohttp import web
 from sidecar.core.facts import Facts, to_input
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import MAX_VERDICT_BYTES, Verdict
-from sidecar.gate.opa import DECISION, Address, Opa
+from sidecar.opa.client import DECISION, Address, Opa
 from tests.policies.samples import sample_facts
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]

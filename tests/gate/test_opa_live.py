@@ -11,22 +11,22 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.verdict import Verdict
-from sidecar.gate.opa_live import EngineRoom, LivePolicies, Managed
-from sidecar.policy.bundle import Folder
-from sidecar.policy.errors import PolicyError
+from sidecar.opa.bundle import Folder
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.live_engine import EngineFactory, LivePolicies, Managed
 from sidecar.toolchain import opa_path
 from tests.policies.opa import copy_policies
 from tests.policies.samples import sample_facts
 
 
 @asynccontextmanager
-async def live(tmp_path: Path) -> AsyncIterator[tuple[Path, EngineRoom, LivePolicies]]:
+async def live(tmp_path: Path) -> AsyncIterator[tuple[Path, EngineFactory, LivePolicies]]:
     """Policies in force, their folder to change, and the room that makes engines of it."""
     policies = copy_policies(tmp_path)
-    room = EngineRoom(Managed(opa_path(), tmp_path / "run"), 8, lambda: None)
-    running = LivePolicies(await room.engine(Folder(policies).read()))
+    factory = EngineFactory(Managed(opa_path(), tmp_path / "run"), 8, lambda: None)
+    running = LivePolicies(await factory.engine(Folder(policies).read()))
     try:
-        yield policies, room, running
+        yield policies, factory, running
     finally:
         await running.close()
 
@@ -49,7 +49,7 @@ def test_questions_go_on_while_the_policies_change_and_each_answer_is_of_one_rev
     tmp_path: Path,
 ) -> None:
     async def story() -> tuple[list[Verdict], tuple[str, str]]:
-        async with live(tmp_path) as (policies, room, running):
+        async with live(tmp_path) as (policies, factory, running):
             verdicts: list[Verdict] = []
             over = asyncio.Event()
 
@@ -60,7 +60,7 @@ def test_questions_go_on_while_the_policies_change_and_each_answer_is_of_one_rev
             askers = [asyncio.create_task(keep_asking()) for _ in range(4)]
             first = running.current().revision
             change(policies)
-            running.swap(await room.engine(Folder(policies).read()))
+            running.swap(await factory.engine(Folder(policies).read()))
             second = running.current().revision
             async with asyncio.timeout(30):
                 while not any(verdict.revision == second for verdict in verdicts):  # noqa: ASYNC110
@@ -77,12 +77,12 @@ def test_questions_go_on_while_the_policies_change_and_each_answer_is_of_one_rev
 
 def test_a_question_in_flight_is_answered_by_the_engine_it_was_put_to(tmp_path: Path) -> None:
     async def story() -> tuple[bool, bool]:
-        async with live(tmp_path) as (policies, room, running):
+        async with live(tmp_path) as (policies, factory, running):
             old = running.current()
             assert old.child is not None
             pid = old.child.pid
             change(policies)
-            new = await room.engine(Folder(policies).read())
+            new = await factory.engine(Folder(policies).read())
             with old.question() as client:
                 running.swap(new)
                 await asyncio.sleep(0)  # the retiring task begins, and waits
@@ -99,10 +99,10 @@ def test_a_question_in_flight_is_answered_by_the_engine_it_was_put_to(tmp_path: 
 
 def test_policies_that_do_not_compile_leave_nothing_behind(tmp_path: Path) -> None:
     async def story() -> tuple[str, bool, bool]:
-        async with live(tmp_path) as (policies, room, running):
+        async with live(tmp_path) as (policies, factory, running):
             (policies / "lib" / "broken.rego").write_text("package lib.broken\n\nx := ")
             with pytest.raises(PolicyError) as caught:
-                await room.engine(Folder(policies).read())
+                await factory.engine(Folder(policies).read())
             left = list((tmp_path / "run").iterdir()) == [running.current().folder]
             verdict = await running.ask(sample_facts())
             return str(caught.value), left, verdict.allow
@@ -115,11 +115,11 @@ def test_policies_that_do_not_compile_leave_nothing_behind(tmp_path: Path) -> No
 
 def test_nothing_is_left_after_the_end_not_even_what_still_waited(tmp_path: Path) -> None:
     async def story() -> list[bool]:
-        async with live(tmp_path) as (policies, room, running):
+        async with live(tmp_path) as (policies, factory, running):
             old = running.current()
             with old.question():  # never answered
                 change(policies)
-                running.swap(await room.engine(Folder(policies).read()))
+                running.swap(await factory.engine(Folder(policies).read()))
                 engines = [old, running.current()]
                 pids = [engine.child.pid for engine in engines if engine.child is not None]
                 async with asyncio.timeout(30):

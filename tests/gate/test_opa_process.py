@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.verdict import Verdict
-from sidecar.gate.opa import Opa
-from sidecar.gate.opa_process import OpaProcess, private_folder
-from sidecar.policy import tree
-from sidecar.policy.bundle import Bundle, Folder
-from sidecar.policy.errors import PolicyError
+from sidecar.opa import tree
+from sidecar.opa.bundle import Bundle, Folder
+from sidecar.opa.client import Opa
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.process import OpaProcess, private_folder
 from sidecar.toolchain import opa_path
 from tests.policies.opa import POLICIES, ROOT
 from tests.policies.samples import sample_facts
@@ -191,8 +191,8 @@ def test_a_child_that_never_comes_up_is_an_error(tmp_path: Path) -> None:
 GATE = """
 import asyncio, sys
 from pathlib import Path
-from sidecar.gate.opa_process import OpaProcess
-from sidecar.policy.bundle import Folder
+from sidecar.opa.process import OpaProcess
+from sidecar.opa.bundle import Folder
 async def main():
     opa, policies, folder = map(Path, sys.argv[1:])
     bundle = Folder(policies).read().make(opa, folder)

@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
 from tests.gate.asking import ARN, DIGEST, Outcome, ambiguous, ask, form, get, post
-from tests.gate.requests import Lines, check_request
+from tests.gate.requests import Lines, as_check_request
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_model_at_a_place_nobody_knows_is_refused(where: str) -> None:
 
 @pytest.mark.parametrize("key", ["m\\u006fdel", "\uff4dodel", "\u24dcodel", "MODEL", "\\uff2dODEL"])
 def test_a_model_hidden_by_the_way_it_is_written_is_found(key: str) -> None:
-    outcome = ask(check_request(body=f'{{"model":"m","x":{{"{key}":"other"}}}}'.encode()))
+    outcome = ask(as_check_request(body=f'{{"model":"m","x":{{"{key}":"other"}}}}'.encode()))
     assert not isinstance(outcome, Call)
     assert outcome[0] is Reason.AMBIGUOUS_MODEL
 

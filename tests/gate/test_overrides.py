@@ -11,15 +11,15 @@ import pytest
 from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from sidecar.gate.doors import APIS
-from sidecar.gate.doors.overrides import (
+from sidecar.providers import APIS
+from sidecar.providers.overrides import (
     MAX_KEY_CHARS,
     OVERRIDES,
     OVERRIDING_HEADERS,
     OVERRIDING_PREFIXES,
     key_overrides,
 )
-from tests.gate.requests import check_request, json_body
+from tests.gate.requests import as_check_request, json_body
 from tests.gate.small_requests import chat, outcome
 
 ROWS = [row for api in APIS.values() for row in api.operations]
@@ -58,7 +58,7 @@ def test_a_key_that_could_run_another_model_is_ambiguous(row: Any, key: str) -> 
     expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could change which model is run")
     for spelling in (key, key.upper()):
         body = json.dumps({"model": "m", spelling: "other"}).encode()
-        assert outcome(check_request(path=path_of(row), body=body)) == expected
+        assert outcome(as_check_request(path=path_of(row), body=body)) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_key_that_could_run_another_model_is_ambiguous(row: Any, key: str) -> 
 @pytest.mark.parametrize("row", WITH_MODEL, ids=lambda r: r.name)
 def test_a_key_with_a_word_for_what_is_run_is_ambiguous(row: Any, key: str) -> None:
     body = json_body(model="m", **{key: "other"})
-    refused = outcome(check_request(path=path_of(row), body=body))
+    refused = outcome(as_check_request(path=path_of(row), body=body))
     assert refused == (
         Reason.AMBIGUOUS_MODEL,
         f"the key {strict_json.fold(key)} could change which model is run",

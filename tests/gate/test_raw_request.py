@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sidecar.gate import envoy
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.raw_request import RawRequestError, parse
+from sidecar.extract import check_request
+from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.raw_request import RawRequestError, parse
 
 
 def read(data: bytes) -> HttpRequest:
     message = parse(data, provider="acme", api="vllm")
-    return envoy.read(message, credential_header="x-environment-credential")
+    return check_request.read(message, credential_header="x-environment-credential")
 
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])

@@ -14,21 +14,22 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.facts import Facts
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import Verdict
-from sidecar.gate import envoy
+from sidecar.extract import check_request
+from sidecar.gate import check_response
 from sidecar.gate import pipeline as pipeline_module
-from sidecar.gate.holder import Holder
-from sidecar.gate.opa import Address, Opa
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import SERVICE, Authorization, GateServer, Limits
+from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.outcome import STAGES
+from sidecar.opa.client import Address, Opa
 from tests.gate.bench import SETTINGS, Book, Broken, Gate, Stuck, reason_of, running
-from tests.gate.requests import check_request, get_request, json_body
+from tests.gate.requests import as_check_request, get_request, json_body
 from tests.simulator.world import BASE, ENV, MODEL, NOW
 
 
 async def asked(gate: Gate, **changes: Any) -> str:
     token = gate.issuer.jwt_svid(ENV, NOW)
-    return reason_of(await gate.ask(check_request(**{"credential": token, **changes})))
+    return reason_of(await gate.ask(as_check_request(**{"credential": token, **changes})))
 
 
 def test_an_admissible_call_is_admitted_by_real_opa(opa_address: Address) -> None:
@@ -121,7 +122,7 @@ def test_a_stage_that_raises_is_a_denial_without_its_details(
     async def story() -> pb.CheckResponse:
         async with running(Broken(error)) as gate:
             token = gate.issuer.jwt_svid(ENV, NOW)
-            return await gate.ask(check_request(credential=token))
+            return await gate.ask(as_check_request(credential=token))
 
     with caplog.at_level(logging.ERROR):
         reply = asyncio.run(story())
@@ -138,7 +139,8 @@ def test_reading_or_writing_that_raises_is_a_denial(
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(envoy, place, broken)
+    module = check_request if place == "read" else check_response
+    monkeypatch.setattr(module, place, broken)
 
     async def story() -> str:
         async with running(Broken(RuntimeError())) as gate:
@@ -211,7 +213,7 @@ def test_a_question_that_envoy_gives_up_is_given_up() -> None:
         engine, book = Stuck(), Book()
         async with running(engine, book=book) as gate:
             token = gate.issuer.jwt_svid(ENV, NOW)
-            call = gate.stub.Check(check_request(credential=token))
+            call = gate.stub.Check(as_check_request(credential=token))
             await asyncio.wait_for(engine.asked.wait(), 30)
             call.cancel()
             await asyncio.wait_for(book.over.wait(), 30)
@@ -303,7 +305,7 @@ def test_a_port_in_use_is_an_error() -> None:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             address = f"127.0.0.1:{taken.getsockname()[1]}"
-            pipeline = Pipeline(SETTINGS, Holder(), Broken(RuntimeError()))
+            pipeline = Pipeline(SETTINGS, SnapshotHolder(), Broken(RuntimeError()))
             service = Authorization(pipeline, Limits(1.0, 1), Book())
             server = GateServer(service, max_body_bytes=1024, reuse_port=False)
             with pytest.raises(OSError, match=f"^cannot listen on {address}$"):
@@ -314,7 +316,7 @@ def test_a_port_in_use_is_an_error() -> None:
 
 
 def test_the_state_is_swapped_whole() -> None:
-    holder = Holder()
+    holder = SnapshotHolder()
     assert holder.published is None
     with pytest.raises(AdmissibilityError) as caught:
         holder.current()

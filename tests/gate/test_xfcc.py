@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Credential
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import credential, envoy, xfcc
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.keyring import Keyring
-from tests.gate.requests import HEADER, check_request
+from sidecar.extract import check_request
+from sidecar.extract.http_request import HttpRequest
+from sidecar.identity import credential, xfcc
+from sidecar.identity.trust_bundles import TrustBundles
+from tests.gate.requests import HEADER, as_check_request
 from tests.simulator.svid import AUDIENCE, Issuer, pem
 from tests.simulator.world import ENV, NOW, admitted_world
 
@@ -31,7 +32,7 @@ Outcome = Credential | tuple[Reason, str]
 class Site:
     """A trust domain with an edge and a workload, and what the gate makes of their certificates."""
 
-    keyring: Keyring
+    bundles: TrustBundles
     issuer: Issuer
     edge: str
     workload: str
@@ -68,7 +69,7 @@ class Site:
         )
         try:
             return credential.verify(
-                request, self.keyring, header=HEADER, audience=AUDIENCE, now=NOW
+                request, self.bundles, header=HEADER, audience=AUDIENCE, now=NOW
             )
         except AdmissibilityError as error:
             return error.reason, error.message
@@ -81,7 +82,7 @@ def site() -> Site:
     edge, _ = issuer.x509_svid(EDGE, now=NOW, lifetime=2 * HOUR)
     workload, _ = issuer.x509_svid(ENV, now=NOW)
     digest = workload.fingerprint(hashes.SHA256()).hex()
-    return Site(Keyring.of(world.state()), issuer, pem(edge), pem(workload), digest)
+    return Site(TrustBundles.of(world.state()), issuer, pem(edge), pem(workload), digest)
 
 
 def invalid(why: str) -> Outcome:
@@ -294,18 +295,18 @@ def test_what_is_read_is_nothing_but_what_was_written(text: str) -> None:
 
 
 def test_the_hop_is_named_by_the_route_and_by_nobody_else() -> None:
-    asked = check_request(headers=[("xfcc_from", EDGE), ("xfcc-from", EDGE)])
-    assert envoy.read(asked, credential_header=HEADER).hop is None
+    asked = as_check_request(headers=[("xfcc_from", EDGE), ("xfcc-from", EDGE)])
+    assert check_request.read(asked, credential_header=HEADER).hop is None
     asked.attributes.context_extensions["xfcc_from"] = EDGE
-    assert envoy.read(asked, credential_header=HEADER).hop == EDGE
+    assert check_request.read(asked, credential_header=HEADER).hop == EDGE
 
 
 @pytest.mark.parametrize("hop", ["", "edge", "spiffe://acme.example", EDGE + ";x", EDGE + "/"])
 def test_a_route_that_names_no_real_hop_is_shut(hop: str) -> None:
-    asked = check_request()
+    asked = as_check_request()
     asked.attributes.context_extensions["xfcc_from"] = hop
     with pytest.raises(AdmissibilityError) as caught:
-        envoy.read(asked, credential_header=HEADER)
+        check_request.read(asked, credential_header=HEADER)
     assert (caught.value.reason, caught.value.message) == (
         Reason.UNSUPPORTED_OPERATION,
         "this route's xfcc_from is no SPIFFE ID of a peer: have the operator correct it",

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate.extract import extract
-from sidecar.gate.http_request import HttpRequest
+from sidecar.extract.extractor import extract
+from sidecar.extract.http_request import HttpRequest
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 PATHS = (CHAT, RESPONSES, "/v1/completions", "/v1/embeddings")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sidecar.gate.opa import Address
+from sidecar.opa.client import Address
 from sidecar.policy import rules
 from sidecar.policy.rules import ADVISORY, CALL, Rule
 from sidecar.toolchain import opa_path

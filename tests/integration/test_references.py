@@ -16,10 +16,10 @@ import pytest
 from admissibility_devtools.tools.envoy_config import Gated
 from sidecar.core.evidence import MANIFEST
 from sidecar.gate.clock import Reading
-from sidecar.gate.holder import Holder
-from sidecar.gate.opa import Address, Opa
 from sidecar.gate.pipeline import Pipeline, Settings
 from sidecar.gate.server import Authorization, GateServer, Limits
+from sidecar.gate.snapshot_holder import SnapshotHolder
+from sidecar.opa.client import Address, Opa
 from tests.envoy.doubles import Received
 from tests.envoy.sites import CREDENTIAL, SITES, Wired, wire
 from tests.gate.bench import Book
@@ -77,7 +77,7 @@ def gate_over(world: World, engine: Address) -> Iterator[tuple[int, Issuer]]:
     world.parties["customer"].trust_domains = [issuer.document(NOW)]
 
     async def serve() -> None:
-        holder, opa = Holder(), Opa(engine, connections=2)
+        holder, opa = SnapshotHolder(), Opa(engine, connections=2)
         holder.publish(world.state())
         pipeline = Pipeline(Settings(AUDIENCE, HEADER, LIMIT), holder, opa)
         service = Authorization(pipeline, Limits(1.0, 64), Book(), clock=lambda: Reading(NOW))

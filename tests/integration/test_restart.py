@@ -10,7 +10,7 @@ import pytest
 from admissibility_devtools.demo.authorities import REGULATOR, now
 from sidecar.authority import home as authority
 from sidecar.core.documents import WithdrawalKind
-from sidecar.service import latest_time
+from sidecar.service import clock_floor
 from tests.integration.support.site import Site
 from tests.integration.support.talk import until
 
@@ -125,15 +125,15 @@ def test_a_clock_that_was_set_back_brings_nothing_back(site: Site) -> None:
     assert site.talk.verdict() == ADMITTED
     site.stop_gate()
     state = site.folder / "state"
-    relied_on = latest_time.load(state)
+    relied_on = clock_floor.load(state)
     assert relied_on > 0
-    latest_time.keep(state, relied_on + 3600)  # as if the clock had been an hour further
+    clock_floor.keep(state, relied_on + 3600)  # as if the clock had been an hour further
     restart(site)
     mark = len(site.stand.stage.upstream.received)
     assert site.talk.verdict() == (503, "clock_unreliable")
     assert len(site.stand.stage.upstream.received) == mark
     site.stop_gate()
-    (state / latest_time.NAME).unlink()
+    (state / clock_floor.NAME).unlink()
     restart(site)
     assert site.talk.verdict() == ADMITTED
 

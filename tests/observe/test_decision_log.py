@@ -152,10 +152,10 @@ class Disk:
     """Stands between the log and the disk: full until it is given room."""
 
     def __init__(self) -> None:
-        self.refused, self.room = threading.Event(), threading.Event()
+        self.refused, self.in_flight = threading.Event(), threading.Event()
 
     def write(self, file: int, data: bytes) -> int:
-        if self.room.is_set():
+        if self.in_flight.is_set():
             return os.write(file, data[:100])  # a little at a time
         self.refused.set()
         raise OSError(28, "No space left on device")
@@ -169,7 +169,7 @@ def test_a_full_disk_loses_nothing_and_admits_nothing(tmp_path: Path) -> None:
     assert disk.refused.wait(30)
     log.put(withdrawn())
     unready = log.ready()
-    disk.room.set()
+    disk.in_flight.set()
     log.close()
     assert (unready, log.ready(), lost) == (False, True, [])
     assert path.read_bytes() == line(admitted()) + line(withdrawn())
@@ -196,7 +196,7 @@ def test_a_full_queue_drops_denials_and_counts_them(
     for _ in range(6):
         log.put(unread())
     unready = log.ready()
-    disk.room.set()
+    disk.in_flight.set()
     log.close()
     assert (unready, lost) == (False, [1, 1])
     assert path.read_bytes() == line(unread()) * 5

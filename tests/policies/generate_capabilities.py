@@ -1,6 +1,6 @@
 """Writes ``policies/capabilities.json``: what a policy may use of the pinned OPA.
 
-What that is, :mod:`sidecar.policy.capabilities` says, which also judges bundles that others signed.
+What that is, :mod:`sidecar.opa.capabilities` says, which also judges bundles that others signed.
 ``opa check`` and ``opa build`` take the file; ``opa run`` has no such option, so only a bundle that
 was built with it is to be served. Run ``python -m tests.policies.generate_capabilities`` after
 changing the version of OPA.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 
-from sidecar.policy import capabilities
+from sidecar.opa import capabilities
 from sidecar.toolchain import opa_path
 from tests.policies.opa import CAPABILITIES
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sidecar.policy import bundle as bundles
-from sidecar.policy import opa as program
-from sidecar.policy import tree as trees
-from sidecar.policy.bundle import Bundle
-from sidecar.policy.server import Server, UnixConnection
+from sidecar.opa import bundle as bundles
+from sidecar.opa import executable as program
+from sidecar.opa import tree as trees
+from sidecar.opa.bundle import Bundle
+from sidecar.opa.server import Server, UnixConnection
 from sidecar.toolchain import opa_path
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,8 +11,8 @@ import pytest
 
 from sidecar.core import verdict
 from sidecar.core.facts import to_input
-from sidecar.policy.opa import MAX_QUESTION_BYTES
-from sidecar.policy.server import DECISION
+from sidecar.opa.executable import MAX_QUESTION_BYTES
+from sidecar.opa.server import DECISION
 from tests.policies import generate_schema, mutations
 from tests.policies.opa import (
     POLICIES,

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sidecar.policy import bundle as bundles
+from sidecar.opa import bundle as bundles
+from sidecar.opa import tree as trees
+from sidecar.opa.server import DECISION, UnixConnection
 from sidecar.policy import checks
-from sidecar.policy import tree as trees
-from sidecar.policy.server import DECISION, UnixConnection
 from sidecar.toolchain import opa_path
 from tests.policies.opa import (
     CAPABILITIES,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy.server import DECISION
+from sidecar.opa.server import DECISION
 from tests.policies import generate_capabilities, generate_schema
 from tests.policies.opa import (
     CAPABILITIES,

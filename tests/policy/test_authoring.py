@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.opa.errors import PolicyError
 from sidecar.policy import checks, pages, rules, scaffold
 from sidecar.policy.checks import Problem
-from sidecar.policy.errors import PolicyError
 from sidecar.policy.rules import Catalogue, Package, Rule
 from sidecar.policy.scaffold import Made
 from sidecar.toolchain import opa_path

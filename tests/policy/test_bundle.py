@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from sidecar.policy import bundle as bundles
-from sidecar.policy import signing, tree
-from sidecar.policy.bundle import Bundle, Folder, SignedFile
-from sidecar.policy.errors import PolicyError
-from sidecar.policy.signing import VerificationKey
-from sidecar.policy.tree import Tree
+from sidecar.opa import bundle as bundles
+from sidecar.opa import signing, tree
+from sidecar.opa.bundle import Bundle, Folder, SignedFile
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.signing import VerificationKey
+from sidecar.opa.tree import Tree
 from sidecar.toolchain import opa_path
 from tests.policies.opa import CAPABILITIES, copy_policies
 from tests.policy.keys import Private, write_pair

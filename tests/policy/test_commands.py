@@ -13,7 +13,7 @@ from sidecar.authority import home as authority
 from sidecar.core import dsse
 from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver, parse_statement
 from sidecar.core.wire import DigestSet
-from sidecar.policy import tree
+from sidecar.opa import tree
 from tests.policies.opa import POLICIES
 from tests.policy.admit import admit, told
 from tests.policy.keys import write_pair

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from sidecar.policy import replay, revision, tree
-from sidecar.policy.errors import PolicyError
+from sidecar.opa import revision, tree
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.server import Server, tree_server
+from sidecar.policy import replay
 from sidecar.policy.replay import Answer, Difference, Found, Record
-from sidecar.policy.server import Server, tree_server
 from sidecar.toolchain import opa_path
 from tests.policy.toy import STRICTER, facts, write_toy
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from sidecar.gate.answers import MAX_ANSWER_BYTES, MAX_EVENTS_BYTES, Answer
-from sidecar.gate.budget import Budget
+from sidecar.ext_proc.answers import MAX_ANSWER_BYTES, MAX_EVENTS_BYTES, Answer
+from sidecar.ext_proc.buffer_budget import BufferBudget
 
 JSON = {":status": "200", "content-type": "application/json; charset=utf-8"}
 EVENTS = {":status": "200", "content-type": "text/event-stream"}
@@ -22,11 +22,11 @@ DELTA = b'event: delta\ndata: {"type":"delta","id":"msg_1"}\n\n'
 class Run:
     """What an answer let go with each chunk, and what it told."""
 
-    def __init__(self, head: dict[str, str], *chunks: bytes, room: int = 64 << 20) -> None:
+    def __init__(self, head: dict[str, str], *chunks: bytes, in_flight: int = 64 << 20) -> None:
         self.told: list[str] = []
         self.gone: list[bytes] = []
         self.before: list[int] = []
-        budget = Budget(room)
+        budget = BufferBudget(in_flight)
         answer = Answer("response", budget, self._register, self.told.append)
 
         async def run() -> None:
@@ -38,7 +38,7 @@ class Run:
 
         asyncio.run(run())
         assert b"".join(self.gone) == b"".join(chunks)
-        assert budget.left == room
+        assert budget.left == in_flight
 
     async def _register(self, name: str) -> None:
         self.told.append(f"registered {name}")
@@ -85,4 +85,6 @@ def test_what_cannot_be_read_goes_on_and_is_told(
 
 
 def test_where_no_room_is_left_an_answer_goes_on_unregistered() -> None:
-    assert Run(JSON, BODY[:50], BODY[50:], room=len(BODY) - 1).told == ["the answer is too long"]
+    assert Run(JSON, BODY[:50], BODY[50:], in_flight=len(BODY) - 1).told == [
+        "the answer is too long"
+    ]

@@ -18,8 +18,8 @@ from sidecar._pb import ext_authz_pb2 as auth
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.reasons import Reason
-from sidecar.gate.doors import APIS, creation
-from sidecar.gate.processor import refusal
+from sidecar.ext_proc.processor import refusal
+from sidecar.providers import APIS, creation
 from tests.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
 from tests.envoy.registration import CREATING, FILES
 from tests.integration.support.envoy import Answer, exchange, request_bytes

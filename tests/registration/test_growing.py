@@ -12,10 +12,11 @@ import pytest
 from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import Window
-from sidecar.gate.objects import Objects, Resolved
 from sidecar.registry.errors import Result
+from sidecar.registry.objects import Objects, Resolved
 from sidecar.registry.record import TYPE, Key, Registration, Use
 from sidecar.registry.store import Store
+from sidecar.registry.tickets import FIELD
 from tests.registry.samples import files, store
 from tests.simulator.world import ENV, NOW
 
@@ -164,11 +165,11 @@ def test_what_an_agent_took_up_while_its_session_began_is_registered_with_the_se
     async def story(change: Call) -> Result:
         objects = Objects(kept, timedelta(days=30))
         found = await objects.resolve(BEGIN, "openai", ENV, NOW)
-        sealed = objects.slip(found, "openai", CALLER, "d" * 32, NOW)
-        assert sealed is not None
+        signed = objects.metadata(found, "openai", CALLER, "d" * 32, NOW)
+        assert set(signed) == {FIELD}
         await objects.grow(await objects.resolve(change, "openai", ENV, NOW))
-        slip = objects.opened(sealed, NOW)
-        result = await objects.register(slip, session.id, slip.uses, NOW)
+        ticket = objects.verify_ticket(signed[FIELD], NOW)
+        result = await objects.register(ticket, session.id, ticket.uses, NOW)
         objects.close()
         return result
 
@@ -184,12 +185,12 @@ def test_what_was_made_from_something_forgotten_meanwhile_is_not_registered(
     async def story() -> Result:
         objects = Objects(kept, timedelta(days=30))
         found = await objects.resolve(BEGIN, "openai", ENV, NOW)
-        sealed = objects.slip(found, "openai", CALLER, "d" * 32, NOW)
-        assert sealed is not None
-        slip = objects.opened(sealed, NOW)
+        signed = objects.metadata(found, "openai", CALLER, "d" * 32, NOW)
+        assert set(signed) == {FIELD}
+        ticket = objects.verify_ticket(signed[FIELD], NOW)
         (record,) = files(tmp_path)
         record.unlink()
-        result = await objects.register(slip, "session_1", slip.uses, NOW)
+        result = await objects.register(ticket, "session_1", ticket.uses, NOW)
         objects.close()
         return result
 

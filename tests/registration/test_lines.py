@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.gate import batch_lines
-from sidecar.gate.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, read_here
-from sidecar.gate.budget import PIECE, Budget
-from sidecar.gate.http_request import HttpRequest
-from sidecar.gate.pace import Pace
-from sidecar.gate.uploads import PREFIX_BYTES, State, Upload
+from sidecar.ext_proc.buffer_budget import PIECE, BufferBudget
+from sidecar.ext_proc.rate_limiter import RateLimiter
+from sidecar.ext_proc.uploads import PREFIX_BYTES, State, Upload
+from sidecar.extract import batch_lines
+from sidecar.extract.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, read_here
+from sidecar.extract.http_request import HttpRequest
 from tests.gate.batch import calls
 from tests.registration.forms import BOUNDARY, END, field, form, part
 from tests.registration.stage import lines
@@ -148,7 +148,7 @@ class Judge:
             raise AdmissibilityError(self.reason, "no")
 
 
-def begin(judge: Judge, budget: Budget, *, max_bytes: int = 1 << 20, **head: str) -> Upload:
+def begin(judge: Judge, budget: BufferBudget, *, max_bytes: int = 1 << 20, **head: str) -> Upload:
     headers = {"content-type": f"multipart/form-data; boundary={BOUNDARY}", **head}
     request = HttpRequest(
         "POST", "/v1/files", tuple(headers.items()), provider="openai", api="openai"
@@ -170,7 +170,7 @@ def fed(upload: Upload, *chunks: bytes) -> list[list[bytes]]:
 
 
 def test_a_batch_is_held_to_its_end_and_then_let_go_whole() -> None:
-    body, budget, judge = form(lines(MODEL, BASE)), Budget(1 << 20), Judge()
+    body, budget, judge = form(lines(MODEL, BASE)), BufferBudget(1 << 20), Judge()
     upload = begin(judge, budget)
     *held, last = fed(upload, *(body[n : n + 7] for n in range(0, len(body), 7)))
     assert (all(part == [] for part in held), b"".join(last)) == (True, body)
@@ -179,7 +179,7 @@ def test_a_batch_is_held_to_its_end_and_then_let_go_whole() -> None:
 
 
 def test_a_batch_that_is_refused_lets_nothing_go_and_gives_its_room_back() -> None:
-    budget = Budget(1 << 20)
+    budget = BufferBudget(1 << 20)
     upload = begin(Judge(Reason.WITHDRAWN), budget)
     with pytest.raises(AdmissibilityError, match="no"):
         fed(upload, form(lines(MODEL)))
@@ -189,7 +189,7 @@ def test_a_batch_that_is_refused_lets_nothing_go_and_gives_its_room_back() -> No
 
 def test_any_other_purpose_is_let_go_as_soon_as_it_is_known() -> None:
     head, rest = field("purpose", "fine-tune"), part(b"x" * (3 * PIECE)) + END
-    budget, judge = Budget(PREFIX_BYTES), Judge()
+    budget, judge = BufferBudget(PREFIX_BYTES), Judge()
     upload = begin(judge, budget)
     first, second, third, last = fed(upload, head, b"--", rest[2:-4], rest[-4:])
     assert first == []  # the end of its part is not seen yet
@@ -200,7 +200,7 @@ def test_any_other_purpose_is_let_go_as_soon_as_it_is_known() -> None:
 
 
 def test_a_second_purpose_behind_the_file_is_caught_before_its_chunk_goes_on() -> None:
-    upload = begin(Judge(), Budget(1 << 20))
+    upload = begin(Judge(), BufferBudget(1 << 20))
     beginning = field("purpose", "fine-tune") + part(lines(MODEL))
 
     gone: list[bytes] = []
@@ -215,7 +215,7 @@ def test_a_second_purpose_behind_the_file_is_caught_before_its_chunk_goes_on() -
 
 
 @pytest.mark.parametrize(
-    ("chunks", "max_bytes", "room", "reason", "why"),
+    ("chunks", "max_bytes", "in_flight", "reason", "why"),
     [
         ([field("x", "y" * 40000)] * 2, 1 << 20, 1 << 20, Reason.MALFORMED_REQUEST, "before the"),
         ([form(lines(*[MODEL] * 99))], 1 << 12, 1 << 20, Reason.BODY_INCOMPLETE, "at most 4096"),
@@ -224,14 +224,14 @@ def test_a_second_purpose_behind_the_file_is_caught_before_its_chunk_goes_on() -
     ids=["before the file", "over the operator's bound", "over all streams' room"],
 )
 def test_memory_is_bounded(
-    chunks: list[bytes], max_bytes: int, room: int, reason: Reason, why: str
+    chunks: list[bytes], max_bytes: int, in_flight: int, reason: Reason, why: str
 ) -> None:
-    budget = Budget(room)
+    budget = BufferBudget(in_flight)
     upload = begin(Judge(), budget, max_bytes=max_bytes)
     with pytest.raises(AdmissibilityError, match=why) as caught:
         fed(upload, *chunks, b"")
     upload.drop()
-    assert (caught.value.reason, budget.left) == (reason, room)
+    assert (caught.value.reason, budget.left) == (reason, in_flight)
 
 
 @pytest.mark.parametrize(
@@ -244,17 +244,17 @@ def test_memory_is_bounded(
 )
 def test_what_cannot_be_read_as_a_form_is_refused(head: dict[str, Any], reason: Reason) -> None:
     with pytest.raises(AdmissibilityError) as caught:
-        begin(Judge(), Budget(1 << 20), **head)
+        begin(Judge(), BufferBudget(1 << 20), **head)
     assert caught.value.reason is reason
 
 
 def test_uploads_wait_for_each_other_and_one_alone_does_not() -> None:
     async def run() -> float:
-        pace, now = Pace(1000), asyncio.get_running_loop().time
+        rate_limiter, now = RateLimiter(1000), asyncio.get_running_loop().time
         began = now()
         with pytest.raises(StopIteration):  # it ended without waiting
-            pace.keep(50).send(None)
-        await asyncio.gather(pace.keep(50), pace.keep(50))
+            rate_limiter.keep(50).send(None)
+        await asyncio.gather(rate_limiter.keep(50), rate_limiter.keep(50))
         return now() - began
 
     assert asyncio.run(run()) > 0.099

@@ -17,19 +17,19 @@ import pytest
 
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar.core.reasons import EvidenceError
-from sidecar.gate import slips
-from sidecar.gate.processor import ProcessorLimits
-from sidecar.gate.slips import GOOD_FOR, Slip
+from sidecar.ext_proc.processor import ProcessorLimits
+from sidecar.registry import objects, tickets
 from sidecar.registry.errors import UnregisteredError
 from sidecar.registry.store import Store
-from tests.registration.desk import (
+from sidecar.registry.tickets import GOOD_FOR, AdmissionTicket
+from tests.registration.decisions import (
     ANSWER,
     FULL,
     NONE,
-    SLIP,
+    TICKET,
     UPLOAD,
     answer,
-    desk,
+    decisions,
     request,
     sealed,
     sent,
@@ -46,7 +46,7 @@ WHOLE = [*PASSED, "response_body 0 end", "OK"]
 
 def test_an_answer_is_registered_for_whoever_the_slip_names(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             told = await running.say([request(sealed(running.kept)), *answer()])
             assert told == WHOLE
             found = running.found("resp_1")
@@ -58,7 +58,7 @@ def test_an_answer_is_registered_for_whoever_the_slip_names(tmp_path: Path) -> N
 
 def test_trailers_of_an_answer_end_it_and_go_on(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             head, body = answer()
             body.response_body.end_of_stream = False
             trailers = pb.ProcessingRequest(response_trailers=pb.HttpTrailers())
@@ -70,7 +70,7 @@ def test_trailers_of_an_answer_end_it_and_go_on(tmp_path: Path) -> None:
 
 
 def _other_key(kept: Store) -> str:
-    return slips.seal(SLIP, b"0" * 32)
+    return tickets.sign(TICKET, b"0" * 32)
 
 
 def _other_field(kept: Store) -> str:
@@ -80,11 +80,11 @@ def _other_field(kept: Store) -> str:
 
 
 def _old(kept: Store) -> str:
-    return sealed(kept, replace(SLIP, issued=NOW - GOOD_FOR - timedelta(seconds=1)))
+    return sealed(kept, replace(TICKET, issued=NOW - GOOD_FOR - timedelta(seconds=1)))
 
 
 def _from_the_future(kept: Store) -> str:
-    return sealed(kept, replace(SLIP, issued=NOW + timedelta(seconds=6)))
+    return sealed(kept, replace(TICKET, issued=NOW + timedelta(seconds=6)))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_a_slip_that_is_not_ours_or_not_of_now_registers_nothing(
     tmp_path: Path, forged: Callable[[Store], str]
 ) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             told = await running.say([request(forged(running.kept)), *answer()])
             assert told[0] == "503 internal_error"
             with pytest.raises(UnregisteredError):
@@ -114,7 +114,7 @@ def test_a_slip_that_is_not_ours_or_not_of_now_registers_nothing(
 
 def test_without_a_slip_an_answer_passes_and_registers_nothing(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             assert await running.say([request(None), *answer()]) == WHOLE
             with pytest.raises(UnregisteredError):
                 running.found("resp_1")
@@ -123,24 +123,24 @@ def test_without_a_slip_an_answer_passes_and_registers_nothing(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("first", "slip"),
+    ("first", "ticket"),
     [
-        ({"observing": True}, SLIP),
-        ({"answer": pb.STREAMED}, SLIP),
-        ({"answer": pb.BUFFERED}, SLIP),
+        ({"observing": True}, TICKET),
+        ({"answer": pb.STREAMED}, TICKET),
+        ({"answer": pb.BUFFERED}, TICKET),
         ({"body": pb.STREAMED}, UPLOAD),
         ({"body": pb.BUFFERED}, UPLOAD),
-        ({"body": FULL}, SLIP),
+        ({"body": FULL}, TICKET),
         ({"body": NONE}, UPLOAD),
         ({"body": FULL}, None),
     ],
 )
 def test_a_route_on_which_nothing_could_be_held_back_is_refused(
-    tmp_path: Path, first: dict[str, Any], slip: Slip | None
+    tmp_path: Path, first: dict[str, Any], ticket: AdmissionTicket | None
 ) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
-            text = None if slip is None else sealed(running.kept, slip)
+        async with decisions(tmp_path) as running:
+            text = None if ticket is None else sealed(running.kept, ticket)
             told = await running.say([request(text, **first)])
             assert told[0] == "403 unsupported_operation"
 
@@ -149,7 +149,7 @@ def test_a_route_on_which_nothing_could_be_held_back_is_refused(
 
 def test_a_stream_that_begins_in_the_middle_shows_only_a_refusal(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             assert await running.say(answer()) == [*PASSED[1:], "response_body 0 end", "OK"]
             told = await running.say([sent(b"x")])
             assert told[0] == "403 unsupported_operation"
@@ -161,7 +161,7 @@ def test_a_stream_that_begins_in_the_middle_shows_only_a_refusal(tmp_path: Path)
 
 def test_without_a_registry_everything_but_a_refusal_is_refused(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path, registering=False) as running:
+        async with decisions(tmp_path, registering=False) as running:
             assert (await running.say([request(None)]))[0] == "403 object_unregistered"
             assert (await running.say(answer()))[-1] == "OK"
 
@@ -172,7 +172,7 @@ def test_a_batch_is_judged_once_for_each_different_call_and_accounted_for_once(
     tmp_path: Path,
 ) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             body = form(lines(*BOTH))
             first = request(sealed(running.kept, UPLOAD), body=FULL)
             named = json.dumps({"id": "file-1", "object": "file"}).encode()
@@ -201,9 +201,9 @@ def test_who_uploads_is_asked_about_when_the_file_has_come(
     tmp_path: Path, change: dict[str, Any], expected: str
 ) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
-            slip = sealed(running.kept, replace(UPLOAD, **change))
-            told = await running.say([request(slip, body=FULL), sent(form(lines(*BOTH)))])
+        async with decisions(tmp_path) as running:
+            ticket = sealed(running.kept, replace(UPLOAD, **change))
+            told = await running.say([request(ticket, body=FULL), sent(form(lines(*BOTH)))])
             assert told == [expected, "OK"]
 
     asyncio.run(run())
@@ -211,10 +211,10 @@ def test_who_uploads_is_asked_about_when_the_file_has_come(
 
 def test_a_batch_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             running.book.recordable = False
-            slip = sealed(running.kept, UPLOAD)
-            told = await running.say([request(slip, body=FULL), sent(form(lines(*BOTH)))])
+            ticket = sealed(running.kept, UPLOAD)
+            told = await running.say([request(ticket, body=FULL), sent(form(lines(*BOTH)))])
             assert told == ["503 internal_error", "OK"]
 
     asyncio.run(run())
@@ -222,7 +222,7 @@ def test_a_batch_that_cannot_be_recorded_is_refused(tmp_path: Path) -> None:
 
 def test_more_streams_than_there_may_be_are_refused(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path, limits=ProcessorLimits(max_streams=1)) as running:
+        async with decisions(tmp_path, limits=ProcessorLimits(max_streams=1)) as running:
             held = running.stub.Process(timeout=20)
             await held.write(request(sealed(running.kept)))
             await held.read()
@@ -241,11 +241,11 @@ def test_a_stream_that_fails_ends_with_an_error(
 ) -> None:
     async def run() -> None:
         limits = ProcessorLimits(stream_seconds=0.05 if what == "late" else 20)
-        async with desk(tmp_path, limits=limits) as running:
+        async with decisions(tmp_path, limits=limits) as running:
             call = running.stub.Process(timeout=20)
             text = sealed(running.kept)
             if what == "broken":
-                monkeypatch.setattr(slips, "opened", lambda *_: 1 / 0)
+                monkeypatch.setattr(objects, "verify", lambda *_: 1 / 0)
             await call.write(request(text))
             with contextlib.suppress(grpc.aio.AioRpcError):
                 async for _ in call:
@@ -263,7 +263,7 @@ def test_a_stream_that_fails_ends_with_an_error(
 
 def test_what_is_held_is_given_back_however_a_stream_ends(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             before = running.processor.budget.left
             call = running.stub.Process(timeout=20)
             await call.write(request(sealed(running.kept, UPLOAD), body=FULL))
@@ -279,6 +279,6 @@ def test_what_is_held_is_given_back_however_a_stream_ends(tmp_path: Path) -> Non
 def test_a_slip_says_what_was_sealed(tmp_path: Path) -> None:
     key = store(tmp_path).key.notes
     late: datetime = NOW + GOOD_FOR
-    assert slips.opened(slips.seal(UPLOAD, key), key, late) == UPLOAD
-    with pytest.raises(EvidenceError, match="not of the last seconds"):
-        slips.opened(slips.seal(UPLOAD, key), key, late + timedelta(microseconds=1))
+    assert tickets.verify(tickets.sign(UPLOAD, key), key, late) == UPLOAD
+    with pytest.raises(EvidenceError, match="issued too long ago"):
+        tickets.verify(tickets.sign(UPLOAD, key), key, late + timedelta(microseconds=1))

@@ -16,12 +16,21 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar.core.window import rfc3339
+from sidecar.ext_proc.processor import ProcessorLimits
 from sidecar.gate.clock import Reading
-from sidecar.gate.processor import ProcessorLimits
 from sidecar.observe.decision_log import record
 from sidecar.registry.store import Store
 from tests.integration.support.envoy import Answer
-from tests.registration.desk import FULL, SLIP, UPLOAD, Desk, desk, request, sealed, sent
+from tests.registration.decisions import (
+    FULL,
+    TICKET,
+    UPLOAD,
+    Decisions,
+    decisions,
+    request,
+    sealed,
+    sent,
+)
 from tests.registration.forms import END, form, part, upload
 from tests.registration.forms import field as form_field
 from tests.registration.stage import BOTH, Stage, lines
@@ -105,8 +114,8 @@ def _with_trailers(kept: Store) -> list[pb.ProcessingRequest]:
 
 
 def _of_an_unknown(kept: Store) -> list[pb.ProcessingRequest]:
-    slip = replace(UPLOAD, spiffe_id="spiffe://acme.example/env/none")
-    return [request(sealed(kept, slip), body=FULL), sent(form(lines(MODEL)))]
+    ticket = replace(UPLOAD, spiffe_id="spiffe://acme.example/env/none")
+    return [request(sealed(kept, ticket), body=FULL), sent(form(lines(MODEL)))]
 
 
 UNSET = "this route is not set up for registration: "
@@ -148,7 +157,7 @@ CASES = {
             "malformed_request", "a request with trailers cannot be read as it passes", **FILES
         ),
     ),
-    "a slip that is not ours": Case(
+    "a ticket that is not ours": Case(
         lambda _: [request("x.y")],
         line("internal_error", "the gate cannot tell what was admitted", **HEAD),
     ),
@@ -162,7 +171,7 @@ CASES = {
         {"registering": False},
     ),
     "a route that shows another operation's body": Case(
-        lambda kept: [request(sealed(kept, SLIP), body=FULL)],
+        lambda kept: [request(sealed(kept, TICKET), body=FULL)],
         line(
             "unsupported_operation",
             UNSET + "request_body_mode must be full on the route of files alone",
@@ -204,7 +213,7 @@ CASES = {
 }  # fmt: skip
 
 
-def ids(running: Desk) -> list[tuple[str, str]]:
+def ids(running: Decisions) -> list[tuple[str, str]]:
     """The decision's id as each refusal tells it, in the header and in the body."""
     return [
         (
@@ -224,7 +233,7 @@ def test_a_refusal_is_one_line_with_all_that_was_known(tmp_path: Path, name: str
     case = CASES[name]
 
     async def run() -> None:
-        async with desk(tmp_path, **case.how) as running:
+        async with decisions(tmp_path, **case.how) as running:
             told = await running.say(case.messages(running.kept))
             assert told[-1] == "OK"
             (outcome,) = running.book.ended
@@ -232,7 +241,7 @@ def test_a_refusal_is_one_line_with_all_that_was_known(tmp_path: Path, name: str
             written = record(outcome)
             assert logged(written) == case.line
             assert running.book.began == 1
-            # A decision of its own: not that of the slip, and told as its own.
+            # A decision of its own: not that of the ticket, and told as its own.
             assert ids(running) == [(written["id"], written["id"])]
             assert written["id"] != UPLOAD.decision
 
@@ -241,7 +250,7 @@ def test_a_refusal_is_one_line_with_all_that_was_known(tmp_path: Path, name: str
 
 def test_a_batch_that_is_admitted_is_a_decision_of_its_own_too(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path) as running:
+        async with decisions(tmp_path) as running:
             told = await running.say(uploading(form(lines(*BOTH)))(running.kept))
             assert told[0] == "request_headers"
             (outcome,) = running.book.ended
@@ -327,7 +336,7 @@ def test_through_envoy_the_body_names_the_refusal_and_the_header_what_came_befor
 
 def test_a_stream_too_many_that_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
     async def run() -> None:
-        async with desk(tmp_path, limits=ProcessorLimits(max_streams=0)) as running:
+        async with decisions(tmp_path, limits=ProcessorLimits(max_streams=0)) as running:
             call = running.stub.Process(timeout=20)
             assert await call.details() == "the stream took too long"
             assert running.book.ended == []

@@ -19,21 +19,21 @@ from sidecar.registry.record import (
     PAYLOAD_TYPE,
     Key,
     Use,
-    opened,
-    seal,
+    sign_record,
     united,
+    verify_record,
 )
 from tests.registry.samples import KEY, USE, registration
 
 
 def test_what_is_sealed_is_what_is_opened(tmp_path: Path) -> None:
     key = open_or_create(tmp_path / "key.pem")
-    assert opened(seal(registration(), key.sign), [key.public]) == registration()
+    assert verify_record(sign_record(registration(), key.sign), [key.public]) == registration()
 
 
 def test_the_payload_type_is_of_its_own_and_signed(tmp_path: Path) -> None:
     key = open_or_create(tmp_path / "key.pem")
-    envelope = json.loads(seal(registration(), key.sign))
+    envelope = json.loads(sign_record(registration(), key.sign))
     payload = base64.b64decode(envelope["payload"])
     as_evidence = base64.b64encode(key.sign(dsse.pae(dsse.PAYLOAD_TYPE, payload))).decode()
     signature = envelope["signatures"][0]["sig"]
@@ -45,19 +45,19 @@ def test_the_payload_type_is_of_its_own_and_signed(tmp_path: Path) -> None:
     for payload_type, sig in kinds:
         value = {**envelope, "payloadType": payload_type, "signatures": [{"sig": sig}]}
         with pytest.raises(EvidenceError):
-            opened(json.dumps(value).encode(), [key.public])
+            verify_record(json.dumps(value).encode(), [key.public])
     assert PAYLOAD_TYPE == "application/vnd.admissibility.registration+json"
 
 
 def test_another_key_or_one_changed_byte_is_refused(tmp_path: Path) -> None:
     key, other = open_or_create(tmp_path / "a.pem"), open_or_create(tmp_path / "b.pem")
-    sealed = seal(registration(), key.sign)
+    sealed = sign_record(registration(), key.sign)
     value = json.loads(sealed)
     payload = base64.b64decode(value["payload"]).replace(b"resp_1", b"resp_2")
     changed = {**value, "payload": base64.b64encode(payload).decode()}
     for data, keys in ((sealed, [other.public]), (json.dumps(changed).encode(), [key.public])):
         with pytest.raises(EvidenceError, match="not signed by a key of this registry"):
-            opened(data, keys)
+            verify_record(data, keys)
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_signed_document_that_is_no_registration_is_refused(
     tmp_path: Path, change: dict[str, Any]
 ) -> None:
     key = open_or_create(tmp_path / "key.pem")
-    envelope = json.loads(seal(registration(), key.sign))
+    envelope = json.loads(sign_record(registration(), key.sign))
     value = {**json.loads(base64.b64decode(envelope["payload"])), **change}
     payload = json.dumps(value).encode()
     envelope["payload"] = base64.b64encode(payload).decode()
     signature = key.sign(dsse.pae(PAYLOAD_TYPE, payload))
     envelope["signatures"] = [{"sig": base64.b64encode(signature).decode()}]
     with pytest.raises(EvidenceError, match="registration"):
-        opened(json.dumps(envelope).encode(), [key.public])
+        verify_record(json.dumps(envelope).encode(), [key.public])
 
 
 def test_no_two_objects_have_one_name() -> None:

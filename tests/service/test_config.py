@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar.gate.opa import Address
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
-from sidecar.policy.bundle import Folder, SignedFile
+from sidecar.opa.bundle import Folder, SignedFile
+from sidecar.opa.client import Address
 from sidecar.service.config import (
     ConfigError,
     ManagedOpa,

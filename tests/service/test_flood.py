@@ -22,7 +22,7 @@ from sidecar._pb import ext_authz_pb2_grpc as rpc
 from tests.differential import bodies, forms
 from tests.differential.test_paths import TRICKS as PATHS
 from tests.gate.bench import reason_of
-from tests.gate.requests import Lines, check_request, get_request
+from tests.gate.requests import Lines, as_check_request, get_request
 from tests.service.site import Running, Site
 
 NUMBER = int(os.environ.get("ADMIT_FLOOD", "40000"))
@@ -53,9 +53,11 @@ HEADERS: dict[str, Lines] = {
 def malformed() -> Iterator[pb.CheckRequest]:
     """Every malformed request of the tables, once."""
     for body in bodies.TRICKS.values():
-        yield check_request(path="/v1/responses", body=body, drop=() if body else ("content-type",))
+        yield as_check_request(
+            path="/v1/responses", body=body, drop=() if body else ("content-type",)
+        )
     for content_type, body in forms.TRICKS.values():
-        yield check_request(
+        yield as_check_request(
             path="/v1/audio/transcriptions",
             body=body or b" ",
             drop=("content-type",),
@@ -63,11 +65,11 @@ def malformed() -> Iterator[pb.CheckRequest]:
         )
     for path in PATHS.values():
         yield get_request(path, drop=(":path",))
-        yield check_request(path=path, drop=(":path",))
+        yield as_check_request(path=path, drop=(":path",))
     for lines in HEADERS.values():
-        yield check_request(headers=lines)
-    yield check_request(method="post", drop=(":method",))
-    yield check_request(provider=None)
+        yield as_check_request(headers=lines)
+    yield as_check_request(method="post", drop=(":method",))
+    yield as_check_request(provider=None)
     yield pb.CheckRequest()
 
 

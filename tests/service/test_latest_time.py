@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.service import latest_time
-from sidecar.service.latest_time import NAME, LatestTimeError
+from sidecar.service import clock_floor
+from sidecar.service.clock_floor import NAME, LatestTimeError
 from tests.service.site import Site
 
 
 def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
-    assert latest_time.load(tmp_path) == 0
+    assert clock_floor.load(tmp_path) == 0
     for value in (1.4, 1_800_000_000.6):
-        latest_time.keep(tmp_path, value)
-        assert latest_time.load(tmp_path) == round(value)
+        clock_floor.keep(tmp_path, value)
+        assert clock_floor.load(tmp_path) == round(value)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
@@ -31,7 +31,7 @@ def test_what_is_no_time_is_refused_and_not_taken_for_the_beginning(
 ) -> None:
     (tmp_path / NAME).write_bytes(data)
     with pytest.raises(LatestTimeError) as caught:
-        latest_time.load(tmp_path)
+        clock_floor.load(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path / NAME}: holds no time; make sure that the clock is right, then remove the file"
     )
@@ -47,9 +47,9 @@ def test_a_gate_keeps_the_time_and_a_clock_set_back_is_told(site: Site) -> None:
     with site.start() as running:
         assert status(running.metrics) == {"problem": None}
     state = site.folder / "state"
-    kept = latest_time.load(state)
+    kept = clock_floor.load(state)
     assert began <= kept <= time.time() + 1
-    latest_time.keep(state, time.time() + 3600)
+    clock_floor.keep(state, time.time() + 3600)
     with site.start() as running:
         told = status(running.metrics)
         with urllib.request.urlopen(f"{running.metrics}/metrics", timeout=10) as answer:

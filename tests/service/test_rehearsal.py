@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
-from sidecar.gate.raw_request import parse
+from sidecar.extract.raw_request import parse
 from tests.cli.admit import admit, told
 from tests.service.site import Site
 from tests.simulator.world import ENV, MODEL

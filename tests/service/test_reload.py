@@ -14,11 +14,11 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
-from sidecar.policy import bundle as bundles
-from sidecar.policy import signing, tree
+from sidecar.opa import bundle as bundles
+from sidecar.opa import signing, tree
 from sidecar.toolchain import opa_path
 from tests.gate.bench import reason_of
-from tests.gate.requests import check_request
+from tests.gate.requests import as_check_request
 from tests.integration.support.processes import children
 from tests.policy.admit import admit
 from tests.policy.keys import write_pair
@@ -44,7 +44,7 @@ class Asking:
         self._channel.close()
 
     def ask(self) -> str:
-        message = check_request(credential=self.running.site.token)
+        message = as_check_request(credential=self.running.site.token)
         self.reasons.append(reason_of(self._stub.Check(message, timeout=20)))
         return self.reasons[-1]
 

@@ -23,10 +23,10 @@ from typer.testing import CliRunner
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.cli import status as status_module
-from sidecar.gate.heavy import READERS
-from sidecar.policy.tree import CAPABILITIES
+from sidecar.gate.worker_pool import READERS
+from sidecar.opa.tree import CAPABILITIES
 from tests.gate.bench import reason_of
-from tests.gate.requests import check_request, json_body
+from tests.gate.requests import as_check_request, json_body
 from tests.integration.support.processes import children
 from tests.service.site import Running, Site
 from tests.simulator.world import ENV, MODEL
@@ -35,7 +35,7 @@ _PATIENCE_SECONDS = 30.0
 
 
 def ask(running: Running, **changes: Any) -> str:
-    message = check_request(**{"credential": running.site.token, **changes})
+    message = as_check_request(**{"credential": running.site.token, **changes})
     with grpc.insecure_channel(running.listen) as channel:
         return reason_of(rpc.AuthorizationStub(channel).Check(message, timeout=20))
 

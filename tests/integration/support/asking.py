@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from sidecar.gate.holder import Holder
-from sidecar.gate.opa import Address, Opa
 from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.outcome import Outcome
+from sidecar.opa.client import Address, Opa
 from tests.gate.bench import SETTINGS, Book, reason_of, running
-from tests.gate.requests import CHAT, check_request, json_body
+from tests.gate.requests import CHAT, as_check_request, json_body
 from tests.policies.opa import REVISION, OpaServer
 from tests.policy.lawful import Lawful
 from tests.simulator import world as simulator
@@ -52,7 +52,7 @@ def ask_in(address: Address, world: World, model: str, path: str = CHAT, **body:
     """The same with whatever else was signed in a world, and whatever else is asked for."""
 
     async def story() -> Said:
-        issuer, holder, book = Issuer(), Holder(), Book()
+        issuer, holder, book = Issuer(), SnapshotHolder(), Book()
         world.parties["customer"].trust_domains = [issuer.document(NOW)]
         holder.publish(world.state())
         assert not holder.current().state.rejected
@@ -62,7 +62,7 @@ def ask_in(address: Address, world: World, model: str, path: str = CHAT, **body:
             async with running(engine, pipeline=pipeline, book=book) as gate:
                 token = issuer.jwt_svid(simulator.ENV, NOW)
                 content = json_body(model=model, **body)
-                reply = await gate.ask(check_request(credential=token, path=path, body=content))
+                reply = await gate.ask(as_check_request(credential=token, path=path, body=content))
         finally:
             await engine.close()
         (outcome,) = book.ended

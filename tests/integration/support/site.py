@@ -27,7 +27,7 @@ from admissibility_devtools.tools.envoy_config import TlsFiles, reference, rende
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from admissibility_devtools.tools.places import repository_root
 from sidecar.authority import home as authority
-from sidecar.gate.opa import UNIX
+from sidecar.opa.client import UNIX
 from sidecar.toolchain.find import opa_path
 from tests.integration.support.envoy import PATIENT_MS, patient
 from tests.integration.support.stand import Stand

@@ -1,0 +1,346 @@
+"""The gate as Envoy's external processor: uploads and answers, seen as they pass.
+
+One stream for one request. Nothing is changed: what is let go is what came. How a stream ends
+matters, because Envoy takes one that ends without an error for leave to go on by itself: so it ends
+so only after Envoy has closed its side, or after a refusal was sent. Everything else is an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import grpc
+
+from sidecar._pb import ext_authz_pb2 as auth
+from sidecar._pb import ext_proc_pb2 as pb
+from sidecar._pb import ext_proc_pb2_grpc as rpc
+from sidecar.core.call import Call
+from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
+from sidecar.core.refusals import malformed, unsupported
+from sidecar.ext_proc.answers import Answer
+from sidecar.ext_proc.buffer_budget import BufferBudget
+from sidecar.ext_proc.decisions import Decisions
+from sidecar.ext_proc.rate_limiter import RateLimiter
+from sidecar.ext_proc.uploads import Upload
+from sidecar.extract import check_request
+from sidecar.extract.batch_lines import Reader, read_here
+from sidecar.extract.http_request import HttpRequest
+from sidecar.gate import check_response
+from sidecar.gate.clock import Clock, Reading
+from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.server import Observer
+from sidecar.registry.objects import Objects
+from sidecar.registry.record import Use
+from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
+
+log = logging.getLogger("sidecar.gate")
+
+_CROWDED_SECONDS = 1.0
+"""How long one stream too many may take to say whose it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessorLimits:
+    """Bounds on one stream, and on all of them together.
+
+    Attributes:
+        max_streams: Streams at once; more are refused.
+        max_batch_bytes: The longest upload for a batch.
+        held_bytes: What all streams together may hold back.
+        judge_seconds: For deciding about one batch file.
+        stream_seconds: The longest stream.
+        upload_bytes_per_second: Of all uploads together; more is made to wait.
+    """
+
+    max_streams: int = 1024
+    max_batch_bytes: int = 20 << 20
+    held_bytes: int = 160 << 20
+    judge_seconds: float = 30.0
+    stream_seconds: float = 3600.0
+    upload_bytes_per_second: int = 64 << 20
+
+
+class Processor(rpc.ExternalProcessorServicer):
+    """Envoy's ``ExternalProcessor`` service.
+
+    Args:
+        pipeline: Judges what a batch file would run. Without a registry it lets nothing go on but
+            refusals that Envoy shows on their way back.
+        observer: Told each decision about a batch file, and every other refusal.
+        limits: See there.
+        clock: Tells the time.
+        reader: Reads the lines of batch files.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        observer: Observer,
+        limits: ProcessorLimits | None = None,
+        clock: Callable[[], Reading] | None = None,
+        reader: Reader = read_here,
+    ) -> None:
+        self._limits = limits or ProcessorLimits()
+        seconds = self._limits.judge_seconds
+        self._decisions = Decisions(pipeline, observer, seconds, clock or Clock().read, reader)
+        self._budget = BufferBudget(self._limits.held_bytes)
+        self._rate_limiter = RateLimiter(self._limits.upload_bytes_per_second)
+        self._streams = 0
+
+    @property
+    def budget(self) -> BufferBudget:
+        """What streams may still hold back."""
+        return self._budget
+
+    async def Process(self, request: Any, context: Any) -> None:  # noqa: ANN401, N802
+        """Follow one request; ends without an error only where Envoy may go on."""
+        self._streams += 1
+        longest = self._limits.max_batch_bytes
+        stream = _Stream(
+            request, context, self._decisions, self._budget, self._rate_limiter, longest
+        )
+        try:
+            await self._follow(stream, context)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream took too long")
+        except Exception:
+            log.exception("a stream failed")
+            await context.abort(grpc.StatusCode.INTERNAL, "the gate failed")
+        finally:
+            stream.drop()
+            self._streams -= 1
+
+    async def _follow(self, stream: _Stream, context: Any) -> None:  # noqa: ANN401
+        """Follow it to its end, or to a refusal, which is accounted for before it is told."""
+        crowded = self._streams > self._limits.max_streams
+        seconds = _CROWDED_SECONDS if crowded else self._limits.stream_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await stream.follow(crowded=crowded)
+        except AdmissibilityError as error:
+            decision = self._decisions.refused(error, stream.ticket, stream.request)
+            await context.write(refusal(decision.reason, decision.detail, decision.id))
+
+
+class _Stream:
+    """One stream of processing requests, and the state of both directions.
+
+    ``request`` is the head of the request, ``ticket`` what was admitted. Each is ``None`` until
+    Envoy has sent it; the ticket until it is verified.
+    """
+
+    def __init__(
+        self,
+        told: Any,  # noqa: ANN401
+        context: Any,  # noqa: ANN401
+        decisions: Decisions,
+        budget: BufferBudget,
+        rate_limiter: RateLimiter,
+        max_batch_bytes: int,
+    ) -> None:
+        self._told = told
+        self._context = context
+        self._decisions = decisions
+        self._budget = budget
+        self._rate_limiter = rate_limiter
+        self._max_batch_bytes = max_batch_bytes
+        self._upload: Upload | None = None
+        self._answer: Answer | None = None
+        self.ticket: AdmissionTicket | None = None
+        self.request: HttpRequest | None = None
+
+    async def follow(self, *, crowded: bool) -> None:
+        """Read what Envoy tells until it closes its side, and answer each message.
+
+        Raises:
+            AdmissibilityError: It is refused; one too many (``crowded``) once its head is known.
+        """
+        first = True
+        async for message in self._told:
+            if first:
+                self._meet(message)
+                if crowded:
+                    raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
+                self._open(message)
+                first = False
+            await self._step(message)
+
+    def drop(self) -> None:
+        """Let go of what is held, however the stream ended."""
+        for part in (self._upload, self._answer):
+            if part is not None:
+                part.drop()
+
+    def _meet(self, message: pb.ProcessingRequest) -> None:
+        """Note the request's head, before anything can be refused."""
+        if message.WhichOneof("request") != "request_headers":
+            return
+        lines = _lines(message.request_headers)
+        head = dict(lines)
+        self.request = HttpRequest(
+            method=head.get(":method", ""),
+            path=head.get(":path", ""),
+            headers=tuple(line for line in lines if not line[0].startswith(":")),
+            request_id=next(
+                (value for name, value in lines if name == check_request.REQUEST_ID), ""
+            ),
+        )
+
+    def _open(self, message: pb.ProcessingRequest) -> None:
+        """Read the ticket, and require the modes in which the gate can hold a body back."""
+        if message.WhichOneof("request") == "response_headers":
+            return  # a request that was refused before it came here: only its refusal passes
+        if self.request is None:
+            raise _misconfigured("request_header_mode must be SEND")
+        objects = self._decisions.objects
+        fields = message.metadata_context.filter_metadata.get(NAMESPACE)
+        text = None if fields is None else fields.fields.get(FIELD)
+        if text is not None:
+            self.ticket = _opened(text.string_value, objects, self._decisions.now())
+            self.request = replace(self.request, provider=self.ticket.provider, api=self.ticket.api)
+        if message.observability_mode:
+            raise _misconfigured("observability_mode must be off")
+        modes = message.protocol_config
+        full = pb.FULL_DUPLEX_STREAMED
+        reads = modes.request_body_mode == full
+        if modes.response_body_mode != full or (not reads and modes.request_body_mode != pb.NONE):
+            raise _misconfigured("a body that is shown must be FULL_DUPLEX_STREAMED")
+        if reads != (self.ticket is not None and self.ticket.upload):
+            raise _misconfigured("request_body_mode must be full on the route of files alone")
+        if reads and self.ticket is not None:
+            self._begin_upload(self.ticket, self.request)
+
+    def _begin_upload(self, ticket: AdmissionTicket, request: HttpRequest) -> None:
+        async def judge(calls: Mapping[Call, int]) -> None:
+            await self._decisions.judge(calls, ticket, request)
+
+        self._upload = Upload(
+            request, self._budget, self._max_batch_bytes, judge, self._decisions.reader
+        )
+
+    async def _step(self, message: pb.ProcessingRequest) -> None:
+        kind = message.WhichOneof("request")
+        if kind == "request_headers":
+            await self._request_headers(message.request_headers)
+        elif kind == "request_body" and self._upload is not None:
+            await self._request_body(message.request_body, self._upload)
+        elif kind == "response_headers":
+            await self._response_headers(message.response_headers)
+        elif kind == "response_body":
+            await self._response_body(message.response_body)
+        elif kind == "response_trailers":
+            await self._let_go(b"", last=True, trailers=True)
+            await self._say(response_trailers=pb.TrailersResponse())
+        else:
+            raise malformed("a request with trailers cannot be read as it passes")
+
+    async def _request_headers(self, headers: pb.HttpHeaders) -> None:
+        if self._upload is None:
+            await self._say(request_headers=pb.HeadersResponse())
+        elif headers.end_of_stream:
+            raise malformed("the upload has no body")
+
+    async def _request_body(self, body: pb.HttpBody, upload: Upload) -> None:
+        await self._rate_limiter.keep(len(body.body))
+        held = not upload.begun
+        async for piece in upload.feed(body.body, last=body.end_of_stream):
+            if held:
+                await self._say(request_headers=pb.HeadersResponse())
+                held = False
+            await self._say(request_body=_chunk(piece))
+        if body.end_of_stream:
+            await self._say(request_body=_chunk(b"", last=True))
+
+    async def _response_headers(self, headers: pb.HttpHeaders) -> None:
+        ticket, uses = self.ticket, self._uses()
+        if ticket is not None and uses and not headers.end_of_stream:
+            self._answer = self._begin_answer(ticket, uses)
+            self._answer.begin(dict(_lines(headers)))
+        await self._say(response_headers=pb.HeadersResponse())
+
+    def _uses(self) -> tuple[Use, ...]:
+        """What the object may reach; empty where nothing is to be registered."""
+        if self._upload is not None:
+            return tuple(dict.fromkeys(Use.of(call) for call in self._upload.calls))
+        return () if self.ticket is None else self.ticket.uses
+
+    def _begin_answer(self, ticket: AdmissionTicket, uses: tuple[Use, ...]) -> Answer:
+        decisions = self._decisions
+
+        async def register(name: str) -> None:
+            await decisions.register(ticket, name, uses)
+
+        def unread(why: str) -> None:
+            decisions.objects.unread(ticket, why)
+
+        return Answer(ticket.creates, self._budget, register, unread)
+
+    async def _response_body(self, body: pb.HttpBody) -> None:
+        await self._let_go(body.body, last=body.end_of_stream, trailers=False)
+
+    async def _let_go(self, chunk: bytes, *, last: bool, trailers: bool) -> None:
+        if self._answer is not None:
+            async for piece in self._answer.feed(chunk, last=last):
+                await self._say(response_body=_chunk(piece))
+        elif chunk:
+            await self._say(response_body=_chunk(chunk))
+        if last and not trailers:
+            await self._say(response_body=_chunk(b"", last=True))
+
+    async def _say(self, **answer: Any) -> None:  # noqa: ANN401 - one field of the message
+        await self._context.write(pb.ProcessingResponse(**answer))
+
+
+def refusal(reason: Reason, detail: str, decision: str) -> pb.ProcessingResponse:
+    """A refusal in the middle of a request, in the words of one at its beginning."""
+    denied = check_response.denial(reason, detail, decision).denied_response
+    options = [
+        auth.HeaderValueOption(
+            header=auth.HeaderValue(
+                key=option.header.key, raw_value=option.header.value.encode("latin-1")
+            ),
+            append_action=auth.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+        )
+        for option in denied.headers
+    ]
+    return pb.ProcessingResponse(
+        immediate_response=pb.ImmediateResponse(
+            status=denied.status,
+            headers=pb.HeaderMutation(set_headers=options),
+            body=denied.body.encode("utf-8"),
+            details=f"admissibility_{reason.value}",
+        )
+    )
+
+
+def _opened(text: str, objects: Objects, now: datetime) -> AdmissionTicket:
+    try:
+        return objects.verify_ticket(text, now)
+    except EvidenceError as error:
+        log.warning("refused: %s", error)
+        raise AdmissibilityError(
+            Reason.INTERNAL_ERROR, "the gate cannot tell what was admitted"
+        ) from error
+
+
+def _chunk(piece: bytes, *, last: bool = False) -> pb.BodyResponse:
+    streamed = pb.StreamedBodyResponse(body=piece, end_of_stream=last)
+    return pb.BodyResponse(
+        response=pb.CommonResponse(body_mutation=pb.BodyMutation(streamed_response=streamed))
+    )
+
+
+def _lines(headers: pb.HttpHeaders) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (line.key.lower(), line.raw_value.decode("latin-1") if line.raw_value else line.value)
+        for line in headers.headers.headers
+    )
+
+
+def _misconfigured(what: str) -> AdmissibilityError:
+    return unsupported(f"this route is not set up for registration: {what}")

@@ -1,0 +1,354 @@
+"""Step 0: from a request to a ``Call`` with every model it can reach, or a refusal.
+
+Ids come only from where the *upstream* takes them: the path, the query or the body's exact bytes.
+Headers are never a source. Every id that is found is to be authorised; a key by which some server
+would run another model is refused. An object stored upstream is named in the call, and only a
+registration can say which models it holds.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from sidecar.core import strict_json
+from sidecar.core.call import Call, Reference
+from sidecar.core.reasons import AdmissibilityError
+from sidecar.core.refusals import ambiguous, malformed, unsupported
+from sidecar.extract import multipart
+from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
+from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.router import ROUTES
+from sidecar.providers import json_paths
+from sidecar.providers.json_paths import Found, Only, Role, Stored
+from sidecar.providers.operation import MAIN, Api, Body, Kind, Named, Operation
+from sidecar.providers.overrides import header_overrides, key_overrides
+
+MAX_MODELS = 32
+MAX_REFERENCES = 16
+PICTURES, SVG = "image_generation", "svg"
+AUTHOR = frozenset({"svg.model", "svg[model]"})
+SPECIFICATION_HEADER = "x-environment-specification"
+_MODEL_ID = re.compile(r"[!-~]{1,512}")
+_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_FLAGS = {"true": True, "false": False}
+_FORM_TYPE = re.compile(r"multipart/", re.IGNORECASE)
+_JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a request comes to, and where each part of it stood."""
+
+    call: Call
+    found: tuple[Found, ...]
+
+
+def extract(request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()) -> Call:
+    """Name the operation and every model of a request; see ``examine``."""
+    return examine(request, max_bytes=max_bytes, opened=opened).call
+
+
+def examine(
+    request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
+) -> Examined:
+    """Name the operation and every model of a request, with their places.
+
+    Args:
+        request: The request.
+        max_bytes: The longest body that is read.
+        opened: Names of operations that the operator opened.
+
+    Raises:
+        AdmissibilityError: Any code of step 0.
+    """
+    routes = ROUTES.get(request.api)
+    if routes is None:
+        raise unsupported(
+            "this route names no API that the gate knows: have the operator set api in its"
+            " context_extensions"
+        )
+    operation, named = routes.match(request.method, request.path)
+    _check_open(operation, opened)
+    for name, _ in request.headers:
+        if header_overrides(name):
+            raise ambiguous(f"the header {name} could change what is called")
+    found = (*named, *_inside(request, operation, max_bytes))
+    return Examined(_call(request, routes.api, operation, found), found)
+
+
+def _check_open(operation: Operation, opened: Collection[str]) -> None:
+    if operation.never:
+        raise unsupported(f"{operation.name} is refused: {operation.never}")
+    if operation.shut and operation.name not in opened:
+        raise unsupported(
+            f"{operation.name} is shut unless the operator opens it: {operation.shut}"
+        )
+
+
+def _inside(request: HttpRequest, operation: Operation, max_bytes: int) -> tuple[Found, ...]:
+    """What the body names."""
+    if operation.upgrade:
+        check_websocket(request)
+        return ()
+    refuse_upgrade(request)
+    if operation.body is Body.STREAMED:
+        return ()
+    body = body_of(request, max_bytes=max_bytes)
+    if operation.body is Body.READ:
+        return _read(request, operation, body)
+    if operation.body is Body.NONE and body:
+        raise malformed("this operation has no body")
+    return ()
+
+
+def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Found, ...]:
+    content_type = request.header("content-type")
+    if content_type is None:
+        content_type = "application/json" if operation.untyped else ""
+    if operation.form and _FORM_TYPE.match(content_type):
+        return _from_form(operation, content_type, body)
+    if not operation.reads:
+        raise malformed("Content-Type is not multipart/form-data")
+    if not _JSON_TYPE.fullmatch(content_type):
+        raise malformed("Content-Type is not application/json in UTF-8")
+    try:
+        value = strict_json.loads_object(body, max_bytes=len(body))
+    except strict_json.StrictJsonError as error:
+        raise malformed(f"body: {error}") from error
+    _refuse_overrides(operation.reads, value)
+    found = json_paths.find(operation.tree, value, body, texts=operation.texts)
+    _check_items(found)
+    return tuple(_narrowed(operation, entry) for entry in found)
+
+
+def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Found, ...]:
+    try:
+        parts = multipart.parse(content_type, body)
+        _refuse_overrides(operation.form, (part.name for part in parts))
+        texts = multipart.fields(parts, operation.form)
+    except multipart.AmbiguousFieldError as error:
+        raise ambiguous(f"form: {error}") from error
+    except multipart.MultipartError as error:
+        raise malformed(f"form: {error}") from error
+    found = []
+    for name, text in texts.items():
+        role = operation.form[name]
+        value: object = _FLAGS.get(text, text) if role is Role.STREAM else text
+        found.append(Found(role, value, name))
+    return tuple(found)
+
+
+def _narrowed(operation: Operation, entry: Found) -> Found:
+    """What stands where only some values may: read as what it is, or refused."""
+    if not isinstance(entry.role, Only):
+        return entry
+    if not entry.role.allows(entry.value):
+        allowed = ", ".join(sorted(json.dumps(value) for value in entry.role.values))
+        raise unsupported(
+            f"{operation.name} with {entry.where} other than {allowed}: {entry.role.why}"
+        )
+    return replace(entry, role=entry.role.role)
+
+
+def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
+    read = {place.partition(".")[0].removesuffix("[]") for place in known}
+    for key in body:
+        name = key.partition("[")[0]
+        if key not in read and key_overrides(name):
+            raise ambiguous(
+                f"the key {strict_json.fold(name)[:200]} could change which model is run"
+            )
+
+
+def _check_items(found: Iterable[Found]) -> None:
+    """Items by reference are stored upstream; an item without type and role is such a one."""
+    for entry in _of(found, Role.ITEM):
+        item = entry.value
+        if not isinstance(item, dict):
+            raise malformed(f"{entry.where} is not an object")
+        try:
+            strict_json.refuse_twins(item, ("type", "role", "id"))
+        except strict_json.StrictJsonError as error:
+            raise malformed(f"{entry.where}: {error}") from error
+        by_type = item.get("type") == "item_reference"
+        if by_type or (item.get("type") is None and item.get("role") is None):
+            raise unsupported(
+                "an input item by reference: what is stored upstream may name another model"
+            )
+
+
+def _call(request: HttpRequest, api: Api, operation: Operation, found: tuple[Found, ...]) -> Call:
+    """Put together what path, query and body named."""
+    _refuse_foreign(operation, found)
+    _check_formats(found)
+    models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
+    references = _references(found)
+    _check_named(operation, found, models, tuned, references)
+    return Call(
+        provider=request.provider,
+        operation=operation.name,
+        models=models,
+        stream=operation.streams or True in {_stream(entry) for entry in _of(found, Role.STREAM)},
+        modalities=tuple(sorted({_word(entry) for entry in _of(found, Role.MODALITY)})),
+        tool_types=_tool_types(found),
+        tuned=tuned,
+        deployments=_deployments(api, models, tuned),
+        references=references,
+        specification=_specification(request, operation, found),
+        carrier=operation.kind is Kind.CARRIER,
+    )
+
+
+def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
+    for entry in _of(found, Role.FOREIGN):
+        if _given(entry):
+            raise unsupported(
+                f"{operation.name} with {entry.where}: what is stored upstream may name"
+                " another model"
+            )
+
+
+def _models(found: Iterable[Found], role: Role) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_model(entry) for entry in _of(found, role) if _given(entry)))
+
+
+def _references(found: Iterable[Found]) -> tuple[Reference, ...]:
+    references = []
+    for entry in found:
+        if isinstance(entry.role, Stored) and _given(entry):
+            value = entry.value
+            if isinstance(value, dict):
+                if set(value) != {"id"}:
+                    raise malformed(f"{entry.where} is neither an id nor an object with one")
+                value = value["id"]
+            if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):
+                raise malformed(f"{entry.where} is not the id of an object")
+            references.append(Reference(entry.role.kind, value))
+    return tuple(dict.fromkeys(references))
+
+
+def _check_named(
+    operation: Operation,
+    found: tuple[Found, ...],
+    models: tuple[str, ...],
+    tuned: tuple[str, ...],
+    references: tuple[Reference, ...],
+) -> None:
+    """Something must be named, in the operation's first place, and by nobody else otherwise."""
+    if operation.kind is Kind.CARRIER:
+        return
+    if len(models) + len(tuned) > MAX_MODELS or len(references) > MAX_REFERENCES:
+        raise malformed(f"more than {MAX_MODELS} models or {MAX_REFERENCES} objects are named")
+    wanted = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
+    main = {
+        entry.value
+        for entry in found
+        if entry.role is wanted and entry.where in MAIN and _given(entry)
+    }
+    if len(main) > 1:
+        raise ambiguous("path, query and body name different models")
+    if not references and not (main if operation.has_main else (*models, *tuned)):
+        raise malformed("the request names no model")
+
+
+def _deployments(api: Api, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the models that are names of deployments; what is tuned is a model everywhere."""
+    kinds = {name: api.names(name) for name in (*models, *tuned)}
+    for name, kind in kinds.items():
+        if kind is Named.CHOOSER:
+            raise unsupported(f"{name[:200]} chooses models by itself")
+    return tuple(name for name in models if kinds[name] is Named.DEPLOYMENT)
+
+
+def _specification(
+    request: HttpRequest, operation: Operation, found: Iterable[Found]
+) -> str | None:
+    """The digest that came with a tuning job, from the body or else the header."""
+    if operation.kind is not Kind.TUNING:
+        return None
+    given = [entry.value for entry in _of(found, Role.SPECIFICATION) if _given(entry)]
+    given.extend(value for name, value in request.headers if name == SPECIFICATION_HEADER)
+    digests = []
+    for value in given:
+        match = _DIGEST.fullmatch(value) if isinstance(value, str) else None
+        if match is None:
+            raise malformed("the environment specification is not named by its SHA-256")
+        digests.append(match[1])
+    if len(set(digests)) > 1:
+        raise malformed("two different environment specifications are named")
+    return digests[0] if digests else None
+
+
+def _model(entry: Found) -> str:
+    if not isinstance(entry.value, str) or not _MODEL_ID.fullmatch(entry.value):
+        raise malformed(f"{entry.where} is not a model id")
+    return entry.value
+
+
+def _stream(entry: Found) -> bool:
+    if entry.value is not None and not isinstance(entry.value, bool):
+        raise malformed(f"{entry.where} is neither true nor false")
+    return entry.value is True
+
+
+def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
+    """Every tool has a type; one that need not say it is a function, as in older forms."""
+    for entry in _of(found, Role.TOOL):
+        if not isinstance(entry.value, dict) or "type" not in entry.value:
+            raise malformed(f"{entry.where} is not a tool with a type")
+        _check_tool(entry)
+    types = {_word(entry) for entry in _of(found, Role.TOOL_TYPE)}
+    if _of(found, Role.FUNCTION):
+        types.add("function")
+    for entry in _of(found, Role.UNTYPED_TOOL):
+        if not isinstance(entry.value, dict):
+            raise malformed(f"{entry.where} is not an object")
+        if "type" not in entry.value:
+            types.add("function")
+        _check_tool(entry)
+    return tuple(sorted(types))
+
+
+def _check_tool(entry: Found) -> None:
+    """A tool that runs a model of its own names it: the provider would choose one by itself."""
+    tool = entry.value
+    if tool.get("type") == PICTURES and tool.get("model") is None:
+        raise _unnamed(f"{entry.where} of the type {PICTURES} without model")
+    if tool.get("output_format") == SVG and _below(tool, "svg", "model") is None:
+        raise _unnamed(f"{entry.where} with output_format {SVG} without svg.model")
+
+
+def _check_formats(found: Iterable[Found]) -> None:
+    """A picture as SVG is written by a further model."""
+    formats = [entry for entry in _of(found, Role.FORMAT) if entry.value == SVG]
+    if formats and not any(entry.where in AUTHOR and _given(entry) for entry in found):
+        raise _unnamed(f"{formats[0].where} {SVG} without svg.model")
+
+
+def _below(value: object, *keys: str) -> object:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _unnamed(what: str) -> AdmissibilityError:
+    return ambiguous(f"{what}: the provider would choose a model; name it")
+
+
+def _word(entry: Found) -> str:
+    if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
+        raise malformed(f"{entry.where} is not a plain word")
+    return entry.value
+
+
+def _given(entry: Found) -> bool:
+    return entry.value is not None
+
+
+def _of(found: Iterable[Found], role: Role) -> list[Found]:
+    return [entry for entry in found if entry.role is role]

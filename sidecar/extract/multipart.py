@@ -1,0 +1,352 @@
+"""Forms with files (multipart/form-data): what two parsers could read differently is refused.
+
+RFC 7578 leaves much to its readers: quoting inside names, extended parameters (RFC 5987), folded
+headers, transfer encodings, preambles, line ends. Each of them was once a way to show one value to
+a gateway and another to the server behind it (CVE-2026-53537, GHSA-vgpv-f759-9wx3). So this grammar
+is what clients do send, and nothing else:
+
+    body  = 1*("--" boundary CRLF part CRLF) "--" boundary "--" [CRLF]
+    part  = Content-Disposition with a name, at most a Content-Type and a Content-Length that is
+            right, an empty line, data
+
+``Parser`` reads a stream in memory that does not grow with it; ``parse`` is the same parser over a
+whole body. The boundary's bytes stand nowhere in the data but where a part ends, so nobody can find
+another end than we did, whether he looks for them with or without their dashes and line ends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from sidecar.core.strict_json import fold
+from sidecar.extract.form_headers import (
+    BOUNDARY,
+    AmbiguousFieldError,
+    MultipartError,
+    PartBegin,
+    begin_of,
+    boundary_of,
+)
+
+__all__ = [
+    "LIMITS",
+    "AmbiguousFieldError",
+    "Event",
+    "FormEnd",
+    "Limits",
+    "MultipartError",
+    "Parser",
+    "Part",
+    "PartBegin",
+    "PartData",
+    "PartEnd",
+    "boundary_of",
+    "fields",
+    "parse",
+    "refuse_twins",
+]
+
+_CRLF = b"\r\n"
+_BRACKETS = re.compile(r"\[.*")
+_WORDS = re.compile(r"[^][]+")
+_JSON = re.compile(r"[a-z]+/(?:[a-z.-]+\+)?json", re.IGNORECASE)
+_JSON_TEXT = re.compile(rb"[ \t\r\n]*[\[{]")
+_JSON_MODEL = re.compile(rb'model[a-z_]*"|\\u', re.IGNORECASE)
+_MODEL = "model"
+_OTHER_LENGTH = "a part's Content-Length is not that of its data"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is kept in memory, and how often.
+
+    Attributes:
+        header_bytes: Of one part.
+        parts: Of one form.
+        text_bytes: Of one part that is no file. Files are passed on and have no bound of their own.
+    """
+
+    header_bytes: int = 8 << 10
+    parts: int = 128
+    text_bytes: int = 64 << 10
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class PartData:
+    """The next bytes of the part; never empty. A view of what was fed, so copy it to keep it."""
+
+    data: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class PartEnd:
+    """The part has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormEnd:
+    """The last part has ended. Only ``Parser.close`` tells that nothing follows."""
+
+
+Event = PartBegin | PartData | PartEnd | FormEnd
+_Step = Callable[[bytes, int, list[Event]], tuple[int, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A whole part; ``value`` is a view of the body."""
+
+    name: str
+    filename: str | None
+    content_type: str | None
+    value: memoryview
+
+    def text(self) -> str:
+        """The value as text.
+
+        Raises:
+            MultipartError: It is not UTF-8, or begins with a byte-order mark.
+        """
+        try:
+            text = str(self.value, "utf-8")
+        except UnicodeDecodeError as error:
+            raise MultipartError(f"the field {self.name} is not UTF-8") from error
+        if text.startswith("\ufeff"):
+            raise MultipartError(f"the field {self.name} begins with a byte-order mark")
+        return text
+
+
+class Parser:
+    """Reads a form as it comes.
+
+    Keeps at most the headers of one part, or as many bytes as a boundary has. After a refusal it
+    refuses everything.
+
+    Args:
+        boundary: From ``boundary_of``.
+        limits: What is kept, and how often.
+
+    Raises:
+        MultipartError: The boundary is outside the grammar.
+    """
+
+    def __init__(self, boundary: str, limits: Limits = LIMITS) -> None:
+        if not BOUNDARY.fullmatch(boundary):
+            raise MultipartError("not a boundary of 1 to 70 plain characters")
+        self._delimiter = b"--" + boundary.encode("ascii")
+        self._limits = limits
+        self._rest = b""
+        self._parts = 0
+        self._room: int | None = None
+        self._due: int | None = None
+        self._step: _Step = self._opening
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Read on.
+
+        Args:
+            data: The next bytes; cut anywhere.
+
+        Returns:
+            What they showed; data that may still be a boundary is kept for the next time.
+
+        Raises:
+            MultipartError: The form is outside the grammar, or over a limit.
+        """
+        buffer = self._rest + data if self._rest else data
+        events: list[Event] = []
+        at, going = 0, True
+        try:
+            while going:
+                at, going = self._step(buffer, at, events)
+        except MultipartError:
+            self._step, self._rest = _refused, b""
+            raise
+        self._rest = buffer[at:]
+        return events
+
+    def close(self) -> None:
+        """Say that no more bytes come.
+
+        Raises:
+            MultipartError: The form is not complete.
+        """
+        if self._step != self._epilogue or self._rest not in {b"", _CRLF}:
+            raise MultipartError("the form does not end with its boundary")
+
+    def _opening(self, buffer: bytes, at: int, _: list[Event]) -> tuple[int, bool]:
+        wanted = self._delimiter
+        if not wanted.startswith(buffer[: len(wanted)]):
+            raise MultipartError("the form does not begin with its boundary")
+        if len(buffer) < len(wanted):
+            return at, False
+        self._step = self._delimited
+        return len(wanted), True
+
+    def _delimited(self, buffer: bytes, at: int, events: list[Event]) -> tuple[int, bool]:
+        """After the bytes ``--boundary``: a line end, or the form's end."""
+        mark = buffer[at : at + 2]
+        if len(mark) < 2 and mark in {b"", b"\r", b"-"}:
+            return at, False
+        if mark == _CRLF:
+            if self._parts == self._limits.parts:
+                raise MultipartError(f"more than {self._limits.parts} parts")
+            self._parts += 1
+            self._step = self._headers
+        elif mark == b"--" and self._parts:
+            events.append(FormEnd())
+            self._step = self._epilogue
+        else:
+            raise MultipartError("the boundary stands where no part ends, or no part follows")
+        return at + 2, True
+
+    def _headers(self, buffer: bytes, at: int, events: list[Event]) -> tuple[int, bool]:
+        bound = self._limits.header_bytes
+        end = buffer.find(b"\r\n\r\n", at, at + bound)
+        if end < 0:
+            if len(buffer) - at >= bound:
+                raise MultipartError(f"a part's headers have more than {bound} bytes")
+            return at, False
+        block = buffer[at:end]
+        if self._delimiter in block:
+            raise MultipartError("the boundary stands inside a part's headers")
+        begin = begin_of(block)
+        events.append(begin)
+        self._room = self._limits.text_bytes if begin.filename is None else None
+        self._due = begin.length
+        self._step = self._data
+        return end + 4, True
+
+    def _data(self, buffer: bytes, at: int, events: list[Event]) -> tuple[int, bool]:
+        boundary = self._delimiter[2:]
+        found = buffer.find(boundary, at)
+        if found < 0:
+            # The last bytes may be the line end, the dashes and the beginning of a boundary.
+            end = max(at, len(buffer) - len(boundary) - 3)
+            self._pass(buffer, at, end, events)
+            return end, False
+        end = found - 4
+        if end < at or buffer[end:found] != b"\r\n--":
+            raise MultipartError("the boundary stands inside a part's data")
+        self._pass(buffer, at, end, events)
+        if self._due:
+            raise MultipartError(_OTHER_LENGTH)
+        events.append(PartEnd())
+        self._step = self._delimited
+        return found + len(boundary), True
+
+    def _pass(self, buffer: bytes, at: int, end: int, events: list[Event]) -> None:
+        if self._room is not None:
+            self._room -= end - at
+            if self._room < 0:
+                raise MultipartError(f"a field has more than {self._limits.text_bytes} bytes")
+        if self._due is not None:
+            self._due -= end - at
+            if self._due < 0:
+                raise MultipartError(_OTHER_LENGTH)
+        if end > at:
+            events.append(PartData(memoryview(buffer)[at:end]))
+
+    def _epilogue(self, buffer: bytes, at: int, _: list[Event]) -> tuple[int, bool]:
+        if not _CRLF.startswith(buffer[at : at + 3]):
+            raise MultipartError("something follows the form's last boundary")
+        return at, False
+
+
+def _refused(_buffer: bytes, _at: int, _events: list[Event]) -> tuple[int, bool]:
+    raise MultipartError("the form was refused already")
+
+
+def parse(content_type: str, body: bytes, limits: Limits = LIMITS) -> tuple[Part, ...]:
+    """Read a whole form.
+
+    Args:
+        content_type: The value of the request's Content-Type.
+        body: The request's body.
+        limits: See there.
+
+    Returns:
+        Every part in order; a name may come more than once.
+
+    Raises:
+        MultipartError: The body is outside the grammar, or over a limit.
+    """
+    parser = Parser(boundary_of(content_type), limits)
+    events = parser.feed(body)
+    parser.close()
+    parts: list[Part] = []
+    begin, value = PartBegin("", None, None), memoryview(b"")
+    for event in events:
+        if isinstance(event, PartBegin):
+            begin, value = event, memoryview(b"")
+        elif isinstance(event, PartData):
+            value = event.data  # one piece: the body was fed in one piece
+        elif isinstance(event, PartEnd):
+            parts.append(Part(begin.name, begin.filename, begin.content_type, value))
+    return tuple(parts)
+
+
+def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
+    """Read the texts of a form's fields that somebody wants to know.
+
+    Args:
+        parts: From ``parse``.
+        wanted: Names, exactly as they are read.
+
+    Returns:
+        The text of each wanted field that is there.
+
+    Raises:
+        AmbiguousFieldError: A wanted field comes twice or as a file, a twin of it is there, or a
+            field names a model where none is wanted (``svg[model]``), or is JSON of its own.
+        MultipartError: Its text is not UTF-8.
+    """
+    names = frozenset(wanted)
+    parts = tuple(parts)
+    refuse_twins((part.name for part in parts), names)
+    found: dict[str, str] = {}
+    for part in parts:
+        if part.name not in names:
+            _refuse_unread(part)
+            continue
+        if part.name in found:
+            raise AmbiguousFieldError(f"the field {part.name} is given twice")
+        if part.filename is not None:
+            raise AmbiguousFieldError(f"the field {part.name} is a file")
+        found[part.name] = part.text()
+    return found
+
+
+def _refuse_unread(part: Part) -> None:
+    """Below a field, a model stands as ``svg[model]``, or in a part that is or looks like JSON."""
+    if _MODEL in (fold(word) for word in _WORDS.findall(part.name)):
+        raise AmbiguousFieldError(f"the field {part.name} names a model where none is known")
+    if part.filename is None and _JSON.match(part.content_type or ""):
+        raise AmbiguousFieldError(f"the field {part.name} is JSON, which could name a model")
+    looks = part.filename is None and _JSON_TEXT.match(part.value)
+    if looks and (_JSON_MODEL.search(part.value) or not part.value.tobytes().isascii()):
+        raise AmbiguousFieldError(f"the field {part.name} reads as JSON that names a model")
+
+
+def refuse_twins(names: Iterable[str], wanted: Iterable[str]) -> None:
+    """Refuse a name that some server would take for one of ``wanted``.
+
+    Some fold case, and some take ``model[]`` or ``model[0]`` for a list called ``model``.
+
+    Raises:
+        AmbiguousFieldError: A twin is present.
+    """
+    exact = frozenset(wanted)
+    stems = {_stem(name) for name in exact}
+    for name in names:
+        if name not in exact and _stem(name) in stems:
+            raise AmbiguousFieldError(f"the field {name} is a twin of one that is read")
+
+
+def _stem(name: str) -> str:
+    return fold(_BRACKETS.sub("", name)).replace("-", "_")

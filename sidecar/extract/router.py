@@ -1,0 +1,167 @@
+r"""The route grammar: the raw path, decoded exactly once and only where an id may stand.
+
+Envoy passes ``..%2f``, ``//``, ``;x``, ``%63``, ``/../`` and ``\`` through unchanged, and each
+upstream makes its own sense of them. So a path is either exactly a route of the table, or another
+plain path (refused by name), or it is malformed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote, unquote_plus
+
+from sidecar.core.reasons import AdmissibilityError
+from sidecar.core.refusals import ambiguous, malformed, unsupported
+from sidecar.core.strict_json import fold
+from sidecar.providers import APIS
+from sidecar.providers.json_paths import Found, Role, Stored, What
+from sidecar.providers.operation import Api, Operation
+from sidecar.providers.overrides import key_overrides
+
+_METHOD = re.compile(r"[A-Z]{1,16}")
+_PLAIN = re.compile(r"[A-Za-z0-9._~:@,=+-]{1,512}")
+_ENCODED = re.compile(r"(?:[A-Za-z0-9._:@-]|%[0-9A-Fa-f]{2}){1,1024}")
+_PATH_MODEL = re.compile(r"[A-Za-z0-9._:@-]{1,512}")
+_PATH_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:[A-Za-z0-9._:/@-]{1,512}")
+_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
+_QUERY_VALUE = re.compile(r"[A-Za-z0-9._:@,-]{0,512}")
+_VERSION = re.compile(r"v1|latest|preview|\d{4}-\d{2}-\d{2}(?:-preview)?")
+_NAMING = frozenset({"model", "deployment"})
+_PARAMETER = re.compile(r"\{(.+)\}")
+
+
+@dataclass(slots=True)
+class _Step:
+    literal: dict[str, _Step] = field(default_factory=dict)
+    parameter: _Step | None = None
+    rows: dict[str, Operation] = field(default_factory=dict)
+
+
+class Routes:
+    """The routes of one table, as a tree of segments."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self._root = _Step()
+        for row in api.operations:
+            step = self._root
+            for segment in row.route.split("/")[1:]:
+                if _PARAMETER.fullmatch(segment):
+                    step.parameter = step.parameter or _Step()
+                    step = step.parameter
+                else:
+                    step = step.literal.setdefault(segment, _Step())
+            if row.method in step.rows:
+                raise ValueError(f"{row.method} {row.route} is in the table twice")
+            step.rows[row.method] = row
+
+    def match(self, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
+        """Find the operation, and what path and query name.
+
+        Args:
+            method: HTTP method as sent.
+            path: Raw path and query as sent.
+
+        Raises:
+            AdmissibilityError: ``malformed_request`` outside the grammar, ``ambiguous_model`` for
+                a query that names a model beside the place that counts, ``unsupported_operation``
+                for everything the table does not have.
+        """
+        route, mark, query = path.partition("?")
+        if not _METHOD.fullmatch(method) or not route.startswith("/"):
+            raise malformed("not a method and an absolute path")
+        segments = route.split("/")[1:]
+        rows = self._rows(segments)
+        operation = rows.get(method)
+        if operation is None:
+            if route != "/" and not rows:
+                for segment in segments:
+                    _check_plain(segment)
+            raise unsupported(f"{method} {route[:200]} is not an operation of the gate")
+        found = self._parameters(operation, segments)
+        return operation, (*found, *_queried(operation, query, given=bool(mark)))
+
+    def _rows(self, segments: list[str]) -> Mapping[str, Operation]:
+        """A segment that is a word of the table never stands for an id."""
+        step = self._root
+        for segment in segments:
+            below = step.literal.get(segment) or (step.parameter if segment else None)
+            if below is None:
+                return {}
+            step = below
+        return step.rows
+
+    def _parameters(self, operation: Operation, segments: list[str]) -> list[Found]:
+        found = []
+        for want, segment in zip(operation.route.split("/")[1:], segments, strict=True):
+            parameter = _PARAMETER.fullmatch(want)
+            if parameter is None:
+                continue
+            name = parameter[1]
+            if name in _NAMING:
+                where = f"{{{name}}} in the path"
+                found.append(Found(Role.MODEL, self._decoded(segment), where))
+            elif not (_ID.fullmatch(segment) or (name == "id" and self._arn(segment))):
+                raise malformed("an id in the path is not plainly written")
+            elif name != "id":
+                found.append(Found(Stored(name), segment, f"{{{name}}} in the path"))
+        return found
+
+    def _arn(self, segment: str) -> bool:
+        """Whether an id that names nothing of interest is an ARN, where those are written so."""
+        return self.api.slashes and self._decoded(segment).startswith("arn:")
+
+    def _decoded(self, segment: str) -> str:
+        if not _ENCODED.fullmatch(segment):
+            raise malformed("the model id in the path is not plainly written")
+        model = unquote(segment, errors="replace")
+        plain = _PATH_MODEL.fullmatch(model) or (self.api.slashes and _PATH_ARN.fullmatch(model))
+        if not plain or "//" in model or {".", ".."} & set(re.split("[/:]", model)):
+            raise malformed("the model id in the path is not plainly written")
+        return model
+
+
+ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in APIS.items()}
+"""Every table, ready for matching."""
+
+
+def _check_plain(segment: str) -> None:
+    if not _PLAIN.fullmatch(segment) or segment in {".", ".."}:
+        raise malformed("the path is not plainly written")
+
+
+def _queried(operation: Operation, query: str, *, given: bool) -> list[Found]:
+    """Read the query; keys are those of the row, once each and plainly written."""
+    if not given:
+        return []
+    found: dict[str, Found] = {}
+    for pair in query.split("&"):
+        key, _, value = pair.partition("=")
+        role = operation.query.get(key)
+        if role is None:
+            raise _unknown_key(operation, query)
+        if key in found:
+            raise ambiguous(f"the query has {key} twice")
+        found[key] = Found(role, _plain_value(role, value), f"{key} in the query")
+    return list(found.values())
+
+
+def _plain_value(role: What, value: str) -> str:
+    decoded = value.replace("%3A", ":").replace("%3a", ":")
+    grammar = _VERSION if role is Role.VERSION else _QUERY_VALUE
+    if not grammar.fullmatch(decoded):
+        raise malformed("a value in the query is not plainly written")
+    return decoded
+
+
+def _unknown_key(operation: Operation, query: str) -> AdmissibilityError:
+    """One that names a model beside the place that counts is told apart."""
+    for part in re.split("[&;]", query):
+        key = unquote_plus(part.partition("=")[0], errors="replace").rstrip("[]")
+        if fold(key) in _NAMING or key_overrides(key):
+            return ambiguous("the query names a model beside the place that counts")
+    if not operation.query:
+        return malformed("this operation has no query")
+    return malformed(f"the query may only have {', '.join(sorted(operation.query))}")

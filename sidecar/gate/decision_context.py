@@ -1,0 +1,55 @@
+"""One request on its way: how far it came and how long each stage took.
+
+The only thing on the request path that changes. It belongs to one request, and is what a denial,
+the log line and the timings are made from when a stage refuses, is too slow or breaks.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sidecar.core.decide import Decision, Progress
+from sidecar.core.facts import Facts
+from sidecar.extract.http_request import HttpRequest
+from sidecar.observe.outcome import Outcome
+
+
+@dataclass(slots=True)
+class DecisionContext:
+    """See the module; ``progress.at`` is the decision's one reference time."""
+
+    progress: Progress
+    request: HttpRequest | None = None
+    facts: Facts | None = None
+    metadata: dict[str, str] = field(default_factory=dict)
+    stages: dict[str, float] = field(default_factory=dict)
+    _began: float = field(default_factory=time.perf_counter)
+    _marked: float = field(default_factory=time.perf_counter)
+
+    def reached(self, stage: str, **found: Any) -> None:  # noqa: ANN401 - fields of Progress
+        """Note that ``stage`` ended, and what it found out."""
+        now = time.perf_counter()
+        self.stages[stage] = self.stages.get(stage, 0.0) + now - self._marked
+        self._marked = now
+        if found:
+            self.note(**found)
+
+    def note(self, **found: Any) -> None:  # noqa: ANN401 - fields of Progress
+        """Note something found out on the way."""
+        self.progress = replace(self.progress, **found)
+
+    def outcome(self, decision: Decision) -> Outcome:
+        """The finished passage."""
+        request = self.request
+        return Outcome(
+            decision=decision,
+            provider="" if request is None else request.provider,
+            method="" if request is None else request.method,
+            path="" if request is None else request.path.partition("?")[0],
+            request_id="" if request is None else request.request_id,
+            stages=dict(self.stages),
+            seconds=time.perf_counter() - self._began,
+            facts=self.facts,
+        )

@@ -1,0 +1,79 @@
+"""Who calls: exactly one environment, by an SVID that its own trust domain vouches for.
+
+A JWT-SVID in the configured header, an X.509-SVID, or both; both must name the same environment.
+The X.509-SVID is that of the mTLS connection. Where the operator names a hop before Envoy, at which
+the workload's TLS ends, it is the one that hop forwards, and the connection must be that hop's.
+There is no further source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sidecar.core.call import Credential
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.extract.http_request import HttpRequest
+from sidecar.identity import jwt_svid, x509_svid, xfcc
+from sidecar.identity.trust_bundles import TrustBundles
+
+
+def verify(
+    request: HttpRequest, bundles: TrustBundles, *, header: str, audience: str, now: datetime
+) -> Credential:
+    """Verify what the request came with.
+
+    Args:
+        request: The request.
+        bundles: Of the trust state this decision relies on.
+        header: Name (lower case) of the header with a JWT-SVID.
+        audience: What a JWT-SVID must be meant for.
+        now: The decision's reference time.
+
+    Raises:
+        AdmissibilityError: ``credential_missing``, ``credential_invalid``, ``credential_expired``,
+            ``certificate_not_svid`` or ``trust_stale``.
+    """
+    token = request.header(header)
+    found = []
+    if token is not None:
+        found.append(jwt_svid.verify(token, bundles, audience=audience, now=now))
+    peer = _peer(request, bundles, now)
+    if request.hop is not None:
+        found.append(_forwarded(request, request.hop, peer, bundles, now))
+    elif peer is not None:
+        found.append(peer)
+    if not found:
+        raise AdmissibilityError(
+            Reason.CREDENTIAL_MISSING, f"neither the header {header} nor a client certificate"
+        )
+    if len({credential.spiffe_id for credential in found}) > 1:
+        raise jwt_svid.invalid("the JWT-SVID and the client certificate name two environments")
+    return replace(found[-1], expires=min(credential.expires for credential in found))
+
+
+def _peer(request: HttpRequest, bundles: TrustBundles, now: datetime) -> Credential | None:
+    """Who holds the other end of the connection, where it is mTLS."""
+    if request.certificate:
+        return x509_svid.verify(request.certificate, request.principal, bundles, now=now)
+    if request.principal:
+        raise jwt_svid.invalid(
+            "the connection has a principal without its certificate: have the operator set"
+            " include_peer_certificate"
+        )
+    return None
+
+
+def _forwarded(
+    request: HttpRequest, hop: str, peer: Credential | None, bundles: TrustBundles, now: datetime
+) -> Credential:
+    """The workload behind a hop. The hop's own certificate says who forwards, never who calls."""
+    if peer is None or peer.spiffe_id != hop:
+        raise jwt_svid.invalid(f"the connection is not that of {hop}")
+    text = request.header(xfcc.HEADER)
+    if text is None:
+        raise AdmissibilityError(
+            Reason.CREDENTIAL_MISSING, f"{hop} forwards no client certificate in {xfcc.HEADER}"
+        )
+    workload = xfcc.verify(text, hop, bundles, now=now)
+    return replace(workload, expires=min(workload.expires, peer.expires))

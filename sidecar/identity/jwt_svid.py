@@ -1,0 +1,153 @@
+"""JWT-SVID (SPIFFE JWT-SVID §2-4): read strictly, verified with one key found by ``kid``.
+
+Compact form only. The algorithm is one of four, and must be one that the found key allows: a header
+never chooses how it is verified. The reference time comes from outside; PyJWT is used for the
+signature alone, because it would look at a clock of its own.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+
+from sidecar.core import strict_json
+from sidecar.core.call import Credential
+from sidecar.core.evidence import check_spiffe_id
+from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
+from sidecar.identity.trust_bundles import DomainRoots, JwtKey, TrustBundles
+
+MAX_TOKEN_CHARS = 8192
+MAX_SKEW = timedelta(seconds=30)
+KIND = "jwt-svid"
+ALGORITHMS = ("ES256", "ES384", "RS256", "PS256")
+
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_EMBEDDING = ("crit", "jwk", "jku", "x5u", "x5c", "b64", "zip")
+_JWS = jwt.PyJWS(algorithms=list(ALGORITHMS))
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """The parts of a compact JWS; nothing of it is verified."""
+
+    text: str
+    header: dict[str, Any]
+    claims: dict[str, Any]
+
+
+def verify(token: str, bundles: TrustBundles, *, audience: str, now: datetime) -> Credential:
+    """Verify a JWT-SVID.
+
+    Args:
+        token: The header's value.
+        bundles: Of the trust state this decision relies on.
+        audience: What must be among the token's audiences.
+        now: The decision's reference time.
+
+    Raises:
+        AdmissibilityError: ``credential_invalid``, ``credential_expired``, or ``trust_stale`` where
+            the authority that would vouch was never verified.
+    """
+    parsed = _parse(token)
+    spiffe_id = parsed.claims.get("sub")
+    if not isinstance(spiffe_id, str):
+        raise invalid("the JWT-SVID names no subject")
+    trust_domain, roots = vouching(spiffe_id, bundles)
+    _check_signature(parsed, _find_key(parsed.header, roots))
+    expires = _check_claims(parsed.claims, audience, now)
+    return Credential(spiffe_id, trust_domain, KIND, expires, roots.authority)
+
+
+def vouching(spiffe_id: str, bundles: TrustBundles) -> tuple[str, DomainRoots]:
+    """Return the trust domain of a workload's SPIFFE ID and what vouches for it.
+
+    Raises:
+        AdmissibilityError: Not such an id; nobody was granted its trust domain; or who was, was
+            never verified.
+    """
+    try:
+        trust_domain = check_spiffe_id(spiffe_id)
+    except EvidenceError as error:
+        raise invalid(f"the subject is {error}") from error
+    roots = bundles.domains.get(trust_domain)
+    if roots is None:
+        raise invalid(f"no customer is granted the trust domain {trust_domain}")
+    if not roots.verified:
+        raise AdmissibilityError(
+            Reason.TRUST_STALE, f"no verified trust metadata of {roots.authority}"
+        )
+    return trust_domain, roots
+
+
+def invalid(why: str) -> AdmissibilityError:
+    """A refusal of a credential."""
+    return AdmissibilityError(Reason.CREDENTIAL_INVALID, why)
+
+
+def _parse(token: str) -> _Token:
+    if len(token) > MAX_TOKEN_CHARS or not _COMPACT.fullmatch(token):
+        raise invalid("not a JWT in compact form")
+    header, claims, _ = token.split(".")
+    parsed = _Token(token, _json_part(header), _json_part(claims))
+    if any(name in parsed.header for name in _EMBEDDING):
+        raise invalid("the JWT's header asks for what is not done here")
+    if parsed.header.get("typ", "JWT") not in {"JWT", "JOSE"}:
+        raise invalid("the JWT's typ is neither JWT nor JOSE")
+    return parsed
+
+
+def _json_part(part: str) -> dict[str, Any]:
+    try:
+        data = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
+        return strict_json.loads_object(data, max_bytes=MAX_TOKEN_CHARS)
+    except (binascii.Error, strict_json.StrictJsonError) as error:
+        raise invalid("the JWT is not strict JSON in base64url") from error
+
+
+def _find_key(header: Mapping[str, Any], roots: DomainRoots) -> JwtKey:
+    kid = header.get("kid")
+    key = roots.jwt_keys.get(kid) if isinstance(kid, str) else None
+    if key is None:
+        raise invalid("the JWT's kid is none of the trust domain's keys")
+    if header.get("alg") not in key.algorithms:
+        raise invalid("the JWT's algorithm is not that of its key")
+    return key
+
+
+def _check_signature(token: _Token, key: JwtKey) -> None:
+    try:
+        _JWS.decode(token.text, key.key, algorithms=[token.header["alg"]])
+    except jwt.PyJWTError as error:
+        raise invalid("the JWT's signature does not verify") from error
+
+
+def _check_claims(claims: Mapping[str, Any], audience: str, now: datetime) -> datetime:
+    audiences = claims.get("aud")
+    named = [audiences] if isinstance(audiences, str) else audiences
+    if not isinstance(named, list) or audience not in named:
+        raise invalid(f"the JWT-SVID is not for the audience {audience}")
+    for name in ("nbf", "iat"):
+        if name in claims and _instant(claims[name]) > now + MAX_SKEW:
+            raise invalid(f"the JWT-SVID's {name} is in the future")
+    if "exp" not in claims:
+        raise invalid("the JWT-SVID has no exp")
+    expires = _instant(claims["exp"])
+    if expires <= now:
+        raise AdmissibilityError(Reason.CREDENTIAL_EXPIRED, "the JWT-SVID has expired")
+    return expires
+
+
+def _instant(value: object) -> datetime:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise invalid("a time in the JWT-SVID is not a number")
+    try:
+        return datetime.fromtimestamp(value, UTC)
+    except (OverflowError, ValueError, OSError) as error:
+        raise invalid("a time in the JWT-SVID is out of range") from error

@@ -1,0 +1,147 @@
+"""The roots that vouch for workloads: parsed once for each trust state, not once a request.
+
+An authority publishes a JWK Set and X.509 roots for its trust domains; only a customer that the
+operator granted a trust domain can vouch in it. A key that cannot be used is left out and named, so
+that one unusual JWK does not shut out a whole trust domain.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from sidecar.core.documents import TrustDomain
+from sidecar.core.grants import CUSTOMER
+from sidecar.core.trust_state import TrustState
+
+MIN_RSA_BITS = 2048
+_CURVE_ALGORITHM = {"secp256r1": "ES256", "secp384r1": "ES384"}
+_RSA_ALGORITHMS = frozenset({"RS256", "PS256"})
+_PRIVATE_PARTS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
+_USES = frozenset({"jwt-svid", "sig"})
+
+
+@dataclass(frozen=True, slots=True)
+class JwtKey:
+    """A public key and the only algorithms it may be used with."""
+
+    key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
+    algorithms: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRoots:
+    """What vouches for one trust domain.
+
+    ``verified`` is false where the operator granted the domain, but nothing that its authority
+    published could be verified yet.
+    """
+
+    authority: str
+    verified: bool
+    jwt_keys: Mapping[str, JwtKey]
+    x509_roots: tuple[x509.Certificate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustBundles:
+    """Trust domain → its roots; ``problems`` names what was left out."""
+
+    domains: Mapping[str, DomainRoots]
+    problems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, state: TrustState) -> TrustBundles:
+        """Read every granted trust domain of ``state``; never raises for what is published."""
+        granted = [
+            (domain, authority)
+            for authority, grants in sorted(state.operator.grants.items())
+            for domain in sorted({d for g in grants if g.role == CUSTOMER for d in g.trust_domains})
+        ]
+        owners = Counter(domain for domain, _ in granted)
+        problems: list[str] = []
+        domains = {}
+        for domain, authority in granted:
+            if owners[domain] > 1:
+                problems.append(f"{domain}: granted to more than one authority")
+                continue
+            domains[domain] = _roots(state, domain, authority, problems)
+        return cls(MappingProxyType(domains), tuple(dict.fromkeys(problems)))
+
+
+def _roots(state: TrustState, domain: str, authority: str, problems: list[str]) -> DomainRoots:
+    view = state.authorities.get(authority)
+    published = () if view is None else view.document.trust_domains
+    entry = next((item for item in published if item.name == domain), None)
+    if entry is None:
+        return DomainRoots(authority, view is not None, MappingProxyType({}), ())
+    keys = MappingProxyType(dict(_jwt_keys(entry, problems)))
+    return DomainRoots(authority, verified=True, jwt_keys=keys, x509_roots=_x509(entry, problems))
+
+
+def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, JwtKey]]:
+    jwks = (entry.jwks or {}).get("keys", [])
+    listed = [jwk for jwk in jwks if isinstance(jwk, dict)] if isinstance(jwks, list) else []
+    kids = Counter(jwk["kid"] for jwk in listed if isinstance(jwk.get("kid"), str))
+    for jwk in listed:
+        kid = jwk.get("kid")
+        try:
+            if not isinstance(kid, str) or not kid or kids[kid] > 1:
+                raise ValueError("no kid of its own")
+            yield kid, jwt_key(jwk)
+        except ValueError as error:
+            problems.append(f"{entry.name}: a JWK was left out: {error}")
+
+
+def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
+    """Read one JWK (RFC 7517) as a key for JWT-SVIDs.
+
+    Raises:
+        ValueError: Another use, a private or symmetric key, a curve or size that is not accepted,
+            or an ``alg`` that does not fit the key.
+    """
+    use, named = jwk.get("use", "jwt-svid"), jwk.get("alg")
+    if not isinstance(use, str) or use not in _USES or _PRIVATE_PARTS & jwk.keys():
+        raise ValueError("not a public key for signatures")
+    try:
+        key = jwt.PyJWK(dict(jwk), algorithm=_any_algorithm(jwk)).key
+    except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ValueError("not a public key that can be read") from error
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        fitting = frozenset({_CURVE_ALGORITHM.get(key.curve.name, "")}) - {""}
+    elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+        fitting = _RSA_ALGORITHMS
+    else:
+        fitting = frozenset()
+    allowed = fitting if named is None else fitting & {str(named)}
+    if not allowed or not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
+        raise ValueError("key type, size and algorithm do not fit")
+    return JwtKey(key, allowed)
+
+
+def _any_algorithm(jwk: Mapping[str, Any]) -> str:
+    """An algorithm under which PyJWT reads the key; which one may be *used* is decided after."""
+    kinds = {("EC", "P-256"): "ES256", ("EC", "P-384"): "ES384"}
+    if jwk.get("kty") == "RSA":
+        return "RS256"
+    return kinds.get((str(jwk.get("kty")), str(jwk.get("crv"))), "ES256")
+
+
+def _x509(entry: TrustDomain, problems: list[str]) -> tuple[x509.Certificate, ...]:
+    roots = []
+    for pem in entry.x509_roots:
+        try:
+            root = x509.load_pem_x509_certificate(pem.encode())
+            if not root.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
+                raise ValueError("not a CA")
+            roots.append(root)
+        except (ValueError, x509.ExtensionNotFound) as error:
+            problems.append(f"{entry.name}: an X.509 root was left out: {error}")
+    return tuple(roots)

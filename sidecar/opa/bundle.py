@@ -1,0 +1,223 @@
+"""The bundle: built with a revision that *is* its content, signed, and verified before it serves.
+
+Theory of operation. A bundle comes about in one of two ways, and in both its bytes end up in a
+folder of our own before anything is concluded from them.
+
+*From a folder of policies.* The tree is read once and hashed; OPA builds from a copy, under the
+tree's own capabilities, and signs. Without a key of the operator's one is made for this bundle
+alone; its private half is gone once it has signed, so what is changed afterwards is not served.
+
+*From a file that somebody signed.* The copy is verified with the operator's key and compiled under
+capabilities without the outside world, for ``opa run`` cannot be given any. The revision is the one
+in the verified bundle.
+
+OPA verifies the signature once more when it starts with it.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sidecar.opa import capabilities, executable, signing, tree
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.signing import SigningKey, VerificationKey
+from sidecar.opa.tree import CAPABILITIES, Tree
+
+BUNDLE = "bundle.tar.gz"
+PUBLIC = "verification.pem"
+MAX_BUNDLE_BYTES = 64 << 20
+_REVISION_FILE = "data.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A signed bundle with its revision, its jurisdictions, and the key OPA verifies it with."""
+
+    path: Path
+    revision: str
+    jurisdictions: tuple[str, ...]
+    verification: VerificationKey
+
+
+class Candidate(Protocol):
+    """Policies as they were read at one moment; not yet judged."""
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever anything that was read changes."""
+        ...
+
+    def make(self, program: Path, folder: Path) -> Bundle:
+        """Make a bundle of it in ``folder``, which is empty and our own.
+
+        Raises:
+            PolicyError: OPA refuses the policies, or the signature is not the operator's.
+        """
+        ...
+
+
+class Source(Protocol):
+    """Where policies come from."""
+
+    @property
+    def place(self) -> Path:
+        """The folder in which a change shows."""
+        ...
+
+    def read(self) -> Candidate:
+        """Read what is there now.
+
+        Raises:
+            PolicyError: It cannot be read.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of policies; what is built from it is signed with a key for once."""
+
+    place: Path
+
+    def read(self) -> Candidate:
+        """Read the folder."""
+        return _Unbuilt(tree.read(self.place))
+
+
+@dataclass(frozen=True, slots=True)
+class SignedFile:
+    """A bundle that somebody else built and signed, and the PEM file of the key to verify it."""
+
+    path: Path
+    key: Path
+
+    @property
+    def place(self) -> Path:
+        """The bundle's folder."""
+        return self.path.parent
+
+    def read(self) -> Candidate:
+        """Read bundle and key."""
+        return _Unverified(self.path, self.key, _read(self.path), _read(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unbuilt:
+    tree: Tree
+
+    @property
+    def identity(self) -> str:
+        return self.tree.revision
+
+    def make(self, program: Path, folder: Path) -> Bundle:
+        return build(program, self.tree, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unverified:
+    path: Path
+    key_path: Path
+    bundle: bytes
+    key: bytes
+
+    @property
+    def identity(self) -> str:
+        return "sha256:" + tree.revision_of({"bundle": self.bundle, "key": self.key})
+
+    def make(self, program: Path, folder: Path) -> Bundle:
+        copy, key = folder / BUNDLE, folder / PUBLIC
+        copy.write_bytes(self.bundle)
+        key.write_bytes(self.key)
+        try:
+            verification = signing.verification_key(key)
+        except PolicyError as error:
+            raise PolicyError(str(error).replace(str(key), str(self.key_path))) from error
+        try:
+            return verify(program, copy, verification, folder)
+        except PolicyError as error:
+            raise PolicyError(f"{self.path}: {str(error).replace(f'{folder}/', '')}") from error
+
+
+def build(program: Path, policies: Tree, folder: Path, key: SigningKey | None = None) -> Bundle:
+    """Build and sign a bundle.
+
+    Args:
+        program: OPA.
+        policies: The tree.
+        folder: An empty folder of our own; the bundle and the public key stay there.
+        key: Signs the bundle; null for a key that is made for it and forgotten.
+
+    Raises:
+        PolicyError: OPA refuses the policies.
+    """
+    copy, bundle = folder / "policies", folder / BUNDLE
+    policies.write(copy)
+    (copy / _REVISION_FILE).write_text(json.dumps({"revision": policies.revision}))
+    signer = signing.ephemeral(folder) if key is None else key
+    try:
+        executable.run_checked(
+            program, "build", "--bundle", ".", "--output", bundle,
+            "--revision", policies.revision, "--capabilities", CAPABILITIES,
+            "--ignore", CAPABILITIES, "--signing-key", signer.path.absolute(),
+            "--signing-alg", signer.algorithm, "--claims-file", signing.write_claims(folder),
+            folder=copy,
+        )  # fmt: skip
+    finally:
+        if key is None:
+            signer.path.unlink()
+    public = signing.write_public(signer, folder / PUBLIC)
+    return Bundle(bundle, policies.revision, policies.jurisdictions, public)
+
+
+def verify(program: Path, bundle: Path, key: VerificationKey, folder: Path) -> Bundle:
+    """Verify a bundle and compile it without the outside world.
+
+    Args:
+        program: OPA.
+        bundle: The file; nobody else may be able to change it from now on.
+        key: Whose signature it must carry.
+        folder: A folder of our own for what comes of it.
+
+    Raises:
+        PolicyError: The signature is missing or not over these bytes, the policies do not compile,
+            or there is no revision in it.
+    """
+    allowed = folder / CAPABILITIES
+    allowed.write_text(json.dumps(capabilities.deterministic(program)))
+    compiled = folder / "compiled.tar.gz"
+    executable.run_checked(
+        program, "build", "--bundle", bundle.name, "--output", compiled, "--capabilities", allowed,
+        *executable.verification_words(VerificationKey(key.path.absolute(), key.algorithm)),
+        folder=bundle.parent,
+    )  # fmt: skip
+    compiled.unlink()
+    revision, jurisdictions = _contents(bundle)
+    return Bundle(bundle, revision, jurisdictions, key)
+
+
+def _contents(bundle: Path) -> tuple[str, tuple[str, ...]]:
+    """The revision a verified bundle serves as data, and its jurisdictions."""
+    with tarfile.open(bundle) as archive:
+        members = {member.name.lstrip("/"): member for member in archive.getmembers()}
+        stamp = members.get(_REVISION_FILE)
+        data = None if stamp is None else archive.extractfile(stamp)
+        value = {} if data is None else json.loads(data.read())
+    revision = value.get("revision")
+    if not isinstance(revision, str) or not revision:
+        raise PolicyError("the bundle has no revision as data")
+    return revision, tree.jurisdictions_of(members)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BUNDLE_BYTES + 1)
+    except OSError as error:
+        raise PolicyError(f"{path}: {error.strerror}") from error
+    if len(data) > MAX_BUNDLE_BYTES:
+        raise PolicyError(f"{path}: more than {MAX_BUNDLE_BYTES} bytes")
+    return data

@@ -1,0 +1,22 @@
+"""What a policy may use of OPA: nothing that does not follow from the facts and the bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sidecar.opa import executable
+
+
+def deterministic(program: Path) -> dict[str, Any]:
+    """OPA's own capabilities without the network, the clock, chance and the environment.
+
+    Every built-in function that OPA itself marks as nondeterministic is left out (``http.send``,
+    ``time.now_ns``, ``rand.intn``, ``opa.runtime`` and others), and no host may be contacted.
+
+    Raises:
+        PolicyError: OPA cannot be run.
+    """
+    offered: dict[str, Any] = executable.must_json(program, "capabilities", "--current")
+    kept = [one for one in offered["builtins"] if not one.get("nondeterministic", False)]
+    return {**offered, "builtins": kept, "allow_net": []}

@@ -1,0 +1,136 @@
+"""OPA as a program: one command, its whole output, and what it says when it refuses.
+
+Theory of operation. Every use of the program goes through here, so that each is bounded in time,
+reads nothing from the terminal and ends in one line where it fails. A *server* is started with
+``serve_words``: the API is shut but for the decision and its health (``--authorization=basic`` with
+``system.authz``), and a bundle that carries a verification key is verified before it is served.
+
+No orphan. A server must not outlive whoever started it, however that one ends. Linux can promise it
+(``PR_SET_PDEATHSIG``), but only from within the child; a tiny Python launcher asks for it, makes
+sure that its parent has not gone meanwhile, and becomes OPA.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.signing import SCOPE, VerificationKey
+
+MAX_QUESTION_BYTES = 4 << 20
+# OPA's heap is small and every question leaves garbage, so Go's default (100) collects often and
+# takes over a third of OPA's time; this costs some 25 MB. The operator's own setting wins.
+_GARBAGE_PERCENT = "400"
+COMMAND_SECONDS = 120.0
+_MAX_REFUSAL_CHARS = 500
+_LAUNCHER = (
+    "import ctypes,os,sys\n"
+    "ctypes.CDLL(None, use_errno=True).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
+    "if os.getppid() != int(sys.argv[1]): sys.exit(1)\n"
+    "os.execv(sys.argv[2], sys.argv[2:])\n"
+)
+
+
+def run(
+    opa: Path, *arguments: str | Path, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one command of OPA; the caller looks at its exit status.
+
+    Args:
+        opa: The program.
+        arguments: The command and its options.
+        folder: Working directory.
+
+    Raises:
+        PolicyError: It cannot be run, or does not end in time.
+    """
+    try:
+        return subprocess.run(
+            [str(opa), *map(str, arguments)],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PolicyError(f"{opa} cannot be run: {error}") from error
+
+
+def run_checked(opa: Path, *arguments: str | Path, folder: Path | None = None) -> str:
+    """Run one command of OPA and return what it printed.
+
+    Raises:
+        PolicyError: It cannot be run, or it refuses; the text says why, without ``folder``.
+    """
+    ran = run(opa, *arguments, folder=folder)
+    if ran.returncode != 0:
+        raise PolicyError(f"OPA refuses the policies: {refusal(ran, folder)}")
+    return ran.stdout
+
+
+def must_json(opa: Path, *arguments: str | Path, folder: Path | None = None) -> Any:  # noqa: ANN401 - JSON
+    """Run one command that prints JSON and return its value.
+
+    Raises:
+        PolicyError: It cannot be run, it refuses, or it prints something else.
+    """
+    text = run_checked(opa, *arguments, folder=folder)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise PolicyError(f"OPA's answer to {arguments[0]} is not JSON: {error}") from error
+
+
+def refusal(ran: subprocess.CompletedProcess[str], folder: Path | None = None) -> str:
+    """What OPA said, as one line of modest length, with paths below ``folder`` made relative."""
+    text = " ".join((ran.stderr or ran.stdout).split())
+    text = text or f"{ran.args[0]} ended with {ran.returncode} and said nothing"
+    if folder is not None:
+        # OPA drops the leading slash of paths in a bundle.
+        text = re.sub(rf"/?{re.escape(str(folder).lstrip('/'))}/", "", text)
+    return text.removeprefix("error: ")[:_MAX_REFUSAL_CHARS]
+
+
+def server_args(
+    opa: Path, bundle: Path, socket: Path, verification: VerificationKey | None
+) -> list[str]:
+    """The command line of a server that ends with its parent.
+
+    Args:
+        opa: The program.
+        bundle: What it serves.
+        socket: The Unix socket it listens on, for this user alone.
+        verification: The key the bundle must be signed with; null for an unsigned one.
+    """
+    words = [
+        *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
+        *(str(opa), "run", "--server"),
+        *("--addr", f"unix://{socket}", "--unix-socket-perm", "600"),
+        *("--authorization", "basic", "--bundle", str(bundle)),
+        *("--set", f"server.decoding.max_length={MAX_QUESTION_BYTES}"),
+        *("--log-level", "error", "--log-format", "json"),
+        *("--skip-version-check", "--shutdown-grace-period", "1"),
+    ]
+    return words if verification is None else [*words, *verification_words(verification)]
+
+
+def serve_environment() -> dict[str, str]:
+    """The environment of a server."""
+    return {"GOGC": _GARBAGE_PERCENT, **os.environ}
+
+
+def verification_words(key: VerificationKey) -> list[str]:
+    """Options that make OPA verify a bundle."""
+    return [
+        *("--verification-key", str(key.path)),
+        *("--signing-alg", key.algorithm),
+        *("--scope", SCOPE),
+    ]

@@ -1,0 +1,203 @@
+"""The managed OPA: a child on a Unix socket that only this user can reach, serving one bundle.
+
+Theory of operation. ``start`` runs a child and a task then keeps one running: it is started, said
+to be up once it answers ``/health``, and started anew when it ends, at once the first time and with
+growing pauses if it keeps ending. Each start verifies the bundle's signature again. A child serves
+one bundle for all its life; other policies are another child (``opa_live``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import stat
+import tempfile
+import time
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections.abc import Callable
+from pathlib import Path
+
+from sidecar.opa.bundle import Bundle
+from sidecar.opa.client import UNIX, Address, Opa
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.executable import serve_environment, server_args
+
+log = logging.getLogger("sidecar.opa.client")
+
+MAX_SOCKET_CHARS = 100
+_READY_SECONDS = 30.0
+_POLL_SECONDS = 0.02
+_ATTEMPTS = 3
+_STOP_SECONDS = 3.0
+_LONGEST_PAUSE = 5.0
+_STEADY_SECONDS = 5.0
+_MAX_LINE_CHARS = 2000
+
+
+class _CrashedError(PolicyError):
+    """A signal ended the child before it answered."""
+
+
+class OpaProcess:
+    """The child. Use ``start`` and ``stop`` inside one event loop, in the main thread.
+
+    Args:
+        binary: The program.
+        bundle: What it serves.
+        folder: A private folder; the socket is made in it.
+        on_restart: Called whenever the child is started anew.
+    """
+
+    def __init__(
+        self, binary: Path, bundle: Bundle, folder: Path, on_restart: Callable[[], None]
+    ) -> None:
+        self._binary = binary
+        self._bundle = bundle
+        self._socket = folder / "opa.sock"
+        self._on_restart = on_restart
+        self._child: Process | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._relayed: asyncio.Task[None] | None = None
+        self._last_words = ""
+
+    @property
+    def address(self) -> Address:
+        """Where to ask, and the revision to expect."""
+        return Address(f"{UNIX}{self._socket}", self._bundle.revision)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the running child."""
+        return None if self._child is None else self._child.pid
+
+    @property
+    def last_words(self) -> str:
+        """What the child last said; empty again with each start."""
+        return self._last_words
+
+    async def start(self) -> None:
+        """Return once OPA answers.
+
+        Raises:
+            PolicyError: The path is too long for a socket, or OPA does not come up; it refuses a
+                bundle whose signature does not hold.
+        """
+        if len(str(self._socket)) > MAX_SOCKET_CHARS:
+            raise PolicyError(f"{self._socket.parent}: too long a path for a socket")
+        try:
+            await self._begin()
+            self._keeper = asyncio.create_task(self._keep(), name="opa-keeper")
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End the child; harmless after any failure, and twice."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+        await self._end_child()
+
+    async def _keep(self) -> None:
+        """Start the child anew whenever it ends."""
+        pause = 0.0
+        while True:
+            began = time.monotonic()
+            if self._child is not None:
+                code = await self._child.wait()
+                log.error("OPA ended with %s; it is started again", code)
+            pause = 0.0 if time.monotonic() - began > _STEADY_SECONDS else max(pause * 2, 0.1)
+            await asyncio.sleep(min(pause, _LONGEST_PAUSE))
+            self._on_restart()
+            try:
+                await self._spawn()
+            except (PolicyError, OSError) as error:
+                log.error("OPA does not come up: %s", error)  # noqa: TRY400 - the text says all
+
+    async def _begin(self) -> None:
+        """Start the first child; one that a signal ended refused nothing, so it is tried again.
+
+        Without this, a crash on the way up would read as a refusal of the policies.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                await self._spawn()
+            except _CrashedError as error:
+                log.error("%s; it is started again", error)  # noqa: TRY400 - the text says all
+            else:
+                return
+        await self._spawn()
+
+    async def _spawn(self) -> None:
+        """Start a child and wait until it answers."""
+        await self._end_child()
+        self._socket.unlink(missing_ok=True)
+        self._last_words = ""
+        bundle = self._bundle
+        child = self._child = await asyncio.create_subprocess_exec(
+            *server_args(self._binary, bundle.path, self._socket, bundle.verification),
+            stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True,
+            env=serve_environment(),
+        )  # fmt: skip
+        relay = self._relayed = asyncio.create_task(self._relay(child), name="opa-output")
+        client = Opa(self.address, connections=1)
+        try:
+            end = time.monotonic() + _READY_SECONDS
+            while time.monotonic() < end:
+                if await client.healthy():
+                    return
+                if child.returncode is not None:
+                    await relay
+                    kind = _CrashedError if child.returncode < 0 else PolicyError
+                    raise kind(f"OPA ended with {child.returncode}: {self._last_words}")
+                await asyncio.sleep(_POLL_SECONDS)
+            raise PolicyError(f"OPA does not answer within {_READY_SECONDS:.0f} s")
+        finally:
+            await client.close()
+
+    async def _relay(self, child: Process) -> None:
+        """Put the child's messages into our log, a line at a time; it refuses on its output."""
+        while child.stdout is not None and not child.stdout.at_eof():
+            try:
+                raw = await child.stdout.readline()
+            except ValueError:  # a line beyond the stream's limit; the child must not block on it
+                continue
+            text = raw.decode("utf-8", errors="replace").strip()[:_MAX_LINE_CHARS]
+            if text:
+                self._last_words = text
+                log.warning("OPA: %s", ascii(text))
+
+    async def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is None or child.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            child.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await child.wait()
+        except TimeoutError:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+
+def private_folder(parent: Path | None) -> Path:
+    """Make a folder for one gate, below ``parent`` or among the temporary files, mode 0700.
+
+    Raises:
+        PolicyError: ``parent`` cannot be made or used, or others can reach it.
+    """
+    try:
+        if parent is not None:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = parent.stat()
+            if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+                raise PolicyError(f"{parent}: must be this user's alone (chmod 0700)")
+        return Path(tempfile.mkdtemp(prefix="admit-opa-", dir=parent))
+    except OSError as error:
+        raise PolicyError(f"{error.filename or parent}: {error.strerror}") from error

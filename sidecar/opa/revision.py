@@ -1,0 +1,56 @@
+"""A tree of policies by name: a folder, or a revision in the history of one."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import IO
+
+from sidecar.opa import tree
+from sidecar.opa.errors import PolicyError
+from sidecar.opa.tree import Tree
+
+_GIT_SECONDS = 60.0
+
+
+def resolve(name: str, beside: Path) -> Tree:
+    """Read a tree.
+
+    Args:
+        name: A folder, or whatever Git takes for a commit (``HEAD``, ``main~3``, a tag).
+        beside: The folder whose history a commit is looked for in.
+
+    Raises:
+        PolicyError: It is neither, or there are no policies in it.
+    """
+    if Path(name).is_dir():
+        return tree.read(Path(name))
+    with tarfile.open(fileobj=io.BytesIO(_archived(name, beside))) as archive:
+        files = {
+            member.name: file.read()
+            for member in archive
+            if tree.is_served(member.name) and (file := _content(archive, member)) is not None
+        }
+    return tree.of(files, Path(name))
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    return archive.extractfile(member) if member.isfile() else None
+
+
+def _archived(commit: str, beside: Path) -> bytes:
+    """The folder as it was in a commit, as a tar archive."""
+    # `--` would name paths; `--end-of-options` keeps a commit from being read as an option.
+    words = ["git", "-C", str(beside), "archive", "--format=tar", "--end-of-options", commit]
+    try:
+        ran = subprocess.run(
+            words, stdin=subprocess.DEVNULL, capture_output=True, timeout=_GIT_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise PolicyError(f"{commit}: no folder, and Git cannot be asked: {error}") from error
+    if ran.returncode != 0:
+        said = " ".join(ran.stderr.decode(errors="replace").split())
+        raise PolicyError(f"{commit}: neither a folder nor a commit: {said[:300]}")
+    return ran.stdout

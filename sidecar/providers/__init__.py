@@ -1,0 +1,89 @@
+"""The doors: for each kind of upstream, every operation the gate knows.
+
+What is in no table is refused. A route's context extension ``api`` chooses the table; without it,
+the table called like the ``provider``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sidecar.providers import azure, bedrock, open_weights, openai
+from sidecar.providers.operation import Api, Body, Operation
+
+APIS: Mapping[str, Api] = {
+    api.name: api
+    for api in (
+        openai.API,
+        azure.API,
+        bedrock.API,
+        open_weights.VLLM,
+        open_weights.SGLANG,
+        open_weights.OLLAMA,
+    )
+}
+"""Every table by its name."""
+
+
+def operation_names() -> frozenset[str]:
+    """The names of all operations: what a metric's label may be."""
+    return frozenset(row.name for api in APIS.values() for row in api.operations)
+
+
+def shut_operations() -> frozenset[str]:
+    """The names of those that an operator may open."""
+    return frozenset(row.name for api in APIS.values() for row in api.operations if row.shut)
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """The kind of object that an operation creates.
+
+    ``upload`` where its models are in a body that ext_authz does not see; ``registered`` where it
+    may only be made to be registered.
+    """
+
+    kind: str
+    upload: bool
+    registered: bool
+
+
+_CREATIONS: Mapping[tuple[str, str], Creation] = {
+    (api.name, row.name): Creation(row.creates, row.body is Body.STREAMED, row.registered)
+    for api in APIS.values()
+    for row in api.operations
+    if row.creates is not None
+}
+
+
+def creation(api: str, operation: str) -> Creation | None:
+    """What an operation of an API creates; null where nothing that could be built on."""
+    return _CREATIONS.get((api, operation))
+
+
+_FED: Mapping[tuple[str, str], frozenset[str]] = {
+    (api.name, row.name): row.feeds for api in APIS.values() for row in api.operations if row.feeds
+}
+
+
+CHANGING: frozenset[str] = frozenset(kind for feeds in _FED.values() for kind in feeds)
+"""Kinds of stored objects that can come to reach more models after they were made."""
+
+
+def fed(api: str, operation: str) -> frozenset[str]:
+    """Kinds of stored objects that come to reach more models by a call of this operation."""
+    return _FED.get((api, operation), frozenset())
+
+
+__all__ = [
+    "APIS",
+    "CHANGING",
+    "Api",
+    "Creation",
+    "Operation",
+    "creation",
+    "fed",
+    "operation_names",
+    "shut_operations",
+]

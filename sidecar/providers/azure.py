@@ -1,0 +1,62 @@
+"""Azure OpenAI: every name of a model is that of a deployment.
+
+Two shapes: the deployment in the path, with a dated ``api-version`` in the query, and
+``/openai/v1`` with the deployment in the body as ``model``. A deployment can be pointed at another
+model without its name changing, so none is taken for a model: a binding says which one it runs.
+"""
+
+from __future__ import annotations
+
+from sidecar.providers import openai
+from sidecar.providers.json_paths import Role
+from sidecar.providers.openai_objects import BATCHES, FILES
+from sidecar.providers.operation import Api, Operation, always_a_deployment, never, prefixed
+
+_DEPLOYMENT = "/openai/deployments/{deployment}"
+_VERSION = "api-version"
+
+_RESPONSES = (openai.RESPONSES, *openai.STORED_RESPONSES)
+_TUNING = (openai.TUNING, *openai.TUNING_READS)
+_CARRIED = (*FILES, *BATCHES)
+_MODELS_LIST = tuple(row for row in openai.MODELS if row.name == "models.list")
+
+_V1 = (
+    *openai.COMPLETIONS,
+    *_RESPONSES,
+    *openai.AUDIO,
+    *openai.IMAGES,
+    *_TUNING,
+    *_CARRIED,
+    *_MODELS_LIST,
+    *openai.REALTIME,
+)
+
+_DATED = (
+    *prefixed(_DEPLOYMENT, (*openai.COMPLETIONS, *openai.AUDIO, *openai.IMAGES), _VERSION),
+    *prefixed("/openai", (*_RESPONSES, *_TUNING, *_CARRIED, *_MODELS_LIST), _VERSION),
+    Operation(
+        "realtime.connect",
+        "GET",
+        "/openai/realtime",
+        query={"deployment": Role.MODEL, _VERSION: Role.VERSION},
+        upgrade=True,
+        streams=True,
+        shut="frames of the session are not read; one may name a transcription model",
+    ),
+    never(
+        "extensions.chat.completions",
+        "POST",
+        f"{_DEPLOYMENT}/extensions/chat/completions",
+        "the deployment's extensions choose further models",
+    ),
+)
+
+_LINES = (("/v1/", "/openai/v1/"), ("/", "/openai/v1/"))
+"""Lines of batch files leave the resource's prefix out, older ones the version as well."""
+
+API = Api(
+    "azure",
+    (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)),
+    names=always_a_deployment,
+    lines=_LINES,
+)

@@ -1,0 +1,149 @@
+"""AWS Bedrock: the runtime's paths, its OpenAI-compatible shape, and customization jobs.
+
+``modelId`` may be the id of a foundation model or an ARN. Some ARNs name a model; some name a
+thing that can be pointed at another model (bound by evidence); some choose models by themselves
+(refused). SDKs escape the ARN's ``:`` and ``/``, so a name in the path may hold escaped slashes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.providers import openai
+from sidecar.providers.json_paths import Role, What
+from sidecar.providers.operation import Api, Body, Kind, Named, Operation, carrier, never, prefixed
+
+_ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
+_MODELS = frozenset({"foundation-model", "custom-model", "imported-model"})
+_DEPLOYMENTS = frozenset(
+    {
+        "custom-model-deployment",
+        "provisioned-model",
+        "inference-profile",
+        "application-inference-profile",
+    }
+)
+
+
+def names(model: str) -> Named:
+    """What an id or ARN of Bedrock stands for; an ARN of an unknown kind may choose anything."""
+    if not model.startswith("arn:"):
+        return Named.MODEL
+    match = _ARN.fullmatch(model)
+    if match is not None and match[1] in _MODELS:
+        return Named.MODEL
+    if match is not None and match[1] in _DEPLOYMENTS:
+        return Named.DEPLOYMENT
+    return Named.CHOOSER
+
+
+_TOOL_CONFIG: dict[str, What] = {
+    "toolConfig.tools[].toolSpec": Role.FUNCTION,
+    "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
+}
+
+_CONVERSE: dict[str, What] = {
+    "messages[].content[].toolUse.input": Role.DATA,
+    "messages[].content[].toolResult.content[].json": Role.DATA,
+    **_TOOL_CONFIG,
+    "additionalModelRequestFields": Role.WORD,
+    "additionalModelRequestFields.tools[]": Role.UNTYPED_TOOL,
+    "additionalModelRequestFields.tools[].type": Role.TOOL_TYPE,
+    "additionalModelRequestFields.tools[].input_schema": Role.DATA,
+    "additionalModelResponseFieldPaths": Role.WORD,
+    "requestMetadata": Role.DATA,
+    "promptVariables": Role.FOREIGN,
+}
+
+_NATIVE: dict[str, What] = {
+    "model": Role.MODEL,
+    "messages[].content[].input": Role.DATA,
+    "tools[]": Role.UNTYPED_TOOL,
+    "tools[].type": Role.TOOL_TYPE,
+    "tools[].input_schema": Role.DATA,
+    "tools[].function.parameters": Role.DATA,
+    "response_format": Role.DATA,
+    "documents": Role.DATA,
+    **_TOOL_CONFIG,
+}
+"""A body in the model's own form. Some have ``model`` in theirs, which is then that of the path."""
+
+_TEXTS = frozenset({"messages[].content", "messages[].content[].toolResult.content"})
+_RUNTIME = "/model/{model}"
+
+RUNTIME: tuple[Operation, ...] = (
+    Operation("converse", "POST", f"{_RUNTIME}/converse", _CONVERSE),
+    Operation("converse", "POST", f"{_RUNTIME}/converse-stream", _CONVERSE, streams=True),
+    Operation("invoke", "POST", f"{_RUNTIME}/invoke", _NATIVE, texts=_TEXTS, untyped=True),
+    Operation(
+        "invoke",
+        "POST",
+        f"{_RUNTIME}/invoke-with-response-stream",
+        _NATIVE,
+        texts=_TEXTS,
+        untyped=True,
+        streams=True,
+    ),
+    never(
+        "invoke.bidirectional",
+        "POST",
+        f"{_RUNTIME}/invoke-with-bidirectional-stream",
+        "what is streamed up is not read",
+    ),
+    Operation("count_tokens", "POST", f"{_RUNTIME}/count-tokens", {"input": Role.DATA}),
+    Operation(
+        "invoke.async",
+        "POST",
+        "/async-invoke",
+        {"modelId": Role.MODEL, "modelInput": Role.WORD, "tags[]": Role.DATA},
+    ),
+    carrier("invoke.async.retrieve", "GET", "/async-invoke/{id}"),
+    carrier("invoke.async.list", "GET", "/async-invoke", "maxResults", "nextToken"),
+)
+
+_AUXILIARY = "it makes something that runs or names models later"
+
+CONTROL: tuple[Operation, ...] = (
+    Operation(
+        "fine_tuning.jobs.create",
+        "POST",
+        "/model-customization-jobs",
+        {
+            "baseModelIdentifier": Role.TUNED,
+            "jobTags[]": Role.DATA,
+            "customModelName": Role.WORD,
+            "customModelKmsKeyId": Role.WORD,
+            "customModelTags[]": Role.DATA,
+            "hyperParameters": Role.DATA,
+            "trainingDataConfig.invocationLogsConfig.requestMetadataFilters": Role.DATA,
+            "customizationConfig.distillationConfig.teacherModelConfig"
+            ".teacherModelIdentifier": Role.MODEL,
+        },
+        kind=Kind.TUNING,
+        creates="fine_tuning_job",
+    ),
+    carrier("fine_tuning.jobs.list", "GET", "/model-customization-jobs", "maxResults", "nextToken"),
+    carrier("fine_tuning.jobs.retrieve", "GET", "/model-customization-jobs/{id}"),
+    carrier(
+        "fine_tuning.jobs.cancel", "POST", "/model-customization-jobs/{id}/stop", body=Body.UNREAD
+    ),
+    never("model_invocation_jobs.create", "POST", "/model-invocation-job", _AUXILIARY),
+    never("provisioned_throughput.create", "POST", "/provisioned-model-throughput", _AUXILIARY),
+    never("inference_profiles.create", "POST", "/inference-profiles", _AUXILIARY),
+    never(
+        "custom_model_deployments.create",
+        "POST",
+        "/model-customization/custom-model-deployments",
+        _AUXILIARY,
+    ),
+    never("evaluation_jobs.create", "POST", "/evaluation-jobs", _AUXILIARY),
+)
+
+COMPATIBLE = (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS)
+
+API = Api(
+    "bedrock",
+    (*RUNTIME, *CONTROL, *prefixed("/openai/v1", COMPATIBLE), *prefixed("/v1", COMPATIBLE)),
+    names=names,
+    slashes=True,
+)

@@ -1,0 +1,357 @@
+"""OpenAI: REST, multipart, files, batches, fine-tuning, realtime (API of August 2026).
+
+Rows follow the provider's published description of its API. A test builds requests from a reduced
+copy of that description and holds every operation of it against this table.
+"""
+
+from __future__ import annotations
+
+from sidecar.providers.json_paths import Role, Stored, What
+from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
+from sidecar.providers.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
+from sidecar.providers.operation import Api, Body, Kind, Operation, carrier, never, prefixed
+
+_TOOLS: dict[str, What] = {
+    "tools[]": Role.TOOL,
+    "tools[].type": Role.TOOL_TYPE,
+    "tools[].model": Role.MODEL,
+    "tools[].svg.model": Role.MODEL,
+    "tools[].parameters": Role.DATA,
+    "tools[].output_schema": Role.DATA,
+    "tools[].function.parameters": Role.DATA,
+    "tools[].headers": Role.DATA,
+    "tools[].tools[]": Role.TOOL,
+    "tools[].tools[].type": Role.TOOL_TYPE,
+    "tools[].tools[].parameters": Role.DATA,
+    "tools[].tools[].output_schema": Role.DATA,
+}
+"""A namespace is a tool with tools of its own; headers are for the server of an MCP tool."""
+
+_CHOICE: dict[str, What] = {"tool_choice": Role.DATA}
+"""Picks among the tools that are offered, and may repeat what was said of them."""
+
+_INPUT: dict[str, What] = {
+    "input[]": Role.ITEM,
+    **{f"input[].{place}": role for place, role in _TOOLS.items()},
+    "input[].tools[]": Role.UNTYPED_TOOL,
+    "input[].tools[].input_schema": Role.DATA,
+    "input[].tools[].annotations": Role.DATA,
+    "input[].action": Role.DATA,
+    "input[].arguments": Role.DATA,
+    "input[].error": Role.DATA,
+    "input[].results": Role.DATA,
+    "input[].text": Role.DATA,
+    "input[].svg_usage.model": Role.MODEL,
+    "metadata": Role.DATA,
+}
+"""An item may be what an earlier answer held: a call of a tool, what it gave back, what a server
+listed. Words of its own stand below these places; no operation runs anything that they name."""
+
+_PROMPT: dict[str, What] = {"prompt": Role.DATA}
+_TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM, **_PROMPT}
+
+COMPLETIONS: tuple[Operation, ...] = (
+    Operation(
+        "chat.completions",
+        "POST",
+        "/chat/completions",
+        {
+            "model": Role.MODEL,
+            "moderation.model": Role.MODEL,
+            "stream": Role.STREAM,
+            "modalities[]": Role.MODALITY,
+            **_TOOLS,
+            **_CHOICE,
+            "functions[]": Role.FUNCTION,
+            "functions[].parameters": Role.DATA,
+            "response_format": Role.DATA,
+            "metadata": Role.DATA,
+        },
+    ),
+    Operation("completions", "POST", "/completions", {"model": Role.MODEL, "stream": Role.STREAM}),
+    Operation("embeddings", "POST", "/embeddings", {"model": Role.MODEL}),
+)
+"""What every compatible server has too."""
+
+_BETA: dict[str, What] = {"beta": Role.WORD}
+"""``?beta=true``: the same operation and the same places, with more in the answer."""
+
+RESPONSES = Operation(
+    "responses",
+    "POST",
+    "/responses",
+    {
+        "model": Role.MODEL,
+        "moderation.model": Role.MODEL,
+        "stream": Role.STREAM,
+        "modalities[]": Role.MODALITY,
+        **_TOOLS,
+        **_CHOICE,
+        **_INPUT,
+        "multi_agent.enabled": NO_SUBAGENTS,
+        "text.format.schema": Role.DATA,
+        "prompt": Role.FOREIGN,
+        "previous_response_id": Stored("response"),
+        "conversation": Stored("conversation"),
+        "prompt_cache_options.comparison_response_id": Stored("response"),
+    },
+    query=_BETA,
+    texts=frozenset({"input"}),
+    creates="response",
+    feeds=frozenset({"conversation"}),
+)
+
+AUDIO: tuple[Operation, ...] = (
+    Operation("audio.speech", "POST", "/audio/speech", {"model": Role.MODEL}),
+    Operation("audio.transcriptions", "POST", "/audio/transcriptions", form=_TRANSCRIPTION),
+    Operation("audio.translations", "POST", "/audio/translations", form=_TRANSCRIPTION),
+)
+
+_PICTURE: dict[str, What] = {
+    "model": Role.MODEL,
+    "output_format": Role.FORMAT,
+    "svg.model": Role.MODEL,
+    "stream": Role.STREAM,
+}
+
+IMAGES: tuple[Operation, ...] = (
+    Operation(
+        "images.generations",
+        "POST",
+        "/images/generations",
+        _PICTURE,
+    ),
+    Operation(
+        "images.edits",
+        "POST",
+        "/images/edits",
+        _PICTURE,
+        form={
+            "model": Role.MODEL,
+            "output_format": Role.FORMAT,
+            "svg[model]": Role.MODEL,
+            "svg[reasoning][effort]": Role.WORD,
+            "stream": Role.STREAM,
+            **_PROMPT,
+        },
+    ),
+    Operation("images.variations", "POST", "/images/variations", form={"model": Role.MODEL}),
+)
+
+_GRADERS: dict[str, What] = {
+    "grader.model": Role.MODEL,
+    "grader.**": Role.MODELS_BELOW,
+    "model_sample": Role.DATA,
+    "item": Role.DATA,
+}
+
+TUNING = Operation(
+    "fine_tuning.jobs.create",
+    "POST",
+    "/fine_tuning/jobs",
+    {
+        "model": Role.TUNED,
+        "method.reinforcement.grader.**": Role.MODELS_BELOW,
+        "method.reinforcement.response_format": Role.DATA,
+        "metadata": Role.DATA,
+        "metadata.admissibility_specification": Role.SPECIFICATION,
+        "integrations[]": Role.DATA,
+    },
+    kind=Kind.TUNING,
+    creates="fine_tuning_job",
+)
+
+_JOB = "/fine_tuning/jobs/{id}"
+_SHARED = "/fine_tuning/checkpoints/{model}/permissions"
+
+TUNING_READS: tuple[Operation, ...] = (
+    carrier("fine_tuning.jobs.list", "GET", "/fine_tuning/jobs", "after", "limit"),
+    carrier("fine_tuning.jobs.retrieve", "GET", _JOB),
+    carrier("fine_tuning.jobs.cancel", "POST", f"{_JOB}/cancel", body=Body.UNREAD),
+    carrier("fine_tuning.jobs.events", "GET", f"{_JOB}/events", "after", "limit"),
+    carrier("fine_tuning.jobs.checkpoints", "GET", f"{_JOB}/checkpoints", "after", "limit"),
+)
+
+_FINE_TUNING: tuple[Operation, ...] = (
+    TUNING,
+    *TUNING_READS,
+    carrier("fine_tuning.jobs.pause", "POST", f"{_JOB}/pause", body=Body.UNREAD),
+    never(
+        "fine_tuning.jobs.resume",
+        "POST",
+        f"{_JOB}/resume",
+        "it goes on tuning a model that the request does not name; create the job anew",
+    ),
+    Operation(
+        "fine_tuning.checkpoints.permissions.list",
+        "GET",
+        _SHARED,
+        query=dict.fromkeys(("project_id", "after", "limit", "order"), Role.WORD),
+    ),
+    Operation("fine_tuning.checkpoints.permissions.create", "POST", _SHARED, body=Body.UNREAD),
+    Operation("fine_tuning.checkpoints.permissions.delete", "DELETE", f"{_SHARED}/{{id}}"),
+    Operation("graders.run", "POST", "/fine_tuning/alpha/graders/run", _GRADERS),
+    Operation("graders.validate", "POST", "/fine_tuning/alpha/graders/validate", _GRADERS),
+)
+
+STORED_RESPONSES: tuple[Operation, ...] = (
+    Operation(
+        "responses.input_tokens",
+        "POST",
+        "/responses/input_tokens",
+        {
+            "model": Role.MODEL,
+            **_TOOLS,
+            **_CHOICE,
+            **_INPUT,
+            "text.format.schema": Role.DATA,
+            "previous_response_id": Stored("response"),
+            "conversation": Stored("conversation"),
+        },
+        query=_BETA,
+        texts=frozenset({"input"}),
+    ),
+    Operation(
+        "responses.compact",
+        "POST",
+        "/responses/compact",
+        {"model": Role.MODEL, **_INPUT, "previous_response_id": Stored("response")},
+        query=_BETA,
+        texts=frozenset({"input"}),
+        creates="response",
+    ),
+    never("responses.websocket", "GET", "/responses", "its frames name models, unseen by the gate"),
+    carrier(
+        "responses.retrieve",
+        "GET",
+        "/responses/{id}",
+        "include",
+        "include[]",
+        "stream",
+        "starting_after",
+        "include_obfuscation",
+        "beta",
+    ),
+    carrier("responses.delete", "DELETE", "/responses/{id}", "beta"),
+    carrier("responses.cancel", "POST", "/responses/{id}/cancel", "beta", body=Body.UNREAD),
+    carrier(
+        "responses.input_items",
+        "GET",
+        "/responses/{id}/input_items",
+        "after",
+        "limit",
+        "order",
+        "beta",
+    ),
+)
+
+_STORED: tuple[Operation, ...] = (
+    Operation(
+        "conversations.create",
+        "POST",
+        "/conversations",
+        {"items[]": Role.ITEM, "items[].tools": Role.FOREIGN, "metadata": Role.DATA},
+        kind=Kind.CARRIER,
+        creates="conversation",
+        shut="it names no model, so only the environment could be asked about",
+    ),
+    never(
+        "conversations.items.create",
+        "POST",
+        "/conversations/{id}/items",
+        "what is put into it may name models for calls that come later",
+    ),
+    carrier("conversations.retrieve", "GET", "/conversations/{id}"),
+    carrier("conversations.update", "POST", "/conversations/{id}", body=Body.UNREAD),
+    carrier("conversations.delete", "DELETE", "/conversations/{id}"),
+    carrier("conversations.items.list", "GET", "/conversations/{id}/items", "after", "limit"),
+    carrier("conversations.items.retrieve", "GET", "/conversations/{id}/items/{id}"),
+    carrier("conversations.items.delete", "DELETE", "/conversations/{id}/items/{id}"),
+    carrier("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
+    carrier("chat.completions.retrieve", "GET", "/chat/completions/{id}"),
+    carrier("chat.completions.update", "POST", "/chat/completions/{id}", body=Body.UNREAD),
+    carrier("chat.completions.delete", "DELETE", "/chat/completions/{id}"),
+    carrier(
+        "chat.completions.messages", "GET", "/chat/completions/{id}/messages", "after", "limit"
+    ),
+)
+
+MODELS: tuple[Operation, ...] = (
+    Operation("models.retrieve", "GET", "/models/{model}"),
+    carrier("models.list", "GET", "/models"),
+)
+
+_MEDIA = "the media and frames that follow go around the gate, and may name other models"
+_SECRET = "the secret that it answers is used around the gate"  # noqa: S105 - a sentence
+
+REALTIME: tuple[Operation, ...] = (
+    Operation(
+        "realtime.connect",
+        "GET",
+        "/realtime",
+        query={"model": Role.MODEL, "call_id": Role.FOREIGN},
+        upgrade=True,
+        streams=True,
+        shut="frames of the session are not read; one may name a transcription model",
+    ),
+    never("realtime.client_secrets", "POST", "/realtime/client_secrets", _SECRET),
+    never(
+        "realtime.translations.client_secrets",
+        "POST",
+        "/realtime/translations/client_secrets",
+        _SECRET,
+    ),
+    never("realtime.sessions", "POST", "/realtime/sessions", _SECRET),
+    never("realtime.transcription_sessions", "POST", "/realtime/transcription_sessions", _SECRET),
+    never("realtime.calls", "POST", "/realtime/calls", _MEDIA),
+    never("realtime.calls.accept", "POST", "/realtime/calls/{id}/accept", _MEDIA),
+    never("realtime.calls.refer", "POST", "/realtime/calls/{id}/refer", _MEDIA),
+    carrier("realtime.calls.hangup", "POST", "/realtime/calls/{id}/hangup", body=Body.UNREAD),
+    carrier("realtime.calls.reject", "POST", "/realtime/calls/{id}/reject", body=Body.UNREAD),
+    never("live.sessions", "POST", "/live/sessions", _MEDIA),
+    never("live.sessions.accept", "POST", "/live/sessions/{id}/accept", _MEDIA),
+    never("live.sessions.fork", "POST", "/live/sessions/{id}/fork", _MEDIA),
+)
+
+_ENDED = "the provider has ended it, or announced to"
+
+_REFUSED: tuple[Operation, ...] = (
+    never("chatkit.sessions.create", "POST", "/chatkit/sessions", "its workflow chooses models"),
+    never("evals.create", "POST", "/evals", _ENDED),
+    never("evals.update", "POST", "/evals/{id}", _ENDED),
+    never("evals.runs.create", "POST", "/evals/{id}/runs", _ENDED),
+    never("assistants.create", "POST", "/assistants", _ENDED),
+    never("assistants.update", "POST", "/assistants/{id}", _ENDED),
+    never("threads.create", "POST", "/threads", _ENDED),
+    never("threads.runs.create_with_thread", "POST", "/threads/runs", _ENDED),
+    never("threads.runs.create", "POST", "/threads/{id}/runs", _ENDED),
+    never(
+        "models.delete",
+        "DELETE",
+        "/models/{model}",
+        "deleting a model is administration; withdraw its manifest",
+    ),
+)
+
+OPERATIONS: tuple[Operation, ...] = (
+    *COMPLETIONS,
+    RESPONSES,
+    Operation("moderations", "POST", "/moderations", {"model": Role.MODEL}),
+    Operation("decisions", "POST", "/decisions", {"model": Role.MODEL}),
+    *AUDIO,
+    *IMAGES,
+    *VIDEOS,
+    *STORED_RESPONSES,
+    *_STORED,
+    *_FINE_TUNING,
+    *FILES,
+    *BATCHES,
+    *MODELS,
+    *REALTIME,
+    *VECTOR_STORES,
+    *AGENTS,
+    *_REFUSED,
+)
+"""Routes below the version."""
+
+API = Api("openai", prefixed("/v1", OPERATIONS))

@@ -1,0 +1,206 @@
+"""OpenAI's agents (beta of autumn 2026): set up once, and run later by requests that name no model.
+
+An agent and a session are registered with their models; whatever makes a session run, changes it or
+tells what it said asks about all of them again. Neither has versions: an agent is changed in place,
+and the gate does not learn which change came last, so what it was before stays registered with it.
+
+What would run models that no request names is refused: sub-agents (the agent chooses their models,
+``model`` of a ``create_subagent_call``), a reviewer of actions, and wake-ups that pass no gate.
+"""
+
+from __future__ import annotations
+
+from sidecar.providers.json_paths import Only, Role, Stored, What
+from sidecar.providers.operation import Body, Operation, carrier, never
+
+AGENT, SESSION = "agent", "session"
+
+NO_SUBAGENTS = Only(
+    frozenset({False}),
+    "an agent may choose the models of its sub-agents, and no request names them",
+)
+"""Also of a response, whose calls to its sub-agents are written by the model."""
+
+_NO_REVIEWER = Only(
+    frozenset({"none"}), "actions would be reviewed by a model that no request names"
+)
+_TOOLS = Only(
+    frozenset(
+        {
+            "computer_use",
+            "function",
+            "mcp",
+            "programmatic_tool_calling",
+            "tool_search",
+            "web_search",
+        }
+    ),
+    "such a tool may run models later that no request names, as automations do",
+    Role.TOOL_TYPE,
+)
+_EVENTS = Only(
+    frozenset(
+        f"agent.session.input.{name}"
+        for name in (
+            "cancel",
+            "computer_use_approval_request_result",
+            "mcp_approval_request_result",
+            "message",
+            "tool_result",
+        )
+    ),
+    "nobody knows what it would run",
+)
+
+
+def _agent(where: str = "") -> dict[str, What]:
+    """The places of an agent's configuration, below ``where``."""
+    places: dict[str, What] = {
+        "model": Role.MODEL,
+        "multi_agent.enabled": NO_SUBAGENTS,
+        "tools[]": Role.TOOL,
+        "tools[].type": _TOOLS,
+        "tools[].parameters": Role.DATA,
+        "tools[].request_metadata": Role.DATA,
+        "tools[].transport.env": Role.DATA,
+        "tools[].transport.headers": Role.DATA,
+        "text.format.schema": Role.DATA,
+    }
+    return {where + place: role for place, role in places.items()}
+
+
+_SESSIONS = "/agents/sessions"
+_SESSION = "/agents/sessions/{session}"
+_PAGE: dict[str, What] = dict.fromkeys(("after", "limit", "order"), Role.WORD)
+
+_MADE: tuple[Operation, ...] = (
+    Operation(
+        "agents.create",
+        "POST",
+        "/agents",
+        {**_agent(), "metadata": Role.DATA},
+        creates=AGENT,
+        registered=True,
+    ),
+    Operation(
+        "agents.update",
+        "POST",
+        "/agents/{agent}",
+        {**_agent(), "metadata": Role.DATA},
+        feeds=frozenset({AGENT}),
+    ),
+    Operation(
+        "agents.sessions.create",
+        "POST",
+        _SESSIONS,
+        {
+            **_agent("agent."),
+            "agent_id": Stored(AGENT),
+            "input[]": Role.ITEM,
+            "review": _NO_REVIEWER,
+            "stream": Role.STREAM,
+            "environment.env": Role.DATA,
+            "metadata": Role.DATA,
+        },
+        texts=frozenset({"input"}),
+        creates=SESSION,
+        registered=True,
+    ),
+    Operation(
+        "agents.sessions.update",
+        "POST",
+        _SESSION,
+        {**_agent("agent."), "review": _NO_REVIEWER, "metadata": Role.DATA},
+        feeds=frozenset({SESSION}),
+    ),
+)
+
+_RUN: tuple[Operation, ...] = (
+    Operation(
+        "agents.sessions.events",
+        "POST",
+        f"{_SESSION}/events",
+        {"events[].type": _EVENTS, "events[].input[]": Role.ITEM},
+    ),
+    Operation(
+        "agents.sessions.events",
+        "GET",
+        f"{_SESSION}/events",
+        query={"include_obfuscation": Role.WORD},
+        streams=True,
+    ),
+    *(
+        Operation("agents.sessions.read", "GET", f"{_SESSION}{below}", query=query)
+        for below, query in (
+            ("", {}),
+            ("/items", _PAGE),
+            ("/turns", _PAGE),
+            ("/turns/{id}", {}),
+            ("/turns/{id}/items", _PAGE),
+            ("/traces", _PAGE),
+            ("/artifacts", {**_PAGE, "environment_id": Role.WORD}),
+            ("/artifacts/{id}", {}),
+            ("/artifacts/{id}/content", {}),
+            ("/subagents", _PAGE),
+            ("/subagents/{id}", {}),
+            ("/subagents/{id}/items", _PAGE),
+            ("/subagents/{id}/turns", _PAGE),
+            ("/subagents/{id}/turns/{id}", {}),
+            ("/subagents/{id}/turns/{id}/items", _PAGE),
+        )
+    ),
+)
+"""What gives a session work, and what tells of it: what it said is what its models said."""
+
+_UNSEEN = "it runs later without passing the gate"
+_AUTOMATION = "/agents/automations/{id}"
+
+_AUTOMATIONS: tuple[Operation, ...] = (
+    never("agents.automations.create", "POST", "/agents/automations", _UNSEEN),
+    never("agents.automations.update", "POST", _AUTOMATION, _UNSEEN),
+    never("agents.automations.resume", "POST", f"{_AUTOMATION}/resume", _UNSEEN),
+    never(
+        "agents.automations.invocations.create",
+        "POST",
+        f"{_AUTOMATION}/invocations",
+        "what it starts was set up past the gate",
+    ),
+    carrier("agents.automations.list", "GET", "/agents/automations", *_PAGE, "session_id"),
+    carrier("agents.automations.retrieve", "GET", _AUTOMATION),
+    carrier("agents.automations.pause", "POST", f"{_AUTOMATION}/pause", body=Body.UNREAD),
+    carrier("agents.automations.delete", "DELETE", _AUTOMATION),
+    carrier("agents.automations.invocations.list", "GET", f"{_AUTOMATION}/invocations", *_PAGE),
+    carrier("agents.automations.invocations.retrieve", "GET", f"{_AUTOMATION}/invocations/{{id}}"),
+)
+
+
+def _kept(name: str, route: str, *methods: str) -> tuple[Operation, ...]:
+    """Rows for a collection at ``route`` that holds nothing by which a model is named."""
+    one = f"{route}/{{id}}"
+    made = {
+        "list": carrier(f"{name}.list", "GET", route, *_PAGE),
+        "create": carrier(f"{name}.create", "POST", route, body=Body.UNREAD),
+        "retrieve": carrier(f"{name}.retrieve", "GET", one),
+        "update": carrier(f"{name}.update", "POST", one, body=Body.UNREAD),
+        "delete": carrier(f"{name}.delete", "DELETE", one),
+    }
+    return tuple(made[method] for method in methods)
+
+
+_ALL = ("list", "create", "retrieve", "update", "delete")
+
+AGENTS: tuple[Operation, ...] = (
+    *_MADE,
+    *_kept("agents", "/agents", "list", "retrieve", "delete"),
+    *_RUN,
+    carrier("agents.sessions.list", "GET", _SESSIONS, *_PAGE, "agent_id"),
+    carrier("agents.sessions.delete", "DELETE", f"{_SESSIONS}/{{id}}"),
+    carrier("agents.sessions.artifacts.delete", "DELETE", f"{_SESSIONS}/{{id}}/artifacts/{{id}}"),
+    *_AUTOMATIONS,
+    *_kept("agents.environments", "/agents/environments", "list", "create", "retrieve"),
+    *_kept("agents.environments.files", "/agents/environments/{id}/files", "list", "create"),
+    *_kept("agents.environments.templates", "/agents/environments/templates", *_ALL),
+    *_kept("vaults", "/vaults", *_ALL),
+    *_kept("vaults.credentials", "/vaults/{id}/credentials", *_ALL),
+)
+"""Where an agent runs, and the credentials of its tools, name no model."""

@@ -1,0 +1,96 @@
+"""What OpenAI stores: videos, files, batches, vector stores."""
+
+from __future__ import annotations
+
+from sidecar.providers.json_paths import Role, Stored, What
+from sidecar.providers.operation import Body, Operation, carrier, never
+
+_PROMPT: dict[str, What] = {"prompt": Role.DATA}
+_VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video"), **_PROMPT}
+"""A video that is uploaded instead is a twin of the field, and refused: it names no model."""
+
+VIDEOS: tuple[Operation, ...] = (
+    Operation(
+        "videos.create",
+        "POST",
+        "/videos",
+        {"model": Role.MODEL},
+        form={"model": Role.MODEL, **_PROMPT},
+        creates="video",
+    ),
+    Operation(
+        "videos.edits",
+        "POST",
+        "/videos/edits",
+        {"video": Stored("video")},
+        form=_VIDEO_FORM,
+        creates="video",
+    ),
+    Operation(
+        "videos.extensions",
+        "POST",
+        "/videos/extensions",
+        {"video": Stored("video")},
+        form=_VIDEO_FORM,
+        creates="video",
+    ),
+    Operation(
+        "videos.remix",
+        "POST",
+        "/videos/{video}/remix",
+        _PROMPT,
+        form=_PROMPT,
+        creates="video",
+    ),
+    never(
+        "videos.characters.create",
+        "POST",
+        "/videos/characters",
+        "the character is used later by calls that do not say so",
+    ),
+    carrier("videos.list", "GET", "/videos", "limit", "after", "order"),
+    carrier("videos.retrieve", "GET", "/videos/{id}"),
+    carrier("videos.delete", "DELETE", "/videos/{id}"),
+    carrier("videos.content", "GET", "/videos/{id}/content", "variant"),
+    carrier("videos.characters.retrieve", "GET", "/videos/characters/{id}"),
+)
+
+FILES: tuple[Operation, ...] = (
+    carrier("files.create", "POST", "/files", body=Body.STREAMED, creates="file"),
+    carrier("files.list", "GET", "/files", "purpose", "limit", "order", "after"),
+    carrier("files.retrieve", "GET", "/files/{id}"),
+    carrier("files.delete", "DELETE", "/files/{id}"),
+    carrier("files.content", "GET", "/files/{id}/content"),
+    carrier("uploads.create", "POST", "/uploads", body=Body.STREAMED),
+    carrier("uploads.parts", "POST", "/uploads/{id}/parts", body=Body.STREAMED),
+    carrier("uploads.complete", "POST", "/uploads/{id}/complete", body=Body.UNREAD),
+    carrier("uploads.cancel", "POST", "/uploads/{id}/cancel", body=Body.UNREAD),
+)
+
+BATCHES: tuple[Operation, ...] = (
+    Operation(
+        "batches.create",
+        "POST",
+        "/batches",
+        # Azure also takes a file of the caller's own storage, which nobody has read.
+        {"input_file_id": Stored("file"), "input_blob": Role.FOREIGN, "metadata": Role.DATA},
+        creates="batch",
+    ),
+    carrier("batches.list", "GET", "/batches", "after", "limit"),
+    carrier("batches.retrieve", "GET", "/batches/{id}"),
+    carrier("batches.cancel", "POST", "/batches/{id}/cancel", body=Body.UNREAD),
+)
+
+VECTOR_STORES: tuple[Operation, ...] = (
+    carrier("vector_stores.list", "GET", "/vector_stores", "after", "limit", "order", "before"),
+    carrier("vector_stores.create", "POST", "/vector_stores", body=Body.UNREAD),
+    carrier("vector_stores.retrieve", "GET", "/vector_stores/{id}"),
+    carrier("vector_stores.update", "POST", "/vector_stores/{id}", body=Body.UNREAD),
+    carrier("vector_stores.delete", "DELETE", "/vector_stores/{id}"),
+    carrier("vector_stores.search", "POST", "/vector_stores/{id}/search", body=Body.UNREAD),
+    carrier("vector_stores.files.list", "GET", "/vector_stores/{id}/files", "after", "limit"),
+    carrier("vector_stores.files.create", "POST", "/vector_stores/{id}/files", body=Body.UNREAD),
+    carrier("vector_stores.files.retrieve", "GET", "/vector_stores/{id}/files/{id}"),
+    carrier("vector_stores.files.delete", "DELETE", "/vector_stores/{id}/files/{id}"),
+    carrier("vector_stores.files.content", "GET", "/vector_stores/{id}/files/{id}/content"),
+)

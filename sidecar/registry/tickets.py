@@ -1,0 +1,115 @@
+"""Admission tickets: what ext_authz passes to ext_proc about a request it has just admitted.
+
+ext_authz reads the request and decides; ext_proc reads the answer, and an upload, and needs the
+decision. Envoy carries the ticket between them as dynamic metadata. A ticket carries a MAC by the
+registry's key and expires in seconds, so another client of the gate's port can neither make one nor
+replay an old one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import ConfigDict, Field
+
+from sidecar.core.call import Credential, Reference
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.wire import WIRE, read, write
+from sidecar.registry.record import MAX_RECORD_BYTES, Uses
+
+NAMESPACE = "envoy.filters.http.ext_authz"
+"""Where Envoy keeps what ext_authz answered beside its decision."""
+
+FIELD = "admissibility_ticket"
+GOOD_FOR = timedelta(seconds=30)
+SKEW = timedelta(seconds=5)
+
+_Word = Annotated[str, Field(min_length=1, max_length=512)]
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionTicket:
+    """One admitted request.
+
+    Attributes:
+        type: The version of this document.
+        provider: Whose manifests name the models.
+        api: Which table of operations the upstream has.
+        operation: Which of them was admitted.
+        creates: The kind of object that the answer names.
+        upload: Whether the body goes unread past ext_authz, and is read as it passes.
+        uses: What the object may reach; empty for an upload, whose content says it.
+        spiffe_id: The environment.
+        trust_domain: Of that.
+        credential: ``jwt-svid`` or ``x509-svid``.
+        expires: When the credential ceases to hold.
+        authority: Whose roots vouch for it.
+        decision: Id of the decision.
+        issued: When it was made.
+        sources: The stored objects, of kinds that change, that the object is made from.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:ticket:v1"]
+    provider: _Word
+    api: _Word
+    operation: _Word
+    creates: _Word
+    upload: bool
+    uses: Annotated[Uses, Field(min_length=0)]
+    spiffe_id: Annotated[str, Field(min_length=1, max_length=4096)]
+    trust_domain: _Word
+    credential: _Word
+    expires: datetime
+    authority: _Word
+    decision: _Word
+    issued: datetime
+    sources: Annotated[tuple[Reference, ...], Field(max_length=16)] = ()
+
+    @property
+    def caller(self) -> Credential:
+        """The credential that was verified."""
+        return Credential(
+            self.spiffe_id, self.trust_domain, self.credential, self.expires, self.authority
+        )
+
+
+def sign(ticket: AdmissionTicket, key: bytes) -> str:
+    """Write a ticket with its MAC (HMAC-SHA256).
+
+    Args:
+        ticket: What was admitted.
+        key: The registry's secret for this purpose.
+    """
+    payload = write(ticket)
+    return f"{base64.b64encode(payload).decode('ascii')}.{_tag(payload, key)}"
+
+
+def verify(text: str, key: bytes, now: datetime) -> AdmissionTicket:
+    """Verify a ticket, and parse its payload only after that.
+
+    Raises:
+        EvidenceError: The MAC is not by ``key``, the payload is no ticket, or it expired.
+    """
+    encoded, _, tag = text.partition(".")
+    try:
+        payload = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise EvidenceError("ticket: not base64") from error
+    if not hmac.compare_digest(_tag(payload, key).encode("ascii"), tag.encode("utf-8")):
+        raise EvidenceError("ticket: the MAC is not by this registry's key")
+    ticket = read(AdmissionTicket, payload, max_bytes=MAX_RECORD_BYTES, what="ticket")
+    if not -SKEW <= now - ticket.issued <= GOOD_FOR:
+        raise EvidenceError("ticket: issued too long ago, or in the future")
+    return ticket
+
+
+def _tag(payload: bytes, key: bytes) -> str:
+    return hmac.new(key, b"ticket\x00" + payload, hashlib.sha256).hexdigest()
