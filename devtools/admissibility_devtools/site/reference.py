@@ -7,7 +7,7 @@ with the code.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from admissibility_devtools.site.commands import page as commands
@@ -35,16 +35,27 @@ def generated(name: str) -> str:
     return NOTICE + PAGES[name]()
 
 
-def main() -> int:
-    """Write every page that differs; print its name."""
-    for name in PAGES:
-        path, text = ROOT / name, generated(name)
-        if not path.exists() or path.read_text("utf-8") != text:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, "utf-8")
-            sys.stdout.write(f"reference: wrote {name}\n")
+def main(arguments: Sequence[str]) -> int:
+    """Write every page that differs and print its name; with ``--check``, write nothing.
+
+    Returns:
+        1 where ``--check`` found a page that differs, else 0.
+    """
+    differing = [name for name in PAGES if _committed(name) != generated(name)]
+    if "--check" in arguments:
+        for name in differing:
+            sys.stdout.write(f"reference: {name} is not up to date; run `make reference`\n")
+        return int(bool(differing))
+    for name in differing:
+        (ROOT / name).write_text(generated(name), "utf-8")
+        sys.stdout.write(f"reference: wrote {name}\n")
     return 0
 
 
+def _committed(name: str) -> str | None:
+    path = ROOT / name
+    return path.read_text("utf-8") if path.exists() else None
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

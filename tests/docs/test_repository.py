@@ -1,0 +1,97 @@
+"""What people expect of a repository is there, and agrees with the code."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = next(path for path in Path(__file__).parents if (path / "mkdocs.yml").exists())
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+LONGEST_ENTRY = 240
+"""Characters of one change in the changelog: a sentence, not a paragraph."""
+
+
+def loaded(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text("utf-8"))
+
+
+def workflows() -> dict[str, Any]:
+    return {path.name: loaded(str(path)) for path in (ROOT / ".github/workflows").glob("*.yml")}
+
+
+def test_ci_runs_everything_on_every_supported_python() -> None:
+    job = workflows()["ci.yml"]["jobs"]["test"]
+    versions = job["strategy"]["matrix"]["python"]
+    oldest = re.fullmatch(r">=3\.(\d+)", PROJECT["requires-python"])
+    assert oldest is not None
+    assert versions == [f"3.{minor}" for minor in range(int(oldest[1]), 15)]
+    assert ".ci/run" in [step.get("run") for step in job["steps"]]
+
+
+def test_ci_uses_actions_by_commit_and_the_least_permissions() -> None:
+    for name, workflow in workflows().items():
+        assert workflow["permissions"] == {"contents": "read"}, name
+        steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+        used = [step["uses"] for step in steps if "uses" in step]
+        assert [action for action in used if not re.search(r"@[0-9a-f]{40}$", action)] == []
+
+
+def test_ci_builds_each_stage_that_is_an_image() -> None:
+    stages = set(re.findall(r"^FROM \S+ AS (\w+)$", (ROOT / "Dockerfile").read_text(), re.M))
+    job = workflows()["ci.yml"]["jobs"]["images"]
+    assert set(job["strategy"]["matrix"]["target"]) == stages - {"build", "opa"}
+    (build,) = [step["with"] for step in job["steps"] if "build-push" in step.get("uses", "")]
+    assert (build["provenance"], build["sbom"]) == ("mode=max", True)
+
+
+def test_ci_calls_only_targets_that_there_are() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    runs = [
+        step["run"].split()
+        for workflow in workflows().values()
+        for job in workflow["jobs"].values()
+        for step in job["steps"]
+        if step.get("run", "").startswith("make ")
+    ]
+    called = {word for words in runs for word in words[1:] if "=" not in word}
+    assert called - targets == set()
+
+
+def test_hooks_before_a_commit_need_no_network() -> None:
+    (repository,) = loaded(".pre-commit-config.yaml")["repos"]
+    assert repository["repo"] == "local"
+    assert {hook["language"] for hook in repository["hooks"]} == {"system"}
+    programs = {hook["entry"].split()[0] for hook in repository["hooks"]}
+    assert programs == {".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/python"}
+
+
+def test_every_room_is_on_the_map_and_no_owner_is_invented() -> None:
+    text = (ROOT / ".github/CODEOWNERS").read_text("utf-8")
+    rooms = set(re.findall(r"^#?(/\S+)", text, re.M))
+    packages = {f"/sidecar/{path.parent.name}/" for path in ROOT.glob("sidecar/*/__init__.py")}
+    packages |= {
+        f"/{path.parent.relative_to(ROOT)}/" for path in ROOT.glob("packages/*/pyproject.toml")
+    }
+    assert packages - rooms == set()
+    assert "@" not in re.sub(r"`[^`]*`", "", text)  # whom to name is the owner's to say
+
+
+def test_the_changelog_has_one_line_for_a_change_and_the_version_of_the_package() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    headings = re.findall(r"^## \[?([^\]\s]+)\]?", text, re.M)
+    assert headings[0] == "Unreleased"
+    assert PROJECT["version"] in headings
+    entries = [" ".join(found.split()) for found in re.findall(r"^- .*(?:\n  .*)*", text, re.M)]
+    assert entries
+    assert [entry for entry in entries if len(entry) > LONGEST_ENTRY] == []
+
+
+def test_the_readme_says_that_no_licence_is_chosen_until_one_is() -> None:
+    chosen = any(ROOT.glob("LICEN[CS]E*"))
+    said = "has yet to choose a licence" in (ROOT / "README.md").read_text("utf-8")
+    assert said is not chosen
