@@ -49,14 +49,14 @@ types: $(INSTALLED) ## mypy, strict
 	@$(BIN)/mypy
 
 cover: setup ## every branch of the core, exercised by the core's own tests
-	@$(BIN)/coverage run --branch --source=sidecar/core -m pytest -q tests/core
+	@$(BIN)/coverage run --branch --source=sidecar/core -m pytest -q tests/unit/core
 	@$(BIN)/coverage report --fail-under=100 --skip-covered
 
 unit: setup $(READERS) ## tests without the integration tests
-	@$(BIN)/python -m pytest --ignore=tests/integration
+	@$(BIN)/python -m pytest --ignore=tests/e2e
 
 integration: setup ## tests through real Envoy and real OPA
-	@$(BIN)/python -m pytest tests/integration
+	@$(BIN)/python -m pytest tests/e2e
 
 bench: setup ## calls a second and latency, with and without the gate (needs wrk)
 	@command -v wrk >/dev/null || { echo "bench: wrk is not on PATH; install it (Debian: apt-get install wrk)" >&2; exit 1; }
@@ -68,7 +68,7 @@ fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; wh
 	  echo "fuzz: $$target, $(SECONDS) seconds"; $(FUZZED) $$target --seconds $(SECONDS); done
 
 soak: setup ## 100,000 malformed requests: each refused with a code, memory flat
-	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/service/test_flood.py
+	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py
 
 docs: $(INSTALLED) ## the documentation site, built strictly into build/site; reads without a server
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -31,7 +31,7 @@ from tests.bench.report import Report, Row, Stage, stages_between
 from tests.bench.stand import PATH, Counted, Way, agree
 from tests.bench.without_gate import GATE_FILTER, without_gate
 from tests.bench.wrk import MARK, Measured, Question, VoidError, read
-from tests.gate.batch import calls
+from tests.support.gate.batch import calls
 
 GOOD = '{"connect":0,"read":0,"write":0,"status":0,"timeout":0}'
 

@@ -16,7 +16,7 @@ import pytest
 from tests.envoy_lint import mutations
 from tests.envoy_lint.edit import NETWORK, TYPES, Edit
 from tests.envoy_lint.wired import BODY, CALL, INJECTED, allowed, wire
-from tests.integration.support.envoy import request_bytes
+from tests.support.site.envoy import request_bytes
 
 
 def back_door(edit: Edit, *filters: dict[str, Any]) -> None:

@@ -12,8 +12,8 @@ from admissibility_devtools.tools.envoy_config import credential_document
 from sidecar.envoy_lint import LintError, Options, Severity, lint
 from tests.envoy_lint import mutations
 from tests.envoy_lint.edit import ENVOY, Edit, told
-from tests.integration.support.envoy import EnvoyProcess
-from tests.integration.support.spiffe import TrustDomain
+from tests.support.site.envoy import EnvoyProcess
+from tests.support.site.spiffe import TrustDomain
 
 REFERENCES = sorted(path.stem for path in ENVOY.glob("*.yaml"))
 FIRST_HOP = "xfcc-edge"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from admissibility_devtools.tools.envoy_config import credential_document, render
 from sidecar._pb import ext_authz_pb2 as pb
-from tests.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
 from tests.envoy_lint.edit import Edit
-from tests.integration.support.envoy import Answer, EnvoyProcess, exchange, request_bytes
+from tests.process.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
+from tests.support.site.envoy import Answer, EnvoyProcess, exchange, request_bytes
 
 INJECTED = "Bearer sk-of-the-provider"
 CALL = "/v1/chat/completions"

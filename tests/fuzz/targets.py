@@ -25,12 +25,12 @@ from sidecar.extract.router import ROUTES
 from sidecar.identity import jwt_svid, x509_svid, xfcc
 from sidecar.identity.trust_bundles import TrustBundles
 from sidecar.providers import APIS
-from tests.differential import bodies, forms
-from tests.differential.test_paths import TRICKS as PATHS
-from tests.gate.batch import calls
-from tests.gate.requests import HEADER, as_check_request
-from tests.simulator.svid import AUDIENCE, Issuer, pem
-from tests.simulator.world import ENV, NOW, admitted_world
+from tests.contract.differential import bodies, forms
+from tests.contract.differential.test_paths import TRICKS as PATHS
+from tests.support.gate.batch import calls
+from tests.support.gate.requests import HEADER, as_check_request
+from tests.support.simulator.svid import AUDIENCE, Issuer, pem
+from tests.support.simulator.world import ENV, NOW, admitted_world
 
 MAX_BYTES = 1 << 20
 TARGETED = (b"/v1/chat/completions", b"/v1/responses", b"/v1/embeddings", b"/v1/models/m")

@@ -1,0 +1,172 @@
+"""Writes ``docs/operations.md`` from the tables of operations.
+
+Usage: ``python -m tests.contract.operations.generate_page``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from sidecar.core.reasons import AdmissibilityError
+from sidecar.extract.router import ROUTES
+from sidecar.providers import APIS
+from sidecar.providers.json_paths import Only, Role, Stored, What
+from sidecar.providers.operation import Api, Body, Kind, Operation
+from tests.contract.operations.operations import Published, aws, openai
+from tests.contract.operations.requests import fill
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+
+HEAD = """\
+# Every operation of every provider
+
+The operations that the gate knows of each upstream, one row each. This page is generated from the
+tables in `sidecar/providers/` by `python -m tests.contract.operations.generate_page`, and a test
+compares the two. A route's context extension `api` chooses the table. **An operation that is in no
+row is refused by name.**
+
+- **authorised**: every id at the places named is asked about; all must be admissible.
+- **tuning**: the model to be tuned must be admissible for that in this environment, and a signed
+  environment specification must come with the job.
+- **shut**: refused unless `open_operations` in `sidecar.yaml` lists it. A *carrier* can neither
+  name nor reach a model, so that only the environment is asked about.
+- **refused**: always, for the reason given.
+
+What an operation *builds on* is stored upstream and may hold other models: it must have been
+registered when it was created through the gate, and its models are asked about again. Beyond the
+rows: a `model` at a place that a row does not have, a key or header by which some server runs
+another model or another account's, a tool or a format for which the provider would choose a model
+by itself, two places that disagree, and a key of the query that a row does not have are refused.
+"""
+
+TITLES = {
+    "openai": "OpenAI",
+    "azure": "Azure OpenAI",
+    "bedrock": "AWS Bedrock",
+    "vllm": "vLLM",
+    "sglang": "SGLang",
+    "ollama": "Ollama",
+}
+PUBLISHED = {"openai": openai, "bedrock": aws}
+"""Interfaces that are published whole; Azure's shapes are those of OpenAI below other paths."""
+_PARAMETER = re.compile(r"\{(\w+)\}")
+_NAMING = {"model", "deployment"}
+_OF_NO_INTEREST = {*_NAMING, "id"}
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(_section(api) for api in APIS.values())])
+
+
+def _section(api: Api) -> str:
+    lines = [f"## {TITLES[api.name]} (`api: {api.name}`)", ""]
+    lines += [
+        "| operation | method and route | names a model in | builds on | state |",
+        "|---|---|---|---|---|",
+        *(_row(operation) for operation in api.operations),
+        "",
+    ]
+    if api.name in PUBLISHED:
+        lines += [_not_here(PUBLISHED[api.name]()), ""]
+    return "\n".join(lines)
+
+
+def _row(row: Operation) -> str:
+    upgrade = " (WebSocket)" if row.upgrade else ""
+    cells = (
+        f"`{row.name}`",
+        f"{row.method} `{row.route}`{upgrade}",
+        ", ".join(_models(row)) or "—",
+        ", ".join(_built_on(row)) or "—",
+        _state(row),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _models(row: Operation) -> list[str]:
+    found = ["the path"] if _NAMING & set(_PARAMETER.findall(row.route)) else []
+    found += [f"query `{key}`" for key, role in row.query.items() if role is Role.MODEL]
+    found += [_place(place, role) for place, role in row.reads.items() if _is_model(role)]
+    found += [f"field `{name}`" for name, role in row.form.items() if _is_model(role)]
+    return found
+
+
+def _is_model(role: What) -> bool:
+    return role in (Role.MODEL, Role.TUNED, Role.MODELS_BELOW)
+
+
+def _place(place: str, role: What) -> str:
+    if role is Role.MODELS_BELOW:
+        return f"every `model` below `{place.removesuffix('.**')}`"
+    return f"`{place}`"
+
+
+def _built_on(row: Operation) -> list[str]:
+    kinds = [name for name in _PARAMETER.findall(row.route) if name not in _OF_NO_INTEREST]
+    found = [f"{kind}: the path" for kind in kinds]
+    for what, places in (("", row.reads), ("field ", row.form), ("query ", row.query)):
+        found += _stored(what, places)
+    return found
+
+
+def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
+    for place, role in places.items():
+        if isinstance(role, Stored):
+            yield f"{role.kind}: {what}`{place}`"
+        elif role is Role.FOREIGN:
+            yield f"refused with {what}`{place}`"
+        elif isinstance(role, Only):
+            allowed = ", ".join(f"`{json.dumps(value)}`" for value in sorted(role.values, key=str))
+            yield f"refused with {what}`{place}` other than {allowed}"
+
+
+def _state(row: Operation) -> str:
+    if row.never:
+        return f"refused: {row.never}"
+    if row.kind is Kind.CARRIER:
+        streamed = "; its body is not looked at" if row.body is Body.STREAMED else ""
+        return f"carrier, shut by default{streamed}"
+    if row.shut:
+        return f"shut by default: {row.shut}"
+    asked = "tuning" if row.kind is Kind.TUNING else "authorised"
+    if row.registered:
+        asked += ", where registration is on"
+    return asked + (f"; makes {_article(row.creates)}" if row.creates else "")
+
+
+def _article(kind: str) -> str:
+    return ("an " if kind[0] in "aeiou" else "a ") + kind.replace("_", " ")
+
+
+def _not_here(published: Iterable[Published]) -> str:
+    """What the provider publishes, can name a model, and is in no row."""
+    rows = sorted(
+        {
+            f"{row.method} `{row.path.partition('?')[0]}`"
+            for row in published
+            if row.names_a_model and not _has_row(row)
+        }
+    )
+    return "Published, able to name a model, and in no row, so refused: " + ", ".join(rows) + "."
+
+
+def _has_row(row: Published) -> bool:
+    request = fill(row, places=tuple(row.models)).request
+    try:
+        ROUTES[row.api].match(request.method, request.path)
+    except AdmissibilityError:
+        return False
+    return True
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""The page of operations says what the door tables hold, and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+from sidecar.providers import APIS
+from tests.contract.operations.generate_page import PAGE, TITLES, page
+
+
+def test_the_page_is_in_step() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_every_row_of_every_table_is_told_once() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    told = {}
+    for name, title in TITLES.items():
+        section = text.split(f"## {title} (`api: {name}`)\n", 1)[1].split("\n## ", 1)[0]
+        told[name] = re.findall(r"^\| `([\w.]+)` \| ([A-Z]+) `([^`]+)`", section, flags=re.M)
+    assert told == {
+        api.name: [(row.name, row.method, row.route) for row in api.operations]
+        for api in APIS.values()
+    }

@@ -1,0 +1,192 @@
+"""``docs/verify-without-us.md`` does what it says: its own code, over evidence of every kind."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.authority import home as authority
+from sidecar.authority.home import Home
+from sidecar.binding import openai
+from sidecar.core import wire
+from sidecar.core.evidence import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    RESULT,
+    SPECIFICATION,
+    Approval,
+    DeploymentBinding,
+    Environment,
+    Predicate,
+    Specification,
+    Statement,
+    Subject,
+    specification_blob,
+    write_statement,
+)
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
+from sidecar.evaluation.countersign import Measured, countersign
+from tests.unit.binding.test_openai import DECLARED, job
+
+DOC = Path(__file__).parents[2] / "docs" / "verify-without-us.md"
+NOW = datetime.now(UTC).replace(microsecond=0)
+WINDOW = Window(NOW, NOW + timedelta(days=1))
+SPIFFE_ID = "spiffe://acme.example/env/prod"
+KINDS = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, DEPLOYMENT_BINDING, SPECIFICATION)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of evidence and the file its subject is the digest of."""
+
+    statement: Statement[Predicate]
+    blob: bytes
+
+
+def block() -> str:
+    """The document's Python program."""
+    found = re.findall(r"^```python\n(.*?)^```$", DOC.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(found) == 1
+    return str(found[0])
+
+
+@pytest.fixture(scope="module")
+def verify() -> Callable[..., Any]:
+    """The document's own function."""
+    namespace: dict[str, Any] = {"__name__": "verify_without_us"}
+    exec(compile(block(), str(DOC), "exec"), namespace)
+    function: Callable[..., Any] = namespace["verify"]
+    return function
+
+
+@pytest.fixture(scope="module")
+def cases() -> dict[str, Case]:
+    """Evidence of every kind, made as the product makes it."""
+    bound = openai.bind(openai.read_job(job()), DECLARED)
+    manifest = bound.statement.predicate
+    payload = write_statement(bound.statement)
+    digest = hashlib.sha256(payload).hexdigest()
+    scores = [Measured(suite.name, 1.0) for suite in manifest.envelope.suites]
+    approval = Approval("regulator", ("eu",), ("spiffe://**",), ("completions",), WINDOW)
+    declared = Environment(("eu",), "finance", "support", "limited", "acme", WINDOW)
+    name = SPIFFE_ID.encode()
+    place = Subject(SPIFFE_ID, DigestSet(hashlib.sha256(name).hexdigest()))
+    binding = DeploymentBinding("openai", "prod", manifest.model.id, WINDOW)
+    specified = Specification(("openai/**",), manifest.environments, manifest.envelope, WINDOW)
+    blob = specification_blob(manifest.environments, manifest.envelope)
+    plan = Subject("support", DigestSet(hashlib.sha256(blob).hexdigest()))
+    about = Subject(manifest.model.id, DigestSet(digest))
+    return {
+        MANIFEST: Case(bound.statement, bound.artifact),
+        RESULT: Case(countersign(manifest, digest, scores, WINDOW), payload),
+        APPROVAL: Case(Statement(about, APPROVAL, approval), payload),
+        ENVIRONMENT: Case(Statement(place, ENVIRONMENT, declared), name),
+        DEPLOYMENT_BINDING: Case(
+            Statement(Subject("prod", DigestSet(digest)), DEPLOYMENT_BINDING, binding), payload
+        ),
+        SPECIFICATION: Case(Statement(plan, SPECIFICATION, specified), blob),
+    }
+
+
+@pytest.fixture(scope="module", params=["ed25519", "ecdsa"])
+def signer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    folder = tmp_path_factory.mktemp("authority")
+    return authority.init(folder, "acme", now=NOW, key_type=request.param)
+
+
+def test_the_program_is_thirty_lines_over_cryptography_and_the_standard_library() -> None:
+    text = block()
+    assert len(text.splitlines()) <= 30
+    imported = {
+        (node.module or "").split(".")[0] if isinstance(node, ast.ImportFrom) else alias.name
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported - set(sys.stdlib_module_names) == {"cryptography"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_evidence_verifies(
+    verify: Callable[..., Any], cases: dict[str, Case], signer: Home, kind: str
+) -> None:
+    case = cases[kind]
+    envelope = authority.attest(signer, case.statement, NOW)
+    pem = authority.pem(signer).encode()
+    assert verify(pem, envelope, kind, case.blob) == wire.plain(case.statement.predicate)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_changed_stops_verifying(
+    verify: Callable[..., Any], cases: dict[str, Case], signer: Home, kind: str, tmp_path: Path
+) -> None:
+    case = cases[kind]
+    envelope = authority.attest(signer, case.statement, NOW)
+    pem = authority.pem(signer).encode()
+    stranger = authority.pem(authority.init(tmp_path / "stranger", "stranger", now=NOW)).encode()
+    other = next(name for name in KINDS if name != kind)
+
+    def changed(**parts: Any) -> bytes:
+        return json.dumps({**json.loads(envelope), **parts}).encode()
+
+    payload = bytearray(base64.b64decode(json.loads(envelope)["payload"]))
+    payload[-20] ^= 1
+    signature = json.loads(envelope)["signatures"][0]
+    flipped = bytearray(base64.b64decode(signature["sig"]))
+    flipped[-1] ^= 1
+    attempts = {
+        "payload": (pem, changed(payload=base64.b64encode(payload).decode()), kind, case.blob),
+        "payload type": (pem, changed(payloadType="text/plain"), kind, case.blob),
+        "no signature": (pem, changed(signatures=[]), kind, case.blob),
+        "signature": (
+            pem,
+            changed(signatures=[{"sig": base64.b64encode(flipped).decode()}]),
+            kind,
+            case.blob,
+        ),
+        "key": (stranger, envelope, kind, case.blob),
+        "type": (pem, envelope, other, case.blob),
+        "blob": (pem, envelope, kind, case.blob + b"\n"),
+    }
+    said = {name: refusal(verify, *attempt) for name, attempt in attempts.items()}
+    assert said == {
+        **dict.fromkeys(attempts, "not signed by this key"),
+        "type": "another kind of evidence",
+        "blob": "about another subject",
+    }
+
+
+def refusal(verify: Callable[..., Any], *attempt: object) -> str:
+    with pytest.raises(ValueError) as caught:
+        verify(*attempt)
+    return str(caught.value)
+
+
+def test_it_runs_as_the_document_says(cases: dict[str, Case], signer: Home, tmp_path: Path) -> None:
+    case = cases[APPROVAL]
+    (tmp_path / "verify.py").write_text(block())
+    (tmp_path / "key.pem").write_text(authority.pem(signer))
+    (tmp_path / "a.dsse.json").write_bytes(authority.attest(signer, case.statement, NOW))
+    (tmp_path / "blob").write_bytes(case.blob)
+    command = [sys.executable, "-I", "verify.py", "key.pem", "a.dsse.json", APPROVAL, "blob"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)) == (0, wire.plain(case.statement.predicate))
+    (tmp_path / "blob").write_bytes(b"another")
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.endswith(b"ValueError: about another subject\n")

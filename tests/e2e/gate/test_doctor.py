@@ -1,0 +1,182 @@
+"""``admit doctor`` before a real installation: all in order, then one thing at a time is not.
+
+The whole report is compared each time: what is broken must be told, and nothing else.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from admissibility_devtools.demo.authorities import REGULATOR
+from sidecar.doctor.files import decision_log
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.gate import engine
+from tests.support.site.doctor import HEALTHY, Report, alone, but, follows, report, told
+from tests.support.site.processes import children, stalled
+from tests.support.site.site import Site
+from tests.support.site.stand import Stand
+from tests.support.site.talk import until
+
+
+def test_a_healthy_installation_is_in_order_throughout(whole: Site) -> None:
+    assert report(whole) == HEALTHY
+
+
+def test_a_policy_engine_that_does_not_answer(whole: Site) -> None:
+    (engine,) = children(whole.pid, "opa")
+    down = fail(
+        "policy engine",
+        "OPA does not answer the gate",
+        "The gate restarts the one it manages; see its log. Start one that is yours.",
+    )
+    with stalled(engine):
+        assert until(lambda: report(whole), but(down)) == but(down)
+
+
+def test_a_key_that_others_may_read(whole: Site) -> None:
+    key = whole.folder / "provider-credential.yaml"
+    key.write_text("resources: []")
+    key.chmod(0o600)
+    assert report(whole, private=(key,)) == HEALTHY
+    key.chmod(0o640)
+    assert report(whole, private=(key,)) == but(
+        fail(
+            "permissions",
+            "others may use HERE/provider-credential.yaml (0640)",
+            "chmod 0600 the files (0700 the folders); replace a key that others could read.",
+        )
+    )
+
+
+def test_files_that_others_may_change(whole: Site) -> None:
+    (whole.folder / "trust.yaml").chmod(0o664)
+    (whole.folder / "sidecar.yaml").chmod(0o646)
+    assert report(whole) == but(
+        fail(
+            "permissions",
+            "others may change HERE/sidecar.yaml (0646), HERE/trust.yaml (0664)",
+            "chmod go-w them, and look at what they say.",
+        )
+    )
+
+
+def test_a_state_folder_open_to_others(whole: Site) -> None:
+    """The gate would not start again."""
+    (whole.folder / "state").chmod(0o750)
+    assert report(whole) == but(
+        fail(
+            "trust",
+            "HERE/trust.yaml: state: HERE/state is open to others (mode 0750); chmod 700 it",
+            "Correct what it names; see docs/trust.md.",
+        ),
+        fail(
+            "permissions",
+            "others may use HERE/state (0750)",
+            "chmod 0600 the files (0700 the folders); replace a key that others could read.",
+        ),
+    )
+
+
+def test_an_authority_that_falls_silent(owned: Site) -> None:
+    """First it warns, as long as the operator's own rhythm would hardly notice the end in time."""
+    owned.trust["poll_seconds"] = 60
+    owned.start().front()
+    publish = "Have the authority publish again (admit authority publish)."
+    name = f"authority {REGULATOR}"
+
+    def with_regulator(found: Finding) -> Report:
+        return tuple(found if one.name == "authorities" else one for one in HEALTHY)
+
+    soon = warn(name, "ends in N s, before two more looks at it", publish)
+    over = fail(name, "ended at TIME: what relies on it is denied", publish)
+    owned.set_silence(REGULATOR, timedelta(seconds=100))
+    assert until(lambda: report(owned), with_regulator(soon)) == with_regulator(soon)
+    owned.set_silence(REGULATOR, timedelta(seconds=2))
+    assert until(lambda: report(owned), with_regulator(over)) == with_regulator(over)
+
+
+def without_the_gate() -> Report:
+    """What can still be said while nobody answers for the gate."""
+    start = "Start it: admit serve --config FILE; its log says why it ended."
+    inside = {"readiness", "policy engine", "policies", "authorities", "evidence"}
+    changed = {
+        "gate": fail("gate", "LOOPBACK: no answer (UNAVAILABLE)", start),
+        "clock": ok("clock", "within 30 s of Envoy"),
+        "ext_authz": ok("ext_authz", "ok N, denied N, error 2; none passed unasked"),
+        "gate cluster": follows("gate", "gate cluster", "no cluster leads to the gate's port N"),
+        "canary: a call": follows(
+            "gate", "canary: a call", "POST /v1/chat/completions got 503, but not from the gate"
+        ),
+        "canary: an upload": follows(
+            "gate", "canary: an upload", "POST /v1/files got 503, but not from the gate"
+        ),
+    }
+    found = [changed.get(one.name, one) for one in HEALTHY if one.name not in inside]
+    found.insert(5, follows("gate", "status", "LOOPBACK: Connection refused"))
+    return tuple(found)
+
+
+def test_a_gate_that_was_stopped(whole: Site) -> None:
+    """It takes its ready file with it, so its ports are not known any more either."""
+    assert whole.stop_gate() == 0
+    assert report(whole) == without_the_gate()
+
+
+def test_a_configuration_that_is_not_valid(whole: Site) -> None:
+    """The rest is looked for where the reference configuration has it."""
+    (whole.folder / "sidecar.yaml").write_text("trust: trust.yaml\nfail_open: true\n")
+    found = report(whole)
+    assert found[0] == fail(
+        "configuration",
+        "HERE/sidecar.yaml: fail_open: Extra inputs are not permitted",
+        "Correct what it names; docs/operators.md has every key.",
+    )
+    assert "trust" not in {one.name for one in found}
+
+
+def test_a_trust_file_that_is_not_valid(whole: Site) -> None:
+    (whole.folder / "trust.yaml").write_text("version: 2\n")
+    found = {one.name: one for one in report(whole)}
+    assert found["trust"].state == "fail"
+    assert found["trust"].detail.startswith("HERE/trust.yaml: ")
+    others = {one.name for one in HEALTHY} - {"trust"}
+    assert {name for name in others if found[name].state != "ok"} == set()
+
+
+def test_an_opa_that_somebody_else_runs_is_asked_itself(owned: Site, stand: Stand) -> None:
+    """The stage's own, over its socket; then none."""
+    address = stand.stage.opa_socket
+    answers: list[Finding] = []
+    for url in (address, "unix:///nowhere/opa.sock", "http://127.0.0.1:9"):
+        owned.settings["opa"] = {"address": url, "revision": "x"}
+        owned.write()
+        answers += engine(alone(owned))
+    remedy = "Start OPA, or correct opa.address."
+    assert answers == [
+        ok("OPA", f"{address} answers"),
+        fail("OPA", "/nowhere/opa.sock: No such file or directory", remedy),
+        fail("OPA", "127.0.0.1:9: Connection refused", remedy),
+    ]
+
+
+def test_a_decision_log_without_a_folder_or_grown_large(owned: Site) -> None:
+    found: list[Finding] = []
+    for log in ("-", "nowhere/decisions.jsonl", "large.jsonl"):
+        owned.settings["decision_log"] = log
+        owned.write()
+        found += told(owned, decision_log(alone(owned)))
+        with (owned.folder / "large.jsonl").open("wb") as file:
+            file.truncate(2 << 30)
+    assert found == [
+        ok("decision log", "the gate's standard output"),
+        fail(
+            "decision log",
+            "HERE/nowhere/decisions.jsonl: No such file or directory",
+            "Create its folder.",
+        ),
+        warn(
+            "decision log",
+            "HERE/large.jsonl: N MiB, room for N MiB",
+            "Rotate it (rename, then restart the gate).",
+        ),
+    ]

@@ -1,0 +1,154 @@
+"""``admit doctor`` before an Envoy that is not there, or does not ask the gate about everything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+
+from admissibility_devtools.tools.envoy_config import reference
+from sidecar.doctor.finding import fail, ok
+from tests.process.envoy.config import GATE, host, manager
+from tests.support.site.doctor import HEALTHY, but, follows, report
+from tests.support.site.site import Site, envoy_before
+
+
+def test_addresses_where_nobody_is(whole: Site) -> None:
+    nobody = "LOOPBACK: Connection refused"
+    assert report(whole, envoy_admin="127.0.0.1:1", gateway="http://127.0.0.1:2") == but(
+        ok("clock", "within 30 s of the gate"),
+        fail("Envoy", nobody, "Start Envoy, or correct --envoy-admin."),
+        follows("Envoy", "ext_authz", nobody),
+        follows("Envoy", "gate cluster", nobody),
+        follows("Envoy", "canary: a call", nobody),
+        follows("Envoy", "canary: an upload", nobody),
+    )
+
+
+def test_a_gateway_where_nobody_is(whole: Site) -> None:
+    nobody = "LOOPBACK: Connection refused"
+    gateway = "Start Envoy, or correct --gateway (TLS: --ca)."
+    assert report(whole, gateway="http://127.0.0.1:2") == but(
+        fail("canary: a call", nobody, gateway),
+        follows("canary: a call", "canary: an upload", nobody),
+    )
+
+
+def test_an_admin_interface_that_is_another_server(whole: Site) -> None:
+    """Here the gate's own metrics."""
+    told_by = report(whole, envoy_admin=whole.metrics.removeprefix("http://"))
+    assert told_by == but(
+        fail("Envoy", "the answer is not JSON", "Start Envoy, or correct --envoy-admin."),
+        follows("Envoy", "ext_authz", "the answer is not JSON"),
+        follows("Envoy", "gate cluster", "the answer is not JSON"),
+    )
+
+
+Change = Callable[[dict[str, Any]], None]
+NOT_CHECKED = "This route is not checked: enable ext_authz on it."
+
+
+def asking(config: dict[str, Any]) -> dict[str, Any]:
+    """The filter that asks the gate."""
+    (found,) = (each for each in manager(config)["http_filters"] if each["name"] == GATE)
+    assert isinstance(found, dict)
+    return found
+
+
+def disable(number: int) -> Change:
+    def change(config: dict[str, Any]) -> None:
+        override = host(config)["routes"][number]["typed_per_filter_config"][GATE]
+        del override["check_settings"]
+        override["disabled"] = True
+
+    return change
+
+
+def without_the_filter(config: dict[str, Any]) -> None:
+    manager(config)["http_filters"].remove(asking(config))
+    for route in host(config)["routes"]:
+        del route["typed_per_filter_config"][GATE]
+
+
+def fail_open(config: dict[str, Any]) -> None:
+    asking(config)["typed_config"]["failure_mode_allow"] = True
+
+
+@contextmanager
+def fronted(site: Site, change: Change) -> Iterator[Site]:
+    """The site behind an Envoy whose configuration was changed."""
+    config = yaml.safe_load(reference("jwt"))
+    change(config)
+    # Aliases would be resolved differently by the renderer: write them out.
+    text = yaml.dump(config, Dumper=_Plain, sort_keys=False)
+    site.envoy = envoy_before(site.stand, site.listen, site.folder / "changed", text).start()
+    yield site
+
+
+class _Plain(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        del data
+        return True
+
+
+def test_a_route_of_calls_that_is_not_checked(owned: Site) -> None:
+    owned.start()
+    with fronted(owned, disable(-1)):
+        assert report(owned) == but(
+            fail(
+                "canary: a call",
+                "POST /v1/chat/completions got 200: it was NOT denied",
+                NOT_CHECKED,
+            )
+        )
+
+
+def test_a_route_of_uploads_that_is_not_checked(owned: Site) -> None:
+    """The provider's own refusal is none of the gate's."""
+    owned.start()
+    with fronted(owned, disable(0)):
+        assert report(owned) == but(
+            fail(
+                "canary: an upload",
+                "POST /v1/files got 400, but not from the gate",
+                NOT_CHECKED,
+            )
+        )
+
+
+def test_an_envoy_without_the_filter(owned: Site) -> None:
+    owned.start()
+    with fronted(owned, without_the_filter):
+        assert report(owned) == but(
+            fail(
+                "ext_authz",
+                "no listener has the filter: nothing is checked",
+                "Compare it with the reference configurations under envoy/.",
+            ),
+            fail(
+                "canary: a call",
+                "POST /v1/chat/completions got 200: it was NOT denied",
+                NOT_CHECKED,
+            ),
+            follows(
+                "ext_authz", "canary: an upload", "POST /v1/files got 400, but not from the gate"
+            ),
+        )
+
+
+def test_an_envoy_that_fails_open(owned: Site) -> None:
+    """Seen twice at once: in the canaries, and in the filter's counters that they leave behind."""
+    owned.start()
+    with fronted(owned, fail_open):
+        assert report(owned) == HEALTHY
+        (owned.folder / "gate.json").rename(owned.folder / "kept.json")
+        owned.stop_gate()
+        found = {one.name: one for one in report(owned)}
+    assert found["canary: a call"] == fail(
+        "canary: a call", "POST /v1/chat/completions got 200: it was NOT denied", NOT_CHECKED
+    )
+    counted = found["ext_authz"]
+    assert (counted.state, counted.remedy) == ("fail", "Set failure_mode_allow: false.")
+    assert counted.detail == "2 requests passed unasked; ok N, denied N, error 2"

@@ -1,0 +1,145 @@
+"""A restart forgets nothing that was verified: an older word of an authority stays older."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+
+from admissibility_devtools.demo.authorities import REGULATOR, now
+from sidecar.authority import home as authority
+from sidecar.core.documents import WithdrawalKind
+from sidecar.service import clock_floor
+from tests.support.site.site import Site
+from tests.support.site.talk import until
+
+ADMITTED = (200, "admitted")
+WITHDRAWN = (403, "withdrawn")
+
+
+class Mirror:
+    """A copy of the regulator's repository that somebody between it and the gate controls."""
+
+    def __init__(self, site: Site) -> None:
+        self.home = site.organisations.homes[REGULATOR]
+        self.folder = site.folder / "mirror"
+        self.kept = site.folder / "kept"
+        site.entry(REGULATOR)["source"] = {"directory": str(self.folder)}
+        self.follow()
+        shutil.copytree(self.folder, self.kept)
+
+    def follow(self) -> None:
+        """Show what the regulator publishes now."""
+        shutil.copytree(self.home.repository, self.folder, dirs_exist_ok=True)
+
+    def roll_back(self, names: list[str]) -> None:
+        """Show what it published at first: these files, or everything and nothing newer."""
+        if not names:
+            shutil.rmtree(self.folder)
+            shutil.copytree(self.kept, self.folder)
+        for name in names:
+            shutil.copy(self.kept / name, self.folder / name)
+
+
+def told(site: Site) -> dict[str, Any]:
+    """The version that holds, and whether the last refresh failed."""
+    found = site.standing(REGULATOR)
+    return {"version": found["version"], "failing": found["error"] is not None}
+
+
+@pytest.mark.parametrize(
+    "names", [["metadata/timestamp.json"], []], ids=["only the timestamp", "everything"]
+)
+def test_a_repository_that_was_rolled_back_is_refused_after_a_restart(
+    site: Site, names: list[str]
+) -> None:
+    mirror = Mirror(site)
+    site.start().front()
+    assert site.talk.verdict() == ADMITTED
+    digest = site.stand.manifest.digest
+    done = authority.withdraw(mirror.home, WithdrawalKind.MANIFEST, digest, "unfit", None, now())
+    mirror.follow()
+    assert until(site.talk.verdict, WITHDRAWN) == WITHDRAWN
+    assert site.stop_gate() == 0
+
+    mirror.roll_back(names)
+    restart(site)
+    assert (site.talk.verdict(), told(site)) == (
+        WITHDRAWN,
+        {"version": done.version, "failing": True},
+    )
+
+    mirror.follow()
+    expected = {"version": done.version, "failing": False}
+    assert until(lambda: told(site), expected) == expected
+    assert site.talk.verdict() == WITHDRAWN
+    authority.reinstate(mirror.home, WithdrawalKind.MANIFEST, digest, now())
+    mirror.follow()
+    assert until(site.talk.verdict, ADMITTED) == ADMITTED
+
+
+def test_a_source_that_is_gone_after_a_restart_leaves_the_last_word_standing(site: Site) -> None:
+    mirror = Mirror(site)
+    digest = site.stand.manifest.digest
+    done = authority.withdraw(mirror.home, WithdrawalKind.MANIFEST, digest, "unfit", None, now())
+    mirror.follow()
+    site.start().front()
+    assert site.talk.verdict() == WITHDRAWN
+    site.stop_gate()
+    shutil.rmtree(mirror.folder)
+    restart(site)
+    assert (site.talk.verdict(), told(site)) == (
+        WITHDRAWN,
+        {"version": done.version, "failing": True},
+    )
+
+
+def test_a_state_that_was_thrown_away_is_built_anew_from_the_pinned_roots(site: Site) -> None:
+    site.start().front()
+    before = versions(site)
+    site.stop_gate()
+    shutil.rmtree(site.folder / "state")
+    restart(site)
+    assert (versions(site), site.talk.verdict()) == (before, ADMITTED)
+
+
+def versions(site: Site) -> dict[str, int]:
+    return {item["name"]: item["version"] for item in site.status()["authorities"]}
+
+
+def test_a_damaged_state_is_not_guessed(site: Site) -> None:
+    """The floor below which nothing may fall cannot be read: the authority counts for nothing."""
+    site.start().front()
+    site.stop_gate()
+    seen = site.folder / "state" / REGULATOR / "seen.json"
+    seen.write_bytes(seen.read_bytes()[:-3])
+    restart(site)
+    status = site.standing(REGULATOR)
+    assert (status["version"], f"{seen} is damaged" in status["error"]) == (None, True)
+    assert site.talk.verdict() == (403, "approval_missing")
+
+
+def test_a_clock_that_was_set_back_brings_nothing_back(site: Site) -> None:
+    site.start().front()
+    assert site.talk.verdict() == ADMITTED
+    site.stop_gate()
+    state = site.folder / "state"
+    relied_on = clock_floor.load(state)
+    assert relied_on > 0
+    clock_floor.keep(state, relied_on + 3600)  # as if the clock had been an hour further
+    restart(site)
+    mark = len(site.stand.stage.upstream.received)
+    assert site.talk.verdict() == (503, "clock_unreliable")
+    assert len(site.stand.stage.upstream.received) == mark
+    site.stop_gate()
+    (state / clock_floor.NAME).unlink()
+    restart(site)
+    assert site.talk.verdict() == ADMITTED
+
+
+def restart(site: Site) -> None:
+    """The same gate on the same port again, behind the same Envoy."""
+    site.settings["listen"] = site.listen
+    site.start()
+    site.talk.call()  # Envoy's first connection to the new gate

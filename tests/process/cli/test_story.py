@@ -1,0 +1,85 @@
+"""From a finished job to an admitted call and back, by the command line alone."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sidecar.core.assessment import Assessment
+from sidecar.core.reasons import Reason
+from tests.process.cli.parties import ENVIRONMENT, Parties
+from tests.unit.binding.samples import BASE, MODEL
+
+
+def lacking(assessment: Assessment) -> tuple[Reason | None, tuple[str, ...]]:
+    failed = assessment.failed
+    return assessment.reason, () if failed is None else failed.missing
+
+
+def test_a_call_is_admitted_only_after_everybody_agreed_and_denied_after_one_withdraws(
+    parties: Parties, job: Path
+) -> None:
+    assert parties.assess().reason is Reason.ENVIRONMENT_UNKNOWN
+    parties.declare()
+    assert parties.assess().reason is Reason.MANIFEST_MISSING
+    assert parties.assess(BASE).reason is None
+
+    bound = parties.bind(job)
+    manifest = bound["file"]
+    assert lacking(parties.assess()) == (
+        Reason.PREACTIVATION_MISSING,
+        (
+            "adversarial suite jailbreaks",
+            "regression suite support-regression",
+            "compliance suite transparency for eu",
+        ),
+    )
+    parties.result(manifest, 1.0)
+    roles = ["customer", "provider", "regulator for eu"]
+    assert lacking(parties.assess()) == (Reason.APPROVAL_MISSING, tuple(roles))
+    parties.approve("acme-risk", manifest)
+    assert lacking(parties.assess()) == (Reason.APPROVAL_MISSING, tuple(roles[1:]))
+    parties.approve("model-host", manifest)
+    assert lacking(parties.assess()) == (Reason.APPROVAL_MISSING, tuple(roles[2:]))
+    approved = parties.approve("eu-regulator", manifest)
+
+    admitted = parties.assess()
+    assert admitted.reason is None
+    assert admitted.manifests == (bound["digest"],)
+    assert admitted.constituents == tuple(
+        sorted(("acme-risk", "eu-regulator", "model-host", "test-house", "tuning-lab"))
+    )
+
+    parties.run(
+        "eu-regulator", "withdraw", "approval", approved["digest"], "--reason", "new findings"
+    )
+    assert lacking(parties.assess()) == (Reason.WITHDRAWN, ())
+    parties.run("eu-regulator", "withdraw", "approval", approved["digest"], "--reinstate")
+    assert parties.assess().reason is None
+
+    # The customer's declaration and approval rest on its old key; both must be signed anew.
+    parties.run("acme-risk", "authority", "rotate", "attestation")
+    assert parties.assess(rejected=2).reason is Reason.ENVIRONMENT_UNKNOWN
+    parties.declare()
+    assert lacking(parties.assess(rejected=2)) == (Reason.APPROVAL_MISSING, ("customer",))
+    parties.approve("acme-risk", manifest)
+    assert parties.assess(rejected=2).reason is None
+
+
+def test_the_blobs_are_what_the_evidence_names(tmp_path: Path, parties: Parties, job: Path) -> None:
+    bound = parties.bind(job)
+    statement = Path(bound["statement"]).read_bytes()
+    assert hashlib.sha256(statement).hexdigest() == bound["digest"]
+    artifact = Path(bound["artifact"]).read_bytes()
+    assert f'"sha256":"{hashlib.sha256(artifact).hexdigest()}"'.encode() in statement
+    assert f'"name":"{MODEL}"'.encode() in statement
+    declared = parties.declare()
+    assert Path(declared["blob"]).read_bytes() == ENVIRONMENT.encode()
+    assert Path(bound["file"]).name == f"manifest-{bound['digest'][:12]}.dsse.json"
+
+
+def test_a_failed_result_is_signed_and_is_loud(parties: Parties, job: Path) -> None:
+    bound = parties.bind(job)
+    found = parties.result(bound["file"], 0.5, code=3)
+    assert found["result"] == "FAILED"
+    assert Path(found["file"]).exists()

@@ -1,0 +1,290 @@
+"""Every setting that the argument rests on is in `jwt.yaml` with its value."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, get_args
+
+import pytest
+
+from admissibility_devtools.tools.envoy_config import Gated
+from admissibility_devtools.tools.places import repository_root
+from tests.process.envoy.config import ALL, GATE, PACE, TYPES, Config, filters, loaded, manager
+from tests.process.envoy.sites import SITES
+
+
+def test_every_reference_is_in_its_folder_and_told_in_its_readme() -> None:
+    folder = repository_root() / "envoy"
+    files = {path.stem for path in folder.glob("*.yaml")}
+    told = re.findall(r"^\| \[`([a-z-]+)\.yaml`\]", (folder / "README.md").read_text(), re.M)
+    assert (files, sorted(told), set(get_args(Gated))) == (set(ALL), sorted(ALL), set(SITES))
+
+
+def ignoring_case(*names: str) -> list[dict[str, Any]]:
+    return [{"exact": name, "ignore_case": True} for name in names]
+
+
+@pytest.fixture
+def config() -> Config:
+    return loaded("jwt")
+
+
+def test_nothing_but_a_refusal_comes_before_the_gate_and_the_credential_only_after_it(
+    config: Config,
+) -> None:
+    assert list(filters(config)) == [
+        PACE,
+        GATE,
+        "envoy.filters.http.credential_injector",
+        "envoy.filters.http.router",
+    ]
+
+
+def bucket(tokens: int) -> Config:
+    return {"max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "1s"}
+
+
+def counted(name: str, size: int) -> Config:
+    """A call with a length above this is counted under this name."""
+    length = {"name": "content-length", "range_match": {"start": size + 1, "end": (1 << 63) - 1}}
+    match = {"descriptor_key": "body", "descriptor_value": name, "headers": [length]}
+    return {"actions": [{"header_value_match": match}]}
+
+
+def of(size: str, tokens: int) -> Config:
+    return {"entries": [{"key": "body", "value": size}], "token_bucket": bucket(tokens)}
+
+
+BODILESS = {"safe_regex": {"regex": "GET|HEAD|DELETE|OPTIONS"}}
+UNSTATED = {
+    "descriptor_key": "body",
+    "descriptor_value": "over-8-MiB",
+    "headers": [
+        {"name": "content-length", "present_match": False},
+        {"name": ":method", "string_match": BODILESS, "invert_match": True},
+    ],
+}
+ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+PACED = {
+    "@type": TYPES + "filters.http.local_ratelimit.v3.LocalRateLimit",
+    "stat_prefix": "large_bodies",
+    "filter_enabled": ALWAYS,
+    "filter_enforced": ALWAYS,
+    "rate_limits": [
+        counted("over-1-MiB", 1 << 20),
+        counted("over-8-MiB", 8 << 20),
+        {"actions": [{"header_value_match": UNSTATED}]},
+    ],
+    "descriptors": [of("over-1-MiB", 24), of("over-8-MiB", 4)],
+    "token_bucket": bucket(1000000),
+}
+
+
+def test_the_gate_cannot_be_skipped_softened_or_misread(config: Config) -> None:
+    assert filters(config)["envoy.filters.http.ext_authz"] == {
+        "@type": TYPES + "filters.http.ext_authz.v3.ExtAuthz",
+        "stat_prefix": "admissibility",
+        "transport_api_version": "V3",
+        "grpc_service": {"envoy_grpc": {"cluster_name": "gate"}, "timeout": "2s"},
+        "failure_mode_allow": False,
+        "status_on_error": {"code": "ServiceUnavailable"},
+        "filter_enabled": {"default_value": {"numerator": 100, "denominator": "HUNDRED"}},
+        "deny_at_disable": {
+            "default_value": True,
+            "runtime_key": "admissibility.deny_at_disable",
+        },
+        "with_request_body": {
+            "max_request_bytes": 20971520,
+            "allow_partial_message": False,
+            "pack_as_bytes": True,
+        },
+        "encode_raw_headers": True,
+        "disallowed_headers": {
+            "patterns": ignoring_case(
+                "authorization",
+                "proxy-authorization",
+                "api-key",
+                "x-api-key",
+                "x-goog-api-key",
+                "cookie",
+            )
+        },
+        "include_peer_certificate": True,
+        "include_tls_session": True,
+        "validate_mutations": True,
+        "decoder_header_mutation_rules": {
+            "disallow_all": True,
+            "disallow_is_error": True,
+            "allow_expression": {"regex": "x-admissibility-[a-z0-9-]+|x-environment-credential"},
+        },
+        "clear_route_cache": False,
+    }
+
+
+def test_the_provider_credential_replaces_the_clients_and_is_never_left_out(
+    config: dict[str, Any],
+) -> None:
+    assert filters(config)["envoy.filters.http.credential_injector"] == {
+        "@type": TYPES + "filters.http.credential_injector.v3.CredentialInjector",
+        "overwrite": True,
+        "allow_request_without_credential": False,
+        "credential": {
+            "name": "envoy.http.injected_credentials.generic",
+            "typed_config": {
+                "@type": TYPES + "http.injected_credentials.generic.v3.Generic",
+                "header": "authorization",
+                "credential": {
+                    "name": "provider-credential",
+                    "sds_config": {
+                        "resource_api_version": "V3",
+                        "path_config_source": {"path": "/etc/envoy/credential/provider.yaml"},
+                    },
+                },
+            },
+        },
+    }
+
+
+def test_every_path_of_every_host_has_a_route_through_the_gate(config: Config) -> None:
+    (host,) = manager(config)["route_config"]["virtual_hosts"]
+    to_provider = {
+        "cluster": "provider",
+        "timeout": "300s",
+        "max_stream_duration": {"max_stream_duration": "300s"},
+    }
+
+    def checked(**settings: object) -> dict[str, Any]:
+        per_route = TYPES + "filters.http.ext_authz.v3.ExtAuthzPerRoute"
+        return {
+            "envoy.filters.http.ext_authz": {"@type": per_route, "check_settings": settings},
+        }
+
+    upload = "/v1/(files|uploads|uploads/[A-Za-z0-9_-]+/parts)"
+    assert host == {
+        "name": "provider",
+        "domains": ["*"],
+        "routes": [
+            {
+                "match": {"safe_regex": {"regex": upload}},
+                "route": to_provider,
+                "typed_per_filter_config": checked(
+                    context_extensions={"provider": "openai", "route_class": "upload"},
+                    disable_request_body_buffering=True,
+                ),
+            },
+            {
+                "match": {"prefix": "/"},
+                "route": to_provider,
+                "typed_per_filter_config": {
+                    **checked(context_extensions={"provider": "openai", "route_class": "api"}),
+                    PACE: PACED,
+                },
+            },
+        ],
+        "request_headers_to_remove": [
+            "x-environment-credential",
+            "x-envoy-external-address",
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-request-id",
+        ],
+    }
+
+
+def test_paths_headers_and_streams_are_bounded_and_left_as_they_came(
+    config: dict[str, Any],
+) -> None:
+    held = manager(config)
+    aside = ("http_filters", "route_config", "access_log", "early_header_mutation_extensions")
+    assert {key: value for key, value in held.items() if key not in aside} == {
+        "@type": TYPES + "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "applications",
+        "normalize_path": False,
+        "merge_slashes": False,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "use_remote_address": True,
+        "xff_num_trusted_hops": 0,
+        "forward_client_cert_details": "SANITIZE",
+        "generate_request_id": True,
+        "preserve_external_request_id": False,
+        "server_name": "admissibility-gateway",
+        "server_header_transformation": "OVERWRITE",
+        "request_headers_timeout": "5s",
+        "request_timeout": "60s",
+        "stream_idle_timeout": "120s",
+        "max_request_headers_kb": 32,
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "max_headers_count": 64,
+            "max_stream_duration": "300s",
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
+        "http2_protocol_options": {
+            "max_concurrent_streams": 100,
+            "initial_stream_window_size": 262144,
+            "initial_connection_window_size": 1048576,
+        },
+    }
+
+
+def test_nothing_can_be_changed_through_the_admin_interface(config: Config) -> None:
+    assert (config["admin"], config["layered_runtime"]) == (
+        {
+            "address": {"socket_address": {"address": "127.0.0.1", "port_value": 9901}},
+            "allow_paths": [
+                {"exact": "/ready"},
+                {"prefix": "/listeners"},
+                {"prefix": "/clusters"},
+                {"exact": "/server_info"},
+                {"prefix": "/stats"},
+            ],
+        },
+        {"layers": [{"name": "static", "static_layer": {}}]},
+    )
+
+
+def test_a_full_envoy_refuses(config: Config) -> None:
+    monitors = TYPES + "resource_monitors."
+    heap = "envoy.resource_monitors.fixed_heap"
+
+    def at(action: str, **when: object) -> Config:
+        return {
+            "name": f"envoy.overload_actions.{action}",
+            "triggers": [{"name": heap, **when}],
+        }
+
+    assert config["overload_manager"] == {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {
+                "name": heap,
+                "typed_config": {
+                    "@type": monitors + "fixed_heap.v3.FixedHeapConfig",
+                    "max_heap_size_bytes": 1 << 30,
+                },
+            },
+            {
+                "name": "envoy.resource_monitors.global_downstream_max_connections",
+                "typed_config": {
+                    "@type": monitors + "downstream_connections.v3.DownstreamConnectionsConfig",
+                    "max_active_downstream_connections": 10000,
+                },
+            },
+        ],
+        "actions": [
+            at("shrink_heap", threshold={"value": 0.9}),
+            at("stop_accepting_requests", threshold={"value": 0.95}),
+        ],
+    }
+
+
+@pytest.mark.parametrize("name", sorted(get_args(Gated)))
+def test_no_question_to_the_gate_waits_behind_a_large_one(name: Gated) -> None:
+    clusters = loaded(name)["static_resources"]["clusters"]
+    (gate,) = (each for each in clusters if each["name"] == "gate")
+    (options,) = gate["typed_extension_protocol_options"].values()
+    http2 = options["explicit_http_config"]["http2_protocol_options"]
+    (bounds,) = gate["circuit_breakers"]["thresholds"]
+    # A connection for each question, and so as many of them as there may be questions.
+    assert http2["max_concurrent_streams"] == 1
+    assert bounds["max_connections"] == bounds["max_requests"] == 1024

@@ -1,0 +1,201 @@
+"""An installation with registration on: authorities, gate and Envoy, and a stand-in provider."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from admissibility_devtools.tools.envoy_config import credential_document, reference, render
+from admissibility_devtools.tools.envoy_process import EnvoyProcess
+from tests.e2e.gate.test_references import world_of
+from tests.process.registration.upstream import Provider, provider
+from tests.process.service.site import Running, Site, in_the_present
+from tests.support.simulator import world as simulator
+from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.site.envoy import patient
+
+AZURE_HOST = "acme-models.openai.azure.com"
+OTHER_ENV = "spiffe://acme.example/env/test"
+HEADER = "x-environment-credential"
+AGENTS = ["agents.create", "agents.update"] + [
+    f"agents.sessions.{name}" for name in ("create", "update", "events", "read")
+]
+CREDENTIALS = {"openai": "Bearer sk-of-the-provider", "azure": "key-of-the-resource"}
+DEPLOYMENTS = ("support", "support-eu")
+_REMOVED = "- x-request-id\n"
+AZURE = (
+    ("{provider: openai, route_class:", "{provider: azure, api: azure, route_class:"),
+    ("header: authorization", "header: api-key"),
+    ("cluster: provider\n", f"cluster: provider\n{' ' * 28}host_rewrite_literal: {AZURE_HOST}\n"),
+    (_REMOVED, f"{_REMOVED}{' ' * 24}- x-ms-oai-image-generation-deployment\n"),
+)
+"""What `envoy/registration.yaml` says, and what it is to say for Azure."""
+OPERATIONS = ["chat.completions", "responses", "batches.create", *AGENTS]
+
+
+@dataclass
+class Stage:
+    """Everything that runs."""
+
+    site: Site
+    provider: Provider
+    gate: Running
+    envoy: EnvoyProcess
+    clients: dict[str, openai.OpenAI] = field(default_factory=dict)
+
+    def client(self, environment: str = ENV) -> openai.OpenAI:
+        """The real SDK, as an application in an environment uses it."""
+        if environment not in self.clients:
+            self.clients[environment] = self._client(environment)
+        return self.clients[environment]
+
+    def _client(self, environment: str) -> openai.OpenAI:
+        return openai.OpenAI(base_url=f"{self.address}/v1", **self.options(environment))
+
+    @property
+    def address(self) -> str:
+        """Where applications connect."""
+        return f"http://127.0.0.1:{self.envoy.port}"
+
+    def options(self, environment: str = ENV) -> dict[str, Any]:
+        """What every client of an application in an environment is given."""
+        token = self.site.issuer.jwt_svid(environment, datetime.now(UTC))
+        return {
+            "api_key": "none",
+            "default_headers": {HEADER: token},
+            "max_retries": 0,
+            "timeout": 60,
+        }
+
+    def respond(self, model: str | None = BASE, environment: str = ENV, **more: Any) -> str:
+        """Create a response, and return its id."""
+        extra: dict[str, Any] = {**more} if model is None else {"model": model, **more}
+        return str(self.client(environment).responses.create(input="hello", **extra).id)
+
+    def restart(self, **changes: Any) -> None:
+        """Stop the gate and start another one on the same port."""
+        listen = self.gate.listen
+        self.gate.stop()
+        self.site.configure(listen=listen, **changes)
+        self.gate = self.site.start()
+
+    def counted(self, name: str) -> dict[str, float]:
+        """A counter of registrations, by result."""
+        text = requests.get(self.gate.metrics + "/metrics", timeout=30).text
+        return {
+            sample.labels["result"]: sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name
+        }
+
+    def decisions(self, wanted: int) -> list[dict[str, Any]]:
+        """The decision log, once so many decisions are in it; it is written after the answer."""
+        end, whole = time.monotonic() + 60, ""
+        while whole.count("\n") < wanted and time.monotonic() < end:
+            time.sleep(0.01)
+            whole = "".join(self.site.log.read_text().rpartition("\n")[:2])
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def records(self) -> list[Path]:
+        """Every registration."""
+        return sorted((self.site.folder / "registrations").glob("??/*.json"))
+
+
+def code_of(call: Any) -> tuple[int, str]:
+    """Status and reason of a call that is refused."""
+    with pytest.raises(openai.APIStatusError) as caught:
+        call()
+    error = caught.value
+    return error.status_code, str(error.code)
+
+
+def _world(provider: str) -> simulator.World:
+    """``MODEL`` and the listed base in two environments, for everything that objects need."""
+    if provider != "openai":
+        world = world_of(provider, DEPLOYMENTS, OPERATIONS)
+        world.declare(OTHER_ENV, label="other")
+        return world
+    world = simulator.parties_world()
+    world.declare()
+    world.declare(OTHER_ENV, label="other")
+    covered = {**simulator.manifest_predicate()["environments"][0], "operations": OPERATIONS}
+    world.bind(environments=[covered])
+    world.result()
+    for role in simulator.APPROVERS:
+        world.approve(role, operations=OPERATIONS)
+    return world
+
+
+def configuration(name: str) -> str:
+    """The reference configuration, changed for Azure as ``envoy/README.md`` says."""
+    text = reference("registration")
+    if name != "azure":
+        return text
+    for written, meant in AZURE:
+        assert written in text
+        text = text.replace(written, meant)
+    return text
+
+
+@contextmanager
+def staged(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, provider_name: str = "openai", **changes: Any
+) -> Iterator[Stage]:
+    """Run everything until the context ends."""
+    settings = {
+        "open_operations": ["files.create", "conversations.create"],
+        "registration": {"folder": "registrations", "key": "registration.pem"},
+        **changes,
+    }
+    site = in_the_present(folder, monkeypatch, lambda: _world(provider_name), **settings)
+    (folder / "credential.yaml").write_text(credential_document(CREDENTIALS[provider_name]))
+    with provider() as upstream, site.start() as gate:
+        host, _, port = gate.listen.rpartition(":")
+        config = render(
+            patient(configuration(provider_name)),
+            listener_port=0,
+            admin_port=0,
+            gate=(host, int(port)),
+            upstream=("127.0.0.1", upstream.port),
+            credential_file=folder / "credential.yaml",
+        )
+        with EnvoyProcess(config, folder / "envoy") as envoy:
+            stage = Stage(site, upstream, gate, envoy)
+            try:
+                yield stage
+            finally:
+                for client in stage.clients.values():
+                    client.close()
+                stage.gate.stop()
+
+
+def lines(*models: str, **changes: Any) -> bytes:
+    """A batch file with one chat completion for each model."""
+    return b"".join(
+        json.dumps(
+            {
+                "custom_id": f"line-{number}",
+                "method": "POST",
+                "url": "/v1/chat/completions",
+                "body": {"model": model, "messages": [{"role": "user", "content": "hello"}]},
+                **changes,
+            }
+        ).encode()
+        + b"\n"
+        for number, model in enumerate(models)
+    )
+
+
+BOTH = (MODEL, BASE, MODEL)

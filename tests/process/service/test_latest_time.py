@@ -1,0 +1,58 @@
+"""The latest time relied on survives a restart, and a clock behind it is not served by."""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from sidecar.service import clock_floor
+from sidecar.service.clock_floor import NAME, LatestTimeError
+from tests.process.service.site import Site
+
+
+def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
+    assert clock_floor.load(tmp_path) == 0
+    for value in (1.4, 1_800_000_000.6):
+        clock_floor.keep(tmp_path, value)
+        assert clock_floor.load(tmp_path) == round(value)
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b"{}", b'{"latest": "x"}', b'{"latest": -1}', b'{"latest": true}',
+             b'{"latest": NaN}', b"\xff"]
+)  # fmt: skip
+def test_what_is_no_time_is_refused_and_not_taken_for_the_beginning(
+    tmp_path: Path, data: bytes
+) -> None:
+    (tmp_path / NAME).write_bytes(data)
+    with pytest.raises(LatestTimeError) as caught:
+        clock_floor.load(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path / NAME}: holds no time; make sure that the clock is right, then remove the file"
+    )
+
+
+def status(url: str) -> object:
+    with urllib.request.urlopen(f"{url}/status", timeout=10) as answer:
+        return json.load(answer)["clock"]
+
+
+def test_a_gate_keeps_the_time_and_a_clock_set_back_is_told(site: Site) -> None:
+    began = round(time.time())
+    with site.start() as running:
+        assert status(running.metrics) == {"problem": None}
+    state = site.folder / "state"
+    kept = clock_floor.load(state)
+    assert began <= kept <= time.time() + 1
+    clock_floor.keep(state, time.time() + 3600)
+    with site.start() as running:
+        told = status(running.metrics)
+        with urllib.request.urlopen(f"{running.metrics}/metrics", timeout=10) as answer:
+            assert b"\nadmissibility_clock_sound 0.0\n" in answer.read()
+    assert isinstance(told, dict)
+    assert "a time that was already relied on" in told["problem"]

@@ -1,0 +1,119 @@
+"""``admit explain --request``: what it says is what the running gate says to the same bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from sidecar._pb import ext_authz_pb2_grpc as rpc
+from sidecar.extract.raw_request import parse
+from tests.process.cli.admit import admit, told
+from tests.process.service.site import Site
+from tests.support.simulator.world import ENV, MODEL
+
+CHAT = "POST /v1/chat/completions HTTP/1.1"
+JSON = "Content-Type: application/json"
+
+
+def write(folder: Path, *lines: str, body: str = "") -> Path:
+    path = folder / "request.http"
+    path.write_bytes("\r\n".join([*lines, "", body]).encode())
+    return path
+
+
+def explain(site: Site, path: Path, code: int) -> Any:
+    return told("explain", "--request", path, "--config", site.config, code=code)
+
+
+def test_an_admitted_request_is_told_with_every_place_and_step(site: Site) -> None:
+    lines = (CHAT, JSON, f"x-environment-credential: {site.token}")
+    body = json.dumps({"model": MODEL, "tools": [{"type": "function"}]})
+    answer = explain(site, write(site.folder, *lines, body=body), 0)
+    assert answer["status"] == 200
+    assert answer["places"] == [
+        {"place": "model", "what": "a model id", "value": MODEL},
+        {"place": "tools[].type", "what": "the type of a tool", "value": "function"},
+    ]
+    assert [step["step"] for step in answer["steps"]] == [0, 1, 2, 3, 4, 5, 6, 6, 7]
+    decision = answer["decision"]
+    assert (decision["outcome"], decision["models"], decision["environment"]) == (
+        "allow",
+        [MODEL],
+        ENV,
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "body", "status", "reason"),
+    [
+        ((CHAT, JSON), json.dumps({"model": MODEL}), 401, "credential_missing"),
+        ((CHAT, JSON, "{credential}"), json.dumps({"model": "x"}), 403, "manifest_missing"),
+        ((CHAT, JSON, "{credential}"), '{"model": "a", "Model": "b"}', 400, "ambiguous_model"),
+        (("POST /v1/files HTTP/1.1",), "", 403, "unsupported_operation"),
+    ],
+)
+def test_a_rehearsal_and_the_gate_say_the_same(
+    site: Site, lines: tuple[str, ...], body: str, status: int, reason: str
+) -> None:
+    credential = f"x-environment-credential: {site.token}"
+    path = write(site.folder, *(line.format(credential=credential) for line in lines), body=body)
+    with site.start() as running:
+        reply = asyncio.run(_ask(running.listen, path.read_bytes()))
+    answer = explain(site, path, 1)
+    assert (answer["status"], answer["decision"]["reason"]) == (status, reason)
+    assert (reply.denied_response.status.code, reply.status.message) == (status, reason)
+
+
+def test_a_registry_that_is_still_to_be_made_is_an_empty_one_and_stays_unmade(site: Site) -> None:
+    site.configure(registration={"folder": "registrations", "key": "registration.pem"})
+    credential = f"x-environment-credential: {site.token}"
+    lines = ("POST /v1/agents HTTP/1.1", JSON, credential)
+    path = write(site.folder, *lines, body=json.dumps({"model": MODEL}))
+    before = explain(site, path, 1)
+    assert not (site.folder / "registrations").exists()
+    assert not (site.folder / "registration.pem").exists()
+    with site.start():
+        pass
+    after = explain(site, path, 1)
+    reasons = [answer["decision"]["reason"] for answer in (before, after)]
+    assert reasons == ["operation_not_covered"] * 2
+
+
+async def _ask(listen: str, data: bytes) -> Any:
+    async with grpc.aio.insecure_channel(listen) as channel:
+        message = parse(data, provider="openai", api="openai")
+        return await rpc.AuthorizationStub(channel).Check(message, timeout=10)
+
+
+def test_people_are_shown_where_the_model_stood_and_what_to_do(site: Site) -> None:
+    path = write(site.folder, "GET /v1/models/unbound HTTP/1.1")
+    done = admit("explain", "--request", path, "--config", site.config, code=1)
+    text = done.stdout.decode()
+    assert "unbound  a model id at {model} in the path" in text
+    assert "denied, 401  credential_missing" in text
+    assert "→ Send the environment's JWT-SVID" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("--request", "{file}"), "{file}: the first line is not METHOD TARGET HTTP/1.1"),
+        (("--request", "{file}", MODEL), "the file names model and environment; leave them out"),
+        ((), "give MODEL and --environment, or --request FILE"),
+        ((MODEL,), "give MODEL and --environment, or --request FILE"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_ends_in_one_line(
+    site: Site, arguments: tuple[str, ...], why: str
+) -> None:
+    file = site.folder / "nothing.http"
+    file.write_text("nothing")
+    given = [argument.format(file=file) for argument in arguments]
+    done = admit("explain", *given, "--config", site.config, code=2)
+    (line,) = done.stderr.decode().splitlines()
+    assert why.format(file=file) in line

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from sidecar.binding import files
+from sidecar.binding.errors import BindingError
+from sidecar.core.evidence import Corpus, EvaluationOutput
+from sidecar.core.wire import DigestSet
+from tests.unit.binding.samples import METRICS, TRAINING
+
+
+def write(folder: Path, data: bytes) -> Path:
+    path = folder / "file"
+    path.write_bytes(data)
+    return path
+
+
+def sha(data: bytes) -> DigestSet:
+    return DigestSet(hashlib.sha256(data).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("data", "records"), [(TRAINING, 12), (b'{"a": 1}', 1), (b'{"a": 1}\r\n{"b": 2}\r\n', 2)]
+)
+def test_a_corpus_is_hashed_and_counted_as_it_is(tmp_path: Path, data: bytes, records: int) -> None:
+    found = files.corpus(write(tmp_path, data), role="training", name="n")
+    assert found == Corpus("training", "n", sha(data), len(data), records)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b'{"a": 1}\n{"a": \n', "line 2: not JSON: Expecting value at character 6"),
+        (b'{"a": 1}\n\n{"a": 1}\n', "line 2: not JSON: Expecting value at character 0"),
+        (b"[1]\n", "line 1: not a JSON object"),
+        (b'{"a": 1, "a": 2}\n', "line 1: a key is given twice"),
+        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: not UTF-8"),
+        (b'\xef\xbb\xbf{"a": 1}\n', "line 1: begins with a byte-order mark"),
+        (b'{"a": NaN}\n', "line 1: NaN is not JSON"),
+        (b"", "no records"),
+    ],
+)
+def test_a_corpus_with_a_bad_line_is_refused_by_its_number(
+    tmp_path: Path, data: bytes, why: str
+) -> None:
+    path = write(tmp_path, data)
+    with pytest.raises(BindingError) as caught:
+        files.corpus(path, role="training", name="n")
+    assert str(caught.value) == f"{path}: {why}"
+
+
+def test_a_line_without_end_is_not_read_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "MAX_LINE_BYTES", 64)
+    path = write(tmp_path, b'{"a": "' + b"x" * 1000 + b'"}\n')
+    with pytest.raises(BindingError, match="line 1: 66 bytes, at most 64 are read"):
+        files.corpus(path, role="training", name="n")
+
+
+def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
+    for read in (
+        lambda path: files.corpus(path, role="training", name="n"),
+        lambda path: files.run_output(path, name="n"),
+    ):
+        with pytest.raises(BindingError) as caught:
+            read(tmp_path / "nothing")
+        assert str(caught.value) == f"{tmp_path / 'nothing'}: No such file or directory"
+
+
+@pytest.mark.parametrize("wrap", [lambda data: data, base64.b64encode])
+def test_metrics_are_the_last_value_of_each_column(tmp_path: Path, wrap: object) -> None:
+    assert callable(wrap)
+    data = wrap(METRICS)
+    expected = {"step": 3.0, "train_loss": 0.9, "train_accuracy": 0.8, "valid_loss": 1.7}
+    found = files.run_output(write(tmp_path, data), name="n")
+    assert found == EvaluationOutput("n", sha(data), expected)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"step,loss\n1,low\n", "line 2: 'low' is not a number"),
+        (b"step,loss\n1,nan\n", "line 2: 'nan' is not a number"),
+        (b"step,loss\n1,inf\n", "line 2: 'inf' is not a number"),
+        (b"step,loss\n1,2,3\n", "line 2: a cell too many or few"),
+        (b"step,loss\n1\n", "line 2: a cell too many or few"),
+        (b'step,loss\n1,"2\n', "line 1: unexpected end of data"),
+        (b"step,loss\n", "no metrics"),
+        (b"", "no metrics"),
+        (b"step,l\xff\n1,2\n", "not UTF-8"),
+    ],
+)
+def test_a_file_that_holds_no_metrics_is_refused(tmp_path: Path, data: bytes, why: str) -> None:
+    path = write(tmp_path, data)
+    with pytest.raises(BindingError) as caught:
+        files.run_output(path, name="n")
+    assert str(caught.value) == f"{path}: {why}"
+
+
+def test_a_metrics_file_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_METRICS_BYTES", 8)
+    with pytest.raises(BindingError, match="larger than 8 bytes"):
+        files.run_output(write(tmp_path, METRICS), name="n")

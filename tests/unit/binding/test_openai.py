@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.binding import declared, files, openai
+from sidecar.binding.errors import BindingError
+from sidecar.binding.openai import Declared, KnownManifest
+from sidecar.core.evidence import (
+    MANIFEST,
+    Corpus,
+    EnvironmentSpec,
+    EvaluationEnvelope,
+    EvaluationOutput,
+    Manifest,
+    ModelClaim,
+    RequiredApprovals,
+    Run,
+    Statement,
+    Subject,
+    Suite,
+    parse_statement,
+    write_statement,
+)
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
+from tests.unit.binding import samples
+from tests.unit.binding.samples import BASE, CHECKPOINT, JOB, MODEL, SUITE
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+WINDOW = Window(NOW, NOW + timedelta(days=180))
+ROLES = ("provider", "customer", "regulator")
+
+
+def sha(data: bytes) -> DigestSet:
+    return DigestSet(hashlib.sha256(data).hexdigest())
+
+
+def canonical(value: Any) -> bytes:
+    """RFC 8785 for values without floats beyond what ``repr`` writes the same way."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+CORPORA = (
+    Corpus(
+        "training", "file-train:training.jsonl", sha(samples.TRAINING), len(samples.TRAINING), 12
+    ),
+    Corpus("validation", "file-valid:v.jsonl", sha(samples.VALIDATION), len(samples.VALIDATION), 1),
+)
+ENVELOPE = EvaluationEnvelope(
+    (
+        Suite("adversarial", "jailbreaks", DigestSet(SUITE), 0.95),
+        Suite("regression", "support-regression", sha(samples.REGRESSION), 0.9),
+        Suite("compliance", "transparency", DigestSet(SUITE), 1.0, "eu"),
+    )
+)
+ENVIRONMENTS = (
+    EnvironmentSpec(
+        "spiffe://acme.example/env/*", ("eu",), "finance", "customer-support", ("chat.completions",)
+    ),
+)
+DECLARED = Declared(CORPORA, (), ENVELOPE, ENVIRONMENTS, ROLES, WINDOW)
+RUN = Run(
+    id="ftjob-abc123",
+    method="supervised",
+    hyperparameters={"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 1.8},
+    started=datetime(2026, 1, 1, 0, 0, tzinfo=UTC),
+    finished=datetime(2026, 1, 1, 1, 0, tzinfo=UTC),
+    seed=683058546,
+    trained_tokens=5768,
+)
+
+
+def job(**changes: Any) -> bytes:
+    return json.dumps({**copy.deepcopy(JOB), **changes}).encode()
+
+
+def expected(**changes: Any) -> Manifest:
+    manifest = Manifest(
+        model=ModelClaim("openai", MODEL, BASE),
+        corpora=CORPORA,
+        run=RUN,
+        evaluations=(),
+        envelope=ENVELOPE,
+        environments=ENVIRONMENTS,
+        approvals=RequiredApprovals(ROLES),
+        window=WINDOW,
+    )
+    return replace(manifest, **changes)
+
+
+def test_a_finished_job_becomes_exactly_this_manifest() -> None:
+    bound = openai.bind(openai.read_job(job()), DECLARED)
+    assert bound.artifact == canonical(JOB)
+    assert bound.statement == Statement(Subject(MODEL, sha(canonical(JOB))), MANIFEST, expected())
+
+
+def test_the_gate_reads_back_what_was_bound() -> None:
+    statement = openai.bind(openai.read_job(job()), DECLARED).statement
+    assert parse_statement(write_statement(statement)) == statement
+
+
+def test_the_artifact_does_not_depend_on_how_the_record_was_laid_out() -> None:
+    tidy = json.dumps(JOB, indent=4, sort_keys=True).encode()
+    assert openai.bind(openai.read_job(tidy), DECLARED) == openai.bind(
+        openai.read_job(job()), DECLARED
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "method", "hyperparameters"),
+    [
+        ({"method": None}, "supervised", JOB["hyperparameters"]),
+        ({"method": None, "hyperparameters": None}, "supervised", {}),
+        (
+            {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": "auto"}}}},
+            "dpo",
+            {"beta": "auto"},
+        ),
+        (
+            {"method": {"type": "reinforcement", "reinforcement": {"grader": {"type": "x"}}}},
+            "reinforcement",
+            {},
+        ),
+        ({"method": {"type": "dpo"}}, "dpo", JOB["hyperparameters"]),
+    ],
+)
+def test_method_and_hyperparameters_are_where_the_job_has_them(
+    changes: dict[str, Any], method: str, hyperparameters: dict[str, Any]
+) -> None:
+    read = openai.read_job(job(**changes))
+    assert read.run == replace(RUN, method=method, hyperparameters=hyperparameters)
+
+
+def test_what_the_provider_does_not_tell_is_not_made_up() -> None:
+    read = openai.read_job(job(seed=None, trained_tokens=None))
+    assert read.run == replace(RUN, seed=None, trained_tokens=None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"status": "running"}, "job ftjob-abc123: its status is 'running', not 'succeeded'"),
+        ({"status": "cancelled"}, "job ftjob-abc123: its status is 'cancelled', not 'succeeded'"),
+        (
+            {"fine_tuned_model": None},
+            "job ftjob-abc123: it names no fine_tuned_model or no finished_at",
+        ),
+        ({"finished_at": None}, "job ftjob-abc123: it names no fine_tuned_model or no finished_at"),
+        ({"finished_at": 1}, "job ftjob-abc123: it finished before it was created"),
+        ({"created_at": "soon"}, "job record: created_at: Input should be a valid integer"),
+        (
+            {"created_at": -(10**15), "finished_at": 1},
+            "job ftjob-abc123: -1000000000000000 is not a time",
+        ),
+        ({"object": "list"}, "job record: object: Input should be 'fine_tuning.job'"),
+        (
+            {"method": {"type": "magic"}},
+            "job record: method.type: Input should be 'supervised', 'dpo' or 'reinforcement'",
+        ),
+        (
+            {"fine_tuned_model": ""},
+            "job record: fine_tuned_model: String should have at least 1 character",
+        ),
+    ],
+)
+def test_a_job_that_is_not_a_finished_one_is_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BindingError) as caught:
+        openai.read_job(job(**changes))
+    assert str(caught.value) == message
+
+
+def test_a_record_two_parsers_could_read_differently_is_refused() -> None:
+    twice = job().replace(b'"status": "succeeded"', b'"status": "failed", "status": "succeeded"')
+    with pytest.raises(BindingError, match="job record: a key is given twice"):
+        openai.read_job(twice)
+
+
+def test_a_checkpoint_is_a_model_of_its_own() -> None:
+    checkpoint = openai.read_checkpoint(json.dumps(CHECKPOINT).encode())
+    bound = openai.bind(openai.read_job(job()), DECLARED, checkpoint)
+    name = f"{MODEL}:ckpt-step-20"
+    artifact = canonical({"checkpoint": CHECKPOINT, "job": JOB})
+    output = EvaluationOutput(
+        "ftckpt_zc4Q7MP6XxulcVzj4MZdwsAB step 20",
+        sha(canonical(CHECKPOINT)),
+        {"full_valid_loss": 0.134, "full_valid_mean_token_accuracy": 0.874, "step": 20.0},
+    )
+    manifest = expected(model=ModelClaim("openai", name, BASE), evaluations=(output,))
+    assert bound.artifact == artifact
+    assert bound.statement == Statement(Subject(name, sha(artifact)), MANIFEST, manifest)
+    assert parse_statement(write_statement(bound.statement)) == bound.statement
+
+
+def test_a_checkpoint_without_metrics_claims_none() -> None:
+    record = {**CHECKPOINT, "metrics": {"full_valid_loss": None}}
+    checkpoint = openai.read_checkpoint(json.dumps(record).encode())
+    bound = openai.bind(openai.read_job(job()), DECLARED, checkpoint)
+    assert bound.statement.predicate.evaluations == ()
+
+
+def test_a_checkpoint_of_another_job_is_refused() -> None:
+    record = {**CHECKPOINT, "fine_tuning_job_id": "ftjob-other"}
+    checkpoint = openai.read_checkpoint(json.dumps(record).encode())
+    with pytest.raises(BindingError, match="is of job ftjob-other, not ftjob-abc123"):
+        openai.bind(openai.read_job(job()), DECLARED, checkpoint)
+
+
+def test_a_job_record_is_not_a_checkpoint() -> None:
+    with pytest.raises(BindingError, match="checkpoint record: object: Input should be"):
+        openai.read_checkpoint(job())
+
+
+@pytest.mark.parametrize(
+    ("corpora", "validation", "message"),
+    [
+        ((), None, "the job names the training file file-train: give the file"),
+        (CORPORA[1:], "file-valid", "the job names the training file file-train: give the file"),
+        (CORPORA[:1], "file-valid", "the job names the validation file file-valid: give the file"),
+        (CORPORA, None, "the job names no validation file, but one was given"),
+    ],
+)
+def test_what_went_into_the_run_is_bound_and_nothing_else(
+    corpora: tuple[Corpus, ...], validation: str | None, message: str
+) -> None:
+    with pytest.raises(BindingError) as caught:
+        openai.bind(
+            openai.read_job(job(validation_file=validation)), replace(DECLARED, corpora=corpora)
+        )
+    assert str(caught.value) == message
+
+
+def known(model: str, provider: str = "openai") -> KnownManifest:
+    return KnownManifest("cd" * 32, expected(model=ModelClaim(provider, model, BASE)))
+
+
+def test_a_model_tuned_from_a_tuned_model_carries_its_parent() -> None:
+    again = openai.read_job(job(model=MODEL, fine_tuned_model=f"{MODEL}-2"))
+    with pytest.raises(BindingError, match="is itself adapted: give its manifest as the parent"):
+        openai.bind(again, DECLARED)
+    bound = openai.bind(again, replace(DECLARED, parent=known(MODEL)))
+    assert bound.statement.predicate.model == ModelClaim(
+        "openai", f"{MODEL}-2", MODEL, DigestSet("cd" * 32)
+    )
+
+
+@pytest.mark.parametrize("parent", [known("ft:other"), known(BASE, "azure")])
+def test_a_parent_is_the_model_the_job_was_tuned_from(parent: KnownManifest) -> None:
+    with pytest.raises(BindingError, match=r"the parent manifest is of .*, but the job was tuned"):
+        openai.bind(openai.read_job(job()), replace(DECLARED, parent=parent))
+
+
+def test_a_manifest_supersedes_only_one_of_the_same_model() -> None:
+    read = openai.read_job(job())
+    bound = openai.bind(read, replace(DECLARED, supersedes=known(MODEL)))
+    assert bound.statement.predicate == expected(supersedes=DigestSet("cd" * 32))
+    with pytest.raises(BindingError, match="the manifest to supersede is of openai/ft:other"):
+        openai.bind(read, replace(DECLARED, supersedes=known("ft:other")))
+
+
+def test_a_manifest_does_not_outlast_its_model() -> None:
+    read, end = openai.read_job(job()), NOW + timedelta(days=12)
+    bound = openai.bind(read, replace(DECLARED, shutdown=end))
+    assert bound.statement.predicate == expected(
+        model=ModelClaim("openai", MODEL, BASE, shutdown=end), window=Window(NOW, end)
+    )
+    late = NOW + timedelta(days=900)
+    assert openai.bind(read, replace(DECLARED, shutdown=late)).statement.predicate.window == WINDOW
+    with pytest.raises(BindingError, match="the provider shut the model down at 2026-01-02T"):
+        openai.bind(read, replace(DECLARED, shutdown=NOW))
+
+
+def test_the_sample_files_are_the_sample_values(tmp_path: Path) -> None:
+    folder = samples.lay_out(tmp_path)
+    assert (
+        files.corpus(folder / "training.jsonl", role="training", name="file-train:training.jsonl")
+        == CORPORA[0]
+    )
+    assert declared.envelope(folder / "envelope.yaml") == ENVELOPE
+    assert declared.environments(folder / "environments.yaml") == ENVIRONMENTS

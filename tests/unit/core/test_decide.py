@@ -1,0 +1,273 @@
+"""Allow needs both: an admissible assessment and a well-formed verdict that says so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sidecar.core import facts as facts_module
+from sidecar.core import verdict as verdict_module
+from sidecar.core.call import Call
+from sidecar.core.decide import Decision, Progress, decide, inadmissible, refuse
+from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
+from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
+from sidecar.core.window import rfc3339
+from tests.support.simulator.world import (
+    BASE,
+    CHILD,
+    MODEL,
+    NOW,
+    OPERATION,
+    admitted_world,
+    credential,
+    tuned_on_world,
+)
+
+CALL = Call("openai", OPERATION, (MODEL,))
+
+
+def answer(**changes: Any) -> dict[str, Any]:
+    value: dict[str, Any] = {
+        "allow": True,
+        "nonce": "n-1",
+        "revision": "r-1",
+        "violations": [],
+        "warnings": [],
+        "jurisdictions": {"eu": {"allow": True, "violations": []}},
+        "lease_seconds": 30,
+    }
+    return {k: v for k, v in {**value, **changes}.items() if v is not None}
+
+
+def body(**changes: Any) -> bytes:
+    return json.dumps({"result": answer(**changes)}).encode()
+
+
+def read(data: bytes) -> Verdict:
+    return verdict_module.read(data, nonce="n-1", revision="r-1", jurisdictions=("eu",))
+
+
+VIOLATION = {
+    "code": "eu.art10",
+    "jurisdiction": "eu",
+    "message": "no corpus",
+    "citation": "c",
+    "remedy": "r",
+    "subject": MODEL,
+    "term": "adaptations[].corpora",
+    "effective_on": "2026-01-01",
+    "state": "enforced",
+    "authority": "",
+}
+
+
+def progress(**changes: Any) -> Progress:
+    made = Progress("d-1", NOW, 7, CALL, credential(), admitted_world().ask())
+    return replace(made, **changes)
+
+
+def test_a_well_formed_allow_is_read_whole() -> None:
+    assert read(body()) == Verdict(
+        allow=True,
+        nonce="n-1",
+        revision="r-1",
+        violations=(),
+        warnings=(),
+        jurisdictions={"eu": JurisdictionVerdict(allow=True, violations=())},
+        lease_seconds=30,
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{}", "the decision is undefined"),
+        (b"", "the answer is not JSON: Expecting value at character 0"),
+        (b'{"result": null}', "the answer has another shape"),
+        (b'{"result": true}', "the answer has another shape"),
+        (body(allow="true"), "the answer has another shape"),
+        (body(allow=1), "the answer has another shape"),
+        (body(allow=None), "the answer has another shape"),
+        (body(lease_seconds=-1), "the answer has another shape"),
+        (body(lease_seconds="30"), "the answer has another shape"),
+        (body(violations={}), "the answer has another shape"),
+        (body(nonce="n-2"), "the answer is to another question"),
+        (body(revision="r-2"), "the answer is of another policy revision"),
+        (body(jurisdictions={}), "not every jurisdiction answered"),
+        (body(violations=[VIOLATION]), "the answer contradicts itself"),
+        (
+            body(jurisdictions={"eu": {"allow": False, "violations": []}}),
+            "the answer contradicts itself",
+        ),
+        (
+            body(jurisdictions={"eu": {"allow": True, "violations": [VIOLATION]}}),
+            "the answer contradicts itself",
+        ),
+        (b'{"result": 1, "result": 2}', "the answer is a key is given twice"),
+    ],
+)
+def test_any_other_answer_is_no_answer(data: bytes, message: str) -> None:
+    with pytest.raises(AdmissibilityError) as caught:
+        read(data)
+    assert (caught.value.reason, caught.value.message) == (
+        Reason.POLICY_UNAVAILABLE,
+        f"policy engine: {message}",
+    )
+
+
+def test_nobody_to_ask_is_not_consent() -> None:
+    with pytest.raises(AdmissibilityError, match="contradicts itself"):
+        verdict_module.read(body(jurisdictions={}), nonce="n-1", revision="r-1", jurisdictions=())
+
+
+def test_an_allow_carries_everything_and_a_lease_that_ends_with_the_first_thing() -> None:
+    made = progress()
+    assert made.assessment is not None
+    decision = decide(made, read(body()))
+    assert decision == Decision(
+        id="d-1",
+        reason=Reason.ADMITTED,
+        detail="admitted",
+        at=NOW,
+        call=CALL,
+        credential=credential(),
+        assessment=made.assessment,
+        epoch=7,
+        revision="r-1",
+        lease_until=NOW + timedelta(seconds=30),
+    )
+    assert decision.allowed
+    long = decide(made, read(body(lease_seconds=10**6)))
+    assert long.lease_until == made.assessment.valid_until == NOW + timedelta(hours=1)
+
+
+def test_a_policy_can_refuse_what_structure_admits() -> None:
+    refusing = {
+        "allow": False,
+        "violations": [VIOLATION],
+        "warnings": [VIOLATION],
+        "jurisdictions": {"eu": {"allow": False, "violations": [VIOLATION]}},
+    }
+    decision = decide(progress(), read(body(**refusing)))
+    assert (decision.reason, decision.detail, decision.allowed, decision.lease_until) == (
+        Reason.JURISDICTION_DENIED,
+        "eu.art10: no corpus",
+        False,
+        NOW,
+    )
+    assert decision.violations == decision.warnings == (Violation(**VIOLATION),)
+    silent = decide(progress(), read(body(allow=False)))
+    assert (silent.reason, silent.detail) == (
+        Reason.JURISDICTION_DENIED,
+        "the policies do not allow it",
+    )
+    unknown = {**VIOLATION, "code": "jurisdiction_unknown"}
+    assert decide(progress(), read(body(allow=False, violations=[unknown]))).reason is (
+        Reason.JURISDICTION_UNKNOWN
+    )
+
+
+def test_a_policy_cannot_admit_what_structure_refuses() -> None:
+    world = admitted_world()
+    world.evidence.pop("approval:regulator")
+    for assessment in (world.ask(), None):
+        with pytest.raises(AdmissibilityError) as caught:
+            decide(progress(assessment=assessment), read(body()))
+        assert caught.value.reason is Reason.INTERNAL_ERROR
+
+
+def test_a_refusal_by_structure_names_model_and_finding() -> None:
+    world = admitted_world()
+    world.evidence.pop("approval:regulator")
+    decision = inadmissible(progress(assessment=world.ask()))
+    assert (decision.reason, decision.detail, decision.failed) == (
+        Reason.APPROVAL_MISSING,
+        f"{MODEL}: no approval by regulator for eu",
+        world.ask().failed,
+    )
+
+
+def test_a_refusal_without_a_finding_is_an_error_and_still_a_denial() -> None:
+    for made in (progress(), progress(assessment=None)):
+        decision = inadmissible(made)
+        assert (decision.reason, decision.allowed) == (Reason.INTERNAL_ERROR, False)
+
+
+def test_no_error_can_carry_an_allow() -> None:
+    decision = refuse(progress(), AdmissibilityError(Reason.ADMITTED, "surprise"))
+    assert (decision.reason, decision.allowed) == (Reason.INTERNAL_ERROR, False)
+    decision = refuse(progress(), AdmissibilityError(Reason.OVERLOADED, "busy"))
+    assert (decision.reason, decision.detail) == (Reason.OVERLOADED, "busy")
+
+
+def test_every_reason_has_a_status_and_a_remedy_and_only_one_of_them_is_200() -> None:
+    assert [reason for reason in Reason if http_status(reason) == 200] == [Reason.ADMITTED]
+    assert {http_status(reason) for reason in Reason} == {200, 400, 401, 403, 413, 415, 503}
+    assert all(remedy(reason).endswith(".") for reason in Reason)
+
+
+def test_facts_hold_what_was_proven_and_nothing_else() -> None:
+    world = tuned_on_world()
+    assessment = world.ask(CHILD)
+    call = Call("openai", OPERATION, (CHILD,), True, ("text",), ("function",))
+    facts = facts_module.prove(call, credential(), assessment, rfc3339(NOW), "n-1")
+    value = facts_module.to_input(facts)
+    assert value["request"] == {
+        "provider": "openai",
+        "operation": OPERATION,
+        "models": (CHILD,),
+        "run": (CHILD,),
+        "tuned": (),
+        "specification": None,
+        "carrier": False,
+        "stream": True,
+        "modalities": ("text",),
+        "tool_types": ("function",),
+    }
+    assert value["environment"] == {
+        "id": "spiffe://acme.example/env/prod",
+        "trust_domain": "acme.example",
+        "jurisdictions": ("eu",),
+        "sector": "finance",
+        "purpose": "customer-support",
+        "risk_class": "limited",
+        "owner": "acme-model-risk",
+        "declarations": {"ict-register-reference": "register-2026-017"},
+        "credential": {"kind": "jwt-svid", "expires": "2026-06-01T13:00:00Z"},
+    }
+    (adaptation,) = value["adaptations"]
+    assert (adaptation["model"], adaptation["base"], adaptation["parent"]) == (
+        CHILD,
+        MODEL,
+        world.digests["manifest"],
+    )
+    assert adaptation["manifest"] == world.digests["child"]
+    assert [(s["kind"], s["jurisdiction"], s["score"]) for s in adaptation["suites"]] == [
+        ("adversarial", None, 0.95),
+        ("regression", None, 0.95),
+        ("compliance", "eu", 0.95),
+    ]
+    assert [(a["role"], a["authority"], a["of_record"]) for a in adaptation["approvals"]] == [
+        ("customer", "customer", False),
+        ("provider", "provider", False),
+        ("regulator", "regulator", False),
+    ]
+    assert (value["now"], value["nonce"]) == ("2026-06-01T12:00:00Z", "n-1")
+
+
+def test_a_listed_base_model_yields_facts_without_an_adaptation() -> None:
+    assessment = admitted_world().ask(BASE)
+    call = Call("openai", OPERATION, (BASE,))
+    facts = facts_module.prove(call, credential(), assessment, rfc3339(NOW), "n")
+    assert facts.adaptations == ()
+
+
+def test_a_refused_assessment_yields_no_facts() -> None:
+    world = admitted_world()
+    world.evidence.pop("result")
+    with pytest.raises(ValueError, match="only an admissible assessment yields facts"):
+        facts_module.prove(CALL, credential(), world.ask(), rfc3339(NOW), "n")

@@ -1,0 +1,141 @@
+"""Only what a known key signed, and may sign, exists in a trust state."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sidecar.core.evidence import APPROVAL, MANIFEST, RESULT, Signer
+from sidecar.core.keys import PublicKey
+from sidecar.core.trust_state import Rejected, assemble, build, public_keys
+from sidecar.core.verification import verify_file
+from tests.support.simulator.keys import SimKey, envelope
+from tests.support.simulator.world import (
+    MODEL,
+    NOW,
+    admitted_world,
+    approval_predicate,
+    manifest_predicate,
+    sha,
+    statement,
+    window,
+)
+
+
+def file_digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def test_evidence_of_an_unknown_key_is_rejected_and_named() -> None:
+    world = admitted_world()
+    payload = statement(MANIFEST, MODEL, sha("job"), manifest_predicate())
+    world.evidence = {"forged": envelope(payload, SimKey.ed25519())}
+    state = world.state()
+    assert dict(state.manifests) == {}
+    assert state.rejected == (
+        Rejected(file_digest(world.evidence["forged"]), "no key of a known authority signed it"),
+    )
+
+
+def test_a_key_counts_only_for_the_predicate_types_its_authority_lists() -> None:
+    world = admitted_world()
+    world.parties["producer"].predicate_types = (APPROVAL, RESULT)
+    state = world.state()
+    assert dict(state.manifests) == {}
+    assert state.rejected == (
+        Rejected(file_digest(world.evidence["manifest"]), f"its signer may not sign {MANIFEST}"),
+    )
+
+
+def test_an_authority_the_operator_does_not_name_does_not_exist() -> None:
+    world = admitted_world()
+    del world.grants["producer"]
+    state = world.state()
+    assert "producer" not in state.authorities
+    assert dict(state.manifests) == {}
+
+
+def test_bad_files_are_set_aside_and_the_rest_still_counts() -> None:
+    world = admitted_world()
+    world.evidence["junk"] = b"not json"
+    state = world.state()
+    assert state.rejected == (
+        Rejected(file_digest(b"not json"), "envelope: not JSON: Expecting value at character 0"),
+    )
+    assert len(state.manifests["openai", MODEL]) == 1
+
+
+def test_one_payload_in_two_envelopes_is_one_piece_of_evidence() -> None:
+    world = admitted_world()
+    payload = statement(APPROVAL, MODEL, world.digests["manifest"], approval_predicate("customer"))
+    world.sign("approval:customer", payload, "customer")
+    world.sign("again", payload, "stranger")
+    (item,) = (
+        found
+        for found in world.state().approvals[world.digests["manifest"]]
+        if found.digest == world.digests["again"]
+    )
+    assert item.signers == (
+        Signer("customer", world.parties["customer"].key.fingerprint),
+        Signer("stranger", world.parties["stranger"].key.fingerprint),
+    )
+
+
+def test_the_order_of_files_does_not_matter() -> None:
+    world = admitted_world()
+    views = [party.view() for party in world.parties.values()]
+
+    def built(files: list[bytes]) -> object:
+        return build(epoch=1, operator=world.operator(), views=views, evidence=files)
+
+    files = list(world.evidence.values())
+    assert built(files) == built(files[::-1] + files)
+
+
+def test_a_superseded_manifest_gives_way_to_the_one_that_replaces_it() -> None:
+    world = admitted_world()
+    first = world.digests["manifest"]
+    second = world.bind("second", supersedes={"sha256": first}, window=window(5, 5))
+    found = world.state().unsuperseded("openai", MODEL)
+    assert tuple(item.digest for item in found) == (second,)
+
+
+def test_only_a_granted_producer_can_supersede_or_compete() -> None:
+    world = admitted_world()
+    first = world.digests["manifest"]
+    world.bind("hostile", signer="stranger", supersedes={"sha256": first})
+    assert tuple(i.digest for i in world.state().unsuperseded("openai", MODEL)) == (first,)
+
+
+def test_verified_files_are_assembled_without_trying_a_signature(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What depends on bytes and keys alone is done once; whose key it is, in every state."""
+    world = admitted_world()
+    views = [party.view() for party in world.parties.values()]
+    keys = [key for view in views for key in public_keys(view)]
+    files = [verify_file(data, keys) for data in world.evidence.values()]
+    expected = world.state()
+    monkeypatch.setattr(PublicKey, "verifies", None)
+    operator = world.operator()
+    assert assemble(epoch=1, operator=operator, views=views, files=files[::-1] + files) == expected
+    fewer = [view for view in views if view.name != "producer"]
+    state = assemble(epoch=1, operator=operator, views=fewer, files=files)
+    assert dict(state.manifests) == {}
+    assert [entry.why for entry in state.rejected] == ["no key of a known authority signed it"]
+
+
+def test_files_that_were_refused_before_are_listed_too() -> None:
+    world = admitted_world()
+    refused = Rejected("f" * 64, "not an envelope")
+    operator = world.operator()
+    state = assemble(epoch=1, operator=operator, views=(), files=(), rejected=(refused,))
+    assert state.rejected == (refused,)
+
+
+def test_a_state_cannot_be_changed() -> None:
+    state = admitted_world().state()
+    for mapping in (state.authorities, state.keys, state.manifests, state.withdrawals):
+        assert not hasattr(mapping, "__setitem__")
+    assert state.authorities["customer"].expires > NOW

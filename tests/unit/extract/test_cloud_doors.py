@@ -1,0 +1,187 @@
+"""The doors of Azure and Bedrock: deployments and ARNs, each told apart and named once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.core.call import Call
+from sidecar.core.reasons import Reason
+from tests.support.gate.asking import ARN, Outcome, ambiguous, ask, get, post
+from tests.support.gate.requests import Lines, as_check_request
+
+# ---- Azure ---------------------------------------------------------------------------------------
+
+CHAT_AT = "/openai/deployments/support/chat/completions"
+
+
+def test_every_model_of_azure_is_a_deployment() -> None:
+    expected = Call("azure", "chat.completions", ("support",), deployments=("support",))
+    version = "?api-version=2024-10-21"
+    assert post("azure", CHAT_AT + version, {"messages": []}) == expected
+    assert post("azure", CHAT_AT + version, {"model": "support"}) == expected
+    assert post("azure", "/openai/v1/chat/completions", {"model": "support"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "expected"),
+    [
+        (CHAT_AT, {"model": "other"}, ambiguous("path, query and body name different models")),
+        (f"{CHAT_AT}?api-version=1&api-version=2", {},
+         (Reason.MALFORMED_REQUEST, "a value in the query is not plainly written")),
+        (f"{CHAT_AT}?model=x", {},
+         ambiguous("the query names a model beside the place that counts")),
+        ("/openai/deployments/a%2Fb/chat/completions", {},
+         (Reason.MALFORMED_REQUEST, "the model id in the path is not plainly written")),
+        (CHAT_AT, {"data_sources": []},
+         ambiguous("the key data_sources could change which model is run")),
+        ("/openai/deployments/support/extensions/chat/completions", {},
+         (Reason.UNSUPPORTED_OPERATION, "extensions.chat.completions is refused: the deployment's"
+          " extensions choose further models")),
+    ],
+)  # fmt: skip
+def test_a_deployment_is_named_once(path: str, body: Any, expected: Outcome) -> None:
+    assert post("azure", path, body) == expected
+
+
+@pytest.mark.parametrize("blob", ["https://store.example/in.jsonl", {"url": "x"}])
+def test_a_batch_from_the_callers_own_storage_is_refused(blob: Any) -> None:
+    path = "/openai/batches?api-version=2025-04-01-preview"
+    for body in ({"input_blob": blob}, {"input_file_id": "file_1", "input_blob": blob}):
+        assert post("azure", path, {"endpoint": "/chat/completions", **body}) == (
+            Reason.UNSUPPORTED_OPERATION,
+            "batches.create with input_blob: what is stored upstream may name another model",
+        )
+
+
+# ---- Bedrock -------------------------------------------------------------------------------------
+
+
+def escaped(model: str) -> str:
+    return model.replace(":", "%3A").replace("/", "%2F")
+
+
+@pytest.mark.parametrize(
+    ("model", "deployed"),
+    [
+        ("anthropic.claude-3-haiku-20240307-v1:0", False),
+        (f"{ARN}:custom-model/amazon.nova/abc123", False),
+        (f"{ARN}:imported-model/abc123", False),
+        (f"{ARN}:custom-model-deployment/abc123", True),
+        (f"{ARN}:provisioned-model/abc123", True),
+        (f"{ARN}:inference-profile/eu.amazon.nova", True),
+        (f"{ARN}:application-inference-profile/abc123", True),
+    ],
+)
+def test_an_arn_in_the_path_is_decoded_once_and_told_apart(model: str, deployed: bool) -> None:
+    call = Call("bedrock", "converse", (model,), deployments=(model,) if deployed else ())
+    assert post("bedrock", f"/model/{escaped(model)}/converse", {"messages": []}) == call
+
+
+@pytest.mark.parametrize("kind", ["prompt", "prompt-router", "default-prompt-router", "flow"])
+def test_what_chooses_models_by_itself_is_refused(kind: str) -> None:
+    model = f"{ARN}:{kind}/x"
+    assert post("bedrock", f"/model/{escaped(model)}/converse", {}) == (
+        Reason.UNSUPPORTED_OPERATION,
+        f"{model} chooses models by itself",
+    )
+
+
+@pytest.mark.parametrize(
+    "segment",
+    ["arn%253Aaws", "arn%3Aaws%3A..%2Fx", "a%2Fb", "arn:aws:x/../y", "arn%3Aaws%3Ab%00", "..%2Fm"],
+)
+def test_a_name_in_a_path_is_plain_or_an_arn(segment: str) -> None:
+    outcome = post("bedrock", f"/model/{segment}/converse", {})
+    assert not isinstance(outcome, Call)
+    assert outcome[0] in {Reason.MALFORMED_REQUEST, Reason.UNSUPPORTED_OPERATION}
+
+
+def test_a_job_of_bedrock_is_read_back_by_its_arn() -> None:
+    opened = frozenset({"fine_tuning.jobs.retrieve"})
+    path = f"/model-customization-jobs/{escaped(f'{ARN}:model-customization-job/base/abc')}"
+    call = Call("bedrock", "fine_tuning.jobs.retrieve", (), carrier=True)
+    assert get("bedrock", path, opened=opened) == call
+    for other in ("..%2Fx", "a%2Fb", "arn%3Aaws%3A..%2F"):
+        refused = get("bedrock", f"/model-customization-jobs/{other}", opened=opened)
+        assert not isinstance(refused, Call)
+        assert refused[0] is Reason.MALFORMED_REQUEST
+
+
+def test_a_model_in_a_native_body_is_that_of_the_path_or_refused() -> None:
+    """Some models' own form has ``model`` in it; Converse has it nowhere."""
+    assert post("bedrock", "/model/m/invoke", {"model": "m"}) == Call("bedrock", "invoke", ("m",))
+    assert post("bedrock", "/model/m/invoke", {"model": "n"}) == ambiguous(
+        "path, query and body name different models"
+    )
+    assert post("bedrock", "/model/m/converse", {"model": "m"}) == ambiguous(
+        "model: a model at a place where none is known"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "types"),
+    [
+        ("/model/m/converse", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
+         ("function",)),
+        ("/model/m/converse", {"additionalModelRequestFields":
+         {"tools": [{"type": "computer_20250124", "name": "c"}]}}, ("computer_20250124",)),
+        ("/model/m/invoke", {"tools": [{"name": "f", "input_schema": {}}, {"type": "bash"}]},
+         ("bash", "function")),
+        ("/model/m/invoke", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
+         ("function",)),
+    ],
+)  # fmt: skip
+def test_a_tool_of_bedrock_is_seen_whether_or_not_it_says_its_type(
+    path: str, body: Any, types: tuple[str, ...]
+) -> None:
+    call = post("bedrock", path, body)
+    assert isinstance(call, Call)
+    assert call.tool_types == types
+
+
+@pytest.mark.parametrize("operation", ["invoke", "invoke-with-response-stream"])
+def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str) -> None:
+    """The SDK sends none unless it is told to."""
+    path = f"/model/m/{operation}"
+
+    def sent(body: bytes, headers: Lines | None = None) -> Outcome:
+        return ask(
+            as_check_request(
+                path=path, body=body, provider="bedrock", drop=("content-type",), headers=headers
+            )
+        )
+
+    streams = operation.endswith("stream")
+    assert sent(b'{"prompt": "x"}') == Call("bedrock", "invoke", ("m",), stream=streams)
+    assert sent(b"prompt=x") == (
+        Reason.MALFORMED_REQUEST,
+        "body: not JSON: Expecting value at character 0",
+    )
+    for kind in ("", "text/plain"):
+        assert sent(b'{"prompt": "x"}', [("content-type", kind)]) == (
+            Reason.MALFORMED_REQUEST,
+            "Content-Type is not application/json in UTF-8",
+        )
+
+
+def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
+    body = {"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}
+    assert post("bedrock", "/model/m/converse", body) == Call("bedrock", "converse", ("m",))
+    assert post(
+        "bedrock", "/model/m/converse", {"additionalModelRequestFields": {"model": "n"}}
+    ) == ambiguous("additionalModelRequestFields.model: a model at a place where none is known")
+
+
+def test_a_stream_of_bedrock_is_one_by_its_path() -> None:
+    call = post("bedrock", "/model/m/converse-stream", {})
+    assert call == Call("bedrock", "converse", ("m",), stream=True)
+
+
+def test_an_asynchronous_invocation_names_its_model_in_the_body() -> None:
+    body = {"modelId": f"{ARN}:provisioned-model/x", "modelInput": {"text": "y"}}
+    name = str(body["modelId"])
+    assert post("bedrock", "/async-invoke", body) == Call(
+        "bedrock", "invoke.async", (name,), deployments=(name,)
+    )

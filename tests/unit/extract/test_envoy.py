@@ -1,0 +1,192 @@
+"""Envoy's question read without trust; a reply that is a denial until it is proven not to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from sidecar._pb import ext_authz_pb2 as pb
+from sidecar.core.decide import Decision
+from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
+from sidecar.extract import check_request
+from sidecar.extract.http_request import HttpRequest
+from sidecar.gate import check_response
+from tests.support.gate.requests import HEADER, as_check_request
+
+DECISION = Decision("d-1", Reason.ADMITTED, "admitted", datetime(2026, 6, 1, tzinfo=UTC))
+REQUEST = HttpRequest(
+    "POST",
+    "/v1/x",
+    headers=(("x-admissibility-reason", "admitted"), ("x-admissibility-a", "1"), ("x-other", "2")),
+)
+
+
+def read(message: pb.CheckRequest) -> HttpRequest | tuple[Reason, str]:
+    try:
+        return check_request.read(message, credential_header=HEADER)
+    except AdmissibilityError as error:
+        return error.reason, error.message
+
+
+def test_a_question_is_read_whole() -> None:
+    message = as_check_request(
+        path="/v1/x?q", body=b"\xff", credential="t", principal="p", certificate="a b"
+    )
+    assert read(message) == HttpRequest(
+        method="POST",
+        path="/v1/x?q",
+        headers=(("content-type", "application/json"), ("content-length", "1"), (HEADER, "t")),
+        raw_body=b"\xff",
+        provider="openai",
+        api="openai",
+        principal="p",
+        certificate="a%20b",
+        request_id="1234",
+    )
+
+
+def test_the_request_id_is_the_one_that_every_filter_sees() -> None:
+    request = read(as_check_request(headers=[("X-Request-Id", "6a1c"), ("x-request-id", "other")]))
+    assert isinstance(request, HttpRequest)
+    assert request.request_id == "6a1c"
+
+
+def test_header_bytes_are_kept_one_by_one() -> None:
+    message = as_check_request(headers=[("X-Odd", "\xff\xe9"), ("x-odd", "2")])
+    request = read(message)
+    assert isinstance(request, HttpRequest)
+    assert request.headers[-2:] == (("x-odd", "\xff\xe9"), ("x-odd", "2"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("content-type", "content-length", "content-encoding", "transfer-encoding", "host"),
+        *("x-forwarded-client-cert", "x-envoy-auth-partial-body", "Content-Length", HEADER),
+    ],
+)
+def test_a_security_header_twice_is_malformed(name: str) -> None:
+    message = as_check_request(
+        drop=("content-type", "content-length"), headers=[(name, "1"), (name, "1")]
+    )
+    why = f"the header {name.lower()} is given twice"
+    assert read(message) == (Reason.MALFORMED_REQUEST, why)
+
+
+@pytest.mark.parametrize(
+    "name", ["x-admissibility-", "x-admissibility-a.b", "x-admissibility-\u017f"]
+)
+def test_an_imitation_of_our_headers_that_cannot_be_removed_is_malformed(name: str) -> None:
+    message = as_check_request(headers=[(name, "1")])
+    assert read(message) == (Reason.MALFORMED_REQUEST, "a header that imitates the gate's")
+
+
+@pytest.mark.parametrize(("name", "value"), [(":path", "/other"), (":method", "GET")])
+def test_two_values_of_a_pseudo_header_are_malformed(name: str, value: str) -> None:
+    message = as_check_request(headers=[(name, value)])
+    assert read(message) == (Reason.MALFORMED_REQUEST, f"two different values of {name}")
+
+
+def test_a_route_without_a_provider_says_so() -> None:
+    assert read(as_check_request(provider=None)) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "this route names no provider: have the operator set context_extensions on it",
+    )
+
+
+def test_merged_headers_are_not_believed() -> None:
+    message = as_check_request()
+    message.attributes.request.http.ClearField("header_map")
+    message.attributes.request.http.headers["content-length"] = "1"
+    assert read(message) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "the gateway does not send headers line by line: have the operator set encode_raw_headers",
+    )
+
+
+def test_an_empty_question_is_refused() -> None:
+    answer = read(pb.CheckRequest())
+    assert isinstance(answer, tuple)
+    assert answer[0] is Reason.UNSUPPORTED_OPERATION
+
+
+def header(name: str, value: str) -> pb.HeaderValueOption:
+    return pb.HeaderValueOption(
+        header=pb.HeaderValue(key=name, value=value),
+        append_action=pb.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
+def test_an_allow_takes_the_credential_and_imitations_away() -> None:
+    reply = check_response.respond(DECISION, REQUEST, credential_header=HEADER)
+    assert reply == pb.CheckResponse(
+        status=pb.Status(code=0),
+        ok_response=pb.OkHttpResponse(
+            headers_to_remove=[HEADER, "x-admissibility-a", "x-admissibility-reason"],
+            response_headers_to_add=[header("x-admissibility-decision-id", "d-1")],
+        ),
+    )
+
+
+def test_an_allow_without_a_request_is_a_denial() -> None:
+    reply = check_response.respond(DECISION, None, credential_header=HEADER)
+    assert reply == check_response.denial(Reason.INTERNAL_ERROR, "admitted", "d-1")
+
+
+@pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADMITTED])
+def test_every_denial_is_whole(reason: Reason) -> None:
+    decision = dataclasses.replace(DECISION, reason=reason, detail="because.")
+    reply = check_response.respond(decision, REQUEST, credential_header=HEADER)
+    status = http_status(reason)
+    types = {
+        400: "invalid_request_error",
+        401: "authentication_error",
+        403: "permission_error",
+        413: "invalid_request_error",
+        415: "invalid_request_error",
+        503: "server_error",
+    }
+    error: dict[str, Any] = {
+        "message": f"because. {remedy(reason)}",
+        "type": types[status],
+        "code": reason.value,
+        "param": "model" if reason is Reason.AMBIGUOUS_MODEL else None,
+        "decision_id": decision.id,
+    }
+    assert json.loads(reply.denied_response.body) == {"error": error}
+    reply.denied_response.body = ""
+    assert reply == pb.CheckResponse(
+        status=pb.Status(code=16 if status == 401 else 7, message=reason.value),
+        denied_response=pb.DeniedHttpResponse(
+            status=pb.HttpStatus(code=status),
+            headers=[
+                header("content-type", "application/json"),
+                header("x-admissibility-reason", reason.value),
+                header("x-admissibility-decision-id", "d-1"),
+            ],
+        ),
+    )
+
+
+def test_no_reply_is_zero_bytes_long() -> None:
+    decisions = [dataclasses.replace(DECISION, reason=reason) for reason in Reason]
+    replies = [
+        check_response.respond(d, r, credential_header=HEADER)
+        for d in decisions
+        for r in (REQUEST, None)
+    ]
+    assert min(len(reply.SerializeToString()) for reply in replies) > 0
+    allowed = [reply for reply in replies if reply.status.code == 0]
+    assert len(allowed) == 1
+
+
+def test_a_message_is_cut_and_escaped() -> None:
+    reply = check_response.denial(Reason.MALFORMED_REQUEST, "\r\n\u2028" + "x" * 5000, "d-1")
+    body = reply.denied_response.body
+    assert body.isascii()
+    assert "\n" not in body
+    assert len(json.loads(body)["error"]["message"]) < 1200

@@ -1,0 +1,269 @@
+"""Step 0: every model and every stored object that a request names is found, wherever it stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sidecar.core.call import Call, Reference
+from sidecar.core.reasons import Reason
+from tests.support.gate.asking import Outcome
+from tests.support.gate.requests import CHAT, as_check_request, get_request
+from tests.support.gate.small_requests import chat, malformed, outcome
+from tests.support.simulator.world import MODEL
+
+# ---- what is let through -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "call"),
+    [
+        (CHAT, {"model": "m"}, Call("openai", "chat.completions", ("m",))),
+        (
+            CHAT,
+            {
+                "stream": True,
+                "moderation": {"model": "guard"},
+                "modalities": ["text", "audio", "text"],
+                "tools": [{"type": "function", "function": {"name": "f"}}, {"type": "custom"}],
+                "model": "m",
+            },
+            Call(
+                "openai",
+                "chat.completions",
+                ("guard", "m"),
+                stream=True,
+                modalities=("audio", "text"),
+                tool_types=("custom", "function"),
+            ),
+        ),
+        (
+            CHAT,
+            {"model": "m", "functions": [{"name": "f"}], "stream": None, "tools": None},
+            Call("openai", "chat.completions", ("m",), tool_types=("function",)),
+        ),
+        ("/v1/completions", {"model": "m", "prompt": "x"}, Call("openai", "completions", ("m",))),
+        ("/v1/embeddings", {"model": "m", "input": ["x"]}, Call("openai", "embeddings", ("m",))),
+        ("/v1/responses", {"model": "m", "input": "hello"}, Call("openai", "responses", ("m",))),
+        (
+            "/v1/responses",
+            {
+                "model": "m",
+                "previous_response_id": None,
+                "tools": [
+                    {"type": "image_generation", "model": "picture"},
+                    {"type": "x", "svg": {"model": "drawing"}},
+                ],
+                "input": [
+                    {"role": "user", "content": "hello"},
+                    {
+                        "type": "additional_tools",
+                        "tools": [{"type": "image_generation", "model": "other", "svg": None}],
+                    },
+                ],
+            },
+            Call(
+                "openai",
+                "responses",
+                ("m", "picture", "drawing", "other"),
+                tool_types=("image_generation", "x"),
+            ),
+        ),
+    ],
+)
+def test_every_model_a_body_names_is_found(path: str, body: dict[str, Any], call: Call) -> None:
+    assert outcome(as_check_request(path=path, body=json.dumps(body).encode())) == call
+
+
+@pytest.mark.parametrize("path", [f"/v1/models/{MODEL}", f"/v1/models/{MODEL.replace(':', '%3A')}"])
+def test_a_model_in_the_path_is_decoded_exactly_once(path: str) -> None:
+    assert outcome(get_request(path)) == Call("openai", "models.retrieve", (MODEL,))
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"'],
+)
+def test_json_is_taken_by_its_usual_names(value: str) -> None:
+    message = as_check_request(
+        body=b'{"model":"m"}', drop=("content-type",), headers=[("content-type", value)]
+    )
+    assert outcome(message) == Call("openai", "chat.completions", ("m",))
+
+
+def test_a_chunked_body_needs_no_length() -> None:
+    message = as_check_request(
+        body=b'{"model":"m"}', drop=("content-length",), headers=[("transfer-encoding", "chunked")]
+    )
+    assert outcome(message) == Call("openai", "chat.completions", ("m",))
+
+
+def test_a_text_body_is_taken_where_it_is_known_to_be_the_bytes() -> None:
+    message = as_check_request(body=b"", text_body='{"model":"m"}')
+    assert outcome(message) == Call("openai", "chat.completions", ("m",))
+
+
+# ---- paths ---------------------------------------------------------------------------------------
+
+PATH = "the path is not plainly written"
+ID = "the model id in the path is not plainly written"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("/v1/chat/..%2fcompletions", PATH),
+        ("/v1/chat%2fcompletions", PATH),
+        ("/v1//chat/completions", PATH),
+        ("//v1/chat/completions", PATH),
+        ("/v1/chat/completions/", PATH),
+        ("/v1/chat/completions;x", PATH),
+        ("/v1/%63hat/completions", PATH),
+        ("/v1/../v1/chat/completions", PATH),
+        ("/v1/./chat/completions", PATH),
+        ("/v1\\chat\\completions", PATH),
+        ("/v1/chat/completions#x", PATH),
+        ("/v1/chat/completions\u00e9", PATH),
+        ("/v1/chat/completions\u00ad", PATH),
+        ("/v1/chat/completions ", PATH),
+        ("v1/chat/completions", "not a method and an absolute path"),
+        ("http://x/v1/chat/completions", "not a method and an absolute path"),
+        ("", "not a method and an absolute path"),
+    ],
+)
+def test_a_path_outside_the_grammar_is_refused(path: str, why: str) -> None:
+    assert outcome(as_check_request(path=path, drop=(":path",))) == malformed(why)
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        *("..", ".", "%2e%2e", "a%2Fb", "..%2fchat", "a;b", "a%3Bb", "%", "%zz", "a%00", "a%25"),
+        *("a%20b", "a b", "caf\u00e9", "caf%C3%A9", "a%FF", "a\\b", "a%5Cb", "a+b", "x" * 600),
+    ],
+)
+def test_a_model_id_in_the_path_is_refused_unless_plain(segment: str) -> None:
+    assert outcome(get_request(f"/v1/models/{segment}", drop=(":path",))) == malformed(ID)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("HEAD", f"/v1/models/{MODEL}"),
+        ("OPTIONS", CHAT),
+        ("PUT", "/v1/files"),
+        ("POST", "/v1/load_lora_adapter"),
+        ("POST", "/v1/chat/completions/x/y/z"),
+        ("POST", "/V1/chat/completions"),
+        ("GET", "/"),
+        ("GET", "/v1/organization/admin_api_keys"),
+    ],
+)
+def test_what_is_not_in_the_table_is_refused_by_name(method: str, path: str) -> None:
+    message = as_check_request(method=method, path=path)
+    expected = (Reason.UNSUPPORTED_OPERATION, f"{method} {path} is not an operation of the gate")
+    assert outcome(message) == expected
+
+
+def test_an_upload_is_refused_by_name_though_its_body_was_not_handed_over() -> None:
+    message = as_check_request(path="/v1/files", body=b"", headers=[("content-length", "1000000")])
+    expected = (
+        Reason.UNSUPPORTED_OPERATION,
+        "files.create is shut unless the operator opens it: it names no model, so only the"
+        " environment could be asked about",
+    )
+    assert outcome(message) == expected
+
+
+@pytest.mark.parametrize("method", ["post", "Post", "", "PO ST", "CONNECT " * 9])
+def test_a_method_is_upper_case_or_refused(method: str) -> None:
+    assert outcome(as_check_request(method=method, drop=(":method",))) == malformed(
+        "not a method and an absolute path"
+    )
+
+
+BESIDE = "the query names a model beside the place that counts"
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("model=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        (f"model={MODEL}", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        ("a=1&Model=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        ("a=1;m%6Fdel=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        ("model[]=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        ("deployment=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        ("api-version=1", malformed("this operation has no query")),
+        ("", malformed("this operation has no query")),
+    ],
+)
+def test_a_query_is_refused(query: str, expected: Outcome) -> None:
+    assert chat(b'{"model":"m"}', path=f"{CHAT}?{query}") == expected
+    assert outcome(get_request(f"/v1/models/m?{query}")) == expected
+
+
+# ---- what is stored upstream ---------------------------------------------------------------------
+
+
+def test_a_stored_object_is_named_in_the_call() -> None:
+    body = {"model": "m", "previous_response_id": "resp_1", "conversation": {"id": "conv_2"}}
+    assert outcome(as_check_request(path="/v1/responses", body=json.dumps(body).encode())) == Call(
+        "openai",
+        "responses",
+        ("m",),
+        references=(Reference("response", "resp_1"), Reference("conversation", "conv_2")),
+    )
+
+
+def test_a_response_that_goes_on_from_another_need_not_name_its_model() -> None:
+    body = json.dumps({"previous_response_id": "resp_1"}).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == Call(
+        "openai", "responses", (), references=(Reference("response", "resp_1"),)
+    )
+
+
+@pytest.mark.parametrize("value", [{"id": "x", "model": "n"}, {}, 7, "", "a/b", {"id": None}])
+def test_a_stored_object_is_an_id_or_an_object_with_one(value: Any) -> None:
+    body = json.dumps({"model": "m", "conversation": value}).encode()
+    refused = outcome(as_check_request(path="/v1/responses", body=body))
+    assert not isinstance(refused, Call)
+    assert refused[0] in {Reason.MALFORMED_REQUEST, Reason.AMBIGUOUS_MODEL}
+
+
+def test_a_prompt_that_nobody_here_wrote_is_refused() -> None:
+    body = json.dumps({"model": "m", "prompt": {"id": "x"}}).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "responses with prompt: what is stored upstream may name another model",
+    )
+
+
+@pytest.mark.parametrize("item", [{"type": "item_reference", "id": "x"}, {"id": "x"}, {}])
+def test_an_input_item_by_reference_is_refused(item: dict[str, str]) -> None:
+    body = json.dumps({"model": "m", "input": [item]}).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "an input item by reference: what is stored upstream may name another model",
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "why"),
+    [
+        ("x", "input[] is not an object"),
+        (None, "input[] is not an object"),
+        ({"role": "user", "Type": "item_reference"}, "input[]: the key 'Type' is a twin of 'type'"),
+    ],
+)
+def test_an_input_item_of_another_shape_is_refused(item: Any, why: str) -> None:
+    body = json.dumps({"model": "m", "input": [item]}).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == malformed(why)
+
+
+def test_more_models_than_anybody_needs_are_refused() -> None:
+    tools = [{"type": "x", "model": f"m{number}"} for number in range(40)]
+    body = json.dumps({"model": "m", "tools": tools}).encode()
+    assert chat(body) == malformed("more than 32 models or 16 objects are named")

@@ -1,0 +1,126 @@
+"""What vouches for credentials: only keys that fit, of the one to whom the domain was granted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.extract.http_request import HttpRequest
+from sidecar.identity import credential
+from sidecar.identity.trust_bundles import TrustBundles, jwt_key
+from tests.support.gate.credentials import Bench, invalid, jwks
+from tests.support.gate.requests import HEADER
+from tests.support.simulator.svid import AUDIENCE
+from tests.support.simulator.world import ENV, NOW, grant
+
+UNFIT = "key type, size and algorithm do not fit"
+UNREAD = "not a public key that can be read"
+NO_SIGNER = "not a public key for signatures"
+NO_KID = "no kid of its own"
+
+
+def unusable(good: dict[str, Any], private: dict[str, Any]) -> list[tuple[Any, str]]:
+    """JWKs that must not verify anything, and why."""
+    small = jwks(rsa.generate_private_key(65537, 1024).public_key(), "k")["keys"][0]
+    other = jwks(ec.generate_private_key(ec.SECP521R1()).public_key(), "k")["keys"][0]
+    edwards = ed25519.Ed25519PrivateKey.generate().public_key()
+    return [
+        (small, UNFIT),
+        (other, UNFIT),
+        ({**json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(edwards)), "kid": "k"}, UNREAD),
+        ({**private, "kid": "k"}, NO_SIGNER),
+        ({"kty": "oct", "k": "c2VjcmV0", "kid": "k"}, NO_SIGNER),
+        ({"kty": "oct", "kid": "k"}, UNREAD),
+        ({**good, "use": "enc"}, NO_SIGNER),
+        ({**good, "use": "x509-svid"}, NO_SIGNER),
+        ({**good, "alg": "ES384"}, UNFIT),
+        ({**good, "alg": "HS256"}, UNFIT),
+        ({**good, "alg": ["ES256"]}, UNFIT),
+        ({**good, "use": ["sig"]}, NO_SIGNER),
+        ({**good, "x": 7}, UNREAD),
+        ({**good, "kty": ["EC"]}, UNREAD),
+        ({**good, "kid": 7}, NO_KID),
+        ({**good, "kid": ""}, NO_KID),
+        ({"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA", "kid": "k"}, UNREAD),
+    ]
+
+
+def test_a_key_that_cannot_be_used_is_left_out_and_named(bench: Bench) -> None:
+    good = bench.domain["jwks"]["keys"][0]
+    private = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(bench.issuer.jwt_key))
+    for jwk, why in unusable({**good, "kid": "k"}, private):
+        bench.domain["jwks"]["keys"] = [good, jwk, "not a key"]
+        bundles = bench.bundles()
+        assert set(bundles.domains["acme.example"].jwt_keys) == {"jwt-1"}
+        assert bundles.problems == (f"acme.example: a JWK was left out: {why}",), jwk
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+NAMES = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "alg", "use", "kid", "key_ops", "x5c"])
+VALUES = JSON | st.sampled_from(["EC", "RSA", "OKP", "P-256", "P-384", "ES256", "AQAB", "sig"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(NAMES, VALUES))
+def test_no_published_key_can_break_the_keyring(jwk: dict[str, Any]) -> None:
+    with contextlib.suppress(ValueError):
+        jwt_key(jwk)
+
+
+def test_two_keys_under_one_kid_are_both_left_out(bench: Bench) -> None:
+    bench.domain["jwks"]["keys"] *= 2
+    bundles = bench.bundles()
+    assert dict(bundles.domains["acme.example"].jwt_keys) == {}
+    assert bundles.problems == (f"acme.example: a JWK was left out: {NO_KID}",)
+
+
+def test_what_is_no_key_set_or_no_root_is_no_key(bench: Bench) -> None:
+    bench.domain["jwks"] = {"keys": "x"}
+    leaf = bench.leaf()
+    bench.domain["x509Roots"] = [leaf, "not a certificate"]
+    roots = bench.bundles().domains["acme.example"]
+    assert (dict(roots.jwt_keys), roots.x509_roots) == ({}, ())
+    assert bench.ask(certificate=leaf) == invalid(
+        "no root of the trust domain issued the client certificate"
+    )
+
+
+def test_a_trust_domain_granted_twice_vouches_for_nobody(bench: Bench) -> None:
+    bench.world.join("rival", grant("customer", trust_domains=("acme.example",)))
+    assert bench.bundles().problems == ("acme.example: granted to more than one authority",)
+    assert bench.ask(bench.token()) == invalid(
+        "no customer is granted the trust domain acme.example"
+    )
+
+
+def test_a_trust_domain_is_vouched_for_only_by_whom_it_was_granted_to(bench: Bench) -> None:
+    rival = replace(bench.issuer, jwt_key=ec.generate_private_key(ec.SECP256R1()))
+    bench.world.parties["stranger"].trust_domains = [rival.document(NOW)]
+    assert bench.ask(rival.jwt_svid(ENV, NOW)) == invalid("the JWT's signature does not verify")
+
+
+def test_a_customer_that_was_never_verified_is_stale_not_unknown(bench: Bench) -> None:
+    token = bench.token()
+    del bench.world.parties["customer"]
+    bench.world.evidence.clear()
+    bundles = TrustBundles.of(bench.world.state())
+    request = HttpRequest("POST", "/v1/x", headers=((HEADER, token),))
+    with pytest.raises(AdmissibilityError) as caught:
+        credential.verify(request, bundles, header=HEADER, audience=AUDIENCE, now=NOW)
+    assert (caught.value.reason, caught.value.message) == (
+        Reason.TRUST_STALE,
+        "no verified trust metadata of customer",
+    )

@@ -1,0 +1,65 @@
+"""Outcomes as the gate hands them over, made by the real predicate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sidecar.core.assess import assess
+from sidecar.core.call import Call
+from sidecar.core.decide import Progress, decide, inadmissible, refuse
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
+from sidecar.observe.outcome import Outcome
+from tests.support.simulator.world import MODEL, NOW, World, admitted_world, credential
+
+STAGES = {"read": 0.0001, "extract": 0.0002}
+
+
+def progress(world: World, **changes: Any) -> Progress:
+    """As far as a request comes before OPA is asked."""
+    call, caller, state = Call("openai", "chat.completions", (MODEL,)), credential(), world.state()
+    found = Progress("d-1", NOW, 1, call, caller, assess(call, caller, state, NOW))
+    return replace(found, **changes)
+
+
+def verdict(*violations: Violation) -> Verdict:
+    allow = not violations
+    return Verdict(
+        allow, "n", "r-1", violations, (), {"eu": JurisdictionVerdict(allow, violations)}, 30
+    )
+
+
+def outcome(decision: Any, **changes: Any) -> Outcome:
+    values: dict[str, Any] = {
+        "decision": decision,
+        "provider": "openai",
+        "method": "POST",
+        "path": "/v1/chat/completions",
+        "request_id": "1234",
+        "stages": STAGES,
+        "seconds": 0.003,
+    }
+    return Outcome(**{**values, **changes})
+
+
+def admitted() -> Outcome:
+    return outcome(decide(progress(admitted_world()), verdict()))
+
+
+def withdrawn() -> Outcome:
+    world = admitted_world()
+    world.parties["regulator"].withdraw("model", f"openai/{MODEL}")
+    return outcome(inadmissible(progress(world)))
+
+
+def violating() -> Outcome:
+    found = Violation("eu.art10", "eu", "no corpus")
+    return outcome(decide(progress(admitted_world()), verdict(found)))
+
+
+def unread() -> Outcome:
+    """A request that could not even be read."""
+    error = AdmissibilityError(Reason.MALFORMED_REQUEST, "a header twice")
+    decision = refuse(Progress("d-2", NOW), error)
+    return outcome(decision, provider="", method="", path="", request_id="")

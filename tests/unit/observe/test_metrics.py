@@ -1,0 +1,191 @@
+"""Metrics: one count for each decision, and no label that a client could multiply."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from sidecar.core.call import Call
+from sidecar.core.decide import decide
+from sidecar.core.reasons import Reason
+from sidecar.core.verdict import Violation
+from sidecar.observe.metrics import MAX_RULE_CODES, AuthorityReading, Metrics, TrustReading
+from sidecar.observe.outcome import Outcome
+from tests.support.simulator.world import MODEL, NOW, admitted_world, grant
+from tests.unit.observe.samples import (
+    admitted,
+    outcome,
+    progress,
+    unread,
+    verdict,
+    violating,
+    withdrawn,
+)
+
+READING = TrustReading(
+    NOW,
+    7,
+    2,
+    (
+        AuthorityReading("customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False),
+        AuthorityReading("regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True),
+        AuthorityReading("provider", None, None, True),
+    ),
+)
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def metrics(**changes: Any) -> Metrics:
+    values: dict[str, Any] = {
+        "operations": ["chat.completions"],
+        "jurisdictions": ["eu"],
+        "trust": lambda: READING,
+    }
+    return Metrics(**{**values, **changes})
+
+
+def samples(found: Metrics, prefix: str) -> Samples:
+    """Everything whose name begins with ``prefix``, as Prometheus would read it."""
+    families = text_string_to_metric_families(found.render().decode())
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name.startswith(prefix)
+    }
+
+
+def decision(outcome_: str, reason: str, jurisdiction: str, operation: str) -> Any:
+    labels = {
+        "outcome": outcome_,
+        "reason": reason,
+        "jurisdiction": jurisdiction,
+        "operation": operation,
+    }
+    return ("admissibility_decisions_total", tuple(sorted(labels.items())))
+
+
+def test_every_decision_counts_once_where_it_belongs() -> None:
+    found = metrics()
+    for item in (admitted(), admitted(), withdrawn(), violating(), unread()):
+        found.count(item)
+    assert samples(found, "admissibility_decisions") == {
+        decision("allow", "admitted", "eu", "chat.completions"): 2.0,
+        decision("deny", "withdrawn", "eu", "chat.completions"): 1.0,
+        decision("deny", "jurisdiction_denied", "eu", "chat.completions"): 1.0,
+        decision("deny", "malformed_request", "none", "unknown"): 1.0,
+    }
+
+
+def test_stages_and_the_whole_are_timed() -> None:
+    found = metrics()
+    found.count(admitted())
+    counts = samples(found, "admissibility_stage_seconds_count")
+    assert {dict(labels)["stage"]: value for (_, labels), value in counts.items()} == {
+        "read": 1.0,
+        "extract": 1.0,
+        "credential": 0.0,
+        "assess": 0.0,
+        "policy": 0.0,
+        "total": 1.0,
+    }
+
+
+def test_freshness_is_computed_when_it_is_asked_for() -> None:
+    assert {
+        **samples(metrics(), "admissibility_trust"),
+        **samples(metrics(), "admissibility_evidence"),
+    } == {
+        ("admissibility_trust_epoch", ()): 7.0,
+        ("admissibility_evidence_rejected", ()): 2.0,
+        ("admissibility_trust_age_seconds", (("authority", "customer"),)): 5.0,
+        ("admissibility_trust_age_seconds", (("authority", "regulator"),)): 7200.0,
+        ("admissibility_trust_expires_in_seconds", (("authority", "customer"),)): 3600.0,
+        ("admissibility_trust_expires_in_seconds", (("authority", "regulator"),)): -9.0,
+        ("admissibility_trust_refresh_failing", (("authority", "customer"),)): 0.0,
+        ("admissibility_trust_refresh_failing", (("authority", "regulator"),)): 1.0,
+        ("admissibility_trust_refresh_failing", (("authority", "provider"),)): 1.0,
+    }
+
+
+def environments(*jurisdictions: str) -> Outcome:
+    world = admitted_world()
+    world.grants["customer"] = (
+        grant("customer", trust_domains=("acme.example",), jurisdictions=("**",)),
+    )
+    world.declare(jurisdictions=list(jurisdictions))
+    return outcome(decide_or_refuse(world))
+
+
+def decide_or_refuse(world: Any) -> Any:
+    found = decide(progress(admitted_world()), verdict())
+    return replace(found, reason=Reason.APPROVAL_MISSING, assessment=progress(world).assessment)
+
+
+def jurisdictions(found: Metrics) -> set[str]:
+    names = samples(found, "admissibility_decisions")
+    return {dict(labels)["jurisdiction"] for _, labels in names}
+
+
+def test_jurisdictions_nobody_knows_share_one_label() -> None:
+    found = metrics(jurisdictions=["eu"])
+    found.know(["us"])
+    for names in (("eu",), ("us", "eu"), ("eu", "atlantis"), ("mu",)):
+        found.count(environments(*names))
+    assert jurisdictions(found) == {"eu", "eu+us", "other"}
+
+
+def test_combinations_of_jurisdictions_are_bounded() -> None:
+    known = [f"j{number}" for number in range(100)]
+    found = metrics(jurisdictions=known)
+    for name in known:
+        found.count(environments(name))
+    assert len(jurisdictions(found)) == 65
+    assert "other" in jurisdictions(found)
+
+
+def test_nothing_a_client_chooses_becomes_a_label() -> None:
+    found = metrics()
+    strange = replace(admitted().decision, call=Call("openai", "made.up", ("m-1", "m-2")))
+    found.count(outcome(strange, path="/secret-path", request_id="secret-id"))
+    text = found.render().decode()
+    assert not [word for word in ("made.up", "m-1", "secret", MODEL, "acme") if word in text]
+    assert decision("allow", "admitted", "eu", "unknown") in samples(found, "admissibility_d")
+
+
+def findings(found: Metrics) -> dict[tuple[str, str], float]:
+    return {
+        (dict(labels)["code"], dict(labels)["state"]): value
+        for (name, labels), value in samples(found, "admissibility_policy_findings").items()
+        if name.endswith("_total")
+    }
+
+
+def finding(code: str, state: str) -> Violation:
+    return Violation(code, "eu", "m", state=state)
+
+
+def test_a_rule_in_shadow_is_counted_though_it_only_warns() -> None:
+    found, made = metrics(), admitted()
+    warned = (finding("eu.art12_logs", "shadow"), finding("eu.art12_logs", "pending"))
+    found.count(replace(made, decision=replace(made.decision, warnings=warned)))
+    found.count(replace(made, decision=replace(made.decision, warnings=warned[:1])))
+    refused = (finding("eu.art10_data", "enforced"), finding("facts_malformed", ""))
+    found.count(replace(made, decision=replace(made.decision, violations=refused)))
+    assert findings(found) == {
+        ("eu.art12_logs", "shadow"): 2.0,
+        ("eu.art12_logs", "pending"): 1.0,
+        ("eu.art10_data", "enforced"): 1.0,
+        ("facts_malformed", "unknown"): 1.0,
+    }
+
+
+def test_codes_of_rules_are_bounded() -> None:
+    found, made = metrics(), admitted()
+    many = tuple(finding(f"x.{number}", "enforced") for number in range(MAX_RULE_CODES + 3))
+    found.count(replace(made, decision=replace(made.decision, violations=many)))
+    assert len(findings(found)) == MAX_RULE_CODES + 1
+    assert findings(found)["other", "enforced"] == 3.0

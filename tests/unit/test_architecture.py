@@ -1,0 +1,200 @@
+"""The house: who may import whom. Read from the source, so a wrong import fails here."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+SIDECAR = TESTS.parent / "sidecar"
+DEVTOOLS = TESTS.parent / "devtools"
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "core": set(),
+    "durable": set(),
+    "resources": set(),
+    "toolchain": {"resources"},
+    "providers": {"core"},
+    "extract": {"core", "providers", "_pb"},
+    "identity": {"core", "extract"},
+    "registry": {"core", "durable", "providers", "extract"},
+    "observe": {"core"},
+    "opa": {"core", "toolchain"},
+    "gate": {"core", "providers", "extract", "identity", "registry", "opa", "observe", "_pb"},
+    "ext_proc": {"core", "providers", "extract", "registry", "gate", "observe", "_pb"},
+    "trust": {"core"},
+    "authority": {"core", "durable"},
+    "binding": {"core"},
+    "evaluation": {"core"},
+    "policy": {"core", "opa", "toolchain"},
+    "envoy_lint": set(),
+    "service": {
+        "core",
+        "providers",
+        "extract",
+        "identity",
+        "registry",
+        "opa",
+        "gate",
+        "ext_proc",
+        "trust",
+        "observe",
+        "toolchain",
+        "_pb",
+    },
+    "doctor": {
+        "core",
+        "providers",
+        "extract",
+        "identity",
+        "gate",
+        "opa",
+        "service",
+        "toolchain",
+        "trust",
+    },
+    "cli": {
+        "core",
+        "resources",
+        "durable",
+        "providers",
+        "extract",
+        "identity",
+        "registry",
+        "authority",
+        "binding",
+        "evaluation",
+        "trust",
+        "gate",
+        "observe",
+        "opa",
+        "policy",
+        "service",
+        "doctor",
+        "toolchain",
+        "envoy_lint",
+        "_pb",
+    },
+}
+
+IMPURE = {
+    "aiohttp",
+    "asyncio",
+    "grpc",
+    "http",
+    "logging",
+    "multiprocessing",
+    "os",
+    "pathlib",
+    "random",
+    "requests",
+    "secrets",
+    "shutil",
+    "socket",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "time",
+    "urllib",
+    "uuid",
+}
+
+
+def sources(package: str) -> list[Path]:
+    return sorted((SIDECAR / package).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Dotted names of everything a module imports, wherever in the file."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def neighbours(path: Path) -> set[str]:
+    parts = [name.split(".") for name in imported(path)]
+    return {name[1] for name in parts if name[0] == "sidecar" and len(name) > 1}
+
+
+def test_every_package_of_the_house_is_known_here() -> None:
+    packages = {path.parent.name for path in SIDECAR.glob("*/__init__.py")}
+    assert packages - {"_pb"} == set(MAY_IMPORT)
+
+
+def test_nobody_imports_whom_the_house_does_not_let_them() -> None:
+    wrong = {
+        (str(path.relative_to(SIDECAR)), other)
+        for package, allowed in MAY_IMPORT.items()
+        for path in sources(package)
+        for other in neighbours(path) - allowed - {package}
+    }
+    assert wrong == set()
+
+
+def test_the_core_is_pure() -> None:
+    wrong = {
+        (path.name, name)
+        for path in sources("core")
+        for name in imported(path)
+        if name.split(".")[0] in IMPURE
+    }
+    assert wrong == set()
+
+
+def test_the_core_never_asks_what_time_it_is() -> None:
+    clocks = {"now", "utcnow", "today"}
+    wrong = [
+        (path.name, node.lineno)
+        for path in sources("core")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in clocks
+    ]
+    assert wrong == []
+
+
+def test_files_and_functions_stay_readable() -> None:
+    long_files, long_functions = [], []
+    written = {path for path in SIDECAR.rglob("*.py") if "_pb" not in path.parts}
+    written |= set(TESTS.rglob("*.py")) | set(DEVTOOLS.rglob("*.py"))
+    for path in sorted(written):
+        text, name = path.read_text(encoding="utf-8"), path.relative_to(TESTS.parent)
+        if len(text.splitlines()) > 400:
+            long_files.append(str(name))
+        long_functions += [
+            f"{name}:{node.name}"
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.end_lineno is not None
+            and node.end_lineno - node.lineno + 1 > 60
+        ]
+    assert (long_files, long_functions) == ([], [])
+
+
+def test_nothing_for_tests_lives_in_the_product() -> None:
+    wrong = {
+        (str(path.relative_to(SIDECAR)), name)
+        for path in SIDECAR.rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] in {"tests", "pytest", "hypothesis", "unittest"}
+    }
+    assert wrong == set()
+
+
+def test_the_product_uses_devtools_only_in_commands_and_only_when_they_are_called() -> None:
+    """An installation without the extra still imports, serves and verifies."""
+    wrong = {
+        str(path.relative_to(SIDECAR))
+        for path in SIDECAR.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and "admissibility_devtools" in ast.unparse(node)
+        and (path.parent.name != "cli" or node.col_offset == 0)
+    }
+    assert wrong == set()

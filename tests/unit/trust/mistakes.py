@@ -1,0 +1,182 @@
+"""Every mistake in ``trust.yaml`` that is told, with the whole line that tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.unit.trust.operator import EVERYWHERE
+
+
+def authority(value: dict[str, Any], number: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = value["authorities"][number]
+    return found
+
+
+def grant(value: dict[str, Any], number: int = 0) -> dict[str, Any]:
+    found: dict[str, Any] = authority(value, number)["grants"][0]
+    return found
+
+
+AUDITOR = {"role": "auditor", **EVERYWHERE}
+Change = Callable[[dict[str, Any]], object]
+FORM = "is not a name of the form ^[a-z0-9][a-z0-9-]{0,62}$"
+
+MISTAKES: list[tuple[str, Change, str]] = [
+    ("no version", lambda v: v.pop("version"), "version: is missing"),
+    ("a later version", lambda v: v.update(version=2), "version: input should be 1"),
+    ("no state", lambda v: v.pop("state"), "state: is missing"),
+    ("no evidence", lambda v: v.pop("evidence"), "evidence: is missing"),
+    (
+        "an unknown key",
+        lambda v: v.update(jurisdiction={}),
+        "jurisdiction: is not a key that is known here; check its spelling",
+    ),
+    (
+        "an unknown key inside",
+        lambda v: grant(v).update(model=["x"]),
+        "authorities.0.grants.0.model: is not a key that is known here; check its spelling",
+    ),
+    (
+        "an unknown kind of source",
+        lambda v: authority(v).update(source={"url": "x"}),
+        "authorities.0.source.directory: is missing",
+    ),
+    (
+        "empty evidence",
+        lambda v: v.update(evidence=[]),
+        "evidence: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "empty authorities",
+        lambda v: v.update(authorities=[]),
+        "authorities: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "empty grants",
+        lambda v: authority(v).update(grants=[]),
+        "authorities.0.grants: is empty; write out what holds, '**' means all",
+    ),
+    *(
+        (
+            f"empty {name}",
+            lambda v, name=name: grant(v).update({name: []}),
+            f"authorities.0.grants.0.{name}: is empty; write out what holds, '**' means all",
+        )
+        for name in ("jurisdictions", "sectors", "models", "environments", "trust_domains")
+    ),
+    *(
+        (
+            f"no {name}",
+            lambda v, name=name: grant(v).pop(name),
+            f"authorities.0.grants.0.{name}: is missing",
+        )
+        for name in ("role", "jurisdictions", "sectors", "models", "environments")
+    ),
+    (
+        "an empty pattern",
+        lambda v: grant(v).update(models=[""]),
+        "authorities.0.grants.0.models.0: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "a country that YAML takes for a truth value",
+        lambda v: grant(v).update(jurisdictions=[False]),
+        "authorities.0.grants.0.jurisdictions.0: must be text; put it in quotes",
+    ),
+    (
+        "a number for truth",
+        lambda v: grant(v, 1).update(of_record=1),
+        "authorities.1.grants.0.of_record: input should be a valid boolean",
+    ),
+    (
+        "empty required roles",
+        lambda v: v.update(required_roles=[]),
+        "required_roles: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "empty roles of a jurisdiction",
+        lambda v: v.update(jurisdictions={"eu": {"required_roles": []}}),
+        "jurisdictions.eu.required_roles: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "a name that is no file name",
+        lambda v: authority(v).update(name="../acme"),
+        f"authorities.0.name: '../acme' {FORM}",
+    ),
+    (
+        "a name with a line break",
+        lambda v: authority(v).update(name="acme\n"),
+        f"authorities.0.name: 'acme\\n' {FORM}",
+    ),
+    (
+        "a trust domain that is none",
+        lambda v: grant(v).update(trust_domains=["spiffe://acme.example"]),
+        "authorities.0.grants.0.trust_domains.0: 'spiffe://acme.example' "
+        "is not a name of the form ^[a-z0-9._-]{1,255}$",
+    ),
+    (
+        "polling that never happens",
+        lambda v: v.update(poll_seconds=0),
+        "poll_seconds: input should be greater than or equal to 0.05",
+    ),
+    (
+        "polling at no time",
+        lambda v: v.update(poll_seconds=float("nan")),
+        "poll_seconds: input should be a finite number",
+    ),
+    (
+        "one name twice",
+        lambda v: authority(v, 1).update(name="acme"),
+        "authorities: 'acme' is given twice",
+    ),
+    (
+        "one folder of evidence twice",
+        lambda v: v.update(evidence=["a", "b", "a"]),
+        "evidence: 'a' is given twice",
+    ),
+    (
+        "base models of a customer",
+        lambda v: grant(v).update(base_models=["x"]),
+        "authorities.0.grants.0.base_models: only the role 'provider' has it; "
+        "move it or leave it out",
+    ),
+    (
+        "a regulator of record",
+        lambda v: grant(v, 2).update(of_record=True),
+        "authorities.2.grants.0.of_record: only the role 'provider' has it; "
+        "move it or leave it out",
+    ),
+    (
+        "trust domains of a regulator",
+        lambda v: grant(v, 2).update(trust_domains=["x.example"]),
+        "authorities.2.grants.0.trust_domains: only the role 'customer' has it; "
+        "move it or leave it out",
+    ),
+    (
+        "a trust domain of two",
+        lambda v: authority(v, 2)["grants"].append(dict(grant(v))),
+        "authorities: the trust domain acme.example is granted to both acme and office; "
+        "one authority answers for a trust domain",
+    ),
+    *(
+        (
+            f"no {role}",
+            lambda v, number=number: authority(v, number).update(grants=[AUDITOR]),
+            f"authorities: none is granted the role {role!r}, which is required; "
+            "nothing could ever be admitted",
+        )
+        for number, role in enumerate(("customer", "provider", "regulator"))
+    ),
+    (
+        "a required role of nobody",
+        lambda v: v.update(required_roles=["auditor"]),
+        "authorities: none is granted the role 'auditor', which is required; "
+        "nothing could ever be admitted",
+    ),
+    (
+        "a jurisdiction's role of nobody",
+        lambda v: v.update(jurisdictions={"eu": {"required_roles": ["auditor"]}}),
+        "authorities: none is granted the role 'auditor', which is required; "
+        "nothing could ever be admitted",
+    ),
+]
