@@ -212,19 +212,28 @@ def withdraw(
     effective: datetime | None,
     now: datetime,
 ) -> Publication:
-    """Withdraw something, from ``effective`` on (now, if null), and publish.
+    """Withdraw something and publish.
+
+    Args:
+        home: The authority's home.
+        kind: What sort of thing.
+        subject: Which one; see ``subjects.normalised``.
+        reason: For people and logs.
+        effective: From when on; ``None`` is at once, on every gate, whatever its clock shows.
+        now: Aware.
 
     Raises:
         AuthorityError: The subject cannot name such a thing, or it is withdrawn already from no
             later than that.
     """
-    entry = Withdrawal(kind, normalised(kind, subject), reason, instant(effective or now))
+    since = None if effective is None else instant(effective)
+    entry = Withdrawal(kind, normalised(kind, subject), reason, since)
     with locked_home(home.path) as opened:
         same, others = _split(opened.withdrawals, entry.kind, entry.subject)
-        if any(known.effective <= entry.effective for known in same):
-            raise AuthorityError(
-                f"{kind} {entry.subject} is withdrawn already, from {same[0].effective.isoformat()}"
-            )
+        for known in same:
+            if not _earlier(entry.effective, known.effective, now):
+                began = "at once" if known.effective is None else known.effective.isoformat()
+                raise AuthorityError(f"{kind} {entry.subject} is withdrawn already, from {began}")
         changed = replace(opened.withdrawals, entries=(*others, entry))
         return _publish(opened, now, withdrawals=changed)
 
@@ -343,6 +352,13 @@ def _may_sign(document: AuthorityDocument, held: HeldKey, kind: str, now: dateti
                 raise AuthorityError("the attestation key is outside its window; rotate it")
             return
     raise AuthorityError("the attestation key is not the published one")
+
+
+def _earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
+    """Whether an entry would take effect before the one that is published."""
+    if known is None or (new is None and known <= now):
+        return False
+    return new is None or new < known
 
 
 def _split(

@@ -49,7 +49,7 @@ def _step(finding: Finding) -> dict[str, Any]:
             "subject": withdrawn.node.subject,
             "authority": withdrawn.authority,
             "reason": withdrawn.reason,
-            "effective": rfc3339(withdrawn.effective),
+            "effective": None if withdrawn.effective is None else rfc3339(withdrawn.effective),
         },
         "remedy": None if finding.reason is None else remedy(finding.reason),
     }

@@ -275,7 +275,12 @@ def _print_description(found: Description) -> None:
         )
     table = Table("withdrawn", "subject", "reason", "from", title_justify="left")
     for entry in found.withdrawals:
-        table.add_row(entry.kind, entry.subject, entry.reason, rfc3339(entry.effective))
+        table.add_row(
+            entry.kind,
+            entry.subject,
+            entry.reason,
+            "at once" if entry.effective is None else rfc3339(entry.effective),
+        )
     console.print(table if found.withdrawals else "nothing is withdrawn")
 
 

@@ -51,7 +51,7 @@ class Withdrawn:
     node: Node
     authority: str
     reason: str
-    effective: datetime
+    effective: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Cascade:
             return None
         for node in nodes:
             for authority, entry in self._hits(node):
-                if entry.effective <= self.now:
+                if entry.in_effect(self.now):
                     return Withdrawn(node, authority, entry.reason, entry.effective)
         return None
 
@@ -70,7 +70,7 @@ class Cascade:
             entry.effective
             for node in nodes
             for _, entry in self._hits(node)
-            if entry.effective > self.now
+            if entry.effective is not None and entry.effective > self.now
         ]
         return min(ahead, default=None)
 

@@ -57,7 +57,7 @@ def bound(
     known = state.bindings.get((inquiry.call.provider, name), ())
     granted = {item.digest: _grants(inquiry, environment, item) for item in known}
     standing = {
-        digest: {s: grant for s, grant in grants.items() if state.keys[s].window.holds(now)}
+        digest: {s: grant for s, grant in grants.items() if state.keys[s].agrees(now)}
         for digest, grants in granted.items()
     }
     current = [item for item in known if item.predicate.window.holds(now) and standing[item.digest]]

@@ -1,13 +1,15 @@
-"""The two documents an authority publishes as TUF targets.
+"""Parse the documents that an authority publishes as TUF targets.
 
-``authority.json`` says which keys may sign what, and which roots vouch for the workloads of its
-trust domains. ``withdrawals.json`` says what the authority no longer stands for. Neither says what
-the authority may decide: that is the operator's grant, never self-declared.
+``authority.json`` lists attestation keys, active and retired. ``withdrawals.json`` holds every no:
+withdrawals, failed evaluations, announced supersessions. ``trust-domains.json`` (a delegated role)
+holds the roots of its SPIFFE trust domains. What the authority may decide is in none of them: that
+is the operator's grant, never self-declared.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -18,22 +20,38 @@ from sidecar.core.keys import PublicKey
 from sidecar.core.patterns import matches
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
-from sidecar.core.wire import WIRE, Name, Names
+from sidecar.core.wire import WIRE, Hex64, Name, Names
 
 AUTHORITY_FILE = "authority.json"
 WITHDRAWALS_FILE = "withdrawals.json"
+TRUST_DOMAINS_FILE = "trust-domains.json"
+TRUST_DOMAINS_ROLE = "trust-domains"
+"""The delegated TUF role that signs ``TRUST_DOMAINS_FILE``; an online key may hold it."""
 MAX_DOCUMENT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class AttestationKey:
-    """A key that signs evidence: PEM SubjectPublicKeyInfo, when, and which predicate types."""
+    """A key that signs evidence.
+
+    Attributes:
+        pem: SubjectPublicKeyInfo.
+        window: When its signatures count as agreement.
+        predicate_types: What it may sign.
+        status: A ``retired`` key still identifies who signed; it no longer counts as agreement.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
     pem: Name
     window: Window
     predicate_types: Names
+    status: Literal["active", "retired"] = "active"
+
+    @property
+    def active(self) -> bool:
+        """Whether its signatures count as agreement within its window."""
+        return self.status == "active"
 
     def public_key(self) -> PublicKey:
         """Read the PEM; raises ``EvidenceError`` where it is not a supported key."""
@@ -101,7 +119,7 @@ class Withdrawal:
             or pattern; a run id; ``provider/id`` of a model; ``provider/id`` or a pattern over it
             for a base model; an authority's name.
         reason: For people and logs.
-        effective: From when on.
+        effective: From when on; ``None`` is at once, by whatever clock it is read.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -109,7 +127,11 @@ class Withdrawal:
     kind: WithdrawalKind
     subject: Name
     reason: Name
-    effective: AwareDatetime
+    effective: AwareDatetime | None = None
+
+    def in_effect(self, now: datetime) -> bool:
+        """Whether it counts at ``now``."""
+        return self.effective is None or self.effective <= now
 
     @property
     def by_pattern(self) -> bool:
@@ -124,13 +146,52 @@ class Withdrawal:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """An evaluator's FAILED result for one suite; only its publisher can take it back.
+
+    ``manifest``, ``suite`` and ``result`` are hex SHA-256: of the manifest's payload, of the suite,
+    and of the payload of the failed test-result.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    manifest: Hex64
+    suite: Hex64
+    result: Hex64
+    reason: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Supersession:
+    """A producer's announcement that the manifest ``by`` supersedes ``manifest`` (hex SHA-256)."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    manifest: Hex64
+    by: Hex64
+
+
+@dataclass(frozen=True, slots=True)
 class WithdrawalsDocument:
-    """``withdrawals.json``."""
+    """``withdrawals.json``: every no of one authority."""
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
     type: Literal["urn:admissibility:withdrawals:v1"]
     entries: Annotated[tuple[Withdrawal, ...], Field(max_length=100_000)]
+    failures: Annotated[tuple[Failure, ...], Field(max_length=100_000)] = ()
+    supersessions: Annotated[tuple[Supersession, ...], Field(max_length=100_000)] = ()
+    critical: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrustDomainsDocument:
+    """``trust-domains.json``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:trust-domains:v1"]
+    trust_domains: Annotated[tuple[TrustDomain, ...], Field(max_length=64)] = ()
     critical: tuple[str, ...] = ()
 
 
@@ -147,12 +208,29 @@ def read_authority(data: bytes, *, name: str) -> AuthorityDocument:
     fingerprints = [key.public_key().fingerprint for key in document.keys]
     if len(set(fingerprints)) != len(fingerprints):
         raise EvidenceError(f"{AUTHORITY_FILE}: one key is listed twice")
-    domains = [domain.name for domain in document.trust_domains]
-    if len(set(domains)) != len(domains):
-        raise EvidenceError(f"{AUTHORITY_FILE}: one trust domain is listed twice")
+    _check_domains(AUTHORITY_FILE, document.trust_domains)
     return document
 
 
 def read_withdrawals(data: bytes) -> WithdrawalsDocument:
     """Read ``withdrawals.json``; raises ``EvidenceError`` where it is malformed."""
     return wire.read(WithdrawalsDocument, data, max_bytes=MAX_DOCUMENT_BYTES, what=WITHDRAWALS_FILE)
+
+
+def read_trust_domains(data: bytes) -> TrustDomainsDocument:
+    """Read ``trust-domains.json``.
+
+    Raises:
+        EvidenceError: Malformed, or one trust domain is listed twice.
+    """
+    document = wire.read(
+        TrustDomainsDocument, data, max_bytes=MAX_DOCUMENT_BYTES, what=TRUST_DOMAINS_FILE
+    )
+    _check_domains(TRUST_DOMAINS_FILE, document.trust_domains)
+    return document
+
+
+def _check_domains(what: str, domains: tuple[TrustDomain, ...]) -> None:
+    names = [domain.name for domain in domains]
+    if len(set(names)) != len(names):
+        raise EvidenceError(f"{what}: one trust domain is listed twice")

@@ -142,7 +142,7 @@ def _customers(
     return tuple(
         signer
         for signer in item.signers
-        if inquiry.state.keys[signer].window.holds(inquiry.now)
+        if inquiry.state.keys[signer].agrees(inquiry.now)
         and all(
             _is_customer_of(inquiry, signer, spec, names) for spec in item.predicate.environments
         )

@@ -38,7 +38,7 @@ def standing(
     return tuple(
         signer
         for signer in evidence.signers
-        if state.keys[signer].window.holds(now)
+        if state.keys[signer].agrees(now)
         and grant_for(state, signer.authority, role, scope, jurisdictions) is not None
     )
 

@@ -72,6 +72,11 @@ class KeyRecord:
     key: PublicKey
     window: Window
     predicate_types: tuple[str, ...]
+    retired: bool = False
+
+    def agrees(self, now: datetime) -> bool:
+        """Whether a signature by the key counts as agreement at ``now``."""
+        return not self.retired and self.window.holds(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +263,9 @@ def _index_keys(views: Iterable[AuthorityView]) -> Mapping[Signer, KeyRecord]:
     for view in views:
         for entry in view.document.keys:
             key = entry.public_key()
-            record = KeyRecord(view.name, key, entry.window, entry.predicate_types)
+            record = KeyRecord(
+                view.name, key, entry.window, entry.predicate_types, not entry.active
+            )
             records[Signer(view.name, key.fingerprint)] = record
     return MappingProxyType(records)
 

@@ -147,7 +147,7 @@ def test_load_gives_the_home_that_init_made(acme: Home) -> None:
 def test_a_home_that_was_moved_still_has_its_keys(acme: Home, tmp_path: Path, pinned: Pin) -> None:
     moved = authority.load(acme.path.rename(tmp_path / "moved? #1"))
     authority.withdraw(moved, WithdrawalKind.RUN, "ftjob-1", "tainted", None, NOW)
-    expected = withdrawn(Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted", NOW))
+    expected = withdrawn(Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted"))
     root = authority.root_bytes(moved)
     (tmp_path / "plain").symlink_to(moved.repository)
     assert Reader(root, tmp_path / "plain", tmp_path / "r").documents("acme")[1] == expected
@@ -157,7 +157,7 @@ def test_a_withdrawal_is_read_by_everybody_who_follows(acme: Home, pinned: Pin) 
     reader = pinned(acme)
     assert reader.documents("acme")[1] == withdrawn()
     done = authority.withdraw(acme, WithdrawalKind.CORPUS, DIGEST, "poisoned", None, NOW)
-    entry = Withdrawal(WithdrawalKind.CORPUS, DIGEST, "poisoned", NOW)
+    entry = Withdrawal(WithdrawalKind.CORPUS, DIGEST, "poisoned")
     assert reader.documents("acme")[1] == withdrawn(entry)
     assert done == Publication(2, NOW + DAY, ("targets", "snapshot", "timestamp"), ())
 
@@ -185,7 +185,7 @@ def test_an_authority_may_correct_itself_and_only_what_it_withdrew(acme: Home, p
     with pytest.raises(AuthorityError, match=f"manifest {DIGEST} is not withdrawn"):
         authority.reinstate(acme, WithdrawalKind.MANIFEST, DIGEST, NOW)
     authority.reinstate(acme, WithdrawalKind.CORPUS, f"sha256:{DIGEST}", NOW)
-    entry = Withdrawal(WithdrawalKind.RESULT, DIGEST, "wrong", NOW)
+    entry = Withdrawal(WithdrawalKind.RESULT, DIGEST, "wrong")
     assert pinned(acme).documents("acme")[1] == withdrawn(entry)
 
 

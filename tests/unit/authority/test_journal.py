@@ -19,7 +19,7 @@ from sidecar.core.documents import Withdrawal, WithdrawalKind
 from tests.unit.authority.helpers import Pin, withdrawn
 from tests.unit.authority.reader import NOW
 
-ENTRY = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted", NOW)
+ENTRY = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted")
 DECIDED = "the change was decided but is not fully published yet"
 
 

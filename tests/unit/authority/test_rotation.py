@@ -90,7 +90,7 @@ def test_readers_follow_every_rotation_from_the_first_root(acme: Home, pinned: P
         ("root", "timestamp"),
     ]
     authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "tainted", None, NOW)
-    expected = withdrawn(Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted", NOW))
+    expected = withdrawn(Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted"))
     assert early.documents("acme")[1] == expected
     assert pinned(acme).documents("acme")[1] == expected
     assert authority.describe(acme).versions["root"] == 7

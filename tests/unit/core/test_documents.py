@@ -1,0 +1,70 @@
+"""What an authority's documents may hold, and how their entries take effect."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sidecar.core import wire
+from sidecar.core.documents import (
+    AttestationKey,
+    Failure,
+    Supersession,
+    TrustDomain,
+    TrustDomainsDocument,
+    Withdrawal,
+    WithdrawalKind,
+    WithdrawalsDocument,
+    read_trust_domains,
+    read_withdrawals,
+)
+from sidecar.core.keys import PublicKey
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.trust_state import KeyRecord
+from sidecar.core.window import Window
+from tests.support.simulator.keys import SimKey
+
+NOW = datetime(2027, 1, 14, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def test_a_withdrawal_without_a_time_is_in_effect_at_any_time() -> None:
+    at_once = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted")
+    later = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "tainted", NOW)
+    assert [at_once.in_effect(NOW - 999 * HOUR), at_once.in_effect(NOW)] == [True, True]
+    assert [later.in_effect(NOW - HOUR), later.in_effect(NOW)] == [False, True]
+
+
+def test_a_retired_key_does_not_agree_inside_its_window() -> None:
+    key = PublicKey.from_pem(SimKey.ed25519().pem)
+    window = Window(NOW, NOW + HOUR)
+    active = KeyRecord("acme", key, window, ("t",))
+    retired = KeyRecord("acme", key, window, ("t",), retired=True)
+    assert [record.agrees(NOW) for record in (active, retired)] == [True, False]
+    assert not active.agrees(NOW + HOUR)
+
+
+def test_failures_and_supersessions_are_read_as_they_are_written() -> None:
+    document = WithdrawalsDocument(
+        "urn:admissibility:withdrawals:v1",
+        (),
+        (Failure("aa" * 32, "bb" * 32, "cc" * 32, "jailbreaks: 0.5 is below 0.95"),),
+        (Supersession("aa" * 32, "dd" * 32),),
+    )
+    assert read_withdrawals(wire.write(document)) == document
+
+
+def test_a_key_is_active_unless_it_says_otherwise() -> None:
+    given = ("pem", Window(NOW, NOW + HOUR), ("t",))
+    assert AttestationKey(*given).active
+    assert not AttestationKey(*given, status="retired").active
+
+
+def test_a_trust_domain_is_listed_once() -> None:
+    domain = TrustDomain("acme.example", {"keys": []})
+    kind = "urn:admissibility:trust-domains:v1"
+    document = TrustDomainsDocument(kind, (domain,))  # type: ignore[arg-type]
+    assert read_trust_domains(wire.write(document)) == document
+    with pytest.raises(EvidenceError, match="one trust domain is listed twice"):
+        read_trust_domains(wire.write(TrustDomainsDocument(kind, (domain, domain))))  # type: ignore[arg-type]
