@@ -15,6 +15,7 @@ COPY requirements-runtime.txt ./
 RUN ["/opt/admissibility/bin/python", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:", "-r", "requirements-runtime.txt"]
 COPY pyproject.toml README.md ./
 COPY sidecar ./sidecar
+COPY packages ./packages
 RUN ["/opt/admissibility/bin/python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", "."]
 # The policies as a bundle whose revision is its content, and the gate's configuration naming it.
 COPY --from=opa /opa /usr/local/bin/opa

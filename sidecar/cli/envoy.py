@@ -1,6 +1,6 @@
 """``admit envoy …``: what a mesh operator asks about Envoy's configuration.
 
-Thin: the file is read here, judged in ``sidecar.envoy_lint``, and shown here. Exit status 0 where
+Thin: the file is read here, judged in ``envoy_extauthz_lint``, and shown here. Exit status 0 where
 nothing is as grave as ``--fail-on``, 1 where something is, 2 where the file cannot be read.
 """
 
@@ -18,21 +18,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.cli.common import CliError, JsonOption
-from sidecar.envoy_lint import (
-    CREDENTIAL_HEADER,
-    Finding,
+from envoy_extauthz_lint import (
     LintError,
-    Options,
-    Report,
+    LintFinding,
+    LintReport,
     Severity,
+    formatters,
     lint,
-    told,
 )
-from sidecar.envoy_lint.document import MAX_BYTES
+from envoy_extauthz_lint.document import MAX_BYTES
+from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.lint_options import CREDENTIAL_HEADER, lint_options
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 STDIN = "-"
+DRIVER = "admit envoy lint"
 MOST_LINES = 6
 """Most further places of one and the same finding that the table names."""
 
@@ -87,21 +87,21 @@ def lint_file(
     """Report by rule and place what would let a request pass unchecked."""
     if as_json and as_sarif:
         raise CliError("--json and --sarif: one of them")
-    options = Options(
+    options = lint_options(
         gate_cluster=gate_cluster,
-        provider_clusters=frozenset(provider_cluster or ()),
-        provider_hosts=tuple(provider_host or ()),
-        next_hops=frozenset(next_hop or ()),
-        credential_header=credential_header.lower(),
+        provider_clusters=provider_cluster or (),
+        provider_hosts=provider_host or (),
+        next_hops=next_hop or (),
+        credential_header=credential_header,
     )
     try:
         report = lint(_read(file), options)
     except LintError as error:
         raise CliError(f"{file}: {error}") from error
     if as_json:
-        print(json.dumps(told.to_json(report, file), indent=2, ensure_ascii=False))
+        print(json.dumps(formatters.to_json(report, file), indent=2, ensure_ascii=False))
     elif as_sarif:
-        found = told.to_sarif(report, file, version("admissibility-sidecar"))
+        found = formatters.to_sarif(report, file, version("admissibility-sidecar"), DRIVER)
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         _show(Console(highlight=False), report, file)
@@ -119,7 +119,7 @@ def _read(file: str) -> bytes:
         raise CliError(f"{file}: {error.strerror}") from error
 
 
-def _show(console: Console, report: Report, file: str) -> None:
+def _show(console: Console, report: LintReport, file: str) -> None:
     if report.findings:
         console.print(_table(report))
         console.print()
@@ -135,31 +135,32 @@ def _show(console: Console, report: Report, file: str) -> None:
     console.print(Text(counts + (more if report.findings else "")))
 
 
-def _table(report: Report) -> Table:
+def _table(report: LintReport) -> Table:
     table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
     for heading in ("weight", "rule", "line"):
         table.add_column(heading, no_wrap=True)
     table.add_column("what and where", overflow="fold")
-    alike: dict[tuple[Severity, str, str], list[Finding]] = {}
+    alike: dict[tuple[Severity, str, str], list[LintFinding]] = {}
     for one in report.findings:
         alike.setdefault((one.severity, one.rule, one.message), []).append(one)
     for one, *more in alike.values():
         what = Text.assemble(one.message, "\n" if one.where else "", (one.where, "dim"))
         if more:
             what.append(f"\n… and {_many(len(more), 'more place')}{_lines(more)}", "dim")
+        what.append(f"\nremedy: {one.remedy}", "green")
         line = str(one.line) if one.line else ""
         weight = Text(one.severity.value, STYLES[one.severity])
         table.add_row(weight, Text(one.rule), line, what)
     return table
 
 
-def _lines(found: list[Finding]) -> str:
+def _lines(found: list[LintFinding]) -> str:
     """Where the others are, as far as it fits a line."""
     known = list(dict.fromkeys(str(one.line) for one in found if one.line))
     if not known:
         return ""
-    told = ", ".join(known[:MOST_LINES])
-    return f": line {told}" + (", …" if len(known) > MOST_LINES else "")
+    listed = ", ".join(known[:MOST_LINES])
+    return f": line {listed}" + (", …" if len(known) > MOST_LINES else "")
 
 
 def _many(number: int, what: str) -> str:

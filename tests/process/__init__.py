@@ -1,0 +1,1 @@
+"""Tests that run one real program beside stand-ins."""

@@ -8,6 +8,7 @@ from pathlib import Path
 TESTS = Path(__file__).parent.parent
 SIDECAR = TESTS.parent / "sidecar"
 DEVTOOLS = TESTS.parent / "devtools"
+LINTER = TESTS.parent / "packages" / "envoy-extauthz-lint" / "src" / "envoy_extauthz_lint"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
@@ -27,7 +28,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "binding": {"core"},
     "evaluation": {"core"},
     "policy": {"core", "opa", "toolchain"},
-    "envoy_lint": set(),
     "service": {
         "core",
         "providers",
@@ -72,7 +72,6 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "doctor",
         "toolchain",
-        "envoy_lint",
         "_pb",
     },
 }
@@ -159,10 +158,22 @@ def test_the_core_never_asks_what_time_it_is() -> None:
     assert wrong == []
 
 
+def test_the_linter_imports_neither_the_sidecar_nor_anything_impure() -> None:
+    wrong = {
+        (path.name, name)
+        for path in LINTER.rglob("*.py")
+        for name in imported(path)
+        if name.split(".")[0] in {"sidecar", "tests"} | IMPURE - {"urllib"}
+        and (path.name, name) != ("__main__.py", "pathlib.Path")
+    }
+    assert wrong == set()
+
+
 def test_files_and_functions_stay_readable() -> None:
     long_files, long_functions = [], []
     written = {path for path in SIDECAR.rglob("*.py") if "_pb" not in path.parts}
-    written |= set(TESTS.rglob("*.py")) | set(DEVTOOLS.rglob("*.py"))
+    written |= set(LINTER.rglob("*.py")) | set(DEVTOOLS.rglob("*.py"))
+    written |= set(TESTS.rglob("*.py"))
     for path in sorted(written):
         text, name = path.read_text(encoding="utf-8"), path.relative_to(TESTS.parent)
         if len(text.splitlines()) > 400:

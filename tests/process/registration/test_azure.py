@@ -15,7 +15,8 @@ from typing import Any
 import openai
 import pytest
 
-from sidecar.envoy_lint import Severity, lint
+from envoy_extauthz_lint import Severity, lint
+from sidecar.cli.lint_options import lint_options
 from tests.process.registration.stage import (
     AZURE_HOST,
     CREDENTIALS,
@@ -75,7 +76,7 @@ def asked(stage: Stage, wanted: int) -> list[tuple[str, list[str]]]:
 
 
 def test_the_changes_for_azure_let_nothing_pass_unchecked() -> None:
-    report = lint(configuration("azure").encode())
+    report = lint(configuration("azure").encode(), lint_options())
     assert [one for one in report.findings if one.severity is not Severity.NOTE] == []
 
 

@@ -1,0 +1,170 @@
+"""A bootstrap, or what an admin interface dumped of a running Envoy, as one configuration.
+
+Dumped listeners, clusters and routes count before the bootstrap's, because they are what runs; what
+the bootstrap has and the dump does not is kept. What is only *named* in the file (a listener from a
+control plane, a route table that was not dumped) is told as such: see ``unchecked.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from envoy_extauthz_lint.cluster import eds
+from envoy_extauthz_lint.document import LintError, Raw
+from envoy_extauthz_lint.node import ConfigNode
+
+BOOTSTRAP_FIELDS = ("static_resources", "dynamic_resources", "admin", "layered_runtime", "node")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What there is to check.
+
+    Attributes:
+        top: The whole file.
+        bootstrap: The bootstrap; null where a dump has none.
+        dumped: Whether the file is a configuration dump.
+        listeners: Every listener.
+        clusters: Every cluster by name.
+        tables: Dumped route tables by name.
+        assignments: Dumped endpoints (EDS) by the name of their service.
+        filters: Dumped configurations of filters (ECDS) by the filter's name.
+        scopes: Dumped scopes of routes by the name of their set.
+        has_listeners: Whether the file tells which listeners run.
+        has_clusters: The same for clusters.
+    """
+
+    top: ConfigNode
+    bootstrap: ConfigNode | None
+    dumped: bool
+    listeners: tuple[ConfigNode, ...] = ()
+    clusters: dict[str, ConfigNode] = field(default_factory=dict)
+    tables: dict[str, ConfigNode] = field(default_factory=dict)
+    assignments: dict[str, ConfigNode] = field(default_factory=dict)
+    filters: dict[str, ConfigNode] = field(default_factory=dict)
+    scopes: dict[str, list[ConfigNode]] = field(default_factory=dict)
+    has_listeners: bool = True
+    has_clusters: bool = True
+
+    def assignment(self, cluster: ConfigNode) -> ConfigNode | None:
+        """The endpoints of a cluster; null where the file does not tell them."""
+        if not eds(cluster):
+            return cluster.get("load_assignment")
+        source = cluster.get("eds_cluster_config")
+        service = "" if source is None else source.text("service_name")
+        return self.assignments.get(service or cluster.text("name"))
+
+    def scoped(self, routes: ConfigNode) -> list[ConfigNode]:
+        """The scopes of a manager's ``scoped_routes``; none where the file does not tell them."""
+        inline = routes.get("scoped_route_configurations_list")
+        if inline is not None:
+            return inline.items("scoped_route_configurations")
+        return self.scopes.get(routes.text("name"), [])
+
+
+def load(raw: Raw) -> Config:
+    """Tell what a file is, and take its parts.
+
+    Raises:
+        LintError: Neither a bootstrap nor a configuration dump.
+    """
+    top = ConfigNode(raw)
+    top.mapping()
+    if top.has("configs"):
+        return _dump(top)
+    if not top.has(*BOOTSTRAP_FIELDS):
+        raise LintError(
+            "neither an Envoy bootstrap nor a configuration dump: none of configs, "
+            + ", ".join(BOOTSTRAP_FIELDS)
+        )
+    static = top.get("static_resources")
+    listeners, clusters = _static(static)
+    dynamic = top.get("dynamic_resources")
+    return Config(
+        top,
+        top,
+        dumped=False,
+        listeners=tuple(listeners),
+        clusters={cluster.text("name"): cluster for cluster in reversed(clusters)},
+        has_listeners=dynamic is None or not dynamic.has("lds_config", "lds_resources_locator"),
+        has_clusters=dynamic is None or not dynamic.has("cds_config", "cds_resources_locator"),
+    )
+
+
+def _static(static: ConfigNode | None) -> tuple[list[ConfigNode], list[ConfigNode]]:
+    return ([], []) if static is None else (static.items("listeners"), static.items("clusters"))
+
+
+def _dump(top: ConfigNode) -> Config:
+    sections: dict[str, list[ConfigNode]] = {}
+    for section in top.items("configs"):
+        sections.setdefault(section.typed()[0].rpartition(".")[2], []).append(section)
+    bootstrap = None
+    for section in sections.get("BootstrapConfigDump", []):
+        bootstrap = section.get("bootstrap")
+    static = None if bootstrap is None else bootstrap.get("static_resources")
+    listeners, clusters = _static(static)
+    running = [one for part in sections.get("ListenersConfigDump", []) for one in _listeners(part)]
+    up = [one for part in sections.get("ClustersConfigDump", []) for one in _clusters(part)]
+    tables = [one for part in sections.get("RoutesConfigDump", []) for one in _tables(part)]
+    ends = [one for part in sections.get("EndpointsConfigDump", []) for one in _endpoints(part)]
+    discovered = [one for part in sections.get("EcdsConfigDump", []) for one in _filters(part)]
+    scopes = [one for part in sections.get("ScopedRoutesConfigDump", []) for one in _scopes(part)]
+    dynamic = None if bootstrap is None else bootstrap.get("dynamic_resources")
+    closed = bootstrap is not None and dynamic is None
+    return Config(
+        top,
+        bootstrap,
+        dumped=True,
+        listeners=tuple(_joined(running, listeners)),
+        clusters={one.text("name"): one for one in reversed(_joined(up, clusters))},
+        tables={table.text("name"): table for table in tables},
+        assignments={one.text("cluster_name"): one for one in ends},
+        filters={one.text("name"): one for one in discovered},
+        scopes=dict(scopes),
+        has_listeners=closed or "ListenersConfigDump" in sections,
+        has_clusters=closed or "ClustersConfigDump" in sections,
+    )
+
+
+def _joined(running: list[ConfigNode], static: list[ConfigNode]) -> list[ConfigNode]:
+    """What runs, and what the bootstrap has besides."""
+    names = {one.text("name") for one in running}
+    return [*running, *(one for one in static if one.text("name") not in names)]
+
+
+def _listeners(section: ConfigNode) -> list[ConfigNode]:
+    holders = [*section.items("static_listeners")]
+    for dynamic in section.items("dynamic_listeners"):
+        states = (dynamic.get("active_state"), dynamic.get("warming_state"))
+        holders += [state for state in states if state is not None]
+    return _held(holders, "listener")
+
+
+def _clusters(section: ConfigNode) -> list[ConfigNode]:
+    kinds = ("static_clusters", "dynamic_active_clusters", "dynamic_warming_clusters")
+    return _held([holder for kind in kinds for holder in section.items(kind)], "cluster")
+
+
+def _tables(section: ConfigNode) -> list[ConfigNode]:
+    return _held(section.items("dynamic_route_configs"), "route_config")
+
+
+def _endpoints(section: ConfigNode) -> list[ConfigNode]:
+    kinds = ("static_endpoint_configs", "dynamic_endpoint_configs")
+    return _held([holder for kind in kinds for holder in section.items(kind)], "endpoint_config")
+
+
+def _filters(section: ConfigNode) -> list[ConfigNode]:
+    return _held(section.items("ecds_filters"), "ecds_filter")
+
+
+def _scopes(section: ConfigNode) -> list[tuple[str, list[ConfigNode]]]:
+    kinds = ("inline_scoped_route_configs", "dynamic_scoped_route_configs")
+    holders = [holder for kind in kinds for holder in section.items(kind)]
+    return [(holder.text("name"), holder.items("scoped_route_configs")) for holder in holders]
+
+
+def _held(holders: list[ConfigNode], name: str) -> list[ConfigNode]:
+    found = (holder.get(name) for holder in holders)
+    return [one for one in found if one is not None]

@@ -1,0 +1,229 @@
+"""Family *key*: whose credential the provider sees, and where it lies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from envoy_extauthz_lint import filters
+from envoy_extauthz_lint.cluster import protocol_options
+from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
+from envoy_extauthz_lint.gate_headers import CREDENTIALS
+from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath, http_filters
+from envoy_extauthz_lint.node import REDACTED, ConfigNode, snake
+from envoy_extauthz_lint.trust_rules import dropped
+from envoy_extauthz_lint.view import View
+
+ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+IN_FILE = LintRule(
+    "key-in-file",
+    ERROR,
+    "a provider's key is written in the configuration",
+    "Whoever reads the file, its backups or the admin interface can call the provider without the "
+    "gate.",
+    "`credential_injector` with `sds_config`: a secret file, or SDS.",
+)
+CLIENTS = LintRule(
+    "key-of-client",
+    ERROR,
+    "a key of the application reaches the provider",
+    "An application that has a key of its own can go around the gate with it; here it may even "
+    "use it through Envoy.",
+    "Drop authorization, proxy-authorization, api-key, x-api-key and x-goog-api-key in "
+    "`early_header_mutation_extensions`; let `credential_injector` add the one key.",
+    softer=(
+        "warning where Envoy adds a credential of its own, or the cluster has no known provider's "
+        "host"
+    ),
+)
+NOT_OVERWRITTEN = LintRule(
+    "key-not-overwritten",
+    ERROR,
+    "`credential_injector` keeps a client's credential (`overwrite`)",
+    "A request with a key of its own is sent with that.",
+    "`overwrite: true`.",
+    softer="warning where the header is dropped at the door",
+)
+LEFT_OUT = LintRule(
+    "key-left-out",
+    WARNING,
+    "requests go on without a credential (`allow_request_without_credential`)",
+    "While the secret is not there, requests reach the provider with none, or with the client's.",
+    "`allow_request_without_credential: false`.",
+)
+
+TOLD = LintRule(
+    "key-told",
+    ERROR,
+    "a credential is written into an answer, a log, a trace or another header",
+    "Behind `credential_injector` a request has the provider's key: `%REQ(authorization)%` in an "
+    "answer gives it to the application, in a log to whoever reads that.",
+    "Leave credentials out of formats, tags and added headers; no tap.",
+    softer="warning where it is not sent back to clients",
+)
+
+RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT, TOLD)
+
+_KEYS = re.compile(
+    r"(?:\b(?:sk|sk-proj|sk-ant|sk-svcacct|sk-admin)-[A-Za-z0-9_-]{16,}"
+    r"|\b(?:AKIA|ASIA|ABSK)[A-Za-z0-9+/=]{16,}"
+    r"|\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{20,}"
+    r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
+)
+_SECRETS = frozenset({"secret_access_key", "session_token"})
+_SUBSTITUTED = re.compile(r"%[A-Z_]+(\(.*\))?(:\d+)?%")
+
+
+_FORMATTED = re.compile(r"%(?:REQ|REQ_WITHOUT_QUERY|CEL)\(([^%]*)\)")
+"""What Envoy puts in the place of such a text is a header of the request."""
+_SENT_BACK = frozenset(
+    {
+        "custom_response_matcher",
+        "direct_response",
+        "local_reply_config",
+        "response_headers_to_add",
+        "response_mutations",
+    }
+)
+
+
+def check(view: View) -> Iterator[LintFinding]:
+    """Every finding of the family."""
+    yield from _written(view.config.top)
+    for route_path in view.route_paths:
+        yield from _clients(view, route_path)
+    for manager in view.managers:
+        for found in manager.filters:
+            if found.kind == filters.INJECTOR:
+                yield from _injector(manager, found)
+            if found.kind == filters.TAP:
+                yield TOLD.at(found.node, "a tap writes whole requests down", WARNING)
+    names = frozenset({*CREDENTIALS, view.options.credential_header}) - {""}
+    for root in (*view.config.listeners, *view.config.tables.values()):
+        yield from _told(root, names)
+
+
+def _written(top: ConfigNode) -> Iterator[LintFinding]:
+    """Keys in plain sight. A finding never repeats one."""
+    text: set[tuple[str | int, ...]] = set()
+    for node in top.descendants():
+        value = node.raw.value
+        if isinstance(value, str) and _KEYS.search(value):
+            text.add(node.path)
+            yield IN_FILE.at(node, "this text looks like a key or a token")
+        if not hasattr(value, "items"):
+            continue
+        for child, why in _secret(node):
+            if child.path not in text and _in_plain_sight(child):
+                text.add(child.path)
+                yield IN_FILE.at(child, why)
+
+
+def _in_plain_sight(node: ConfigNode) -> bool:
+    """Whether a secret is there itself: not redacted, nor to be filled in by Envoy."""
+    text = node.raw.value
+    if not isinstance(text, str) or text in {"", REDACTED} or _KEYS.search(text):
+        return False
+    return _SUBSTITUTED.search(text) is None
+
+
+def _secret(node: ConfigNode) -> Iterator[tuple[ConfigNode, str]]:
+    """Values that are secrets by where they stand."""
+    for name in ("generic_secret",):
+        source = node.at(name, "secret") if _is_message(node, name) else None
+        for kind in ("inline_string", "inline_bytes"):
+            if source is not None and (found := source.get(kind)) is not None:
+                yield found, f"a secret is written out ({kind})"
+    for name in _SECRETS & set(node.mapping()):
+        if (found := node.get(name)) is not None:
+            yield found, f"{name} is written out"
+    if "key" in node.mapping() and "value" in node.mapping():
+        key, value = node.get("key"), node.get("value")
+        if key is not None and value is not None and str(key.raw.value).lower() in CREDENTIALS:
+            yield value, f"{key.raw.value} is written out"
+
+
+def _is_message(node: ConfigNode, name: str) -> bool:
+    found = node.get(name)
+    return found is not None and hasattr(found.raw.value, "items")
+
+
+def _told(root: ConfigNode, names: frozenset[str]) -> Iterator[LintFinding]:
+    """Formats, tags and log settings that name the header of a credential."""
+    for node in root.descendants():
+        for name in sorted(_named(node) & names):
+            back = any(snake(str(step)) in _SENT_BACK for step in node.path)
+            where = "sent back to clients" if back else "written down or copied"
+            yield TOLD.at(node, f"{name} is {where}", ERROR if back else WARNING)
+
+
+def _named(node: ConfigNode) -> set[str]:
+    """Headers of the request whose value is put where this setting says; lower case."""
+    value = node.raw.value
+    if isinstance(value, str) and "%" in value:
+        text = (name for group in _FORMATTED.findall(value) for name in re.split(r"[?'\"]", group))
+        return {name.lower() for name in text}
+    if not isinstance(value, dict):
+        return set()
+    logged, tagged = node.get("additional_request_headers_to_log"), node.get("request_header")
+    found = [] if logged is None or not isinstance(logged.raw.value, tuple) else logged.elements()
+    if tagged is not None and isinstance(tagged.raw.value, dict) and node.has("tag"):
+        found += [one for one in [tagged.get("name")] if one is not None]
+    return {str(one.raw.value).lower() for one in found}
+
+
+def injected(found: HttpFilter) -> str:
+    """The header that a filter puts a credential into."""
+    if found.kind == filters.INJECTOR:
+        typed = found.config.at("credential", "typed_config")
+        if typed is not None and typed.typed()[0] == filters.GENERIC_CREDENTIAL:
+            return typed.typed()[1].text("header").lower() or "authorization"
+    return "authorization"
+
+
+def _adders(view: View, route_path: RoutePath, cluster: str) -> list[HttpFilter]:
+    """Filters that add a credential on a way, those of the cluster included."""
+    found = [one for one in route_path.manager.filters if one.kind in filters.CREDENTIALS]
+    node = view.config.clusters.get(cluster)
+    options = None if node is None else protocol_options(node)
+    upstream = () if options is None else http_filters(options)
+    return found + [one for one in upstream if one.kind in filters.CREDENTIALS]
+
+
+def _clients(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
+    for one in route_path.destinations:
+        if not view.is_provider(one.cluster):
+            continue
+        adders = _adders(view, route_path, one.cluster)
+        replaced = {
+            injected(adder)
+            for adder in adders
+            if adder.kind != filters.INJECTOR or adder.config.flag("overwrite")
+        }
+        removed = {
+            name.string().lower()
+            for level in one.levels
+            for name in level.items("request_headers_to_remove")
+        }
+        kept = [
+            name
+            for name in CREDENTIALS
+            if name not in replaced | removed and not dropped(route_path.manager, name)
+        ]
+        if kept:
+            hosted = one.cluster in view.hosted and not adders
+            message = f"a client's {', '.join(kept)} reaches {one.cluster}"
+            yield CLIENTS.at(route_path.route, message, ERROR if hosted else WARNING)
+
+
+def _injector(manager: Manager, found: HttpFilter) -> Iterator[LintFinding]:
+    config, header = found.config, injected(found)
+    if not config.flag("overwrite"):
+        gone = dropped(manager, header)
+        message = f"a client's {header} is kept" if not gone else f"only the door drops {header}"
+        where = config.get("overwrite") or config
+        yield NOT_OVERWRITTEN.at(where, message, WARNING if gone else ERROR)
+    if config.flag("allow_request_without_credential"):
+        where = config.get("allow_request_without_credential") or config
+        yield LEFT_OUT.at(where, "requests go on while there is no credential")

@@ -1,0 +1,100 @@
+"""The matchers of a configuration, asked about samples instead of argued about."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+
+from envoy_extauthz_lint.node import ConfigNode
+
+CALLS = (
+    "/v1/chat/completions",
+    "/v1/responses",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/images/generations",
+    "/v1/audio/speech",
+    "/v1/batches",
+    "/v1/fine_tuning/jobs",
+    "/openai/v1/chat/completions",
+    "/openai/deployments/a/chat/completions",
+    "/model/a/converse",
+    "/model/a/invoke",
+)
+"""Paths of calls that name a model; what is right for an upload is wrong for these."""
+
+LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|::1|localhost|\[::1\]", re.IGNORECASE)
+
+
+def names_provider(host: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a host is a provider's; a wildcard server name such as ``*.openai.azure.com`` too."""
+    name = host.rstrip(".").lower().partition(":")[0]
+    return bool(name) and any(fnmatchcase(name, pattern.lower()) for pattern in patterns)
+
+
+def string_matches(matcher: ConfigNode, text: str) -> bool | None:
+    """Whether a string matcher takes ``text``; null where that cannot be told."""
+    folded = matcher.flag("ignore_case")
+    given = text.lower() if folded else text
+
+    def wanted(kind: str) -> str:
+        return matcher.text(kind).lower() if folded else matcher.text(kind)
+
+    if matcher.has("exact"):
+        return given == wanted("exact")
+    if matcher.has("prefix"):
+        return given.startswith(wanted("prefix"))
+    if matcher.has("suffix"):
+        return given.endswith(wanted("suffix"))
+    if matcher.has("contains"):
+        return wanted("contains") in given
+    regex = matcher.at("safe_regex", "regex")
+    return None if regex is None else regex_matches(regex.string(), text)
+
+
+def regex_matches(regex: str, text: str) -> bool | None:
+    """Whether a whole text is of this RE2 expression; null where Python cannot read it.
+
+    Python's syntax has RE2's in it, but for a few letters that Python refuses.
+    """
+    try:
+        return re.fullmatch(regex, text) is not None
+    except (re.error, RecursionError, OverflowError):
+        return None
+
+
+def any_matches(matchers: list[ConfigNode], text: str) -> bool | None:
+    """Whether one of these takes ``text``; null where none does but one cannot be told."""
+    answers = [string_matches(matcher, text) for matcher in matchers]
+    if any(answers):
+        return True
+    return None if None in answers else False
+
+
+def route_takes(match: ConfigNode | None, path: str) -> bool:
+    """Whether a route's path match takes ``path``; what cannot be told is taken to.
+
+    Headers, queries and cookies are the client's to choose, so they narrow nothing.
+    """
+    if match is None:
+        return True
+    folded = match.get("case_sensitive") is not None and not match.flag("case_sensitive")
+
+    def spelt(kind: str) -> str:
+        return match.text(kind).lower() if folded else match.text(kind)
+
+    given = path.lower() if folded else path
+    if match.has("path"):
+        return given == spelt("path")
+    if match.has("prefix"):
+        return given.startswith(spelt("prefix"))
+    if match.has("path_separated_prefix"):
+        prefix = spelt("path_separated_prefix")
+        return given == prefix or given.startswith(f"{prefix}/")
+    regex = match.at("safe_regex", "regex")
+    return True if regex is None else regex_matches(regex.string(), path) is not False
+
+
+def calls_taken(match: ConfigNode | None) -> list[str]:
+    """Which calls that name a model a route would take."""
+    return [path for path in CALLS if route_takes(match, path)]

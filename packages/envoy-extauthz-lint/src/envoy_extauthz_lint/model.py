@@ -1,0 +1,346 @@
+"""Listeners → filter chains → connection managers → virtual hosts → routes: every way through.
+
+A `Way` is one route together with all the levels whose per-route settings hold for it; the most
+specific level wins (weighted cluster, route, virtual host, route table), as in Envoy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from envoy_extauthz_lint import filters
+from envoy_extauthz_lint.config import Config
+from envoy_extauthz_lint.node import ConfigNode
+
+FILTERS = "envoy.extensions.filters."
+HTTP = f"{FILTERS}http."
+MANAGER = f"{FILTERS}network.http_connection_manager.v3.HttpConnectionManager"
+WRAPPED_MANAGER = f"{FILTERS}network.reverse_tunnel.v3.DrainAwareHttpConnectionManager"
+MOBILE_MANAGER = f"{FILTERS}network.http_connection_manager.v3.EnvoyMobileHttpConnectionManager"
+EXT_AUTHZ = f"{HTTP}ext_authz.v3.ExtAuthz"
+PER_ROUTE = f"{HTTP}ext_authz.v3.ExtAuthzPerRoute"
+FILTER_CONFIG = "envoy.config.route.v3.FilterConfig"
+ROUTE = "envoy.config.route.v3.Route"
+PER_FILTER = "typed_per_filter_config"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpFilter:
+    """One entry of a chain of HTTP filters.
+
+    Attributes:
+        name: Under which routes configure it.
+        kind: Type of its configuration; empty where none is told.
+        config: The configuration.
+        node: The entry itself.
+    """
+
+    name: str
+    kind: str
+    config: ConfigNode
+    node: ConfigNode
+
+    @property
+    def off(self) -> bool:
+        """Off unless a route turns it on."""
+        return self.node.flag("disabled")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manager:
+    """One HTTP connection manager.
+
+    Attributes:
+        node: Its configuration.
+        chain: The filter chain it stands in; null for an API listener.
+        listener: The listener.
+        filters: Its HTTP filters, in order.
+        tables: Its route tables, inline or dumped.
+    """
+
+    node: ConfigNode
+    chain: ConfigNode | None
+    listener: ConfigNode
+    filters: tuple[HttpFilter, ...]
+    tables: tuple[ConfigNode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a route sends requests.
+
+    Attributes:
+        cluster: By name; empty where something else chooses it.
+        chosen_by: What else: ``cluster_header``, a plugin; empty where a name is given.
+        node: Where that is said.
+        levels: Messages with per-route settings, most specific first.
+    """
+
+    cluster: str
+    chosen_by: str
+    node: ConfigNode
+    levels: tuple[ConfigNode, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RoutePath:
+    """One route of one connection manager, with what holds on it.
+
+    Attributes:
+        manager: Whose.
+        table: The route table.
+        host: The virtual host.
+        route: The route.
+        action: What it does with a request; null where it sends it nowhere.
+        destinations: Where to; empty where it answers by itself.
+    """
+
+    manager: Manager
+    table: ConfigNode
+    host: ConfigNode
+    route: ConfigNode
+    action: ConfigNode | None
+    destinations: tuple[Destination, ...]
+
+    @property
+    def levels(self) -> tuple[ConfigNode, ...]:
+        """Messages whose settings hold, most specific first."""
+        return (self.route, self.host, self.table)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFilter:
+    """A network filter that is no HTTP connection manager."""
+
+    kind: str
+    config: ConfigNode
+    node: ConfigNode
+    chain: ConfigNode
+    listener: ConfigNode
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerFilter:
+    """What a listener does with connections or datagrams before any filter chain."""
+
+    kind: str
+    config: ConfigNode
+    node: ConfigNode
+    listener: ConfigNode
+
+
+def chains(listener: ConfigNode) -> list[ConfigNode]:
+    """Every filter chain of a listener."""
+    default = listener.get("default_filter_chain")
+    return [*listener.items("filter_chains"), *([] if default is None else [default])]
+
+
+def http_filters(
+    node: ConfigNode, name: str = "http_filters", dumped: Mapping[str, ConfigNode] | None = None
+) -> tuple[HttpFilter, ...]:
+    """A chain of HTTP filters; one that is discovered (ECDS) is what was dumped of it."""
+    return tuple(_http_filter(entry, dumped or {}) for entry in node.items(name))
+
+
+def _http_filter(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> HttpFilter:
+    typed = _typed(entry, dumped)
+    kind, config = ("", entry) if typed is None else typed.typed()
+    return HttpFilter(entry.text("name"), kind, config, entry)
+
+
+def _typed(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> ConfigNode | None:
+    """The configuration of a filter of any kind; null where it comes from elsewhere."""
+    running = dumped.get(entry.text("name")) if entry.has("config_discovery") else None
+    return (running or entry).get("typed_config")
+
+
+def managers(config: Config) -> Iterator[Manager]:
+    """Every HTTP connection manager."""
+    for listener in config.listeners:
+        api = listener.at("api_listener", "api_listener")
+        if api is not None:
+            kind, node = api.typed()
+            inner = node.get("config") if kind == MOBILE_MANAGER else node
+            if inner is not None:
+                yield _manager(config, inner, None, listener)
+        for chain in chains(listener):
+            for entry in chain.items("filters"):
+                inner = _managed(_typed(entry, config.filters))
+                if inner is not None:
+                    yield _manager(config, inner, chain, listener)
+
+
+def _managed(typed: ConfigNode | None) -> ConfigNode | None:
+    """The configuration of a connection manager; null where a filter is none."""
+    kind, node = ("", None) if typed is None else typed.typed()
+    if kind == WRAPPED_MANAGER and node is not None:
+        return node.get("hcm_config")
+    return node if kind == MANAGER else None
+
+
+def _manager(
+    config: Config, node: ConfigNode, chain: ConfigNode | None, listener: ConfigNode
+) -> Manager:
+    chained = http_filters(node, dumped=config.filters)
+    return Manager(node, chain, listener, chained, tuple(_tables(config, node)))
+
+
+def _tables(config: Config, node: ConfigNode) -> Iterator[ConfigNode]:
+    table = node.get("route_config")
+    if table is None and (rds := node.get("rds")) is not None:
+        table = config.tables.get(rds.text("route_config_name"))
+    if table is not None:
+        yield table
+    scoped = node.get("scoped_routes")
+    for scope in [] if scoped is None else config.scoped(scoped):
+        table = scope_table(config, scope)
+        if table is not None:
+            yield table
+
+
+def scope_table(config: Config, scope: ConfigNode) -> ConfigNode | None:
+    """The route table of a scope; null where the file does not have it."""
+    inline = scope.get("route_configuration")
+    return inline or config.tables.get(scope.text("route_configuration_name"))
+
+
+def network_filters(config: Config) -> Iterator[NetworkFilter]:
+    """Every other network filter; one that is configured by discovery has an empty kind."""
+    for listener in config.listeners:
+        for chain in chains(listener):
+            for entry in chain.items("filters"):
+                typed = _typed(entry, config.filters)
+                kind, node = ("", entry) if typed is None else typed.typed()
+                if _managed(typed) is None:
+                    yield NetworkFilter(kind, node, entry, chain, listener)
+
+
+def listener_filters(config: Config) -> Iterator[ListenerFilter]:
+    """Every listener filter; one that is configured by discovery has an empty kind."""
+    for listener in config.listeners:
+        for entry in listener.items("listener_filters"):
+            typed = _typed(entry, config.filters)
+            kind, node = ("", entry) if typed is None else typed.typed()
+            yield ListenerFilter(kind, node, entry, listener)
+
+
+def tcp_clusters(proxy: ConfigNode) -> list[str]:
+    """Names of the clusters a TCP proxy leads to; an empty one where none is told."""
+    weighted = proxy.get("weighted_clusters")
+    names = [one.text("name") for one in ([] if weighted is None else weighted.items("clusters"))]
+    names += [proxy.text("cluster")] if proxy.has("cluster") else []
+    return names or [""]
+
+
+def generic_clusters(proxy: ConfigNode) -> list[str]:
+    """The same for a generic proxy, whose routes are trees of matchers."""
+    names = []
+    table = proxy.get("route_config")
+    for node in () if table is None else table.descendants():
+        if not isinstance(node.raw.value, dict) or not node.has("@type"):
+            continue
+        kind, action = node.typed()
+        if kind == filters.GENERIC_ROUTE:
+            names += tcp_clusters(action)
+    return names or [""]
+
+
+def udp_clusters(proxy: ConfigNode) -> list[str]:
+    """Names of the clusters a UDP proxy leads to; an empty one for each that cannot be told."""
+    names = [proxy.text("cluster")] if proxy.has("cluster") else []
+    tree = proxy.get("matcher")
+    for node in () if tree is None else tree.descendants():
+        action = node.get("action") if isinstance(node.raw.value, dict) else None
+        if action is None:
+            continue
+        text = isinstance(action.raw.value, dict) and action.get("typed_config")
+        kind, route = text.typed() if text else ("", node)
+        names.append(route.text("cluster") if kind == filters.UDP_ROUTE else "")
+    return names or [""]
+
+
+def route_paths(manager: Manager) -> Iterator[RoutePath]:
+    """Every route of a connection manager, those that an earlier one hides included."""
+    for table in manager.tables:
+        for host in table.items("virtual_hosts"):
+            for route in (*host.items("routes"), *_matched(host)):
+                action = route.get("route")
+                found = () if action is None else tuple(_destinations(action, route, host, table))
+                yield RoutePath(manager, table, host, route, action, found)
+
+
+def _matched(host: ConfigNode) -> Iterator[ConfigNode]:
+    """Routes inside a tree of matchers."""
+    tree = host.get("matcher")
+    for node in () if tree is None else tree.descendants():
+        if isinstance(node.raw.value, dict) and node.has("@type") and node.typed()[0] == ROUTE:
+            yield node.typed()[1]
+
+
+def _destinations(
+    action: ConfigNode, route: ConfigNode, host: ConfigNode, table: ConfigNode
+) -> Iterator[Destination]:
+    levels = (route, host, table)
+    named = action.get("cluster")
+    if named is not None:
+        yield Destination(named.string(), "", named, levels)
+    for chooser in (
+        "cluster_header",
+        "cluster_specifier_plugin",
+        "inline_cluster_specifier_plugin",
+    ):
+        found = action.get(chooser)
+        if found is not None:
+            yield Destination("", chooser, found, levels)
+    weighted = action.get("weighted_clusters")
+    for one in [] if weighted is None else weighted.items("clusters"):
+        header = one.get("cluster_header")
+        chosen_by = "" if header is None else "cluster_header"
+        yield Destination(one.text("name"), chosen_by, header or one, (one, *levels))
+
+
+def setting(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, ConfigNode]]:
+    """What each level says about the filter called ``name``, most specific first."""
+    for level in levels:
+        entry = level.entries(PER_FILTER).get(name)
+        if entry is not None:
+            yield entry.typed()
+
+
+def _explicit(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, ConfigNode]]:
+    """The same, with what a generic `FilterConfig` holds in its place."""
+    for kind, entry in setting(levels, name):
+        inner = entry.get("config") if kind == FILTER_CONFIG else None
+        yield (kind, entry) if inner is None else inner.typed()
+
+
+def off_for(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | None:
+    """What turns a filter off on these levels; null where it is on."""
+    for kind, entry in setting(levels, found.name):
+        if kind == FILTER_CONFIG and entry.flag("disabled"):
+            return entry
+        break
+    for kind, entry in _explicit(levels, found.name):
+        off = kind == PER_ROUTE and entry.flag("disabled")
+        return entry if off else None
+    return found.node if found.off else None
+
+
+def check_settings(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | None:
+    """The most specific level's settings for the gate's check."""
+    for kind, entry in _explicit(levels, found.name):
+        if kind == PER_ROUTE:
+            return entry.get("check_settings")
+    return None
+
+
+def context(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> dict[str, str]:
+    """The operator's words to the gate: all levels', the most specific winning by key."""
+    words: dict[str, str] = {}
+    for kind, entry in _explicit(levels, found.name):
+        said = entry.get("check_settings") if kind == PER_ROUTE else None
+        if said is not None:
+            for key, value in said.entries("context_extensions").items():
+                words.setdefault(key, value.string())
+    return words

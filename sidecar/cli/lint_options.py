@@ -1,0 +1,58 @@
+"""The gate's own values for the configuration linter: its headers and the providers' hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envoy_extauthz_lint import LintOptions
+from sidecar.providers.overrides import OVERRIDING_HEADERS
+
+CREDENTIAL_HEADER = "x-environment-credential"
+GATE_HEADER_PREFIX = "x-admissibility-"
+NAMING_HEADERS = ("x-ms-oai-image-generation-deployment",)
+"""Headers with which some operation names a deployment, so that the gate must read them."""
+
+PROVIDER_HOSTS = (
+    "api.openai.com",
+    "*.api.openai.com",
+    "*.openai.azure.com",
+    "*.openai.azure.us",
+    "*.services.ai.azure.com",
+    "*.cognitiveservices.azure.com",
+    "bedrock-runtime.*.amazonaws.com",
+    "bedrock-runtime-fips.*.amazonaws.com",
+    "bedrock-runtime.*.amazonaws.com.cn",
+    "bedrock.*.amazonaws.com",
+    "bedrock-mantle.*.api.aws",
+    "bedrock-mantle.*.amazonaws.com",
+    "*.bedrock-runtime.*.vpce.amazonaws.com",
+)
+"""Hosts under which the supported providers serve hosted models."""
+
+
+def lint_options(
+    *,
+    gate_cluster: str = "",
+    provider_clusters: Iterable[str] = (),
+    provider_hosts: Iterable[str] = (),
+    next_hops: Iterable[str] = (),
+    credential_header: str = CREDENTIAL_HEADER,
+) -> LintOptions:
+    """Build the linter's options for this gate.
+
+    Args:
+        gate_cluster: Name of the gate's cluster; empty to find it.
+        provider_clusters: Clusters that are providers whatever their hosts.
+        provider_hosts: Patterns of hosts beside `PROVIDER_HOSTS`.
+        next_hops: Clusters that are another Envoy with the gate.
+        credential_header: Header with the environment's credential.
+    """
+    return LintOptions(
+        gate_cluster=gate_cluster,
+        provider_clusters=frozenset(provider_clusters),
+        provider_hosts=(*PROVIDER_HOSTS, *provider_hosts),
+        next_hops=frozenset(next_hops),
+        credential_header=credential_header.lower(),
+        inspected_headers=(*NAMING_HEADERS, *sorted(OVERRIDING_HEADERS)),
+        gate_header_prefix=GATE_HEADER_PREFIX,
+    )

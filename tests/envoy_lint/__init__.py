@@ -1,1 +1,0 @@
-"""What would let a request pass unchecked: each rule, its proof, and any file."""

@@ -1,0 +1,1 @@
+"""What real Envoy lets pass with each change that the linter reports."""

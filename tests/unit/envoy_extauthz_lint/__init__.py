@@ -1,0 +1,1 @@
+"""The linter: each rule, its example, and any file."""

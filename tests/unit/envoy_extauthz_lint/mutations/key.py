@@ -1,0 +1,103 @@
+"""The provider's key: written down, the client's own, left out, or told."""
+
+from __future__ import annotations
+
+from sidecar.cli.lint_options import lint_options
+from tests.unit.envoy_extauthz_lint.edit import TYPES, Edit
+from tests.unit.envoy_extauthz_lint.mutations.case import breaks
+
+
+@breaks("key-in-file")
+def key_in_a_header(edit: Edit) -> None:
+    header = {"key": "api-key", "value": "0123456789abcdef"}
+    edit.route["request_headers_to_add"] = [{"header": header}]
+
+
+@breaks("key-in-file")
+def key_as_a_secret(edit: Edit) -> None:
+    secret = {"secret": {"inline_string": "Bearer sk-proj-0123456789abcdef"}}
+    edit.top["static_resources"]["secrets"] = [{"name": "provider", "generic_secret": secret}]
+
+
+@breaks("key-in-file")
+def secret_of_any_form(edit: Edit) -> None:
+    secret = {"secret": {"inline_bytes": "aHVudGVyMg=="}}
+    edit.top["static_resources"]["secrets"] = [{"name": "provider", "generic_secret": secret}]
+
+
+@breaks("key-of-client")
+def other_key_of_the_client(edit: Edit) -> None:
+    edit.early.remove({"remove": "api-key"})
+
+
+@breaks("key-of-client", options=lint_options(provider_clusters={"provider"}))
+def only_keys_of_clients(edit: Edit) -> None:
+    del edit.filters[edit.at + 1]
+    del edit.early[:5]
+
+
+@breaks("key-not-overwritten")
+def key_not_overwritten(edit: Edit) -> None:
+    edit.injector["overwrite"] = False
+
+
+@breaks("key-not-overwritten", "key-of-client")
+def key_of_the_client_first(edit: Edit) -> None:
+    edit.injector["overwrite"] = False
+    edit.early.remove({"remove": "authorization"})
+
+
+@breaks("key-left-out")
+def key_left_out(edit: Edit) -> None:
+    edit.injector["allow_request_without_credential"] = True
+
+
+def _format(text: str) -> dict[str, object]:
+    return {"text_format_source": {"inline_string": text}}
+
+
+def _log(kind: str, **settings: object) -> list[dict[str, object]]:
+    typed = {"@type": f"{TYPES}envoy.extensions.access_loggers.{kind}", **settings}
+    return [{"name": "log", "typed_config": typed}]
+
+
+@breaks("key-told")
+def key_in_an_answer(edit: Edit) -> None:
+    header = {"key": "x-debug", "value": "%REQ(Authorization)%"}
+    edit.host["response_headers_to_add"] = [{"header": header}]
+
+
+@breaks("key-told")
+def key_in_a_refusal(edit: Edit) -> None:
+    edit.manager["local_reply_config"] = {"body_format": _format("%REQ(x-a?api-key)%")}
+
+
+@breaks("key-told")
+def key_in_a_log(edit: Edit) -> None:
+    text = "%START_TIME% %REQ(AUTHORIZATION):20%"
+    path = "/var/log/envoy.log"
+    edit.manager["access_log"] = _log("file.v3.FileAccessLog", path=path, log_format=_format(text))
+
+
+@breaks("key-told")
+def credential_in_a_log_by_an_expression(edit: Edit) -> None:
+    fields = {"who": "%CEL(request.headers['x-environment-credential'])%"}
+    log = _log("stream.v3.StdoutAccessLog", log_format={"json_format": fields})
+    edit.listener["access_log"] = log
+
+
+@breaks("key-told")
+def key_in_a_log_of_somebody_else(edit: Edit) -> None:
+    log = _log("grpc.v3.HttpGrpcAccessLogConfig", additional_request_headers_to_log=["Api-Key"])
+    edit.manager["access_log"] = log
+
+
+@breaks("key-told")
+def key_in_a_trace(edit: Edit) -> None:
+    tag = {"tag": "who", "request_header": {"name": "authorization"}}
+    edit.manager["tracing"] = {"custom_tags": [tag]}
+
+
+@breaks("key-told")
+def requests_tapped(edit: Edit) -> None:
+    edit.insert(2, "tap.v3.Tap", common_config={"admin_config": {"config_id": "x"}})

@@ -1,0 +1,204 @@
+"""What is read, how, and what is refused with one line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from envoy_extauthz_lint import LintError
+from envoy_extauthz_lint.document import MAX_BYTES, MAX_NODES, MAX_YAML_BYTES
+from envoy_extauthz_lint.node import camel
+from tests.unit.envoy_extauthz_lint.edit import Edit, check, finding_lines
+
+REFERENCE = Edit().text()
+
+
+def refused(data: bytes | str) -> str:
+    with pytest.raises(LintError) as caught:
+        check(data.encode() if isinstance(data, str) else data)
+    (line,) = str(caught.value).splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "the file is empty"),
+        ("# nothing\n", "the file is empty"),
+        ("text", "the file is not a message; Envoy would refuse it"),
+        ("- a\n", "the file is not a message; Envoy would refuse it"),
+        ("admin: {a: 1\n", "line 2: not YAML: did not find expected ',' or '}'"),
+        ("node: {}\n---\nnode: {}\n", "line 2: not YAML: but found another document"),
+        ("node: {}\nadmin: {}\nnode: {}\n", "line 3: the key 'node' is given twice"),
+        ('{"node": {"id": "a", "id": "b"}}', "line 1: the key 'id' is given twice"),
+        ("node: &a {b: *a}\n", "line 1: an alias inside of what it stands for"),
+        ("a: &a {b: 1}\nnode: {<<: *a}\n", "line 2: merge keys (<<) are not read; write the"),
+        ("node: !!python/object:os.system {}\n", "line 1: the tag 'tag:yaml.org,2002:python/"),
+        ("node: !mine a\n", "line 1: the tag '!mine' is not read"),
+        ("? [a, b]\n: c\n", "line 1: a key that is not a text"),
+        ("[" * 200, "line 1: nested deeper than 100"),
+        ("[" * 200_000, "line 1: nested deeper than 100"),
+        ("node: " + "{a: " * 200_000, "line 1: nested deeper than 100"),
+        ("- " * 200_000, "line 1: nested deeper than 100"),
+        ("[" * (MAX_YAML_BYTES + 1), "nested deeper than 100"),
+        (
+            "node:\n{% if x %}\n  id: a\n{% endif %}\n",
+            "line 2: not YAML: found character that cannot start any token; a template must be",
+        ),
+        ("node: {id: {{ x }}}\n", "line 1: a key that is not a text; a template must be rendered"),
+        ('{"node": {{ x }}}', "line 1: a key that is not a text; a template must be rendered"),
+        ("node: *a\n", "line 1: not YAML: found undefined alias"),
+        ("node: &a {}\nadmin: &a {}\n", "line 2: the anchor 'a' is given twice"),
+        ("node: " + "[" * 120 + "]" * 120, "line 1: nested deeper than 100"),
+        (
+            "resources: []\n",
+            "neither an Envoy bootstrap nor a configuration dump: none of configs,",
+        ),
+        ("static_resources: []\n", "line 1: /static_resources is not a message; Envoy would"),
+        (
+            "static_resources: {listeners: {}}\n",
+            "line 1: /static_resources/listeners is not a list",
+        ),
+        (
+            "static_resources: {}\nlayered_runtime: {layers: []}\nlayeredRuntime: {}\n",
+            "the file layered_runtime and layeredRuntime are one field, given twice",
+        ),
+    ],
+)
+def test_a_bad_file_is_one_line_that_says_where(text: str, line: str) -> None:
+    assert line in refused(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("timeout: 2s", "timeout: 1 second", "is not a duration such as 1.5s"),
+        ("failure_mode_allow: false", "failure_mode_allow: maybe", "is not true or false"),
+        ("failure_mode_allow: false", "failure_mode_allow: 0", "is not true or false"),
+        ("max_request_bytes: ", "max_request_bytes: 0x", "is not a whole number"),
+        ("transport_api_version: V3", "transport_api_version: V9", "is none of AUTO, V2, V3"),
+        ("stat_prefix: admissibility", "stat_prefix: [a]", "is not a text"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_an_error_and_no_default(
+    old: str, new: str, line: str
+) -> None:
+    assert old in REFERENCE
+    assert line in refused(REFERENCE.replace(old, new))
+
+
+def test_the_sizes_that_are_read_have_an_end() -> None:
+    assert refused(b" " * (MAX_BYTES + 1)) == f"{MAX_BYTES + 1} bytes; at most {MAX_BYTES} are read"
+    large = b"#" * (MAX_YAML_BYTES + 1)
+    assert refused(large) == f"{len(large)} bytes; of YAML at most {MAX_YAML_BYTES} are read"
+    assert refused(b"node: \xff") == "not UTF-8"
+    many = b'{"node": [' + b"1," * MAX_NODES + b"1]}"
+    assert refused(many + b" " * MAX_YAML_BYTES) == f"more than {MAX_NODES} values"
+
+
+def test_aliases_cannot_make_a_small_file_large() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
+    assert "more than this reads once aliases are followed" in refused("\n".join(lines))
+
+
+def both_spellings(value: Any, key: str = "") -> Any:
+    """A configuration with every field name in camelCase; keys of maps are data."""
+    free = key in {
+        "typed_per_filter_config",
+        "context_extensions",
+        "typed_extension_protocol_options",
+    }
+    if isinstance(value, dict):
+        return {
+            (name if free or name.startswith("@") else camel(name)): both_spellings(child, name)
+            for name, child in value.items()
+        }
+    if isinstance(value, list):
+        return [both_spellings(child, key) for child in value]
+    return value
+
+
+@pytest.mark.parametrize("base", ["jwt", "mtls"])
+def test_camel_case_json_and_yaml_are_one_configuration(base: str) -> None:
+    edit = Edit(base)
+    edit.gate["shadow_mode"] = True
+    edit.settings["disable_request_body_buffering"] = True
+    expected = sorted(edit.found())
+    assert len(expected) == 2
+    assert sorted(finding_lines(json.dumps(edit.top))) == expected
+    assert sorted(finding_lines(json.dumps(edit.top, indent=2))) == expected
+    assert sorted(finding_lines(yaml.safe_dump(both_spellings(edit.top)))) == expected
+
+
+def test_large_json_is_read_without_lines() -> None:
+    edit = Edit()
+    edit.gate["shadow_mode"] = True
+    edit.top["node"]["metadata"] = {"filler": "x" * MAX_YAML_BYTES}
+    (finding,) = check(json.dumps(edit.top).encode()).findings
+    assert (finding.rule, finding.line) == ("gate-shadow", 0)
+
+
+def test_json_that_is_no_yaml_is_still_read() -> None:
+    edit = Edit()
+    edit.top["node"]["metadata"] = {"smile": "😀"}
+    text = json.dumps(edit.top)
+    assert "\\ud83d" in text
+    assert finding_lines(text) == []
+
+
+@pytest.mark.parametrize(
+    "value", ["yes", "on", "y", "True", "TRUE", '"true"', '"Yes"', '"1"', '"t"']
+)
+def test_what_envoy_takes_for_true_is_true(value: str) -> None:
+    text = REFERENCE.replace("failure_mode_allow: false", f"failure_mode_allow: {value}")
+    assert [line.split(" ")[1] for line in finding_lines(text)] == ["gate-fail-open"]
+
+
+def test_a_typed_struct_is_what_it_holds() -> None:
+    edit = Edit()
+    edit.gate["shadow_mode"] = True
+    value = dict(edit.gate)
+    struct = {
+        "@type": "type.googleapis.com/xds.type.v3.TypedStruct",
+        "type_url": value.pop("@type"),
+        "value": value,
+    }
+    edit.filters[0]["typed_config"] = struct
+    (line,) = edit.found()
+    assert line.startswith("error gate-shadow")
+
+
+def test_null_is_not_set() -> None:
+    edit = Edit()
+    edit.gate["deny_at_disable"] = None
+    assert [line.split(" ")[1] for line in edit.found()] == ["gate-deny-at-disable"]
+
+
+def test_a_finding_has_its_line_and_its_place() -> None:
+    text = REFERENCE.replace("failure_mode_allow: false", "failure_mode_allow: true")
+    (finding,) = check(text.encode()).findings
+    assert text.splitlines()[finding.line - 1].strip() == "failure_mode_allow: true"
+    value: Any = yaml.safe_load(text)
+    for step in finding.place.split("/")[1:]:
+        value = value[int(step) if isinstance(value, list) else step]
+    assert value is True
+
+
+def test_a_place_is_a_json_pointer_even_with_odd_keys() -> None:
+    edit = Edit()
+    edit.top["static_resources"]["a/b~c"] = {"secret_access_key": "x"}
+    (finding,) = check(edit.text().encode()).findings
+    assert finding.place == "/static_resources/a~1b~0c/secret_access_key"
+
+
+def test_a_finding_never_repeats_a_key() -> None:
+    edit = Edit()
+    key = "sk-proj-ABCDEFGHIJKLMNOP123456"
+    edit.top["static_resources"]["secrets"] = [{"name": "a", "inline": key}]
+    report = check(edit.text().encode())
+    assert [one.rule for one in report.findings] == ["key-in-file"]
+    assert key not in str(report)
