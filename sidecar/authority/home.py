@@ -35,7 +35,7 @@ from sidecar.authority.open_home import (
 )
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
 from sidecar.authority.subjects import normalised
-from sidecar.core import dsse
+from sidecar.core import dsse, kinds
 from sidecar.core.documents import (
     AttestationKey,
     AuthorityDocument,
@@ -44,7 +44,7 @@ from sidecar.core.documents import (
     WithdrawalKind,
     WithdrawalsDocument,
 )
-from sidecar.core.evidence import PREDICATES, Predicate, Statement, write_statement
+from sidecar.core.evidence import Predicate, Statement, write_statement
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
@@ -103,7 +103,7 @@ def init(
     periods: Periods | None = None,
     key_type: str = "ed25519",
     uris: Mapping[str, OwnKey] | None = None,
-    may_sign: tuple[str, ...] = tuple(PREDICATES),
+    may_sign: tuple[str, ...] = tuple(kinds.BY_URN),
 ) -> Home:
     """Create an authority: its keys, its settings and the first edition of its repository.
 

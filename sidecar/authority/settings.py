@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ROLES, HeldKey, distinct
-from sidecar.core.evidence import PREDICATES
+from sidecar.core import kinds
 
 SETTINGS_FILE = "authority.yaml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -60,7 +60,7 @@ class Settings:
                 f"{self.name!r} is not a name for an authority: lower-case letters, digits and "
                 "hyphens, at most 63, and not a hyphen first"
             )
-        unknown = sorted(set(self.may_sign) - set(PREDICATES))
+        unknown = sorted(set(self.may_sign) - set(kinds.BY_URN))
         if unknown or not self.may_sign:
             raise AuthorityError(f"not a predicate type: {', '.join(unknown) or 'none is given'}")
         distinct(self.keys.values())

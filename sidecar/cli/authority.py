@@ -18,16 +18,7 @@ from sidecar.authority.home import Description, Home, OwnKey, Periods, Publicati
 from sidecar.authority.settings import duration, duration_text
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
-from sidecar.core import wire
-from sidecar.core.evidence import (
-    APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    WAIVER,
-)
+from sidecar.core import kinds, wire
 from sidecar.core.window import rfc3339
 
 app = typer.Typer(
@@ -35,16 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Keys, publishing, and everything an authority does with its own home folder.",
 )
-
-PREDICATE_NAMES = {
-    "manifest": MANIFEST,
-    "result": RESULT,
-    "approval": APPROVAL,
-    "environment": ENVIRONMENT,
-    "waiver": WAIVER,
-    "deployment": DEPLOYMENT_BINDING,
-    "specification": SPECIFICATION,
-}
 
 
 class KeyType(StrEnum):
@@ -64,7 +45,7 @@ class Which(StrEnum):
 
 
 class Signs(StrEnum):
-    """Kinds of evidence."""
+    """Nouns of ``kinds.KINDS``; written out because an option needs an enum."""
 
     MANIFEST = "manifest"
     RESULT = "result"
@@ -123,7 +104,7 @@ def init(
         periods=_periods(period or []),
         key_type=key_type,
         uris={role: key for role, key in own.items() if key is not None},
-        may_sign=tuple(PREDICATE_NAMES[kind] for kind in (may_sign or Signs)),
+        may_sign=tuple(kinds.BY_NOUN[noun].urn for noun in (may_sign or Signs)),
     )
     described = authority.describe(made)
     facts = {
@@ -289,9 +270,7 @@ def _keys_table(found: Description) -> Table:
     for role, key in found.keys.items():
         table.add_row(role, key.uri, key.fingerprint())
     for attestation in found.document.keys:
-        names = [
-            name for name, kind in PREDICATE_NAMES.items() if kind in attestation.predicate_types
-        ]
+        names = [kind.noun for kind in kinds.KINDS if kind.urn in attestation.predicate_types]
         signs = f"signs {', '.join(names)} until {rfc3339(attestation.window.not_after)}"
         table.add_row("", signs, attestation.public_key().fingerprint)
     return table

@@ -40,13 +40,13 @@ from sidecar.core.assessment import (
     Chain,
     Finding,
     Inquiry,
-    Node,
     Question,
 )
 from sidecar.core.call import Call, Credential
 from sidecar.core.cascade import Cascade
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
+from sidecar.core.memory import LineageNode
 from sidecar.core.preactivation import Candidate
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
@@ -256,7 +256,7 @@ def _check_lineage(
     cascaded: Cascade,
     chains: tuple[Chain, ...],
     findings: list[Finding],
-) -> tuple[Node, ...]:
+) -> tuple[LineageNode, ...]:
     """Step 6 for the environment and for each model; returns every node that was checked."""
     declarer = cascaded.preferred(environment, declarers)
     nodes = cascade.environment_nodes(environment, declarer)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 
 from sidecar.core.call import Call, Credential
-from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import (
     Approval,
     DeploymentBinding,
@@ -21,6 +19,7 @@ from sidecar.core.evidence import (
     Waiver,
 )
 from sidecar.core.grants import Scope
+from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState
 
@@ -37,18 +36,11 @@ STEPS: tuple[str, ...] = (
 """What each numbered step of the predicate asserts."""
 
 
-class Node(NamedTuple):
-    """Something a decision relies on, in the words in which it would be withdrawn."""
-
-    kind: WithdrawalKind
-    subject: str
-
-
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
     """A withdrawal that is in effect for something the decision relies on."""
 
-    node: Node
+    node: LineageNode
     authority: str
     reason: str
     effective: datetime | None

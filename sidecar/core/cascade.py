@@ -12,19 +12,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from sidecar.core.assessment import Chain, Finding, Node, Specified, Withdrawn
+from sidecar.core.assessment import Chain, Finding, Specified, Withdrawn
 from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.evidence import (
-    Approval,
-    DeploymentBinding,
-    Environment,
-    Evidence,
-    Manifest,
-    Predicate,
-    Signer,
-    Specification,
-    Waiver,
-)
+from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer
+from sidecar.core.kinds import kind_of
+from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, WithdrawalIndex
 
@@ -52,7 +44,7 @@ class Cascade:
         )
         return cls(state, names, now, indexes)
 
-    def withdrawn(self, nodes: Iterable[Node]) -> Withdrawn | None:
+    def withdrawn(self, nodes: Iterable[LineageNode]) -> Withdrawn | None:
         """The first withdrawal in effect for one of ``nodes``."""
         if not self.indexes:
             return None
@@ -62,7 +54,7 @@ class Cascade:
                     return Withdrawn(node, authority, entry.reason, entry.effective)
         return None
 
-    def next_change(self, nodes: Iterable[Node]) -> datetime | None:
+    def next_change(self, nodes: Iterable[LineageNode]) -> datetime | None:
         """When the next withdrawal of one of ``nodes`` takes effect."""
         if not self.indexes:
             return None
@@ -82,69 +74,60 @@ class Cascade:
         """Of at least one signer, the one to rely on: one that stands, if there is one."""
         return min(signers, key=lambda s: (self.tainted(item, s), s))
 
-    def _hits(self, node: Node) -> Iterator[tuple[str, Withdrawal]]:
+    def _hits(self, node: LineageNode) -> Iterator[tuple[str, Withdrawal]]:
         for authority, index in self.indexes:
             for entry in index.hits(node.kind, node.subject):
                 yield authority, entry
 
 
-def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[Node, ...]:
+def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[LineageNode, ...]:
     """The evidence itself, the key that signed it and the authority whose key that is."""
-    predicate = item.predicate
-    if isinstance(predicate, Manifest):
-        kind = WithdrawalKind.MANIFEST
-    elif isinstance(predicate, Approval):
-        kind = WithdrawalKind.APPROVAL
-    elif isinstance(predicate, Environment):
-        kind = WithdrawalKind.ENVIRONMENT
-    elif isinstance(predicate, Waiver):
-        kind = WithdrawalKind.WAIVER
-    elif isinstance(predicate, DeploymentBinding):
-        kind = WithdrawalKind.DEPLOYMENT_BINDING
-    elif isinstance(predicate, Specification):
-        kind = WithdrawalKind.SPECIFICATION
-    else:
-        kind = WithdrawalKind.RESULT
     return (
-        Node(kind, item.digest),
-        Node(WithdrawalKind.KEY, signer.fingerprint),
-        Node(WithdrawalKind.AUTHORITY, signer.authority),
+        LineageNode(kind_of(item.predicate).withdrawal, item.digest),
+        LineageNode(WithdrawalKind.KEY, signer.fingerprint),
+        LineageNode(WithdrawalKind.AUTHORITY, signer.authority),
     )
 
 
-def manifest_nodes(item: Evidence[Manifest], signer: Signer) -> tuple[Node, ...]:
+def manifest_nodes(item: Evidence[Manifest], signer: Signer) -> tuple[LineageNode, ...]:
     """Everything a manifest rests on, without its parents."""
     manifest = item.predicate
     model = manifest.model
     return (
         *evidence_nodes(item, signer),
-        Node(WithdrawalKind.MODEL, f"{model.provider}/{model.id}"),
-        Node(WithdrawalKind.BASE_MODEL, f"{model.provider}/{model.base}"),
-        Node(WithdrawalKind.RUN, manifest.run.id),
-        *(Node(WithdrawalKind.CORPUS, corpus.digest.sha256) for corpus in manifest.corpora),
-        *(Node(WithdrawalKind.EVALUATION, out.digest.sha256) for out in manifest.evaluations),
-        *(Node(WithdrawalKind.EVALUATION, s.digest.sha256) for s in manifest.envelope.suites),
+        LineageNode(WithdrawalKind.MODEL, f"{model.provider}/{model.id}"),
+        LineageNode(WithdrawalKind.BASE_MODEL, f"{model.provider}/{model.base}"),
+        LineageNode(WithdrawalKind.RUN, manifest.run.id),
+        *(LineageNode(WithdrawalKind.CORPUS, each.digest.sha256) for each in manifest.corpora),
+        *(
+            LineageNode(WithdrawalKind.EVALUATION, out.digest.sha256)
+            for out in manifest.evaluations
+        ),
+        *(
+            LineageNode(WithdrawalKind.EVALUATION, s.digest.sha256)
+            for s in manifest.envelope.suites
+        ),
     )
 
 
-def environment_nodes(item: Evidence[Environment], signer: Signer) -> tuple[Node, ...]:
+def environment_nodes(item: Evidence[Environment], signer: Signer) -> tuple[LineageNode, ...]:
     """The environment by name and by its declaration."""
     name = item.statement.subject.name
-    return (Node(WithdrawalKind.ENVIRONMENT, name), *evidence_nodes(item, signer))
+    return (LineageNode(WithdrawalKind.ENVIRONMENT, name), *evidence_nodes(item, signer))
 
 
-def specification_nodes(entry: Specified) -> tuple[Node, ...]:
+def specification_nodes(entry: Specified) -> tuple[LineageNode, ...]:
     """A specification, and the suites it declares."""
     suites = entry.specification.predicate.envelope.suites
     return (
         *evidence_nodes(entry.specification, entry.signer),
-        *(Node(WithdrawalKind.EVALUATION, suite.digest.sha256) for suite in suites),
+        *(LineageNode(WithdrawalKind.EVALUATION, suite.digest.sha256) for suite in suites),
     )
 
 
-def lineage(chain: Chain, provider: str) -> tuple[Node, ...]:
+def lineage(chain: Chain, provider: str) -> tuple[LineageNode, ...]:
     """Everything one model's admission relies on, apart from the environment."""
-    nodes: list[Node] = [Node(WithdrawalKind.BASE_MODEL, f"{provider}/{chain.base}")]
+    nodes: list[LineageNode] = [LineageNode(WithdrawalKind.BASE_MODEL, f"{provider}/{chain.base}")]
     if chain.deployed is not None:
         nodes.extend(evidence_nodes(chain.deployed.binding, chain.deployed.signer))
     if chain.manifest is not None and chain.producer is not None:
@@ -160,7 +143,7 @@ def lineage(chain: Chain, provider: str) -> tuple[Node, ...]:
     return tuple(dict.fromkeys(nodes))
 
 
-def intact(cascade: Cascade, subject: str, nodes: tuple[Node, ...]) -> Finding:
+def intact(cascade: Cascade, subject: str, nodes: tuple[LineageNode, ...]) -> Finding:
     """Step 6 for one model, or for the environment."""
     hit = cascade.withdrawn(nodes)
     if hit is None:

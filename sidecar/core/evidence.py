@@ -1,26 +1,23 @@
-"""Evidence: the statements that the gate understands, and who signed them.
+"""Parse and write in-toto Statements, and pair them with the keys that signed them.
 
-A ``Statement`` is what an envelope's payload says; an ``Evidence`` is a statement together with
-the keys that really signed it. The predicate type decides which of the ``predicates`` the
-predicate must be; there is no other way to tell (cosign CVE-2022-35929).
+The predicate type alone decides which dataclass the predicate is read as (``kinds``; cosign
+CVE-2022-35929).
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Generic
 
 from pydantic import ConfigDict, Field
 
-from sidecar.core import strict_json, wire
+from sidecar.core import kinds, strict_json, wire
+from sidecar.core.kinds import check_spiffe_id
 from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
     MANIFEST,
-    PREDICATES,
     RESULT,
     SPECIFICATION,
     WAIVER,
@@ -40,6 +37,7 @@ from sidecar.core.predicates import (
     Result,
     Run,
     Specification,
+    Subject,
     Suite,
     SuiteAnnotations,
     SuiteResult,
@@ -48,7 +46,7 @@ from sidecar.core.predicates import (
     specification_blob,
 )
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.wire import WIRE, DigestSet, Name
+from sidecar.core.wire import WIRE
 
 __all__ = [
     "APPROVAL",
@@ -56,7 +54,6 @@ __all__ = [
     "ENVIRONMENT",
     "MANIFEST",
     "MAX_PAYLOAD_BYTES",
-    "PREDICATES",
     "RESULT",
     "SPECIFICATION",
     "STATEMENT_TYPE",
@@ -97,16 +94,6 @@ MAX_PAYLOAD_BYTES = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """The one subject of a statement."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    name: Name
-    digest: DigestSet
-
-
-@dataclass(frozen=True, slots=True)
 class _Frame:
     """A statement whose predicate is not looked at yet."""
 
@@ -136,11 +123,11 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class Evidence(Generic[P]):
-    """A statement that somebody known signed.
+    """A statement with the keys of known authorities that signed it.
 
     Attributes:
         digest: Lower-case hex SHA-256 of the payload: the evidence's identity.
-        statement: What it says.
+        statement: The parsed payload.
         signers: Whose keys signed exactly these bytes, and may sign this predicate type; never
             empty. Whether they were *granted* anything is for the predicate to ask.
     """
@@ -169,13 +156,12 @@ def parse_statement(payload: bytes) -> Statement[Predicate]:
     if value.get("_type") != STATEMENT_TYPE:
         raise EvidenceError(f"statement: _type is not exactly {STATEMENT_TYPE}")
     frame = wire.read_value(_Frame, value, what="statement")
-    kind = PREDICATES.get(frame.predicate_type)
+    kind = kinds.BY_URN.get(frame.predicate_type)
     if kind is None:
         raise EvidenceError(f"statement: predicate type {frame.predicate_type!r} is not known")
-    predicate = wire.read_value(kind, frame.predicate, what="predicate")
-    statement = Statement(frame.subject[0], frame.predicate_type, predicate)
-    _check_subject(statement)
-    return statement
+    predicate: Predicate = wire.read_value(kind.predicate, frame.predicate, what="predicate")
+    kind.check_subject(frame.subject[0], predicate)
+    return Statement(frame.subject[0], frame.predicate_type, predicate)
 
 
 def write_statement(statement: Statement[Predicate]) -> bytes:
@@ -193,40 +179,3 @@ def write_statement(statement: Statement[Predicate]) -> bytes:
     payload = wire.canonical(value)
     parse_statement(payload)
     return payload
-
-
-def _check_subject(statement: Statement[Predicate]) -> None:
-    """Hold the subject against what the predicate says of itself."""
-    subject, predicate = statement.subject, statement.predicate
-    if isinstance(predicate, Manifest) and subject.name != predicate.model.id:
-        raise EvidenceError("manifest: the subject is not the model it describes")
-    if isinstance(predicate, Environment):
-        if hashlib.sha256(subject.name.encode()).hexdigest() != subject.digest.sha256:
-            raise EvidenceError("environment: the subject's digest is not that of its SPIFFE ID")
-        check_spiffe_id(subject.name)
-    if isinstance(predicate, DeploymentBinding) and subject.name != predicate.deployment:
-        raise EvidenceError("deployment binding: the subject is not the deployment it binds")
-    if isinstance(predicate, Specification):
-        blob = specification_blob(predicate.environments, predicate.envelope)
-        if hashlib.sha256(blob).hexdigest() != subject.digest.sha256:
-            raise EvidenceError("specification: the subject's digest is not that of what it says")
-
-
-_SPIFFE_ID = re.compile(r"spiffe://(?P<td>[a-z0-9._-]{1,255})(?P<path>(/[a-zA-Z0-9._-]+)+)")
-
-
-def check_spiffe_id(text: str) -> str:
-    """Return the trust domain of a workload's SPIFFE ID.
-
-    SPIFFE-ID §2: no empty, ``.`` or ``..`` segment, no percent-encoding, no query or fragment, at
-    most 2048 bytes; a workload's path is not the root (X509-SVID §4.1).
-
-    Raises:
-        EvidenceError: Not such an id.
-    """
-    found = _SPIFFE_ID.fullmatch(text)
-    if found is None or len(text) > 2048:
-        raise EvidenceError("not a workload's SPIFFE ID")
-    if {".", ".."} & set(found["path"].split("/")):
-        raise EvidenceError("a SPIFFE ID has no relative path segments")
-    return found["td"]

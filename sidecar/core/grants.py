@@ -1,7 +1,7 @@
-"""Grants: what this operator lets an authority do. Never self-declared.
+"""Define the operator's grants and floors, which no authority can declare for itself.
 
 A grant without patterns would cover nothing, or, read carelessly, everything; so every list must
-be written out, and ``**`` is how an operator says "all".
+be written out, and ``**`` is the pattern for "all".
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sidecar.core.patterns import any_matches
 
@@ -30,11 +31,15 @@ ALWAYS_REQUIRED = (PROVIDER, CUSTOMER, REGULATOR)
 """Roles every adapted model needs, whatever the manifest or the operator says (composite)."""
 
 
+SILENCE_DENIES = (REGULATOR, CUSTOMER, PROVIDER)
+"""Roles whose grants deny on silence unless the operator sets ``silence`` otherwise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What a decision asks a grant to cover.
 
-    ``model`` is ``provider/id``, or null where no model is concerned (an environment's own
+    ``model`` is ``provider/id``, or ``None`` where no model is concerned (an environment's own
     declaration).
     """
 
@@ -59,6 +64,8 @@ class Grant:
         trust_domains: SPIFFE trust domains whose roots this authority publishes; exact names. Only
             for the customer role.
         of_record: It attests what the provider's API said; the provider does not sign for itself.
+        silence: Whether an authority that cannot be heard ``denies`` decisions in the grant's
+            scope, or is ``ignored`` there unless it signed what they rest on; by role if ``None``.
     """
 
     role: str
@@ -69,6 +76,14 @@ class Grant:
     base_models: tuple[str, ...] = ()
     trust_domains: tuple[str, ...] = ()
     of_record: bool = False
+    silence: Literal["denies", "ignored"] | None = None
+
+    @property
+    def silence_denies(self) -> bool:
+        """Whether the authority must be fresh where it is only an objector."""
+        if self.silence is None:
+            return self.role in SILENCE_DENIES
+        return self.silence == "denies"
 
     def covers(self, role: str, scope: Scope, jurisdictions: tuple[str, ...] = ()) -> bool:
         """Tell whether the grant holds for ``role`` in ``scope`` and every jurisdiction given."""
@@ -82,18 +97,41 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """What holds in some environments whatever their customer declares.
+
+    Attributes:
+        environments: Patterns over SPIFFE IDs.
+        jurisdictions: Added to the declared ones.
+        roles: Added to the required roles.
+        sector: The declared sector must equal it; any sector if ``None``.
+    """
+
+    environments: tuple[str, ...]
+    jurisdictions: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    sector: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OperatorTrust:
-    """The operator's whole say: grants by authority, and roles required beyond the manifest's.
+    """The operator's configuration: grants by authority, required roles, floors.
 
     Attributes:
         grants: Authority name → its grants.
         required_roles: Roles required of every adapted model.
         jurisdiction_roles: Jurisdiction → further roles it asks for.
+        floors: Each holds in every environment that it matches; several add up.
     """
 
     grants: Mapping[str, tuple[Grant, ...]]
     required_roles: tuple[str, ...] = ()
     jurisdiction_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    floors: tuple[Floor, ...] = ()
+
+    def floors_of(self, environment: str) -> tuple[Floor, ...]:
+        """Return the floors that hold in ``environment``."""
+        return tuple(each for each in self.floors if any_matches(each.environments, environment))
 
     def of(self, authority: str) -> tuple[Grant, ...]:
         """The grants of one authority; none where the operator does not know it."""

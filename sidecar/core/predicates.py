@@ -1,4 +1,4 @@
-"""Predicates: what a piece of evidence of each type says. See ``evidence`` for who said it."""
+"""Define the predicate of each kind of evidence; ``kinds`` has one row for each of them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,16 @@ SPECIFICATION = "urn:admissibility:specification:v1"
 Count = Annotated[int, Field(ge=0)]
 Declarations = Annotated[dict[Name, Name], Field(max_length=64)]
 """What a signer declares for policies to read, by name; free text is for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The one subject of a statement."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    name: Name
+    digest: DigestSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,13 +325,3 @@ def specification_blob(
 
 Predicate = Manifest | Result | Approval | Environment | Waiver | DeploymentBinding | Specification
 P = TypeVar("P", bound=Predicate, covariant=True)
-
-PREDICATES: dict[str, type[Predicate]] = {
-    MANIFEST: Manifest,
-    RESULT: Result,
-    APPROVAL: Approval,
-    ENVIRONMENT: Environment,
-    WAIVER: Waiver,
-    DEPLOYMENT_BINDING: DeploymentBinding,
-    SPECIFICATION: Specification,
-}

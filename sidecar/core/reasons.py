@@ -1,4 +1,4 @@
-"""Reason codes: one enum for replies, metrics, decision logs and documents.
+"""Define the reason codes of replies, metrics, decision logs and documents, one row each.
 
 The order is the order of the predicate's steps; a denial carries the code of the first step that
 failed. ``ADMITTED`` is the only code that goes with an allow.
@@ -6,7 +6,10 @@ failed. ``ADMITTED`` is the only code that goes with an allow.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Reason(StrEnum):
@@ -25,6 +28,7 @@ class Reason(StrEnum):
     CREDENTIAL_EXPIRED = "credential_expired"
     CERTIFICATE_NOT_SVID = "certificate_not_svid"
     ENVIRONMENT_UNKNOWN = "environment_unknown"
+    ENVIRONMENT_BELOW_FLOOR = "environment_below_floor"
     # 2: one manifest for each model
     DEPLOYMENT_UNBOUND = "deployment_unbound"
     MANIFEST_MISSING = "manifest_missing"
@@ -62,81 +66,232 @@ class Reason(StrEnum):
     ADMITTED = "admitted"
 
 
-_STATUS: dict[Reason, int] = {
-    Reason.MALFORMED_REQUEST: 400,
-    Reason.UNSUPPORTED_OPERATION: 403,
-    Reason.AMBIGUOUS_MODEL: 400,
-    Reason.BODY_INCOMPLETE: 413,
-    Reason.UNSUPPORTED_ENCODING: 415,
-    Reason.CREDENTIAL_MISSING: 401,
-    Reason.CREDENTIAL_INVALID: 401,
-    Reason.CREDENTIAL_EXPIRED: 401,
-    Reason.TRUST_STALE: 503,
-    Reason.POLICY_UNAVAILABLE: 503,
-    Reason.CLOCK_UNRELIABLE: 503,
-    Reason.OVERLOADED: 503,
-    Reason.DEADLINE_EXCEEDED: 503,
-    Reason.INTERNAL_ERROR: 503,
-    Reason.ADMITTED: 200,
-}
+@dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """What replies, metrics and documents need to know about one reason.
+
+    Attributes:
+        step: Of the structural predicate, 0 … 7; ``None`` for the policies and the gate itself.
+        status: HTTP status a client gets: 401 credential, 400/413/415 request, 403 inadmissible,
+            503 where the gate cannot decide.
+        remedy: One sentence that names what would turn this reason into an allow.
+    """
+
+    step: int | None
+    status: int
+    remedy: str
+
+
+REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
+    {
+        Reason.MALFORMED_REQUEST: ReasonRow(
+            0,
+            400,
+            "Send a well-formed request in the form the operation documents.",
+        ),
+        Reason.UNSUPPORTED_OPERATION: ReasonRow(
+            0,
+            403,
+            "Use an operation the gate knows; every other one is shut.",
+        ),
+        Reason.AMBIGUOUS_MODEL: ReasonRow(
+            0,
+            400,
+            "Name exactly one model, in the one place the operation has for it.",
+        ),
+        Reason.BODY_INCOMPLETE: ReasonRow(
+            0,
+            413,
+            "Send a smaller body, or have the operator raise max_request_bytes.",
+        ),
+        Reason.UNSUPPORTED_ENCODING: ReasonRow(
+            0,
+            415,
+            "Send the body without Content-Encoding.",
+        ),
+        Reason.OBJECT_UNREGISTERED: ReasonRow(
+            0,
+            403,
+            "Create the object through the gate, in this environment, and use it while its "
+            "registration lasts.",
+        ),
+        Reason.CREDENTIAL_MISSING: ReasonRow(
+            1,
+            401,
+            "Send the environment's JWT-SVID, or connect with its X.509-SVID.",
+        ),
+        Reason.CREDENTIAL_INVALID: ReasonRow(
+            1,
+            401,
+            "Obtain a fresh SVID from the environment's own trust domain.",
+        ),
+        Reason.CREDENTIAL_EXPIRED: ReasonRow(
+            1,
+            401,
+            "Obtain a fresh SVID; this one has expired.",
+        ),
+        Reason.CERTIFICATE_NOT_SVID: ReasonRow(
+            1,
+            403,
+            "Have the workload's certificate issued as an X.509-SVID: one URI with a path, and "
+            "no CA.",
+        ),
+        Reason.ENVIRONMENT_UNKNOWN: ReasonRow(
+            1,
+            403,
+            "Have the customer sign a declaration (admit declare environment).",
+        ),
+        Reason.ENVIRONMENT_BELOW_FLOOR: ReasonRow(
+            1,
+            403,
+            "Declare the environment with the sector that the operator's floor names.",
+        ),
+        Reason.DEPLOYMENT_UNBOUND: ReasonRow(
+            2,
+            403,
+            "Have the deployment bound to its model anew (admit declare deployment).",
+        ),
+        Reason.MANIFEST_MISSING: ReasonRow(
+            2,
+            403,
+            "Bind the finished job into a signed manifest (admit bind).",
+        ),
+        Reason.MANIFEST_AMBIGUOUS: ReasonRow(
+            2,
+            403,
+            "Let one manifest supersede the others (admit bind --supersedes).",
+        ),
+        Reason.BASE_MODEL_NOT_LISTED: ReasonRow(
+            2,
+            403,
+            "List the base model in the environment's declaration.",
+        ),
+        Reason.MANIFEST_UNVERIFIED: ReasonRow(
+            3,
+            403,
+            "Have a producer the operator granted sign the manifest anew.",
+        ),
+        Reason.MANIFEST_NOT_IN_WINDOW: ReasonRow(
+            3,
+            403,
+            "Bind anew with a window that holds now.",
+        ),
+        Reason.ENVIRONMENT_NOT_COVERED: ReasonRow(
+            3,
+            403,
+            "Bind anew with this environment in the manifest.",
+        ),
+        Reason.OPERATION_NOT_COVERED: ReasonRow(
+            3,
+            403,
+            "Bind anew with this operation in the manifest.",
+        ),
+        Reason.SPECIFICATION_MISSING: ReasonRow(
+            3,
+            403,
+            "Send the digest of a signed environment specification with the job "
+            "(admit declare specification).",
+        ),
+        Reason.SPECIFICATION_UNVERIFIED: ReasonRow(
+            3,
+            403,
+            "Have the customer sign a specification that covers this job "
+            "(admit declare specification).",
+        ),
+        Reason.PREACTIVATION_MISSING: ReasonRow(
+            4,
+            403,
+            "Have an evaluator run and countersign the envelope (admit result).",
+        ),
+        Reason.PREACTIVATION_FAILED: ReasonRow(
+            4,
+            403,
+            "The envelope was not passed; this manifest cannot be activated.",
+        ),
+        Reason.PREACTIVATION_EXPIRED: ReasonRow(
+            4,
+            403,
+            "Have the evaluator run the envelope anew (admit result).",
+        ),
+        Reason.APPROVAL_MISSING: ReasonRow(
+            5,
+            403,
+            "Ask the named roles to approve (admit approve).",
+        ),
+        Reason.APPROVAL_NOT_IN_WINDOW: ReasonRow(
+            5,
+            403,
+            "Ask the named roles to approve anew (admit approve).",
+        ),
+        Reason.APPROVAL_OUT_OF_SCOPE: ReasonRow(
+            5,
+            403,
+            "Ask the named roles for an approval that covers this call.",
+        ),
+        Reason.WITHDRAWN: ReasonRow(
+            6,
+            403,
+            "Turn to the authority that withdrew; only it can reinstate.",
+        ),
+        Reason.TRUST_STALE: ReasonRow(
+            7,
+            503,
+            "Have the authority publish again (admit authority publish).",
+        ),
+        Reason.JURISDICTION_DENIED: ReasonRow(
+            None,
+            403,
+            "Meet the named rules; each carries its own remedy.",
+        ),
+        Reason.JURISDICTION_UNKNOWN: ReasonRow(
+            None,
+            403,
+            "Add a policy package for the jurisdiction, or correct its name.",
+        ),
+        Reason.POLICY_UNAVAILABLE: ReasonRow(
+            None,
+            503,
+            "Check OPA; the gate restarts the one it manages.",
+        ),
+        Reason.CLOCK_UNRELIABLE: ReasonRow(
+            None,
+            503,
+            "Set the clock of the gate's machine right; if it is right and was wrong, see the "
+            "operators' guide.",
+        ),
+        Reason.OVERLOADED: ReasonRow(
+            None,
+            503,
+            "Try again shortly.",
+        ),
+        Reason.DEADLINE_EXCEEDED: ReasonRow(
+            None,
+            503,
+            "Try again shortly; if it lasts, look at OPA's latency.",
+        ),
+        Reason.INTERNAL_ERROR: ReasonRow(
+            None,
+            503,
+            "Look up the decision id in the gate's log.",
+        ),
+        Reason.ADMITTED: ReasonRow(
+            None,
+            200,
+            "Nothing to do.",
+        ),
+    }
+)
+"""Exactly one row for each reason; a test compares the two."""
 
 
 def http_status(reason: Reason) -> int:
-    """The HTTP status a client sees: 401 credential, 400/413/415 request, 503 ours, else 403."""
-    return _STATUS.get(reason, 403)
-
-
-_REMEDY: dict[Reason, str] = {
-    Reason.MALFORMED_REQUEST: "Send a well-formed request in the form the operation documents.",
-    Reason.UNSUPPORTED_OPERATION: "Use an operation the gate knows; every other one is shut.",
-    Reason.AMBIGUOUS_MODEL: "Name exactly one model, in the one place the operation has for it.",
-    Reason.BODY_INCOMPLETE: "Send a smaller body, or have the operator raise max_request_bytes.",
-    Reason.UNSUPPORTED_ENCODING: "Send the body without Content-Encoding.",
-    Reason.OBJECT_UNREGISTERED: "Create the object through the gate, in this environment, and use "
-    "it while its registration lasts.",
-    Reason.CREDENTIAL_MISSING: "Send the environment's JWT-SVID, or connect with its X.509-SVID.",
-    Reason.CREDENTIAL_INVALID: "Obtain a fresh SVID from the environment's own trust domain.",
-    Reason.CREDENTIAL_EXPIRED: "Obtain a fresh SVID; this one has expired.",
-    Reason.CERTIFICATE_NOT_SVID: "Have the workload's certificate issued as an X.509-SVID: one URI "
-    "with a path, and no CA.",
-    Reason.ENVIRONMENT_UNKNOWN: "Have the customer sign a declaration (admit declare environment).",
-    Reason.DEPLOYMENT_UNBOUND: "Have the deployment bound to its model anew "
-    "(admit declare deployment).",
-    Reason.MANIFEST_MISSING: "Bind the finished job into a signed manifest (admit bind).",
-    Reason.MANIFEST_AMBIGUOUS: "Let one manifest supersede the others (admit bind --supersedes).",
-    Reason.BASE_MODEL_NOT_LISTED: "List the base model in the environment's declaration.",
-    Reason.MANIFEST_UNVERIFIED: "Have a producer the operator granted sign the manifest anew.",
-    Reason.MANIFEST_NOT_IN_WINDOW: "Bind anew with a window that holds now.",
-    Reason.ENVIRONMENT_NOT_COVERED: "Bind anew with this environment in the manifest.",
-    Reason.OPERATION_NOT_COVERED: "Bind anew with this operation in the manifest.",
-    Reason.SPECIFICATION_MISSING: "Send the digest of a signed environment specification with the "
-    "job (admit declare specification).",
-    Reason.SPECIFICATION_UNVERIFIED: "Have the customer sign a specification that covers this job "
-    "(admit declare specification).",
-    Reason.PREACTIVATION_MISSING: "Have an evaluator run and countersign the envelope "
-    "(admit result).",
-    Reason.PREACTIVATION_FAILED: "The envelope was not passed; this manifest cannot be activated.",
-    Reason.PREACTIVATION_EXPIRED: "Have the evaluator run the envelope anew (admit result).",
-    Reason.APPROVAL_MISSING: "Ask the named roles to approve (admit approve).",
-    Reason.APPROVAL_NOT_IN_WINDOW: "Ask the named roles to approve anew (admit approve).",
-    Reason.APPROVAL_OUT_OF_SCOPE: "Ask the named roles for an approval that covers this call.",
-    Reason.WITHDRAWN: "Turn to the authority that withdrew; only it can reinstate.",
-    Reason.TRUST_STALE: "Have the authority publish again (admit authority publish).",
-    Reason.JURISDICTION_DENIED: "Meet the named rules; each carries its own remedy.",
-    Reason.JURISDICTION_UNKNOWN: "Add a policy package for the jurisdiction, or correct its name.",
-    Reason.POLICY_UNAVAILABLE: "Check OPA; the gate restarts the one it manages.",
-    Reason.CLOCK_UNRELIABLE: "Set the clock of the gate's machine right; if it is right and was "
-    "wrong, see the operators' guide.",
-    Reason.OVERLOADED: "Try again shortly.",
-    Reason.DEADLINE_EXCEEDED: "Try again shortly; if it lasts, look at OPA's latency.",
-    Reason.INTERNAL_ERROR: "Look up the decision id in the gate's log.",
-    Reason.ADMITTED: "Nothing to do.",
-}
+    """Return the HTTP status a client gets for ``reason``."""
+    return REASONS[reason].status
 
 
 def remedy(reason: Reason) -> str:
-    """One sentence that says what would turn this reason into an allow."""
-    return _REMEDY[reason]
+    """Return one sentence that names what would turn ``reason`` into an allow."""
+    return REASONS[reason].remedy
 
 
 class AdmissibilityError(Exception):

@@ -18,11 +18,20 @@ from typing import Any, TypeVar
 
 from sidecar.core.documents import (
     AuthorityDocument,
+    TrustDomain,
+    TrustDomainsDocument,
     Withdrawal,
     WithdrawalKind,
     WithdrawalsDocument,
 )
 from sidecar.core.evidence import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    RESULT,
+    SPECIFICATION,
+    WAIVER,
     Approval,
     DeploymentBinding,
     Environment,
@@ -36,6 +45,7 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.grants import PRODUCER, OperatorTrust
 from sidecar.core.keys import PublicKey
+from sidecar.core.kinds import KINDS, kind_of
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile, verify_file
@@ -55,6 +65,9 @@ class AuthorityView:
         withdrawals: Its ``withdrawals.json``.
         expires: The earliest expiry of its root, targets, snapshot and timestamp metadata.
         version: Of its timestamp metadata.
+        trust_domains: Its ``trust-domains.json``; ``None`` where it publishes none.
+        heard_since_start: Whether a refresh succeeded since the control path started; a view that
+            was only loaded from disk was not.
     """
 
     name: str
@@ -62,11 +75,20 @@ class AuthorityView:
     withdrawals: WithdrawalsDocument
     expires: datetime
     version: int
+    trust_domains: TrustDomainsDocument | None = None
+    heard_since_start: bool = False
+
+    @property
+    def domains(self) -> tuple[TrustDomain, ...]:
+        """The SPIFFE trust domains that it publishes roots for."""
+        if self.trust_domains is None:
+            return self.document.trust_domains
+        return self.trust_domains.trust_domains
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecord:
-    """A known attestation key: whose, until when, and what it may sign."""
+    """A listed attestation key: whose, what it may sign, and when that counts as agreement."""
 
     authority: str
     key: PublicKey
@@ -286,44 +308,30 @@ def _indexed(
     accepted: tuple[Evidence[Any], ...],
     rejected: tuple[Rejected, ...],
 ) -> TrustState:
-    manifests: dict[tuple[str, str], list[Evidence[Manifest]]] = defaultdict(list)
-    approvals: dict[str, list[Evidence[Approval]]] = defaultdict(list)
-    results: dict[str, list[Evidence[Result]]] = defaultdict(list)
-    environments: dict[str, list[Evidence[Environment]]] = defaultdict(list)
-    waivers: dict[str, list[Evidence[Waiver]]] = defaultdict(list)
-    bindings: dict[tuple[str, str], list[Evidence[DeploymentBinding]]] = defaultdict(list)
-    specifications: dict[str, Evidence[Specification]] = {}
+    found: dict[str, dict[Any, list[Evidence[Any]]]] = {kind.urn: {} for kind in KINDS}
     for item in sorted(accepted, key=lambda e: e.digest):
-        subject, predicate = item.statement.subject, item.predicate
-        if isinstance(predicate, Manifest):
-            manifests[predicate.model.provider, predicate.model.id].append(item)
-        elif isinstance(predicate, Approval):
-            approvals[subject.digest.sha256].append(item)
-        elif isinstance(predicate, Result):
-            results[subject.digest.sha256].append(item)
-        elif isinstance(predicate, Waiver):
-            waivers[subject.digest.sha256].append(item)
-        elif isinstance(predicate, DeploymentBinding):
-            bindings[predicate.provider, predicate.deployment].append(item)
-        elif isinstance(predicate, Specification):
-            specifications[item.digest] = item
-        else:
-            environments[subject.name].append(item)
+        subject, kind = item.statement.subject, kind_of(item.predicate)
+        at = kind.index(item.digest, subject, item.predicate)
+        found[kind.urn].setdefault(at, []).append(item)
+    manifests: Mapping[tuple[str, str], tuple[Evidence[Manifest], ...]]
+    manifests = _frozen(found[MANIFEST])
     return TrustState(
         epoch=epoch,
         operator=operator,
         authorities=MappingProxyType(authorities),
         keys=keys,
-        manifests=_frozen(manifests),
+        manifests=manifests,
         manifests_by_digest=MappingProxyType(
             {item.digest: item for items in manifests.values() for item in items}
         ),
-        approvals=_frozen(approvals),
-        results=_frozen(results),
-        environments=_frozen(environments),
-        waivers=_frozen(waivers),
-        bindings=_frozen(bindings),
-        specifications=MappingProxyType(specifications),
+        approvals=_frozen(found[APPROVAL]),
+        results=_frozen(found[RESULT]),
+        environments=_frozen(found[ENVIRONMENT]),
+        waivers=_frozen(found[WAIVER]),
+        bindings=_frozen(found[DEPLOYMENT_BINDING]),
+        specifications=MappingProxyType(
+            {digest: items[0] for digest, items in found[SPECIFICATION].items()}
+        ),
         withdrawals=MappingProxyType(
             {name: WithdrawalIndex.of(v.withdrawals.entries) for name, v in authorities.items()}
         ),

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sidecar.core import cascade, resolve
-from sidecar.core.assessment import Chain, Inquiry, Node, Specified, Waived
+from sidecar.core.assessment import Chain, Inquiry, Specified, Waived
 from sidecar.core.cascade import Cascade
 from sidecar.core.evidence import Environment, Evidence
+from sidecar.core.memory import LineageNode
 from sidecar.core.trust_state import TrustState
 
 LONGEST_VALIDITY = timedelta(days=1)
@@ -20,7 +21,7 @@ def until(
     environment: Evidence[Environment],
     cascaded: Cascade,
     chains: tuple[Chain, ...],
-    nodes: tuple[Node, ...],
+    nodes: tuple[LineageNode, ...],
     waived: tuple[Waived, ...],
     specified: Specified | None,
 ) -> datetime:

@@ -78,7 +78,7 @@ class TrustBundles:
 
 def _roots(state: TrustState, domain: str, authority: str, problems: list[str]) -> DomainRoots:
     view = state.authorities.get(authority)
-    published = () if view is None else view.document.trust_domains
+    published = () if view is None else view.domains
     entry = next((item for item in published if item.name == domain), None)
     if entry is None:
         return DomainRoots(authority, view is not None, MappingProxyType({}), ())

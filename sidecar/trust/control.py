@@ -126,6 +126,7 @@ class AuthorityKeeper:
         self.source = sources.open_source(authority.source)
         self._state_dir = state_dir
         self._memo = Memo()
+        self._heard = False
         self.status = AuthorityStatus(authority.name, None, None, None, None)
 
     def recall(self) -> AuthorityView | None:
@@ -143,12 +144,14 @@ class AuthorityKeeper:
             text = str(error) if why is None or why in str(error) else f"{error}; {why}"
             self._note(kept, self.status.refreshed, text)
             return kept
+        self._heard = True
         self._note(view, datetime.now(UTC), None)
-        return view
+        return replace(view, heard_since_start=True)
 
     def _kept(self) -> tuple[AuthorityView | None, str | None]:
         try:
-            return read_view(self._authority, self._state_dir, self._memo), None
+            view = read_view(self._authority, self._state_dir, self._memo)
+            return replace(view, heard_since_start=self._heard), None
         except NoViewError as error:
             return None, str(error)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.site.envoy import request_bytes
 from tests.process.envoy_extauthz_lint.wired import BODY, CALL, INJECTED, allowed, wire
+from tests.support.site.envoy import request_bytes
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import NETWORK, TYPES, Edit
 

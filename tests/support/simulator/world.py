@@ -110,6 +110,7 @@ class Party:
     trust_domains: list[dict[str, Any]] = field(default_factory=list)
     withdrawals: list[dict[str, str]] = field(default_factory=list)
     expires: datetime = NOW + 7 * DAY
+    heard_since_start: bool = True
 
     def view(self) -> AuthorityView:
         document = {
@@ -131,6 +132,7 @@ class Party:
             withdrawals=read_withdrawals(json.dumps(withdrawals).encode()),
             expires=self.expires,
             version=1,
+            heard_since_start=self.heard_since_start,
         )
 
     def withdraw(

@@ -7,11 +7,11 @@ from datetime import datetime
 import pytest
 
 from sidecar.core.assess import assess
-from sidecar.core.assessment import Node
 from sidecar.core.call import Call
 from sidecar.core.cascade import Cascade
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import MANIFEST
+from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
     APPROVERS,
@@ -81,7 +81,7 @@ def test_withdrawing_one_noun_alone_denies_with_its_own_reason(number: int, auth
     assert failed.withdrawn is not None
     assert (failed.step, failed.withdrawn.node, failed.withdrawn.authority) == (
         6,
-        Node(kind, subject),
+        LineageNode(kind, subject),
         authority,
     )
     assert failed.detail == f"{authority} withdrew {kind} {subject}: shown to be unfit"
@@ -221,4 +221,4 @@ def test_a_withdrawal_is_named_before_stale_trust() -> None:
 def test_nothing_ahead_means_no_next_change() -> None:
     world = admitted_world()
     cascade = Cascade.of(world.state(), ["regulator"], NOW)
-    assert cascade.next_change([Node(K.MODEL, f"openai/{MODEL}")]) is None
+    assert cascade.next_change([LineageNode(K.MODEL, f"openai/{MODEL}")]) is None

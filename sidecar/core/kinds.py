@@ -1,0 +1,202 @@
+"""Describe each kind of evidence in one row: the only place where kinds are enumerated.
+
+Parsing, the indexes of the trust state, the cascade and the commands all read this table, so that
+a new kind is one row here and its dataclass in ``predicates``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.grants import CUSTOMER, EVALUATOR, PRODUCER, PROVIDER, REGULATOR
+from sidecar.core.predicates import (
+    APPROVAL,
+    DEPLOYMENT_BINDING,
+    ENVIRONMENT,
+    MANIFEST,
+    RESULT,
+    SPECIFICATION,
+    WAIVER,
+    Approval,
+    DeploymentBinding,
+    Environment,
+    Manifest,
+    Predicate,
+    Result,
+    Specification,
+    Subject,
+    Waiver,
+    specification_blob,
+)
+from sidecar.core.reasons import EvidenceError
+
+K = TypeVar("K", bound=Predicate)
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceKind(Generic[K]):
+    """One kind of evidence.
+
+    Attributes:
+        urn: Its predicate type, exactly.
+        predicate: The dataclass of its predicate.
+        role: The role a signer must be granted; ``None`` where the predicate itself names it.
+        noun: What the commands call it.
+        withdrawal: The kind under which its digest is withdrawn.
+        index: The key under which the trust state finds it, from payload digest and statement.
+        check_subject: Raises ``EvidenceError`` where the subject contradicts the predicate.
+    """
+
+    urn: str
+    predicate: type[K]
+    role: str | None
+    noun: str
+    withdrawal: WithdrawalKind
+    index: Callable[[str, Subject, K], Hashable]
+    check_subject: Callable[[Subject, K], None]
+
+
+def by_subject_digest(_: str, subject: Subject, __: object) -> str:
+    """Index evidence by the digest of what it is about."""
+    return subject.digest.sha256
+
+
+def by_own_digest(digest: str, _: Subject, __: object) -> str:
+    """Index evidence by its own payload digest."""
+    return digest
+
+
+def any_subject(_: Subject, __: object) -> None:
+    """Accept any subject: nothing in the predicate repeats it."""
+
+
+def _check_manifest(subject: Subject, predicate: Manifest) -> None:
+    if subject.name != predicate.model.id:
+        raise EvidenceError("manifest: the subject is not the model it describes")
+
+
+def _check_environment(subject: Subject, _: Environment) -> None:
+    if hashlib.sha256(subject.name.encode()).hexdigest() != subject.digest.sha256:
+        raise EvidenceError("environment: the subject's digest is not that of its SPIFFE ID")
+    check_spiffe_id(subject.name)
+
+
+def _check_binding(subject: Subject, predicate: DeploymentBinding) -> None:
+    if subject.name != predicate.deployment:
+        raise EvidenceError("deployment binding: the subject is not the deployment it binds")
+
+
+def _check_specification(subject: Subject, predicate: Specification) -> None:
+    blob = specification_blob(predicate.environments, predicate.envelope)
+    if hashlib.sha256(blob).hexdigest() != subject.digest.sha256:
+        raise EvidenceError("specification: the subject's digest is not that of what it says")
+
+
+MANIFESTS = EvidenceKind(
+    urn=MANIFEST,
+    predicate=Manifest,
+    role=PRODUCER,
+    noun="manifest",
+    withdrawal=WithdrawalKind.MANIFEST,
+    index=lambda _, __, manifest: (manifest.model.provider, manifest.model.id),
+    check_subject=_check_manifest,
+)
+RESULTS = EvidenceKind(
+    urn=RESULT,
+    predicate=Result,
+    role=EVALUATOR,
+    noun="result",
+    withdrawal=WithdrawalKind.RESULT,
+    index=by_subject_digest,
+    check_subject=any_subject,
+)
+APPROVALS = EvidenceKind(
+    urn=APPROVAL,
+    predicate=Approval,
+    role=None,
+    noun="approval",
+    withdrawal=WithdrawalKind.APPROVAL,
+    index=by_subject_digest,
+    check_subject=any_subject,
+)
+ENVIRONMENTS = EvidenceKind(
+    urn=ENVIRONMENT,
+    predicate=Environment,
+    role=CUSTOMER,
+    noun="environment",
+    withdrawal=WithdrawalKind.ENVIRONMENT,
+    index=lambda _, subject, __: subject.name,
+    check_subject=_check_environment,
+)
+WAIVERS = EvidenceKind(
+    urn=WAIVER,
+    predicate=Waiver,
+    role=REGULATOR,
+    noun="waiver",
+    withdrawal=WithdrawalKind.WAIVER,
+    index=by_subject_digest,
+    check_subject=any_subject,
+)
+DEPLOYMENT_BINDINGS = EvidenceKind(
+    urn=DEPLOYMENT_BINDING,
+    predicate=DeploymentBinding,
+    role=PROVIDER,
+    noun="deployment",
+    withdrawal=WithdrawalKind.DEPLOYMENT_BINDING,
+    index=lambda _, __, binding: (binding.provider, binding.deployment),
+    check_subject=_check_binding,
+)
+SPECIFICATIONS = EvidenceKind(
+    urn=SPECIFICATION,
+    predicate=Specification,
+    role=CUSTOMER,
+    noun="specification",
+    withdrawal=WithdrawalKind.SPECIFICATION,
+    index=by_own_digest,
+    check_subject=_check_specification,
+)
+
+KINDS: tuple[EvidenceKind[Any], ...] = (
+    MANIFESTS,
+    RESULTS,
+    APPROVALS,
+    ENVIRONMENTS,
+    WAIVERS,
+    DEPLOYMENT_BINDINGS,
+    SPECIFICATIONS,
+)
+"""Every kind; a test compares it with the members of ``Predicate``."""
+
+BY_URN: dict[str, EvidenceKind[Any]] = {kind.urn: kind for kind in KINDS}
+BY_NOUN: dict[str, EvidenceKind[Any]] = {kind.noun: kind for kind in KINDS}
+_BY_PREDICATE: dict[type, EvidenceKind[Any]] = {kind.predicate: kind for kind in KINDS}
+
+
+def kind_of(predicate: Predicate) -> EvidenceKind[Any]:
+    """Return the row of a predicate; ``KeyError`` for a type that has none."""
+    return _BY_PREDICATE[type(predicate)]
+
+
+_SPIFFE_ID = re.compile(r"spiffe://(?P<td>[a-z0-9._-]{1,255})(?P<path>(/[a-zA-Z0-9._-]+)+)")
+
+
+def check_spiffe_id(text: str) -> str:
+    """Return the trust domain of a workload's SPIFFE ID.
+
+    SPIFFE-ID §2: no empty, ``.`` or ``..`` segment, no percent-encoding, no query or fragment, at
+    most 2048 bytes; a workload's path is not the root (X509-SVID §4.1).
+
+    Raises:
+        EvidenceError: Not such an id.
+    """
+    found = _SPIFFE_ID.fullmatch(text)
+    if found is None or len(text) > 2048:
+        raise EvidenceError("not a workload's SPIFFE ID")
+    if {".", ".."} & set(found["path"].split("/")):
+        raise EvidenceError("a SPIFFE ID has no relative path segments")
+    return found["td"]

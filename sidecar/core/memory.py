@@ -1,0 +1,94 @@
+"""Remember what losing a file must not undo: take-overs and the lineage of successors.
+
+Evidence only adds agreement, so losing a file may only deny. Two things that evidence shows work
+against agreement, and are therefore remembered once they were seen: that a manifest took over from
+the one it supersedes, and what the lineage of a superseding manifest named. ``trust_state.build``
+adds to the memory; the control path persists it and hands it to the next build.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, NamedTuple
+
+from pydantic import ConfigDict, Field
+
+from sidecar.core import wire
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.wire import WIRE, Hex64, Name
+
+MAX_MEMORY_BYTES = 256 << 20
+_MAX_ENTRIES = 1_000_000
+
+
+class LineageNode(NamedTuple):
+    """Something a decision relies on, named as a withdrawal would name it."""
+
+    kind: WithdrawalKind
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Takeover:
+    """That ``by`` took over from ``manifest`` (payload digests) in one environment, for good."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    manifest: Hex64
+    by: Hex64
+    environment: Name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Successor:
+    """What the lineage of a superseding manifest named.
+
+    Attributes:
+        manifest: The digest of the superseded manifest.
+        by: The digest of the one that supersedes it.
+        signers: Authority and key fingerprint of each signature under ``by``.
+        nodes: Everything that ``by`` and its parents name, sorted.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    manifest: Hex64
+    by: Hex64
+    signers: Annotated[tuple[tuple[Name, Name], ...], Field(max_length=_MAX_ENTRIES)]
+    nodes: Annotated[tuple[LineageNode, ...], Field(max_length=_MAX_ENTRIES)]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Statements:
+    """Digests of the approvals and results about a manifest that others build on."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    manifest: Hex64
+    nodes: Annotated[tuple[LineageNode, ...], Field(max_length=_MAX_ENTRIES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered; every tuple is sorted and without repeats."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    type: Literal["urn:admissibility:memory:v1"] = "urn:admissibility:memory:v1"
+    takeovers: Annotated[tuple[Takeover, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    successors: Annotated[tuple[Successor, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    statements: Annotated[tuple[Statements, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    critical: tuple[str, ...] = ()
+
+    def write(self) -> bytes:
+        """Write it as RFC 8785 canonical JSON."""
+        return wire.write(self)
+
+
+def read(data: bytes) -> Memory:
+    """Read what ``Memory.write`` wrote.
+
+    Raises:
+        EvidenceError: Malformed or larger than ``MAX_MEMORY_BYTES``; the state folder is damaged.
+    """
+    return wire.read(Memory, data, max_bytes=MAX_MEMORY_BYTES, what="memory")
