@@ -20,7 +20,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.extract.extractor import extract
 from sidecar.extract.http_request import HttpRequest
-from sidecar.providers import APIS
+from sidecar.providers import PROVIDERS
 
 MAX_LINE_BYTES = 1 << 20
 MAX_LINES = 50_000
@@ -238,7 +238,7 @@ def _request(value: dict[str, Any], block: Block) -> HttpRequest:
 
 
 def _path(url: str, api: str) -> str:
-    table = APIS.get(api)
+    table = PROVIDERS.get(api)
     return url if table is None else table.line(url)
 
 

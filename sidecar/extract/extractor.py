@@ -23,8 +23,9 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.router import ROUTES
 from sidecar.providers import json_paths
 from sidecar.providers.json_paths import Found, Only, Role, Stored
-from sidecar.providers.operation import MAIN, Api, Body, Kind, Named, Operation
+from sidecar.providers.operation import MAIN, Body, Kind, Operation
 from sidecar.providers.overrides import header_overrides, key_overrides
+from sidecar.providers.provider import NameKind, Provider
 
 MAX_MODELS = 32
 MAX_REFERENCES = 16
@@ -182,7 +183,9 @@ def _check_items(found: Iterable[Found]) -> None:
             )
 
 
-def _call(request: HttpRequest, api: Api, operation: Operation, found: tuple[Found, ...]) -> Call:
+def _call(
+    request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
+) -> Call:
     """Put together what path, query and body named."""
     _refuse_foreign(operation, found)
     _check_formats(found)
@@ -256,13 +259,13 @@ def _check_named(
         raise malformed("the request names no model")
 
 
-def _deployments(api: Api, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
+def _deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the models that are names of deployments; what is tuned is a model everywhere."""
     kinds = {name: api.names(name) for name in (*models, *tuned)}
     for name, kind in kinds.items():
-        if kind is Named.CHOOSER:
+        if kind is NameKind.CHOOSER:
             raise unsupported(f"{name[:200]} chooses models by itself")
-    return tuple(name for name in models if kinds[name] is Named.DEPLOYMENT)
+    return tuple(name for name in models if kinds[name] is NameKind.DEPLOYMENT)
 
 
 def _specification(

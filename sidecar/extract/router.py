@@ -15,10 +15,11 @@ from urllib.parse import unquote, unquote_plus
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.core.strict_json import fold
-from sidecar.providers import APIS
+from sidecar.providers import PROVIDERS
 from sidecar.providers.json_paths import Found, Role, Stored, What
-from sidecar.providers.operation import Api, Operation
+from sidecar.providers.operation import Operation
 from sidecar.providers.overrides import key_overrides
+from sidecar.providers.provider import Provider
 
 _METHOD = re.compile(r"[A-Z]{1,16}")
 _PLAIN = re.compile(r"[A-Za-z0-9._~:@,=+-]{1,512}")
@@ -42,7 +43,7 @@ class _Step:
 class Routes:
     """The routes of one table, as a tree of segments."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Provider) -> None:
         self.api = api
         self._root = _Step()
         for row in api.operations:
@@ -123,7 +124,7 @@ class Routes:
         return model
 
 
-ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in APIS.items()}
+ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in PROVIDERS.items()}
 """Every table, ready for matching."""
 
 

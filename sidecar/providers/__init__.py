@@ -1,39 +1,41 @@
-"""The doors: for each kind of upstream, every operation the gate knows.
+"""The providers: for each kind of upstream, its descriptor and every operation the gate knows.
 
-What is in no table is refused. A route's context extension ``api`` chooses the table; without it,
-the table called like the ``provider``.
+An operation that is in no table is refused. A route's context extension ``api`` chooses the table;
+without it, the table with the name of the ``provider``. A module of this package that has a
+``PROVIDER`` is a provider: one is added by adding its file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sidecar.providers import azure, bedrock, open_weights, openai
-from sidecar.providers.operation import Api, Body, Operation
+from sidecar.providers.operation import Body, Operation
+from sidecar.providers.provider import Provider
 
-APIS: Mapping[str, Api] = {
-    api.name: api
-    for api in (
-        openai.API,
-        azure.API,
-        bedrock.API,
-        open_weights.VLLM,
-        open_weights.SGLANG,
-        open_weights.OLLAMA,
-    )
-}
-"""Every table by its name."""
+
+def _found() -> Iterator[Provider]:
+    """Import every module of this package and yield its descriptor, in the order of names."""
+    for module in pkgutil.iter_modules(__path__):
+        provider = getattr(importlib.import_module(f"{__name__}.{module.name}"), "PROVIDER", None)
+        if isinstance(provider, Provider):
+            yield provider
+
+
+PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _found()}
+"""Every provider by its name."""
 
 
 def operation_names() -> frozenset[str]:
     """The names of all operations: what a metric's label may be."""
-    return frozenset(row.name for api in APIS.values() for row in api.operations)
+    return frozenset(row.name for api in PROVIDERS.values() for row in api.operations)
 
 
 def shut_operations() -> frozenset[str]:
     """The names of those that an operator may open."""
-    return frozenset(row.name for api in APIS.values() for row in api.operations if row.shut)
+    return frozenset(row.name for api in PROVIDERS.values() for row in api.operations if row.shut)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class Creation:
 
 _CREATIONS: Mapping[tuple[str, str], Creation] = {
     (api.name, row.name): Creation(row.creates, row.body is Body.STREAMED, row.registered)
-    for api in APIS.values()
+    for api in PROVIDERS.values()
     for row in api.operations
     if row.creates is not None
 }
@@ -63,7 +65,10 @@ def creation(api: str, operation: str) -> Creation | None:
 
 
 _FED: Mapping[tuple[str, str], frozenset[str]] = {
-    (api.name, row.name): row.feeds for api in APIS.values() for row in api.operations if row.feeds
+    (api.name, row.name): row.feeds
+    for api in PROVIDERS.values()
+    for row in api.operations
+    if row.feeds
 }
 
 
@@ -77,9 +82,8 @@ def fed(api: str, operation: str) -> frozenset[str]:
 
 
 __all__ = [
-    "APIS",
     "CHANGING",
-    "Api",
+    "PROVIDERS",
     "Creation",
     "Operation",
     "creation",

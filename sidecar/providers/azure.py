@@ -10,7 +10,8 @@ from __future__ import annotations
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role
 from sidecar.providers.openai_objects import BATCHES, FILES
-from sidecar.providers.operation import Api, Operation, always_a_deployment, never, prefixed
+from sidecar.providers.operation import Operation, never, prefixed
+from sidecar.providers.provider import AdaptedNames, Provider, always_a_deployment
 
 _DEPLOYMENT = "/openai/deployments/{deployment}"
 _VERSION = "api-version"
@@ -54,9 +55,26 @@ _DATED = (
 _LINES = (("/v1/", "/openai/v1/"), ("/", "/openai/v1/"))
 """Lines of batch files leave the resource's prefix out, older ones the version as well."""
 
-API = Api(
+PROVIDER = Provider(
     "azure",
+    "Azure OpenAI",
     (*_DATED, *prefixed("/openai/v1", _V1, _VERSION)),
+    hosts=(
+        "*.openai.azure.com",
+        "*.openai.azure.us",
+        "*.services.ai.azure.com",
+        "*.cognitiveservices.azure.com",
+    ),
+    adapted=AdaptedNames(
+        r".*\.ft-[0-9a-f]{8,}.*|[a-z0-9.-]+:ft-.*|ft:.*",
+        "Azure OpenAI fine-tuning guide: <base>.ft-<hex>, with a checkpoint after a colon",
+    ),
     names=always_a_deployment,
+    configurations=("azure",),
+    documentation=(
+        "Every name is that of a deployment, in the path or as `model` in the body. A "
+        "deployment can be pointed at another model without its name changing, so a "
+        "deployment binding states which model it runs. Routes set `provider: azure`."
+    ),
     lines=_LINES,
 )

@@ -11,7 +11,8 @@ import re
 
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role, What
-from sidecar.providers.operation import Api, Body, Kind, Named, Operation, carrier, never, prefixed
+from sidecar.providers.operation import Body, Kind, Operation, carrier, never, prefixed
+from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
 _MODELS = frozenset({"foundation-model", "custom-model", "imported-model"})
@@ -25,16 +26,16 @@ _DEPLOYMENTS = frozenset(
 )
 
 
-def names(model: str) -> Named:
+def names(model: str) -> NameKind:
     """What an id or ARN of Bedrock stands for; an ARN of an unknown kind may choose anything."""
     if not model.startswith("arn:"):
-        return Named.MODEL
+        return NameKind.MODEL
     match = _ARN.fullmatch(model)
     if match is not None and match[1] in _MODELS:
-        return Named.MODEL
+        return NameKind.MODEL
     if match is not None and match[1] in _DEPLOYMENTS:
-        return Named.DEPLOYMENT
-    return Named.CHOOSER
+        return NameKind.DEPLOYMENT
+    return NameKind.CHOOSER
 
 
 _TOOL_CONFIG: dict[str, What] = {
@@ -141,9 +142,31 @@ CONTROL: tuple[Operation, ...] = (
 
 COMPATIBLE = (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS)
 
-API = Api(
+PROVIDER = Provider(
     "bedrock",
+    "AWS Bedrock",
     (*RUNTIME, *CONTROL, *prefixed("/openai/v1", COMPATIBLE), *prefixed("/v1", COMPATIBLE)),
+    hosts=(
+        "bedrock-runtime.*.amazonaws.com",
+        "bedrock-runtime-fips.*.amazonaws.com",
+        "bedrock-runtime.*.amazonaws.com.cn",
+        "bedrock.*.amazonaws.com",
+        "bedrock-mantle.*.api.aws",
+        "bedrock-mantle.*.amazonaws.com",
+        "*.bedrock-runtime.*.vpce.amazonaws.com",
+    ),
+    adapted=AdaptedNames(
+        r"arn:[^/]*:(?:custom-model|imported-model)/.*",
+        "Service Authorization Reference: resources custom-model and imported-model",
+    ),
     names=names,
+    configurations=("bedrock",),
+    documentation=(
+        "`modelId` in the path, or `model` in the OpenAI-compatible body, is the id of a "
+        "foundation model or an ARN. ARNs of custom and imported models are the model itself; "
+        "deployments, provisioned throughput and inference profiles are bound by evidence; "
+        "prompts and prompt routers choose models by themselves and are refused. Routes set "
+        "`provider: bedrock`."
+    ),
     slashes=True,
 )

@@ -9,7 +9,8 @@ from __future__ import annotations
 from sidecar.providers.json_paths import Role, Stored, What
 from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
 from sidecar.providers.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
-from sidecar.providers.operation import Api, Body, Kind, Operation, carrier, never, prefixed
+from sidecar.providers.operation import Body, Kind, Operation, carrier, never, prefixed
+from sidecar.providers.provider import AdaptedNames, Provider, always_a_model
 
 _TOOLS: dict[str, What] = {
     "tools[]": Role.TOOL,
@@ -354,4 +355,19 @@ OPERATIONS: tuple[Operation, ...] = (
 )
 """Routes below the version."""
 
-API = Api("openai", prefixed("/v1", OPERATIONS))
+PROVIDER = Provider(
+    "openai",
+    "OpenAI",
+    prefixed("/v1", OPERATIONS),
+    hosts=("api.openai.com", "*.api.openai.com"),
+    adapted=AdaptedNames(
+        r"ft:.*|[a-z0-9.-]+:ft-.*",
+        "Fine-tuning guide: ids begin with ft:; before August 2023 base:ft-organisation",
+    ),
+    names=always_a_model,
+    configurations=("jwt", "mtls", "xfcc-gate", "egress", "registration"),
+    documentation=(
+        "`model` is the id of a base model or of an adapted one (`ft:…`); it is the model "
+        "itself, and needs no binding. Routes to `api.openai.com` set `provider: openai`."
+    ),
+)

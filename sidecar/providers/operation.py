@@ -1,13 +1,14 @@
-"""One row of a door table, and one table.
+"""One row of a provider's table of operations.
 
-A row says everything about an operation that the gate must know; the code that reads rows is the
-same for all of them (``paths``, ``places``, ``extract``). Whoever adds an operation adds a row.
+A row holds everything that the gate needs to know about an operation. The code that reads rows is
+the same for all of them (``router``, ``json_paths``, ``extractor``), so an operation is added by
+adding its row.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -105,51 +106,6 @@ class Operation:
         """Whether the row has a place that says which model the operation as a whole is for."""
         asked = {f"{key} in the query" for key in self.query}
         return bool(_IN_PATH.search(self.route) or MAIN & {*self.reads, *self.form, *asked})
-
-
-class Named(Enum):
-    """What a model's name stands for."""
-
-    MODEL = "a model"
-    DEPLOYMENT = "a deployment: a binding says which model it runs"
-    CHOOSER = "something that chooses a model by itself"
-
-
-def always_a_model(_: str) -> Named:
-    """The name is that of the model."""
-    return Named.MODEL
-
-
-def always_a_deployment(_: str) -> Named:
-    """The name can be pointed at another model at any time."""
-    return Named.DEPLOYMENT
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """One table: the operations of one kind of upstream.
-
-    Attributes:
-        name: As the route's context extension ``api`` calls it.
-        operations: The rows.
-        names: What the name of a model stands for.
-        slashes: Whether a name in a path may hold an escaped slash.
-        lines: How a line of a batch file writes routes: what its path begins with, and what stands
-            for that in the table. The first that fits counts.
-    """
-
-    name: str
-    operations: tuple[Operation, ...]
-    names: Callable[[str], Named] = always_a_model
-    slashes: bool = False
-    lines: tuple[tuple[str, str], ...] = (("/", "/"),)
-
-    def line(self, path: str) -> str:
-        """The path in the table that a line of a batch file means; as it is where none fits."""
-        for written, meant in self.lines:
-            if path.startswith(written):
-                return meant + path.removeprefix(written)
-        return path
 
 
 def carrier(

@@ -24,7 +24,7 @@ from sidecar.extract.raw_request import RawRequestError
 from sidecar.extract.router import ROUTES
 from sidecar.identity import jwt_svid, x509_svid, xfcc
 from sidecar.identity.trust_bundles import TrustBundles
-from sidecar.providers import APIS
+from sidecar.providers import PROVIDERS
 from tests.contract.differential import bodies, forms
 from tests.contract.differential.test_paths import TRICKS as PATHS
 from tests.support.gate.batch import calls
@@ -231,8 +231,8 @@ TARGETS: dict[str, Target] = {
                 ),
                 *(
                     f"{api} {row.route}\n\n".encode()
-                    for api in APIS
-                    for row in APIS[api].operations
+                    for api in PROVIDERS
+                    for row in PROVIDERS[api].operations
                 ),
             ]
         ),

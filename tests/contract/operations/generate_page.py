@@ -12,9 +12,10 @@ from pathlib import Path
 
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.extract.router import ROUTES
-from sidecar.providers import APIS
+from sidecar.providers import PROVIDERS
 from sidecar.providers.json_paths import Only, Role, Stored, What
-from sidecar.providers.operation import Api, Body, Kind, Operation
+from sidecar.providers.operation import Body, Kind, Operation
+from sidecar.providers.provider import Provider
 from tests.contract.operations.operations import Published, aws, openai
 from tests.contract.operations.requests import fill
 
@@ -42,14 +43,6 @@ another model or another account's, a tool or a format for which the provider wo
 by itself, two places that disagree, and a key of the query that a row does not have are refused.
 """
 
-TITLES = {
-    "openai": "OpenAI",
-    "azure": "Azure OpenAI",
-    "bedrock": "AWS Bedrock",
-    "vllm": "vLLM",
-    "sglang": "SGLang",
-    "ollama": "Ollama",
-}
 PUBLISHED = {"openai": openai, "bedrock": aws}
 """Interfaces that are published whole; Azure's shapes are those of OpenAI below other paths."""
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -59,11 +52,11 @@ _OF_NO_INTEREST = {*_NAMING, "id"}
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(_section(api) for api in APIS.values())])
+    return "\n".join([HEAD, *(_section(api) for api in PROVIDERS.values())])
 
 
-def _section(api: Api) -> str:
-    lines = [f"## {TITLES[api.name]} (`api: {api.name}`)", ""]
+def _section(api: Provider) -> str:
+    lines = [f"## {api.title} (`api: {api.name}`)", "", api.documentation, ""]
     lines += [
         "| operation | method and route | names a model in | builds on | state |",
         "|---|---|---|---|---|",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from sidecar.providers import APIS
-from tests.contract.operations.generate_page import PAGE, TITLES, page
+from sidecar.providers import PROVIDERS
+from tests.contract.operations.generate_page import PAGE, page
 
 
 def test_the_page_is_in_step() -> None:
@@ -15,10 +15,10 @@ def test_the_page_is_in_step() -> None:
 def test_every_row_of_every_table_is_told_once() -> None:
     text = PAGE.read_text(encoding="utf-8")
     told = {}
-    for name, title in TITLES.items():
-        section = text.split(f"## {title} (`api: {name}`)\n", 1)[1].split("\n## ", 1)[0]
+    for name, provider in PROVIDERS.items():
+        section = text.split(f"## {provider.title} (`api: {name}`)\n", 1)[1].split("\n## ", 1)[0]
         told[name] = re.findall(r"^\| `([\w.]+)` \| ([A-Z]+) `([^`]+)`", section, flags=re.M)
     assert told == {
         api.name: [(row.name, row.method, row.route) for row in api.operations]
-        for api in APIS.values()
+        for api in PROVIDERS.values()
     }

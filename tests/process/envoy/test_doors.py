@@ -7,7 +7,7 @@ import re
 import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
-from sidecar.providers import APIS, Operation
+from sidecar.providers import PROVIDERS, Operation
 from sidecar.providers.operation import Body
 from tests.process.envoy.config import Config, host, loaded
 from tests.process.envoy.sites import SITES
@@ -33,7 +33,7 @@ def route_for(config: Config, path: str) -> Config:
 @pytest.mark.parametrize("name", SITES)
 def test_exactly_what_the_gate_decides_without_a_body_is_an_upload_to_envoy(name: Gated) -> None:
     site, config = SITES[name], loaded(name)
-    table = APIS[site.extensions.get("api", site.extensions["provider"])]
+    table = PROVIDERS[site.extensions.get("api", site.extensions["provider"])]
     unseen = set()
     for row in table.operations:
         (settings,) = (
@@ -53,7 +53,7 @@ def test_exactly_what_the_gate_decides_without_a_body_is_an_upload_to_envoy(name
 
 
 def test_vllm_has_a_route_for_each_operation_and_for_nothing_else() -> None:
-    config, table = loaded("vllm"), APIS["vllm"]
+    config, table = loaded("vllm"), PROVIDERS["vllm"]
     reaching = {
         path_of(row) for row in table.operations if "route" in route_for(config, path_of(row))
     }

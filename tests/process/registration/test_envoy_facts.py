@@ -19,7 +19,7 @@ from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.reasons import Reason
 from sidecar.ext_proc.processor import refusal
-from sidecar.providers import APIS, creation
+from sidecar.providers import PROVIDERS, creation
 from tests.process.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
 from tests.process.envoy.registration import CREATING, FILES
 from tests.support.site.envoy import Answer, exchange, request_bytes
@@ -156,7 +156,7 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
 
 @pytest.mark.parametrize("api", ["openai", "azure"])
 def test_every_creating_operation_is_on_a_route_that_shows_its_answer(api: str) -> None:
-    rows = [row for row in APIS[api].operations if row.creates is not None]
+    rows = [row for row in PROVIDERS[api].operations if row.creates is not None]
     uploads = {row.route for row in rows if _uploads(api, row.name)}
     answers = {row.route for row in rows} - uploads
     assert {route for route in answers if _shown(route, *CREATING)} == answers

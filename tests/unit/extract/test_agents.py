@@ -19,7 +19,7 @@ from openai.types.beta.persisted_agent_tool_param import PersistedAgentToolParam
 
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
-from sidecar.providers import APIS, creation, fed
+from sidecar.providers import PROVIDERS, creation, fed
 from sidecar.providers.json_paths import Only
 from sidecar.providers.openai_agents import AGENTS
 from tests.support.gate.asking import get, post
@@ -206,7 +206,7 @@ def test_agents_and_sessions_are_made_to_be_registered_and_changed_with_what_the
 def test_every_row_that_sets_an_agent_to_work_refuses_what_nobody_sees() -> None:
     narrowed = {
         row.name: {place for place, role in row.reads.items() if isinstance(role, Only)}
-        for row in APIS["openai"].operations
+        for row in PROVIDERS["openai"].operations
         if any(isinstance(role, Only) for role in row.reads.values())
     }
     configured = {"multi_agent.enabled", "tools[].type"}

@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from sidecar.providers import APIS, shut_operations
+from sidecar.providers import PROVIDERS, shut_operations
 from sidecar.providers.json_paths import Role
 from sidecar.providers.operation import Kind
 from tests.support.gate.asking import ambiguous, ask, post
@@ -90,7 +90,7 @@ def test_a_tag_that_can_be_pulled_anew_is_a_deployment() -> None:
 
 # ---- the tables themselves -----------------------------------------------------------------------
 
-ROWS = [(api.name, row) for api in APIS.values() for row in api.operations]
+ROWS = [(api.name, row) for api in PROVIDERS.values() for row in api.operations]
 
 
 def test_a_row_reads_what_could_name_a_model_or_says_why_it_need_not() -> None:

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from sidecar.providers import APIS
+from sidecar.providers import PROVIDERS
 from sidecar.providers.overrides import (
     MAX_KEY_CHARS,
     OVERRIDES,
@@ -22,8 +22,8 @@ from sidecar.providers.overrides import (
 from tests.support.gate.requests import as_check_request, json_body
 from tests.support.gate.small_requests import chat, outcome
 
-ROWS = [row for api in APIS.values() for row in api.operations]
-WITH_MODEL = [row for row in APIS["openai"].operations if "model" in row.reads]
+ROWS = [row for api in PROVIDERS.values() for row in api.operations]
+WITH_MODEL = [row for row in PROVIDERS["openai"].operations if "model" in row.reads]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,104 @@
+"""The descriptor of a provider: everything that the gate knows of one kind of upstream.
+
+One module of this package per provider, each with one ``PROVIDER``. A part that is missing is an
+error when the module is imported, so that no provider is served with a hole in its description.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from sidecar.providers.operation import Operation
+
+
+class NameKind(Enum):
+    """What a model's name stands for at a provider."""
+
+    MODEL = "a model"
+    DEPLOYMENT = "a deployment: a binding states which model it runs"
+    CHOOSER = "a router that chooses a model by itself"
+
+
+def always_a_model(_: str) -> NameKind:
+    """Return ``MODEL`` for every name."""
+    return NameKind.MODEL
+
+
+def always_a_deployment(_: str) -> NameKind:
+    """Return ``DEPLOYMENT`` for every name: it can be pointed at another model at any time."""
+    return NameKind.DEPLOYMENT
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedNames:
+    """The rule for which names mark a model as adapted, so that none of them is a base model.
+
+    Attributes:
+        pattern: Regular expression, matched in full and without regard to case. Empty where any
+            name can be that of an adapter; then only the operator's list of base models decides.
+        note: Source of the rule, or why there is no pattern.
+    """
+
+    pattern: str
+    note: str
+
+    def __post_init__(self) -> None:
+        """Refuse a rule without its source, or one that cannot be compiled."""
+        if not self.note:
+            raise ValueError("adapted names: the note must state the source of the rule")
+        re.compile(self.pattern)
+
+
+SELF_HOSTED: tuple[str, ...] = ("self-hosted",)
+"""In place of hosts, for a server that each operator runs under a name of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One kind of upstream.
+
+    Attributes:
+        name: Value of the route's context extension ``api``.
+        title: Name as its owner writes it, for pages and messages.
+        operations: The rows; a request that matches none is refused.
+        hosts: Patterns of the host names under which it is reached, or ``SELF_HOSTED``.
+        adapted: The rule for names of adapted models.
+        names: Returns what a model's name stands for.
+        configurations: Stems of the reference configurations in ``envoy/`` that lead to it.
+        documentation: One paragraph for the page of operations: where models are named, what a
+            name stands for, and what an operator sets.
+        slashes: Whether a name in a path may hold an escaped slash.
+        lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
+            in the table. The first pair that fits counts.
+    """
+
+    name: str
+    title: str
+    operations: tuple[Operation, ...]
+    hosts: tuple[str, ...]
+    adapted: AdaptedNames
+    names: Callable[[str], NameKind]
+    configurations: tuple[str, ...]
+    documentation: str
+    slashes: bool = False
+    lines: tuple[tuple[str, str], ...] = (("/", "/"),)
+
+    def __post_init__(self) -> None:
+        """Refuse a provider that lacks a part.
+
+        Raises:
+            ValueError: Names the provider and the part.
+        """
+        for part in ("name", "title", "operations", "hosts", "configurations", "documentation"):
+            if not getattr(self, part):
+                raise ValueError(f"provider {self.name!r} has no {part}")
+
+    def line(self, path: str) -> str:
+        """Return the path in the table for a path in a batch file; unchanged if no prefix fits."""
+        for written, meant in self.lines:
+            if path.startswith(written):
+                return meant + path.removeprefix(written)
+        return path

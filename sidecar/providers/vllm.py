@@ -1,0 +1,72 @@
+"""vLLM: adapters behind OpenAI's API, scoring and pooling (vLLM documentation, "LoRA Adapters")."""
+
+from __future__ import annotations
+
+from sidecar.providers import openai
+from sidecar.providers.json_paths import Role
+from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_WORDS, RAW, refused
+from sidecar.providers.operation import Operation, carrier, prefixed
+from sidecar.providers.provider import (
+    SELF_HOSTED,
+    AdaptedNames,
+    Provider,
+    always_a_model,
+)
+
+_SCORING = tuple(
+    Operation(name, "POST", route, MODEL)
+    for name, route in (
+        ("pooling", "/pooling"),
+        ("score", "/score"),
+        ("score", "/v1/score"),
+        ("rerank", "/rerank"),
+        ("rerank", "/v1/rerank"),
+        ("rerank", "/v2/rerank"),
+        ("classify", "/classify"),
+    )
+)
+
+PROVIDER = Provider(
+    "vllm",
+    "vLLM",
+    (
+        *COMMON,
+        *prefixed("/v1", openai.AUDIO),
+        *_SCORING,
+        Operation(
+            "tokenize",
+            "POST",
+            "/tokenize",
+            {**MODEL, "tools[].function.parameters": Role.DATA, **OWN_WORDS},
+        ),
+        Operation("detokenize", "POST", "/detokenize", MODEL),
+        carrier("health", "GET", "/health"),
+        *refused(
+            ADMINISTRATION,
+            "/v1/load_lora_adapter",
+            "/v1/unload_lora_adapter",
+            "/update_weights",
+            "/init_weight_transfer_engine",
+            "/collective_rpc",
+            "/reset_prefix_cache",
+            "/sleep",
+            "/wake_up",
+            "/scale_elastic_ep",
+            "/start_profile",
+            "/stop_profile",
+        ),
+        *refused(RAW, "/invocations", "/inference/v1/generate"),
+    ),
+    hosts=SELF_HOSTED,
+    adapted=AdaptedNames(
+        "",
+        "An adapter is loaded under any name; the operator's list of base models decides",
+    ),
+    names=always_a_model,
+    configurations=("vllm",),
+    documentation=(
+        "`model` is the name under which an adapter was loaded, or that of the base model. "
+        "Loading adapters and replacing weights are refused. Routes set `api: vllm` and a "
+        "`provider` of the operator's own, whose manifests count."
+    ),
+)

@@ -1,0 +1,80 @@
+"""A provider is described whole: no part of its description can be forgotten."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.providers import PROVIDERS, openai
+from sidecar.providers.provider import AdaptedNames, Provider
+
+ROOT = Path(__file__).resolve().parents[3]
+PARTS = ("name", "title", "operations", "hosts", "configurations", "documentation")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_provider_that_lacks_a_part_is_refused(part: str) -> None:
+    empty: Any = () if isinstance(getattr(openai.PROVIDER, part), tuple) else ""
+    changes: dict[str, Any] = {part: empty}
+    with pytest.raises(ValueError, match=f"has no {part}"):
+        dataclasses.replace(openai.PROVIDER, **changes)
+
+
+def test_no_part_but_the_two_of_routes_has_a_default() -> None:
+    optional = {
+        field.name
+        for field in dataclasses.fields(Provider)
+        if field.default is not dataclasses.MISSING
+    }
+    assert optional == {"slashes", "lines"}
+
+
+def test_a_rule_for_adapted_names_states_its_source_and_compiles() -> None:
+    with pytest.raises(ValueError, match="must state the source"):
+        AdaptedNames("ft:.*", "")
+    with pytest.raises(re.error):
+        AdaptedNames("(", "a note")
+
+
+@pytest.mark.parametrize("name", sorted(PROVIDERS))
+def test_every_reference_configuration_that_a_provider_names_exists_and_routes_to_it(
+    name: str,
+) -> None:
+    files = [ROOT / "envoy" / f"{stem}.yaml" for stem in PROVIDERS[name].configurations]
+    assert [file for file in files if not file.is_file()] == []
+
+
+def test_every_module_with_a_provider_is_found_and_named_like_its_file() -> None:
+    folder = Path(openai.__file__).parent
+    described = {
+        path.stem for path in folder.glob("*.py") if "\nPROVIDER = " in path.read_text("utf-8")
+    }
+    assert set(PROVIDERS) == described
+
+
+@pytest.mark.parametrize(
+    ("provider", "adapted", "base"),
+    [
+        ("openai", "ft:gpt-4o-2024-08-06:acme:support-v3:abc123", "gpt-4o-2024-08-06"),
+        ("openai", "curie:ft-acme-2022-03-01", "gpt-4o"),
+        ("azure", "gpt-4o-mini-2024-07-18.ft-0123456789abcdef:ckpt-step-10", "gpt-4o-mini"),
+        (
+            "bedrock",
+            "arn:aws:bedrock:eu-west-1:123456789012:custom-model/amazon.nova/abc",
+            "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0",
+        ),
+        ("sglang", "qwen:support", "qwen3-8b"),
+    ],
+)
+def test_a_name_that_marks_an_adapted_model_is_told_from_a_base_models(
+    provider: str, adapted: str, base: str
+) -> None:
+    rule = PROVIDERS[provider].adapted.pattern
+    assert [bool(re.fullmatch(rule, name, re.IGNORECASE)) for name in (adapted, base)] == [
+        True,
+        False,
+    ]
