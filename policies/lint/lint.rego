@@ -218,6 +218,14 @@ found contains [file, 1, "", "the package has no title or no description"] if {
 
 found contains [file, 1, "", message] if {
 	some file, module in input.modules
+	defines_id(module)
+	id := jurisdiction(module)
+	not sampled(id)
+	message := sprintf("package jurisdiction.%s_test names no admissible calls", [id])
+}
+
+found contains [file, 1, "", message] if {
+	some file, module in input.modules
 	path := [trim_suffix(part, "_test") | some part in package_of(module)]
 	folder := array.slice(split(file, "/"), 0, count(split(file, "/")) - 1)
 	path != folder
@@ -244,6 +252,14 @@ identified(id) if {
 	some rule in module.rules
 	rule.head.name == "id"
 	rule.head.value.value == id
+}
+
+# The calls that are admitted: with them anybody can see what a threshold or list decides.
+sampled(id) if {
+	some module in input.modules
+	package_of(module) == ["jurisdiction", sprintf("%s_test", [id])]
+	some rule in module.rules
+	rule.head.name == "admissible"
 }
 
 introduced(module) if {

@@ -15,6 +15,8 @@ good if input.now
 
 its_test := `package jurisdiction.xx_test
 
+admissible := {{"now": "2026-09-01T12:00:00Z"}}
+
 test_one if {
 	"xx.one" in data.jurisdiction.xx.deny
 }
@@ -106,6 +108,11 @@ test_a_code_begins_with_its_package_and_is_tested if {
 			"no test beside the rule names its code",
 		}
 	}
+}
+
+test_the_tests_beside_the_rules_name_admissible_calls if {
+	unnamed := rego.parse_module("xx_test.rego", replace(its_test, "admissible", "allowed"))
+	messages({"jurisdiction/xx/xx_test.rego": unnamed}) == {"package jurisdiction.xx_test names no admissible calls"}
 }
 
 test_a_code_is_used_once if {

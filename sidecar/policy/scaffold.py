@@ -22,6 +22,7 @@ SCHEMAS = "schemas"
 _ID = re.compile(r"[a-z][a-z0-9]{0,31}(-[a-z0-9]{1,32}){0,3}")
 _PLAIN = re.compile(r"[a-z][a-z0-9]*")
 _RESERVED = frozenset({"admission"})
+_GENERAL = "general"
 
 _RULES = """\
 # METADATA
@@ -73,7 +74,14 @@ without_param(name) := json.remove(data.params{data}, {{name}})
 
 test_the_package_says_which_jurisdiction_it_is if {name}.id == "{id}"
 
-test_an_admissible_call_has_no_violation if codes(fixtures.facts) == set()
+# Calls that are admitted; each threshold and list decides at least one of them.
+admissible := {{fixtures.within(["{jurisdiction}"], "{sector}")}}
+
+test_an_admissible_call_has_no_violation if {{
+	every facts in admissible {{
+		codes(facts) == set()
+	}}
+}}
 
 test_an_environment_without_an_owner_is_denied if {{
 	codes(fixtures.set("/environment/owner", "")) == {{"{id}.owner_declared"}}
@@ -121,8 +129,8 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
     for name in (jurisdiction, *([] if sector is None else [sector])):
         if not _ID.fullmatch(name) or name in _RESERVED:
             raise PolicyError(f"{name!r} is no id: lower-case letters and digits, parts by hyphens")
-    name = jurisdiction if sector is None else f"{jurisdiction}-{sector}"
-    files = _files(name, day, None if sector else _sectors(policies))
+    name = _package_id(jurisdiction, sector)
+    files = _files(jurisdiction, sector, day, _sectors(policies))
     _refuse_existing(policies, tuple(files), name)
     edit = None if sector is None else _assigned(policies, jurisdiction, sector, name)
     for path, text in files.items():
@@ -134,6 +142,10 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
     return Made(name, tuple(files), None if edit is None else edit[0])
 
 
+def _package_id(jurisdiction: str, sector: str | None) -> str:
+    return jurisdiction if sector is None else f"{jurisdiction}-{sector}"
+
+
 def _refuse_existing(policies: Path, files: tuple[Path, ...], name: str) -> None:
     places = [policies / path for path in files]
     folders = [place.parent for place in places if place.parent.name == name]
@@ -142,21 +154,26 @@ def _refuse_existing(policies: Path, files: tuple[Path, ...], name: str) -> None
             raise PolicyError(f"{place}: is there already; nothing was written")
 
 
-def _files(name: str, day: str, sectors: dict[str, None] | None) -> dict[Path, str]:
+def _files(
+    jurisdiction: str, sector: str | None, day: str, sectors: dict[str, None]
+) -> dict[Path, str]:
     """Every new file by its place below the tree."""
+    name = _package_id(jurisdiction, sector)
     plain = _PLAIN.fullmatch(name) is not None
     words = {
         "id": name,
         "day": day,
-        "title": f"The jurisdiction {name}" if sectors is not None else f"The sector {name}",
-        "asks": "asks for this jurisdiction" if sectors is not None else "is held to this sector",
+        "jurisdiction": jurisdiction,
+        "sector": sector or _GENERAL,
+        "title": f"The sector {name}" if sector else f"The jurisdiction {name}",
+        "asks": "is held to this sector" if sector else "asks for this jurisdiction",
         "package": f".{name}" if plain else f'["{name}"]',
         "data": f".{name}" if plain else f'["{name}"]',
         "test_package": f".{name}_test" if plain else f'["{name}_test"]',
         "alias": "" if plain else f" as {name.replace('-', '_')}",
         "name": name.replace("-", "_"),
     }
-    data: dict[str, Any] = {} if sectors is None else {"sectors": sectors}
+    data: dict[str, Any] = {} if sector else {"sectors": sectors}
     data["undeclared"] = _UNDECLARED
     place = Path(JURISDICTIONS) / name
     return {
@@ -188,7 +205,7 @@ def _schema(name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 def _sectors(policies: Path) -> dict[str, None]:
     """Every sector that a jurisdiction of the tree knows, none with a package yet."""
-    known: set[str] = {"general"}
+    known: set[str] = {_GENERAL}
     for path in sorted((policies / PARAMS).glob("*/data.json")):
         known |= _read(path).get("sectors", {}).keys()
     return dict.fromkeys(sorted(known))

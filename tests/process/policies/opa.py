@@ -7,6 +7,7 @@ need beside it: a revision of their own, and replies as they came.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ from sidecar.opa.server import Server, UnixConnection
 from sidecar.toolchain import opa_path
 
 ROOT = Path(__file__).resolve().parents[3]
-POLICIES = ROOT / "policies"
+POLICIES = Path(os.environ.get("ADMIT_POLICIES", ROOT / "policies")).absolute()
 SCHEMAS = POLICIES / "schemas"
 CAPABILITIES = POLICIES / "capabilities.json"
 REVISION = "r-1"
@@ -45,14 +46,19 @@ def change_data(tree: Path, name: str, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def enforce_all(tree: Path) -> None:
-    """Bring every rule of a copy of the policies forward, as an operator may."""
+def rule_codes(tree: Path) -> list[str]:
+    """The code of every rule of a jurisdiction."""
     codes = {
         code
         for path in (tree / "jurisdiction").rglob("*.rego")
         for code in re.findall(r"^#   code: (\S+)$", path.read_text(), re.MULTILINE)
     }
-    change_data(tree, "admission", enforce_early=sorted(codes))
+    return sorted(codes)
+
+
+def enforce_all(tree: Path) -> None:
+    """Bring every rule of a copy of the policies forward, as an operator may."""
+    change_data(tree, "admission", enforce_early=rule_codes(tree))
 
 
 def build_bundle(folder: Path, *, revision: str = REVISION, tree: Path = POLICIES) -> Bundle:

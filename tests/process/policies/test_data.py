@@ -10,62 +10,56 @@ from typing import Any
 
 import pytest
 
+from sidecar.opa import executable as program
 from sidecar.policy import checks
 from sidecar.toolchain import opa_path
-from tests.process.policies.opa import POLICIES, REVISION, copy_policies, enforce_all, opa
-from tests.process.policies.test_decision import facts_in
+from tests.process.policies.opa import POLICIES, copy_policies, rule_codes
 
-PARAMS = sorted(path.parent.name for path in (POLICIES / "params").glob("*/data.json"))
-
-# What bounds a warning, or the absence of which enforces more than the facts below break.
-HARMLESS = {
-    "admission.enforce_early",
-    "admission.waiver_warning_days",
-    "us.approval_warning_days",
+PARAMS = {
+    path.parent.name: json.loads(path.read_text())
+    for path in sorted((POLICIES / "params").glob("*/data.json"))
 }
 
-
-def scenarios() -> list[dict[str, Any]]:
-    """Admissible calls; each threshold and list decides at least one of them."""
-    finance = facts_in("eu", "us", "uk")
-    finance["environment"]["risk_class"] = "high"
-    modified = copy.deepcopy(finance)
-    modified["adaptations"][0]["declarations"].update(
-        {"substantial-modification": "yes", "provider": "acme"}
-    )
-    modified["environment"]["declarations"].update(
-        {"automated-decisions": "significant", "human-intervention": "appeals desk"}
-    )
-    health = facts_in("us")
-    health["environment"]["sector"] = "healthcare"
-    treated = copy.deepcopy(health)
-    treated["environment"]["declarations"].update(
-        {"phi": "yes", "business-associate-agreement": "BAA-3", "phi-purpose": "treatment"}
-    )
-    treated["adaptations"][0]["corpora"][0]["classes"] = ["phi", "minimum-necessary"]
-    defense = facts_in("us")
-    defense["environment"]["sector"] = "defense"
-    weapon = copy.deepcopy(defense)
-    weapon["environment"]["declarations"].update(
-        {"weapon-function": "yes", "autonomy-review": "AR-9", "human-judgment": "operator"}
-    )
-    return [facts_in("eu"), finance, modified, health, treated, defense, weapon]
+# Every admissible call that the tests beside the rules name, under each of some data; and the
+# packages that the call is held to. OPA reads what replaces `data` after it replaced `input`, so
+# the data is made a value of its own before.
+_ASKED = """
+[answer |
+    some name
+    some facts in data.jurisdiction[name].admissible
+    some spoilt in input
+    params := object.union(spoilt.params, {})
+    decision := data.admission.decision with input as facts with data.params as params
+        with data.revision as "r-1"
+    answer := {
+        "of": trim_suffix(name, "_test"), "name": spoilt.name, "allow": decision.allow,
+        "held": object.keys(decision.jurisdictions)}]
+"""
 
 
-_EACH = "[allow | some facts in input; allow := data.admission.decision.allow with input as facts]"
-
-
-def allowed(tree: Path, folder: Path) -> list[bool]:
-    """What each scenario comes to under the policies of ``tree``."""
-    question = folder / "scenarios.json"
-    question.write_text(json.dumps(scenarios()))
-    done = opa(
-        "eval", "--bundle", tree, "--input", question, "--strict-builtin-errors",
-        "--format", "json", _EACH,
+def decisions(cases: dict[str, dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+    """Put every admissible call to the policies under each of some data, by the data's name."""
+    asked = folder / "cases.json"
+    asked.write_text(json.dumps([{"name": n, "params": params} for n, params in cases.items()]))
+    answer = program.must_json(
+        opa_path(), "eval", "--bundle", POLICIES, "--input", asked, "--strict-builtin-errors",
+        "--format", "json", _ASKED,
     )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    answers: list[bool] = json.loads(done.stdout)["result"][0]["expressions"][0]["value"]
-    return answers
+    found: list[dict[str, Any]] = answer["result"][0]["expressions"][0]["value"]
+    return found
+
+
+def data(**changes: Any) -> dict[str, Any]:
+    """The data of all packages, every rule brought forward; ``changes`` replace whole packages."""
+    params = copy.deepcopy(PARAMS)
+    params["admission"]["enforce_early"] = rule_codes(POLICIES)
+    return {**params, **changes}
+
+
+def absence_denies(folder: str, name: str) -> bool:
+    """Whether the schema leaves an entry to deny where it is missing, as it does unless it says."""
+    schema = json.loads((POLICIES / "schemas" / f"params.{folder}.schema.json").read_text())
+    return bool(schema["properties"][name].get("x-absence-denies", True))
 
 
 def removed(whole: dict[str, Any], name: str) -> dict[str, Any]:
@@ -91,23 +85,25 @@ def as_a_map(whole: dict[str, Any], name: str) -> dict[str, Any]:
     return {**whole, name: {f"k{place}": each for place, each in enumerate(values)}}
 
 
+def test_every_package_names_calls_that_it_and_all_others_admit(tmp_path: Path) -> None:
+    answers = decisions({"whole": data()}, tmp_path)
+    assert [one for one in answers if not one["allow"]] == []
+    packages = {path.name for path in (POLICIES / "jurisdiction").iterdir() if path.is_dir()}
+    assert {one["of"] for one in answers if one["of"] in one["held"]} == packages
+
+
 @pytest.mark.parametrize("spoil", [removed, null, emptied, as_a_map])
-@pytest.mark.parametrize("folder", PARAMS)
 def test_a_threshold_or_list_that_is_missing_or_no_such_thing_denies(
-    tmp_path: Path, folder: str, spoil: Callable[[dict[str, Any], str], dict[str, Any]]
+    tmp_path: Path, spoil: Callable[[dict[str, Any], str], dict[str, Any]]
 ) -> None:
-    tree = copy_policies(tmp_path)
-    enforce_all(tree)
-    (tree / "data.json").write_text(json.dumps({"revision": REVISION}))
-    file = tree / "params" / folder / "data.json"
-    whole = json.loads(file.read_text())
-    assert allowed(tree, tmp_path) == [True] * len(scenarios())
-    unmissed = set()
-    for name in whole:
-        file.write_text(json.dumps(spoil(whole, name)))
-        if all(allowed(tree, tmp_path)):
-            unmissed.add(f"{folder}.{name}")
-    assert unmissed == {name for name in HARMLESS if name.split(".")[0] == folder}
+    whole = data()
+    cases = {
+        f"{folder}.{name}": {**whole, folder: spoil(whole[folder], name)}
+        for folder in whole
+        for name in whole[folder]
+    }
+    denied = {one["name"] for one in decisions(cases, tmp_path) if not one["allow"]}
+    assert denied == {name for name in cases if absence_denies(*name.split("."))}
 
 
 def test_all_data_is_as_its_schema_says() -> None:

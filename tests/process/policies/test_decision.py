@@ -35,7 +35,11 @@ OPEN_MAPS = frozenset({"hyperparameters", "metrics", "declarations"})
 NULLABLE = {"parent", "jurisdiction", "specification"}
 LEASE = json.loads((POLICIES / "params/admission/data.json").read_text())["lease_seconds"]
 SATISFIED = {"allow": True, "violations": []}
-FINANCE = {"eu": "eu-finance", "us": "us-finance"}
+FINANCE = {
+    path.parent.name: package
+    for path in (POLICIES / "params").glob("*/data.json")
+    if (package := json.loads(path.read_text()).get("sectors", {}).get("finance"))
+}
 
 
 def facts_in(*jurisdictions: str) -> dict[str, Any]:

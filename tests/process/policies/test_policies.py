@@ -15,7 +15,6 @@ from tests.process.policies import generate_capabilities, generate_schema
 from tests.process.policies.opa import (
     CAPABILITIES,
     POLICIES,
-    ROOT,
     SCHEMAS,
     build_bundle,
     copy_policies,
@@ -182,6 +181,6 @@ def _has_rules(path: Path) -> bool:
 
 
 def _annotations() -> list[dict[str, Any]]:
-    done = opa("inspect", "--annotations", "--format", "json", POLICIES.relative_to(ROOT))
+    done = opa("inspect", "--annotations", "--format", "json", ".", cwd=POLICIES)
     annotations: list[dict[str, Any]] = json.loads(done.stdout)["annotations"]
     return annotations

@@ -18,11 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.process.policies import mutations
-from tests.process.policies.opa import OpaServer, build_bundle, change_data, copy_policies
+from tests.process.policies.opa import POLICIES, OpaServer, build_bundle, change_data, copy_policies
 from tests.process.policies.test_decision import facts_with_waiver
 
-JURISDICTIONS = ("eu", "us", "uk")
-SECTORS = ("finance", "healthcare", "defense", "retail", "alchemy")
+# Every jurisdiction of the policies, and every sector that one of them knows.
+SECTORS_OF = {
+    path.parent.name: sectors
+    for path in sorted((POLICIES / "params").glob("*/data.json"))
+    if (sectors := json.loads(path.read_text()).get("sectors"))
+}
+JURISDICTIONS = tuple(SECTORS_OF)
+SECTORS = (*sorted({name for sectors in SECTORS_OF.values() for name in sectors}), "alchemy")
 CODES = (
     "eu-finance.dora_register", "eu-finance.model_risk_sign_off", "eu.art6_risk_class",
     "us.govern_owner", "uk.art22c_human_intervention", "us-defense.cleared_environment",
