@@ -13,13 +13,14 @@ RUN ["python", "-m", "venv", "/opt/admissibility"]
 # The lock first: it changes seldom, and nothing without a hash is installed.
 COPY requirements-runtime.txt ./
 RUN ["/opt/admissibility/bin/python", "-m", "pip", "install", "--require-hashes", "--only-binary", ":all:", "-r", "requirements-runtime.txt"]
-COPY pyproject.toml README.md ./
+COPY pyproject.toml setup.py README.md ./
 COPY sidecar ./sidecar
 COPY packages ./packages
+COPY policies ./policies
+COPY envoy ./envoy
 RUN ["/opt/admissibility/bin/python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", "."]
 # The policies as a bundle whose revision is its content, and the gate's configuration naming it.
 COPY --from=opa /opa /usr/local/bin/opa
-COPY policies ./policies
 COPY deploy/sidecar.yaml deploy/build_policy.py ./deploy/
 RUN ["/opt/admissibility/bin/python", "deploy/build_policy.py", "--opa", "/usr/local/bin/opa", "--policies", "policies", "--config", "deploy/sidecar.yaml", "--out", "/out"]
 # A folder the gate may write; a volume mounted there takes its owner over.

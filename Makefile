@@ -21,7 +21,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak docs wheel reference fmt proto lock clean
+.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak docs wheel fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -27,6 +27,7 @@ from envoy_extauthz_lint import (
     lint,
 )
 from envoy_extauthz_lint.document import MAX_BYTES
+from sidecar import resources
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.lint_options import CREDENTIAL_HEADER, lint_options
 
@@ -106,6 +107,23 @@ def lint_file(
     else:
         _show(Console(highlight=False), report, file)
     raise typer.Exit(1 if report.fails(Severity(fail_on.value)) else 0)
+
+
+@app.command()
+def reference(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="For example jwt.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Print a reference configuration that came with admit; without a name, list them."""
+    if name:
+        text = resources.envoy_configuration(name)
+        print(json.dumps({"name": name, "text": text}) if as_json else text, end="")
+        return
+    paths = resources.envoy_configurations()
+    if as_json:
+        print(json.dumps({each: str(path) for each, path in paths.items()}, indent=2))
+        return
+    print("\n".join(f"{each:14} {path}" for each, path in paths.items()))
 
 
 def _read(file: str) -> bytes:

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("demo", "sidecar.cli.demo", "demo"),
+    ("tools", "sidecar.cli.tools", "tools"),
     ("serve", "sidecar.cli.serve", "serve"),
     ("status", "sidecar.cli.status", "status"),
     ("health", "sidecar.cli.status", "health"),

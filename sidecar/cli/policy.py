@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -16,13 +17,14 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from sidecar import resources
 from sidecar.cli import assessment_view, common, policy_view, verify
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.core.facts import prove, to_input
 from sidecar.core.window import rfc3339
 from sidecar.opa import bundle, revision, signing, tree
 from sidecar.opa.server import tree_server
-from sidecar.policy import checks, pages, replay, rules, scaffold
+from sidecar.policy import checks, copies, pages, replay, rules, scaffold
 from sidecar.toolchain import opa_path
 
 FULL_COVERAGE = 100.0
@@ -31,19 +33,40 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Work on the policies: begin, check, test, list, explain, compare, sign.",
+    help="Work on the policies: copy, begin, check, test, list, explain, compare, sign.",
 )
+
+DEFAULT = Path("policies")
+
+
+def _own_or_packaged(ctx: typer.Context, param: typer.CallbackParam, value: Path) -> Path:
+    """Read the policies that came with the sidecar where nobody named others and none are here."""
+    source = ctx.get_parameter_source(str(param.name))
+    if source is None or source.name != "DEFAULT" or value.exists():
+        return value
+    packaged = resources.policies()
+    print(f"policies: there is no ./{value}; reading those of admit in {packaged}", file=sys.stderr)
+    return packaged
+
 
 PoliciesOption = Annotated[
     Path,
-    typer.Option("--policies", envvar="ADMIT_POLICIES", help="The folder of the policies."),
+    typer.Option(
+        "--policies",
+        envvar="ADMIT_POLICIES",
+        callback=_own_or_packaged,
+        help="The folder of the policies; without one, those that came with admit.",
+    ),
 ]
-DEFAULT = Path("policies")
+OwnPoliciesOption = Annotated[
+    Path,
+    typer.Option("--policies", envvar="ADMIT_POLICIES", help="The folder of your policies."),
+]
 
 
 @app.callback()
 def _group() -> None:
-    """Work on the policies: begin, check, test, list, explain, compare, sign."""
+    """Work on the policies: copy, begin, check, test, list, explain, compare, sign."""
 
 
 @app.command()
@@ -52,7 +75,7 @@ def new(
     sector: Annotated[
         str | None, typer.Option(help="Begin the package of this sector in the jurisdiction.")
     ] = None,
-    policies: PoliciesOption = DEFAULT,
+    policies: OwnPoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
     """Begin a jurisdiction: a rule, its data and a test that pass at once. Overwrites nothing."""
@@ -73,6 +96,17 @@ def new(
     console.print(f"  admit policy test{here} --run {made.id}_test", soft_wrap=True)
     console.print(f"Then name the provision in {policies / made.created[0]} and change the rule.",
                   soft_wrap=True)  # fmt: skip
+
+
+@app.command()
+def copy(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must not exist.")] = DEFAULT,
+    as_json: JsonOption = False,
+) -> None:
+    """Copy the policies that came with admit into a folder of your own, to run and to change."""
+    copies.copy(resources.policies(), folder)
+    facts = {"folder": str(folder), "revision": tree.read(folder).revision}
+    common.parse(f"Copied the policies to {folder}.", facts, as_json=as_json)
 
 
 @app.command()

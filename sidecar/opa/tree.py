@@ -59,8 +59,10 @@ def insist(policies: Path) -> None:
         PolicyError: It is not.
     """
     if not (policies / CAPABILITIES).is_file():
-        what = f"no policies with a {CAPABILITIES} in there (--policies names their folder)"
-        raise PolicyError(f"{policies}: {what}")
+        raise PolicyError(
+            f"{policies}: no policies with a {CAPABILITIES} in there; name their folder with"
+            " --policies, or make one with `admit policy copy`"
+        )
 
 
 def of(files: Mapping[str, bytes], place: Path) -> Tree:

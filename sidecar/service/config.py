@@ -234,7 +234,9 @@ class SidecarConfig(_Strict):
     @model_validator(mode="after")
     def _has_policies(self) -> SidecarConfig:
         if self.opa.managed is not None and self.policies is None:
-            raise ValueError("a managed OPA needs the folder of its policies")
+            raise ValueError(
+                "a managed OPA needs `policies`: a folder, such as `admit policy copy` makes"
+            )
         if self.opa.managed is None and isinstance(self.policies, SignedPolicies):
             raise ValueError("whoever runs OPA verifies its bundle; leave it out of policies")
         return self

@@ -13,6 +13,7 @@ from admissibility_devtools.demo.authorities import UNLISTED_BASE
 from admissibility_devtools.demo.show import Line, Teller
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
+from admissibility_devtools.tools.obtain import ensure
 from sidecar.durable.files import write_atomically
 
 HEARTBEAT_SECONDS = 6 * 3600.0
@@ -31,12 +32,13 @@ def run(folder: Path, *, keep: bool, as_json: bool) -> bool:
 
     Raises:
         StageError: A part did not start.
-        ToolchainError: OPA or Envoy is not here, or Envoy did not start.
+        ToolchainError: OPA or Envoy cannot be had, or Envoy did not start.
     """
     # A SIGTERM must run the same clean-up as Ctrl-C: children are stopped, nothing is left over.
     # SIGINT as well: a shell starts background jobs with it ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    ensure()
     with Stage(folder.absolute()) as stage:
         teller = Teller(quiet=as_json)
         story = Story(stage, teller)

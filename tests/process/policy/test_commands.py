@@ -51,7 +51,7 @@ def test_check_says_what_and_where_and_fails(tmp_path: Path) -> None:
     nothing = admit("policy", "check", "--policies", tmp_path, code=2)
     assert nothing.stderr == (
         f"admit: {tmp_path}: no policies with a capabilities.json in there"
-        " (--policies names their folder)\n"
+        "; name their folder with --policies, or make one with `admit policy copy`\n"
     )
 
 

@@ -1,0 +1,40 @@
+"""Puts the policies and the reference Envoy configurations into the wheel, as package data.
+
+Everything else about the build is declared in `pyproject.toml`. There is one copy of these files in
+the repository, at its top level; `sidecar/resources` reads them from there in a checkout and from
+below itself in an installation.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+RESOURCES = ("policies", "envoy")
+PACKAGE = Path("sidecar") / "resources"
+
+
+class BuildWithResources(build_py):
+    """Builds the packages, then copies the resources below `sidecar/resources`."""
+
+    def run(self) -> None:
+        """Build into an emptied folder, so that nothing of an earlier build is in the wheel."""
+        if self.editable_mode:
+            super().run()
+            return
+        shutil.rmtree(self.build_lib, ignore_errors=True)
+        super().run()
+        for name in RESOURCES:
+            # A missing folder raises: a wheel without policies must not be built.
+            shutil.copytree(
+                ROOT / name,
+                Path(self.build_lib) / PACKAGE / name,
+                ignore=shutil.ignore_patterns(".*", "__pycache__", "*.py"),
+            )
+
+
+setup(cmdclass={"build_py": BuildWithResources})
