@@ -1,0 +1,195 @@
+"""Laws 1, 3 and 6: whose noes count, what they hit, and what the lineage is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.support.laws.nouns import (
+    KIND_OF,
+    Approval,
+    Binding,
+    Content,
+    Declaration,
+    Item,
+    Manifest,
+    Result,
+    Withdrawal,
+    covers,
+)
+from tests.support.laws.reading import Reading, Signer
+
+
+def objectors(
+    reading: Reading,
+    sector: str,
+    asked: Iterable[str],
+    models: Iterable[str],
+    role: str | None = None,
+) -> dict[str, bool]:
+    """Authorities with any grant in scope; whether the silence of one of these grants denies."""
+    jurisdictions, names = set(asked), {f"openai/{model}" for model in models}
+    found: dict[str, bool] = {}
+    for authority, grants in reading.world.operator.grants.items():
+        for grant in grants:
+            if (
+                role in (None, grant.role)
+                and covers(grant.environments, reading.question.environment)
+                and covers(grant.sectors, sector)
+                and any(covers((*grant.models, *grant.base_models), name) for name in names)
+                and any(covers(grant.jurisdictions, name) for name in jurisdictions)
+            ):
+                by_role = grant.role in ("regulator", "customer", "provider")
+                denies = by_role if grant.silence is None else grant.silence == "denies"
+                found[authority] = found.get(authority, False) or denies
+    return found
+
+
+def family(reading: Reading, start: Item, sector: str) -> tuple[dict[str, Item], set[str]]:
+    """The model, its parents, what supersedes any of these; and what is only announced.
+
+    What was ever seen counts: losing a file does not shorten a lineage.
+    """
+    known: dict[str, Item] = {start.digest: start}
+    announced: set[str] = set()
+    assert isinstance(start.content, Manifest)
+    open_ends = [(start.digest, start.content.model)]
+    while open_ends:
+        digest, model = open_ends.pop()
+        for newer in successors(reading, digest, model, sector) - set(known) - announced:
+            if newer in reading.memory:
+                known[newer] = reading.memory[newer]
+            else:
+                announced.add(newer)
+            open_ends.append((newer, model))
+        item = known.get(digest)
+        if item is not None and isinstance(item.content, Manifest):
+            parent = item.content.parent
+            if parent in reading.memory and parent not in known:
+                known[parent] = reading.memory[parent]
+                open_ends.append((parent, item.content.base))
+    return known, announced
+
+
+def successors(reading: Reading, digest: str, model: str, sector: str) -> set[str]:
+    """What supersedes a manifest: as evidence, or as its producers announced."""
+    evident = {
+        item.digest
+        for item in reading.memory.values()
+        if isinstance(item.content, Manifest)
+        and item.content.supersedes == digest
+        and item.content.model == model
+        and reading.producers(item, sector, ())
+    }
+    announced = {
+        each.by
+        for authority, documents in reading.world.views.items()
+        for each in documents.supersessions
+        if each.manifest == digest and reading.holds(authority, "producer", sector, model, ())
+    }
+    return evident | announced
+
+
+class Noes:
+    """The withdrawals in effect of those whose withdrawals count; ``found`` keeps what hit."""
+
+    def __init__(self, reading: Reading, authorities: Iterable[str]) -> None:
+        self.reading = reading
+        self.entries = [
+            (authority, entry)
+            for authority in sorted(set(authorities))
+            if authority in reading.world.views
+            for entry in reading.world.views[authority].withdrawals
+            if entry.effective is None or entry.effective <= reading.now
+        ]
+        self.found: set[tuple[str, Withdrawal]] = set()
+
+    def hit(self, kind: str, subject: str, by: str | None = None) -> bool:
+        """Whether something is withdrawn: by anybody who counts, or by one author."""
+        matching = {
+            (authority, entry)
+            for authority, entry in self.entries
+            if by in (None, authority)
+            and entry.kind == kind
+            and (
+                covers((entry.subject,), subject)
+                if kind in ("environment", "base-model")
+                else entry.subject == subject
+            )
+        }
+        self.found |= matching
+        return bool(matching)
+
+    def base_hit(self, base: str) -> bool:
+        by_base = self.hit("base-model", f"openai/{base}")
+        return self.hit("model", f"openai/{base}") or by_base
+
+    def signer_hit(self, signer: Signer) -> bool:
+        authority = self.hit("authority", signer[0])
+        return self.hit("key", signer[1]) or authority
+
+    def signers_hit(self, signers: set[Signer]) -> bool:
+        """Whether every signer is hit: another one that is not can be relied on."""
+        return bool(signers) and all(self.signer_hit(signer) for signer in signers)
+
+    def word_hit(self, item: Item, authority: str) -> bool:
+        """Law 3: this word, or, by its author itself, a later one on the same matter."""
+        kind = KIND_OF[type(item.content)]
+        itself = self.hit(kind, item.digest)
+        if isinstance(item.content, Manifest):
+            return itself
+        later = [
+            other
+            for other in self.reading.items
+            if authority in {name for name, _ in self.reading.as_signed(other)}
+            and matter(other.content) == matter(item.content)
+            and _order(other) > _order(item)
+        ]
+        return any(self.hit(kind, other.digest) for other in later) or itself
+
+    def said_hit(self, item: Item, signer: Signer) -> bool:
+        """Whether a piece of evidence, as this signer's, is withdrawn by itself."""
+        word = self.word_hit(item, signer[0])
+        return self.signer_hit(signer) or word
+
+    def manifest_hit(self, item: Item) -> bool:
+        """Whether anything a manifest rests on is withdrawn, apart from its signers."""
+        manifest = item.content
+        assert isinstance(manifest, Manifest)
+        return any(
+            [
+                self.hit("manifest", item.digest),
+                self.hit("model", f"openai/{manifest.model}"),
+                self.base_hit(manifest.base),
+                self.hit("run", manifest.run),
+                *(self.hit("corpus", corpus) for corpus in manifest.corpora),
+                *(self.hit("evaluation", output) for output in manifest.evaluations),
+                *(self.hit("evaluation", suite.digest) for suite in manifest.suites),
+            ]
+        )
+
+    def statements_hit(self, digest: str) -> bool:
+        """Whether any approval or result that was ever seen about this manifest is withdrawn."""
+        return any(
+            self.hit(KIND_OF[type(item.content)], item.digest)
+            for item in self.reading.memory.values()
+            if isinstance(item.content, Approval | Result) and item.content.manifest == digest
+        )
+
+
+def matter(content: Content) -> tuple[object, ...]:
+    """What a piece of evidence is about, apart from who its author is."""
+    match content:
+        case Approval():
+            return ("approval", content.manifest, content.role)
+        case Result():
+            return ("result", content.manifest, frozenset(s.digest for s in content.suites))
+        case Declaration():
+            return ("declaration", content.environment)
+        case Binding():
+            return ("binding", content.deployment)
+        case Manifest():
+            return ("manifest", content)
+
+
+def _order(item: Item) -> tuple[int, str]:
+    return (item.content.span.begins, item.digest)

@@ -1,0 +1,122 @@
+"""Histories against the code: generate, compare after every operation, shrink, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from tests.support.laws import universe
+from tests.support.laws.driver import Gate
+from tests.support.laws.generate import Author
+from tests.support.laws.history import Operation, Run
+from tests.support.laws.laws import Watch
+from tests.support.laws.model import Ruling, admits
+from tests.support.laws.nouns import Question
+
+SHORTEST, LONGEST = 4, 14
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What is wrong after the first ``at`` operations of a history."""
+
+    at: int
+    question: Question
+    text: str
+
+
+@dataclass(slots=True)
+class Played:
+    """A history as far as it was played: its operations, and the complaint that ended it."""
+
+    seed: int
+    operations: list[Operation]
+    complaint: Complaint | None = None
+    admitted: int = 0
+    asked: int = 0
+
+
+def play(seed: int, operations: Sequence[Operation] | None = None) -> Played:
+    """Play a seed's history, or the operations given, from the world in which it begins.
+
+    After every operation model and code answer every question, and the laws are looked at as
+    properties of the step. Ends at the first complaint.
+    """
+    rng = Random(seed)
+    made = universe.start(rng)
+    run, gate, watch = Run(made.world), Gate(), Watch()
+    author = Author(rng, made, run)
+    questions = rng.sample(universe.QUESTIONS, 3)
+    length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
+    played = Played(seed, [])
+    run.refresh()
+    for at in range(length + 1):
+        operation = None
+        if at > 0:
+            operation = author.next() if operations is None else operations[at - 1]
+            played.operations.append(operation)
+            run.apply(operation)
+        gate.take(run)
+        for question in questions:
+            ruling = admits(run.world, question, run.now)
+            text = _difference(ruling, gate, run, question)
+            text = text or watch.broken(run, question, operation, ruling)
+            played.asked += 1
+            played.admitted += ruling.admitted
+            if text is not None:
+                played.complaint = Complaint(at, question, text)
+                return played
+    return played
+
+
+def _difference(ruling: Ruling, gate: Gate, run: Run, question: Question) -> str | None:
+    found = gate.ask(run, question)
+    if ruling.admitted == (found.reason is None):
+        return None
+    failed = found.failed
+    code = "admitted" if failed is None else f"{failed.step} {failed.reason}: {failed.detail}"
+    noes = sorted(map(str, ruling.noes)) or ""
+    return f"model: {ruling.step} {ruling.why} {noes}; code: {code}"
+
+
+def shrunk(played: Played) -> Played:
+    """Fewer operations that still end in a complaint: dropped one at a time, last first."""
+    kept = played
+    at = len(kept.operations) - 1
+    while at >= 0:
+        fewer = play(kept.seed, kept.operations[:at] + kept.operations[at + 1 :])
+        if fewer.complaint is not None:
+            kept = fewer
+            at = min(at, len(kept.operations))
+        at -= 1
+    return kept
+
+
+def told(played: Played) -> str:
+    """The seed, the operations and what is wrong."""
+    assert played.complaint is not None
+    steps = [f"  {n}. {operation}" for n, operation in enumerate(played.operations, 1)]
+    return "\n".join(
+        [
+            f"seed {played.seed}, after {played.complaint.at} operations: "
+            f"{played.complaint.question}",
+            *steps,
+            f"  {played.complaint.text}",
+        ]
+    )
+
+
+def search(
+    seeds: Iterable[int], most: int = 3, each: Callable[[Played], None] = lambda _: None
+) -> list[str]:
+    """Shrunk reports of the first seeds whose histories end in a complaint."""
+    found: list[str] = []
+    for seed in seeds:
+        played = play(seed)
+        each(played)
+        if played.complaint is not None:
+            found.append(told(shrunk(played)))
+            if len(found) == most:
+                break
+    return found

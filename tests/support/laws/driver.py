@@ -1,0 +1,134 @@
+"""The real predicate under the same histories: signed bytes in, a trust state, answers out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from functools import cache, lru_cache
+from typing import Any
+
+from sidecar.core.assess import assess
+from sidecar.core.assessment import Assessment
+from sidecar.core.call import Call, Credential
+from sidecar.core.documents import (
+    AuthorityDocument,
+    WithdrawalsDocument,
+    read_authority,
+    read_withdrawals,
+)
+from sidecar.core.grants import Floor, Grant, OperatorTrust
+from sidecar.core.keys import PublicKey
+from sidecar.core.trust_state import AuthorityView, TrustState, assemble
+from sidecar.core.verification import VerifiedFile, verify_file
+from tests.support.laws import nouns, payloads
+from tests.support.laws.history import Run
+
+_REMEMBERS = "memory" in inspect.signature(assemble).parameters
+_HEARD = "heard_since_start" in {field.name for field in fields(AuthorityView)}
+
+
+@dataclass(slots=True)
+class Gate:
+    """A gate's trust state over a history; what it remembers goes from one state to the next."""
+
+    epoch: int = 0
+    state: TrustState | None = None
+
+    def take(self, run: Run) -> None:
+        """Build the next trust state from what the control path has now."""
+        self.epoch += 1
+        remembered: dict[str, Any] = {}
+        if _REMEMBERS and self.state is not None:
+            remembered["memory"] = self.state.memory  # type: ignore[attr-defined]
+        self.state = assemble(
+            epoch=self.epoch,
+            operator=_operator(run.world.operator),
+            views=[
+                _view(name, view, name in run.world.heard) for name, view in run.world.views.items()
+            ],
+            files=_files(run),
+            **remembered,
+        )
+
+    def ask(self, run: Run, question: nouns.Question) -> Assessment:
+        """Assess one question now."""
+        assert self.state is not None
+        named = question.deployment or question.model
+        call = Call(
+            "openai",
+            question.operation,
+            (named,),
+            deployments=(named,) if question.deployment else (),
+        )
+        credential = Credential(
+            spiffe_id=question.environment,
+            trust_domain=question.environment.removeprefix("spiffe://").partition("/")[0],
+            kind="jwt-svid",
+            expires=payloads.instant(run.now) + timedelta(hours=1),
+            authority=run.world.credentials[question.environment],
+        )
+        return assess(call, credential, self.state, payloads.instant(run.now))
+
+
+def _files(run: Run) -> Iterable[VerifiedFile]:
+    for item in run.world.files:
+        yield _verified(item.content, item.keys)
+
+
+@cache
+def _verified(content: nouns.Content, keys: frozenset[str]) -> VerifiedFile:
+    """A real envelope, really verified, once for all histories in which it is the same."""
+    pool = [PublicKey.from_pem(payloads.pem(name)) for name in keys]
+    return verify_file(payloads.signed(content, keys), pool)
+
+
+def _view(name: str, documents: nouns.Documents, heard: bool) -> AuthorityView:
+    return AuthorityView(
+        name=name,
+        document=_authority(name, documents.keys),
+        withdrawals=_withdrawals(payloads.withdrawals_json(documents)),
+        expires=payloads.instant(documents.expires),
+        version=1,
+        **({"heard_since_start": heard} if _HEARD else {}),  # type: ignore[arg-type]
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def _authority(name: str, keys: tuple[nouns.Key, ...]) -> AuthorityDocument:
+    return read_authority(payloads.authority_json(name, keys), name=name)
+
+
+@lru_cache(maxsize=1 << 16)
+def _withdrawals(data: bytes) -> WithdrawalsDocument:
+    return read_withdrawals(data)
+
+
+def _operator(operator: nouns.Operator) -> OperatorTrust:
+    return OperatorTrust(
+        {
+            name: tuple(_grant(grant) for grant in theirs)
+            for name, theirs in operator.grants.items()
+        },
+        operator.required_roles,
+        operator.jurisdiction_roles,
+        tuple(
+            Floor(each.environments, each.jurisdictions, each.roles, each.sector)
+            for each in operator.floors
+        ),
+    )
+
+
+@cache
+def _grant(grant: nouns.Grant) -> Grant:
+    return Grant(
+        role=grant.role,
+        jurisdictions=grant.jurisdictions,
+        sectors=grant.sectors,
+        models=grant.models,
+        environments=grant.environments,
+        base_models=grant.base_models,
+        trust_domains=grant.trust_domains,
+        silence=grant.silence,  # type: ignore[arg-type]
+    )

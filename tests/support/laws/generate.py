@@ -1,0 +1,349 @@
+"""A seeded generator of operations: each is drawn with the world at hand, then fixed as a value.
+
+Authors keep to what their commands do: whoever signs a narrower word withdraws the older one,
+whoever withdraws a word withdraws what it said before on that matter, and a producer announces
+what its manifest supersedes. Now and then one does it by hand and forgets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tests.support.laws import universe
+from tests.support.laws.cascade import matter
+from tests.support.laws.history import (
+    Add,
+    Entry,
+    Heartbeat,
+    Lose,
+    Mirror,
+    Operation,
+    Publish,
+    Regrant,
+    Restart,
+    Rotate,
+    Run,
+    SetFloors,
+    Shuffle,
+    TakeBack,
+    Wait,
+)
+from tests.support.laws.nouns import (
+    KIND_OF,
+    Approval,
+    Binding,
+    Content,
+    Declaration,
+    Failure,
+    Floor,
+    Item,
+    Manifest,
+    Result,
+    Span,
+    Supersession,
+    Withdrawal,
+)
+from tests.support.laws.universe import DAY, EVERYWHERE, Start
+
+BY_HAND = 0.1
+FUTURE = 12
+
+
+@dataclass
+class Author:
+    """Draws operations; ``run`` is the world as the operations so far made it."""
+
+    rng: Random
+    made: Start
+    run: Run
+    queue: list[Operation] = field(default_factory=list)
+
+    def next(self) -> Operation:
+        """The next operation, a consequence of the last one first."""
+        while not self.queue:
+            draws, weights = zip(*_DRAWS, strict=True)
+            self.rng.choices(draws, weights)[0](self)
+        return self.queue.pop(0)
+
+    # ---- Evidence ----------------------------------------------------------------------------
+
+    def approve(self) -> None:
+        item = self._manifest()
+        if item is None:
+            return
+        role = self.rng.choice(sorted(self.made.approvers))
+        who = self.rng.choice(self.made.approvers[role])
+        where = self.rng.choice((("eu",), ("us",), EVERYWHERE))
+        self._say(universe.approval(item, role, where, self._span()), who)
+
+    def evaluate(self) -> None:
+        item = self._manifest()
+        if item is None:
+            return
+        who = self.rng.choice(self.made.evaluators)
+        if self.rng.random() < 0.6:
+            self._say(universe.result(item, self._span()), who)
+            return
+        failed = self._say(universe.result(item, self._span(), "FAILED"), who)
+        if self.rng.random() > BY_HAND:
+            suite = self.rng.choice(universe.SUITES).digest
+            self.queue.append(Publish(who, Failure(item.digest, suite, failed.digest)))
+
+    def declare(self) -> None:
+        environment = self.rng.choice(sorted(self.run.world.credentials))
+        where = self.rng.choice((("eu",), ("us",), EVERYWHERE))
+        bases = self.rng.choice(((), (f"openai/{universe.BASE}",)))
+        content = universe.declaration(environment, where, self._span(), bases)
+        self._say(content, self.run.world.credentials[environment])
+
+    def bind(self) -> None:
+        item = self._manifest()
+        if item is None or not isinstance(item.content, Manifest):
+            return
+        content = Binding(universe.DEPLOYMENT, item.content.model, item.digest, self._span())
+        self._say(content, "provider")
+
+    def supersede(self) -> None:
+        old = self._manifest()
+        if old is None or not isinstance(old.content, Manifest):
+            return
+        content = replace(
+            universe.manifest(
+                old.content.model,
+                self.rng,
+                base=old.content.base,
+                parent=old.content.parent,
+                supersedes=old.digest,
+            ),
+            required=self.rng.choice((("provider",), ("provider", "auditor"))),
+        )
+        who = self.rng.choice(self.made.producers)
+        new = self._say(content, who)
+        if self.rng.random() > BY_HAND:
+            self.queue.append(Publish(who, Supersession(old.digest, new.digest)))
+        if self.rng.random() < 0.7:
+            steps = universe.needed(self.made, new, self.rng)
+            for content_of, by in steps[: self.rng.randint(1, len(steps) + 4)]:
+                self._say(content_of, by)
+
+    def resign(self) -> None:
+        item = self._anything()
+        authors = {key.rpartition("/")[0] for key in item.keys} if item else set()
+        for name in sorted(authors & set(self.run.world.published)):
+            newest = self.run.world.published[name].keys[-1].name
+            signed = replace(item, keys=item.keys | {newest}) if item else None
+            if signed is not None:
+                self.queue.append(Add(f"{name} re-signs {_label(signed.content)}", signed))
+
+    # ---- Noes --------------------------------------------------------------------------------
+
+    def withdraw(self) -> None:
+        who = self.rng.choice(sorted(self.run.world.published))
+        own = self.made.journal.get(who, [])
+        if own and self.rng.random() < 0.5:
+            self._withdraw_word(who, self.rng.choice(own))
+            return
+        kind, subject = self._subject()
+        later = self.run.now + FUTURE if self.rng.random() < 0.2 else None
+        self.queue.append(Publish(who, Withdrawal(kind, subject, later)))
+
+    def take_back(self) -> None:
+        all_entries: list[tuple[str, Entry]] = []
+        for name, published in sorted(self.run.world.published.items()):
+            all_entries.extend((name, entry) for entry in published.withdrawals)
+            all_entries.extend((name, entry) for entry in published.failures)
+            all_entries.extend((name, entry) for entry in published.supersessions)
+        if all_entries:
+            self.queue.append(TakeBack(*self.rng.choice(all_entries)))
+
+    def _withdraw_word(self, who: str, item: Item) -> None:
+        """As the command does it: this word, and what the author said before on that matter."""
+        for each in self.made.journal[who]:
+            same = matter(each.content) == matter(item.content)
+            if each is item or (same and each.content.span.begins <= item.content.span.begins):
+                self.queue.append(Publish(who, _entry(each)))
+
+    def _subject(self) -> tuple[str, str]:
+        item = self._anything()
+        options = [
+            ("model", f"openai/{self.rng.choice((universe.PARENT, universe.CHILD))}"),
+            ("model", f"openai/{universe.BASE}"),
+            ("base-model", self.rng.choice(("openai/gpt-4o-*", f"openai/{universe.BASE}"))),
+            ("environment", self.rng.choice((universe.DUAL, "spiffe://acme.example/**"))),
+            ("key", f"{self.rng.choice(sorted(self.run.world.published))}/1"),
+            ("authority", self.rng.choice(sorted(self.run.world.published))),
+            ("evaluation", self.rng.choice(universe.SUITES).digest),
+        ]
+        if item is not None:
+            options += [(KIND_OF[type(item.content)], item.digest)] * 3
+            if isinstance(item.content, Manifest):
+                options += [("corpus", item.content.corpora[0])] * 3
+                options.append(("run", item.content.run))
+        return self.rng.choice(options)
+
+    # ---- Keys, files, time, the gate, the operator ----------------------------------------------
+
+    def rotate(self) -> None:
+        who = self.rng.choice(sorted(self.run.world.published))
+        number = len(self.run.world.published[who].keys) + 1
+        if number <= 4:
+            overlap = self.rng.choice((None, None, 6, 72))
+            self.queue.append(Rotate(who, f"{who}/{number}", overlap))
+            if self.rng.random() < 0.5:
+                self.queue.extend(self._resigned(who, f"{who}/{number}"))
+
+    def _resigned(self, who: str, key: str) -> list[Operation]:
+        """Everything an authority signed, by its new key over the same bytes."""
+        return [
+            Add(f"{who} re-signs {_label(item.content)}", replace(item, keys=item.keys | {key}))
+            for item in self.made.journal.get(who, [])
+        ]
+
+    def lose(self) -> None:
+        item = self._anything()
+        if item is not None:
+            self.queue.append(Lose(item.digest))
+
+    def find_again(self) -> None:
+        lost = [
+            item
+            for items in self.made.journal.values()
+            for item in items
+            if all(item.digest != known.digest for known in self.run.world.files)
+        ]
+        if lost:
+            item = self.rng.choice(lost)
+            self.queue.append(Add(f"found again: {_label(item.content)}", item))
+
+    def shuffle(self) -> None:
+        self.queue.append(Shuffle(self.rng.randrange(1 << 16)))
+
+    def mirror(self) -> None:
+        who = self.rng.choice(sorted(self.run.world.published))
+        self.queue.append(Mirror(who, who not in self.run.hung))
+
+    def heartbeat(self) -> None:
+        who = self.rng.choice(sorted(self.run.world.published))
+        self.queue.append(Heartbeat(who, who not in self.run.mute))
+
+    def wait(self) -> None:
+        self.queue.append(Wait(self.rng.choice((1, 7, 49, 120))))
+
+    def restart(self) -> None:
+        self.queue.append(Restart())
+
+    def regrant(self) -> None:
+        who = self.rng.choice(sorted(self.run.world.published))
+        now = self.run.world.operator.grants.get(who, ())
+        if not now or self.rng.random() < 0.4:
+            changed = () if now else universe.grants(Random(1)).get(who, ())
+        else:
+            where = self.rng.choice((("**",), ("eu",), ("us",)))
+            changed = tuple(replace(grant, jurisdictions=where) for grant in now)
+        if changed != now:
+            self.queue.append(Regrant(who, changed))
+
+    def floors(self) -> None:
+        self.queue.append(
+            SetFloors(
+                self.rng.choice(
+                    (
+                        (),
+                        (Floor((universe.DUAL,), ("us",)),),
+                        (Floor(("spiffe://acme.example/**",), ("eu",), None, ("auditor",)),),
+                        (Floor((universe.PROD,), (), "health"),),
+                    )
+                )
+            )
+        )
+
+    # ---- Helpers -----------------------------------------------------------------------------
+
+    def _say(self, content: Content, who: str) -> Item:
+        """Sign it; where it is narrower than what the author said before, withdraw that."""
+        item = universe.signed_item(self.run.world, content, (who,))
+        self.queue.append(Add(f"{who} signs {_label(content)}", item))
+        older = [
+            each
+            for each in self.made.journal.get(who, [])
+            if matter(each.content) == matter(content)
+            and each.digest != item.digest
+            and _narrower(content, each.content)
+        ]
+        if older and self.rng.random() > BY_HAND:
+            entries = [_entry(each) for each in older]
+            self.queue.extend(Publish(who, entry) for entry in dict.fromkeys(entries))
+        self.made.journal.setdefault(who, []).append(item)
+        return item
+
+    def _span(self) -> Span:
+        begins = self.run.now - self.run.now % DAY + self.rng.choice((-DAY, 0, 0, DAY))
+        return Span(begins, begins + self.rng.choice((2, 5, 60)) * DAY)
+
+    def _manifest(self) -> Item | None:
+        found = [f for f in self.run.world.files if isinstance(f.content, Manifest)]
+        return self.rng.choice(found) if found else None
+
+    def _anything(self) -> Item | None:
+        return self.rng.choice(self.run.world.files) if self.run.world.files else None
+
+
+def _entry(item: Item) -> Withdrawal:
+    """What an author's command publishes to withdraw one of its own words."""
+    return Withdrawal(KIND_OF[type(item.content)], item.digest)
+
+
+def _narrower(new: Content, old: Content) -> bool:
+    """Whether the newer of two words on one matter admits anything less."""
+    match new, old:
+        case Approval(), Approval():
+            return not set(old.jurisdictions) <= set(new.jurisdictions)
+        case Declaration(), Declaration():
+            same = (new.sector, new.purpose) == (old.sector, old.purpose)
+            fewer = not set(old.base_models) <= set(new.base_models)
+            fewer = fewer or new.span.ends < old.span.ends
+            return not same or fewer or not set(new.jurisdictions) <= set(old.jurisdictions)
+        case Binding(), Binding():
+            same = (new.model, new.manifest) == (old.model, old.manifest)
+            return not same or new.span.ends < old.span.ends
+        case Result(), Result():
+            return new.outcome != "PASSED"
+    return False
+
+
+def _label(content: Content) -> str:
+    match content:
+        case Manifest():
+            return f"manifest of {content.model[-1]}" + (" (newer)" if content.supersedes else "")
+        case Approval():
+            return f"approval as {content.role} of {content.model[-1]} {content.jurisdictions}"
+        case Result():
+            return f"{content.outcome} of {content.model[-1]}"
+        case Declaration():
+            return f"declaration of {content.environment} {content.jurisdictions}"
+        case Binding():
+            return f"binding to {content.model[-1]}"
+
+
+_DRAWS: tuple[tuple[Callable[[Author], None], int], ...] = (
+    (Author.approve, 8),
+    (Author.evaluate, 6),
+    (Author.declare, 6),
+    (Author.bind, 3),
+    (Author.supersede, 6),
+    (Author.resign, 3),
+    (Author.withdraw, 12),
+    (Author.take_back, 5),
+    (Author.rotate, 7),
+    (Author.lose, 8),
+    (Author.find_again, 3),
+    (Author.shuffle, 3),
+    (Author.mirror, 5),
+    (Author.heartbeat, 4),
+    (Author.wait, 7),
+    (Author.restart, 4),
+    (Author.regrant, 4),
+    (Author.floors, 2),
+)

@@ -1,0 +1,73 @@
+"""The laws themselves, as properties of one step of a history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tests.support.laws.history import (
+    Add,
+    Lose,
+    Mirror,
+    Operation,
+    Publish,
+    Regrant,
+    Restart,
+    Rotate,
+    Run,
+    SetFloors,
+    Shuffle,
+    TakeBack,
+)
+from tests.support.laws.model import Ruling
+from tests.support.laws.nouns import Failure, Question, Withdrawal
+
+
+@dataclass(slots=True)
+class Watch:
+    """Remembers each question's last answer."""
+
+    last: dict[Question, Ruling] = field(default_factory=dict)
+
+    def broken(
+        self, run: Run, question: Question, operation: Operation | None, now: Ruling
+    ) -> str | None:
+        """Which law the last operation broke for this question, if any."""
+        before, self.last[question] = self.last.get(question), now
+        if operation is None or before is None or before.admitted:
+            return None
+        if now.admitted and isinstance(operation, Lose | Shuffle):
+            return f"law 2: {type(operation).__name__} turned a denial into an allow: {before.why}"
+        if now.admitted and isinstance(operation, Rotate | Restart):
+            return f"law 1: {type(operation).__name__} turned a denial into an allow: {before.why}"
+        if isinstance(operation, Mirror) and operation.hangs and now.admitted:
+            return f"law 1: a mirror that hangs turned a denial into an allow: {before.why}"
+        if before.manifest == now.manifest and not isinstance(operation, Add):
+            lost = {
+                authority
+                for authority, entry in before.noes - now.noes
+                if not _own_act(operation, authority) and entry not in _words(before)
+            }
+            if lost and now.admitted:
+                return f"law 1: the noes of {sorted(lost)} were unsaid by {operation}"
+        return None
+
+
+def _words(ruling: Ruling) -> set[Withdrawal | Failure]:
+    """Noes to a single word, which a newer one of the same author replaces."""
+    single = ("approval", "result", "deployment-binding")
+    return {
+        entry
+        for _, entry in ruling.noes
+        if isinstance(entry, Withdrawal)
+        and (entry.kind in single or (entry.kind == "environment" and "/" not in entry.subject))
+    }
+
+
+def _own_act(operation: Operation, authority: str) -> bool:
+    """Whether it is the author's, or the operator's, to end a no."""
+    if isinstance(operation, Regrant | SetFloors):
+        return True
+    # What was published before may arrive late: the mirror answers again.
+    if isinstance(operation, TakeBack | Publish | Rotate | Mirror):
+        return operation.authority == authority
+    return False

@@ -1,0 +1,122 @@
+"""Law 7: a successor takes over when it is complete, and what it replaced never returns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tests.support.laws.nouns import (
+    Approval,
+    Declaration,
+    Item,
+    Manifest,
+    Question,
+    Result,
+    World,
+    covers,
+)
+from tests.support.laws.reading import PASSING, Reading
+
+
+def settle(world: World) -> None:
+    """Remember what is there, and which manifests are replaced by now in which environment."""
+    known = {key.name for view in world.views.values() for key in view.keys}
+    for item in world.items():
+        signed = item.keys & known
+        if signed:
+            before = world.memory.get(item.digest, item)
+            world.memory[item.digest] = replace(item, keys=signed | before.keys & known)
+    declared = {i.content.environment for i in world.items() if isinstance(i.content, Declaration)}
+    for environment in declared:
+        reading = Reading(world, Question(environment, ""), 0)
+        newest = _newest_declaration(reading)
+        for digest, item in reading.manifests.items():
+            assert isinstance(item.content, Manifest)
+            if (
+                newest is not None
+                and item.content.supersedes is not None
+                and complete(reading, item, newest)
+            ):
+                older = superseded(reading, digest, item.content)
+                world.replaced |= {(environment, each) for each in older}
+
+
+def _newest_declaration(reading: Reading) -> Declaration | None:
+    """The one that begins last of those that customers granted the environment signed."""
+    signed = [
+        (declared.span.begins, item.digest, declared)
+        for item, declared in reading.declarations()
+        if reading.declarers(item, declared, reading.as_signed(item))
+    ]
+    return max(signed, key=lambda each: each[:2])[2] if signed else None
+
+
+def complete(reading: Reading, item: Item, declared: Declaration) -> bool:
+    """Whether everything required of a manifest exists as signed, under one declaration."""
+    manifest, sector = item.content, declared.sector
+    assert isinstance(manifest, Manifest)
+    asked = reading.with_floors(declared.jurisdictions)
+    producers = reading.producers(item, sector, asked)
+    if not producers:
+        return False
+    names = {name for signer in producers for name in signer}
+    passed: set[str] = set()
+    approved: set[tuple[str, str]] = set()
+    for word, said in reading.of_manifest(item.digest):
+        for signer in reading.as_signed(word):
+            if isinstance(said, Result) and said.outcome == "PASSED" and said.score >= PASSING:
+                passed |= {
+                    suite.digest
+                    for suite in said.suites
+                    if not names & set(signer)
+                    and reading.holds(
+                        signer[0], "evaluator", sector, said.model, _of(suite.jurisdiction)
+                    )
+                }
+            if isinstance(said, Approval) and covers(
+                said.environments, reading.question.environment
+            ):
+                approved |= {
+                    (said.role, name)
+                    for name in said.jurisdictions
+                    if reading.holds(signer[0], said.role, sector, said.model, {name})
+                }
+    return (
+        asked <= {suite.jurisdiction for suite in manifest.suites if suite.kind == "compliance"}
+        and {suite.digest for suite in manifest.suites} <= passed
+        and reading.required(manifest, asked) <= approved
+    )
+
+
+def superseded(reading: Reading, digest: str, manifest: Manifest) -> set[str]:
+    """Digests of everything a manifest supersedes, transitively, known or not."""
+    found: set[str] = set()
+    older = manifest.supersedes
+    while older is not None:
+        known = reading.manifests.get(older)
+        if known is None:
+            return found | {older}
+        assert isinstance(known.content, Manifest)
+        if known.content.model != manifest.model:
+            return found
+        found.add(older)
+        older = known.content.supersedes
+    return found
+
+
+def in_force(reading: Reading, model: str, sector: str, asked: Iterable[str]) -> list[Item]:
+    """Manifests of a model by granted producers that nothing took over from, newest first."""
+    jurisdictions = frozenset(asked)
+    found = [
+        item
+        for digest, item in reading.manifests.items()
+        if isinstance(item.content, Manifest)
+        and item.content.model == model
+        and reading.producers(item, sector, jurisdictions)
+        and (reading.question.environment, digest) not in reading.world.replaced
+    ]
+    return sorted(found, key=lambda each: (each.content.span.begins, each.digest), reverse=True)
+
+
+def _of(jurisdiction: str | None) -> tuple[str, ...]:
+    return () if jurisdiction is None else (jurisdiction,)

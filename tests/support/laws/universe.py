@@ -1,0 +1,239 @@
+"""Where histories begin: two tenants, two jurisdictions, and a seeded choice of who takes part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from random import Random
+
+from tests.support.laws import payloads
+from tests.support.laws.nouns import (
+    Approval,
+    Binding,
+    Content,
+    Declaration,
+    Documents,
+    Floor,
+    Grant,
+    Item,
+    Key,
+    Manifest,
+    Operator,
+    Place,
+    Question,
+    Result,
+    Span,
+    Suite,
+    World,
+)
+from tests.support.simulator.predicates import sha
+
+BASE = "gpt-4o-2024-08-06"
+PARENT = f"ft:{BASE}:acme:v1:p"
+CHILD = f"ft:{BASE}:acme:v2:c"
+OTHER = f"ft:{BASE}:globex:v1:g"
+PROD = "spiffe://acme.example/env/prod"
+DUAL = "spiffe://acme.example/env/dual"
+GLOBEX = "spiffe://globex.example/env/prod"
+CHAT, RESPONSES = "chat.completions", "responses"
+DEPLOYMENT = "support-prod"
+DAY = 24
+LONG = Span(-90 * DAY, 90 * DAY)
+EVERYWHERE = ("eu", "us")
+OF = {PROD: ("eu",), DUAL: EVERYWHERE, GLOBEX: ("us",)}
+
+QUESTIONS = (
+    Question(PROD, PARENT),
+    Question(DUAL, CHILD),
+    Question(PROD, CHILD, deployment=DEPLOYMENT),
+    Question(GLOBEX, OTHER),
+    Question(DUAL, BASE),
+)
+
+
+SUITES = (
+    Suite("adversarial", sha("suite adversarial")),
+    Suite("compliance", sha("suite eu"), "eu"),
+    Suite("compliance", sha("suite us"), "us"),
+)
+
+
+@dataclass
+class Start:
+    """A world in which everything is admitted, and who may do what in it."""
+
+    world: World
+    producers: tuple[str, ...]
+    evaluators: tuple[str, ...]
+    approvers: dict[str, tuple[str, ...]]
+    journal: dict[str, list[Item]] = field(default_factory=dict)
+
+
+def tenant(environments: str) -> tuple[str, ...]:
+    return (f"spiffe://{environments}.example/**",)
+
+
+def grants(rng: Random) -> dict[str, tuple[Grant, ...]]:
+    """A seeded cast: every role is held by two to four authorities, some hold two roles."""
+    acme, globex = tenant("acme"), tenant("globex")
+    models = (f"openai/ft:{BASE}:acme:**", f"openai/{BASE}")
+    found: dict[str, tuple[Grant, ...]] = {
+        "acme-ml": (Grant("producer", models=models, environments=acme),),
+        "globex-ml": (Grant("producer", environments=globex),),
+        "eval-a": (Grant("evaluator"),),
+        "eval-b": (Grant("evaluator", jurisdictions=rng.choice((("**",), ("eu",)))),),
+        "provider": (Grant("provider", base_models=("openai/gpt-*",)),),
+        "reseller": (
+            Grant(
+                "provider",
+                environments=rng.choice((globex, ("**",))),
+                jurisdictions=("us",),
+                base_models=("openai/gpt-*",),
+            ),
+        ),
+        "acme": (Grant("customer", environments=acme, trust_domains=("acme.example",)),),
+        "globex": (Grant("customer", environments=globex, trust_domains=("globex.example",)),),
+        "eu-a": (Grant("regulator", jurisdictions=("eu",)),),
+        "us-a": (Grant("regulator", jurisdictions=("us",)),),
+        "auditor": (Grant("auditor"),),
+    }
+    extras: dict[str, tuple[Grant, ...]] = {
+        "eu-b": (Grant("regulator", jurisdictions=("eu",)),),
+        "us-b": (Grant("regulator", jurisdictions=("us",), environments=acme),),
+        "world": (Grant("regulator"), Grant("evaluator")),
+        "acme-risk": (Grant("customer", environments=acme),),
+        "ml-two": (Grant("producer"),),
+        "second-look": (Grant("evaluator"), Grant("auditor")),
+    }
+    found |= {name: theirs for name, theirs in extras.items() if rng.random() < 0.6}
+    return {name: tuple(_silence(rng, g) for g in theirs) for name, theirs in found.items()}
+
+
+def _silence(rng: Random, grant: Grant) -> Grant:
+    return replace(grant, silence=rng.choice((None, None, None, "denies", "ignored")))
+
+
+def start(rng: Random) -> Start:
+    """The first hour of a history."""
+    operator = Operator(
+        grants=grants(rng),
+        floors=rng.choice(
+            ((), (), (Floor((DUAL,), ("eu",)),), (Floor((f"{PROD}*",), ("eu",), "finance"),))
+        ),
+        required_roles=rng.choice(((), (), ("auditor",))),
+        jurisdiction_roles=rng.choice(({}, {}, {"us": ("auditor",)})),
+    )
+    world = World(operator, {PROD: "acme", DUAL: "acme", GLOBEX: "globex"})
+    for name in operator.grants:
+        keys = (Key(f"{name}/1", LONG),)
+        world.published[name] = Documents(keys, expires=2 * DAY)
+    made = Start(world, *_cast(operator))
+    for environment, jurisdictions in OF.items():
+        who = world.credentials[environment]
+        sign(made, declaration(environment, jurisdictions), who)
+    parent = sign(made, manifest(PARENT, rng), "acme-ml")
+    child = sign(made, manifest(CHILD, rng, base=PARENT, parent=parent.digest), "acme-ml")
+    other = sign(made, manifest(OTHER, rng), "globex-ml")
+    for item in (parent, child, other):
+        complete(made, item, rng)
+    sign(made, Binding(DEPLOYMENT, CHILD, child.digest, LONG), "provider")
+    return made
+
+
+def _cast(
+    operator: Operator,
+) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    by_role: dict[str, list[str]] = {}
+    for name, theirs in operator.grants.items():
+        for grant in theirs:
+            by_role.setdefault(grant.role, []).append(name)
+    producers, evaluators = by_role.pop("producer"), by_role.pop("evaluator")
+    return tuple(producers), tuple(evaluators), {r: tuple(n) for r, n in by_role.items()}
+
+
+def sign(made: Start, content: Content, *authorities: str) -> Item:
+    """Put an item into the folder, signed by the authorities' newest keys."""
+    item = signed_item(made.world, content, authorities)
+    made.world.files.append(item)
+    for name in authorities:
+        made.journal.setdefault(name, []).append(item)
+    return item
+
+
+def signed_item(world: World, content: Content, authorities: Iterable[str]) -> Item:
+    keys = frozenset(world.published[name].keys[-1].name for name in authorities)
+    return replace(payloads.item(content), keys=keys)
+
+
+def complete(made: Start, item: Item, rng: Random) -> None:
+    """Everything that admits a manifest, said by somebody able to."""
+    for content, who in needed(made, item, rng):
+        sign(made, content, who)
+
+
+def needed(made: Start, item: Item, rng: Random) -> list[tuple[Content, str]]:
+    """Results and approvals that together admit a manifest, each with its author."""
+    manifest = item.content
+    assert isinstance(manifest, Manifest)
+    acme = "acme" in manifest.model
+    found: list[tuple[Content, str]] = [(result(item), "eval-a")]
+    if rng.random() < 0.3 and "second-look" in made.evaluators:
+        found.append((result(item), "second-look"))
+    found.append((approval(item, "provider"), "provider"))
+    found.append((approval(item, "customer"), "acme" if acme else "globex"))
+    found.append((approval(item, "auditor"), "auditor"))
+    found.extend(
+        (approval(item, "regulator", jurisdictions=(name[:2],)), name)
+        for name in made.approvers["regulator"]
+        if name[:2] in EVERYWHERE and (name[-1] == "a" or rng.random() < 0.5)
+    )
+    return found
+
+
+def declaration(
+    environment: str,
+    jurisdictions: tuple[str, ...],
+    span: Span = LONG,
+    base_models: tuple[str, ...] = (f"openai/{BASE}",),
+) -> Declaration:
+    return Declaration(environment, jurisdictions, "finance", "support", base_models, span)
+
+
+def manifest(
+    model: str,
+    rng: Random,
+    *,
+    base: str = BASE,
+    parent: str | None = None,
+    supersedes: str | None = None,
+) -> Manifest:
+    pattern = tenant("acme" if "acme" in model else "globex")[0]
+    return Manifest(
+        model=model,
+        base=base,
+        parent=parent,
+        supersedes=supersedes,
+        corpora=(sha(f"corpus {model} {supersedes}"), sha("shared corpus")),
+        evaluations=(sha(f"metrics {model}"),),
+        run=f"ftjob-{model[-1]}",
+        suites=SUITES,
+        places=(Place(pattern, EVERYWHERE, "finance", "support", (CHAT, RESPONSES)),),
+        required=("provider",),
+        span=LONG,
+    )
+
+
+def result(item: Item, span: Span = LONG, outcome: str = "PASSED") -> Result:
+    assert isinstance(item.content, Manifest)
+    score = 0.95 if outcome == "PASSED" else 0.5
+    return Result(item.content.model, item.digest, outcome, item.content.suites, score, span)
+
+
+def approval(
+    item: Item, role: str, jurisdictions: tuple[str, ...] = EVERYWHERE, span: Span = LONG
+) -> Approval:
+    assert isinstance(item.content, Manifest)
+    where = item.content.places[0].pattern
+    return Approval(
+        item.content.model, item.digest, role, jurisdictions, (where,), (CHAT, RESPONSES), span
+    )

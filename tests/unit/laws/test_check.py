@@ -1,0 +1,39 @@
+"""The machinery of histories: what is drawn replays, and a fault is found and shrunk."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.laws import check
+from tests.support.laws.history import Lose, Rotate
+from tests.support.laws.laws import Watch
+from tests.support.laws.model import Ruling
+from tests.unit.laws.scene import PARENT_IN_PROD, Scene
+
+
+def test_a_seed_draws_the_same_history_again() -> None:
+    first, second = check.play(11), check.play(11)
+    assert first.operations == second.operations
+    assert check.play(11, first.operations).operations == first.operations
+
+
+def test_a_fault_is_found_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(ruling: Ruling, gate: object, run: object, question: object) -> str | None:
+        return None if ruling.admitted else "denied"
+
+    monkeypatch.setattr(check, "_difference", wrong)
+    (text,) = check.search(range(40), most=1)
+    lines = text.splitlines()
+    assert lines[0].startswith("seed ")
+    assert lines[-1] == "  denied"
+    assert len(lines) <= 5
+
+
+def test_the_watch_sees_a_denial_that_a_lost_file_ended() -> None:
+    scene, watch = Scene(), Watch()
+    no, yes = Ruling(False, 6, "withdrawn"), Ruling(True, 8, "admitted")
+    assert watch.broken(scene.run, PARENT_IN_PROD, None, no) is None
+    assert "law 2" in (watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) or "")
+    assert watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) is None
+    watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), no)
+    assert "law 1" in (watch.broken(scene.run, PARENT_IN_PROD, Rotate("a", "a/2", None), yes) or "")
