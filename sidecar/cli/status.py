@@ -65,6 +65,10 @@ def _show(value: dict[str, Any]) -> None:
     if policy["error"] is not None:
         console.print(f"newer policies are not in force: {policy['error']}", markup=False)
     console.print(f"{evidence['manifests']} manifests, {evidence['rejected']} files refused")
+    if evidence["waiting"]:
+        console.print(f"{evidence['waiting']} files of unknown signers wait to be verified")
+    for problem in evidence["problems"]:
+        console.print(f"evidence cannot be read: {problem}", markup=False)
     table = Table("authority", "version", "expires", "refreshed", "error")
     for item in value["authorities"]:
         cells = (item[key] for key in ("name", "version", "expires", "refreshed", "error"))

@@ -24,7 +24,8 @@ from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.grants import CUSTOMER, OperatorTrust
 from sidecar.core.window import rfc3339
 from sidecar.trust.config import load
-from sidecar.trust.control import AuthorityStatus, load_once
+from sidecar.trust.control import load_once
+from sidecar.trust.refresher import AuthorityStatus
 
 CALLING = "chat.completions"
 TUNING = "fine_tuning.jobs.create"

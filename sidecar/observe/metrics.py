@@ -53,6 +53,8 @@ class TrustReading:
     now: datetime
     epoch: int
     evidence_rejected: int
+    evidence_waiting: int
+    evidence_problems: int
     authorities: tuple[AuthorityReading, ...]
 
 
@@ -259,6 +261,16 @@ class _TrustCollector(Collector):
             "admissibility_evidence_rejected",
             "Files of evidence that were refused; `admit status` names them.",
             value=reading.evidence_rejected,
+        )
+        yield GaugeMetricFamily(
+            "admissibility_evidence_waiting",
+            "Files of unknown signers that wait until their folder's budget of tries has grown.",
+            value=reading.evidence_waiting,
+        )
+        yield GaugeMetricFamily(
+            "admissibility_evidence_problems",
+            "Files and folders of evidence that cannot be read; `admit status` names them.",
+            value=reading.evidence_problems,
         )
         age = GaugeMetricFamily(
             "admissibility_trust_age_seconds",

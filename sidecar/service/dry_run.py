@@ -23,7 +23,8 @@ from sidecar.service.engine import start_policies
 from sidecar.service.registry import looking_only
 from sidecar.service.status import Standing, Status
 from sidecar.trust.config import TrustConfig
-from sidecar.trust.control import AuthorityStatus, load_once
+from sidecar.trust.control import load_once
+from sidecar.trust.refresher import AuthorityStatus
 
 _DEADLINE_SECONDS = 30.0
 

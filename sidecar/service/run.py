@@ -170,7 +170,7 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
     holder, standing = SnapshotHolder(), Standing()
     control = ControlPath(trust, holder.publish)
-    status = Status(holder, standing, control.statuses)
+    status = Status(holder, standing, control.statuses, control.evidence)
     granted = {
         name
         for grants in trust.operator.grants.values()

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from sidecar.core.trust_state import Rejected
 from sidecar.core.window import rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import AuthorityReading, TrustReading
-from sidecar.trust.control import AuthorityStatus
+from sidecar.trust.control import EvidenceStatus
+from sidecar.trust.refresher import AuthorityStatus
 
-MAX_REJECTED_SHOWN = 100
+MAX_SHOWN = 100
 
 
 @dataclass(slots=True)
@@ -46,14 +48,17 @@ class Status:
     holder: SnapshotHolder
     standing: Standing
     statuses: Callable[[], tuple[AuthorityStatus, ...]]
+    evidence: Callable[[], EvidenceStatus] = EvidenceStatus
 
     def reading(self) -> TrustReading:
         """The trust state in numbers."""
-        snapshot = self.holder.published
+        snapshot, evidence = self.holder.published, self.evidence()
         return TrustReading(
             now=datetime.now(UTC),
             epoch=0 if snapshot is None else snapshot.state.epoch,
-            evidence_rejected=0 if snapshot is None else len(snapshot.state.rejected),
+            evidence_rejected=len(self._rejected()),
+            evidence_waiting=evidence.report.waiting,
+            evidence_problems=len(evidence.problems),
             authorities=tuple(
                 AuthorityReading(s.name, s.refreshed, s.expires, s.error is not None)
                 for s in self.statuses()
@@ -62,8 +67,7 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """The document at ``/status``."""
-        snapshot = self.holder.published
-        rejected = () if snapshot is None else snapshot.state.rejected
+        snapshot, evidence, rejected = self.holder.published, self.evidence(), self._rejected()
         return {
             "version": version("admissibility-sidecar"),
             "ready": self.standing.ready,
@@ -74,7 +78,9 @@ class Status:
             "evidence": {
                 "manifests": 0 if snapshot is None else len(snapshot.state.manifests_by_digest),
                 "rejected": len(rejected),
-                "rejections": [asdict(item) for item in rejected[:MAX_REJECTED_SHOWN]],
+                "rejections": [asdict(item) for item in rejected[:MAX_SHOWN]],
+                "waiting": evidence.report.waiting,
+                "problems": list(evidence.problems[:MAX_SHOWN]),
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
             "clock": {"problem": self.standing.clock_problem or None},
@@ -84,6 +90,16 @@ class Status:
                 "error": self.standing.policy_error or None,
             },
         }
+
+    def _rejected(self) -> tuple[Rejected, ...]:
+        """Files without a valid signature, and files whose signer may not sign what they hold."""
+        snapshot = self.holder.published
+        attributed = () if snapshot is None else snapshot.state.rejected
+        return tuple(sorted({*attributed, *self.evidence().report.rejected}, key=_by_digest))
+
+
+def _by_digest(item: Rejected) -> str:
+    return item.file_digest
 
 
 def _authority(status: AuthorityStatus) -> dict[str, Any]:

@@ -57,8 +57,26 @@ class EvidenceLimits:
     entries: int = 200_000
 
 
+@dataclass(frozen=True, slots=True)
+class VerificationLimits:
+    """How much work unverified evidence may cause. A *try* is one signature against one key.
+
+    Attributes:
+        slice_tries: Tries between two looks at what else there is to do.
+        unknown_tries: Tries in a row, for one folder, on files whose key ids name no known key.
+        unknown_tries_per_second: How fast a folder gets these back once they are used up.
+        post_seconds: While there is more to verify, a new trust state is made this often.
+    """
+
+    slice_tries: int = 64
+    unknown_tries: int = 50_000
+    unknown_tries_per_second: float = 1_000.0
+    post_seconds: float = 0.25
+
+
 REPOSITORY = RepositoryLimits()
 EVIDENCE = EvidenceLimits()
+VERIFICATION = VerificationLimits()
 
 MAX_CONFIG_BYTES = 1 << 20
 """``trust.yaml``."""

@@ -46,7 +46,14 @@ def _all() -> Iterator[tuple[str, str, str, str]]:
 
 
 def _reading() -> TrustReading:
-    return TrustReading(_NOW, 1, 0, (AuthorityReading("any", _NOW, _NOW, failing=False),))
+    return TrustReading(
+        now=_NOW,
+        epoch=1,
+        evidence_rejected=0,
+        evidence_waiting=0,
+        evidence_problems=0,
+        authorities=(AuthorityReading("any", _NOW, _NOW, failing=False),),
+    )
 
 
 def _names(family: GaugeMetricFamily) -> tuple[str, ...]:

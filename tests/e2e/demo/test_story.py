@@ -272,7 +272,13 @@ def test_status_and_health_tell_that_it_is_ready(stage: Kept) -> None:
     code, value = admit("status", "--url", told["metrics"])
     assert (code, value["ready"], value["listen"]) == (0, True, told["gate"])
     assert [(a["name"], a["error"]) for a in value["authorities"]] == [(n, None) for n in GRANTS]
-    assert value["evidence"] == {"manifests": 1, "rejected": 0, "rejections": []}
+    assert value["evidence"] == {
+        "manifests": 1,
+        "rejected": 0,
+        "rejections": [],
+        "waiting": 0,
+        "problems": [],
+    }
     assert (value["policy"]["up"], value["credential_problems"]) == (True, [])
     code, value = admit("health", "--gate", told["gate"])
     assert (code, value) == (0, {"gate": told["gate"], "status": "SERVING"})

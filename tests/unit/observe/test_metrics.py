@@ -29,6 +29,8 @@ READING = TrustReading(
     NOW,
     7,
     2,
+    3,
+    1,
     (
         AuthorityReading("customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False),
         AuthorityReading("regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True),
@@ -101,6 +103,8 @@ def test_freshness_is_computed_when_it_is_asked_for() -> None:
     } == {
         ("admissibility_trust_epoch", ()): 7.0,
         ("admissibility_evidence_rejected", ()): 2.0,
+        ("admissibility_evidence_waiting", ()): 3.0,
+        ("admissibility_evidence_problems", ()): 1.0,
         ("admissibility_trust_age_seconds", (("authority", "customer"),)): 5.0,
         ("admissibility_trust_age_seconds", (("authority", "regulator"),)): 7200.0,
         ("admissibility_trust_expires_in_seconds", (("authority", "customer"),)): 3600.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +13,13 @@ from typing import Any
 
 import yaml
 
+from sidecar.core.evidence import MANIFEST
 from sidecar.core.trust_state import TrustState
 from sidecar.trust.config import TrustConfig, load
 from sidecar.trust.control import ControlPath
+from tests.support.simulator.keys import SimKey, envelope
+from tests.support.simulator.predicates import manifest_predicate
+from tests.support.simulator.world import MODEL, sha, statement
 from tests.unit.trust.repository import Repository
 
 EVERYWHERE = {
@@ -101,13 +106,13 @@ class Published:
             self.changed.wait_for(lambda: self.versions() == versions, 60)
             assert self.versions() == versions
 
-    def wait_rejected(self, count: int) -> None:
-        """Wait for a state that rejects so many pieces of evidence."""
+    def wait_manifests(self, *digests: str) -> None:
+        """Wait for a state with exactly these manifests."""
         with self.changed:
             self.changed.wait_for(
-                lambda: bool(self.states) and len(self.last.rejected) == count, 60
+                lambda: bool(self.states) and {*self.last.manifests_by_digest} == {*digests}, 60
             )
-            assert len(self.last.rejected) == count
+            assert {*self.last.manifests_by_digest} == {*digests}
 
 
 @contextmanager
@@ -120,6 +125,22 @@ def running(config: TrustConfig) -> Iterator[tuple[ControlPath, Published]]:
         yield control, published
     finally:
         control.stop()
+
+
+def signed_manifest(key: SimKey, model: str = MODEL) -> tuple[bytes, str]:
+    """A manifest's envelope and its payload digest."""
+    payload = statement(MANIFEST, model, sha("job"), manifest_predicate(model))
+    return envelope(payload, key), hashlib.sha256(payload).hexdigest()
+
+
+def wait_refused(control: ControlPath, count: int) -> None:
+    """Wait until so many files of evidence are refused; a minute is for ever."""
+    waiting = Event()
+    for _ in range(6000):
+        if len(control.evidence().report.rejected) == count:
+            return
+        waiting.wait(0.01)
+    assert len(control.evidence().report.rejected) == count
 
 
 def first_refresh(control: ControlPath) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from pathlib import Path
 
 import pytest
 
 from sidecar.core import dsse
-from sidecar.trust.control import Assembler, load_once
-from sidecar.trust.verified_files import VerifiedFiles
+from sidecar.trust.assembler import Assembler
+from sidecar.trust.control import load_once
 from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.trust.operator import ONE, Operator, Published, first_refresh, running
 
@@ -40,15 +39,6 @@ def test_a_signature_is_verified_once(published: Operator, monkeypatch: pytest.M
     assert {digest: verified.count(digest) for digest in verified} == dict.fromkeys(digests, keys)
 
 
-def test_removed_evidence_leaves_the_cache(published: Operator) -> None:
-    states = Published()
-    assembler = Assembler(published.load().operator, states)
-    assembler.post_evidence(Path("a"), frozenset({envelope(b"1", SimKey.ed25519())}))
-    assembler.post_evidence(Path("a"), frozenset())
-    assert assembler._memory == VerifiedFiles()
-    assert [len(state.rejected) for state in states.states] == [1, 0]
-
-
 def test_a_state_that_could_not_be_handed_on_is_made_again(published: Operator) -> None:
     """Otherwise a withdrawal would be lost with the exception."""
     states = Published()
@@ -61,16 +51,16 @@ def test_a_state_that_could_not_be_handed_on_is_made_again(published: Operator) 
 
     assembler = Assembler(published.load().operator, publish)
     with pytest.raises(ValueError, match="not now"):
-        assembler.post_evidence(Path("a"), frozenset({b"x"}))
-    assert assembler.post_evidence(Path("a"), frozenset({b"x"})) is False
-    assert [(state.epoch, len(state.rejected)) for state in states.states] == [(2, 1)]
+        assembler.post_view("acme", None)
+    assert assembler.post_view("acme", None) is False
+    assert [state.epoch for state in states.states] == [2]
 
 
 def test_nothing_is_published_after_the_end(published: Operator) -> None:
     with running(published.load()) as (control, states):
         first_refresh(control)
     count = len(states.states)
-    control._assembler.post_evidence(Path("a"), frozenset({b"x"}))
+    control._assembler.post_view("acme", None)
     assert len(states.states) == count
 
 
@@ -80,9 +70,9 @@ def test_several_folders_of_evidence_are_one_set(published: Operator) -> None:
     (published.folder / "more").mkdir()
     for name, data in (("evidence/a", b"1"), ("more/b", b"1"), ("more/c", b"2")):
         (published.folder / f"{name}.json").write_bytes(data)
-    with running(config) as (control, states):
+    with running(config) as (control, _):
         first_refresh(control)
-        states.wait_rejected(2)
+        assert len({item.file_digest for item in control.evidence().report.rejected}) == 2
 
 
 def test_once_gives_what_the_long_running_path_gives(published: Operator) -> None:
@@ -99,11 +89,11 @@ def test_once_gives_what_the_long_running_path_gives(published: Operator) -> Non
     with running(config) as (control, states):
         first_refresh(control)
         states.wait({"maker": 1, "office": 1})
-        last = states.last
+        last, rejected = states.last, control.evidence().report.rejected
     assert (state.authorities, state.keys, state.rejected, state.operator) == (
         last.authorities,
         last.keys,
-        last.rejected,
+        rejected,
         last.operator,
     )
     assert state.epoch == 1

@@ -8,6 +8,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,11 +16,20 @@ import pytest
 from sidecar.core.trust_state import Rejected
 from sidecar.trust import sources
 from sidecar.trust.config import DirectorySourceConfig
-from sidecar.trust.control import AuthorityStatus, ControlPath, load_once
+from sidecar.trust.control import ControlPath, load_once
 from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.refresher import AuthorityStatus
 from sidecar.trust.source import Source, SourceError, Trigger
 from tests.support.simulator.keys import SimKey
-from tests.unit.trust.operator import GRANTS, ONE, Operator, Published, first_refresh, running
+from tests.unit.trust.operator import (
+    GRANTS,
+    ONE,
+    Operator,
+    Published,
+    first_refresh,
+    running,
+    wait_refused,
+)
 from tests.unit.trust.repository import HOUR, now
 
 KEY = "sha256:" + "a" * 64
@@ -31,7 +41,7 @@ def test_everything_is_read_once_at_the_start(published: Operator) -> None:
     with running(published.load()) as (control, states):
         first_refresh(control)
         states.wait(ONE)
-        assert states.last.rejected == (
+        assert control.evidence().report.rejected == (
             Rejected(
                 hashlib.sha256(b"no evidence").hexdigest(),
                 "envelope: not JSON: Expecting value at character 0",
@@ -71,13 +81,13 @@ def test_a_new_attestation_key_arrives(published: Operator) -> None:
 def test_evidence_comes_and_goes_by_notification(published: Operator) -> None:
     published.value["poll_seconds"] = 3600
     path = published.folder / "evidence/sub/x.json"
-    with running(published.load()) as (control, states):
+    with running(published.load()) as (control, _):
         first_refresh(control)
         path.parent.mkdir()
         path.write_bytes(b"x")
-        states.wait_rejected(1)
+        wait_refused(control, 1)
         path.unlink()
-        states.wait_rejected(0)
+        wait_refused(control, 0)
 
 
 def test_the_same_again_makes_no_new_state(published: Operator) -> None:
@@ -196,7 +206,7 @@ def test_a_follower_that_cannot_be_stopped_is_told_and_publishes_nothing(
 
     published.value["authorities"] = published.value["authorities"][:1]
     published.value["authorities"][0]["grants"] = list(GRANTS.values())
-    monkeypatch.setattr("sidecar.trust.control.refresh", refresh)
+    monkeypatch.setattr("sidecar.trust.refresher.refresh", refresh)
     monkeypatch.setattr("sidecar.trust.control.STOP_SECONDS", 0.05)
     states = Published()
     control = ControlPath(published.load(), states)
@@ -246,7 +256,9 @@ def test_a_restart_without_any_source_starts_from_what_is_kept(published: Operat
     shutil.rmtree(published.folder / "authorities")
     with running(config) as (control, states):
         first_refresh(control)
-        assert states.last.authorities == before
+        assert states.last.authorities == {
+            name: replace(view, heard_since_start=False) for name, view in before.items()
+        }
         assert [s.refreshed for s in control.statuses()] == [None, None, None]
 
 
@@ -266,7 +278,7 @@ def test_statuses_are_logged_once_for_each_change(
     assert sorted(record.getMessage() for record in caplog.records) == [
         "acme: metadata/timestamp.json is not there; was never verified "
         "(its last verified word: never verified)",
-        f"evidence left out: {published.folder}/evidence/x.json: a link; links are not followed",
+        f"evidence: {published.folder}/evidence/x.json: a link; links are not followed",
         f"maker: version 1, until {expires['maker']}",
         f"office: version 1, until {expires['office']}",
         f"office: version 2, until {expires['office']}",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.trust.evidence_files import EvidenceFiles, read
+from sidecar.trust.evidence_folder import EvidenceFiles, read
 from sidecar.trust.limits import EVIDENCE, EvidenceLimits
 
 

@@ -1,0 +1,230 @@
+"""The order in which one folder's evidence is verified: known key ids first, junk within a budget.
+
+Theory of operation. A file passes up to three stages, and each stage is worked off before the next:
+
+1. *new*: it is parsed (short files first), and the keys that its key ids name are tried;
+2. *signed*: it has a verified signature; the remaining keys are tried, for further signers;
+3. *unknown*: no key id led to a key. All keys are tried, as long as the folder's budget lasts; a
+   file beyond it waits until the budget has grown again.
+
+A key id is a hint: it decides when a key is tried, never whether. When new keys become known, only
+these are tried, and files whose key ids name one of them come first.
+
+The budget counts tries (signature × key), so neither many files nor many signatures in one file
+buy more of the processor; it is one folder's own, so a flooded folder delays only itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from sidecar.core import dsse
+from sidecar.core.evidence import parse_statement
+from sidecar.core.keys import PublicKey
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.trust_state import Rejected
+from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile
+from sidecar.trust.limits import VERIFICATION, VerificationLimits
+
+_NO_KEYS: frozenset[PublicKey] = frozenset()
+_BYTES_PER_TRY = 8192
+"""Parsing this much takes about as long as a try."""
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    """One file, and how far its verification has come.
+
+    Attributes:
+        data: Its bytes.
+        envelope: None until it is parsed.
+        tried: Keys that were tried.
+        verified: Set with the first signature that verified.
+        error: Why it can never be used, whatever key becomes known; empty where it may.
+    """
+
+    data: bytes
+    envelope: dsse.Envelope | None = None
+    tried: frozenset[PublicKey] = _NO_KEYS
+    verified: VerifiedFile | None = None
+    error: str = ""
+
+    def parse(self) -> None:
+        try:
+            self.envelope = dsse.parse(self.data)
+        except EvidenceError as error:
+            self.error = str(error)
+
+    def cost(self, keys: frozenset[PublicKey]) -> int:
+        """Tries that it takes to try ``keys``."""
+        return len(self.envelope.signatures) * len(keys) if self.envelope is not None else 0
+
+    def attempt(self, keys: frozenset[PublicKey]) -> bool:
+        """Try ``keys``; returns whether the file counts for more than before."""
+        assert self.envelope is not None
+        self.tried |= keys
+        signed = dsse.verified_by(self.envelope, keys)
+        if not signed:
+            return False
+        if self.verified is not None:
+            self.verified = replace(self.verified, fingerprints=self.verified.fingerprints | signed)
+            return True
+        try:
+            statement = parse_statement(self.envelope.payload)
+        except EvidenceError as error:
+            self.error = str(error)
+            return False
+        digest = hashlib.sha256(self.data).hexdigest()
+        self.verified = VerifiedFile(digest, self.envelope.digest, statement, signed)
+        return True
+
+    def rejected(self) -> Rejected:
+        return Rejected(hashlib.sha256(self.data).hexdigest(), self.error or UNKNOWN_SIGNER)
+
+
+@dataclass(slots=True)
+class EvidenceQueue:
+    """The files of one folder. Not thread-safe: one thread owns it.
+
+    Attributes:
+        limits: See ``VerificationLimits``.
+        budget: Tries left for files of unknown signers.
+    """
+
+    limits: VerificationLimits = VERIFICATION
+    budget: float = field(init=False)
+    _refilled: float = 0.0
+    _keys: frozenset[PublicKey] = _NO_KEYS
+    _by_id: dict[str, PublicKey] = field(default_factory=dict)
+    _files: dict[bytes, _File] = field(default_factory=dict)
+    _new: deque[_File] = field(default_factory=deque)
+    _signed: deque[_File] = field(default_factory=deque)
+    _unknown: deque[_File] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.budget = float(self.limits.unknown_tries)
+
+    def replace_files(self, files: frozenset[bytes]) -> bool:
+        """Take the folder's files; returns whether a verified one is gone."""
+        gone = self._files.keys() - files
+        lost = any(self._files[data].verified is not None for data in gone)
+        if gone:
+            self._files = {data: file for data, file in self._files.items() if data in files}
+            for stage in (self._new, self._signed, self._unknown):
+                _retain(stage, self._files)
+        fresh = [_File(data) for data in files - self._files.keys()]
+        self._files |= {file.data: file for file in fresh}
+        self._new.extend(sorted(fresh, key=_short_first))
+        return lost
+
+    def replace_keys(self, keys: frozenset[PublicKey]) -> None:
+        """Take the attestation keys of all authorities."""
+        added = keys - self._keys
+        self._keys = keys
+        self._by_id = {
+            text: key
+            for key in keys
+            for text in (key.fingerprint, key.fingerprint.removeprefix("sha256:"))
+        }
+        if not added:
+            return
+        for stage in (self._new, self._signed, self._unknown):
+            stage.clear()
+        for file in sorted(self._files.values(), key=_short_first):
+            self._stage(file)
+
+    def work(self, now: float) -> bool:
+        """Verify one slice; returns whether a file counts for more than before.
+
+        Args:
+            now: Monotonic seconds, by which the budget grows.
+        """
+        self._refill(now)
+        news, spent = False, 0
+        while spent < self.limits.slice_tries:
+            if self._new:
+                file = self._new.popleft()
+                keys = self._named(file)
+            elif self._signed:
+                file = self._signed.popleft()
+                keys = self._keys - file.tried
+            elif self._affordable():
+                file = self._unknown.popleft()
+                keys = self._keys - file.tried
+            else:
+                break
+            counts = bool(keys) and file.attempt(keys)
+            cost = file.cost(keys)
+            if file.verified is None:
+                self.budget = max(0.0, self.budget - cost)
+            spent += 1 + cost + len(file.data) // _BYTES_PER_TRY
+            news |= counts
+            self._stage(file)
+        return news
+
+    def idle(self) -> bool:
+        """Whether nothing can be done now; files that wait for the budget do not count."""
+        return not self._new and not self._signed and not self._affordable()
+
+    def waiting(self) -> int:
+        """How many files wait for the budget."""
+        return len(self._unknown)
+
+    def holds_verified(self, data: bytes) -> bool:
+        """Whether a file of these bytes has a verified signature."""
+        file = self._files.get(data)
+        return file is not None and file.verified is not None
+
+    def verified(self) -> list[VerifiedFile]:
+        """The files with a verified signature."""
+        return [file.verified for file in self._files.values() if file.verified is not None]
+
+    def rejected(self) -> list[Rejected]:
+        """The files that were refused so far; those that wait are not among them."""
+        waiting = {id(file) for stage in (self._new, self._unknown) for file in stage}
+        return [
+            file.rejected()
+            for file in self._files.values()
+            if file.verified is None and id(file) not in waiting
+        ]
+
+    def _refill(self, now: float) -> None:
+        grown = max(0.0, now - self._refilled) * self.limits.unknown_tries_per_second
+        self.budget = min(self.budget + grown, float(self.limits.unknown_tries))
+        self._refilled = now
+
+    def _affordable(self) -> bool:
+        if not self._unknown:
+            return False
+        file = self._unknown[0]
+        return self.budget >= min(file.cost(self._keys - file.tried), self.limits.unknown_tries)
+
+    def _named(self, file: _File) -> frozenset[PublicKey]:
+        """Parse a file if need be; return the known keys that its key ids name, less the tried."""
+        if file.envelope is None:
+            file.parse()
+        if file.envelope is None:
+            return _NO_KEYS
+        named = (self._by_id.get(key_id) for key_id in file.envelope.key_ids)
+        return frozenset(key for key in named if key is not None and key not in file.tried)
+
+    def _stage(self, file: _File) -> None:
+        """Put a file into the stage that is next for it, if any."""
+        if file.error:
+            return
+        if file.envelope is None or self._named(file):
+            self._new.append(file)
+        elif not self._keys <= file.tried:
+            (self._unknown if file.verified is None else self._signed).append(file)
+
+
+def _short_first(file: _File) -> tuple[int, bytes]:
+    return len(file.data), file.data
+
+
+def _retain(stage: deque[_File], files: dict[bytes, _File]) -> None:
+    kept = [file for file in stage if file.data in files]
+    stage.clear()
+    stage.extend(kept)

@@ -1,0 +1,181 @@
+"""Verifies the evidence of all folders in a thread of its own, behind the documents.
+
+Theory of operation. Whoever reads a folder or refreshes an authority only hands over what there is
+(``put_files``, ``put_keys``) and returns at once; a repository's news never waits for a signature
+to be tried. The thread works on the folders in turn, one slice each, so a flooded folder does not
+delay another's evidence. Verified files are posted when all folders are worked off, and meanwhile
+every ``post_seconds``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.core.keys import PublicKey
+from sidecar.core.trust_state import Rejected
+from sidecar.core.verification import VerifiedFile
+from sidecar.trust.evidence_queue import EvidenceQueue
+from sidecar.trust.limits import VERIFICATION, VerificationLimits
+
+_LOG = logging.getLogger("sidecar.trust")
+
+RETRY_SECONDS = 1.0
+_WAITING_SECONDS = 0.2
+_REPORT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceReport:
+    """What became of the evidence so far.
+
+    Attributes:
+        verified: Files with a verified signature.
+        rejected: Files that were refused.
+        waiting: Files of unknown signers that wait for their folder's budget.
+    """
+
+    verified: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    waiting: int = 0
+
+
+class EvidenceVerifier:
+    """A thread that verifies what it is handed.
+
+    Args:
+        post: Called with all verified files whenever they changed, from this thread. What it raises
+            is logged, and it is called again.
+        limits: See ``VerificationLimits``.
+    """
+
+    def __init__(
+        self,
+        post: Callable[[tuple[VerifiedFile, ...]], None],
+        limits: VerificationLimits = VERIFICATION,
+    ) -> None:
+        self._post = post
+        self._limits = limits
+        self._queues: dict[Path, EvidenceQueue] = {}
+        self._lock = threading.Condition()
+        self._new_files: dict[Path, frozenset[bytes]] = {}
+        self._new_keys: frozenset[PublicKey] | None = None
+        self._keys: frozenset[PublicKey] = frozenset()
+        self._changed = False
+        self._settled = True
+        self._stopping = False
+        self._reported = 0.0
+        self._report = EvidenceReport()
+        self._thread = threading.Thread(target=self._run, name="verify-evidence", daemon=False)
+
+    def start(self) -> None:
+        """Start the thread; returns at once."""
+        self._thread.start()
+
+    def request_stop(self) -> None:
+        """Ask the thread to end after the slice it is in."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify()
+
+    def join(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds for the thread; returns whether it ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def put_files(self, folder: Path, files: frozenset[bytes]) -> None:
+        """Hand over everything that a folder holds now."""
+        with self._lock:
+            self._new_files[folder] = files
+            self._settled = False
+            self._lock.notify()
+
+    def put_keys(self, keys: Iterable[PublicKey]) -> None:
+        """Hand over the attestation keys of all authorities."""
+        found = frozenset(keys)
+        with self._lock:
+            if found != (self._keys if self._new_keys is None else self._new_keys):
+                self._new_keys = found
+                self._settled = False
+                self._lock.notify()
+
+    def settled(self) -> bool:
+        """Whether all that was handed over is verified and posted, or waits for a budget."""
+        with self._lock:
+            return self._settled
+
+    def report(self) -> EvidenceReport:
+        """What became of the evidence, as of the last post."""
+        with self._lock:
+            return self._report
+
+    def holds_verified(self, folder: Path, data: bytes) -> bool:
+        """Whether a file of these bytes, in ``folder``, has a verified signature."""
+        queue = self._queues.get(folder)
+        return queue is not None and queue.holds_verified(data)
+
+    def _run(self) -> None:
+        posted = time.monotonic()
+        while self._take():
+            now = time.monotonic()
+            for queue in self._queues.values():
+                self._changed |= queue.work(now)
+            idle = all(queue.idle() for queue in self._queues.values())
+            if idle or now - posted >= self._limits.post_seconds:
+                self._finish(idle=idle)
+                posted = time.monotonic()
+            # Lets a thread that waits for the interpreter go first.
+            time.sleep(0)
+
+    def _take(self) -> bool:
+        """Take what was handed over, waiting while there is nothing to do; False at the end."""
+        with self._lock:
+            while not (self._stopping or self._new_files or self._new_keys is not None):
+                if not all(queue.idle() for queue in self._queues.values()):
+                    break
+                waiting = any(queue.waiting() for queue in self._queues.values())
+                if waiting or self._changed:
+                    self._lock.wait(RETRY_SECONDS if self._changed else _WAITING_SECONDS)
+                    break
+                self._lock.wait()
+            files, self._new_files = self._new_files, {}
+            keys, self._new_keys = self._new_keys, None
+        for folder, found in files.items():
+            if folder not in self._queues:
+                queue = EvidenceQueue(self._limits)
+                queue.replace_keys(self._keys)
+                self._queues = {**self._queues, folder: queue}
+            self._changed |= self._queues[folder].replace_files(found)
+        if keys is not None:
+            self._keys = keys
+            for queue in self._queues.values():
+                queue.replace_keys(keys)
+        return not self._stopping
+
+    def _finish(self, *, idle: bool) -> None:
+        """Post what changed, and report."""
+        queues = tuple(self._queues.values())
+        if self._changed:
+            try:
+                self._post(tuple(file for queue in queues for file in queue.verified()))
+            except Exception:  # noqa: BLE001 - nobody has it yet: the next round tries again
+                _LOG.exception("evidence: a trust state could not be made")
+                return
+            self._changed = False
+        waiting = sum(queue.waiting() for queue in queues)
+        now = time.monotonic()
+        if waiting and self._settled and now - self._reported < _REPORT_SECONDS:
+            return  # junk must not cost a pass over everything for each of its slices
+        self._reported = now
+        rejected = tuple(item for queue in queues for item in queue.rejected())
+        verified = sum(len(queue.verified()) for queue in queues)
+        report = EvidenceReport(verified, rejected, waiting)
+        with self._lock:
+            self._report = report
+            if idle and not self._new_files and self._new_keys is None:
+                self._settled = True

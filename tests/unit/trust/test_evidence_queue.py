@@ -1,0 +1,146 @@
+"""The order of verification: known key ids first, junk within a budget."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sidecar.core import dsse
+from sidecar.core.keys import PublicKey
+from sidecar.trust.evidence_queue import EvidenceQueue
+from sidecar.trust.limits import VerificationLimits
+from tests.support.simulator.keys import SimKey, envelope
+from tests.unit.trust.operator import signed_manifest
+
+KEYS = [SimKey.ed25519() for _ in range(4)]
+KNOWN = frozenset(PublicKey.from_pem(key.pem) for key in KEYS)
+LIMITS = VerificationLimits(unknown_tries=8, unknown_tries_per_second=4)
+
+
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """(payload digest, key) of every try."""
+    seen: list[tuple[str, str]] = []
+    real = dsse.verified_by
+
+    def verified_by(found: dsse.Envelope, keys: frozenset[PublicKey]) -> frozenset[str]:
+        seen.extend((found.digest, key.fingerprint) for key in keys)
+        return real(found, keys)
+
+    monkeypatch.setattr(dsse, "verified_by", verified_by)
+    return seen
+
+
+def queue(*files: bytes, keys: frozenset[PublicKey] = KNOWN) -> EvidenceQueue:
+    made = EvidenceQueue(LIMITS)
+    made.replace_keys(keys)
+    made.replace_files(frozenset(files))
+    return made
+
+
+def with_key_id(data: bytes, key_id: str) -> bytes:
+    value = json.loads(data)
+    value["signatures"][0]["keyid"] = key_id
+    return json.dumps(value).encode()
+
+
+def junk(count: int, key_id: str = "") -> list[bytes]:
+    """Well-formed envelopes, shorter than any manifest, by keys that nobody knows."""
+    return [
+        with_key_id(envelope(b"%d" % number, SimKey.ed25519()), key_id) for number in range(count)
+    ]
+
+
+def worked(made: EvidenceQueue, now: float = 0.0) -> EvidenceQueue:
+    made.work(now)
+    while not made.idle():
+        made.work(now)
+    return made
+
+
+def manifests(made: EvidenceQueue) -> set[str]:
+    return {file.digest for file in made.verified()}
+
+
+def test_the_key_that_a_key_id_names_is_tried_first(tried: list[tuple[str, str]]) -> None:
+    data, digest = signed_manifest(KEYS[2])
+    worked(queue(data, *junk(2)))
+    assert tried[0] == (digest, KEYS[2].fingerprint)
+    assert {key for found, key in tried if found == digest} == {key.fingerprint for key in KEYS}
+    assert len(tried) == len(set(tried)) == 3 * len(KEYS)
+
+
+def test_a_key_id_is_a_hint_and_nothing_more() -> None:
+    data, digest = signed_manifest(KEYS[0])
+    for key_id in ("", "nobody", KEYS[1].fingerprint, KEYS[0].fingerprint.removeprefix("sha256:")):
+        (file,) = worked(queue(with_key_id(data, key_id))).verified()
+        assert (file.digest, {*file.fingerprints}) == (digest, {KEYS[0].fingerprint})
+
+
+def test_every_signer_of_a_file_is_found() -> None:
+    payload = json.loads(signed_manifest(KEYS[0])[0])["payload"]
+    both = json.loads(signed_manifest(KEYS[0])[0])
+    other = json.loads(with_key_id(signed_manifest(KEYS[3])[0], "nobody"))
+    assert other["payload"] == payload
+    both["signatures"] += other["signatures"]
+    (file,) = worked(queue(json.dumps(both).encode())).verified()
+    assert file.fingerprints == {KEYS[0].fingerprint, KEYS[3].fingerprint}
+
+
+def test_law_2_junk_beyond_its_budget_waits_and_evicts_nothing() -> None:
+    """Each piece of junk costs four tries; eight are there at once and four more each second."""
+    good, digest = signed_manifest(KEYS[0])
+    made = worked(queue(good))
+    made.replace_files(frozenset({good, *junk(5)}))
+    worked(made)
+    assert (manifests(made), len(made.rejected()), made.waiting()) == ({digest}, 2, 3)
+    later, later_digest = signed_manifest(KEYS[1], "ft:gpt-4o-2024-08-06:acme::later")
+    made.replace_files(frozenset({good, later, *(item for item in made._files)}))
+    worked(made)
+    assert manifests(made) == {digest, later_digest}
+    worked(made, now=1.0)
+    assert (len(made.rejected()), made.waiting()) == (3, 2)
+    worked(made, now=60.0)
+    assert (len(made.rejected()), made.waiting()) == (5, 0)
+
+
+def test_law_2_junk_that_names_a_known_key_is_junk_all_the_same() -> None:
+    made = worked(queue(*junk(20, KEYS[0].fingerprint)))
+    assert (made.verified(), made.waiting() >= 18) == ([], True)
+
+
+def test_only_new_keys_are_tried(tried: list[tuple[str, str]]) -> None:
+    data, digest = signed_manifest(KEYS[3])
+    first = frozenset(key for key in KNOWN if key.fingerprint != KEYS[3].fingerprint)
+    made = worked(queue(data, keys=first))
+    assert (made.verified(), len(made.rejected()), len(tried)) == ([], 1, 3)
+    made.replace_keys(KNOWN)
+    worked(made)
+    assert (manifests(made), made.rejected(), len(tried)) == ({digest}, [], 4)
+    made.replace_keys(first)
+    made.replace_keys(KNOWN)
+    worked(made)
+    assert len(tried) == 4
+
+
+def test_what_is_gone_counts_no_more() -> None:
+    (one, digest), (two, _) = signed_manifest(KEYS[0]), signed_manifest(KEYS[1], "ft:x:acme::two")
+    made = worked(queue(one, two, *junk(1)))
+    assert made.replace_files(frozenset({one, two})) is False
+    assert made.replace_files(frozenset({one})) is True
+    assert manifests(worked(made)) == {digest}
+    assert not made.holds_verified(two)
+
+
+def test_what_can_never_be_used_is_refused_once(tried: list[tuple[str, str]]) -> None:
+    signed_nonsense = envelope(b"no statement", KEYS[0])
+    made = worked(queue(b"no envelope", signed_nonsense))
+    assert sorted(item.why for item in made.rejected()) == [
+        "envelope: not JSON: Expecting value at character 0",
+        "statement: not JSON: Expecting value at character 0",
+    ]
+    count = len(tried)
+    made.replace_keys(frozenset({PublicKey.from_pem(SimKey.ed25519().pem)}))
+    worked(made)
+    assert len(tried) == count
