@@ -91,15 +91,15 @@ def test_a_table_for_people_fits_a_terminal(
     lines = [line.rstrip() for line in out.splitlines()]
     assert (code, err, max(map(len, lines)) <= 100) == (1, "", True)
     assert lines == [
-        "severity rule             line  what and where",
-        f"error    gate-shadow      {shadow}   requests pass whatever the gate answers",
-        32 * " " + "listener applications, filter chain applications, filter ext_authz,",
-        32 * " " + "shadow_mode",
-        32 * " " + "remedy: Remove `shadow_mode`.",
-        f"warning  path-normalized  {manager:<5} normalize_path is absent: a runtime key decides",
-        32 * " " + "listener applications, filter chain applications",
-        32 * " " + "remedy: `normalize_path: false`, `merge_slashes: false`; the gate",
-        32 * " " + "refuses such paths itself.",
+        "severity  rule             line  what and where",
+        f"error     gate-shadow      {shadow}   requests pass whatever the gate answers",
+        33 * " " + "listener applications, filter chain applications, filter ext_authz,",
+        33 * " " + "shadow_mode",
+        33 * " " + "remedy: Remove `shadow_mode`.",
+        f"warning   path-normalized  {manager:<5} normalize_path is absent: a runtime key decides",
+        33 * " " + "listener applications, filter chain applications",
+        33 * " " + "remedy: `normalize_path: false`, `merge_slashes: false`; the gate",
+        33 * " " + "refuses such paths itself.",
         "",
         "envoy.yaml: bootstrap, 1 listener, 2 routes; gate: gate; providers: provider",
         "1 error, 1 warning, 0 notes. Rules: docs/envoy-lint.md",
@@ -238,7 +238,7 @@ def test_sarif_has_what_the_standard_asks_for(
             "note",
             "bypass-retry",
             "listener applications, filter chain applications, virtual host provider,"
-            " retry_policy: one decision is spent on several attempts",
+            " retry_policy: one decision covers several attempts",
         ),
     ]
 
