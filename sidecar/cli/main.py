@@ -54,7 +54,7 @@ TOLD = frozenset(
         "ResourceError",
         "ServiceError",
         "StoreError",
-        "ProgramError",
+        "ToolchainError",
         "TrustConfigError",
     }
 )

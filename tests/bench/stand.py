@@ -170,7 +170,7 @@ def standing(folder: Path) -> Iterator[Stand]:
 
     Raises:
         StageError: The gate did not become ready.
-        ProgramError: OPA or Envoy is not here, or does not start.
+        ToolchainError: OPA or Envoy is not here, or does not start.
         VoidError: The demo's call is not admitted.
     """
     with contextlib.ExitStack() as stack:

@@ -11,8 +11,8 @@ from pathlib import Path
 from admissibility_devtools.tools.find import ENVOY
 from admissibility_devtools.tools.obtain import ensure, obtain, obtain_readers
 from admissibility_devtools.tools.places import tools_folder
-from sidecar.opa.errors import ProgramError
-from sidecar.opa.location import OPA
+from sidecar.toolchain.errors import ToolchainError
+from sidecar.toolchain.find import OPA
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.writelines(f"{name:6} {path}\n" for name, path in readers.items())
             return 0
         paths = ensure() if chosen.tools is None else obtain(chosen.tools)
-    except ProgramError as error:
+    except ToolchainError as error:
         sys.stderr.write(f"tools: {error}\n")
         return 1
     show(paths, as_json=chosen.json)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.places import tools_folder
-from sidecar.opa.errors import ProgramError
-from sidecar.opa.location import Program, locate
+from sidecar.toolchain.errors import ToolchainError
+from sidecar.toolchain.find import Program, locate
 
 _READERS = "make unit"
 
@@ -22,7 +22,7 @@ def envoy_path() -> Path:
     """Return the path of the pinned Envoy.
 
     Raises:
-        ProgramError: It is not found, or has another version.
+        ToolchainError: It is not found, or has another version.
     """
     return locate(ENVOY)
 
@@ -31,7 +31,7 @@ def node_path() -> Path:
     """Return the path of the pinned Node, which only tests need.
 
     Raises:
-        ProgramError: It is not found, or has another version.
+        ToolchainError: It is not found, or has another version.
     """
     return locate(NODE)
 
@@ -40,12 +40,12 @@ def go_path() -> Path:
     """Return the path of Go: any version on PATH, else the pinned one; only builds need it.
 
     Raises:
-        ProgramError: It is not found.
+        ToolchainError: It is not found.
     """
     on_path = shutil.which("go")
     local = pinned_go(tools_folder())
     if on_path is None and not local.exists():
-        raise ProgramError(f"go is not here; run `{_READERS}`, or install Go ≥ 1.26")
+        raise ToolchainError(f"go is not here; run `{_READERS}`, or install Go ≥ 1.26")
     return local if on_path is None else Path(on_path)
 
 

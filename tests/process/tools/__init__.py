@@ -1,1 +1,1 @@
-"""Obtaining and finding the pinned programs."""
+"""The toolchain."""

@@ -1,4 +1,4 @@
-"""Report what the file only names, so that it cannot be checked (family ``unchecked``)."""
+"""Family *unchecked*: what the file only names, so that nothing can be said of it."""
 
 from __future__ import annotations
 
@@ -28,83 +28,86 @@ from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-DUMP = "Check a dump of the running Envoy, in which it is resolved (`/config_dump?include_eds`)."
+DUMP = (
+    "Take a dump of the running Envoy, where it is resolved (`/config_dump?include_eds`), and "
+    "check that."
+)
 
 NOTHING = LintRule(
     "unchecked-nothing",
     ERROR,
     "the file has no listener with routes",
     "Nothing was checked, which is not the same as nothing found.",
-    "Check the bootstrap of the Envoy that applications connect to, or a dump of it.",
+    "Give the bootstrap of the Envoy that applications connect to, or a dump of it.",
 )
 LISTENERS = LintRule(
     "unchecked-listeners",
     ERROR,
-    "listeners or filter chains are discovered (LDS, FCDS)",
-    "A listener from a control plane or a file can forward to a provider without the gate.",
+    "listeners or filter chains come from elsewhere",
+    "A listener from a control plane or a file can lead to a provider without the gate.",
     DUMP,
 )
 CLUSTERS = LintRule(
     "unchecked-clusters",
     WARNING,
-    "clusters or their endpoints are discovered (CDS, EDS)",
-    "It is unknown whether a cluster is a provider, or the gate.",
+    "clusters, or their endpoints, come from elsewhere",
+    "Whether a cluster is a provider, or the gate, cannot be seen.",
     DUMP,
 )
 ROUTES = LintRule(
     "unchecked-routes",
     ERROR,
-    "routes are discovered (RDS, VHDS, scoped routes)",
-    "Discovered routes can disable the gate.",
+    "routes come from elsewhere",
+    "Routes by discovery (RDS, VHDS, scoped routes) can turn the gate off.",
     DUMP,
 )
 FILTER = LintRule(
     "unchecked-filter",
     WARNING,
-    "a filter that is unknown, or chosen at run time",
-    "It may change, answer or forward a request.",
-    "Configure it by its type, and verify that it leaves requests unchanged.",
+    "a filter that is not known, or chosen while Envoy runs",
+    "It may change, answer or send on a request; for all that can be seen here it does.",
+    "Name it by its type; see that it leaves requests alone.",
 )
 GATE_CONDITIONAL = LintRule(
     "unchecked-gate-conditional",
     ERROR,
-    "the gate's filter is inside a matcher, or is discovered (ECDS)",
-    "A matcher can skip it for some requests; a discovered configuration is unknown.",
-    "Put the ext_authz filter itself, with its settings, into the chain.",
+    "the gate's filter is inside a matcher, or comes from elsewhere",
+    "A matcher can skip it for some requests; a discovered configuration can be anything.",
+    "The ext_authz filter itself, with its settings, in the chain.",
 )
 ROUTE_SETTINGS = LintRule(
     "unchecked-route-settings",
     ERROR,
-    "a route's settings for the gate's filter have an unknown type",
-    "Unknown settings may disable the gate.",
+    "a route's settings for the gate's filter are of an unknown kind",
+    "What is not understood may turn the gate off.",
     "`ExtAuthzPerRoute` under the filter's own name.",
 )
 DESTINATION = LintRule(
     "unchecked-destination",
     WARNING,
-    "the file does not show where a route leads",
+    "a route leads to where the file does not say",
     "A plugin chooses the cluster, or the cluster is not in the file.",
-    "Use a cluster by name that is in the file.",
+    "A cluster by name, in the file.",
 )
 FIELD = LintRule(
     "unchecked-field",
     WARNING,
-    "a setting that this linter does not know",
-    "It is newer than the linter, or misspelt; its effect on the gate is unknown.",
-    "Correct it, or use a newer linter.",
+    "a setting that this checker does not know",
+    "It is newer than the checker, or misspelt; what it does to the gate is not known.",
+    "Correct it, or use a newer checker.",
 )
 GATE_UNKNOWN = LintRule(
     "unchecked-gate",
     WARNING,
-    "it is ambiguous which cluster is the gate",
+    "which cluster is the gate cannot be told",
     "Several ext_authz filters ask different services and none is called `gate`.",
-    "Pass `--gate-cluster NAME`.",
+    "`--gate-cluster NAME`.",
 )
 BOOTSTRAP = LintRule(
     "unchecked-bootstrap",
     WARNING,
     "the dump has no bootstrap",
-    "Admin interface and runtime layers cannot be checked.",
+    "Admin interface and runtime layers are not in it.",
     "Dump everything: `/config_dump?include_eds`, without `resource` or `mask`.",
 )
 
@@ -131,7 +134,7 @@ _LISTENER_KNOWN = (
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Yield every finding of the family."""
+    """Every finding of the family."""
     yield from _sources(view)
     for listener in view.config.listeners:
         yield from _listener(listener)
@@ -141,7 +144,7 @@ def check(view: View) -> Iterator[LintFinding]:
         yield from _network_filter(view, found)
     for one in view.listener_filters:
         yield from _listener_filter(view, one)
-    yield from _route_paths(view)
+    yield from _ways(view)
     for cluster in view.config.clusters.values():
         if cluster.text("name") in view.providers | {view.gate_cluster}:
             yield from _cluster(view, cluster)
@@ -150,7 +153,7 @@ def check(view: View) -> Iterator[LintFinding]:
 def _sources(view: View) -> Iterator[LintFinding]:
     config, top = view.config, view.config.top
     if not config.has_listeners:
-        yield LISTENERS.at(top, "listeners are discovered (LDS)")
+        yield LISTENERS.at(top, "listeners come from a control plane or a file (LDS)")
     elif not (
         view.route_paths
         or view.network_filters
@@ -158,12 +161,12 @@ def _sources(view: View) -> Iterator[LintFinding]:
     ):
         yield NOTHING.at(top, "there is no listener with a route in it")
     if not config.has_clusters:
-        yield CLUSTERS.at(top, "clusters are discovered (CDS)")
+        yield CLUSTERS.at(top, "clusters come from a control plane or a file (CDS)")
     if config.bootstrap is None:
         yield BOOTSTRAP.at(top, "admin interface and runtime are not in this dump")
     asked = [found for manager in view.managers for found in manager.filters]
     if not view.gate_cluster and any(found.kind == EXT_AUTHZ for found in asked):
-        yield GATE_UNKNOWN.at(top, "several services are asked, and none is known to be the gate")
+        yield GATE_UNKNOWN.at(top, "several services are asked; which is the gate?")
 
 
 def _network_filter(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
@@ -180,19 +183,19 @@ def _network_filter(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
 
 
 def _led(view: View, node: ConfigNode, what: str, names: list[str]) -> Iterator[LintFinding]:
-    """Report clusters of a TCP, UDP or generic proxy that are not in the file."""
+    """Where a proxy that reads no HTTP leads, as far as that cannot be told."""
     for name in names:
         if not name:
-            yield DESTINATION.at(node, f"{what} leads to an unknown cluster")
+            yield DESTINATION.at(node, f"{what} leads to a cluster that cannot be told")
         elif name not in view.config.clusters:
             yield DESTINATION.at(node, f"{what} leads to cluster {name}, which is not in this file")
 
 
 def _cluster(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
-    """Check what is discovered or unknown of a provider's cluster, or the gate's."""
+    """What a provider's cluster, or the gate's, leaves to others."""
     name = cluster.text("name")
     if eds(cluster) and view.config.assignment(cluster) is None:
-        yield CLUSTERS.at(cluster, f"the endpoints of cluster {name} are discovered (EDS)")
+        yield CLUSTERS.at(cluster, f"the endpoints of cluster {name} come from elsewhere (EDS)")
     for entry in cluster.items("filters"):
         typed = entry.get("typed_config")
         kind = "" if typed is None else typed.typed()[0]
@@ -204,7 +207,7 @@ def _cluster(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
 
 def _listener(listener: ConfigNode) -> Iterator[LintFinding]:
     if (discovered := listener.get("fcds_config")) is not None:
-        yield LISTENERS.at(discovered, "filter chains are discovered (FCDS)")
+        yield LISTENERS.at(discovered, "filter chains come from elsewhere (FCDS)")
     yield from fields.unknown(FIELD, listener, fields.LISTENER)
     if (datagrams := listener.get("udp_listener_config")) is not None:
         yield from fields.unknown(FIELD, datagrams, fields.UDP)
@@ -228,7 +231,7 @@ def _manager(view: View, manager: Manager) -> Iterator[LintFinding]:
                 yield ROUTES.at(scope, "the routes of this scope are not in this file")
     for table in manager.tables:
         if (found := table.get("vhds")) is not None:
-            yield ROUTES.at(found, "virtual hosts are discovered (VHDS)")
+            yield ROUTES.at(found, "virtual hosts come from elsewhere (VHDS)")
         yield from fields.unknown(FIELD, table, fields.TABLE)
         for host in table.items("virtual_hosts"):
             yield from fields.unknown(FIELD, host, fields.HOST)
@@ -244,12 +247,12 @@ def _manager(view: View, manager: Manager) -> Iterator[LintFinding]:
 def _filters(chain: tuple[HttpFilter, ...]) -> Iterator[LintFinding]:
     for found in chain:
         if found.node.has("config_discovery") and not found.kind:
-            message = f"filter {found.name} is discovered (ECDS)"
+            message = f"filter {found.name} comes from a control plane (ECDS)"
             gate = any(EXT_AUTHZ in one.string() for one in _types(found))
             yield (GATE_CONDITIONAL if gate else FILTER).at(found.node, message)
         elif found.kind == filters.MATCHED and _inner(found) == EXT_AUTHZ:
-            yield GATE_CONDITIONAL.at(found.node, "a matcher can skip the ext_authz filter")
-        elif found.kind in filters.OPAQUE or found.kind not in _KNOWN:
+            yield GATE_CONDITIONAL.at(found.node, "a matcher can skip the authoriser")
+        elif found.kind in filters.UNTOLD or found.kind not in _KNOWN:
             yield FILTER.at(found.node, f"HTTP filter {_called(found.kind, found.node)}")
 
 
@@ -283,7 +286,7 @@ def _inner(found: HttpFilter) -> str:
     return "" if typed is None else typed.typed()[0]
 
 
-def _route_paths(view: View) -> Iterator[LintFinding]:
+def _ways(view: View) -> Iterator[LintFinding]:
     for route_path in view.route_paths:
         gates = {gate.name for gate in view.gates(route_path.manager)}
         for level in (*route_path.levels, *(one.levels[0] for one in route_path.destinations)):
@@ -296,20 +299,20 @@ def _route_paths(view: View) -> Iterator[LintFinding]:
 
 
 def _settings(gates: set[str], level: ConfigNode) -> Iterator[LintFinding]:
-    """Report settings of a level for the gate's filter that are unknown."""
+    """What a level says about the gate's filter, as far as it is not understood."""
     for name, entry in level.entries(PER_FILTER).items():
         if name not in gates:
             continue
         kind, settings = entry.typed()
         if kind == FILTER_CONFIG:
             if settings.flag("is_optional"):
-                yield ROUTE_SETTINGS.at(settings, "an Envoy without the extension ignores these")
+                yield ROUTE_SETTINGS.at(settings, "an Envoy that cannot read these skips them")
             inner = settings.get("config")
             if inner is None:
                 continue
             kind, settings = inner.typed()
         if kind != PER_ROUTE:
-            yield ROUTE_SETTINGS.at(entry, f"settings of type {kind or 'unknown'}")
+            yield ROUTE_SETTINGS.at(entry, f"settings of kind {kind or 'unknown'}")
             continue
         yield from fields.unknown(FIELD, settings, fields.PER_ROUTE)
         check = settings.get("check_settings")
@@ -321,7 +324,7 @@ def _settings(gates: set[str], level: ConfigNode) -> Iterator[LintFinding]:
 def _destinations(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
     if route_path.action is None:
         if not route_path.route.has("redirect", "direct_response", "non_forwarding_action"):
-            yield DESTINATION.at(route_path.route, "the action of this route is unknown")
+            yield DESTINATION.at(route_path.route, "what this route does is not known")
         return
     if not route_path.destinations:
         yield DESTINATION.at(route_path.action, "the route names no cluster")
