@@ -11,12 +11,12 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
-from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, PROVIDER, Grant, OperatorTrust
+from sidecar.core.grants import OperatorTrust
 from sidecar.trust import config_file, roots
-from sidecar.trust.config_file import AuthorityEntry, GrantEntry, TrustFile
+from sidecar.trust.config_file import TrustFile
 from sidecar.trust.limits import MAX_CONFIG_BYTES, REPOSITORY
+from sidecar.trust.operator_config import operator_trust
 
 
 class TrustConfigError(Exception):
@@ -75,7 +75,7 @@ def load(path: Path) -> TrustConfig:
     try:
         file = config_file.read(_read(path, MAX_CONFIG_BYTES))
         _check_names(file)
-        operator = _operator(file)
+        operator = operator_trust(file)
         folder = path.parent
         authorities = tuple(
             TrustedAuthority(
@@ -175,62 +175,3 @@ def _check_apart(
             raise config_file.FileError(
                 f"state: {state_dir} lies in {followed}, which is followed; put it elsewhere"
             )
-
-
-def _operator(file: TrustFile) -> OperatorTrust:
-    grants = {
-        entry.name: tuple(
-            _grant(grant, f"authorities.{number}.grants.{index}")
-            for index, grant in enumerate(entry.grants)
-        )
-        for number, entry in enumerate(file.authorities)
-    }
-    _check_trust_domains(file.authorities)
-    required = tuple(file.required_roles or ())
-    by_jurisdiction = {n: tuple(j.required_roles) for n, j in file.jurisdictions.items()}
-    held = {grant.role for each in grants.values() for grant in each}
-    for role in (
-        *ALWAYS_REQUIRED,
-        *required,
-        *(r for each in by_jurisdiction.values() for r in each),
-    ):
-        if role not in held:
-            raise config_file.FileError(
-                f"authorities: none is granted the role {role!r}, which is required; "
-                "nothing could ever be admitted"
-            )
-    return OperatorTrust(MappingProxyType(grants), required, MappingProxyType(by_jurisdiction))
-
-
-def _grant(entry: GrantEntry, place: str) -> Grant:
-    for name, role, given in (
-        ("base_models", PROVIDER, entry.base_models is not None),
-        ("of_record", PROVIDER, entry.of_record),
-        ("trust_domains", CUSTOMER, entry.trust_domains is not None),
-    ):
-        if given and entry.role != role:
-            raise config_file.FileError(
-                f"{place}.{name}: only the role {role!r} has it; move it or leave it out"
-            )
-    return Grant(
-        role=entry.role,
-        jurisdictions=tuple(entry.jurisdictions),
-        sectors=tuple(entry.sectors),
-        models=tuple(entry.models),
-        environments=tuple(entry.environments),
-        base_models=tuple(entry.base_models or ()),
-        trust_domains=tuple(entry.trust_domains or ()),
-        of_record=entry.of_record,
-    )
-
-
-def _check_trust_domains(entries: list[AuthorityEntry]) -> None:
-    owners: dict[str, str] = {}
-    for entry in entries:
-        for domain in (d for grant in entry.grants for d in grant.trust_domains or ()):
-            other = owners.setdefault(domain, entry.name)
-            if other != entry.name:
-                raise config_file.FileError(
-                    f"authorities: the trust domain {domain} is granted to both {other} and "
-                    f"{entry.name}; one authority answers for a trust domain"
-                )

@@ -53,6 +53,10 @@ class GrantEntry(_Strict):
     of_record: bool = False
     """Providers only: it attests what the provider's API said; the provider does not sign for
     itself."""
+    silence: Literal["denies", "ignored"] | None = None
+    """What holds in the grant's scope while the authority cannot be heard and signed nothing that a
+    decision rests on: `denies`, or `ignored`. By default `denies` for regulator, customer and
+    provider, `ignored` for every other role. A withdrawal that was heard counts either way."""
 
 
 class SourceEntry(_Strict):
@@ -82,6 +86,19 @@ class JurisdictionEntry(_Strict):
     """Roles that this jurisdiction requires in addition."""
 
 
+class FloorEntry(_Strict):
+    """What holds in some environments, whatever their customer declares."""
+
+    environments: _Patterns
+    """Environments in which the floor holds; patterns over SPIFFE IDs."""
+    jurisdictions: Annotated[list[_Text] | None, Field(min_length=1, max_length=64)] = None
+    """Jurisdictions that hold there beside the declared ones; names, not patterns."""
+    sector: _Text | None = None
+    """The sector that a declaration must state; another one is refused."""
+    roles: _Roles | None = None
+    """Roles that are required there in addition."""
+
+
 class TrustFile(_Strict):
     """``trust.yaml``."""
 
@@ -99,6 +116,8 @@ class TrustFile(_Strict):
     jurisdiction, and what the manifest requires. It can only add."""
     jurisdictions: dict[_Text, JurisdictionEntry] = {}
     """What a jurisdiction requires beyond the rest."""
+    floors: Annotated[list[FloorEntry] | None, Field(min_length=1, max_length=256)] = None
+    """What holds in environments whatever is declared for them. Several that match add up."""
     authorities: Annotated[list[AuthorityEntry], Field(min_length=1, max_length=256)]
     """The authorities you trust, each with its grants."""
 

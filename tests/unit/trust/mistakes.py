@@ -174,6 +174,67 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "nothing could ever be admitted",
     ),
     (
+        "a silence that is unknown",
+        lambda v: grant(v).update(silence="allows"),
+        "authorities.0.grants.0.silence: input should be 'denies' or 'ignored'",
+    ),
+    (
+        "no floors",
+        lambda v: v.update(floors=[]),
+        "floors: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "a floor of no environment",
+        lambda v: v.update(floors=[{"jurisdictions": ["eu"]}]),
+        "floors.0.environments: is missing",
+    ),
+    (
+        "a floor that requires nothing",
+        lambda v: v.update(floors=[{"environments": ["**"]}]),
+        "floors.0: requires nothing; give it jurisdictions, a sector or roles",
+    ),
+    (
+        "a floor with an empty list",
+        lambda v: v.update(floors=[{"environments": ["**"], "jurisdictions": []}]),
+        "floors.0.jurisdictions: is empty; write out what holds, '**' means all",
+    ),
+    (
+        "a floor with a pattern of jurisdictions",
+        lambda v: v.update(floors=[{"environments": ["**"], "jurisdictions": ["e*"]}]),
+        "floors.0.jurisdictions: 'e*' is a pattern; a floor names its jurisdictions",
+    ),
+    (
+        "a floor with a pattern of sectors",
+        lambda v: v.update(floors=[{"environments": ["**"], "sector": "**"}]),
+        "floors.0.sector: '**' is a pattern; a floor names its sector",
+    ),
+    (
+        "a floor's role of nobody",
+        lambda v: v.update(floors=[{"environments": ["**"], "roles": ["auditor"]}]),
+        "authorities: none is granted the role 'auditor', which is required; "
+        "nothing could ever be admitted",
+    ),
+    (
+        "a floor's jurisdiction without a regulator",
+        lambda v: (
+            grant(v, 2).update(jurisdictions=["eu"]),
+            v.update(floors=[{"environments": ["**"], "jurisdictions": ["eu", "us"]}]),
+        ),
+        "floors.0.jurisdictions: no authority is granted the role 'regulator' for 'us'; "
+        "nothing could be admitted there",
+    ),
+    (
+        "two floors of one pattern and two sectors",
+        lambda v: v.update(
+            floors=[
+                {"environments": ["a", "b"], "sector": "finance"},
+                {"environments": ["b"], "sector": "health"},
+            ]
+        ),
+        "floors.1.sector: 'health', but floors.0 requires 'finance' of b too; "
+        "no environment can meet both",
+    ),
+    (
         "a jurisdiction's role of nobody",
         lambda v: v.update(jurisdictions={"eu": {"required_roles": ["auditor"]}}),
         "authorities: none is granted the role 'auditor', which is required; "

@@ -11,7 +11,7 @@ import pytest
 from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
-from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.trust import limits
 from sidecar.trust.config import (
     DirectorySourceConfig,
@@ -31,6 +31,16 @@ ALL = ("**",)
 def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
     operator.value["required_roles"] = ["provider", "customer", "regulator"]
     operator.value["jurisdictions"] = {"eu": {"required_roles": ["customer"]}}
+    operator.value["floors"] = [
+        {
+            "environments": ["spiffe://acme.example/prod/*"],
+            "jurisdictions": ["eu"],
+            "sector": "finance",
+            "roles": ["regulator"],
+        },
+        {"environments": ["**"], "roles": ["provider"]},
+    ]
+    operator.value["authorities"][2]["grants"][0]["silence"] = "ignored"
     folder = operator.folder
     assert operator.load() == TrustConfig(
         path=folder / "trust.yaml",
@@ -51,11 +61,15 @@ def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
                             of_record=True,
                         ),
                     ),
-                    "office": (Grant("regulator", ALL, ALL, ALL, ALL),),
+                    "office": (Grant("regulator", ALL, ALL, ALL, ALL, silence="ignored"),),
                 }
             ),
             ("provider", "customer", "regulator"),
             MappingProxyType({"eu": ("customer",)}),
+            (
+                Floor(("spiffe://acme.example/prod/*",), ("eu",), ("regulator",), "finance"),
+                Floor(("**",), roles=("provider",)),
+            ),
         ),
         authorities=tuple(
             TrustedAuthority(
@@ -75,6 +89,12 @@ def test_what_is_optional_has_a_stated_default(operator: Operator) -> None:
     assert config.poll_seconds == 5.0
     assert config.operator.required_roles == ()
     assert config.operator.jurisdiction_roles == {}
+    assert config.operator.floors == ()
+    assert {
+        grant.role: grant.silence_denies
+        for grants in config.operator.grants.values()
+        for grant in grants
+    } == {"customer": True, "provider": True, "regulator": True}
 
 
 def test_an_expired_pinned_root_is_fine(operator: Operator) -> None:

@@ -1,0 +1,143 @@
+"""The operator's grants, required roles and floors, from the entries of ``trust.yaml``.
+
+A requirement that no authority could ever fill is a mistake: it would deny everything, and is
+found here rather than at the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
+from sidecar.core.grants import (
+    ALWAYS_REQUIRED,
+    CUSTOMER,
+    PROVIDER,
+    REGULATOR,
+    Floor,
+    Grant,
+    OperatorTrust,
+)
+from sidecar.core.patterns import any_matches
+from sidecar.trust.config_file import AuthorityEntry, FileError, FloorEntry, GrantEntry, TrustFile
+
+_Grants = Mapping[str, tuple[Grant, ...]]
+
+
+def operator_trust(file: TrustFile) -> OperatorTrust:
+    """Return the operator's configuration.
+
+    Raises:
+        FileError: A key that the role does not have, a requirement that nobody is granted, a trust
+            domain of two authorities, or floors that require nothing or contradict each other.
+    """
+    grants: _Grants = MappingProxyType(
+        {
+            entry.name: tuple(
+                _grant(grant, f"authorities.{number}.grants.{index}")
+                for index, grant in enumerate(entry.grants)
+            )
+            for number, entry in enumerate(file.authorities)
+        }
+    )
+    _check_trust_domains(file.authorities)
+    required = tuple(file.required_roles or ())
+    by_jurisdiction = {n: tuple(j.required_roles) for n, j in file.jurisdictions.items()}
+    floors = tuple(_floor(entry, f"floors.{n}") for n, entry in enumerate(file.floors or ()))
+    _check_sectors(floors)
+    held = {grant.role for each in grants.values() for grant in each}
+    for role in (
+        *ALWAYS_REQUIRED,
+        *required,
+        *(r for each in by_jurisdiction.values() for r in each),
+        *(r for floor in floors for r in floor.roles),
+    ):
+        if role not in held:
+            raise FileError(
+                f"authorities: none is granted the role {role!r}, which is required; "
+                "nothing could ever be admitted"
+            )
+    _check_regulated(floors, grants)
+    return OperatorTrust(grants, required, MappingProxyType(by_jurisdiction), floors)
+
+
+def _grant(entry: GrantEntry, place: str) -> Grant:
+    for name, role, given in (
+        ("base_models", PROVIDER, entry.base_models is not None),
+        ("of_record", PROVIDER, entry.of_record),
+        ("trust_domains", CUSTOMER, entry.trust_domains is not None),
+    ):
+        if given and entry.role != role:
+            raise FileError(
+                f"{place}.{name}: only the role {role!r} has it; move it or leave it out"
+            )
+    return Grant(
+        role=entry.role,
+        jurisdictions=tuple(entry.jurisdictions),
+        sectors=tuple(entry.sectors),
+        models=tuple(entry.models),
+        environments=tuple(entry.environments),
+        base_models=tuple(entry.base_models or ()),
+        trust_domains=tuple(entry.trust_domains or ()),
+        of_record=entry.of_record,
+        silence=entry.silence,
+    )
+
+
+def _floor(entry: FloorEntry, place: str) -> Floor:
+    if not (entry.jurisdictions or entry.roles or entry.sector):
+        raise FileError(f"{place}: requires nothing; give it jurisdictions, a sector or roles")
+    for name in entry.jurisdictions or ():
+        if "*" in name:
+            raise FileError(
+                f"{place}.jurisdictions: {name!r} is a pattern; a floor names its jurisdictions"
+            )
+    if entry.sector is not None and "*" in entry.sector:
+        raise FileError(f"{place}.sector: {entry.sector!r} is a pattern; a floor names its sector")
+    return Floor(
+        environments=tuple(entry.environments),
+        jurisdictions=tuple(entry.jurisdictions or ()),
+        roles=tuple(entry.roles or ()),
+        sector=entry.sector,
+    )
+
+
+def _check_sectors(floors: tuple[Floor, ...]) -> None:
+    """Refuse two sectors for one pattern: no declaration could meet both."""
+    sectors: dict[str, tuple[int, str]] = {}
+    for number, floor in enumerate(floors):
+        for pattern in floor.environments if floor.sector is not None else ():
+            assert floor.sector is not None
+            first, sector = sectors.setdefault(pattern, (number, floor.sector))
+            if sector != floor.sector:
+                raise FileError(
+                    f"floors.{number}.sector: {floor.sector!r}, but floors.{first} requires "
+                    f"{sector!r} of {pattern} too; no environment can meet both"
+                )
+
+
+def _check_regulated(floors: tuple[Floor, ...], grants: _Grants) -> None:
+    """Refuse a floor's jurisdiction without a regulator: every jurisdiction requires one."""
+    for number, floor in enumerate(floors):
+        for name in floor.jurisdictions:
+            if not any(any_matches(grant.jurisdictions, name) for grant in _regulators(grants)):
+                raise FileError(
+                    f"floors.{number}.jurisdictions: no authority is granted the role "
+                    f"{REGULATOR!r} for {name!r}; nothing could be admitted there"
+                )
+
+
+def _regulators(grants: _Grants) -> Iterator[Grant]:
+    return (grant for each in grants.values() for grant in each if grant.role == REGULATOR)
+
+
+def _check_trust_domains(entries: list[AuthorityEntry]) -> None:
+    owners: dict[str, str] = {}
+    for entry in entries:
+        for domain in (d for grant in entry.grants for d in grant.trust_domains or ()):
+            other = owners.setdefault(domain, entry.name)
+            if other != entry.name:
+                raise FileError(
+                    f"authorities: the trust domain {domain} is granted to both {other} and "
+                    f"{entry.name}; one authority answers for a trust domain"
+                )
