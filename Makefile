@@ -125,7 +125,7 @@ $(OBTAINED): $(PINS) $(INSTALLED)
 	@touch $@
 
 $(READERS): $(PINS) $(OBTAINED)
-	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with"
+	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with, and Regal"
 	@$(BIN)/python -m admissibility_devtools.tools --readers
 	@touch $@
 

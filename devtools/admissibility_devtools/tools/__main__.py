@@ -11,6 +11,7 @@ from pathlib import Path
 from admissibility_devtools.tools.find import ENVOY
 from admissibility_devtools.tools.obtain import ensure, obtain, obtain_readers
 from admissibility_devtools.tools.places import tools_folder
+from admissibility_devtools.tools.regal import obtain_regal
 from sidecar.toolchain.errors import ToolchainError
 from sidecar.toolchain.find import OPA
 
@@ -23,13 +24,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print paths and versions as JSON")
     parser.add_argument("--tools", type=Path, default=None, help="folder to keep the programs in")
-    parser.add_argument("--readers", action="store_true", help="what only the tests need: Go, Node")
+    parser.add_argument(
+        "--readers", action="store_true", help="what only the tests need: Go, Node, Regal"
+    )
     chosen = parser.parse_args(arguments)
     try:
         if chosen.readers:
-            readers = obtain_readers(chosen.tools or tools_folder())
+            tools = chosen.tools or tools_folder()
+            readers = obtain_readers(tools)
             sys.stdout.writelines(f"{name:6} {path}\n" for name, path in readers.items())
-            return 0
+            return _obtain_linter(tools, readers["go"])
         paths = ensure() if chosen.tools is None else obtain(chosen.tools)
     except ToolchainError as error:
         sys.stderr.write(f"tools: {error}\n")
@@ -49,6 +53,15 @@ def show(paths: Mapping[str, Path], *, as_json: bool) -> None:
     else:
         for name, facts in found.items():
             sys.stdout.write(f"{name:6} {facts['version']:8} {facts['path']}\n")
+
+
+def _obtain_linter(tools: Path, go: Path) -> int:
+    """Obtain Regal where it can be had; without it the tests that run it are skipped."""
+    try:
+        sys.stdout.write(f"{'regal':6} {obtain_regal(tools, go)}\n")
+    except ToolchainError as error:
+        sys.stderr.write(f"tools: no Regal, its tests are skipped: {error}\n")
+    return 0
 
 
 if __name__ == "__main__":

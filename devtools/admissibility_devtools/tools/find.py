@@ -16,6 +16,7 @@ ENVOY = Program(
     "envoy", pins.ENVOY, "ADMIT_ENVOY", ("--version",), r"version: [0-9a-f]+/([^/\s]+)/"
 )
 NODE = Program("node", pins.NODE, "ADMIT_NODE", ("--version",), r"^v(\S+)$", _READERS)
+REGAL = Program("regal", pins.REGAL, "ADMIT_REGAL", ("version",), r"^Version:\s+(\S+)$", _READERS)
 
 
 def envoy_path() -> Path:
@@ -34,6 +35,15 @@ def node_path() -> Path:
         ToolchainError: It is not found, or has another version.
     """
     return locate(NODE)
+
+
+def regal_path() -> Path:
+    """Return the path of the pinned Regal, which only tests need.
+
+    Raises:
+        ToolchainError: It is not found, or has another version.
+    """
+    return locate(REGAL)
 
 
 def go_path() -> Path:

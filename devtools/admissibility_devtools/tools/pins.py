@@ -53,3 +53,8 @@ NODE_SHA256 = (
     "db217eef8cab8551667863379b08db4d9067403f6cbbe87481eb40edceb8aa9b",
     "e12cbfd69089504e42fb14194ce734a9dcf3eb38c820ca63dd511d36fb964e9c",
 )
+
+# Only the tests need it: it lints the policies. The digest is that of a go.sum.
+REGAL = "0.38.1"
+REGAL_MODULE = f"github.com/open-policy-agent/regal@v{REGAL}"
+REGAL_SUM = "h1:q5Qv18gg1lz95T0bmWC7d3Grn4QzJ++epuQWiIaPuhU="

@@ -7,22 +7,30 @@ configuration is checked in any case.
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from admissibility_devtools.tools.find import regal_path
+from sidecar.toolchain import ToolchainError
 from tests.process.policies.opa import POLICIES, ROOT, copy_policies
 
 CONFIGURATION = ROOT / ".regal" / "config.yaml"
-PROGRAM = os.environ.get("ADMIT_REGAL") or shutil.which(
-    "regal", path=os.pathsep.join([str(ROOT / ".tools" / "bin"), os.environ.get("PATH", "")])
-)
-needs_regal = pytest.mark.skipif(PROGRAM is None, reason="regal is not here: make setup builds it")
+
+
+def _regal() -> tuple[Path | None, str]:
+    """The pinned program, or why it is not to be had."""
+    try:
+        return regal_path(), ""
+    except ToolchainError as error:
+        return None, str(error)
+
+
+PROGRAM, MISSING = _regal()
+needs_regal = pytest.mark.skipif(PROGRAM is None, reason=MISSING)
 
 
 def violations(policies: Path) -> list[tuple[str, str]]:
