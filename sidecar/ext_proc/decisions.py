@@ -1,26 +1,26 @@
-"""What the processor decides and remembers, and the account it gives of it.
+"""Decides and registers for the external processor, and records each refusal as a decision.
 
-Every refusal that goes out is a decision with an id of its own, one line of the log and one count
-of the metrics, whether a policy was asked or a form could not be read. The line of the request's
-first decision, an allow, has another id and the same request id.
+A refusal in the middle of a request, because of a policy or because a form could not be read, is a
+decision with an id of its own, one line of the log and one count of the metrics. The line of the
+request's first decision, an allow, has another id and the same request id.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sidecar.core.call import Call
-from sidecar.core.decide import Decision, Progress, refuse
+from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import Reader, read_here
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate.clock import Reading
 from sidecar.gate.decision_context import DecisionContext
+from sidecar.gate.lifecycle import Observer, live
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.server import Observer, decided, recorded
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Use
 from sidecar.registry.tickets import AdmissionTicket
@@ -100,45 +100,52 @@ class Decisions:
             AccountedError: It is refused.
         """
         context = _context(ticket, request, self.now())
-        outcome = None
-        self.observer.begin()
-        try:
-            decision = await self._decide(calls, ticket, context)
-            decision = recorded(decision, context, self.observer)
-            outcome = context.outcome(decision)
-        finally:
-            self.observer.end(outcome)
+        judged = self.pipeline.judge(tuple(calls), ticket.caller, context)
+        decision = await self._live(context, judged, lambda found: _with_line(found, calls))
         if not decision.allowed:
             raise AccountedError(decision)
 
-    def refused(
+    async def refused(
         self, error: AdmissibilityError, ticket: AdmissionTicket | None, request: HttpRequest | None
     ) -> Decision:
-        """The decision that a refusal is, accounted for exactly once.
+        """Record a refusal as a decision of its own, exactly once.
 
         Args:
             error: The refusal.
             ticket: Of the request, where it was verified.
-            request: Its head, where it was told.
+            request: Its head, where Envoy has sent it.
         """
         if isinstance(error, AccountedError):
             return error.decision
-        # Of a clock that is wrong, too: the line tells what it said.
+        # With an unreliable clock too: the log line carries the time that it showed.
         context = _context(ticket, request, self.clock().at)
-        decision = refuse(context.progress, error)
-        self.observer.begin()
-        self.observer.end(context.outcome(decision))
-        return decision
+        return await self._live(context, _raise(error), _unchanged)
 
-    async def _decide(
-        self, calls: Mapping[Call, int], ticket: AdmissionTicket, context: DecisionContext
+    async def _live(
+        self,
+        context: DecisionContext,
+        asked: Awaitable[Decision],
+        describe: Callable[[Decision], Decision],
     ) -> Decision:
-        judged = self.pipeline.judge(tuple(calls), ticket.caller, context)
-        decision = await decided(judged, context, self.judge_seconds)
-        number = calls.get(decision.call) if decision.call is not None else None
-        if decision.allowed or number is None:
-            return decision
-        return replace(decision, detail=f"line {number} of the batch file: {decision.detail}")
+        return await live(
+            context, asked, self.judge_seconds, self.observer, _unchanged, describe=describe
+        )
+
+
+def _unchanged(decision: Decision) -> Decision:
+    return decision
+
+
+async def _raise(error: AdmissibilityError) -> Decision:
+    raise error
+
+
+def _with_line(decision: Decision, calls: Mapping[Call, int]) -> Decision:
+    """Name the line of the batch file that a denial is about."""
+    number = calls.get(decision.call) if decision.call is not None else None
+    if decision.allowed or number is None:
+        return decision
+    return replace(decision, detail=f"line {number} of the batch file: {decision.detail}")
 
 
 def _context(

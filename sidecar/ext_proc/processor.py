@@ -32,8 +32,8 @@ from sidecar.extract.batch_lines import Reader, read_here
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
+from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.server import Observer
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Use
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
@@ -123,7 +123,7 @@ class Processor(rpc.ExternalProcessorServicer):
             async with asyncio.timeout(seconds):
                 await stream.follow(crowded=crowded)
         except AdmissibilityError as error:
-            decision = self._decisions.refused(error, stream.ticket, stream.request)
+            decision = await self._decisions.refused(error, stream.ticket, stream.request)
             await context.write(refusal(decision.reason, decision.detail, decision.id))
 
 

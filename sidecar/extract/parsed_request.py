@@ -1,8 +1,8 @@
-"""Envoy's question where it is large: the bytes as they came, and what a reader told of them.
+"""Step 0 in one function: a ``CheckRequest`` and the settings in, the call or a refusal out.
 
-A question over ``THRESHOLD`` is nowhere taken apart in the gate's own process: each look at twenty
-megabytes is a copy of them, and all other requests would wait for it. So even its headers are read
-where its body is (``heavy``).
+A message longer than ``THRESHOLD`` is not decoded in the gate's event loop: each look at twenty
+megabytes is a copy of them, and every other request would wait for it. It stays serialized
+(``Large``) and a worker process parses it (``gate.worker_pool``), with the same function.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sidecar.extract.extractor import extract
 from sidecar.extract.http_request import HttpRequest
 
 THRESHOLD = 1 << 16
-"""Longest question, in bytes, that is read in the event loop."""
+"""Length in bytes of the longest message that is decoded in the event loop."""
 
 Refusal = tuple[Reason, str]
 
@@ -33,7 +33,7 @@ Question = pb.CheckRequest | Large
 
 
 def question(data: bytes) -> Question:
-    """A question as it comes from the wire.
+    """Decode a message from the wire, unless it is large.
 
     Raises:
         google.protobuf.message.DecodeError: It is short and no ``CheckRequest``.
@@ -43,7 +43,7 @@ def question(data: bytes) -> Question:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """What a reader must know of the gate's settings; see ``pipeline.Settings``."""
+    """The settings that step 0 needs; see ``gate.pipeline.Settings``."""
 
     credential_header: str
     max_body_bytes: int
@@ -52,24 +52,31 @@ class ReadOptions:
 
 @dataclass(frozen=True, slots=True)
 class ParsedRequest:
-    """What a question says.
+    """The outcome of step 0.
 
     Attributes:
-        request: Without its body; null where it could not be read.
-        found: The call that it makes, or why there is none.
+        request: Without its body; ``None`` where it could not be read.
+        found: The call that it makes, or the code and message of the refusal.
     """
 
     request: HttpRequest | None
     found: Call | Refusal
 
 
-def parse(data: bytes, read_options: ReadOptions) -> ParsedRequest:
-    """Read a serialized ``CheckRequest`` to the end of step 0."""
+def body_size(question: Question) -> int:
+    """Return how many bytes a question keeps in memory, to within its headers."""
+    if isinstance(question, Large):
+        return len(question.data)
+    http = question.attributes.request.http
+    return len(http.raw_body) + len(http.body)
+
+
+def parse(message: pb.CheckRequest, options: ReadOptions) -> ParsedRequest:
+    """Take a ``CheckRequest`` through step 0, in this process or in a worker."""
     request = None
     try:
-        message = pb.CheckRequest.FromString(data)
-        request = check_request.read(message, credential_header=read_options.credential_header)
-        call = extract(request, max_bytes=read_options.max_body_bytes, opened=read_options.opened)
+        request = check_request.read(message, credential_header=options.credential_header)
+        call = extract(request, max_bytes=options.max_body_bytes, opened=options.opened)
     except AdmissibilityError as error:
         return ParsedRequest(_bare(request), (error.reason, error.message))
     return ParsedRequest(_bare(request), call)

@@ -1,10 +1,10 @@
 """The request path, as one straight line.
 
-    CheckRequest → read → extract → credential → (objects) → assess → policy → decide
+    CheckRequest → parse → credential → (stored objects) → assess → policy → decide
 
-A stage that refuses raises, and the server makes the denial. The trust state is read once; if it
-was replaced while OPA thought, the verdict is on yesterday's facts, so the line is walked again
-from the credential on, as often as the server's deadline allows.
+A stage that refuses raises, and ``lifecycle`` makes the denial. The trust state is read once. If it
+was replaced while OPA answered, the verdict rests on the facts of an earlier state, so everything
+from the credential on is done again, as often as the deadline allows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.assess import assess
 from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible
@@ -22,10 +23,15 @@ from sidecar.core.facts import prove
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
 from sidecar.core.window import rfc3339
-from sidecar.extract import check_request
-from sidecar.extract.extractor import extract
 from sidecar.extract.http_request import HttpRequest
-from sidecar.extract.parsed_request import Large, ParsedRequest, Question, ReadOptions, parse
+from sidecar.extract.parsed_request import (
+    Large,
+    ParsedRequest,
+    Question,
+    ReadOptions,
+    body_size,
+    parse,
+)
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
@@ -58,16 +64,16 @@ class Settings:
 
 
 class RequestReader(Protocol):
-    """Whoever reads large questions: this process, or another (``heavy``)."""
+    """Takes large messages through step 0: in this process, or in another (``WorkerPool``)."""
 
-    async def __call__(self, large: Large, read_options: ReadOptions) -> ParsedRequest:
-        """See ``told.tell``."""
+    async def __call__(self, large: Large, options: ReadOptions) -> ParsedRequest:
+        """See ``parsed_request.parse``."""
         ...
 
 
-async def parse_here(large: Large, read_options: ReadOptions) -> ParsedRequest:
-    """``tell`` in this process, whatever the size."""
-    return parse(large.data, read_options)
+async def parse_here(large: Large, options: ReadOptions) -> ParsedRequest:
+    """Parse in this process, whatever the size."""
+    return parse(pb.CheckRequest.FromString(large.data), options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,21 +97,22 @@ class Pipeline:
         Raises:
             AdmissibilityError: A stage refused.
         """
-        if isinstance(message, Large):
-            with self.in_flight.take(len(message.data)):
-                told = await self.reader(message, self.settings.read_options)
-                return await self._decide(*_understood(told, context), context)
-        request = check_request.read(message, credential_header=self.settings.credential_header)
-        context.request = request
-        context.reached("read")
-        with self.in_flight.take(len(request.raw_body) + len(request.text_body)):
-            settings = self.settings
-            call = extract(request, max_bytes=settings.max_body_bytes, opened=settings.opened)
-            return await self._decide(request, call, context)
+        options = self.settings.read_options
+        with self.in_flight.take(body_size(message)):
+            if isinstance(message, Large):
+                parsed = await self.reader(message, options)
+            else:
+                parsed = parse(message, options)
+            context.request = parsed.request
+            context.reached("parse")
+            if not isinstance(parsed.found, Call):
+                raise AdmissibilityError(*parsed.found)
+            assert parsed.request is not None
+            return await self._decide(parsed.request, parsed.found, context)
 
     async def _decide(self, request: HttpRequest, call: Call, context: DecisionContext) -> Decision:
-        """Everything after the message was read."""
-        context.reached("extract", call=call)
+        """Take the steps after step 0."""
+        context.note(call=call)
         while True:
             snapshot = self.trust.current()
             decision = await self._under(snapshot, request, call, context)
@@ -198,16 +205,6 @@ class Pipeline:
         verdict = await self.policies.ask(facts)
         context.reached("policy")
         return decide(context.progress, verdict)
-
-
-def _understood(told: ParsedRequest, context: DecisionContext) -> tuple[HttpRequest, Call]:
-    """What a reader told, as if it had been read here."""
-    context.request = told.request
-    context.reached("read")
-    if not isinstance(told.found, Call):
-        raise AdmissibilityError(*told.found)
-    assert told.request is not None
-    return told.request, told.found
 
 
 def _unregistered(call: Call, api: str) -> Resolved:

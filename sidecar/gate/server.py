@@ -7,14 +7,13 @@ once; grpc.aio's own limit would queue them behind each other until Envoy gave u
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -25,15 +24,15 @@ from sidecar._pb.ext_proc_pb2_grpc import (
     ExternalProcessorServicer,
     add_ExternalProcessorServicer_to_server,
 )
-from sidecar.core.decide import Decision, Progress, refuse
+from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.parsed_request import Question, question
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
+from sidecar.gate.lifecycle import INTERNAL, Observer, live
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
-from sidecar.observe.outcome import Outcome
 from sidecar.opa.client import UNIX
 
 log = logging.getLogger("sidecar.gate")
@@ -41,22 +40,6 @@ log = logging.getLogger("sidecar.gate")
 SERVICE = "envoy.service.auth.v3.Authorization"
 ENVELOPE_BYTES = 1 << 20
 """More than Envoy writes around a body."""
-
-
-class Observer(Protocol):
-    """Whoever keeps account of decisions."""
-
-    def ready(self) -> bool:
-        """Whether decisions can be recorded now; nothing is admitted unrecorded."""
-        ...
-
-    def begin(self) -> None:
-        """A request came in."""
-        ...
-
-    def end(self, outcome: Outcome | None) -> None:
-        """A request was answered, or was given up by Envoy (null)."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +81,13 @@ class Authorization(rpc.AuthorizationServicer):
     async def _answer(self, message: Question) -> pb.CheckResponse:
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
-        outcome = None
-        self._observer.begin()
-        try:
-            asked = self._ask(message, context, reading)
-            decision = await decided(asked, context, self._limits.deadline_seconds)
-            decision = recorded(decision, context, self._observer)
-            reply = self._reply(decision, context)
-            outcome = context.outcome(decision)
-        finally:
-            self._observer.end(outcome)
-        return reply
+        return await live(
+            context,
+            self._ask(message, context, reading),
+            self._limits.deadline_seconds,
+            self._observer,
+            lambda decision: self._reply(decision, context),
+        )
 
     async def _ask(self, message: Question, context: DecisionContext, reading: Reading) -> Decision:
         if self._in_flight > self._limits.max_concurrent:
@@ -124,41 +103,11 @@ class Authorization(rpc.AuthorizationServicer):
         )
 
 
-async def decided(asked: Awaitable[Decision], context: DecisionContext, seconds: float) -> Decision:
-    """A decision under every circumstance: what is raised becomes its reason.
-
-    Args:
-        asked: Comes to a decision, or raises.
-        context: How far the request came.
-        seconds: How long that may take.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            return await asked
-    except AdmissibilityError as error:
-        return refuse(context.progress, error)
-    except TimeoutError:
-        late = AdmissibilityError(Reason.DEADLINE_EXCEEDED, "the decision took too long")
-        return refuse(context.progress, late)
-    except Exception:
-        log.exception("decision %s failed", context.progress.id)
-        return refuse(context.progress, _INTERNAL)
-
-
-def recorded(decision: Decision, context: DecisionContext, observer: Observer) -> Decision:
-    """The decision, or a denial: nothing is admitted that cannot be recorded."""
-    if decision.allowed and not observer.ready():
-        lost = AdmissibilityError(Reason.INTERNAL_ERROR, "the decision cannot be recorded")
-        return refuse(context.progress, lost)
-    return decision
-
-
-_INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
-_FAILED = check_response.denial(_INTERNAL.reason, _INTERNAL.message, "")
+_FAILED = check_response.denial(INTERNAL.reason, INTERNAL.message, "")
 
 
 def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
-    """As generated, but that a large question is left as it came (``told``)."""
+    """As generated, but that a large question is left as it came (``Large``)."""
     check = grpc.unary_unary_rpc_method_handler(
         service.Check,
         request_deserializer=question,

@@ -1,9 +1,8 @@
-"""``python -m sidecar.gate.worker``: reads large bodies for the gate, one after the other.
+"""The worker process ``python -m sidecar.gate.worker``: parses large bodies, one at a time.
 
-What it gets is a head (two lengths), a pickled question without its bytes, and the bytes; what it
-says is a head and what was found, pickled, or the refusal. The end of the input is the end of the
-reader, so it never outlives its gate. It runs at a lower priority: whoever sends megabytes can wait
-a little.
+Input: a head (two lengths), a pickled question without its bytes, then the bytes. Output: a head
+and the pickled answer or refusal. The worker ends with its input, so it never outlives its gate. It
+runs at a lower priority, so that large bodies slow no small request.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import sys
 from dataclasses import replace
 from typing import BinaryIO
 
+from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import Block, Found, read
 from sidecar.extract.parsed_request import ParsedRequest, ReadOptions, Refusal, parse
@@ -53,7 +53,7 @@ def _answer(source: BinaryIO, size: int, length: int) -> Answer:
     try:
         if isinstance(question, Block):
             return read(replace(question, data=data))
-        return parse(data, question)
+        return parse(pb.CheckRequest.FromString(data), question)
     except AdmissibilityError as error:
         return error.reason, error.message
     except Exception:

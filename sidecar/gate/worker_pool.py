@@ -1,14 +1,13 @@
-"""Large bodies are read in processes of their own, so that small requests never wait behind one.
+"""Parses large bodies in worker processes, so that small requests never wait behind one.
 
-Reading twenty megabytes takes a tenth of a second, in which an event loop answers nobody. So
-questions over ``told.THRESHOLD`` as they came, and batch files block by block, go through a socket
-to one of a few readers (``heavy_reader``): what was found comes back, the bytes do not. Nothing of
-them is copied on the way. A reader that ends, stalls or fails is replaced, and its request is
-denied. What waits for a reader is bounded in number, and by the deadline of who waits.
+Parsing twenty megabytes takes a tenth of a second, in which an event loop answers nothing else. So
+messages over ``parsed_request.THRESHOLD``, and batch files block by block, go through a socket to
+one of a few workers (``worker``). The outcome comes back, the bytes do not, and none of them is
+copied on the way. A worker that ends, stalls or fails is replaced, and its request is denied. The
+queue for a worker is bounded in length, and by the deadline of each request.
 
-Batch files, which may take their time, never have the last reader; bodies have a deadline.
-
-A request that is given up leaves its reader to finish: starting another would cost more.
+Batch files have no short deadline, so they never take the last worker. A request that is given up
+leaves its worker to finish: starting another would cost more.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _UNREAD = (Reason.INTERNAL_ERROR, "the body could not be read")
 
 
 class WorkerPool:
-    """The readers. Make, start, use and close it inside one event loop.
+    """A pool of worker processes; created, used and closed inside one event loop.
 
     Args:
         readers: How many large bodies are read at once.
@@ -88,7 +87,7 @@ class WorkerPool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(reader.stop() for reader in self._all))
 
-    async def __call__(self, large: Large, read_options: ReadOptions) -> ParsedRequest:
+    async def __call__(self, large: Large, options: ReadOptions) -> ParsedRequest:
         """Like ``told.tell``.
 
         Raises:
@@ -102,7 +101,7 @@ class WorkerPool:
             reader = await self._idle.get()
         finally:
             self._waiting -= 1
-        answer = await self._ask(reader, read_options, large.data)
+        answer = await self._ask(reader, options, large.data)
         if isinstance(answer, ParsedRequest):
             return answer
         raise _refusal(answer)

@@ -89,8 +89,7 @@ class Metrics:
         )
         self._stages = Histogram(
             "admissibility_stage_seconds",
-            "Time in `read`, `extract`, `credential`, `assess` and `policy`, and in all of it: "
-            "`total`.",
+            "Time in `parse`, `credential`, `assess` and `policy`, and in all of it: `total`.",
             ("stage",),
             buckets=_BUCKETS,
             registry=self.registry,

@@ -12,7 +12,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.facts import Facts
 
 UNKNOWN = "unknown"
-STAGES = ("read", "extract", "credential", "assess", "policy")
+STAGES = ("parse", "credential", "assess", "policy")
 """Stages of the request path, in order; each is timed by itself."""
 
 

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from sidecar.ext_proc.processor import Processor, ProcessorLimits
 from sidecar.extract.batch_lines import Reader
 from sidecar.gate.clock import Reading
+from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
-from sidecar.gate.server import Observer
 from sidecar.observe.metrics import Metrics
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.objects import Objects

@@ -107,7 +107,7 @@ def test_before_the_first_trust_state_everything_is_stale() -> None:
 @pytest.mark.parametrize(
     "error", [RuntimeError("secret"), RecursionError(), MemoryError(), KeyError("secret")], ids=repr
 )
-@pytest.mark.parametrize("stage", ["extract", "assess", "prove"])
+@pytest.mark.parametrize("stage", ["parse", "assess", "prove"])
 def test_a_stage_that_raises_is_a_denial_without_its_details(
     stage: str,
     error: Exception,

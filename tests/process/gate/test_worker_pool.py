@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import MAX_LINES, Block, Found, read
@@ -69,7 +70,7 @@ async def outcome(workers: WorkerPool, asked: Large) -> Outcome:
 
 
 def here(asked: Large) -> ParsedRequest:
-    return parse(asked.data, TERMS)
+    return parse(pb.CheckRequest.FromString(asked.data), TERMS)
 
 
 def test_a_large_body_is_read_as_it_would_be_here() -> None:

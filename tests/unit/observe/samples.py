@@ -13,7 +13,7 @@ from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
 from sidecar.observe.outcome import Outcome
 from tests.support.simulator.world import MODEL, NOW, World, admitted_world, credential
 
-STAGES = {"read": 0.0001, "extract": 0.0002}
+STAGES = {"parse": 0.0001, "credential": 0.0002}
 
 
 def progress(world: World, **changes: Any) -> Progress:

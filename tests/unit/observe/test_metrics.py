@@ -87,9 +87,8 @@ def test_stages_and_the_whole_are_timed() -> None:
     found.count(admitted())
     counts = samples(found, "admissibility_stage_seconds_count")
     assert {dict(labels)["stage"]: value for (_, labels), value in counts.items()} == {
-        "read": 1.0,
-        "extract": 1.0,
-        "credential": 0.0,
+        "parse": 1.0,
+        "credential": 1.0,
         "assess": 0.0,
         "policy": 0.0,
         "total": 1.0,

@@ -1,0 +1,99 @@
+"""The life of one decision: begin → decide → record → answer → end.
+
+ext_authz and ext_proc decide through the same function, so that every decision has an id, one line
+of the log and one count of the metrics, and nothing is admitted that cannot be recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from sidecar.core.decide import Decision, refuse
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.gate.decision_context import DecisionContext
+from sidecar.observe.outcome import Outcome
+
+log = logging.getLogger("sidecar.gate")
+
+T = TypeVar("T")
+INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
+
+
+class Observer(Protocol):
+    """Records decisions: the log, the metrics."""
+
+    def ready(self) -> bool:
+        """Return whether decisions can be recorded now."""
+        ...
+
+    def begin(self) -> None:
+        """Count a decision that begins."""
+        ...
+
+    def end(self, outcome: Outcome | None) -> None:
+        """Record a decision that was answered; ``None`` for one that Envoy gave up."""
+        ...
+
+
+async def live(
+    context: DecisionContext,
+    asked: Awaitable[Decision],
+    seconds: float,
+    observer: Observer,
+    answer: Callable[[Decision], T],
+    *,
+    describe: Callable[[Decision], Decision] | None = None,
+) -> T:
+    """Take one decision through its life.
+
+    Args:
+        context: Its id, its reference time and how far it came.
+        asked: Returns the decision, or raises why there is none.
+        seconds: How long that may take.
+        observer: Records it.
+        answer: Makes the answer of the recorded decision.
+        describe: Adds to the decision's detail before it is recorded.
+
+    Returns:
+        What ``answer`` returned.
+    """
+    outcome = None
+    observer.begin()
+    try:
+        decision = await _decided(asked, context, seconds)
+        if describe is not None:
+            decision = describe(decision)
+        decision = _recordable(decision, context, observer)
+        answered = answer(decision)
+        outcome = context.outcome(decision)
+    finally:
+        observer.end(outcome)
+    return answered
+
+
+async def _decided(
+    asked: Awaitable[Decision], context: DecisionContext, seconds: float
+) -> Decision:
+    """Return a decision whatever happens: an exception becomes a denial with its reason."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await asked
+    except AdmissibilityError as error:
+        return refuse(context.progress, error)
+    except TimeoutError:
+        late = AdmissibilityError(Reason.DEADLINE_EXCEEDED, "the decision took too long")
+        return refuse(context.progress, late)
+    except Exception:
+        log.exception("decision %s failed", context.progress.id)
+        return refuse(context.progress, INTERNAL)
+
+
+def _recordable(decision: Decision, context: DecisionContext, observer: Observer) -> Decision:
+    """Return a denial in place of an allow that cannot be recorded."""
+    if decision.allowed and not observer.ready():
+        lost = AdmissibilityError(Reason.INTERNAL_ERROR, "the decision cannot be recorded")
+        return refuse(context.progress, lost)
+    return decision
