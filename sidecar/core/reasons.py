@@ -256,8 +256,8 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.CLOCK_UNRELIABLE: ReasonRow(
             None,
             503,
-            "Set the clock of the gate's machine right; if it is right and was wrong, see the "
-            "operators' guide.",
+            "Set the clock of the gate's machine right; if it was wrong and is right now, restart "
+            'the gate (docs/sre.md, "When the clock was wrong").',
         ),
         Reason.OVERLOADED: ReasonRow(
             None,

@@ -31,7 +31,7 @@ def configuration(subject: Subject) -> tuple[Finding, ...]:
             fail(
                 "configuration",
                 subject.config_error,
-                "Correct what it names; docs/operators.md has every key.",
+                "Correct what it names; docs/reference/configuration.md has every key.",
             ),
         )
     count = len(subject.config.open_operations)

@@ -129,7 +129,7 @@ def test_a_configuration_that_is_not_valid(whole: Site) -> None:
     assert found[0] == fail(
         "configuration",
         "HERE/sidecar.yaml: fail_open: Extra inputs are not permitted",
-        "Correct what it names; docs/operators.md has every key.",
+        "Correct what it names; docs/reference/configuration.md has every key.",
     )
     assert "trust" not in {one.name for one in found}
 

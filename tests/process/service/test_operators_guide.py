@@ -11,12 +11,14 @@ from sidecar.observe.decision_log import record
 from sidecar.service.config import SidecarConfig
 from tests.unit.observe.samples import admitted
 
-GUIDE = Path(__file__).resolve().parents[3] / "docs" / "operators.md"
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+GUIDE = DOCS / "operators.md"
+LOG = DOCS / "sre.md"
 
 
 def section(title: str) -> str:
     """The text below one heading."""
-    return GUIDE.read_text().split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+    return LOG.read_text().split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def named(text: str) -> list[str]:
