@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OBTAINED := .tools/.obtained
 READERS := .tools/.readers
-PINS := sidecar/toolchain/versions.py devtools/admissibility_devtools/tools/pins.py
+PINS := sidecar/resources/versions.py devtools/admissibility_devtools/tools/pins.py
 LOCK_TOOLS := .cache/lock-tools
 FUZZ := .cache/fuzz
 FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz

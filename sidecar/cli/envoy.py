@@ -1,7 +1,7 @@
-"""``admit envoy …``: what a mesh operator asks about Envoy's configuration.
+"""Check Envoy configurations: ``admit envoy …``.
 
-Thin: the file is read here, judged in ``envoy_extauthz_lint``, and shown here. Exit status 0 where
-nothing is as grave as ``--fail-on``, 1 where something is, 2 where the file cannot be read.
+Reads the file, passes it to `envoy_extauthz_lint` and prints the report. Exit status 0 where no
+finding is as severe as ``--fail-on``, 1 where one is, 2 where the file cannot be read.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE:
 STDIN = "-"
 DRIVER = "admit envoy lint"
 MOST_LINES = 6
-"""Most further places of one and the same finding that the table names."""
+"""Maximum number of further lines that a row of the table lists."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +45,7 @@ app = typer.Typer(
 
 
 class FailOn(StrEnum):
-    """From which weight on a finding fails a build."""
+    """The least severity that fails a build."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -70,7 +70,7 @@ def lint_file(
     ] = None,
     provider_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="PATTERN", help="Hosts that are a provider's; repeatable."),
+        typer.Option(metavar="PATTERN", help="Further hosts of providers; repeatable."),
     ] = None,
     next_hop: Annotated[
         list[str] | None,
@@ -80,12 +80,12 @@ def lint_file(
         str, typer.Option(metavar="NAME", help="Header with the environment's credential.")
     ] = CREDENTIAL_HEADER,
     fail_on: Annotated[
-        FailOn, typer.Option(help="The least weight that makes the exit status 1.")
+        FailOn, typer.Option(help="The least severe finding that makes the exit status 1.")
     ] = FailOn.ERROR,
     as_json: JsonOption = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")] = False,
 ) -> None:
-    """Report by rule and place what would let a request pass unchecked."""
+    """Report by rule and place what lets a request pass unchecked."""
     if as_json and as_sarif:
         raise CliError("--json and --sarif: one of them")
     options = lint_options(
@@ -127,7 +127,7 @@ def reference(
 
 
 def _read(file: str) -> bytes:
-    """The file, or what comes in; one byte more than is read is enough to refuse it."""
+    """Read the file or standard input, up to one byte more than the linter accepts."""
     if file == STDIN:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     try:
@@ -149,13 +149,13 @@ def _show(console: Console, report: LintReport, file: str) -> None:
     )
     console.print(Text(checked))
     counts = ", ".join(_many(report.count(weight), weight.value) for weight in Severity)
-    more = ". What each rule means and how to mend it: docs/envoy-lint.md"
+    more = ". Rules: docs/envoy-lint.md"
     console.print(Text(counts + (more if report.findings else "")))
 
 
 def _table(report: LintReport) -> Table:
     table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
-    for heading in ("weight", "rule", "line"):
+    for heading in ("severity", "rule", "line"):
         table.add_column(heading, no_wrap=True)
     table.add_column("what and where", overflow="fold")
     alike: dict[tuple[Severity, str, str], list[LintFinding]] = {}
@@ -173,7 +173,7 @@ def _table(report: LintReport) -> Table:
 
 
 def _lines(found: list[LintFinding]) -> str:
-    """Where the others are, as far as it fits a line."""
+    """List the lines of further places, as many as fit."""
     known = list(dict.fromkeys(str(one.line) for one in found if one.line))
     if not known:
         return ""

@@ -54,7 +54,7 @@ TOLD = frozenset(
         "ResourceError",
         "ServiceError",
         "StoreError",
-        "ToolchainError",
+        "ProgramError",
         "TrustConfigError",
     }
 )

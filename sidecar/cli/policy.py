@@ -23,9 +23,9 @@ from sidecar.cli.common import CliError, JsonOption
 from sidecar.core.facts import prove, to_input
 from sidecar.core.window import rfc3339
 from sidecar.opa import bundle, revision, signing, tree
+from sidecar.opa.location import opa_path
 from sidecar.opa.server import tree_server
 from sidecar.policy import checks, copies, pages, replay, rules, scaffold
-from sidecar.toolchain import opa_path
 
 FULL_COVERAGE = 100.0
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.subject import Subject
-from sidecar.toolchain.versions import ENVOY
+from sidecar.resources.versions import ENVOY
 
 _STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.ext_authz\.")
 _NAMES = ("ok", "denied", "error", "failure_mode_allowed", "disabled")

@@ -2,5 +2,6 @@
 
 ``client`` asks a question and accepts an answer of exactly one shape; ``live_engine`` follows the
 policies and changes the process without a gap; ``bundle``, ``tree``, ``signing`` and ``revision``
-make and check what OPA loads; ``server`` serves it to other machines.
+make and check what OPA loads; ``location`` finds the program; ``server`` serves what is loaded to
+other machines.
 """

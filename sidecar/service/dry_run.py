@@ -70,7 +70,7 @@ async def rehearse(
     Raises:
         PolicyError: The policies or OPA cannot be used.
         RegistryError: The registry of stored objects cannot be used.
-        ToolchainError: There is no OPA.
+        ProgramError: There is no OPA.
         TrustConfigError: The state folder cannot be used.
     """
     holder, standing, memory = SnapshotHolder(), Standing(), _Memory()

@@ -12,10 +12,10 @@ from sidecar.observe.metrics import Metrics
 from sidecar.opa.client import Address
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies, Managed, remote
+from sidecar.opa.location import opa_path
 from sidecar.service.config import SidecarConfig
 from sidecar.service.reload import Reloader
 from sidecar.service.status import Standing
-from sidecar.toolchain import opa_path
 
 log = logging.getLogger("sidecar.service")
 
@@ -66,7 +66,7 @@ async def start_policies(config: SidecarConfig, metrics: Metrics, standing: Stan
 
     Raises:
         PolicyError: The policies, the child, or the socket of another's OPA cannot be used.
-        ToolchainError: There is no OPA.
+        ProgramError: There is no OPA.
     """
     account = Account(metrics, standing)
     address = config.opa.remote

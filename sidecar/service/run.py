@@ -33,7 +33,7 @@ from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.observer import Observer
 from sidecar.opa.client import UNIX
-from sidecar.opa.errors import PolicyError
+from sidecar.opa.errors import PolicyError, ProgramError
 from sidecar.providers import operation_names
 from sidecar.registry.errors import RegistryError
 from sidecar.registry.objects import Objects
@@ -45,7 +45,6 @@ from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.registry import processor, start_objects
 from sidecar.service.status import Standing, Status
-from sidecar.toolchain import ToolchainError
 from sidecar.trust import config as trust_config
 from sidecar.trust.config import TrustConfig, TrustConfigError
 from sidecar.trust.control import ControlPath
@@ -95,7 +94,7 @@ def serve(path: Path) -> None:
         TrustConfigError,
         PolicyError,
         RegistryError,
-        ToolchainError,
+        ProgramError,
     ) as error:
         raise StartError(" ".join(str(error).split())) from error
 
@@ -134,7 +133,7 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
     Raises:
         StartError: An address or a file cannot be had.
         PolicyError: The policies or OPA cannot be used.
-        ToolchainError: There is no OPA.
+        ProgramError: There is no OPA.
         RegistryError: The registry of stored objects cannot be used.
         TrustConfigError: The state folder cannot be used.
     """

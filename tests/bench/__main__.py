@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 
 from admissibility_devtools.demo.gate_process import StageError
-from sidecar.toolchain.errors import ToolchainError
+from sidecar.opa.errors import ProgramError
 from tests.bench import host
 from tests.bench.report import Report, Row, Stage, stages_between
 from tests.bench.stand import WAYS, Stand, Way, standing
@@ -44,7 +44,7 @@ def main(seconds: Seconds = 5, rounds: Rounds = 3, as_json: AsJson = False) -> N
             report = _measure(stand, facts, float(seconds), rounds, console)
     except VoidError as error:
         _fail(console, f"the run is void: {error}")
-    except (StageError, ToolchainError) as error:
+    except (StageError, ProgramError) as error:
         _fail(console, str(error))
     if as_json:
         print(json.dumps(report.plain(), indent=2))  # noqa: T201

@@ -8,7 +8,7 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
-from sidecar.toolchain.versions import ENVOY, OPA
+from sidecar.resources.versions import ENVOY, OPA
 
 
 def facts() -> dict[str, str]:

@@ -170,7 +170,7 @@ def standing(folder: Path) -> Iterator[Stand]:
 
     Raises:
         StageError: The gate did not become ready.
-        ToolchainError: OPA or Envoy is not here, or does not start.
+        ProgramError: OPA or Envoy is not here, or does not start.
         VoidError: The demo's call is not admitted.
     """
     with contextlib.ExitStack() as stack:

@@ -27,7 +27,7 @@ from admissibility_devtools.demo.authorities import Organisations
 from admissibility_devtools.tools.find import envoy_path
 from admissibility_devtools.tools.places import repository_root
 from sidecar.opa import tree
-from sidecar.toolchain import opa_path
+from sidecar.opa.location import opa_path
 
 ROOT = repository_root()
 BUILT_FROM = (

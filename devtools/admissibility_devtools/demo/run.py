@@ -32,7 +32,7 @@ def run(folder: Path, *, keep: bool, as_json: bool) -> bool:
 
     Raises:
         StageError: A part did not start.
-        ToolchainError: OPA or Envoy cannot be had, or Envoy did not start.
+        ProgramError: OPA or Envoy cannot be had, or Envoy did not start.
     """
     # A SIGTERM must run the same clean-up as Ctrl-C: children are stopped, nothing is left over.
     # SIGINT as well: a shell starts background jobs with it ignored.

@@ -38,7 +38,7 @@ from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar import resources
 from sidecar.authority import home as authority
 from sidecar.core.documents import TrustDomain
-from sidecar.toolchain.find import opa_path
+from sidecar.opa.location import opa_path
 
 T = TypeVar("T")
 AUDIENCE = "admissibility-gate"
@@ -148,7 +148,7 @@ class Stage:
 
         Raises:
             StageError: The gate did not become ready.
-            ToolchainError: OPA or Envoy is not here, or Envoy did not start.
+            ProgramError: OPA or Envoy is not here, or Envoy did not start.
         """
         key = f"sk-{secrets.token_hex(16)}"
         self._upstream = StandInUpstream(key)

@@ -12,8 +12,8 @@ from admissibility_devtools.tools.find import ENVOY
 from admissibility_devtools.tools.obtain import ensure, obtain, obtain_readers
 from admissibility_devtools.tools.places import tools_folder
 from admissibility_devtools.tools.regal import obtain_regal
-from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import OPA
+from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import OPA
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
             sys.stdout.writelines(f"{name:6} {path}\n" for name, path in readers.items())
             return _obtain_linter(tools, readers["go"])
         paths = ensure() if chosen.tools is None else obtain(chosen.tools)
-    except ToolchainError as error:
+    except ProgramError as error:
         sys.stderr.write(f"tools: {error}\n")
         return 1
     show(paths, as_json=chosen.json)
@@ -59,7 +59,7 @@ def _obtain_linter(tools: Path, go: Path) -> int:
     """Obtain Regal where it can be had; without it the tests that run it are skipped."""
     try:
         sys.stdout.write(f"{'regal':6} {obtain_regal(tools, go)}\n")
-    except ToolchainError as error:
+    except ProgramError as error:
         sys.stderr.write(f"tools: no Regal, its tests are skipped: {error}\n")
     return 0
 

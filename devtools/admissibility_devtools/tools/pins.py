@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.toolchain import versions
+from sidecar.resources import versions
 
 OPA = versions.OPA
 OPA_MODULE = f"github.com/open-policy-agent/opa@v{OPA}"

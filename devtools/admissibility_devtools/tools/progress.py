@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from sidecar.toolchain.errors import ToolchainError
+from sidecar.opa.errors import ProgramError
 
 _TICK_SECONDS = 1.0
 _QUIET_TICK_SECONDS = 10.0  # a log file needs no line a second
@@ -38,7 +38,7 @@ def run_shown(
         out: Where to show progress; standard error where None.
 
     Raises:
-        ToolchainError: The command could not be started or failed; names its last line and the log.
+        ProgramError: The command could not be started or failed; names its last line and the log.
     """
     ticker = _Ticker(label=label, log=log, summary=summary, out=out or sys.stderr)
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def run_shown(
                 env=None if environment is None else dict(environment),
             )
         except OSError as error:
-            raise ToolchainError(f"{label}: {command[0]} cannot be run ({error})") from error
+            raise ProgramError(f"{label}: {command[0]} cannot be run ({error})") from error
         try:
             ticker.watch(child)
         finally:
@@ -61,7 +61,7 @@ def run_shown(
                 child.wait()
     if child.returncode != 0:
         lines = ticker.read().strip().splitlines() or ["no output"]
-        raise ToolchainError(f"{label} failed: {lines[-1].strip()} (all of it: {log})")
+        raise ProgramError(f"{label} failed: {lines[-1].strip()} (all of it: {log})")
     ticker.done()
 
 

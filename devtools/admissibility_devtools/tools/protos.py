@@ -24,7 +24,7 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorSet, ServiceDescriptorProto
 
 from admissibility_devtools.tools.places import repository_root
-from sidecar.toolchain.errors import ToolchainError
+from sidecar.opa.errors import ProgramError
 
 _PACKAGE = "sidecar/_pb"
 _INIT = '"""Generated from proto/ by `make proto`. Not edited by hand."""\n'
@@ -37,7 +37,7 @@ def generate(out: Path) -> list[Path]:
         out: Folder to become the content of `sidecar/_pb`; made if it does not exist.
 
     Raises:
-        ToolchainError: The compiler is not installed or refused the input.
+        ProgramError: The compiler is not installed or refused the input.
     """
     root = repository_root()
     sources = sorted(path.name for path in (root / "proto").glob("*.proto"))
@@ -59,7 +59,7 @@ def _compile(proto: Path, sources: list[str], work: Path) -> None:
     try:
         from grpc_tools import protoc  # noqa: PLC0415 - a development dependency
     except ImportError as error:
-        raise ToolchainError("grpcio-tools is missing; run `make setup`") from error
+        raise ProgramError("grpcio-tools is missing; run `make setup`") from error
     well_known = resources.files("grpc_tools") / "_proto"
     arguments = [
         "protoc",
@@ -72,7 +72,7 @@ def _compile(proto: Path, sources: list[str], work: Path) -> None:
         *(f"{_PACKAGE}/{name}" for name in sources),
     ]
     if protoc.main(arguments) != 0:
-        raise ToolchainError("the protocol compiler refused proto/; its message is above")
+        raise ProgramError("the protocol compiler refused proto/; its message is above")
 
 
 def _write_service_stubs(work: Path) -> None:
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         written = generate(chosen.out or repository_root() / _PACKAGE)
-    except ToolchainError as error:
+    except ProgramError as error:
         sys.stderr.write(f"proto: {error}\n")
         return 1
     sys.stdout.writelines(f"{path}\n" for path in written)

@@ -17,8 +17,8 @@ from pathlib import Path
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.find import REGAL
 from admissibility_devtools.tools.progress import run_shown
-from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.find import version_of
+from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import version_of
 
 _DOWNLOAD_SECONDS = 300.0
 _VERSION_VARIABLE = "github.com/open-policy-agent/regal/pkg/version.Version"
@@ -32,7 +32,7 @@ def obtain_regal(tools: Path, go: Path) -> Path:
         go: The Go toolchain that builds it.
 
     Raises:
-        ToolchainError: It cannot be downloaded or built, or its digest is not the pinned one.
+        ProgramError: It cannot be downloaded or built, or its digest is not the pinned one.
     """
     place = tools / "bin" / REGAL.name
     on_path = shutil.which(REGAL.name)
@@ -53,7 +53,7 @@ def obtain_regal(tools: Path, go: Path) -> Path:
             environment=environment,
         )
         if not _is_pinned(built):
-            raise ToolchainError(f"{built.name}: what was built is not version {pins.REGAL}")
+            raise ProgramError(f"{built.name}: what was built is not version {pins.REGAL}")
         built.replace(place)
     return place
 
@@ -61,7 +61,7 @@ def obtain_regal(tools: Path, go: Path) -> Path:
 def _is_pinned(path: Path) -> bool:
     try:
         return path.exists() and version_of(REGAL, path) == REGAL.version
-    except ToolchainError:
+    except ProgramError:
         return False  # a broken program is replaced
 
 
@@ -79,12 +79,12 @@ def _verified_sources(go: Path, environment: dict[str, str]) -> Path:
         )
         module = json.loads(ran.stdout or "{}")
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
-        raise ToolchainError(f"{pins.REGAL_MODULE} cannot be downloaded: {error}") from error
+        raise ProgramError(f"{pins.REGAL_MODULE} cannot be downloaded: {error}") from error
     if ran.returncode != 0 or "Error" in module:
         why = " ".join(str(module.get("Error") or ran.stderr).split())
-        raise ToolchainError(f"{pins.REGAL_MODULE} cannot be downloaded: {why[:500]}")
+        raise ProgramError(f"{pins.REGAL_MODULE} cannot be downloaded: {why[:500]}")
     if module.get("Sum") != pins.REGAL_SUM:
-        raise ToolchainError(
+        raise ProgramError(
             f"{pins.REGAL_MODULE} has digest {module.get('Sum')}, expected {pins.REGAL_SUM};"
             " it was not built"
         )

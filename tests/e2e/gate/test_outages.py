@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from sidecar.toolchain import opa_path
+from sidecar.opa.location import opa_path
 from tests.support.site.processes import children, stalled
 from tests.support.site.site import Site
 from tests.support.site.stand import Stand

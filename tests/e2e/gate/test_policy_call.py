@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.facts import to_input
+from sidecar.opa.location import opa_path
 from sidecar.policy import rules
 from sidecar.policy.rules import CALL
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import (
     POLICIES,
     OpaServer,

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sidecar.opa.client import Address
+from sidecar.opa.location import opa_path
 from sidecar.policy import rules
 from sidecar.policy.rules import ADVISORY, CALL, Rule
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import POLICIES, OpaServer, build_bundle, copy_policies
 from tests.process.policy.lawful import Lawful, documents
 from tests.support.simulator import world as simulator

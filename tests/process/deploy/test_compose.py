@@ -19,8 +19,9 @@ import yaml
 from admissibility_devtools.tools.places import repository_root
 from deploy.build_policy import prepare
 from sidecar.opa.client import Address
+from sidecar.opa.location import opa_path
+from sidecar.resources import versions
 from sidecar.service.config import load
-from sidecar.toolchain import opa_path, versions
 
 ROOT = repository_root()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

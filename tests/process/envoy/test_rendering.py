@@ -24,7 +24,7 @@ from admissibility_devtools.tools.envoy_config import (
     render_edge,
 )
 from admissibility_devtools.tools.find import envoy_path
-from sidecar.toolchain import ToolchainError
+from sidecar.opa.errors import ProgramError
 from tests.process.envoy import sigv4
 from tests.process.envoy.certificates import serve_as
 from tests.process.envoy.config import (
@@ -194,7 +194,7 @@ def test_a_place_that_is_missing_is_an_error_and_not_a_default(
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
-    with pytest.raises(ToolchainError, match=message):
+    with pytest.raises(ProgramError, match=message):
         render(text, **places(tmp_path, name))
 
 
@@ -210,13 +210,13 @@ def test_what_a_file_needs_must_be_given_and_what_it_has_no_place_for_must_not(
     name: Gated, place: str, message: str, tmp_path: Path
 ) -> None:
     filled = places(tmp_path, name)
-    with pytest.raises(ToolchainError, match=message):
+    with pytest.raises(ProgramError, match=message):
         render(reference(name), **{**filled, place: None})
-    with pytest.raises(ToolchainError, match="has 0 × "):
+    with pytest.raises(ProgramError, match="has 0 × "):
         render(reference("jwt"), **{**places(tmp_path, "jwt"), place: filled[place]})
 
 
 @pytest.mark.parametrize("value", ["", " Bearer x", "Bearer x\n", "Bearer \x00", "Bearer é"])
 def test_a_credential_that_no_header_can_carry_is_refused_at_once(value: str) -> None:
-    with pytest.raises(ToolchainError, match="credential is empty or holds"):
+    with pytest.raises(ProgramError, match="credential is empty or holds"):
         credential_document(value)

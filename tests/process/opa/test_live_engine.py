@@ -14,7 +14,7 @@ from sidecar.core.verdict import Verdict
 from sidecar.opa.bundle import Folder
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.live_engine import EngineFactory, LivePolicies, Managed
-from sidecar.toolchain import opa_path
+from sidecar.opa.location import opa_path
 from tests.process.policies.opa import copy_policies
 from tests.process.policies.samples import sample_facts
 

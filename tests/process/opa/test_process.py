@@ -20,8 +20,8 @@ from sidecar.opa import tree
 from sidecar.opa.bundle import Bundle, Folder
 from sidecar.opa.client import Opa
 from sidecar.opa.errors import PolicyError
+from sidecar.opa.location import opa_path
 from sidecar.opa.process import OpaProcess, private_folder
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import POLICIES, ROOT
 from tests.process.policies.samples import sample_facts
 

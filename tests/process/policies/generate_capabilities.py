@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 
 from sidecar.opa import capabilities
-from sidecar.toolchain import opa_path
+from sidecar.opa.location import opa_path
 from tests.process.policies.opa import CAPABILITIES
 
 

@@ -20,8 +20,8 @@ from sidecar.opa import bundle as bundles
 from sidecar.opa import executable as program
 from sidecar.opa import tree as trees
 from sidecar.opa.bundle import Bundle
+from sidecar.opa.location import opa_path
 from sidecar.opa.server import Server, UnixConnection
-from sidecar.toolchain import opa_path
 
 ROOT = Path(__file__).resolve().parents[3]
 POLICIES = Path(os.environ.get("ADMIT_POLICIES", ROOT / "policies")).absolute()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from sidecar.opa import executable as program
+from sidecar.opa.location import opa_path
 from sidecar.policy import checks
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import POLICIES, copy_policies, rule_codes
 
 PARAMS = {

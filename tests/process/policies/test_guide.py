@@ -17,9 +17,9 @@ from typing import Any
 
 from sidecar.opa import bundle as bundles
 from sidecar.opa import tree as trees
+from sidecar.opa.location import opa_path
 from sidecar.opa.server import DECISION, UnixConnection
 from sidecar.policy import checks
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import (
     CAPABILITIES,
     POLICIES,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from sidecar.opa.location import opa_path
 from sidecar.policy import checks
 from sidecar.policy.checks import Problem
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import POLICIES
 
 RULES = "jurisdiction/eu-finance/eu-finance.rego"

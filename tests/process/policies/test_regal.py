@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from admissibility_devtools.tools.find import regal_path
-from sidecar.toolchain import ToolchainError
+from sidecar.opa.errors import ProgramError
 from tests.process.policies.opa import POLICIES, ROOT, copy_policies
 
 CONFIGURATION = ROOT / ".regal" / "config.yaml"
@@ -25,7 +25,7 @@ def _regal() -> tuple[Path | None, str]:
     """The pinned program, or why it is not to be had."""
     try:
         return regal_path(), ""
-    except ToolchainError as error:
+    except ProgramError as error:
         return None, str(error)
 
 

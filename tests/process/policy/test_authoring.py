@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from sidecar.opa.errors import PolicyError
+from sidecar.opa.location import opa_path
 from sidecar.policy import checks, pages, rules, scaffold
 from sidecar.policy.checks import Problem
 from sidecar.policy.rules import Catalogue, Package, Rule
 from sidecar.policy.scaffold import Made
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import POLICIES, ROOT, copy_policies
 from tests.process.policy.toy import STRICTER, write_toy
 

@@ -20,9 +20,9 @@ from sidecar.opa import bundle as bundles
 from sidecar.opa import signing, tree
 from sidecar.opa.bundle import Bundle, Folder, SignedFile
 from sidecar.opa.errors import PolicyError
+from sidecar.opa.location import opa_path
 from sidecar.opa.signing import VerificationKey
 from sidecar.opa.tree import Tree
-from sidecar.toolchain import opa_path
 from tests.process.policies.opa import CAPABILITIES, copy_policies
 from tests.process.policy.keys import Private, write_pair
 

@@ -13,10 +13,10 @@ import pytest
 
 from sidecar.opa import revision, tree
 from sidecar.opa.errors import PolicyError
+from sidecar.opa.location import opa_path
 from sidecar.opa.server import Server, tree_server
 from sidecar.policy import replay
 from sidecar.policy.replay import Answer, Difference, Found, Record
-from sidecar.toolchain import opa_path
 from tests.process.policy.toy import STRICTER, facts, write_toy
 
 ENOUGH, MUCH = Found("xx", "xx.enough", "model-1"), Found("xx", "xx.much", "model-1")

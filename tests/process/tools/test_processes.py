@@ -9,7 +9,7 @@ import pytest
 
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from admissibility_devtools.tools.progress import run_shown
-from sidecar.toolchain import ToolchainError
+from sidecar.opa.errors import ProgramError
 
 
 def test_a_long_command_shows_what_it_does_and_that_it_ended(tmp_path: Path) -> None:
@@ -31,18 +31,18 @@ def test_a_long_command_shows_what_it_does_and_that_it_ended(tmp_path: Path) -> 
 
 def test_a_command_that_fails_is_told_in_one_line_with_its_last_words(tmp_path: Path) -> None:
     log = tmp_path / "it.log"
-    with pytest.raises(ToolchainError) as caught:
+    with pytest.raises(ProgramError) as caught:
         run_shown(["sh", "-c", "echo a; echo why; exit 4"], label="it", log=log, out=io.StringIO())
     assert str(caught.value) == f"it failed: why (all of it: {log})"
 
 
 def test_a_command_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ToolchainError, match="it: /no/such cannot be run"):
+    with pytest.raises(ProgramError, match="it: /no/such cannot be run"):
         run_shown(["/no/such"], label="it", log=tmp_path / "it.log", out=io.StringIO())
 
 
 def test_an_envoy_that_cannot_start_says_why_and_leaves_no_child(tmp_path: Path) -> None:
     envoy = EnvoyProcess("nonsense: true\n", tmp_path)
-    with pytest.raises(ToolchainError, match=r"Envoy ended with 1: .*nonsense"):
+    with pytest.raises(ProgramError, match=r"Envoy ended with 1: .*nonsense"):
         envoy.start()
     assert envoy.pid is None

@@ -9,7 +9,7 @@ import pytest
 
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.regal import obtain_regal
-from sidecar.toolchain import ToolchainError
+from sidecar.opa.errors import ProgramError
 from tests.process.tools.conftest import Script
 
 BUILDS = """
@@ -61,7 +61,7 @@ def test_a_module_of_another_digest_is_not_built(
     tools: Path, tmp_path: Path, bare_path: Path, script: Script
 ) -> None:
     builder = go(script, tmp_path, digest="h1:other")
-    with pytest.raises(ToolchainError, match=r"has digest h1:other, expected h1:.*not built"):
+    with pytest.raises(ProgramError, match=r"has digest h1:other, expected h1:.*not built"):
         obtain_regal(tools, builder)
     assert list((tools / "bin").iterdir()) == []
 
@@ -70,7 +70,7 @@ def test_a_build_of_another_version_is_not_kept(
     tools: Path, tmp_path: Path, bare_path: Path, script: Script
 ) -> None:
     builder = go(script, tmp_path, version="0.1.0")
-    with pytest.raises(ToolchainError, match=r"not version 0\.38\.1"):
+    with pytest.raises(ProgramError, match=r"not version 0\.38\.1"):
         obtain_regal(tools, builder)
     assert list((tools / "bin").iterdir()) == []
 
@@ -79,5 +79,5 @@ def test_a_module_that_cannot_be_downloaded_is_an_error_of_one_line(
     tools: Path, tmp_path: Path, bare_path: Path, script: Script
 ) -> None:
     builder = script(tmp_path / "go", "echo 'go: no network' >&2; exit 1")
-    with pytest.raises(ToolchainError, match=r"cannot be downloaded: go: no network$"):
+    with pytest.raises(ProgramError, match=r"cannot be downloaded: go: no network$"):
         obtain_regal(tools, builder)

@@ -28,7 +28,7 @@ from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from admissibility_devtools.tools.places import repository_root
 from sidecar.authority import home as authority
 from sidecar.opa.client import UNIX
-from sidecar.toolchain.find import opa_path
+from sidecar.opa.location import opa_path
 from tests.support.site.envoy import PATIENT_MS, patient
 from tests.support.site.stand import Stand
 from tests.support.site.talk import Talk, until

@@ -34,7 +34,7 @@ class Edit:
     def __init__(self, name: str = "jwt", text: str | None = None) -> None:
         source = (ENVOY / f"{name}.yaml").read_text() if text is None else text
         # Aliases are written out, so that a change of one route is a change of one route.
-        self.top: dict[str, Any] = _copied(yaml.safe_load(source))
+        self.top: dict[str, Any] = _copied(yaml.load(source, Loader=yaml.CSafeLoader))
         _without_pace(self.top)
 
     @property
@@ -164,7 +164,7 @@ class Edit:
         self.clusters.append({"name": name, "load_assignment": assignment, **more})
 
     def text(self) -> str:
-        return yaml.safe_dump(self.top, sort_keys=False, allow_unicode=True)
+        return yaml.dump(self.top, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
 
     def found(self, options: LintOptions | None = None) -> list[str]:
         return finding_lines(self.text(), options)

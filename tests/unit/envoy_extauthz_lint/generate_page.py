@@ -16,9 +16,10 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "envoy-lint.md"
 HEAD = """\
 # `admit envoy lint`
 
-Reads an Envoy configuration and reports, by rule and place, what would let a request pass without
-the gate, or with other content than the gate was asked about. Generated from the rules in
-`packages/envoy-extauthz-lint` by `python -m tests.unit.envoy_extauthz_lint.generate_page`.
+Reads an Envoy configuration and reports, by rule and place, what lets a request pass without the
+gate, or with other content than the gate was asked about. Each finding states its remedy. The rules
+are in `packages/envoy-extauthz-lint`, which can be used without the sidecar; this page is generated
+from them by `python -m tests.unit.envoy_extauthz_lint.generate_page`.
 
 <!-- run
 mkdir envoy && cp "$REPOSITORY"/envoy/*.yaml envoy/ && cp envoy/jwt.yaml envoy.yaml
@@ -39,69 +40,70 @@ curl -s '127.0.0.1:9901/config_dump?include_eds' | admit envoy lint -
 
 | exit status | meaning |
 |---|---|
-| 0 | nothing as grave as `--fail-on` (default: error) |
-| 1 | something is |
-| 2 | the file cannot be read; one line says where and why |
+| 0 | no finding is as severe as `--fail-on` (default: error) |
+| 1 | at least one is |
+| 2 | the file cannot be read; one line states where and why |
 
-| weight | meaning |
+| severity | meaning |
 |---|---|
 | error | a request can pass unchecked, or with other content than was checked |
-| warning | what keeps that from happening is weaker than it should be |
-| note | nothing is open; something is harder to run or to account for |
+| warning | a protection against that is missing or weaker than it should be |
+| note | nothing can pass unchecked; operation or accounting is harder than it needs to be |
 
-## What it reads
+## Input
 
 A bootstrap in YAML or JSON, or the JSON of an admin interface's `/config_dump`. Both spellings of a
-field count (`failure_mode_allow`, `failureModeAllow`), and what Envoy takes for true is true
-(`yes`, `"1"`). A key that is there twice, a merge key (`<<`), or a value of the wrong kind ends in
-exit status 2: Envoy would refuse the file, or read it otherwise than the next program.
+field are read (`failure_mode_allow`, `failureModeAllow`), and what Envoy reads as true is true
+(`yes`, `"1"`). A duplicate key, a merge key (`<<`) or a value of the wrong type ends with exit
+status 2: Envoy would refuse the file, or another program would read it differently.
 
 At most 64 MiB are read, of YAML 4 MiB.
 
 **What cannot be checked is a finding**, family *unchecked*: listeners by LDS, clusters by CDS,
-their endpoints by EDS, routes by RDS or scopes, filters by ECDS, unknown filters and settings. Take
-a dump of the Envoy that runs then; there all of them but virtual hosts by VHDS are resolved, as far
-as they were delivered when it was taken.
+their endpoints by EDS, routes by RDS or scopes, filters by ECDS, unknown filters and settings. Then
+check a dump of the running Envoy: all of them but virtual hosts by VHDS are resolved in it, as far
+as they had been delivered when it was taken.
 
-Of a listener that neither has the gate nor leads to a provider, only the ways are told: how tidy it
-is has nothing to do with the gate. Name its cluster (`--provider-cluster`, below) where it is one.
-In the table, one and the same finding at many places is one row; `--json` and `--sarif` have each.
+Of a listener that neither has the gate nor leads to a provider, only the routes are reported,
+because its other settings have no effect on the gate. If one of its clusters is a provider, name it
+(`--provider-cluster`, below). In the table, equal findings at several places share a row; `--json`
+and `--sarif` list each.
 
 ### A dump of a running Envoy
 
-The reference configurations do not open `/config_dump`, because the admin interface shares its
-loopback with the application and the dump tells the inside of the network. To take one, start the
-same configuration beside it with one more line in `admin.allow_paths`
-(`- exact: /config_dump?include_eds`; what stands behind the `?` is matched too) and other ports, or
-add the line for as long as it takes. Dump everything: with `resource` or `mask` parts are missing,
-and the linter says which. Envoy writes `[redacted]` for secrets and for
-`context_extensions`, so what the gate is told on a route (`provider`, `route_class`) is checked in
-the file only.
+The reference configurations do not allow `/config_dump`: the application shares loopback with the
+admin interface, and a dump shows internal addresses. To take one, start the same configuration
+beside it with one more line in `admin.allow_paths` (`- exact: /config_dump?include_eds`; the query
+is matched too) and other ports, or add the line temporarily. Dump everything: with `resource` or
+`mask` parts are missing, and the linter reports which. Envoy writes `[redacted]` for secrets and
+for `context_extensions`, so a route's `provider` and `route_class` are checked in the file only.
 
-### What is the gate, what is a provider
+### How the gate and the providers are recognised
 
-The gate is the cluster called `gate`; or the one that every `ext_authz` filter asks; or
+The gate is the cluster called `gate`; or the only one that `ext_authz` filters ask; or
 `--gate-cluster NAME`. A cluster is a provider if
 
-- its host, SNI or `host_rewrite_literal` is a known one ({hosts}), or one of `--provider-host
+- its host, SNI or `host_rewrite_literal` is a known one ({hosts}), or matches `--provider-host
   PATTERN`;
 - it is named by `--provider-cluster NAME`;
-- on some route to it the gate is told a `provider`;
-- Envoy adds a credential on the way to it;
-- it is an aggregate of such clusters, or one of such an aggregate.
+- a route to it has a `provider` in the gate's `context_extensions`;
+- Envoy adds a credential to requests for it;
+- it is an aggregate of such clusters, or a member of such an aggregate.
 
-A way to a provider without the gate is an error. To any other cluster it is a warning, because
-nobody can see from here what is behind it. Where another Envoy behind it has the gate, say
-`--next-hop NAME` and check that one too. A way to an internal listener of the same file is none of
-its own: the listener is checked. Routes that an earlier one hides are checked all the same.
+A route to a provider without the gate is an error. To any other cluster it is a warning, because
+the file does not show what that cluster is. Where it is another Envoy with the gate, pass
+`--next-hop NAME` and check that one too. A route to an internal listener of the same file is not
+reported, because the listener is checked. Routes that an earlier one hides are checked all the
+same.
 
 ### In CI
 
-SARIF has what code-scanning services ask for beyond the standard (checked against the OASIS schema
-of 2.1.0, errata 01): each result a region and a fingerprint that outlives edits above it, each file
-a category of its own (`automationDetails`). Give the file as a path from the repository's root.
+SARIF output has what code-scanning services need beyond the standard (verified against the OASIS
+schema of 2.1.0, errata 01): a region for each result, a fingerprint that stays the same when lines
+above are edited, and a category for each file (`automationDetails`). Give the file as a path from
+the repository's root.
 
-With the exit status deciding:
+With the exit status:
 
 ```sh
 for file in envoy/*.yaml; do admit envoy lint "$file" --fail-on warning --next-hop second-hop; done
@@ -111,16 +113,16 @@ for file in envoy/*.yaml; do admit envoy lint "$file" --fail-on warning --next-h
 """
 
 TITLES = {
-    "gate": "The gate's own filter",
+    "gate": "The gate's filter",
     "bypass": "Paths around the gate",
-    "order": "Before and behind the gate",
-    "path": "One request line for all",
-    "trust": "Whose words are believed",
-    "key": "Keys",
+    "order": "Filters before and behind the gate",
+    "path": "One path for gate, router and upstream",
+    "trust": "Client claims that are trusted",
+    "key": "Credentials",
     "cluster": "Clusters",
     "admin": "The admin interface",
     "runtime": "Runtime settings",
-    "limit": "Bounds",
+    "limit": "Limits",
     "unchecked": "What cannot be checked",
 }
 WIDTH = 100
@@ -149,7 +151,7 @@ def _rule(rule: LintRule) -> str:
             f"#### `{rule.id}`",
             "",
             _filled(f"*{weight}.* **{what}.** {rule.rationale}{refs}"),
-            _filled(f"Instead: {rule.remedy}"),
+            _filled(f"Remedy: {rule.remedy}"),
         ]
     )
 

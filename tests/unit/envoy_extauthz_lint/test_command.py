@@ -16,7 +16,7 @@ from tests.unit.envoy_extauthz_lint.edit import ENVOY, Edit
 REPOSITORY = ENVOY.parent
 PROJECT = REPOSITORY / "packages" / "envoy-extauthz-lint" / "pyproject.toml"
 FAIL_OPEN = (
-    "error gate-fail-open: requests pass while the gate cannot be asked\n"
+    "error gate-fail-open: requests pass while the gate is unreachable\n"
     "    at: listener applications, filter chain applications, filter ext_authz,"
     " failure_mode_allow\n"
     "    remedy: `failure_mode_allow: false`.\n"

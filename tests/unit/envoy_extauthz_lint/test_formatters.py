@@ -91,18 +91,18 @@ def test_a_table_for_people_fits_a_terminal(
     lines = [line.rstrip() for line in out.splitlines()]
     assert (code, err, max(map(len, lines)) <= 100) == (1, "", True)
     assert lines == [
-        "weight   rule             line  what and where",
-        f"error    gate-shadow      {shadow}   requests pass whatever the gate answers",
-        32 * " " + "listener applications, filter chain applications, filter ext_authz,",
-        32 * " " + "shadow_mode",
-        32 * " " + "remedy: Remove `shadow_mode`.",
-        f"warning  path-normalized  {manager:<5} normalize_path is left to a runtime key",
-        32 * " " + "listener applications, filter chain applications",
-        32 * " " + "remedy: `normalize_path: false`, `merge_slashes: false`; the gate",
-        32 * " " + "refuses untidy paths.",
+        "severity  rule             line  what and where",
+        f"error     gate-shadow      {shadow}   requests pass whatever the gate answers",
+        33 * " " + "listener applications, filter chain applications, filter ext_authz,",
+        33 * " " + "shadow_mode",
+        33 * " " + "remedy: Remove `shadow_mode`.",
+        f"warning   path-normalized  {manager:<5} normalize_path is absent: a runtime key decides",
+        33 * " " + "listener applications, filter chain applications",
+        33 * " " + "remedy: `normalize_path: false`, `merge_slashes: false`; the gate",
+        33 * " " + "refuses such paths itself.",
         "",
         "envoy.yaml: bootstrap, 1 listener, 2 routes; gate: gate; providers: provider",
-        "1 error, 1 warning, 0 notes. What each rule means and how to mend it: docs/envoy-lint.md",
+        "1 error, 1 warning, 0 notes. Rules: docs/envoy-lint.md",
     ]
 
 
@@ -125,7 +125,7 @@ def test_one_and_the_same_thing_at_many_places_is_one_row(
     assert (code, [" ".join(line.split()) for line in out.splitlines()][1:4]) == (
         0,
         [
-            f"warning path-normalized {places[0]} merge_slashes: the gate is shown a tidied path",
+            f"warning path-normalized {places[0]} merge_slashes: the gate sees a normalized path",
             "listener applications, filter chain applications, merge_slashes",
             f"… and 7 more places: line {told_of}, …",
         ],
@@ -232,13 +232,13 @@ def test_sarif_has_what_the_standard_asks_for(
             "warning",
             "path-normalized",
             "listener applications, filter chain applications, normalize_path:"
-            " normalize_path: the gate is shown a tidied path",
+            " normalize_path: the gate sees a normalized path",
         ),
         (
             "note",
             "bypass-retry",
             "listener applications, filter chain applications, virtual host provider,"
-            " retry_policy: one decision is spent on several attempts",
+            " retry_policy: one decision covers several attempts",
         ),
     ]
 

@@ -132,7 +132,7 @@ def judged(data: bytes) -> LintReport | None:
     return report
 
 
-@settings(CALM, max_examples=1500)
+@settings(CALM, max_examples=300)
 @given(spoiled())
 def test_a_spoiled_reference_yields_findings_or_one_clear_error(document: Any) -> None:
     judged(json.dumps(document).encode())

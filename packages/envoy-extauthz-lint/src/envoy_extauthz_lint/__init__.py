@@ -1,14 +1,15 @@
-"""What in an Envoy configuration would let a request pass unchecked.
+"""Find what in an Envoy configuration lets a request pass without ext_authz.
 
 Theory of operation
 -------------------
-``document`` turns bytes into a tree with lines, ``node`` reads it as protobuf's JSON form is read,
-``config`` takes a bootstrap or a dump apart, ``model`` walks every way a request can take, and
-``view`` says which cluster is the gate and which ones are providers. Each ``…_rules`` module is
-one family: its rules with their reasons, and a ``check`` that yields what it found. Nothing here
-opens a file, asks a network or keeps anything: bytes in, findings out.
+``document`` parses bytes into a tree with line numbers. ``node`` reads the tree by the rules of
+protobuf's JSON form. ``config`` splits a bootstrap or a dump into listeners, clusters and routes.
+``model`` lists every path of a request through them. ``view`` decides which cluster is the gate
+(the service that ext_authz asks) and which are providers (upstreams that must be reached through
+it only). Each ``…_rules`` module is one family: its rules with their reasons, and a ``check`` that
+yields findings. Nothing here opens a file or a connection, or keeps state: bytes in, findings out.
 
-What cannot be checked is a finding. What Envoy would refuse to start with is an error of the file.
+What cannot be checked is a finding. What Envoy would refuse to load is an error of the file.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ RULES: tuple[LintRule, ...] = tuple(rule for family in FAMILIES for rule in fami
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """What was checked, and what was found.
+    """The findings of one file, and what the file holds.
 
     Attributes:
-        findings: The gravest first, then in the order of the file; each finding once.
+        findings: Most severe first, then in the order of the file; each finding once.
         dumped: Whether the file is a configuration dump.
         listeners: How many listeners there are.
         routes: How many routes.
-        gate: Name of the gate's cluster; empty where it cannot be told.
+        gate: Name of the gate's cluster; empty where it was not found.
         providers: Names of clusters that are providers.
     """
 
@@ -83,16 +84,16 @@ class LintReport:
     providers: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
-        """How many findings have this weight."""
+        """Count the findings of a severity."""
         return sum(one.severity is severity for one in self.findings)
 
     def fails(self, at_least: Severity) -> bool:
-        """Whether a finding is at least this grave."""
+        """Return whether any finding is at least this severe."""
         return any(one.severity.rank <= at_least.rank for one in self.findings)
 
 
 def lint(data: bytes, options: LintOptions) -> LintReport:
-    """Check a configuration.
+    """Check a configuration against every rule.
 
     Args:
         data: A bootstrap (YAML or JSON), or the JSON of an admin interface's ``/config_dump``.

@@ -1,4 +1,4 @@
-"""Family *admin*: who can change a running Envoy, and its bounds in time."""
+"""Check who can change a running Envoy, and its limits in time (families ``admin``, ``limit``)."""
 
 from __future__ import annotations
 
@@ -32,54 +32,55 @@ CHANGING = (
 REMOTE = LintRule(
     "admin-remote",
     WARNING,
-    "the admin interface is open to the network, or to a route",
-    "It has no authentication: it tells the configuration and, where it may, changes or ends "
+    "the admin interface is reachable from the network, or by a route",
+    "It has no authentication: it shows the configuration and, unless restricted, changes or stops "
     "Envoy.",
-    "`admin.address` on loopback, `allow_paths`, and no cluster that leads there.",
+    "`admin.address` on loopback, `allow_paths`, and no cluster with that address.",
 )
 WRITABLE = LintRule(
     "admin-writable",
     WARNING,
-    "the admin interface can change or end Envoy",
-    "Loopback is shared with the application: it could drain listeners, end Envoy, or modify "
-    "runtime keys.",
-    "`admin.allow_paths` with what is read: /ready, /stats, /clusters, /listeners, /server_info.",
+    "the admin interface can change or stop Envoy",
+    "The application shares loopback: it could drain listeners, stop Envoy, or modify runtime "
+    "keys.",
+    "`admin.allow_paths` with read-only paths: /ready, /stats, /clusters, /listeners, "
+    "/server_info.",
 )
 RUNTIME = LintRule(
     "runtime-mutable",
     WARNING,
     "runtime settings can change while Envoy runs",
-    "An admin, disk or RTDS layer can turn the gate's filter off by its runtime keys, and change "
-    "how paths are read.",
-    "`layered_runtime` with one `static_layer`; or none at all.",
+    "An admin, disk or RTDS layer can disable the gate's filter by its runtime keys, and change "
+    "how paths are normalized.",
+    "`layered_runtime` with one `static_layer`, or no `layered_runtime`.",
     softer="error where the gate's `filter_enabled` has a runtime key",
 )
 OVERRIDDEN = LintRule(
     "runtime-overrides-gate",
     ERROR,
     "a static runtime layer overrides the gate's own keys",
-    "What `filter_enabled` or `deny_at_disable` say is not what holds.",
+    "The values in `filter_enabled` or `deny_at_disable` are not the ones in effect.",
     "Remove the key from the layer.",
 )
 STREAMS = LintRule(
     "limit-stream-duration",
     WARNING,
-    "streams have no end (`max_stream_duration`)",
-    "A stream that was admitted before a withdrawal lives on after it.",
+    "streams have no maximum duration (`max_stream_duration`)",
+    "A stream that was admitted before a withdrawal continues after it.",
     "`common_http_protocol_options.max_stream_duration: 300s` (and on routes that set their own).",
 )
 IDLE = LintRule(
     "limit-idle",
     WARNING,
-    "idle streams are kept for ever (`stream_idle_timeout: 0s`)",
-    "Connections on which nothing moves add up until none is left.",
+    "idle streams have no timeout (`stream_idle_timeout: 0s`)",
+    "Idle connections accumulate until no new one is accepted.",
     "`stream_idle_timeout: 120s`.",
 )
 SLOW = LintRule(
     "limit-slow-senders",
     NOTE,
-    "slow senders have no bound (`request_headers_timeout`, `request_timeout`)",
-    "A body is held in memory for the gate for as long as its sender likes.",
+    "slow senders have no timeout (`request_headers_timeout`, `request_timeout`)",
+    "A body is buffered for the gate for as long as its sender takes.",
     "`request_headers_timeout: 5s`, `request_timeout: 60s`.",
 )
 
@@ -87,7 +88,7 @@ RULES = (REMOTE, WRITABLE, RUNTIME, OVERRIDDEN, STREAMS, IDLE, SLOW)
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     bootstrap = view.config.bootstrap
     if bootstrap is not None:
         if (admin := bootstrap.get("admin")) is not None:
@@ -96,7 +97,7 @@ def check(view: View) -> Iterator[LintFinding]:
         if (runtime := bootstrap.get("layered_runtime")) is not None:
             yield from _runtime(view, runtime)
     for manager in view.managers:
-        if manager in view.concerned:
+        if manager in view.relevant_managers:
             yield from _bounds(manager)
     for route_path in view.route_paths:
         yield from _streams(view, route_path)
@@ -109,12 +110,12 @@ def _admin(admin: ConfigNode) -> Iterator[LintFinding]:
     allowed = admin.items("allow_paths")
     open_to = [path for path in CHANGING if not allowed or any_matches(allowed, path) is not False]
     if open_to and admin.has("address"):
-        text = open_to[0] if allowed else "everything: there is no allow_paths"
-        yield WRITABLE.at(admin.get("allow_paths") or admin, f"allowed is {text}")
+        text = open_to[0] if allowed else "every path: there is no allow_paths"
+        yield WRITABLE.at(admin.get("allow_paths") or admin, f"the admin interface allows {text}")
 
 
 def _led(view: View, admin: ConfigNode) -> Iterator[LintFinding]:
-    """Ways from a listener to the admin interface."""
+    """Report routes from a listener to the admin interface."""
     there = _port(admin)
     inside = {
         name
@@ -127,11 +128,11 @@ def _led(view: View, admin: ConfigNode) -> Iterator[LintFinding]:
                 yield REMOTE.at(one.node, f"cluster {one.cluster} is the admin interface")
     for found in view.network_filters:
         if found.kind == filters.TCP_PROXY and inside.intersection(tcp_clusters(found.config)):
-            yield REMOTE.at(found.node, "connections are led to the admin interface")
+            yield REMOTE.at(found.node, "connections are forwarded to the admin interface")
 
 
 def _port(holder: ConfigNode) -> int:
-    """The port of an address on this machine; 0 where it is elsewhere, or not known."""
+    """Return the port of an address on this machine; 0 for other or unknown addresses."""
     address = holder.at("address", "socket_address")
     if address is None:
         return 0
@@ -140,7 +141,7 @@ def _port(holder: ConfigNode) -> int:
 
 
 def _keys(view: View) -> tuple[set[str], set[str]]:
-    """Runtime keys of the gate's filters: of ``filter_enabled``, of ``deny_at_disable``."""
+    """Return the runtime keys of ``filter_enabled``, and those of ``deny_at_disable``."""
     gates = [gate for manager in view.managers for gate in view.gates(manager)]
 
     def keys(name: str) -> set[str]:
@@ -155,19 +156,19 @@ def _runtime(view: View, runtime: ConfigNode) -> Iterator[LintFinding]:
     weight = ERROR if enabled else WARNING
     layers = runtime.items("layers")
     if not layers:
-        yield RUNTIME.at(runtime, "no layers: Envoy then makes one for the admin interface", weight)
+        yield RUNTIME.at(runtime, "no layers: Envoy then adds one for the admin interface", weight)
     for layer in layers:
         for kind in ("admin_layer", "disk_layer", "rtds_layer"):
             if layer.has(kind):
-                yield RUNTIME.at(layer, f"{kind}: keys change while Envoy runs", weight)
+                yield RUNTIME.at(layer, f"{kind}: keys can change while Envoy runs", weight)
         static = layer.get("static_layer")
         for path, node in () if static is None else _flat(static, ""):
             if path in enabled | denied:
-                yield OVERRIDDEN.at(node, f"{path} is set here")
+                yield OVERRIDDEN.at(node, f"{path} is set in a static layer")
 
 
 def _flat(node: ConfigNode, prefix: str) -> Iterator[tuple[str, ConfigNode]]:
-    """Keys of a layer, which may be nested or dotted."""
+    """Yield the keys of a layer, which may be nested or dotted."""
     for name in node.mapping():
         child = node.get(name)
         if child is None:
@@ -181,10 +182,10 @@ def _flat(node: ConfigNode, prefix: str) -> Iterator[tuple[str, ConfigNode]]:
 def _bounds(manager: Manager) -> Iterator[LintFinding]:
     node = manager.node
     if node.seconds("stream_idle_timeout") == 0:
-        yield IDLE.at(node.get("stream_idle_timeout") or node, "idle streams are kept for ever")
+        yield IDLE.at(node.get("stream_idle_timeout") or node, "idle streams have no timeout")
     for name in ("request_headers_timeout", "request_timeout"):
         if not node.seconds(name):
-            yield SLOW.at(node.get(name) or node, f"no {name}")
+            yield SLOW.at(node.get(name) or node, f"{name} is not set")
 
 
 def _streams(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
@@ -198,6 +199,6 @@ def _streams(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
     if own is not None and own.has("max_stream_duration"):
         seconds, where = own.seconds("max_stream_duration"), own
     if not seconds:
-        yield STREAMS.at(where, "a stream on this route may last for ever")
+        yield STREAMS.at(where, "a stream on this route has no maximum duration")
     elif seconds > LONGEST_STREAM:
         yield STREAMS.at(where, f"a stream on this route may last {seconds:g} s")

@@ -1,4 +1,4 @@
-"""Family *way*: ways on which the gate is not asked, or is asked about something else."""
+"""Find route paths that avoid the gate, or give it another request (family ``bypass``)."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ from envoy_extauthz_lint.model import (
     NetworkFilter,
     RoutePath,
     check_settings,
-    context,
+    context_extensions,
+    disabled_by,
     generic_clusters,
     http_filters,
-    off_for,
     tcp_clusters,
     udp_clusters,
 )
 from envoy_extauthz_lint.node import REDACTED, ConfigNode
-from envoy_extauthz_lint.view import View, adds_credential, asks, authorisers, service
+from envoy_extauthz_lint.view import (
+    View,
+    adds_credential,
+    authz_filters,
+    authz_service,
+    service_target,
+)
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
@@ -33,23 +39,23 @@ NO_GATE = LintRule(
     ERROR,
     "a route whose filter chain does not have the gate",
     "Every request on it passes unchecked.",
-    "The gate's ext_authz filter first in this chain. Where another Envoy behind it has the gate: "
-    "`--next-hop CLUSTER`, and check that one too.",
+    "Put the gate's ext_authz filter first in this chain. Where another Envoy behind it has the "
+    "gate, pass `--next-hop CLUSTER` and check that one too.",
     softer="warning where the cluster is not known to be a provider",
     refs=("envoy#44397",),
 )
 DISABLED = LintRule(
     "bypass-gate-disabled",
     ERROR,
-    "a route on which the gate is turned off",
-    "`disabled` on a route, a virtual host, a route table or the filter itself takes the gate "
-    "away for what is routed there; `deny_at_disable` does not help.",
-    "Remove `disabled`; routes that need no check go to `direct_response` or elsewhere.",
+    "a route on which the gate is disabled",
+    "`disabled` on a route, a virtual host, a route table or the filter itself exempts what is "
+    "routed there from the gate; `deny_at_disable` does not apply to it.",
+    "Remove `disabled`; give routes that need no check a `direct_response` or another listener.",
     softer="warning where the cluster is not known to be a provider",
     refs=("envoy#32118",),
 )
 ANOTHER_SERVICE = LintRule(
-    "bypass-another-authoriser",
+    "bypass-another-service",
     ERROR,
     "a route that asks another service than the gate",
     "`check_settings.grpc_service` or `http_service` of a route replaces the gate on it.",
@@ -58,51 +64,49 @@ ANOTHER_SERVICE = LintRule(
 BODY_SKIPPED = LintRule(
     "bypass-body-skipped",
     ERROR,
-    "the body is kept from the gate on a route for calls",
-    "`disable_request_body_buffering` is right for uploads only: elsewhere the body names the "
-    "model.",
-    "An exact match of upload paths, and `context_extensions: {route_class: upload}`.",
+    "the body is withheld from the gate on a route for calls",
+    "`disable_request_body_buffering` is for uploads only: elsewhere the body names the model.",
+    "Match upload paths exactly, and set `context_extensions: {route_class: upload}`.",
 )
 UNNAMED = LintRule(
     "bypass-provider-unnamed",
     WARNING,
-    "a route that does not tell the gate which provider it leads to",
-    "The gate refuses every request on it; or, with a provider told for a whole table, takes one "
-    "provider's models for another's.",
+    "a route without `context_extensions.provider`",
+    "The gate does not know which provider the route leads to and refuses its requests; with one "
+    "provider set for a whole table, it takes one provider's models for another's.",
     "`check_settings.context_extensions: {provider: …}` on the route.",
 )
 TCP = LintRule(
     "bypass-tcp",
     ERROR,
-    "connections are passed on without reading requests",
-    "A TCP proxy, SNI routing or an original destination leads to a provider with nothing in "
-    "between.",
-    "Take the listener or filter chain away; end TLS at a listener with the gate.",
+    "connections are forwarded without HTTP processing",
+    "A TCP proxy, SNI routing or an original destination forwards to a provider unchecked.",
+    "Remove the listener or filter chain; terminate TLS at a listener with the gate.",
     softer="warning where the cluster is not known to be a provider",
 )
 UDP = LintRule(
     "bypass-udp",
     ERROR,
-    "datagrams are passed on without reading requests",
-    "HTTP/3 is datagrams: through a UDP proxy it reaches a provider with nothing in between.",
-    "Take the listener away; end QUIC at a listener with the gate (`udp_listener_config."
+    "datagrams are forwarded without HTTP processing",
+    "HTTP/3 uses datagrams: through a UDP proxy it reaches a provider unchecked.",
+    "Remove the listener; terminate QUIC at a listener with the gate (`udp_listener_config."
     "quic_options`).",
     softer="warning where the cluster is not known to be a provider",
 )
 CLIENT_CHOOSES = LintRule(
     "bypass-client-chooses",
     ERROR,
-    "the client's request says where it goes",
+    "the client's request chooses the upstream",
     "With `cluster_header`, a dynamic forward proxy, an original destination or a host taken from "
-    "a header or path, a request that was admitted for one upstream goes to another, with the "
-    "key.",
-    "A cluster by name, and `host_rewrite_literal` where the host must change.",
+    "a header or path, a request admitted for one upstream goes to another, with the "
+    "credential.",
+    "Name the cluster, and use `host_rewrite_literal` where the host must change.",
 )
 MIRROR = LintRule(
     "bypass-mirror",
     ERROR,
     "requests are mirrored",
-    "The copy goes to a cluster for which nobody was asked, with body and credential.",
+    "The copy goes to a cluster that was not checked, with body and credential.",
     "Remove `request_mirror_policies`.",
     softer="warning where the mirror is not known to be a provider",
 )
@@ -110,30 +114,30 @@ REDIRECT = LintRule(
     "bypass-internal-redirect",
     WARNING,
     "Envoy follows redirects of the upstream",
-    "An upstream's answer makes Envoy send the request again, to where that answer says.",
+    "A redirect from an upstream makes Envoy send the request to a target of its choice.",
     "Remove `internal_redirect_policy`.",
 )
 RETRY = LintRule(
     "bypass-retry",
     NOTE,
-    "requests are tried again, or more than once at a time",
-    "One decision of the gate is spent on several calls; what is withdrawn in between is not seen.",
-    "Remove `retry_policy` and `hedge_policy` on ways to a provider.",
+    "requests are retried or hedged",
+    "One decision covers several attempts; a withdrawal between them has no effect.",
+    "Remove `retry_policy` and `hedge_policy` from routes to a provider.",
 )
 UPGRADE = LintRule(
     "bypass-upgrade",
     ERROR,
-    "upgrades (WebSocket, CONNECT) are let through",
-    "The gate is asked once, without a body; what is said afterwards is seen by nobody.",
-    "No `upgrade_configs`; where realtime is wanted, on one route with its exact path.",
-    softer="note on a route of its own that takes none of the calls that name a model in the body",
+    "upgrades (WebSocket, CONNECT) are allowed",
+    "The gate is asked once, without a body; the frames that follow are not checked.",
+    "Remove `upgrade_configs`; where realtime is needed, use one route with its exact path.",
+    softer="note on a route that matches none of the calls that name a model in the body",
 )
 UPGRADE_CHAIN = LintRule(
     "bypass-upgrade-chain",
     ERROR,
     "upgraded requests have a filter chain of their own, without the gate",
-    "`upgrade_configs[].filters` replaces `http_filters`: an Upgrade header is enough not to be "
-    "checked.",
+    "`upgrade_configs[].filters` replaces `http_filters`: an Upgrade header is enough to avoid the "
+    "gate.",
     "Remove `filters` from the upgrade, or put the gate first in it.",
 )
 
@@ -146,11 +150,11 @@ UPLOAD = "upload"
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     for route_path in view.route_paths:
         yield from _way(view, route_path)
     for manager in view.managers:
-        if manager in view.concerned:
+        if manager in view.relevant_managers:
             yield from _upgrades(view, manager)
         yield from _tables(view, manager)
     for found in view.network_filters:
@@ -168,19 +172,19 @@ def _way(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
             yield from _guarded(view, route_path, destination)
             yield from _chosen(view, destination)
     if route_path.action is not None:
-        if route_path.manager in view.concerned:
+        if route_path.manager in view.relevant_managers:
             yield from _action(route_path, route_path.action)
         yield from _mirrored(view, route_path.manager, route_path.action)
 
 
 def _weight(view: View, destination: Destination) -> Severity:
-    """Where the destination is not known, it may be a provider."""
+    """Return ERROR for a provider or an unknown destination, else WARNING."""
     known = bool(destination.cluster) and not view.is_provider(destination.cluster)
     return WARNING if known else ERROR
 
 
-def _told(view: View, manager: Manager, destination: Destination) -> str:
-    name = destination.cluster or f"what {destination.chosen_by} says"
+def _reached(view: View, manager: Manager, destination: Destination) -> str:
+    name = destination.cluster or f"chosen by {destination.chosen_by}"
     kind = "provider" if view.is_provider(destination.cluster) else "cluster"
     keyed = "; Envoy adds the provider's credential" if adds_credential(manager) else ""
     return f"{kind} {name} is reached without the gate{keyed}"
@@ -188,14 +192,16 @@ def _told(view: View, manager: Manager, destination: Destination) -> str:
 
 def _guarded(view: View, route_path: RoutePath, destination: Destination) -> Iterator[LintFinding]:
     gates = view.gates(route_path.manager)
-    gate = view.guarded(route_path, destination)
-    weight, text = _weight(view, destination), _told(view, route_path.manager, destination)
+    gate = view.active_gate(route_path, destination)
+    weight, text = _weight(view, destination), _reached(view, route_path.manager, destination)
     if not gates:
-        others = ", ".join(asks(one) or "nothing" for one in authorisers(route_path.manager))
+        others = ", ".join(
+            authz_service(one) or "nothing" for one in authz_filters(route_path.manager)
+        )
         suffix = f" (its ext_authz asks {others})" if others else ""
         yield NO_GATE.at(destination.node, text + suffix, weight)
     elif gate is None:
-        where = off_for(gates[0], destination.levels) or destination.node
+        where = disabled_by(gates[0], destination.levels) or destination.node
         here = where.path[: len(route_path.route.path)] == route_path.route.path
         yield DISABLED.at(where, text if here else f"{text} ({route_path.route.trail[-1]})", weight)
     else:
@@ -205,43 +211,42 @@ def _guarded(view: View, route_path: RoutePath, destination: Destination) -> Ite
 def _asked(
     route_path: RoutePath, destination: Destination, gate: HttpFilter
 ) -> Iterator[LintFinding]:
-    """A way on which the gate is asked: what about?"""
-    words = context(gate, destination.levels)
+    """Check what the gate receives on a route."""
+    extensions = context_extensions(gate, destination.levels)
     settings = check_settings(gate, destination.levels)
-    if not words.get("provider"):
-        yield UNNAMED.at(
-            route_path.route, "the gate is not told which provider this route leads to"
-        )
+    if not extensions.get("provider"):
+        yield UNNAMED.at(route_path.route, "context_extensions has no provider for this route")
     if settings is None:
         return
-    other = service(settings)
-    if other != asks(gate) and settings.has("grpc_service", "http_service"):
+    other = service_target(settings)
+    if other != authz_service(gate) and settings.has("grpc_service", "http_service"):
         where = settings.get("grpc_service") or settings.get("http_service") or settings
-        yield ANOTHER_SERVICE.at(where, f"this route asks {other or 'something'}, not the gate")
+        yield ANOTHER_SERVICE.at(where, f"this route asks {other or 'another'} instead of the gate")
     yield from gate_rules.body(settings.get("with_request_body"))
     if settings.flag("disable_request_body_buffering"):
-        yield from _body_skipped(route_path, settings, words)
+        yield from _body_skipped(route_path, settings, extensions)
 
 
 def _body_skipped(
-    route_path: RoutePath, settings: ConfigNode, words: dict[str, str]
+    route_path: RoutePath, settings: ConfigNode, extensions: dict[str, str]
 ) -> Iterator[LintFinding]:
     where = settings.get("disable_request_body_buffering") or settings
     calls = calls_taken(route_path.route.get("match"))
     if calls:
-        yield BODY_SKIPPED.at(where, f"the gate does not see the body of {calls[0]}")
-    # A dump redacts the words; an upload is then known by its route alone.
-    elif words.get("route_class") not in {UPLOAD, REDACTED}:
-        yield BODY_SKIPPED.at(where, "the gate does not see the body, nor that it is an upload")
+        yield BODY_SKIPPED.at(where, f"the gate does not receive the body of {calls[0]}")
+    # A dump redacts context_extensions; an upload is then known by its route alone.
+    elif extensions.get("route_class") not in {UPLOAD, REDACTED}:
+        yield BODY_SKIPPED.at(where, "the gate receives neither the body nor route_class: upload")
 
 
 def _chosen(view: View, destination: Destination) -> Iterator[LintFinding]:
     if destination.chosen_by == "cluster_header":
-        yield CLIENT_CHOOSES.at(destination.node, "a request header names the cluster")
+        yield CLIENT_CHOOSES.at(destination.node, "a request header chooses the cluster")
     cluster = view.config.clusters.get(destination.cluster)
     if cluster is not None and chooses(cluster):
         yield CLIENT_CHOOSES.at(
-            destination.node, f"cluster {destination.cluster} connects to where the request says"
+            destination.node,
+            f"cluster {destination.cluster} takes its address from the request",
         )
 
 
@@ -252,16 +257,16 @@ def _action(route_path: RoutePath, action: ConfigNode) -> Iterator[LintFinding]:
     ):
         found = action.get(name)
         if found is not None:
-            yield CLIENT_CHOOSES.at(found, f"{what} of the request says which host is asked for")
+            yield CLIENT_CHOOSES.at(found, f"{what} of the request chooses the upstream host")
     for name in ("internal_redirect_policy", "internal_redirect_action"):
         found = action.get(name)
         if found is not None:
-            yield REDIRECT.at(found, "redirects of the upstream are followed")
+            yield REDIRECT.at(found, "redirects from the upstream are followed")
     for holder in (action, route_path.host):
         for name in ("retry_policy", "hedge_policy"):
             found = holder.get(name)
             if found is not None and (holder is action or not action.has(name)):
-                yield RETRY.at(found, "one decision is spent on several attempts")
+                yield RETRY.at(found, "one decision covers several attempts")
     yield from _route_upgrades(route_path, action)
 
 
@@ -274,31 +279,31 @@ def _route_upgrades(route_path: RoutePath, action: ConfigNode) -> Iterator[LintF
         kind = one.text("upgrade_type") or "any"
         calls = calls_taken(match)
         if connects or one.has("connect_config") or kind.upper() == "CONNECT":
-            yield UPGRADE.at(one, "a CONNECT tunnel carries what nobody reads")
+            yield UPGRADE.at(one, "the content of a CONNECT tunnel is not checked")
         elif calls:
-            yield UPGRADE.at(one, f"{kind} is let through on a route that takes {calls[0]}")
+            yield UPGRADE.at(one, f"{kind} is allowed on a route that matches {calls[0]}")
         else:
-            yield UPGRADE.at(one, f"{kind}: the gate sees the beginning, nobody the frames", NOTE)
+            yield UPGRADE.at(one, f"{kind}: frames after the upgrade are not checked", NOTE)
 
 
 def _upgrades(view: View, manager: Manager) -> Iterator[LintFinding]:
     for one in manager.node.items("upgrade_configs"):
         kind = one.text("upgrade_type") or "any"
         chain = http_filters(one, "filters")
-        if chain and not any(view.is_gate(found) and not found.off for found in chain):
-            yield UPGRADE_CHAIN.at(one, f"requests with Upgrade: {kind} do not meet the gate")
+        if chain and not any(view.is_gate(found) and not found.disabled for found in chain):
+            yield UPGRADE_CHAIN.at(one, f"requests with Upgrade: {kind} skip the gate")
         if one.flag("enabled", default=True):
-            yield UPGRADE.at(one, f"{kind} is let through on every route")
+            yield UPGRADE.at(one, f"{kind} is allowed on every route")
 
 
 def _mirrored(view: View, manager: Manager, holder: ConfigNode) -> Iterator[LintFinding]:
     for one in holder.items("request_mirror_policies"):
         name = one.text("cluster")
         known = bool(name) and not view.is_provider(name)
-        if known and manager not in view.concerned:
-            continue  # a copy of what the gate was never there for
-        text = f"cluster {name}" if name else "a cluster that a header names"
-        yield MIRROR.at(one, f"{text} gets a copy of requests", WARNING if known else ERROR)
+        if known and manager not in view.relevant_managers:
+            continue  # a copy of requests that are no calls to a provider
+        text = f"cluster {name}" if name else "a cluster that a header chooses"
+        yield MIRROR.at(one, f"{text} receives a copy of requests", WARNING if known else ERROR)
 
 
 def _tables(view: View, manager: Manager) -> Iterator[LintFinding]:
@@ -313,7 +318,7 @@ def _tables(view: View, manager: Manager) -> Iterator[LintFinding]:
 
 def _network(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
     if found.kind in filters.SNI_CHOOSES:
-        yield CLIENT_CHOOSES.at(found.node, "a client's TLS greeting names the upstream")
+        yield CLIENT_CHOOSES.at(found.node, "the SNI of a client chooses the upstream")
     elif found.kind in filters.SET_STATE:
         yield from _steered(found.config)
     elif found.kind == filters.TCP_PROXY:
@@ -327,7 +332,7 @@ def _steered(config: ConfigNode) -> Iterator[LintFinding]:
     for node in config.descendants():
         key = node.raw.value
         if isinstance(key, str) and key in filters.STEERING_STATE:
-            yield CLIENT_CHOOSES.at(node, f"{key}: a connection names the upstream")
+            yield CLIENT_CHOOSES.at(node, f"{key}: filter state chooses the upstream")
 
 
 def _connections(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
@@ -352,10 +357,12 @@ def _datagrams(view: View, found: ListenerFilter) -> Iterator[LintFinding]:
 def _passed_on(
     view: View, rule: LintRule, what: str, node: ConfigNode, name: str, asked_for: str
 ) -> Iterator[LintFinding]:
-    """What is said of a cluster to which bytes go that nobody reads."""
+    """Report a cluster that receives bytes without HTTP processing."""
     cluster = view.config.clusters.get(name)
     if cluster is not None and chooses(cluster):
-        yield rule.at(node, f"cluster {name} connects to where the client says, without the gate")
+        yield rule.at(
+            node, f"cluster {name} is reached without the gate; the client chooses its address"
+        )
     elif view.is_provider(name) or asked_for:
         to = f"provider {name}" + (f" ({asked_for})" if asked_for else "")
         yield rule.at(node, f"{what} reach {to} without the gate")

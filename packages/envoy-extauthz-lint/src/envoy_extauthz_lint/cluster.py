@@ -1,7 +1,7 @@
-"""A cluster by itself: what kind it is, who is in it, and how its endpoints are connected to.
+"""Read a cluster: its type, its members, its endpoints and their transport sockets.
 
-Some transport sockets only stand around another one (a PROXY header, a tap, counters, a forward
-proxy): what counts is the one inside. What is neither TLS nor in the clear is told as not known.
+Some transport sockets wrap another one (a PROXY header, a tap, counters, a forward proxy): the
+inner one counts. One that is neither TLS nor plain text is reported as unknown.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _QUIC = {
     f"{_SOCKETS}quic.v3.QuicUpstreamTransport": "upstream_tls_context",
     f"{_SOCKETS}quic.v3.QuicDownstreamTransport": "downstream_tls_context",
 }
-_AROUND = frozenset(
+_WRAPPERS = frozenset(
     _SOCKETS + name
     for name in (
         "http_11_proxy.v3.Http11ProxyUpstreamTransport",
@@ -35,7 +35,7 @@ _AROUND = frozenset(
         "tcp_stats.v3.Config",
     )
 )
-_IN_THE_CLEAR = frozenset(
+_PLAIN_TEXT = frozenset(
     {f"{_SOCKETS}raw_buffer.v3.RawBuffer", "envoy.transport_sockets.raw_buffer"}
 )
 
@@ -54,7 +54,7 @@ CHOOSING = frozenset(
         "envoy.clusters.original_dst",
     }
 )
-"""Kinds whose endpoint is what a request says. Envoy goes by the type, whatever the name."""
+"""Cluster types whose endpoint the request chooses. Envoy goes by the type, not the name."""
 ELSEWHERE = frozenset(
     {
         AGGREGATE,
@@ -66,17 +66,17 @@ ELSEWHERE = frozenset(
         f"{_CLUSTERS}dynamic_modules.v3.ClusterConfig",
     }
 )
-"""Kinds that lead to other clusters, or to where a program says."""
+"""Cluster types that lead to other clusters, or to where a loaded module decides."""
 
 
 @dataclass(frozen=True, slots=True)
 class Socket:
-    """How bytes go over a connection.
+    """The transport socket of a connection.
 
     Attributes:
-        node: Where that is said.
-        tls: The TLS context; null where there is none.
-        other: The kind, where it is neither TLS nor in the clear; else empty.
+        node: Where it is configured.
+        tls: The TLS context; None where there is none.
+        other: The type, where it is neither TLS nor plain text; else empty.
     """
 
     node: ConfigNode
@@ -85,28 +85,28 @@ class Socket:
 
     @property
     def plain(self) -> bool:
-        """Whether everything goes in the clear."""
+        """Whether the connection is plain text."""
         return self.tls is None and not self.other
 
 
 def socket(holder: ConfigNode) -> Socket:
-    """The transport socket of a cluster, of one of its matches, or of a filter chain."""
+    """Return the transport socket of a cluster, of one of its matches, or of a filter chain."""
     held = holder.get("transport_socket")
     if held is None:
         return Socket(holder)
     typed = held.get("typed_config")
     kind, config = (held.text("name"), held) if typed is None else typed.typed()
-    if kind in _AROUND:
+    if kind in _WRAPPERS:
         return socket(config)
     if kind in _TLS:
         return Socket(held, config)
     if kind in _QUIC:
         return Socket(held, config.get(_QUIC[kind]) or config)
-    return Socket(held, other="" if kind in _IN_THE_CLEAR else kind or "without a type")
+    return Socket(held, other="" if kind in _PLAIN_TEXT else kind or "without a type")
 
 
 def sockets(cluster: ConfigNode) -> list[Socket]:
-    """Every way in which endpoints of a cluster may be connected to, those by a match included."""
+    """Return every transport socket that a cluster may use, those by a match included."""
     matches = cluster.items("transport_socket_matches")
     by_match = [socket(one) for one in matches]
     for_all = any(not one.entries("match") for one in matches)
@@ -114,12 +114,12 @@ def sockets(cluster: ConfigNode) -> list[Socket]:
 
 
 def tls_contexts(cluster: ConfigNode) -> list[ConfigNode]:
-    """Every upstream TLS context of a cluster."""
+    """Return every upstream TLS context of a cluster."""
     return [one.tls for one in sockets(cluster) if one.tls is not None]
 
 
 def validations(common: ConfigNode) -> list[ConfigNode]:
-    """What a TLS context says itself about verifying the other side."""
+    """Return the inline validation contexts of a TLS context."""
     found = (
         common.get("validation_context"),
         common.at("combined_validation_context", "default_validation_context"),
@@ -128,12 +128,12 @@ def validations(common: ConfigNode) -> list[ConfigNode]:
 
 
 def accepts_untrusted(validation: ConfigNode) -> bool:
-    """Whether a certificate that no root vouches for is taken all the same."""
+    """Return whether certificates are accepted that no trusted root has signed."""
     return validation.text("trust_chain_verification") in {"ACCEPT_UNTRUSTED", "1"}
 
 
 def kind(cluster: ConfigNode) -> str:
-    """The type of a cluster that is none of the built-in ones, or the name it goes by."""
+    """Return the extension type of a cluster, or its name; empty for a built-in type."""
     custom = cluster.get("cluster_type")
     if custom is None:
         return ""
@@ -143,12 +143,12 @@ def kind(cluster: ConfigNode) -> str:
 
 
 def chooses(cluster: ConfigNode) -> bool:
-    """Whether a cluster's endpoints are chosen by what a client sends."""
+    """Return whether the client's request chooses the endpoint of a cluster."""
     return cluster.text("type") in ORIGINAL_DST or kind(cluster) in CHOOSING
 
 
 def members(cluster: ConfigNode) -> list[str]:
-    """Names of the clusters that an aggregate, or another one made of several, leads to."""
+    """Return the clusters that an aggregate or composite cluster leads to."""
     typed = cluster.at("cluster_type", "typed_config")
     if typed is None:
         return []
@@ -164,12 +164,12 @@ def members(cluster: ConfigNode) -> list[str]:
 
 
 def eds(cluster: ConfigNode) -> bool:
-    """Whether the endpoints come from a control plane or a file."""
+    """Return whether the endpoints are discovered (EDS)."""
     return cluster.text("type") in {"EDS", "3"} or cluster.has("eds_cluster_config")
 
 
 def endpoints(assignment: ConfigNode | None) -> Iterator[ConfigNode]:
-    """Every endpoint that a cluster's assignment names."""
+    """Yield every endpoint of a cluster's load assignment."""
     for group in [] if assignment is None else assignment.items("endpoints"):
         for one in group.items("lb_endpoints"):
             found = one.get("endpoint")
@@ -178,13 +178,13 @@ def endpoints(assignment: ConfigNode | None) -> Iterator[ConfigNode]:
 
 
 def addresses(assignment: ConfigNode | None) -> list[str]:
-    """Hosts and IP addresses of endpoints."""
+    """Return the host names and IP addresses of endpoints."""
     found = (one.at("address", "socket_address", "address") for one in endpoints(assignment))
     return [address.string() for address in found if address is not None]
 
 
-def inside(assignment: ConfigNode | None) -> list[str]:
-    """Names of this Envoy's own listeners that endpoints are; empty where one is something else."""
+def internal_listeners(assignment: ConfigNode | None) -> list[str]:
+    """Return the internal listeners that all endpoints are; empty where one is not."""
     found = [
         one.at("address", "envoy_internal_address", "server_listener_name")
         for one in endpoints(assignment)
@@ -193,6 +193,6 @@ def inside(assignment: ConfigNode | None) -> list[str]:
 
 
 def protocol_options(cluster: ConfigNode) -> ConfigNode | None:
-    """The HTTP options of a cluster."""
+    """Return the HTTP protocol options of a cluster; None where there are none."""
     entry = cluster.entries("typed_extension_protocol_options").get(HTTP_OPTIONS)
     return None if entry is None else entry.typed()[1]

@@ -1,4 +1,4 @@
-"""Family *cluster*: that the gate is the gate, and the provider the provider."""
+"""Check the connections to the gate and to providers (family ``cluster``)."""
 
 from __future__ import annotations
 
@@ -27,32 +27,31 @@ GATE_REMOTE = LintRule(
     "cluster-gate-remote",
     WARNING,
     "the gate is asked over the network without TLS",
-    "Who is on the path can answer in its name; who can write to it can name any client "
-    "certificate.",
-    "The gate on loopback or a Unix socket, or TLS to it with a verified name.",
+    "An attacker on the network path can answer in its place; anyone who can reach it can claim "
+    "any client certificate.",
+    "Run the gate on loopback or a Unix socket, or use TLS with a verified name.",
 )
 GATE_ELSEWHERE = LintRule(
     "cluster-gate-elsewhere",
     ERROR,
-    "something else than the gate can be asked in its place",
-    "An aggregate cluster falls back to another one, an original destination is the client's to "
-    "choose.",
-    "One STATIC, STRICT_DNS or LOGICAL_DNS cluster of nothing but gates.",
+    "another service than the gate can be asked in its place",
+    "An aggregate cluster falls back to another one; the client chooses an original destination.",
+    "Use one STATIC, STRICT_DNS or LOGICAL_DNS cluster that holds gates only.",
 )
 PLAINTEXT = LintRule(
     "cluster-provider-plaintext",
     ERROR,
     "requests go to a provider without TLS",
-    "Key, prompt and answer are in the open, and whoever is on the path can answer.",
+    "Credential, prompt and response are readable on the network, and can be forged.",
     "A `transport_socket` with `UpstreamTlsContext`.",
-    softer="warning where the host is not a known provider's (a model server in one's own network)",
+    softer="warning where the host is not a known provider's (a model server in a private network)",
 )
 UNVERIFIED = LintRule(
     "cluster-provider-unverified",
     ERROR,
     "the certificate of a provider, or of the next hop, is not verified",
-    "Without a CA Envoy takes any certificate; without a name it takes anybody's from that CA. "
-    "The key goes to whoever answers; `sni` alone verifies nothing.",
+    "Without a CA Envoy accepts any certificate; without a name, any certificate of that CA. The "
+    "credential goes to whatever server answers; `sni` alone verifies nothing.",
     "`validation_context` with `trusted_ca` and `match_typed_subject_alt_names` (or "
     "`auto_sni_san_validation`).",
     softer="warning where only the name is not verified",
@@ -62,7 +61,7 @@ RULES = (GATE_REMOTE, GATE_ELSEWHERE, PLAINTEXT, UNVERIFIED)
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     gate = view.config.clusters.get(view.gate_cluster)
     if gate is not None:
         yield from _gate(view, gate)
@@ -74,21 +73,21 @@ def check(view: View) -> Iterator[LintFinding]:
 
 
 def _away(view: View, cluster: ConfigNode) -> list[str]:
-    """Addresses of a cluster that are not loopback."""
+    """Return the addresses of a cluster that are not loopback."""
     found = addresses(view.config.assignment(cluster))
     return [one for one in found if not LOOPBACK.fullmatch(one)]
 
 
 def _gate(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
     if chooses(cluster) or kind(cluster) in ELSEWHERE:
-        yield GATE_ELSEWHERE.at(cluster, "who is asked is decided elsewhere")
+        yield GATE_ELSEWHERE.at(cluster, "this cluster type lets another service be asked")
     away = _away(view, cluster)
     if away and any(one.plain for one in sockets(cluster)):
         yield GATE_REMOTE.at(cluster, f"the gate is asked at {away[0]} without TLS")
 
 
 def _targets(view: View) -> Iterator[LintFinding]:
-    """Gates that are asked by `google_grpc`, which has no cluster."""
+    """Check gates that are asked through `google_grpc`, which has no cluster."""
     for gate in (gate for manager in view.managers for gate in view.gates(manager)):
         client = gate.config.at("grpc_service", "google_grpc")
         if client is None or _secured(client):
@@ -100,7 +99,7 @@ def _targets(view: View) -> Iterator[LintFinding]:
 
 
 def _secured(client: ConfigNode) -> bool:
-    """Whether a gRPC client has credentials of its own for the channel."""
+    """Return whether a gRPC client has channel credentials."""
     return (
         client.has("channel_credentials_plugin")
         or client.at("channel_credentials", "ssl_credentials") is not None
@@ -109,7 +108,7 @@ def _secured(client: ConfigNode) -> bool:
 
 def _provider(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
     if members(cluster):
-        return  # no endpoints of its own; each member is looked at by itself
+        return  # no endpoints of its own; each member is checked by itself
     hosts, away = view.hosts(cluster), _away(view, cluster)
     known = any(view.is_provider_host(host) for host in hosts)
     unseen = eds(cluster) and view.config.assignment(cluster) is None
@@ -117,7 +116,7 @@ def _provider(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
         if one.tls is not None:
             yield from _verified(cluster, one.tls)
         elif one.other:
-            message = f"how cluster {cluster.text('name')} is connected to is not known"
+            message = f"the transport socket of cluster {cluster.text('name')} is unknown"
             yield UNVERIFIED.at(one.node, f"{message}: {one.other}", WARNING)
         elif known or away or unseen:
             text = (*away, *hosts, "endpoints that are not in this file")[0]

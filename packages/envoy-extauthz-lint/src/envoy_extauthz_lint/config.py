@@ -1,8 +1,8 @@
-"""A bootstrap, or what an admin interface dumped of a running Envoy, as one configuration.
+"""Split a bootstrap, or an admin interface's dump, into listeners, clusters and routes.
 
-Dumped listeners, clusters and routes count before the bootstrap's, because they are what runs; what
-the bootstrap has and the dump does not is kept. What is only *named* in the file (a listener from a
-control plane, a route table that was not dumped) is told as such: see ``unchecked.py``.
+Dumped listeners, clusters and routes take precedence over the bootstrap's, because they are what
+runs; what only the bootstrap has is kept. What is only *named* in the file (a listener from a
+control plane, a route table that was not dumped) is reported by ``unchecked_rules``.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ BOOTSTRAP_FIELDS = ("static_resources", "dynamic_resources", "admin", "layered_r
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What there is to check.
+    """The parts of one configuration.
 
     Attributes:
         top: The whole file.
-        bootstrap: The bootstrap; null where a dump has none.
+        bootstrap: The bootstrap; None where a dump has none.
         dumped: Whether the file is a configuration dump.
         listeners: Every listener.
         clusters: Every cluster by name.
@@ -30,7 +30,7 @@ class Config:
         assignments: Dumped endpoints (EDS) by the name of their service.
         filters: Dumped configurations of filters (ECDS) by the filter's name.
         scopes: Dumped scopes of routes by the name of their set.
-        has_listeners: Whether the file tells which listeners run.
+        has_listeners: Whether the file holds every listener.
         has_clusters: The same for clusters.
     """
 
@@ -47,7 +47,7 @@ class Config:
     has_clusters: bool = True
 
     def assignment(self, cluster: ConfigNode) -> ConfigNode | None:
-        """The endpoints of a cluster; null where the file does not tell them."""
+        """Return the endpoints of a cluster; None where the file does not hold them."""
         if not eds(cluster):
             return cluster.get("load_assignment")
         source = cluster.get("eds_cluster_config")
@@ -55,7 +55,7 @@ class Config:
         return self.assignments.get(service or cluster.text("name"))
 
     def scoped(self, routes: ConfigNode) -> list[ConfigNode]:
-        """The scopes of a manager's ``scoped_routes``; none where the file does not tell them."""
+        """Return the scopes of ``scoped_routes``; empty where the file does not hold them."""
         inline = routes.get("scoped_route_configurations_list")
         if inline is not None:
             return inline.items("scoped_route_configurations")
@@ -63,10 +63,10 @@ class Config:
 
 
 def load(raw: Raw) -> Config:
-    """Tell what a file is, and take its parts.
+    """Recognise a bootstrap or a dump, and split it into its parts.
 
     Raises:
-        LintError: Neither a bootstrap nor a configuration dump.
+        LintError: The file is neither a bootstrap nor a configuration dump.
     """
     top = ConfigNode(raw)
     top.mapping()
@@ -128,7 +128,7 @@ def _dump(top: ConfigNode) -> Config:
 
 
 def _joined(running: list[ConfigNode], static: list[ConfigNode]) -> list[ConfigNode]:
-    """What runs, and what the bootstrap has besides."""
+    """Join what runs with what only the bootstrap has."""
     names = {one.text("name") for one in running}
     return [*running, *(one for one in static if one.text("name") not in names)]
 

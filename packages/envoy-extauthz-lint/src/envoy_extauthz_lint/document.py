@@ -1,9 +1,9 @@
-"""Bytes in, a tree with line numbers out: YAML or JSON as Envoy reads it, and nothing twice.
+"""Parse YAML or JSON, as Envoy reads it, into a tree with line numbers.
 
-Envoy hands both to protobuf's JSON parser. A plain YAML scalar becomes a truth value, a number or
-a text by the rules of Envoy's YAML library (where ``yes`` and ``on`` are true). What two readers
-could read differently is refused: a key that is there twice, a second document, a tag of one's own,
-a merge key. Aliases are shared, not copied, and the size that counts is the one after copying.
+Envoy gives both to protobuf's JSON parser. A plain YAML scalar becomes a boolean, a number or a
+string by the rules of Envoy's YAML library (where ``yes`` and ``on`` are true). What two parsers
+could read differently is rejected: a duplicate key, a second document, a custom tag, a merge key.
+Aliases are shared, not copied; the size limit applies to the size after copying.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ MAX_BYTES = 64 << 20
 """Largest file that is read; a configuration dump of a large mesh has some tens of megabytes."""
 
 MAX_YAML_BYTES = 4 << 20
-"""Above this, JSON is read by a faster parser that tells no lines, and YAML is refused."""
+"""Above this, JSON is read by a faster parser without line numbers, and YAML is rejected."""
 
 MAX_NODES = 2_000_000
-"""Most values, after aliases are followed; some 350 bytes of memory each."""
+"""Maximum number of values after aliases are expanded; about 350 bytes of memory each."""
 
 MAX_DEPTH = 100
-"""Deepest nesting; protobuf's own limit."""
+"""Maximum depth of nesting: protobuf's own limit."""
 
 Scalar = str | int | float | bool | None
 
@@ -47,7 +47,7 @@ _PLAIN_TAGS = frozenset(
 
 
 class LintError(ValueError):
-    """The file cannot be read as a configuration; one line that says where and why."""
+    """The file cannot be read as a configuration; the text is one line: where, and why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,10 +67,10 @@ _Measured = tuple[Raw, int, int]
 
 
 def read(data: bytes) -> Raw:
-    """Read a file.
+    """Parse a file.
 
     Raises:
-        LintError: Too large, not UTF-8, neither YAML nor JSON, a key twice, nested too deep.
+        LintError: Too large, not UTF-8, neither YAML nor JSON, a duplicate key, too deep.
     """
     if len(data) > MAX_BYTES:
         raise LintError(f"{len(data)} bytes; at most {MAX_BYTES} are read")
@@ -89,17 +89,17 @@ def read(data: bytes) -> Raw:
         # JSON that is not YAML, such as a pair of surrogate escapes, is still JSON.
         if json_like:
             return _from_json(data)
-        raise LintError(_told(error) + _template(text)) from error
+        raise LintError(_problem(error) + _template(text)) from error
     except LintError as error:
         raise LintError(f"{error}{_template(text)}") from error
 
 
 def _template(text: str) -> str:
-    """What to do about a file that is none yet."""
+    """Return a hint for a file that is an unrendered template; empty for others."""
     return "; a template must be rendered first" if _TEMPLATE.search(text) else ""
 
 
-def _told(error: yaml.YAMLError) -> str:
+def _problem(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
     where = "" if mark is None else f"line {mark.line + 1}: "
@@ -107,7 +107,7 @@ def _told(error: yaml.YAMLError) -> str:
 
 
 def _from_json(data: bytes) -> Raw:
-    """JSON, as strictly as YAML: no key twice, no NaN, no half of a pair of surrogates."""
+    """Parse JSON as strictly as YAML: no duplicate key, no NaN, no lone surrogate."""
     try:
         value = json.loads(data, object_pairs_hook=_unique, parse_constant=_constant)
         return _plain(value, 0, iter(range(MAX_NODES)))
@@ -118,7 +118,7 @@ def _from_json(data: bytes) -> Raw:
     except LintError:
         raise
     except ValueError as error:  # a number of thousands of digits, half a character
-        raise LintError("not JSON: a value that no configuration has") from error
+        raise LintError("not JSON: a number that is too long, or an unpaired surrogate") from error
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -154,10 +154,10 @@ def _plain(value: object, depth: int, left: Iterator[int]) -> Raw:
 
 
 class _Builder:
-    """Turns the events of a YAML parser into the tree, each anchor once.
+    """Builds the tree from the events of a YAML parser, each anchor once.
 
-    Events, not PyYAML's composed nodes: its composer recurses in C, and a file of nothing but
-    brackets ends the process. Here no nesting is followed beyond `MAX_DEPTH`.
+    Events, not PyYAML's composed nodes: its composer recurses in C, so that a file of brackets
+    crashes the process. Here recursion ends at `MAX_DEPTH`.
     """
 
     def __init__(self, text: str) -> None:
@@ -165,7 +165,7 @@ class _Builder:
         self._anchors: dict[str, _Measured | None] = {}
 
     def document(self) -> Raw:
-        """The one document of the file."""
+        """Build the only document of the file."""
         next(self._events)  # the stream's start
         if isinstance(next(self._events), yaml.StreamEndEvent):
             raise LintError("the file is empty")
@@ -177,7 +177,7 @@ class _Builder:
         return found
 
     def _value(self, event: yaml.Event, depth: int) -> _Measured:
-        """The value, how many values it is after copying, and how deep."""
+        """Build a value; return it with its size after alias expansion and its depth."""
         line = _line(event)
         if depth > MAX_DEPTH:
             raise LintError(f"line {line}: nested deeper than {MAX_DEPTH}")
@@ -186,7 +186,7 @@ class _Builder:
         else:
             found = self._anchored(cast("yaml.NodeEvent", event), line, depth)
         if found[1] > MAX_NODES or depth + found[2] > MAX_DEPTH:
-            raise LintError(f"line {line}: more than this reads once aliases are followed")
+            raise LintError(f"line {line}: too many values or levels once aliases are expanded")
         return found
 
     def _aliased(self, event: yaml.AliasEvent, line: int) -> _Measured:
@@ -194,7 +194,7 @@ class _Builder:
             raise LintError(f"line {line}: not YAML: found undefined alias")
         found = self._anchors[event.anchor]
         if found is None:
-            raise LintError(f"line {line}: an alias inside of what it stands for")
+            raise LintError(f"line {line}: an alias inside its own anchor")
         return found
 
     def _anchored(self, event: yaml.NodeEvent, line: int, depth: int) -> _Measured:
@@ -223,7 +223,7 @@ class _Builder:
             if name in mapping:
                 raise LintError(f"line {at}: the key {name!r} is given twice")
             raw, size, deep = self._value(next(self._events), depth + 1)
-            # The line of the key: what a person looks for.
+            # The line of the key is the one that people look for.
             mapping[name] = Raw(raw.value, at), size, deep
         return (
             Raw({name: raw for name, (raw, _, _) in mapping.items()}, line),
@@ -233,7 +233,7 @@ class _Builder:
     def _key(self, event: yaml.Event) -> str:
         line = _line(event)
         if not isinstance(event, yaml.ScalarEvent):
-            raise LintError(f"line {line}: a key that is not a text")
+            raise LintError(f"line {line}: a key that is not a string")
         if event.value == "<<" and not event.style:
             raise LintError(f"line {line}: merge keys (<<) are not read; write the settings out")
         self._anchored(event, line, 0)  # it may be named again as a value

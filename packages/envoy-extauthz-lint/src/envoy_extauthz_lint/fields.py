@@ -1,7 +1,7 @@
-"""The fields that the judged messages have in Envoy 1.40; any other one is told, not passed over.
+"""List the fields of the checked messages in Envoy 1.40; any other field is a finding.
 
-A field that is newer than this list could do anything. Envoy itself refuses a misspelt one, but not
-every file that is checked was ever given to an Envoy.
+A field that is newer than this list could have any effect. Envoy rejects a misspelt one, but not
+every file that is checked was ever loaded by an Envoy.
 """
 
 from __future__ import annotations
@@ -185,9 +185,9 @@ BODY = _fields(
 def unknown(
     rule: LintRule, node: ConfigNode | None, known: frozenset[str]
 ) -> Iterator[LintFinding]:
-    """A finding for each field of a message that is not in the list."""
+    """Yield a finding for each field of a message that is not listed."""
     if node is None:
         return
     for name in node.mapping():
         if name not in known and (held := node.get(name)) is not None:
-            yield rule.at(held, f"the setting {name} is not known here")
+            yield rule.at(held, f"the setting {name} is not known to this linter")

@@ -1,7 +1,6 @@
-"""Envoy's own filters of HTTP, networks and listeners, by what each can do to a request.
+"""Classify Envoy's HTTP, network and listener filters by what they can do to a request.
 
-Types are told in full, because a filter's name is free. What is in no table here is not known, and
-a finding says so.
+Filters are identified by type, because their names are free. A type in no table is a finding.
 """
 
 from __future__ import annotations
@@ -43,14 +42,14 @@ CREDENTIALS = _http(
     "credential_injector.v3.CredentialInjector",
     "gcp_authn.v3.GcpAuthnFilterConfig",
 )
-"""Put a credential on a request."""
+"""Add a credential to a request."""
 
 CODE = _http(
     "dynamic_modules.v3.DynamicModuleFilter",
     "lua.v3.Lua",
     "wasm.v3.Wasm",
 ) | {"envoy.extensions.filters.http.golang.v3alpha.Config"}
-"""Run somebody's program on a request: can change all of it, and can call out themselves."""
+"""Run custom code, which can change all of a request and open connections."""
 
 REWRITES = _http(
     "ai_protocol_manager.v3.AiProtocolManager",
@@ -65,24 +64,24 @@ REWRITES = _http(
     "proto_api_scrubber.v3.ProtoApiScrubberConfig",
     "transform.v3.TransformConfig",
 )
-"""Make another body, or another path, of a request."""
+"""Replace the body or the path of a request."""
 
 ELSEWHERE = _http(
     "aws_lambda.v3.Config",
     "dynamic_forward_proxy.v3.FilterConfig",
     "mcp_router.v3.McpRouter",
 )
-"""Send a request to where its own content says."""
+"""Choose the upstream by the content of a request."""
 
 CACHES = _http("cache.v3.CacheConfig", "cache_v2.v3.CacheV2Config")
-"""Answer from what somebody else was answered."""
+"""Answer with the stored response to an earlier request."""
 
-UNTOLD = _http(
+OPAQUE = _http(
     "composite.v3.Composite",
     "filter_chain.v3.FilterChainConfig",
     "on_demand.v3.OnDemand",
 ) | {"envoy.extensions.common.matching.v3.ExtensionWithMatcher"}
-"""Choose filters or routes while they run; which, no file tells."""
+"""Choose filters or routes at run time, which no file can show."""
 
 MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 
@@ -130,7 +129,7 @@ HARMLESS = _http(
     "thrift_to_metadata.v3.ThriftToMetadata",
     "upstream_codec.v3.UpstreamCodec",
 )
-"""Look at a request, count it, delay it or refuse it, and leave what the gate checked alone."""
+"""Read, count, delay or refuse a request without changing what the gate checked."""
 
 NETWORK_HARMLESS = _network(
     "connection_limit.v3.ConnectionLimit",
@@ -148,7 +147,7 @@ NETWORK_HARMLESS = _network(
     "thrift_proxy.v3.ThriftProxy",
     "zookeeper_proxy.v3.ZooKeeperProxy",
 )
-"""Network filters that forward no HTTP anywhere."""
+"""Network filters that forward no HTTP."""
 
 TCP_PROXY = f"{_NETWORK}tcp_proxy.v3.TcpProxy"
 GENERIC_PROXY = f"{_NETWORK}generic_proxy.v3.GenericProxy"
@@ -164,9 +163,9 @@ STEERING_STATE = frozenset(
         "envoy.upstream.dynamic_port",
     }
 )
-"""State of a connection from which a proxy takes the upstream."""
+"""Filter state from which a proxy takes the upstream."""
 SNI_CHOOSES = _network("sni_cluster.v3.SniCluster", "sni_dynamic_forward_proxy.v3.FilterConfig")
-"""Network filters with which a client's TLS greeting chooses the upstream."""
+"""Network filters with which the SNI of a client chooses the upstream."""
 
 LISTENER_HARMLESS = _listener(
     "http_inspector.v3.HttpInspector",
@@ -174,8 +173,7 @@ LISTENER_HARMLESS = _listener(
     "original_src.v3.OriginalSrc",
     "tls_inspector.v3.TlsInspector",
 ) | {"envoy.extensions.filters.udp.dns_filter.v3.DnsFilterConfig"}
-"""Listener filters that look at a connection, refuse it, say from where Envoy connects on, or
-answer by themselves."""
+"""Listener filters that inspect or refuse a connection, or set the source address."""
 
 PROXY_PROTOCOL = f"{_LISTENER}proxy_protocol.v3.ProxyProtocol"
 ORIGINAL_DST = f"{_LISTENER}original_dst.v3.OriginalDst"
@@ -187,4 +185,4 @@ SESSION_HARMLESS = frozenset(
         f"{_UDP_PROXY}session.http_capsule.v3.FilterConfig",
     }
 )
-"""Filters of a UDP proxy's sessions that choose no upstream."""
+"""Session filters of a UDP proxy that choose no upstream."""

@@ -95,7 +95,7 @@ def _rule(rule: LintRule) -> dict[str, Any]:
         "id": rule.id,
         "shortDescription": {"text": rule.summary},
         "fullDescription": {"text": rule.rationale},
-        "help": {"text": f"Instead: {rule.remedy}", "markdown": f"Instead: {rule.remedy}"},
+        "help": {"text": f"Remedy: {rule.remedy}", "markdown": f"Remedy: {rule.remedy}"},
         "defaultConfiguration": {"level": rule.severity.value},
         "properties": {"tags": ["security"]},
     }

@@ -1,4 +1,4 @@
-"""Family *gate*: what the settings of the gate's own filter would let pass."""
+"""Check the settings of the gate's ext_authz filter (family ``gate``)."""
 
 from __future__ import annotations
 
@@ -27,60 +27,60 @@ FAIL_OPEN_HEADER = LintRule(
     "gate-fail-open-header",
     NOTE,
     "`failure_mode_allow_header_add` is true",
-    "It only does something where requests pass without the gate; that it is wanted is a sign.",
+    "It has an effect only where requests pass without the gate, so it suggests that they may.",
     "Remove it.",
 )
 SHADOW = LintRule(
     "gate-shadow",
     ERROR,
     "`shadow_mode` is true",
-    "The gate is asked and its denial is written to metadata; the request passes all the same.",
+    "The gate is asked and its denial is only recorded in metadata; the request passes anyway.",
     "Remove `shadow_mode`.",
 )
 OVER_HTTP = LintRule(
     "gate-over-http",
     ERROR,
     "the gate is asked over `http_service`",
-    "An HTTP service is sent a rewritten request, and any 200 it answers is an allow.",
+    "The HTTP service receives a rewritten request, and any 200 from it is an allow.",
     "`grpc_service` with the gate's cluster.",
 )
 TRANSPORT = LintRule(
     "gate-transport-version",
     WARNING,
     "`transport_api_version` is not V3",
-    "What version of the question is asked is left to a default that has changed before.",
+    "The version of the CheckRequest is left to a default that has changed before.",
     "`transport_api_version: V3`.",
 )
 TIMEOUT = LintRule(
     "gate-timeout",
     WARNING,
     "the gate's timeout is missing, zero or long",
-    "Missing means 200 ms, less than the gate's own deadline: refusals without a reason. Zero or "
-    "a long one lets a stalled gate hold every request.",
-    "`grpc_service.timeout: 2s`, above the gate's `deadline_ms`.",
+    "The default is 200 ms, shorter than the gate's own deadline: denials without a reason. Zero "
+    "or a long timeout lets a stalled gate hold every request.",
+    "`grpc_service.timeout: 2s`, longer than the gate's own deadline.",
 )
 NOT_ALWAYS = LintRule(
     "gate-not-always",
     ERROR,
     "the gate is asked about some requests only",
-    "`filter_enabled` below 100 %, its runtime key, or `filter_enabled_metadata` leave requests "
-    "out; without `deny_at_disable` those pass.",
+    "`filter_enabled` below 100 %, its runtime key, or `filter_enabled_metadata` exempt requests; "
+    "without `deny_at_disable` those pass.",
     "`filter_enabled: {default_value: {numerator: 100, denominator: HUNDRED}}`, no runtime key "
     "and no `filter_enabled_metadata`.",
-    softer="warning where `deny_at_disable` refuses what is left out, and for a runtime key",
+    softer="warning where `deny_at_disable` refuses exempted requests, and for a runtime key",
 )
 DENY_AT_DISABLE = LintRule(
     "gate-deny-at-disable",
     ERROR,
     "`deny_at_disable` is missing or false",
-    "Should the filter ever be off (a runtime key, metadata, a later edit), requests pass.",
-    "`deny_at_disable: {default_value: true, runtime_key: admissibility.deny_at_disable}`.",
+    "Whenever the filter is off (a runtime key, metadata, a later edit), requests pass.",
+    "`deny_at_disable: {default_value: true, runtime_key: ext_authz.deny_at_disable}`.",
 )
 NO_BODY = LintRule(
     "gate-body-missing",
     ERROR,
     "the gate is not sent the body (`with_request_body`)",
-    "The model is named in the body; the gate would decide without knowing which.",
+    "The body names what is called; the gate would decide without knowing it.",
     "`with_request_body` with `max_request_bytes`, `allow_partial_message: false` and "
     "`pack_as_bytes: true`.",
 )
@@ -88,65 +88,65 @@ PARTIAL = LintRule(
     "gate-body-partial",
     ERROR,
     "`allow_partial_message` is true",
-    "The gate is asked about the beginning of a body; a second `model` behind it goes upstream.",
-    "`allow_partial_message: false`: a larger body is 413.",
+    "The gate sees only the beginning of a body; a second `model` after it goes upstream.",
+    "`allow_partial_message: false`; a larger body is then refused with 413.",
 )
 AS_TEXT = LintRule(
     "gate-body-text",
     ERROR,
     "`pack_as_bytes` is not true",
-    "Bytes that are no UTF-8 are rewritten for the gate and go upstream as they came.",
+    "Bytes that are not UTF-8 are rewritten for the gate and sent upstream unchanged.",
     "`pack_as_bytes: true`.",
 )
 SIZE = LintRule(
     "gate-body-size",
     WARNING,
     "`max_request_bytes` is missing, zero or very large",
-    "Envoy holds that much of every request in memory; a few clients can exhaust it.",
-    "What the largest call needs; at most 64 MiB.",
+    "Envoy buffers that much of every request; a few clients can exhaust its memory.",
+    "`max_request_bytes` for the largest legitimate call, at most 64 MiB.",
 )
 UNVALIDATED = LintRule(
     "gate-mutations-unvalidated",
     WARNING,
     "`validate_mutations` is not true",
-    "A header that is none, in an answer of the gate, would be sent on.",
+    "An invalid header in the gate's response would be sent upstream.",
     "`validate_mutations: true`.",
 )
 ROUTE_CACHE = LintRule(
     "gate-route-cache",
     ERROR,
     "`clear_route_cache` is true",
-    "After the gate said yes, another route can be chosen from headers that changed.",
+    "After an allow, another route can be chosen from headers that changed.",
     "`clear_route_cache: false` and no `clear_route_cache_headers`.",
 )
 ERROR_STATUS = LintRule(
     "gate-error-status",
     WARNING,
     "`status_on_error` is not 503",
-    "An outage that looks like success hides that calls are lost; one that looks like 403 passes "
-    "for a verdict.",
+    "An outage reported as success hides that calls are lost; one reported as 403 looks like a "
+    "denial.",
     "`status_on_error: {code: ServiceUnavailable}`.",
-    softer="note where the status is an error, but another one",
+    softer="note where the status is another error",
 )
 NO_CERTIFICATE = LintRule(
     "gate-certificate-hidden",
     WARNING,
-    "clients have certificates and the gate is not sent them",
-    "Then only a header can say who the caller is.",
+    "clients have certificates and the gate does not receive them",
+    "Only a header can then identify the caller.",
     "`include_peer_certificate: true`.",
 )
 STAT_PREFIX = LintRule(
     "gate-stat-prefix",
     NOTE,
     "the gate's filter has no `stat_prefix`",
-    "Its denials and errors cannot be told from another authoriser's in Envoy's statistics.",
-    "`stat_prefix: admissibility`.",
+    "In Envoy's statistics its denials and errors are mixed with those of other ext_authz filters.",
+    "A `stat_prefix` of its own.",
 )
 OPTIONAL = LintRule(
     "gate-optional",
     ERROR,
     "the gate's filter is optional (`is_optional`)",
-    "An Envoy that does not have the filter runs without it and says nothing.",
+    "An Envoy built without the filter starts and checks nothing, without an error.",
     "Remove `is_optional`.",
 )
 
@@ -158,7 +158,7 @@ RULES = (
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     for manager in view.managers:
         for gate in view.gates(manager):
             yield from _answers(gate)
@@ -172,23 +172,23 @@ def check(view: View) -> Iterator[LintFinding]:
 
 
 def _answers(gate: HttpFilter) -> Iterator[LintFinding]:
-    """What happens with the gate's answer, or without one."""
+    """Check what happens with the gate's response, or without one."""
     config = gate.config
     flags = (
-        ("failure_mode_allow", FAIL_OPEN, "requests pass while the gate cannot be asked"),
+        ("failure_mode_allow", FAIL_OPEN, "requests pass while the gate is unreachable"),
         (
             "failure_mode_allow_header_add",
             FAIL_OPEN_HEADER,
-            "prepared for requests to pass unasked",
+            "a header marks requests that passed without a check",
         ),
         ("shadow_mode", SHADOW, "requests pass whatever the gate answers"),
-        ("clear_route_cache", ROUTE_CACHE, "the route is chosen again after the gate's answer"),
+        ("clear_route_cache", ROUTE_CACHE, "the route is selected again after the gate's response"),
     )
     for name, rule, message in flags:
         if config.flag(name):
             yield rule.at(config.get(name) or config, message)
     for one in config.items("clear_route_cache_headers")[:1]:
-        yield ROUTE_CACHE.at(one, "the route is chosen again after the gate changes a header")
+        yield ROUTE_CACHE.at(one, "the route is selected again after the gate changes a header")
     if not config.flag("validate_mutations"):
         yield UNVALIDATED.at(config, "the gate's header changes are not validated")
     if gate.node.flag("is_optional"):
@@ -197,14 +197,14 @@ def _answers(gate: HttpFilter) -> Iterator[LintFinding]:
     code = "Forbidden (the default)" if status is None else status.string()
     if code not in {"ServiceUnavailable", "503"}:
         opens = code.startswith(("OK", "Created", "Accepted", "NoContent", "1", "2", "3"))
-        message = f"a gate that cannot be asked is told as {code}"
+        message = f"an unreachable gate is reported to clients as {code}"
         yield ERROR_STATUS.at(status or config, message, WARNING if opens else NOTE)
     if not config.text("stat_prefix"):
-        yield STAT_PREFIX.at(config, "the gate's statistics have no name of their own")
+        yield STAT_PREFIX.at(config, "the gate's statistics have no prefix of their own")
 
 
 def _when(gate: HttpFilter) -> Iterator[LintFinding]:
-    """Whether every request is asked about."""
+    """Check that every request is checked."""
     config = gate.config
     denies = config.get("deny_at_disable")
     sure = False
@@ -222,14 +222,12 @@ def _when(gate: HttpFilter) -> Iterator[LintFinding]:
         key = enabled.text("runtime_key")
         yield NOT_ALWAYS.at(
             enabled.get("runtime_key") or enabled,
-            f"the runtime key {key} says how many requests the gate is asked about",
+            f"the runtime key {key} sets the share of requests that are checked",
             WARNING,
         )
     metadata = config.get("filter_enabled_metadata")
     if metadata is not None:
-        yield NOT_ALWAYS.at(
-            metadata, "metadata of a request says whether the gate is asked", weight
-        )
+        yield NOT_ALWAYS.at(metadata, "dynamic metadata decides whether the gate is asked", weight)
 
 
 def _share(enabled: ConfigNode) -> float:
@@ -241,39 +239,42 @@ def _share(enabled: ConfigNode) -> float:
 
 
 def _service(gate: HttpFilter) -> Iterator[LintFinding]:
-    """How the gate is asked."""
+    """Check the service that the filter asks."""
     config = gate.config
     if config.choice("transport_api_version", VERSIONS) != "V3":
         where = config.get("transport_api_version") or config
-        yield TRANSPORT.at(where, "the version of the question is not fixed to V3")
+        yield TRANSPORT.at(where, "the API version is not fixed to V3")
     if (http := config.get("http_service")) is not None:
-        yield OVER_HTTP.at(http, "the gate speaks gRPC; this asks an HTTP service")
+        yield OVER_HTTP.at(http, "the filter asks an HTTP service; the gate is a gRPC service")
     service = config.get("grpc_service")
     if service is None:
         return
     seconds = service.seconds("timeout")
     if seconds is None:
-        yield TIMEOUT.at(service, "no timeout: 200 ms, less than the gate's own deadline")
+        yield TIMEOUT.at(
+            service,
+            "the default timeout is 200 ms, shorter than the gate's own deadline",
+        )
     elif seconds <= 0 or seconds > LONGEST_TIMEOUT:
         where = service.get("timeout") or service
-        text = f"{seconds:g} s" if seconds > 0 else "ever"
-        yield TIMEOUT.at(where, f"a gate that stalls holds requests for {text}")
+        text = f"for {seconds:g} s" if seconds > 0 else "without limit"
+        yield TIMEOUT.at(where, f"a stalled gate holds requests {text}")
 
 
 def body(settings: ConfigNode | None) -> Iterator[LintFinding]:
-    """What the gate is sent of a body; also asked about a route's own settings."""
+    """Check ``with_request_body`` of the filter or of a route."""
     if settings is None:
         return
     if settings.flag("allow_partial_message"):
         where = settings.get("allow_partial_message") or settings
-        yield PARTIAL.at(where, "the gate is asked about the beginning of a body")
+        yield PARTIAL.at(where, "the gate sees only the beginning of a large body")
     if not settings.flag("pack_as_bytes"):
         where = settings.get("pack_as_bytes") or settings
-        yield AS_TEXT.at(where, "the gate is sent other bytes than the upstream")
+        yield AS_TEXT.at(where, "the gate receives other bytes than the upstream")
     size = settings.number("max_request_bytes")
     if not 0 < size <= LARGEST_BODY:
         where = settings.get("max_request_bytes") or settings
-        yield SIZE.at(where, f"bodies of up to {size} bytes are held in memory")
+        yield SIZE.at(where, f"max_request_bytes is {size}: that much of each body is buffered")
 
 
 def _identity(manager: Manager, gate: HttpFilter) -> Iterator[LintFinding]:
@@ -281,4 +282,4 @@ def _identity(manager: Manager, gate: HttpFilter) -> Iterator[LintFinding]:
         return
     if client_certificates(manager.chain):
         where = gate.config.get("include_peer_certificate") or gate.config
-        yield NO_CERTIFICATE.at(where, "the gate is not told which certificate a client has")
+        yield NO_CERTIFICATE.at(where, "the gate does not receive the client's certificate")

@@ -1,4 +1,4 @@
-"""Family *key*: whose credential the provider sees, and where it lies."""
+"""Check whose credential the provider receives, and where it is stored (family ``key``)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ IN_FILE = LintRule(
     "key-in-file",
     ERROR,
     "a provider's key is written in the configuration",
-    "Whoever reads the file, its backups or the admin interface can call the provider without the "
-    "gate.",
+    "Anyone who can read the file, its backups or the admin interface can call the provider "
+    "without the gate.",
     "`credential_injector` with `sds_config`: a secret file, or SDS.",
 )
 CLIENTS = LintRule(
     "key-of-client",
     ERROR,
     "a key of the application reaches the provider",
-    "An application that has a key of its own can go around the gate with it; here it may even "
-    "use it through Envoy.",
-    "Drop authorization, proxy-authorization, api-key, x-api-key and x-goog-api-key in "
-    "`early_header_mutation_extensions`; let `credential_injector` add the one key.",
+    "An application with a key of its own can call the provider without the gate; here it can "
+    "also use it through Envoy.",
+    "Remove authorization, proxy-authorization, api-key, x-api-key and x-goog-api-key in "
+    "`early_header_mutation_extensions`; let `credential_injector` add the key.",
     softer=(
         "warning where Envoy adds a credential of its own, or the cluster has no known provider's "
         "host"
@@ -41,29 +41,29 @@ NOT_OVERWRITTEN = LintRule(
     "key-not-overwritten",
     ERROR,
     "`credential_injector` keeps a client's credential (`overwrite`)",
-    "A request with a key of its own is sent with that.",
+    "A request that brings a key is sent with that key.",
     "`overwrite: true`.",
-    softer="warning where the header is dropped at the door",
+    softer="warning where the header is removed on arrival",
 )
 LEFT_OUT = LintRule(
     "key-left-out",
     WARNING,
-    "requests go on without a credential (`allow_request_without_credential`)",
-    "While the secret is not there, requests reach the provider with none, or with the client's.",
+    "requests continue without a credential (`allow_request_without_credential`)",
+    "While the secret is missing, requests reach the provider without a key, or with the client's.",
     "`allow_request_without_credential: false`.",
 )
 
-TOLD = LintRule(
-    "key-told",
+EXPOSED = LintRule(
+    "key-exposed",
     ERROR,
-    "a credential is written into an answer, a log, a trace or another header",
-    "Behind `credential_injector` a request has the provider's key: `%REQ(authorization)%` in an "
-    "answer gives it to the application, in a log to whoever reads that.",
-    "Leave credentials out of formats, tags and added headers; no tap.",
-    softer="warning where it is not sent back to clients",
+    "a credential is copied into a response, a log, a trace or another header",
+    "Behind `credential_injector` a request has the provider's key: `%REQ(authorization)%` in a "
+    "response gives it to the application, in a log to its readers.",
+    "Remove credentials from formats, tags and added headers; remove the tap.",
+    softer="warning where it is not returned to clients",
 )
 
-RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT, TOLD)
+RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT, EXPOSED)
 
 _KEYS = re.compile(
     r"(?:\b(?:sk|sk-proj|sk-ant|sk-svcacct|sk-admin)-[A-Za-z0-9_-]{16,}"
@@ -76,8 +76,8 @@ _SUBSTITUTED = re.compile(r"%[A-Z_]+(\(.*\))?(:\d+)?%")
 
 
 _FORMATTED = re.compile(r"%(?:REQ|REQ_WITHOUT_QUERY|CEL)\(([^%]*)\)")
-"""What Envoy puts in the place of such a text is a header of the request."""
-_SENT_BACK = frozenset(
+"""Command operators that Envoy replaces with a request header."""
+_RETURNED = frozenset(
     {
         "custom_response_matcher",
         "direct_response",
@@ -89,8 +89,8 @@ _SENT_BACK = frozenset(
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
-    yield from _written(view.config.top)
+    """Yield every finding of the family."""
+    yield from _inline_keys(view.config.top)
     for route_path in view.route_paths:
         yield from _clients(view, route_path)
     for manager in view.managers:
@@ -98,30 +98,30 @@ def check(view: View) -> Iterator[LintFinding]:
             if found.kind == filters.INJECTOR:
                 yield from _injector(manager, found)
             if found.kind == filters.TAP:
-                yield TOLD.at(found.node, "a tap writes whole requests down", WARNING)
+                yield EXPOSED.at(found.node, "a tap records whole requests", WARNING)
     names = frozenset({*CREDENTIALS, view.options.credential_header}) - {""}
     for root in (*view.config.listeners, *view.config.tables.values()):
-        yield from _told(root, names)
+        yield from _exposed(root, names)
 
 
-def _written(top: ConfigNode) -> Iterator[LintFinding]:
-    """Keys in plain sight. A finding never repeats one."""
+def _inline_keys(top: ConfigNode) -> Iterator[LintFinding]:
+    """Report keys in the file. A message never repeats the key."""
     text: set[tuple[str | int, ...]] = set()
     for node in top.descendants():
         value = node.raw.value
         if isinstance(value, str) and _KEYS.search(value):
             text.add(node.path)
-            yield IN_FILE.at(node, "this text looks like a key or a token")
+            yield IN_FILE.at(node, "this string looks like a key or a token")
         if not hasattr(value, "items"):
             continue
         for child, why in _secret(node):
-            if child.path not in text and _in_plain_sight(child):
+            if child.path not in text and _is_inline(child):
                 text.add(child.path)
                 yield IN_FILE.at(child, why)
 
 
-def _in_plain_sight(node: ConfigNode) -> bool:
-    """Whether a secret is there itself: not redacted, nor to be filled in by Envoy."""
+def _is_inline(node: ConfigNode) -> bool:
+    """Return whether a value is the secret itself: not redacted, nor substituted by Envoy."""
     text = node.raw.value
     if not isinstance(text, str) or text in {"", REDACTED} or _KEYS.search(text):
         return False
@@ -129,19 +129,19 @@ def _in_plain_sight(node: ConfigNode) -> bool:
 
 
 def _secret(node: ConfigNode) -> Iterator[tuple[ConfigNode, str]]:
-    """Values that are secrets by where they stand."""
+    """Yield values that are secrets by their field."""
     for name in ("generic_secret",):
         source = node.at(name, "secret") if _is_message(node, name) else None
         for kind in ("inline_string", "inline_bytes"):
             if source is not None and (found := source.get(kind)) is not None:
-                yield found, f"a secret is written out ({kind})"
+                yield found, f"a secret is inline ({kind})"
     for name in _SECRETS & set(node.mapping()):
         if (found := node.get(name)) is not None:
-            yield found, f"{name} is written out"
+            yield found, f"{name} is inline"
     if "key" in node.mapping() and "value" in node.mapping():
         key, value = node.get("key"), node.get("value")
         if key is not None and value is not None and str(key.raw.value).lower() in CREDENTIALS:
-            yield value, f"{key.raw.value} is written out"
+            yield value, f"{key.raw.value} has an inline value"
 
 
 def _is_message(node: ConfigNode, name: str) -> bool:
@@ -149,17 +149,17 @@ def _is_message(node: ConfigNode, name: str) -> bool:
     return found is not None and hasattr(found.raw.value, "items")
 
 
-def _told(root: ConfigNode, names: frozenset[str]) -> Iterator[LintFinding]:
-    """Formats, tags and log settings that name the header of a credential."""
+def _exposed(root: ConfigNode, names: frozenset[str]) -> Iterator[LintFinding]:
+    """Report formats, tags and log settings that name a credential's header."""
     for node in root.descendants():
         for name in sorted(_named(node) & names):
-            back = any(snake(str(step)) in _SENT_BACK for step in node.path)
-            where = "sent back to clients" if back else "written down or copied"
-            yield TOLD.at(node, f"{name} is {where}", ERROR if back else WARNING)
+            back = any(snake(str(step)) in _RETURNED for step in node.path)
+            where = "returned to clients" if back else "logged or copied"
+            yield EXPOSED.at(node, f"{name} is {where}", ERROR if back else WARNING)
 
 
 def _named(node: ConfigNode) -> set[str]:
-    """Headers of the request whose value is put where this setting says; lower case."""
+    """Return the request headers, lower case, whose value this setting copies."""
     value = node.raw.value
     if isinstance(value, str) and "%" in value:
         text = (name for group in _FORMATTED.findall(value) for name in re.split(r"[?'\"]", group))
@@ -174,7 +174,7 @@ def _named(node: ConfigNode) -> set[str]:
 
 
 def injected(found: HttpFilter) -> str:
-    """The header that a filter puts a credential into."""
+    """Return the header that a filter writes a credential to."""
     if found.kind == filters.INJECTOR:
         typed = found.config.at("credential", "typed_config")
         if typed is not None and typed.typed()[0] == filters.GENERIC_CREDENTIAL:
@@ -183,7 +183,7 @@ def injected(found: HttpFilter) -> str:
 
 
 def _adders(view: View, route_path: RoutePath, cluster: str) -> list[HttpFilter]:
-    """Filters that add a credential on a way, those of the cluster included."""
+    """Return the filters that add a credential on a route, the cluster's included."""
     found = [one for one in route_path.manager.filters if one.kind in filters.CREDENTIALS]
     node = view.config.clusters.get(cluster)
     options = None if node is None else protocol_options(node)
@@ -212,18 +212,20 @@ def _clients(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
             if name not in replaced | removed and not dropped(route_path.manager, name)
         ]
         if kept:
-            hosted = one.cluster in view.hosted and not adders
+            hosted_providers = one.cluster in view.hosted_providers and not adders
             message = f"a client's {', '.join(kept)} reaches {one.cluster}"
-            yield CLIENTS.at(route_path.route, message, ERROR if hosted else WARNING)
+            yield CLIENTS.at(route_path.route, message, ERROR if hosted_providers else WARNING)
 
 
 def _injector(manager: Manager, found: HttpFilter) -> Iterator[LintFinding]:
     config, header = found.config, injected(found)
     if not config.flag("overwrite"):
         gone = dropped(manager, header)
-        message = f"a client's {header} is kept" if not gone else f"only the door drops {header}"
+        message = (
+            f"a client's {header} is kept" if not gone else f"{header} is removed only on arrival"
+        )
         where = config.get("overwrite") or config
         yield NOT_OVERWRITTEN.at(where, message, WARNING if gone else ERROR)
     if config.flag("allow_request_without_credential"):
         where = config.get("allow_request_without_credential") or config
-        yield LEFT_OUT.at(where, "requests go on while there is no credential")
+        yield LEFT_OUT.at(where, "requests continue while there is no credential")

@@ -1,4 +1,4 @@
-"""The matchers of a configuration, asked about samples instead of argued about."""
+"""Evaluate matchers of a configuration on sample values."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ CALLS = (
     "/model/a/converse",
     "/model/a/invoke",
 )
-"""Paths of calls that name a model; what is right for an upload is wrong for these."""
+"""Sample paths of calls that name a model in the body."""
 
 LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|::1|localhost|\[::1\]", re.IGNORECASE)
 
 
 def names_provider(host: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a host is a provider's; a wildcard server name such as ``*.openai.azure.com`` too."""
+    """Return whether a host, or a wildcard such as ``*.openai.azure.com``, matches a pattern."""
     name = host.rstrip(".").lower().partition(":")[0]
     return bool(name) and any(fnmatchcase(name, pattern.lower()) for pattern in patterns)
 
 
 def string_matches(matcher: ConfigNode, text: str) -> bool | None:
-    """Whether a string matcher takes ``text``; null where that cannot be told."""
+    """Evaluate a ``StringMatcher``; None where it cannot be evaluated."""
     folded = matcher.flag("ignore_case")
     given = text.lower() if folded else text
 
@@ -53,9 +53,9 @@ def string_matches(matcher: ConfigNode, text: str) -> bool | None:
 
 
 def regex_matches(regex: str, text: str) -> bool | None:
-    """Whether a whole text is of this RE2 expression; null where Python cannot read it.
+    """Match a whole text against an RE2 expression; None where Python cannot compile it.
 
-    Python's syntax has RE2's in it, but for a few letters that Python refuses.
+    Python's syntax includes RE2's, except for a few escapes that Python rejects.
     """
     try:
         return re.fullmatch(regex, text) is not None
@@ -64,7 +64,7 @@ def regex_matches(regex: str, text: str) -> bool | None:
 
 
 def any_matches(matchers: list[ConfigNode], text: str) -> bool | None:
-    """Whether one of these takes ``text``; null where none does but one cannot be told."""
+    """Return whether any matcher matches; None where none does and one is unknown."""
     answers = [string_matches(matcher, text) for matcher in matchers]
     if any(answers):
         return True
@@ -72,9 +72,9 @@ def any_matches(matchers: list[ConfigNode], text: str) -> bool | None:
 
 
 def route_takes(match: ConfigNode | None, path: str) -> bool:
-    """Whether a route's path match takes ``path``; what cannot be told is taken to.
+    """Return whether a ``RouteMatch`` may match ``path``; unknown matchers count as matching.
 
-    Headers, queries and cookies are the client's to choose, so they narrow nothing.
+    Headers, query and cookies are ignored, because the client chooses them.
     """
     if match is None:
         return True
@@ -96,5 +96,5 @@ def route_takes(match: ConfigNode | None, path: str) -> bool:
 
 
 def calls_taken(match: ConfigNode | None) -> list[str]:
-    """Which calls that name a model a route would take."""
+    """Return the sample calls that a route would match."""
     return [path for path in CALLS if route_takes(match, path)]

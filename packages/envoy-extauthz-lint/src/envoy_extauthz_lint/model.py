@@ -1,7 +1,7 @@
-"""Listeners → filter chains → connection managers → virtual hosts → routes: every way through.
+"""Model listeners, filter chains, connection managers, virtual hosts and routes.
 
-A `Way` is one route together with all the levels whose per-route settings hold for it; the most
-specific level wins (weighted cluster, route, virtual host, route table), as in Envoy.
+A `RoutePath` is one route with all levels whose per-filter settings apply to it. As in Envoy, the
+most specific level wins: weighted cluster, route, virtual host, route table.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ PER_FILTER = "typed_per_filter_config"
 
 @dataclass(frozen=True, slots=True)
 class HttpFilter:
-    """One entry of a chain of HTTP filters.
+    """One HTTP filter of a filter chain.
 
     Attributes:
-        name: Under which routes configure it.
-        kind: Type of its configuration; empty where none is told.
+        name: The name by which routes configure it.
+        kind: Type of its configuration; empty where it has none.
         config: The configuration.
         node: The entry itself.
     """
@@ -42,8 +42,8 @@ class HttpFilter:
     node: ConfigNode
 
     @property
-    def off(self) -> bool:
-        """Off unless a route turns it on."""
+    def disabled(self) -> bool:
+        """Whether the filter is disabled unless a route enables it."""
         return self.node.flag("disabled")
 
 
@@ -53,7 +53,7 @@ class Manager:
 
     Attributes:
         node: Its configuration.
-        chain: The filter chain it stands in; null for an API listener.
+        chain: Its filter chain; None for an API listener.
         listener: The listener.
         filters: Its HTTP filters, in order.
         tables: Its route tables, inline or dumped.
@@ -68,13 +68,13 @@ class Manager:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a route sends requests.
+    """A cluster that a route sends requests to.
 
     Attributes:
-        cluster: By name; empty where something else chooses it.
-        chosen_by: What else: ``cluster_header``, a plugin; empty where a name is given.
-        node: Where that is said.
-        levels: Messages with per-route settings, most specific first.
+        cluster: Its name; empty where it is chosen at run time.
+        chosen_by: The field that chooses it (``cluster_header``, a plugin); else empty.
+        node: Where it is configured.
+        levels: Messages with per-filter settings, most specific first.
     """
 
     cluster: str
@@ -85,15 +85,15 @@ class Destination:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RoutePath:
-    """One route of one connection manager, with what holds on it.
+    """One route of one connection manager, with the settings that apply to it.
 
     Attributes:
-        manager: Whose.
+        manager: The connection manager.
         table: The route table.
         host: The virtual host.
         route: The route.
-        action: What it does with a request; null where it sends it nowhere.
-        destinations: Where to; empty where it answers by itself.
+        action: Its ``route`` action; None where it forwards nothing.
+        destinations: Its clusters; empty where it answers directly.
     """
 
     manager: Manager
@@ -105,13 +105,13 @@ class RoutePath:
 
     @property
     def levels(self) -> tuple[ConfigNode, ...]:
-        """Messages whose settings hold, most specific first."""
+        """Messages whose settings apply, most specific first."""
         return (self.route, self.host, self.table)
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFilter:
-    """A network filter that is no HTTP connection manager."""
+    """A network filter other than a connection manager."""
 
     kind: str
     config: ConfigNode
@@ -122,7 +122,7 @@ class NetworkFilter:
 
 @dataclass(frozen=True, slots=True)
 class ListenerFilter:
-    """What a listener does with connections or datagrams before any filter chain."""
+    """A listener filter, which runs before any filter chain."""
 
     kind: str
     config: ConfigNode
@@ -131,7 +131,7 @@ class ListenerFilter:
 
 
 def chains(listener: ConfigNode) -> list[ConfigNode]:
-    """Every filter chain of a listener."""
+    """Return every filter chain of a listener."""
     default = listener.get("default_filter_chain")
     return [*listener.items("filter_chains"), *([] if default is None else [default])]
 
@@ -139,7 +139,7 @@ def chains(listener: ConfigNode) -> list[ConfigNode]:
 def http_filters(
     node: ConfigNode, name: str = "http_filters", dumped: Mapping[str, ConfigNode] | None = None
 ) -> tuple[HttpFilter, ...]:
-    """A chain of HTTP filters; one that is discovered (ECDS) is what was dumped of it."""
+    """Read a chain of HTTP filters; a discovered one (ECDS) is read from the dump."""
     return tuple(_http_filter(entry, dumped or {}) for entry in node.items(name))
 
 
@@ -150,13 +150,13 @@ def _http_filter(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> HttpFil
 
 
 def _typed(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> ConfigNode | None:
-    """The configuration of a filter of any kind; null where it comes from elsewhere."""
+    """Return the typed configuration of a filter; None where it is discovered."""
     running = dumped.get(entry.text("name")) if entry.has("config_discovery") else None
     return (running or entry).get("typed_config")
 
 
 def managers(config: Config) -> Iterator[Manager]:
-    """Every HTTP connection manager."""
+    """Yield every HTTP connection manager."""
     for listener in config.listeners:
         api = listener.at("api_listener", "api_listener")
         if api is not None:
@@ -172,7 +172,7 @@ def managers(config: Config) -> Iterator[Manager]:
 
 
 def _managed(typed: ConfigNode | None) -> ConfigNode | None:
-    """The configuration of a connection manager; null where a filter is none."""
+    """Return the configuration of a connection manager; None for other filters."""
     kind, node = ("", None) if typed is None else typed.typed()
     if kind == WRAPPED_MANAGER and node is not None:
         return node.get("hcm_config")
@@ -200,13 +200,13 @@ def _tables(config: Config, node: ConfigNode) -> Iterator[ConfigNode]:
 
 
 def scope_table(config: Config, scope: ConfigNode) -> ConfigNode | None:
-    """The route table of a scope; null where the file does not have it."""
+    """Return the route table of a scope; None where the file does not hold it."""
     inline = scope.get("route_configuration")
     return inline or config.tables.get(scope.text("route_configuration_name"))
 
 
 def network_filters(config: Config) -> Iterator[NetworkFilter]:
-    """Every other network filter; one that is configured by discovery has an empty kind."""
+    """Yield every other network filter; a discovered one has an empty kind."""
     for listener in config.listeners:
         for chain in chains(listener):
             for entry in chain.items("filters"):
@@ -217,7 +217,7 @@ def network_filters(config: Config) -> Iterator[NetworkFilter]:
 
 
 def listener_filters(config: Config) -> Iterator[ListenerFilter]:
-    """Every listener filter; one that is configured by discovery has an empty kind."""
+    """Yield every listener filter; a discovered one has an empty kind."""
     for listener in config.listeners:
         for entry in listener.items("listener_filters"):
             typed = _typed(entry, config.filters)
@@ -226,7 +226,7 @@ def listener_filters(config: Config) -> Iterator[ListenerFilter]:
 
 
 def tcp_clusters(proxy: ConfigNode) -> list[str]:
-    """Names of the clusters a TCP proxy leads to; an empty one where none is told."""
+    """Return the clusters of a TCP proxy; an empty name where none is given."""
     weighted = proxy.get("weighted_clusters")
     names = [one.text("name") for one in ([] if weighted is None else weighted.items("clusters"))]
     names += [proxy.text("cluster")] if proxy.has("cluster") else []
@@ -234,7 +234,7 @@ def tcp_clusters(proxy: ConfigNode) -> list[str]:
 
 
 def generic_clusters(proxy: ConfigNode) -> list[str]:
-    """The same for a generic proxy, whose routes are trees of matchers."""
+    """Return the clusters of a generic proxy, whose routes are trees of matchers."""
     names = []
     table = proxy.get("route_config")
     for node in () if table is None else table.descendants():
@@ -247,7 +247,7 @@ def generic_clusters(proxy: ConfigNode) -> list[str]:
 
 
 def udp_clusters(proxy: ConfigNode) -> list[str]:
-    """Names of the clusters a UDP proxy leads to; an empty one for each that cannot be told."""
+    """Return the clusters of a UDP proxy; an empty name for each unknown action."""
     names = [proxy.text("cluster")] if proxy.has("cluster") else []
     tree = proxy.get("matcher")
     for node in () if tree is None else tree.descendants():
@@ -261,7 +261,7 @@ def udp_clusters(proxy: ConfigNode) -> list[str]:
 
 
 def route_paths(manager: Manager) -> Iterator[RoutePath]:
-    """Every route of a connection manager, those that an earlier one hides included."""
+    """Yield every route of a connection manager, those hidden by earlier ones included."""
     for table in manager.tables:
         for host in table.items("virtual_hosts"):
             for route in (*host.items("routes"), *_matched(host)):
@@ -271,7 +271,7 @@ def route_paths(manager: Manager) -> Iterator[RoutePath]:
 
 
 def _matched(host: ConfigNode) -> Iterator[ConfigNode]:
-    """Routes inside a tree of matchers."""
+    """Yield the routes inside a tree of matchers."""
     tree = host.get("matcher")
     for node in () if tree is None else tree.descendants():
         if isinstance(node.raw.value, dict) and node.has("@type") and node.typed()[0] == ROUTE:
@@ -301,7 +301,7 @@ def _destinations(
 
 
 def setting(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, ConfigNode]]:
-    """What each level says about the filter called ``name``, most specific first."""
+    """Yield each level's settings of the filter called ``name``, most specific first."""
     for level in levels:
         entry = level.entries(PER_FILTER).get(name)
         if entry is not None:
@@ -309,14 +309,14 @@ def setting(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, Co
 
 
 def _explicit(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, ConfigNode]]:
-    """The same, with what a generic `FilterConfig` holds in its place."""
+    """Yield the same with a generic ``FilterConfig`` unwrapped."""
     for kind, entry in setting(levels, name):
         inner = entry.get("config") if kind == FILTER_CONFIG else None
         yield (kind, entry) if inner is None else inner.typed()
 
 
-def off_for(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | None:
-    """What turns a filter off on these levels; null where it is on."""
+def disabled_by(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | None:
+    """Return the setting that disables a filter on these levels; None where it is enabled."""
     for kind, entry in setting(levels, found.name):
         if kind == FILTER_CONFIG and entry.flag("disabled"):
             return entry
@@ -324,23 +324,23 @@ def off_for(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | N
     for kind, entry in _explicit(levels, found.name):
         off = kind == PER_ROUTE and entry.flag("disabled")
         return entry if off else None
-    return found.node if found.off else None
+    return found.node if found.disabled else None
 
 
 def check_settings(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | None:
-    """The most specific level's settings for the gate's check."""
+    """Return the most specific ``check_settings`` of the gate's filter."""
     for kind, entry in _explicit(levels, found.name):
         if kind == PER_ROUTE:
             return entry.get("check_settings")
     return None
 
 
-def context(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> dict[str, str]:
-    """The operator's words to the gate: all levels', the most specific winning by key."""
-    words: dict[str, str] = {}
+def context_extensions(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> dict[str, str]:
+    """Merge the ``context_extensions`` of all levels; the most specific wins by key."""
+    merged: dict[str, str] = {}
     for kind, entry in _explicit(levels, found.name):
-        said = entry.get("check_settings") if kind == PER_ROUTE else None
-        if said is not None:
-            for key, value in said.entries("context_extensions").items():
-                words.setdefault(key, value.string())
-    return words
+        settings = entry.get("check_settings") if kind == PER_ROUTE else None
+        if settings is not None:
+            for key, value in settings.entries("context_extensions").items():
+                merged.setdefault(key, value.string())
+    return merged

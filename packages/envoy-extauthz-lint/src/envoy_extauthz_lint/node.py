@@ -1,7 +1,7 @@
-"""A value of the configuration together with where it stands, read as protobuf's JSON form is read.
+"""Read values of a configuration, with their place, by the rules of protobuf's JSON form.
 
 A field may be spelled ``snake_case`` or ``camelCase``. Absent and null are the same. A value of the
-wrong kind is no default but an error: Envoy would refuse the file, so nothing is to be said of it.
+wrong type is an error and never a default, because Envoy would refuse the file.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from envoy_extauthz_lint.document import LintError, Raw
 TYPE = "@type"
 PREFIX = "type.googleapis.com/"
 REDACTED = "[redacted]"
-"""What a configuration dump has in the place of what is sensitive."""
+"""What a configuration dump holds in place of sensitive values."""
 TYPED_STRUCTS = frozenset({"xds.type.v3.TypedStruct", "udpa.type.v1.TypedStruct"})
 
 _DURATION = re.compile(r"(-?[0-9]{1,12}(?:\.[0-9]{1,9})?)s")
@@ -43,7 +43,7 @@ _NAMED_LISTS = {
 _NAMED = {"listener": "listener", "cluster": "cluster", "default_filter_chain": "filter chain"}
 _MANAGER = "envoy.filters.network.http_connection_manager"
 _ENVOYS_OWN = re.compile(r"^envoy\.filters\.(http|network|listener|udp_listener|udp\.session)\.")
-_UNSAID = frozenset(
+_UNNAMED = frozenset(
     {
         "active_state",
         "bootstrap",
@@ -68,24 +68,24 @@ _UNSAID = frozenset(
 
 @cache
 def camel(name: str) -> str:
-    """The other spelling of a field."""
+    """Return the camelCase spelling of a field."""
     return _UNDERSCORED.sub(lambda found: found[1].upper(), name)
 
 
 @cache
 def snake(name: str) -> str:
-    """The spelling in which fields are told."""
+    """Return the snake_case spelling of a field."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: "_" + found[1].lower(), name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ConfigNode:
-    """A value with its place.
+    """A value of the configuration with its place.
 
     Attributes:
         raw: The value.
         path: Keys and indices as the file spells them, from the top.
-        trail: The same in words, outermost first; what `where` is made of.
+        trail: The same in words, outermost first; `where` joins them.
     """
 
     raw: Raw
@@ -99,7 +99,7 @@ class ConfigNode:
 
     @property
     def place(self) -> str:
-        """JSON pointer (RFC 6901)."""
+        """The place as a JSON pointer (RFC 6901)."""
         parts = (str(step).replace("~", "~0").replace("/", "~1") for step in self.path)
         return "".join(f"/{part}" for part in parts)
 
@@ -111,51 +111,51 @@ class ConfigNode:
     # ---- Structure -------------------------------------------------------------------------------
 
     def get(self, name: str) -> ConfigNode | None:
-        """A field of this message; null where it is not set.
+        """Return a field of this message; None where it is not set.
 
         Raises:
-            LintError: This is no message, or the field is there in both spellings.
+            LintError: This is not a message, or the field is given in both spellings.
         """
         mapping = self.mapping()
         other = camel(name)
         spelt = name if name in mapping else other
         if spelt != other and other in mapping:
-            raise self.wrong(f"{name} and {other} are one field, given twice")
+            raise self.error(f"{name} and {other} are one field, given twice")
         raw = mapping.get(spelt)
         if raw is None or raw.value is None:
             return None
         return self._child(spelt, raw, self._named(name, raw))
 
     def at(self, *names: str) -> ConfigNode | None:
-        """A field of a field of …; null where one of them is not set."""
+        """Return a nested field; None where one of the names is not set."""
         found: ConfigNode | None = self
         for name in names:
             found = None if found is None else found.get(name)
         return found
 
     def items(self, name: str) -> list[ConfigNode]:
-        """A repeated field."""
+        """Return the elements of a repeated field; an empty list where it is not set."""
         held = self.get(name)
         return [] if held is None else held.elements(name)
 
     def elements(self, name: str = "") -> list[ConfigNode]:
-        """What this list holds."""
+        """Return the elements of this list."""
         if not isinstance(self.raw.value, tuple):
-            raise self.wrong("is not a list")
+            raise self.error("is not a list")
         kind = _NAMED_LISTS.get(name)
         trail = self.trail[:-1] if kind and self.trail and self.trail[-1] == name else self.trail
-        said = name not in _UNSAID
+        named = name not in _UNNAMED
         return [
             ConfigNode(
                 raw,
                 (*self.path, index),
-                (*trail, *_label(kind or "item", index, raw)) if said else trail,
+                (*trail, *_label(kind or "item", index, raw)) if named else trail,
             )
             for index, raw in enumerate(self.raw.value)
         ]
 
     def entries(self, name: str) -> dict[str, ConfigNode]:
-        """A map field: its keys are data, not field names."""
+        """Return a map field, whose keys are data and not field names."""
         held = self.get(name)
         if held is None:
             return {}
@@ -166,21 +166,21 @@ class ConfigNode:
         }
 
     def mapping(self) -> Mapping[str, Raw]:
-        """The keys of this message.
+        """Return the keys of this message with their values.
 
         Raises:
-            LintError: It is none.
+            LintError: This is not a message.
         """
         if not isinstance(self.raw.value, dict):
-            raise self.wrong("is not a message")
+            raise self.error("is not a message")
         return self.raw.value
 
     def has(self, *names: str) -> bool:
-        """Whether any of these fields is set."""
+        """Return whether any of these fields is set."""
         return any(self.get(name) is not None for name in names)
 
     def typed(self) -> tuple[str, ConfigNode]:
-        """The type of an ``Any``, and the message in it; an empty type where none is told."""
+        """Unpack an ``Any``: its type, empty where it has none, and the message."""
         kind = _type(self.text(TYPE))
         if kind not in TYPED_STRUCTS:
             return kind, self
@@ -189,7 +189,7 @@ class ConfigNode:
         return _type(self.text("type_url")), empty if value is None else value
 
     def descendants(self) -> Iterator[ConfigNode]:
-        """This value and everything below, outermost first."""
+        """Yield this value and every value below it, outermost first."""
         stack = [self]
         while stack:
             node = stack.pop()
@@ -208,12 +208,12 @@ class ConfigNode:
     # ---- Values ----------------------------------------------------------------------------------
 
     def text(self, name: str) -> str:
-        """A string field; empty where it is not set."""
+        """Return a string field; empty where it is not set."""
         held = self.get(name)
         return "" if held is None else held.string()
 
     def string(self) -> str:
-        """This value as a string; a number that YAML took for one is one again.
+        """Return this value as a string, also where YAML parsed it as a number.
 
         Raises:
             LintError: It is a message or a list.
@@ -225,13 +225,13 @@ class ConfigNode:
             return "true" if value else "false"
         if isinstance(value, int | float):
             return str(value)
-        raise self.wrong("is not a text")
+        raise self.error("is not a text")
 
     def flag(self, name: str, *, default: bool = False) -> bool:
-        """A truth value; Envoy takes ``"yes"`` or ``"1"`` in quotes for one too, so this does.
+        """Return a boolean field; like Envoy, read ``"yes"`` and ``"1"`` in quotes as true.
 
         Raises:
-            LintError: It is none.
+            LintError: It is not a boolean.
         """
         held = self.get(name)
         if held is None:
@@ -241,13 +241,13 @@ class ConfigNode:
             return value
         if isinstance(value, str) and value.lower() in _TRUE | _FALSE:
             return value.lower() in _TRUE
-        raise held.wrong("is not true or false")
+        raise held.error("is not true or false")
 
     def number(self, name: str, default: int = 0) -> int:
-        """A whole number; in quotes it is one too.
+        """Return an integer field, in quotes or not.
 
         Raises:
-            LintError: It is none.
+            LintError: It is not an integer.
         """
         held = self.get(name)
         if held is None:
@@ -259,24 +259,28 @@ class ConfigNode:
             return int(value)
         if isinstance(value, float) and math.isfinite(value) and value.is_integer():
             return int(value)
-        raise held.wrong("is not a whole number")
+        raise held.error("is not a whole number")
 
     def seconds(self, name: str) -> float | None:
-        """A duration such as ``"0.25s"`` in seconds; null where it is not set.
+        """Return a duration such as ``"0.25s"`` in seconds; None where it is not set.
 
         Raises:
-            LintError: It is none.
+            LintError: It is not a duration.
         """
         held = self.get(name)
         if held is None:
             return None
         found = _DURATION.fullmatch(held.string())
         if found is None:
-            raise held.wrong("is not a duration such as 1.5s")
+            raise held.error("is not a duration such as 1.5s")
         return float(found[1])
 
     def choice(self, name: str, names: tuple[str, ...]) -> str:
-        """An enumerated value by name, whether the file has its name or its number."""
+        """Return an enum field by name, whether the file has the name or the number.
+
+        Raises:
+            LintError: It is none of the names.
+        """
         held = self.get(name)
         if held is None:
             return names[0]
@@ -285,10 +289,10 @@ class ConfigNode:
             return text
         if _INTEGER.fullmatch(text) and 0 <= int(text) < len(names):
             return names[int(text)]
-        raise held.wrong(f"is none of {', '.join(names)}")
+        raise held.error(f"is none of {', '.join(names)}")
 
-    def wrong(self, what: str) -> LintError:
-        """An error about this value."""
+    def error(self, what: str) -> LintError:
+        """Build an error about this value."""
         line = f"line {self.line}: " if self.line else ""
         return LintError(f"{line}{self.place or 'the file'} {what}; Envoy would refuse it")
 
@@ -298,7 +302,7 @@ class ConfigNode:
         return ConfigNode(raw, (*self.path, key), (*self.trail, *words))
 
     def _named(self, name: str, raw: Raw) -> tuple[str, ...]:
-        if name in _UNSAID:
+        if name in _UNNAMED:
             return ()
         if name in _NAMED:
             return _label(_NAMED[name], None, raw)
@@ -310,7 +314,7 @@ def _type(url: str) -> str:
 
 
 def _label(kind: str, index: int | None, raw: Raw) -> tuple[str, ...]:
-    """``route 3``, or ``listener applications``; nothing for what every way has."""
+    """Name a place, as in ``route 3``; the connection manager's own entry has no name."""
     held = raw.value.get("name") if isinstance(raw.value, dict) else None
     name = held.value if held is not None and isinstance(held.value, str) else ""
     if name == _MANAGER:

@@ -1,4 +1,4 @@
-"""Family *order*: what stands before and behind the gate, and changes what it was asked about."""
+"""Check filters before and behind the gate that change or answer requests (family ``order``)."""
 
 from __future__ import annotations
 
@@ -10,79 +10,79 @@ from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.matching import string_matches
 from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath, http_filters, setting
 from envoy_extauthz_lint.node import ConfigNode
-from envoy_extauthz_lint.view import View, asks, service
+from envoy_extauthz_lint.view import View, authz_service, service_target
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 CODE_BEFORE = LintRule(
     "order-code-before-gate",
     WARNING,
-    "a program runs on requests before the gate",
-    "Lua, Wasm, an external processor or a module sees the caller's credential, can answer by "
-    "itself, and can send a request of its own.",
-    "Put it on another listener in front, or behind the provider.",
+    "custom code runs before the gate",
+    "Lua, Wasm, an external processor or a module sees the caller's credential, can answer "
+    "directly, and can send requests of its own.",
+    "Move it to another listener in front of this one, or to the provider's side.",
 )
 BODY_BEFORE = LintRule(
     "order-body-before-gate",
     WARNING,
-    "a filter makes another body or path before the gate",
-    "The gate checks what goes upstream, but not what the caller sent: what it signs, logs and "
-    "refuses by (encodings, lengths) is a second reader's work.",
-    "Remove it: the gate refuses encodings (415), and providers take plain JSON.",
+    "a filter replaces the body or the path before the gate",
+    "The gate checks what goes upstream, but not what the caller sent: encodings and lengths that "
+    "it would refuse are already gone.",
+    "Remove the filter: the gate refuses encodings (415), and providers accept plain JSON.",
 )
 CACHE_BEFORE = LintRule(
     "order-cache-before-gate",
     ERROR,
     "a cache answers before the gate",
-    "Who is not admitted gets what somebody else was answered.",
+    "A caller that is not admitted receives the stored response to another caller.",
     "Remove the cache, or put it behind the gate.",
 )
 KEY_BEFORE = LintRule(
     "order-key-before-gate",
     WARNING,
     "the provider's credential is added before the gate",
-    "Requests that are refused carry it too, and every filter up to the gate, and the gate, see "
-    "it.",
-    "`credential_injector` behind the gate.",
+    "Requests that are denied carry it too, and the gate and every filter before it can read it.",
+    "Move `credential_injector` behind the gate.",
 )
 CHANGED_BEHIND = LintRule(
     "order-changed-behind-gate",
     ERROR,
     "a filter behind the gate can change what was checked",
-    "A program, a transcoder or a decompressor makes another request of the admitted one.",
-    "Put it before the gate's listener, or remove it. An external processor may stand here where "
-    "it is the gate itself, or where `processing_mode` shows it no part of the request.",
+    "Custom code, a transcoder or a decompressor turns the admitted request into another one.",
+    "Move it to a listener in front, or remove it. An external processor is allowed here where it "
+    "is the gate itself, or where `processing_mode` sends it no part of the request.",
 )
 ELSEWHERE = LintRule(
     "order-elsewhere",
     ERROR,
-    "a filter sends requests to where their own content says",
+    "a filter chooses the upstream by the content of a request",
     "A dynamic forward proxy takes the upstream from the Host header, a Lambda filter from its "
-    "settings; the cluster that was admitted is not where it goes.",
-    "A route to a cluster by name.",
+    "settings; the request does not go to the cluster it was admitted for.",
+    "Use a route to a cluster by name.",
 )
-READER_OPEN = LintRule(
-    "order-reader-fail-open",
+PROCESSOR_OPEN = LintRule(
+    "order-processor-fail-open",
     ERROR,
     "the gate as an external processor is fail-open",
-    "Objects that a call creates are not remembered, and batch files are not read, while it fails.",
+    "While it fails, objects that calls create are not registered and batch files are not read.",
     "`failure_mode_allow: false`, on routes too, and no `observability_mode`.",
 )
-SECOND = LintRule(
-    "order-second-authoriser",
+SECOND_AUTHZ = LintRule(
+    "order-second-authz",
     WARNING,
-    "another authoriser can change what the gate admitted",
-    "A second ext_authz behind the gate answers with header changes of its own; two gates decide "
-    "twice.",
-    "One ext_authz filter for the gate; another authoriser before it, or on another listener.",
+    "another ext_authz filter can change what the gate admitted",
+    "A second ext_authz filter behind the gate can change headers of an admitted request; two "
+    "gates decide twice.",
+    "Keep one ext_authz filter for the gate; put another service before it, or on another "
+    "listener.",
 )
 
 RULES = (
-    CODE_BEFORE, BODY_BEFORE, CACHE_BEFORE, KEY_BEFORE, CHANGED_BEHIND, ELSEWHERE, READER_OPEN,
-    SECOND,
+    CODE_BEFORE, BODY_BEFORE, CACHE_BEFORE, KEY_BEFORE, CHANGED_BEHIND, ELSEWHERE, PROCESSOR_OPEN,
+    SECOND_AUTHZ,
 )  # fmt: skip
 
-SEEN_PARTS = {
+PROCESSED_PARTS = {
     "request_header_mode": ("DEFAULT", "SEND", "SKIP"),
     "request_body_mode": (
         "NONE",
@@ -105,11 +105,11 @@ REQUEST = (
     "host",
     "transfer-encoding",
 )
-"""Headers whose value says what a request is."""
+"""Headers that determine what a request is."""
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     for manager in view.managers:
         yield from _chain(view, manager)
         for found in manager.filters:
@@ -126,7 +126,7 @@ def check(view: View) -> Iterator[LintFinding]:
 def _chain(view: View, manager: Manager) -> Iterator[LintFinding]:
     gates = view.gates(manager)
     if not gates:
-        # Nothing is checked at all: a finding of every way. Order is no further matter.
+        # Nothing is checked at all, which each route reports; the order does not matter then.
         yield from (one for found in manager.filters for one in _elsewhere(found))
         return
     first = manager.filters.index(gates[0])
@@ -148,9 +148,9 @@ def _before(found: HttpFilter) -> Iterator[LintFinding]:
     if found.kind in filters.REWRITES:
         yield BODY_BEFORE.at(found.node, f"{_named(found)} changes requests before the gate")
     if found.kind in filters.CACHES:
-        yield CACHE_BEFORE.at(found.node, "answers from the cache are not checked")
+        yield CACHE_BEFORE.at(found.node, "responses from the cache are not checked")
     if found.kind in filters.CREDENTIALS:
-        yield KEY_BEFORE.at(found.node, f"{_named(found)} stands before the gate")
+        yield KEY_BEFORE.at(found.node, f"{_named(found)} is before the gate")
 
 
 def _elsewhere(found: HttpFilter) -> Iterator[LintFinding]:
@@ -168,38 +168,38 @@ def _behind(view: View, found: HttpFilter) -> Iterator[LintFinding]:
         if mutations is not None:
             yield from _mutations(view, mutations)
     elif found.kind.endswith("ext_authz.v3.ExtAuthz"):
-        which = "the gate again" if view.is_gate(found) else asks(found) or "something"
-        yield SECOND.at(found.node, f"a second ext_authz asks {which}")
+        which = "the gate again" if view.is_gate(found) else authz_service(found) or "another"
+        yield SECOND_AUTHZ.at(found.node, f"a second ext_authz asks {which}")
 
 
 def _processor(view: View, found: HttpFilter) -> Iterator[LintFinding]:
-    if service(found.config) != view.gate_cluster or not view.gate_cluster:
-        if shown := _shown(found.config):
+    if service_target(found.config) != view.gate_cluster or not view.gate_cluster:
+        if shown := _processed(found.config):
             parts = ", ".join(shown)
             yield CHANGED_BEHIND.at(found.node, f"an external processor may change {parts}")
         return
     for name in ("failure_mode_allow", "observability_mode"):
         if found.config.flag(name):
             where = found.config.get(name) or found.config
-            yield READER_OPEN.at(where, f"{name}: what the gate should read passes without it")
+            yield PROCESSOR_OPEN.at(where, f"{name}: content passes without the gate")
 
 
-def _shown(config: ConfigNode) -> list[str]:
-    """Which parts of a request a processor is shown, and so may change."""
+def _processed(config: ConfigNode) -> list[str]:
+    """Return the parts of a request that a processor receives and so may change."""
     mode = config.get("processing_mode")
     found = []
-    for name, names in SEEN_PARTS.items():
+    for name, names in PROCESSED_PARTS.items():
         text = names[0] if mode is None else mode.choice(name, names)
         quiet = {"SKIP", "NONE"} | ({"DEFAULT"} if name == "request_trailer_mode" else set())
         if text not in quiet:
             found.append(name.removesuffix("_mode").replace("_", " "))
     if config.flag("allow_mode_override"):
-        found.append("whatever it asks for (allow_mode_override)")
+        found.append("any part it requests (allow_mode_override)")
     return found
 
 
 def _mutations(view: View, mutations: ConfigNode) -> Iterator[LintFinding]:
-    """Header changes behind the gate that make another request."""
+    """Report header changes behind the gate that make it another request."""
     for one in mutations.items("request_mutations"):
         name = _mutated(view, one)
         if name:
@@ -221,7 +221,7 @@ def _mutated(view: View, one: ConfigNode) -> str:
 
 
 def _routes(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
-    """Per-route settings of the filters behind the gate; told where the route itself says them."""
+    """Check per-route settings of the filters behind the gate, on the route itself."""
     for found in route_path.manager.filters:
         for kind, entry in setting((route_path.route,), found.name):
             if kind == filters.HEADER_MUTATION_PER_ROUTE and view.gates(route_path.manager):
@@ -231,7 +231,9 @@ def _routes(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
             overrides = entry.get("overrides") if kind == filters.EXT_PROC_PER_ROUTE else None
             if overrides is not None and overrides.flag("failure_mode_allow"):
                 where = overrides.get("failure_mode_allow") or overrides
-                yield READER_OPEN.at(where, "on this route what should be read passes without it")
+                yield PROCESSOR_OPEN.at(
+                    where, "on this route content passes without being processed"
+                )
 
 
 def _router(view: View, found: HttpFilter) -> Iterator[LintFinding]:

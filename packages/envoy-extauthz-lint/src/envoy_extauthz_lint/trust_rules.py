@@ -1,4 +1,4 @@
-"""Family *trust*: which of a client's words are believed, and what leaves with a request."""
+"""Check what a client can claim, and what leaves with a request (family ``trust``)."""
 
 from __future__ import annotations
 
@@ -20,94 +20,93 @@ UNDERSCORES = ("ALLOW", "REJECT_REQUEST", "DROP_HEADER")
 CERTIFICATE_HEADER = LintRule(
     "trust-certificate-header",
     ERROR,
-    "a client's `x-forwarded-client-cert` is believed",
-    "A header that a client can write says who the caller is.",
+    "a client's `x-forwarded-client-cert` is trusted",
+    "A header that a client can write identifies the caller.",
     "`forward_client_cert_details: SANITIZE` (or SANITIZE_SET).",
-    softer="note where only clients with a verified certificate are believed, or nobody has one",
+    softer="note where only clients with a verified certificate are trusted, or none has one",
     refs=("envoy#32945",),
 )
 ADDRESS = LintRule(
     "trust-client-address",
     WARNING,
     "the client's address is taken from a header",
-    "`x-forwarded-for` makes a request one of the inside, whose `x-envoy-…` headers Envoy obeys.",
+    "`x-forwarded-for` can mark a request as internal; Envoy then obeys its `x-envoy-…` headers.",
     "`use_remote_address: true`, `xff_num_trusted_hops: 0`, no `original_ip_detection_extensions`.",
 )
 PEER = LintRule(
     "trust-peer-address",
     WARNING,
-    "a connection's address is not the one it came from",
-    "With the PROXY protocol whoever connects says which address is theirs: one of the inside, "
-    "whose `x-envoy-…` headers Envoy obeys, or somebody else's in logs and rules.",
-    "No `proxy_protocol` filter and no `use_proxy_proto`; where a load balancer needs them, see "
-    "that nobody else can connect.",
-    softer="note for `original_dst`, which changes only where a connection was going",
+    "a connection's address is not its peer's",
+    "With the PROXY protocol a client states its own address: an internal one, whose `x-envoy-…` "
+    "headers Envoy obeys, or another client's in logs and rules.",
+    "Remove the `proxy_protocol` filter and `use_proxy_proto`; where a load balancer needs them, "
+    "let only it connect.",
+    softer="note for `original_dst`, which changes only the destination address",
 )
 STEERING = LintRule(
     "trust-envoy-headers",
     WARNING,
-    "clients' `x-envoy-…` headers are not dropped at the door",
-    "They steer retries and timeouts, and imitate what Envoy tells the gate.",
+    "clients' `x-envoy-…` headers are not removed on arrival",
+    "They control retries and timeouts, and can imitate what Envoy sends to the gate.",
     "`early_header_mutation_extensions` with `remove_on_match: {key_matcher: {prefix: x-envoy-}}`.",
 )
 OWN_PREFIX = LintRule(
     "trust-own-headers",
     WARNING,
-    "clients' `x-admissibility-…` headers are not dropped at the door",
-    "A forged decision id or reason reaches logs and upstreams as if the gate had said it.",
-    "`early_header_mutation_extensions` with `remove_on_match: {key_matcher: {prefix: "
-    "x-admissibility-}}`.",
+    "clients' headers with the gate's own prefix are not removed on arrival",
+    "A forged decision id or reason reaches logs and upstreams as if the gate had set it.",
+    "`early_header_mutation_extensions` with `remove_on_match` and the gate's prefix.",
 )
 CREDENTIAL_LEAVES = LintRule(
     "trust-credential-leaves",
     WARNING,
-    "the environment's credential may go to the provider",
-    "Should the gate's own removal not happen, whoever runs the upstream can call in the "
-    "environment's name.",
-    "`request_headers_to_remove: [x-environment-credential]` on the virtual host.",
+    "the caller's credential may reach the provider",
+    "If the gate's own removal fails, the operator of the upstream can call in the caller's name.",
+    "`request_headers_to_remove` with the credential's header on the virtual host.",
 )
 UNDERSCORED = LintRule(
     "trust-underscores",
     WARNING,
-    "header names with underscores are let through",
-    "`x_environment_credential` passes for `x-environment-credential` in upstreams that fold both.",
+    "header names with underscores are accepted",
+    "Some upstreams read `x_api_key` as `x-api-key`, a header that Envoy did not remove.",
     "`common_http_protocol_options.headers_with_underscores_action: REJECT_REQUEST`.",
 )
 REQUEST_ID = LintRule(
     "trust-request-id",
     NOTE,
     "a client's `x-request-id` is kept, or none is made",
-    "Lines of the decision log can then not be told apart by request.",
+    "Entries of the decision log cannot be matched to requests.",
     "`generate_request_id: true`, `preserve_external_request_id: false`.",
 )
 LENIENT = LintRule(
     "trust-lenient-http",
     WARNING,
-    "malformed or ancient HTTP/1 is accepted",
-    "Two lengths, a missing host or a broken message are where two parsers part ways.",
-    "Leave `accept_http_10`, `allow_chunked_length`, `allow_custom_methods` and the "
-    "`…_invalid_http_message` settings out.",
+    "malformed or obsolete HTTP/1 is accepted",
+    "Two parsers interpret a double length, a missing host or a broken message differently.",
+    "Remove `accept_http_10`, `allow_chunked_length`, `allow_custom_methods` and the "
+    "`…_invalid_http_message` settings.",
 )
 PLAINTEXT = LintRule(
     "trust-plaintext-listener",
     WARNING,
     "applications connect over the network without TLS",
-    "Who is on the path reads credentials and prompts, and changes requests before the gate.",
-    "Loopback, or a `transport_socket` with TLS.",
+    "An attacker on the network reads credentials and prompts, and changes requests before the "
+    "gate.",
+    "Listen on loopback, or use a `transport_socket` with TLS.",
 )
 CLIENT_UNVERIFIED = LintRule(
     "trust-client-unverified",
     WARNING,
-    "client certificates are asked for and not verified, or verified and not asked for",
-    "A certificate that anybody can make, or leave out, says nothing at the door.",
+    "client certificates are required but not verified, or verified but not required",
+    "A certificate that any client can create, or omit, identifies no caller.",
     "`require_client_certificate: true` and a `validation_context` with the trust domain's bundle.",
 )
 REPLY = LintRule(
     "trust-reply-rewritten",
     WARNING,
-    "refusals are rewritten to success (`local_reply_config`, `custom_response`)",
-    "A client, and whoever watches status codes, takes a denial for an answer.",
-    "No mapper and no policy with a `status_code` below 400, and no `RedirectPolicy`.",
+    "denials are rewritten to success (`local_reply_config`, `custom_response`)",
+    "Clients and monitoring take a denial for a successful response.",
+    "Remove mappers and policies with a `status_code` below 400, and any `RedirectPolicy`.",
 )
 
 RULES = (
@@ -117,9 +116,9 @@ RULES = (
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     for manager in view.managers:
-        if manager not in view.concerned:
+        if manager not in view.relevant_managers:
             continue
         yield from _certificates(manager)
         yield from _addresses(manager.node)
@@ -129,7 +128,7 @@ def check(view: View) -> Iterator[LintFinding]:
                 yield rule.at(manager.node, f"clients' {prefix}… headers are kept")
         yield from _http(manager.node)
         yield from _custom(manager)
-        yield from _door(manager)
+        yield from _downstream(manager)
     for route_path in view.route_paths:
         yield from _leaves(view, route_path)
 
@@ -156,56 +155,56 @@ def _certificates(manager: Manager) -> Iterator[LintFinding]:
     if open_to_all:
         whose, weight = "any client", ERROR
     elif context is None:
-        whose, weight = "nobody: clients have no certificates here", NOTE
+        whose, weight = "no client: none has a certificate here", NOTE
     else:
         whose = f"every client with {'a verified' if verified else 'any'} certificate"
         weight = NOTE if verified else ERROR
-    message = f"{text}: x-forwarded-client-cert is believed of {whose}"
+    message = f"{text}: x-forwarded-client-cert is trusted from {whose}"
     yield CERTIFICATE_HEADER.at(where, message, weight)
 
 
 def _addresses(node: ConfigNode) -> Iterator[LintFinding]:
     if not node.flag("use_remote_address"):
-        yield ADDRESS.at(node.get("use_remote_address") or node, "x-forwarded-for is believed")
+        yield ADDRESS.at(node.get("use_remote_address") or node, "x-forwarded-for is trusted")
     if node.number("xff_num_trusted_hops"):
         where = node.get("xff_num_trusted_hops") or node
-        yield ADDRESS.at(where, "the address is one that x-forwarded-for tells")
+        yield ADDRESS.at(where, "the address is taken from x-forwarded-for")
     for one in node.items("original_ip_detection_extensions")[:1]:
         yield ADDRESS.at(one, "an extension takes the address from the request")
 
 
 def _peers(view: View, manager: Manager) -> Iterator[LintFinding]:
-    """What changes the addresses of a connection before a request is read."""
-    # By its identity: two listeners may look alike.
+    """Check what changes the addresses of a connection before a request is read."""
+    # Compared by identity, because two listeners may be equal.
     own = [one for one in view.listener_filters if one.listener is manager.listener]
     proxied = [one.node for one in own if one.kind == filters.PROXY_PROTOCOL]
     if manager.chain is not None and manager.chain.flag("use_proxy_proto"):
         proxied.append(manager.chain.get("use_proxy_proto") or manager.chain)
     for node in proxied:
-        yield PEER.at(node, "the peer's address is what a connection's first bytes say")
+        yield PEER.at(node, "the peer's address is taken from the first bytes of a connection")
     redirected = [one.node for one in own if one.kind == filters.ORIGINAL_DST]
     if manager.listener.flag("use_original_dst"):
         redirected.append(manager.listener.get("use_original_dst") or manager.listener)
     for node in redirected:
-        yield PEER.at(node, "the address asked for is the one before a redirection", NOTE)
+        yield PEER.at(node, "the destination address is the one before a redirection", NOTE)
 
 
 def removals(manager: Manager) -> list[ConfigNode]:
-    """Header mutations that happen before the gate, or at the latest before the router."""
+    """Return header mutations that run before the gate, or at the latest before the router."""
     found = []
     for one in manager.node.items("early_header_mutation_extensions"):
         typed = one.get("typed_config")
         if typed is not None and typed.typed()[0] == EARLY:
             found += typed.typed()[1].items("mutations")
     for entry in manager.filters:
-        if entry.kind == filters.HEADER_MUTATION and not entry.off:
+        if entry.kind == filters.HEADER_MUTATION and not entry.disabled:
             mutations = entry.config.get("mutations")
             found += [] if mutations is None else mutations.items("request_mutations")
     return found
 
 
 def dropped(manager: Manager, header: str) -> bool:
-    """Whether a client's header is taken away before the request goes on."""
+    """Return whether a client's header is removed before the router."""
     for one in removals(manager):
         matcher = one.at("remove_on_match", "key_matcher")
         if one.text("remove").lower() == header:
@@ -220,11 +219,11 @@ def _http(node: ConfigNode) -> Iterator[LintFinding]:
     name = "headers_with_underscores_action"
     if common is None or common.choice(name, UNDERSCORES) == "ALLOW":
         where = node if common is None else common.get(name) or common
-        yield UNDERSCORED.at(where, "header names with underscores are let through")
+        yield UNDERSCORED.at(where, "header names with underscores are accepted")
     if node.flag("preserve_external_request_id") or not node.flag(
         "generate_request_id", default=True
     ):
-        yield REQUEST_ID.at(node, "request ids are not Envoy's own")
+        yield REQUEST_ID.at(node, "request ids are not generated by Envoy")
     first = node.get("http_protocol_options")
     for option in (
         "accept_http_10",
@@ -241,11 +240,11 @@ def _http(node: ConfigNode) -> Iterator[LintFinding]:
     for mapper in [] if replies is None else replies.items("mappers"):
         status = mapper.get("status_code")
         if status is not None and mapper.number("status_code") < 400:
-            yield REPLY.at(status, f"some of Envoy's own answers become {status.string()}")
+            yield REPLY.at(status, f"some local replies of Envoy become {status.string()}")
 
 
 def _custom(manager: Manager) -> Iterator[LintFinding]:
-    """Answers, the gate's denials included, that a filter puts others in the place of."""
+    """Report responses, the gate's denials included, that a filter replaces."""
     if all(found.kind != filters.CUSTOM_RESPONSE for found in manager.filters):
         return
     for root in (manager.node, *manager.tables):
@@ -254,27 +253,27 @@ def _custom(manager: Manager) -> Iterator[LintFinding]:
                 continue
             kind, policy = node.typed()
             if kind == filters.REDIRECT_RESPONSE:
-                yield REPLY.at(policy, "some answers are taken from another route")
+                yield REPLY.at(policy, "some responses are replaced by those of another route")
             elif kind == filters.LOCAL_RESPONSE and 0 < policy.number("status_code") < 400:
-                yield REPLY.at(policy, f"some answers become {policy.number('status_code')}")
+                yield REPLY.at(policy, f"some responses become {policy.number('status_code')}")
 
 
-def _door(manager: Manager) -> Iterator[LintFinding]:
+def _downstream(manager: Manager) -> Iterator[LintFinding]:
     if manager.chain is None:
         return
-    door = socket(manager.chain)
+    downstream = socket(manager.chain)
     for address in _open_to_others(manager.listener):
-        if door.plain:
+        if downstream.plain:
             yield PLAINTEXT.at(manager.listener, f"plain HTTP on {address}")
-        elif door.other:
-            message = f"how clients connect to {address} is not known: {door.other}"
-            yield PLAINTEXT.at(door.node, message)
-    if door.tls is not None:
-        yield from _clients(door.tls)
+        elif downstream.other:
+            message = f"the transport socket of {address} is unknown: {downstream.other}"
+            yield PLAINTEXT.at(downstream.node, message)
+    if downstream.tls is not None:
+        yield from _clients(downstream.tls)
 
 
 def _open_to_others(listener: ConfigNode) -> list[str]:
-    """Addresses of a listener that are not loopback."""
+    """Return the addresses of a listener that are not loopback."""
     holders = [listener, *listener.items("additional_addresses")]
     found = (holder.at("address", "socket_address", "address") for holder in holders)
     text = [one.string() for one in found if one is not None]
@@ -286,13 +285,13 @@ def _clients(context: ConfigNode) -> Iterator[LintFinding]:
     common = context.get("common_tls_context")
     given = common is not None and common.has(*VALIDATION)
     if (asked or given) and not _verified(context):
-        yield CLIENT_UNVERIFIED.at(context, "any certificate is taken")
+        yield CLIENT_UNVERIFIED.at(context, "any client certificate is accepted")
     if given and not asked:
-        yield CLIENT_UNVERIFIED.at(context, "a client may leave its certificate out")
+        yield CLIENT_UNVERIFIED.at(context, "a client may omit its certificate")
 
 
 def _verified(context: ConfigNode) -> bool:
-    """Whether a client's certificate is held against roots."""
+    """Return whether client certificates are verified against trusted roots."""
     common = context.get("common_tls_context")
     if common is None or not common.has(*VALIDATION):
         return False

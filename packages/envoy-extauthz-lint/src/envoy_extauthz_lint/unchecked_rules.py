@@ -1,4 +1,4 @@
-"""Family *unchecked*: what the file only names, so that nothing can be said of it."""
+"""Report what the file only names, so that it cannot be checked (family ``unchecked``)."""
 
 from __future__ import annotations
 
@@ -28,86 +28,83 @@ from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-DUMP = (
-    "Take a dump of the running Envoy, where it is resolved (`/config_dump?include_eds`), and "
-    "check that."
-)
+DUMP = "Check a dump of the running Envoy, in which it is resolved (`/config_dump?include_eds`)."
 
 NOTHING = LintRule(
     "unchecked-nothing",
     ERROR,
     "the file has no listener with routes",
     "Nothing was checked, which is not the same as nothing found.",
-    "Give the bootstrap of the Envoy that applications connect to, or a dump of it.",
+    "Check the bootstrap of the Envoy that applications connect to, or a dump of it.",
 )
 LISTENERS = LintRule(
     "unchecked-listeners",
     ERROR,
-    "listeners or filter chains come from elsewhere",
-    "A listener from a control plane or a file can lead to a provider without the gate.",
+    "listeners or filter chains are discovered (LDS, FCDS)",
+    "A listener from a control plane or a file can forward to a provider without the gate.",
     DUMP,
 )
 CLUSTERS = LintRule(
     "unchecked-clusters",
     WARNING,
-    "clusters, or their endpoints, come from elsewhere",
-    "Whether a cluster is a provider, or the gate, cannot be seen.",
+    "clusters or their endpoints are discovered (CDS, EDS)",
+    "It is unknown whether a cluster is a provider, or the gate.",
     DUMP,
 )
 ROUTES = LintRule(
     "unchecked-routes",
     ERROR,
-    "routes come from elsewhere",
-    "Routes by discovery (RDS, VHDS, scoped routes) can turn the gate off.",
+    "routes are discovered (RDS, VHDS, scoped routes)",
+    "Discovered routes can disable the gate.",
     DUMP,
 )
 FILTER = LintRule(
     "unchecked-filter",
     WARNING,
-    "a filter that is not known, or chosen while Envoy runs",
-    "It may change, answer or send on a request; for all that can be seen here it does.",
-    "Name it by its type; see that it leaves requests alone.",
+    "a filter that is unknown, or chosen at run time",
+    "It may change, answer or forward a request.",
+    "Configure it by its type, and verify that it leaves requests unchanged.",
 )
 GATE_CONDITIONAL = LintRule(
     "unchecked-gate-conditional",
     ERROR,
-    "the gate's filter is inside a matcher, or comes from elsewhere",
-    "A matcher can skip it for some requests; a discovered configuration can be anything.",
-    "The ext_authz filter itself, with its settings, in the chain.",
+    "the gate's filter is inside a matcher, or is discovered (ECDS)",
+    "A matcher can skip it for some requests; a discovered configuration is unknown.",
+    "Put the ext_authz filter itself, with its settings, into the chain.",
 )
 ROUTE_SETTINGS = LintRule(
     "unchecked-route-settings",
     ERROR,
-    "a route's settings for the gate's filter are of an unknown kind",
-    "What is not understood may turn the gate off.",
+    "a route's settings for the gate's filter have an unknown type",
+    "Unknown settings may disable the gate.",
     "`ExtAuthzPerRoute` under the filter's own name.",
 )
 DESTINATION = LintRule(
     "unchecked-destination",
     WARNING,
-    "a route leads to where the file does not say",
+    "the file does not show where a route leads",
     "A plugin chooses the cluster, or the cluster is not in the file.",
-    "A cluster by name, in the file.",
+    "Use a cluster by name that is in the file.",
 )
 FIELD = LintRule(
     "unchecked-field",
     WARNING,
-    "a setting that this checker does not know",
-    "It is newer than the checker, or misspelt; what it does to the gate is not known.",
-    "Correct it, or use a newer checker.",
+    "a setting that this linter does not know",
+    "It is newer than the linter, or misspelt; its effect on the gate is unknown.",
+    "Correct it, or use a newer linter.",
 )
 GATE_UNKNOWN = LintRule(
     "unchecked-gate",
     WARNING,
-    "which cluster is the gate cannot be told",
+    "it is ambiguous which cluster is the gate",
     "Several ext_authz filters ask different services and none is called `gate`.",
-    "`--gate-cluster NAME`.",
+    "Pass `--gate-cluster NAME`.",
 )
 BOOTSTRAP = LintRule(
     "unchecked-bootstrap",
     WARNING,
     "the dump has no bootstrap",
-    "Admin interface and runtime layers are not in it.",
+    "Admin interface and runtime layers cannot be checked.",
     "Dump everything: `/config_dump?include_eds`, without `resource` or `mask`.",
 )
 
@@ -134,7 +131,7 @@ _LISTENER_KNOWN = (
 
 
 def check(view: View) -> Iterator[LintFinding]:
-    """Every finding of the family."""
+    """Yield every finding of the family."""
     yield from _sources(view)
     for listener in view.config.listeners:
         yield from _listener(listener)
@@ -144,7 +141,7 @@ def check(view: View) -> Iterator[LintFinding]:
         yield from _network_filter(view, found)
     for one in view.listener_filters:
         yield from _listener_filter(view, one)
-    yield from _ways(view)
+    yield from _route_paths(view)
     for cluster in view.config.clusters.values():
         if cluster.text("name") in view.providers | {view.gate_cluster}:
             yield from _cluster(view, cluster)
@@ -153,7 +150,7 @@ def check(view: View) -> Iterator[LintFinding]:
 def _sources(view: View) -> Iterator[LintFinding]:
     config, top = view.config, view.config.top
     if not config.has_listeners:
-        yield LISTENERS.at(top, "listeners come from a control plane or a file (LDS)")
+        yield LISTENERS.at(top, "listeners are discovered (LDS)")
     elif not (
         view.route_paths
         or view.network_filters
@@ -161,12 +158,12 @@ def _sources(view: View) -> Iterator[LintFinding]:
     ):
         yield NOTHING.at(top, "there is no listener with a route in it")
     if not config.has_clusters:
-        yield CLUSTERS.at(top, "clusters come from a control plane or a file (CDS)")
+        yield CLUSTERS.at(top, "clusters are discovered (CDS)")
     if config.bootstrap is None:
         yield BOOTSTRAP.at(top, "admin interface and runtime are not in this dump")
     asked = [found for manager in view.managers for found in manager.filters]
     if not view.gate_cluster and any(found.kind == EXT_AUTHZ for found in asked):
-        yield GATE_UNKNOWN.at(top, "several services are asked; which is the gate?")
+        yield GATE_UNKNOWN.at(top, "several services are asked, and none is known to be the gate")
 
 
 def _network_filter(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
@@ -183,19 +180,19 @@ def _network_filter(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
 
 
 def _led(view: View, node: ConfigNode, what: str, names: list[str]) -> Iterator[LintFinding]:
-    """Where a proxy that reads no HTTP leads, as far as that cannot be told."""
+    """Report clusters of a TCP, UDP or generic proxy that are not in the file."""
     for name in names:
         if not name:
-            yield DESTINATION.at(node, f"{what} leads to a cluster that cannot be told")
+            yield DESTINATION.at(node, f"{what} leads to an unknown cluster")
         elif name not in view.config.clusters:
             yield DESTINATION.at(node, f"{what} leads to cluster {name}, which is not in this file")
 
 
 def _cluster(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
-    """What a provider's cluster, or the gate's, leaves to others."""
+    """Check what is discovered or unknown of a provider's cluster, or the gate's."""
     name = cluster.text("name")
     if eds(cluster) and view.config.assignment(cluster) is None:
-        yield CLUSTERS.at(cluster, f"the endpoints of cluster {name} come from elsewhere (EDS)")
+        yield CLUSTERS.at(cluster, f"the endpoints of cluster {name} are discovered (EDS)")
     for entry in cluster.items("filters"):
         typed = entry.get("typed_config")
         kind = "" if typed is None else typed.typed()[0]
@@ -207,7 +204,7 @@ def _cluster(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
 
 def _listener(listener: ConfigNode) -> Iterator[LintFinding]:
     if (discovered := listener.get("fcds_config")) is not None:
-        yield LISTENERS.at(discovered, "filter chains come from elsewhere (FCDS)")
+        yield LISTENERS.at(discovered, "filter chains are discovered (FCDS)")
     yield from fields.unknown(FIELD, listener, fields.LISTENER)
     if (datagrams := listener.get("udp_listener_config")) is not None:
         yield from fields.unknown(FIELD, datagrams, fields.UDP)
@@ -231,7 +228,7 @@ def _manager(view: View, manager: Manager) -> Iterator[LintFinding]:
                 yield ROUTES.at(scope, "the routes of this scope are not in this file")
     for table in manager.tables:
         if (found := table.get("vhds")) is not None:
-            yield ROUTES.at(found, "virtual hosts come from elsewhere (VHDS)")
+            yield ROUTES.at(found, "virtual hosts are discovered (VHDS)")
         yield from fields.unknown(FIELD, table, fields.TABLE)
         for host in table.items("virtual_hosts"):
             yield from fields.unknown(FIELD, host, fields.HOST)
@@ -247,12 +244,12 @@ def _manager(view: View, manager: Manager) -> Iterator[LintFinding]:
 def _filters(chain: tuple[HttpFilter, ...]) -> Iterator[LintFinding]:
     for found in chain:
         if found.node.has("config_discovery") and not found.kind:
-            message = f"filter {found.name} comes from a control plane (ECDS)"
+            message = f"filter {found.name} is discovered (ECDS)"
             gate = any(EXT_AUTHZ in one.string() for one in _types(found))
             yield (GATE_CONDITIONAL if gate else FILTER).at(found.node, message)
         elif found.kind == filters.MATCHED and _inner(found) == EXT_AUTHZ:
-            yield GATE_CONDITIONAL.at(found.node, "a matcher can skip the authoriser")
-        elif found.kind in filters.UNTOLD or found.kind not in _KNOWN:
+            yield GATE_CONDITIONAL.at(found.node, "a matcher can skip the ext_authz filter")
+        elif found.kind in filters.OPAQUE or found.kind not in _KNOWN:
             yield FILTER.at(found.node, f"HTTP filter {_called(found.kind, found.node)}")
 
 
@@ -286,7 +283,7 @@ def _inner(found: HttpFilter) -> str:
     return "" if typed is None else typed.typed()[0]
 
 
-def _ways(view: View) -> Iterator[LintFinding]:
+def _route_paths(view: View) -> Iterator[LintFinding]:
     for route_path in view.route_paths:
         gates = {gate.name for gate in view.gates(route_path.manager)}
         for level in (*route_path.levels, *(one.levels[0] for one in route_path.destinations)):
@@ -299,20 +296,20 @@ def _ways(view: View) -> Iterator[LintFinding]:
 
 
 def _settings(gates: set[str], level: ConfigNode) -> Iterator[LintFinding]:
-    """What a level says about the gate's filter, as far as it is not understood."""
+    """Report settings of a level for the gate's filter that are unknown."""
     for name, entry in level.entries(PER_FILTER).items():
         if name not in gates:
             continue
         kind, settings = entry.typed()
         if kind == FILTER_CONFIG:
             if settings.flag("is_optional"):
-                yield ROUTE_SETTINGS.at(settings, "an Envoy that cannot read these skips them")
+                yield ROUTE_SETTINGS.at(settings, "an Envoy without the extension ignores these")
             inner = settings.get("config")
             if inner is None:
                 continue
             kind, settings = inner.typed()
         if kind != PER_ROUTE:
-            yield ROUTE_SETTINGS.at(entry, f"settings of kind {kind or 'unknown'}")
+            yield ROUTE_SETTINGS.at(entry, f"settings of type {kind or 'unknown'}")
             continue
         yield from fields.unknown(FIELD, settings, fields.PER_ROUTE)
         check = settings.get("check_settings")
@@ -324,7 +321,7 @@ def _settings(gates: set[str], level: ConfigNode) -> Iterator[LintFinding]:
 def _destinations(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
     if route_path.action is None:
         if not route_path.route.has("redirect", "direct_response", "non_forwarding_action"):
-            yield DESTINATION.at(route_path.route, "what this route does is not known")
+            yield DESTINATION.at(route_path.route, "the action of this route is unknown")
         return
     if not route_path.destinations:
         yield DESTINATION.at(route_path.action, "the route names no cluster")

@@ -1,9 +1,9 @@
-"""What is a gate and what is a provider in a configuration that does not say so.
+"""Decide which cluster is the gate, and which clusters are providers.
 
-The gate is a cluster: the one an operator names, else the one called ``gate``, else the one that
-every ext_authz filter asks. A provider is a cluster by any of: an operator's word; a host that is
-known; a route to it on which the gate is told a provider's name; a credential that Envoy adds on
-the way to it. Every other cluster is merely *other*: a way to it without the gate is a warning.
+The gate is a cluster: the one in the options, else the one called ``gate``, else the only one that
+ext_authz filters ask. A cluster is a provider by any of: the options; its host; a route to it with
+``context_extensions.provider``; a credential that Envoy adds to requests for it. A route to any
+other cluster without the gate is a warning.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from envoy_extauthz_lint.cluster import (
     VALIDATION,
     addresses,
     endpoints,
-    inside,
+    internal_listeners,
     members,
     socket,
     tls_contexts,
@@ -31,11 +31,11 @@ from envoy_extauthz_lint.model import (
     Manager,
     NetworkFilter,
     RoutePath,
-    context,
+    context_extensions,
+    disabled_by,
     listener_filters,
     managers,
     network_filters,
-    off_for,
     route_paths,
 )
 from envoy_extauthz_lint.node import ConfigNode
@@ -44,26 +44,26 @@ from envoy_extauthz_lint.options import LintOptions
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A configuration seen with an operator's options; what every rule is given."""
+    """A configuration with the options of the check; the input of every rule."""
 
     config: Config
     options: LintOptions
 
     @cached_property
     def managers(self) -> tuple[Manager, ...]:
-        """Every HTTP connection manager."""
+        """HTTP connection managers of all listeners."""
         return tuple(managers(self.config))
 
     @cached_property
     def route_paths(self) -> tuple[RoutePath, ...]:
-        """Every route of every manager."""
+        """Routes of all connection managers."""
         return tuple(route_path for manager in self.managers for route_path in route_paths(manager))
 
     @cached_property
-    def concerned(self) -> frozenset[Manager]:
-        """Managers that lead on through the gate, or to a provider or the next hop without it.
+    def relevant_managers(self) -> frozenset[Manager]:
+        """Managers with a route through the gate, or to a provider or a next hop.
 
-        Of the others only the ways are told: how tidy a listener is matters where the gate stands.
+        Of others only the routes are reported: their settings have no effect on the gate.
         """
         led = self.providers | self.options.next_hops
         unseen = {one for one in self.managers if self.gates(one) and not one.tables}
@@ -80,50 +80,52 @@ class View:
 
     @cached_property
     def network_filters(self) -> tuple[NetworkFilter, ...]:
-        """Every network filter that is no connection manager."""
+        """Network filters other than connection managers."""
         return tuple(network_filters(self.config))
 
     @cached_property
     def listener_filters(self) -> tuple[ListenerFilter, ...]:
-        """Every listener filter, those of UDP listeners included."""
+        """Listener filters, those of UDP listeners included."""
         return tuple(listener_filters(self.config))
 
     # ---- The gate --------------------------------------------------------------------------------
 
     @cached_property
     def gate_cluster(self) -> str:
-        """Name of the gate's cluster; empty where it cannot be told."""
+        """Name of the gate's cluster; empty where it is ambiguous."""
         if self.options.gate_cluster:
             return self.options.gate_cluster
         if "gate" in self.config.clusters:
             return "gate"
-        asked = {asks(found) for manager in self.managers for found in authorisers(manager)}
+        asked = {
+            authz_service(found) for manager in self.managers for found in authz_filters(manager)
+        }
         return asked.pop() if len(asked) == 1 else ""
 
     def is_gate(self, found: HttpFilter) -> bool:
-        """Whether an HTTP filter asks the gate; every ext_authz does where that cannot be told."""
-        return found.kind == EXT_AUTHZ and self.gate_cluster in {"", asks(found)}
+        """Return whether a filter asks the gate; every ext_authz does where that is ambiguous."""
+        return found.kind == EXT_AUTHZ and self.gate_cluster in {"", authz_service(found)}
 
     def gates(self, manager: Manager) -> list[HttpFilter]:
-        """The gate's filters in a manager."""
+        """Return the gate's filters in a manager."""
         return [found for found in manager.filters if self.is_gate(found)]
 
-    def guarded(self, route_path: RoutePath, destination: Destination) -> HttpFilter | None:
-        """The gate's filter that is asked on this way; null where none is."""
+    def active_gate(self, route_path: RoutePath, destination: Destination) -> HttpFilter | None:
+        """Return the gate's filter that is enabled on a route; None where none is."""
         for gate in self.gates(route_path.manager):
-            if off_for(gate, destination.levels) is None:
+            if disabled_by(gate, destination.levels) is None:
                 return gate
         return None
 
     # ---- Providers -------------------------------------------------------------------------------
 
     def is_provider_host(self, host: str) -> bool:
-        """Whether a host is a provider's."""
+        """Return whether a host is a provider's."""
         return names_provider(host, self.options.provider_hosts)
 
     @cached_property
-    def hosted(self) -> frozenset[str]:
-        """Clusters that are providers by an operator's word or by their hosts."""
+    def hosted_providers(self) -> frozenset[str]:
+        """Clusters that are providers by the options or by their hosts."""
         named = {
             name
             for name, cluster in self.config.clusters.items()
@@ -138,13 +140,13 @@ class View:
         return self._with_members(named | self.options.provider_clusters)
 
     def hosts(self, cluster: ConfigNode) -> list[str]:
-        """Every name under which a cluster's endpoints are known: addresses, host names, SNI."""
+        """Return every name of a cluster's endpoints: addresses, host names, SNI."""
         assignment = self.config.assignment(cluster)
         names = addresses(assignment) + [one.text("hostname") for one in endpoints(assignment)]
         return names + [context.text("sni") for context in tls_contexts(cluster)]
 
     def _with_members(self, names: set[str] | frozenset[str]) -> frozenset[str]:
-        """With the clusters that lead to these, and those that these lead to (aggregates)."""
+        """Add the aggregates that lead to these clusters, and the members of those among them."""
         found = set(names)
         links = {name: members(cluster) for name, cluster in self.config.clusters.items()}
         while True:
@@ -156,13 +158,13 @@ class View:
 
     @cached_property
     def providers(self) -> frozenset[str]:
-        """Clusters that are providers for whatever reason."""
-        found = set(self.hosted)
+        """Clusters that are providers for any reason."""
+        found = set(self.hosted_providers)
         for route_path in self.route_paths:
             keyed = adds_credential(route_path.manager)
             for one in route_path.destinations:
                 text = any(
-                    context(gate, one.levels).get("provider")
+                    context_extensions(gate, one.levels).get("provider")
                     for gate in self.gates(route_path.manager)
                 )
                 if one.cluster and (keyed or text):
@@ -170,37 +172,37 @@ class View:
         return self._with_members(found) - self.options.next_hops - {self.gate_cluster, ""}
 
     def leads_to_gate(self, cluster: str) -> bool:
-        """Whether a cluster is the gate, another Envoy that has it, or a listener judged here."""
-        known = self.options.next_hops | self.inside | {self.gate_cluster}
+        """Return whether a cluster is the gate, a next hop, or a listener of this file."""
+        known = self.options.next_hops | self.internal_clusters | {self.gate_cluster}
         return bool(cluster) and cluster in known
 
     @cached_property
-    def inside(self) -> frozenset[str]:
-        """Clusters that are listeners of this very file, whose own ways are told."""
+    def internal_clusters(self) -> frozenset[str]:
+        """Clusters that are internal listeners of this file, whose routes are checked."""
         there = {listener.text("name") for listener in self.config.listeners}
         led = {
-            name: inside(self.config.assignment(cluster))
+            name: internal_listeners(self.config.assignment(cluster))
             for name, cluster in self.config.clusters.items()
         }
         return frozenset(name for name, names in led.items() if names and there.issuperset(names))
 
     def is_provider(self, cluster: str) -> bool:
-        """Whether a cluster is a provider."""
+        """Return whether a cluster is a provider."""
         return cluster in self.providers
 
 
-def authorisers(manager: Manager) -> list[HttpFilter]:
-    """Every ext_authz filter of a manager."""
+def authz_filters(manager: Manager) -> list[HttpFilter]:
+    """Return every ext_authz filter of a manager."""
     return [found for found in manager.filters if found.kind == EXT_AUTHZ]
 
 
-def asks(found: HttpFilter) -> str:
-    """What an ext_authz or ext_proc filter asks: a cluster, or a target of google_grpc."""
-    return service(found.config)
+def authz_service(found: HttpFilter) -> str:
+    """Return the cluster that a filter asks, or the target of its google_grpc client."""
+    return service_target(found.config)
 
 
-def service(config: ConfigNode) -> str:
-    """The cluster or target in a ``grpc_service`` or ``http_service``; empty where none is told."""
+def service_target(config: ConfigNode) -> str:
+    """Return the cluster or target of a ``grpc_service`` or ``http_service``; may be empty."""
     for path in (
         ("grpc_service", "envoy_grpc", "cluster_name"),
         ("grpc_service", "google_grpc", "target_uri"),
@@ -214,12 +216,12 @@ def service(config: ConfigNode) -> str:
 
 
 def adds_credential(manager: Manager) -> bool:
-    """Whether Envoy adds a provider's credential to what this manager lets through."""
+    """Return whether this manager adds a provider's credential to requests."""
     return any(found.kind in filters.CREDENTIALS for found in manager.filters)
 
 
 def client_certificates(chain: ConfigNode) -> bool:
-    """Whether clients of a filter chain are asked for a certificate."""
+    """Return whether clients of a filter chain are asked for a certificate."""
     context = socket(chain).tls
     if context is None:
         return False

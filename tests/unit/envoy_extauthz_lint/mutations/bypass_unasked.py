@@ -116,7 +116,7 @@ def disabled_by_a_generic_setting_around_the_filters_own(edit: Edit) -> None:
     edit.route["typed_per_filter_config"][GATE] = generic
 
 
-@breaks("bypass-another-authoriser")
+@breaks("bypass-another-service")
 def another_authoriser_on_a_route(edit: Edit) -> None:
     edit.settings["grpc_service"] = {"envoy_grpc": {"cluster_name": "provider"}}
 

@@ -61,43 +61,43 @@ def _log(kind: str, **settings: object) -> list[dict[str, object]]:
     return [{"name": "log", "typed_config": typed}]
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def key_in_an_answer(edit: Edit) -> None:
     header = {"key": "x-debug", "value": "%REQ(Authorization)%"}
     edit.host["response_headers_to_add"] = [{"header": header}]
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def key_in_a_refusal(edit: Edit) -> None:
     edit.manager["local_reply_config"] = {"body_format": _format("%REQ(x-a?api-key)%")}
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def key_in_a_log(edit: Edit) -> None:
     text = "%START_TIME% %REQ(AUTHORIZATION):20%"
     path = "/var/log/envoy.log"
     edit.manager["access_log"] = _log("file.v3.FileAccessLog", path=path, log_format=_format(text))
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def credential_in_a_log_by_an_expression(edit: Edit) -> None:
     fields = {"who": "%CEL(request.headers['x-environment-credential'])%"}
     log = _log("stream.v3.StdoutAccessLog", log_format={"json_format": fields})
     edit.listener["access_log"] = log
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def key_in_a_log_of_somebody_else(edit: Edit) -> None:
     log = _log("grpc.v3.HttpGrpcAccessLogConfig", additional_request_headers_to_log=["Api-Key"])
     edit.manager["access_log"] = log
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def key_in_a_trace(edit: Edit) -> None:
     tag = {"tag": "who", "request_header": {"name": "authorization"}}
     edit.manager["tracing"] = {"custom_tags": [tag]}
 
 
-@breaks("key-told")
+@breaks("key-exposed")
 def requests_tapped(edit: Edit) -> None:
     edit.insert(2, "tap.v3.Tap", common_config={"admin_config": {"config_id": "x"}})

@@ -68,13 +68,13 @@ def forwarded_by_host(edit: Edit) -> None:
     edit.insert(2, "dynamic_forward_proxy.v3.FilterConfig")
 
 
-@breaks("order-reader-fail-open")
+@breaks("order-processor-fail-open")
 def reader_fail_open(edit: Edit) -> None:
     service = {"envoy_grpc": {"cluster_name": "gate"}}
     edit.insert(1, "ext_proc.v3.ExternalProcessor", grpc_service=service, failure_mode_allow=True)
 
 
-@breaks("order-reader-fail-open")
+@breaks("order-processor-fail-open")
 def reader_fail_open_on_a_route(edit: Edit) -> None:
     service = {"envoy_grpc": {"cluster_name": "gate"}}
     edit.insert(1, "ext_proc.v3.ExternalProcessor", grpc_service=service)
@@ -85,7 +85,7 @@ def reader_fail_open_on_a_route(edit: Edit) -> None:
     edit.route["typed_per_filter_config"]["ext_proc"] = per_route
 
 
-@breaks("order-second-authoriser")
+@breaks("order-second-authz")
 def asked_twice(edit: Edit) -> None:
     service = {"envoy_grpc": {"cluster_name": "provider"}}
     edit.insert(1, "ext_authz.v3.ExtAuthz", grpc_service=service)

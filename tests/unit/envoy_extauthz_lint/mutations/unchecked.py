@@ -207,7 +207,7 @@ def unknown_setting_of_connections(edit: Edit) -> None:
     edit.listener["filter_chains"][1]["filters"][0]["typed_config"]["matcher"] = {}
 
 
-@breaks("unchecked-gate", "order-second-authoriser", "gate-timeout")
+@breaks("unchecked-gate", "order-second-authz", "gate-timeout")
 def which_gate(edit: Edit) -> None:
     edit.clusters[0]["name"] = "authz"
     edit.gate["grpc_service"]["envoy_grpc"]["cluster_name"] = "authz"

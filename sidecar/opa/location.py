@@ -1,8 +1,8 @@
 """Finds a pinned program on this machine, and checks the version it prints.
 
 A program is looked for where its environment variable names it (``ADMIT_OPA``), then in ``bin`` of
-the folder of obtained programs (see `places`), then on PATH. The first one found is used: if it has
-another version, that is an error, never a reason to look further and run an unexpected one.
+the folder of obtained programs (see `tools_folder`), then on PATH. The first one found is used: if
+it has another version, that is an error, never a reason to run an unexpected one from elsewhere.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.toolchain import versions
-from sidecar.toolchain.errors import ToolchainError
-from sidecar.toolchain.places import remedy, tools_folder
+from sidecar.opa.errors import ProgramError
+from sidecar.resources import source_tree, versions
 
+TOOLS_VARIABLE = "ADMIT_TOOLS"
+_IN_CHECKOUT = ".tools"
+_IN_CACHE = "admissibility"
 _VERSION_TIMEOUT_SECONDS = 60.0
 
 
@@ -49,7 +51,7 @@ def opa_path() -> Path:
     """Return the path of the pinned OPA.
 
     Raises:
-        ToolchainError: It is not found, or has another version.
+        ProgramError: It is not found, or has another version.
     """
     return locate(OPA)
 
@@ -58,14 +60,14 @@ def locate(program: Program) -> Path:
     """Find ``program`` and check that it has the pinned version.
 
     Raises:
-        ToolchainError: It is not found, or has another version.
+        ProgramError: It is not found, or has another version.
     """
     path = _first(program)
     found = version_of(program, path)
     if found != program.version:
-        raise ToolchainError(
+        raise ProgramError(
             f"{path} is {program.name} {found or 'of unknown version'}, expected"
-            f" {program.version}; run `{program.remedy or remedy()}` or set {program.variable}"
+            f" {program.version}; run `{program.remedy or _remedy()}` or set {program.variable}"
         )
     return path
 
@@ -80,9 +82,9 @@ def _first(program: Program) -> Path:
     on_path = shutil.which(program.name)
     if on_path is None:
         looked = "on PATH" if tools is None else f"in {tools / 'bin'} or on PATH"
-        raise ToolchainError(
+        raise ProgramError(
             f"{program.name} {program.version} is not {looked}; run"
-            f" `{program.remedy or remedy()}` or set {program.variable} to its path"
+            f" `{program.remedy or _remedy()}` or set {program.variable} to its path"
         )
     return Path(on_path)
 
@@ -91,7 +93,7 @@ def version_of(program: Program, path: Path) -> str | None:
     """Return the version that ``path`` prints, or None if it prints none or fails.
 
     Raises:
-        ToolchainError: It cannot be run.
+        ProgramError: It cannot be run.
     """
     try:
         ran = subprocess.run(
@@ -102,9 +104,40 @@ def version_of(program: Program, path: Path) -> str | None:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise ToolchainError(
-            f"{path} cannot be run ({error}); run `{program.remedy or remedy()}`"
+        raise ProgramError(
+            f"{path} cannot be run ({error}); run `{program.remedy or _remedy()}`"
             f" or set {program.variable} to another one"
         ) from error
     match = re.search(program.version_pattern, ran.stdout, re.MULTILINE)
     return match.group(1) if match and ran.returncode == 0 else None
+
+
+def tools_folder() -> Path | None:
+    """Return the folder of the obtained programs, whether it exists or not.
+
+    It is what ``ADMIT_TOOLS`` names, else ``.tools`` of the checkout, else ``admissibility`` in the
+    user's cache (``XDG_CACHE_HOME`` or ``~/.cache``): never the working directory, whose content
+    somebody else may have written, and never the folder the package is installed in.
+
+    Returns:
+        An absolute path; None for a user without a home.
+    """
+    named = os.environ.get(TOOLS_VARIABLE)
+    if named:
+        return Path(named).absolute()
+    root = source_tree()
+    if root is not None:
+        return root / _IN_CHECKOUT
+    # XDG Base Directory Specification 0.8: a relative path there is invalid and is ignored.
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    if cache and Path(cache).is_absolute():
+        return Path(cache) / _IN_CACHE
+    try:
+        return Path.home() / ".cache" / _IN_CACHE
+    except RuntimeError:
+        return None
+
+
+def _remedy() -> str:
+    """Return the command that obtains the programs, as it is called in this installation."""
+    return "admit tools" if source_tree() is None else "make setup"
