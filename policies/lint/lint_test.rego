@@ -280,6 +280,13 @@ test_no_rule_reads_other_facts_than_those_of_the_call if {
 	with_source(replace(source, "good if input.now", `good if input.now with input as {"now": 1}`)) == told
 }
 
+test_a_jurisdiction_has_no_rule_called_allow if {
+	told := {"a rule called allow is never asked, for a jurisdiction can only deny: write deny … if not helper"}
+	every rule in ["allow if input.now", "default allow := false", "allow contains \"m\" if input.now"] {
+		with_source(concat("\n", [source, rule])) == told
+	}
+}
+
 test_tests_and_the_lint_itself_may_negate_as_they_like if {
 	loose := "import data.lint\n\nx if not input.now"
 	messages({"lint/more.rego": rego.parse_module("more.rego", concat("\n\n", ["package lint", loose]))}) == set()

@@ -166,6 +166,15 @@ steady(node, _) if {
 	count(inner & {"declarations", "hyperparameters", "metrics"}) == 0
 }
 
+# A package of a jurisdiction is asked for `deny` and `warn` alone: what it allows is never read.
+found contains [file, row_of(rule), "", message] if {
+	some file, module in input.modules
+	jurisdiction(module)
+	some rule in module.rules
+	rule.head.name == "allow"
+	message := "a rule called allow is never asked, for a jurisdiction can only deny: write deny … if not helper"
+}
+
 # ---- What would excuse a package from its own rules -------------------------------------------------
 
 found contains [file, row_of(rule), "", "a default is false: what is not shown does not hold"] if {

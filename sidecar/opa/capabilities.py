@@ -20,3 +20,13 @@ def deterministic(program: Path) -> dict[str, Any]:
     offered: dict[str, Any] = executable.must_json(program, "capabilities", "--current")
     kept = [one for one in offered["builtins"] if not one.get("nondeterministic", False)]
     return {**offered, "builtins": kept, "allow_net": []}
+
+
+def nondeterministic(program: Path) -> frozenset[str]:
+    """Return the names of the built-in functions that ``deterministic`` leaves out.
+
+    Raises:
+        PolicyError: OPA cannot be run.
+    """
+    offered = executable.must_json(program, "capabilities", "--current")["builtins"]
+    return frozenset(str(one["name"]) for one in offered if one.get("nondeterministic", False))

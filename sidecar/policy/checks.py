@@ -12,18 +12,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-from sidecar.opa import executable
+from sidecar.opa import capabilities, executable
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.tree import CAPABILITIES, insist
 
 SCHEMAS = "schemas"
 PARAMS = "params"
 LINT = "lint"
+_UNDEFINED = re.compile(r"(?:rego_type_error: )?undefined function (\S+)")
+_INSTEAD = "; the time is input.now, and data.lib.dates compares with it"
 _DATA_PROBLEMS = (
     "[[id, error.field, error.desc] | some id, value in input.params;"
     " some error in json.match_schema(value, input.schemas[id])[1]]"
@@ -97,7 +99,25 @@ def _types(program: Path, tree: Path) -> list[Problem]:
         program, "check", "--strict", "--bundle", "--schema", SCHEMAS,
         "--capabilities", CAPABILITIES, "--format", "json", ".", folder=tree,
     )  # fmt: skip
-    return [] if ran.returncode == 0 else _errors(ran)
+    if ran.returncode == 0:
+        return []
+    problems = _errors(ran)
+    if not any(_UNDEFINED.fullmatch(problem.message) for problem in problems):
+        return problems
+    refused = capabilities.nondeterministic(program)
+    return [replace(one, message=_named(one.message, refused)) for one in problems]
+
+
+def _named(message: str, refused: frozenset[str]) -> str:
+    """Name a call to a built-in function of OPA that the capabilities leave out as such."""
+    undefined = _UNDEFINED.fullmatch(message)
+    if undefined is None or undefined[1] not in refused:
+        return message
+    instead = _INSTEAD if undefined[1].startswith("time.") else ""
+    return (
+        f"a policy may not call {undefined[1]}: its result depends on more than the facts"
+        f" (network, clock, randomness or environment){instead}"
+    )
 
 
 def _errors(ran: CompletedProcess[str]) -> list[Problem]:

@@ -164,6 +164,17 @@ def spoil_types(tree: Path) -> None:
     )
 
 
+def spoil_calls(tree: Path) -> None:
+    (tree / "lib" / "dates" / "added.rego").write_text(
+        "package lib.dates\n\nadded if time.now_ns() > 0\n"
+    )
+
+
+def spoil_allow(tree: Path) -> None:
+    path = tree / scaffold.new(tree, "zz", "2026-11-21").created[0]
+    path.write_text(path.read_text() + "\nallow if answered_for\n")
+
+
 def spoil_data(tree: Path) -> None:
     (tree / "params" / "admission" / "data.json").write_text('{"lease_seconds": "30"}')
 
@@ -188,6 +199,21 @@ def spoil_rule(tree: Path) -> None:
             "types",
             "lib/dates/added.rego",
             "undefined ref: input.environment.riskClass",
+        ),
+        (
+            spoil_calls,
+            "types",
+            "lib/dates/added.rego",
+            "a policy may not call time.now_ns: its result depends on more than the facts"
+            " (network, clock, randomness or environment); the time is input.now, and"
+            " data.lib.dates compares with it",
+        ),
+        (
+            spoil_allow,
+            "lint",
+            "jurisdiction/zz/zz.rego",
+            "a rule called allow is never asked, for a jurisdiction can only deny:"
+            " write deny … if not helper",
         ),
         (spoil_data, "data", "params/admission/data.json", "lease_seconds: "),
         (spoil_schema, "data", "params/zz/data.json", "there is no schemas/params.zz.schema.json"),
@@ -337,5 +363,5 @@ def test_a_schema_without_its_data_is_no_place_to_begin(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match=r"is there already; nothing was written$"):
         scaffold.new(tree, "zz", "2026-11-21")
     assert not (tree / "jurisdiction" / "zz").exists()
-    with pytest.raises(PolicyError, match=r"no policies with a capabilities.json in there \("):
+    with pytest.raises(PolicyError, match=r"no policies with a capabilities.json in there; "):
         scaffold.new(tmp_path, "zz", "2026-11-21")

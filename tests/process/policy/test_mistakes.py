@@ -36,7 +36,7 @@ def test_a_folder_without_policies_is_told_before_any_program_looks_into_it(
         assert (done.stdout, done.stderr) == (
             "",
             f"admit: {folder}: no policies with a capabilities.json in there"
-            " (--policies names their folder)\n",
+            "; name their folder with --policies, or make one with `admit policy copy`\n",
         )
     assert [path.name for path in tmp_path.iterdir()] == ["stray.rego"]
 
