@@ -159,3 +159,22 @@ def test_a_wrong_command_would_be_found(arguments: list[str], problem: str | Non
     found = mistake(arguments)
     assert (found is None) is (problem is None)
     assert problem is None or problem in str(found)
+
+
+def test_every_file_that_the_guides_of_contributors_name_exists() -> None:
+    """A path with a placeholder stands for files to come; a glob is none."""
+    spans = re.compile(r"`((?:\.?[a-z_-]+/)+[\w.-]*)`")
+    places = [ROOT, ROOT / "sidecar"]
+    missing = [
+        f"{page}: {name}"
+        for page in ("docs/architecture.md", "CONTRIBUTING.md", "SECURITY.md")
+        for name in spans.findall((ROOT / page).read_text("utf-8"))
+        if not any((place / name).exists() for place in places)
+    ]
+    assert "\n".join(missing) == ""
+
+
+def test_every_room_is_in_the_architecture() -> None:
+    text = (ROOT / "docs/architecture.md").read_text("utf-8")
+    rooms = {path.parent.name for path in ROOT.glob("sidecar/*/__init__.py")} - {"_pb"}
+    assert {room for room in rooms if f"| `sidecar/{room}` |" not in text} == set()
