@@ -5,29 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envoy_extauthz_lint import LintOptions
+from sidecar.providers import PROVIDERS
 from sidecar.providers.overrides import OVERRIDING_HEADERS
+from sidecar.providers.provider import SELF_HOSTED
 
 CREDENTIAL_HEADER = "x-environment-credential"
 GATE_HEADER_PREFIX = "x-admissibility-"
 NAMING_HEADERS = ("x-ms-oai-image-generation-deployment",)
 """Headers with which some operation names a deployment, so that the gate must read them."""
 
-PROVIDER_HOSTS = (
-    "api.openai.com",
-    "*.api.openai.com",
-    "*.openai.azure.com",
-    "*.openai.azure.us",
-    "*.services.ai.azure.com",
-    "*.cognitiveservices.azure.com",
-    "bedrock-runtime.*.amazonaws.com",
-    "bedrock-runtime-fips.*.amazonaws.com",
-    "bedrock-runtime.*.amazonaws.com.cn",
-    "bedrock.*.amazonaws.com",
-    "bedrock-mantle.*.api.aws",
-    "bedrock-mantle.*.amazonaws.com",
-    "*.bedrock-runtime.*.vpce.amazonaws.com",
+PROVIDER_HOSTS = tuple(
+    host
+    for provider in PROVIDERS.values()
+    if provider.hosts != SELF_HOSTED
+    for host in provider.hosts
 )
-"""Hosts under which the supported providers serve hosted models."""
+"""Hosts under which the supported providers serve hosted models, from their descriptors."""
 
 
 def lint_options(

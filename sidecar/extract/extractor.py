@@ -36,6 +36,7 @@ _MODEL_ID = re.compile(r"[!-~]{1,512}")
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_FUNCTION_KEYS = frozenset({"functionDeclarations", "function_declarations"})
 _FLAGS = {"true": True, "false": False}
 _FORM_TYPE = re.compile(r"multipart/", re.IGNORECASE)
 _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
@@ -314,6 +315,11 @@ def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
         if "type" not in entry.value:
             types.add("function")
         _check_tool(entry)
+    for entry in _of(found, Role.KEYED_TOOL):
+        if not isinstance(entry.value, dict) or not entry.value:
+            raise malformed(f"{entry.where} is not an object with the tool's type as its key")
+        keys = ("function" if key in _FUNCTION_KEYS else key for key in entry.value)
+        types.update(_word(Found(Role.TOOL_TYPE, key, entry.where)) for key in keys)
     return tuple(sorted(types))
 
 

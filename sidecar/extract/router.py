@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import unquote, unquote_plus
 
 from sidecar.core.reasons import AdmissibilityError
@@ -30,14 +31,71 @@ _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _QUERY_VALUE = re.compile(r"[A-Za-z0-9._:@,-]{0,512}")
 _VERSION = re.compile(r"v1|latest|preview|\d{4}-\d{2}-\d{2}(?:-preview)?")
 _NAMING = frozenset({"model", "deployment"})
-_PARAMETER = re.compile(r"\{(.+)\}")
+_RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SEGMENT = re.compile(r"/((?:\{[^}]*\}|[^/{}])+)")
+_PARAMETER = re.compile(r"\{(?P<name>\w+)(?:=(?P<path>[^}]+))?\}(?::(?P<verb>\w+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One segment of a route.
+
+    Attributes:
+        literal: The text that it must be; empty for one that is given by the request.
+        name: The parameter that it belongs to; empty for none.
+        verb: What follows a colon at its end (google.api.http); empty for none.
+        part: Whether the parameter has further segments.
+        ends: Whether it is the parameter's last segment.
+    """
+
+    literal: str = ""
+    name: str = ""
+    verb: str = ""
+    part: bool = False
+    ends: bool = False
+
+
+@cache
+def segments_of(route: str) -> tuple[Segment, ...]:
+    """Return the segments of a row's route, with ``{name=a/*}`` taken apart."""
+    found: list[Segment] = []
+    for text in _SEGMENT.findall(route):
+        parameter = _PARAMETER.fullmatch(text)
+        if parameter is None:
+            found.append(Segment(text))
+            continue
+        name, verb = parameter["name"], parameter["verb"] or ""
+        *before, last = (parameter["path"] or "*").split("/")
+        part = bool(before)
+        found += [Segment("" if each == "*" else each, name, part=True) for each in before]
+        found.append(Segment("" if last == "*" else last, name, verb, part, ends=True))
+    return tuple(found)
 
 
 @dataclass(slots=True)
 class _Step:
     literal: dict[str, _Step] = field(default_factory=dict)
+    verbs: dict[str, _Step] = field(default_factory=dict)
     parameter: _Step | None = None
     rows: dict[str, Operation] = field(default_factory=dict)
+
+    def below(self, segment: Segment) -> _Step:
+        """Return the step for a segment of a route, added if it is new."""
+        if segment.literal:
+            return self.literal.setdefault(segment.literal, _Step())
+        if segment.verb:
+            return self.verbs.setdefault(segment.verb, _Step())
+        self.parameter = self.parameter or _Step()
+        return self.parameter
+
+    def find(self, text: str) -> _Step | None:
+        """Return the step for a segment of a request: a word of the table is never an id."""
+        if text in self.literal:
+            return self.literal[text]
+        stem, colon, verb = text.rpartition(":")
+        if colon and stem and verb in self.verbs:
+            return self.verbs[verb]
+        return self.parameter if text else None
 
 
 class Routes:
@@ -48,12 +106,8 @@ class Routes:
         self._root = _Step()
         for row in api.operations:
             step = self._root
-            for segment in row.route.split("/")[1:]:
-                if _PARAMETER.fullmatch(segment):
-                    step.parameter = step.parameter or _Step()
-                    step = step.parameter
-                else:
-                    step = step.literal.setdefault(segment, _Step())
+            for segment in segments_of(row.route):
+                step = step.below(segment)
             if row.method in step.rows:
                 raise ValueError(f"{row.method} {row.route} is in the table twice")
             step.rows[row.method] = row
@@ -85,29 +139,34 @@ class Routes:
         return operation, (*found, *_queried(operation, query, given=bool(mark)))
 
     def _rows(self, segments: list[str]) -> Mapping[str, Operation]:
-        """A segment that is a word of the table never stands for an id."""
         step = self._root
         for segment in segments:
-            below = step.literal.get(segment) or (step.parameter if segment else None)
+            below = step.find(segment)
             if below is None:
                 return {}
             step = below
         return step.rows
 
     def _parameters(self, operation: Operation, segments: list[str]) -> list[Found]:
-        found = []
-        for want, segment in zip(operation.route.split("/")[1:], segments, strict=True):
-            parameter = _PARAMETER.fullmatch(want)
-            if parameter is None:
+        found: list[Found] = []
+        parts: list[str] = []
+        for want, text in zip(segments_of(operation.route), segments, strict=True):
+            if not want.name:
                 continue
-            name = parameter[1]
-            if name in _NAMING:
-                where = f"{{{name}}} in the path"
-                found.append(Found(Role.MODEL, self._decoded(segment), where))
-            elif not (_ID.fullmatch(segment) or (name == "id" and self._arn(segment))):
+            given = text.removesuffix(f":{want.verb}") if want.verb else text
+            where = f"{{{want.name}}} in the path"
+            if want.part:
+                if not _RESOURCE.fullmatch(given):
+                    raise malformed("a resource name in the path is not plainly written")
+                parts.append(given)
+                if want.ends:
+                    found.append(Found(Role.MODEL, "/".join(parts), where))
+            elif want.name in _NAMING:
+                found.append(Found(Role.MODEL, self._decoded(given), where))
+            elif not (_ID.fullmatch(given) or (want.name == "id" and self._arn(given))):
                 raise malformed("an id in the path is not plainly written")
-            elif name != "id":
-                found.append(Found(Stored(name), segment, f"{{{name}}} in the path"))
+            elif want.name != "id":
+                found.append(Found(Stored(want.name), given, where))
         return found
 
     def _arn(self, segment: str) -> bool:

@@ -36,6 +36,7 @@ class Role(Enum):
     TOOL = "a tool"
     TOOL_TYPE = "the type of a tool"
     UNTYPED_TOOL = "a tool whose type may go without saying: then it is a function"
+    KEYED_TOOL = "a tool whose keys are its types, as in google.cloud.aiplatform.v1.Tool"
     FORMAT = "the format of what is made, which may take a further model to write"
     FUNCTION = "a function in the older form of a tool"
     ITEM = "an item of the input"

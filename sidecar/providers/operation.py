@@ -19,6 +19,12 @@ MAIN = frozenset(
         "model",
         "modelId",
         "baseModelIdentifier",
+        "baseModel",
+        "base_model",
+        "preTunedModel.tunedModelName",
+        "preTunedModel.tuned_model_name",
+        "pre_tuned_model.tunedModelName",
+        "pre_tuned_model.tuned_model_name",
         "model in the query",
         "deployment in the query",
         "{model} in the path",
@@ -27,7 +33,7 @@ MAIN = frozenset(
 )
 """Places that say which model the operation as a whole is for; those of one request agree."""
 
-_IN_PATH = re.compile(r"\{(?:model|deployment)\}")
+_IN_PATH = re.compile(r"\{(?:model|deployment)(?:=[^}]*)?\}")
 
 
 class Kind(Enum):
@@ -56,7 +62,8 @@ class Operation:
         method: HTTP method.
         route: Path. ``{model}`` and ``{deployment}`` stand for a segment that names what is run,
             ``{id}`` for one that names nothing of interest, any other word for an object that is
-            stored upstream, of that kind.
+            stored upstream, of that kind. As in google.api.http, ``{model=a/*/b/*}`` names a model
+            by several segments, and ``:verb`` may end the last segment.
         reads: Places in a JSON body.
         form: Fields of a multipart body.
         query: Keys the query may have, once each; any other is refused.

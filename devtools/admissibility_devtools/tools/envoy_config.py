@@ -33,7 +33,7 @@ CREDENTIAL = "provider-credential"
 XFCC_FROM = "xfcc_from"
 
 Address = tuple[str, int]
-Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "vllm"]
+Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "vertex", "vllm"]
 """Every reference configuration that has a gate, for `render`."""
 Name = Gated | Literal["registration", "xfcc-edge"]
 """All of them: `registration` asks the gate twice; the one without a gate is for `render_edge`."""

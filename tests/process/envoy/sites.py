@@ -111,6 +111,13 @@ SITES: dict[Gated, Site] = {
             key=("authorization", sigv4.SIGNED),
             tls=True,
         ),
+        Site(
+            "vertex",
+            {"provider": "vertex", "api": "vertex"},
+            target="/v1/projects/acme/locations/europe-west4/endpoints/1234567890:generateContent",
+            host="europe-west4-aiplatform.googleapis.com",
+            tls=True,
+        ),
         Site("vllm", {"provider": "vllm", "api": "vllm"}, host="vllm.internal"),
     )
 }

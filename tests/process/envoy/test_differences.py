@@ -210,6 +210,13 @@ def bedrock(config: Config) -> None:
     ]
 
 
+def vertex(config: Config) -> None:
+    del host(config)["routes"][0]
+    rewritten(config, "europe-west4-aiplatform.googleapis.com")
+    for told in extensions(config):
+        told.update(provider="vertex", api="vertex")
+
+
 SERVED = (
     *("/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/embeddings"),
     *("/v1/messages", "/v1/messages/count_tokens"),
@@ -249,6 +256,7 @@ DIFFERENCES: dict[Name, Callable[[Config], None]] = {
     "egress": egress,
     "azure": azure,
     "bedrock": bedrock,
+    "vertex": vertex,
     "vllm": vllm,
     "registration": registered,
 }

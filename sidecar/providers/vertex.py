@@ -1,0 +1,161 @@
+"""Google Vertex AI: Gemini and its tuned models, Google's API and the OpenAI-compatible endpoint.
+
+A base model is ``publishers/google/models/…`` in the path, or ``google/…`` as ``model`` in the
+OpenAI-compatible body. A tuned model is called through an endpoint, whose resource name is in the
+path. An endpoint can be given another model without its name changing, so it is bound like a
+deployment (Vertex AI REST reference, v1 and v1beta1: projects.locations.publishers.models,
+projects.locations.endpoints, projects.locations.tuningJobs).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from itertools import product
+
+from sidecar.providers import openai
+from sidecar.providers.json_paths import Role, What
+from sidecar.providers.operation import Body, Kind, Operation, carrier, never
+from sidecar.providers.provider import AdaptedNames, NameKind, Provider
+
+_ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
+_BASE = re.compile(r"(?:publishers/google/models|google)/[^/]+")
+
+
+def names(model: str) -> NameKind:
+    """Return what a name stands for; any other than a base model or endpoint may choose."""
+    if _BASE.fullmatch(model):
+        return NameKind.MODEL
+    return NameKind.DEPLOYMENT if _ENDPOINT.fullmatch(model) else NameKind.CHOOSER
+
+
+def _spelled(places: dict[str, What]) -> dict[str, What]:
+    """Add every place in snake_case: JSON of protobuf messages may have either spelling.
+
+    ProtoJSON: parsers accept both the lowerCamelCase name and the original field name.
+    """
+    found: dict[str, What] = {}
+    for place, role in places.items():
+        parts = [dict.fromkeys((part, _CAMEL.sub(_lower, part))) for part in place.split(".")]
+        found.update((".".join(spelling), role) for spelling in product(*parts))
+    return found
+
+
+def _lower(match: re.Match[str]) -> str:
+    return f"_{match[0].lower()}"
+
+
+_RANKING = "tools[].retrieval.vertexRagStore.ragRetrievalConfig.ranking"
+_CAMEL = re.compile(r"[A-Z]")
+_CONTENT: dict[str, What] = _spelled(
+    {
+        "contents[].parts[].functionCall.args": Role.DATA,
+        "contents[].parts[].functionResponse.response": Role.DATA,
+        "tools[]": Role.KEYED_TOOL,
+        "tools[].functionDeclarations[].parameters": Role.DATA,
+        "tools[].functionDeclarations[].parametersJsonSchema": Role.DATA,
+        "tools[].functionDeclarations[].response": Role.DATA,
+        "tools[].functionDeclarations[].responseJsonSchema": Role.DATA,
+        f"{_RANKING}.llmRanker.modelName": Role.MODEL,
+        f"{_RANKING}.rankService": Role.FOREIGN,
+        "generationConfig.responseSchema": Role.DATA,
+        "generationConfig.responseJsonSchema": Role.DATA,
+        "generationConfig.routingConfig": Role.FOREIGN,
+        "generationConfig.modelConfig": Role.FOREIGN,
+        "modelArmorConfig": Role.DATA,
+        "labels": Role.DATA,
+        "cachedContent": Role.FOREIGN,
+    }
+)
+"""With ``routingConfig`` or ``modelConfig`` the service chooses; cached content names a model."""
+
+_PREDICT: dict[str, What] = {"instances[]": Role.DATA, "parameters": Role.DATA, "labels": Role.DATA}
+_SSE: dict[str, What] = {"alt": Role.WORD}
+_HOME = "projects/{id}/locations/{id}"
+_BASE_ROUTE = f"{_HOME}/{{model=publishers/google/models/*}}"
+_TUNED_ROUTE = "{model=projects/*/locations/*/endpoints/*}"
+
+
+def _calls(route: str) -> tuple[Operation, ...]:
+    """Return the rows that run the model or endpoint at ``route``."""
+    return (
+        Operation("generate_content", "POST", f"{route}:generateContent", _CONTENT),
+        Operation(
+            "generate_content",
+            "POST",
+            f"{route}:streamGenerateContent",
+            _CONTENT,
+            query=_SSE,
+            streams=True,
+        ),
+        Operation("count_tokens", "POST", f"{route}:countTokens", {**_CONTENT, **_PREDICT}),
+        Operation("predict", "POST", f"{route}:predict", _PREDICT),
+        *(
+            never("predict.raw", "POST", f"{route}:{verb}", "the body has the model's own form")
+            for verb in ("rawPredict", "streamRawPredict", "directPredict", "directRawPredict")
+        ),
+    )
+
+
+_TUNING: dict[str, What] = _spelled(
+    {
+        "baseModel": Role.TUNED,
+        "preTunedModel.tunedModelName": Role.TUNED,
+        "distillationSpec.baseTeacherModel": Role.MODEL,
+        "distillationSpec.tunedTeacherModelSource": Role.MODEL,
+        "tunedModelDisplayName": Role.WORD,
+        "labels": Role.DATA,
+    }
+)
+_LATER = "it makes something that runs or names models later"
+
+_JOBS: tuple[Operation, ...] = (
+    Operation("fine_tuning.jobs.create", "POST", f"{_HOME}/tuningJobs", _TUNING, kind=Kind.TUNING),
+    carrier("fine_tuning.jobs.list", "GET", f"{_HOME}/tuningJobs", "pageSize", "pageToken"),
+    carrier("fine_tuning.jobs.retrieve", "GET", f"{_HOME}/tuningJobs/{{id}}"),
+    carrier(
+        "fine_tuning.jobs.cancel", "POST", f"{_HOME}/tuningJobs/{{id}}:cancel", body=Body.UNREAD
+    ),
+    *(
+        never(f"{kind}.create", "POST", f"{_HOME}/{kind}", _LATER)
+        for kind in ("batchPredictionJobs", "cachedContents", "reasoningEngines", "endpoints")
+    ),
+    never("endpoints.deploy", "POST", f"{_HOME}/endpoints/{{id}}:deployModel", "administration"),
+)
+
+_COMPATIBLE = tuple(
+    replace(row, route=f"{_HOME}/endpoints/openapi{row.route}")
+    for row in openai.COMPLETIONS
+    if row.name in {"chat.completions", "embeddings"}
+)
+
+_ROWS = (*_calls(_BASE_ROUTE), *_calls(_TUNED_ROUTE), *_JOBS, *_COMPATIBLE)
+
+PROVIDER = Provider(
+    "vertex",
+    "Google Vertex AI",
+    tuple(
+        replace(row, route=f"/{version}/{row.route}")
+        for version in ("v1", "v1beta1")
+        for row in _ROWS
+    ),
+    hosts=(
+        "aiplatform.googleapis.com",
+        "*-aiplatform.googleapis.com",
+        "aiplatform.*.rep.googleapis.com",
+    ),
+    adapted=AdaptedNames(
+        r"projects/.*",
+        "Vertex AI REST reference: what a project tunes or deploys is a resource of the project",
+    ),
+    names=names,
+    configurations=("vertex",),
+    documentation=(
+        "A base model is `publishers/google/models/…` in the path or `google/…` in the"
+        " OpenAI-compatible body. A tuned model is called through its endpoint, named by"
+        " `projects/…/locations/…/endpoints/…` in the path; an endpoint can be given another model,"
+        " so a deployment binding states which model it runs. Routing configurations and cached"
+        " content are refused: they choose or name a model elsewhere. Routes set"
+        " `provider: vertex`."
+    ),
+)

@@ -1,0 +1,115 @@
+"""Vertex AI: base models, tuned models behind endpoints, and what chooses a model elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.core.call import Call
+from sidecar.core.reasons import Reason
+from tests.support.gate.asking import ambiguous, post
+
+HOME = "/v1/projects/acme/locations/europe-west4"
+ENDPOINT = "projects/acme/locations/europe-west4/endpoints/1234567890"
+BASE = "publishers/google/models/gemini-2.5-flash"
+ASKED: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}
+
+
+def test_a_tuned_model_is_its_endpoint_and_bound_like_a_deployment() -> None:
+    tuned = Call("vertex", "generate_content", (ENDPOINT,), deployments=(ENDPOINT,))
+    assert post("vertex", f"/v1beta1/{ENDPOINT}:generateContent", ASKED) == tuned
+
+
+def test_a_base_model_is_the_publishers_model_in_the_path_and_a_stream_is_one() -> None:
+    call = Call("vertex", "generate_content", (BASE,), stream=True)
+    path = f"{HOME}/{BASE}:streamGenerateContent?alt=sse"
+    assert post("vertex", path, ASKED) == call
+
+
+def test_the_compatible_endpoint_names_the_model_in_the_body() -> None:
+    path = f"{HOME}/endpoints/openapi/chat/completions"
+    body = {"model": "google/gemini-2.5-flash", "messages": []}
+    assert post("vertex", path, body) == Call(
+        "vertex", "chat.completions", ("google/gemini-2.5-flash",)
+    )
+    assert post("vertex", path, {**body, "model": "meta/llama"}) == (
+        Reason.UNSUPPORTED_OPERATION,
+        "meta/llama chooses models by itself",
+    )
+
+
+def test_a_tuning_job_names_the_model_that_it_tunes_in_either_spelling() -> None:
+    for key in ("baseModel", "base_model"):
+        body = {key: "google/gemini-2.5-flash", "supervisedTuningSpec": {}}
+        found = post("vertex", f"{HOME}/tuningJobs", body)
+        assert found == Call(
+            "vertex", "fine_tuning.jobs.create", (), tuned=("google/gemini-2.5-flash",)
+        )
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"generationConfig": {"routingConfig": {"autoMode": {}}}},
+        {"generation_config": {"routing_config": {"autoMode": {}}}},
+        {"generationConfig": {"model_config": {"featureSelectionPreference": "BALANCED"}}},
+        {"cachedContent": "projects/1/locations/x/cachedContents/2"},
+        {"cached_content": "projects/1/locations/x/cachedContents/2"},
+    ],
+    ids="/".join,
+)
+def test_what_has_the_service_choose_a_model_is_refused_in_either_spelling(config: Any) -> None:
+    refused = post("vertex", f"/v1/{ENDPOINT}:generateContent", {**ASKED, **config})
+    assert not isinstance(refused, Call)
+    assert refused[0] is Reason.UNSUPPORTED_OPERATION
+    assert "what is stored upstream may name another model" in refused[1]
+
+
+def test_a_ranker_of_a_tool_is_a_model_like_any_other() -> None:
+    ranked = {"ranking": {"llmRanker": {"modelName": "google/gemini-2.5-pro"}}}
+    tools = [{"retrieval": {"vertexRagStore": {"ragRetrievalConfig": ranked}}}]
+    call = Call(
+        "vertex",
+        "generate_content",
+        (ENDPOINT, "google/gemini-2.5-pro"),
+        deployments=(ENDPOINT,),
+        tool_types=("retrieval",),
+    )
+    assert post("vertex", f"/v1/{ENDPOINT}:generateContent", {**ASKED, "tools": tools}) == call
+
+
+def test_the_key_of_a_tool_is_its_type() -> None:
+    tools = [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}, "codeExecution": {}}]
+    found = post("vertex", f"/v1/{ENDPOINT}:generateContent", {**ASKED, "tools": tools})
+    assert isinstance(found, Call)
+    assert found.tool_types == ("codeExecution", "function", "googleSearch")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"{HOME}/publishers/google/models/a%2Fb:generateContent",
+        f"{HOME}/publishers/google/models/..:generateContent",
+        f"{HOME}/publishers/google/models/a:b:generateContent",
+        "/v1/projects/a%2Fb/locations/x/endpoints/1:generateContent",
+    ],
+)
+def test_a_resource_name_is_plainly_written_or_refused(path: str) -> None:
+    refused = post("vertex", path, ASKED)
+    assert not isinstance(refused, Call)
+    assert refused[0] is Reason.MALFORMED_REQUEST
+
+
+@pytest.mark.parametrize("verb", ["rawPredict", "undeployModel", "generatecontent", ""])
+def test_no_other_verb_is_an_operation(verb: str) -> None:
+    refused = post("vertex", f"/v1/{ENDPOINT}:{verb}", ASKED)
+    assert not isinstance(refused, Call)
+    assert refused[0] is Reason.UNSUPPORTED_OPERATION
+
+
+def test_a_model_in_the_body_beside_the_path_is_refused() -> None:
+    body = {**ASKED, "model": "google/gemini-2.5-pro"}
+    assert post("vertex", f"/v1/{ENDPOINT}:generateContent", body) == ambiguous(
+        "model: a model at a place where none is known"
+    )
