@@ -12,6 +12,7 @@ READERS := .tools/.readers
 PINS := sidecar/resources/versions.py devtools/admissibility_devtools/tools/pins.py
 LOCK_TOOLS := .cache/lock-tools
 FUZZ := .cache/fuzz
+SBOM := .cache/sbom
 FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz
 SECONDS ?= 60
 
@@ -21,7 +22,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak docs wheel fmt reference proto lock clean
+.PHONY: help setup demo up test lint types cover unit integration bench fuzz soak docs wheel sbom fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,9 +75,15 @@ docs: $(INSTALLED) ## the documentation site, built strictly into build/site; re
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "docs: build/site/index.html"
 
+# With the time of the commit in place of the time of the build, so that the same commit gives the same bytes.
 wheel: $(INSTALLED) ## the wheel, in dist/
-	@$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@rm -rf dist
+	@SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 315532800) \
+	  $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
+
+sbom: wheel $(SBOM)/.installed ## the wheel, and beside it the CycloneDX SBOM of its dependencies
+	@$(BIN)/python -m admissibility_devtools.tools.sbom --python $(SBOM)/bin/python --dist dist
 
 # ---- Change it -----------------------------------------------------------------------------------
 
@@ -97,9 +104,10 @@ COMPILE = CUSTOM_COMPILE_COMMAND='make lock' $(LOCK_TOOLS)/bin/pip-compile --upg
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 
 lock: $(LOCK_TOOLS)/.installed ## resolve dependencies anew into requirements*.txt, with hashes
-	@echo "lock: resolving for development, then for the image (a minute or two)"
+	@echo "lock: resolving for development, for the image and for the SBOM (a minute or two)"
 	@$(COMPILE) --extra demo --extra dev --build-deps-for editable -o requirements.txt pyproject.toml
 	@$(COMPILE) --build-deps-for wheel -o requirements-runtime.txt pyproject.toml
+	@$(COMPILE) -o devtools/sbom.txt devtools/sbom.in
 
 clean: ## remove everything that setup, demo and tests made
 	rm -rf $(VENV) .tools .demo .cache build dist *.egg-info
@@ -134,6 +142,13 @@ $(FUZZ)/.installed: tests/fuzz/requirements.txt $(INSTALLED)
 	@rm -rf $(FUZZ)/lib
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: \
 	  --target $(FUZZ)/lib -r $<
+	@touch $@
+
+$(SBOM)/.installed: devtools/sbom.txt
+	@echo "setup: installing the generator of the SBOM"
+	@rm -rf $(SBOM)
+	@$(PYTHON) -m venv $(SBOM)
+	@$(SBOM)/bin/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: -r $<
 	@touch $@
 
 $(LOCK_TOOLS)/.installed:

@@ -235,13 +235,21 @@ def _accept(program: Program, path: Path) -> None:
         raise ProgramError(f"{path} says it is {program.name} {found}, not {program.version}")
 
 
-def _build_opa(tools: Path, go: Path, place: Path) -> Path:
+def _build_opa(tools: Path, go: Path, place: Path, *, caches: bool = True) -> Path:
+    """Build OPA with a Go, in the user's own module and build caches or in ones that go again."""
     with tempfile.TemporaryDirectory(dir=tools) as scratch:
+        environment = {**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0"}
+        if not caches:
+            flags = (
+                f"{os.environ.get('GOFLAGS', '')} -modcacherw".strip()
+            )  # or it cannot be removed
+            environment |= {"GOPATH": f"{scratch}/path", "GOCACHE": f"{scratch}/cache"}
+            environment |= {"GOMODCACHE": f"{scratch}/modules", "GOFLAGS": flags}
         run_shown(
             [str(go), "install", "-v", "-trimpath", pins.OPA_MODULE],
-            label=f"building OPA {pins.OPA} with Go (about a minute)",
+            label=f"building OPA {pins.OPA} with Go (one to five minutes)",
             log=tools / "log" / "opa-build.log",
-            environment={**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0"},
+            environment=environment,
             summary=_go_summary,
         )
         built = Path(scratch) / OPA.name
@@ -262,10 +270,12 @@ def _build_opa_with_fetched_go(tools: Path, place: Path) -> Path:
     final, kept = _home(tools, program), program.exists()
     if not kept:
         _pip_install(tools, final, pins.GO_REQUIREMENT, pins.GO_SHA256)
-    built = _build_opa(tools, program, place)
-    if not kept:
-        shutil.rmtree(final)  # a quarter of a gigabyte that only the tests may need again
-    return built
+    try:
+        # Who has no Go has no caches of it either, and would keep a gigabyte for one program.
+        return _build_opa(tools, program, place, caches=False)
+    finally:
+        if not kept:
+            shutil.rmtree(final)  # a quarter of a gigabyte that only the tests may need again
 
 
 def _download_opa(tools: Path, place: Path) -> Path:

