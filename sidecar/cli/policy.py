@@ -18,13 +18,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sidecar import resources
-from sidecar.cli import assessment_view, common, policy_view, verify
+from sidecar.cli import assessment_view, common, policy_diff_view, policy_view, verify
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.core.facts import prove, to_input
 from sidecar.core.window import rfc3339
 from sidecar.opa import bundle, revision, signing, tree
 from sidecar.opa.location import opa_path
 from sidecar.opa.server import tree_server
+from sidecar.policy import as_if as as_ifs
 from sidecar.policy import checks, copies, pages, replay, rules, scaffold
 
 FULL_COVERAGE = 100.0
@@ -210,14 +211,25 @@ def diff(
     before: Annotated[
         str, typer.Option(help="A folder, or a Git revision of the changed one.")
     ] = "HEAD",
+    as_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as-if",
+            metavar="ENVIRONMENT=JURISDICTION,…",
+            help="Ask the changed policies as if ENVIRONMENT (a SPIFFE ID or a pattern) were in"
+            " exactly these jurisdictions; of several, the last that covers counts.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Replay recorded questions: which decisions would come out differently, and by which rule?
 
-    Exit status 0 where none does, 1 where one does, 2 where nothing was recorded.
+    The approvals and suites that other jurisdictions need are structure and not replayed. Exit
+    status 0 where none does, 1 where one does, 2 where nothing was recorded.
     """
     program, total = opa_path(), replay.count(facts)
     old, changed = revision.resolve(before, after), tree.read(after)
+    changes = [as_ifs.parse(text, changed.jurisdictions) for text in as_if or ()]
     console = Console(stderr=True)
     with (
         tree_server(program, old) as one,
@@ -226,19 +238,22 @@ def diff(
     ):
         task = progress.add_task("replaying", total=total)
         found = replay.replay(
-            replay.read(facts), one, other, lambda done: progress.advance(task, done)
+            replay.read(facts), one, other, lambda done: progress.advance(task, done), changes
         )
     if not found.records:
         raise CliError(f"{facts}: no question is recorded in there, so nothing was compared")
+    for change in changes:
+        if not found.restated[change.pattern]:
+            raise CliError(f"--as-if: no recorded question is from {change.pattern}")
     if found.malformed == found.records:
         raise CliError(
             f"{facts}: a gate of another release recorded all of that, so nothing was compared"
         )
     if as_json:
-        told = policy_view.difference_json(found)
+        told = policy_diff_view.difference_json(found)
         print(json.dumps({"before": old.revision, "after": changed.revision, **told}, indent=2))
     else:
-        policy_view.print_difference(Console(highlight=False), found)
+        policy_diff_view.print_difference(Console(highlight=False), found)
     raise typer.Exit(1 if found.changed else 0)
 
 

@@ -14,13 +14,12 @@ from rich.text import Text
 from sidecar.core.facts import WaiverFacts
 from sidecar.policy import pages
 from sidecar.policy.checks import Checked, Problem, Report
-from sidecar.policy.replay import Answer, Change, Difference, Found
 from sidecar.policy.rules import Catalogue
 
 GOOD, BAD = Text("✓", style="green"), Text("✗", style="bold red")
 NOT_DONE = Text("·", style="dim")
 MAX_SHOWN = 20
-_WHOLE = frozenset({"rule", "decision", "time"})
+_WHOLE = frozenset({"rule", "first decision"})
 _STYLES = {"enforced": "bold", "pending": "yellow", "shadow": "dim", "advisory": "cyan"}
 
 
@@ -199,96 +198,3 @@ def rules_that_held(answer: Mapping[str, Any], catalogue: Catalogue) -> dict[str
         package: sum(rule.code not in fired for rule in catalogue.of(package))
         for package in sorted(answer["jurisdictions"])
     }
-
-
-# ---- diff ----------------------------------------------------------------------------------------
-
-
-def difference_json(difference: Difference) -> dict[str, Any]:
-    """Everything a replay came to."""
-    return {
-        "records": difference.records,
-        "changed": difference.changed,
-        "kinds": dict(difference.kinds),
-        "warnings_only": difference.warnings,
-        "unlike_recorded": difference.unlike_recorded,
-        "malformed": difference.malformed,
-        "rules": [
-            {"jurisdiction": jurisdiction, "code": code, "appears": more, "disappears": fewer}
-            for jurisdiction, code, more, fewer in _by_rule(difference)
-        ],
-        "changes": [_change(change) for change in difference.changes],
-    }
-
-
-def _change(change: Change) -> dict[str, Any]:
-    facts = change.record.facts
-    return {
-        "id": change.record.id,
-        "time": change.record.time,
-        "kind": change.kind,
-        "environment": facts.get("environment", {}).get("id"),
-        "models": facts.get("request", {}).get("models"),
-        "before": _side(change.before),
-        "after": _side(change.after),
-    }
-
-
-def _side(answer: Answer) -> dict[str, Any]:
-    def told(found: frozenset[Found]) -> list[dict[str, str]]:
-        return [asdict(one) for one in sorted(found)]
-
-    return {
-        "allow": answer.allow,
-        "violations": told(answer.violations),
-        "warnings": told(answer.warnings),
-    }
-
-
-def print_difference(console: Console, difference: Difference) -> None:
-    """How many decisions change, by jurisdiction and rule, and the first of them by id."""
-    kinds = difference.kinds
-    console.print(
-        f"{difference.records} questions replayed: {difference.changed} decisions change"
-        f" ({kinds['denied']} denied now, {kinds['allowed']} allowed now,"
-        f" {kinds['reasons']} denied for other reasons);"
-        f" {difference.warnings} differ in warnings only"
-    )
-    if difference.unlike_recorded:
-        console.print(
-            f"! {difference.unlike_recorded} were recorded otherwise than the policies before"
-            " decide now: they were decided by other policies",
-            style="yellow",
-        )
-    if difference.malformed:
-        console.print(
-            f"! {difference.malformed} were not compared: their facts lack what these policies ask"
-            " for, as those recorded by a gate of another release do",
-            style="yellow",
-        )
-    if not difference.changed:
-        return
-    rules = plain_table("jurisdiction", "rule", "denies now", "no more")
-    for jurisdiction, code, more, fewer in _by_rule(difference):
-        rules.add_row(jurisdiction or "(the call)", code, str(more), str(fewer))
-    console.print(rules)
-    changes = plain_table("decision", "time", "", "model and environment")
-    for change in difference.changes[:MAX_SHOWN]:
-        told = _change(change)
-        about = "\n".join([", ".join(told["models"] or ()), str(told["environment"])])
-        # To the second: whoever looks for the line in a log has its id.
-        second = f"{change.record.time[:19]}Z"
-        changes.add_row(Text(change.record.id), second, _kind(change), Text(about))
-    console.print(changes)
-    if difference.changed > MAX_SHOWN:
-        console.print(f"… and {difference.changed - MAX_SHOWN} more (--json)")
-
-
-def _kind(change: Change) -> Text:
-    style = {"denied": "bold red", "allowed": "bold green"}.get(change.kind, "yellow")
-    return Text({"reasons": "other reasons"}.get(change.kind, f"{change.kind} now"), style)
-
-
-def _by_rule(difference: Difference) -> list[tuple[str, str, int, int]]:
-    touched = sorted(difference.appears.keys() | difference.disappears.keys())
-    return [(*rule, difference.appears[rule], difference.disappears[rule]) for rule in touched]

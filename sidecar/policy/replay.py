@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.opa.errors import PolicyError
+from sidecar.policy.as_if import AsIf, chosen, restated
 
 MAX_LINE_BYTES = 4 << 20
 MAX_CHANGES = 1000
+MAX_GROUPS = 1000
 FACTS_MALFORMED = "facts_malformed"
 _BATCH = 256
 _ASKERS = 4
@@ -79,6 +81,35 @@ class Change:
         return "reasons"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Group:
+    """What decisions have in common that change alike.
+
+    Attributes:
+        kind: As of a change.
+        environment: SPIFFE ID; empty where the facts name none.
+        models: Every name the calls use.
+        appears: (jurisdiction, code) of what denies now and did not.
+        disappears: The same for what denied and does not any more.
+    """
+
+    kind: str
+    environment: str
+    models: tuple[str, ...]
+    appears: tuple[tuple[str, str], ...]
+    disappears: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many decisions a group has, the first of them by id and time, and the last one's time."""
+
+    decisions: int
+    first: str
+    since: str
+    until: str
+
+
 @dataclass(slots=True)
 class Difference:
     """What a replay came to.
@@ -89,6 +120,9 @@ class Difference:
         kinds: How many of each kind, all of them.
         appears: (jurisdiction, code) of what denies now and did not: in how many decisions.
         disappears: The same for what denied and does not any more.
+        groups: The decisions that change, by what they have in common, ``MAX_GROUPS`` of them.
+        ungrouped: How many decisions change beyond those groups.
+        restated: How many questions each ``as_if`` restated, by its pattern.
         warnings: Decisions in which only warnings differ.
         unlike_recorded: Decisions that the tree before already decides unlike what was recorded.
         malformed: Records whose facts lack what the tree before asks for, as those do that a gate
@@ -100,6 +134,9 @@ class Difference:
     kinds: Counter[str] = field(default_factory=Counter)
     appears: Counter[tuple[str, str]] = field(default_factory=Counter)
     disappears: Counter[tuple[str, str]] = field(default_factory=Counter)
+    groups: dict[Group, Tally] = field(default_factory=dict)
+    ungrouped: int = 0
+    restated: Counter[str] = field(default_factory=Counter)
     warnings: int = 0
     unlike_recorded: int = 0
     malformed: int = 0
@@ -121,10 +158,21 @@ class Difference:
             return
         change = Change(record, before, after)
         self.kinds[change.kind] += 1
-        self.appears.update(_rules(after.violations - before.violations))
-        self.disappears.update(_rules(before.violations - after.violations))
+        group = _group(change)
+        self.appears.update(group.appears)
+        self.disappears.update(group.disappears)
+        self._count(group, record)
         if len(self.changes) < MAX_CHANGES:
             self.changes.append(change)
+
+    def _count(self, group: Group, record: Record) -> None:
+        known = self.groups.get(group)
+        if known is not None:
+            self.groups[group] = replace(known, decisions=known.decisions + 1, until=record.time)
+        elif len(self.groups) < MAX_GROUPS:
+            self.groups[group] = Tally(1, record.id, record.time, record.time)
+        else:
+            self.ungrouped += 1
 
 
 def replay(
@@ -132,6 +180,7 @@ def replay(
     before: Decider,
     after: Decider,
     advanced: Callable[[int], None] = lambda _: None,
+    changes: Sequence[AsIf] = (),
 ) -> Difference:
     """Put every record to both trees and compare.
 
@@ -140,19 +189,24 @@ def replay(
         before: The policies as they are.
         after: The policies as they would be.
         advanced: Called with the number of records done since it was called last.
+        changes: What the policies after are asked as if; the last that covers a record counts.
 
     Raises:
         PolicyError: An answer is missing or has another shape.
     """
     difference, rest = Difference(), iter(records)
 
-    def both(record: Record) -> tuple[Record, Answer, Answer]:
-        return record, answer(before.decide(record.facts)), answer(after.decide(record.facts))
+    def both(record: Record) -> tuple[Record, Answer, Answer, AsIf | None]:
+        change = chosen(changes, record.facts)
+        facts = record.facts if change is None else restated(change, record.facts)
+        return record, answer(before.decide(record.facts)), answer(after.decide(facts)), change
 
     with ThreadPoolExecutor(_ASKERS) as pool:
         while batch := list(islice(rest, _BATCH)):
-            for one in pool.map(both, batch):
-                difference.add(*one)
+            for record, was, would_be, change in pool.map(both, batch):
+                difference.add(record, was, would_be)
+                if change is not None:
+                    difference.restated[change.pattern] += 1
             advanced(len(batch))
     return difference
 
@@ -211,8 +265,22 @@ def _found(entries: Iterable[Mapping[str, str]]) -> frozenset[Found]:
     return frozenset(Found(e["jurisdiction"], e["code"], e["subject"]) for e in entries)
 
 
-def _rules(found: Iterable[Found]) -> set[tuple[str, str]]:
-    return {(one.jurisdiction, one.code) for one in found}
+def _group(change: Change) -> Group:
+    before, after, facts = change.before.violations, change.after.violations, change.record.facts
+    environment, request = facts.get("environment"), facts.get("request")
+    name = environment.get("id") if isinstance(environment, Mapping) else None
+    models = request.get("models") if isinstance(request, Mapping) else None
+    return Group(
+        change.kind,
+        str(name or ""),
+        tuple(map(str, models)) if isinstance(models, list) else (),
+        _rules(after - before),
+        _rules(before - after),
+    )
+
+
+def _rules(found: Iterable[Found]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({(one.jurisdiction, one.code) for one in found}))
 
 
 def _record(line: bytes, place: str) -> Record:

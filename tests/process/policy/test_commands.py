@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.process.policies.opa import POLICIES
 from tests.process.policy.admit import admit, told
 from tests.process.policy.keys import write_pair
 from tests.process.policy.lawful import Lawful
-from tests.process.policy.toy import STRICTER, facts, write_toy
+from tests.process.policy.toy import STRICTER, write_toy
 from tests.process.service.site import Site
 from tests.support.simulator import world as simulator
 from tests.support.simulator.svid import Issuer
@@ -128,85 +127,6 @@ def test_what_one_builds_and_signs_another_verifies(tmp_path: Path) -> None:
     private = admit("policy", "verify", out, "--key", key, code=2).stderr
     assert private == f"admit: {key}: no public key in PEM\n"
     assert sorted(path.name for path in tmp_path.glob("*policy*")) == ["policy.tar.gz"]
-
-
-# ---- diff ----------------------------------------------------------------------------------------
-
-
-def recorded(folder: Path, *scores: int) -> Path:
-    path = folder / "facts.jsonl"
-    records = [
-        {"id": f"d-{number}", "time": "2026-09-01T12:00:00Z", "allowed": score >= 5,
-         "facts": facts(score)}
-        for number, score in enumerate(scores)
-    ]  # fmt: skip
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
-
-
-def test_diff_shows_who_is_reached_by_which_rule_and_its_status_says_whether(
-    tmp_path: Path,
-) -> None:
-    before, after = write_toy(tmp_path / "a"), write_toy(tmp_path / "b", floor=7)
-    asked = ("policy", "diff", "--facts", recorded(tmp_path, 9, 6, 4), "--before", before)
-    done = admit(*asked, "--after", after, code=1)
-    assert done.stdout.splitlines()[0] == (
-        "3 questions replayed: 1 decisions change (1 denied now, 0 allowed now,"
-        " 0 denied for other reasons); 0 differ in warnings only"
-    )
-    assert ["xx", "xx.enough", "1", "0"] in [line.split() for line in done.stdout.splitlines()]
-    assert "d-1" in done.stdout
-    assert done.stderr == ""
-    assert told(*asked, "--after", after, code=1) == {
-        "before": tree.read(before).revision,
-        "after": tree.read(after).revision,
-        "records": 3,
-        "changed": 1,
-        "kinds": {"denied": 1},
-        "warnings_only": 0,
-        "unlike_recorded": 0,
-        "malformed": 0,
-        "rules": [{"jurisdiction": "xx", "code": "xx.enough", "appears": 1, "disappears": 0}],
-        "changes": [
-            {
-                "id": "d-1",
-                "time": "2026-09-01T12:00:00Z",
-                "kind": "denied",
-                "environment": "spiffe://acme.example/env/prod",
-                "models": ["model-1"],
-                "before": {"allow": True, "violations": [], "warnings": []},
-                "after": {
-                    "allow": False,
-                    "violations": [
-                        {"jurisdiction": "xx", "code": "xx.enough", "subject": "model-1"}
-                    ],
-                    "warnings": [{"jurisdiction": "xx", "code": "xx.much", "subject": "model-1"}],
-                },
-            }
-        ],
-    }
-    assert admit(*asked, "--after", before).stdout.startswith(
-        "3 questions replayed: 0 decisions change"
-    )
-
-
-def test_diff_keeps_an_id_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
-    before, after = write_toy(tmp_path / "a"), write_toy(tmp_path / "b", floor=7)
-    path, name = recorded(tmp_path, 6), "cf23a4b14f165b1f53029d37531a207e"
-    path.write_text(path.read_text().replace("d-0", name))
-    done = admit("policy", "diff", "--facts", path, "--before", before, "--after", after,
-                 code=1, COLUMNS="100")  # fmt: skip
-    assert [line.split() for line in done.stdout.splitlines()[-2:]] == [
-        [name, "2026-09-01T12:00:00Z", "denied", "now", "model-1"],
-        ["spiffe://acme.example/env/prod"],
-    ]
-
-
-def test_diff_says_when_the_record_is_of_other_policies(tmp_path: Path) -> None:
-    policies = write_toy(tmp_path / "a", floor=7)
-    done = admit("policy", "diff", "--facts", recorded(tmp_path, 6), "--before", policies,
-                 "--after", policies)  # fmt: skip
-    assert "! 1 were recorded otherwise than the policies before decide now" in done.stdout
 
 
 # ---- explain -------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from sidecar.opa.errors import PolicyError
 from sidecar.opa.location import opa_path
 from sidecar.opa.server import Server, tree_server
 from sidecar.policy import replay
-from sidecar.policy.replay import Answer, Difference, Found, Record
+from sidecar.policy.as_if import AsIf, chosen, parse
+from sidecar.policy.replay import Answer, Difference, Found, Group, Record, Tally
 from tests.process.policy.toy import STRICTER, facts, write_toy
 
 ENOUGH, MUCH = Found("xx", "xx.enough", "model-1"), Found("xx", "xx.much", "model-1")
@@ -33,8 +34,16 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
         yield before, after
 
 
+AT = "2026-09-01T12:00:00Z"
+
+
 def record(number: int, allowed: bool, value: dict[str, Any]) -> Record:
-    return Record(f"d-{number}", "2026-09-01T12:00:00Z", allowed, value)
+    return Record(f"d-{number}", AT, allowed, value)
+
+
+def group(kind: str, model: str, code: str) -> Group:
+    """The group of the toy's decisions in which one rule denies now."""
+    return Group(kind, "spiffe://acme.example/env/prod", (model,), (("xx", code),), ())
 
 
 def test_every_decision_that_changes_is_told_with_the_rules_that_change_it(
@@ -56,6 +65,10 @@ def test_every_decision_that_changes_is_told_with_the_rules_that_change_it(
         kinds=Counter({"denied": 1, "reasons": 1}),
         appears=Counter({("xx", "xx.enough"): 1, ("xx", "xx.known"): 1}),
         disappears=Counter(),
+        groups={
+            group("denied", "model-1", "xx.enough"): Tally(1, "d-2", AT, AT),
+            group("reasons", "stranger", "xx.known"): Tally(1, "d-5", AT, AT),
+        },
         warnings=1,
         unlike_recorded=1,
     )
@@ -67,6 +80,75 @@ def test_every_decision_that_changes_is_told_with_the_rules_that_change_it(
     assert found.changes[0].after == Answer(False, frozenset({ENOUGH}), frozenset({MUCH}))
     assert KNOWN in found.changes[1].after.violations
     assert (found.changed, progress) == (2, [6])
+
+
+def test_decisions_that_change_alike_are_one_group(servers: tuple[Server, Server]) -> None:
+    later = Record("d-9", "2026-09-02T12:00:00Z", True, facts(5))
+    found = replay.replay([record(0, True, facts(6)), record(1, True, facts(9)), later], *servers)
+    assert found.groups == {
+        group("denied", "model-1", "xx.enough"): Tally(2, "d-0", AT, later.time)
+    }
+
+
+class Recorder:
+    """Denies by jurisdiction: each one that the facts name beyond ``eu`` is a violation."""
+
+    def decide(self, facts: Any) -> dict[str, Any]:
+        found = [
+            {"jurisdiction": one, "code": f"{one}.x", "subject": "s"}
+            for one in facts["environment"]["jurisdictions"]
+            if one != "eu"
+        ]
+        return {"allow": not found, "violations": found, "warnings": []}
+
+
+def test_only_the_policies_after_are_asked_as_if_an_environment_were_elsewhere() -> None:
+    def of(name: str) -> dict[str, Any]:
+        return {"environment": {"id": f"spiffe://x/{name}", "jurisdictions": ["eu"], "owner": "o"}}
+
+    records = [record(n, True, of(name)) for n, name in enumerate(("a/prod", "b/prod", "a/dev"))]
+    changes = (AsIf("spiffe://x/**", ("eu", "uk")), AsIf("spiffe://x/a/*", ("eu",)))
+    found = replay.replay(records, Recorder(), Recorder(), changes=changes)
+    assert [(one.record.id, one.record.facts) for one in found.changes] == [("d-1", of("b/prod"))]
+    assert found.appears == {("uk", "uk.x"): 1}
+    assert found.restated == {"spiffe://x/**": 1, "spiffe://x/a/*": 2}
+
+
+def test_facts_without_an_environment_are_not_restated() -> None:
+    changes = (AsIf("**", ("uk",)),)
+    assert chosen(changes, {}) is None
+    assert chosen(changes, {"environment": 1}) is None
+    assert chosen(changes, {"environment": {}}) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("spiffe://x/a", "expected ENVIRONMENT=JURISDICTION,…"),
+        ("=uk", "expected ENVIRONMENT=JURISDICTION,…"),
+        ("spiffe://x/a=", "expected ENVIRONMENT=JURISDICTION,…"),
+        ("spiffe://x/a=uk,,eu", "expected ENVIRONMENT=JURISDICTION,…"),
+        ("spiffe://x/a=ukk", "no policy for jurisdiction 'ukk'; there are eu, uk"),
+    ],
+)
+def test_an_as_if_of_another_form_is_refused_with_what_is_expected(text: str, why: str) -> None:
+    with pytest.raises(PolicyError, match=why):
+        parse(text, ("uk", "eu"))
+
+
+def test_an_as_if_is_read_up_to_its_last_sign() -> None:
+    assert parse("spiffe://x/a=b/*=uk, eu,uk", ("uk", "eu")) == AsIf(
+        "spiffe://x/a=b/*", ("uk", "eu")
+    )
+
+
+def test_groups_beyond_the_bound_are_counted() -> None:
+    def of(number: int) -> dict[str, Any]:
+        return {"environment": {"id": f"spiffe://x/{number}", "jurisdictions": ["eu"]}}
+
+    records = [record(n, True, of(n)) for n in range(replay.MAX_GROUPS + 3)]
+    found = replay.replay(records, Recorder(), Recorder(), changes=(AsIf("**", ("uk",)),))
+    assert (len(found.groups), found.ungrouped) == (replay.MAX_GROUPS, 3)
 
 
 def test_what_is_allowed_now_is_told_as_such(servers: tuple[Server, Server]) -> None:

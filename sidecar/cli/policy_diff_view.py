@@ -1,0 +1,130 @@
+"""What a replay of recorded questions came to, as a table for people and as JSON for programs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from sidecar.cli.policy_view import MAX_SHOWN, plain_table
+from sidecar.policy.replay import Answer, Change, Difference, Found, Group, Tally
+
+
+def difference_json(difference: Difference) -> dict[str, Any]:
+    """Everything a replay came to."""
+    return {
+        "records": difference.records,
+        "changed": difference.changed,
+        "kinds": dict(difference.kinds),
+        "warnings_only": difference.warnings,
+        "unlike_recorded": difference.unlike_recorded,
+        "malformed": difference.malformed,
+        "rules": [
+            {"jurisdiction": jurisdiction, "code": code, "appears": more, "disappears": fewer}
+            for jurisdiction, code, more, fewer in _by_rule(difference)
+        ],
+        "restated": dict(difference.restated),
+        "groups": [_group(*one) for one in _largest_first(difference)],
+        "ungrouped": difference.ungrouped,
+        "changes": [_change(change) for change in difference.changes],
+    }
+
+
+def _change(change: Change) -> dict[str, Any]:
+    facts = change.record.facts
+    return {
+        "id": change.record.id,
+        "time": change.record.time,
+        "kind": change.kind,
+        "environment": facts.get("environment", {}).get("id"),
+        "models": facts.get("request", {}).get("models"),
+        "before": _side(change.before),
+        "after": _side(change.after),
+    }
+
+
+def _side(answer: Answer) -> dict[str, Any]:
+    def told(found: frozenset[Found]) -> list[dict[str, str]]:
+        return [asdict(one) for one in sorted(found)]
+
+    return {
+        "allow": answer.allow,
+        "violations": told(answer.violations),
+        "warnings": told(answer.warnings),
+    }
+
+
+def print_difference(console: Console, difference: Difference) -> None:
+    """How many decisions change, by jurisdiction and rule, and the first of them by id."""
+    kinds = difference.kinds
+    console.print(
+        f"{difference.records} questions replayed: {difference.changed} decisions change"
+        f" ({kinds['denied']} denied now, {kinds['allowed']} allowed now,"
+        f" {kinds['reasons']} denied for other reasons);"
+        f" {difference.warnings} differ in warnings only"
+    )
+    for pattern, count in sorted(difference.restated.items()):
+        console.print(f"as if {pattern} had declared other jurisdictions: {count} questions")
+    if difference.unlike_recorded:
+        console.print(
+            f"! {difference.unlike_recorded} were recorded otherwise than the policies before"
+            " decide now: they were decided by other policies",
+            style="yellow",
+        )
+    if difference.malformed:
+        console.print(
+            f"! {difference.malformed} were not compared: their facts lack what these policies ask"
+            " for, as those recorded by a gate of another release do",
+            style="yellow",
+        )
+    if not difference.changed:
+        return
+    rules = plain_table("jurisdiction", "rule", "denies now", "no more")
+    for jurisdiction, code, more, fewer in _by_rule(difference):
+        rules.add_row(jurisdiction or "(the call)", code, str(more), str(fewer))
+    console.print(rules)
+    groups = plain_table("decisions", "", "model and environment", "rules", "first decision")
+    for group, tally in _largest_first(difference)[:MAX_SHOWN]:
+        about = "\n".join([", ".join(group.models), group.environment])
+        rules_changed = [f"+ {code}" for _, code in group.appears]
+        rules_changed += [f"- {code}" for _, code in group.disappears]
+        # To the second: whoever looks for the line in a log has its id.
+        first = f"{tally.first}\n{tally.since[:19]}Z"
+        groups.add_row(
+            str(tally.decisions), _kind(group.kind), Text(about), "\n".join(rules_changed), first
+        )
+    console.print(groups)
+    more = max(0, len(difference.groups) - MAX_SHOWN)
+    if more or difference.ungrouped:
+        rest = f", and {difference.ungrouped} decisions beyond" if difference.ungrouped else ""
+        console.print(f"… and {more} more groups{rest} (--json)")
+
+
+def _kind(kind: str) -> Text:
+    style = {"denied": "bold red", "allowed": "bold green"}.get(kind, "yellow")
+    return Text({"reasons": "other reasons"}.get(kind, f"{kind} now"), style)
+
+
+def _largest_first(difference: Difference) -> list[tuple[Group, Tally]]:
+    return sorted(difference.groups.items(), key=lambda one: (-one[1].decisions, one[0]))
+
+
+def _group(group: Group, tally: Tally) -> dict[str, Any]:
+    def listed(rules: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+        return [{"jurisdiction": jurisdiction, "code": code} for jurisdiction, code in rules]
+
+    return {
+        "kind": group.kind,
+        "environment": group.environment,
+        "models": list(group.models),
+        "appears": listed(group.appears),
+        "disappears": listed(group.disappears),
+        **asdict(tally),
+    }
+
+
+def _by_rule(difference: Difference) -> list[tuple[str, str, int, int]]:
+    touched = sorted(difference.appears.keys() | difference.disappears.keys())
+    return [(*rule, difference.appears[rule], difference.disappears[rule]) for rule in touched]
