@@ -26,6 +26,7 @@ from tests.contract.operations.operations import (
     openai,
 )
 from tests.contract.operations.requests import Filled, fill
+from tests.support.tables import check_each
 
 MAX_BYTES = 1 << 20
 BY_NAME = {Reason.UNSUPPORTED_OPERATION, Reason.AMBIGUOUS_MODEL}
@@ -117,82 +118,89 @@ PLACES = [(operation, place) for operation in NAMING for place in operation.mode
 REFERRING = [(operation, place) for operation in everything() for place in operation.references]
 
 
-@pytest.mark.parametrize("operation", NAMING, ids=str)
-def test_all_ids_at_once_are_named_or_the_operation_is_refused_by_name(
-    operation: Published,
-) -> None:
-    filled = fill(operation, places=tuple(operation.models))
-    assert filled.models
-    assert complaint(filled) == ""
-
-
-@pytest.mark.parametrize(
-    ("operation", "place"), PLACES, ids=[f"{one} {place}" for one, place in PLACES]
-)
-def test_an_id_at_one_place_is_named_or_refused_by_name(operation: Published, place: str) -> None:
-    filled = fill(operation, places=alone(operation, place))
-    assert filled.models
-    assert complaint(filled) == ""
-
-
-@pytest.mark.parametrize(
-    "operation", [row for row in NAMING if "model" in row.models and in_path(row)], ids=str
-)
-def test_path_and_body_that_name_different_models_are_refused(operation: Published) -> None:
-    filled = fill(operation, places=("model",), agree=False)
-    assert len(filled.models) == 2
-    found = outcome(filled.request)
-    assert isinstance(found, tuple)
-    assert found[0] in BY_NAME
-
-
-@pytest.mark.parametrize(
-    ("operation", "place"), REFERRING, ids=[f"{one} {place}" for one, place in REFERRING]
-)
-def test_a_stored_object_is_known_or_refused_by_name(operation: Published, place: str) -> None:
-    models = ("model",) if "model" in operation.models else ()
-    filled = fill(operation, places=models, references=(place,))
-    assert filled.references
-    assert complaint(filled) == ""
-
-
-@pytest.mark.parametrize("operation", SILENT, ids=str)
-def test_what_names_no_model_is_a_carrier_or_refused(operation: Published) -> None:
-    filled = fill(operation)
-    assert filled.models == frozenset()
-    assert complaint(filled, reached=reached(operation, filled)) == ""
-
-
-@pytest.mark.parametrize(
-    "operation",
-    [row for row in everything() if any(part[0] == "query" for part in row.parameters)],
-    ids=str,
-)
-def test_a_query_names_nothing_that_is_not_seen(operation: Published) -> None:
-    found = outcome(fill(operation, query=True).request)
-    if isinstance(found, Call) and not found.carrier:
-        filled = fill(operation, query=True)
+def test_all_ids_at_once_are_named_or_the_operation_is_refused_by_name() -> None:
+    def check(operation: Published) -> None:
+        filled = fill(operation, places=tuple(operation.models))
+        assert filled.models
         assert complaint(filled) == ""
 
+    check_each(NAMING, check)
 
-@pytest.mark.parametrize("operation", [row for row in everything() if row.models], ids=str)
-def test_what_could_name_a_model_never_passes_without_one(operation: Published) -> None:
+
+def test_an_id_at_one_place_is_named_or_refused_by_name() -> None:
+    def check(row: tuple[Published, str]) -> None:
+        operation, place = row
+        filled = fill(operation, places=alone(operation, place))
+        assert filled.models
+        assert complaint(filled) == ""
+
+    check_each(PLACES, check, lambda row: f"{row[0]} {row[1]}")
+
+
+def test_path_and_body_that_name_different_models_are_refused() -> None:
+    def check(operation: Published) -> None:
+        filled = fill(operation, places=("model",), agree=False)
+        assert len(filled.models) == 2
+        found = outcome(filled.request)
+        assert isinstance(found, tuple)
+        assert found[0] in BY_NAME
+
+    check_each([row for row in NAMING if "model" in row.models and in_path(row)], check)
+
+
+def test_a_stored_object_is_known_or_refused_by_name() -> None:
+    def check(row: tuple[Published, str]) -> None:
+        operation, place = row
+        models = ("model",) if "model" in operation.models else ()
+        filled = fill(operation, places=models, references=(place,))
+        assert filled.references
+        assert complaint(filled) == ""
+
+    check_each(REFERRING, check, lambda row: f"{row[0]} {row[1]}")
+
+
+def test_what_names_no_model_is_a_carrier_or_refused() -> None:
+    def check(operation: Published) -> None:
+        filled = fill(operation)
+        assert filled.models == frozenset()
+        assert complaint(filled, reached=reached(operation, filled)) == ""
+
+    check_each(SILENT, check)
+
+
+def test_a_query_names_nothing_that_is_not_seen() -> None:
+    def check(operation: Published) -> None:
+        found = outcome(fill(operation, query=True).request)
+        if isinstance(found, Call) and not found.carrier:
+            filled = fill(operation, query=True)
+            assert complaint(filled) == ""
+
+    check_each(
+        [row for row in everything() if any(part[0] == "query" for part in row.parameters)], check
+    )
+
+
+def test_what_could_name_a_model_never_passes_without_one() -> None:
     """Upstream would choose a default, and nobody would have been asked about it."""
-    filled = fill(operation)
-    if isinstance(outcome(filled.request), Call):
+
+    def check(operation: Published) -> None:
+        filled = fill(operation)
+        if isinstance(outcome(filled.request), Call):
+            assert complaint(filled) == ""
+
+    check_each([row for row in everything() if row.models], check)
+
+
+def test_a_model_of_bedrock_may_be_an_arn() -> None:
+    def check(operation: Published) -> None:
+        arn = "arn:aws:bedrock:eu-west-1:111122223333:custom-model/vendor.base-v1:0/abc{}"
+        filled = fill(operation, form=arn)
+        assert filled.models == {arn.format(1)}
         assert complaint(filled) == ""
+        plain = outcome(fill(operation).request)
+        assert isinstance(outcome(filled.request), Call) == isinstance(plain, Call)
 
-
-@pytest.mark.parametrize(
-    "operation", [row for row in bedrock() if "{modelId}" in row.path], ids=str
-)
-def test_a_model_of_bedrock_may_be_an_arn(operation: Published) -> None:
-    arn = "arn:aws:bedrock:eu-west-1:111122223333:custom-model/vendor.base-v1:0/abc{}"
-    filled = fill(operation, form=arn)
-    assert filled.models == {arn.format(1)}
-    assert complaint(filled) == ""
-    plain = outcome(fill(operation).request)
-    assert isinstance(outcome(filled.request), Call) == isinstance(plain, Call)
+    check_each([row for row in bedrock() if "{modelId}" in row.path], check)
 
 
 @pytest.mark.parametrize(
@@ -242,24 +250,26 @@ def test_methods_that_no_document_has_are_refused(name: str) -> None:
     assert passed == []
 
 
-@pytest.mark.parametrize("operation", everything(), ids=str)
-def test_a_path_beside_a_published_one_is_no_door(operation: Published) -> None:
-    request = fill(operation, places=tuple(operation.models)).request
-    route, mark, query = request.path.partition("?")
-    beside = {
-        f"{route}/",
-        f"/{route}",
-        route.upper(),
-        f"{route}/x/x/x",
-        f"{route};x",
-        f"{route}%20",
-    }
-    passed = [
-        path
-        for path in sorted(beside - {route})
-        if isinstance(outcome(replace(request, path=path + mark + query)), Call)
-    ]
-    assert passed == []
+def test_a_path_beside_a_published_one_is_no_door() -> None:
+    def check(operation: Published) -> None:
+        request = fill(operation, places=tuple(operation.models)).request
+        route, mark, query = request.path.partition("?")
+        beside = {
+            f"{route}/",
+            f"/{route}",
+            route.upper(),
+            f"{route}/x/x/x",
+            f"{route};x",
+            f"{route}%20",
+        }
+        passed = [
+            path
+            for path in sorted(beside - {route})
+            if isinstance(outcome(replace(request, path=path + mark + query)), Call)
+        ]
+        assert passed == []
+
+    check_each(everything(), check)
 
 
 def test_what_is_shut_passes_only_once_it_is_opened() -> None:

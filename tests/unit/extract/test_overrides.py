@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from sidecar.providers.overrides import (
 )
 from tests.support.gate.requests import as_check_request, json_body
 from tests.support.gate.small_requests import chat, outcome
+from tests.support.tables import check_each
 
 ROWS = [row for api in PROVIDERS.values() for row in api.operations]
 WITH_MODEL = [row for row in PROVIDERS["openai"].operations if "model" in row.reads]
@@ -52,32 +54,38 @@ def path_of(row: Any) -> str:
     return re.sub(r"\{\w+\}", "stored_1", row.route)
 
 
-@pytest.mark.parametrize("key", sorted(OVERRIDES))
-@pytest.mark.parametrize("row", WITH_MODEL, ids=lambda r: r.name)
-def test_a_key_that_could_run_another_model_is_ambiguous(row: Any, key: str) -> None:
-    expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could change which model is run")
-    for spelling in (key, key.upper()):
-        body = json.dumps({"model": "m", spelling: "other"}).encode()
-        assert outcome(as_check_request(path=path_of(row), body=body)) == expected
+def test_a_key_that_could_run_another_model_is_ambiguous() -> None:
+    def check(case: tuple[Any, str]) -> None:
+        row, key = case
+        expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could change which model is run")
+        for spelling in (key, key.upper()):
+            body = json.dumps({"model": "m", spelling: "other"}).encode()
+            assert outcome(as_check_request(path=path_of(row), body=body)) == expected
 
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        *("models", "model_list", "model_id", "modelId", "ModelName", "MODEL_UID", "safety_model"),
-        *("draftModel", "speculative_model", "target_model_names", "x-model"),
-        *("adapter_id", "merged_adapters", "lora_path", "loras", "deployment_name", "Deployments"),
-        *("\uff4dodel_id", "specific_deployment"),
-    ],
-)
-@pytest.mark.parametrize("row", WITH_MODEL, ids=lambda r: r.name)
-def test_a_key_with_a_word_for_what_is_run_is_ambiguous(row: Any, key: str) -> None:
-    body = json_body(model="m", **{key: "other"})
-    refused = outcome(as_check_request(path=path_of(row), body=body))
-    assert refused == (
-        Reason.AMBIGUOUS_MODEL,
-        f"the key {strict_json.fold(key)} could change which model is run",
+    check_each(
+        product(WITH_MODEL, sorted(OVERRIDES)), check, lambda case: f"{case[0].name} {case[1]}"
     )
+
+
+NAMING_KEYS = (
+    *("models", "model_list", "model_id", "modelId", "ModelName", "MODEL_UID", "safety_model"),
+    *("draftModel", "speculative_model", "target_model_names", "x-model"),
+    *("adapter_id", "merged_adapters", "lora_path", "loras", "deployment_name", "Deployments"),
+    *("\uff4dodel_id", "specific_deployment"),
+)
+
+
+def test_a_key_with_a_word_for_what_is_run_is_ambiguous() -> None:
+    def check(case: tuple[Any, str]) -> None:
+        row, key = case
+        body = json_body(model="m", **{key: "other"})
+        refused = outcome(as_check_request(path=path_of(row), body=body))
+        assert refused == (
+            Reason.AMBIGUOUS_MODEL,
+            f"the key {strict_json.fold(key)} could change which model is run",
+        )
+
+    check_each(product(WITH_MODEL, NAMING_KEYS), check, lambda case: f"{case[0].name} {case[1]}")
 
 
 def test_the_words_of_a_key_of_megabytes_are_not_told_apart() -> None:
