@@ -14,11 +14,9 @@ home's lock, reads what is there, signs in memory, and commits in one step (``jo
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sidecar.authority import journal, keys, repository
@@ -26,25 +24,27 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ATTESTATION, ROLES, HeldKey, OwnKey
 from sidecar.authority.open_home import (
     Home,
-    OpenHome,
     Publication,
     commit,
     instant,
     locked_home,
     read_settings,
 )
+from sidecar.authority.open_home import publish as publish_changes
+from sidecar.authority.resigning import Outcome, Resigned, count_to_resign, resign
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
-from sidecar.authority.subjects import normalised
-from sidecar.core import dsse, kinds
+from sidecar.authority.signing import Issued, attest, issue
+from sidecar.authority.withdrawing import Withdrawn, reinstate, retract, withdraw
 from sidecar.core.documents import (
     AttestationKey,
     AuthorityDocument,
+    Failure,
+    Supersession,
     TrustDomain,
     Withdrawal,
-    WithdrawalKind,
     WithdrawalsDocument,
 )
-from sidecar.core.evidence import Predicate, Statement, write_statement
+from sidecar.core import kinds
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
@@ -53,16 +53,23 @@ __all__ = [
     "AuthorityError",
     "Description",
     "Home",
+    "Issued",
+    "Outcome",
     "OwnKey",
     "Periods",
     "Publication",
+    "Resigned",
+    "Withdrawn",
     "attest",
     "describe",
     "init",
+    "issue",
     "load",
     "pem",
     "publish",
     "reinstate",
+    "resign",
+    "retract",
     "root_bytes",
     "rotate",
     "set_trust_domains",
@@ -83,6 +90,8 @@ class Description:
         expires: Metadata → expiry.
         document: The published ``authority.json``.
         withdrawals: The published withdrawals.
+        failures: The published failures of results.
+        supersessions: The published supersessions of manifests.
     """
 
     name: str
@@ -93,6 +102,8 @@ class Description:
     expires: Mapping[str, datetime]
     document: AuthorityDocument
     withdrawals: tuple[Withdrawal, ...]
+    failures: tuple[Failure, ...]
+    supersessions: tuple[Supersession, ...]
 
 
 def init(
@@ -164,7 +175,7 @@ def publish(home: Home, now: datetime) -> Publication:
     be reached, and their absence is then a warning.
     """
     with locked_home(home.path) as opened:
-        return _publish(opened, now)
+        return publish_changes(opened, now)
 
 
 def rotate(
@@ -174,25 +185,62 @@ def rotate(
     *,
     key_type: str = "ed25519",
     own: OwnKey | None = None,
+    overlap: timedelta | None = None,
 ) -> Publication:
     """Replace a key.
 
     ``root``: the next root is signed by the old and the new key, so that readers who pinned an
-    older root follow. ``targets`` and ``online``: needs the root key. ``attestation``: the new key
-    takes the old one's place in ``authority.json``; evidence by the old one stops verifying.
+    older root follow. ``targets`` and ``online``: needs the root key. ``attestation``: the old key
+    stays listed in ``authority.json``. It is retired at once, so that what it signed no longer
+    counts as agreement; or, with ``overlap``, agrees until then.
+
+    Args:
+        home: The authority's home.
+        which: One of ``keys.ROLES``.
+        now: Aware.
+        key_type: ``ed25519`` or ``ecdsa`` (P-256), for a key that is created.
+        own: A key to use instead of a created one.
+        overlap: How long the old attestation key still counts; retired at once, if ``None``.
 
     Raises:
         AuthorityError: No such key, or one that is needed cannot be used.
     """
     if which not in ROLES:
         raise AuthorityError(f"no such key: {which}; there are {', '.join(ROLES)}")
+    if overlap is not None and which != ATTESTATION:
+        raise AuthorityError(f"an overlap is for the attestation key, not for {which}")
+    now = instant(now)
     with locked_home(home.path) as opened:
+        old = opened.settings.keys[which].fingerprint()
         key = keys.adopt(opened.path, own) if own else keys.create(opened.path, which, key_type)
         changed = replace(opened.settings, keys={**opened.settings.keys, which: key})
         document = opened.document
         if which == ATTESTATION:
-            document = replace(document, keys=(_attestation(changed, instant(now)),))
-        return _publish(opened, now, changed=changed, document=document)
+            listed = tuple(_after_rotation(k, old, now, overlap) for k in document.keys)
+            document = replace(document, keys=(*listed, _attestation(changed, now)))
+        done = publish_changes(opened, now, changed=changed, document=document)
+    return done if which != ATTESTATION else _with_resign_hint(home, done, now)
+
+
+def _after_rotation(
+    key: AttestationKey, old: str, now: datetime, overlap: timedelta | None
+) -> AttestationKey:
+    """Retire a listed key, or, with an overlap, end the window of the one that is replaced."""
+    if overlap is None or key.window.not_after <= now:
+        return replace(key, status="retired")
+    if key.public_key().fingerprint != old:
+        return key  # an earlier overlap that has not ended
+    ends = min(key.window.not_after, now + overlap)
+    return replace(key, window=Window(key.window.not_before, ends))
+
+
+def _with_resign_hint(home: Home, done: Publication, now: datetime) -> Publication:
+    with locked_home(home.path) as opened:
+        count = count_to_resign(opened, now)
+    if not count:
+        return done
+    hint = f"{count} signed statements still hold; sign them anew with: admit resign FOLDER"
+    return replace(done, warnings=(*done.warnings, hint))
 
 
 def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetime) -> Publication:
@@ -201,83 +249,8 @@ def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetim
     See ``trust_domains.read`` for reading them from files.
     """
     with locked_home(home.path) as opened:
-        return _publish(opened, now, document=replace(opened.document, trust_domains=domains))
-
-
-def withdraw(
-    home: Home,
-    kind: WithdrawalKind,
-    subject: str,
-    reason: str,
-    effective: datetime | None,
-    now: datetime,
-) -> Publication:
-    """Withdraw something and publish.
-
-    Args:
-        home: The authority's home.
-        kind: What sort of thing.
-        subject: Which one; see ``subjects.normalised``.
-        reason: For people and logs.
-        effective: From when on; ``None`` is at once, on every gate, whatever its clock shows.
-        now: Aware.
-
-    Raises:
-        AuthorityError: The subject cannot name such a thing, or it is withdrawn already from no
-            later than that.
-    """
-    since = None if effective is None else instant(effective)
-    entry = Withdrawal(kind, normalised(kind, subject), reason, since)
-    with locked_home(home.path) as opened:
-        same, others = _split(opened.withdrawals, entry.kind, entry.subject)
-        for known in same:
-            if not _earlier(entry.effective, known.effective, now):
-                began = "at once" if known.effective is None else known.effective.isoformat()
-                raise AuthorityError(f"{kind} {entry.subject} is withdrawn already, from {began}")
-        changed = replace(opened.withdrawals, entries=(*others, entry))
-        return _publish(opened, now, withdrawals=changed)
-
-
-def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> Publication:
-    """Take a withdrawal back, and publish.
-
-    Raises:
-        AuthorityError: It is not withdrawn.
-    """
-    subject = normalised(kind, subject)
-    with locked_home(home.path) as opened:
-        same, others = _split(opened.withdrawals, kind, subject)
-        if not same:
-            raise AuthorityError(f"{kind} {subject} is not withdrawn")
-        return _publish(opened, now, withdrawals=replace(opened.withdrawals, entries=others))
-
-
-def attest(home: Home, statement: Statement[Predicate], now: datetime) -> bytes:
-    """Sign a statement with the current attestation key.
-
-    Returns:
-        A DSSE envelope as JSON bytes; its ``keyid`` is the key's fingerprint, a hint only.
-
-    Raises:
-        AuthorityError: The key is not valid now, may not sign this predicate type, or fails.
-        EvidenceError: The statement is not one that a reader would accept.
-    """
-    payload = write_statement(statement)
-    message = dsse.pae(dsse.PAYLOAD_TYPE, payload)
-    with locked_home(home.path) as opened:
-        held = opened.settings.keys[ATTESTATION]
-        _may_sign(opened.document, held, statement.predicate_type, now)
-        signature = keys.sign(keys.signer(opened.path, held), message)
-    raw = bytes.fromhex(signature.signature)
-    value = {
-        "payload": base64.b64encode(payload).decode("ascii"),
-        "payloadType": dsse.PAYLOAD_TYPE,
-        "signatures": [{"keyid": held.fingerprint(), "sig": base64.b64encode(raw).decode("ascii")}],
-    }
-    envelope = json.dumps(value, indent=1).encode("ascii") + b"\n"
-    if not dsse.verified_by(dsse.parse(envelope), [PublicKey.from_pem(held.pem)]):
-        raise AuthorityError(f"the signature by {held.uri} does not verify; nothing was written")
-    return envelope
+        document = replace(opened.document, trust_domains=domains)
+        return publish_changes(opened, now, document=document)
 
 
 def root_bytes(home: Home) -> bytes:
@@ -310,25 +283,9 @@ def describe(home: Home) -> Description:
             expires={name: part.expires for name, part in parts.items()},
             document=opened.document,
             withdrawals=opened.withdrawals.entries,
+            failures=opened.withdrawals.failures,
+            supersessions=opened.withdrawals.supersessions,
         )
-
-
-def _publish(
-    opened: OpenHome,
-    now: datetime,
-    *,
-    changed: Settings | None = None,
-    document: AuthorityDocument | None = None,
-    withdrawals: WithdrawalsDocument | None = None,
-) -> Publication:
-    return commit(
-        opened.path,
-        opened,
-        changed or opened.settings,
-        document or opened.document,
-        withdrawals or opened.withdrawals,
-        instant(now),
-    )
 
 
 def _check_attestation(key: HeldKey) -> None:
@@ -341,31 +298,6 @@ def _check_attestation(key: HeldKey) -> None:
 def _attestation(held: Settings, now: datetime) -> AttestationKey:
     window = Window(now, now + held.periods.attestation)
     return AttestationKey(held.keys[ATTESTATION].pem, window, held.may_sign)
-
-
-def _may_sign(document: AuthorityDocument, held: HeldKey, kind: str, now: datetime) -> None:
-    for key in document.keys:
-        if key.public_key().fingerprint == held.fingerprint():
-            if kind not in key.predicate_types:
-                raise AuthorityError(f"the attestation key may not sign {kind}")
-            if not key.window.holds(now):
-                raise AuthorityError("the attestation key is outside its window; rotate it")
-            return
-    raise AuthorityError("the attestation key is not the published one")
-
-
-def _earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
-    """Whether an entry would take effect before the one that is published."""
-    if known is None or (new is None and known <= now):
-        return False
-    return new is None or new < known
-
-
-def _split(
-    known: WithdrawalsDocument, kind: WithdrawalKind, subject: str
-) -> tuple[tuple[Withdrawal, ...], tuple[Withdrawal, ...]]:
-    same = tuple(e for e in known.entries if (e.kind, e.subject) == (kind, subject))
-    return same, tuple(entry for entry in known.entries if entry not in same)
 
 
 def _make_folder(home: Path) -> None:

@@ -1,12 +1,13 @@
-"""All or nothing: a change to an authority's home is written down first, then carried out.
+"""Commit several files to an authority's home in one step, all or none.
 
-Theory of operation. A change touches several files in an order that matters: readers must never
-find a timestamp whose snapshot is not there yet. It is first written, whole, to ``journal.json``
-(temporary file, fsync, rename). From that moment it *will* happen: the files are written one by
-one in order, each atomically, then the journal is removed. Whoever opens the home next, after a
-crash or a full disk, carries out a journal that is still there; doing so twice is harmless because
-every file has its final content in it. A change that fails before the journal has not happened at
-all. A lock keeps two commands apart.
+Theory of operation. A change touches several files in an order that matters: a reader must never
+find a timestamp whose snapshot is not there yet, nor a withdrawal whose replacement was not handed
+out. The change is first written, whole, to ``journal.json`` (temporary file, fsync, rename). From
+then on it *will* happen: evidence is placed in the folder it is handed out from, then the files of
+the home are written one by one in order, each atomically, and the journal is removed. The next
+command on the home carries out a journal that it finds, after a crash or a full disk; carrying it
+out twice is harmless, because every file has its final content in it. A change that fails before
+the journal has not happened at all. A lock keeps two commands apart.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import base64
 import fcntl
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,10 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.authority.errors import AuthorityError
-from sidecar.durable.files import sync_folder, write_atomically
+from sidecar.durable.files import place_new, sync_folder, write_atomically
 
 JOURNAL_FILE = "journal.json"
 LOCK_FILE = ".lock"
+PUBLISHED = "repository/"
+"""What lies below it is for everybody; everything else in a home is its owner's alone."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,30 @@ class FileWrite:
     data: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Evidence to hand out: ``folder/stem.dsse.json``, numbered where that name is taken.
+
+    ``folder`` is outside of the home; files in it are never overwritten.
+    """
+
+    folder: Path
+    stem: str
+    suffix: str
+    data: bytes
+
+    def place(self) -> Path:
+        """Write the file and return its path; the same content twice is one file.
+
+        Raises:
+            OSError: The folder cannot be written.
+        """
+        return place_new(self.folder, self.stem, self.suffix, self.data)
+
+
 @contextmanager
 def locked(home: Path) -> Iterator[None]:
-    """Hold the home's lock, after carrying out whatever an interrupted command left.
+    """Hold the home's lock, after carrying out a journal that an interrupted command left.
 
     Raises:
         AuthorityError: The home cannot be locked or the journal not carried out.
@@ -54,45 +81,119 @@ def locked(home: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def commit(home: Path, writes: Sequence[FileWrite]) -> None:
-    """Write ``writes`` in order, all or none. The lock must be held.
+def commit(
+    home: Path, writes: Sequence[FileWrite], placement: Placement | None = None
+) -> Path | None:
+    """Place evidence and write ``writes`` in order, all or none. The lock must be held.
+
+    Args:
+        home: The home folder.
+        writes: Files of the home.
+        placement: Evidence that is handed out before any of ``writes``.
+
+    Returns:
+        Where ``placement`` is.
 
     Raises:
         AuthorityError: Nothing was changed; or the change is in the journal and the next command
             on this home completes it. The text says which.
     """
     journal = home / JOURNAL_FILE
-    value = [[write.path, base64.b64encode(write.data).decode("ascii")] for write in writes]
+    value = {
+        "writes": [[write.path, _text(write.data)] for write in writes],
+        "placement": None if placement is None else _plain(placement),
+    }
+    if placement is not None:
+        _check_writable(placement)
     try:
         write_atomically(journal, json.dumps(value).encode("ascii"), mode=0o600)
     except OSError as error:
         raise AuthorityError(f"nothing was changed: {error.strerror} in {home}") from error
+    placed = None
+    if placement is not None:
+        try:
+            placed = placement.place()
+        except OSError as error:
+            raise _undone(error) from error
     _carry_out(home, writes)
+    return placed
+
+
+def _check_writable(placement: Placement) -> None:
+    """Refuse a folder that cannot be written before anything is decided."""
+    folder = placement.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AuthorityError(
+            f"nothing was changed: cannot create {folder}: {error.strerror}"
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AuthorityError(f"nothing was changed: cannot write to {folder}: Permission denied")
 
 
 def _recover(home: Path) -> None:
     journal = home / JOURNAL_FILE
     try:
         value = json.loads(journal.read_bytes())
+        writes = [FileWrite(path, base64.b64decode(data)) for path, data in value["writes"]]
+        placement = _placement(value["placement"])
     except FileNotFoundError:
         return
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise AuthorityError(f"{journal} cannot be read: {error}") from error
-    _carry_out(home, [FileWrite(path, base64.b64decode(data)) for path, data in value])
+    if placement is not None:
+        try:
+            placement.place()
+        except OSError as error:
+            # A withdrawal must not wait for a medium that was taken away; the record has a copy.
+            _log.warning(
+                "%s could not be written to %s (%s); a copy is below %s/signed",
+                placement.stem,
+                placement.folder,
+                error.strerror,
+                home,
+            )
+    _carry_out(home, writes)
 
 
 def _carry_out(home: Path, writes: Sequence[FileWrite]) -> None:
     try:
         for write in writes:
-            path = home / write.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # What is published is for everyone; everything else in a home is its owner's alone.
-            public = path.parent != home
+            path, public = home / write.path, write.path.startswith(PUBLISHED)
+            _make_folder(home, path.parent, 0o755 if public else 0o700)
             write_atomically(path, write.data, mode=0o644 if public else 0o600)
         (home / JOURNAL_FILE).unlink()
         sync_folder(home)
     except OSError as error:
-        raise AuthorityError(
-            f"the change was decided but is not fully published yet ({error.strerror}); "
-            "the next command on this home completes it"
-        ) from error
+        raise _undone(error) from error
+
+
+def _make_folder(home: Path, folder: Path, mode: int) -> None:
+    """Create a folder below the home, and its parents, all of one mode."""
+    for part in reversed([folder, *folder.relative_to(home).parents]):
+        (home / part).mkdir(mode=mode, exist_ok=True)
+
+
+def _undone(error: OSError) -> AuthorityError:
+    return AuthorityError(
+        f"the change was decided but is not fully published yet ({error.strerror}); "
+        "the next command on this home completes it"
+    )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _plain(placement: Placement) -> list[str]:
+    # Absolute: the next command may be called from elsewhere.
+    folder = str(placement.folder.absolute())
+    return [folder, placement.stem, placement.suffix, _text(placement.data)]
+
+
+def _placement(value: list[str] | None) -> Placement | None:
+    if value is None:
+        return None
+    folder, stem, suffix, data = value
+    return Placement(Path(folder), stem, suffix, base64.b64decode(data))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,8 +13,8 @@ from securesystemslib.signer import Signer, SSlibKey
 
 from sidecar.authority import journal, keys, repository, settings
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.journal import FileWrite
-from sidecar.authority.keys import ONLINE, ROOT, TARGETS
+from sidecar.authority.journal import FileWrite, Placement
+from sidecar.authority.keys import ATTESTATION, ONLINE, ROOT, TARGETS
 from sidecar.authority.repository import Published, Wanted
 from sidecar.authority.settings import SETTINGS_FILE, Settings
 from sidecar.core import documents, wire
@@ -112,16 +112,24 @@ def commit(
     document: AuthorityDocument,
     withdrawals: WithdrawalsDocument,
     now: datetime,
-) -> Publication:
+    *,
+    records: Sequence[FileWrite] = (),
+    placement: Placement | None = None,
+) -> tuple[Publication, Path | None]:
     """Sign the next edition and write it, with the settings it belongs to, in one step.
 
     Args:
         path: The home; its lock must be held.
-        opened: What it holds, or null for the first edition.
+        opened: What it holds, or ``None`` for the first edition.
         held: Settings from now on.
         document: ``authority.json`` from now on.
         withdrawals: ``withdrawals.json`` from now on.
         now: From ``instant``.
+        records: Other files of the home that belong to the step.
+        placement: Evidence that is handed out before the edition is published.
+
+    Returns:
+        What was published, and where the evidence was placed.
     """
     wanted = Wanted(
         keys=_tuf_keys(held),
@@ -130,18 +138,39 @@ def commit(
         signer=_opener(path, (held, opened.settings) if opened else (held,)),
     )
     edition = repository.next_edition(opened.published if opened else None, wanted, now)
-    writes = (FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
+    writes = (*records, FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
     if opened is None or held != opened.settings:
         writes = (FileWrite(SETTINGS_FILE, settings.write(held)), *writes)
-    journal.commit(path, writes)
+    placed = journal.commit(path, writes, placement)
     for old in repository.superseded_snapshots(path, edition.published):
         old.unlink(missing_ok=True)
-    return Publication(
+    publication = Publication(
         version=edition.published.timestamp.signed.version,
         expires=edition.published.expires,
         renewed=edition.renewed,
-        warnings=(*edition.warnings, *_key_warnings(document, now)),
+        warnings=(*edition.warnings, *_key_warnings(held, document, now)),
     )
+    return publication, placed
+
+
+def publish(
+    opened: OpenHome,
+    now: datetime,
+    *,
+    changed: Settings | None = None,
+    document: AuthorityDocument | None = None,
+    withdrawals: WithdrawalsDocument | None = None,
+) -> Publication:
+    """Sign and commit an edition in which what is given replaces what is published."""
+    publication, _ = commit(
+        opened.path,
+        opened,
+        changed or opened.settings,
+        document or opened.document,
+        withdrawals or opened.withdrawals,
+        instant(now),
+    )
+    return publication
 
 
 def instant(now: datetime) -> datetime:
@@ -187,12 +216,13 @@ def _document_bytes(
     return written
 
 
-def _key_warnings(document: AuthorityDocument, now: datetime) -> tuple[str, ...]:
+def _key_warnings(held: Settings, document: AuthorityDocument, now: datetime) -> tuple[str, ...]:
+    current = held.keys[ATTESTATION].fingerprint()
     return tuple(
-        f"the attestation key's window ends at {key.window.not_after.isoformat()}: rotate it "
-        "(evidence signed by it must be signed anew)"
+        f"the attestation key's window ends at {key.window.not_after.isoformat()}: rotate it and "
+        "sign anew what should outlive it (admit authority rotate attestation; admit resign)"
         for key in document.keys
-        if key.window.not_after - now < KEY_WARNING
+        if key.public_key().fingerprint == current and key.window.not_after - now < KEY_WARNING
     )
 
 

@@ -28,6 +28,14 @@ def approve(
     ] = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="How long the approval holds.")] = 90,
+    in_addition: Annotated[
+        bool,
+        typer.Option(
+            "--in-addition",
+            help="A further piece: leave older approvals in force. Otherwise those that permit "
+            "what this one does not are withdrawn.",
+        ),
+    ] = False,
     signed_by: SignedByOption = None,
     out: OutOption = Path(),
     as_json: JsonOption = False,
@@ -46,11 +54,15 @@ def approve(
         declarations=common.pairs(declaration, "--declaration"),
     )
     statement = Statement(Subject(model, DigestSet(handed.digest)), APPROVAL, given)
-    written = common.sign_and_write(authority.load(home), statement, "approval", out, at)
+    written = common.sign_and_write(
+        authority.load(home), statement, "approval", out, at, keep_older=in_addition
+    )
     facts = {
         **written.facts(),
         "manifest": handed.digest,
         "role": role,
-        "until": common.until(given.window),
+        "until": common.until(written.issued.statement.predicate.window),
     }
-    common.parse(f"Approved {model} as {role}.", facts, as_json=as_json, model=model)
+    common.report(
+        f"Approved {model} as {role}.", facts, as_json=as_json, model=model, **written.more()
+    )

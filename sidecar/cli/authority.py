@@ -27,7 +27,6 @@ app = typer.Typer(
     help="Keys, publishing, and everything an authority does with its own home folder.",
 )
 
-
 class KeyType(StrEnum):
     """Kinds of keys that are created."""
 
@@ -113,7 +112,7 @@ def init(
         "key": described.keys["attestation"].fingerprint(),
         "heartbeat": f"publish before {rfc3339(min(described.expires.values()))}",
     }
-    common.parse(f"Authority {name} is ready.", facts, as_json=as_json, name=name)
+    common.report(f"Authority {name} is ready.", facts, as_json=as_json, name=name)
 
 
 @app.command()
@@ -134,7 +133,7 @@ def show(
     elif root:
         sys.stdout.buffer.write(authority.root_bytes(opened))
     elif as_json:
-        common.parse("", {}, as_json=True, **_description(authority.describe(opened)))
+        common.report("", {}, as_json=True, **_description(authority.describe(opened)))
     else:
         _print_description(authority.describe(opened))
 
@@ -153,12 +152,31 @@ def rotate(
     key_type: KeyTypeOption = KeyType.ED25519,
     key_uri: UriOption = None,
     public_key: PublicOption = None,
+    overlap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PERIOD",
+            help="Attestation only: how long the old key still counts, for example 14d. Without "
+            "it, the old key is retired at once.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replace a key. A new attestation key ends what rested on the old one until signed anew."""
+    """Replace a key.
+
+    A retired attestation key still says who signed; what it signed counts as agreement no more
+    until it is signed anew (admit resign).
+    """
     opened = authority.load(home)
     own = _own(key_uri, public_key, which)
-    done = authority.rotate(opened, which, common.now(), key_type=key_type, own=own)
+    done = authority.rotate(
+        opened,
+        which,
+        common.now(),
+        key_type=key_type,
+        own=own,
+        overlap=None if overlap is None else duration(overlap),
+    )
     published(opened, f"rotated its {which} key", done, as_json=as_json)
 
 
@@ -194,8 +212,8 @@ def trust_domain(
     published(opened, did, done, as_json=as_json)
 
 
-def published(home: Home, did: str, done: Publication, *, as_json: bool) -> None:
-    """Say what an authority published."""
+def published(home: Home, did: str, done: Publication, *, as_json: bool, **more: object) -> None:
+    """Report what an authority published; ``more`` is added in JSON."""
     common.warn(*done.warnings)
     facts = {
         "publish": str(home.repository),
@@ -203,8 +221,13 @@ def published(home: Home, did: str, done: Publication, *, as_json: bool) -> None
         "signed": ", ".join(done.renewed),
         "good until": rfc3339(done.expires),
     }
-    common.parse(
-        f"{home.name} {did}.", facts, as_json=as_json, name=home.name, warnings=done.warnings
+    common.report(
+        f"{home.name} {did}.",
+        facts,
+        as_json=as_json,
+        name=home.name,
+        warnings=done.warnings,
+        **more,
     )
 
 
@@ -241,6 +264,8 @@ def _description(found: Description) -> dict[str, Any]:
         },
         "authority": wire.plain(found.document),
         "withdrawals": [wire.plain(entry) for entry in found.withdrawals],
+        "failures": [wire.plain(entry) for entry in found.failures],
+        "supersessions": [wire.plain(entry) for entry in found.supersessions],
     }
 
 
@@ -263,6 +288,10 @@ def _print_description(found: Description) -> None:
             "at once" if entry.effective is None else rfc3339(entry.effective),
         )
     console.print(table if found.withdrawals else "nothing is withdrawn")
+    for failure in found.failures:
+        console.print(f"failed: manifest {failure.manifest}, {failure.reason}", soft_wrap=True)
+    for one in found.supersessions:
+        console.print(f"superseded: manifest {one.manifest} by {one.by}", soft_wrap=True)
 
 
 def _keys_table(found: Description) -> Table:
@@ -271,7 +300,8 @@ def _keys_table(found: Description) -> Table:
         table.add_row(role, key.uri, key.fingerprint())
     for attestation in found.document.keys:
         names = [kind.noun for kind in kinds.KINDS if kind.urn in attestation.predicate_types]
-        signs = f"signs {', '.join(names)} until {rfc3339(attestation.window.not_after)}"
+        until = rfc3339(attestation.window.not_after)
+        signs = f"signs {', '.join(names)} until {until}" if attestation.active else "retired"
         table.add_row("", signs, attestation.public_key().fingerprint)
     return table
 

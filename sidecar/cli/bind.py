@@ -137,13 +137,14 @@ def _tell(
         "statement": written.beside(blobs, ".statement.json", payload),
     }
     what = "checkpoint" if checkpoint else "job"
-    common.parse(
+    common.report(
         f"Bound {what} {manifest.run.id} as {manifest.model.provider}/{manifest.model.id}.",
         facts,
         as_json=as_json,
         model=manifest.model.id,
         base=manifest.model.base,
         provider=manifest.model.provider,
+        **written.more(),
     )
 
 

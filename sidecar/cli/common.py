@@ -14,11 +14,10 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
-from sidecar.core import dsse
+from sidecar.authority.home import Home, Issued
 from sidecar.core.evidence import Predicate, Statement
 from sidecar.core.window import Window, rfc3339
-from sidecar.durable.files import write_atomically
+from sidecar.durable.files import place_new
 
 HOME_VARIABLE = "ADMIT_HOME"
 MAX_INPUT_BYTES = 4 << 20
@@ -55,34 +54,61 @@ class CliError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Evidence that was written.
-
-    Attributes:
-        kind: What its file's name begins with, e.g. ``manifest`` or ``approval``.
-        digest: SHA-256 of the payload.
-        path: The envelope.
-        signer: The authority.
-        fingerprint: Of the key that signed.
-    """
+    """Evidence that was signed and handed out, by the authority ``signer``."""
 
     kind: str
-    digest: str
-    path: Path
     signer: str
-    fingerprint: str
+    issued: Issued
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the payload."""
+        return self.issued.digest
 
     def beside(self, folder: Path, suffix: str, data: bytes) -> str:
         """Write a file that the evidence names, called as the evidence is; returns its path."""
-        return str(write(folder, _stem(self.kind, self.digest), suffix, data))
+        stem = f"{self.kind}-{self.digest[:12]}"
+        try:
+            return str(place_new(folder, stem, suffix, data))
+        except OSError as error:
+            raise CliError(f"cannot write to {folder}: {error.strerror}") from error
 
     def facts(self) -> dict[str, str]:
-        """For ``tell``."""
+        """What ``report`` shows of any evidence; what follows from it goes to the error stream."""
+        self._warn()
         return {
             "digest": self.digest,
-            "file": str(self.path),
+            "file": str(self.issued.path),
             "signed by": self.signer,
-            "key": self.fingerprint,
+            "key": self.issued.fingerprint,
         }
+
+    def more(self) -> dict[str, object]:
+        """What ``report`` adds in JSON: the statements on the same matter, by what became of them.
+
+        ``published`` is the version of the edition that the step published, or ``None``.
+        """
+        done = self.issued.publication
+        return {
+            "replaced": list(self.issued.replaced),
+            "beside": list(self.issued.beside),
+            "later": list(self.issued.later),
+            "published": None if done is None else done.version,
+        }
+
+    def _warn(self) -> None:
+        issued, what = self.issued, self.kind
+        for digest in issued.replaced:
+            warn(f"the older {what} {digest} is withdrawn: this one permits less or ends sooner")
+        for digest in issued.beside:
+            warn(f"the older {what} {digest} stays in force beside this one")
+        for digest in issued.later:
+            warn(
+                f"the {what} {digest} begins later than this one and stays in force; "
+                f"to end it: admit withdraw {what} {digest}"
+            )
+        if issued.publication is not None:
+            warn(*issued.publication.warnings, "published: copy the repository folder now")
 
 
 DeclarationOption = Annotated[
@@ -163,41 +189,20 @@ def read(path: Path) -> bytes:
 
 
 def sign_and_write(
-    home: Home, statement: Statement[Predicate], kind: str, out: Path, at: datetime
+    home: Home,
+    statement: Statement[Predicate],
+    kind: str,
+    out: Path,
+    at: datetime,
+    *,
+    keep_older: bool = False,
 ) -> Written:
-    """Sign a statement as ``home`` and write the envelope to ``out``."""
-    envelope = authority.attest(home, statement, at)
-    digest = dsse.parse(envelope).digest
-    path = write(out, _stem(kind, digest), ".dsse.json", envelope)
-    fingerprint = json.loads(envelope)["signatures"][0]["keyid"]
-    return Written(kind, digest, path, home.name, fingerprint)
+    """Sign a statement as ``home``, hand it out in ``out``, and publish the no that it implies."""
+    issued = authority.issue(home, statement, at, out=out, kind=kind, keep_older=keep_older)
+    return Written(kind, home.name, issued)
 
 
-def _stem(kind: str, digest: str) -> str:
-    return f"{kind}-{digest[:12]}"
-
-
-def write(out: Path, stem: str, suffix: str, data: bytes) -> Path:
-    """Write a file that others read, at once or not at all, never over another one's content.
-
-    Two authorities may sign the same bytes into the same folder; the second gets a number.
-
-    Raises:
-        CliError: It cannot be written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        path, number = out / f"{stem}{suffix}", 1
-        while path.exists() and path.read_bytes() != data:
-            number += 1
-            path = out / f"{stem}-{number}{suffix}"
-        write_atomically(path, data, mode=0o644)
-    except OSError as error:
-        raise CliError(f"cannot write to {out}: {error.strerror}") from error
-    return path
-
-
-def parse(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
+def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
     """Say what was done: a title and a table, or one JSON object with ``more`` in it."""
     if as_json:
         value = {key.replace(" ", "_"): text for key, text in facts.items()}

@@ -26,13 +26,11 @@ from sidecar.core.evidence import (
     SPECIFICATION,
     DeploymentBinding,
     Environment,
-    Predicate,
     Specification,
     Statement,
     Subject,
     check_spiffe_id,
     specification_blob,
-    write_statement,
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
@@ -94,7 +92,9 @@ def environment(
     statement = Statement(subject, ENVIRONMENT, declared)
     written = common.sign_and_write(authority.load(home), statement, "environment", out, at)
     facts = _facts(written, declared.window, blobs or out, ".subject.txt", blob)
-    common.parse(f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id)
+    common.report(
+        f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id, **written.more()
+    )
 
 
 @app.command()
@@ -122,7 +122,15 @@ def deployment(
     written = common.sign_and_write(authority.load(home), statement, "deployment", out, at)
     facts = _facts(written, binding.window, blobs or out, ".subject.txt", blob)
     title = f"Bound deployment {name} to {provider}/{model}."
-    common.parse(title, facts, as_json=as_json, deployment=name, provider=provider, model=model)
+    common.report(
+        title,
+        facts,
+        as_json=as_json,
+        deployment=name,
+        provider=provider,
+        model=model,
+        **written.more(),
+    )
 
 
 def _target(
@@ -147,28 +155,15 @@ def _target(
 
 @app.command()
 def specification(
+    name: Annotated[str, typer.Argument(help="What people call it, for example support-v4.")],
     home: HomeOption,
-    name: Annotated[
-        str | None, typer.Argument(help="What people call it, for example support-v4.")
-    ] = None,
     model: Annotated[
-        list[str] | None,
+        list[str],
         typer.Option(help="provider/id, or a pattern, that may be tuned under it; repeatable."),
-    ] = None,
-    environments: Annotated[
-        Path | None, typer.Option(help="Where the result may run (YAML, JSON).")
-    ] = None,
-    envelope: Annotated[
-        Path | None, typer.Option(help="The evaluation envelope (YAML, JSON).")
-    ] = None,
+    ],
+    environments: Annotated[Path, typer.Option(help="Where the result may run (YAML, JSON).")],
+    envelope: Annotated[Path, typer.Option(help="The evaluation envelope (YAML, JSON).")],
     days: Annotated[float, typer.Option(help="How long jobs may be started under it.")] = 30,
-    again: Annotated[
-        Path | None,
-        typer.Option(
-            help="Sign this specification (*.dsse.json) once more, as it is, after a "
-            "change of keys."
-        ),
-    ] = None,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
@@ -179,41 +174,23 @@ def specification(
     these environments and suites.
     """
     at = common.now()
-    if again is not None:
-        if name or model or environments or envelope:
-            raise CliError("--again signs what is there: give nothing else to declare")
-        statement, given = _known(again)
-    else:
-        if not (name and model and environments and envelope):
-            raise CliError("give NAME, --model, --environments and --envelope, or --again FILE")
-        given = Specification(
-            models=tuple(model),
-            environments=read_declared.environments(environments),
-            envelope=read_declared.envelope(envelope),
-            window=common.window(at, days),
-        )
-        digest = hashlib.sha256(_blob(given)).hexdigest()
-        statement = Statement(Subject(name, DigestSet(digest)), SPECIFICATION, given)
+    given = Specification(
+        models=tuple(model),
+        environments=read_declared.environments(environments),
+        envelope=read_declared.envelope(envelope),
+        window=common.window(at, days),
+    )
     unanswered = given.unanswered()
     if unanswered:
         raise CliError("the envelope has no compliance suite for " + ", ".join(unanswered))
+    blob = specification_blob(given.environments, given.envelope)
+    digest = DigestSet(hashlib.sha256(blob).hexdigest())
+    statement = Statement(Subject(name, digest), SPECIFICATION, given)
     written = common.sign_and_write(authority.load(home), statement, "specification", out, at)
-    facts = _facts(written, given.window, blobs or out, ".subject.json", _blob(given))
-    called = statement.subject.name
-    common.parse(f"Specified {called}.", facts, as_json=as_json, specification=called)
-
-
-def _known(path: Path) -> tuple[Statement[Predicate], Specification]:
-    """Read a specification to be signed as it is.
-
-    Raises:
-        CliError: Written by something that lays it out otherwise: signed here, its digest and so
-            its identity would be another.
-    """
-    handed = manifests.read_specification(path)
-    if write_statement(handed.statement) != handed.envelope.payload:
-        raise CliError(f"{path}: is laid out in another way than here; sign it where it was made")
-    return handed.statement, handed.specification
+    facts = _facts(written, given.window, blobs or out, ".subject.json", blob)
+    common.report(
+        f"Specified {name}.", facts, as_json=as_json, specification=name, **written.more()
+    )
 
 
 def _facts(
@@ -225,7 +202,3 @@ def _facts(
         "until": common.until(window),
         "blob": written.beside(blobs, suffix, blob),
     }
-
-
-def _blob(given: Specification) -> bytes:
-    return specification_blob(given.environments, given.envelope)

@@ -32,7 +32,9 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("result", "sidecar.cli.result", "result"),
     ("approve", "sidecar.cli.approve", "approve"),
     ("waive", "sidecar.cli.waive", "waive"),
+    ("resign", "sidecar.cli.resign", "resign"),
     ("withdraw", "sidecar.cli.withdraw", "withdraw"),
+    ("retract", "sidecar.cli.withdraw", "retract"),
     ("policy", "sidecar.cli.policy", "app"),
     ("envoy", "sidecar.cli.envoy", "app"),
 )

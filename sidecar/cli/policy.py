@@ -285,7 +285,7 @@ def build(
         "jurisdictions": ", ".join(made.jurisdictions),
         "algorithm": signer.algorithm,
     }
-    common.parse(f"Built and signed {out}.", facts, as_json=as_json)
+    common.report(f"Built and signed {out}.", facts, as_json=as_json)
 
 
 @app.command(name="verify")
@@ -303,7 +303,7 @@ def verify_bundle(
         "jurisdictions": ", ".join(found.jurisdictions),
         "algorithm": found.verification.algorithm,
     }
-    common.parse(f"{path} is signed by {key}.", facts, as_json=as_json)
+    common.report(f"{path} is signed by {key}.", facts, as_json=as_json)
 
 
 def _place(made: Path, out: Path) -> None:

@@ -13,7 +13,6 @@ from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
 from sidecar.cli.manifests import HandedManifest
 from sidecar.core.evidence import Result
-from sidecar.core.keys import PublicKey
 from sidecar.evaluation import countersign
 
 NOT_PASSED = 3
@@ -52,18 +51,26 @@ def result(
         common.window(begun, days),
     )
     written = common.sign_and_write(opened, statement, "result", out, at)
+    earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
     _tell(statement.predicate, handed, written, as_json=as_json)
     if statement.predicate.result != countersign.PASSED:
         common.warn(
-            "FAILED: the model stays inadmissible for as long as this result stands",
+            "FAILED: published; the model stays inadmissible until this authority takes it back "
+            f"(admit retract {written.digest})",
             *_short(statement.predicate),
         )
         raise typer.Exit(NOT_PASSED)
+    for digest in sorted(earlier):
+        common.warn(
+            f"the FAILED result {digest} of this manifest stays published, and so the model "
+            f"inadmissible; to take it back: admit retract {digest}"
+        )
 
 
 def _check_independent(home: Home, handed: HandedManifest) -> None:
     """The producer cannot countersign its own work; the gate would not count it either."""
-    if manifests.signed_with(handed.envelope, PublicKey.from_pem(authority.pem(home))):
+    listed = authority.describe(home).document.keys
+    if any(manifests.signed_with(handed.envelope, key.public_key()) for key in listed):
         raise CliError(f"{home.name} signed this manifest itself: another authority must evaluate")
 
 
@@ -80,7 +87,7 @@ def _tell(found: Result, handed: HandedManifest, written: common.Written, *, as_
     }
     model = handed.manifest.model.id
     title = f"Countersigned {found.result} for {model}."
-    common.parse(title, facts, as_json=as_json, result=found.result, model=model)
+    common.report(title, facts, as_json=as_json, result=found.result, model=model, **written.more())
 
 
 def _short(found: Result) -> list[str]:

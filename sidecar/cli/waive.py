@@ -46,7 +46,7 @@ def waive(
         "subject": subject.name,
         "until": common.until(given.window),
     }
-    common.parse(f"Waived {rule} for {subject.name}.", facts, as_json=as_json)
+    common.report(f"Waived {rule} for {subject.name}.", facts, as_json=as_json, **written.more())
 
 
 def _subject(environment: str | None, manifest: Path | None) -> Subject:

@@ -1,4 +1,4 @@
-"""``admit withdraw``: one authority withdraws, and everything that relies on it ends."""
+"""``admit withdraw`` and ``admit retract``: publish a no, and take one back."""
 
 from __future__ import annotations
 
@@ -20,23 +20,58 @@ def withdraw(
     ],
     home: HomeOption,
     reason: Annotated[str | None, typer.Option(help="For people and logs.")] = None,
-    effective: Annotated[str | None, typer.Option(help="From when on; now, if not given.")] = None,
+    effective: Annotated[
+        str | None, typer.Option(help="From when on; at once, if not given.")
+    ] = None,
     reinstate: Annotated[
         bool, typer.Option("--reinstate", help="Take the withdrawal back instead.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Withdraw something and publish that at once; or, with --reinstate, take it back."""
+    """Withdraw something and publish that at once; or, with --reinstate, take it back.
+
+    Withdrawing an approval, a result, an environment's declaration or a deployment binding also
+    withdraws what this authority signed before on that matter.
+    """
     at = common.now()
     opened = authority.load(home)
     if reinstate:
         if reason is not None or effective is not None:
             raise CliError("--reinstate takes neither --reason nor --effective")
         done = authority.reinstate(opened, kind, subject, at)
-    else:
-        if not reason:
-            raise CliError("say why: --reason")
-        since = common.instant(effective, "--effective")
-        done = authority.withdraw(opened, kind, subject, reason, since, at)
-    did = f"{'reinstated' if reinstate else 'withdrew'} {kind} {subject}"
-    published(opened, did, done, as_json=as_json)
+        published(opened, f"reinstated {kind} {subject}", done, as_json=as_json)
+        return
+    if not reason:
+        raise CliError("say why: --reason")
+    since = common.instant(effective, "--effective")
+    withdrawn = authority.withdraw(opened, kind, subject, reason, since, at)
+    published(
+        opened,
+        f"withdrew {kind} {withdrawn.entry.subject}",
+        withdrawn.publication,
+        as_json=as_json,
+        older=[entry.subject for entry in withdrawn.older],
+    )
+
+
+def retract(
+    digest: Annotated[
+        str, typer.Argument(help="SHA-256 of the FAILED result, or of the manifest that failed.")
+    ],
+    home: HomeOption,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back a published failure of this evaluator. Models may become admissible by it."""
+    opened = authority.load(home)
+    described = authority.describe(opened)
+    failures = [
+        f for f in described.failures if digest.removeprefix("sha256:") in {f.result, f.manifest}
+    ]
+    if failures and not yes:
+        for one in failures:
+            common.warn(f"manifest {one.manifest} failed {one.reason}")
+        if not typer.confirm("Take these failures back?", err=True):
+            raise CliError("nothing was changed")
+    done = authority.retract(opened, digest, common.now())
+    published(opened, f"retracted {len(failures)} failures of {digest}", done, as_json=as_json)

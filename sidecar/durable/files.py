@@ -53,3 +53,25 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def place_new(folder: Path, stem: str, suffix: str, data: bytes) -> Path:
+    """Write ``folder/stem+suffix`` for others to read, never over another file's content.
+
+    Where the name is taken, ``stem-2``, ``stem-3`` and so on are tried. A file that has the content
+    already is left as it is.
+
+    Returns:
+        The file that has the content.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path, number = folder / f"{stem}{suffix}", 1
+    while path.exists() and path.read_bytes() != data:
+        number += 1
+        path = folder / f"{stem}-{number}{suffix}"
+    if not path.exists():
+        write_atomically(path, data, mode=0o644)
+    return path

@@ -70,8 +70,8 @@ def test_an_offline_key_that_is_due_warns_and_does_not_stop_the_heartbeat(acme: 
 def test_a_heartbeat_warns_before_the_attestation_key_ends(acme: Home) -> None:
     done = authority.publish(acme, NOW + 701 * DAY)
     assert done.warnings == (
-        f"the attestation key's window ends at {(NOW + 730 * DAY).isoformat()}: rotate it "
-        "(evidence signed by it must be signed anew)",
+        f"the attestation key's window ends at {(NOW + 730 * DAY).isoformat()}: rotate it and "
+        "sign anew what should outlive it (admit authority rotate attestation; admit resign)",
     )
 
 

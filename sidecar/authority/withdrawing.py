@@ -1,0 +1,141 @@
+"""Withdraw, reinstate, and retract: every no of an authority is published by itself alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sidecar.authority import records
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.open_home import Home, OpenHome, Publication, instant, locked_home
+from sidecar.authority.open_home import publish as publish_changes
+from sidecar.authority.signing import older_on_matter, withdrawal_kind
+from sidecar.authority.subjects import normalised
+from sidecar.core.documents import Withdrawal, WithdrawalKind, WithdrawalsDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """What a withdrawal published.
+
+    Attributes:
+        entry: The withdrawal that was asked for.
+        older: Entries for older statements on the same matter.
+        publication: The edition they are in.
+    """
+
+    entry: Withdrawal
+    older: tuple[Withdrawal, ...]
+    publication: Publication
+
+
+def withdraw(
+    home: Home,
+    kind: WithdrawalKind,
+    subject: str,
+    reason: str,
+    effective: datetime | None,
+    now: datetime,
+) -> Withdrawn:
+    """Withdraw something and publish.
+
+    A withdrawal of an approval, a result, an environment's declaration or a deployment binding
+    also withdraws what this authority stated before on that matter, as far as it is recorded.
+
+    Args:
+        home: The authority's home.
+        kind: What sort of thing.
+        subject: Which one; see ``subjects.normalised``.
+        reason: For people and logs.
+        effective: From when on; ``None`` is at once, on every gate, whatever its clock shows.
+        now: Aware.
+
+    Raises:
+        AuthorityError: The subject can match nothing, is recorded as another kind, or is withdrawn
+            already from no later than that.
+    """
+    since = None if effective is None else instant(effective)
+    entry = Withdrawal(kind, normalised(kind, subject), reason, since)
+    with locked_home(home.path) as opened:
+        published = _of(opened.withdrawals, entry)
+        for known in published:
+            if not _earlier(entry.effective, known.effective, now):
+                began = "at once" if known.effective is None else known.effective.isoformat()
+                raise AuthorityError(f"{kind} {entry.subject} is withdrawn already, from {began}")
+        older = _older(opened, entry, now)
+        dropped = {*published, *(e for one in older for e in _of(opened.withdrawals, one))}
+        kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)
+        changed = replace(opened.withdrawals, entries=(*kept, *older, entry))
+        return Withdrawn(entry, older, publish_changes(opened, now, withdrawals=changed))
+
+
+def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> Publication:
+    """Take a withdrawal back, and publish. Older statements on the matter stay withdrawn.
+
+    Raises:
+        AuthorityError: It is not withdrawn.
+    """
+    subject = normalised(kind, subject)
+    with locked_home(home.path) as opened:
+        kept = tuple(
+            entry
+            for entry in opened.withdrawals.entries
+            if (entry.kind, entry.subject) != (kind, subject)
+        )
+        if kept == opened.withdrawals.entries:
+            raise AuthorityError(f"{kind} {subject} is not withdrawn")
+        return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, entries=kept))
+
+
+def retract(home: Home, digest: str, now: datetime) -> Publication:
+    """Take back the failures of a FAILED result, and publish.
+
+    Args:
+        home: The authority's home.
+        digest: Hex SHA-256 of the result's payload, or of the manifest that failed.
+        now: Aware.
+
+    Raises:
+        AuthorityError: No published failure is of that result or manifest.
+    """
+    digest = normalised(WithdrawalKind.RESULT, digest)
+    with locked_home(home.path) as opened:
+        failures = opened.withdrawals.failures
+        kept = tuple(one for one in failures if digest not in {one.result, one.manifest})
+        if kept == failures:
+            raise AuthorityError(f"no failure of {digest} is published; see: admit authority show")
+        return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, failures=kept))
+
+
+def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdrawal, ...]:
+    """Entries for the older statements on the matter, unless they take effect sooner already."""
+    recorded = records.find(opened.path, entry.subject)
+    if recorded is None:
+        return ()
+    kind = withdrawal_kind(recorded.statement.predicate)
+    if kind is not entry.kind:
+        return ()
+    entries = tuple(
+        Withdrawal(kind, item.digest, f"older than {kind} {entry.subject}", entry.effective)
+        for item in older_on_matter(opened, recorded, now)
+    )
+    return tuple(
+        one
+        for one in entries
+        if all(
+            _earlier(one.effective, known.effective, now) for known in _of(opened.withdrawals, one)
+        )
+    )
+
+
+def _earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
+    """Whether an entry would take effect before the one that is published."""
+    if known is None or (new is None and known <= now):
+        return False
+    return new is None or new < known
+
+
+def _of(known: WithdrawalsDocument, entry: Withdrawal) -> tuple[Withdrawal, ...]:
+    """The published entries for the subject of ``entry``."""
+    wanted = (entry.kind, entry.subject)
+    return tuple(one for one in known.entries if (one.kind, one.subject) == wanted)
