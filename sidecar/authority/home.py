@@ -35,6 +35,7 @@ from sidecar.authority.resigning import Outcome, Resigned, count_to_resign, resi
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
 from sidecar.authority.signing import Issued, attest, issue
 from sidecar.authority.withdrawing import Withdrawn, reinstate, retract, withdraw
+from sidecar.core import kinds
 from sidecar.core.documents import (
     AttestationKey,
     AuthorityDocument,
@@ -44,7 +45,6 @@ from sidecar.core.documents import (
     Withdrawal,
     WithdrawalsDocument,
 )
-from sidecar.core import kinds
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window

@@ -171,7 +171,8 @@ def _carry_out(home: Path, writes: Sequence[FileWrite]) -> None:
 
 def _make_folder(home: Path, folder: Path, mode: int) -> None:
     """Create a folder below the home, and its parents, all of one mode."""
-    for part in reversed([folder, *folder.relative_to(home).parents]):
+    below = folder.relative_to(home)
+    for part in reversed([below, *below.parents]):
         (home / part).mkdir(mode=mode, exist_ok=True)
 
 

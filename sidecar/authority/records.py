@@ -18,6 +18,7 @@ from sidecar.authority.journal import FileWrite
 from sidecar.authority.matters import matter
 from sidecar.core import dsse
 from sidecar.core.evidence import Predicate, Statement, parse_statement
+from sidecar.core.kinds import kind_of
 from sidecar.core.reasons import EvidenceError
 
 FOLDER = "signed"
@@ -82,6 +83,6 @@ def _read(path: Path) -> Recorded:
 
 def _folder(statement: Statement[Predicate], digest: str) -> str:
     found = matter(statement)
-    kind = type(statement.predicate).__name__.lower()
+    kind = kind_of(statement.predicate).noun
     about = digest if found is None else hashlib.sha256(json.dumps(found).encode()).hexdigest()
     return f"{FOLDER}/{kind}/{about[:16]}"

@@ -31,13 +31,9 @@ from sidecar.core.documents import (
     Failure,
     Supersession,
     Withdrawal,
-    WithdrawalKind,
     WithdrawalsDocument,
 )
 from sidecar.core.evidence import (
-    Approval,
-    DeploymentBinding,
-    Environment,
     Manifest,
     Predicate,
     Result,
@@ -45,6 +41,7 @@ from sidecar.core.evidence import (
     write_statement,
 )
 from sidecar.core.keys import PublicKey
+from sidecar.core.kinds import kind_of
 from sidecar.core.window import Window
 
 FAILED = "FAILED"
@@ -110,7 +107,6 @@ def issue(
     now: datetime,
     *,
     out: Path,
-    kind: str,
     keep_older: bool = False,
 ) -> Issued:
     """Sign a statement, hand it out, and publish the no that it implies, in one step.
@@ -120,7 +116,6 @@ def issue(
         statement: What to sign.
         now: Aware.
         out: Folder that evidence is handed out from; created if needed.
-        kind: What the file's name begins with, e.g. ``approval``.
         keep_older: Withdraw no older statement: this one is a further piece.
 
     Raises:
@@ -128,6 +123,7 @@ def issue(
             changed then.
         EvidenceError: The statement is not one that a reader would accept.
     """
+    kind = kind_of(statement.predicate).noun
     with locked_home(home.path) as opened:
         statement, older = _ordered(opened, statement, now)
         if keep_older:
@@ -173,17 +169,6 @@ def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tupl
         for item in known
         if _rank(item) < _rank(recorded) and item.statement.predicate.window.not_after > now
     )
-
-
-def withdrawal_kind(predicate: Predicate) -> WithdrawalKind | None:
-    """The kind under which one statement of several on a matter is withdrawn."""
-    kinds: dict[type[Predicate], WithdrawalKind] = {
-        Approval: WithdrawalKind.APPROVAL,
-        Result: WithdrawalKind.RESULT,
-        Environment: WithdrawalKind.ENVIRONMENT,
-        DeploymentBinding: WithdrawalKind.DEPLOYMENT_BINDING,
-    }
-    return kinds.get(type(predicate))
 
 
 def _rank(item: Recorded) -> tuple[datetime, str]:
@@ -233,9 +218,12 @@ def _implied(
     """Add to the published noes those that a statement implies."""
     predicate = statement.predicate
     entries = tuple(
-        Withdrawal(found, item.digest, f"replaced by {kind} {digest}")
+        Withdrawal(
+            kind_of(item.statement.predicate).withdrawal,
+            item.digest,
+            f"replaced by {kind} {digest}",
+        )
         for item in replaced
-        if (found := withdrawal_kind(item.statement.predicate)) is not None
     )
     failures: tuple[Failure, ...] = ()
     supersessions: tuple[Supersession, ...] = ()

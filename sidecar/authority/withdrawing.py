@@ -9,9 +9,10 @@ from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home, OpenHome, Publication, instant, locked_home
 from sidecar.authority.open_home import publish as publish_changes
-from sidecar.authority.signing import older_on_matter, withdrawal_kind
+from sidecar.authority.signing import older_on_matter
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import Withdrawal, WithdrawalKind, WithdrawalsDocument
+from sidecar.core.kinds import kind_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
     recorded = records.find(opened.path, entry.subject)
     if recorded is None:
         return ()
-    kind = withdrawal_kind(recorded.statement.predicate)
+    kind = kind_of(recorded.statement.predicate).withdrawal
     if kind is not entry.kind:
         return ()
     entries = tuple(

@@ -55,7 +55,7 @@ def approve(
     )
     statement = Statement(Subject(model, DigestSet(handed.digest)), APPROVAL, given)
     written = common.sign_and_write(
-        authority.load(home), statement, "approval", out, at, keep_older=in_addition
+        authority.load(home), statement, out, at, keep_older=in_addition
     )
     facts = {
         **written.facts(),

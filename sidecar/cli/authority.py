@@ -27,6 +27,7 @@ app = typer.Typer(
     help="Keys, publishing, and everything an authority does with its own home folder.",
 )
 
+
 class KeyType(StrEnum):
     """Kinds of keys that are created."""
 

@@ -115,7 +115,7 @@ def bind(
         declarations=common.pairs(declaration, "--declaration"),
     )
     bound = openai.bind(record, known, point)
-    written = common.sign_and_write(authority.load(home), bound.statement, "manifest", out, at)
+    written = common.sign_and_write(authority.load(home), bound.statement, out, at)
     _tell(bound, written, blobs or out, point, as_json=as_json)
 
 

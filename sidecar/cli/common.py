@@ -16,6 +16,7 @@ from rich.text import Text
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home, Issued
 from sidecar.core.evidence import Predicate, Statement
+from sidecar.core.kinds import kind_of
 from sidecar.core.window import Window, rfc3339
 from sidecar.durable.files import place_new
 
@@ -56,9 +57,13 @@ class CliError(Exception):
 class Written:
     """Evidence that was signed and handed out, by the authority ``signer``."""
 
-    kind: str
     signer: str
     issued: Issued
+
+    @property
+    def kind(self) -> str:
+        """What the commands call it, e.g. ``approval``."""
+        return kind_of(self.issued.statement.predicate).noun
 
     @property
     def digest(self) -> str:
@@ -97,7 +102,7 @@ class Written:
         }
 
     def _warn(self) -> None:
-        issued, what = self.issued, self.kind
+        issued, what = self.issued, kind_of(self.issued.statement.predicate).withdrawal
         for digest in issued.replaced:
             warn(f"the older {what} {digest} is withdrawn: this one permits less or ends sooner")
         for digest in issued.beside:
@@ -191,15 +196,14 @@ def read(path: Path) -> bytes:
 def sign_and_write(
     home: Home,
     statement: Statement[Predicate],
-    kind: str,
     out: Path,
     at: datetime,
     *,
     keep_older: bool = False,
 ) -> Written:
     """Sign a statement as ``home``, hand it out in ``out``, and publish the no that it implies."""
-    issued = authority.issue(home, statement, at, out=out, kind=kind, keep_older=keep_older)
-    return Written(kind, home.name, issued)
+    issued = authority.issue(home, statement, at, out=out, keep_older=keep_older)
+    return Written(home.name, issued)
 
 
 def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:

@@ -90,7 +90,7 @@ def environment(
     )
     subject = Subject(spiffe_id, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, ENVIRONMENT, declared)
-    written = common.sign_and_write(authority.load(home), statement, "environment", out, at)
+    written = common.sign_and_write(authority.load(home), statement, out, at)
     facts = _facts(written, declared.window, blobs or out, ".subject.txt", blob)
     common.report(
         f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id, **written.more()
@@ -119,7 +119,7 @@ def deployment(
     binding = DeploymentBinding(provider, name, model, common.window(at, days))
     subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
-    written = common.sign_and_write(authority.load(home), statement, "deployment", out, at)
+    written = common.sign_and_write(authority.load(home), statement, out, at)
     facts = _facts(written, binding.window, blobs or out, ".subject.txt", blob)
     title = f"Bound deployment {name} to {provider}/{model}."
     common.report(
@@ -186,7 +186,7 @@ def specification(
     blob = specification_blob(given.environments, given.envelope)
     digest = DigestSet(hashlib.sha256(blob).hexdigest())
     statement = Statement(Subject(name, digest), SPECIFICATION, given)
-    written = common.sign_and_write(authority.load(home), statement, "specification", out, at)
+    written = common.sign_and_write(authority.load(home), statement, out, at)
     facts = _facts(written, given.window, blobs or out, ".subject.json", blob)
     common.report(
         f"Specified {name}.", facts, as_json=as_json, specification=name, **written.more()

@@ -107,7 +107,7 @@ def copy(
     """Copy the policies that came with admit into a folder of your own, to run and to change."""
     copies.copy(resources.policies(), folder)
     facts = {"folder": str(folder), "revision": tree.read(folder).revision}
-    common.parse(f"Copied the policies to {folder}.", facts, as_json=as_json)
+    common.report(f"Copied the policies to {folder}.", facts, as_json=as_json)
 
 
 @app.command()

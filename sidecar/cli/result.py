@@ -50,7 +50,7 @@ def result(
         countersign.read_results(common.read(results)),
         common.window(begun, days),
     )
-    written = common.sign_and_write(opened, statement, "result", out, at)
+    written = common.sign_and_write(opened, statement, out, at)
     earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
     _tell(statement.predicate, handed, written, as_json=as_json)
     if statement.predicate.result != countersign.PASSED:

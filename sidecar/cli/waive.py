@@ -37,7 +37,7 @@ def waive(
     subject = _subject(environment, manifest)
     given = Waiver(rule, jurisdiction, reason, common.window(at, days))
     written = common.sign_and_write(
-        authority.load(home), Statement(subject, WAIVER, given), "waiver", out, at
+        authority.load(home), Statement(subject, WAIVER, given), out, at
     )
     facts = {
         **written.facts(),

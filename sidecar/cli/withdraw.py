@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -71,6 +72,8 @@ def retract(
     if failures and not yes:
         for one in failures:
             common.warn(f"manifest {one.manifest} failed {one.reason}")
+        if not sys.stdin.isatty():
+            raise CliError("nothing was changed: confirm with --yes")
         if not typer.confirm("Take these failures back?", err=True):
             raise CliError("nothing was changed")
     done = authority.retract(opened, digest, common.now())

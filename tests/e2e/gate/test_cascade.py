@@ -189,7 +189,7 @@ def publish_and_wait(chain: Chain, noun: Noun) -> None:
     def taken() -> tuple[int, bool]:
         return chain.site.standing(AUDITOR)["version"], chain.site.status()["epoch"] > before
 
-    assert until(taken, (done.version, True)) == (done.version, True)
+    assert until(taken, (done.publication.version, True)) == (done.publication.version, True)
 
 
 def test_a_class_of_base_models_retires_the_model_and_the_one_tuned_on_from_it(

@@ -67,11 +67,11 @@ def test_a_repository_that_was_rolled_back_is_refused_after_a_restart(
     restart(site)
     assert (site.talk.verdict(), told(site)) == (
         WITHDRAWN,
-        {"version": done.version, "failing": True},
+        {"version": done.publication.version, "failing": True},
     )
 
     mirror.follow()
-    expected = {"version": done.version, "failing": False}
+    expected = {"version": done.publication.version, "failing": False}
     assert until(lambda: told(site), expected) == expected
     assert site.talk.verdict() == WITHDRAWN
     authority.reinstate(mirror.home, WithdrawalKind.MANIFEST, digest, now())
@@ -91,7 +91,7 @@ def test_a_source_that_is_gone_after_a_restart_leaves_the_last_word_standing(sit
     restart(site)
     assert (site.talk.verdict(), told(site)) == (
         WITHDRAWN,
-        {"version": done.version, "failing": True},
+        {"version": done.publication.version, "failing": True},
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -139,19 +138,16 @@ def test_a_model_is_tuned_bound_and_ended_under_one_specification(
     assert parties.assess().reason is None
 
     parties.run("acme-risk", "authority", "rotate", "attestation")
-    again = parties.sign(
-        "acme-risk",
-        *("declare", "specification", "--again", specified["file"], "--blobs", parties.blobs),
-    )
-    assert again["digest"] == digest
-    assert again["file"] != specified["file"]
-    parties.declare(*TUNING)
-    parties.approve("acme-risk", bound["file"])
-    assert parties.assess(rejected=3).reason is None
+    assert parties.assess().reason is not None
+    done = told("resign", parties.evidence, "--home", parties.home("acme-risk"))
+    signed = [one for one in done["files"] if one["outcome"] == "signed"]
+    assert specified["file"] in {one["file"] for one in signed}
+    assert digest in {one["digest"] for one in signed}
+    assert parties.assess().reason is None
 
     parties.run("acme-risk", "withdraw", "specification", digest, "--reason", "wrong suites")
-    assert parties.assess(rejected=3).reason is Reason.WITHDRAWN
-    assert parties.put(tune, rejected=3).reason is Reason.WITHDRAWN
+    assert parties.assess().reason is Reason.WITHDRAWN
+    assert parties.put(tune).reason is Reason.WITHDRAWN
 
 
 def test_verify_and_explain_ask_about_deployments_and_tuning(parties: Parties, job: Path) -> None:
@@ -220,18 +216,6 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_signed(parties: Parties, j
             ("declare", "specification", "x", "--model", "openai/**", *files),
             "the envelope has no compliance suite for us",
         ),
-        (
-            ("declare", "specification", "x", *files),
-            "give NAME, --model, --environments and --envelope, or --again FILE",
-        ),
-        (
-            ("declare", "specification", "x", "--again", specified["file"]),
-            "--again signs what is there: give nothing else to declare",
-        ),
-        (
-            ("declare", "specification", "--again", manifest),
-            f"{manifest}: is evidence, but not a specification",
-        ),
         (bind, "say what must be passed: --envelope, or --specification"),
         (
             (*bind, "--envelope", job / "envelope.yaml"),
@@ -247,16 +231,3 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_signed(parties: Parties, j
         done = admit(*words, "--out", parties.evidence, code=2, ADMIT_HOME=home)
         assert done.stderr.decode() == f"admit: {expected}\n", words
     assert sorted(parties.evidence.iterdir()) == before
-
-
-def test_what_is_laid_out_otherwise_is_not_signed_again(parties: Parties, job: Path) -> None:
-    specified = Path(specify(parties, job)["file"])
-    envelope = json.loads(specified.read_bytes())
-    payload = dsse.parse(specified.read_bytes()).payload
-    envelope["payload"] = b64encode(json.dumps(json.loads(payload), indent=1).encode()).decode()
-    specified.write_text(json.dumps(envelope))
-    home = str(parties.home("acme-risk"))
-    done = admit("declare", "specification", "--again", specified, code=2, ADMIT_HOME=home)
-    assert done.stderr.decode() == (
-        f"admit: {specified}: is laid out in another way than here; sign it where it was made\n"
-    )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sidecar.core.assessment import Assessment
 from sidecar.core.reasons import Reason
+from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties
 from tests.unit.binding.samples import BASE, MODEL
 
@@ -20,7 +21,7 @@ def test_a_call_is_admitted_only_after_everybody_agreed_and_denied_after_one_wit
     parties: Parties, job: Path
 ) -> None:
     assert parties.assess().reason is Reason.ENVIRONMENT_UNKNOWN
-    parties.declare()
+    declared = parties.declare()
     assert parties.assess().reason is Reason.MANIFEST_MISSING
     assert parties.assess(BASE).reason is None
 
@@ -59,11 +60,15 @@ def test_a_call_is_admitted_only_after_everybody_agreed_and_denied_after_one_wit
 
     # The customer's declaration and approval rest on its old key; both must be signed anew.
     parties.run("acme-risk", "authority", "rotate", "attestation")
-    assert parties.assess(rejected=2).reason is Reason.ENVIRONMENT_UNKNOWN
-    parties.declare()
-    assert lacking(parties.assess(rejected=2)) == (Reason.APPROVAL_MISSING, ("customer",))
-    parties.approve("acme-risk", manifest)
-    assert parties.assess(rejected=2).reason is None
+    assert parties.assess().reason is Reason.ENVIRONMENT_UNKNOWN
+    parties.run("acme-risk", "resign", Path(declared["file"]))
+    assert lacking(parties.assess()) == (Reason.APPROVAL_MISSING, ("customer",))
+    parties.run("acme-risk", "resign", parties.evidence)
+    assert parties.assess().reason is None
+
+    # With an overlap nothing stops; what was signed anew outlives the old key.
+    parties.run("acme-risk", "authority", "rotate", "attestation", "--overlap", "14d")
+    assert parties.assess().reason is None
 
 
 def test_the_blobs_are_what_the_evidence_names(tmp_path: Path, parties: Parties, job: Path) -> None:
@@ -83,3 +88,17 @@ def test_a_failed_result_is_signed_and_is_loud(parties: Parties, job: Path) -> N
     found = parties.result(bound["file"], 0.5, code=3)
     assert found["result"] == "FAILED"
     assert Path(found["file"]).exists()
+    home = parties.home("test-house")
+    failures = told("authority", "show", "--home", home)["failures"]
+    assert {one["manifest"] for one in failures} == {bound["digest"]}
+    assert {one["result"] for one in failures} == {found["digest"]}
+    passed = parties.result(bound["file"], 1.0)
+    assert passed["result"] == "PASSED"
+    assert told("authority", "show", "--home", home)["failures"] == failures
+    refused = admit("retract", found["digest"], "--home", home, code=2)
+    assert refused.stderr.decode().splitlines()[-1] == (
+        "admit: nothing was changed: confirm with --yes"
+    )
+    assert told("authority", "show", "--home", home)["failures"] == failures
+    parties.run("test-house", "retract", found["digest"], "--yes")
+    assert told("authority", "show", "--home", home)["failures"] == []

@@ -144,6 +144,18 @@ def test_load_gives_the_home_that_init_made(acme: Home) -> None:
     assert authority.load(acme.path) == acme == Home(acme.path, "acme")
 
 
+def test_a_home_may_be_named_relative_to_where_a_command_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = authority.init(Path("homes/acme"), "acme", now=NOW)
+    done = authority.issue(home, approval(), NOW, out=Path("out"))
+    assert done.path.exists()
+    assert names(tmp_path / "homes/acme") == [
+        ".lock", "authority.yaml", "keys", "published.sha256", "repository", "signed"
+    ]  # fmt: skip
+
+
 def test_a_home_that_was_moved_still_has_its_keys(acme: Home, tmp_path: Path, pinned: Pin) -> None:
     moved = authority.load(acme.path.rename(tmp_path / "moved? #1"))
     authority.withdraw(moved, WithdrawalKind.RUN, "ftjob-1", "tainted", None, NOW)

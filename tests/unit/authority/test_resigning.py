@@ -10,9 +10,8 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import AuthorityError, Home, Outcome, Resigned
-from sidecar.core import dsse
+from sidecar.core import dsse, kinds
 from sidecar.core.documents import AttestationKey, WithdrawalKind
-from sidecar.core.evidence import PREDICATES
 from sidecar.core.window import Window
 from tests.unit.authority.helpers import DAY, Pin
 from tests.unit.authority.reader import NOW
@@ -40,7 +39,7 @@ def test_a_rotated_attestation_key_stays_listed_and_is_retired_at_once(
     second = authority.pem(acme)
     authority.rotate(acme, "attestation", NOW)
     spans = Window(NOW, NOW + LIFE)
-    types = tuple(PREDICATES)
+    types = tuple(kinds.BY_URN)
     assert listed(acme, pinned) == (
         AttestationKey(first, spans, types, "retired"),
         AttestationKey(second, spans, types, "retired"),
@@ -83,7 +82,7 @@ def test_resign_keeps_the_payload_and_replaces_the_own_signature_alone(
     acme: Home, tmp_path: Path
 ) -> None:
     other = authority.init(tmp_path / "other", "other", now=NOW)
-    done = authority.issue(acme, approval(), NOW, out=tmp_path, kind="approval")
+    done = authority.issue(acme, approval(), NOW, out=tmp_path)
     value = json.loads(done.path.read_bytes())
     foreign = json.loads(authority.attest(other, approval(), NOW))["signatures"][0]
     value["signatures"].append(foreign)
@@ -123,10 +122,10 @@ def test_only_what_still_holds_and_is_evidence_of_this_authority_is_signed(
     acme: Home, tmp_path: Path
 ) -> None:
     other = authority.init(tmp_path / "other", "other", now=NOW)
-    ended = authority.issue(acme, approval(holds=window(1)), NOW, out=tmp_path, kind="approval")
-    bad = authority.issue(acme, result(), NOW, out=tmp_path, kind="result")
+    ended = authority.issue(acme, approval(holds=window(1)), NOW, out=tmp_path)
+    bad = authority.issue(acme, result(), NOW, out=tmp_path)
     authority.withdraw(acme, WithdrawalKind.RESULT, bad.digest, "wrong", None, NOW)
-    foreign = authority.issue(other, result(), NOW, out=tmp_path / "theirs", kind="result")
+    foreign = authority.issue(other, result(), NOW, out=tmp_path / "theirs")
     (tmp_path / "note.json").write_text("{}")
     files = [ended.path, bad.path, foreign.path, tmp_path / "note.json"]
     before = [path.read_bytes() for path in files]

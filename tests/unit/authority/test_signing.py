@@ -33,14 +33,12 @@ from tests.unit.authority.statements import (
 )
 
 LATER = NOW + timedelta(hours=1)
-KINDS = {"Approval": "approval", "Result": "result", "Environment": "environment"}
 
 
 def issue(
     home: Home, out: Path, statement: Statement[Predicate], *, keep_older: bool = False
 ) -> Issued:
-    kind = KINDS.get(type(statement.predicate).__name__, "deployment")
-    return authority.issue(home, statement, NOW, out=out, kind=kind, keep_older=keep_older)
+    return authority.issue(home, statement, NOW, out=out, keep_older=keep_older)
 
 
 def noes(home: Home, pin: Pin) -> WithdrawalsDocument:
@@ -188,7 +186,7 @@ def test_law_7_a_successor_is_announced_by_its_producer(
 ) -> None:
     value = manifest_predicate(supersedes={"sha256": "cc" * 32})
     payload = statement(MANIFEST, value["model"]["id"], "dd" * 32, value)
-    done = authority.issue(acme, parse_statement(payload), NOW, out=tmp_path, kind="manifest")
+    done = authority.issue(acme, parse_statement(payload), NOW, out=tmp_path)
     assert noes(acme, pinned).supersessions == (Supersession("cc" * 32, done.digest),)
 
 
