@@ -68,8 +68,8 @@ def _index(catalogue: Catalogue, names: list[str]) -> str:
     ]
     return (
         f"{_GENERATED}\n# The rules\n\n"
-        "Each rule states a necessary condition that signed evidence can show. That none fires is\n"
-        "not compliance with anything.\n\n"
+        "Each rule states one necessary condition that signed evidence can show. If no rule\n"
+        "fires, that is not compliance with anything.\n\n"
         f"{table(rows, ('package', 'id', 'rules'))}\n"
         f"{table(rules, ('rule', 'citation', 'denies'))}"
     )
@@ -83,9 +83,9 @@ def _page(catalogue: Catalogue, name: str) -> str:
         parts.append(f"\n{about}\n")
     for rule in catalogue.of(name):
         details = [
-            ("says", _when(rule)),
-            ("drawn from", rule.citation),
-            ("reads", f"`{rule.term}`" if rule.term else ""),
+            ("effect", _when(rule)),
+            ("provision", rule.citation),
+            ("fact", f"`{rule.term}`" if rule.term else ""),
             ("remedy", rule.remedy),
             ("source", f"`policies/{rule.file}`"),
         ]

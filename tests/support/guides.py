@@ -60,6 +60,7 @@ class Ran:
 def pages() -> list[str]:
     """Every page with something to run, as paths in the repository."""
     found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "envoy" / "README.md"]
+    found += ROOT.glob("packages/*/README.md")
     return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 

@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[3]
 DOCS = "docs/"
 RENAMED = {"README.md": "index.md"}
 """Files of the repository that have another name on the site."""
-EXTRA = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")
+LINTER = "packages/envoy-extauthz-lint/README.md"
+EXTRA = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", LINTER)
 EXTRA_FOLDERS = ("envoy",)
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _FENCE = re.compile(r"^ *(```|~~~)")

@@ -22,25 +22,30 @@ from tests.contract.operations.requests import fill
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
 
 HEAD = """\
-# Every operation of every provider
+# Operations
 
-The operations that the gate knows of each upstream, one row each. This page is generated from the
-tables in `sidecar/providers/` by `python -m tests.contract.operations.generate_page`, and a test
-compares the two. A route's context extension `api` chooses the table. **An operation that is in no
-row is refused by name.**
+The operations of each provider that the gate knows, one row each, generated from the tables in
+`sidecar/providers/` by `python -m tests.contract.operations.generate_page`. A route's context
+extension `api` chooses the table. **An operation in no row is refused.**
 
-- **authorised**: every id at the places named is asked about; all must be admissible.
-- **tuning**: the model to be tuned must be admissible for that in this environment, and a signed
-  environment specification must come with the job.
-- **shut**: refused unless `open_operations` in `sidecar.yaml` lists it. A *carrier* can neither
-  name nor reach a model, so that only the environment is asked about.
-- **refused**: always, for the reason given.
+| state | meaning |
+|---|---|
+| authorised | Every model id at the places named must be admissible |
+| tuning | The model must be admissible for tuning here; the job must name a specification |
+| closed | Refused unless `open_operations` in `sidecar.yaml` lists it |
+| modelless, closed | The same. It can reach no model, so only the environment is checked |
+| refused | Always, for the reason given |
 
-What an operation *builds on* is stored upstream and may hold other models: it must have been
-registered when it was created through the gate, and its models are asked about again. Beyond the
-rows: a `model` at a place that a row does not have, a key or header by which some server runs
-another model or another account's, a tool or a format for which the provider would choose a model
-by itself, two places that disagree, and a key of the query that a row does not have are refused.
+What an operation *builds on* is stored at the provider and may hold other models. It must have been
+[registered](stored-objects.md) when it was created through the gate; its models are checked again.
+
+These are refused everywhere:
+
+- a key `model` at a place that the row does not have;
+- a key or header by which some server runs another model, or uses another account;
+- a tool or a format for which the provider would choose a model by itself;
+- two places that name different models;
+- a key of the query that the row does not have.
 """
 
 PUBLISHED = {"openai": openai, "bedrock": aws}
@@ -121,10 +126,10 @@ def _state(row: Operation) -> str:
     if row.never:
         return f"refused: {row.never}"
     if row.kind is Kind.CARRIER:
-        streamed = "; its body is not looked at" if row.body is Body.STREAMED else ""
-        return f"carrier, shut by default{streamed}"
+        streamed = "; its body is not read" if row.body is Body.STREAMED else ""
+        return f"modelless, closed{streamed}"
     if row.shut:
-        return f"shut by default: {row.shut}"
+        return f"closed: {row.shut}"
     asked = "tuning" if row.kind is Kind.TUNING else "authorised"
     if row.registered:
         asked += ", where registration is on"

@@ -120,9 +120,9 @@ def test_a_page_tells_each_rule_whole(tmp_path: Path) -> None:
     assert (
         "## `xx.enough`\n\n**Enough.** The score reaches the floor.\n\n"
         "|  |  |\n| --- | --- |\n"
-        "| says | denies from 2026-01-01 on |\n"
-        "| drawn from | Law of X, Article 1 \\| 2 |\n"
-        "| reads | `score` |\n"
+        "| effect | denies from 2026-01-01 on |\n"
+        "| provision | Law of X, Article 1 \\| 2 |\n"
+        "| fact | `score` |\n"
         "| remedy | Score more. |\n"
         "| source | `policies/jurisdiction/xx/xx.rego` |\n"
     ) in found["xx.md"]
