@@ -9,28 +9,38 @@ synced, and the complete set is kept apart from the library's own files (see ``s
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from tuf.api.exceptions import DownloadError, RepositoryError
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 from tuf.ngclient import Updater, UpdaterConfig
 
-from sidecar.core.documents import AUTHORITY_FILE, WITHDRAWALS_FILE
+from sidecar.core.documents import (
+    AUTHORITY_FILE,
+    TRUST_DOMAINS_FILE,
+    WITHDRAWALS_FILE,
+    read_trust_domains,
+)
+from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import AuthorityView
-from sidecar.trust import roots
+from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError, SourceFetcher
 from sidecar.trust.limits import REPOSITORY
-from sidecar.trust.source import Source
-from sidecar.trust.store import GoodSet, Seen, Store, StoreError
+from sidecar.trust.source import Source, SourceError
+from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
 from sidecar.trust.view import (
     Memo,
     NoViewError,
+    VerifiedSet,
     listed_document,
-    newest_root,
     pinned_digest,
     read_view,
+    root_chain,
     store_of,
+    understood,
+    verify_set,
 )
 
 _LIMITS = UpdaterConfig(
@@ -46,15 +56,34 @@ class RefreshError(Exception):
     """A refresh failed; what was kept before is still there. The text is one short line."""
 
     def __init__(self, message: str) -> None:
-        # Parts of the text may come from the repository: nothing that could forge a log line.
-        line = "".join(c if c.isprintable() else "?" for c in message)
-        super().__init__(line[: REPOSITORY.message_characters])
+        super().__init__(_one_line(message))
+
+
+class NotUnderstoodError(RefreshError):
+    """The newest set verified and cannot be understood: what is kept is not its newest word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What a refresh came to.
+
+    Attributes:
+        view: The same as ``read_view`` gives from now on.
+        domains_error: Why the delegated role's metadata or document could not be had; empty where
+            it could, or where the authority delegates none.
+    """
+
+    view: AuthorityView
+    domains_error: str = ""
 
 
 def refresh(
     authority: TrustedAuthority, source: Source, state_dir: Path, memo: Memo | None = None
-) -> AuthorityView:
+) -> Refreshed:
     """Fetch, verify and keep what the authority publishes now.
+
+    The two documents of the targets role are kept before the delegated role is looked at, which can
+    therefore hold up no withdrawal.
 
     Args:
         authority: With the pinned root.
@@ -62,28 +91,36 @@ def refresh(
         state_dir: The folder that holds one folder for each authority.
         memo: This authority's own, where it is refreshed again and again.
 
-    Returns:
-        The new view; the same as ``read_view`` gives from now on.
-
     Raises:
+        NotUnderstoodError: A document is missing, too large or malformed, though signed.
         RefreshError: Something is missing, expired, rolled back, not signed, too large, or cannot
-            be kept or understood.
+            be kept.
     """
-    store = store_of(authority, state_dir)
+    store, memo = store_of(authority, state_dir), memo or Memo()
     try:
         with store.locked():
             before = store.stamps()
             try:
-                _follow_roots(authority, source, store)
-                good = _follow_rest(authority, source, store)
+                root = _follow_roots(authority, source, store)
+                updater, good = _follow_rest(authority, source, store, root)
             finally:
                 store.sync_changed(before)
+            verified = verify_set(root, good)
+            _check_understood(authority.name, verified, good, memo)
             store.keep(good)
-            return read_view(authority, state_dir, memo)
+            domains_error = _follow_domains(updater, source, store, verified, good)
+            return Refreshed(read_view(authority, state_dir, memo), domains_error)
     except (RepositoryError, DownloadError, roots.RootError, StoreError, NoViewError) as error:
         raise RefreshError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:
         raise RefreshError(f"{type(error).__name__}: {error}") from error
+
+
+def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> None:
+    try:
+        understood(name, verified, good, memo)
+    except EvidenceError as error:
+        raise NotUnderstoodError(f"its newest word cannot be understood: {error}") from error
 
 
 def _updater(
@@ -100,35 +137,39 @@ def _updater(
     )
 
 
-def _follow_roots(authority: TrustedAuthority, source: Source, store: Store) -> None:
-    """Bring the chain of roots up to date, and drop what rested on replaced keys.
+def _follow_roots(authority: TrustedAuthority, source: Source, store: Store) -> Root:
+    """Bring the chain of roots up to date, drop what rested on replaced keys; return the newest.
 
-    Apart from the rest, because what an earlier timestamp says must not be compared with a later
-    one if the key that signed the earlier one was taken away.
+    Apart from the rest, because an earlier timestamp's numbers must not be compared with a later
+    one's if the key that signed the earlier one was taken away.
     """
     pinned = pinned_digest(authority)
     seen = store.seen()
     with suppress(OnlyRootsError):
         _updater(authority, source, store, only_roots=True).refresh()
-    root = newest_root(authority, store)
+    root = root_chain(authority, store)[-1]
     now = Seen(pinned, root.version, roots.online_digest(root))
     if seen is not None and seen.online != now.online:
         store.forget_online()
     if now != seen:
         store.remember(now)
+    return root
 
 
-def _follow_rest(authority: TrustedAuthority, source: Source, store: Store) -> GoodSet:
+def _follow_rest(
+    authority: TrustedAuthority, source: Source, store: Store, root: Root
+) -> tuple[Updater, GoodSet]:
     """Bring the rest up to date and return the complete set.
 
-    Documents are looked up in what the targets role lists itself, never through delegations:
-    nobody else speaks for an authority.
+    The two documents are looked up in what the targets role lists itself, never through
+    delegations: nobody else speaks for an authority.
     """
     updater = _updater(authority, source, store, only_roots=False)
     updater.refresh()
     targets = (store.metadata / "targets.json").read_bytes()
     signed = Metadata[Targets].from_bytes(targets).signed
-    return GoodSet(
+    return updater, GoodSet(
+        root=root.version,
         timestamp=(store.metadata / "timestamp.json").read_bytes(),
         snapshot=(store.metadata / "snapshot.json").read_bytes(),
         targets=targets,
@@ -137,9 +178,52 @@ def _follow_rest(authority: TrustedAuthority, source: Source, store: Store) -> G
     )
 
 
+def _follow_domains(
+    updater: Updater, source: Source, store: Store, verified: VerifiedSet, good: GoodSet
+) -> str:
+    """Bring the delegated role up to date; return why it could not be, or an empty text."""
+    if delegation.role_of(verified.targets) is None:
+        store.forget_domains()
+        return ""
+    try:
+        data = _role_metadata(source, store, verified)
+        role = delegation.verify(verified.targets, data)
+        delegation.check_listed(verified.snapshot, role, data)
+        document = _download(updater, delegation.entry_of(role))
+        if document is not None:
+            read_trust_domains(document)
+    except (RepositoryError, DownloadError, SourceError, roots.RootError) as error:
+        return _one_line(f"{TRUST_DOMAINS_FILE}: {error}")
+    except EvidenceError as error:
+        return _one_line(str(error))
+    store.keep_domains(
+        DomainsSet(good.root, good.timestamp, good.snapshot, good.targets, data, document)
+    )
+    return ""
+
+
+def _role_metadata(source: Source, store: Store, verified: VerifiedSet) -> bytes:
+    """The delegated role's metadata: as kept if the snapshot still lists that, else fetched."""
+    entry = delegation.listed(verified.snapshot)
+    with suppress(StoreError, RepositoryError, ValueError):
+        kept = store.domains()
+        if kept is not None:
+            role = Metadata[Targets].from_bytes(kept.role).signed
+            delegation.check_listed(verified.snapshot, role, kept.role)
+            return kept.role
+    prefix = f"{entry.version}." if verified.root.consistent_snapshot else ""
+    return source.fetch(f"{METADATA}{prefix}{delegation.METADATA_FILE}", REPOSITORY.targets)
+
+
 def _download(updater: Updater, entry: TargetFile | None) -> bytes | None:
-    """Return a document's bytes; null where the authority itself publishes none that is read."""
+    """Return a document's bytes; None where the authority itself publishes none that is read."""
     if entry is None:
         return None
     path = updater.find_cached_target(entry) or updater.download_target(entry)
     return Path(path).read_bytes()
+
+
+def _one_line(message: str) -> str:
+    """Shorten a text of which parts may come from a repository: nothing may forge a log line."""
+    line = "".join(c if c.isprintable() else "?" for c in message)
+    return line[: REPOSITORY.message_characters]

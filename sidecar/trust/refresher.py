@@ -10,8 +10,8 @@ from pathlib import Path
 from sidecar.core.trust_state import AuthorityView
 from sidecar.trust import sources
 from sidecar.trust.config import TrustedAuthority
-from sidecar.trust.refresh import RefreshError, refresh
-from sidecar.trust.view import Memo, NoViewError, read_view
+from sidecar.trust.refresh import NotUnderstoodError, RefreshError, refresh
+from sidecar.trust.view import Memo, NoViewError, read_kept
 
 _LOG = logging.getLogger("sidecar.trust")
 
@@ -55,22 +55,26 @@ class AuthorityRefresher:
     def refresh(self) -> AuthorityView | None:
         """Ask the source; return the view that holds afterwards, if any."""
         try:
-            view = refresh(self._authority, self.source, self._state_dir, self._memo)
+            found = refresh(self._authority, self.source, self._state_dir, self._memo)
         except RefreshError as error:
+            # What cannot be understood is its newest word all the same: the one before is stale.
+            self._heard &= not isinstance(error, NotUnderstoodError)
             kept, why = self._kept()
-            text = str(error) if why is None or why in str(error) else f"{error}; {why}"
+            text = str(error) if not why or why in str(error) else f"{error}; {why}"
             self._note(kept, self.status.refreshed, text)
             return kept
         self._heard = True
-        self._note(view, datetime.now(UTC), None)
-        return replace(view, heard_since_start=True)
+        self._note(found.view, datetime.now(UTC), found.domains_error or None)
+        return replace(found.view, heard_since_start=True)
 
-    def _kept(self) -> tuple[AuthorityView | None, str | None]:
+    def _kept(self) -> tuple[AuthorityView | None, str]:
+        """The view that is kept, and why it is stale or absent."""
         try:
-            view = read_view(self._authority, self._state_dir, self._memo)
-            return replace(view, heard_since_start=self._heard), None
+            kept = read_kept(self._authority, self._state_dir, self._memo)
         except NoViewError as error:
             return None, str(error)
+        heard = self._heard and not kept.replaced
+        return replace(kept.view, heard_since_start=heard), kept.replaced
 
     def _note(
         self, view: AuthorityView | None, refreshed: datetime | None, error: str | None

@@ -10,6 +10,7 @@ the same key makes two of one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root
+from tuf.api.metadata import Metadata, Role, Root
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
 from sidecar.trust.limits import REPOSITORY, RepositoryLimits
@@ -72,14 +73,18 @@ def parse(data: bytes) -> Metadata[Root]:
     if not isinstance(document.signed, Root):
         raise RootError(f"a TUF {document.signed.type} document, not a root")
     for name in sorted(document.signed.roles):
-        _check_role(document.signed, name)
+        check_role(name, document.signed.roles[name], document.signed.keys)
     return document
 
 
-def _check_role(root: Root, name: str) -> None:
-    role = root.roles[name]
-    known = [keyid for keyid in role.keyids if keyid in root.keys]
-    distinct = {fingerprint(root.keys[keyid]) for keyid in known}
+def check_role(name: str, role: Role, keys: Mapping[str, Key]) -> None:
+    """Refuse a role, of a root or a delegation, whose threshold does not count distinct keys.
+
+    Raises:
+        RootError: It counts one key twice, or its threshold is below 1 or cannot be reached.
+    """
+    known = [keyid for keyid in role.keyids if keyid in keys]
+    distinct = {fingerprint(keys[keyid]) for keyid in known}
     if len(distinct) != len(known):
         raise RootError(f"role {name} counts one key under two ids")
     if type(role.threshold) is not int or role.threshold < 1:
@@ -99,7 +104,7 @@ def pinned(data: bytes) -> Metadata[Root]:
     return document
 
 
-def newest(first: bytes, history: Path, limits: RepositoryLimits = REPOSITORY) -> Root:
+def chain(first: bytes, history: Path, limits: RepositoryLimits = REPOSITORY) -> tuple[Root, ...]:
     """Follow the chain from the pinned root through the versions kept in ``history``.
 
     Args:
@@ -108,13 +113,14 @@ def newest(first: bytes, history: Path, limits: RepositoryLimits = REPOSITORY) -
         limits: How many versions are followed.
 
     Returns:
-        The last root that its predecessor and it itself signed. The chain ends at the first
-        version that is missing or does not hold.
+        At least the pinned root, then each that its predecessor and it itself signed. The chain
+        ends at the first version that is missing or does not hold.
 
     Raises:
         RootError: Not even the pinned root holds.
     """
     root = pinned(first).signed
+    found = [root]
     for _ in range(limits.roots):
         path = history / f"{root.version + 1}.root.json"
         try:
@@ -126,7 +132,8 @@ def newest(first: bytes, history: Path, limits: RepositoryLimits = REPOSITORY) -
         if following.signed.version != root.version + 1:
             break
         root = following.signed
-    return root
+        found.append(root)
+    return tuple(found)
 
 
 def online_digest(root: Root) -> str:

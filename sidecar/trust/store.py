@@ -2,14 +2,16 @@
 
 Below ``state/<authority>/``::
 
-    metadata/        what the TUF library trusts: its rollback floor, and every root seen
-    targets/         the two documents, as last downloaded
-    last-good.json   the last *complete* set that verified: three metadata files, two documents
-    seen.json        the pinned root, the newest root, and who may sign timestamp and snapshot
+    metadata/           what the TUF library trusts: its rollback floor, and every root seen
+    targets/            the documents, as last downloaded
+    last-good.json      the last *complete* set that verified and was understood: three metadata
+                        files, two documents, and the root version under which they verified
+    trust-domains.json  the last complete set of the delegated role, in the same way
+    seen.json           the pinned root, the newest root, and who may sign timestamp and snapshot
 
 The library's own files cannot serve as the view: it keeps a new timestamp before it has seen the
 snapshot that the timestamp speaks of, so after half a refresh they fit together no longer. The
-last complete set therefore lives in one file, replaced by one rename. Both survive a crash: they
+last complete set therefore lives in one file, replaced by one rename. All survive a crash: they
 are synced before anything that rests on them is handed on.
 """
 
@@ -22,8 +24,11 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import TypeVar
+
+from sidecar.durable.files import sync_folder, write_atomically
 
 LOCK_SECONDS = 10.0
 
@@ -34,13 +39,45 @@ class StoreError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GoodSet:
-    """A complete verified set, as bytes. A document the authority does not publish is null."""
+    """A complete verified set, as bytes.
 
+    Attributes:
+        root: Version of the root under which it verified; None in a set kept by a release that did
+            not note it.
+        timestamp: ``timestamp.json``.
+        snapshot: ``snapshot.json``.
+        targets: ``targets.json``.
+        authority: ``authority.json``; None where the authority does not publish it.
+        withdrawals: ``withdrawals.json``; None as above.
+    """
+
+    root: int | None
     timestamp: bytes
     snapshot: bytes
     targets: bytes
     authority: bytes | None
     withdrawals: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class DomainsSet:
+    """A complete verified set of the delegated role, as bytes.
+
+    Attributes:
+        root: Version of the root under which it verified.
+        timestamp: ``timestamp.json``, which bounds how long the rest may be withheld.
+        snapshot: ``snapshot.json``.
+        targets: ``targets.json``, with the delegation.
+        role: Metadata of the delegated role.
+        document: ``trust-domains.json``; None where the role lists none.
+    """
+
+    root: int | None
+    timestamp: bytes
+    snapshot: bytes
+    targets: bytes
+    role: bytes
+    document: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +95,9 @@ class Seen:
     online: str
 
 
+S = TypeVar("S", GoodSet, DomainsSet)
+
+
 class Store:
     """The folder of one authority. Several processes may share it; see ``locked``."""
 
@@ -67,6 +107,7 @@ class Store:
         self.history = self.metadata / "root_history"
         self.targets = folder / "targets"
         self._good = folder / "last-good.json"
+        self._domains = folder / "trust-domains.json"
         self._seen = folder / "seen.json"
 
     @contextmanager
@@ -101,7 +142,7 @@ class Store:
                 return
 
     def seen(self) -> Seen | None:
-        """What was seen so far; null at first.
+        """What was seen so far; None at first.
 
         Raises:
             StoreError: The file is damaged; it is the floor below which no root may fall, so it
@@ -118,36 +159,65 @@ class Store:
 
     def remember(self, seen: Seen) -> None:
         """Keep ``seen``, durably."""
-        _replace(self._seen, json.dumps(asdict(seen)).encode())
+        write_atomically(self._seen, json.dumps(asdict(seen)).encode(), mode=0o600)
 
     def good(self) -> GoodSet | None:
-        """The last complete set; null at first.
+        """The last complete set; None at first.
 
         Raises:
             StoreError: The file is damaged.
         """
-        value = self._read(self._good)
-        if value is None:
-            return None
-        try:
-            return GoodSet(**{name: _encoded(value[name]) for name in _GOOD_NAMES})  # type: ignore[arg-type]
-        except (KeyError, TypeError, UnicodeEncodeError) as error:
-            raise StoreError(f"{self._good} is damaged") from error
+        return self._set(GoodSet, self._good)
 
     def keep(self, good: GoodSet) -> None:
         """Replace the last complete set, durably, if it differs."""
-        value = {name: _decoded(getattr(good, name)) for name in _GOOD_NAMES}
-        data = json.dumps(value).encode()
+        self._keep(self._good, good)
+
+    def domains(self) -> DomainsSet | None:
+        """The last complete set of the delegated role; None at first.
+
+        Raises:
+            StoreError: The file is damaged.
+        """
+        return self._set(DomainsSet, self._domains)
+
+    def keep_domains(self, domains: DomainsSet) -> None:
+        """Replace the last complete set of the delegated role, durably, if it differs."""
+        self._keep(self._domains, domains)
+
+    def forget_domains(self) -> None:
+        """Drop the set of the delegated role: the authority delegates no longer."""
+        if self._domains.exists():
+            self._domains.unlink(missing_ok=True)
+            sync_folder(self.folder)
+
+    def _set(self, kind: type[S], path: Path) -> S | None:
+        value = self._read(path)
+        if value is None:
+            return None
+        try:
+            root = value.get("root")
+            if not (root is None or type(root) is int):
+                raise TypeError
+            names = [each.name for each in fields(kind) if each.name != "root"]
+            return kind(root, *(_encoded(value[name]) for name in names))  # type: ignore[arg-type]
+        except (KeyError, TypeError, UnicodeEncodeError) as error:
+            raise StoreError(f"{path} is damaged") from error
+
+    def _keep(self, path: Path, found: GoodSet | DomainsSet) -> None:
+        names = [each.name for each in fields(found) if each.name != "root"]
+        value = {name: _decoded(getattr(found, name)) for name in names}
+        data = json.dumps({"root": found.root, **value}).encode()
         with suppress(OSError):
-            if self._good.read_bytes() == data:
+            if path.read_bytes() == data:
                 return
-        _replace(self._good, data)
+        write_atomically(path, data, mode=0o600)
 
     def forget_online(self) -> None:
         """Drop timestamp and snapshot: their keys were replaced (TUF specification 5.3.11)."""
         for name in ("timestamp.json", "snapshot.json"):
             (self.metadata / name).unlink(missing_ok=True)
-        _sync(self.metadata)
+        sync_folder(self.metadata)
 
     def stamps(self) -> dict[Path, bytes]:
         """Digest each of the library's files as it is now; see ``sync_changed``.
@@ -171,7 +241,7 @@ class Store:
         for path in changed:
             _sync(path)
         for folder in sorted({path.parent for path in changed}):
-            _sync(folder)
+            sync_folder(folder)
 
     def _read(self, path: Path) -> dict[str, object] | None:
         try:
@@ -183,9 +253,6 @@ class Store:
         if not isinstance(value, dict):
             raise StoreError(f"{path} is damaged")
         return value
-
-
-_GOOD_NAMES = ("timestamp", "snapshot", "targets", "authority", "withdrawals")
 
 
 def _decoded(data: bytes | None) -> str | None:
@@ -200,18 +267,6 @@ def _encoded(text: object) -> bytes | None:
     if not isinstance(text, str):
         raise TypeError
     return text.encode("latin-1")
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that a reader, or a crash, finds either the old bytes or the new."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
-    _sync(path.parent)
 
 
 def _sync(path: Path) -> None:

@@ -1,19 +1,22 @@
 """One authority's view, read from what is kept: the same way after a refresh and after a restart.
 
-Theory of operation. ``read_view`` trusts nothing that is on disk but the pinned root. It follows
-the chain of roots to the newest one, and from there verifies the last complete set again:
-timestamp, snapshot, targets, the two documents. Expiry is data, not an error: the view carries the
-earliest one, and the predicate compares it with its own reference time. So
+Theory of operation. ``read_kept`` trusts nothing that is on disk but the pinned root. It follows
+the chain of roots, and from the root under which the last complete set was verified it verifies
+that set again: timestamp, snapshot, targets, the documents. Expiry is data, not an error: the view
+carries the earliest one, and the predicate compares it with its own reference time.
 
-- an authority that fell silent keeps its last word, which grows stale by itself;
+A verified view never goes away, it only becomes stale; so every withdrawal in it counts until a
+newer set takes it back:
+
+- an authority that fell silent keeps its last documents, which expire by themselves;
 - a dead source does not take a view away, nor does a refresh that failed: the set stays as it was,
   with the expiry that it had. A newer timestamp that came without its snapshot raises the rollback
   floor at once but never makes the old set look fresher: withholding the snapshot gains nothing
   over withholding the timestamp, and the authority's own expiry bounds both;
-- a root that replaced the keys ends at once what rested on the old ones, even if nothing newer
-  can be had yet;
-- a complete, verified set that cannot be understood is no view at all: it is the authority's
-  newest word, so the word before it must not be relied on any more.
+- a root that replaced the keys makes what rested on the old ones stale at once, even if nothing
+  newer can be had yet (``Kept.replaced``): it is no agreement any more, and still every no;
+- a complete, verified set that cannot be understood does not replace the one before
+  (``refresh``), which is stale from then on.
 """
 
 from __future__ import annotations
@@ -41,25 +44,28 @@ from sidecar.core.documents import (
     MAX_DOCUMENT_BYTES,
     WITHDRAWALS_FILE,
     AuthorityDocument,
+    TrustDomainsDocument,
     WithdrawalsDocument,
     read_authority,
+    read_trust_domains,
     read_withdrawals,
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import AuthorityView
-from sidecar.trust import roots
+from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
-from sidecar.trust.store import GoodSet, Store, StoreError
+from sidecar.trust.store import DomainsSet, GoodSet, Store, StoreError
 
 S = TypeVar("S", Timestamp, Snapshot, Targets)
 
 
 @dataclass(slots=True)
 class Memo:
-    """The documents that were read last: a heartbeat changes neither, and they may be large."""
+    """The documents that were read last: a heartbeat changes none, and they may be large."""
 
     authority: tuple[bytes, AuthorityDocument] | None = None
     withdrawals: tuple[bytes, WithdrawalsDocument] | None = None
+    trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
 
     def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
         """Like ``documents.read_authority``; always of the same ``name``."""
@@ -73,9 +79,29 @@ class Memo:
             self.withdrawals = (data, read_withdrawals(data))
         return self.withdrawals[1]
 
+    def read_trust_domains(self, data: bytes) -> TrustDomainsDocument:
+        """Like ``documents.read_trust_domains``."""
+        if self.trust_domains is None or self.trust_domains[0] != data:
+            self.trust_domains = (data, read_trust_domains(data))
+        return self.trust_domains[1]
+
 
 class NoViewError(Exception):
     """Nothing that is kept can be relied on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A view as it is kept.
+
+    Attributes:
+        view: With ``heard_since_start`` false: that is the refresher's to know.
+        replaced: Why it is stale whatever its expiry: a newer root replaced the keys under which
+            it was verified. Empty otherwise.
+    """
+
+    view: AuthorityView
+    replaced: str = ""
 
 
 def store_of(authority: TrustedAuthority, state_dir: Path) -> Store:
@@ -86,6 +112,11 @@ def store_of(authority: TrustedAuthority, state_dir: Path) -> Store:
 def read_view(
     authority: TrustedAuthority, state_dir: Path, memo: Memo | None = None
 ) -> AuthorityView:
+    """Return the view of ``read_kept``; raises ``NoViewError`` as it does."""
+    return read_kept(authority, state_dir, memo).view
+
+
+def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = None) -> Kept:
     """Verify what is kept and return it.
 
     Args:
@@ -94,38 +125,53 @@ def read_view(
         memo: This authority's own, where it is read again and again.
 
     Raises:
-        NoViewError: There is no complete set, it does not verify from the newest root, or it cannot
-            be understood.
+        NoViewError: There is no complete set, it does not verify from a root of the chain, or it
+            cannot be understood.
     """
-    store = store_of(authority, state_dir)
+    store, memo = store_of(authority, state_dir), memo or Memo()
     try:
-        root = newest_root(authority, store)
+        chain = root_chain(authority, store)
         good = store.good()
         if good is None:
             raise NoViewError("was never verified")
-        return _verified(authority.name, root, good, memo or Memo())
+        verified = verify_set(_root_of(chain, good.root), good)
+        view = understood(authority.name, verified, good, memo)
+        replaced = _replaced(chain[-1], good)
+        expires = min(view.expires, _utc(chain[-1].expires))
+        document, until = _trust_domains(chain, store, verified.targets, memo)
     except (roots.RootError, StoreError) as error:
         raise NoViewError(str(error)) from error
     except (RepositoryError, ValueError) as error:
         raise NoViewError(f"what is kept does not hold any more: {error}") from error
     except EvidenceError as error:
         raise NoViewError(f"its newest word cannot be understood: {error}") from error
+    return Kept(
+        AuthorityView(
+            name=view.name,
+            document=view.document,
+            withdrawals=view.withdrawals,
+            expires=expires if until is None else min(expires, until),
+            version=view.version,
+            trust_domains=document,
+        ),
+        replaced,
+    )
 
 
-def newest_root(authority: TrustedAuthority, store: Store) -> Root:
-    """The newest root in the kept chain.
+def root_chain(authority: TrustedAuthority, store: Store) -> tuple[Root, ...]:
+    """The roots from the pinned one to the newest in the kept chain.
 
     Raises:
-        RootError: It is older than one that was seen before from the same pinned root.
+        RootError: The newest is older than one that was seen before from the same pinned root.
         StoreError: What is kept is damaged.
     """
-    root = roots.newest(authority.root, store.history)
-    seen = store.seen()
-    if seen is not None and seen.pinned == pinned_digest(authority) and root.version < seen.root:
+    chain = roots.chain(authority.root, store.history)
+    seen, newest = store.seen(), chain[-1].version
+    if seen is not None and seen.pinned == pinned_digest(authority) and newest < seen.root:
         raise roots.RootError(
-            f"root version {seen.root} was seen before and is gone, {root.version} is left"
+            f"root version {seen.root} was seen before and is gone, {newest} is left"
         )
-    return root
+    return chain
 
 
 def pinned_digest(authority: TrustedAuthority) -> str:
@@ -133,24 +179,102 @@ def pinned_digest(authority: TrustedAuthority) -> str:
     return hashlib.sha256(authority.root).hexdigest()
 
 
-def _verified(name: str, root: Root, good: GoodSet, memo: Memo) -> AuthorityView:
-    timestamp = _delegated(root, Timestamp, good.timestamp)
-    snapshot = _delegated(root, Snapshot, good.snapshot)
-    _listed(timestamp.snapshot_meta, snapshot, good.snapshot)
-    targets = _delegated(root, Targets, good.targets)
+@dataclass(frozen=True, slots=True)
+class VerifiedSet:
+    """The metadata of a complete set, verified from one root."""
+
+    root: Root
+    timestamp: Timestamp
+    snapshot: Snapshot
+    targets: Targets
+
+    @property
+    def expires(self) -> datetime:
+        """The earliest expiry of all four."""
+        parts = (self.root, self.timestamp, self.snapshot, self.targets)
+        return min(_utc(part.expires) for part in parts)
+
+
+def verify_set(root: Root, found: GoodSet | DomainsSet) -> VerifiedSet:
+    """Verify the metadata of a complete set from ``root``; expiry is not looked at.
+
+    Raises:
+        RepositoryError: A signature, a hash, a length or a version does not hold.
+    """
+    timestamp = _delegated(root, Timestamp, found.timestamp)
+    snapshot = _delegated(root, Snapshot, found.snapshot)
+    _listed(timestamp.snapshot_meta, snapshot, found.snapshot)
+    targets = _delegated(root, Targets, found.targets)
     listed = snapshot.meta.get("targets.json")
     if listed is None:
         raise RepositoryError("the snapshot lists no targets")
-    _listed(listed, targets, good.targets)
-    authority = _document(targets, AUTHORITY_FILE, good.authority)
-    withdrawals = _document(targets, WITHDRAWALS_FILE, good.withdrawals)
+    _listed(listed, targets, found.targets)
+    return VerifiedSet(root, timestamp, snapshot, targets)
+
+
+def understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> AuthorityView:
+    """Read the two documents of a verified set.
+
+    Raises:
+        EvidenceError: One is missing, too large, malformed, or of another authority.
+        RepositoryError: One is not the listed file.
+    """
+    authority = _document(verified.targets, AUTHORITY_FILE, good.authority)
+    withdrawals = _document(verified.targets, WITHDRAWALS_FILE, good.withdrawals)
     return AuthorityView(
         name=name,
         document=memo.read_authority(authority, name),
         withdrawals=memo.read_withdrawals(withdrawals),
-        expires=min(_utc(part.expires) for part in (root, timestamp, snapshot, targets)),
-        version=timestamp.version,
+        expires=verified.expires,
+        version=verified.timestamp.version,
     )
+
+
+def listed_document(targets: Targets, name: str) -> TargetFile | None:
+    """The entry of a document, if the authority publishes it in a size that is read."""
+    entry = targets.targets.get(name)
+    return entry if entry is not None and entry.length <= MAX_DOCUMENT_BYTES else None
+
+
+def _root_of(chain: tuple[Root, ...], version: int | None) -> Root:
+    """The root of that version; the newest where it was not noted or is not in the chain."""
+    return next((root for root in chain if root.version == version), chain[-1])
+
+
+def _replaced(newest: Root, good: GoodSet) -> str:
+    """Why a newer root no longer vouches for a set that an older one does; empty where it does."""
+    if good.root in (None, newest.version):
+        return ""  # verified from it already
+    try:
+        verify_set(newest, good)
+    except (RepositoryError, ValueError) as error:
+        return f"root version {newest.version} replaced its keys: {error}"
+    return ""
+
+
+def _trust_domains(
+    chain: tuple[Root, ...], store: Store, newest: Targets, memo: Memo
+) -> tuple[TrustDomainsDocument | None, datetime | None]:
+    """The document of the delegated role and when it expires, as far as it holds.
+
+    What the authority does not delegate now, by the newest targets metadata and the newest root, is
+    none: trust domains only ever admit.
+    """
+    if delegation.role_of(newest) is None:
+        return None, None
+    try:
+        kept = store.domains()
+        if kept is None:
+            return None, None
+        verified = verify_set(chain[-1], kept)
+        delegation.verify(newest, kept.role)
+        role = delegation.verify(verified.targets, kept.role)
+        delegation.check_listed(verified.snapshot, role, kept.role)
+        data = delegation.document(role, kept.document)
+        until = min(verified.expires, _utc(role.expires))
+        return (None if data is None else memo.read_trust_domains(data)), until
+    except (roots.RootError, StoreError, RepositoryError, ValueError, EvidenceError):
+        return None, None
 
 
 def _delegated(root: Root, kind: type[S], data: bytes) -> S:
@@ -165,12 +289,6 @@ def _listed(listed: MetaFile, found: Signed, data: bytes) -> None:
     listed.verify_length_and_hashes(data)
     if found.version != listed.version:
         raise RepositoryError(f"{found.type} version {found.version}, not {listed.version}")
-
-
-def listed_document(targets: Targets, name: str) -> TargetFile | None:
-    """The entry of a document, if the authority publishes it in a size that is read."""
-    entry = targets.targets.get(name)
-    return entry if entry is not None and entry.length <= MAX_DOCUMENT_BYTES else None
 
 
 def _document(targets: Targets, name: str, data: bytes | None) -> bytes:

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "opa": {"core", "resources"},
     "gate": {"core", "providers", "extract", "identity", "registry", "opa", "observe", "_pb"},
     "ext_proc": {"core", "providers", "extract", "registry", "gate", "observe", "_pb"},
-    "trust": {"core"},
+    "trust": {"core", "durable"},
     "authority": {"core", "durable"},
     "binding": {"core"},
     "evaluation": {"core"},

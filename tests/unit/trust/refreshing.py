@@ -17,7 +17,7 @@ KEY = "sha256:" + "a" * 64
 
 
 def fresh(repo: Repository, state: Path, root: bytes | None = None) -> AuthorityView:
-    return refresh(repo.trusted(root), DirectorySource(repo.folder), state)
+    return refresh(repo.trusted(root), DirectorySource(repo.folder), state).view
 
 
 def refused(repo: Repository, state: Path, root: bytes | None = None) -> str:

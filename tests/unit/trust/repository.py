@@ -13,13 +13,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from securesystemslib.signer import CryptoSigner, SSlibKey
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
     Metadata,
     MetaFile,
     Role,
@@ -37,6 +40,7 @@ from tests.support.simulator.keys import SimKey
 
 ROLES = ("root", "timestamp", "snapshot", "targets")
 HOUR = timedelta(hours=1)
+DOMAINS = "trust-domains"
 
 
 def now() -> datetime:
@@ -65,6 +69,10 @@ class Repository:
         expires: Role → expiry of what is made next.
         attestation: Its attestation key.
         entries: Of its ``withdrawals.json``.
+        domains: What the delegated role publishes; the role exists where there are ``online`` keys.
+        online: Who signs for the delegated role.
+        domains_version: Version of the delegated role's metadata.
+        domains_expire: Expiry of the delegated role's next metadata.
     """
 
     folder: Path
@@ -79,6 +87,10 @@ class Repository:
     )
     attestation: SimKey = field(default_factory=SimKey.ed25519)
     entries: list[dict[str, str]] = field(default_factory=list)
+    domains: list[dict[str, Any]] = field(default_factory=list)
+    online: list[CryptoSigner] = field(default_factory=list)
+    domains_version: int = 1
+    domains_expire: datetime = field(default_factory=lambda: now() + 24 * HOUR)
 
     def __post_init__(self) -> None:
         self.first_root = self.rotate_root()
@@ -150,23 +162,48 @@ class Repository:
         for role in ("targets", "snapshot", "timestamp"):
             self.versions[role] = versions.get(role, self.versions[role] + 1)
         listed = {name: TargetFile.from_data(name, data) for name, data in documents.items()}
-        targets = self.sign(
-            "targets", Targets(self.versions["targets"], None, self.expires["targets"], listed)
+        signed = Targets(self.versions["targets"], None, self.expires["targets"], listed)
+        signed.delegations = self.delegations() if self.online else None
+        delegated = self.delegated() if self.online else {}
+        return (
+            {target_path(name, data): data for name, data in documents.items()}
+            | delegated
+            | self.upper(self.sign("targets", signed), delegated)
         )
-        return {
-            f"targets/{hashlib.sha256(data).hexdigest()}.{name}": data
-            for name, data in documents.items()
-        } | self.upper(targets)
 
-    def upper(self, targets: bytes) -> dict[str, bytes]:
+    def delegations(self) -> Delegations:
+        """The delegation of ``trust-domains.json`` to the online keys."""
+        keys: dict[str, Key] = {each.public_key.keyid: each.public_key for each in self.online}
+        role = DelegatedRole(DOMAINS, list(keys), 1, True, [f"{DOMAINS}.json"])
+        return Delegations(keys, {DOMAINS: role})
+
+    def delegated(self) -> dict[str, bytes]:
+        """The document of the delegated role, and its metadata at its current version."""
+        name = f"{DOMAINS}.json"
+        value = {"type": "urn:admissibility:trust-domains:v1", "trustDomains": self.domains}
+        data = json.dumps(value).encode()
+        listed = {name: TargetFile.from_data(name, data)}
+        signed = Targets(self.domains_version, None, self.domains_expire, listed)
+        return {
+            target_path(name, data): data,
+            f"metadata/{self.domains_version}.{name}": sign(signed, self.online),
+        }
+
+    def upper(
+        self, targets: bytes, delegated: Mapping[str, bytes] = MappingProxyType({})
+    ) -> dict[str, bytes]:
         """The metadata files over given targets metadata, at the current versions."""
+        listed = {"targets.json": MetaFile.from_data(self.versions["targets"], targets, ["sha256"])}
+        role = delegated.get(f"metadata/{self.domains_version}.{DOMAINS}.json")
+        if role is not None:
+            listed[f"{DOMAINS}.json"] = MetaFile(self.domains_version)
         snapshot = self.sign(
             "snapshot",
             Snapshot(
                 self.versions["snapshot"],
                 None,
                 self.expires["snapshot"],
-                {"targets.json": MetaFile.from_data(self.versions["targets"], targets, ["sha256"])},
+                listed,
             ),
         )
         timestamp = self.sign(
@@ -205,6 +242,10 @@ class Repository:
             draft = path.with_name(f".{path.name}.new")
             draft.write_bytes(data)
             draft.replace(path)
+
+
+def target_path(name: str, data: bytes) -> str:
+    return f"targets/{hashlib.sha256(data).hexdigest()}.{name}"
 
 
 def sign(signed: Signed, signers: Iterable[CryptoSigner]) -> bytes:

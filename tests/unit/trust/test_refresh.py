@@ -81,7 +81,7 @@ def test_without_the_kept_state_the_same_rollback_would_pass(
     shutil.copytree(repo.folder, old)
     repo.withdraw("key", KEY)
     fresh(repo, state)
-    assert refresh(repo.trusted(), DirectorySource(old), tmp_path / "forgetful").version == 1
+    assert refresh(repo.trusted(), DirectorySource(old), tmp_path / "forgetful").view.version == 1
 
 
 def soon_over(repo: Repository, state: Path) -> AuthorityView:

@@ -173,9 +173,9 @@ def test_a_chain_is_followed_so_far_and_no_farther(tmp_path: Path) -> None:
     repo = Repository(tmp_path, "acme")
     repo.rotate_root()
     repo.rotate_root()
-    assert roots.newest(repo.first_root, tmp_path / "metadata").version == 3
+    assert roots.chain(repo.first_root, tmp_path / "metadata")[-1].version == 3
     limits = RepositoryLimits(roots=1)
-    assert roots.newest(repo.first_root, tmp_path / "metadata", limits).version == 2
+    assert roots.chain(repo.first_root, tmp_path / "metadata", limits)[-1].version == 2
 
 
 def test_a_pinned_root_is_signed_by_its_own_keys(tmp_path: Path) -> None:
@@ -192,13 +192,13 @@ def test_the_chain_ends_where_a_root_does_not_hold(tmp_path: Path) -> None:
     history.mkdir()
     for version in (2, 3):
         (history / f"{version}.root.json").write_bytes(repo.rotate_root())
-    assert roots.newest(repo.first_root, history).version == 3
+    assert roots.chain(repo.first_root, history)[-1].version == 3
     stranger = Repository(tmp_path / "other", "acme")
     stranger.versions["root"] = 3
     (history / "4.root.json").write_bytes(stranger.rotate_root())
-    assert roots.newest(repo.first_root, history).version == 3
+    assert roots.chain(repo.first_root, history)[-1].version == 3
     repo.versions["root"] = 8
     (history / "4.root.json").write_bytes(repo.rotate_root())
-    assert roots.newest(repo.first_root, history).version == 3
+    assert roots.chain(repo.first_root, history)[-1].version == 3
     (history / "2.root.json").unlink()
-    assert roots.newest(repo.first_root, history).version == 1
+    assert roots.chain(repo.first_root, history)[-1].version == 1
