@@ -1,7 +1,8 @@
-"""How examples are drawn: the same ones in every run, on a machine of any speed.
+"""How many examples are drawn, and which: the same ones in every run, on a machine of any speed.
 
-So a run that fails tells of what was changed, not of luck or of a busy machine. Others are drawn
-with ``pytest --hypothesis-profile explore``; ``make fuzz`` looks further still.
+A run that fails is about the change, not about luck or a busy machine. ``quick`` draws a tenth,
+``soak`` twenty times as many; ``explore`` draws others (``pytest --hypothesis-profile explore``).
+``make fuzz`` searches further.
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+_FIXED = settings(_PATIENT, derandomize=True, database=None)
 settings.register_profile("explore", _PATIENT)
-settings.register_profile("suite", _PATIENT, derandomize=True, database=None)
+settings.register_profile("suite", _FIXED)
+settings.register_profile("quick", _FIXED, max_examples=10)
+settings.register_profile("soak", _PATIENT, max_examples=2000)
 settings.load_profile("suite")

@@ -41,7 +41,7 @@ from sidecar.core.evidence import (
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.evaluation.countersign import Measured, countersign
-from tests.unit.binding.test_openai import DECLARED, job
+from tests.unit.binding.jobs import DECLARED, job
 
 DOC = Path(__file__).parents[2] / "docs" / "verify-without-us.md"
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -26,7 +26,7 @@ from sidecar.identity import jwt_svid, x509_svid, xfcc
 from sidecar.identity.trust_bundles import TrustBundles
 from sidecar.providers import PROVIDERS
 from tests.contract.differential import bodies, forms
-from tests.contract.differential.test_paths import TRICKS as PATHS
+from tests.contract.differential.paths import TRICKS as PATHS
 from tests.support.gate.batch import calls
 from tests.support.gate.requests import HEADER, as_check_request
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem

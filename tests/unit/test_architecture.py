@@ -206,3 +206,14 @@ def test_the_product_uses_devtools_only_in_commands_and_only_when_they_are_calle
         and (path.parent.name != "cli" or node.col_offset == 0)
     }
     assert wrong == set()
+
+
+def test_no_test_module_is_imported() -> None:
+    """Helpers live in modules of their own, so that a test file can be moved or split freely."""
+    wrong = {
+        (str(path.relative_to(TESTS)), name)
+        for path in TESTS.rglob("*.py")
+        for name in imported(path)
+        if name.startswith("tests.") and any(part.startswith("test_") for part in name.split("."))
+    }
+    assert wrong == set()

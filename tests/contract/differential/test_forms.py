@@ -22,6 +22,7 @@ from tests.contract.differential.forms import (
 )
 from tests.contract.differential.mutations import spoiled
 from tests.contract.differential.upstreams import Line, Reading, Upstreams
+from tests.support.examples import examples
 
 
 def taken(form: Form) -> Reading:
@@ -107,7 +108,7 @@ SEEDS = st.builds(
 )
 
 
-@settings(max_examples=3000)
+@settings(max_examples=examples(3000))
 @given(
     content_type=spoiled(st.just(TYPE.encode()), (b"; boundary=x", b";", b" ", b'"', b"*"), most=1),
     data=spoiled(SEEDS, TOKENS, most=2),

@@ -15,6 +15,7 @@ from sidecar.extract.http_request import HttpRequest
 from tests.contract.differential.bodies import PLAIN, TOKENS, TRICKS
 from tests.contract.differential.mutations import spoiled
 from tests.contract.differential.upstreams import Reading, Upstreams
+from tests.support.examples import examples
 
 PATH = "/v1/responses"
 
@@ -122,7 +123,7 @@ def seeds(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=6000,
+    max_examples=examples(6000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(body=spoiled(seeds() | st.sampled_from(list(TRICKS.values())[:40]), TOKENS))

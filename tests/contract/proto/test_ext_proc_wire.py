@@ -6,7 +6,7 @@ from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from sidecar._pb import ext_authz_pb2 as auth
 from sidecar._pb import ext_proc_pb2 as pb
-from tests.contract.proto.test_wire import declared, field, varint
+from tests.contract.proto.wire import declared, field, varint
 
 SHARED = "envoy.service.auth.v3."
 PACKAGE = "envoy.service.ext_proc.v3."

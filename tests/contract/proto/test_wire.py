@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto
 
 from admissibility_devtools.tools.places import repository_root
 from admissibility_devtools.tools.protos import generate
 from sidecar._pb import ext_authz_pb2 as pb
+from tests.contract.proto.wire import declared, field, varint
 
 # What each message has in Envoy's v3 API, of what we use: number → (name, type).
 FIELDS: dict[str, dict[int, tuple[str, str]]] = {
@@ -80,40 +80,6 @@ FIELDS: dict[str, dict[int, tuple[str, str]]] = {
         4: ("keep_empty_value", "bool"),
     },
 }
-PACKAGE = "envoy.service.auth.v3."
-SCALARS = {
-    FieldDescriptor.TYPE_STRING: "string",
-    FieldDescriptor.TYPE_BYTES: "bytes",
-    FieldDescriptor.TYPE_BOOL: "bool",
-    FieldDescriptor.TYPE_INT32: "int32",
-    FieldDescriptor.TYPE_INT64: "int64",
-    FieldDescriptor.TYPE_UINT32: "uint32",
-}
-
-
-def kind(field: FieldDescriptor, package: str) -> str:
-    held = field.message_type or field.enum_type
-    name = SCALARS[field.type] if held is None else held.full_name.removeprefix(package)
-    return f"repeated {name}" if field.is_repeated else name
-
-
-def declared(message: Descriptor, package: str = PACKAGE) -> dict[str, dict[int, tuple[str, str]]]:
-    fields = {field.number: (field.name, kind(field, package)) for field in message.fields}
-    found = {message.full_name.removeprefix(package): fields}
-    for nested in message.nested_types:
-        found |= declared(nested, package)
-    return found
-
-
-def field(number: int, content: bytes) -> bytes:
-    """One length-delimited field, for a number below 16 and a length below 16,384."""
-    size = len(content)
-    length = bytes([size]) if size < 128 else bytes([size & 0x7F | 0x80, size >> 7])
-    return bytes([number << 3 | 2]) + length + content
-
-
-def varint(number: int, value: bytes) -> bytes:
-    return bytes([number << 3]) + value
 
 
 def test_the_declared_fields_are_exactly_the_ones_of_envoys_api() -> None:

@@ -12,6 +12,7 @@ from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.extractor import extract
 from sidecar.extract.http_request import HttpRequest
+from tests.support.examples import examples
 
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 PATHS = (CHAT, RESPONSES, "/v1/completions", "/v1/embeddings")
@@ -85,7 +86,7 @@ def shallow(value: Any) -> set[str]:
     return {model for model in found if isinstance(model, str)}
 
 
-@settings(max_examples=1500)
+@settings(max_examples=examples(1500))
 @given(path=st.sampled_from(PATHS), body=bodies())
 def test_what_the_gate_takes_from_a_body_is_what_cpython_reads(path: str, body: bytes) -> None:
     found = taken(path, body)

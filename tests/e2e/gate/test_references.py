@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
-from sidecar.core.evidence import MANIFEST
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline, Settings
 from sidecar.gate.server import Authorization, GateServer, Limits
@@ -27,46 +26,17 @@ from tests.support.gate.bench import Book
 from tests.support.gate.requests import HEADER
 from tests.support.simulator.svid import AUDIENCE, Issuer
 from tests.support.simulator.world import (
-    APPROVERS,
     ENV,
     MODEL,
     NOW,
     World,
-    grant,
-    manifest_predicate,
-    parties_world,
-    sha,
-    statement,
 )
 from tests.support.site.envoy import Answer
+from tests.support.site.worlds import world_of
 
 LIMIT = 20 << 20
 ARN = "arn:aws:bedrock:eu-central-1:123456789012:custom-model-deployment/support"
 JSON = ("Content-Type", "application/json")
-OPERATIONS = ["chat.completions", "converse", "messages"]
-
-
-def world_of(
-    provider: str, deployments: tuple[str, ...], operations: Sequence[str] = OPERATIONS
-) -> World:
-    """A world in which ``MODEL`` of this provider is admissible, by itself or as a deployment."""
-    world = parties_world()
-    world.join("provider", grant("provider", base_models=(f"{provider}/*",)))
-    for name, granted in world.grants.items():
-        world.grants[name] = tuple(replace(each, models=(f"{provider}/**",)) for each in granted)
-    world.declare()
-    predicate = manifest_predicate()
-    (place,) = predicate["environments"]
-    predicate["model"]["provider"] = provider
-    predicate["environments"] = [{**place, "operations": list(operations)}]
-    payload = statement(MANIFEST, MODEL, sha(f"job {MODEL}"), predicate)
-    world.sign("manifest", payload, "producer")
-    world.result()
-    for role in APPROVERS:
-        world.approve(role, operations=list(operations))
-    for name in deployments:
-        world.bind_deployment(name, provider=provider, label=f"binding of {name}")
-    return world
 
 
 @contextmanager

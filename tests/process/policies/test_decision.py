@@ -14,8 +14,8 @@ from sidecar.core.facts import to_input
 from sidecar.opa.executable import MAX_QUESTION_BYTES
 from sidecar.opa.server import DECISION
 from tests.process.policies import generate_schema, mutations
+from tests.process.policies.facts import SATISFIED, admitted, facts_in, facts_with_waiver
 from tests.process.policies.opa import (
-    POLICIES,
     REVISION,
     OpaServer,
     build_unstamped,
@@ -25,7 +25,6 @@ from tests.process.policies.samples import (
     NOW,
     sample_adaptation,
     sample_approval,
-    sample_deployment,
     sample_environment,
     sample_facts,
     sample_waiver,
@@ -33,47 +32,6 @@ from tests.process.policies.samples import (
 
 OPEN_MAPS = frozenset({"hyperparameters", "metrics", "declarations"})
 NULLABLE = {"parent", "jurisdiction", "specification"}
-LEASE = json.loads((POLICIES / "params/admission/data.json").read_text())["lease_seconds"]
-SATISFIED = {"allow": True, "violations": []}
-FINANCE = {
-    path.parent.name: package
-    for path in (POLICIES / "params").glob("*/data.json")
-    if (package := json.loads(path.read_text()).get("sectors", {}).get("finance"))
-}
-
-
-def facts_in(*jurisdictions: str) -> dict[str, Any]:
-    """The sample as OPA gets it, in an environment of these jurisdictions."""
-    environment = sample_environment(jurisdictions=jurisdictions)
-    facts: dict[str, Any] = json.loads(json.dumps(to_input(sample_facts(environment=environment))))
-    return facts
-
-
-def facts_with_waiver(*jurisdictions: str) -> dict[str, Any]:
-    """The sample with a waiver and a deployment in it, so that every type of the facts occurs."""
-    more = {
-        "deployments": [dataclasses.asdict(sample_deployment())],
-        "waivers": [dataclasses.asdict(sample_waiver())],
-    }
-    return {**facts_in(*jurisdictions), **json.loads(json.dumps(more))}
-
-
-def packages(*jurisdictions: str) -> tuple[str, ...]:
-    """The packages that a call in the financial sector is held to."""
-    return (*jurisdictions, *(FINANCE[one] for one in jurisdictions if one in FINANCE))
-
-
-def admitted(*jurisdictions: str) -> dict[str, Any]:
-    """The whole answer that admits the sample."""
-    return {
-        "allow": True,
-        "nonce": sample_facts().nonce,
-        "revision": REVISION,
-        "violations": [],
-        "warnings": [],
-        "jurisdictions": dict.fromkeys(packages(*jurisdictions), SATISFIED),
-        "lease_seconds": LEASE,
-    }
 
 
 @pytest.mark.parametrize("jurisdictions", [("eu",), ("us",), ("eu", "us"), ("us", "eu", "us")])

@@ -20,6 +20,7 @@ from sidecar.opa import tree as trees
 from sidecar.opa.location import opa_path
 from sidecar.opa.server import DECISION, UnixConnection
 from sidecar.policy import checks
+from tests.process.policies.facts import SATISFIED, admitted, facts_in
 from tests.process.policies.opa import (
     CAPABILITIES,
     POLICIES,
@@ -30,7 +31,6 @@ from tests.process.policies.opa import (
     copy_policies,
     opa,
 )
-from tests.process.policies.test_decision import SATISFIED, admitted, facts_in
 from tests.process.policy.keys import write_pair
 
 GUIDE = ROOT / "docs" / "policy-authors.md"

@@ -18,8 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.process.policies import mutations
+from tests.process.policies.facts import facts_with_waiver
 from tests.process.policies.opa import POLICIES, OpaServer, build_bundle, change_data, copy_policies
-from tests.process.policies.test_decision import facts_with_waiver
+from tests.support.examples import examples
 
 # Every jurisdiction of the policies, and every sector that one of them knows.
 SECTORS_OF = {
@@ -89,7 +90,7 @@ _WAIVERS = st.fixed_dictionaries(
 )
 SOME_JURISDICTIONS = st.lists(st.sampled_from(JURISDICTIONS), min_size=1, max_size=3, unique=True)
 CALM = settings(
-    max_examples=150,
+    max_examples=examples(150),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 

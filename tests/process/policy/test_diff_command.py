@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from sidecar.opa import tree
+from tests.process.policies.facts import facts_in
 from tests.process.policies.opa import POLICIES
-from tests.process.policies.test_decision import facts_in
 from tests.process.policy.admit import admit, told
 from tests.process.policy.toy import facts, write_toy
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.process.policies.facts import facts_in
 from tests.process.policies.opa import POLICIES, change_data, copy_policies
-from tests.process.policies.test_decision import facts_in
 from tests.process.policy.admit import admit, told
 from tests.process.policy.keys import write_pair
 from tests.process.policy.toy import write_toy

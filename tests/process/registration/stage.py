@@ -18,12 +18,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from admissibility_devtools.tools.envoy_config import credential_document, reference, render
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
-from tests.e2e.gate.test_references import world_of
 from tests.process.registration.upstream import Provider, provider
 from tests.process.service.site import Running, Site, in_the_present
 from tests.support.simulator import world as simulator
 from tests.support.simulator.world import BASE, ENV, MODEL
 from tests.support.site.envoy import patient
+from tests.support.site.worlds import world_of
 
 AZURE_HOST = "acme-models.openai.azure.com"
 OTHER_ENV = "spiffe://acme.example/env/test"

@@ -20,7 +20,7 @@ import grpc
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from tests.contract.differential import bodies, forms
-from tests.contract.differential.test_paths import TRICKS as PATHS
+from tests.contract.differential.paths import TRICKS as PATHS
 from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import Lines, as_check_request, get_request

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import copy
-import hashlib
 import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,88 +10,38 @@ import pytest
 
 from sidecar.binding import declared, files, openai
 from sidecar.binding.errors import BindingError
-from sidecar.binding.openai import Declared, KnownManifest
+from sidecar.binding.openai import KnownManifest
 from sidecar.core.evidence import (
     MANIFEST,
     Corpus,
-    EnvironmentSpec,
-    EvaluationEnvelope,
     EvaluationOutput,
-    Manifest,
     ModelClaim,
-    RequiredApprovals,
-    Run,
     Statement,
     Subject,
-    Suite,
     parse_statement,
     write_statement,
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from tests.unit.binding import samples
-from tests.unit.binding.samples import BASE, CHECKPOINT, JOB, MODEL, SUITE
-
-NOW = datetime(2026, 1, 2, tzinfo=UTC)
-WINDOW = Window(NOW, NOW + timedelta(days=180))
-ROLES = ("provider", "customer", "regulator")
-
-
-def sha(data: bytes) -> DigestSet:
-    return DigestSet(hashlib.sha256(data).hexdigest())
+from tests.unit.binding.jobs import (
+    CORPORA,
+    DECLARED,
+    ENVELOPE,
+    ENVIRONMENTS,
+    NOW,
+    RUN,
+    WINDOW,
+    expected,
+    job,
+    sha,
+)
+from tests.unit.binding.samples import BASE, CHECKPOINT, JOB, MODEL
 
 
 def canonical(value: Any) -> bytes:
     """RFC 8785 for values without floats beyond what ``repr`` writes the same way."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-CORPORA = (
-    Corpus(
-        "training", "file-train:training.jsonl", sha(samples.TRAINING), len(samples.TRAINING), 12
-    ),
-    Corpus("validation", "file-valid:v.jsonl", sha(samples.VALIDATION), len(samples.VALIDATION), 1),
-)
-ENVELOPE = EvaluationEnvelope(
-    (
-        Suite("adversarial", "jailbreaks", DigestSet(SUITE), 0.95),
-        Suite("regression", "support-regression", sha(samples.REGRESSION), 0.9),
-        Suite("compliance", "transparency", DigestSet(SUITE), 1.0, "eu"),
-    )
-)
-ENVIRONMENTS = (
-    EnvironmentSpec(
-        "spiffe://acme.example/env/*", ("eu",), "finance", "customer-support", ("chat.completions",)
-    ),
-)
-DECLARED = Declared(CORPORA, (), ENVELOPE, ENVIRONMENTS, ROLES, WINDOW)
-RUN = Run(
-    id="ftjob-abc123",
-    method="supervised",
-    hyperparameters={"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 1.8},
-    started=datetime(2026, 1, 1, 0, 0, tzinfo=UTC),
-    finished=datetime(2026, 1, 1, 1, 0, tzinfo=UTC),
-    seed=683058546,
-    trained_tokens=5768,
-)
-
-
-def job(**changes: Any) -> bytes:
-    return json.dumps({**copy.deepcopy(JOB), **changes}).encode()
-
-
-def expected(**changes: Any) -> Manifest:
-    manifest = Manifest(
-        model=ModelClaim("openai", MODEL, BASE),
-        corpora=CORPORA,
-        run=RUN,
-        evaluations=(),
-        envelope=ENVELOPE,
-        environments=ENVIRONMENTS,
-        approvals=RequiredApprovals(ROLES),
-        window=WINDOW,
-    )
-    return replace(manifest, **changes)
 
 
 def test_a_finished_job_becomes_exactly_this_manifest() -> None:

@@ -14,8 +14,8 @@ from sidecar.binding.openai import Declared, KnownSpecification
 from sidecar.core.evidence import EvaluationEnvelope, Specification
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
+from tests.unit.binding.jobs import DECLARED, ENVELOPE, ENVIRONMENTS, expected, job
 from tests.unit.binding.samples import BASE
-from tests.unit.binding.test_openai import DECLARED, ENVELOPE, ENVIRONMENTS, expected, job
 
 DIGEST = "cd" * 32
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)

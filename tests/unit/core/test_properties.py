@@ -14,6 +14,7 @@ from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
+from tests.support.examples import examples
 from tests.support.simulator.world import (
     BASE,
     DAY,
@@ -188,7 +189,7 @@ def relied_on(world: World, plan: Plan) -> list[str]:
     )
 
 
-QUICK = settings(max_examples=60)
+QUICK = settings(max_examples=examples(60))
 
 
 @QUICK

@@ -10,7 +10,7 @@ from admissibility_devtools.site import commands, compatibility, settings
 from admissibility_devtools.site.reference import PAGES, generated
 from sidecar.service.config import SidecarConfig
 from sidecar.trust.config_file import TrustFile
-from tests.unit.observe.test_metrics import metrics
+from tests.unit.observe.gauges import metrics
 
 ROOT = next(path for path in Path(__file__).parents if (path / "mkdocs.yml").exists())
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from envoy_extauthz_lint import LintError, LintReport, formatters
+from tests.support.examples import examples
 from tests.unit.envoy_extauthz_lint.edit import ENVOY, check
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -132,13 +133,13 @@ def judged(data: bytes) -> LintReport | None:
     return report
 
 
-@settings(CALM, max_examples=300)
+@settings(CALM, max_examples=examples(300))
 @given(spoiled())
 def test_a_spoiled_reference_yields_findings_or_one_clear_error(document: Any) -> None:
     judged(json.dumps(document).encode())
 
 
-@settings(CALM, max_examples=400)
+@settings(CALM, max_examples=examples(400))
 @given(st.binary(max_size=200))
 def test_bytes_yield_one_clear_error(data: bytes) -> None:
     assert judged(data) is None
@@ -147,7 +148,7 @@ def test_bytes_yield_one_clear_error(data: bytes) -> None:
 TEXT = (ENVOY / "jwt.yaml").read_bytes()
 
 
-@settings(CALM, max_examples=400)
+@settings(CALM, max_examples=examples(400))
 @given(st.integers(0, len(TEXT) - 1), st.integers(0, 60), st.binary(max_size=6))
 def test_a_torn_file_yields_findings_or_one_clear_error(
     start: int, length: int, put: bytes
@@ -155,7 +156,7 @@ def test_a_torn_file_yields_findings_or_one_clear_error(
     judged(TEXT[:start] + put + TEXT[start + length :])
 
 
-@settings(CALM, max_examples=200)
+@settings(CALM, max_examples=examples(200))
 @given(st.data())
 def test_a_route_that_is_put_before_a_gate_that_is_gone_is_never_passed_over(
     data: st.DataObject,

@@ -22,7 +22,7 @@ from sidecar.core.evidence import (
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.evaluation.countersign import EvaluationError, Measured, countersign, read_results
-from tests.unit.binding.test_openai import expected
+from tests.unit.binding.jobs import expected
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 WINDOW = Window(NOW, NOW + timedelta(days=90))

@@ -31,14 +31,15 @@ from sidecar.identity import jwt_svid, x509_svid, xfcc
 from sidecar.identity.trust_bundles import TrustBundles
 from tests.contract.differential import bodies, forms
 from tests.contract.differential.mutations import spoiled
-from tests.contract.differential.test_paths import SEEDS as PATH_SEEDS
-from tests.contract.differential.test_paths import TOKENS as PATH_TOKENS
+from tests.contract.differential.paths import SEEDS as PATH_SEEDS
+from tests.contract.differential.paths import TOKENS as PATH_TOKENS
+from tests.support.examples import examples
 from tests.support.gate.batch import calls
 from tests.support.gate.requests import HEADER, as_check_request
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
 from tests.support.simulator.world import ENV, NOW, admitted_world
 
-ANY = settings(max_examples=1000, deadline=None, derandomize=True, database=None)
+ANY = settings(max_examples=examples(1000), deadline=None, derandomize=True, database=None)
 MAX_BYTES = 1 << 20
 Value = TypeVar("Value")
 

@@ -17,6 +17,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.http_request import HttpRequest
 from sidecar.identity import credential
 from sidecar.identity.trust_bundles import TrustBundles, jwt_key
+from tests.support.examples import examples
 from tests.support.gate.credentials import Bench, invalid, jwks
 from tests.support.gate.requests import HEADER
 from tests.support.simulator.svid import AUDIENCE
@@ -73,7 +74,7 @@ NAMES = st.sampled_from(["kty", "crv", "x", "y", "n", "e", "alg", "use", "kid", 
 VALUES = JSON | st.sampled_from(["EC", "RSA", "OKP", "P-256", "P-384", "ES256", "AQAB", "sig"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.dictionaries(NAMES, VALUES))
 def test_no_published_key_can_break_the_keyring(jwk: dict[str, Any]) -> None:
     with contextlib.suppress(ValueError):

@@ -19,6 +19,7 @@ from sidecar.extract import check_request
 from sidecar.extract.http_request import HttpRequest
 from sidecar.identity import credential, xfcc
 from sidecar.identity.trust_bundles import TrustBundles
+from tests.support.examples import examples
 from tests.support.gate.requests import HEADER, as_check_request
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
 from tests.support.simulator.world import ENV, NOW, admitted_world
@@ -263,7 +264,7 @@ ELEMENTS = st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(500), deadline=None)
 @given(ELEMENTS, st.permutations(["By", "Hash", "Cert", "URI"]))
 def test_what_is_written_is_read_back_in_any_order(element: xfcc.Element, order: list[str]) -> None:
     values = {
@@ -281,7 +282,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000), deadline=None)
 @given(st.lists(PIECES | st.text(max_size=4), max_size=12).map("".join))
 def test_what_is_read_is_nothing_but_what_was_written(text: str) -> None:
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -12,9 +11,10 @@ from sidecar.core.call import Call
 from sidecar.core.decide import decide
 from sidecar.core.reasons import Reason
 from sidecar.core.verdict import Violation
-from sidecar.observe.metrics import MAX_RULE_CODES, AuthorityReading, Metrics, TrustReading
+from sidecar.observe.metrics import MAX_RULE_CODES, Metrics
 from sidecar.observe.outcome import Outcome
-from tests.support.simulator.world import MODEL, NOW, admitted_world, grant
+from tests.support.simulator.world import MODEL, admitted_world, grant
+from tests.unit.observe.gauges import metrics
 from tests.unit.observe.samples import (
     admitted,
     outcome,
@@ -25,28 +25,7 @@ from tests.unit.observe.samples import (
     withdrawn,
 )
 
-READING = TrustReading(
-    NOW,
-    7,
-    2,
-    3,
-    1,
-    (
-        AuthorityReading("customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False),
-        AuthorityReading("regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True),
-        AuthorityReading("provider", None, None, True),
-    ),
-)
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
-
-
-def metrics(**changes: Any) -> Metrics:
-    values: dict[str, Any] = {
-        "operations": ["chat.completions"],
-        "jurisdictions": ["eu"],
-        "trust": lambda: READING,
-    }
-    return Metrics(**{**values, **changes})
 
 
 def samples(found: Metrics, prefix: str) -> Samples:

@@ -1,0 +1,31 @@
+"""Metrics of a gate with a known trust state."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sidecar.observe.metrics import AuthorityReading, Metrics, TrustReading
+from tests.support.simulator.world import NOW
+
+READING = TrustReading(
+    NOW,
+    7,
+    2,
+    3,
+    1,
+    (
+        AuthorityReading("customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False),
+        AuthorityReading("regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True),
+        AuthorityReading("provider", None, None, True),
+    ),
+)
+
+
+def metrics(**changes: Any) -> Metrics:
+    values: dict[str, Any] = {
+        "operations": ["chat.completions"],
+        "jurisdictions": ["eu"],
+        "trust": lambda: READING,
+    }
+    return Metrics(**{**values, **changes})
