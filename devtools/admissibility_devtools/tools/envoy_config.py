@@ -6,7 +6,7 @@ The files under `envoy/` are complete: there is nothing to add before they run. 
 a laptop, a test and a deployment is a handful of *places* (ports, addresses, file paths, the name
 of another hop), found here by the names the files give them: listener ``applications``, clusters
 ``gate``, ``provider`` and ``second-hop``, secret ``provider-credential``. Nothing else is ever
-touched, so what the demo and the tests run is what the reference says.
+touched, so the demo and the tests run what the reference has.
 
 A place that is not there exactly once is an error: a renderer that quietly replaced nothing would
 leave a default address in force. So is a file that is given for a place that is not there.
