@@ -226,7 +226,7 @@ def test_without_the_operators_word_the_header_says_nothing(hops: Hops) -> None:
 
 def test_a_root_that_the_customer_takes_back_ends_forwarded_certificates_too(hops: Hops) -> None:
     home = hops.site.organisations.homes[CUSTOMER]
-    published = authority.describe(home).document.trust_domains
+    published = authority.describe(home).trust_domains
     authority.set_trust_domains(home, (replace(published[0], x509_roots=()),), now())
     assert until(hops.good().verdict, INVALID) == INVALID
     authority.set_trust_domains(home, published, now())
