@@ -18,7 +18,14 @@ from admissibility_devtools.tools.envoy_config import (
 from sidecar._pb import ext_authz_pb2 as pb
 from tests.process.envoy import sigv4
 from tests.process.envoy.certificates import serve_as
-from tests.process.envoy.doubles import FakeGate, FakeProvider, Received, fake_gate, fake_provider
+from tests.process.envoy.doubles import (
+    FakeGate,
+    FakeProvider,
+    Received,
+    admitted,
+    fake_gate,
+    fake_provider,
+)
 from tests.support.site.envoy import (
     Answer,
     EnvoyProcess,
@@ -125,9 +132,7 @@ SITES: dict[Gated, Site] = {
 
 def allow(*removed: str) -> pb.CheckResponse:
     """An allow that takes these request headers away."""
-    return pb.CheckResponse(
-        status=pb.Status(code=0), ok_response=pb.OkHttpResponse(headers_to_remove=removed)
-    )
+    return admitted(pb.OkHttpResponse(headers_to_remove=removed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ def bedrock(config: Config) -> None:
             },
         },
     }
-    manager(config)["http_filters"][2:3] = [
+    manager(config)["http_filters"][3:4] = [
         {"name": "envoy.filters.http.aws_request_signing", "typed_config": signer},
         {"name": "envoy.filters.http.rbac", "typed_config": guard},
     ]
