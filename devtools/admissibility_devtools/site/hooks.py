@@ -25,7 +25,13 @@ RENAMED = {"README.md": "index.md"}
 LINTER = "packages/envoy-extauthz-lint/README.md"
 EXTRA = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", LINTER)
 EXTRA_FOLDERS = ("envoy",)
+WIDE = {"operations.md", "compatibility.md", "reference/configuration.md", "reference/trust.md"}
+"""Pages that are one wide table: they use the room of the table of contents."""
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+_CELL = re.compile(r"<td.*?</td>", re.DOTALL)
+_CODE = re.compile(r"<code>([^<]*)</code>")
+_JOINT = re.compile(r"([/.\]])(?=[\w{\[(])")
+_HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^ *(```|~~~)")
 
 
@@ -46,6 +52,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: object) -> str:
     """Rewrite links between files of the repository into links between pages of the site."""
+    page.meta.setdefault("title", _title(markdown, page))
+    if page.file.src_uri in WIDE:
+        page.meta["hide"] = ["toc"]
     here = _repository_name(page.file)
     lines: list[str] = []
     fenced = False
@@ -55,6 +64,21 @@ def on_page_markdown(markdown: str, *, page: Page, files: Files, **_: object) ->
         rewritten = line if fenced else _LINK.sub(lambda m: _link(m, here, page, files), line)
         lines.append(rewritten)
     return "\n".join(lines)
+
+
+def _title(markdown: str, page: Page) -> str:
+    """Return the page's heading as plain text: a notice before it hides it from MkDocs."""
+    heading = _HEADING.search(markdown)
+    return heading[1].replace("`", "") if heading else page.file.name
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Let long names in tables break after ``/`` and ``.``, and nowhere else."""
+    return _CELL.sub(lambda cell: _CODE.sub(_breaking, cell[0]), html)
+
+
+def _breaking(code: re.Match[str]) -> str:
+    return "<code>" + _JOINT.sub(r"\1<wbr>", code[1]) + "</code>"
 
 
 def _extra() -> Iterator[Path]:

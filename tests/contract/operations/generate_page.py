@@ -28,6 +28,8 @@ The operations of each provider that the gate knows, one row each, generated fro
 `sidecar/providers/` by `python -m tests.contract.operations.generate_page`. A route's context
 extension `api` chooses the table. **An operation in no row is refused.**
 
+{providers}
+
 | state | meaning |
 |---|---|
 | authorised | Every model id at the places named must be admissible |
@@ -57,7 +59,15 @@ _OF_NO_INTEREST = {*_NAMING, "id"}
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(_section(api) for api in PROVIDERS.values())])
+    sections = ", ".join(f"[{api.title}](#{_anchor(api)})" for api in PROVIDERS.values())
+    head = HEAD.replace("{providers}", sections)
+    return "\n".join([head, *(_section(api) for api in PROVIDERS.values())])
+
+
+def _anchor(api: Provider) -> str:
+    """The anchor that renderers of Markdown give the heading of a section."""
+    heading = f"{api.title} (api: {api.name})".lower()
+    return re.sub(r"[^\w -]", "", heading).replace(" ", "-")
 
 
 def _section(api: Provider) -> str:
