@@ -31,6 +31,7 @@ BUNDLE = "bundle.tar.gz"
 PUBLIC = "verification.pem"
 MAX_BUNDLE_BYTES = 64 << 20
 _REVISION_FILE = "data.json"
+_MANIFEST = ".manifest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +207,17 @@ def _contents(bundle: Path) -> tuple[str, tuple[str, ...]]:
         stamp = members.get(_REVISION_FILE)
         data = None if stamp is None else archive.extractfile(stamp)
         value = {} if data is None else json.loads(data.read())
+        manifest = members.get(_MANIFEST)
+        stated = None if manifest is None else archive.extractfile(manifest)
+        roots = (json.loads(stated.read()) if stated is not None else {}).get("roots", [""])
     revision = value.get("revision")
     if not isinstance(revision, str) or not revision:
         raise PolicyError("the bundle has no revision as data")
+    if roots != [""]:
+        # Outside the roots, whoever reaches OPA's API could add policies and data of their own.
+        raise PolicyError(
+            f'the bundle has the roots {roots}, expected [""]: build it without a list of roots'
+        )
     return revision, tree.jurisdictions_of(members)
 
 

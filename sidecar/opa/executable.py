@@ -2,8 +2,10 @@
 
 Theory of operation. Every use of the program goes through here, so that each is bounded in time,
 reads nothing from the terminal and ends in one line where it fails. A *server* is started with
-``serve_words``: the API is shut but for the decision and its health (``--authorization=basic`` with
-``system.authz``), and a bundle that carries a verification key is verified before it is served.
+``server_args`` on a Unix socket that only this user can reach, and verifies a bundle that carries a
+verification key before it serves it. The bundle owns every path, so that OPA itself refuses to add,
+change or remove policies and data; ``system.authz``, which OPA would evaluate for each request, is
+for an OPA that others can reach.
 
 No orphan. A server must not outlive whoever started it, however that one ends. Linux can promise it
 (``PR_SET_PDEATHSIG``), but only from within the child; a tiny Python launcher asks for it, makes
@@ -114,7 +116,7 @@ def server_args(
         *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
         *(str(opa), "run", "--server"),
         *("--addr", f"unix://{socket}", "--unix-socket-perm", "600"),
-        *("--authorization", "basic", "--bundle", str(bundle)),
+        *("--bundle", str(bundle)),
         *("--set", f"server.decoding.max_length={MAX_QUESTION_BYTES}"),
         *("--log-level", "error", "--log-format", "json"),
         *("--skip-version-check", "--shutdown-grace-period", "1"),

@@ -1,8 +1,8 @@
 # METADATA
 # title: What may be asked of the policy engine
 # description: >-
-#   OPA evaluates this for every request to its API when it runs with `--authorization=basic`. Two
-#   things are allowed: the one decision, with built-in errors made fatal, and the health check.
+#   OPA evaluates this for every request to its API when it runs with `--authorization=basic`, as one
+#   that others than the gate can reach must. Two things are allowed: the one decision, with built-in errors made fatal, and the health check.
 #   Nobody who reaches the socket can read or write policy or data, or evaluate a query of their own.
 package system.authz
 

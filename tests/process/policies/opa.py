@@ -29,6 +29,35 @@ SCHEMAS = POLICIES / "schemas"
 CAPABILITIES = POLICIES / "capabilities.json"
 REVISION = "r-1"
 
+NOT_THE_DECISION = (
+    ("PUT", "/v1/policies/evil"),
+    ("DELETE", "/v1/policies/admission/decision.rego"),
+    ("GET", "/v1/policies"),
+    ("PUT", "/v1/data/params/eu"),
+    ("PATCH", "/v1/data/params"),
+    ("GET", "/v1/data/admission/decision"),
+    ("GET", "/v1/data"),
+    ("POST", "/v1/data?strict-builtin-errors=true"),
+    ("POST", "/v1/data/admission?strict-builtin-errors=true"),
+    ("POST", "/v1/data/admission/decision"),
+    ("POST", "/v1/data/admission/decision?strict-builtin-errors=false"),
+    ("POST", "/v1/data/admission/decision?strict-builtin-errors=true&explain=full"),
+    ("POST", "/v1/data/admission/decision/allow?strict-builtin-errors=true"),
+    ("POST", "/v0/data/admission/decision?strict-builtin-errors=true"),
+    ("POST", "/v1/query"),
+    ("POST", "/v1/compile"),
+    ("POST", "/"),
+    ("GET", "/v1/config"),
+    ("GET", "/v1/status"),
+    ("GET", "/metrics"),
+    ("GET", "/debug/pprof"),
+    ("POST", "/v1/data/admission//decision?strict-builtin-errors=true"),
+    ("POST", "/v1/data/admission%2fdecision?strict-builtin-errors=true"),
+    ("POST", "/v1/batch/data/admission/decision?strict-builtin-errors=true"),
+    ("GET", "/health/live"),
+)
+"""What an OPA that others can reach refuses, by ``system.authz``: method and path."""
+
 
 def opa(*arguments: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run one OPA command and return what it did; the caller looks at the status."""

@@ -23,6 +23,7 @@ from sidecar.policy import checks
 from tests.process.policies.facts import SATISFIED, admitted, facts_in
 from tests.process.policies.opa import (
     CAPABILITIES,
+    NOT_THE_DECISION,
     POLICIES,
     ROOT,
     OpaServer,
@@ -33,6 +34,7 @@ from tests.process.policies.opa import (
 )
 from tests.process.policy.keys import write_pair
 
+UNAUTHORIZED = 401
 GUIDE = ROOT / "docs" / "policy-authors.md"
 
 
@@ -127,7 +129,19 @@ def test_the_commands_with_opa_alone_check_build_sign_and_serve(tmp_path: Path) 
     assert found.jurisdictions == trees.read(POLICIES).jurisdictions
     with started(shlex.split(serve.replace("\\\n", " ")), tmp_path, environment) as ask:
         answer = ask(facts_in("eu"))
+        open_to_others = [one for one in NOT_THE_DECISION if status(tmp_path, *one) != UNAUTHORIZED]
     assert answer == {**admitted("eu"), "revision": "2026-09-01"}
+    assert open_to_others == []
+
+
+def status(folder: Path, method: str, path: str) -> int:
+    """The status of one request to the OPA of the guide."""
+    connection = UnixConnection(folder / "opa.sock")
+    body = {"PUT": b"package evil", "PATCH": b"[]", "POST": b'{"input": {}}'}.get(method)
+    connection.request(method, path, body)
+    found = connection.getresponse().status
+    connection.close()
+    return found
 
 
 def commands_of_the_guide() -> list[str]:

@@ -307,6 +307,19 @@ def test_a_signed_bundle_without_a_revision_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, bundle, public) == "the bundle has no revision as data"
 
 
+def test_a_signed_bundle_that_leaves_room_for_other_policies_is_refused(tmp_path: Path) -> None:
+    secret, public = write_pair(tmp_path, "operator")
+    manifest = '{"roots": ["x", "revision"]}'
+    bundle = signed_with_opa(
+        tmp_path, secret, x_rego="package x\n\ny := 1\n", data_json='{"revision": "r"}',
+        _manifest=manifest,
+    )  # fmt: skip
+    assert refused(tmp_path, bundle, public) == (
+        "the bundle has the roots ['x', 'revision'], expected [\"\"]:"
+        " build it without a list of roots"
+    )
+
+
 # ---- keys ----------------------------------------------------------------------------------------
 
 
