@@ -27,8 +27,8 @@ def running(subject: Subject) -> tuple[Finding, ...]:
     """Envoy is ready, and of the version that was tested."""
     try:
         ready = ask(subject.admin, "/ready")
-        told = ask(subject.admin, "/server_info").json()
-        version = str(told["version"]).split("/")[1]
+        report = ask(subject.admin, "/server_info").json()
+        version = str(report["version"]).split("/")[1]
     except NoAnswerError as error:
         return (fail("Envoy", str(error), "Start Envoy, or correct --envoy-admin."),)
     except (KeyError, TypeError, IndexError):

@@ -140,7 +140,7 @@ class Pipeline:
         calls = (*resolved.later, resolved.call)
         decision = await self._each(snapshot, calls, caller, context)
         if decision.allowed and self.objects is not None:
-            await self.objects.grow(resolved)
+            await self.objects.add_uses(resolved)
             context.metadata = self.objects.metadata(
                 resolved, request.api, caller, decision.id, now
             )

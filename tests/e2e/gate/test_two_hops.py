@@ -84,7 +84,7 @@ def second_hop(
         upstream=(stand.stage.upstream.host, stand.stage.upstream.port),
         credential_file=stand.stage.folder / "provider-credential.yaml",
         tls=own,
-        hop=EDGE,
+        trusted_forwarder=EDGE,
     )
     config = yaml.safe_load(text)
     (listener,) = config["static_resources"]["listeners"]
@@ -95,7 +95,7 @@ def second_hop(
     (routes,) = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
     for route in [] if named else routes["routes"]:
         settings = route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]
-        del settings["check_settings"]["context_extensions"]["xfcc_from"]
+        del settings["check_settings"]["context_extensions"]["trusted_forwarder"]
     return EnvoyProcess(str(yaml.safe_dump(config)), folder)
 
 

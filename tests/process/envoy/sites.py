@@ -96,7 +96,7 @@ SITES: dict[Gated, Site] = {
         Site("mtls", OPENAI, uploads=FILES, mutual=True),
         Site(
             "xfcc-gate",
-            {**OPENAI, "xfcc_from": f"spiffe://{DOMAIN}{EDGE}"},
+            {**OPENAI, "trusted_forwarder": f"spiffe://{DOMAIN}{EDGE}"},
             uploads=FILES,
             mutual=True,
         ),
@@ -207,7 +207,7 @@ def wire(
             credential_file=credential,
             tls=own_files(own.certificate, own.private_key, domain) if site.mutual else None,
             provider_roots=roots if site.tls else None,
-            hop=f"spiffe://{DOMAIN}{EDGE}" if name == "xfcc-gate" else None,
+            trusted_forwarder=f"spiffe://{DOMAIN}{EDGE}" if name == "xfcc-gate" else None,
         )
         with EnvoyProcess(config, folder / "envoy") as envoy:
             context = client.client_context(domain.bundle) if site.mutual else None

@@ -83,7 +83,7 @@ def xfcc_gate(config: Config) -> None:
         for name in ("for", "host", "port", "prefix", "proto", "scheme", "server", "uri")
     ]
     for told in extensions(config):
-        told["xfcc_from"] = EDGE_ID
+        told["trusted_forwarder"] = EDGE_ID
     host(config)["request_headers_to_remove"].insert(2, "x-forwarded-client-cert")
 
 
