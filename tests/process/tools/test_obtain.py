@@ -294,6 +294,16 @@ def test_the_second_time_nothing_is_fetched_or_built(
     )
 
 
+def test_what_a_killed_process_left_unfinished_is_removed_by_the_next(
+    tools: Path, script: Script
+) -> None:
+    script(tools / ".unfinished-x" / "opa", "exit 0")
+    script(tools / "bin" / "opa", "echo 'Version: 1.22.0'")
+    script(tools / "bin" / "envoy", ENVOY_SAYS)
+    assert main(["--tools", str(tools)]) == 0
+    assert sorted(path.name for path in tools.iterdir()) == [".lock", "bin"]
+
+
 def test_a_failure_of_the_command_is_one_line_and_a_status(
     tools: Path, wheels: Path, bare_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
