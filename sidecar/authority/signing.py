@@ -145,7 +145,6 @@ def issue(
                 opened.document,
                 withdrawals,
                 instant(now),
-                domains=opened.domains,
                 records=writes,
                 placement=placement,
             )

@@ -4,17 +4,22 @@ The steps are numbered as in ``assessment.STEPS``; each lives in a module of its
 
 0. The request is well formed and every model it can reach is named.
 1. The credential is valid now and names one declared environment         (``resolve``).
-2. Each model resolves to one unsuperseded manifest, or a listed base      (``resolve``);
+2. Each model resolves to a manifest in force, or to a listed base model   (``resolve``);
    a deployment does so through the binding that is in force              (``deployments``).
 3. The manifest is a granted producer's, in window, covers the call        (``coverage``);
-   what is or was tuned under a specification, a customer vouches for     (``specifications``).
+   what is or was tuned under a specification, a customer signed it       (``specifications``).
 4. Pre-activation: the declared envelope was run, passed, countersigned    (``preactivation``).
-5. Approvals: every required role, each an authority of its own            (``approvals``).
-6. Cascade: no constituent withdrew anything in the lineage                (``cascade``).
-7. Freshness: every constituent's trust metadata is unexpired              (``cascade``).
+5. Approvals: every required role, each an authority of its own            (``approvals``);
+   evaluators and approvers are chosen together                            (``choice``).
+6. Cascade: no objector withdrew anything in the lineage                   (``cascade``).
+7. Freshness: trust metadata is unexpired and was heard since start        (``cascade``).
 
 A failed step never stops the others that can still be taken, so that ``admit explain`` shows them
 all; the first failure, in step order, is the reason.
+
+Evidence only adds agreement. Where several declarations, bindings or manifests could hold, each
+combination is tried, newest first, and the first that is admissible is the answer; so a file that
+is lost can only deny (law 2).
 """
 
 from __future__ import annotations
@@ -22,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice, product
 
 from sidecar.core import (
     approvals,
@@ -34,53 +40,38 @@ from sidecar.core import (
     validity,
     waivers,
 )
-from sidecar.core.approvals import Option, Requirement
 from sidecar.core.assessment import (
     Assessment,
     Chain,
     Finding,
     Inquiry,
     Question,
+    Specified,
+    Waived,
 )
 from sidecar.core.call import Call, Credential
 from sidecar.core.cascade import Cascade
+from sidecar.core.choice import Prepared, choose
 from sidecar.core.deployments import Bound
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
-from sidecar.core.memory import LineageNode
-from sidecar.core.preactivation import Candidate
+from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
+from sidecar.core.floors import surroundings
+from sidecar.core.lineage import AnyNode, environment_nodes, specification_nodes
+from sidecar.core.objectors import objectors
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
+from sidecar.core.snapshot import TrustState
 from sidecar.core.specifications import Pledge
-from sidecar.core.trust_state import TrustState
+
+MAX_COMBINATIONS = 256
+"""Combinations of bindings and manifests that are tried for one declaration."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
-    """One model after step 3, with every signature that may count, before anyone is chosen."""
+class _Alternative:
+    """One way in which a name of the call resolves: steps 2 and 3, and what comes of them."""
 
-    question: Question
-    resolved: Resolved
-    producers: tuple[Signer, ...]
-    results: dict[Suite, tuple[Candidate, ...]]
-    options: dict[Requirement, tuple[Option, ...] | Reason]
-    binding: Bound | None
-    pledges: tuple[Pledge, ...] = ()
-
-    def signers(self) -> Iterator[str]:
-        """Authorities whose signatures this model's admission may rely on."""
-        yield from self.resolved.grantees
-        if self.binding is not None:
-            yield from (signer.authority for signer in self.binding.grants)
-        for pledge in self.pledges:
-            yield from (signer.authority for signer in pledge.signers)
-        yield from (signer.authority for signer in self.producers)
-        for _, parent_signers in self.resolved.parents:
-            yield from (signer.authority for signer in parent_signers)
-        for rows in self.results.values():
-            yield from (signer.authority for row in rows for signer in row.signers)
-        for options in self.options.values():
-            if not isinstance(options, Reason):
-                yield from (option.signer.authority for option in options)
+    findings: tuple[Finding, ...]
+    prepared: Prepared | None = None
 
 
 def assess(call: Call, credential: Credential, state: TrustState, now: datetime) -> Assessment:
@@ -93,39 +84,90 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
         now: The decision's one reference time (aware).
 
     Returns:
-        The assessment; ``reason`` is null only if every step held for every model.
+        The assessment; ``reason`` is ``None`` only if every step held for every model.
     """
     inquiry = Inquiry(call, credential, state, now)
     wellformed = _named(call)
     if not wellformed.holds:
         return _refused(now, (wellformed,))
-    environment, declared = resolve.environment(inquiry)
-    if environment is None:
-        return _refused(now, (wellformed, declared))
-    findings = [wellformed, declared]
-    prepared = [
-        ready
-        for model in call.named
-        if (ready := _prepare(inquiry, environment, model, findings)) is not None
-    ]
+    environments, found = resolve.environments(inquiry)
+    if not environments:
+        return _refused(now, (wellformed, found))
+    first: Assessment | None = None
+    for environment in environments:
+        for assessment in _assessments(inquiry, environment, wellformed):
+            if assessment.admissible:
+                return assessment
+            first = first or assessment
+    assert first is not None  # at least one combination for at least one declaration
+    return first
+
+
+def _named(call: Call) -> Finding:
+    """Step 0, as far as it can be told without the bytes: nothing required may be empty.
+
+    A reference that is still here was not looked up, so nobody knows which models it holds.
+    """
+    subject = call.operation or "request"
+    if not (call.provider and call.operation and all(call.named)):
+        return Finding(0, subject, Reason.MALFORMED_REQUEST, "names no operation or no model")
+    if call.references:
+        kinds = ", ".join(sorted({reference.kind for reference in call.references}))
+        detail = f"builds on stored objects that are not registered here: {kinds}"
+        return Finding(0, subject, Reason.OBJECT_UNREGISTERED, detail)
+    if call.carrier == bool(call.named):
+        detail = "names a model where none can be" if call.carrier else "names no model"
+        return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
+    if not set(call.deployments) <= set(call.named):
+        detail = "says of a name that it does not use that it is a deployment's"
+        return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
+    if call.carrier:
+        return Finding(0, subject, None, "can reach no model: only the environment is asked about")
+    return Finding(0, subject, None, "names " + ", ".join(call.named))
+
+
+def _assessments(
+    inquiry: Inquiry, environment: Evidence[Environment], wellformed: Finding
+) -> Iterator[Assessment]:
+    """Assess each combination of bindings and manifests, newest first."""
+    declared = resolve.declared(inquiry, environment)
+    if not declared.holds:
+        yield _refused(inquiry.now, (wellformed, declared))
+        return
+    alternatives = [tuple(_alternatives(inquiry, environment, m)) for m in inquiry.call.named]
+    for combination in islice(product(*alternatives), MAX_COMBINATIONS):
+        findings = [wellformed, declared, *(f for each in combination for f in each.findings)]
+        prepared = [each.prepared for each in combination if each.prepared is not None]
+        yield _combined(inquiry, environment, prepared, findings)
+
+
+def _combined(
+    inquiry: Inquiry,
+    environment: Evidence[Environment],
+    prepared: list[Prepared],
+    findings: list[Finding],
+) -> Assessment:
+    """Take steps 3 to 7 for one combination."""
+    state = inquiry.state
     pledge = _pledged(inquiry, environment, prepared, findings)
-    declarers = resolve.declarers(inquiry, environment)
-    excused = waivers.candidates(inquiry, environment, _bound(prepared))
+    around = surroundings(state.operator, environment)
+    models = _models(inquiry.call, prepared)
     cascaded = Cascade.of(
         state,
-        {credential.authority}
-        | {signer.authority for signer in declarers}
-        | {name for ready in prepared for name in ready.signers()}
-        | {signer.authority for signer in (pledge.signers if pledge else ())}
-        | {signer.authority for candidate in excused for signer in candidate.signers},
-        now,
+        objectors(state.operator, around, models),
+        (signer.authority for signer in resolve.customers(inquiry, environment)),
+        inquiry.now,
     )
-    chains = tuple(_choose(ready, cascaded, findings) for ready in prepared)
-    waived = waivers.standing_ones(cascaded, excused)
+    chains = tuple(choose(ready, cascaded, models, findings) for ready in prepared)
+    waived = waivers.usable(cascaded, waivers.options(inquiry, environment, _bound(prepared)))
     specified = None if pledge is None else specifications.relied_on(pledge, cascaded)
-    nodes = _check_lineage(inquiry, environment, declarers, cascaded, chains, findings)
+    declarer = cascaded.preferred(environment, resolve.declarers(inquiry, environment))
+    cascaded = cascaded.relying_on(
+        _authorities(inquiry, declarer, prepared, chains, waived, specified)
+    )
+    nodes = _check_lineage(inquiry, environment, declarer, cascaded, prepared, chains, findings)
     if specified is not None:
-        below = cascade.specification_nodes(specified)
+        below = _specified_nodes(specified)
         findings.append(cascade.intact(cascaded, specified.specification.digest, below))
         nodes += below
     findings.append(cascade.fresh(cascaded))
@@ -142,72 +184,69 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
         ),
         waivers=waived,
         specification=specified,
+        objectors=cascaded.objectors.names,
+        jurisdictions=around.jurisdictions,
     )
 
 
-def _named(call: Call) -> Finding:
-    """Step 0, as far as it can be told without the bytes: nothing required may be empty.
-
-    A reference that is still here was not looked up, so nobody knows which models it holds.
-    """
-    subject = call.operation or "request"
-    if not (call.provider and call.operation and all(call.named)):
-        return Finding(0, subject, Reason.MALFORMED_REQUEST, "names no operation or no model")
-    if call.references:
-        kinds = ", ".join(sorted({reference.kind for reference in call.references}))
-        detail = f"builds on stored objects that are not registered here: {kinds}"
-        return Finding(0, subject, Reason.OBJECT_UNREGISTERED, detail)
-    if call.modelless == bool(call.named):
-        detail = "names a model where none can be" if call.modelless else "names no model"
-        return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
-    if not set(call.deployments) <= set(call.named):
-        detail = "says of a name that it does not use that it is a deployment's"
-        return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
-    if call.modelless:
-        return Finding(0, subject, None, "can reach no model: only the environment is asked about")
-    return Finding(0, subject, None, "names " + ", ".join(call.named))
+def _alternatives(
+    inquiry: Inquiry, environment: Evidence[Environment], model: str
+) -> Iterator[_Alternative]:
+    """Resolve one name of the call in every way that could hold, newest first."""
+    if model not in inquiry.call.deployments:
+        yield from _prepare(Question(inquiry, environment, model), None)
+        return
+    bound = deployments.bindings(inquiry, environment, model)
+    if isinstance(bound, Finding):
+        yield _Alternative((bound,))
+        return
+    for binding, told in bound:
+        question = Question(inquiry, environment, model, binding.model)
+        for each in _prepare(question, binding):
+            yield _Alternative((told, *each.findings), each.prepared)
 
 
-def _prepare(
-    inquiry: Inquiry, environment: Evidence[Environment], model: str, findings: list[Finding]
-) -> _Prepared | None:
-    """Steps 2 and 3 for one model, and everything that could count for steps 4 and 5."""
-    binding: Bound | None = None
-    if model in inquiry.call.deployments:
-        binding, told = deployments.bound(inquiry, environment, model)
-        findings.append(told)
-        if binding is None:
-            return None
-    question = Question(inquiry, environment, model, binding.model if binding else None)
-    resolved, found = resolve.manifest(question)
-    if resolved is not None and binding is not None:
-        found = deployments.disagreement(question, binding, resolved) or found
-    findings.append(found)
-    if resolved is None:
-        return None
-    if resolved.manifest is None:
-        return _Prepared(question, resolved, (), {}, {}, binding)
-    producers, covered = coverage.covered(question, resolved.manifest)
-    findings.append(covered)
+def _prepare(question: Question, binding: Bound | None) -> Iterator[_Alternative]:
+    """Take steps 2 and 3 for one model, and collect what could count for steps 4 and 5."""
+    for resolved, found in resolve.manifests(question):
+        finding = found
+        if resolved is not None and binding is not None:
+            finding = deployments.disagreement(question, binding, resolved) or found
+        if resolved is None:
+            yield _Alternative((finding,))
+        elif resolved.manifest is None:
+            yield _Alternative((finding,), Prepared(question, resolved, (), {}, {}, binding))
+        else:
+            yield _covered(question, resolved, resolved.manifest, binding, finding)
+
+
+def _covered(
+    question: Question,
+    resolved: Resolved,
+    item: Evidence[Manifest],
+    binding: Bound | None,
+    finding: Finding,
+) -> _Alternative:
+    producers, covered = coverage.covered(question, item)
     above = (parent for parent, _ in resolved.parents)
-    pledges, pledged = specifications.for_manifests(question, (resolved.manifest, *above))
-    if pledged is not None:
-        findings.append(pledged)
-    return _Prepared(
+    pledges, pledged = specifications.for_manifests(question, (item, *above))
+    prepared = Prepared(
         question,
         resolved,
         producers,
-        preactivation.candidates(question, resolved.manifest, producers),
-        approvals.candidates(question, resolved.manifest),
+        preactivation.offers(question, item),
+        approvals.offers(question, item),
         binding,
         pledges,
     )
+    findings = (finding, covered) if pledged is None else (finding, covered, pledged)
+    return _Alternative(findings, prepared)
 
 
 def _pledged(
     inquiry: Inquiry,
     environment: Evidence[Environment],
-    prepared: list[_Prepared],
+    prepared: list[Prepared],
     findings: list[Finding],
 ) -> Pledge | None:
     """Step 3 for a tuning job: the specification it came with."""
@@ -220,51 +259,69 @@ def _pledged(
     return pledge
 
 
-def _choose(ready: _Prepared, cascaded: Cascade, findings: list[Finding]) -> Chain:
-    """Steps 4 and 5: choose who is relied on, untainted evidence first."""
-    question, resolved = ready.question, ready.resolved
-    deployed = None if ready.binding is None else deployments.relied_on(ready.binding, cascaded)
-    if resolved.manifest is None:
-        return Chain(question.model, resolved.base, None, None, (), (), (), deployed)
-    suites, passed = preactivation.passed(
-        question, resolved.manifest, ready.results, cascaded.tainted
-    )
-    producer = cascaded.preferred(resolved.manifest, ready.producers) if ready.producers else None
-    taken = frozenset(ready.producers) | {entry.signer for entry in suites}
-    roles, approved = approvals.approved(question, ready.options, taken, cascaded.tainted)
-    findings.extend((passed, approved))
-    parents = tuple(
-        (parent, cascaded.preferred(parent, signers)) for parent, signers in resolved.parents
-    )
-    return Chain(
-        question.model,
-        resolved.base,
-        resolved.manifest,
-        producer,
-        parents,
-        suites,
-        roles,
-        deployed,
-        tuple(specifications.relied_on(pledge, cascaded) for pledge in ready.pledges),
-    )
+def _models(call: Call, prepared: list[Prepared]) -> frozenset[str]:
+    """``provider/id`` of every model that the call names, and of their parents and base models."""
+    resolved = {ready.question.model for ready in prepared}
+    found = {f"{call.provider}/{name}" for name in call.named if name not in resolved}
+    for ready in prepared:
+        found.add(ready.question.name)
+        found |= ready.resolved.names(call.provider)
+    return frozenset(found)
+
+
+def _authorities(
+    inquiry: Inquiry,
+    declarer: Signer,
+    prepared: list[Prepared],
+    chains: tuple[Chain, ...],
+    waived: tuple[Waived, ...],
+    specified: Specified | None,
+) -> Iterator[str]:
+    """Yield the authority of everything that was chosen: the constituents."""
+    yield inquiry.credential.authority
+    yield declarer.authority
+    for ready in prepared:
+        yield from ready.resolved.grantees
+    relied: list[Specified] = [specified] if specified is not None else []
+    for chain in chains:
+        relied.extend(chain.specifications)
+        signers = [signer for _, signer in chain.parents]
+        signers.extend(suite.signer for suite in chain.suites)
+        signers.extend(role.signer for role in chain.approvals)
+        if chain.deployed is not None:
+            signers.append(chain.deployed.signer)
+        if chain.producer is not None:
+            signers.append(chain.producer)
+        yield from (signer.authority for signer in signers)
+    for under in relied:
+        yield under.signer.authority
+        yield from (signer.authority for _, signer in under.extended)
+    yield from (entry.signer.authority for entry in waived)
 
 
 def _check_lineage(
     inquiry: Inquiry,
     environment: Evidence[Environment],
-    declarers: tuple[Signer, ...],
+    declarer: Signer,
     cascaded: Cascade,
+    prepared: list[Prepared],
     chains: tuple[Chain, ...],
     findings: list[Finding],
-) -> tuple[LineageNode, ...]:
+) -> tuple[AnyNode, ...]:
     """Step 6 for the environment and for each model; returns every node that was checked."""
-    declarer = cascaded.preferred(environment, declarers)
-    nodes = cascade.environment_nodes(environment, declarer)
+    nodes = environment_nodes(environment, declarer)
     findings.append(cascade.intact(cascaded, environment.statement.subject.name, nodes))
-    for chain in chains:
-        below = cascade.lineage(chain, inquiry.call.provider)
+    for ready, chain in zip(prepared, chains, strict=True):
+        below = cascade.lineage(chain, cascaded, inquiry.call.provider, ready.question.scope)
         findings.append(cascade.intact(cascaded, chain.model, below))
         nodes += below
+    return nodes
+
+
+def _specified_nodes(specified: Specified) -> tuple[AnyNode, ...]:
+    nodes = specification_nodes(specified.specification, specified.signer)
+    for item, signer in specified.extended:
+        nodes += specification_nodes(item, signer)
     return nodes
 
 
@@ -274,7 +331,7 @@ def _manifests(chains: tuple[Chain, ...]) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _bound(prepared: list[_Prepared]) -> Iterable[Evidence[Manifest]]:
+def _bound(prepared: list[Prepared]) -> Iterable[Evidence[Manifest]]:
     """The manifests, each once: two names of a call may be those of one model."""
     found = (ready.resolved.manifest for ready in prepared)
     return {item.digest: item for item in found if item is not None}.values()

@@ -1,4 +1,4 @@
-"""The words the steps of the predicate speak in: findings, chains, the assessment."""
+"""Define the values that the steps of the predicate pass on: findings, chains, the assessment."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from sidecar.core.evidence import (
     Suite,
     Waiver,
 )
+from sidecar.core.floors import Surroundings, surroundings
 from sidecar.core.grants import Scope
 from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 
 STEPS: tuple[str, ...] = (
     "the request is well formed and names its models",
@@ -53,7 +54,7 @@ class Finding:
     Attributes:
         step: 0 … 7, as in ``STEPS``.
         subject: The model id, the environment, or the authority it is about.
-        reason: Null where the step holds.
+        reason: ``None`` where the step holds.
         detail: One sentence for people.
         missing: Roles, suites or authorities that are lacking.
         withdrawn: Set for ``Reason.WITHDRAWN``.
@@ -87,17 +88,21 @@ class Question:
     """An inquiry about one model in its declared environment.
 
     ``model`` is what the call names; where that is a deployment, ``bound_to`` is the model that it
-    runs. ``scope`` is what a grant must cover to count here; every step asks for it.
+    runs. ``around`` is the declaration with the operator's floors; ``scope`` is what a grant must
+    cover to count here.
     """
 
     inquiry: Inquiry
     environment: Evidence[Environment]
     model: str
     bound_to: str | None = None
+    around: Surroundings = field(init=False)
     scope: Scope = field(init=False)
 
     def __post_init__(self) -> None:
-        """Say once what the steps ask for again and again."""
+        """Derive once what every step needs."""
+        around = surroundings(self.inquiry.state.operator, self.environment)
+        object.__setattr__(self, "around", around)
         scope = Scope(
             environment=self.environment.statement.subject.name,
             sector=self.environment.predicate.sector,
@@ -128,7 +133,11 @@ class SuitePass:
 
 @dataclass(frozen=True, slots=True)
 class RolePass:
-    """A required role, the jurisdiction it was required for (if any), and who filled it."""
+    """A required role and an approval that fills it, or a part of it.
+
+    ``jurisdiction`` is the one a regulator answers for; other roles answer for all, with one
+    approval or with several that add up.
+    """
 
     role: str
     jurisdiction: str | None
@@ -153,10 +162,14 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Specified:
-    """A specification under which a model is or was tuned, and the customer relied on for it."""
+    """A specification under which a model is or was tuned, and the customer relied on for it.
+
+    ``extended`` are the specifications that it extends, each with its customer, nearest first.
+    """
 
     specification: Evidence[Specification]
     signer: Signer
+    extended: tuple[tuple[Evidence[Specification], Signer], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +177,7 @@ class Chain:
     """Everything one model's admission relies on.
 
     ``model`` is what the call names, and ``deployed`` says which one that is where it is a
-    deployment. ``manifest`` is null for a base model that the environment lists un-adapted;
+    deployment. ``manifest`` is ``None`` for a base model that the environment lists un-adapted;
     ``parents`` runs from the manifest's parent to the first manifest made from a base model;
     ``specifications`` are those that any of these manifests names.
     """
@@ -194,14 +207,16 @@ class Assessment:
 
     Attributes:
         findings: Every step's outcome, in step order; the first that fails gives ``reason``.
-        reason: Null where every step holds.
+        reason: ``None`` where every step holds.
         environment: The declaration relied on, if one was found.
         chains: One per model; complete only where every step holds.
-        constituents: Authorities the decision relies on, sorted.
+        constituents: Authorities that signed what the decision rests on, sorted.
+        objectors: Every authority whose withdrawals count here, sorted.
         manifests: Digests of the manifests relied on, sorted.
         valid_until: The earliest end of anything relied on.
         waivers: Waivers of policy rules that stand here; no step depends on them.
         specification: What a model would be tuned under, where the call is to tune one.
+        jurisdictions: The declared ones, and those of the operator's floors.
     """
 
     findings: tuple[Finding, ...]
@@ -213,6 +228,8 @@ class Assessment:
     valid_until: datetime
     waivers: tuple[Waived, ...] = ()
     specification: Specified | None = None
+    objectors: tuple[str, ...] = ()
+    jurisdictions: tuple[str, ...] = ()
 
     @property
     def admissible(self) -> bool:

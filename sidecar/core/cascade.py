@@ -1,61 +1,82 @@
-"""Steps 6 and 7: the cascade and freshness.
+"""Steps 6 and 7: apply withdrawals to the lineage, and require trust metadata to be fresh.
 
-Whoever signed something a decision may rely on is a constituent of it. A constituent's withdrawal
-of anything in the lineage ends the decision at once; a stranger's changes nothing. Constituents
-are found from the evidence *as signed*, before any withdrawal is looked at: otherwise an authority
-that withdraws its own key would cease to be a constituent and its withdrawal would be void.
+Withdrawals of every objector count against every node of the lineage, and those of the authorities
+that signed the environment's declaration. What can be chosen is chosen among what is usable: not
+withdrawn, and by an authority that is fresh. So one good signature is enough, and losing a file
+that is not good changes nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sidecar.core.assessment import Chain, Finding, Specified, Withdrawn
-from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer
-from sidecar.core.kinds import kind_of
+from sidecar.core.assessment import Chain, Finding, Withdrawn
+from sidecar.core.documents import Withdrawal
+from sidecar.core.evidence import Evidence, Manifest, Predicate, Signer
+from sidecar.core.grants import Scope
+from sidecar.core.lineage import (
+    AnyNode,
+    base_nodes,
+    claim_nodes,
+    evidence_nodes,
+    signer_nodes,
+    specification_nodes,
+)
 from sidecar.core.memory import LineageNode
+from sidecar.core.objectors import Objectors
 from sidecar.core.reasons import Reason
-from sidecar.core.trust_state import TrustState, WithdrawalIndex
+from sidecar.core.snapshot import TrustState
+from sidecar.core.succession import granted_successors
+from sidecar.core.withdrawals import AuthoredNode, WithdrawalIndex
 
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """The constituents' withdrawals at one instant.
+    """The withdrawals that count for one question at one instant.
 
-    ``indexes`` holds only those that published any: most have not, and every node is asked about.
+    ``indexes`` holds only those that published any: most have not, and every node is looked up.
     """
 
     state: TrustState
-    constituents: tuple[str, ...]
+    objectors: Objectors
     now: datetime
     indexes: tuple[tuple[str, WithdrawalIndex], ...]
+    constituents: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, state: TrustState, constituents: Iterable[str], now: datetime) -> Cascade:
-        """Collect what ``constituents`` withdrew."""
-        names = tuple(sorted(set(constituents)))
+    def of(
+        cls, state: TrustState, found: Objectors, declarers: Iterable[str], now: datetime
+    ) -> Cascade:
+        """Collect what the objectors and the environment's declarers withdrew."""
+        names = sorted({*found.names, *declarers})
         indexes = tuple(
             (name, state.withdrawals[name])
             for name in names
             if name in state.withdrawals and state.withdrawals[name].entries
         )
-        return cls(state, names, now, indexes)
+        return cls(state, found, now, indexes)
 
-    def withdrawn(self, nodes: Iterable[LineageNode]) -> Withdrawn | None:
-        """The first withdrawal in effect for one of ``nodes``."""
+    def relying_on(self, constituents: Iterable[str]) -> Cascade:
+        """Return it with the authorities of everything that was chosen."""
+        return replace(self, constituents=tuple(sorted(set(constituents))))
+
+    def withdrawn(self, nodes: Iterable[AnyNode]) -> Withdrawn | None:
+        """Return the first withdrawal in effect for one of ``nodes``."""
         if not self.indexes:
             return None
         for node in nodes:
             for authority, entry in self._hits(node):
                 if entry.in_effect(self.now):
-                    return Withdrawn(node, authority, entry.reason, entry.effective)
+                    named = node
+                    if isinstance(named, AuthoredNode):
+                        named = LineageNode(entry.kind, entry.subject)
+                    return Withdrawn(named, authority, entry.reason, entry.effective)
         return None
 
-    def next_change(self, nodes: Iterable[LineageNode]) -> datetime | None:
-        """When the next withdrawal of one of ``nodes`` takes effect."""
+    def next_change(self, nodes: Iterable[AnyNode]) -> datetime | None:
+        """Return when the next withdrawal of one of ``nodes`` takes effect."""
         if not self.indexes:
             return None
         ahead = [
@@ -67,75 +88,50 @@ class Cascade:
         return min(ahead, default=None)
 
     def tainted(self, item: Evidence[Predicate], signer: Signer) -> bool:
-        """Whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
+        """Tell whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
         return bool(self.indexes) and self.withdrawn(evidence_nodes(item, signer)) is not None
 
-    def preferred(self, item: Evidence[Predicate], signers: Iterable[Signer]) -> Signer:
-        """Of at least one signer, the one to rely on: one that stands, if there is one."""
-        return min(signers, key=lambda s: (self.tainted(item, s), s))
+    def usable(self, item: Evidence[Predicate], signer: Signer) -> bool:
+        """Tell whether a decision can rest on a signature: not withdrawn, its authority fresh."""
+        return self.fresh(signer.authority) and not self.tainted(item, signer)
 
-    def _hits(self, node: LineageNode) -> Iterator[tuple[str, Withdrawal]]:
+    def preferred(self, item: Evidence[Predicate], signers: Iterable[Signer]) -> Signer:
+        """Return of at least one signer the one to rely on: a usable one, if there is one."""
+        return min(signers, key=lambda s: (self.tainted(item, s), not self.fresh(s.authority), s))
+
+    def fresh(self, authority: str) -> bool:
+        """Tell whether an authority's metadata is unexpired and was heard since start."""
+        view = self.state.authorities.get(authority)
+        return view is not None and view.heard_since_start and view.expires > self.now
+
+    def _hits(self, node: AnyNode) -> Iterator[tuple[str, Withdrawal]]:
         for authority, index in self.indexes:
-            for entry in index.hits(node.kind, node.subject):
+            for entry in index.hits(node):
                 yield authority, entry
 
 
-def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[LineageNode, ...]:
-    """The evidence itself, the key that signed it and the authority whose key that is."""
-    return (
-        LineageNode(kind_of(item.predicate).withdrawal, item.digest),
-        LineageNode(WithdrawalKind.KEY, signer.fingerprint),
-        LineageNode(WithdrawalKind.AUTHORITY, signer.authority),
-    )
+def manifest_nodes(item: Evidence[Manifest], signer: Signer) -> tuple[AnyNode, ...]:
+    """Return the nodes of a manifest as signed, without its parents."""
+    return (*claim_nodes(item), *signer_nodes(signer))
 
 
-def manifest_nodes(item: Evidence[Manifest], signer: Signer) -> tuple[LineageNode, ...]:
-    """Everything a manifest rests on, without its parents."""
-    manifest = item.predicate
-    model = manifest.model
-    return (
-        *evidence_nodes(item, signer),
-        LineageNode(WithdrawalKind.MODEL, f"{model.provider}/{model.id}"),
-        LineageNode(WithdrawalKind.BASE_MODEL, f"{model.provider}/{model.base}"),
-        LineageNode(WithdrawalKind.RUN, manifest.run.id),
-        *(LineageNode(WithdrawalKind.CORPUS, each.digest.sha256) for each in manifest.corpora),
-        *(
-            LineageNode(WithdrawalKind.EVALUATION, out.digest.sha256)
-            for out in manifest.evaluations
-        ),
-        *(
-            LineageNode(WithdrawalKind.EVALUATION, s.digest.sha256)
-            for s in manifest.envelope.suites
-        ),
-    )
-
-
-def environment_nodes(item: Evidence[Environment], signer: Signer) -> tuple[LineageNode, ...]:
-    """The environment by name and by its declaration."""
-    name = item.statement.subject.name
-    return (LineageNode(WithdrawalKind.ENVIRONMENT, name), *evidence_nodes(item, signer))
-
-
-def specification_nodes(entry: Specified) -> tuple[LineageNode, ...]:
-    """A specification, and the suites it declares."""
-    suites = entry.specification.predicate.envelope.suites
-    return (
-        *evidence_nodes(entry.specification, entry.signer),
-        *(LineageNode(WithdrawalKind.EVALUATION, suite.digest.sha256) for suite in suites),
-    )
-
-
-def lineage(chain: Chain, provider: str) -> tuple[LineageNode, ...]:
-    """Everything one model's admission relies on, apart from the environment."""
-    nodes: list[LineageNode] = [LineageNode(WithdrawalKind.BASE_MODEL, f"{provider}/{chain.base}")]
+def lineage(chain: Chain, cascade: Cascade, provider: str, scope: Scope) -> tuple[AnyNode, ...]:
+    """Return everything one model's admission relies on, apart from the environment."""
+    nodes: list[AnyNode] = [*base_nodes(provider, chain.base)]
+    state = cascade.state
     if chain.deployed is not None:
         nodes.extend(evidence_nodes(chain.deployed.binding, chain.deployed.signer))
     if chain.manifest is not None and chain.producer is not None:
         nodes.extend(manifest_nodes(chain.manifest, chain.producer))
+        nodes.extend(_succeeded(state, chain.manifest, scope))
     for parent, signer in chain.parents:
         nodes.extend(manifest_nodes(parent, signer))
+        nodes.extend(state.statements.get(parent.digest, ()))
+        nodes.extend(_succeeded(state, parent, scope))
     for entry in chain.specifications:
-        nodes.extend(specification_nodes(entry))
+        nodes.extend(specification_nodes(entry.specification, entry.signer))
+        for item, signer in entry.extended:
+            nodes.extend(specification_nodes(item, signer))
     for suite in chain.suites:
         nodes.extend(evidence_nodes(suite.result, suite.signer))
     for role in chain.approvals:
@@ -143,11 +139,23 @@ def lineage(chain: Chain, provider: str) -> tuple[LineageNode, ...]:
     return tuple(dict.fromkeys(nodes))
 
 
-def intact(cascade: Cascade, subject: str, nodes: tuple[LineageNode, ...]) -> Finding:
+def _succeeded(state: TrustState, item: Evidence[Manifest], scope: Scope) -> Iterator[LineageNode]:
+    """Yield the lineage of everything that supersedes a manifest (law 6)."""
+    model = item.predicate.model
+    about = Scope(scope.environment, scope.sector, f"{model.provider}/{model.id}")
+    for entry, signers in granted_successors(state, item.digest, about):
+        yield from entry.nodes
+        yield from state.statements.get(entry.by, ())
+        if len(signers) == 1 and signers[0].fingerprint:
+            yield from signer_nodes(signers[0])
+
+
+def intact(cascade: Cascade, subject: str, nodes: tuple[AnyNode, ...]) -> Finding:
     """Step 6 for one model, or for the environment."""
     hit = cascade.withdrawn(nodes)
     if hit is None:
-        return Finding(6, subject, None, f"{len(nodes)} things relied on, none withdrawn")
+        number = sum(isinstance(node, LineageNode) for node in nodes)
+        return Finding(6, subject, None, f"{number} things relied on, none withdrawn")
     return Finding(
         6,
         subject,
@@ -158,15 +166,17 @@ def intact(cascade: Cascade, subject: str, nodes: tuple[LineageNode, ...]) -> Fi
 
 
 def fresh(cascade: Cascade) -> Finding:
-    """Step 7: every constituent's metadata is unexpired now; one never verified is not fresh."""
-    views = cascade.state.authorities
-    stale = tuple(
-        name
-        for name in cascade.constituents
-        if name not in views or views[name].expires <= cascade.now
+    """Step 7: constituents and objectors whose silence denies are fresh, all others were heard."""
+    required = {*cascade.constituents, *cascade.objectors.must_be_fresh}
+    stale = {name for name in required if not cascade.fresh(name)}
+    stale |= {name for name in cascade.objectors.names if name not in cascade.state.authorities}
+    missing = tuple(sorted(stale))
+    if missing:
+        detail = "no current trust metadata of " + ", ".join(missing)
+        return Finding(7, ", ".join(missing), Reason.TRUST_STALE, detail, missing)
+    subject = ", ".join(cascade.constituents)
+    detail = (
+        f"{len(cascade.constituents)} constituents are fresh, "
+        f"{len(cascade.objectors.names)} objectors were heard"
     )
-    subject = ", ".join(stale or cascade.constituents)
-    if stale:
-        detail = "no current trust metadata of " + ", ".join(stale)
-        return Finding(7, subject, Reason.TRUST_STALE, detail, stale)
-    return Finding(7, subject, None, f"{len(cascade.constituents)} constituents are fresh")
+    return Finding(7, subject, None, detail)

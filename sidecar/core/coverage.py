@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from sidecar.core.assessment import Finding, Question
+from sidecar.core.eligibility import eligible_signers
 from sidecar.core.evidence import EnvironmentSpec, Evidence, Manifest, Signer
 from sidecar.core.grants import PRODUCER
 from sidecar.core.patterns import matches
 from sidecar.core.reasons import Reason
-from sidecar.core.standing import standing
 
 
 def covered(question: Question, item: Evidence[Manifest]) -> tuple[tuple[Signer, ...], Finding]:
     """Return the producers' signers that count, and the step's finding."""
-    inquiry, declared = question.inquiry, question.environment.predicate
+    inquiry = question.inquiry
     manifest = item.predicate
-    producers = standing(
-        inquiry.state, item, PRODUCER, question.scope, declared.jurisdictions, inquiry.now
+    producers = eligible_signers(
+        inquiry.state, item, PRODUCER, question.scope, question.around.jurisdictions, inquiry.now
     )
 
     def refused(reason: Reason, detail: str) -> tuple[tuple[Signer, ...], Finding]:
@@ -48,7 +48,7 @@ def _covers(spec: EnvironmentSpec, question: Question) -> bool:
     declared = question.environment.predicate
     return (
         matches(spec.id, question.scope.environment)
-        and set(declared.jurisdictions) <= set(spec.jurisdictions)
+        and set(question.around.jurisdictions) <= set(spec.jurisdictions)
         and declared.sector == spec.sector
         and declared.purpose == spec.purpose
     )

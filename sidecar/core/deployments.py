@@ -1,9 +1,9 @@
 """Step 2, where a call names a deployment: signed evidence says which model that runs.
 
-A deployment can be pointed at another model under the same name, by whoever runs the account and
-without anybody else noticing. What it runs is the provider's to know, so only a provider's word
-(or that of a provider of record) counts, and only for the models it is granted. It binds one
-manifest, or one base model, for one window; the binding that begins last is in force.
+A deployment can be pointed at another model under the same name, by anyone that runs the account.
+What it runs is the provider's to know, so only a provider's binding (or that of a provider of
+record) counts, and only for the models it is granted. It binds one manifest, or one base model, for
+one window; a provider's newest binding replaces its older ones.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import datetime
 
 from sidecar.core.assessment import Deployed, Finding, Inquiry, Question
 from sidecar.core.cascade import Cascade
+from sidecar.core.eligibility import newest_of_each_author, next_beginning
 from sidecar.core.evidence import (
     DeploymentBinding,
     Environment,
@@ -20,17 +21,17 @@ from sidecar.core.evidence import (
     Signer,
     base_model_digest,
 )
+from sidecar.core.floors import surroundings
 from sidecar.core.grants import PROVIDER, Grant, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
-from sidecar.core.standing import in_force, next_beginning
 from sidecar.core.window import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The binding in force, with every signer that counts for it.
+    """A binding in force, with every signer that counts for it.
 
     ``coming`` is when the next binding of the same deployment comes into force.
     """
@@ -45,36 +46,36 @@ class Bound:
         return self.item.predicate.model
 
 
-def bound(
+def bindings(
     inquiry: Inquiry, environment: Evidence[Environment], name: str
-) -> tuple[Bound | None, Finding]:
-    """Return the binding of the deployment ``name`` that is in force, and what step 2 says of it.
+) -> tuple[tuple[Bound, Finding], ...] | Finding:
+    """Return each provider's binding of a deployment that is in force, newest first, or step 2.
 
-    One that is withdrawn stays in force, for step 6 to refuse: otherwise taking back the newest
-    word would bring an older one back.
+    One that is withdrawn stays in force, for step 6 to refuse: otherwise withdrawing the newest
+    binding would bring an older one back.
     """
     state, now = inquiry.state, inquiry.now
     known = state.bindings.get((inquiry.call.provider, name), ())
     granted = {item.digest: _grants(inquiry, environment, item) for item in known}
-    standing = {
+    counting = {
         digest: {s: grant for s, grant in grants.items() if state.keys[s].agrees(now)}
         for digest, grants in granted.items()
     }
-    current = [item for item in known if item.predicate.window.holds(now) and standing[item.digest]]
+    current = newest_of_each_author(counting, known, now)
     if not current:
         detail = "no provider's binding of this deployment holds now"
-        return None, Finding(2, name, Reason.DEPLOYMENT_UNBOUND, detail)
-    newest, *others = in_force(current)
-    if others:
-        detail = "several bindings of this deployment begin together"
-        return None, Finding(2, name, Reason.MANIFEST_AMBIGUOUS, detail)
+        return Finding(2, name, Reason.DEPLOYMENT_UNBOUND, detail)
     coming = next_beginning(state, ((item, tuple(granted[item.digest])) for item in known), now)
-    counting = standing[newest.digest]
-    told = (
-        f"bound to {newest.predicate.model} by {min(counting).authority} until "
-        f"{rfc3339(newest.predicate.window.not_after)}"
+    return tuple(
+        (Bound(item, counting[item.digest], coming), _told(name, item, counting[item.digest]))
+        for item in current
     )
-    return Bound(newest, counting, coming), Finding(2, name, None, told)
+
+
+def _told(name: str, item: Evidence[DeploymentBinding], signers: dict[Signer, Grant]) -> Finding:
+    until = rfc3339(item.predicate.window.not_after)
+    detail = f"bound to {item.predicate.model} by {min(signers).authority} until {until}"
+    return Finding(2, name, None, detail)
 
 
 def disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:
@@ -94,7 +95,7 @@ def disagreement(question: Question, binding: Bound, resolved: Resolved) -> Find
 
 
 def relied_on(binding: Bound, cascaded: Cascade) -> Deployed:
-    """Choose the signer to rely on: one that stands, if there is one."""
+    """Choose the signer to rely on: a usable one, if there is one."""
     item = binding.item
     signer = cascaded.preferred(item, binding.grants)
     ends = [item.predicate.window.not_after, cascaded.state.keys[signer].window.not_after]
@@ -110,15 +111,16 @@ def _grants(
 
     A provider binds an adapted model that its grant covers, and a base model that it answers for.
     """
-    predicate, declared = item.predicate, environment.predicate
+    predicate = item.predicate
+    around = surroundings(inquiry.state.operator, environment)
     name = f"{predicate.provider}/{predicate.model}"
-    scope = Scope(environment.statement.subject.name, declared.sector)
+    scope = Scope(around.environment, around.sector)
     digest = item.statement.subject.digest.sha256
     is_base = digest == base_model_digest(predicate.provider, predicate.model)
     found: dict[Signer, Grant] = {}
     for signer in item.signers:
         for grant in inquiry.state.operator.of(signer.authority):
             models = grant.base_models if is_base else grant.models
-            if grant.covers(PROVIDER, scope, declared.jurisdictions) and any_matches(models, name):
+            if grant.covers(PROVIDER, scope, around.jurisdictions) and any_matches(models, name):
                 found.setdefault(signer, grant)
     return found

@@ -27,11 +27,11 @@ class RequestFacts:
         provider: The provider the route leads to, e.g. ``openai``.
         operation: A name of the operation table, e.g. ``chat.completions``.
         models: Every model id the request names, in order of appearance, without repeats; empty
-            only for a modelless operation.
+            only for a carrier.
         run: Those of ``models`` that it would run.
         tuned: Those of ``models`` that it would tune; one that also grades the outcome is in both.
         specification: Digest of the specification under which it would tune them, else null.
-        modelless: Whether the operation can reach no model at all, such as reading a file back.
+        carrier: Whether the operation can reach no model at all, such as reading a file back.
         stream: Whether the reply is asked for as a stream.
         modalities: Output modalities asked for, e.g. ``text``, ``audio``; sorted.
         tool_types: Types of the tools offered to the model, e.g. ``function``; sorted.
@@ -43,7 +43,7 @@ class RequestFacts:
     run: tuple[str, ...]
     tuned: tuple[str, ...]
     specification: str | None
-    modelless: bool
+    carrier: bool
     stream: bool
     modalities: tuple[str, ...]
     tool_types: tuple[str, ...]
@@ -265,7 +265,7 @@ def prove(
             specification=None
             if assessment.specification is None
             else assessment.specification.specification.digest,
-            modelless=call.modelless,
+            carrier=call.carrier,
             stream=call.stream,
             modalities=call.modalities,
             tool_types=call.tool_types,
@@ -273,7 +273,7 @@ def prove(
         environment=EnvironmentFacts(
             id=environment.statement.subject.name,
             trust_domain=credential.trust_domain,
-            jurisdictions=declared.jurisdictions,
+            jurisdictions=assessment.jurisdictions,
             sector=declared.sector,
             purpose=declared.purpose,
             risk_class=declared.risk_class,

@@ -137,8 +137,10 @@ class OperatorTrust:
         """The grants of one authority; none where the operator does not know it."""
         return self.grants.get(authority, ())
 
-    def base_model_grantees(self, provider: str, base: str) -> tuple[str, ...]:
-        """Authorities that answer for a base model, sorted.
+    def base_model_grantees(
+        self, provider: str, base: str, scope: Scope, jurisdictions: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Return the providers that answer for a base model in a scope, sorted.
 
         None for a name that says it is an adapted model's, however wide a pattern is: where a
         provider answers for ``openai/**`` and a customer lists ``*``, every adapted model without a
@@ -151,7 +153,8 @@ class OperatorTrust:
                 name
                 for name, grants in self.grants.items()
                 if any(
-                    grant.role == PROVIDER and any_matches(grant.base_models, f"{provider}/{base}")
+                    grant.covers(PROVIDER, scope, jurisdictions)
+                    and any_matches(grant.base_models, f"{provider}/{base}")
                     for grant in grants
                 )
             )

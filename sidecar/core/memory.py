@@ -70,7 +70,11 @@ class Statements:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """All that is remembered; every tuple is sorted and without repeats."""
+    """All that is remembered; every tuple is sorted and without repeats.
+
+    ``adapted`` holds ``provider/id`` of models that have a manifest: without it, losing the
+    manifest's file could make an adapted model pass as a base model.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
@@ -78,11 +82,15 @@ class Memory:
     takeovers: Annotated[tuple[Takeover, ...], Field(max_length=_MAX_ENTRIES)] = ()
     successors: Annotated[tuple[Successor, ...], Field(max_length=_MAX_ENTRIES)] = ()
     statements: Annotated[tuple[Statements, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    adapted: Annotated[tuple[Name, ...], Field(max_length=_MAX_ENTRIES)] = ()
     critical: tuple[str, ...] = ()
 
     def write(self) -> bytes:
         """Write it as RFC 8785 canonical JSON."""
         return wire.write(self)
+
+
+NOTHING = Memory()
 
 
 def read(data: bytes) -> Memory:

@@ -1,101 +1,113 @@
 """Step 4: sandbox pre-activation. What the envelope declares was run, passed, countersigned.
 
 A structural invariant: it is decided here, before any policy is asked, and no policy can waive it.
+A result only adds agreement; what counts against a manifest is an evaluator's published failure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
-from sidecar.core.evidence import Evidence, Manifest, Result, Signer, Suite, SuiteResult
+from sidecar.core.assignment import Offer, Slot
+from sidecar.core.cascade import Cascade
+from sidecar.core.eligibility import eligible_signers
+from sidecar.core.evidence import Evidence, Manifest, Result, Suite, SuiteResult
 from sidecar.core.grants import EVALUATOR
+from sidecar.core.objectors import overlaps
 from sidecar.core.reasons import Reason
-from sidecar.core.standing import standing
+from sidecar.core.succession import same_suite, suite_passed
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """A result for one suite by evaluators that count."""
+class SuiteEvidence:
+    """One entry of a result, about one suite."""
 
     entry: SuiteResult
     result: Evidence[Result]
-    signers: tuple[Signer, ...]
 
 
-def candidates(
-    question: Question, item: Evidence[Manifest], producers: tuple[Signer, ...]
-) -> dict[Suite, tuple[Candidate, ...]]:
-    """Return, for each declared suite, the results about exactly this manifest and suite digest.
+SuiteOffers = tuple[Offer[SuiteEvidence], ...]
 
-    An evaluator counts only if it is granted the role, signs with a key valid now, and is not the
-    producer, neither by name nor by key.
+
+def offers(question: Question, item: Evidence[Manifest]) -> dict[Suite, SuiteOffers | Reason]:
+    """Return for each declared suite the passing results, or why there is none.
+
+    An evaluator counts only if it is granted the role and signs with an active key in its window.
     """
-    inquiry = question.inquiry
-    names = {signer.authority for signer in producers}
-    keys = {signer.fingerprint for signer in producers}
-    found: dict[Suite, tuple[Candidate, ...]] = {}
-    for suite in item.predicate.envelope.suites:
-        asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
-        rows: list[Candidate] = []
-        for result in inquiry.state.results.get(item.digest, ()):
-            if result.statement.subject.name != item.predicate.model.id:
-                continue
-            signers = tuple(
-                signer
-                for signer in standing(
-                    inquiry.state, result, EVALUATOR, question.scope, asked, inquiry.now
-                )
-                if signer.authority not in names and signer.fingerprint not in keys
-            )
-            if signers:
-                rows.extend(
-                    Candidate(entry, result, signers)
-                    for entry in result.predicate.configuration
-                    if _same_suite(suite, entry)
-                )
-        found[suite] = tuple(rows)
-    return found
+    return {suite: _offers(question, item, suite) for suite in item.predicate.envelope.suites}
 
 
-def passed(
+def checked(
     question: Question,
     item: Evidence[Manifest],
-    by_suite: dict[Suite, tuple[Candidate, ...]],
-    tainted: Callable[[Evidence[Result], Signer], bool],
-) -> tuple[tuple[SuitePass, ...], Finding]:
-    """Step 4 for one manifest.
+    found: dict[Suite, SuiteOffers | Reason],
+    models: frozenset[str],
+) -> Finding | None:
+    """Return why step 4 cannot hold whoever is chosen, if so.
 
     Args:
         question: The model in its environment.
         item: Its manifest.
-        by_suite: From ``candidates``.
-        tainted: Whether a result, as signed by a signer, is withdrawn; one that is not is
-            preferred, and one that is is left for step 6 to name.
+        found: From ``offers``.
+        models: ``provider/id`` of the models and base models of the question.
     """
     model = question.model
-    absent = _jurisdictions_without_suite(question, item)
+    answered = {suite.jurisdiction for suite in item.predicate.envelope.suites}
+    absent = sorted(set(question.around.jurisdictions) - answered)
     if absent:
         names = tuple(f"compliance suite for {name}" for name in absent)
-        return (), Finding(
+        return Finding(
             4, model, Reason.PREACTIVATION_MISSING, "the envelope lacks " + ", ".join(names), names
         )
-    passes: list[SuitePass] = []
-    failures: dict[Reason, list[str]] = {}
-    for suite, rows in by_suite.items():
-        outcome = _suite(question, suite, rows, tainted)
-        if isinstance(outcome, SuitePass):
-            passes.append(outcome)
-        else:
-            failures.setdefault(outcome, []).append(_label(suite))
+    failed = _published_failure(question, item, models)
+    if failed is not None:
+        return failed
+    lacking: dict[Reason, list[str]] = {}
+    for suite, offered in found.items():
+        if isinstance(offered, Reason):
+            lacking.setdefault(offered, []).append(_label(suite))
     for reason in _ORDER:
-        if reason in failures:
-            names = tuple(failures[reason])
-            detail = f"{_WHY[reason]}: " + ", ".join(names)
-            return tuple(passes), Finding(4, model, reason, detail, names)
+        if reason in lacking:
+            names = tuple(lacking[reason])
+            return Finding(4, model, reason, f"{_WHY[reason]}: " + ", ".join(names), names)
+    return None
+
+
+def slots(
+    found: dict[Suite, SuiteOffers | Reason], cascade: Cascade, *, usable: bool
+) -> list[Slot[SuiteEvidence]]:
+    """Return a slot for each suite that has results; only usable ones, or all, usable first."""
+    rows = []
+    for offered in found.values():
+        if isinstance(offered, Reason):
+            continue
+        ranked = sorted(
+            (not cascade.usable(o.item.result, o.signer), _shortest_last(o), o.signer, number)
+            for number, o in enumerate(offered)
+        )
+        kept = tuple(offered[number] for bad, _, _, number in ranked if not (usable and bad))
+        rows.append(Slot(EVALUATOR, kept))
+    return rows
+
+
+def passed(
+    question: Question, found: dict[Suite, SuiteOffers | Reason], chosen: list[Offer[SuiteEvidence]]
+) -> tuple[tuple[SuitePass, ...], Finding]:
+    """Return step 4 with the evaluators that were chosen, one for each suite."""
+    passes = tuple(
+        SuitePass(suite, offer.item.entry.annotations.score, offer.item.result, offer.signer)
+        for suite, offer in zip(found, chosen, strict=True)
+    )
     evaluators = sorted({entry.signer.authority for entry in passes})
-    return tuple(passes), Finding(4, model, None, "countersigned by " + ", ".join(evaluators))
+    return passes, Finding(4, question.model, None, "countersigned by " + ", ".join(evaluators))
+
+
+def unassignable(question: Question, found: dict[Suite, SuiteOffers | Reason]) -> Finding:
+    """Return step 4 where every suite has results, but only by those who fill another role."""
+    names = tuple(_label(suite) for suite in found)
+    detail = "one authority, and one key, fills one role: too few for " + ", ".join(names)
+    return Finding(4, question.model, Reason.PREACTIVATION_MISSING, detail, names)
 
 
 _ORDER = (
@@ -110,60 +122,51 @@ _WHY = {
 }
 
 
-def _suite(
-    question: Question,
-    suite: Suite,
-    rows: tuple[Candidate, ...],
-    tainted: Callable[[Evidence[Result], Signer], bool],
-) -> SuitePass | Reason:
-    """One suite: an adverse result that stands outweighs any number of passes.
-
-    Otherwise a failed suite could be run again and again until it passes once.
-    """
-    if not rows:
-        return Reason.PREACTIVATION_MISSING
-    now = question.inquiry.now
-    current = [row for row in rows if row.result.predicate.window.holds(now)]
-    if not current:
-        return Reason.PREACTIVATION_EXPIRED
-    options = [
-        (tainted(row.result, signer), row, signer) for row in current for signer in row.signers
-    ]
-    if any(not bad and not _is_pass(suite, row) for bad, row, _ in options):
-        return Reason.PREACTIVATION_FAILED
-    passing = [(bad, row, signer) for bad, row, signer in options if _is_pass(suite, row)]
-    if not passing:
-        return Reason.PREACTIVATION_FAILED
-    # Untainted first, then the one that holds longest: fewer leases end early.
-    _, row, signer = min(
-        passing, key=lambda o: (o[0], -o[1].result.predicate.window.not_after.timestamp(), o[2])
-    )
-    return SuitePass(suite, row.entry.annotations.score, row.result, signer)
+def _offers(question: Question, item: Evidence[Manifest], suite: Suite) -> SuiteOffers | Reason:
+    inquiry = question.inquiry
+    asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
+    reason = Reason.PREACTIVATION_MISSING
+    current: list[Offer[SuiteEvidence]] = []
+    for result in inquiry.state.results.get(item.digest, ()):
+        entries = [entry for entry in result.predicate.configuration if same_suite(suite, entry)]
+        if result.statement.subject.name != item.predicate.model.id or not entries:
+            continue
+        signers = eligible_signers(
+            inquiry.state, result, EVALUATOR, question.scope, asked, inquiry.now
+        )
+        if not signers:
+            continue
+        outcome = result.predicate.result
+        passing = [entry for entry in entries if suite_passed(suite, entry, outcome)]
+        if not passing:
+            reason = max(reason, Reason.PREACTIVATION_FAILED, key=_ORDER.index)
+        elif not result.predicate.window.holds(inquiry.now):
+            reason = max(reason, Reason.PREACTIVATION_EXPIRED, key=_ORDER.index)
+        else:
+            current.extend(Offer(s, SuiteEvidence(passing[0], result)) for s in signers)
+    return tuple(current) or reason
 
 
-def _is_pass(suite: Suite, row: Candidate) -> bool:
-    annotations = row.entry.annotations
-    return (
-        row.result.predicate.result == "PASSED"
-        and annotations.threshold >= suite.threshold
-        and annotations.score >= suite.threshold
-    )
+def _published_failure(
+    question: Question, item: Evidence[Manifest], models: frozenset[str]
+) -> Finding | None:
+    """A published failure stands until its author takes it back, or the operator its grant."""
+    operator = question.inquiry.state.operator
+    suites = {suite.digest.sha256: suite for suite in item.predicate.envelope.suites}
+    for authority, failure in question.inquiry.state.failures.get(item.digest, ()):
+        suite = suites.get(failure.suite)
+        if suite is not None and any(
+            grant.role == EVALUATOR and overlaps(grant, question.around, models)
+            for grant in operator.of(authority)
+        ):
+            label = _label(suite)
+            detail = f"{authority} published that {label} failed: {failure.reason}"
+            return Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,))
+    return None
 
 
-def _same_suite(suite: Suite, entry: SuiteResult) -> bool:
-    return (entry.name, entry.digest, entry.annotations.kind, entry.annotations.jurisdiction) == (
-        suite.name,
-        suite.digest,
-        suite.kind,
-        suite.jurisdiction,
-    )
-
-
-def _jurisdictions_without_suite(question: Question, item: Evidence[Manifest]) -> Iterable[str]:
-    answered = {
-        suite.jurisdiction for suite in item.predicate.envelope.suites if suite.kind == "compliance"
-    }
-    return sorted(set(question.environment.predicate.jurisdictions) - answered)
+def _shortest_last(offer: Offer[SuiteEvidence]) -> float:
+    return -offer.item.result.predicate.window.not_after.timestamp()
 
 
 def _label(suite: Suite) -> str:

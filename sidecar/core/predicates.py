@@ -77,6 +77,16 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Grader:
+    """What graded the run's samples, by the digest of its definition."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    name: Name
+    digest: DigestSet
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """The training run; ``method`` as the provider names it, e.g. ``supervised``."""
 
@@ -89,6 +99,7 @@ class Run:
     finished: AwareDatetime
     seed: int | None = None
     trained_tokens: Count | None = None
+    graders: Annotated[tuple[Grader, ...], Field(max_length=64)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +300,8 @@ class Specification:
     """What a customer declares before a model is tuned: where it may run, and after which suites.
 
     Subject: a name → SHA-256 of ``specification_blob``. ``models`` are patterns over
-    ``provider/id`` of what may be tuned under it.
+    ``provider/id`` of what may be tuned under it. ``extends`` is the payload digest of the
+    specification to which this one only adds environments, operations, jurisdictions or suites.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -298,6 +310,7 @@ class Specification:
     environments: Annotated[tuple[EnvironmentSpec, ...], Field(min_length=1, max_length=256)]
     envelope: EvaluationEnvelope
     window: Window
+    extends: DigestSet | None = None
     critical: tuple[str, ...] = ()
 
     def unanswered(self) -> tuple[str, ...]:

@@ -32,7 +32,6 @@ class Reason(StrEnum):
     # 2: one manifest for each model
     DEPLOYMENT_UNBOUND = "deployment_unbound"
     MANIFEST_MISSING = "manifest_missing"
-    MANIFEST_AMBIGUOUS = "manifest_ambiguous"
     BASE_MODEL_NOT_LISTED = "base_model_not_listed"
     # 3: the manifest covers the call
     MANIFEST_UNVERIFIED = "manifest_unverified"
@@ -155,11 +154,6 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
             2,
             403,
             "Bind the finished job into a signed manifest (admit bind).",
-        ),
-        Reason.MANIFEST_AMBIGUOUS: ReasonRow(
-            2,
-            403,
-            "Let one manifest supersede the others (admit bind --supersedes).",
         ),
         Reason.BASE_MODEL_NOT_LISTED: ReasonRow(
             2,

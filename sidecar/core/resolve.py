@@ -1,4 +1,8 @@
-"""Steps 1 and 2: from a credential to a declared environment, from a model id to one manifest."""
+"""Steps 1 and 2: from a credential to declared environments, from a model id to manifests.
+
+Where several declarations or manifests could hold, all are returned, newest first, and the first
+that is admissible is taken: what is lost among them can only deny.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +10,26 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.core.assessment import Finding, Inquiry, Question
+from sidecar.core.eligibility import (
+    eligible_signers,
+    newest_of_each_author,
+    next_beginning,
+    signed_by,
+)
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
+from sidecar.core.floors import surroundings
 from sidecar.core.grants import CUSTOMER, PRODUCER, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
-from sidecar.core.standing import grant_for, in_force, next_beginning, standing
-
-MAX_PARENTS = 16
-"""Longest chain of manifests that were tuned from one another."""
+from sidecar.core.succession import MAX_LINKS
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Step 2's answer: the manifest (null for a listed base model) and where it comes from.
+    """Step 2's answer: the manifest (``None`` for a listed base model) and where it comes from.
 
-    ``parents`` pairs each manifest with the producers' signers that count for it.
+    ``parents`` pairs each manifest with the producers' signers that count for it; ``grantees`` are
+    the providers that answer for the base model here.
     """
 
     manifest: Evidence[Manifest] | None
@@ -28,58 +37,68 @@ class Resolved:
     base: str
     grantees: tuple[str, ...]
 
+    def names(self, provider: str) -> frozenset[str]:
+        """Return ``provider/id`` of the base model and of every manifest's model."""
+        claims = [parent.predicate.model for parent, _ in self.parents]
+        if self.manifest is not None:
+            claims.append(self.manifest.predicate.model)
+        found = {f"{claim.provider}/{name}" for claim in claims for name in (claim.id, claim.base)}
+        return frozenset({f"{provider}/{self.base}", *found})
 
-def environment(inquiry: Inquiry) -> tuple[Evidence[Environment] | None, Finding]:
-    """Step 1: the credential holds now and names one environment with a verified declaration.
 
-    Of several declarations that hold, the one that begins last is in force: declaring anew is
-    ordinary. Two that begin together are ambiguous and neither counts.
+def environments(inquiry: Inquiry) -> tuple[tuple[Evidence[Environment], ...], Finding]:
+    """Step 1: the credential holds now and names one environment with verified declarations.
+
+    An author's newest declaration replaces its older ones. Of several authors, each one's newest
+    is returned, newest first; there is none exactly where the finding refuses.
     """
     credential, state, now = inquiry.credential, inquiry.state, inquiry.now
     name = credential.spiffe_id
     if credential.expires <= now:
-        return None, Finding(1, name, Reason.CREDENTIAL_EXPIRED, "the credential has expired")
+        return (), Finding(1, name, Reason.CREDENTIAL_EXPIRED, "the credential has expired")
     if not _vouched(inquiry):
         detail = f"{credential.authority} is not granted trust domain {credential.trust_domain}"
-        return None, Finding(1, name, Reason.CREDENTIAL_INVALID, detail)
-    valid = [item for item in state.environments.get(name, ()) if _declared(inquiry, item)]
-    if not valid:
-        return None, Finding(
-            1, name, Reason.ENVIRONMENT_UNKNOWN, "no customer's declaration of it holds now"
+        return (), Finding(1, name, Reason.CREDENTIAL_INVALID, detail)
+    known = state.environments.get(name, ())
+    counting = {item.digest: declarers(inquiry, item) for item in known}
+    found = newest_of_each_author(counting, known, now)
+    if not found:
+        detail = "no customer's declaration of it holds now"
+        return (), Finding(1, name, Reason.ENVIRONMENT_UNKNOWN, detail)
+    return found, Finding(1, name, None, "declared")
+
+
+def declared(inquiry: Inquiry, item: Evidence[Environment]) -> Finding:
+    """Step 1 for one declaration: it is not below the operator's floors (law 5)."""
+    around = surroundings(inquiry.state.operator, item)
+    if around.sectors:
+        detail = (
+            f"declared for sector {around.sector}, and the operator's floor demands "
+            + ", ".join(around.sectors)
         )
-    newest, *others = in_force(valid)
-    if others:
-        return None, Finding(
-            1, name, Reason.ENVIRONMENT_UNKNOWN, "several declarations of it begin together"
-        )
-    return newest, Finding(1, name, None, f"declared by {newest.signers[0].authority}")
+        return Finding(1, around.environment, Reason.ENVIRONMENT_BELOW_FLOOR, detail)
+    signers = declarers(inquiry, item)
+    return Finding(1, around.environment, None, f"declared by {signers[0].authority}")
 
 
 def next_declaration(inquiry: Inquiry, name: str) -> datetime | None:
-    """When a declaration of the environment ``name`` that is not in force yet begins."""
+    """Return when a declaration of the environment that is not in force yet begins."""
     state = inquiry.state
-    items = ((item, _customers(inquiry, item)) for item in inquiry.state.environments.get(name, ()))
+    items = ((item, customers(inquiry, item)) for item in state.environments.get(name, ()))
     return next_beginning(state, items, inquiry.now)
 
 
-def _customers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
-    """Signers of a declaration that are granted it, whether or not their keys hold now."""
+def customers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
+    """Return the signers of a declaration that are granted it, as signed."""
     scope = Scope(item.statement.subject.name, item.predicate.sector)
-    return tuple(
-        signer
-        for signer in item.signers
-        if grant_for(inquiry.state, signer.authority, CUSTOMER, scope, item.predicate.jurisdictions)
-    )
+    operator = inquiry.state.operator
+    return signed_by(operator, item, CUSTOMER, scope, item.predicate.jurisdictions)
 
 
 def declarers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
-    """Customers whose signature under a declaration counts."""
-    scope = Scope(item.statement.subject.name, item.predicate.sector)
-    return standing(inquiry.state, item, CUSTOMER, scope, item.predicate.jurisdictions, inquiry.now)
-
-
-def _declared(inquiry: Inquiry, item: Evidence[Environment]) -> bool:
-    return item.predicate.window.holds(inquiry.now) and bool(declarers(inquiry, item))
+    """Return the customers whose signature under a declaration counts as agreement."""
+    keys = inquiry.state.keys
+    return tuple(s for s in customers(inquiry, item) if keys[s].agrees(inquiry.now))
 
 
 def _vouched(inquiry: Inquiry) -> bool:
@@ -92,16 +111,44 @@ def _vouched(inquiry: Inquiry) -> bool:
     )
 
 
-def manifest(question: Question) -> tuple[Resolved | None, Finding]:
-    """Step 2: exactly one unsuperseded manifest, or a base model the environment lists."""
+def manifests(question: Question) -> tuple[tuple[Resolved | None, Finding], ...]:
+    """Step 2: the manifests in force, newest first, or the base model that is listed.
+
+    One that supersedes another and did not take over yet comes last (law 7).
+    """
     call, state = question.inquiry.call, question.inquiry.state
-    found = state.unsuperseded(call.provider, question.target)
-    if len(found) > 1:
-        detail = f"{len(found)} manifests, none of which supersedes the others"
-        return None, Finding(2, question.model, Reason.MANIFEST_AMBIGUOUS, detail)
+    known = state.manifests.get((call.provider, question.target), ())
+    if not known and question.name not in state.adapted:
+        return (_listed_base(question),)
+    jurisdictions = question.around.jurisdictions
+    granted = [
+        item
+        for item in known
+        if signed_by(state.operator, item, PRODUCER, question.scope, jurisdictions)
+    ]
+    environment = question.scope.environment
+    found = [i for i in granted or known if (i.digest, environment) not in state.taken_over]
     if not found:
-        return _listed_base(question)
-    return _with_parents(question, found[0])
+        detail = (
+            "every known manifest was superseded, and the successor is not here now"
+            if known
+            else "a manifest of it was known, and is not here now"
+        )
+        return ((None, Finding(2, question.model, Reason.MANIFEST_MISSING, detail)),)
+    here = {item.digest for item in found}
+    return tuple(
+        _with_parents(question, item)
+        for item in sorted(found, key=lambda i: (_pending(i, here), *_newest_first(i)))
+    )
+
+
+def _pending(item: Evidence[Manifest], here: set[str]) -> bool:
+    supersedes = item.predicate.supersedes
+    return supersedes is not None and supersedes.sha256 in here
+
+
+def _newest_first(item: Evidence[Manifest]) -> tuple[float, str]:
+    return -item.predicate.window.not_before.timestamp(), item.digest
 
 
 def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
@@ -112,16 +159,15 @@ def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
     would go around every other authority.
     """
     inquiry = question.inquiry
-    grantees = inquiry.state.operator.base_model_grantees(inquiry.call.provider, question.target)
+    grantees = _grantees(question, inquiry.call.provider, question.target)
     if not grantees:
-        return None, Finding(
-            2, question.model, Reason.MANIFEST_MISSING, "no manifest, and no known base model"
-        )
-    declared, uses = question.environment.predicate, []
+        detail = "no manifest, and no known base model"
+        return None, Finding(2, question.model, Reason.MANIFEST_MISSING, detail)
+    given, uses = question.environment.predicate, []
     if question.model in inquiry.call.models:
-        uses.append((declared.base_models, "list"))
+        uses.append((given.base_models, "list"))
     if question.model in inquiry.call.tuned:
-        uses.append((declared.tuning_models, "list for tuning"))
+        uses.append((given.tuning_models, "list for tuning"))
     for patterns, verb in uses:
         if not any_matches(patterns, question.name):
             return None, Finding(
@@ -147,14 +193,14 @@ def _with_parents(question: Question, item: Evidence[Manifest]) -> tuple[Resolve
         signers = _producers(question, parent)
         if (claim.provider, claim.id) != (child.provider, child.base) or not signers:
             return None, _broken(question, Reason.MANIFEST_UNVERIFIED, child.id, "does not count")
-        if len(parents) == MAX_PARENTS:
+        if len(parents) == MAX_LINKS:
             return None, _broken(question, Reason.MANIFEST_UNVERIFIED, child.id, "is too far up")
         parents.append((parent, signers))
         child = claim
-    if (child.provider, child.base) in state.manifests:
+    if f"{child.provider}/{child.base}" in state.adapted:
         detail = f"{child.base} is an adapted model, but its manifest is not given as the parent"
         return None, Finding(2, question.model, Reason.MANIFEST_UNVERIFIED, detail)
-    grantees = state.operator.base_model_grantees(child.provider, child.base)
+    grantees = _grantees(question, child.provider, child.base)
     if not grantees:
         return None, Finding(
             2,
@@ -166,10 +212,17 @@ def _with_parents(question: Question, item: Evidence[Manifest]) -> tuple[Resolve
     return resolved, Finding(2, question.model, None, f"manifest {item.digest}")
 
 
+def _grantees(question: Question, provider: str, base: str) -> tuple[str, ...]:
+    scope = Scope(question.scope.environment, question.scope.sector)
+    operator = question.inquiry.state.operator
+    return operator.base_model_grantees(provider, base, scope, question.around.jurisdictions)
+
+
 def _producers(question: Question, parent: Evidence[Manifest]) -> tuple[Signer, ...]:
     claim = parent.predicate.model
     scope = Scope(question.scope.environment, question.scope.sector, f"{claim.provider}/{claim.id}")
-    return standing(question.inquiry.state, parent, PRODUCER, scope, (), question.inquiry.now)
+    state, now = question.inquiry.state, question.inquiry.now
+    return eligible_signers(state, parent, PRODUCER, scope, (), now)
 
 
 def _broken(question: Question, reason: Reason, child: str, why: str) -> Finding:

@@ -1,12 +1,13 @@
-"""Step 3, where a model is tuned: a signed specification says beforehand what it will be for.
+"""Step 3, where a model is tuned: check the specification that was signed beforehand.
 
 A tuning job names the specification by its digest: which models may be tuned under it, where the
 result may run, and which suites it must pass first. The manifest of what came out of the job names
 it too, and may then say nothing else. So what was declared before the evaluation cannot be fitted
 to its outcome, and withdrawing a specification ends every model that was tuned under it.
 
-A customer vouches for it, and only for environments that are all its own: the specification of one
-customer must not open another's.
+A customer signs it, and only for environments that are all its own: the specification of one
+customer must not open another's. A later one may *extend* it, so that a model can gain an
+environment, an operation, a jurisdiction or a suite, and can lose nothing that was specified.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Inquiry, Question, Specified
 from sidecar.core.cascade import Cascade
+from sidecar.core.eligibility import grant_for
 from sidecar.core.evidence import (
     Environment,
     EnvironmentSpec,
@@ -25,18 +27,23 @@ from sidecar.core.evidence import (
     Specification,
     specification_blob,
 )
+from sidecar.core.floors import surroundings
 from sidecar.core.grants import CUSTOMER, Scope
 from sidecar.core.patterns import any_covers, any_matches
 from sidecar.core.reasons import Reason
-from sidecar.core.standing import grant_for
+from sidecar.core.succession import MAX_LINKS
 
 
 @dataclass(frozen=True, slots=True)
 class Pledge:
-    """A specification that holds, with every customer whose signature counts for it."""
+    """A specification that holds, with every customer whose signature counts for it.
+
+    ``extended`` are the specifications that it extends, nearest first, with theirs.
+    """
 
     item: Evidence[Specification]
     signers: tuple[Signer, ...]
+    extended: tuple[tuple[Evidence[Specification], tuple[Signer, ...]], ...] = ()
 
 
 def for_tuning(
@@ -60,21 +67,23 @@ def for_tuning(
     item = inquiry.state.specifications.get(digest)
     if item is None:
         return refused("no specification of this digest is known")
-    declared = environment.predicate
-    here = Scope(environment.statement.subject.name, declared.sector)
+    around = surroundings(inquiry.state.operator, environment)
+    here = Scope(around.environment, around.sector)
+    operator = inquiry.state.operator
     signers = tuple(
         signer
         for signer in _customers(inquiry, item, names)
-        if grant_for(inquiry.state, signer.authority, CUSTOMER, here, declared.jurisdictions)
+        if grant_for(operator, signer.authority, CUSTOMER, here, around.jurisdictions)
     )
     if not signers:
         return refused(_unsigned(item) + " and the one that tunes")
     if not item.predicate.window.holds(inquiry.now):
         return refused("outside the specification's window")
-    problem = _problem(item.predicate, names)
-    if problem is not None:
-        return refused(problem)
-    return Pledge(item, signers), Finding(3, digest, None, f"signed by {signers[0].authority}")
+    extended = _extended(inquiry, item, names)
+    if isinstance(extended, str):
+        return refused(extended)
+    told = Finding(3, digest, None, f"signed by {signers[0].authority}")
+    return Pledge(item, signers, extended), told
 
 
 def for_manifests(
@@ -102,8 +111,12 @@ def for_manifests(
 
 
 def relied_on(pledge: Pledge, cascaded: Cascade) -> Specified:
-    """Choose the customer to rely on: one whose key stands, if there is one."""
-    return Specified(pledge.item, cascaded.preferred(pledge.item, pledge.signers))
+    """Choose the customers to rely on: usable ones, if there are any."""
+    return Specified(
+        pledge.item,
+        cascaded.preferred(pledge.item, pledge.signers),
+        tuple((item, cascaded.preferred(item, signers)) for item, signers in pledge.extended),
+    )
 
 
 def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pledge | str:
@@ -116,12 +129,79 @@ def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pled
     signers = _customers(inquiry, item, names)
     if not signers:
         return _unsigned(item)
-    if not item.predicate.window.holds(claim.run.started):
-        return "it did not hold when the run began"
+    extended = _extended(inquiry, item, names)
+    if isinstance(extended, str):
+        return extended
+    untimely = _untimely(item, extended, claim)
+    if untimely is not None:
+        return untimely
     said = specification_blob(item.predicate.environments, item.predicate.envelope)
     if specification_blob(claim.environments, claim.envelope) != said:
         return "the manifest's environments or suites are not those that were specified"
-    return _problem(item.predicate, names) or Pledge(item, signers)
+    return Pledge(item, signers, extended)
+
+
+def _extended(
+    inquiry: Inquiry, item: Evidence[Specification], names: tuple[str, ...]
+) -> tuple[tuple[Evidence[Specification], tuple[Signer, ...]], ...] | str:
+    """The specifications that one extends, nearest first, or why it does not count."""
+    problem = _problem(item.predicate, names)
+    if problem is not None:
+        return problem
+    found: list[tuple[Evidence[Specification], tuple[Signer, ...]]] = []
+    current = item
+    while current.predicate.extends is not None:
+        digest = current.predicate.extends.sha256
+        older = inquiry.state.specifications.get(digest)
+        if older is None:
+            return f"it extends {digest}, which is not known"
+        if len(found) == MAX_LINKS:
+            return f"it extends more than {MAX_LINKS} specifications, one after the other"
+        signers = _customers(inquiry, older, names)
+        if not signers:
+            return f"it extends {digest}, {_unsigned(older)}"
+        if not only_adds(older.predicate, current.predicate):
+            return f"it takes away from {digest}, which it extends"
+        found.append((older, signers))
+        current = older
+    return tuple(found)
+
+
+def _untimely(
+    item: Evidence[Specification],
+    extended: tuple[tuple[Evidence[Specification], tuple[Signer, ...]], ...],
+    claim: Manifest,
+) -> str | None:
+    """Why a specification did not hold when it was relied on, if so."""
+    first = extended[-1][0] if extended else item
+    if not first.predicate.window.holds(claim.run.started):
+        return "it did not hold when the run began"
+    if extended and not item.predicate.window.holds(claim.window.not_before):
+        return "the extension did not hold when the manifest's window began"
+    return None
+
+
+def only_adds(older: Specification, newer: Specification) -> bool:
+    """Tell whether everything that ``older`` specifies is in ``newer``, suites no easier."""
+    return all(
+        any(_widens(spec, other) for other in newer.environments) for spec in older.environments
+    ) and all(
+        any(
+            (suite.kind, suite.name, suite.digest, suite.jurisdiction)
+            == (other.kind, other.name, other.digest, other.jurisdiction)
+            and other.threshold >= suite.threshold
+            for other in newer.envelope.suites
+        )
+        for suite in older.envelope.suites
+    )
+
+
+def _widens(older: EnvironmentSpec, newer: EnvironmentSpec) -> bool:
+    return (
+        (older.id, older.sector, older.purpose) == (newer.id, newer.sector, newer.purpose)
+        and set(older.jurisdictions) <= set(newer.jurisdictions)
+        and set(older.operations) <= set(newer.operations)
+    )
 
 
 def _problem(specification: Specification, names: tuple[str, ...]) -> str | None:

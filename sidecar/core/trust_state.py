@@ -1,9 +1,8 @@
-"""Trust state: one immutable snapshot of everything verified, indexed for the predicate.
+"""Build trust states from what the control path obtained.
 
-``assemble`` takes what the control path obtained (each authority's two documents with their expiry,
-the operator's grants, and verified evidence files) and returns a new ``TrustState``. The
-request path reads one snapshot per request; nobody changes one. Evidence whose signature no known
-key made is counted and named under ``rejected``, and otherwise does not exist.
+``assemble`` takes each authority's documents, the operator's grants, verified evidence files and
+what the state before remembered, and returns a new ``TrustState``. Evidence whose signature no
+known key made is named under ``rejected``, and otherwise does not exist.
 """
 
 from __future__ import annotations
@@ -11,19 +10,11 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from sidecar.core.documents import (
-    AuthorityDocument,
-    TrustDomain,
-    TrustDomainsDocument,
-    Withdrawal,
-    WithdrawalKind,
-    WithdrawalsDocument,
-)
+from sidecar.core import succession
+from sidecar.core.documents import Failure
 from sidecar.core.evidence import (
     APPROVAL,
     DEPLOYMENT_BINDING,
@@ -32,168 +23,30 @@ from sidecar.core.evidence import (
     RESULT,
     SPECIFICATION,
     WAIVER,
-    Approval,
-    DeploymentBinding,
-    Environment,
     Evidence,
     Manifest,
     Predicate,
-    Result,
     Signer,
-    Specification,
-    Waiver,
 )
-from sidecar.core.grants import PRODUCER, OperatorTrust
+from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.kinds import KINDS, kind_of
-from sidecar.core.patterns import any_matches
+from sidecar.core.memory import NOTHING, Memory
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.snapshot import AuthorityView, KeyRecord, Rejected, TrustState
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile, verify_file
-from sidecar.core.window import Window
+from sidecar.core.withdrawals import WithdrawalIndex, earlier_statements, frozen
 
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorityView:
-    """What one authority's repository said when it was last verified.
-
-    Attributes:
-        name: As the operator knows it.
-        document: Its ``authority.json``.
-        withdrawals: Its ``withdrawals.json``.
-        expires: The earliest expiry of its root, targets, snapshot and timestamp metadata.
-        version: Of its timestamp metadata.
-        trust_domains: Its ``trust-domains.json``; ``None`` where it publishes none.
-        heard_since_start: Whether a refresh succeeded since the control path started; a view that
-            was only loaded from disk was not.
-    """
-
-    name: str
-    document: AuthorityDocument
-    withdrawals: WithdrawalsDocument
-    expires: datetime
-    version: int
-    trust_domains: TrustDomainsDocument | None = None
-    heard_since_start: bool = False
-
-    @property
-    def domains(self) -> tuple[TrustDomain, ...]:
-        """The SPIFFE trust domains that it publishes roots for."""
-        if self.trust_domains is None:
-            return self.document.trust_domains
-        return self.trust_domains.trust_domains
-
-
-@dataclass(frozen=True, slots=True)
-class KeyRecord:
-    """A listed attestation key: whose, what it may sign, and when that counts as agreement."""
-
-    authority: str
-    key: PublicKey
-    window: Window
-    predicate_types: tuple[str, ...]
-    retired: bool = False
-
-    def agrees(self, now: datetime) -> bool:
-        """Whether a signature by the key counts as agreement at ``now``."""
-        return not self.retired and self.window.holds(now)
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """Evidence that was refused: SHA-256 of the file, and why."""
-
-    file_digest: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class WithdrawalIndex:
-    """One authority's withdrawals, found by what they withdraw."""
-
-    entries: int
-    exact: Mapping[tuple[WithdrawalKind, str], tuple[Withdrawal, ...]]
-    patterns: tuple[Withdrawal, ...]
-
-    @classmethod
-    def of(cls, entries: tuple[Withdrawal, ...]) -> WithdrawalIndex:
-        """Index ``entries``."""
-        exact: dict[tuple[WithdrawalKind, str], list[Withdrawal]] = defaultdict(list)
-        patterns = []
-        for entry in entries:
-            if entry.by_pattern:
-                patterns.append(entry)
-            else:
-                exact[entry.kind, entry.subject].append(entry)
-        return cls(len(entries), _frozen(exact), tuple(patterns))
-
-    def hits(self, kind: WithdrawalKind, subject: str) -> tuple[Withdrawal, ...]:
-        """Entries that withdraw ``subject``, whenever they take effect."""
-        by_pattern = tuple(entry for entry in self.patterns if entry.hits(kind, subject))
-        return self.exact.get((kind, subject), ()) + by_pattern
-
-
-@dataclass(frozen=True, slots=True)
-class TrustState:
-    """The snapshot. Every mapping is read-only; every tuple is in a stable order.
-
-    Attributes:
-        epoch: Grows with every new state of one control path.
-        operator: The operator's grants and requirements.
-        authorities: Name → verified view. One that was never verified is absent.
-        keys: (authority, fingerprint) → record.
-        manifests: (provider, model id) → verified manifests.
-        manifests_by_digest: Payload digest → manifest.
-        approvals: Manifest digest → approvals.
-        results: Manifest digest → results.
-        environments: SPIFFE ID → declarations.
-        waivers: Digest of the subject (a manifest, or a SPIFFE ID) → waivers.
-        bindings: (provider, deployment) → deployment bindings.
-        specifications: Payload digest → specification.
-        withdrawals: Authority → index of its withdrawals.
-        rejected: Evidence that was refused.
-    """
-
-    epoch: int
-    operator: OperatorTrust
-    authorities: Mapping[str, AuthorityView]
-    keys: Mapping[Signer, KeyRecord]
-    manifests: Mapping[tuple[str, str], tuple[Evidence[Manifest], ...]]
-    manifests_by_digest: Mapping[str, Evidence[Manifest]]
-    approvals: Mapping[str, tuple[Evidence[Approval], ...]]
-    results: Mapping[str, tuple[Evidence[Result], ...]]
-    environments: Mapping[str, tuple[Evidence[Environment], ...]]
-    waivers: Mapping[str, tuple[Evidence[Waiver], ...]]
-    bindings: Mapping[tuple[str, str], tuple[Evidence[DeploymentBinding], ...]]
-    specifications: Mapping[str, Evidence[Specification]]
-    withdrawals: Mapping[str, WithdrawalIndex]
-    rejected: tuple[Rejected, ...]
-
-    def unsuperseded(self, provider: str, model: str) -> tuple[Evidence[Manifest], ...]:
-        """Manifests of a model by producers granted for it, less those a later one replaces.
-
-        Where no granted producer signed any, those by others are returned, so that step 3 can
-        name them as unverified instead of step 2 calling them missing.
-        """
-        known = self.manifests.get((provider, model), ())
-        granted = tuple(item for item in known if self._by_producer(item))
-        candidates = granted or known
-        replaced = {
-            item.predicate.supersedes.sha256
-            for item in candidates
-            if item.predicate.supersedes is not None
-        }
-        return tuple(item for item in candidates if item.digest not in replaced)
-
-    def _by_producer(self, item: Evidence[Manifest]) -> bool:
-        name = f"{item.predicate.model.provider}/{item.predicate.model.id}"
-        return any(
-            grant.role == PRODUCER and any_matches(grant.models, name)
-            for signer in item.signers
-            for grant in self.operator.of(signer.authority)
-        )
+__all__ = [
+    "AuthorityView",
+    "KeyRecord",
+    "Rejected",
+    "TrustState",
+    "WithdrawalIndex",
+    "assemble",
+    "build",
+    "public_keys",
+]
 
 
 def build(
@@ -202,6 +55,7 @@ def build(
     operator: OperatorTrust,
     views: Iterable[AuthorityView],
     evidence: Iterable[bytes],
+    memory: Memory = NOTHING,
 ) -> TrustState:
     """Verify all evidence and assemble a state; never raises for bad evidence.
 
@@ -213,6 +67,7 @@ def build(
         operator: The operator's grants.
         views: Verified documents, one per authority at most.
         evidence: Envelope files; the order and repetition do not matter.
+        memory: Of the state this one replaces, or as it was persisted.
     """
     views = tuple(view for view in views if view.name in operator.grants)
     keys = {key for view in views for key in public_keys(view)}
@@ -223,7 +78,9 @@ def build(
             files.append(verify_file(data, keys))
         except EvidenceError as error:
             rejected.append(Rejected(hashlib.sha256(data).hexdigest(), str(error)))
-    return assemble(epoch=epoch, operator=operator, views=views, files=files, rejected=rejected)
+    return assemble(
+        epoch=epoch, operator=operator, views=views, files=files, rejected=rejected, memory=memory
+    )
 
 
 def assemble(
@@ -233,6 +90,7 @@ def assemble(
     views: Iterable[AuthorityView],
     files: Iterable[VerifiedFile],
     rejected: Iterable[Rejected] = (),
+    memory: Memory = NOTHING,
 ) -> TrustState:
     """Attribute verified files to the authorities' keys and index them; tries no signature.
 
@@ -242,20 +100,25 @@ def assemble(
         views: Verified documents, one per authority at most.
         files: Verified files; the order and repetition do not matter.
         rejected: Files that were refused before; listed beside those refused here.
+        memory: Of the state this one replaces, or as it was persisted.
     """
     authorities = {view.name: view for view in views if view.name in operator.grants}
     keys = _index_keys(authorities.values())
+    by_fingerprint: dict[str, list[tuple[Signer, KeyRecord]]] = defaultdict(list)
+    for signer, record in keys.items():
+        by_fingerprint[signer.fingerprint].append((signer, record))
     accepted: dict[str, Evidence[Predicate]] = {}
     refused = {item.file_digest: item for item in rejected}
     for file in sorted(files, key=lambda file: file.file_digest):
         try:
-            item = _attributed(file, keys)
+            item = _attributed(file, by_fingerprint)
         except EvidenceError as error:
             refused[file.file_digest] = Rejected(file.file_digest, str(error))
             continue
         accepted[item.digest] = _merge(accepted.get(item.digest), item)
     listed = tuple(refused[digest] for digest in sorted(refused))
-    return _indexed(epoch, operator, authorities, keys, tuple(accepted.values()), listed)
+    state = _indexed(epoch, operator, authorities, keys, tuple(accepted.values()), listed)
+    return succession.remembered(state, memory)
 
 
 def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
@@ -263,14 +126,16 @@ def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
     return tuple(entry.public_key() for entry in view.document.keys)
 
 
-def _attributed(file: VerifiedFile, keys: Mapping[Signer, KeyRecord]) -> Evidence[Predicate]:
+def _attributed(
+    file: VerifiedFile, keys: Mapping[str, list[tuple[Signer, KeyRecord]]]
+) -> Evidence[Predicate]:
     """Name the signers of a file: the known keys that signed it and may sign such a statement.
 
     Raises:
         EvidenceError: No known key signed it, or none of those that did may sign its predicate
             type.
     """
-    known = [(s, record) for s, record in keys.items() if s.fingerprint in file.fingerprints]
+    known = [each for fingerprint in file.fingerprints for each in keys.get(fingerprint, ())]
     if not known:
         raise EvidenceError(UNKNOWN_SIGNER)
     predicate_type = file.statement.predicate_type
@@ -314,7 +179,8 @@ def _indexed(
         at = kind.index(item.digest, subject, item.predicate)
         found[kind.urn].setdefault(at, []).append(item)
     manifests: Mapping[tuple[str, str], tuple[Evidence[Manifest], ...]]
-    manifests = _frozen(found[MANIFEST])
+    manifests = frozen(found[MANIFEST])
+    earlier = earlier_statements(accepted)
     return TrustState(
         epoch=epoch,
         operator=operator,
@@ -324,20 +190,35 @@ def _indexed(
         manifests_by_digest=MappingProxyType(
             {item.digest: item for items in manifests.values() for item in items}
         ),
-        approvals=_frozen(found[APPROVAL]),
-        results=_frozen(found[RESULT]),
-        environments=_frozen(found[ENVIRONMENT]),
-        waivers=_frozen(found[WAIVER]),
-        bindings=_frozen(found[DEPLOYMENT_BINDING]),
+        approvals=frozen(found[APPROVAL]),
+        results=frozen(found[RESULT]),
+        environments=frozen(found[ENVIRONMENT]),
+        waivers=frozen(found[WAIVER]),
+        bindings=frozen(found[DEPLOYMENT_BINDING]),
         specifications=MappingProxyType(
             {digest: items[0] for digest, items in found[SPECIFICATION].items()}
         ),
         withdrawals=MappingProxyType(
-            {name: WithdrawalIndex.of(v.withdrawals.entries) for name, v in authorities.items()}
+            {
+                name: WithdrawalIndex.of(view.withdrawals.entries, earlier)
+                for name, view in authorities.items()
+            }
         ),
+        failures=_failures(authorities),
+        successors={},
+        statements={},
+        taken_over=frozenset(),
+        adapted=frozenset(),
+        memory=NOTHING,
         rejected=rejected,
     )
 
 
-def _frozen(index: dict[K, list[V]]) -> Mapping[K, tuple[V, ...]]:
-    return MappingProxyType({key: tuple(values) for key, values in index.items()})
+def _failures(
+    views: Mapping[str, AuthorityView],
+) -> Mapping[str, tuple[tuple[str, Failure], ...]]:
+    found: dict[str, list[tuple[str, Failure]]] = defaultdict(list)
+    for name, view in sorted(views.items()):
+        for failure in view.withdrawals.failures:
+            found[failure.manifest].append((name, failure))
+    return frozen(found)

@@ -1,16 +1,16 @@
-"""How long a decision holds: until the earliest end of anything it relies on."""
+"""Compute how long a decision holds: until the earliest end of anything it relies on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from sidecar.core import cascade, resolve
+from sidecar.core import resolve
 from sidecar.core.assessment import Chain, Inquiry, Specified, Waived
 from sidecar.core.cascade import Cascade
 from sidecar.core.evidence import Environment, Evidence
-from sidecar.core.memory import LineageNode
-from sidecar.core.trust_state import TrustState
+from sidecar.core.lineage import AnyNode, evidence_nodes
+from sidecar.core.snapshot import TrustState
 
 LONGEST_VALIDITY = timedelta(days=1)
 """No decision is good for longer, whatever it relies on."""
@@ -21,7 +21,7 @@ def until(
     environment: Evidence[Environment],
     cascaded: Cascade,
     chains: tuple[Chain, ...],
-    nodes: tuple[LineageNode, ...],
+    nodes: tuple[AnyNode, ...],
     waived: tuple[Waived, ...],
     specified: Specified | None,
 ) -> datetime:
@@ -40,9 +40,8 @@ def until(
     name = environment.statement.subject.name
     ends = [now + LONGEST_VALIDITY, inquiry.credential.expires]
     ends.append(environment.predicate.window.not_after)
-    ends.extend(
-        state.authorities[n].expires for n in cascaded.constituents if n in state.authorities
-    )
+    required = {*cascaded.constituents, *cascaded.objectors.must_be_fresh}
+    ends.extend(state.authorities[n].expires for n in required if n in state.authorities)
     ends.extend(state.keys[s].window.not_after for s in resolve.declarers(inquiry, environment))
     changes = (cascaded.next_change(nodes), resolve.next_declaration(inquiry, name))
     ends.extend(change for change in changes if change is not None)
@@ -52,6 +51,7 @@ def until(
     if specified is not None:
         ends.append(specified.specification.predicate.window.not_after)
         ends.append(state.keys[specified.signer].window.not_after)
+        ends.extend(state.keys[signer].window.not_after for _, signer in specified.extended)
     return min(ends)
 
 
@@ -59,7 +59,7 @@ def _waiver_end(cascaded: Cascade, entry: Waived) -> datetime:
     """A decision that a waiver may have helped ends with the waiver."""
     ends = [entry.waiver.predicate.window.not_after]
     ends.append(cascaded.state.keys[entry.signer].window.not_after)
-    coming = cascaded.next_change(cascade.evidence_nodes(entry.waiver, entry.signer))
+    coming = cascaded.next_change(evidence_nodes(entry.waiver, entry.signer))
     return min(ends if coming is None else [*ends, coming])
 
 
@@ -76,6 +76,7 @@ def _chain_ends(chain: Chain, state: TrustState) -> Iterator[datetime]:
     signers.extend(signer for _, signer in chain.parents)
     # A manifest's specification had its window when the run began; only its key must hold now.
     signers.extend(entry.signer for entry in chain.specifications)
+    signers.extend(signer for entry in chain.specifications for _, signer in entry.extended)
     if chain.producer is not None:
         signers.append(chain.producer)
     yield from (state.keys[signer].window.not_after for signer in signers)

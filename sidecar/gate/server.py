@@ -97,13 +97,9 @@ class Authorization(rpc.AuthorizationServicer):
         return await self._pipeline.check(message, context)
 
     def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
-        settings = self._pipeline.settings
+        header = self._pipeline.settings.credential_header
         return check_response.respond(
-            decision,
-            context.request,
-            credential_header=settings.credential_header,
-            gate_name=settings.gate_name,
-            metadata=context.metadata,
+            decision, context.request, credential_header=header, metadata=context.metadata
         )
 
 

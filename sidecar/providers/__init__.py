@@ -64,21 +64,21 @@ def creation(api: str, operation: str) -> Creation | None:
     return _CREATIONS.get((api, operation))
 
 
-_UPDATES: Mapping[tuple[str, str], frozenset[str]] = {
-    (api.name, row.name): row.updates
+_FED: Mapping[tuple[str, str], frozenset[str]] = {
+    (api.name, row.name): row.feeds
     for api in PROVIDERS.values()
     for row in api.operations
-    if row.updates
+    if row.feeds
 }
 
 
-CHANGING: frozenset[str] = frozenset(kind for updates in _UPDATES.values() for kind in updates)
+CHANGING: frozenset[str] = frozenset(kind for feeds in _FED.values() for kind in feeds)
 """Kinds of stored objects that can come to reach more models after they were made."""
 
 
-def updated_by(api: str, operation: str) -> frozenset[str]:
+def fed(api: str, operation: str) -> frozenset[str]:
     """Kinds of stored objects that come to reach more models by a call of this operation."""
-    return _UPDATES.get((api, operation), frozenset())
+    return _FED.get((api, operation), frozenset())
 
 
 __all__ = [

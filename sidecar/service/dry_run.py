@@ -21,7 +21,7 @@ from sidecar.providers import operation_names
 from sidecar.service.config import SidecarConfig
 from sidecar.service.engine import start_policies
 from sidecar.service.registry import looking_only
-from sidecar.service.status import GateStatus, Status
+from sidecar.service.status import Standing, Status
 from sidecar.trust.config import TrustConfig
 from sidecar.trust.control import load_once
 from sidecar.trust.refresher import AuthorityStatus
@@ -30,7 +30,7 @@ _DEADLINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class DryRun:
+class Rehearsal:
     """What came of it.
 
     Attributes:
@@ -62,7 +62,9 @@ class _Memory:
         self.outcome = outcome
 
 
-async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRequest) -> DryRun:
+async def rehearse(
+    config: SidecarConfig, trust: TrustConfig, message: pb.CheckRequest
+) -> Rehearsal:
     """Put one question to a gate that is started for it.
 
     Raises:
@@ -71,13 +73,13 @@ async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRe
         ProgramError: There is no OPA.
         TrustConfigError: The state folder cannot be used.
     """
-    holder, gate_status, memory = SnapshotHolder(), GateStatus(), _Memory()
+    holder, standing, memory = SnapshotHolder(), Standing(), _Memory()
     state, statuses = load_once(trust)
     holder.publish(state)
-    status = Status(holder, gate_status, lambda: statuses)
+    status = Status(holder, standing, lambda: statuses)
     metrics = Metrics(operations=sorted(operation_names()), jurisdictions=(), trust=status.reading)
     with looking_only(config) as objects:
-        policies = await start_policies(config, metrics, gate_status)
+        policies = await start_policies(config, metrics, standing)
         try:
             pipeline = Pipeline(config.settings, holder, policies.live, objects=objects)
             gate = Authorization(pipeline, Limits(_DEADLINE_SECONDS, 1), memory)
@@ -85,7 +87,7 @@ async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRe
         finally:
             await policies.stop()
     assert memory.outcome is not None
-    return DryRun(memory.outcome, _examined(config, message), reply, statuses)
+    return Rehearsal(memory.outcome, _examined(config, message), reply, statuses)
 
 
 def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | None:

@@ -44,7 +44,7 @@ from sidecar.service.config import ConfigError, SidecarConfig, split_address
 from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.registry import processor, start_objects
-from sidecar.service.status import GateStatus, Status
+from sidecar.service.status import Standing, Status
 from sidecar.trust import config as trust_config
 from sidecar.trust.config import TrustConfig, TrustConfigError
 from sidecar.trust.control import ControlPath
@@ -68,7 +68,7 @@ class _Parts:
     config: SidecarConfig
     holder: SnapshotHolder
     control: ControlPath
-    gate_status: GateStatus
+    standing: Standing
     status: Status
     metrics: Metrics
     clock: Clock
@@ -120,7 +120,7 @@ async def _run(config: SidecarConfig, trust: TrustConfig) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[GateStatus]:
+async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Standing]:
     """Run a whole gate for as long as the context lasts.
 
     Args:
@@ -144,8 +144,8 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
         stack.push_async_callback(endpoint.stop)
         with _start(f"metrics: {config.metrics}"):
             port = await endpoint.start(config.metrics)
-        parts.gate_status.metrics = _bound(config.metrics, port)
-        policies = await start_policies(config, parts.metrics, parts.gate_status)
+        parts.standing.metrics = _bound(config.metrics, port)
+        policies = await start_policies(config, parts.metrics, parts.standing)
         stack.push_async_callback(policies.stop)
         observer = _observer(parts, stack)
         objects = await start_objects(config, parts.metrics, stack)
@@ -162,14 +162,14 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
         stack.push_async_callback(_cancel, watcher)
         keeper = asyncio.create_task(_keep(parts), name="clock")
         stack.push_async_callback(_cancel, keeper)
-        log.info("gate on %s, metrics on %s", parts.gate_status.listen, parts.gate_status.metrics)
-        yield parts.gate_status
+        log.info("gate on %s, metrics on %s", parts.standing.listen, parts.standing.metrics)
+        yield parts.standing
 
 
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
-    holder, gate_status = SnapshotHolder(), GateStatus()
+    holder, standing = SnapshotHolder(), Standing()
     control = ControlPath(trust, holder.publish)
-    status = Status(holder, gate_status, control.statuses, control.evidence)
+    status = Status(holder, standing, control.statuses, control.evidence)
     granted = {
         name
         for grants in trust.operator.grants.values()
@@ -183,7 +183,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         trust=status.reading,
     )
     clock = Clock(clock_floor.load(trust.state_dir))
-    return _Parts(config, holder, control, gate_status, status, metrics, clock, trust.state_dir)
+    return _Parts(config, holder, control, standing, status, metrics, clock, trust.state_dir)
 
 
 def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
@@ -219,7 +219,7 @@ async def _listen(
     )
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)
-    parts.gate_status.listen = _bound(config.listen, port)
+    parts.standing.listen = _bound(config.listen, port)
     return server
 
 
@@ -228,7 +228,7 @@ async def _keep(parts: _Parts) -> None:
     while True:
         problem = parts.clock.read().problem
         parts.metrics.clock_sound.set(not problem)
-        parts.gate_status.clock_problem = problem
+        parts.standing.clock_problem = problem
         _keep_time(parts)
         await asyncio.sleep(_KEEP_SECONDS)
 
@@ -242,25 +242,25 @@ def _keep_time(parts: _Parts) -> None:
 
 async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
     """Note how the engine stands, and declare the gate ready, once."""
-    gate_status = parts.gate_status
+    standing = parts.standing
     while True:
-        gate_status.engine_up = await policies.live.healthy()
-        parts.metrics.engine_up.set(gate_status.engine_up)
-        if not gate_status.ready and gate_status.engine_up and parts.control.first_refresh_done():
-            gate_status.ready = True
+        standing.engine_up = await policies.live.healthy()
+        parts.metrics.engine_up.set(standing.engine_up)
+        if not standing.ready and standing.engine_up and parts.control.first_refresh_done():
+            standing.ready = True
             parts.metrics.ready.set(1)
             await server.set_ready(ready=True)
             _write_ready(parts)
             log.info("ready")
-        await asyncio.sleep(_WATCH_SECONDS if gate_status.ready else _WATCH_UNREADY_SECONDS)
+        await asyncio.sleep(_WATCH_SECONDS if standing.ready else _WATCH_UNREADY_SECONDS)
 
 
 def _write_ready(parts: _Parts) -> None:
     """Tell whoever started us where we listen; written beside and renamed, so never half there."""
-    path, gate_status = parts.config.ready_file, parts.gate_status
+    path, standing = parts.config.ready_file, parts.standing
     if path is None:
         return
-    value = {"pid": os.getpid(), "listen": gate_status.listen, "metrics": gate_status.metrics}
+    value = {"pid": os.getpid(), "listen": standing.listen, "metrics": standing.metrics}
     beside = path.with_name(path.name + ".new")
     try:
         beside.write_text(json.dumps(value) + "\n")

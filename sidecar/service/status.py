@@ -19,7 +19,7 @@ MAX_SHOWN = 100
 
 
 @dataclass(slots=True)
-class GateStatus:
+class Standing:
     """What changes while the gate runs, apart from the trust state; written by the watcher.
 
     Attributes:
@@ -46,7 +46,7 @@ class Status:
     """Puts standing, trust state and the authorities' statuses together on demand."""
 
     holder: SnapshotHolder
-    gate_status: GateStatus
+    standing: Standing
     statuses: Callable[[], tuple[AuthorityStatus, ...]]
     evidence: Callable[[], EvidenceStatus] = EvidenceStatus
 
@@ -70,9 +70,9 @@ class Status:
         snapshot, evidence, rejected = self.holder.published, self.evidence(), self._rejected()
         return {
             "version": version("admissibility-sidecar"),
-            "ready": self.gate_status.ready,
-            "listen": self.gate_status.listen,
-            "metrics": self.gate_status.metrics,
+            "ready": self.standing.ready,
+            "listen": self.standing.listen,
+            "metrics": self.standing.metrics,
             "epoch": 0 if snapshot is None else snapshot.state.epoch,
             "authorities": [_authority(status) for status in self.statuses()],
             "evidence": {
@@ -83,11 +83,11 @@ class Status:
                 "problems": list(evidence.problems[:MAX_SHOWN]),
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
-            "clock": {"problem": self.gate_status.clock_problem or None},
+            "clock": {"problem": self.standing.clock_problem or None},
             "policy": {
-                "up": self.gate_status.engine_up,
-                "revision": self.gate_status.revision,
-                "error": self.gate_status.policy_error or None,
+                "up": self.standing.engine_up,
+                "revision": self.standing.revision,
+                "error": self.standing.policy_error or None,
             },
         }
 

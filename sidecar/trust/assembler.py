@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
+from sidecar.core.memory import NOTHING
 from sidecar.core.trust_state import AuthorityView, TrustState, assemble, public_keys
 from sidecar.core.verification import VerifiedFile
 
@@ -33,6 +34,7 @@ class Assembler:
         self._changed = True
         self._building = threading.Lock()
         self._epoch = 0
+        self._memory = NOTHING
         self._closed = False
 
     def post_view(self, name: str, view: AuthorityView | None) -> bool:
@@ -76,8 +78,13 @@ class Assembler:
             try:
                 self._epoch += 1
                 state = assemble(
-                    epoch=self._epoch, operator=self._operator, views=views, files=files
+                    epoch=self._epoch,
+                    operator=self._operator,
+                    views=views,
+                    files=files,
+                    memory=self._memory,
                 )
+                self._memory = state.memory
                 self._publish(state)
             except BaseException:
                 with self._entries:

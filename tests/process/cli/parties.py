@@ -150,7 +150,7 @@ class Parties:
         metadata = self._readers[name].kept()
         expires = min(datetime.fromisoformat(part["expires"]) for part in metadata.values())
         version = metadata["timestamp"]["version"]
-        return AuthorityView(name, document, withdrawals, expires, version)
+        return AuthorityView(name, document, withdrawals, expires, version, heard_since_start=True)
 
 
 def _lists(given: Grant) -> dict[str, tuple[str, ...]]:

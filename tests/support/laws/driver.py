@@ -41,7 +41,7 @@ class Gate:
         self.epoch += 1
         remembered: dict[str, Any] = {}
         if _REMEMBERS and self.state is not None:
-            remembered["memory"] = self.state.memory  # type: ignore[attr-defined]
+            remembered["memory"] = self.state.memory
         self.state = assemble(
             epoch=self.epoch,
             operator=_operator(run.world.operator),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +14,6 @@ import rfc8785
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.documents import WithdrawalKind, read_authority, read_withdrawals
 from sidecar.core.evidence import (
     APPROVAL,
     DEPLOYMENT_BINDING,
@@ -26,10 +24,12 @@ from sidecar.core.evidence import (
     WAIVER,
     base_model_digest,
 )
-from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.grants import Floor, Grant, OperatorTrust
+from sidecar.core.memory import NOTHING, Memory
 from sidecar.core.reasons import Reason
-from sidecar.core.trust_state import AuthorityView, TrustState, build
-from tests.support.simulator.keys import SimKey, envelope
+from sidecar.core.trust_state import TrustState, build
+from tests.support.simulator.keys import envelope
+from tests.support.simulator.party import ALL_TYPES, Party, grant
 from tests.support.simulator.predicates import (
     APPROVERS,
     BASE,
@@ -88,76 +88,6 @@ __all__ = [
     "window",
 ]
 
-ALL_TYPES = (
-    MANIFEST,
-    RESULT,
-    APPROVAL,
-    ENVIRONMENT,
-    WAIVER,
-    DEPLOYMENT_BINDING,
-    SPECIFICATION,
-)
-
-
-@dataclass
-class Party:
-    """An authority with its keys and everything it would publish."""
-
-    name: str
-    key: SimKey = field(default_factory=SimKey.ed25519)
-    key_window: dict[str, str] = field(default_factory=lambda: window(365, 365))
-    predicate_types: tuple[str, ...] = ALL_TYPES
-    trust_domains: list[dict[str, Any]] = field(default_factory=list)
-    withdrawals: list[dict[str, str]] = field(default_factory=list)
-    expires: datetime = NOW + 7 * DAY
-    heard_since_start: bool = True
-
-    def view(self) -> AuthorityView:
-        document = {
-            "type": "urn:admissibility:authority:v1",
-            "name": self.name,
-            "keys": [
-                {
-                    "pem": self.key.pem,
-                    "window": self.key_window,
-                    "predicateTypes": list(self.predicate_types),
-                }
-            ],
-            "trustDomains": self.trust_domains,
-        }
-        withdrawals = {"type": "urn:admissibility:withdrawals:v1", "entries": self.withdrawals}
-        return AuthorityView(
-            name=self.name,
-            document=read_authority(json.dumps(document).encode(), name=self.name),
-            withdrawals=read_withdrawals(json.dumps(withdrawals).encode()),
-            expires=self.expires,
-            version=1,
-            heard_since_start=self.heard_since_start,
-        )
-
-    def withdraw(
-        self, kind: WithdrawalKind | str, subject: str, effective: datetime = NOW - DAY
-    ) -> None:
-        self.withdrawals.append(
-            {
-                "kind": str(kind),
-                "subject": subject,
-                "reason": "shown to be unfit",
-                "effective": stamp(effective),
-            }
-        )
-
-
-def grant(role: str, **changes: Any) -> Grant:
-    values: dict[str, Any] = {
-        "role": role,
-        "jurisdictions": ("eu", "us"),
-        "sectors": ("**",),
-        "models": ("openai/**",),
-        "environments": ("spiffe://acme.example/**",),
-    }
-    return Grant(**{**values, **changes})
-
 
 @dataclass
 class World:
@@ -167,6 +97,8 @@ class World:
     grants: dict[str, tuple[Grant, ...]] = field(default_factory=dict)
     required_roles: tuple[str, ...] = ()
     jurisdiction_roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    floors: tuple[Floor, ...] = ()
+    memory: Memory = NOTHING
     evidence: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -291,15 +223,19 @@ class World:
         return self.sign(label, statement(SPECIFICATION, "support-v3", subject, predicate), signer)
 
     def operator(self) -> OperatorTrust:
-        return OperatorTrust(self.grants, self.required_roles, self.jurisdiction_roles)
+        return OperatorTrust(self.grants, self.required_roles, self.jurisdiction_roles, self.floors)
 
     def state(self, epoch: int = 1) -> TrustState:
-        return build(
+        """The next state of one gate: what it remembers is handed on."""
+        state = build(
             epoch=epoch,
             operator=self.operator(),
             views=[party.view() for party in self.parties.values()],
             evidence=self.evidence.values(),
+            memory=self.memory,
         )
+        self.memory = state.memory
+        return state
 
     def ask(
         self,
@@ -337,20 +273,20 @@ def credential(environment: str = ENV, **changes: Any) -> Credential:
 def present(monkeypatch: pytest.MonkeyPatch) -> datetime:
     """Let ``NOW`` be the present, in everything that is said until the test is over."""
     now = datetime.now(UTC).replace(microsecond=0)
-    for module in ("predicates", "world"):
+    for module in ("predicates", "party", "world"):
         monkeypatch.setattr(f"tests.support.simulator.{module}.NOW", now)
     return now
 
 
 def parties_world() -> World:
-    """The five authorities and a stranger who is trusted with nothing that matters here."""
+    """The five authorities, and one that is granted nothing in this scope."""
     world = World()
     world.join("provider", grant("provider", base_models=("openai/gpt-4o-*", "openai/gpt-4.1-*")))
     world.join("customer", grant("customer", trust_domains=("acme.example",)))
     world.join("regulator", grant("regulator"))
     world.join("evaluator", grant("evaluator"))
     world.join("producer", grant("producer"))
-    world.join("stranger", grant("auditor"))
+    world.join("stranger", grant("auditor", environments=("spiffe://other.example/**",)))
     return world
 
 

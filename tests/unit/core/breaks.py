@@ -69,13 +69,6 @@ ENVIRONMENT_AND_MANIFEST: list[Case] = [
         "no customer's declaration of it holds now",
     ),
     (
-        "two declarations that begin together",
-        lambda w: w.declare(label="second", purpose="other"),
-        Reason.ENVIRONMENT_UNKNOWN,
-        1,
-        "several declarations of it begin together",
-    ),
-    (
         "trust domain not granted",
         lambda w: w.grants.update(customer=(grant("customer"),)),
         Reason.CREDENTIAL_INVALID,
@@ -87,14 +80,7 @@ ENVIRONMENT_AND_MANIFEST: list[Case] = [
         drop("manifest"),
         Reason.MANIFEST_MISSING,
         2,
-        "no manifest, and no known base model",
-    ),
-    (
-        "two manifests",
-        lambda w: w.bind("second", window=window(5, 5)),
-        Reason.MANIFEST_AMBIGUOUS,
-        2,
-        "2 manifests, none of which supersedes the others",
+        "a manifest of it was known, and is not here now",
     ),
     (
         "no provider answers for the base",

@@ -82,10 +82,10 @@ RESULTS_AND_APPROVALS: list[Case] = [
     ),
     (
         "failed once, passed later",
-        lambda w: w.result(label="adverse", result="FAILED", suites=[suite("regression")]),
+        lambda w: w.parties["evaluator"].fail(w.digests["manifest"], suite("regression")),
         Reason.PREACTIVATION_FAILED,
         4,
-        "not passed: regression suite regression-suite",
+        "evaluator published that regression suite regression-suite failed: bias",
     ),
     (
         "result outside its window",
@@ -103,8 +103,9 @@ RESULTS_AND_APPROVALS: list[Case] = [
         ),
         Reason.PREACTIVATION_MISSING,
         4,
-        "no evaluator countersigned: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
+        "one authority, and one key, fills one role: too few for adversarial suite "
+        "adversarial-suite, regression suite regression-suite, compliance suite "
+        "compliance-suite for eu",
     ),
     (
         "evaluator with the producer's key",
@@ -114,8 +115,9 @@ RESULTS_AND_APPROVALS: list[Case] = [
         ),
         Reason.PREACTIVATION_MISSING,
         4,
-        "no evaluator countersigned: adversarial suite adversarial-suite, "
-        "regression suite regression-suite, compliance suite compliance-suite for eu",
+        "one authority, and one key, fills one role: too few for adversarial suite "
+        "adversarial-suite, regression suite regression-suite, compliance suite "
+        "compliance-suite for eu",
     ),
     (
         "evaluator not granted for the suite's jurisdiction",

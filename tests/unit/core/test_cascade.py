@@ -12,6 +12,7 @@ from sidecar.core.cascade import Cascade
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.memory import LineageNode
+from sidecar.core.objectors import Objectors
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
     APPROVERS,
@@ -153,9 +154,9 @@ def test_a_new_approval_takes_the_place_of_the_withdrawn_one() -> None:
 
 def test_a_new_result_takes_the_place_of_the_withdrawn_one() -> None:
     world = admitted_world()
-    world.result(label="adverse", result="FAILED")
-    assert world.ask().reason is Reason.PREACTIVATION_FAILED
-    world.parties["evaluator"].withdraw(K.RESULT, world.digests["adverse"])
+    world.parties["evaluator"].withdraw(K.RESULT, world.digests["result"])
+    assert world.ask().reason is Reason.WITHDRAWN
+    world.result(label="anew", window=window(1, 5))
     assert world.ask().reason is None
 
 
@@ -220,5 +221,5 @@ def test_a_withdrawal_is_named_before_stale_trust() -> None:
 
 def test_nothing_ahead_means_no_next_change() -> None:
     world = admitted_world()
-    cascade = Cascade.of(world.state(), ["regulator"], NOW)
+    cascade = Cascade.of(world.state(), Objectors(("regulator",), ()), (), NOW)
     assert cascade.next_change([LineageNode(K.MODEL, f"openai/{MODEL}")]) is None

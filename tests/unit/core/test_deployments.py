@@ -55,12 +55,12 @@ def test_a_deployment_is_admitted_as_the_model_it_is_bound_to() -> None:
         Finding(4, DEPLOYMENT, None, "countersigned by evaluator"),
         Finding(5, DEPLOYMENT, None, "approved by customer, provider, regulator"),
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
-        Finding(6, DEPLOYMENT, None, "25 things relied on, none withdrawn"),
+        Finding(6, DEPLOYMENT, None, "26 things relied on, none withdrawn"),
         Finding(
             7,
             "customer, evaluator, producer, provider, regulator",
             None,
-            "5 constituents are fresh",
+            "5 constituents are fresh, 5 objectors were heard",
         ),
     )
     assert (assessment.reason, assessment.manifests) == (None, direct.manifests)
@@ -150,11 +150,6 @@ REFUSED: list[tuple[str, Callable[[World], Any], tuple[Reason, int, str]]] = [
         "a key that is over",
         lambda w: setattr(w.parties["provider"], "key_window", window(300, -1)),
         UNBOUND,
-    ),
-    (
-        "two that begin together",
-        lambda w: w.bind_deployment(label="second", window=window(1, 2)),
-        (Reason.MANIFEST_AMBIGUOUS, 2, "several bindings of this deployment begin together"),
     ),
     (
         "an unknown model",

@@ -19,7 +19,6 @@ from tests.support.simulator.world import (
     manifest_predicate,
     sha,
     statement,
-    window,
 )
 
 
@@ -91,21 +90,6 @@ def test_the_order_of_files_does_not_matter() -> None:
 
     files = list(world.evidence.values())
     assert built(files) == built(files[::-1] + files)
-
-
-def test_a_superseded_manifest_gives_way_to_the_one_that_replaces_it() -> None:
-    world = admitted_world()
-    first = world.digests["manifest"]
-    second = world.bind("second", supersedes={"sha256": first}, window=window(5, 5))
-    found = world.state().unsuperseded("openai", MODEL)
-    assert tuple(item.digest for item in found) == (second,)
-
-
-def test_only_a_granted_producer_can_supersede_or_compete() -> None:
-    world = admitted_world()
-    first = world.digests["manifest"]
-    world.bind("hostile", signer="stranger", supersedes={"sha256": first})
-    assert tuple(i.digest for i in world.state().unsuperseded("openai", MODEL)) == (first,)
 
 
 def test_verified_files_are_assembled_without_trying_a_signature(

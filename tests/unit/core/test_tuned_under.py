@@ -85,7 +85,7 @@ def test_what_was_tuned_under_a_specification_says_so() -> None:
         (3, f"tuned under {digest}"),
         (4, "countersigned by evaluator"),
         (5, "approved by customer, provider, regulator"),
-        (6, "27 things relied on, none withdrawn"),
+        (6, "28 things relied on, none withdrawn"),
     ]
     signer = Signer("office", world.parties["office"].key.fingerprint)
     expected = (Specified(world.state().specifications[digest], signer),)

@@ -40,9 +40,9 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
         Finding(2, BASE, None, "a base model the environment lists"),
         Finding(3, digest, None, "signed by customer"),
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
-        Finding(6, BASE, None, "1 things relied on, none withdrawn"),
+        Finding(6, BASE, None, "2 things relied on, none withdrawn"),
         Finding(6, digest, None, "6 things relied on, none withdrawn"),
-        Finding(7, "customer, provider", None, "2 constituents are fresh"),
+        Finding(7, "customer, provider", None, "2 constituents are fresh, 5 objectors were heard"),
     )
     signer = Signer("customer", world.parties["customer"].key.fingerprint)
     assert assessment.specification == Specified(world.state().specifications[digest], signer)

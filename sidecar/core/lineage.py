@@ -1,0 +1,83 @@
+"""List what evidence relies on, each named as a withdrawal would name it (law 6).
+
+The lineage is everything on the way to a model: keys, corpora, run, graders, evaluations, suites,
+environment, base model, deployment, specification, approvals and results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer, Specification
+from sidecar.core.kinds import kind_of
+from sidecar.core.memory import LineageNode
+from sidecar.core.withdrawals import AuthoredNode, matter
+
+AnyNode = LineageNode | AuthoredNode
+
+
+def statement_node(item: Evidence[Predicate]) -> LineageNode:
+    """Return the node of a piece of evidence itself."""
+    return LineageNode(kind_of(item.predicate).withdrawal, item.digest)
+
+
+def signer_nodes(signer: Signer) -> tuple[LineageNode, LineageNode]:
+    """Return the nodes of a key and of the authority whose key it is."""
+    return (
+        LineageNode(WithdrawalKind.KEY, signer.fingerprint),
+        LineageNode(WithdrawalKind.AUTHORITY, signer.authority),
+    )
+
+
+def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, ...]:
+    """Return the nodes of a piece of evidence as ``signer`` signed it."""
+    node = statement_node(item)
+    if matter(item) is None:
+        return (node, *signer_nodes(signer))
+    return (node, AuthoredNode(*node, signer.authority), *signer_nodes(signer))
+
+
+def base_nodes(provider: str, base: str) -> tuple[LineageNode, LineageNode]:
+    """Return the nodes of a base model: as a base model, and as a model."""
+    name = f"{provider}/{base}"
+    return LineageNode(WithdrawalKind.BASE_MODEL, name), LineageNode(WithdrawalKind.MODEL, name)
+
+
+def suite_nodes(digests: Iterable[str]) -> tuple[LineageNode, ...]:
+    """Return the nodes of suites, which are withdrawn as evaluations."""
+    return tuple(LineageNode(WithdrawalKind.EVALUATION, digest) for digest in digests)
+
+
+def claim_nodes(item: Evidence[Manifest]) -> tuple[LineageNode, ...]:
+    """Return everything that a manifest names, without its signers and its parents."""
+    manifest = item.predicate
+    model = manifest.model
+    outputs = (output.digest.sha256 for output in manifest.evaluations)
+    suites = (suite.digest.sha256 for suite in manifest.envelope.suites)
+    nodes = [
+        statement_node(item),
+        LineageNode(WithdrawalKind.MODEL, f"{model.provider}/{model.id}"),
+        *base_nodes(model.provider, model.base),
+        LineageNode(WithdrawalKind.RUN, manifest.run.id),
+        *(LineageNode(WithdrawalKind.CORPUS, corpus.digest.sha256) for corpus in manifest.corpora),
+        *suite_nodes(grader.digest.sha256 for grader in manifest.run.graders or ()),
+        *suite_nodes(outputs),
+        *suite_nodes(suites),
+    ]
+    if manifest.specification is not None:
+        digest = manifest.specification.sha256
+        nodes.append(LineageNode(WithdrawalKind.SPECIFICATION, digest))
+    return tuple(nodes)
+
+
+def environment_nodes(item: Evidence[Environment], signer: Signer) -> tuple[AnyNode, ...]:
+    """Return the nodes of an environment, by name and by its declaration."""
+    name = LineageNode(WithdrawalKind.ENVIRONMENT, item.statement.subject.name)
+    return (name, *evidence_nodes(item, signer))
+
+
+def specification_nodes(item: Evidence[Specification], signer: Signer) -> tuple[AnyNode, ...]:
+    """Return the nodes of a specification and of the suites that it declares."""
+    suites = (suite.digest.sha256 for suite in item.predicate.envelope.suites)
+    return (*evidence_nodes(item, signer), *suite_nodes(suites))

@@ -1,0 +1,61 @@
+"""Determine whose withdrawals and whose silence count for a question.
+
+An objector is granted any role whose scope overlaps the question. Grants are the operator's, so no
+evidence that is lost, rotated or ended makes an objector cease to be one (laws 1 and 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sidecar.core.floors import Surroundings
+from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.patterns import any_matches
+
+
+@dataclass(frozen=True, slots=True)
+class Objectors:
+    """Authorities with a grant that overlaps a question, sorted.
+
+    Attributes:
+        names: All of them; each must have been heard once.
+        must_be_fresh: Those with an overlapping grant whose silence denies.
+    """
+
+    names: tuple[str, ...]
+    must_be_fresh: tuple[str, ...]
+
+
+def objectors(operator: OperatorTrust, around: Surroundings, models: frozenset[str]) -> Objectors:
+    """Return the objectors of a question.
+
+    Args:
+        operator: The grants.
+        around: The environment with its floors.
+        models: ``provider/id`` of the models named, their parents and base models; where it is
+            empty, the call can reach no model and every model pattern overlaps.
+    """
+    names, fresh = [], []
+    for authority, grants in operator.grants.items():
+        matching = [grant for grant in grants if overlaps(grant, around, models)]
+        if matching:
+            names.append(authority)
+            if any(grant.silence_denies for grant in matching):
+                fresh.append(authority)
+    return Objectors(tuple(sorted(names)), tuple(sorted(fresh)))
+
+
+def overlaps(grant: Grant, around: Surroundings, models: frozenset[str]) -> bool:
+    """Tell whether a grant's scope has anything in common with a question."""
+    return (
+        any_matches(grant.environments, around.environment)
+        and any_matches(grant.sectors, around.sector)
+        and any(any_matches(grant.jurisdictions, name) for name in around.jurisdictions)
+        and (not models or any(_about(grant, models)))
+    )
+
+
+def _about(grant: Grant, models: frozenset[str]) -> Iterator[bool]:
+    for name in models:
+        yield any_matches(grant.models, name) or any_matches(grant.base_models, name)

@@ -1,0 +1,291 @@
+"""Determine which manifest takes over from which, and remember it (law 7).
+
+A manifest that supersedes another takes over in an environment from when all its required results
+and approvals exist *as signed*: key status, windows and withdrawals aside, by authorities granted
+for the scope. Until then the older one stays; afterwards it never returns.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from types import MappingProxyType
+
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.eligibility import beginning, grant_for, signed_by
+from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
+from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, EVALUATOR, PRODUCER, REGULATOR, Scope
+from sidecar.core.lineage import claim_nodes, statement_node
+from sidecar.core.memory import LineageNode, Memory, Statements, Successor, Takeover
+from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import SuiteResult
+from sidecar.core.snapshot import TrustState
+from sidecar.core.withdrawals import frozen
+
+MAX_LINKS = 16
+"""Longest chain of manifests that is followed, by parent or by supersession."""
+
+
+def remembered(state: TrustState, before: Memory) -> TrustState:
+    """Return ``state`` with everything that it and ``before`` know of successions."""
+    superseding = [
+        item
+        for items in state.manifests.values()
+        for item in items
+        if item.predicate.supersedes is not None and _by_some_producer(state, item)
+    ]
+    memory = _merged(state, superseding, before)
+    successors: dict[str, list[Successor]] = defaultdict(list)
+    for entry in (*memory.successors, *_announced(state)):
+        successors[entry.manifest].append(entry)
+    return replace(
+        state,
+        successors=frozen(successors),
+        statements=MappingProxyType({each.manifest: each.nodes for each in memory.statements}),
+        taken_over=frozenset((each.manifest, each.environment) for each in memory.takeovers),
+        adapted=frozenset(memory.adapted),
+        memory=memory,
+    )
+
+
+def suite_passed(suite: Suite, entry: SuiteResult, outcome: str) -> bool:
+    """Tell whether one entry of a result passes exactly ``suite`` (step 4)."""
+    annotations = entry.annotations
+    return (
+        outcome == "PASSED"
+        and same_suite(suite, entry)
+        and annotations.threshold >= suite.threshold
+        and annotations.score >= suite.threshold
+    )
+
+
+def same_suite(suite: Suite, entry: SuiteResult) -> bool:
+    """Tell whether a result's entry is about exactly ``suite``."""
+    return (entry.name, entry.digest, entry.annotations.kind, entry.annotations.jurisdiction) == (
+        suite.name,
+        suite.digest,
+        suite.kind,
+        suite.jurisdiction,
+    )
+
+
+def required_roles(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> set[str]:
+    """Return the roles that must approve a manifest: a union that nobody makes smaller (law 5)."""
+    operator = state.operator
+    roles = {*ALWAYS_REQUIRED, *item.predicate.approvals.required, *operator.required_roles}
+    roles |= around.roles
+    for name in around.jurisdictions:
+        roles.update(operator.jurisdiction_roles.get(name, ()))
+    return roles
+
+
+def required_approvals(
+    state: TrustState, around: Surroundings, item: Evidence[Manifest]
+) -> tuple[tuple[str, str], ...]:
+    """Return every (role, jurisdiction) that must be approved, sorted; never empty."""
+    roles = required_roles(state, around, item)
+    return tuple(
+        sorted((role, name) for role in roles | {REGULATOR} for name in around.jurisdictions)
+    )
+
+
+def complete(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> bool:
+    """Tell whether all required results and approvals of a manifest exist, as signed."""
+    model = item.predicate.model
+    scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
+    answered = {suite.jurisdiction for suite in item.predicate.envelope.suites}
+    return (
+        bool(signed_by(state.operator, item, PRODUCER, scope, around.jurisdictions))
+        and set(around.jurisdictions) <= answered
+        and all(_has_result(state, scope, item, suite) for suite in item.predicate.envelope.suites)
+        and all(
+            _has_approval(state, scope, item, role, jurisdiction)
+            for role, jurisdiction in required_approvals(state, around, item)
+        )
+    )
+
+
+def _has_result(state: TrustState, scope: Scope, item: Evidence[Manifest], suite: Suite) -> bool:
+    asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
+    return any(
+        any(suite_passed(suite, e, found.predicate.result) for e in found.predicate.configuration)
+        and bool(signed_by(state.operator, found, EVALUATOR, scope, asked))
+        for found in state.results.get(item.digest, ())
+        if found.statement.subject.name == item.predicate.model.id
+    )
+
+
+def _has_approval(
+    state: TrustState, scope: Scope, item: Evidence[Manifest], role: str, jurisdiction: str
+) -> bool:
+    return any(
+        found.predicate.role == role
+        and jurisdiction in found.predicate.jurisdictions
+        and any_matches(found.predicate.environments, scope.environment)
+        and bool(signed_by(state.operator, found, role, scope, (jurisdiction,)))
+        for found in state.approvals.get(item.digest, ())
+        if found.statement.subject.name == item.predicate.model.id
+    )
+
+
+def _merged(state: TrustState, superseding: list[Evidence[Manifest]], before: Memory) -> Memory:
+    """Return ``before`` itself where there is nothing to add, so that nothing is written anew."""
+    takeovers = {*before.takeovers, *_takeovers(state, superseding, before)}
+    adapted = {*before.adapted, *_adapted(state)}
+    known = {(each.manifest, each.by): each for each in before.successors}
+    for item in superseding:
+        found = _successor(state, item)
+        known[found.manifest, found.by] = _with(known.get((found.manifest, found.by)), found)
+    statements = {each.manifest: each for each in before.statements}
+    for digest in _built_on(state, known.values(), before):
+        about = statements.get(digest, Statements(digest, ())).nodes
+        nodes = {*about, *_statements(state, digest)}
+        if len(nodes) > len(about):
+            statements[digest] = Statements(digest, tuple(sorted(nodes)))
+    memory = Memory(
+        takeovers=tuple(sorted(takeovers)),
+        successors=tuple(known[at] for at in sorted(known)),
+        statements=tuple(statements[digest] for digest in sorted(statements)),
+        adapted=tuple(sorted(adapted)),
+    )
+    return before if memory == before else memory
+
+
+def _takeovers(
+    state: TrustState, superseding: list[Evidence[Manifest]], before: Memory
+) -> Iterator[Takeover]:
+    if not superseding:
+        return
+    held = {(each.by, each.environment) for each in before.takeovers}
+    for name, declarations in state.environments.items():
+        around = _newest(state, name, declarations)
+        if around is None:
+            continue
+        for item in superseding:
+            patterns = tuple(spec.id for spec in item.predicate.environments)
+            new = (item.digest, name) not in held and any_matches(patterns, name)
+            if new and complete(state, around, item):
+                for digest in _replaced(state, around, item):
+                    yield Takeover(digest, item.digest, name)
+
+
+def _newest(
+    state: TrustState, name: str, declarations: Iterable[Evidence[Environment]]
+) -> Surroundings | None:
+    """Return the newest declaration by a granted customer, as signed, with the floors."""
+    for item in sorted(declarations, key=beginning, reverse=True):
+        scope = Scope(name, item.predicate.sector)
+        if signed_by(state.operator, item, CUSTOMER, scope, item.predicate.jurisdictions):
+            return surroundings(state.operator, item)
+    return None
+
+
+def _replaced(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> Iterator[str]:
+    """Yield what a manifest supersedes, and what that supersedes, of the same model."""
+    model = item.predicate.model
+    scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
+    seen = {item.digest}
+    current: Evidence[Manifest] | None = item
+    while current is not None and current.predicate.supersedes is not None:
+        digest = current.predicate.supersedes.sha256
+        if digest in seen or len(seen) > MAX_LINKS:
+            return
+        seen.add(digest)
+        current = state.manifests_by_digest.get(digest)
+        if current is not None:
+            claim = current.predicate.model
+            if (claim.provider, claim.id) != (model.provider, model.id):
+                return
+        yield digest
+        if current is not None and not signed_by(state.operator, current, PRODUCER, scope):
+            return
+
+
+def _by_some_producer(state: TrustState, item: Evidence[Manifest]) -> bool:
+    model = item.predicate.model
+    name = f"{model.provider}/{model.id}"
+    return any(
+        grant.role == PRODUCER and any_matches(grant.models, name)
+        for signer in item.signers
+        for grant in state.operator.of(signer.authority)
+    )
+
+
+def _adapted(state: TrustState) -> Iterator[str]:
+    for (provider, model), items in state.manifests.items():
+        if any(_by_some_producer(state, item) for item in items):
+            yield f"{provider}/{model}"
+
+
+def _successor(state: TrustState, item: Evidence[Manifest]) -> Successor:
+    assert item.predicate.supersedes is not None
+    nodes = {node for each in _ancestry(state, item) for node in claim_nodes(each)}
+    signers = tuple((signer.authority, signer.fingerprint) for signer in item.signers)
+    superseded = item.predicate.supersedes.sha256
+    return Successor(superseded, item.digest, signers, tuple(sorted(nodes)))
+
+
+def _ancestry(state: TrustState, item: Evidence[Manifest]) -> Iterator[Evidence[Manifest]]:
+    """Yield a manifest and its known parents."""
+    current: Evidence[Manifest] | None = item
+    for _ in range(MAX_LINKS):
+        if current is None:
+            return
+        yield current
+        parent = current.predicate.model.parent
+        current = None if parent is None else state.manifests_by_digest.get(parent.sha256)
+
+
+def _with(known: Successor | None, found: Successor) -> Successor:
+    if known is None:
+        return found
+    signers = tuple(sorted({*known.signers, *found.signers}))
+    nodes = tuple(sorted({*known.nodes, *found.nodes}))
+    return replace(found, signers=signers, nodes=nodes)
+
+
+def _built_on(state: TrustState, known: Iterable[Successor], before: Memory) -> set[str]:
+    """Digests of the manifests that others are tuned from, or that supersede others."""
+    found = {each.manifest for each in before.statements}
+    found |= {each.by for each in known}
+    for item in state.manifests_by_digest.values():
+        parent = item.predicate.model.parent
+        if parent is not None:
+            found.add(parent.sha256)
+    return found
+
+
+def _statements(state: TrustState, digest: str) -> Iterator[LineageNode]:
+    yield from (statement_node(item) for item in state.approvals.get(digest, ()))
+    yield from (statement_node(item) for item in state.results.get(digest, ()))
+
+
+def _announced(state: TrustState) -> Iterator[Successor]:
+    """Yield what producers announce in their documents; nothing but the digest is known of it."""
+    for name, view in sorted(state.authorities.items()):
+        for entry in view.withdrawals.supersessions:
+            node = LineageNode(WithdrawalKind.MANIFEST, entry.by)
+            yield Successor(entry.manifest, entry.by, ((name, ""),), (node,))
+
+
+def granted_successors(
+    state: TrustState, digest: str, scope: Scope
+) -> tuple[tuple[Successor, tuple[Signer, ...]], ...]:
+    """Return what supersedes a manifest, transitively, by producers granted for the scope."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], tuple[Successor, tuple[Signer, ...]]] = {}
+    pending, seen = [digest], {digest}
+    while pending:
+        for entry in state.successors.get(pending.pop(), ()):
+            signers = tuple(
+                Signer(*signer)
+                for signer in entry.signers
+                if grant_for(state.operator, signer[0], PRODUCER, scope) is not None
+            )
+            if signers:
+                found[entry.by, entry.signers] = (entry, signers)
+                if entry.by not in seen:
+                    seen.add(entry.by)
+                    pending.append(entry.by)
+    return tuple(found[at] for at in sorted(found))
