@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,16 +58,6 @@ def find(home: Path, digest: str) -> Recorded | None:
     for path in (home / FOLDER).glob(f"*/*/{digest}{SUFFIX}"):
         return _read(path)
     return None
-
-
-def everything(home: Path) -> Iterator[Recorded]:
-    """Yield every recorded statement.
-
-    Raises:
-        AuthorityError: A record cannot be read.
-    """
-    for path in sorted((home / FOLDER).glob(f"*/*/*{SUFFIX}")):
-        yield _read(path)
 
 
 def _read(path: Path) -> Recorded:

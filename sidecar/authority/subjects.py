@@ -1,4 +1,7 @@
-"""What a withdrawal may name: a misspelt subject would withdraw nothing and nobody would notice."""
+"""Normalise what a withdrawal names, and refuse a subject that can match nothing.
+
+A misspelt subject would withdraw nothing, and nobody would notice.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.core.documents import WithdrawalKind
 
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+_AUTHORITY = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ENVIRONMENT = re.compile(r"spiffe://[a-z0-9._*-]+(/[a-zA-Z0-9._*-]+)+|spiffe://[a-z0-9._-]*\*\*")
 _BY_DIGEST = frozenset(
     {
         WithdrawalKind.MANIFEST,
@@ -20,6 +25,7 @@ _BY_DIGEST = frozenset(
         WithdrawalKind.EVALUATION,
     }
 )
+_EXACT = frozenset({WithdrawalKind.MODEL, WithdrawalKind.RUN, WithdrawalKind.AUTHORITY})
 
 
 def normalised(kind: WithdrawalKind, subject: str) -> str:
@@ -28,7 +34,7 @@ def normalised(kind: WithdrawalKind, subject: str) -> str:
     Digests are accepted with and without ``sha256:``.
 
     Raises:
-        AuthorityError: It cannot be the name of such a thing.
+        AuthorityError: Nothing of that kind can have this name; says what was expected.
     """
     found = _DIGEST.fullmatch(subject)
     if kind is WithdrawalKind.KEY:
@@ -40,14 +46,43 @@ def normalised(kind: WithdrawalKind, subject: str) -> str:
             raise AuthorityError(f"{kind} is withdrawn by its SHA-256: 64 lower-case hex digits")
         return found[1]
     if kind is WithdrawalKind.ENVIRONMENT:
-        if found is None and not subject.startswith("spiffe://"):
-            raise AuthorityError(
-                "an environment is withdrawn by its SPIFFE ID, a pattern over it, or the digest of "
-                "its declaration"
-            )
-        return found[1] if found else subject
-    if kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL} and "/" not in subject.strip("/"):
-        raise AuthorityError(f"{kind} is withdrawn as provider/id, for example openai/{subject}")
+        return found[1] if found else _environment(subject)
+    return _name(kind, subject)
+
+
+def _name(kind: WithdrawalKind, subject: str) -> str:
+    """Check the name of a model, a base model, a run or an authority."""
     if not subject:
         raise AuthorityError(f"{kind}: say which")
+    if kind in _EXACT and "*" in subject:
+        raise AuthorityError(
+            f"{kind} {subject!r} matches nothing: a {kind} is named exactly. Patterns are for "
+            "base-model and environment"
+        )
+    if kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}:
+        provider, _, model = subject.partition("/")
+        if not (provider and model):
+            raise AuthorityError(
+                f"{kind} is withdrawn as provider/id, for example openai/{subject.strip('/')}"
+            )
+    if kind is WithdrawalKind.AUTHORITY and _AUTHORITY.fullmatch(subject) is None:
+        raise AuthorityError(
+            f"authority {subject!r} matches nothing: a name has lower-case letters, digits and "
+            "hyphens"
+        )
+    return subject
+
+
+def _environment(subject: str) -> str:
+    if not subject.startswith("spiffe://"):
+        raise AuthorityError(
+            "an environment is withdrawn by its SPIFFE ID, a pattern over it, or the digest of "
+            "its declaration"
+        )
+    segments = subject.removeprefix("spiffe://").split("/")
+    if _ENVIRONMENT.fullmatch(subject) is None or {".", ".."} & set(segments):
+        raise AuthorityError(
+            f"environment {subject!r} matches nothing: a workload's SPIFFE ID is spiffe:// with a "
+            "lower-case trust domain and a path of letters, digits, '.', '_' and '-'"
+        )
     return subject

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
@@ -213,10 +214,18 @@ def trust_domain(
     published(opened, did, done, as_json=as_json)
 
 
-def published(home: Home, did: str, done: Publication, *, as_json: bool, **more: object) -> None:
-    """Report what an authority published; ``more`` is added in JSON."""
+def published(
+    home: Home,
+    did: str,
+    done: Publication,
+    *,
+    as_json: bool,
+    facts: Mapping[str, str] | None = None,
+    **more: object,
+) -> None:
+    """Report what an authority published; ``facts`` are rows of the table, ``more`` is JSON."""
     common.warn(*done.warnings)
-    facts = {
+    rows = {
         "publish": str(home.repository),
         "version": str(done.version),
         "signed": ", ".join(done.renewed),
@@ -224,7 +233,7 @@ def published(home: Home, did: str, done: Publication, *, as_json: bool, **more:
     }
     common.report(
         f"{home.name} {did}.",
-        facts,
+        rows if as_json else rows | dict(facts or {}),
         as_json=as_json,
         name=home.name,
         warnings=done.warnings,

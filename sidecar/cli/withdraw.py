@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.cli import common
+from sidecar.authority.matching import Matches, matches, other_kind
+from sidecar.authority.subjects import normalised
+from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
-from sidecar.core.documents import WithdrawalKind
+from sidecar.core.documents import Withdrawal, WithdrawalKind
+
+EvidenceOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--evidence",
+        help="Folder of evidence in which to show what the withdrawal matches; repeatable. What "
+        "this home signed is looked at as well.",
+    ),
+]
 
 
 def withdraw(
@@ -27,6 +40,7 @@ def withdraw(
     reinstate: Annotated[
         bool, typer.Option("--reinstate", help="Take the withdrawal back instead.")
     ] = False,
+    evidence: EvidenceOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw something and publish that at once; or, with --reinstate, take it back.
@@ -45,14 +59,36 @@ def withdraw(
     if not reason:
         raise CliError("say why: --reason")
     since = common.instant(effective, "--effective")
+    known = evidence_files.stated(opened, evidence or [])
+    entry = Withdrawal(kind, normalised(kind, subject), reason, since)
+    other = other_kind(entry, known)
+    if other is not None:
+        raise CliError(
+            f"{entry.subject} is of kind {other}, so this matches nothing: "
+            f"admit withdraw {other} {entry.subject}"
+        )
+    found = matches(entry, known)
     withdrawn = authority.withdraw(opened, kind, subject, reason, since, at)
+    if evidence and not found:
+        common.warn("it matches nothing in this evidence; it is published all the same")
     published(
         opened,
         f"withdrew {kind} {withdrawn.entry.subject}",
         withdrawn.publication,
         as_json=as_json,
+        facts=_shown(found),
         older=[entry.subject for entry in withdrawn.older],
+        matches=asdict(found),
     )
+
+
+def _shown(found: Matches) -> dict[str, str]:
+    rows = {
+        "ends models": found.models,
+        "ends base models": found.base_models,
+        "ends environments": found.environments,
+    }
+    return {name: ", ".join(names) for name, names in rows.items() if names}
 
 
 def retract(

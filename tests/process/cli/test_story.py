@@ -51,9 +51,16 @@ def test_a_call_is_admitted_only_after_everybody_agreed_and_denied_after_one_wit
         sorted(("acme-risk", "eu-regulator", "model-host", "test-house", "tuning-lab"))
     )
 
-    parties.run(
-        "eu-regulator", "withdraw", "approval", approved["digest"], "--reason", "new findings"
+    why = ("--reason", "new findings", "--evidence", parties.evidence)
+    office = ("--home", parties.home("eu-regulator"))
+    mistaken = admit("withdraw", "result", approved["digest"], *why, *office, code=2)
+    assert mistaken.stderr.decode() == (
+        f"admit: {approved['digest']} is of kind approval, so this matches nothing: "
+        f"admit withdraw approval {approved['digest']}\n"
     )
+    said = told("withdraw", "approval", approved["digest"], *why, *office)
+    assert said["matches"] == {"models": [f"openai/{MODEL}"], "base_models": [], "environments": []}
+    assert said["older"] == []
     assert lacking(parties.assess()) == (Reason.WITHDRAWN, ())
     parties.run("eu-regulator", "withdraw", "approval", approved["digest"], "--reinstate")
     assert parties.assess().reason is None

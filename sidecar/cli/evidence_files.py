@@ -1,0 +1,54 @@
+"""Read folders of evidence as stated, for commands that show what something matches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from sidecar.authority import records
+from sidecar.authority.home import Home
+from sidecar.authority.matching import Stated
+from sidecar.cli import common
+from sidecar.cli.common import CliError
+from sidecar.core import dsse
+from sidecar.core.evidence import parse_statement
+from sidecar.core.reasons import EvidenceError
+
+
+def stated(home: Home, folders: Iterable[Path]) -> tuple[Stated, ...]:
+    """Return what a home signed and what lies in folders, each payload once.
+
+    Raises:
+        CliError: A folder is not there, or a file in it cannot be read.
+    """
+    found: dict[str, Stated] = {}
+    for item in _below(home.path / records.FOLDER):
+        found[item.digest] = replace(item, author=home.name)
+    for folder in folders:
+        if not folder.is_dir():
+            raise CliError(f"--evidence {folder}: not a folder")
+        for item in _below(folder):
+            found.setdefault(item.digest, item)
+    return tuple(found.values())
+
+
+def _below(folder: Path) -> Iterable[Stated]:
+    for path in sorted(folder.rglob("*.json")):
+        item = None if path.name.startswith(".") else _read(path)
+        if item is not None:
+            yield item
+
+
+def _read(path: Path) -> Stated | None:
+    """Read one file; ``None`` where it is not evidence."""
+    data = common.read(path)
+    try:
+        envelope = dsse.parse(data)
+        statement = parse_statement(envelope.payload)
+    except EvidenceError:
+        return None
+    entries = json.loads(data)["signatures"]
+    keys = tuple(str(entry.get("keyid")) for entry in entries if entry.get("keyid"))
+    return Stated(envelope.digest, statement, keys)
