@@ -17,7 +17,7 @@ from sidecar.doctor.subject import Subject
 
 SKEW = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
-_REMEDY = "Let NTP set this machine's clock, then restart the gate."
+_REMEDY = "Let NTP set this machine's clock; the gate relies on it again by itself."
 
 
 def clock(subject: Subject) -> tuple[Finding, ...]:

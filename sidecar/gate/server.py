@@ -94,6 +94,7 @@ class Authorization(rpc.AuthorizationServicer):
             raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
         if reading.problem:
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
+        self._pipeline.trust.current()  # not ready is 503, whatever the request looks like
         return await self._pipeline.check(message, context)
 
     def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
@@ -135,6 +136,7 @@ class GateServer:
                 ("grpc.so_reuseport", int(reuse_port)),
             ]
         )
+        self._ready: bool | None = None
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
         self._server.add_generic_rpc_handlers((_handler(service),))
         if processor is not None:
@@ -165,12 +167,16 @@ class GateServer:
             raise OSError(f"cannot listen on {address}")
         return port
 
-    async def set_ready(self, *, ready: bool) -> None:
-        """Tell health checks whether requests can be decided."""
+    async def set_ready(self, *, ready: bool) -> bool:
+        """Tell health checks whether requests can be decided; returns whether that changed."""
+        if self._ready is ready:
+            return False
+        self._ready = ready
         states = health_pb2.HealthCheckResponse
         status = states.SERVING if ready else states.NOT_SERVING
         for name in ("", SERVICE):
             await self._health.set(name, status)
+        return True
 
     async def stop(self, grace_seconds: float) -> None:
         """Refuse new requests, and give the ones in flight ``grace_seconds``."""

@@ -25,10 +25,21 @@ class Snapshot:
 
 
 class SnapshotHolder:
-    """The current snapshot."""
+    """The current snapshot.
 
-    def __init__(self) -> None:
+    Args:
+        opened: Whether requests may read it as soon as one is published. A gate that serves opens
+            it once every authority was asked: until then a persisted view may lack the withdrawal
+            that was published while the gate was down.
+    """
+
+    def __init__(self, *, opened: bool = True) -> None:
         self._snapshot: Snapshot | None = None
+        self._opened = opened
+
+    def open(self) -> None:
+        """Let requests read the snapshot."""
+        self._opened = True
 
     def publish(self, state: TrustState) -> None:
         """Make ``state`` current; called by the control path, from any thread."""
@@ -39,15 +50,21 @@ class SnapshotHolder:
 
     @property
     def published(self) -> Snapshot | None:
-        """The current snapshot, or null before the first."""
+        """The current snapshot, or None before the first."""
         return self._snapshot
 
     def current(self) -> Snapshot:
         """The current snapshot.
 
         Raises:
-            AdmissibilityError: ``trust_stale`` before the first was published.
+            AdmissibilityError: ``trust_stale`` before it was opened, and before the first was
+                published.
         """
+        if not self._opened:
+            raise AdmissibilityError(
+                Reason.TRUST_STALE,
+                "the gate is not ready: it has not asked every authority since it started",
+            )
         if self._snapshot is None:
             raise AdmissibilityError(Reason.TRUST_STALE, "no trust state has been verified yet")
         return self._snapshot

@@ -21,7 +21,7 @@ from sidecar.providers import operation_names
 from sidecar.service.config import SidecarConfig
 from sidecar.service.engine import start_policies
 from sidecar.service.registry import looking_only
-from sidecar.service.status import Standing, Status
+from sidecar.service.status import GateStatus, Status
 from sidecar.trust.config import TrustConfig
 from sidecar.trust.control import load_once
 from sidecar.trust.refresher import AuthorityStatus
@@ -73,13 +73,13 @@ async def rehearse(
         ProgramError: There is no OPA.
         TrustConfigError: The state folder cannot be used.
     """
-    holder, standing, memory = SnapshotHolder(), Standing(), _Memory()
+    holder, gate_status, memory = SnapshotHolder(), GateStatus(), _Memory()
     state, statuses = load_once(trust)
     holder.publish(state)
-    status = Status(holder, standing, lambda: statuses)
+    status = Status(holder, gate_status, lambda: statuses)
     metrics = Metrics(operations=sorted(operation_names()), jurisdictions=(), trust=status.reading)
     with looking_only(config) as objects:
-        policies = await start_policies(config, metrics, standing)
+        policies = await start_policies(config, metrics, gate_status)
         try:
             pipeline = Pipeline(config.settings, holder, policies.live, objects=objects)
             gate = Authorization(pipeline, Limits(_DEADLINE_SECONDS, 1), memory)

@@ -15,7 +15,7 @@ from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies, Managed
 from sidecar.opa.location import opa_path
 from sidecar.service.config import SidecarConfig
 from sidecar.service.reload import Reloader
-from sidecar.service.status import Standing
+from sidecar.service.status import GateStatus
 
 log = logging.getLogger("sidecar.service")
 
@@ -25,24 +25,24 @@ class Account:
     """Tells metrics and status which policies are in force, and why newer ones are not."""
 
     metrics: Metrics
-    standing: Standing
+    gate_status: GateStatus
 
     def loaded(self, engine: Engine) -> None:
         """``engine`` is in force."""
         self.metrics.know(engine.jurisdictions)
         self.metrics.set_policy_revision(engine.revision)
-        self.standing.revision = engine.revision
-        self.standing.policy_error = ""
+        self.gate_status.revision = engine.revision
+        self.gate_status.policy_error = ""
 
     def refused(self, why: str) -> None:
         """What is there now cannot be used; what was in force stays so."""
         self.metrics.policy_load_failures.inc()
-        self.standing.policy_error = why
-        log.error("policies not loaded, %s stays in force: %s", self.standing.revision, why)
+        self.gate_status.policy_error = why
+        log.error("policies not loaded, %s stays in force: %s", self.gate_status.revision, why)
 
     def unchanged(self) -> None:
         """What is there now is what is in force."""
-        self.standing.policy_error = ""
+        self.gate_status.policy_error = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +61,16 @@ class Policies:
             await self.live.close()
 
 
-async def start_policies(config: SidecarConfig, metrics: Metrics, standing: Standing) -> Policies:
+async def start_policies(
+    config: SidecarConfig, metrics: Metrics, gate_status: GateStatus
+) -> Policies:
     """Start the engine and, for a managed one, follow its policies.
 
     Raises:
         PolicyError: The policies, the child, or the socket of another's OPA cannot be used.
         ProgramError: There is no OPA.
     """
-    account = Account(metrics, standing)
+    account = Account(metrics, gate_status)
     address = config.opa.remote
     if address is not None:
         _check_socket(address)

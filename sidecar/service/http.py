@@ -51,5 +51,5 @@ class Endpoint:
 
     async def _get_health(self, _: web.Request) -> web.Response:
         """200 once the gate is ready, 503 before."""
-        ready = self._status.standing.ready
+        ready = self._status.gate_status.ready
         return web.json_response({"ready": ready}, status=200 if ready else 503)

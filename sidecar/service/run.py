@@ -3,8 +3,9 @@
     metrics endpoint → policies → logs → control path → readers → gate → watcher
 
 What cannot be started is a ``StartError``: one line, and nothing is served. Readiness comes later
-and by itself: once every authority's first refresh ended, well or not, and the policy engine
-answered. Until then the gate answers, and denies.
+and by itself: once every authority's first refresh ended, well or not, evidence was verified and
+the policy engine answered. Until then every request is answered with 503. A gate whose clock is
+unreliable is not ready either, until the clock is relied on again.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ from sidecar.service.config import ConfigError, SidecarConfig, split_address
 from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.registry import processor, start_objects
-from sidecar.service.status import Standing, Status
+from sidecar.service.status import GateStatus, Status
 from sidecar.trust import config as trust_config
 from sidecar.trust.config import TrustConfig, TrustConfigError
 from sidecar.trust.control import ControlPath
@@ -68,7 +69,7 @@ class _Parts:
     config: SidecarConfig
     holder: SnapshotHolder
     control: ControlPath
-    standing: Standing
+    gate_status: GateStatus
     status: Status
     metrics: Metrics
     clock: Clock
@@ -120,7 +121,7 @@ async def _run(config: SidecarConfig, trust: TrustConfig) -> None:
 
 
 @contextlib.asynccontextmanager
-async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Standing]:
+async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[GateStatus]:
     """Run a whole gate for as long as the context lasts.
 
     Args:
@@ -144,8 +145,8 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
         stack.push_async_callback(endpoint.stop)
         with _start(f"metrics: {config.metrics}"):
             port = await endpoint.start(config.metrics)
-        parts.standing.metrics = _bound(config.metrics, port)
-        policies = await start_policies(config, parts.metrics, parts.standing)
+        parts.gate_status.metrics = _bound(config.metrics, port)
+        policies = await start_policies(config, parts.metrics, parts.gate_status)
         stack.push_async_callback(policies.stop)
         observer = _observer(parts, stack)
         objects = await start_objects(config, parts.metrics, stack)
@@ -160,16 +161,16 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[St
         stack.callback(_keep_time, parts)
         watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
         stack.push_async_callback(_cancel, watcher)
-        keeper = asyncio.create_task(_keep(parts), name="clock")
+        keeper = asyncio.create_task(_keep(parts, server), name="clock")
         stack.push_async_callback(_cancel, keeper)
-        log.info("gate on %s, metrics on %s", parts.standing.listen, parts.standing.metrics)
-        yield parts.standing
+        log.info("gate on %s, metrics on %s", parts.gate_status.listen, parts.gate_status.metrics)
+        yield parts.gate_status
 
 
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
-    holder, standing = SnapshotHolder(), Standing()
+    holder, gate_status = SnapshotHolder(opened=False), GateStatus()
     control = ControlPath(trust, holder.publish)
-    status = Status(holder, standing, control.statuses, control.evidence)
+    status = Status(holder, gate_status, control.statuses, control.evidence)
     granted = {
         name
         for grants in trust.operator.grants.values()
@@ -183,7 +184,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         trust=status.reading,
     )
     clock = Clock(clock_floor.load(trust.state_dir))
-    return _Parts(config, holder, control, standing, status, metrics, clock, trust.state_dir)
+    return _Parts(config, holder, control, gate_status, status, metrics, clock, trust.state_dir)
 
 
 def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
@@ -219,18 +220,24 @@ async def _listen(
     )
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)
-    parts.standing.listen = _bound(config.listen, port)
+    parts.gate_status.listen = _bound(config.listen, port)
     return server
 
 
-async def _keep(parts: _Parts) -> None:
-    """Tell whether the clock is believed, and keep the latest time that was."""
+async def _keep(parts: _Parts, server: GateServer) -> None:
+    """Check the clock, and keep the latest time that was relied on."""
+    kept = float("-inf")
     while True:
-        problem = parts.clock.read().problem
-        parts.metrics.clock_sound.set(not problem)
-        parts.standing.clock_problem = problem
-        _keep_time(parts)
-        await asyncio.sleep(_KEEP_SECONDS)
+        reading = parts.clock.read()
+        if bool(reading.problem) != bool(parts.gate_status.clock_problem):
+            log.warning("%s", reading.problem or "the clock is relied on again")
+        parts.metrics.clock_sound.set(not reading.problem)
+        parts.gate_status.clock_problem = reading.problem
+        await _report_ready(parts, server)
+        if asyncio.get_running_loop().time() - kept >= _KEEP_SECONDS:
+            kept = asyncio.get_running_loop().time()
+            _keep_time(parts)
+        await asyncio.sleep(_WATCH_SECONDS)
 
 
 def _keep_time(parts: _Parts) -> None:
@@ -241,26 +248,35 @@ def _keep_time(parts: _Parts) -> None:
 
 
 async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
-    """Note how the engine stands, and declare the gate ready, once."""
-    standing = parts.standing
+    """Check the engine, and open the gate once every authority was asked."""
+    gate_status, refreshed = parts.gate_status, False
     while True:
-        standing.engine_up = await policies.live.healthy()
-        parts.metrics.engine_up.set(standing.engine_up)
-        if not standing.ready and standing.engine_up and parts.control.first_refresh_done():
-            standing.ready = True
-            parts.metrics.ready.set(1)
-            await server.set_ready(ready=True)
+        gate_status.engine_up = await policies.live.healthy()
+        parts.metrics.engine_up.set(gate_status.engine_up)
+        if not refreshed and parts.control.first_refresh_done():
+            refreshed = True
+            parts.holder.open()
+        if refreshed and gate_status.engine_up and not gate_status.started:
+            gate_status.started = True
+            await _report_ready(parts, server)
             _write_ready(parts)
-            log.info("ready")
-        await asyncio.sleep(_WATCH_SECONDS if standing.ready else _WATCH_UNREADY_SECONDS)
+        await asyncio.sleep(_WATCH_SECONDS if gate_status.started else _WATCH_UNREADY_SECONDS)
+
+
+async def _report_ready(parts: _Parts, server: GateServer) -> None:
+    """Tell health checks and metrics whether requests can be decided now."""
+    ready = parts.gate_status.ready
+    if await server.set_ready(ready=ready):
+        parts.metrics.ready.set(ready)
+        log.info("ready") if ready else log.warning("not ready")
 
 
 def _write_ready(parts: _Parts) -> None:
     """Tell whoever started us where we listen; written beside and renamed, so never half there."""
-    path, standing = parts.config.ready_file, parts.standing
+    path, gate_status = parts.config.ready_file, parts.gate_status
     if path is None:
         return
-    value = {"pid": os.getpid(), "listen": standing.listen, "metrics": standing.metrics}
+    value = {"pid": os.getpid(), "listen": gate_status.listen, "metrics": gate_status.metrics}
     beside = path.with_name(path.name + ".new")
     try:
         beside.write_text(json.dumps(value) + "\n")

@@ -19,20 +19,20 @@ MAX_SHOWN = 100
 
 
 @dataclass(slots=True)
-class Standing:
+class GateStatus:
     """What changes while the gate runs, apart from the trust state; written by the watcher.
 
     Attributes:
-        ready: Set once, when every first refresh ended and the policy engine answered.
+        started: Set once, when every first refresh ended and the policy engine answered.
         engine_up: Whether the policy engine answered its last health check.
         revision: The policy revision that verdicts must have.
         policy_error: Why the policies that are there now are not in force; empty where they are.
-        clock_problem: Why the clock is not believed; empty where it is.
+        clock_problem: Why the clock is unreliable; empty where it is not.
         listen: ``host:port`` as bound.
         metrics: ``host:port`` as bound.
     """
 
-    ready: bool = False
+    started: bool = False
     engine_up: bool = False
     revision: str = ""
     policy_error: str = ""
@@ -40,13 +40,18 @@ class Standing:
     listen: str = ""
     metrics: str = ""
 
+    @property
+    def ready(self) -> bool:
+        """Whether requests can be decided: health checks and `/ready` answer with it."""
+        return self.started and not self.clock_problem
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Puts standing, trust state and the authorities' statuses together on demand."""
+    """Puts the gate's, the trust state's and the authorities' statuses together on demand."""
 
     holder: SnapshotHolder
-    standing: Standing
+    gate_status: GateStatus
     statuses: Callable[[], tuple[AuthorityStatus, ...]]
     evidence: Callable[[], EvidenceStatus] = EvidenceStatus
 
@@ -70,9 +75,9 @@ class Status:
         snapshot, evidence, rejected = self.holder.published, self.evidence(), self._rejected()
         return {
             "version": version("admissibility-sidecar"),
-            "ready": self.standing.ready,
-            "listen": self.standing.listen,
-            "metrics": self.standing.metrics,
+            "ready": self.gate_status.ready,
+            "listen": self.gate_status.listen,
+            "metrics": self.gate_status.metrics,
             "epoch": 0 if snapshot is None else snapshot.state.epoch,
             "authorities": [_authority(status) for status in self.statuses()],
             "evidence": {
@@ -83,11 +88,11 @@ class Status:
                 "problems": list(evidence.problems[:MAX_SHOWN]),
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
-            "clock": {"problem": self.standing.clock_problem or None},
+            "clock": {"problem": self.gate_status.clock_problem or None},
             "policy": {
-                "up": self.standing.engine_up,
-                "revision": self.standing.revision,
-                "error": self.standing.policy_error or None,
+                "up": self.gate_status.engine_up,
+                "revision": self.gate_status.revision,
+                "error": self.gate_status.policy_error or None,
             },
         }
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidecar.gate.clock import SKEW_SECONDS, Clock, Reading
+from sidecar.gate.clock import SETTLE_SECONDS, SKEW_SECONDS, Clock, Reading
 from tests.support.gate.bench import Stuck, reason_of, running
 from tests.support.gate.requests import as_check_request
 from tests.support.simulator.world import NOW
@@ -54,11 +54,61 @@ def test_a_jump_is_refused_until_it_is_undone(jump: float) -> None:
     believed = clock.read().at.timestamp()
     hands.wall += jump
     for _ in range(3):
-        hands.pass_(2 * HOUR if jump > 0 else 1)
+        hands.pass_(SETTLE_SECONDS / 3 if jump > 0 else 1)
         assert clock.read().problem != ""
     assert clock.latest == believed
     hands.wall -= jump
     assert clock.read() == Reading(at(hands.wall))
+
+
+def test_a_machine_that_was_paused_is_relied_on_again_when_its_clocks_agree() -> None:
+    """A hypervisor stops both clocks; then NTP sets the wall clock right, perhaps in two steps."""
+    hands = Hands()
+    clock = hands.clock()
+    hands.pass_(10)
+    assert clock.read().problem == ""
+    hands.wall += HOUR
+    assert clock.read().problem == (
+        "the clock has jumped by +3600 s against the time since boot; "
+        "it is relied on again after 30 s without another jump"
+    )
+    hands.pass_(SETTLE_SECONDS - 1)
+    assert clock.read().problem.endswith("after 1 s without another jump")
+    hands.wall += 2
+    assert clock.read().problem.endswith("after 30 s without another jump")
+    hands.pass_(SETTLE_SECONDS - 1)
+    assert clock.read().problem != ""
+    hands.pass_(1)
+    assert clock.read() == Reading(at(hands.wall))
+    hands.pass_(HOUR)
+    assert clock.read() == Reading(at(hands.wall))
+    assert clock.latest == hands.wall
+
+
+def test_a_clock_that_goes_on_jumping_is_never_relied_on() -> None:
+    hands = Hands()
+    clock = hands.clock()
+    for _ in range(20):
+        hands.wall += SKEW_SECONDS + 1
+        hands.pass_(SETTLE_SECONDS / 2)
+        assert clock.read().problem != ""
+
+
+def test_a_clock_that_was_set_back_is_relied_on_only_past_what_it_was_relied_on_for() -> None:
+    """Going on evenly is not enough: what ended before the jump would come back."""
+    hands = Hands()
+    clock = hands.clock()
+    hands.pass_(10)
+    relied_on = clock.read().at.timestamp()
+    hands.wall -= HOUR
+    for _ in range(3599 - int(SKEW_SECONDS)):
+        hands.pass_(1)
+        assert clock.read().problem.startswith("the clock is behind ")
+    hands.pass_(2)
+    assert clock.read().problem.startswith("the clock has jumped by -3600 s")
+    hands.pass_(SETTLE_SECONDS)
+    assert clock.read().problem == ""
+    assert clock.latest == hands.wall > relied_on - SKEW_SECONDS
 
 
 def test_a_correction_within_the_skew_is_believed() -> None:
