@@ -35,24 +35,24 @@ request_complete if {
 	all_named(input.request.run)
 	all_named(input.request.tuned)
 	null_or_named(input.request.specification)
-	is_boolean(input.request.carrier)
+	is_boolean(input.request.modelless)
 	models_fit
 	is_boolean(input.request.stream)
 	all_texts(input.request.modalities)
 	all_texts(input.request.tool_types)
 }
 
-# A carrier reaches no model; every other operation names what it reaches. `run` and `tuned` say what is
+# A modelless operation reaches no model; every other operation names what it reaches. `run` and `tuned` say what is
 # done with the models: with each of them one thing or both.
 models_fit if {
-	input.request.carrier == true
+	input.request.modelless == true
 	count(input.request.models) == 0
 	handled == set()
 	input.request.specification == null
 }
 
 models_fit if {
-	input.request.carrier == false
+	input.request.modelless == false
 	count(input.request.models) > 0
 	handled == {model | some model in input.request.models}
 	specified

@@ -26,15 +26,15 @@ test_each_part_is_named if {
 	malformed(fixtures.set("/waivers", {})) == {"waivers"}
 }
 
-test_only_a_carrier_names_no_model_and_it_names_none if {
-	marked := array.concat(fixtures.calling([]), [{"op": "replace", "path": "/request/carrier", "value": true}])
-	carrier := array.concat(marked, [{"op": "replace", "path": "/adaptations", "value": []}])
-	malformed(fixtures.patched(carrier)) == set()
-	malformed(fixtures.set("/request/carrier", true)) == {"request"}
+test_only_a_modelless_operation_names_no_model_and_it_names_none if {
+	marked := array.concat(fixtures.calling([]), [{"op": "replace", "path": "/request/modelless", "value": true}])
+	modelless := array.concat(marked, [{"op": "replace", "path": "/adaptations", "value": []}])
+	malformed(fixtures.patched(modelless)) == set()
+	malformed(fixtures.set("/request/modelless", true)) == {"request"}
 	malformed(fixtures.patched(marked)) == {"adaptations"}
 	every use in ["/request/tuned", "/request/run"] {
 		stray := {"op": "replace", "path": use, "value": [fixtures.model]}
-		malformed(fixtures.patched(array.concat(carrier, [stray]))) == {"request"}
+		malformed(fixtures.patched(array.concat(modelless, [stray]))) == {"request"}
 	}
 }
 

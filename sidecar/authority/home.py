@@ -21,10 +21,18 @@ from pathlib import Path
 
 from sidecar.authority import journal, keys, repository
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.keys import ATTESTATION, ROLES, HeldKey, OwnKey
+from sidecar.authority.keys import (
+    ALL_ROLES,
+    ATTESTATION,
+    ROLES,
+    TRUST_DOMAINS,
+    HeldKey,
+    OwnKey,
+)
 from sidecar.authority.open_home import (
     Home,
     Publication,
+    check_trust_domains,
     commit,
     instant,
     locked_home,
@@ -42,12 +50,15 @@ from sidecar.core.documents import (
     Failure,
     Supersession,
     TrustDomain,
+    TrustDomainsDocument,
     Withdrawal,
     WithdrawalsDocument,
 )
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
+
+_NO_DOMAINS = TrustDomainsDocument(type="urn:admissibility:trust-domains:v1")
 
 __all__ = [
     "AuthorityError",
@@ -89,6 +100,7 @@ class Description:
         versions: Metadata → version.
         expires: Metadata → expiry.
         document: The published ``authority.json``.
+        trust_domains: The published SPIFFE trust domains.
         withdrawals: The published withdrawals.
         failures: The published failures of results.
         supersessions: The published supersessions of manifests.
@@ -101,6 +113,7 @@ class Description:
     versions: Mapping[str, int]
     expires: Mapping[str, datetime]
     document: AuthorityDocument
+    trust_domains: tuple[TrustDomain, ...]
     withdrawals: tuple[Withdrawal, ...]
     failures: tuple[Failure, ...]
     supersessions: tuple[Supersession, ...]
@@ -133,9 +146,9 @@ def init(
     """
     now = instant(now)
     periods = periods or Periods()
-    unknown = sorted(set(uris or {}) - set(ROLES))
+    unknown = sorted(set(uris or {}) - set(ALL_ROLES))
     if unknown:
-        raise AuthorityError(f"no such key: {', '.join(unknown)}; there are {', '.join(ROLES)}")
+        raise AuthorityError(f"no such key: {', '.join(unknown)}; there are {', '.join(ALL_ROLES)}")
     _make_folder(home)
     with journal.locked(home):
         for taken in (SETTINGS_FILE, keys.KEYS_FOLDER, repository.FOLDER):
@@ -146,13 +159,15 @@ def init(
         Settings(name, periods, may_sign, own)
         if ATTESTATION in own:
             _check_attestation(own[ATTESTATION])
-        held = {role: own.get(role) or keys.create(home, role, key_type) for role in ROLES}
+        made_here = {r: keys.create(home, r, key_type) for r in ROLES if r not in own}
+        held = {role: (own | made_here)[role] for role in ALL_ROLES if role in own | made_here}
         made = Settings(name, periods, may_sign, held)
         document = AuthorityDocument(
             type="urn:admissibility:authority:v1", name=name, keys=(_attestation(made, now),)
         )
         withdrawals = WithdrawalsDocument(type="urn:admissibility:withdrawals:v1", entries=())
-        commit(home, None, made, document, withdrawals, now)
+        domains = _NO_DOMAINS if TRUST_DOMAINS in held else None
+        commit(home, None, made, document, withdrawals, now, domains=domains)
     return Home(home, name)
 
 
@@ -190,13 +205,14 @@ def rotate(
     """Replace a key.
 
     ``root``: the next root is signed by the old and the new key, so that readers who pinned an
-    older root follow. ``targets`` and ``online``: needs the root key. ``attestation``: the old key
+    older root follow. ``targets`` and ``online``: needs the root key. ``trust-domains``: needs the
+    targets key. ``attestation``: the old key
     stays listed in ``authority.json``. It is retired at once, so that what it signed no longer
     counts as agreement; or, with ``overlap``, agrees until then.
 
     Args:
         home: The authority's home.
-        which: One of ``keys.ROLES``.
+        which: One of ``keys.ALL_ROLES``.
         now: Aware.
         key_type: ``ed25519`` or ``ecdsa`` (P-256), for a key that is created.
         own: A key to use instead of a created one.
@@ -205,12 +221,14 @@ def rotate(
     Raises:
         AuthorityError: No such key, or one that is needed cannot be used.
     """
-    if which not in ROLES:
-        raise AuthorityError(f"no such key: {which}; there are {', '.join(ROLES)}")
+    if which not in ALL_ROLES:
+        raise AuthorityError(f"no such key: {which}; there are {', '.join(ALL_ROLES)}")
     if overlap is not None and which != ATTESTATION:
         raise AuthorityError(f"an overlap is for the attestation key, not for {which}")
     now = instant(now)
     with locked_home(home.path) as opened:
+        if which not in opened.settings.keys:
+            raise AuthorityError(f"there is no {which} key yet: publish a trust domain first")
         old = opened.settings.keys[which].fingerprint()
         key = keys.adopt(opened.path, own) if own else keys.create(opened.path, which, key_type)
         changed = replace(opened.settings, keys={**opened.settings.keys, which: key})
@@ -246,11 +264,23 @@ def _with_resign_hint(home: Home, done: Publication, now: datetime) -> Publicati
 def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetime) -> Publication:
     """Publish the roots of the authority's SPIFFE trust domains, in place of those before.
 
-    See ``trust_domains.read`` for reading them from files.
+    They are signed by a key of their own, under a delegated role. The first time, that key is
+    created and the targets key delegates to it; from then on neither root nor targets key is
+    needed.
+
+    Raises:
+        AuthorityError: One trust domain is given twice, or a key that is needed cannot be used.
     """
     with locked_home(home.path) as opened:
-        document = replace(opened.document, trust_domains=domains)
-        return publish_changes(opened, now, document=document)
+        changed, document = opened.settings, opened.document
+        listed = replace(opened.domains or _NO_DOMAINS, trust_domains=domains)
+        check_trust_domains(listed)  # before a key is created for them
+        if TRUST_DOMAINS not in changed.keys:
+            key = keys.create(opened.path, TRUST_DOMAINS, "ed25519")
+            changed = replace(changed, keys={**changed.keys, TRUST_DOMAINS: key})
+        if document.trust_domains:  # from before they had a document of their own
+            document = replace(document, trust_domains=())
+        return publish_changes(opened, now, changed=changed, document=document, domains=listed)
 
 
 def root_bytes(home: Home) -> bytes:
@@ -274,6 +304,9 @@ def describe(home: Home) -> Description:
             "snapshot": opened.published.snapshot.signed,
             "timestamp": opened.published.timestamp.signed,
         }
+        if opened.published.delegated is not None:
+            parts[TRUST_DOMAINS] = opened.published.delegated.signed
+        domains = opened.domains or _NO_DOMAINS
         return Description(
             name=opened.settings.name,
             repository=home.repository,
@@ -282,6 +315,7 @@ def describe(home: Home) -> Description:
             versions={name: part.version for name, part in parts.items()},
             expires={name: part.expires for name, part in parts.items()},
             document=opened.document,
+            trust_domains=domains.trust_domains or opened.document.trust_domains,
             withdrawals=opened.withdrawals.entries,
             failures=opened.withdrawals.failures,
             supersessions=opened.withdrawals.supersessions,

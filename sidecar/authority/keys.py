@@ -23,11 +23,19 @@ from securesystemslib.exceptions import KeyMismatchError
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 
 from sidecar.authority.errors import AuthorityError
+from sidecar.core.documents import TRUST_DOMAINS_ROLE
 from sidecar.durable.files import write_private
 
 ROOT, TARGETS, ONLINE, ATTESTATION = "root", "targets", "online", "attestation"
 ROLES = (ROOT, TARGETS, ONLINE, ATTESTATION)
-"""What an authority's keys are for; one key serves one purpose."""
+"""What the keys of every authority are for; one key serves one purpose."""
+
+TRUST_DOMAINS = TRUST_DOMAINS_ROLE
+ALL_ROLES = (*ROLES, TRUST_DOMAINS)
+"""A key for trust domains is made when the first one is published.
+
+It is not the online key: whoever steals the key of the heartbeat must not vouch for workloads.
+"""
 
 KEY_TYPES = ("ed25519", "ecdsa")
 KEYS_FOLDER = "keys"

@@ -12,13 +12,14 @@ from pathlib import Path
 from securesystemslib.signer import Signer, SSlibKey
 
 from sidecar.authority import journal, keys, repository, settings
+from sidecar.authority.edition import Wanted, next_edition
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite, Placement
-from sidecar.authority.keys import ATTESTATION, ONLINE, ROOT, TARGETS
-from sidecar.authority.repository import Published, Wanted
+from sidecar.authority.keys import ATTESTATION, ONLINE, ROOT, TARGETS, TRUST_DOMAINS
+from sidecar.authority.repository import Published
 from sidecar.authority.settings import SETTINGS_FILE, Settings
 from sidecar.core import documents, wire
-from sidecar.core.documents import AuthorityDocument, WithdrawalsDocument
+from sidecar.core.documents import AuthorityDocument, TrustDomainsDocument, WithdrawalsDocument
 from sidecar.core.reasons import EvidenceError
 
 KEY_WARNING = timedelta(days=30)
@@ -71,6 +72,7 @@ class OpenHome:
     published: Published
     document: AuthorityDocument
     withdrawals: WithdrawalsDocument
+    domains: TrustDomainsDocument | None
 
 
 @contextmanager
@@ -91,9 +93,11 @@ def locked_home(home: Path) -> Iterator[OpenHome]:
             withdrawals = documents.read_withdrawals(
                 published.documents[documents.WITHDRAWALS_FILE]
             )
+            found = published.documents.get(documents.TRUST_DOMAINS_FILE)
+            domains = None if found is None else documents.read_trust_domains(found)
         except (EvidenceError, KeyError) as error:
             raise AuthorityError(f"{home / repository.FOLDER}: {error}") from error
-        yield OpenHome(home, held, published, document, withdrawals)
+        yield OpenHome(home, held, published, document, withdrawals, domains)
 
 
 def read_settings(home: Path) -> Settings:
@@ -113,6 +117,7 @@ def commit(
     withdrawals: WithdrawalsDocument,
     now: datetime,
     *,
+    domains: TrustDomainsDocument | None = None,
     records: Sequence[FileWrite] = (),
     placement: Placement | None = None,
 ) -> tuple[Publication, Path | None]:
@@ -125,6 +130,7 @@ def commit(
         document: ``authority.json`` from now on.
         withdrawals: ``withdrawals.json`` from now on.
         now: From ``instant``.
+        domains: ``trust-domains.json`` from now on, where the authority publishes one.
         records: Other files of the home that belong to the step.
         placement: Evidence that is handed out before the edition is published.
 
@@ -133,11 +139,11 @@ def commit(
     """
     wanted = Wanted(
         keys=_tuf_keys(held),
-        documents=_document_bytes(document, withdrawals),
+        documents=_document_bytes(document, withdrawals, domains),
         periods=held.periods,
         signer=_opener(path, (held, opened.settings) if opened else (held,)),
     )
-    edition = repository.next_edition(opened.published if opened else None, wanted, now)
+    edition = next_edition(opened.published if opened else None, wanted, now)
     writes = (*records, FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
     if opened is None or held != opened.settings:
         writes = (FileWrite(SETTINGS_FILE, settings.write(held)), *writes)
@@ -160,6 +166,7 @@ def publish(
     changed: Settings | None = None,
     document: AuthorityDocument | None = None,
     withdrawals: WithdrawalsDocument | None = None,
+    domains: TrustDomainsDocument | None = None,
 ) -> Publication:
     """Sign and commit an edition in which what is given replaces what is published."""
     publication, _ = commit(
@@ -169,6 +176,7 @@ def publish(
         document or opened.document,
         withdrawals or opened.withdrawals,
         instant(now),
+        domains=domains or opened.domains,
     )
     return publication
 
@@ -200,14 +208,32 @@ def _check_last(home: Path, published: Published) -> None:
         )
 
 
+def check_trust_domains(domains: TrustDomainsDocument) -> bytes:
+    """Write ``trust-domains.json``, and read it back as the gate will.
+
+    Raises:
+        AuthorityError: The gate would refuse it.
+    """
+    written = wire.write(domains)
+    try:
+        documents.read_trust_domains(written)
+    except EvidenceError as error:
+        raise AuthorityError(f"nothing was changed: {error}") from error
+    return written
+
+
 def _document_bytes(
-    document: AuthorityDocument, withdrawals: WithdrawalsDocument
+    document: AuthorityDocument,
+    withdrawals: WithdrawalsDocument,
+    domains: TrustDomainsDocument | None,
 ) -> dict[str, bytes]:
-    """Write both documents, and read them back as the gate will before anybody signs them."""
+    """Write the documents, and read them back as the gate will before anybody signs them."""
     written = {
         documents.AUTHORITY_FILE: wire.write(document),
         documents.WITHDRAWALS_FILE: wire.write(withdrawals),
     }
+    if domains is not None:
+        written[documents.TRUST_DOMAINS_FILE] = check_trust_domains(domains)
     try:
         documents.read_authority(written[documents.AUTHORITY_FILE], name=document.name)
         documents.read_withdrawals(written[documents.WITHDRAWALS_FILE])
@@ -240,4 +266,5 @@ def _opener(path: Path, known: tuple[Settings, ...]) -> Callable[[SSlibKey], Sig
 
 
 def _tuf_keys(held: Settings) -> dict[str, SSlibKey]:
-    return {role: held.keys[role].public() for role in (ROOT, TARGETS, ONLINE)}
+    roles = (ROOT, TARGETS, ONLINE, TRUST_DOMAINS)
+    return {role: held.keys[role].public() for role in roles if role in held.keys}

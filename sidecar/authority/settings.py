@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.keys import ROLES, HeldKey, distinct
+from sidecar.authority.keys import ROLES, TRUST_DOMAINS, HeldKey, distinct
 from sidecar.core import kinds
 
 SETTINGS_FILE = "authority.yaml"
@@ -35,6 +35,7 @@ class Periods:
     targets: timedelta = timedelta(days=90)
     snapshot: timedelta = timedelta(days=7)
     timestamp: timedelta = timedelta(days=1)
+    trust_domains: timedelta = timedelta(days=7)
     attestation: timedelta = timedelta(days=730)
 
     def __post_init__(self) -> None:
@@ -46,7 +47,7 @@ class Periods:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What ``authority.yaml`` holds; ``keys`` has exactly the roles of ``ROLES``."""
+    """What ``authority.yaml`` holds; ``keys`` has the roles of ``ROLES``, or of ``ALL_ROLES``."""
 
     name: str
     periods: Periods
@@ -92,6 +93,7 @@ class _Periods(_Strict):
     targets: str
     snapshot: str
     timestamp: str
+    trust_domains: str = "7d"
     attestation: str
 
 
@@ -100,6 +102,7 @@ class _Keys(_Strict):
     targets: _Key
     online: _Key
     attestation: _Key
+    trust_domains: Annotated[_Key | None, Field(alias=TRUST_DOMAINS)] = None
 
 
 class _File(_Strict):
@@ -125,7 +128,9 @@ def read(data: bytes) -> Settings:
         place = ".".join(str(part) for part in first["loc"]) or "document"
         raise AuthorityError(f"{SETTINGS_FILE}: {place}: {first['msg']}") from error
     periods = {name: duration(text) for name, text in file.periods.model_dump().items()}
-    held = {role: getattr(file.keys, role) for role in ROLES}
+    held: dict[str, _Key] = {role: getattr(file.keys, role) for role in ROLES}
+    if file.keys.trust_domains is not None:
+        held[TRUST_DOMAINS] = file.keys.trust_domains
     return Settings(
         name=file.name,
         periods=Periods(**periods),

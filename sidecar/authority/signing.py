@@ -145,6 +145,7 @@ def issue(
                 opened.document,
                 withdrawals,
                 instant(now),
+                domains=opened.domains,
                 records=writes,
                 placement=placement,
             )

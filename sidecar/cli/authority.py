@@ -43,6 +43,7 @@ class Which(StrEnum):
     TARGETS = "targets"
     ONLINE = "online"
     ATTESTATION = "attestation"
+    TRUST_DOMAINS = "trust-domains"
 
 
 class Signs(StrEnum):
@@ -89,6 +90,8 @@ def init(
     online_public_key: PublicOption = None,
     attestation_key_uri: UriOption = None,
     attestation_public_key: PublicOption = None,
+    trust_domains_key_uri: UriOption = None,
+    trust_domains_public_key: PublicOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create an authority: keys, settings, and the first edition of its repository."""
@@ -97,6 +100,7 @@ def init(
         "targets": _own(targets_key_uri, targets_public_key, "targets"),
         "online": _own(online_key_uri, online_public_key, "online"),
         "attestation": _own(attestation_key_uri, attestation_public_key, "attestation"),
+        "trust-domains": _own(trust_domains_key_uri, trust_domains_public_key, "trust-domains"),
     }
     made = authority.init(
         home,
@@ -197,7 +201,7 @@ def trust_domain(
 ) -> None:
     """Publish the roots that vouch for a trust domain's workloads, in place of those before."""
     opened = authority.load(home)
-    known = authority.describe(opened).document.trust_domains
+    known = authority.describe(opened).trust_domains
     others = tuple(domain for domain in known if domain.name != name)
     if remove:
         if jwks is not None or x509_root:
@@ -273,6 +277,7 @@ def _description(found: Description) -> dict[str, Any]:
             for name in found.versions
         },
         "authority": wire.plain(found.document),
+        "trust_domains": [wire.plain(domain) for domain in found.trust_domains],
         "withdrawals": [wire.plain(entry) for entry in found.withdrawals],
         "failures": [wire.plain(entry) for entry in found.failures],
         "supersessions": [wire.plain(entry) for entry in found.supersessions],
@@ -284,7 +289,7 @@ def _print_description(found: Description) -> None:
     console.print(f"[bold]{found.name}[/bold]  publishes {found.repository}", soft_wrap=True)
     console.print(_keys_table(found))
     console.print(_metadata_table(found))
-    for domain in found.document.trust_domains:
+    for domain in found.trust_domains:
         jwks = len(domain.jwks["keys"]) if domain.jwks else 0
         console.print(
             f"vouches for {domain.name}: {jwks} JWT keys, {len(domain.x509_roots)} X.509 roots"
@@ -323,6 +328,7 @@ def _metadata_table(found: Description) -> Table:
         "targets": found.periods.targets,
         "snapshot": found.periods.snapshot,
         "timestamp": found.periods.timestamp,
+        "trust-domains": found.periods.trust_domains,
     }
     for name, number in found.versions.items():
         table.add_row(

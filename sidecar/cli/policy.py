@@ -181,8 +181,8 @@ def explain(
     assessment, console = inquired.assessment, Console(highlight=False)
     if not assessment.admissible:
         if as_json:
-            told = assessment_view.to_json(assessment, asked=inquired.asked())
-            print(json.dumps({**told, "policies": None}, indent=2))
+            report = assessment_view.to_json(assessment, asked=inquired.asked())
+            print(json.dumps({**report, "policies": None}, indent=2))
         else:
             console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
             console.print("The policies were not asked.")
@@ -194,10 +194,10 @@ def explain(
         answer = server.decide(to_input(facts))
     waivers = policy_view.waivers_told(facts.waivers, answer, catalogue)
     if as_json:
-        told = assessment_view.to_json(assessment, asked=inquired.asked())
+        report = assessment_view.to_json(assessment, asked=inquired.asked())
         held = policy_view.rules_that_held(answer, catalogue)
         said = {**answer, "held": held, "waivers": waivers}
-        print(json.dumps({**told, "policies": said}, indent=2))
+        print(json.dumps({**report, "policies": said}, indent=2))
     else:
         policy_view.print_answer(console, answer, catalogue, asked=inquired.asked())
         policy_view.print_idle_waivers(console, waivers)
@@ -250,8 +250,8 @@ def diff(
             f"{facts}: a gate of another release recorded all of that, so nothing was compared"
         )
     if as_json:
-        told = policy_diff_view.difference_json(found)
-        print(json.dumps({"before": old.revision, "after": changed.revision, **told}, indent=2))
+        report = policy_diff_view.difference_json(found)
+        print(json.dumps({"before": old.revision, "after": changed.revision, **report}, indent=2))
     else:
         policy_diff_view.print_difference(Console(highlight=False), found)
     raise typer.Exit(1 if found.changed else 0)

@@ -109,9 +109,9 @@ def print_report(console: Console, report: Report) -> None:
     if report.coverage is not None:
         console.print(f"coverage {report.coverage:g} %")
     for file, rows in report.uncovered.items():
-        told = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in rows[:MAX_SHOWN])
+        ranges = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in rows[:MAX_SHOWN])
         more = "" if len(rows) <= MAX_SHOWN else ", …"
-        console.print(f"    not covered: {file}: {told}{more}", soft_wrap=True)
+        console.print(f"    not covered: {file}: {ranges}{more}", soft_wrap=True)
 
 
 # ---- explain -------------------------------------------------------------------------------------
@@ -165,9 +165,9 @@ def waivers_told(
     return [{**asdict(one), "excuses": not why(one), "why_not": why(one)} for one in waivers]
 
 
-def print_idle_waivers(console: Console, told: Iterable[Mapping[str, Any]]) -> None:
+def print_idle_waivers(console: Console, waivers: Iterable[Mapping[str, Any]]) -> None:
     """A line for each waiver that stands here and excuses nothing."""
-    for one in told:
+    for one in waivers:
         if not one["excuses"]:
             console.print(
                 Text(

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sidecar.cli import assessment_view, rehearse
+from sidecar.cli import assessment_view, dry_run
 from sidecar.cli.common import CliError
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
@@ -116,7 +116,7 @@ def explain(
     if request is not None:
         if model is not None or environment is not None:
             raise CliError("--request: the file names model and environment; leave them out")
-        rehearse.explain(request, config, provider=provider, api=api, as_json=as_json)
+        dry_run.explain(request, config, provider=provider, api=api, as_json=as_json)
     if model is None or environment is None:
         raise CliError("give MODEL and --environment, or --request FILE")
     how = Manner(deployment, tune, specification)

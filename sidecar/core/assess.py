@@ -115,13 +115,13 @@ def _named(call: Call) -> Finding:
         kinds = ", ".join(sorted({reference.kind for reference in call.references}))
         detail = f"builds on stored objects that are not registered here: {kinds}"
         return Finding(0, subject, Reason.OBJECT_UNREGISTERED, detail)
-    if call.carrier == bool(call.named):
-        detail = "names a model where none can be" if call.carrier else "names no model"
+    if call.modelless == bool(call.named):
+        detail = "names a model where none can be" if call.modelless else "names no model"
         return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
     if not set(call.deployments) <= set(call.named):
         detail = "says of a name that it does not use that it is a deployment's"
         return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
-    if call.carrier:
+    if call.modelless:
         return Finding(0, subject, None, "can reach no model: only the environment is asked about")
     return Finding(0, subject, None, "names " + ", ".join(call.named))
 

@@ -36,7 +36,7 @@ class Call:
         references: Objects stored upstream that it builds on; each must have been registered.
         specification: SHA-256, in hex, of the environment specification that came with a tuning
             job.
-        carrier: Whether the operation can neither name nor reach a model, so that only the
+        modelless: Whether the operation can neither name nor reach a model, so that only the
             environment is asked about.
     """
 
@@ -50,11 +50,11 @@ class Call:
     deployments: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     specification: str | None = None
-    carrier: bool = False
+    modelless: bool = False
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Every model id to authorise, without repeats; empty only for a carrier."""
+        """Every model id to authorise, without repeats; empty only for a modelless operation."""
         return tuple(dict.fromkeys((*self.models, *self.tuned)))
 
 

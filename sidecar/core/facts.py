@@ -27,11 +27,11 @@ class RequestFacts:
         provider: The provider the route leads to, e.g. ``openai``.
         operation: A name of the operation table, e.g. ``chat.completions``.
         models: Every model id the request names, in order of appearance, without repeats; empty
-            only for a carrier.
+            only for a modelless operation.
         run: Those of ``models`` that it would run.
         tuned: Those of ``models`` that it would tune; one that also grades the outcome is in both.
         specification: Digest of the specification under which it would tune them, else null.
-        carrier: Whether the operation can reach no model at all, such as reading a file back.
+        modelless: Whether the operation can reach no model at all, such as reading a file back.
         stream: Whether the reply is asked for as a stream.
         modalities: Output modalities asked for, e.g. ``text``, ``audio``; sorted.
         tool_types: Types of the tools offered to the model, e.g. ``function``; sorted.
@@ -43,7 +43,7 @@ class RequestFacts:
     run: tuple[str, ...]
     tuned: tuple[str, ...]
     specification: str | None
-    carrier: bool
+    modelless: bool
     stream: bool
     modalities: tuple[str, ...]
     tool_types: tuple[str, ...]
@@ -265,7 +265,7 @@ def prove(
             specification=None
             if assessment.specification is None
             else assessment.specification.specification.digest,
-            carrier=call.carrier,
+            modelless=call.modelless,
             stream=call.stream,
             modalities=call.modalities,
             tool_types=call.tool_types,

@@ -20,6 +20,8 @@ MODEL = "admissibility-canary"
 _BOUNDARY = "admissibility-canary"
 _REASON = "x-admissibility-reason"
 _DECISION = "x-admissibility-decision-id"
+_SEALED = b"RBAC: access denied"
+"""Envoy's reply where an RBAC filter denies."""
 _OURS = frozenset(
     {
         Reason.POLICY_UNAVAILABLE,
@@ -99,6 +101,13 @@ def _judged(canary: Canary, reply: Reply) -> Finding:
             canary.name,
             f"{said}: it was NOT denied",
             "This route is not checked: enable ext_authz on it.",
+        )
+    if reply.status == 403 and reply.body == _SEALED:
+        return fail(
+            canary.name,
+            f"{said} from an RBAC filter, such as the seal: the gate did not admit or deny it",
+            "Nothing passes on this route: enable ext_authz on it.",
+            ("gate", "ext_authz", "gate cluster"),
         )
     if reason is None or _DECISION not in reply.headers or _code(reply) != reason:
         return fail(

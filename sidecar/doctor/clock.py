@@ -62,7 +62,7 @@ def _date(place: Place, path: str) -> timedelta | None:
     if text is None:
         return None
     try:
-        told = parsedate_to_datetime(text)
+        sent = parsedate_to_datetime(text)
     except ValueError:
         return None
-    return told + _SECOND / 2 - (began + (ended - began) / 2)
+    return sent + _SECOND / 2 - (began + (ended - began) / 2)

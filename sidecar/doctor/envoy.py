@@ -12,6 +12,10 @@ from sidecar.doctor.subject import Subject
 from sidecar.resources.versions import ENVOY
 
 _STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.ext_authz\.")
+_SEAL_STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.(ext_authz|rbac\.seal)\.")
+_SEAL_REMEDY = (
+    "Put the RBAC filter of envoy/jwt.yaml (rules_stat_prefix: seal) directly behind ext_authz."
+)
 _NAMES = ("ok", "denied", "error", "failure_mode_allowed", "disabled")
 _SHADOWS = ("shadow_denied", "shadow_error")
 _ENVOY = ("Envoy",)
@@ -23,8 +27,8 @@ def running(subject: Subject) -> tuple[Finding, ...]:
     """Envoy is ready, and of the version that was tested."""
     try:
         ready = ask(subject.admin, "/ready")
-        told = ask(subject.admin, "/server_info").json()
-        version = str(told["version"]).split("/")[1]
+        report = ask(subject.admin, "/server_info").json()
+        version = str(report["version"]).split("/")[1]
     except NoAnswerError as error:
         return (fail("Envoy", str(error), "Start Envoy, or correct --envoy-admin."),)
     except (KeyError, TypeError, IndexError):
@@ -59,7 +63,7 @@ def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
         return (
             fail(
                 "ext_authz",
-                f"{counted['failure_mode_allowed']} requests passed unasked; {numbers}",
+                f"{counted['failure_mode_allowed']} requests went on without an answer; {numbers}",
                 "Set failure_mode_allow: false.",
             ),
         )
@@ -74,6 +78,35 @@ def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
             ),
         )
     return (ok("ext_authz", f"{numbers}; none passed unasked"),)
+
+
+def seal(subject: Subject) -> tuple[Finding, ...]:
+    """The RBAC filter behind ext_authz: every listener has it, and no request needed it."""
+    try:
+        counted = ask(subject.admin, _SEAL_STATS).json()["stats"]
+        counters = {str(one["name"]): int(one["value"]) for one in counted if one.get("name")}
+    except NoAnswerError as error:
+        remedy = "Correct --envoy-admin; permit /stats there."
+        return (fail("seal", str(error), remedy, _ENVOY),)
+    except (KeyError, TypeError, ValueError):
+        return (fail("seal", "no statistics", "Permit /stats in admin.allow_paths.", _ENVOY),)
+    sealed = {name.partition(".rbac.seal.")[0] for name in counters if ".rbac.seal." in name}
+    asking = {name.partition(".ext_authz.")[0] for name in counters if ".ext_authz." in name}
+    if missing := sorted(asking - sealed):
+        return (warn("seal", f"{', '.join(missing)} has ext_authz and no seal", _SEAL_REMEDY),)
+    if not sealed:
+        return (warn("seal", "no listener has a seal", _SEAL_REMEDY),)
+    denied = sum(count for name, count in counters.items() if name.endswith(".rbac.seal.denied"))
+    if denied:
+        return (
+            warn(
+                "seal",
+                f"{denied} requests that the gate did not admit ended at the seal",
+                "ext_authz is missing, disabled, failing open or in shadow mode somewhere: run "
+                "`admit envoy lint`.",
+            ),
+        )
+    return (ok("seal", "behind ext_authz; no request needed it"),)
 
 
 def cluster(subject: Subject) -> tuple[Finding, ...]:

@@ -29,13 +29,15 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("certificates", certificates.certificates),
     ("Envoy", envoy.running),
     ("ext_authz", envoy.asks_the_gate),
+    ("seal", envoy.seal),
     ("gate cluster", envoy.cluster),
     ("canary: a call", canary.call),
     ("canary: an upload", canary.upload),
 )
 """In the order of the report: from the files inwards to what a client meets."""
 
-AFTERWARDS = {"ext_authz": ("canary: a call", "canary: an upload")}
+_CANARIES = ("canary: a call", "canary: an upload")
+AFTERWARDS = {"ext_authz": _CANARIES, "seal": _CANARIES}
 """Checks that begin when others are through, by name."""
 
 PATIENCE_SECONDS = 10.0

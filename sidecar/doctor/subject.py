@@ -111,8 +111,8 @@ def _addresses(found: SidecarConfig | None) -> tuple[str, str]:
     if found.ready_file is not None:
         try:
             with found.ready_file.open("rb") as file:
-                told = json.loads(file.read(_MAX_READY_BYTES))
-            listen, status = str(told["listen"]), str(told["metrics"])
+                report = json.loads(file.read(_MAX_READY_BYTES))
+            listen, status = str(report["listen"]), str(report["metrics"])
         except (OSError, ValueError, KeyError, TypeError):
             pass  # not ready, or not running: whoever asks there finds out
     return listen, status

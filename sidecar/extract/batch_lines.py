@@ -213,7 +213,7 @@ def _call(line: bytes, block: Block) -> Call:
             Reason.OBJECT_UNREGISTERED,
             f"a {call.references[0].kind} cannot be built on from within a batch",
         )
-    if call.carrier or call.tuned or not call.named:
+    if call.modelless or call.tuned or not call.named:
         raise unsupported(f"{call.operation} runs no model, so not in a batch")
     return call
 

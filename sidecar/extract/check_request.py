@@ -18,7 +18,7 @@ from sidecar.core.refusals import malformed, unsupported
 from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 
 REQUEST_ID = "x-request-id"
-HOP = "xfcc_from"
+TRUSTED_FORWARDER = "trusted_forwarder"
 
 _ONCE = frozenset(
     {
@@ -78,24 +78,25 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         api=attributes.context_extensions.get("api", provider),
         principal=attributes.source.principal,
         certificate=attributes.source.certificate,
-        hop=_hop(attributes.context_extensions),
+        trusted_forwarder=_trusted_forwarder(attributes.context_extensions),
     )
     # What Envoy says by itself is the number of a stream, which nothing else tells.
     return replace(request, request_id=request.header(REQUEST_ID) or http.id)
 
 
-def _hop(extensions: Mapping[str, str]) -> str | None:
+def _trusted_forwarder(extensions: Mapping[str, str]) -> str | None:
     """The peer whose word about a client certificate counts, where the route names one."""
-    hop = extensions.get(HOP)
-    if hop is None:
+    trusted_forwarder = extensions.get(TRUSTED_FORWARDER)
+    if trusted_forwarder is None:
         return None
     try:
-        check_spiffe_id(hop)
+        check_spiffe_id(trusted_forwarder)
     except EvidenceError as error:
         raise unsupported(
-            f"this route's {HOP} is no SPIFFE ID of a peer: have the operator correct it"
+            f"this route's {TRUSTED_FORWARDER} is not the SPIFFE ID of a peer: have the operator"
+            " correct it"
         ) from error
-    return hop
+    return trusted_forwarder
 
 
 def _text(line: pb.HeaderValue) -> str:

@@ -204,7 +204,7 @@ def _call(
         deployments=_deployments(api, models, tuned),
         references=references,
         specification=_specification(request, operation, found),
-        carrier=operation.kind is Kind.CARRIER,
+        modelless=operation.kind is Kind.MODELLESS,
     )
 
 
@@ -244,7 +244,7 @@ def _check_named(
     references: tuple[Reference, ...],
 ) -> None:
     """Something must be named, in the operation's first place, and by nobody else otherwise."""
-    if operation.kind is Kind.CARRIER:
+    if operation.kind is Kind.MODELLESS:
         return
     if len(models) + len(tuned) > MAX_MODELS or len(references) > MAX_REFERENCES:
         raise malformed(f"more than {MAX_MODELS} models or {MAX_REFERENCES} objects are named")

@@ -42,7 +42,7 @@ class HttpRequest:
     principal: str = ""
     certificate: str = ""
     request_id: str = ""
-    hop: str | None = None
+    trusted_forwarder: str | None = None
 
     def header(self, name: str) -> str | None:
         """The value of the first line called ``name`` (lower case)."""

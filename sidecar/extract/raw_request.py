@@ -63,15 +63,15 @@ def _header(number: int, line: str) -> tuple[str, str]:
 def _question(
     lines: list[tuple[str, str]], body: bytes, extensions: dict[str, str]
 ) -> pb.CheckRequest:
-    told = dict(lines)
+    pseudo = dict(lines)
     return pb.CheckRequest(
         attributes=pb.AttributeContext(
             request=pb.AttributeContext.Request(
                 http=pb.AttributeContext.HttpRequest(
                     id="rehearsal",
-                    method=told[":method"],
-                    path=told[":path"],
-                    host=told[":authority"],
+                    method=pseudo[":method"],
+                    path=pseudo[":path"],
+                    host=pseudo[":authority"],
                     scheme="http",
                     protocol="HTTP/1.1",
                     size=len(body),

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason, http_status, remedy
+from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 
 OK, PERMISSION_DENIED, UNAUTHENTICATED = 0, 7, 16
 DECISION_ID = "x-admissibility-decision-id"
 REASON = "x-admissibility-reason"
 MAX_MESSAGE_CHARS = 1024
+ADMITTED, GATE = "admitted", "gate"
+"""Keys of the dynamic metadata that the seal requires: true, and this gate's name."""
 
 _ERROR_TYPES = {
     400: "invalid_request_error",
@@ -35,15 +39,22 @@ def respond(
     request: HttpRequest | None,
     *,
     credential_header: str,
+    gate_name: str,
     metadata: Mapping[str, str] | None = None,
 ) -> pb.CheckResponse:
     """Write the reply: a denial, unless ``decision`` allows.
+
+    An allow carries dynamic metadata for the seal, the RBAC filter behind ext_authz that passes
+    only what carries it. Envoy emits it in the namespace ``envoy.filters.http.ext_authz`` whatever
+    the filter's name is, so that only ``gate`` tells two gates apart. A denial carries none: with
+    ``shadow_mode`` Envoy would emit it and let the request pass.
 
     Args:
         decision: The decision.
         request: The request, where it could be read; an allow needs one.
         credential_header: The header to take away from an admitted request.
-        metadata: String fields of the dynamic metadata that an allow carries.
+        gate_name: The name that the seal in Envoy's configuration requires.
+        metadata: Further string fields of the dynamic metadata of an allow.
     """
     reply = denial(decision.reason, decision.detail, decision.id)
     if not decision.allowed or request is None:
@@ -53,9 +64,20 @@ def respond(
     reply.ok_response.headers_to_remove.append(credential_header)
     reply.ok_response.headers_to_remove.extend(request.named(OWN_PREFIX))
     reply.ok_response.response_headers_to_add.append(_header(DECISION_ID, decision.id))
-    for key, value in (metadata or {}).items():
-        reply.dynamic_metadata[key] = value
+    reply.dynamic_metadata.update({**(metadata or {}), **_seal(decision, gate_name)})
     return reply
+
+
+def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:
+    """Return the fields of an allow's dynamic metadata, as JSON values."""
+    call, until = decision.call, decision.lease_until
+    return {
+        ADMITTED: True,
+        GATE: gate_name,
+        "decision_id": decision.id,
+        "models": [] if call is None else [f"{call.provider}/{name}" for name in call.named],
+        "lease_until": rfc3339(decision.at if until is None else until),
+    }
 
 
 def denial(reason: Reason, detail: str, decision_id: str) -> pb.CheckResponse:

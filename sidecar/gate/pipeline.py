@@ -50,12 +50,14 @@ class Settings:
         credential_header: Lower-case name of the header with a JWT-SVID.
         max_body_bytes: The longest body that is read.
         opened: Operations that are shut unless the operator opens them.
+        gate_name: The name that the seal in Envoy's configuration requires of an allow.
     """
 
     audience: str
     credential_header: str
     max_body_bytes: int
     opened: frozenset[str] = frozenset()
+    gate_name: str = "admissibility"
 
     @property
     def read_options(self) -> ReadOptions:
@@ -138,7 +140,7 @@ class Pipeline:
         calls = (*resolved.later, resolved.call)
         decision = await self._each(snapshot, calls, caller, context)
         if decision.allowed and self.objects is not None:
-            await self.objects.grow(resolved)
+            await self.objects.add_uses(resolved)
             context.metadata = self.objects.metadata(
                 resolved, request.api, caller, decision.id, now
             )

@@ -98,9 +98,13 @@ class Authorization(rpc.AuthorizationServicer):
         return await self._pipeline.check(message, context)
 
     def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
-        header = self._pipeline.settings.credential_header
+        settings = self._pipeline.settings
         return check_response.respond(
-            decision, context.request, credential_header=header, metadata=context.metadata
+            decision,
+            context.request,
+            credential_header=settings.credential_header,
+            gate_name=settings.gate_name,
+            metadata=context.metadata,
         )
 
 

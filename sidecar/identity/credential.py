@@ -1,9 +1,9 @@
-"""Who calls: exactly one environment, by an SVID that its own trust domain vouches for.
+"""Verifies the credential of a request: an SVID that names exactly one environment.
 
 A JWT-SVID in the configured header, an X.509-SVID, or both; both must name the same environment.
-The X.509-SVID is that of the mTLS connection. Where the operator names a hop before Envoy, at which
-the workload's TLS ends, it is the one that hop forwards, and the connection must be that hop's.
-There is no further source.
+The X.509-SVID is that of the mTLS connection. Where the operator names a trusted forwarder, the
+workload's TLS ends there: then it is the one that the forwarder sends in XFCC, and the connection
+must be the forwarder's own. There is no further source.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sidecar.identity.trust_bundles import TrustBundles
 def verify(
     request: HttpRequest, bundles: TrustBundles, *, header: str, audience: str, now: datetime
 ) -> Credential:
-    """Verify what the request came with.
+    """Verify the credential of a request.
 
     Args:
         request: The request.
@@ -39,8 +39,8 @@ def verify(
     if token is not None:
         found.append(jwt_svid.verify(token, bundles, audience=audience, now=now))
     peer = _peer(request, bundles, now)
-    if request.hop is not None:
-        found.append(_forwarded(request, request.hop, peer, bundles, now))
+    if request.trusted_forwarder is not None:
+        found.append(_forwarded(request, request.trusted_forwarder, peer, bundles, now))
     elif peer is not None:
         found.append(peer)
     if not found:
@@ -53,7 +53,7 @@ def verify(
 
 
 def _peer(request: HttpRequest, bundles: TrustBundles, now: datetime) -> Credential | None:
-    """Who holds the other end of the connection, where it is mTLS."""
+    """Verify the peer of an mTLS connection; ``None`` without mTLS."""
     if request.certificate:
         return x509_svid.verify(request.certificate, request.principal, bundles, now=now)
     if request.principal:
@@ -65,15 +65,20 @@ def _peer(request: HttpRequest, bundles: TrustBundles, now: datetime) -> Credent
 
 
 def _forwarded(
-    request: HttpRequest, hop: str, peer: Credential | None, bundles: TrustBundles, now: datetime
+    request: HttpRequest,
+    trusted_forwarder: str,
+    peer: Credential | None,
+    bundles: TrustBundles,
+    now: datetime,
 ) -> Credential:
-    """The workload behind a hop. The hop's own certificate says who forwards, never who calls."""
-    if peer is None or peer.spiffe_id != hop:
-        raise jwt_svid.invalid(f"the connection is not that of {hop}")
+    """Verify the forwarded SVID; the forwarder's own certificate never names the caller."""
+    if peer is None or peer.spiffe_id != trusted_forwarder:
+        raise jwt_svid.invalid(f"the connection is not that of {trusted_forwarder}")
     text = request.header(xfcc.HEADER)
     if text is None:
         raise AdmissibilityError(
-            Reason.CREDENTIAL_MISSING, f"{hop} forwards no client certificate in {xfcc.HEADER}"
+            Reason.CREDENTIAL_MISSING,
+            f"{trusted_forwarder} forwards no client certificate in {xfcc.HEADER}",
         )
-    workload = xfcc.verify(text, hop, bundles, now=now)
+    workload = xfcc.verify(text, trusted_forwarder, bundles, now=now)
     return replace(workload, expires=min(workload.expires, peer.expires))

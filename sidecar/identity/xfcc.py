@@ -1,10 +1,10 @@
 """``x-forwarded-client-cert``: the workload's X.509-SVID, told by the hop that ended its TLS.
 
-Anyone can write this header, and a certificate is no secret, so two things come before it: the
-operator's word on the route that it is believed at all, and of whom (``xfcc_from``); and the peer's
-own X.509-SVID, verified, that says the peer is exactly that hop. That the workload holds its
-private key is then the hop's word. All else is read from the certificate itself, as on a direct
-connection, and what the element says beside it may only agree.
+Any client can write this header, and a certificate is no secret, so two conditions come first: the
+operator names a ``trusted_forwarder`` on the route, and the peer's own X.509-SVID is verified and
+names exactly that forwarder. The forwarder then vouches that the workload holds its private key.
+Everything else is read from the certificate itself, as on a direct connection; other values of the
+element may only agree with it.
 
 Envoy quotes neither ``By`` nor ``URI``, so a name with ``;`` in it writes further pairs
 (envoy#32945). The grammar here is narrower than the header's: what Envoy writes with
@@ -80,12 +80,14 @@ def read(text: str) -> Element:
     )
 
 
-def verify(text: str, hop: str, bundles: TrustBundles, *, now: datetime) -> Credential:
-    """Verify the X.509-SVID in a header that ``hop`` wrote; that it did must be known already.
+def verify(
+    text: str, trusted_forwarder: str, bundles: TrustBundles, *, now: datetime
+) -> Credential:
+    """Verify the X.509-SVID in a header whose author is already proven.
 
     Args:
         text: The header's value, as Latin-1.
-        hop: SPIFFE ID of the verified peer.
+        trusted_forwarder: SPIFFE ID of the verified peer, which wrote the header.
         bundles: Of the trust state this decision relies on.
         now: The decision's reference time.
 
@@ -94,7 +96,7 @@ def verify(text: str, hop: str, bundles: TrustBundles, *, now: datetime) -> Cred
             also where the header is not one element, or does not agree with its certificate.
     """
     element = read(text)
-    if element.by not in ("", hop):
+    if element.by not in ("", trusted_forwarder):
         raise invalid(f"{HEADER} was written by another hop than the one it came from")
     credential = x509_svid.verify(element.certificate, element.uri, bundles, now=now)
     digest = x509_svid.load(element.certificate).fingerprint(hashes.SHA256()).hex()

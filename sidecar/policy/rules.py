@@ -97,11 +97,11 @@ def catalogue(program: Path, policies: Path) -> Catalogue:
         PolicyError: There are no policies, or OPA cannot read them.
     """
     tree.insist(policies)
-    told = executable.must_json(
+    report = executable.must_json(
         program, "inspect", "--annotations", "--format", "json", ".", folder=policies.absolute()
     )
     rules, packages = list[Rule](), dict[str, Package]()
-    for entry in told.get("annotations", ()):
+    for entry in report.get("annotations", ()):
         said, path = entry["annotations"], [str(part["value"]) for part in entry["path"]]
         package = _package(path)
         if said["scope"] == "package" and package is not None:

@@ -64,21 +64,21 @@ def creation(api: str, operation: str) -> Creation | None:
     return _CREATIONS.get((api, operation))
 
 
-_FED: Mapping[tuple[str, str], frozenset[str]] = {
-    (api.name, row.name): row.feeds
+_UPDATES: Mapping[tuple[str, str], frozenset[str]] = {
+    (api.name, row.name): row.updates
     for api in PROVIDERS.values()
     for row in api.operations
-    if row.feeds
+    if row.updates
 }
 
 
-CHANGING: frozenset[str] = frozenset(kind for feeds in _FED.values() for kind in feeds)
+CHANGING: frozenset[str] = frozenset(kind for updates in _UPDATES.values() for kind in updates)
 """Kinds of stored objects that can come to reach more models after they were made."""
 
 
-def fed(api: str, operation: str) -> frozenset[str]:
+def updated_by(api: str, operation: str) -> frozenset[str]:
     """Kinds of stored objects that come to reach more models by a call of this operation."""
-    return _FED.get((api, operation), frozenset())
+    return _UPDATES.get((api, operation), frozenset())
 
 
 __all__ = [

@@ -11,7 +11,7 @@ import re
 
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role, What
-from sidecar.providers.operation import Body, Kind, Operation, carrier, never, prefixed
+from sidecar.providers.operation import Body, Kind, Operation, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
@@ -98,8 +98,8 @@ RUNTIME: tuple[Operation, ...] = (
         "/async-invoke",
         {"modelId": Role.MODEL, "modelInput": Role.WORD, "tags[]": Role.DATA},
     ),
-    carrier("invoke.async.retrieve", "GET", "/async-invoke/{id}"),
-    carrier("invoke.async.list", "GET", "/async-invoke", "maxResults", "nextToken"),
+    modelless("invoke.async.retrieve", "GET", "/async-invoke/{id}"),
+    modelless("invoke.async.list", "GET", "/async-invoke", "maxResults", "nextToken"),
 )
 
 _AUXILIARY = "it makes something that runs or names models later"
@@ -123,9 +123,11 @@ CONTROL: tuple[Operation, ...] = (
         kind=Kind.TUNING,
         creates="fine_tuning_job",
     ),
-    carrier("fine_tuning.jobs.list", "GET", "/model-customization-jobs", "maxResults", "nextToken"),
-    carrier("fine_tuning.jobs.retrieve", "GET", "/model-customization-jobs/{id}"),
-    carrier(
+    modelless(
+        "fine_tuning.jobs.list", "GET", "/model-customization-jobs", "maxResults", "nextToken"
+    ),
+    modelless("fine_tuning.jobs.retrieve", "GET", "/model-customization-jobs/{id}"),
+    modelless(
         "fine_tuning.jobs.cancel", "POST", "/model-customization-jobs/{id}/stop", body=Body.UNREAD
     ),
     never("model_invocation_jobs.create", "POST", "/model-invocation-job", _AUXILIARY),

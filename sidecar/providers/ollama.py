@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, refused
-from sidecar.providers.operation import Operation, carrier, never, prefixed
+from sidecar.providers.operation import Operation, modelless, never, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
     AdaptedNames,
@@ -39,9 +39,9 @@ PROVIDER = Provider(
         Operation("embeddings", "POST", "/api/embed", MODEL),
         Operation("embeddings", "POST", "/api/embeddings", MODEL),
         Operation("models.retrieve", "POST", "/api/show", MODEL),
-        carrier("models.list", "GET", "/api/tags"),
-        carrier("models.running", "GET", "/api/ps"),
-        carrier("version", "GET", "/api/version"),
+        modelless("models.list", "GET", "/api/tags"),
+        modelless("models.running", "GET", "/api/ps"),
+        modelless("version", "GET", "/api/version"),
         *refused(ADMINISTRATION, "/api/pull", "/api/push", "/api/create", "/api/copy"),
         never("administration", "DELETE", "/api/delete", ADMINISTRATION),
         never("administration", "POST", "/api/blobs/{id}", ADMINISTRATION),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from sidecar.providers.json_paths import Role, Stored, What
 from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
 from sidecar.providers.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
-from sidecar.providers.operation import Body, Kind, Operation, carrier, never, prefixed
+from sidecar.providers.operation import Body, Kind, Operation, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, Provider, always_a_model
 
 _TOOLS: dict[str, What] = {
@@ -99,7 +99,7 @@ RESPONSES = Operation(
     query=_BETA,
     texts=frozenset({"input"}),
     creates="response",
-    feeds=frozenset({"conversation"}),
+    updates=frozenset({"conversation"}),
 )
 
 AUDIO: tuple[Operation, ...] = (
@@ -166,17 +166,17 @@ _JOB = "/fine_tuning/jobs/{id}"
 _SHARED = "/fine_tuning/checkpoints/{model}/permissions"
 
 TUNING_READS: tuple[Operation, ...] = (
-    carrier("fine_tuning.jobs.list", "GET", "/fine_tuning/jobs", "after", "limit"),
-    carrier("fine_tuning.jobs.retrieve", "GET", _JOB),
-    carrier("fine_tuning.jobs.cancel", "POST", f"{_JOB}/cancel", body=Body.UNREAD),
-    carrier("fine_tuning.jobs.events", "GET", f"{_JOB}/events", "after", "limit"),
-    carrier("fine_tuning.jobs.checkpoints", "GET", f"{_JOB}/checkpoints", "after", "limit"),
+    modelless("fine_tuning.jobs.list", "GET", "/fine_tuning/jobs", "after", "limit"),
+    modelless("fine_tuning.jobs.retrieve", "GET", _JOB),
+    modelless("fine_tuning.jobs.cancel", "POST", f"{_JOB}/cancel", body=Body.UNREAD),
+    modelless("fine_tuning.jobs.events", "GET", f"{_JOB}/events", "after", "limit"),
+    modelless("fine_tuning.jobs.checkpoints", "GET", f"{_JOB}/checkpoints", "after", "limit"),
 )
 
 _FINE_TUNING: tuple[Operation, ...] = (
     TUNING,
     *TUNING_READS,
-    carrier("fine_tuning.jobs.pause", "POST", f"{_JOB}/pause", body=Body.UNREAD),
+    modelless("fine_tuning.jobs.pause", "POST", f"{_JOB}/pause", body=Body.UNREAD),
     never(
         "fine_tuning.jobs.resume",
         "POST",
@@ -222,7 +222,7 @@ STORED_RESPONSES: tuple[Operation, ...] = (
         creates="response",
     ),
     never("responses.websocket", "GET", "/responses", "its frames name models, unseen by the gate"),
-    carrier(
+    modelless(
         "responses.retrieve",
         "GET",
         "/responses/{id}",
@@ -233,9 +233,9 @@ STORED_RESPONSES: tuple[Operation, ...] = (
         "include_obfuscation",
         "beta",
     ),
-    carrier("responses.delete", "DELETE", "/responses/{id}", "beta"),
-    carrier("responses.cancel", "POST", "/responses/{id}/cancel", "beta", body=Body.UNREAD),
-    carrier(
+    modelless("responses.delete", "DELETE", "/responses/{id}", "beta"),
+    modelless("responses.cancel", "POST", "/responses/{id}/cancel", "beta", body=Body.UNREAD),
+    modelless(
         "responses.input_items",
         "GET",
         "/responses/{id}/input_items",
@@ -252,7 +252,7 @@ _STORED: tuple[Operation, ...] = (
         "POST",
         "/conversations",
         {"items[]": Role.ITEM, "items[].tools": Role.FOREIGN, "metadata": Role.DATA},
-        kind=Kind.CARRIER,
+        kind=Kind.MODELLESS,
         creates="conversation",
         shut="it names no model, so only the environment could be asked about",
     ),
@@ -262,24 +262,24 @@ _STORED: tuple[Operation, ...] = (
         "/conversations/{id}/items",
         "what is put into it may name models for calls that come later",
     ),
-    carrier("conversations.retrieve", "GET", "/conversations/{id}"),
-    carrier("conversations.update", "POST", "/conversations/{id}", body=Body.UNREAD),
-    carrier("conversations.delete", "DELETE", "/conversations/{id}"),
-    carrier("conversations.items.list", "GET", "/conversations/{id}/items", "after", "limit"),
-    carrier("conversations.items.retrieve", "GET", "/conversations/{id}/items/{id}"),
-    carrier("conversations.items.delete", "DELETE", "/conversations/{id}/items/{id}"),
-    carrier("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
-    carrier("chat.completions.retrieve", "GET", "/chat/completions/{id}"),
-    carrier("chat.completions.update", "POST", "/chat/completions/{id}", body=Body.UNREAD),
-    carrier("chat.completions.delete", "DELETE", "/chat/completions/{id}"),
-    carrier(
+    modelless("conversations.retrieve", "GET", "/conversations/{id}"),
+    modelless("conversations.update", "POST", "/conversations/{id}", body=Body.UNREAD),
+    modelless("conversations.delete", "DELETE", "/conversations/{id}"),
+    modelless("conversations.items.list", "GET", "/conversations/{id}/items", "after", "limit"),
+    modelless("conversations.items.retrieve", "GET", "/conversations/{id}/items/{id}"),
+    modelless("conversations.items.delete", "DELETE", "/conversations/{id}/items/{id}"),
+    modelless("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
+    modelless("chat.completions.retrieve", "GET", "/chat/completions/{id}"),
+    modelless("chat.completions.update", "POST", "/chat/completions/{id}", body=Body.UNREAD),
+    modelless("chat.completions.delete", "DELETE", "/chat/completions/{id}"),
+    modelless(
         "chat.completions.messages", "GET", "/chat/completions/{id}/messages", "after", "limit"
     ),
 )
 
 MODELS: tuple[Operation, ...] = (
     Operation("models.retrieve", "GET", "/models/{model}"),
-    carrier("models.list", "GET", "/models"),
+    modelless("models.list", "GET", "/models"),
 )
 
 _MEDIA = "the media and frames that follow go around the gate, and may name other models"
@@ -307,8 +307,8 @@ REALTIME: tuple[Operation, ...] = (
     never("realtime.calls", "POST", "/realtime/calls", _MEDIA),
     never("realtime.calls.accept", "POST", "/realtime/calls/{id}/accept", _MEDIA),
     never("realtime.calls.refer", "POST", "/realtime/calls/{id}/refer", _MEDIA),
-    carrier("realtime.calls.hangup", "POST", "/realtime/calls/{id}/hangup", body=Body.UNREAD),
-    carrier("realtime.calls.reject", "POST", "/realtime/calls/{id}/reject", body=Body.UNREAD),
+    modelless("realtime.calls.hangup", "POST", "/realtime/calls/{id}/hangup", body=Body.UNREAD),
+    modelless("realtime.calls.reject", "POST", "/realtime/calls/{id}/reject", body=Body.UNREAD),
     never("live.sessions", "POST", "/live/sessions", _MEDIA),
     never("live.sessions.accept", "POST", "/live/sessions/{id}/accept", _MEDIA),
     never("live.sessions.fork", "POST", "/live/sessions/{id}/fork", _MEDIA),

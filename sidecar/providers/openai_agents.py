@@ -11,7 +11,7 @@ What would run models that no request names is refused: sub-agents (the agent ch
 from __future__ import annotations
 
 from sidecar.providers.json_paths import Only, Role, Stored, What
-from sidecar.providers.operation import Body, Operation, carrier, never
+from sidecar.providers.operation import Body, Operation, modelless, never
 
 AGENT, SESSION = "agent", "session"
 
@@ -87,7 +87,7 @@ _MADE: tuple[Operation, ...] = (
         "POST",
         "/agents/{agent}",
         {**_agent(), "metadata": Role.DATA},
-        feeds=frozenset({AGENT}),
+        updates=frozenset({AGENT}),
     ),
     Operation(
         "agents.sessions.create",
@@ -111,7 +111,7 @@ _MADE: tuple[Operation, ...] = (
         "POST",
         _SESSION,
         {**_agent("agent."), "review": _NO_REVIEWER, "metadata": Role.DATA},
-        feeds=frozenset({SESSION}),
+        updates=frozenset({SESSION}),
     ),
 )
 
@@ -165,12 +165,14 @@ _AUTOMATIONS: tuple[Operation, ...] = (
         f"{_AUTOMATION}/invocations",
         "what it starts was set up past the gate",
     ),
-    carrier("agents.automations.list", "GET", "/agents/automations", *_PAGE, "session_id"),
-    carrier("agents.automations.retrieve", "GET", _AUTOMATION),
-    carrier("agents.automations.pause", "POST", f"{_AUTOMATION}/pause", body=Body.UNREAD),
-    carrier("agents.automations.delete", "DELETE", _AUTOMATION),
-    carrier("agents.automations.invocations.list", "GET", f"{_AUTOMATION}/invocations", *_PAGE),
-    carrier("agents.automations.invocations.retrieve", "GET", f"{_AUTOMATION}/invocations/{{id}}"),
+    modelless("agents.automations.list", "GET", "/agents/automations", *_PAGE, "session_id"),
+    modelless("agents.automations.retrieve", "GET", _AUTOMATION),
+    modelless("agents.automations.pause", "POST", f"{_AUTOMATION}/pause", body=Body.UNREAD),
+    modelless("agents.automations.delete", "DELETE", _AUTOMATION),
+    modelless("agents.automations.invocations.list", "GET", f"{_AUTOMATION}/invocations", *_PAGE),
+    modelless(
+        "agents.automations.invocations.retrieve", "GET", f"{_AUTOMATION}/invocations/{{id}}"
+    ),
 )
 
 
@@ -178,11 +180,11 @@ def _kept(name: str, route: str, *methods: str) -> tuple[Operation, ...]:
     """Rows for a collection at ``route`` that holds nothing by which a model is named."""
     one = f"{route}/{{id}}"
     made = {
-        "list": carrier(f"{name}.list", "GET", route, *_PAGE),
-        "create": carrier(f"{name}.create", "POST", route, body=Body.UNREAD),
-        "retrieve": carrier(f"{name}.retrieve", "GET", one),
-        "update": carrier(f"{name}.update", "POST", one, body=Body.UNREAD),
-        "delete": carrier(f"{name}.delete", "DELETE", one),
+        "list": modelless(f"{name}.list", "GET", route, *_PAGE),
+        "create": modelless(f"{name}.create", "POST", route, body=Body.UNREAD),
+        "retrieve": modelless(f"{name}.retrieve", "GET", one),
+        "update": modelless(f"{name}.update", "POST", one, body=Body.UNREAD),
+        "delete": modelless(f"{name}.delete", "DELETE", one),
     }
     return tuple(made[method] for method in methods)
 
@@ -193,9 +195,9 @@ AGENTS: tuple[Operation, ...] = (
     *_MADE,
     *_kept("agents", "/agents", "list", "retrieve", "delete"),
     *_RUN,
-    carrier("agents.sessions.list", "GET", _SESSIONS, *_PAGE, "agent_id"),
-    carrier("agents.sessions.delete", "DELETE", f"{_SESSIONS}/{{id}}"),
-    carrier("agents.sessions.artifacts.delete", "DELETE", f"{_SESSIONS}/{{id}}/artifacts/{{id}}"),
+    modelless("agents.sessions.list", "GET", _SESSIONS, *_PAGE, "agent_id"),
+    modelless("agents.sessions.delete", "DELETE", f"{_SESSIONS}/{{id}}"),
+    modelless("agents.sessions.artifacts.delete", "DELETE", f"{_SESSIONS}/{{id}}/artifacts/{{id}}"),
     *_AUTOMATIONS,
     *_kept("agents.environments", "/agents/environments", "list", "create", "retrieve"),
     *_kept("agents.environments.files", "/agents/environments/{id}/files", "list", "create"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.providers.json_paths import Role, Stored, What
-from sidecar.providers.operation import Body, Operation, carrier, never
+from sidecar.providers.operation import Body, Operation, modelless, never
 
 _PROMPT: dict[str, What] = {"prompt": Role.DATA}
 _VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video"), **_PROMPT}
@@ -48,23 +48,23 @@ VIDEOS: tuple[Operation, ...] = (
         "/videos/characters",
         "the character is used later by calls that do not say so",
     ),
-    carrier("videos.list", "GET", "/videos", "limit", "after", "order"),
-    carrier("videos.retrieve", "GET", "/videos/{id}"),
-    carrier("videos.delete", "DELETE", "/videos/{id}"),
-    carrier("videos.content", "GET", "/videos/{id}/content", "variant"),
-    carrier("videos.characters.retrieve", "GET", "/videos/characters/{id}"),
+    modelless("videos.list", "GET", "/videos", "limit", "after", "order"),
+    modelless("videos.retrieve", "GET", "/videos/{id}"),
+    modelless("videos.delete", "DELETE", "/videos/{id}"),
+    modelless("videos.content", "GET", "/videos/{id}/content", "variant"),
+    modelless("videos.characters.retrieve", "GET", "/videos/characters/{id}"),
 )
 
 FILES: tuple[Operation, ...] = (
-    carrier("files.create", "POST", "/files", body=Body.STREAMED, creates="file"),
-    carrier("files.list", "GET", "/files", "purpose", "limit", "order", "after"),
-    carrier("files.retrieve", "GET", "/files/{id}"),
-    carrier("files.delete", "DELETE", "/files/{id}"),
-    carrier("files.content", "GET", "/files/{id}/content"),
-    carrier("uploads.create", "POST", "/uploads", body=Body.STREAMED),
-    carrier("uploads.parts", "POST", "/uploads/{id}/parts", body=Body.STREAMED),
-    carrier("uploads.complete", "POST", "/uploads/{id}/complete", body=Body.UNREAD),
-    carrier("uploads.cancel", "POST", "/uploads/{id}/cancel", body=Body.UNREAD),
+    modelless("files.create", "POST", "/files", body=Body.STREAMED, creates="file"),
+    modelless("files.list", "GET", "/files", "purpose", "limit", "order", "after"),
+    modelless("files.retrieve", "GET", "/files/{id}"),
+    modelless("files.delete", "DELETE", "/files/{id}"),
+    modelless("files.content", "GET", "/files/{id}/content"),
+    modelless("uploads.create", "POST", "/uploads", body=Body.STREAMED),
+    modelless("uploads.parts", "POST", "/uploads/{id}/parts", body=Body.STREAMED),
+    modelless("uploads.complete", "POST", "/uploads/{id}/complete", body=Body.UNREAD),
+    modelless("uploads.cancel", "POST", "/uploads/{id}/cancel", body=Body.UNREAD),
 )
 
 BATCHES: tuple[Operation, ...] = (
@@ -76,21 +76,21 @@ BATCHES: tuple[Operation, ...] = (
         {"input_file_id": Stored("file"), "input_blob": Role.FOREIGN, "metadata": Role.DATA},
         creates="batch",
     ),
-    carrier("batches.list", "GET", "/batches", "after", "limit"),
-    carrier("batches.retrieve", "GET", "/batches/{id}"),
-    carrier("batches.cancel", "POST", "/batches/{id}/cancel", body=Body.UNREAD),
+    modelless("batches.list", "GET", "/batches", "after", "limit"),
+    modelless("batches.retrieve", "GET", "/batches/{id}"),
+    modelless("batches.cancel", "POST", "/batches/{id}/cancel", body=Body.UNREAD),
 )
 
 VECTOR_STORES: tuple[Operation, ...] = (
-    carrier("vector_stores.list", "GET", "/vector_stores", "after", "limit", "order", "before"),
-    carrier("vector_stores.create", "POST", "/vector_stores", body=Body.UNREAD),
-    carrier("vector_stores.retrieve", "GET", "/vector_stores/{id}"),
-    carrier("vector_stores.update", "POST", "/vector_stores/{id}", body=Body.UNREAD),
-    carrier("vector_stores.delete", "DELETE", "/vector_stores/{id}"),
-    carrier("vector_stores.search", "POST", "/vector_stores/{id}/search", body=Body.UNREAD),
-    carrier("vector_stores.files.list", "GET", "/vector_stores/{id}/files", "after", "limit"),
-    carrier("vector_stores.files.create", "POST", "/vector_stores/{id}/files", body=Body.UNREAD),
-    carrier("vector_stores.files.retrieve", "GET", "/vector_stores/{id}/files/{id}"),
-    carrier("vector_stores.files.delete", "DELETE", "/vector_stores/{id}/files/{id}"),
-    carrier("vector_stores.files.content", "GET", "/vector_stores/{id}/files/{id}/content"),
+    modelless("vector_stores.list", "GET", "/vector_stores", "after", "limit", "order", "before"),
+    modelless("vector_stores.create", "POST", "/vector_stores", body=Body.UNREAD),
+    modelless("vector_stores.retrieve", "GET", "/vector_stores/{id}"),
+    modelless("vector_stores.update", "POST", "/vector_stores/{id}", body=Body.UNREAD),
+    modelless("vector_stores.delete", "DELETE", "/vector_stores/{id}"),
+    modelless("vector_stores.search", "POST", "/vector_stores/{id}/search", body=Body.UNREAD),
+    modelless("vector_stores.files.list", "GET", "/vector_stores/{id}/files", "after", "limit"),
+    modelless("vector_stores.files.create", "POST", "/vector_stores/{id}/files", body=Body.UNREAD),
+    modelless("vector_stores.files.retrieve", "GET", "/vector_stores/{id}/files/{id}"),
+    modelless("vector_stores.files.delete", "DELETE", "/vector_stores/{id}/files/{id}"),
+    modelless("vector_stores.files.content", "GET", "/vector_stores/{id}/files/{id}/content"),
 )

@@ -41,7 +41,7 @@ class Kind(Enum):
 
     CALL = "runs or reads the models it names"
     TUNING = "makes a new model of the one it names"
-    CARRIER = "can neither name nor reach a model"
+    MODELLESS = "can neither name nor reach a model"
 
 
 class Body(Enum):
@@ -93,7 +93,7 @@ class Operation:
     untyped: bool = False
     creates: str | None = None
     registered: bool = False
-    feeds: frozenset[str] = frozenset()
+    updates: frozenset[str] = frozenset()
     streams: bool = False
     upgrade: bool = False
     shut: str = ""
@@ -115,7 +115,7 @@ class Operation:
         return bool(_IN_PATH.search(self.route) or MAIN & {*self.reads, *self.form, *asked})
 
 
-def carrier(
+def modelless(
     name: str,
     method: str,
     route: str,
@@ -129,7 +129,7 @@ def carrier(
         method,
         route,
         query=dict.fromkeys(query, Role.WORD),
-        kind=Kind.CARRIER,
+        kind=Kind.MODELLESS,
         body=body,
         creates=creates,
         shut="it names no model, so only the environment could be asked about",

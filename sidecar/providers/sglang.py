@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sidecar.providers import openai
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, RAW, refused
-from sidecar.providers.operation import Operation, carrier, prefixed
+from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
     AdaptedNames,
@@ -37,7 +37,7 @@ PROVIDER = Provider(
         ),
         Operation("tokenize", "POST", "/v1/tokenize", MODEL),
         Operation("detokenize", "POST", "/v1/detokenize", MODEL),
-        carrier("health", "GET", "/health"),
+        modelless("health", "GET", "/health"),
         *refused(
             ADMINISTRATION,
             "/load_lora_adapter",

@@ -15,7 +15,7 @@ from itertools import product
 
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role, What
-from sidecar.providers.operation import Body, Kind, Operation, carrier, never
+from sidecar.providers.operation import Body, Kind, Operation, modelless, never
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
@@ -111,9 +111,9 @@ _LATER = "it makes something that runs or names models later"
 
 _JOBS: tuple[Operation, ...] = (
     Operation("fine_tuning.jobs.create", "POST", f"{_HOME}/tuningJobs", _TUNING, kind=Kind.TUNING),
-    carrier("fine_tuning.jobs.list", "GET", f"{_HOME}/tuningJobs", "pageSize", "pageToken"),
-    carrier("fine_tuning.jobs.retrieve", "GET", f"{_HOME}/tuningJobs/{{id}}"),
-    carrier(
+    modelless("fine_tuning.jobs.list", "GET", f"{_HOME}/tuningJobs", "pageSize", "pageToken"),
+    modelless("fine_tuning.jobs.retrieve", "GET", f"{_HOME}/tuningJobs/{{id}}"),
+    modelless(
         "fine_tuning.jobs.cancel", "POST", f"{_HOME}/tuningJobs/{{id}}:cancel", body=Body.UNREAD
     ),
     *(

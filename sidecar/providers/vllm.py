@@ -5,7 +5,7 @@ from __future__ import annotations
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_WORDS, RAW, refused
-from sidecar.providers.operation import Operation, carrier, prefixed
+from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
     AdaptedNames,
@@ -40,7 +40,7 @@ PROVIDER = Provider(
             {**MODEL, "tools[].function.parameters": Role.DATA, **OWN_WORDS},
         ),
         Operation("detokenize", "POST", "/detokenize", MODEL),
-        carrier("health", "GET", "/health"),
+        modelless("health", "GET", "/health"),
         *refused(
             ADMINISTRATION,
             "/v1/load_lora_adapter",

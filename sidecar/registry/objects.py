@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
-from sidecar.providers import CHANGING, creation, fed
+from sidecar.providers import CHANGING, creation, updated_by
 from sidecar.registry.errors import Result, UnregisteredError
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
 from sidecar.registry.store import Store
@@ -52,7 +52,7 @@ class Resolved:
     call: Call
     later: tuple[Call, ...] = ()
     uses: tuple[Use, ...] = ()
-    growing: tuple[Registration, ...] = ()
+    updated: tuple[Registration, ...] = ()
     sources: tuple[Reference, ...] = ()
 
 
@@ -92,8 +92,8 @@ class Objects:
         Raises:
             AdmissibilityError: ``object_unregistered`` where one of them does not count.
         """
-        created, feeds = creation(api, call.operation), fed(api, call.operation)
-        lasting = bool(feeds) or (created is not None and not created.upload)
+        created, updates = creation(api, call.operation), updated_by(api, call.operation)
+        lasting = bool(updates) or (created is not None and not created.upload)
         if not call.references:
             return Resolved(call, uses=(Use.of(call),) if call.named or lasting else ())
         found = [await self._find(call, api, each, environment, now) for each in call.references]
@@ -119,11 +119,11 @@ class Objects:
             if entry.kind in _LATER
             for use in entry.uses
         ]
-        growing = tuple(entry for entry in found if entry.kind in feeds)
+        updated = tuple(entry for entry in found if entry.kind in updates)
         sources = tuple(each for each in call.references if each.kind in CHANGING)
-        return Resolved(whole, tuple(dict.fromkeys(later)), uses, growing, sources)
+        return Resolved(whole, tuple(dict.fromkeys(later)), uses, updated, sources)
 
-    async def grow(self, resolved: Resolved) -> None:
+    async def add_uses(self, resolved: Resolved) -> None:
         """Remember, before an admitted call goes on, what it brings into what takes it up.
 
         The gate never learns whether such a call succeeded, nor which of two came last. So what was
@@ -133,7 +133,7 @@ class Objects:
             AdmissibilityError: ``object_unregistered`` where that cannot be written: a later call
                 would not be asked about this one's models.
         """
-        for entry in resolved.growing:
+        for entry in resolved.updated:
             if not self.keeping or set(resolved.uses) <= set(entry.uses):
                 continue
             result = await self._put(replace(entry, uses=resolved.uses))

@@ -189,6 +189,11 @@ class SidecarConfig(_Strict):
     credential_header: Annotated[str, AfterValidator(_header)] = "x-environment-credential"
     """The header that carries a JWT-SVID. Envoy's `decoder_header_mutation_rules` must let the gate
     remove it."""
+    gate_name: Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9.-]{0,62}[a-z0-9])?$")] = (
+        "admissibility"
+    )
+    """The name of this gate in the dynamic metadata of an allow, which the seal in Envoy's
+    configuration requires. Give two gates that one Envoy asks different names."""
     policies: Policies | None = None
     """For a managed OPA: the folder of the policies, or a signed bundle with its public key."""
     opa: OpaConfig = OpaConfig(managed=ManagedOpa())
@@ -256,6 +261,7 @@ class SidecarConfig(_Strict):
             self.credential_header,
             self.max_body_bytes,
             frozenset(self.open_operations),
+            self.gate_name,
         )
 
     @property

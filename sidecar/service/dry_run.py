@@ -30,7 +30,7 @@ _DEADLINE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rehearsal:
+class DryRun:
     """What came of it.
 
     Attributes:
@@ -62,9 +62,7 @@ class _Memory:
         self.outcome = outcome
 
 
-async def rehearse(
-    config: SidecarConfig, trust: TrustConfig, message: pb.CheckRequest
-) -> Rehearsal:
+async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRequest) -> DryRun:
     """Put one question to a gate that is started for it.
 
     Raises:
@@ -87,7 +85,7 @@ async def rehearse(
         finally:
             await policies.stop()
     assert memory.outcome is not None
-    return Rehearsal(memory.outcome, _examined(config, message), reply, statuses)
+    return DryRun(memory.outcome, _examined(config, message), reply, statuses)
 
 
 def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | None:

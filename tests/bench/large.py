@@ -24,7 +24,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from admissibility_devtools.demo.show import Teller
+from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
@@ -183,7 +183,7 @@ def roomy(folder: Path) -> Iterator[Roomy]:
     }
     with contextlib.ExitStack() as stack:
         stage = stack.enter_context(Stage(folder / "stage", settings=settings))
-        story = Story(stage, Teller(quiet=True))
+        story = Story(stage, StoryPrinter(quiet=True))
         story.prepare()
         key = f"sk-{secrets.token_hex(16)}"
         provider = stack.enter_context(

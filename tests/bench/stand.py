@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
-from admissibility_devtools.demo.show import Teller
+from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
 from admissibility_devtools.tools.envoy_config import (
@@ -175,7 +175,7 @@ def standing(folder: Path) -> Iterator[Stand]:
     """
     with contextlib.ExitStack() as stack:
         stage = stack.enter_context(Stage(folder))
-        story = Story(stage, Teller(quiet=True))
+        story = Story(stage, StoryPrinter(quiet=True))
         story.prepare()
         key = f"sk-{secrets.token_hex(16)}"
         provider = stack.enter_context(

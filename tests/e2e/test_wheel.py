@@ -280,7 +280,7 @@ def test_without_programs_the_user_learns_what_to_run_and_where_they_are_kept(
     assert (list((cache / "bin").iterdir()), (bare.folder / ".demo").exists()) == ([], False)
 
 
-def test_without_the_extra_the_demo_says_what_to_install(bare: Installed) -> None:
+def test_without_its_parts_the_demo_says_what_to_install(bare: Installed) -> None:
     (site,) = bare.environment.glob("lib/python3*/site-packages")
     hidden = site / "openai.py"
     hidden.write_text("raise ModuleNotFoundError('hidden', name='openai')\n", encoding="utf-8")
@@ -288,6 +288,17 @@ def test_without_the_extra_the_demo_says_what_to_install(bare: Installed) -> Non
         status, _, err = bare.admit("demo")
     finally:
         hidden.unlink()
+    devtools = site / "admissibility_devtools"
+    devtools.rename(site / "elsewhere")
+    try:
+        as_in_the_image = bare.admit("demo")
+    finally:
+        (site / "elsewhere").rename(devtools)
+    assert as_in_the_image == (
+        *(2, ""),
+        "admit: admit demo is not part of this installation, which has no admissibility_devtools;"
+        " install the sidecar's wheel\n",
+    )
     assert (status, err) == (
         2,
         "admit: admit demo needs the Python module openai, which is not installed; run"

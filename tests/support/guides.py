@@ -109,6 +109,8 @@ def _console(block: Block) -> list[Step]:
 def run(todo: list[Step], folder: Path, **variables: str) -> list[Ran]:
     """Run steps one after the other in one shell, in ``folder``, with the tree's programs."""
     paths = [str(Path(sys.executable).parent), str(ROOT / ".tools" / "bin"), os.environ["PATH"]]
+    if "PATH" in variables:
+        paths.insert(0, variables.pop("PATH"))
     environment = {
         "HOME": str(folder),
         "PATH": os.pathsep.join(paths),

@@ -1,6 +1,6 @@
-"""The demonstration: the whole system on one machine, told as a story.
+"""Demonstrates the whole system on one machine, as a story in ten scenes.
 
 Everything is real (authorities, keys, TUF repositories, the gate, Envoy, OPA, the ``openai`` SDK)
-but the provider's cloud, which cannot be had here: ``upstream`` stands in for it, speaks its wire
+but the provider's cloud, which cannot be had here: ``upstream`` stands in for it, serves its wire
 format, and keeps what it was sent.
 """

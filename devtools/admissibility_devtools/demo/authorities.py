@@ -1,4 +1,4 @@
-"""The demo's organisations: who they are, what the operator grants them, what they sign."""
+"""Defines the demo's organisations: their grants, and the evidence that they sign."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ GRANTS: dict[str, dict[str, Any]] = {
 
 
 def role_of(name: str) -> str:
-    """The one role an authority of the demo is granted."""
+    """Return the one role that an authority of the demo is granted."""
     return str(GRANTS[name]["role"])
 
 
 def now() -> datetime:
-    """UTC in whole seconds, which is what signed documents carry."""
+    """Return the time in UTC and whole seconds, as signed documents carry it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
@@ -94,13 +94,13 @@ class Organisations:
         return cls(homes, evidence)
 
     def sign(self, name: str, statement: Statement[Predicate], label: str) -> str:
-        """Sign as one of them, hand the envelope over, and return the evidence's digest."""
+        """Sign as one of them, write the envelope, and return the digest of its payload."""
         envelope = authority.attest(self.homes[name], statement, now())
         write_atomically(self.evidence / f"{label}.dsse.json", envelope, mode=0o644)
         return dsse.parse(envelope).digest
 
     def declare(self, spiffe_id: str, label: str) -> str:
-        """The customer declares an environment."""
+        """Sign, as the customer, the declaration of an environment."""
         environment = Environment(
             jurisdictions=("eu",),
             sector="finance",
@@ -116,7 +116,7 @@ class Organisations:
         return self.sign(CUSTOMER, statement, label)
 
     def bind(self, version: str, parent: KnownManifest | None = None) -> KnownManifest:
-        """The producer binds a finished job (``v3`` or ``v4``), hashing its files."""
+        """Sign, as the producer, the manifest of a finished job (``v3`` or ``v4``)."""
         suffix = "" if version == "v3" else f"-{version}"
         with as_file(files("admissibility_devtools.demo") / "data") as data:
             job = openai.read_job((data / f"job{suffix}.json").read_bytes())
@@ -146,7 +146,7 @@ class Organisations:
         return KnownManifest(digest, bound.statement.predicate)
 
     def countersign(self, manifest: KnownManifest, label: str) -> str:
-        """The evaluator countersigns the scores it measured."""
+        """Sign, as the evaluator, the result with the measured scores."""
         data = (files("admissibility_devtools.demo") / "data" / "results.json").read_bytes()
         statement = countersign.countersign(
             manifest.manifest, manifest.digest, countersign.read_results(data), _window(90)
@@ -154,7 +154,7 @@ class Organisations:
         return self.sign(EVALUATOR, statement, label)
 
     def approve(self, name: str, manifest: KnownManifest, label: str, *conditions: str) -> str:
-        """One of them approves a manifest in its own role."""
+        """Sign, as one of them, the approval of a manifest in its own role."""
         signed_off = {"model-risk-sign-off": "MRC-2026-31"} if name == CUSTOMER else {}
         approval = Approval(
             role=role_of(name),
@@ -169,7 +169,7 @@ class Organisations:
         return self.sign(name, Statement(subject, APPROVAL, approval), label)
 
     def set_heartbeat(self, name: str, period: timedelta) -> None:
-        """Edit one authority's own settings, as a person would: how long silence is tolerated."""
+        """Edit one authority's own settings: how long its timestamp holds."""
         path = self.homes[name].path / "authority.yaml"
         settings = yaml.safe_load(path.read_text(encoding="utf-8"))
         settings["periods"]["timestamp"] = f"{int(period.total_seconds())}s"

@@ -1,7 +1,7 @@
-"""An application: it calls models with the ``openai`` SDK and knows nothing of the gate.
+"""Calls models with the ``openai`` SDK, as an application that has no part in the gate.
 
-All it has is a base URL and, in one header, its environment's credential; the API key it passes
-is a placeholder that Envoy drops.
+It has a base URL and, in one header, its environment's credential; the API key it passes is a
+placeholder that Envoy drops.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ QUESTION = "Where is my refund?"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the SDK made of the reply.
+    """A reply as the SDK reports it.
 
     Attributes:
         status: HTTP status; 0 where there was no reply.
@@ -46,7 +46,7 @@ class Application:
 
     def chat(self, model: str) -> Outcome:
         """Ask ``model`` one question."""
-        return _told(lambda: str(self._ask(model).choices[0].message.content))
+        return _outcome(lambda: str(self._ask(model).choices[0].message.content))
 
     def stream(self, model: str) -> Outcome:
         """Ask for the answer as a stream of server-sent events."""
@@ -58,17 +58,17 @@ class Application:
                 )
                 return "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
 
-        return _told(joined)
+        return _outcome(joined)
 
     def malformed(self) -> Outcome:
-        """Name the model twice, which no two parsers read alike."""
+        """Send a body with two ``model`` keys, which parsers read differently (RFC 8259 §4)."""
         body = b'{"model": "gpt-4o-2024-08-06", "messages": [], "model": "ft:sneaked-in"}'
 
         def post() -> str:
             with self._client() as client:
                 return str(client.post("/chat/completions", cast_to=object, content=body))
 
-        return _told(post)
+        return _outcome(post)
 
     def _ask(self, model: str) -> Any:  # noqa: ANN401 - the SDK's own type, not re-exported
         with self._client() as client:
@@ -89,7 +89,7 @@ class Application:
         )
 
 
-def _told(call: Callable[[], str]) -> Outcome:
+def _outcome(call: Callable[[], str]) -> Outcome:
     started = time.perf_counter()
     try:
         text = call()

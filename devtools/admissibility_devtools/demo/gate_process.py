@@ -1,8 +1,8 @@
-"""Runs a real gate as a child: for the demo and for tests.
+"""Runs a real gate as a child process, for the demo and for tests.
 
-Ports may be 0 in its configuration. The gate then binds what the kernel gives it and says in its
-log, and once ready in a file, where it listens; so no port is ever guessed. The child is stopped
-by its own process id and by nothing broader.
+Ports may be 0 in its configuration. The gate then binds what the kernel gives it and writes to its
+log, and once ready to a file, where it listens; so no port is guessed. The child is stopped by its
+own process id and by nothing broader.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LISTENING = re.compile(r"gate on (\S+), metrics on (\S+)\n")
 
 
 class StageError(Exception):
-    """A part of the stage did not come up; one line with what it last said."""
+    """A part of the demo did not start; one line with the end of its log."""
 
 
 class GateProcess:
@@ -52,7 +52,7 @@ class GateProcess:
 
     @staticmethod
     def settings(policies: Path, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - as YAML has it
-        """What such a gate is told at least: ports of the kernel's choice, files in its folder."""
+        """Return the least settings: ports that the kernel chooses, files in its folder."""
         return {
             "listen": "127.0.0.1:0",
             "metrics": "127.0.0.1:0",
@@ -78,12 +78,12 @@ class GateProcess:
 
     @property
     def ready(self) -> bool:
-        """Whether it says so, in a file that it takes away at its end."""
+        """Whether its ready file exists, which it removes when it ends."""
         return self._ready.exists()
 
     def spawn(self) -> Self:
-        """Run it without waiting for anything."""
-        # One that was killed could not take its word back.
+        """Start the process without waiting for anything."""
+        # A gate that was killed could not remove its ready file.
         self._ready.unlink(missing_ok=True)
         command = [sys.executable, "-m", "sidecar.cli", "serve", "--config", str(self.config)]
         with self.log.open("wb") as sink:
@@ -93,7 +93,7 @@ class GateProcess:
         return self
 
     def await_listening(self) -> None:
-        """Return once it says where it listens, ready or not.
+        """Wait until its log states where it listens, ready or not.
 
         Raises:
             StageError: It ended, or did not in time.
@@ -104,7 +104,7 @@ class GateProcess:
         self.listen, self.metrics = found[1], f"http://{found[2]}"
 
     def await_ready(self) -> None:
-        """Return once it says that it is ready, and where it listens.
+        """Wait until its ready file exists, and read from it where it listens.
 
         Raises:
             StageError: It ended, or was not ready in time.
@@ -112,11 +112,11 @@ class GateProcess:
         deadline = time.monotonic() + _START_SECONDS
         while not self.ready:
             self._check(deadline, "become ready")
-        told = json.loads(self._ready.read_text(encoding="utf-8"))
-        self.listen, self.metrics = told["listen"], f"http://{told['metrics']}"
+        ready = json.loads(self._ready.read_text(encoding="utf-8"))
+        self.listen, self.metrics = ready["listen"], f"http://{ready['metrics']}"
 
     def start(self) -> Self:
-        """Run it, and return once it is ready; one that does not become so is stopped.
+        """Start the process and wait until it is ready; stop it if it does not become so.
 
         Raises:
             StageError: It did not become ready.
@@ -130,7 +130,7 @@ class GateProcess:
         return self
 
     def wait(self) -> int:
-        """The exit status of one that ends by itself."""
+        """Wait until it ends by itself, and return its exit status."""
         return self._started().wait(timeout=_START_SECONDS)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
@@ -165,8 +165,8 @@ class GateProcess:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def _check(self, deadline: float, what: str) -> None:
-        """Let a moment pass, unless there is nothing to wait for any more."""
+        """Sleep for one poll, unless the process ended or the time is up."""
         if self._started().poll() is not None or time.monotonic() > deadline:
-            last = self._said().splitlines()[-1:] or ["it said nothing"]
+            last = self._said().splitlines()[-1:] or ["its log is empty"]
             raise StageError(f"the gate did not {what}: {last[0]} (see {self.log})")
         time.sleep(_POLL_SECONDS)

@@ -25,12 +25,12 @@ class Issuer:
     )
 
     def jwks(self) -> dict[str, Any]:
-        """The public half as an RFC 7517 JWK Set, as the customer publishes it."""
+        """Return the public key as a JWK Set (RFC 7517 §5), as the customer publishes it."""
         public = json.loads(ECAlgorithm.to_jwk(self._key.public_key()))
         return {"keys": [{**public, "kid": self.key_id, "use": "jwt-svid", "alg": "ES256"}]}
 
     def svid(self, spiffe_id: str, audience: str, now: datetime) -> str:
-        """A JWT-SVID for one workload and one audience."""
+        """Sign a JWT-SVID for one workload and one audience."""
         claims = {
             "sub": spiffe_id,
             "aud": [audience],

@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from admissibility_devtools.demo.authorities import UNLISTED_BASE
-from admissibility_devtools.demo.show import Line, Teller
+from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
 from admissibility_devtools.tools.obtain import ensure
@@ -40,16 +40,16 @@ def run(folder: Path, *, keep: bool, as_json: bool) -> bool:
         signal.signal(number, signal.default_int_handler)
     ensure()
     with Stage(folder.absolute()) as stage:
-        teller = Teller(quiet=as_json)
-        story = Story(stage, teller)
+        printer = StoryPrinter(quiet=as_json)
+        story = Story(stage, printer)
         if keep:
             story.prepare()
             _keep(stage, story)
         else:
             story.play()
-        good = teller.end()
+        good = printer.end()
     if as_json:
-        print(json.dumps([_line(line) for line in teller.lines], indent=2))
+        print(json.dumps([_line(line) for line in printer.lines], indent=2))
     return good
 
 

@@ -1,4 +1,4 @@
-"""How the story is told: one table that grows line by line, so that nobody waits before a blank."""
+"""Prints the demo line by line as it happens, so that the screen is never blank for long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WIDTH = 110
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One call of the story: what was tried, what came back, and whether that was expected."""
+    """One call of the demo: what was tried, what was expected, and the reply."""
 
     tried: str
     expected: str
@@ -25,13 +25,18 @@ class Line:
 
     @property
     def as_stated(self) -> bool:
-        """Whether the reply was the one the story states."""
+        """Whether the reply has the expected reason code."""
         return self.outcome.reason == self.expected
 
 
 @dataclass
-class Teller:
-    """Prints scenes as they happen and remembers every line."""
+class StoryPrinter:
+    """Prints scenes as they happen, and keeps every line.
+
+    Attributes:
+        quiet: Whether to print nothing, for ``--json``.
+        lines: Every call so far, in order.
+    """
 
     quiet: bool = False
     lines: list[Line] = field(default_factory=list)
@@ -42,18 +47,18 @@ class Teller:
     )
 
     def scene(self, number: int, title: str) -> None:
-        """Begin a scene."""
+        """Print the heading of a scene."""
         if not self.quiet:
             self._console.print()
             self._console.rule(f"[bold]{number}. {title}", align="left", style="dim")
 
-    def say(self, text: str) -> None:
-        """Tell something that happened without a call."""
+    def note(self, text: str) -> None:
+        """Print something that happened without a call."""
         if not self.quiet:
             self._console.print(Text(f"   {text}", style="dim"))
 
     def call(self, line: Line) -> None:
-        """Show one call."""
+        """Print one call and keep it."""
         self.lines.append(line)
         if self.quiet:
             return
@@ -70,13 +75,13 @@ class Teller:
             )
         )
         if outcome.error:
-            told = outcome.text if len(outcome.text) < 360 else outcome.text[:357] + "…"
-            self._console.print(Text(f"     {outcome.error}: {told}", style="dim"))
+            text = outcome.text if len(outcome.text) < 360 else outcome.text[:357] + "…"
+            self._console.print(Text(f"     {outcome.error}: {text}", style="dim"))
         if not line.as_stated:
             self._console.print(Text(f"     expected {line.expected}", style="bold red"))
 
     def end(self) -> bool:
-        """Sum up; returns whether every line was as stated."""
+        """Print the sum, and return whether there were calls and every one was as stated."""
         wrong = [line for line in self.lines if not line.as_stated]
         if not self.quiet:
             self._console.print()

@@ -1,4 +1,4 @@
-"""The stage: every part as a process or server of its own, on loopback, in one folder.
+"""Runs every part of the demo as a process or server of its own, on loopback, in one folder.
 
     openai SDK ──▶ Envoy ──▶ gate (admit serve) ──▶ OPA
                      └──▶ stand-in upstream
@@ -46,7 +46,7 @@ AUDIENCE = "admissibility-gate"
 
 @dataclass
 class Stage:
-    """Everything the demo runs; a context manager that stops what it started.
+    """Starts everything the demo runs; a context manager that stops what it started.
 
     Attributes:
         folder: Where everything lives; emptied first.
@@ -116,7 +116,7 @@ class Stage:
 
     @property
     def facts_log(self) -> Path:
-        """Where the gate writes what its policies were asked."""
+        """Where the gate writes the facts that its policies were evaluated on."""
         return self.folder / "facts.jsonl"
 
     @property
@@ -194,7 +194,7 @@ class Stage:
         os.kill(self.opa_pid(), signal.SIGKILL)
 
     def describe(self, *, model: str, denied_model: str) -> dict[str, Any]:
-        """What ``demo.json`` tells whoever wants to use the stage from outside."""
+        """Return the content of ``demo.json``: addresses and names for use from outside."""
         return {
             "gateway": self.gateway,
             "envoy_admin": self.envoy_admin,

@@ -1,7 +1,7 @@
-"""The story, scene by scene. Each call states what it expects; the last line says if all held.
+"""Plays the demo scene by scene; each call states the reason code that it expects.
 
-A change of evidence reaches the gate by file notification, so after each act the application asks
-until the reply is the stated one, for a bounded time; what it shows is the last reply.
+A change of evidence reaches the gate by file notification, so after each act the application calls
+until the reply is the expected one, for a bounded time; the last reply is printed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from admissibility_devtools.demo.authorities import (
 )
 from admissibility_devtools.demo.caller import Outcome
 from admissibility_devtools.demo.gate_process import StageError
-from admissibility_devtools.demo.show import Line, Teller
+from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from sidecar.authority import home as authority
 from sidecar.binding.openai import KnownManifest
@@ -51,25 +51,25 @@ class Story:
     """
 
     stage: Stage
-    teller: Teller
+    printer: StoryPrinter
     v3: KnownManifest | None = None
     v4: KnownManifest | None = None
     approval: str = ""
 
     @property
     def model(self) -> str:
-        """The adapted model the story is about."""
+        """Model id of the adapted model, once it is bound."""
         return self._bound().manifest.model.id
 
     def prepare(self) -> None:
-        """Scenes 1 to 4 without the telling: up to the admitted state."""
+        """Play scenes 1 to 4, up to the admitted state."""
         self.authorities_come_to_be()
         self.a_job_is_bound()
         self.the_envelope_is_countersigned()
         self.the_three_approve()
 
     def play(self) -> None:
-        """All ten scenes."""
+        """Play all ten scenes."""
         self.prepare()
         self.what_is_not_covered_is_refused()
         self.the_regulator_withdraws()
@@ -79,34 +79,34 @@ class Story:
         self.the_policy_engine_dies()
 
     def authorities_come_to_be(self) -> None:
-        """Scene 1."""
-        self.teller.scene(1, "Authorities come to be")
+        """Play scene 1: authorities come to be."""
+        self.printer.scene(1, "Authorities come to be")
         self.stage.found_authorities()
         for name, home in self.stage.organisations.homes.items():
             fingerprint = authority.describe(home).keys["attestation"].fingerprint()
-            self.teller.say(f"{role_of(name):<10} {name:<22} key {fingerprint[:23]}…")
+            self.printer.note(f"{role_of(name):<10} {name:<22} key {fingerprint[:23]}…")
         self.stage.start()
-        self.teller.say(f"gate {self.stage.listen}, gateway {self.stage.gateway}, OPA its child")
+        self.printer.note(f"gate {self.stage.listen}, gateway {self.stage.gateway}, OPA its child")
 
     def a_job_is_bound(self) -> None:
-        """Scene 2."""
-        self.teller.scene(2, "A finished fine-tuning job is bound into a signed manifest")
+        """Play scene 2: a finished fine-tuning job is bound into a signed manifest."""
+        self.printer.scene(2, "A finished fine-tuning job is bound into a signed manifest")
         self.v3 = self.stage.organisations.bind("v3")
         for corpus in self.v3.manifest.corpora:
             digest = corpus.digest.sha256[:16]
-            self.teller.say(f"{corpus.role}: {corpus.records} records, sha256 {digest}…")
-        self.teller.say(f"manifest {self.v3.digest}")
+            self.printer.note(f"{corpus.role}: {corpus.records} records, sha256 {digest}…")
+        self.printer.note(f"manifest {self.v3.digest}")
         self._until("chat with the bound model", "preactivation_missing", self._chat)
 
     def the_envelope_is_countersigned(self) -> None:
-        """Scene 3."""
-        self.teller.scene(3, "The evaluator countersigns the declared envelope")
+        """Play scene 3: the evaluator countersigns the declared envelope."""
+        self.printer.scene(3, "The evaluator countersigns the declared envelope")
         self.stage.organisations.countersign(self._bound(), "result-v3")
         self._until("chat with the evaluated model", "approval_missing", self._chat)
 
     def the_three_approve(self) -> None:
-        """Scene 4."""
-        self.teller.scene(4, "Provider, customer and regulator approve, one by one")
+        """Play scene 4: provider, customer and regulator approve, one by one."""
+        self.printer.scene(4, "Provider, customer and regulator approve, one by one")
         for name in APPROVERS:
             self.approval = self.stage.organisations.approve(
                 name, self._bound(), f"approval-{role_of(name)}"
@@ -119,8 +119,8 @@ class Story:
         self._until("the answer as a stream", "admitted", lambda: stream(self.model))
 
     def what_is_not_covered_is_refused(self) -> None:
-        """Scene 5."""
-        self.teller.scene(5, "What is not covered is refused, readably")
+        """Play scene 5: what is not covered is refused, readably."""
+        self.printer.scene(5, "What is not covered is refused, readably")
         lab, nobody = self.stage.application(LAB), self.stage.application(None)
         prod = self.stage.application(PROD)
         self._until("from another environment", "environment_not_covered", self._from(lab.chat))
@@ -132,8 +132,8 @@ class Story:
         self._until("a body that names two models", "malformed_request", prod.malformed)
 
     def the_regulator_withdraws(self) -> None:
-        """Scene 6."""
-        self.teller.scene(6, "The regulator withdraws")
+        """Play scene 6: the regulator withdraws."""
+        self.printer.scene(6, "The regulator withdraws")
         home = self.stage.organisations.homes[REGULATOR]
         reason = "complaints about unanswered requests for a person"
         began = time.perf_counter()
@@ -141,14 +141,14 @@ class Story:
         published = time.perf_counter()
         self._until("the next call", "withdrawn", self._chat)
         denied = time.perf_counter()
-        self.teller.say(
+        self.printer.note(
             f"signed and published in {1000 * (published - began):.0f} ms;"
             f" first denial {1000 * (denied - published):.0f} ms after publishing"
         )
 
     def approved_anew_then_keys_rotate(self) -> None:
-        """Scene 7."""
-        self.teller.scene(7, "The regulator approves anew; the customer rotates its trust anchor")
+        """Play scene 7: the regulator approves anew; the customer rotates its trust anchor."""
+        self.printer.scene(7, "The regulator approves anew; the customer rotates its trust anchor")
         organisations = self.stage.organisations
         organisations.approve(
             REGULATOR, self._bound(), "approval-regulator", "weekly review of hand-overs"
@@ -163,8 +163,8 @@ class Story:
         self._until("with the approval signed anew", "admitted", self._chat)
 
     def a_base_model_class_is_retired(self) -> None:
-        """Scene 8."""
-        self.teller.scene(8, "The provider retires a class of base models")
+        """Play scene 8: the provider retires a class of base models."""
+        self.printer.scene(8, "The provider retires a class of base models")
         organisations = self.stage.organisations
         self.v4 = organisations.bind("v4", parent=self._bound())
         organisations.countersign(self.v4, "result-v4")
@@ -181,13 +181,13 @@ class Story:
         self._until("after the provider took it back", "admitted", self._chat)
 
     def an_authority_falls_silent(self) -> None:
-        """Scene 9."""
-        self.teller.scene(9, "An authority falls silent until its metadata expires")
+        """Play scene 9: an authority falls silent until its metadata expires."""
+        self.printer.scene(9, "An authority falls silent until its metadata expires")
         organisations = self.stage.organisations
         home = organisations.homes[EVALUATOR]
         organisations.set_heartbeat(EVALUATOR, SILENCE)
         authority.publish(home, now())
-        self.teller.say(f"the evaluator now promises a heartbeat every {SILENCE.seconds} s …")
+        self.printer.note(f"the evaluator now promises a heartbeat every {SILENCE.seconds} s …")
         self._until("while its metadata holds", "admitted", self._chat)
         self._until("once it expired, with nothing pushed", "trust_stale", self._chat)
         organisations.set_heartbeat(EVALUATOR, USUAL_HEARTBEAT)
@@ -195,15 +195,15 @@ class Story:
         self._until("after it published again", "admitted", self._chat)
 
     def the_policy_engine_dies(self) -> None:
-        """Scene 10."""
-        self.teller.scene(10, "OPA is killed; the gate restarts it")
+        """Play scene 10: oPA is killed; the gate restarts it."""
+        self.printer.scene(10, "OPA is killed; the gate restarts it")
         killed = time.perf_counter()
         self._until("with no policy engine", "policy_unavailable", self._without_engine)
         self._until("once the gate restarted it", "admitted", self._chat)
-        self.teller.say(f"back {1000 * (time.perf_counter() - killed):.0f} ms after the kill")
+        self.printer.note(f"back {1000 * (time.perf_counter() - killed):.0f} ms after the kill")
 
     def heartbeat(self) -> None:
-        """Every authority publishes, so that a stage that is left running stays admitted."""
+        """Publish every authority's metadata anew, so that a running stage stays admitted."""
         for name in GRANTS:
             authority.publish(self.stage.organisations.homes[name], now())
 
@@ -216,7 +216,7 @@ class Story:
         return self.stage.application().chat(self.model)
 
     def _without_engine(self) -> Outcome:
-        """Kill OPA and call; where the gate was quicker than the call, again."""
+        """Kill OPA and call; `_until` repeats it if the gate restarted OPA before the call."""
         with suppress(StageError):  # it is not back yet
             self.stage.kill_opa()
         return self._chat()
@@ -225,7 +225,7 @@ class Story:
         return lambda: chat(self.model)
 
     def _until(self, tried: str, expected: str, call: Call, lacking: str | None = None) -> None:
-        """Call until the reply is the stated one (and says what is lacking), or patience ends."""
+        """Call until the reply is the expected one (and names what is lacking), or time is up."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         outcome = call()
         while not _is(outcome, expected, lacking) and time.monotonic() < deadline:
@@ -233,7 +233,7 @@ class Story:
             outcome = call()
         reason = "" if _is(outcome, expected, lacking) else f"{expected}, lacking {lacking}"
         note = f"{1000 * outcome.seconds:.0f} ms"
-        self.teller.call(Line(tried, reason or expected, outcome, note))
+        self.printer.call(Line(tried, reason or expected, outcome, note))
 
 
 def _is(outcome: Outcome, expected: str, lacking: str | None) -> bool:
@@ -241,7 +241,7 @@ def _is(outcome: Outcome, expected: str, lacking: str | None) -> bool:
 
 
 def _after(name: str) -> str:
-    """What the message must still name as lacking once ``name`` approved."""
+    """Return what the message must still name as lacking once ``name`` approved."""
     rest = [role_of(other) for other in APPROVERS[APPROVERS.index(name) + 1 :]]
     rest = sorted(f"{role} for eu" if role == "regulator" else role for role in rest)
     return "no approval by " + ", ".join(rest)

@@ -1,4 +1,4 @@
-"""A stand-in for the provider's cloud: OpenAI's wire format, nothing behind it.
+"""Stands in for the provider's cloud: serves OpenAI's wire format with fixed answers.
 
 It accepts only the API key that Envoy injects after the gate, answers in the provider's shapes
 (streams included), and records every request it gets, bytes and raw path, so that a caller can
@@ -31,7 +31,7 @@ class Received:
     body: bytes
 
     def header(self, name: str) -> tuple[str, ...]:
-        """Every value of one header."""
+        """Return every value of one header, by its lower-case name."""
         return tuple(value for key, value in self.headers if key == name)
 
 
@@ -47,7 +47,7 @@ class StandInUpstream:
     _thread: threading.Thread | None = field(default=None, repr=False)
 
     def start(self) -> None:
-        """Begin to serve; ``port`` is set when this returns.
+        """Start serving; ``port`` is set when this returns.
 
         Raises:
             RuntimeError: It did not come up within ten seconds.

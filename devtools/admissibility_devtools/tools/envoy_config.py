@@ -6,7 +6,7 @@ The files under `envoy/` are complete: there is nothing to add before they run. 
 a laptop, a test and a deployment is a handful of *places* (ports, addresses, file paths, the name
 of another hop), found here by the names the files give them: listener ``applications``, clusters
 ``gate``, ``provider`` and ``second-hop``, secret ``provider-credential``. Nothing else is ever
-touched, so what the demo and the tests run is what the reference says.
+touched, so the demo and the tests run what the reference has.
 
 A place that is not there exactly once is an error: a renderer that quietly replaced nothing would
 leave a default address in force. So is a file that is given for a place that is not there.
@@ -30,7 +30,7 @@ GATE = "gate"
 PROVIDER = "provider"
 SECOND_HOP = "second-hop"
 CREDENTIAL = "provider-credential"
-XFCC_FROM = "xfcc_from"
+TRUSTED_FORWARDER = "trusted_forwarder"
 
 Address = tuple[str, int]
 Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "vertex", "vllm"]
@@ -75,7 +75,7 @@ def render(
     credential_file: Path,
     tls: TlsFiles | None = None,
     provider_roots: Path | None = None,
-    hop: str | None = None,
+    trusted_forwarder: str | None = None,
 ) -> str:
     """A reference configuration with a gate, with its places filled in.
 
@@ -90,8 +90,8 @@ def render(
         tls: Required by a configuration with a TLS listener, refused by one without.
         provider_roots: PEM with the roots that a provider's certificate must chain to; required
             where the provider is reached over TLS, refused elsewhere.
-        hop: SPIFFE ID of the one peer that forwards client certificates; required by a
-            configuration that believes one, refused elsewhere.
+        trusted_forwarder: SPIFFE ID of the one peer that forwards client certificates; required
+            by a configuration that has one, refused elsewhere.
 
     Returns:
         YAML for ``envoy -c``.
@@ -109,7 +109,7 @@ def render(
     _set_credential(config, credential_file)
     _set_listener_tls(listener, tls)
     _set_provider_roots(_cluster(config, PROVIDER), provider_roots)
-    _set_hop(listener, hop)
+    _set_trusted_forwarder(listener, trusted_forwarder)
     return _text(config)
 
 
@@ -255,13 +255,13 @@ def _set_provider_roots(cluster: dict[str, Any], roots: Path | None) -> None:
         raise ProgramError("this configuration reaches its provider over TLS; give its roots")
 
 
-def _set_hop(listener: dict[str, Any], hop: str | None) -> None:
-    """The hop is named in two kinds of place: who may connect, and whose word counts on a route."""
-    routes = [node for node in _nodes(listener) if XFCC_FROM in node]
-    if hop is not None:
-        _only("peer", _uri_matchers(listener))["matcher"]["exact"] = hop
+def _set_trusted_forwarder(listener: dict[str, Any], trusted_forwarder: str | None) -> None:
+    """Set the forwarder as the peer that may connect and as the extension of the route."""
+    routes = [node for node in _nodes(listener) if TRUSTED_FORWARDER in node]
+    if trusted_forwarder is not None:
+        _only("peer", _uri_matchers(listener))["matcher"]["exact"] = trusted_forwarder
         for extensions in routes:
-            extensions[XFCC_FROM] = hop
+            extensions[TRUSTED_FORWARDER] = trusted_forwarder
     elif routes:
         raise ProgramError("this configuration believes another hop; its name must be given")
 

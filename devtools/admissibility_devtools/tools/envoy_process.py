@@ -1,4 +1,4 @@
-"""Runs a real Envoy as a child: for the demo and for tests.
+"""Runs a real Envoy as a child process, for the demo and for tests.
 
 Ports may be 0 in the configuration. Envoy then binds what the kernel gives it, writes its admin
 address to a file and names its listeners there, so no port is ever guessed, and two of them never
@@ -59,7 +59,7 @@ class EnvoyProcess:
         return None if self._child is None else self._child.pid
 
     def start(self) -> Self:
-        """Start, and return when Envoy says it is ready.
+        """Start Envoy and wait until it reports that it is ready.
 
         Raises:
             ProgramError: It ended, or was not ready in time; carries the end of its log.

@@ -55,7 +55,7 @@ def obtain(tools: Path) -> dict[str, Path]:
         Path by program name.
 
     Raises:
-        ProgramError: One cannot be had; the message says what to do about it.
+        ProgramError: One cannot be had; the message states what to do about it.
     """
     with _locked(tools):
         return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
@@ -104,7 +104,7 @@ def obtain_readers(tools: Path) -> dict[str, Path]:
         Path by program name.
 
     Raises:
-        ProgramError: One cannot be had; the message says what to do about it.
+        ProgramError: One cannot be had; the message states what to do about it.
     """
     with _locked(tools):
         return {"go": obtain_go(tools), "node": obtain_node(tools)}
@@ -196,7 +196,7 @@ def obtain_opa(tools: Path) -> Path:
     """Take the pinned OPA from PATH, build it, or download it, whichever is possible first.
 
     Raises:
-        ProgramError: None of the ways worked; the message says why for each.
+        ProgramError: Each attempt failed; the message states why for each.
     """
     place = tools / "bin" / OPA.name
     if _is_pinned(OPA, place):
@@ -239,7 +239,7 @@ def _pinned_on_path(program: Program) -> Path | None:
 def _accept(program: Program, path: Path) -> None:
     found = version_of(program, path)
     if found != program.version:
-        raise ProgramError(f"{path} says it is {program.name} {found}, not {program.version}")
+        raise ProgramError(f"{path} is {program.name} {found}, expected {program.version}")
 
 
 def _build_opa(tools: Path, go: Path, place: Path, *, caches: bool = True) -> Path:

@@ -1,4 +1,4 @@
-"""Runs a long command and shows that it is alive: seconds passed, and what it has done so far."""
+"""Runs a long command and shows its progress: seconds passed, and a summary of its log."""
 
 from __future__ import annotations
 

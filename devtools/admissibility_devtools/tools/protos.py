@@ -2,7 +2,7 @@
 
 Theory of operation
 -------------------
-The compiler is told that the folder ``proto/`` *is* ``sidecar/_pb/`` (a virtual import path). Its
+The compiler maps the folder ``proto/`` to ``sidecar/_pb/`` (a virtual import path). Its
 output then imports ``sidecar._pb.…`` by full name, and the descriptor is registered under a file
 name nobody else uses, so nothing has to be patched afterwards.
 

@@ -135,7 +135,7 @@ def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
 def _state(row: Operation) -> str:
     if row.never:
         return f"refused: {row.never}"
-    if row.kind is Kind.CARRIER:
+    if row.kind is Kind.MODELLESS:
         streamed = "; its body is not read" if row.body is Body.STREAMED else ""
         return f"modelless, closed{streamed}"
     if row.shut:

@@ -75,9 +75,9 @@ def complaint(filled: Filled, *, reached: frozenset[str] = frozenset()) -> str:
     found = outcome(filled.request)
     if not isinstance(found, Call):
         return "" if _by_name(filled.request, found[0]) else f"not refused by name but {found}"
-    if found.carrier:
+    if found.modelless:
         named = sorted(filled.models | filled.references | reached)
-        return f"a carrier, though it names {named}" if named else ""
+        return f"a modelless operation, though it names {named}" if named else ""
     wrong = []
     if set(found.named) != filled.models:
         wrong.append(f"names {sorted(found.named)} instead of {sorted(filled.models)}")
@@ -86,7 +86,7 @@ def complaint(filled: Filled, *, reached: frozenset[str] = frozenset()) -> str:
     if missing:
         wrong.append(f"does not know that it builds on {sorted(missing)}")
     if not found.named and not held:
-        wrong.append("neither names a model nor is a carrier")
+        wrong.append("neither names a model nor is a modelless")
     return "; ".join(wrong)
 
 
@@ -159,7 +159,7 @@ def test_a_stored_object_is_known_or_refused_by_name() -> None:
     check_each(REFERRING, check, lambda row: f"{row[0]} {row[1]}")
 
 
-def test_what_names_no_model_is_a_carrier_or_refused() -> None:
+def test_what_names_no_model_is_a_modelless_operation_or_refused() -> None:
     def check(operation: Published) -> None:
         filled = fill(operation)
         assert filled.models == frozenset()
@@ -171,7 +171,7 @@ def test_what_names_no_model_is_a_carrier_or_refused() -> None:
 def test_a_query_names_nothing_that_is_not_seen() -> None:
     def check(operation: Published) -> None:
         found = outcome(fill(operation, query=True).request)
-        if isinstance(found, Call) and not found.carrier:
+        if isinstance(found, Call) and not found.modelless:
             filled = fill(operation, query=True)
             assert complaint(filled) == ""
 

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from admissibility_devtools.tools.envoy_config import reference
-from sidecar.doctor.finding import fail, ok
-from tests.process.envoy.config import GATE, host, manager
+from sidecar.doctor.finding import Finding, fail, ok, warn
+from tests.process.envoy.config import GATE, SEAL, host, manager
 from tests.support.site.doctor import HEALTHY, but, follows, report
 from tests.support.site.site import Site, envoy_before
 
@@ -21,6 +21,7 @@ def test_addresses_where_nobody_is(whole: Site) -> None:
         ok("clock", "within 30 s of the gate"),
         fail("Envoy", nobody, "Start Envoy, or correct --envoy-admin."),
         follows("Envoy", "ext_authz", nobody),
+        follows("Envoy", "seal", nobody),
         follows("Envoy", "gate cluster", nobody),
         follows("Envoy", "canary: a call", nobody),
         follows("Envoy", "canary: an upload", nobody),
@@ -42,6 +43,7 @@ def test_an_admin_interface_that_is_another_server(whole: Site) -> None:
     assert told_by == but(
         fail("Envoy", "the answer is not JSON", "Start Envoy, or correct --envoy-admin."),
         follows("Envoy", "ext_authz", "the answer is not JSON"),
+        follows("Envoy", "seal", "the answer is not JSON"),
         follows("Envoy", "gate cluster", "the answer is not JSON"),
     )
 
@@ -93,29 +95,59 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def unsealed(change: Change) -> Change:
+    """The same change, of a configuration without the seal."""
+
+    def both(config: dict[str, Any]) -> None:
+        entries = manager(config)["http_filters"]
+        entries[:] = [one for one in entries if one["name"] != SEAL]
+        change(config)
+
+    return both
+
+
+def denied_by_the_seal(count: int) -> Finding:
+    return warn(
+        "seal",
+        f"{count} requests that the gate did not admit ended at the seal",
+        "ext_authz is missing, disabled, failing open or in shadow mode somewhere: run "
+        "`admit envoy lint`.",
+    )
+
+
+def at_the_seal(path: str) -> str:
+    by = "from an RBAC filter, such as the seal: the gate did not admit or deny it"
+    return f"POST {path} got 403 {by}"
+
+
+NOTHING_PASSES = "Nothing passes on this route: enable ext_authz on it."
+NO_SEAL = warn(
+    "seal",
+    "http.applications has ext_authz and no seal",
+    "Put the RBAC filter of envoy/jwt.yaml (rules_stat_prefix: seal) directly behind ext_authz.",
+)
+
+
 def test_a_route_of_calls_that_is_not_checked(owned: Site) -> None:
     owned.start()
     with fronted(owned, disable(-1)):
-        assert report(owned) == but(
-            fail(
-                "canary: a call",
-                "POST /v1/chat/completions got 200: it was NOT denied",
-                NOT_CHECKED,
-            )
-        )
+        canary = fail("canary: a call", at_the_seal("/v1/chat/completions"), NOTHING_PASSES)
+        assert report(owned) == but(denied_by_the_seal(1), canary)
+
+
+def test_a_route_of_calls_that_is_not_checked_without_the_seal(owned: Site) -> None:
+    owned.start()
+    with fronted(owned, unsealed(disable(-1))):
+        canary = "POST /v1/chat/completions got 200: it was NOT denied"
+        assert report(owned) == but(NO_SEAL, fail("canary: a call", canary, NOT_CHECKED))
 
 
 def test_a_route_of_uploads_that_is_not_checked(owned: Site) -> None:
-    """The provider's own refusal is none of the gate's."""
+    """Without the seal: the provider's own refusal is none of the gate's."""
     owned.start()
-    with fronted(owned, disable(0)):
-        assert report(owned) == but(
-            fail(
-                "canary: an upload",
-                "POST /v1/files got 400, but not from the gate",
-                NOT_CHECKED,
-            )
-        )
+    with fronted(owned, unsealed(disable(0))):
+        canary = "POST /v1/files got 400, but not from the gate"
+        assert report(owned) == but(NO_SEAL, fail("canary: an upload", canary, NOT_CHECKED))
 
 
 def test_an_envoy_without_the_filter(owned: Site) -> None:
@@ -127,28 +159,24 @@ def test_an_envoy_without_the_filter(owned: Site) -> None:
                 "no listener has the filter: nothing is checked",
                 "Compare it with the reference configurations under envoy/.",
             ),
-            fail(
-                "canary: a call",
-                "POST /v1/chat/completions got 200: it was NOT denied",
-                NOT_CHECKED,
-            ),
-            follows(
-                "ext_authz", "canary: an upload", "POST /v1/files got 400, but not from the gate"
-            ),
+            denied_by_the_seal(2),
+            follows("ext_authz", "canary: a call", at_the_seal("/v1/chat/completions")),
+            follows("ext_authz", "canary: an upload", at_the_seal("/v1/files")),
         )
 
 
 def test_an_envoy_that_fails_open(owned: Site) -> None:
-    """Seen twice at once: in the canaries, and in the filter's counters that they leave behind."""
+    """Seen in the canaries, in the filter's counters, and in those of the seal that denied them."""
     owned.start()
     with fronted(owned, fail_open):
         assert report(owned) == HEALTHY
         (owned.folder / "gate.json").rename(owned.folder / "kept.json")
         owned.stop_gate()
         found = {one.name: one for one in report(owned)}
-    assert found["canary: a call"] == fail(
-        "canary: a call", "POST /v1/chat/completions got 200: it was NOT denied", NOT_CHECKED
+    assert found["canary: a call"] == follows(
+        "gate", "canary: a call", at_the_seal("/v1/chat/completions")
     )
+    assert found["seal"] == denied_by_the_seal(2)
     counted = found["ext_authz"]
     assert (counted.state, counted.remedy) == ("fail", "Set failure_mode_allow: false.")
-    assert counted.detail == "2 requests passed unasked; ok N, denied N, error 2"
+    assert counted.detail == "2 requests went on without an answer; ok N, denied N, error 2"

@@ -175,7 +175,7 @@ def test_a_good_certificate_does_not_make_up_for_a_bad_token(mutual: Mutual) -> 
 def test_the_roots_that_the_customer_publishes_are_what_counts(mutual: Mutual) -> None:
     """Envoy still trusts the root; the customer has taken it back."""
     home = mutual.site.organisations.homes[CUSTOMER]
-    published = authority.describe(home).document.trust_domains
+    published = authority.describe(home).trust_domains
     without = (replace(published[0], x509_roots=()),)
     authority.set_trust_domains(home, without, now())
     assert until(mutual.good().verdict, INVALID) == INVALID

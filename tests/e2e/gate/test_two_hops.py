@@ -84,7 +84,7 @@ def second_hop(
         upstream=(stand.stage.upstream.host, stand.stage.upstream.port),
         credential_file=stand.stage.folder / "provider-credential.yaml",
         tls=own,
-        hop=EDGE,
+        trusted_forwarder=EDGE,
     )
     config = yaml.safe_load(text)
     (listener,) = config["static_resources"]["listeners"]
@@ -95,7 +95,7 @@ def second_hop(
     (routes,) = chain["filters"][0]["typed_config"]["route_config"]["virtual_hosts"]
     for route in [] if named else routes["routes"]:
         settings = route["typed_per_filter_config"]["envoy.filters.http.ext_authz"]
-        del settings["check_settings"]["context_extensions"]["xfcc_from"]
+        del settings["check_settings"]["context_extensions"]["trusted_forwarder"]
     return EnvoyProcess(str(yaml.safe_dump(config)), folder)
 
 
@@ -226,7 +226,7 @@ def test_without_the_operators_word_the_header_says_nothing(hops: Hops) -> None:
 
 def test_a_root_that_the_customer_takes_back_ends_forwarded_certificates_too(hops: Hops) -> None:
     home = hops.site.organisations.homes[CUSTOMER]
-    published = authority.describe(home).document.trust_domains
+    published = authority.describe(home).trust_domains
     authority.set_trust_domains(home, (replace(published[0], x509_roots=()),), now())
     assert until(hops.good().verdict, INVALID) == INVALID
     authority.set_trust_domains(home, published, now())

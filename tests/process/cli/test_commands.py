@@ -120,10 +120,10 @@ def test_trust_domains_are_added_replaced_and_removed_one_by_one(
     admit("authority", "init", "acme", "--dir", home)
     for name in ("one.example", "two.example", "one.example"):
         told("authority", "trust-domain", name, "--jwks", jwks, "--home", home)
-    shown = told("authority", "show", "--home", home)["authority"]["trustDomains"]
+    shown = told("authority", "show", "--home", home)["trust_domains"]
     assert [domain["name"] for domain in shown] == ["two.example", "one.example"]
     told("authority", "trust-domain", "two.example", "--remove", "--home", home)
-    shown = told("authority", "show", "--home", home)["authority"]["trustDomains"]
+    shown = told("authority", "show", "--home", home)["trust_domains"]
     assert [domain["name"] for domain in shown] == ["one.example"]
     again = ("authority", "trust-domain", "two.example", "--remove", "--home", home)
     assert refused(*again) == "trust domain two.example is not published"

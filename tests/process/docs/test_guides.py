@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.admit_server import admit_on_path
 from tests.support.guides import SHELLS, blocks, pages, problems, run, steps
 
 RUN = [
@@ -15,15 +18,24 @@ RUN = [
 ]
 
 
+@pytest.fixture(scope="module")
+def admit() -> Iterator[dict[str, str]]:
+    """``admit`` for shells; in a folder of its own, because a socket's path must be short."""
+    with tempfile.TemporaryDirectory() as folder, admit_on_path(Path(folder)) as variables:
+        yield variables
+
+
 @pytest.mark.parametrize("page", RUN)
-def test_every_command_of_the_page_does_what_the_page_says(page: str, tmp_path: Path) -> None:
+def test_every_command_of_the_page_does_what_the_page_says(
+    page: str, tmp_path: Path, admit: dict[str, str]
+) -> None:
     todo = [
         step
         for block in blocks(page)
         if block.language in SHELLS and not block.why
         for step in steps(block)
     ]
-    assert "\n\n".join(problems(run(todo, tmp_path))) == ""
+    assert "\n\n".join(problems(run(todo, tmp_path, **admit))) == ""
 
 
 def test_a_command_that_fails_or_prints_something_else_would_be_found(tmp_path: Path) -> None:

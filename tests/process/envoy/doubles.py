@@ -21,6 +21,16 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 
 LAST_CHUNK = b"0\r\n\r\n"
+GATE_NAME = "admissibility"
+
+
+def admitted(ok: pb.OkHttpResponse | None = None, gate: str = GATE_NAME) -> pb.CheckResponse:
+    """An allow with the metadata that the seal of the references requires."""
+    reply = pb.CheckResponse(
+        status=pb.Status(code=0), ok_response=pb.OkHttpResponse() if ok is None else ok
+    )
+    reply.dynamic_metadata.update({"admitted": True, "gate": gate})
+    return reply
 
 
 @dataclass(slots=True)

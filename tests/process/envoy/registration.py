@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.process.envoy.config import PACE, Config
+from tests.process.envoy.config import PACE, SEAL, Config
 
 TYPES = "type.googleapis.com/envoy.extensions.filters.http."
 EXT_AUTHZ, EXT_PROC = "envoy.filters.http.ext_authz", "envoy.filters.http.ext_proc"
@@ -125,7 +125,7 @@ def change(host: Config, http_filters: list[Config], gate: Config) -> None:
     rate_limiter = host["routes"][-1]["typed_per_filter_config"][PACE]
     host["routes"] = routes(*host["routes"])
     host["typed_per_filter_config"] = {PACE: rate_limiter}
-    behind = [each["name"] for each in http_filters].index(EXT_AUTHZ) + 1
+    behind = [each["name"] for each in http_filters].index(SEAL) + 1
     http_filters[behind:behind] = [{"name": EXT_PROC, "typed_config": PROCESSOR}]
     (options,) = gate["typed_extension_protocol_options"].values()
     options["explicit_http_config"]["http2_protocol_options"] |= {

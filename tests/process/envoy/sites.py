@@ -18,7 +18,14 @@ from admissibility_devtools.tools.envoy_config import (
 from sidecar._pb import ext_authz_pb2 as pb
 from tests.process.envoy import sigv4
 from tests.process.envoy.certificates import serve_as
-from tests.process.envoy.doubles import FakeGate, FakeProvider, Received, fake_gate, fake_provider
+from tests.process.envoy.doubles import (
+    FakeGate,
+    FakeProvider,
+    Received,
+    admitted,
+    fake_gate,
+    fake_provider,
+)
 from tests.support.site.envoy import (
     Answer,
     EnvoyProcess,
@@ -89,7 +96,7 @@ SITES: dict[Gated, Site] = {
         Site("mtls", OPENAI, uploads=FILES, mutual=True),
         Site(
             "xfcc-gate",
-            {**OPENAI, "xfcc_from": f"spiffe://{DOMAIN}{EDGE}"},
+            {**OPENAI, "trusted_forwarder": f"spiffe://{DOMAIN}{EDGE}"},
             uploads=FILES,
             mutual=True,
         ),
@@ -125,9 +132,7 @@ SITES: dict[Gated, Site] = {
 
 def allow(*removed: str) -> pb.CheckResponse:
     """An allow that takes these request headers away."""
-    return pb.CheckResponse(
-        status=pb.Status(code=0), ok_response=pb.OkHttpResponse(headers_to_remove=removed)
-    )
+    return admitted(pb.OkHttpResponse(headers_to_remove=removed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +207,7 @@ def wire(
             credential_file=credential,
             tls=own_files(own.certificate, own.private_key, domain) if site.mutual else None,
             provider_roots=roots if site.tls else None,
-            hop=f"spiffe://{DOMAIN}{EDGE}" if name == "xfcc-gate" else None,
+            trusted_forwarder=f"spiffe://{DOMAIN}{EDGE}" if name == "xfcc-gate" else None,
         )
         with EnvoyProcess(config, folder / "envoy") as envoy:
             context = client.client_context(domain.bundle) if site.mutual else None

@@ -83,7 +83,7 @@ def xfcc_gate(config: Config) -> None:
         for name in ("for", "host", "port", "prefix", "proto", "scheme", "server", "uri")
     ]
     for told in extensions(config):
-        told["xfcc_from"] = EDGE_ID
+        told["trusted_forwarder"] = EDGE_ID
     host(config)["request_headers_to_remove"].insert(2, "x-forwarded-client-cert")
 
 
@@ -204,7 +204,7 @@ def bedrock(config: Config) -> None:
             },
         },
     }
-    manager(config)["http_filters"][2:3] = [
+    manager(config)["http_filters"][3:4] = [
         {"name": "envoy.filters.http.aws_request_signing", "typed_config": signer},
         {"name": "envoy.filters.http.rbac", "typed_config": guard},
     ]

@@ -165,7 +165,7 @@ def test_rendering_changes_the_places_and_nothing_else(name: Gated, tmp_path: Pa
         common = chain(expected)["transport_socket"]["typed_config"]["common_tls_context"]
         common["validation_context"]["match_typed_subject_alt_names"] = named("URI", filled["hop"])
         for told in extensions(expected):
-            told["xfcc_from"] = filled["hop"]
+            told["trusted_forwarder"] = filled["hop"]
     assert yaml.safe_load(render(reference(name), **filled)) == expected
 
 

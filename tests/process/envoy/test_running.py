@@ -12,17 +12,19 @@ import pytest
 from admissibility_devtools.tools.envoy_config import Gated, reference
 from sidecar._pb import ext_authz_pb2 as pb
 from tests.process.envoy.answers import by_envoy, header, without
-from tests.process.envoy.doubles import LAST_CHUNK
-from tests.process.envoy.sites import BODY, CREDENTIAL, SITES, Wired, wire
+from tests.process.envoy.doubles import LAST_CHUNK, admitted
+from tests.process.envoy.sites import CREDENTIAL, SITES, Wired, wire
 from tests.support.site.envoy import Answer
 
 
-def test_an_empty_answer_of_the_gate_is_an_allow_in_envoy(wired: Wired) -> None:
+def test_an_empty_answer_of_the_gate_is_an_allow_to_ext_authz_and_ends_at_the_seal(
+    wired: Wired,
+) -> None:
     # A fact about Envoy, kept as a test: it is why every reply of the gate starts as a denial.
     wired.gate.answer = pb.CheckResponse()
     assert wired.gate.answer.SerializeToString() == b""
-    assert wired.send().status == 200
-    assert [received.body for received in wired.provider.received] == [BODY]
+    assert without(wired.send(), "date") == by_envoy(403, b"RBAC: access denied")
+    assert wired.provider.received == []
 
 
 def test_a_denial_reaches_the_client_whole_and_the_provider_not_at_all(wired: Wired) -> None:
@@ -52,10 +54,8 @@ def test_a_denial_reaches_the_client_whole_and_the_provider_not_at_all(wired: Wi
 
 
 def test_an_allow_can_tell_the_client_the_decision(wired: Wired) -> None:
-    wired.gate.answer = pb.CheckResponse(
-        ok_response=pb.OkHttpResponse(
-            response_headers_to_add=[header("x-admissibility-decision-id", "d-1")]
-        )
+    wired.gate.answer = admitted(
+        pb.OkHttpResponse(response_headers_to_add=[header("x-admissibility-decision-id", "d-1")])
     )
     assert wired.send().headers["x-admissibility-decision-id"] == "d-1"
 
@@ -118,7 +118,7 @@ def test_a_gate_that_touches_more_than_its_own_headers_is_an_error(wired: Wired,
         pb.OkHttpResponse(headers=[header(name, "v")]),
         pb.OkHttpResponse(headers_to_remove=[name]),
     ):
-        wired.gate.answer = pb.CheckResponse(ok_response=ok)
+        wired.gate.answer = admitted(ok)
         answers.append(wired.send(headers=[("x-other", "1")]).status)
     assert (answers, wired.provider.received) == ([500, 500], [])
 

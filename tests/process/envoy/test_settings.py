@@ -9,7 +9,18 @@ import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
 from admissibility_devtools.tools.places import repository_root
-from tests.process.envoy.config import ALL, GATE, PACE, TYPES, Config, filters, loaded, manager
+from sidecar.service.config import SidecarConfig
+from tests.process.envoy.config import (
+    ALL,
+    GATE,
+    PACE,
+    SEAL,
+    TYPES,
+    Config,
+    filters,
+    loaded,
+    manager,
+)
 from tests.process.envoy.sites import SITES
 
 
@@ -35,6 +46,7 @@ def test_nothing_but_a_refusal_comes_before_the_gate_and_the_credential_only_aft
     assert list(filters(config)) == [
         PACE,
         GATE,
+        SEAL,
         "envoy.filters.http.credential_injector",
         "envoy.filters.http.router",
     ]
@@ -78,6 +90,30 @@ PACED = {
     "descriptors": [of("over-1-MiB", 24), of("over-8-MiB", 4)],
     "token_bucket": bucket(1000000),
 }
+
+
+def required(key: str, value: Config) -> Config:
+    """What the seal requires of one field of the gate's metadata."""
+    matcher = {"filter": GATE, "path": [{"key": key}], "value": value}
+    return {"sourced_metadata": {"metadata_matcher": matcher}}
+
+
+def test_the_seal_passes_only_what_this_gate_admitted(config: Config) -> None:
+    rules = [
+        required("admitted", {"bool_match": True}),
+        required(
+            "gate", {"string_match": {"exact": SidecarConfig.model_fields["gate_name"].default}}
+        ),
+    ]
+    admitted = {"permissions": [{"and_rules": {"rules": rules}}], "principals": [{"any": True}]}
+    assert filters(config)[SEAL] == {
+        "@type": TYPES + "filters.http.rbac.v3.RBAC",
+        "rules_stat_prefix": "seal",
+        "rules": {"action": "ALLOW", "policies": {"admitted": admitted}},
+    }
+    table = manager(config)["route_config"]
+    for level in (table, *table["virtual_hosts"], *table["virtual_hosts"][0]["routes"]):
+        assert SEAL not in level.get("typed_per_filter_config", {})
 
 
 def test_the_gate_cannot_be_skipped_softened_or_misread(config: Config) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from admissibility_devtools.tools.envoy_config import credential_document, render
 from sidecar._pb import ext_authz_pb2 as pb
-from tests.process.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
+from tests.process.envoy.doubles import FakeGate, FakeProvider, admitted, fake_gate, fake_provider
 from tests.support.site.envoy import Answer, EnvoyProcess, exchange, request_bytes
 from tests.unit.envoy_extauthz_lint.edit import Edit
 
@@ -29,7 +29,7 @@ def denied() -> pb.CheckResponse:
 
 
 def allowed() -> pb.CheckResponse:
-    return pb.CheckResponse(status=pb.Status(code=0), ok_response=pb.OkHttpResponse())
+    return admitted()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def sample_facts(**changes: Any) -> Facts:
             run=(MODEL,),
             tuned=(),
             specification=None,
-            carrier=False,
+            modelless=False,
             stream=False,
             modalities=("text",),
             tool_types=("function",),

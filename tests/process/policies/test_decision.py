@@ -121,11 +121,13 @@ def test_a_waiver_excuses_its_rule_and_no_other(server: OpaServer) -> None:
 def carried(**environment: Any) -> dict[str, Any]:
     """An operation that can reach no model, such as reading a file back."""
     facts = sample_facts(environment=sample_environment(**environment), adaptations=())
-    request = dataclasses.replace(facts.request, models=(), run=(), carrier=True)
+    request = dataclasses.replace(facts.request, models=(), run=(), modelless=True)
     return to_input(dataclasses.replace(facts, request=request))
 
 
-def test_a_carrier_is_held_to_what_is_asked_of_its_environment(early: OpaServer) -> None:
+def test_a_modelless_operation_is_held_to_what_is_asked_of_its_environment(
+    early: OpaServer,
+) -> None:
     assert early.decide(carried()) == admitted("eu")
     told = {}
     spoilt: dict[str, dict[str, Any]] = {
@@ -147,13 +149,13 @@ def test_a_carrier_is_held_to_what_is_asked_of_its_environment(early: OpaServer)
     }
 
 
-def test_nothing_is_a_carrier_by_being_silent(server: OpaServer) -> None:
+def test_nothing_is_a_modelless_operation_by_being_silent(server: OpaServer) -> None:
     silent = facts_in("eu")
     silent["request"].update(models=[], run=[])
     for facts in (silent, {**silent, "adaptations": []}):
         assert_malformed(server, facts, ("request",))
     named = facts_in("eu")
-    named["request"]["carrier"] = True
+    named["request"]["modelless"] = True
     assert_malformed(server, named, ("request",))
     stray = carried()
     stray["adaptations"] = named["adaptations"]

@@ -14,13 +14,12 @@ import yaml
 
 from admissibility_devtools.tools.envoy_config import credential_document, reference, render
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
-from sidecar._pb import ext_authz_pb2 as auth
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.reasons import Reason
 from sidecar.ext_proc.processor import refusal
 from sidecar.providers import PROVIDERS, creation
-from tests.process.envoy.doubles import FakeGate, FakeProvider, fake_gate, fake_provider
+from tests.process.envoy.doubles import FakeGate, FakeProvider, admitted, fake_gate, fake_provider
 from tests.process.envoy.registration import CREATING, FILES
 from tests.support.site.envoy import Answer, exchange, request_bytes
 
@@ -63,7 +62,7 @@ def _said(kind: str, value: Any) -> pb.ProcessingResponse:
 def wired(
     folder: Path, processor: Scripted
 ) -> Iterator[tuple[EnvoyProcess, FakeGate, FakeProvider]]:
-    allow = auth.CheckResponse(status=auth.Status(), ok_response=auth.OkHttpResponse())
+    allow = admitted()
     (folder / "credential.yaml").write_text(credential_document("Bearer sk"))
     with fake_provider() as provider, fake_gate(allow) as gate:
         rpc.add_ExternalProcessorServicer_to_server(processor, gate.server)

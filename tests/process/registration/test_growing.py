@@ -65,7 +65,7 @@ def said(kept: Store, call: Call) -> tuple[str, ...]:
     async def story() -> tuple[str, ...]:
         objects = Objects(kept, timedelta(days=30))
         resolved = await objects.resolve(call, "openai", ENV, NOW)
-        await objects.grow(resolved)
+        await objects.add_uses(resolved)
         objects.close()
         return resolved.call.models
 
@@ -167,7 +167,7 @@ def test_what_an_agent_took_up_while_its_session_began_is_registered_with_the_se
         found = await objects.resolve(BEGIN, "openai", ENV, NOW)
         signed = objects.metadata(found, "openai", CALLER, "d" * 32, NOW)
         assert set(signed) == {FIELD}
-        await objects.grow(await objects.resolve(change, "openai", ENV, NOW))
+        await objects.add_uses(await objects.resolve(change, "openai", ENV, NOW))
         ticket = objects.verify_ticket(signed[FIELD], NOW)
         result = await objects.register(ticket, session.id, ticket.uses, NOW)
         objects.close()

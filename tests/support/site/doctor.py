@@ -30,6 +30,7 @@ HEALTHY: Report = (
     ok("certificates", "the gateway speaks plain HTTP"),
     ok("Envoy", "1.40.0 is LIVE at LOOPBACK"),
     ok("ext_authz", "ok N, denied N, error 0; none passed unasked"),
+    ok("seal", "behind ext_authz; no request needed it"),
     ok("gate cluster", "gate leads to port N, healthy"),
     ok("canary: a call", "POST /v1/chat/completions got 401 credential_missing from the gate"),
     ok("canary: an upload", "POST /v1/files got 403 unsupported_operation from the gate"),

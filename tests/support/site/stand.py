@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from admissibility_devtools.demo.authorities import PROD, TRUST_DOMAIN, now
 from admissibility_devtools.demo.issuer import Issuer
-from admissibility_devtools.demo.show import Teller
+from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import AUDIENCE, Stage
 from admissibility_devtools.demo.story import Story
 from sidecar.binding.openai import KnownManifest
@@ -64,9 +64,9 @@ def standing(folder: Path) -> Iterator[Stand]:
     """Bring a stage to the admitted state of the story's fourth scene."""
     key = ec.generate_private_key(ec.SECP256R1())
     with Stage(folder, issuer=Issuer(TRUST_DOMAIN, _key=key)) as stage:
-        teller = Teller(quiet=True)
-        story = Story(stage, teller)
+        printer = StoryPrinter(quiet=True)
+        story = Story(stage, printer)
         story.prepare()
-        assert [line for line in teller.lines if not line.as_stated] == []
+        assert [line for line in printer.lines if not line.as_stated] == []
         assert story.v3 is not None
         yield Stand(stage, story.v3, key)

@@ -14,10 +14,13 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from sidecar.core.documents import (
     AUTHORITY_FILE,
+    TRUST_DOMAINS_FILE,
     WITHDRAWALS_FILE,
     AuthorityDocument,
+    TrustDomain,
     WithdrawalsDocument,
     read_authority,
+    read_trust_domains,
     read_withdrawals,
 )
 
@@ -44,14 +47,7 @@ class Reader:
 
     def read(self) -> dict[str, bytes]:
         """Refresh and download both documents."""
-        updater = Updater(
-            str(self._folder),
-            f"{self._base}/metadata/",
-            str(self._folder / "targets"),
-            f"{self._base}/targets/",
-            fetcher=_Files(),
-            bootstrap=self._root,
-        )
+        updater = self._updater()
         updater.refresh()
         found = {}
         for name in (AUTHORITY_FILE, WITHDRAWALS_FILE):
@@ -60,6 +56,16 @@ class Reader:
             found[name] = Path(updater.download_target(info)).read_bytes()
         return found
 
+    def _updater(self) -> Updater:
+        return Updater(
+            str(self._folder),
+            f"{self._base}/metadata/",
+            str(self._folder / "targets"),
+            f"{self._base}/targets/",
+            fetcher=_Files(),
+            bootstrap=self._root,
+        )
+
     def kept(self) -> dict[str, Any]:
         """The four signed parts of what was read last, by role."""
         roles = ("root", "timestamp", "snapshot", "targets")
@@ -67,6 +73,15 @@ class Reader:
             role: json.loads((self._folder / f"{role}.json").read_bytes())["signed"]
             for role in roles
         }
+
+    def trust_domains(self) -> tuple[TrustDomain, ...] | None:
+        """What the delegated role publishes, found as python-tuf finds it; None for nothing."""
+        updater = self._updater()
+        updater.refresh()
+        info = updater.get_targetinfo(TRUST_DOMAINS_FILE)
+        if info is None:
+            return None
+        return read_trust_domains(Path(updater.download_target(info)).read_bytes()).trust_domains
 
     def documents(self, name: str) -> tuple[AuthorityDocument, WithdrawalsDocument]:
         """Both documents, as the gate reads them."""

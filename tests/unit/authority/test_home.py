@@ -17,7 +17,6 @@ from sidecar.core import dsse
 from sidecar.core.documents import (
     AttestationKey,
     AuthorityDocument,
-    TrustDomain,
     Withdrawal,
     WithdrawalKind,
 )
@@ -200,24 +199,6 @@ def test_an_authority_may_correct_itself_and_only_what_it_withdrew(acme: Home, p
     authority.reinstate(acme, WithdrawalKind.CORPUS, f"sha256:{DIGEST}", NOW)
     entry = Withdrawal(WithdrawalKind.RESULT, DIGEST, "wrong")
     assert pinned(acme).documents("acme")[1] == withdrawn(entry)
-
-
-def test_trust_domains_are_published_and_replaced(acme: Home, pinned: Pin) -> None:
-    reader = pinned(acme)
-    first = TrustDomain("acme.example", {"keys": [{"kty": "OKP", "kid": "1"}]})
-    second = TrustDomain("other.example", None, ("-----BEGIN CERTIFICATE-----\n",))
-    authority.set_trust_domains(acme, (first, second), NOW)
-    assert reader.documents("acme")[0].trust_domains == (first, second)
-    authority.set_trust_domains(acme, (second,), NOW)
-    assert reader.documents("acme")[0].trust_domains == (second,)
-
-
-def test_a_trust_domain_given_twice_changes_nothing(acme: Home, pinned: Pin) -> None:
-    domain = TrustDomain("acme.example", {"keys": []})
-    with pytest.raises(AuthorityError, match=r"nothing was changed: .*listed twice"):
-        authority.set_trust_domains(acme, (domain, domain), NOW)
-    assert pinned(acme).documents("acme")[0].trust_domains == ()
-    assert authority.describe(acme).versions["timestamp"] == 1
 
 
 @pytest.mark.parametrize("key_type", ["ed25519", "ecdsa"])

@@ -103,11 +103,11 @@ def test_a_call_that_names_nothing_is_refused_and_not_vacuously_admitted() -> No
         Call("", OPERATION, (MODEL,)),
         Call("openai", OPERATION, (MODEL, "")),
         Call("openai", OPERATION, (MODEL,), deployments=("prod",)),
-        Call("openai", "", (), carrier=True),
-        Call("", "files.retrieve", (), carrier=True),
-        Call("openai", "files.retrieve", (MODEL,), carrier=True),
-        Call("openai", "files.retrieve", (), tuned=(MODEL,), carrier=True),
-        Call("openai", "files.retrieve", (), deployments=("prod",), carrier=True),
+        Call("openai", "", (), modelless=True),
+        Call("", "files.retrieve", (), modelless=True),
+        Call("openai", "files.retrieve", (MODEL,), modelless=True),
+        Call("openai", "files.retrieve", (), tuned=(MODEL,), modelless=True),
+        Call("openai", "files.retrieve", (), deployments=("prod",), modelless=True),
     ):
         assessment = assess(call, credential(), state, NOW)
         assert assessment.reason is Reason.MALFORMED_REQUEST

@@ -223,7 +223,7 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
         "run": (CHILD,),
         "tuned": (),
         "specification": None,
-        "carrier": False,
+        "modelless": False,
         "stream": True,
         "modalities": ("text",),
         "tool_types": ("function",),

@@ -18,6 +18,7 @@ LISTENER = f"{TYPES}envoy.extensions.filters.listener."
 UDP_PROXY = f"{TYPES}envoy.extensions.filters.udp.udp_proxy."
 GATE = "envoy.filters.http.ext_authz"
 PACE = "envoy.filters.http.local_ratelimit"
+SEAL = "admissibility.seal"
 PER_ROUTE = f"{HTTP}ext_authz.v3.ExtAuthzPerRoute"
 FILTER_CONFIG = f"{TYPES}envoy.config.route.v3.FilterConfig"
 TLS = "envoy.extensions.transport_sockets.tls.v3."
@@ -196,7 +197,7 @@ def _without_pace(value: object) -> None:
     if isinstance(value, dict):
         value.get("typed_per_filter_config", {}).pop(PACE, None)
         chain = value.get("http_filters", [])
-        chain[:] = [entry for entry in chain if entry["name"] != PACE]
+        chain[:] = [entry for entry in chain if entry["name"] not in {PACE, SEAL}]
         value = list(value.values())
     if isinstance(value, list):
         for child in value:

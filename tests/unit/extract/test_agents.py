@@ -19,7 +19,7 @@ from openai.types.beta.persisted_agent_tool_param import PersistedAgentToolParam
 
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
-from sidecar.providers import PROVIDERS, creation, fed
+from sidecar.providers import PROVIDERS, creation, updated_by
 from sidecar.providers.json_paths import Only
 from sidecar.providers.openai_agents import AGENTS
 from tests.support.gate.asking import get, post
@@ -195,12 +195,12 @@ def test_agents_and_sessions_are_made_to_be_registered_and_changed_with_what_the
         "agents.create": ("agent", True),
         "agents.sessions.create": ("session", True),
     }
-    assert {row.name: row.feeds for row in AGENTS if row.feeds} == {
+    assert {row.name: row.updates for row in AGENTS if row.updates} == {
         "agents.update": {"agent"},
         "agents.sessions.update": {"session"},
     }
-    assert fed("openai", "agents.update") == {"agent"}
-    assert fed("azure", "agents.update") == frozenset()
+    assert updated_by("openai", "agents.update") == {"agent"}
+    assert updated_by("azure", "agents.update") == frozenset()
 
 
 def test_every_row_that_sets_an_agent_to_work_refuses_what_nobody_sees() -> None:

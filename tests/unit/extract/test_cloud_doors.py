@@ -101,7 +101,7 @@ def test_a_name_in_a_path_is_plain_or_an_arn(segment: str) -> None:
 def test_a_job_of_bedrock_is_read_back_by_its_arn() -> None:
     opened = frozenset({"fine_tuning.jobs.retrieve"})
     path = f"/model-customization-jobs/{escaped(f'{ARN}:model-customization-job/base/abc')}"
-    call = Call("bedrock", "fine_tuning.jobs.retrieve", (), carrier=True)
+    call = Call("bedrock", "fine_tuning.jobs.retrieve", (), modelless=True)
     assert get("bedrock", path, opened=opened) == call
     for other in ("..%2Fx", "a%2Fb", "arn%3Aaws%3A..%2F"):
         refused = get("bedrock", f"/model-customization-jobs/{other}", opened=opened)

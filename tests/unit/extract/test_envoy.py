@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 
 from sidecar._pb import ext_authz_pb2 as pb
+from sidecar.core.call import Call
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
+from sidecar.core.window import rfc3339
 from sidecar.extract import check_request
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate import check_response
@@ -23,6 +26,18 @@ REQUEST = HttpRequest(
     "/v1/x",
     headers=(("x-admissibility-reason", "admitted"), ("x-admissibility-a", "1"), ("x-other", "2")),
 )
+
+
+def respond(
+    decision: Decision, request: HttpRequest | None, metadata: dict[str, str] | None = None
+) -> pb.CheckResponse:
+    return check_response.respond(
+        decision,
+        request,
+        credential_header=HEADER,
+        gate_name="gate-of-tests",
+        metadata=metadata,
+    )
 
 
 def read(message: pb.CheckRequest) -> HttpRequest | tuple[Reason, str]:
@@ -122,25 +137,46 @@ def header(name: str, value: str) -> pb.HeaderValueOption:
 
 
 def test_an_allow_takes_the_credential_and_imitations_away() -> None:
-    reply = check_response.respond(DECISION, REQUEST, credential_header=HEADER)
-    assert reply == pb.CheckResponse(
-        status=pb.Status(code=0),
-        ok_response=pb.OkHttpResponse(
-            headers_to_remove=[HEADER, "x-admissibility-a", "x-admissibility-reason"],
-            response_headers_to_add=[header("x-admissibility-decision-id", "d-1")],
-        ),
+    reply = respond(DECISION, REQUEST)
+    assert reply.status == pb.Status(code=0)
+    assert reply.ok_response == pb.OkHttpResponse(
+        headers_to_remove=[HEADER, "x-admissibility-a", "x-admissibility-reason"],
+        response_headers_to_add=[header("x-admissibility-decision-id", "d-1")],
     )
 
 
+def test_an_allow_carries_the_metadata_that_the_seal_requires() -> None:
+    ticket = {"ticket": "t", "admitted": "forged", "gate": "other"}
+    call = Call("openai", "chat.completions", ("gpt-5", "ft:gpt-5:acme::1"), tuned=("gpt-5",))
+    until = DECISION.at + timedelta(seconds=30)
+    decision = dataclasses.replace(DECISION, call=call, lease_until=until)
+    assert MessageToDict(respond(decision, REQUEST, ticket).dynamic_metadata) == {
+        "admitted": True,
+        "gate": "gate-of-tests",
+        "decision_id": "d-1",
+        "models": ["openai/gpt-5", "openai/ft:gpt-5:acme::1"],
+        "lease_until": rfc3339(until),
+        "ticket": "t",
+    }
+
+
+def test_no_denial_carries_metadata_which_shadow_mode_would_emit() -> None:
+    for reason in Reason:
+        decision = dataclasses.replace(DECISION, reason=reason)
+        for request in (REQUEST, None):
+            reply = respond(decision, request, {"ticket": "t"})
+            assert (len(reply.dynamic_metadata) > 0) is (reply.status.code == 0)
+
+
 def test_an_allow_without_a_request_is_a_denial() -> None:
-    reply = check_response.respond(DECISION, None, credential_header=HEADER)
+    reply = respond(DECISION, None)
     assert reply == check_response.denial(Reason.INTERNAL_ERROR, "admitted", "d-1")
 
 
 @pytest.mark.parametrize("reason", [reason for reason in Reason if reason is not Reason.ADMITTED])
 def test_every_denial_is_whole(reason: Reason) -> None:
     decision = dataclasses.replace(DECISION, reason=reason, detail="because.")
-    reply = check_response.respond(decision, REQUEST, credential_header=HEADER)
+    reply = respond(decision, REQUEST)
     status = http_status(reason)
     types = {
         400: "invalid_request_error",
@@ -174,11 +210,7 @@ def test_every_denial_is_whole(reason: Reason) -> None:
 
 def test_no_reply_is_zero_bytes_long() -> None:
     decisions = [dataclasses.replace(DECISION, reason=reason) for reason in Reason]
-    replies = [
-        check_response.respond(d, r, credential_header=HEADER)
-        for d in decisions
-        for r in (REQUEST, None)
-    ]
+    replies = [respond(d, r) for d in decisions for r in (REQUEST, None)]
     assert min(len(reply.SerializeToString()) for reply in replies) > 0
     allowed = [reply for reply in replies if reply.status.code == 0]
     assert len(allowed) == 1

@@ -53,7 +53,7 @@ class Site:
         self,
         text: str | None,
         *,
-        hop: str | None = EDGE,
+        trusted_forwarder: str | None = EDGE,
         peer: str | None = None,
         principal: str = "",
         token: str | None = None,
@@ -66,7 +66,7 @@ class Site:
             headers=tuple(lines),
             certificate=quote(self.edge if peer is None else peer, safe=""),
             principal=principal,
-            hop=hop,
+            trusted_forwarder=trusted_forwarder,
         )
         try:
             return credential.verify(
@@ -113,10 +113,13 @@ def test_a_credential_ends_with_the_first_of_both_certificates(site: Site) -> No
 
 def test_without_the_operators_word_the_header_is_no_source(site: Site) -> None:
     edge = Credential(EDGE, "acme.example", "x509-svid", NOW + 2 * HOUR, "customer")
-    assert site.ask(site.written(), hop=None) == edge
-    assert site.ask("anything", hop=None) == edge
+    assert site.ask(site.written(), trusted_forwarder=None) == edge
+    assert site.ask("anything", trusted_forwarder=None) == edge
     missing = f"neither the header {HEADER} nor a client certificate"
-    assert site.ask(site.written(), hop=None, peer="") == (Reason.CREDENTIAL_MISSING, missing)
+    assert site.ask(site.written(), trusted_forwarder=None, peer="") == (
+        Reason.CREDENTIAL_MISSING,
+        missing,
+    )
 
 
 def test_only_the_named_hop_is_believed(site: Site) -> None:
@@ -296,19 +299,22 @@ def test_what_is_read_is_nothing_but_what_was_written(text: str) -> None:
 
 
 def test_the_hop_is_named_by_the_route_and_by_nobody_else() -> None:
-    asked = as_check_request(headers=[("xfcc_from", EDGE), ("xfcc-from", EDGE)])
-    assert check_request.read(asked, credential_header=HEADER).hop is None
-    asked.attributes.context_extensions["xfcc_from"] = EDGE
-    assert check_request.read(asked, credential_header=HEADER).hop == EDGE
+    asked = as_check_request(headers=[("trusted_forwarder", EDGE), ("xfcc-from", EDGE)])
+    assert check_request.read(asked, credential_header=HEADER).trusted_forwarder is None
+    asked.attributes.context_extensions["trusted_forwarder"] = EDGE
+    assert check_request.read(asked, credential_header=HEADER).trusted_forwarder == EDGE
 
 
-@pytest.mark.parametrize("hop", ["", "edge", "spiffe://acme.example", EDGE + ";x", EDGE + "/"])
-def test_a_route_that_names_no_real_hop_is_shut(hop: str) -> None:
+@pytest.mark.parametrize(
+    "trusted_forwarder", ["", "edge", "spiffe://acme.example", EDGE + ";x", EDGE + "/"]
+)
+def test_a_route_that_names_no_real_hop_is_shut(trusted_forwarder: str) -> None:
     asked = as_check_request()
-    asked.attributes.context_extensions["xfcc_from"] = hop
+    asked.attributes.context_extensions["trusted_forwarder"] = trusted_forwarder
     with pytest.raises(AdmissibilityError) as caught:
         check_request.read(asked, credential_header=HEADER)
     assert (caught.value.reason, caught.value.message) == (
         Reason.UNSUPPORTED_OPERATION,
-        "this route's xfcc_from is no SPIFFE ID of a peer: have the operator correct it",
+        "this route's trusted_forwarder is not the SPIFFE ID of a peer: have the operator"
+        " correct it",
     )

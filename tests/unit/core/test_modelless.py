@@ -27,11 +27,11 @@ from tests.support.simulator.world import (
     window,
 )
 
-FILE = Call("openai", "files.retrieve", (), carrier=True)
+FILE = Call("openai", "files.retrieve", (), modelless=True)
 REFERENCES = (Reference("response", "resp_1"), Reference("file", "file-2"), Reference("file", "3"))
 
 
-def test_a_carrier_is_admissible_by_its_environment_alone() -> None:
+def test_a_modelless_operation_is_admissible_by_its_environment_alone() -> None:
     world = admitted_world()
     for label in [name for name in world.evidence if name != "environment"]:
         world.evidence.pop(label)
@@ -75,7 +75,7 @@ def test_a_carrier_is_admissible_by_its_environment_alone() -> None:
         (lambda w: setattr(w.parties["customer"], "expires", NOW), Reason.TRUST_STALE),
     ],
 )
-def test_a_carrier_is_refused_with_its_environment(
+def test_a_modelless_operation_is_refused_with_its_environment(
     change: Callable[[World], Any], reason: Reason
 ) -> None:
     world = admitted_world()
@@ -84,7 +84,7 @@ def test_a_carrier_is_refused_with_its_environment(
     assert world.put(FILE).reason is reason
 
 
-def test_what_concerns_models_does_not_touch_a_carrier() -> None:
+def test_what_concerns_models_does_not_touch_a_modelless_operation() -> None:
     world = admitted_world()
     world.parties["regulator"].withdraw("base-model", f"openai/{BASE}")
     world.parties["evaluator"].expires = NOW - DAY
@@ -92,10 +92,10 @@ def test_what_concerns_models_does_not_touch_a_carrier() -> None:
     assert world.put(FILE).reason is None
 
 
-def test_the_facts_of_a_carrier_say_so_and_hold_no_adaptation() -> None:
+def test_the_facts_of_a_modelless_operation_say_so_and_hold_no_adaptation() -> None:
     world = admitted_world()
     facts = facts_module.prove(FILE, credential(), world.put(FILE), rfc3339(NOW), "n")
-    assert (facts.request.models, facts.request.carrier, facts.adaptations) == ((), True, ())
+    assert (facts.request.models, facts.request.modelless, facts.adaptations) == ((), True, ())
 
 
 @pytest.mark.parametrize(

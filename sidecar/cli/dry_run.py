@@ -22,7 +22,7 @@ from sidecar.extract.raw_request import RawRequestError, parse
 from sidecar.observe.decision_log import record
 from sidecar.providers.json_paths import Found, Only, Role, Stored
 from sidecar.service import config as service_config
-from sidecar.service.dry_run import Rehearsal, rehearse
+from sidecar.service.dry_run import DryRun, dry_run
 from sidecar.trust.config import load
 
 MAX_REQUEST_BYTES = 64 << 20
@@ -44,12 +44,12 @@ def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json
         raise CliError(f"{file}: {error}") from error
     # What its OPA remarks on is for the log of a gate; why it could not be asked is raised.
     logging.getLogger("sidecar").setLevel(logging.ERROR)
-    rehearsal = asyncio.run(rehearse(settings, load(settings.trust), message))
+    result = asyncio.run(dry_run(settings, load(settings.trust), message))
     if as_json:
-        print(json.dumps(to_json(rehearsal), indent=2))
+        print(json.dumps(to_json(result), indent=2))
     else:
-        show(Console(highlight=False), rehearsal)
-    raise typer.Exit(0 if rehearsal.outcome.decision.allowed else 1)
+        show(Console(highlight=False), result)
+    raise typer.Exit(0 if result.outcome.decision.allowed else 1)
 
 
 def _read(file: Path) -> bytes:
@@ -63,29 +63,29 @@ def _read(file: Path) -> bytes:
     return data
 
 
-def to_json(rehearsal: Rehearsal) -> dict[str, Any]:
+def to_json(result: DryRun) -> dict[str, Any]:
     """Everything as JSON values: what was seen, the steps, and the decision as the log has it."""
-    decision = rehearsal.outcome.decision
+    decision = result.outcome.decision
     credential, assessment = decision.credential, decision.assessment
     return {
         "status": http_status(decision.reason),
         "places": [
             {"place": found.where, "what": _what(found), "value": found.value}
-            for found in _told(rehearsal)
+            for found in _told(result)
         ],
         "expires": None if credential is None else credential.expires.isoformat(),
         "steps": None
         if assessment is None
         else assessment_view.to_json(assessment, asked={})["steps"],
-        "decision": record(rehearsal.outcome),
+        "decision": record(result.outcome),
         "remedy": remedy(decision.reason),
     }
 
 
-def show(console: Console, rehearsal: Rehearsal) -> None:
+def show(console: Console, result: DryRun) -> None:
     """The same for people."""
-    decision = rehearsal.outcome.decision
-    console.print(_seen(rehearsal))
+    decision = result.outcome.decision
+    console.print(_seen(result))
     if decision.assessment is not None:
         asked = {
             "model": ", ".join(decision.call.named) if decision.call else "",
@@ -98,8 +98,8 @@ def show(console: Console, rehearsal: Rehearsal) -> None:
     console.print(_verdict(decision))
 
 
-def _seen(rehearsal: Rehearsal) -> Table:
-    decision, outcome = rehearsal.outcome.decision, rehearsal.outcome
+def _seen(result: DryRun) -> Table:
+    decision, outcome = result.outcome.decision, result.outcome
     call, credential = decision.call, decision.credential
     table = Table(show_header=False, pad_edge=False, box=None)
     table.add_column(style="bold")
@@ -108,15 +108,15 @@ def _seen(rehearsal: Rehearsal) -> Table:
     table.add_row("operation", call.operation if call else Text("not understood", style="red"))
     shown = "not verified" if credential is None else f"{credential.spiffe_id}, {credential.kind}"
     table.add_row("environment", shown if call else Text("not reached", style="dim"))
-    for number, found in enumerate(_told(rehearsal)):
+    for number, found in enumerate(_told(result)):
         value = str(found.value)[:_SHOWN_CHARS]
         said = Text.assemble((value, "cyan"), f"  {_what(found)} at ", (found.where, "bold"))
         table.add_row("names" if number == 0 else "", said)
     return table
 
 
-def _told(rehearsal: Rehearsal) -> list[Found]:
-    examined = rehearsal.examined
+def _told(result: DryRun) -> list[Found]:
+    examined = result.examined
     if examined is None:
         return []
     return [one for one in examined.found if one.role not in _NOT_TOLD and one.value is not None]
@@ -129,9 +129,9 @@ def _what(found: Found) -> str:
 
 def _verdict(decision: Decision) -> Text:
     if decision.allowed:
-        told = [f"  {one.code} warns: {one.message}" for one in decision.warnings]
+        warnings = [f"  {one.code} warns: {one.message}" for one in decision.warnings]
         until = "" if decision.lease_until is None else f" until {decision.lease_until:%FT%TZ}"
-        return Text.assemble(("admitted", "bold green"), until, *(f"\n{line}" for line in told))
+        return Text.assemble(("admitted", "bold green"), until, *(f"\n{line}" for line in warnings))
     status = http_status(decision.reason)
     return Text.assemble(
         (f"denied, {status}  ", "bold red"),

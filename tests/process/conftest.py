@@ -1,4 +1,4 @@
-"""One real OPA over the real policies, and an issuer of credentials, for this folder's tests."""
+"""One real OPA over the real policies for all process tests, and an issuer of credentials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.process.policies.opa import REVISION, OpaServer, build_bundle
 from tests.support.gate.credentials import Bench
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def opa_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
     folder = tmp_path_factory.mktemp("opa")
     with OpaServer(build_bundle(folder), folder) as running:

@@ -1,0 +1,96 @@
+"""Runs ``admit`` for shells without starting Python and importing the product each time.
+
+A server imports every command once and forks for each call; ``admit`` on the path of a shell is a
+small client that hands over its arguments, folder, environment and standard streams. What a command
+does is the same as that of the console script, which tests of its own start.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sidecar.cli.main import COMMANDS, run
+
+_VARIABLE = "ADMIT_SERVER"
+_SERVERS = frozenset({"serve", "health", "doctor", "demo", "tools"})
+"""Commands that are not imported before the fork: they start threads or processes of their own."""
+_CLIENT = f"""\
+import json, os, socket, sys
+call = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+with socket.socket(socket.AF_UNIX) as link:
+    link.connect(os.environ["{_VARIABLE}"])
+    socket.send_fds(link, [b"!"], [0, 1, 2])
+    link.sendall(call)
+    link.shutdown(socket.SHUT_WR)
+    code = link.recv(1)
+sys.exit(code[0] if code else 70)
+"""
+
+
+@contextmanager
+def admit_on_path(folder: Path) -> Iterator[dict[str, str]]:
+    """Serve ``admit`` while the context lasts.
+
+    Args:
+        folder: An empty folder with a short path, for the socket and the program.
+
+    Yields:
+        Variables for the shell; ``PATH`` holds only the folder of the program.
+    """
+    address, program = folder / "s", folder / "bin" / "admit"
+    program.parent.mkdir()
+    program.write_text(f"#!{sys.executable} -IS\n{_CLIENT}")
+    program.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(address))
+        listener.listen(16)
+        command = [sys.executable, "-m", __name__, str(listener.fileno())]
+        server = subprocess.Popen(command, pass_fds=[listener.fileno()])
+    try:
+        yield {"PATH": str(program.parent), _VARIABLE: str(address)}
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def serve(listener: socket.socket) -> None:
+    """Answer calls until the process is ended."""
+    for name, module, _ in COMMANDS:
+        if name not in _SERVERS:
+            importlib.import_module(module)
+    while True:
+        link, _ = listener.accept()
+        if os.fork() == 0:
+            os._exit(_answer(link))
+        link.close()
+        with suppress(ChildProcessError):  # none is left
+            while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
+                pass
+
+
+def _answer(link: socket.socket) -> int:
+    """Run one call with the caller's streams, and send it the exit status."""
+    _, streams, _, _ = socket.recv_fds(link, 1, 3)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    with link.makefile("rb") as incoming:
+        arguments, folder, environment = json.load(incoming)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(folder)
+    code = run(arguments)
+    sys.stdout.flush()
+    link.sendall(bytes([code & 0xFF]))
+    return code
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
