@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
-from sidecar.core.memory import NOTHING
+from sidecar.core.memory import NOTHING, Memory
 from sidecar.core.trust_state import AuthorityView, TrustState, assemble, public_keys
 from sidecar.core.verification import VerifiedFile
 
@@ -23,9 +23,17 @@ class Assembler:
     Args:
         operator: The operator's grants.
         publish: Called with each new state, in the order of their epochs, never concurrently.
+        memory: As it was persisted.
+        save: Persists the memory of a new state, before that is published.
     """
 
-    def __init__(self, operator: OperatorTrust, publish: Callable[[TrustState], None]) -> None:
+    def __init__(
+        self,
+        operator: OperatorTrust,
+        publish: Callable[[TrustState], None],
+        memory: Memory = NOTHING,
+        save: Callable[[Memory], None] = lambda _: None,
+    ) -> None:
         self._operator = operator
         self._publish = publish
         self._entries = threading.Lock()
@@ -34,7 +42,8 @@ class Assembler:
         self._changed = True
         self._building = threading.Lock()
         self._epoch = 0
-        self._memory = NOTHING
+        self._memory = memory
+        self._save = save
         self._closed = False
 
     def post_view(self, name: str, view: AuthorityView | None) -> bool:
@@ -58,6 +67,11 @@ class Assembler:
         with self._entries:
             views = [view for view in self._views.values() if view is not None]
         return frozenset(key for view in views for key in public_keys(view))
+
+    def save_again(self) -> None:
+        """Persist the memory, where that failed before."""
+        with self._building:
+            self._save(self._memory)
 
     def close(self) -> None:
         """Publish nothing any more; returns when nothing is being published."""
@@ -85,6 +99,7 @@ class Assembler:
                     memory=self._memory,
                 )
                 self._memory = state.memory
+                self._save(state.memory)
                 self._publish(state)
             except BaseException:
                 with self._entries:

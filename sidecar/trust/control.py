@@ -15,13 +15,14 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.core.trust_state import TrustState, build
-from sidecar.trust import config_file, evidence_folder
+from sidecar.trust import config_file, evidence_folder, memory_file
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.config import TrustConfig, TrustConfigError, check_private
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.evidence_folder import EvidenceFolder
 from sidecar.trust.evidence_verifier import EvidenceReport, EvidenceVerifier
 from sidecar.trust.follower import Follower
+from sidecar.trust.memory_file import MemoryFile
 from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
 
 _LOG = logging.getLogger("sidecar.trust")
@@ -35,7 +36,7 @@ class EvidenceStatus:
 
     Attributes:
         report: What was verified and what was refused.
-        problems: What could not be read, one line each.
+        problems: What could not be read or kept, one line each.
     """
 
     report: EvidenceReport = field(default_factory=EvidenceReport)
@@ -50,12 +51,14 @@ class ControlPath:
         publish: Called with each new trust state, from one thread at a time.
 
     Raises:
-        TrustConfigError: The state folder cannot be made or used.
+        TrustConfigError: The state folder cannot be made or used, or is damaged.
     """
 
     def __init__(self, config: TrustConfig, publish: Callable[[TrustState], None]) -> None:
         make_private(config)
-        self._assembler = Assembler(config.operator, publish)
+        memory = memory_file.load(config.state_dir)
+        self._memory_file = MemoryFile(config.state_dir, memory)
+        self._assembler = Assembler(config.operator, publish, memory, self._memory_file.save)
         self._verifier = EvidenceVerifier(self._assembler.post_files)
         self._refreshers = tuple(
             AuthorityRefresher(each, config.state_dir) for each in config.authorities
@@ -111,6 +114,8 @@ class ControlPath:
     def evidence(self) -> EvidenceStatus:
         """The status of the evidence folders."""
         problems = tuple(line for lines in tuple(self._problems.values()) for line in lines)
+        if self._memory_file.problem:
+            problems += (self._memory_file.problem,)
         return EvidenceStatus(self._verifier.report(), problems)
 
     def _refresh(self, refresher: AuthorityRefresher) -> bool:
@@ -121,6 +126,7 @@ class ControlPath:
             return self._assembler.post_view(name, refresher.refresh())
         finally:
             self._verifier.put_keys(self._assembler.keys())
+            self._assembler.save_again()
             self._pending.discard(refresher)
 
     def _evidence(self, path: Path, folder: EvidenceFolder) -> bool:
@@ -153,7 +159,13 @@ def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, .
     evidence: set[bytes] = set()
     for path in config.evidence:
         evidence |= evidence_folder.read(path).files
-    state = build(epoch=1, operator=config.operator, views=views, evidence=evidence)
+    state = build(
+        epoch=1,
+        operator=config.operator,
+        views=views,
+        evidence=evidence,
+        memory=memory_file.load(config.state_dir),
+    )
     return state, tuple(each.status for each in refreshers)
 
 

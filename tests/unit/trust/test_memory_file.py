@@ -1,0 +1,117 @@
+"""Law 7: what took over stays so, though its evidence is lost and the gate is restarted."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.memory import Memory
+from sidecar.core.memory import read as read_memory
+from sidecar.trust import memory_file
+from sidecar.trust.config import TrustConfigError
+from sidecar.trust.control import ControlPath, load_once
+from tests.support.simulator.world import MODEL
+from tests.unit.trust.operator import (
+    EVERYWHERE,
+    Operator,
+    first_refresh,
+    running,
+    signed_manifest,
+)
+
+ADAPTED = (f"openai/{MODEL}",)
+
+
+@pytest.fixture
+def bound(published: Operator) -> Path:
+    """A manifest by a granted producer, in the evidence folder."""
+    published.value["authorities"][0]["grants"].append({"role": "producer", **EVERYWHERE})
+    data, _ = signed_manifest(published.repositories["acme"].attestation)
+    path = published.folder / "evidence/manifest.json"
+    path.write_bytes(data)
+    return path
+
+
+def kept(operator: Operator) -> Memory:
+    return read_memory((operator.folder / "state/memory.json").read_bytes())
+
+
+def test_law_7_what_is_remembered_survives_lost_evidence_and_a_restart(
+    published: Operator, bound: Path
+) -> None:
+    config = published.load()
+    with running(config) as (control, states):
+        first_refresh(control)
+        assert states.last.memory.adapted == ADAPTED
+        bound.unlink()
+        states.wait_manifests()
+        assert states.last.memory.adapted == ADAPTED
+    assert kept(published).adapted == ADAPTED
+    mode = (published.folder / "state/memory.json").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o600
+    with running(config) as (control, states):
+        first_refresh(control)
+        assert (states.last.manifests_by_digest, states.last.memory.adapted) == ({}, ADAPTED)
+    assert load_once(config)[0].memory.adapted == ADAPTED
+
+
+def test_what_is_remembered_is_on_disk_before_the_state_is_handed_on(
+    published: Operator, bound: Path
+) -> None:
+    seen: list[bool] = []
+    assert bound.exists()
+
+    def publish(state: object) -> None:
+        if getattr(state, "memory").adapted:  # noqa: B009 - a state, seen as the gate would
+            seen.append(kept(published).adapted == ADAPTED)
+
+    control = ControlPath(published.load(), publish)
+    control.start()
+    try:
+        first_refresh(control)
+    finally:
+        control.stop()
+    assert seen
+    assert all(seen)
+
+
+def test_a_full_disk_is_reported_and_tried_again_and_holds_up_nothing(
+    published: Operator, bound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.value["poll_seconds"] = 0.05
+    assert bound.exists()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(memory_file, "write_atomically", full)
+    path = published.folder / "state/memory.json"
+    with running(published.load()) as (control, states):
+        first_refresh(control)
+        assert states.last.memory.adapted == ADAPTED
+        assert control.evidence().problems == (
+            f"{path} cannot be written: No space left on device",
+        )
+        monkeypatch.undo()
+        waiting = threading.Event()
+        while control.evidence().problems:
+            waiting.wait(0.01)
+        assert kept(published).adapted == ADAPTED
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"type": "other"}', b"\xff"])
+def test_a_damaged_memory_is_not_guessed(published: Operator, content: bytes) -> None:
+    config = published.load()
+    load_once(config)
+    path = config.state_dir / "memory.json"
+    path.write_bytes(content)
+    for use in (lambda: ControlPath(config, lambda _: None), lambda: load_once(config)):
+        with pytest.raises(TrustConfigError) as caught:
+            use()
+        assert str(caught.value).startswith(f"{path}: is damaged: ")
+        assert "restore it from a backup, or remove it" in str(caught.value)
