@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, RolePass
-from sidecar.core.assignment import Offer, Slot
+from sidecar.core.assignment import Offer, Slot, given
 from sidecar.core.cascade import Cascade
 from sidecar.core.eligibility import eligible_signers, grant_for
 from sidecar.core.evidence import Approval, Evidence, Manifest
@@ -69,9 +69,7 @@ def slots(
 ) -> list[Slot[Evidence[Approval]]]:
     """Return a slot for each requirement with approvals; only usable ones, or all, usable first."""
     rows = []
-    for requirement, offered in found.items():
-        if isinstance(offered, Reason):
-            continue
+    for requirement, offered in given(found).items():
         ranked = sorted(
             (
                 not cascade.usable(o.item, o.signer),

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sidecar.core.evidence import Signer
+from sidecar.core.reasons import Reason
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -35,6 +37,11 @@ class Slot(Generic[T]):
 
     role: str
     offers: tuple[Offer[T], ...]
+
+
+def given(found: Mapping[K, tuple[Offer[T], ...] | Reason]) -> dict[K, tuple[Offer[T], ...]]:
+    """Return the slots for which there are offers."""
+    return {at: offers for at, offers in found.items() if not isinstance(offers, Reason)}
 
 
 def assign(slots: Sequence[Slot[T]]) -> tuple[Offer[T], ...] | None:

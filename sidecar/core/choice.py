@@ -6,7 +6,7 @@ window, so that steps 6 and 7 can name what was withdrawn or is stale.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,22 +80,27 @@ def _chosen(
     lacking: Finding | None,
     findings: list[Finding],
 ) -> tuple[Signer | None, tuple[SuitePass, ...], tuple[RolePass, ...]]:
-    for with_results, with_approvals in _attempts(failed, lacking):
-        for usable in (True, False):
-            parts: tuple[list[Slot[Any]], ...] = (
-                _producer(ready, item, cascade, usable=usable),
-                preactivation.slots(ready.results, cascade, usable=usable) if with_results else [],
-                approvals.slots(ready.approvals, cascade, usable=usable) if with_approvals else [],
-            )
-            chosen = assign([slot for part in parts for slot in part])
-            if chosen is not None:
-                first, second, third = _split(chosen, [len(part) for part in parts])
-                return (
-                    first[0].signer if first else None,
-                    _suites(ready, second if with_results else None, failed, findings),
-                    _roles(ready, third if with_approvals else None, lacking, findings),
-                )
-    raise AssertionError("the attempt without results and approvals always succeeds")
+    return next(
+        (
+            first[0].signer if first else None,
+            _suites(ready, second if with_results else None, failed, findings),
+            _roles(ready, third if with_approvals else None, lacking, findings),
+        )
+        for with_results, with_approvals in _attempts(failed, lacking)
+        for usable in (True, False)
+        for first, second, third in _assigned(
+            _producer(ready, item, cascade, usable=usable),
+            preactivation.slots(ready.results, cascade, usable=usable) if with_results else [],
+            approvals.slots(ready.approvals, cascade, usable=usable) if with_approvals else [],
+        )
+    )
+
+
+def _assigned(*parts: list[Slot[Any]]) -> Iterator[list[list[Offer[Any]]]]:
+    """Yield what is chosen for each part, or nothing where there is no choice."""
+    chosen = assign([slot for part in parts for slot in part])
+    if chosen is not None:
+        yield _split(chosen, [len(part) for part in parts])
 
 
 def _attempts(failed: Finding | None, lacking: Finding | None) -> Sequence[tuple[bool, bool]]:

@@ -50,6 +50,8 @@ class EvidenceKind(Generic[K]):
         withdrawal: The kind under which its digest is withdrawn.
         index: The key under which the trust state finds it, from payload digest and statement.
         check_subject: Raises ``EvidenceError`` where the subject contradicts the predicate.
+        matter: What a statement is about, apart from its author: withdrawing a newer one withdraws
+            its author's older ones on the same matter (law 3). ``None`` where each is its own.
     """
 
     urn: str
@@ -59,6 +61,7 @@ class EvidenceKind(Generic[K]):
     withdrawal: WithdrawalKind
     index: Callable[[str, Subject, K], Hashable]
     check_subject: Callable[[Subject, K], None]
+    matter: Callable[[Subject, K], tuple[object, ...]] | None = None
 
 
 def by_subject_digest(_: str, subject: Subject, __: object) -> str:
@@ -114,6 +117,10 @@ RESULTS = EvidenceKind(
     withdrawal=WithdrawalKind.RESULT,
     index=by_subject_digest,
     check_subject=any_subject,
+    matter=lambda subject, result: (
+        subject.digest.sha256,
+        frozenset(entry.digest.sha256 for entry in result.configuration),
+    ),
 )
 APPROVALS = EvidenceKind(
     urn=APPROVAL,
@@ -123,6 +130,7 @@ APPROVALS = EvidenceKind(
     withdrawal=WithdrawalKind.APPROVAL,
     index=by_subject_digest,
     check_subject=any_subject,
+    matter=lambda subject, approval: (subject.digest.sha256, approval.role),
 )
 ENVIRONMENTS = EvidenceKind(
     urn=ENVIRONMENT,
@@ -132,6 +140,7 @@ ENVIRONMENTS = EvidenceKind(
     withdrawal=WithdrawalKind.ENVIRONMENT,
     index=lambda _, subject, __: subject.name,
     check_subject=_check_environment,
+    matter=lambda subject, _: (subject.name,),
 )
 WAIVERS = EvidenceKind(
     urn=WAIVER,
@@ -150,6 +159,7 @@ DEPLOYMENT_BINDINGS = EvidenceKind(
     withdrawal=WithdrawalKind.DEPLOYMENT_BINDING,
     index=lambda _, __, binding: (binding.provider, binding.deployment),
     check_subject=_check_binding,
+    matter=lambda _, binding: (binding.provider, binding.deployment),
 )
 SPECIFICATIONS = EvidenceKind(
     urn=SPECIFICATION,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
-from sidecar.core.assignment import Offer, Slot
+from sidecar.core.assignment import Offer, Slot, given
 from sidecar.core.cascade import Cascade
 from sidecar.core.eligibility import eligible_signers
 from sidecar.core.evidence import Evidence, Manifest, Result, Suite, SuiteResult
@@ -79,9 +79,7 @@ def slots(
 ) -> list[Slot[SuiteEvidence]]:
     """Return a slot for each suite that has results; only usable ones, or all, usable first."""
     rows = []
-    for offered in found.values():
-        if isinstance(offered, Reason):
-            continue
+    for offered in given(found).values():
         ranked = sorted(
             (not cascade.usable(o.item.result, o.signer), _shortest_last(o), o.signer, number)
             for number, o in enumerate(offered)

@@ -165,8 +165,9 @@ def _takeovers(
             continue
         for item in superseding:
             patterns = tuple(spec.id for spec in item.predicate.environments)
-            new = (item.digest, name) not in held and any_matches(patterns, name)
-            if new and complete(state, around, item):
+            if (item.digest, name) in held or (
+                any_matches(patterns, name) and complete(state, around, item)
+            ):
                 for digest in _replaced(state, around, item):
                     yield Takeover(digest, item.digest, name)
 
@@ -186,21 +187,21 @@ def _replaced(state: TrustState, around: Surroundings, item: Evidence[Manifest])
     """Yield what a manifest supersedes, and what that supersedes, of the same model."""
     model = item.predicate.model
     scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
-    seen = {item.digest}
-    current: Evidence[Manifest] | None = item
-    while current is not None and current.predicate.supersedes is not None:
+    current = item
+    # A digest cannot name a payload that names it, so the chain ends.
+    while current.predicate.supersedes is not None:
         digest = current.predicate.supersedes.sha256
-        if digest in seen or len(seen) > MAX_LINKS:
+        older = state.manifests_by_digest.get(digest)
+        if older is None:
+            yield digest
             return
-        seen.add(digest)
-        current = state.manifests_by_digest.get(digest)
-        if current is not None:
-            claim = current.predicate.model
-            if (claim.provider, claim.id) != (model.provider, model.id):
-                return
+        claim = older.predicate.model
+        if (claim.provider, claim.id) != (model.provider, model.id):
+            return
         yield digest
-        if current is not None and not signed_by(state.operator, current, PRODUCER, scope):
+        if not signed_by(state.operator, older, PRODUCER, scope):
             return
+        current = older
 
 
 def _by_some_producer(state: TrustState, item: Evidence[Manifest]) -> bool:
@@ -228,12 +229,12 @@ def _successor(state: TrustState, item: Evidence[Manifest]) -> Successor:
 
 
 def _ancestry(state: TrustState, item: Evidence[Manifest]) -> Iterator[Evidence[Manifest]]:
-    """Yield a manifest and its known parents."""
+    """Yield a manifest and its known parents, as many as step 2 follows."""
     current: Evidence[Manifest] | None = item
-    for _ in range(MAX_LINKS):
-        if current is None:
-            return
+    found = 0
+    while current is not None and found <= MAX_LINKS:
         yield current
+        found += 1
         parent = current.predicate.model.parent
         current = None if parent is None else state.manifests_by_digest.get(parent.sha256)
 

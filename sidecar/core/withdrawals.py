@@ -7,26 +7,17 @@ author signed earlier on that matter. The index holds those older items as ``Aut
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeVar, assert_never
+from typing import Any, NamedTuple, TypeVar
 
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.evidence import Evidence
 from sidecar.core.kinds import kind_of
 from sidecar.core.memory import LineageNode
-from sidecar.core.predicates import (
-    Approval,
-    DeploymentBinding,
-    Environment,
-    Manifest,
-    Predicate,
-    Result,
-    Specification,
-    Waiver,
-)
+from sidecar.core.predicates import Predicate
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -109,22 +100,10 @@ def earlier_statements(items: Iterable[Evidence[Predicate]]) -> Earlier:
 
 def matter(item: Evidence[Any]) -> Matter | None:
     """Return what a statement is about, apart from its author; ``None`` for single statements."""
-    subject = item.statement.subject
-    predicate: Predicate = item.predicate
-    match predicate:
-        case Approval():
-            return "approval", subject.digest.sha256, predicate.role
-        case Result():
-            suites = frozenset(entry.digest.sha256 for entry in predicate.configuration)
-            return "result", subject.digest.sha256, suites
-        case Environment():
-            return "environment", subject.name
-        case DeploymentBinding():
-            return "binding", predicate.provider, predicate.deployment
-        case Manifest() | Specification() | Waiver():
-            return None
-        case _:
-            assert_never(predicate)
+    kind, subject = kind_of(item.predicate), item.statement.subject
+    if kind.matter is None:
+        return None
+    return kind.noun, *kind.matter(subject, item.predicate)
 
 
 def _began(item: Evidence[Any]) -> datetime:
@@ -135,8 +114,3 @@ def _began(item: Evidence[Any]) -> datetime:
 def frozen(index: Mapping[K, Iterable[V]]) -> Mapping[K, tuple[V, ...]]:
     """Return ``index`` read-only, with tuples."""
     return MappingProxyType({key: tuple(values) for key, values in index.items()})
-
-
-def in_effect(entries: Iterable[Withdrawal], now: datetime) -> Iterator[Withdrawal]:
-    """Yield the entries that count at ``now``."""
-    return (entry for entry in entries if entry.in_effect(now))

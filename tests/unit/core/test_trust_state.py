@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from sidecar.core.documents import TrustDomain, TrustDomainsDocument
 from sidecar.core.evidence import APPROVAL, MANIFEST, RESULT, Signer
 from sidecar.core.keys import PublicKey
+from sidecar.core.reasons import Reason
+from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.core.trust_state import Rejected, assemble, build, public_keys
 from sidecar.core.verification import verify_file
 from tests.support.simulator.keys import SimKey, envelope
@@ -123,3 +128,24 @@ def test_a_state_cannot_be_changed() -> None:
     for mapping in (state.authorities, state.keys, state.manifests, state.withdrawals):
         assert not hasattr(mapping, "__setitem__")
     assert state.authorities["customer"].expires > NOW
+
+
+def test_trust_domains_come_from_their_own_document_where_there_is_one() -> None:
+    view = admitted_world().parties["customer"].view()
+    assert view.domains == ()
+    own = TrustDomain("acme.example")
+    document = TrustDomainsDocument("urn:admissibility:trust-domains:v1", (own,))
+    assert replace(view, trust_domains=document).domains == (own,)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "reason"),
+    [
+        (malformed, Reason.MALFORMED_REQUEST),
+        (ambiguous, Reason.AMBIGUOUS_MODEL),
+        (unsupported, Reason.UNSUPPORTED_OPERATION),
+    ],
+)
+def test_the_commonest_refusals_carry_their_reason(refusal: Any, reason: Reason) -> None:
+    error = refusal("why")
+    assert (error.reason, error.message) == (reason, "why")

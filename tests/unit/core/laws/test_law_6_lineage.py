@@ -1,0 +1,122 @@
+"""Law 6: the lineage is everything that was named on the way, of every parent and successor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sidecar.core.reasons import Reason
+from tests.support.simulator.world import (
+    CHILD,
+    MODEL,
+    World,
+    admitted_world,
+    grant,
+    manifest_predicate,
+    sha,
+    tuned_on_world,
+    window,
+)
+
+FORGOTTEN = "f" * 64
+
+
+def corpus(digest: str) -> list[dict[str, Any]]:
+    return [{**manifest_predicate()["corpora"][0], "digest": {"sha256": digest}}]
+
+
+def superseded_parent(signer: str = "producer") -> World:
+    """``CHILD`` was tuned on the first manifest of ``MODEL``; a second one names another corpus."""
+    world = tuned_on_world()
+    supersedes = {"sha256": world.digests["manifest"]}
+    world.bind(
+        "second", signer, supersedes=supersedes, corpora=corpus(FORGOTTEN), window=window(5, 9)
+    )
+    assert world.ask(CHILD).reason is None
+    return world
+
+
+@pytest.mark.parametrize("noun", ["corpus", "manifest", "result", "approval"])
+def test_case_6_what_hits_the_successor_of_a_parent_hits_the_child(noun: str) -> None:
+    world = superseded_parent()
+    subjects = {
+        "corpus": FORGOTTEN,
+        "manifest": world.digests["second"],
+        "result": world.result("second:result", manifest="second"),
+        "approval": world.approve("regulator", label="second:approval", manifest="second"),
+    }
+    world.parties["regulator"].withdraw(noun, subjects[noun])
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+def test_case_6_a_successor_of_a_successor_counts_too() -> None:
+    world = superseded_parent()
+    supersedes = {"sha256": world.digests["second"]}
+    world.bind("third", supersedes=supersedes, corpora=corpus("e" * 64), window=window(4, 9))
+    world.parties["regulator"].withdraw("corpus", "e" * 64)
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+@pytest.mark.parametrize("noun", ["approval:regulator", "result"])
+def test_case_6_a_withdrawn_approval_or_result_of_the_parent_denies_the_child(noun: str) -> None:
+    world = tuned_on_world()
+    world.parties["regulator"].withdraw(noun.split(":", maxsplit=1)[0], world.digests[noun])
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+def test_a_successor_that_was_only_announced_counts_by_its_digest() -> None:
+    world = tuned_on_world()
+    announced = {"manifest": world.digests["manifest"], "by": FORGOTTEN}
+    world.parties["producer"].supersessions.append(announced)
+    assert world.ask(CHILD).reason is None
+    world.parties["regulator"].withdraw("manifest", FORGOTTEN)
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+def test_the_key_of_a_successors_only_signer_counts() -> None:
+    world = tuned_on_world()
+    world.join("tuner", grant("producer"))
+    supersedes = {"sha256": world.digests["manifest"]}
+    world.bind("second", "tuner", supersedes=supersedes, window=window(5, 9))
+    assert world.ask(CHILD).reason is None
+    world.parties["regulator"].withdraw("key", world.parties["tuner"].key.fingerprint)
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+@pytest.mark.parametrize("how", ["evidence", "announcement"])
+def test_a_successor_by_one_that_may_not_produce_here_hits_nothing(how: str) -> None:
+    world = tuned_on_world()
+    world.join("other", grant("producer", environments=("spiffe://other.example/**",)))
+    if how == "evidence":
+        supersedes = {"sha256": world.digests["manifest"]}
+        world.bind("x", "other", supersedes=supersedes, corpora=corpus(FORGOTTEN))
+    else:
+        announced = {"manifest": world.digests["manifest"], "by": FORGOTTEN}
+        world.parties["other"].supersessions.append(announced)
+    world.parties["regulator"].withdraw("corpus", FORGOTTEN)
+    world.parties["regulator"].withdraw("manifest", FORGOTTEN)
+    assert [world.ask(name).reason for name in (MODEL, CHILD)] == [None, None]
+
+
+def test_a_grader_of_the_run_is_withdrawn_as_an_evaluation() -> None:
+    world = admitted_world()
+    run = manifest_predicate()["run"]
+    graders = [{"name": "judge", "digest": {"sha256": sha("judge")}}]
+    world.bind(run={**run, "graders": graders})
+    world.result()
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role)
+    assert world.ask().reason is None
+    world.parties["regulator"].withdraw("evaluation", sha("judge"))
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
+def test_manifests_that_supersede_one_another_in_a_ring_do_not_hang() -> None:
+    world = admitted_world()
+    ring = {"manifest": world.digests["manifest"], "by": FORGOTTEN}
+    world.parties["producer"].supersessions += [
+        ring,
+        {"manifest": FORGOTTEN, "by": world.digests["manifest"]},
+    ]
+    assert world.ask().reason is None
