@@ -27,7 +27,7 @@ def approve(
         list[str] | None, typer.Option(help="A condition, for policies and people; repeatable.")
     ] = None,
     declaration: DeclarationOption = None,
-    days: Annotated[float, typer.Option(help="How long the approval holds.")] = 90,
+    days: Annotated[float, typer.Option(help="Days that the approval is valid.")] = 90,
     in_addition: Annotated[
         bool,
         typer.Option(

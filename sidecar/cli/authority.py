@@ -146,7 +146,7 @@ def show(
 
 @app.command()
 def publish(home: HomeOption, as_json: JsonOption = False) -> None:
-    """The heartbeat: sign the timestamp anew, and whatever else would soon expire."""
+    """Sign a new timestamp, and whatever else would expire soon."""
     opened = authority.load(home)
     published(opened, "published", authority.publish(opened, common.now()), as_json=as_json)
 
@@ -170,8 +170,8 @@ def rotate(
 ) -> None:
     """Replace a key.
 
-    A retired attestation key still says who signed; what it signed counts as agreement no more
-    until it is signed anew (admit resign).
+    A retired attestation key still shows who signed; what it signed no longer counts as
+    agreement until it is signed again (admit resign).
     """
     opened = authority.load(home)
     own = _own(key_uri, public_key, which)
@@ -196,10 +196,10 @@ def trust_domain(
     x509_root: Annotated[
         list[Path] | None, typer.Option(help="PEM of a CA that issues X.509-SVIDs; repeatable.")
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Stop vouching for it.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the trust domain.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish the roots that vouch for a trust domain's workloads, in place of those before."""
+    """Publish the roots of a SPIFFE trust domain, replacing earlier ones."""
     opened = authority.load(home)
     known = authority.describe(opened).trust_domains
     others = tuple(domain for domain in known if domain.name != name)

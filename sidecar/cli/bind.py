@@ -71,7 +71,7 @@ def bind(
         list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="A checkpoint's record: bind that one instead.")
+        Path | None, typer.Option(help="A checkpoint's record, to bind the checkpoint instead.")
     ] = None,
     parent: Annotated[
         Path | None, typer.Option(help="Manifest of the adapted model this one was tuned from.")
@@ -89,7 +89,7 @@ def bind(
     data_class: DataClassOption = None,
     document: DocumentOption = None,
     declaration: DeclarationOption = None,
-    days: Annotated[float, typer.Option(help="How long the manifest holds.")] = 180,
+    days: Annotated[float, typer.Option(help="Days that the manifest is valid.")] = 180,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,

@@ -38,13 +38,13 @@ from sidecar.core.wire import DigestSet
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Declare what this authority answers for.",
+    help="Declare an environment, a deployment or a specification.",
 )
 
 
 @app.callback()
 def _group() -> None:
-    """Declare what this authority answers for."""
+    """Declare an environment, a deployment or a specification."""
 
 
 @app.command()
@@ -54,7 +54,7 @@ def environment(
     sector: Annotated[str, typer.Option(help="For example finance.")],
     purpose: Annotated[str, typer.Option(help="For example customer-support.")],
     risk_class: Annotated[str, typer.Option(help="For example limited.")],
-    owner: Annotated[str, typer.Option(help="Who answers for it.")],
+    owner: Annotated[str, typer.Option(help="Who is responsible for it.")],
     home: HomeOption,
     base_model: Annotated[
         list[str] | None,
@@ -68,12 +68,12 @@ def environment(
         ),
     ] = None,
     declaration: DeclarationOption = None,
-    days: Annotated[float, typer.Option(help="How long the declaration holds.")] = 365,
+    days: Annotated[float, typer.Option(help="Days that the declaration is valid.")] = 365,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare an environment: where it is, what for, which base models it may call and tune."""
+    """Declare an environment: jurisdictions, purpose, and base models it may call or tune."""
     at = common.now()
     check_spiffe_id(spiffe_id)
     blob = spiffe_id.encode("utf-8")
@@ -108,12 +108,12 @@ def deployment(
         str | None, typer.Option(help="provider/id of the base model that it runs instead.")
     ] = None,
     signed_by: SignedByOption = None,
-    days: Annotated[float, typer.Option(help="How long that holds unless it is bound anew.")] = 1,
+    days: Annotated[float, typer.Option(help="Days until the binding ends.")] = 1,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say, as its provider, which model a deployment runs. Say it anew before it ends."""
+    """Declare, as its provider, which model a deployment runs. Sign again before it ends."""
     at = common.now()
     provider, model, blob = _target(manifest, base_model, signed_by)
     binding = DeploymentBinding(provider, name, model, common.window(at, days))
@@ -155,7 +155,7 @@ def _target(
 
 @app.command()
 def specification(
-    name: Annotated[str, typer.Argument(help="What people call it, for example support-v4.")],
+    name: Annotated[str, typer.Argument(help="Its name, for example support-v4.")],
     home: HomeOption,
     model: Annotated[
         list[str],
@@ -163,12 +163,12 @@ def specification(
     ],
     environments: Annotated[Path, typer.Option(help="Where the result may run (YAML, JSON).")],
     envelope: Annotated[Path, typer.Option(help="The evaluation envelope (YAML, JSON).")],
-    days: Annotated[float, typer.Option(help="How long jobs may be started under it.")] = 30,
+    days: Annotated[float, typer.Option(help="Days during which jobs may start under it.")] = 30,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say, before a model is tuned, where it may run and which suites it must pass first.
+    """Declare, before a model is tuned, where it may run and which suites it must pass first.
 
     A tuning job names the digest that this prints; the manifest of its outcome then binds exactly
     these environments and suites.

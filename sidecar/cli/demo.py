@@ -17,7 +17,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print every call as JSON i
 
 
 def demo(keep: Keep = False, folder: Folder = Path(".demo"), as_json: AsJson = False) -> None:
-    """Tell the story with real Envoy, OPA, keys and repositories on this machine.
+    """Run the demo with real Envoy, OPA, keys and repositories on this machine.
 
     Exit status 0 only if every call ended as stated.
     """

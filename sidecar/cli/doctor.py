@@ -56,7 +56,7 @@ def doctor(
 ) -> None:
     """Examine files, gate, OPA, trust, clock, certificates and Envoy, and send a canary.
 
-    The canary is a request that must be denied. Exit status 0 where nothing failed, else 1.
+    The canary is a request that must be denied. Exit status 0 if nothing failed, else 1.
     """
     found = examine(
         subject(

@@ -40,7 +40,7 @@ MOST_LINES = 6
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Check Envoy's configuration for ways around the gate.",
+    help="Check an Envoy configuration for paths around the gate.",
 )
 
 
@@ -53,7 +53,7 @@ class FailOn(StrEnum):
 
 @app.callback()
 def _group() -> None:
-    """Check Envoy's configuration for ways around the gate."""
+    """Check an Envoy configuration for paths around the gate."""
 
 
 @app.command(name="lint")
@@ -85,7 +85,7 @@ def lint_file(
     as_json: JsonOption = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")] = False,
 ) -> None:
-    """Report by rule and place what lets a request pass unchecked."""
+    """Report what lets a request pass unchecked, by rule and place."""
     if as_json and as_sarif:
         raise CliError("--json and --sarif: one of them")
     options = lint_options(

@@ -34,7 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Work on the policies: copy, begin, check, test, list, explain, compare, sign.",
+    help="Work on the policies: copy, create, check, test, list, explain, compare, sign.",
 )
 
 DEFAULT = Path("policies")
@@ -67,19 +67,19 @@ OwnPoliciesOption = Annotated[
 
 @app.callback()
 def _group() -> None:
-    """Work on the policies: copy, begin, check, test, list, explain, compare, sign."""
+    """Work on the policies: copy, create, check, test, list, explain, compare, sign."""
 
 
 @app.command()
 def new(
     jurisdiction: Annotated[str, typer.Argument(metavar="ID", help="For example uk.")],
     sector: Annotated[
-        str | None, typer.Option(help="Begin the package of this sector in the jurisdiction.")
+        str | None, typer.Option(help="Create the package of this sector in the jurisdiction.")
     ] = None,
     policies: OwnPoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Begin a jurisdiction: a rule, its data and a test that pass at once. Overwrites nothing."""
+    """Create a jurisdiction: a rule, its data and a test that passes. Overwrites nothing."""
     made = scaffold.new(policies, jurisdiction, common.now().date().isoformat(), sector)
     if as_json:
         created = [str(policies / path) for path in made.created]
@@ -137,7 +137,7 @@ def run_tests(
     policies: PoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the tests beside the rules, with times and coverage, which must be complete."""
+    """Run the tests of the rules, with times and coverage, which must be complete."""
     report = checks.run_tests(opa_path(), policies, pattern)
     if as_json:
         print(json.dumps(policy_view.report_json(report), indent=2))
@@ -173,7 +173,7 @@ def explain(
     policies: PoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Say which rules a model breaks in an environment now, with citations, warnings and waivers.
+    """Show which rules a model breaks in an environment now, with citations, warnings and waivers.
 
     The structural predicate comes first, as in ``admit explain``; the policies see what it proved.
     """
@@ -222,7 +222,7 @@ def diff(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Replay recorded questions: which decisions would come out differently, and by which rule?
+    """Repeat recorded queries with changed policies: which decisions differ, and by which rule.
 
     The approvals and suites that other jurisdictions need are structure and not replayed. Exit
     status 0 where none does, 1 where one does, 2 where nothing was recorded.
@@ -262,7 +262,7 @@ def docs(
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("docs/policies"),
     policies: PoliciesOption = DEFAULT,
 ) -> None:
-    """Write the reference pages from what the rules say of themselves."""
+    """Write the reference pages from the METADATA of the rules."""
     for path in pages.write(rules.catalogue(opa_path(), policies), out):
         print(path)
 

@@ -32,7 +32,7 @@ def resign(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Sign evidence anew with the current attestation key, after a rotation.
+    """Sign evidence again with the current attestation key, after a rotation.
 
     The payload, its digest and everybody else's signatures stay. What was withdrawn or has ended is
     left as it is.

@@ -28,14 +28,14 @@ def result(
     performed: Annotated[
         str | None, typer.Option(help="When the suites were run; now, if not given.")
     ] = None,
-    days: Annotated[float, typer.Option(help="How long the result counts from then on.")] = 90,
+    days: Annotated[float, typer.Option(help="Days that the result is valid from then on.")] = 90,
     signed_by: SignedByOption = None,
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
     """Countersign given results: PASSED only if every declared suite reached its threshold.
 
-    A FAILED result is signed as well, and ends with exit code 3.
+    A FAILED result is signed as well; the command then ends with exit status 3.
     """
     at = common.now()
     begun = common.instant(performed, "--performed") or at

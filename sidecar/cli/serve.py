@@ -22,7 +22,7 @@ LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning
 def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -> None:
     """Run the gate beside Envoy until SIGTERM or SIGINT.
 
-    Exit status 2, with one line that says why, where something needed is missing or wrong.
+    Exit status 2, with one line that names the cause, if something is missing or wrong.
     """
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:

@@ -27,7 +27,7 @@ DEFAULT_GATE = "127.0.0.1:9191"
 def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Show readiness, every authority's freshness, refused evidence and the policy engine.
 
-    Exit status 0 where the gate is ready, 1 where it is not, 2 where nobody answers.
+    Exit status 0 if the gate is ready, 1 if it is not, 2 if nothing answers.
     """
     try:
         reply = requests.get(url.rstrip("/") + "/status", timeout=_TIMEOUT_SECONDS)
@@ -44,7 +44,7 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 
 
 def health(gate: Gate = DEFAULT_GATE, as_json: AsJson = False) -> None:
-    """Ask the gate's gRPC health service; exit status 0 only where it is serving."""
+    """Query the gate's gRPC health service; exit status 0 only if it is serving."""
     try:
         with grpc.insecure_channel(gate) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(

@@ -30,12 +30,12 @@ from sidecar.trust.refresher import AuthorityStatus
 CALLING = "chat.completions"
 TUNING = "fine_tuning.jobs.create"
 
-Model = Annotated[str, typer.Argument(help="The model id a call would name.")]
+Model = Annotated[str, typer.Argument(help="The model id that a call would name.")]
 Environment = Annotated[str, typer.Option("--environment", "-e", help="SPIFFE ID.")]
 Trust = Annotated[
     Path, typer.Option("--trust", "-t", envvar="ADMIT_TRUST", help="The operator's trust.yaml.")
 ]
-Provider = Annotated[str, typer.Option(help="The provider a route would lead to.")]
+Provider = Annotated[str, typer.Option(help="The provider that a route would lead to.")]
 Operation = Annotated[str, typer.Option(help="The operation a call would use.")]
 IsDeployment = Annotated[
     bool, typer.Option("--deployment", help="The model id is the name of a deployment.")
@@ -49,7 +49,8 @@ Tune = Annotated[
     ),
 ]
 SpecificationDigest = Annotated[
-    str | None, typer.Option("--specification", help="Digest of the one a job would come with.")
+    str | None,
+    typer.Option("--specification", help="Digest of the specification that a job would name."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -68,9 +69,9 @@ def verify(
     specification: SpecificationDigest = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether a model is structurally admissible in an environment now.
+    """Verify whether a model is structurally admissible in an environment now.
 
-    Exit status 0 where it is, 1 where it is not, 2 where the question cannot be asked.
+    Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified.
     """
     how = Manner(deployment, tune, specification)
     inquired = inquire(model, environment, trust, provider, operation, how)
@@ -85,7 +86,9 @@ def verify(
 
 
 def explain(
-    model: Annotated[str | None, typer.Argument(help="The model id a call would name.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="The model id that a call would name.")
+    ] = None,
     environment: Annotated[
         str | None, typer.Option("--environment", "-e", help="SPIFFE ID.")
     ] = None,
@@ -97,7 +100,9 @@ def explain(
     specification: SpecificationDigest = None,
     request: Annotated[
         Path | None,
-        typer.Option(help="A raw HTTP request instead: what would the gate see and decide?"),
+        typer.Option(
+            help="A raw HTTP request instead of a model: what the gate reads in it and decides."
+        ),
     ] = None,
     config: Annotated[
         Path, typer.Option("--config", "-c", help="The gate's sidecar.yaml, with --request.")
@@ -170,7 +175,7 @@ class Manner:
     Attributes:
         deployment: The name is a deployment's.
         tune: The model is to be tuned, not run; so it is wherever a specification is named.
-        specification: Digest of the one a job would come with.
+        specification: Digest of the specification that a job would name.
     """
 
     deployment: bool = False

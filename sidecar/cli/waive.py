@@ -20,19 +20,20 @@ def waive(
     jurisdiction: Annotated[
         str, typer.Option(help="The environment's jurisdiction that excuses it, for example eu.")
     ],
-    reason: Annotated[str, typer.Option(help="Why; everybody who reads the evidence sees it.")],
+    reason: Annotated[str, typer.Option(help="The reason; it is part of the evidence.")],
     home: HomeOption,
     environment: Annotated[
-        str | None, typer.Option(help="SPIFFE ID of the environment it is given for.")
+        str | None, typer.Option(help="SPIFFE ID of the environment that the waiver is for.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="Envelope (*.dsse.json) of the manifest it is given for.")
+        Path | None,
+        typer.Option(help="Envelope (*.dsse.json) of the manifest that the waiver is for."),
     ] = None,
-    days: Annotated[float, typer.Option(help="How long the waiver holds.")] = 30,
+    days: Annotated[float, typer.Option(help="Days that the waiver is valid.")] = 30,
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Excuse one rule, for one environment or one manifest. Structure cannot be waived."""
+    """Excuse one policy rule, for one environment or one manifest. Structure cannot be waived."""
     at = common.now()
     subject = _subject(environment, manifest)
     given = Waiver(rule, jurisdiction, reason, common.window(at, days))

@@ -28,14 +28,14 @@ EvidenceOption = Annotated[
 
 
 def withdraw(
-    kind: Annotated[WithdrawalKind, typer.Argument(help="What sort of thing.")],
+    kind: Annotated[WithdrawalKind, typer.Argument(help="The kind of what is withdrawn.")],
     subject: Annotated[
-        str, typer.Argument(help="Which: a digest, fingerprint, SPIFFE ID, provider/id or name.")
+        str, typer.Argument(help="Its digest, fingerprint, SPIFFE ID, provider/id or name.")
     ],
     home: HomeOption,
-    reason: Annotated[str | None, typer.Option(help="For people and logs.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason, for people and logs.")] = None,
     effective: Annotated[
-        str | None, typer.Option(help="From when on; at once, if not given.")
+        str | None, typer.Option(help="When the withdrawal begins; at once, if not given.")
     ] = None,
     reinstate: Annotated[
         bool, typer.Option("--reinstate", help="Take the withdrawal back instead.")

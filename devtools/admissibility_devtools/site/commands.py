@@ -17,7 +17,7 @@ HEAD = """# Command line
 for prints one line that says why and ends with exit status 2.
 
 """
-_LIST = re.compile(r"<list\[(\w+)\]>")
+_LIST = re.compile(r"<list\[(.+)\]>")
 
 
 def page() -> str:
@@ -63,7 +63,12 @@ def _record(parameter: Any, context: Any) -> tuple[str, str]:  # noqa: ANN401 - 
     found = parameter.get_help_record(context)
     if found is None:
         return "", ""
-    return _LIST.sub(r"<\1> …", found[0]).lower().replace(" / ", ", "), found[1]
+    return _LIST.sub(_lowered, found[0]).replace(" / ", ", "), found[1]
+
+
+def _lowered(kind: re.Match[str]) -> str:
+    """Return the kind of a repeatable option's value, as that of a single one is written."""
+    return f"<{kind[1].lower()}> …"
 
 
 def _paragraphs(text: str) -> str:
