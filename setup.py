@@ -1,7 +1,7 @@
-"""Puts the policies and the reference Envoy configurations into the wheel, as package data.
+"""Puts policies, reference Envoy configurations and sample histories into the wheel.
 
 Everything else about the build is declared in `pyproject.toml`. There is one copy of these files in
-the repository, at its top level; `sidecar/resources` reads them from there in a checkout and from
+the repository, outside the packages; `sidecar/resources` reads them from there in a checkout and from
 below itself in an installation.
 """
 
@@ -14,7 +14,7 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
-RESOURCES = ("policies", "envoy")
+RESOURCES = {"policies": "policies", "envoy": "envoy", "laws": "docs/laws"}
 PACKAGE = Path("sidecar") / "resources"
 
 
@@ -28,10 +28,10 @@ class BuildWithResources(build_py):
             return
         shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
-        for name in RESOURCES:
+        for name, source in RESOURCES.items():
             # A missing folder raises: a wheel without policies must not be built.
             shutil.copytree(
-                ROOT / name,
+                ROOT / source,
                 Path(self.build_lib) / PACKAGE / name,
                 ignore=shutil.ignore_patterns(".*", "__pycache__", "*.py"),
             )

@@ -1,11 +1,11 @@
-"""Locates package data: the policies and the reference Envoy configurations.
+"""Locates package data: policies, reference Envoy configurations, sample histories of the laws.
 
 Theory of operation
 -------------------
-There is one copy of each in the repository, at its top level (`policies/`, `envoy/`), where people
-look for them. Building the wheel copies both below this package (see `setup.py`), so an installed
+There is one copy of each in the repository (`policies/`, `envoy/`, `docs/laws/`), where people look
+for them. Building the wheel copies both below this package (see `setup.py`), so an installed
 sidecar has them without a checkout. In a checkout, and with an editable install of one, they are
-read from its top level instead.
+read from its own folders instead.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 
 _POLICIES = "policies"
 _ENVOY = "envoy"
+_LAWS = "laws"
+_BELOW_DOCS = {_LAWS}
 # Names that only this project has together; `policies` or `envoy` beside another package is not it.
 _MARKS = ("policies/capabilities.json", "envoy/jwt.yaml", "proto/ext_authz.proto", "pyproject.toml")
 
@@ -58,6 +60,15 @@ def envoy_configuration(name: str) -> str:
     return found[name].read_text(encoding="utf-8")
 
 
+def law_examples() -> dict[str, Path]:
+    """Return the sample histories of the laws of the cascade: path by name, sorted by name.
+
+    Raises:
+        ResourceError: The installation is incomplete.
+    """
+    return {path.stem: path for path in sorted(_folder(_LAWS).glob("*.yaml"))}
+
+
 def source_tree() -> Path | None:
     """Return the root of the checkout this package is imported from; None for an installed one."""
     root = Path(__file__).resolve().parents[2]
@@ -74,4 +85,4 @@ def _folder(name: str) -> Path:
             f"{packaged} is missing, and the package is not imported from a checkout;"
             " install the sidecar again from its wheel"
         )
-    return root / name
+    return root / "docs" / name if name in _BELOW_DOCS else root / name

@@ -26,6 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "authority": {"core", "durable"},
     "binding": {"core"},
     "evaluation": {"core"},
+    "simulate": {"core"},
     "policy": {"core", "opa"},
     "service": {
         "core",
@@ -69,6 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "policy",
         "service",
         "doctor",
+        "simulate",
         "_pb",
     },
 }

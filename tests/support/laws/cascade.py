@@ -137,12 +137,14 @@ class Noes:
         itself = self.hit(kind, item.digest)
         if isinstance(item.content, Manifest):
             return itself
+        subject = matter(item.content)
         later = [
             other
             for other in self.reading.items
-            if authority in {name for name, _ in self.reading.as_signed(other)}
-            and matter(other.content) == matter(item.content)
+            if type(other.content) is type(item.content)
+            and matter(other.content) == subject
             and _order(other) > _order(item)
+            and authority in {name for name, _ in self.reading.as_signed(other)}
         ]
         return any(self.hit(kind, other.digest) for other in later) or itself
 

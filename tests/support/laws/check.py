@@ -47,7 +47,7 @@ def play(seed: int, operations: Sequence[Operation] | None = None) -> Played:
     made = universe.start(rng)
     run, gate, watch = Run(made.world), Gate(), Watch()
     author = Author(rng, made, run)
-    questions = rng.sample(universe.QUESTIONS, 3)
+    questions = rng.sample(universe.QUESTIONS, 2)
     length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
     played = Played(seed, [])
     run.refresh()

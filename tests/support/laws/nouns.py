@@ -224,6 +224,7 @@ class World:
         views: Authority → what this gate verified last; never removed.
         heard: Authorities that were heard since this gate started.
         files: Every file in the folder: an item as signed in that file.
+        items: The files merged, as ``merge`` last did.
         replaced: (environment, manifest digest): replaced by a complete successor, for ever.
         memory: Every item that was ever verified, with every signature seen.
     """
@@ -234,16 +235,17 @@ class World:
     views: dict[str, Documents] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
     files: list[Item] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
     replaced: set[tuple[str, str]] = field(default_factory=set)
     memory: dict[str, Item] = field(default_factory=dict)
 
-    def items(self) -> list[Item]:
-        """One item per digest, with every signature that any file holds."""
-        merged: dict[str, Item] = {}
-        for item in self.files:
-            known = merged.get(item.digest, Item(item.digest, item.content))
-            merged[item.digest] = replace(known, keys=known.keys | item.keys)
-        return list(merged.values())
+    def merge(self) -> None:
+        """Make one item per digest of the files, with every signature that any file holds."""
+        keys: dict[str, frozenset[str]] = {}
+        for file in self.files:
+            keys[file.digest] = keys.get(file.digest, frozenset()) | file.keys
+        contents = {file.digest: file.content for file in self.files}
+        self.items = [Item(digest, contents[digest], keys[digest]) for digest in keys]
 
 
 @lru_cache(maxsize=1 << 16)

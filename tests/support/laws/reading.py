@@ -37,7 +37,7 @@ class Reading:
 
     def __init__(self, world: World, question: Question, now: int) -> None:
         self.world, self.question, self.now = world, question, now
-        self.items = world.items()
+        self.items = world.items
         self.manifests = {i.digest: i for i in self.items if isinstance(i.content, Manifest)}
         self.listed: dict[str, list[tuple[str, Key]]] = {}
         for authority, documents in world.views.items():
@@ -45,13 +45,20 @@ class Reading:
                 for key in documents.keys:
                     self.listed.setdefault(key.name, []).append((authority, key))
         self.memory = world.memory
+        self._signed: dict[str, set[Signer]] = {}
         self._holding: dict[tuple[object, ...], bool] = {}
 
     # ---- Who spoke ---------------------------------------------------------------------------
 
     def as_signed(self, item: Item) -> set[Signer]:
         """Signers by any listed key: active, retired, or out of its window."""
-        return {(a, key.name) for name in item.keys for a, key in self.listed.get(name, ())}
+        if item.digest not in self._signed:
+            self._signed[item.digest] = {
+                (authority, key.name)
+                for name in item.keys
+                for authority, key in self.listed.get(name, ())
+            }
+        return self._signed[item.digest]
 
     def agreeing(self, item: Item) -> set[Signer]:
         """Signers whose key is active and in its window now."""

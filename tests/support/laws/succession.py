@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from tests.support.laws.nouns import (
     Approval,
@@ -20,13 +19,15 @@ from tests.support.laws.reading import PASSING, Reading
 
 def settle(world: World) -> None:
     """Remember what is there, and which manifests are replaced by now in which environment."""
+    world.merge()
     known = {key.name for view in world.views.values() for key in view.keys}
-    for item in world.items():
+    for item in world.items:
         signed = item.keys & known
         if signed:
             before = world.memory.get(item.digest, item)
-            world.memory[item.digest] = replace(item, keys=signed | before.keys & known)
-    declared = {i.content.environment for i in world.items() if isinstance(i.content, Declaration)}
+            keys = signed | before.keys & known
+            world.memory[item.digest] = Item(item.digest, item.content, keys)
+    declared = {i.content.environment for i in world.items if isinstance(i.content, Declaration)}
     for environment in declared:
         reading = Reading(world, Question(environment, ""), 0)
         newest = _newest_declaration(reading)

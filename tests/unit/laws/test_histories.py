@@ -1,0 +1,32 @@
+"""Random histories: the predicate answers every question as the reference model does.
+
+After every operation, and each law is looked at as a property of the step. A failure prints the
+seed and the fewest operations that show it; ``check.play(seed)`` plays it again. ``make soak`` sets
+``ADMIT_HISTORIES``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.support.laws import check
+from tests.support.laws.check import Played
+
+HISTORIES = int(os.environ.get("ADMIT_HISTORIES", "3000"))
+PARTS = 10
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_model_and_code_agree_on_every_step_of_every_history(part: int) -> None:
+    asked, admitted = 0, 0
+
+    def count(played: Played) -> None:
+        nonlocal asked, admitted
+        asked, admitted = asked + played.asked, admitted + played.admitted
+
+    complaints = check.search(range(part, HISTORIES, PARTS), each=count)
+    assert complaints == [], "\n".join(complaints)
+    # Histories in which everything is denied, or nothing is, would show little.
+    assert 0.4 < admitted / asked < 0.9

@@ -1,0 +1,1 @@
+"""Histories that people write: how they are read, played and shown."""
