@@ -103,13 +103,11 @@ class Noes:
         ]
         self.found: set[tuple[str, Withdrawal]] = set()
 
-    def hit(self, kind: str, subject: str, by: str | None = None) -> bool:
-        """Whether something is withdrawn: by anybody who counts, or by one author."""
+    def hit(self, kind: str, subject: str) -> bool:
         matching = {
             (authority, entry)
             for authority, entry in self.entries
-            if by in (None, authority)
-            and entry.kind == kind
+            if entry.kind == kind
             and (
                 covers((entry.subject,), subject)
                 if kind in ("environment", "base-model")
@@ -132,7 +130,7 @@ class Noes:
         return bool(signers) and all(self.signer_hit(signer) for signer in signers)
 
     def word_hit(self, item: Item, authority: str) -> bool:
-        """Law 3: this word, or, by its author itself, a later one on the same matter."""
+        """Law 3: this word, or a later one of the same author on the same matter."""
         kind = KIND_OF[type(item.content)]
         itself = self.hit(kind, item.digest)
         if isinstance(item.content, Manifest):
@@ -140,7 +138,7 @@ class Noes:
         subject = matter(item.content)
         later = [
             other
-            for other in self.reading.items
+            for other in self.reading.world.withdrawn.values()
             if type(other.content) is type(item.content)
             and matter(other.content) == subject
             and _order(other) > _order(item)

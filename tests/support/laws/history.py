@@ -31,10 +31,15 @@ HEARTBEAT = 48
 
 @dataclass(frozen=True, slots=True)
 class Add:
-    """A file arrives: an item as signed by some keys."""
+    """A file arrives: an item as signed by some keys.
+
+    ``by_hand``: it is narrower than what its author said before, and the author forgot to withdraw
+    that, as its command would have done.
+    """
 
     label: str
     item: Item
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

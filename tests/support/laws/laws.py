@@ -27,21 +27,25 @@ class Watch:
     """Remembers each question's last answer."""
 
     last: dict[Question, Ruling] = field(default_factory=dict)
+    by_hand: bool = False
 
     def broken(
         self, run: Run, question: Question, operation: Operation | None, now: Ruling
     ) -> str | None:
         """Which law the last operation broke for this question, if any."""
         before, self.last[question] = self.last.get(question), now
+        self.by_hand |= isinstance(operation, Add) and operation.by_hand
         if operation is None or before is None or before.admitted:
             return None
-        if now.admitted and isinstance(operation, Lose | Shuffle):
+        if now.admitted and isinstance(operation, Lose | Shuffle) and not self.by_hand:
             return f"law 2: {type(operation).__name__} turned a denial into an allow: {before.why}"
-        if now.admitted and isinstance(operation, Rotate | Restart):
+        # Whoever rotates publishes anew, which mends staleness: step 7 is not a no.
+        if now.admitted and isinstance(operation, Rotate | Restart) and before.step != 7:
             return f"law 1: {type(operation).__name__} turned a denial into an allow: {before.why}"
         if isinstance(operation, Mirror) and operation.hangs and now.admitted:
             return f"law 1: a mirror that hangs turned a denial into an allow: {before.why}"
-        if before.manifest == now.manifest and not isinstance(operation, Add):
+        same = (before.manifest, before.declaration) == (now.manifest, now.declaration)
+        if same and not isinstance(operation, Add):
             lost = {
                 authority
                 for authority, entry in before.noes - now.noes

@@ -7,7 +7,7 @@ shares nothing with the product but names.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from tests.support.laws.cascade import Noes, family, objectors
@@ -36,7 +36,8 @@ Good = Callable[[Item, Signer], bool]
 class Ruling:
     """Whether it is admitted; else the step that refuses and why.
 
-    ``manifest`` is what the model resolved to, and ``noes`` is every no that hits its lineage.
+    ``manifest`` is what the model resolved to, ``declaration`` the environment's that it was asked
+    under, and ``noes`` is every no that hits the lineage.
     """
 
     admitted: bool
@@ -44,6 +45,7 @@ class Ruling:
     why: str
     manifest: str | None = None
     noes: frozenset[No] = frozenset()
+    declaration: str | None = None
 
 
 def admits(world: World, question: Question, now: int) -> Ruling:
@@ -58,7 +60,11 @@ def admits(world: World, question: Question, now: int) -> Ruling:
     declarations = reading.declarations_in_force()
     if not declarations:
         return Ruling(False, 1, "no declaration is in force")
-    return _first([_in(reading, *each) for each in declarations])
+    rulings = [
+        replace(_in(reading, item, declared, declarer), declaration=item.digest)
+        for item, declared, declarer in declarations
+    ]
+    return _first(rulings)
 
 
 def _in(reading: Reading, item: Item, declared: Declaration, declarer: str) -> Ruling:

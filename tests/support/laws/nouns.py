@@ -227,6 +227,7 @@ class World:
         items: The files merged, as ``merge`` last did.
         replaced: (environment, manifest digest): replaced by a complete successor, for ever.
         memory: Every item that was ever verified, with every signature seen.
+        withdrawn: Every item that was there when somebody withdrew it by its digest.
     """
 
     operator: Operator = field(default_factory=Operator)
@@ -238,6 +239,7 @@ class World:
     items: list[Item] = field(default_factory=list)
     replaced: set[tuple[str, str]] = field(default_factory=set)
     memory: dict[str, Item] = field(default_factory=dict)
+    withdrawn: dict[str, Item] = field(default_factory=dict)
 
     def merge(self) -> None:
         """Make one item per digest of the files, with every signature that any file holds."""

@@ -27,6 +27,12 @@ def settle(world: World) -> None:
             before = world.memory.get(item.digest, item)
             keys = signed | before.keys & known
             world.memory[item.digest] = Item(item.digest, item.content, keys)
+    entries = {e.subject for view in world.views.values() for e in view.withdrawals}
+    world.withdrawn |= {
+        i.digest: world.memory[i.digest]
+        for i in world.items
+        if i.digest in entries and i.digest in world.memory
+    }
     declared = {i.content.environment for i in world.items if isinstance(i.content, Declaration)}
     for environment in declared:
         reading = Reading(world, Question(environment, ""), 0)
