@@ -1,8 +1,8 @@
 """Puts policies, reference Envoy configurations and sample histories into the wheel.
 
 Everything else about the build is declared in `pyproject.toml`. There is one copy of these files in
-the repository, outside the packages; `sidecar/resources` reads them from there in a checkout and from
-below itself in an installation.
+the repository, outside the packages; `sidecar/resources` reads them from there in a checkout, and
+from below itself in an installation.
 """
 
 from __future__ import annotations

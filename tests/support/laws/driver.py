@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache, lru_cache
-from typing import Any
 
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
@@ -20,13 +18,11 @@ from sidecar.core.documents import (
 )
 from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.keys import PublicKey
+from sidecar.core.memory import Memory
 from sidecar.core.trust_state import AuthorityView, TrustState, assemble
 from sidecar.core.verification import VerifiedFile, verify_file
 from tests.support.laws import nouns, payloads
 from tests.support.laws.history import Run
-
-_REMEMBERS = "memory" in inspect.signature(assemble).parameters
-_HEARD = "heard_since_start" in {field.name for field in fields(AuthorityView)}
 
 
 @dataclass(slots=True)
@@ -39,9 +35,6 @@ class Gate:
     def take(self, run: Run) -> None:
         """Build the next trust state from what the control path has now."""
         self.epoch += 1
-        remembered: dict[str, Any] = {}
-        if _REMEMBERS and self.state is not None:
-            remembered["memory"] = self.state.memory
         self.state = assemble(
             epoch=self.epoch,
             operator=_operator(run.world.operator),
@@ -49,7 +42,7 @@ class Gate:
                 _view(name, view, name in run.world.heard) for name, view in run.world.views.items()
             ],
             files=_files(run),
-            **remembered,
+            memory=Memory() if self.state is None else self.state.memory,
         )
 
     def ask(self, run: Run, question: nouns.Question) -> Assessment:
@@ -91,7 +84,7 @@ def _view(name: str, documents: nouns.Documents, heard: bool) -> AuthorityView:
         withdrawals=_withdrawals(payloads.withdrawals_json(documents)),
         expires=payloads.instant(documents.expires),
         version=1,
-        **({"heard_since_start": heard} if _HEARD else {}),  # type: ignore[arg-type]
+        heard_since_start=heard,
     )
 
 

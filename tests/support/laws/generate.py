@@ -32,19 +32,17 @@ from tests.support.laws.history import (
 )
 from tests.support.laws.nouns import (
     KIND_OF,
-    Approval,
     Binding,
     Content,
-    Declaration,
     Failure,
     Floor,
     Item,
     Manifest,
-    Result,
     Span,
     Supersession,
     Withdrawal,
 )
+from tests.support.laws.said import entry, label, narrower
 from tests.support.laws.universe import DAY, EVERYWHERE, Start
 
 BY_HAND = 0.1
@@ -158,7 +156,7 @@ class Author:
             newest = self.run.world.published[name].keys[-1].name
             signed = replace(item, keys=item.keys | {newest}) if item else None
             if signed is not None:
-                self.queue.append(Add(f"{name} re-signs {_label(signed.content)}", signed))
+                self.queue.append(Add(f"{name} re-signs {label(signed.content)}", signed))
 
     # ---- Noes --------------------------------------------------------------------------------
 
@@ -171,7 +169,7 @@ class Author:
         if self.rng.random() < 0.3:
             whose = self._one_of(sorted(self.made.journal))
             newest = self._focused(self.made.journal[whose]) or self.made.journal[whose][-1]
-            self.queue.append(Publish(who, _entry(newest)))
+            self.queue.append(Publish(who, entry(newest)))
             return
         kind, subject = self._subject()
         later = self.run.now + FUTURE if self.rng.random() < 0.2 else None
@@ -180,9 +178,9 @@ class Author:
     def take_back(self) -> None:
         all_entries: list[tuple[str, Entry]] = []
         for name, published in sorted(self.run.world.published.items()):
-            all_entries.extend((name, entry) for entry in published.withdrawals)
-            all_entries.extend((name, entry) for entry in published.failures)
-            all_entries.extend((name, entry) for entry in published.supersessions)
+            all_entries.extend((name, each) for each in published.withdrawals)
+            all_entries.extend((name, each) for each in published.failures)
+            all_entries.extend((name, each) for each in published.supersessions)
         if all_entries:
             self.queue.append(TakeBack(*self.rng.choice(all_entries)))
 
@@ -191,7 +189,7 @@ class Author:
         for each in self.made.journal[who]:
             same = matter(each.content) == matter(item.content)
             if each is item or (same and each.content.span.begins <= item.content.span.begins):
-                self.queue.append(Publish(who, _entry(each)))
+                self.queue.append(Publish(who, entry(each)))
 
     def _subject(self) -> tuple[str, str]:
         item = self._anything()
@@ -225,7 +223,7 @@ class Author:
     def _resigned(self, who: str, key: str) -> list[Operation]:
         """Everything an authority signed, by its new key over the same bytes."""
         return [
-            Add(f"{who} re-signs {_label(item.content)}", replace(item, keys=item.keys | {key}))
+            Add(f"{who} re-signs {label(item.content)}", replace(item, keys=item.keys | {key}))
             for item in self.made.journal.get(who, [])
         ]
 
@@ -252,7 +250,7 @@ class Author:
         ]
         if lost:
             item = self.rng.choice(lost)
-            self.queue.append(Add(f"found again: {_label(item.content)}", item))
+            self.queue.append(Add(f"found again: {label(item.content)}", item))
 
     def shuffle(self) -> None:
         self.queue.append(Shuffle(self.rng.randrange(1 << 16)))
@@ -308,15 +306,15 @@ class Author:
                 for each in self.made.journal.get(name, [])
                 if matter(each.content) == matter(content)
                 and each.digest != item.digest
-                and _narrower(content, each.content)
+                and narrower(content, each.content)
             ]
             for name in who
         }
-        label = f"{' and '.join(who)} sign {_label(content)}"
-        self.queue.append(Add(label, item, forgets and any(older.values())))
+        text = f"{' and '.join(who)} sign {label(content)}"
+        self.queue.append(Add(text, item, forgets and any(older.values())))
         for name, narrowed in older.items():
-            entries = [] if forgets else [_entry(each) for each in narrowed]
-            self.queue.extend(Publish(name, entry) for entry in dict.fromkeys(entries))
+            noes = [] if forgets else [entry(each) for each in narrowed]
+            self.queue.extend(Publish(name, no) for no in dict.fromkeys(noes))
             self.made.journal.setdefault(name, []).append(item)
         return item
 
@@ -349,43 +347,6 @@ class Author:
         subject = matter(self.focus[1].content)
         found = [item for item in items if matter(item.content) == subject]
         return max(found, key=lambda item: item.content.span.begins, default=None)
-
-
-def _entry(item: Item) -> Withdrawal:
-    """What an author's command publishes to withdraw one of its own words."""
-    return Withdrawal(KIND_OF[type(item.content)], item.digest)
-
-
-def _narrower(new: Content, old: Content) -> bool:
-    """Whether the newer of two words on one matter admits anything less."""
-    match new, old:
-        case Approval(), Approval():
-            return not set(old.jurisdictions) <= set(new.jurisdictions)
-        case Declaration(), Declaration():
-            same = (new.sector, new.purpose) == (old.sector, old.purpose)
-            fewer = not set(old.base_models) <= set(new.base_models)
-            fewer = fewer or new.span.ends < old.span.ends
-            return not same or fewer or not set(new.jurisdictions) <= set(old.jurisdictions)
-        case Binding(), Binding():
-            same = (new.model, new.manifest) == (old.model, old.manifest)
-            return not same or new.span.ends < old.span.ends
-        case Result(), Result():
-            return new.outcome != "PASSED"
-    return False
-
-
-def _label(content: Content) -> str:
-    match content:
-        case Manifest():
-            return f"manifest of {content.model[-1]}" + (" (newer)" if content.supersedes else "")
-        case Approval():
-            return f"approval as {content.role} of {content.model[-1]} {content.jurisdictions}"
-        case Result():
-            return f"{content.outcome} of {content.model[-1]}"
-        case Declaration():
-            return f"declaration of {content.environment} {content.jurisdictions}"
-        case Binding():
-            return f"binding to {content.model[-1]}"
 
 
 _DRAWS: tuple[tuple[Callable[[Author], None], int], ...] = (

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli.main import run
-from tests.unit.simulate.test_history_file import GOOD
+from tests.unit.simulate.samples import GOOD
 
 
 def admit(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -7,27 +7,7 @@ import pytest
 from sidecar.simulate import history_file
 from sidecar.simulate.history_file import HistoryError
 from sidecar.simulate.play import simulate
-
-GOOD = """\
-title: A small one
-authorities:
-  openai: {role: provider, base-models: ["openai/gpt-*"]}
-  acme: {role: customer}
-  acme-ml: {role: producer}
-  lab: {role: evaluator}
-  regulator: {role: regulator, jurisdictions: [eu]}
-environments:
-  prod: {by: acme, jurisdictions: [eu]}
-setup:
-  - bind: {by: acme-ml, manifest: support, corpora: [tickets]}
-  - all-agree: support
-questions:
-  call: {environment: prod, model: support}
-expect: admitted
-steps:
-  - withdraw: {by: regulator, corpus: tickets}
-    expect: withdrawn
-"""
+from tests.unit.simulate.samples import GOOD
 
 
 def played(text: str) -> list[tuple[str, str]]:
