@@ -1,4 +1,4 @@
-"""What a replay of recorded questions came to, as a table for people and as JSON for programs."""
+"""Prints the result of a replay, as tables for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sidecar.policy.replay import Answer, Change, Difference, Found, Group, Tall
 
 
 def difference_json(difference: Difference) -> dict[str, Any]:
-    """Everything a replay came to."""
+    """Return the whole result of a replay."""
     return {
         "records": difference.records,
         "changed": difference.changed,
@@ -46,13 +46,13 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _side(answer: Answer) -> dict[str, Any]:
-    def told(found: frozenset[Found]) -> list[dict[str, str]]:
+    def listed(found: frozenset[Found]) -> list[dict[str, str]]:
         return [asdict(one) for one in sorted(found)]
 
     return {
         "allow": answer.allow,
-        "violations": told(answer.violations),
-        "warnings": told(answer.warnings),
+        "violations": listed(answer.violations),
+        "warnings": listed(answer.warnings),
     }
 
 
@@ -90,7 +90,7 @@ def print_difference(console: Console, difference: Difference) -> None:
         about = "\n".join([", ".join(group.models), group.environment])
         rules_changed = [f"+ {code}" for _, code in group.appears]
         rules_changed += [f"- {code}" for _, code in group.disappears]
-        # To the second: whoever looks for the line in a log has its id.
+        # To the second: the id finds the line in a log.
         first = f"{tally.first}\n{tally.since[:19]}Z"
         groups.add_row(
             str(tally.decisions), _kind(group.kind), Text(about), "\n".join(rules_changed), first

@@ -1,4 +1,5 @@
-"""Policies as files, as a signed bundle, and as something to work on: check, test, list, replay.
+"""The tools of policy authors: scaffold, check, test, list, document, copy and replay policies.
 
-Knows nothing of requests: the gate serves what is built here, and the command line shows it.
+They work on a folder of policies and know nothing of requests; building, signing and serving
+bundles is in ``sidecar.opa``.
 """

@@ -1,7 +1,7 @@
-"""What must hold before policies are merged: format, types, data, lint; then their tests.
+"""Checks policies before they are merged (format, types, data, lint) and runs their tests.
 
-Each check is a command of the real OPA, and a problem is always the same four things, so that a
-person and a program read all of them alike.
+Each check is a command of the real OPA. Every problem has the same four fields, for people and for
+programs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _DATA_PROBLEMS = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
-    """Something wrong: where (below the tree; row 0 for the whole file), about which rule, what."""
+    """One problem: file (relative to the tree), row (0 for the whole file), rule code, message."""
 
     file: str
     row: int
@@ -44,10 +44,10 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One check: its name, what it found, how long it took.
+    """The result of one check: its name, its problems, its duration in seconds.
 
     ``done`` is false where it could not be done because OPA cannot read the policies; then the
-    types' check says which and why.
+    types check names the file and the reason.
     """
 
     name: str
@@ -89,7 +89,7 @@ def _format(program: Path, tree: Path) -> list[Problem] | None:
     if ran.returncode == 0:
         return []
     unlike = "not formatted: opa fmt --write mends it"
-    # What cannot be parsed cannot be formatted; the next check says where.
+    # What cannot be parsed cannot be formatted; the next check names the place.
     found = [Problem(file, 0, "", unlike) for file in ran.stdout.split() if file.endswith(".rego")]
     return found or None
 
@@ -109,7 +109,7 @@ def _types(program: Path, tree: Path) -> list[Problem]:
 
 
 def _named(message: str, refused: frozenset[str]) -> str:
-    """Name a call to a built-in function of OPA that the capabilities leave out as such."""
+    """Rewrite OPA's message about a built-in function that the capabilities leave out."""
     undefined = _UNDEFINED.fullmatch(message)
     if undefined is None or undefined[1] not in refused:
         return message
@@ -137,7 +137,7 @@ def _errors(ran: CompletedProcess[str]) -> list[Problem]:
 
 
 def data_problems(program: Path, tree: Path) -> list[Problem]:
-    """Hold the data of each package against the schema of its name."""
+    """Validate the data of each package against its schema."""
     params = {path.parent.name: path for path in (tree / PARAMS).glob("*/data.json")}
     schemas = {
         path.name.split(".")[1]: path for path in (tree / SCHEMAS).glob(f"{PARAMS}.*.schema.json")
@@ -167,7 +167,7 @@ def _lint(program: Path, tree: Path) -> list[Problem] | None:
 
 
 def lint_problems(program: Path, modules: Mapping[str, Any], lint: Path) -> list[Problem]:
-    """Ask the lint, which is a folder of policies, about modules as ``parsed`` returns them."""
+    """Run the lint, a folder of policies, on modules as ``parsed`` returns them."""
     policies = [
         path for path in sorted(lint.glob("*.rego")) if not path.name.endswith("_test.rego")
     ]
@@ -176,7 +176,7 @@ def lint_problems(program: Path, modules: Mapping[str, Any], lint: Path) -> list
 
 
 def parsed(program: Path, tree: Path) -> dict[str, Any]:
-    """What OPA makes of every Rego file below ``tree``, by name; null for one it cannot read."""
+    """Parse every Rego file below ``tree``; return modules by name, None where OPA cannot."""
     files = sorted(path for path in tree.rglob("*.rego") if not path.is_symlink())
     with ThreadPoolExecutor(2) as pool:
         modules = pool.map(lambda path: _parsed(program, path), files)
@@ -220,7 +220,7 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - JSON
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test of the policies."""
+    """The result of one policy test."""
 
     package: str
     name: str
@@ -230,7 +230,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the tests of a tree came to.
+    """The results of the tests of a tree.
 
     Attributes:
         cases: Every test, by package and name.
@@ -244,7 +244,7 @@ class Report:
 
     @property
     def failed(self) -> tuple[Case, ...]:
-        """The tests that do not pass."""
+        """Return the tests that do not pass."""
         return tuple(case for case in self.cases if not case.passed)
 
 

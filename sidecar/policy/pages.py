@@ -1,4 +1,4 @@
-"""Reference pages, generated from what the rules say of themselves; and the same as one table."""
+"""Generates the reference pages and a Markdown table from the METADATA of the rules."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
 
 
 def write(catalogue: Catalogue, folder: Path) -> tuple[Path, ...]:
-    """Write the pages into ``folder`` and remove generated ones that are no page any more.
+    """Write the pages into ``folder`` and remove generated pages that are not wanted any more.
 
     Raises:
         PolicyError: They cannot be written.
@@ -47,12 +47,12 @@ def write(catalogue: Catalogue, folder: Path) -> tuple[Path, ...]:
 
 
 def page_of(package: str) -> str:
-    """File name of a package's page."""
+    """Return the file name of a package's page."""
     return CALL_PAGE if package == CALL else f"{package}.md"
 
 
 def table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...]) -> str:
-    """A Markdown table; what would end a cell is escaped."""
+    """Return a Markdown table; characters that would end a cell are escaped."""
     lines = [head, tuple("---" for _ in head), *rows]
     return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
 
@@ -112,7 +112,7 @@ def _when(rule: Rule) -> str:
 
 
 def _anchor(rule: Rule) -> str:
-    """The heading's anchor, as renderers of Markdown make it: no dots."""
+    """Return a heading's anchor as Markdown renderers make it: without dots."""
     return rule.code.replace(".", "")
 
 

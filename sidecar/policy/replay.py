@@ -1,10 +1,10 @@
-"""Replaying recorded facts: what would other policies have said to the same questions?
+"""Replays recorded facts against two trees of policies and compares the decisions.
 
-Theory of operation. The recorder keeps the facts of every question. Here each of them is put to
-two trees of policies, each behind an OPA of its own, and the answers are compared: by decision
-(allow or not), and by what was found (rule, jurisdiction, subject). The reference time is the
-recorded one, so nothing differs but the policies. Records are read in batches and only what changed
-is kept.
+Theory of operation. A gate with ``facts_log`` records the facts of every policy query. Each record
+is put to two trees of policies, each served by an OPA of its own. The answers are compared by
+decision (allow or not) and by violations (rule, jurisdiction, subject). The reference time is the
+recorded one, so only the policies differ, and the jurisdictions where ``as_if`` restates them.
+Records are read in batches, and only changes are kept.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Found:
-    """Something a rule found, without its wording."""
+    """One violation or warning, without its message."""
 
     jurisdiction: str
     code: str
@@ -58,7 +58,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one tree says to one question."""
+    """The answer of one tree of policies to one query."""
 
     allow: bool
     violations: frozenset[Found]
@@ -83,7 +83,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Group:
-    """What decisions have in common that change alike.
+    """The attributes shared by decisions that change alike.
 
     Attributes:
         kind: As of a change.
@@ -112,7 +112,7 @@ class Tally:
 
 @dataclass(slots=True)
 class Difference:
-    """What a replay came to.
+    """The result of a replay.
 
     Attributes:
         records: How many questions were replayed.
@@ -120,9 +120,9 @@ class Difference:
         kinds: How many of each kind, all of them.
         appears: (jurisdiction, code) of what denies now and did not: in how many decisions.
         disappears: The same for what denied and does not any more.
-        groups: The decisions that change, by what they have in common, ``MAX_GROUPS`` of them.
-        ungrouped: How many decisions change beyond those groups.
-        restated: How many questions each ``as_if`` restated, by its pattern.
+        groups: The decisions that change, by their shared attributes; at most ``MAX_GROUPS``.
+        ungrouped: How many decisions change that are in none of the groups.
+        restated: How many records each ``AsIf`` restated, by its pattern.
         warnings: Decisions in which only warnings differ.
         unlike_recorded: Decisions that the tree before already decides unlike what was recorded.
         malformed: Records whose facts lack what the tree before asks for, as those do that a gate
@@ -215,7 +215,7 @@ def read(path: Path) -> Iterator[Record]:
     """Yield every record of a file that the recorder wrote.
 
     Raises:
-        PolicyError: It cannot be read, or a line is no record; the text says which.
+        PolicyError: It cannot be read, or a line is no record; the message names the line.
     """
     try:
         with path.open("rb") as file:
@@ -258,7 +258,9 @@ def answer(value: Mapping[str, Any]) -> Answer:
             raise TypeError("allow")
         return Answer(allow, _found(value["violations"]), _found(value["warnings"]))
     except (KeyError, TypeError) as error:
-        raise PolicyError("the policies' answer has another shape") from error
+        raise PolicyError(
+            "the policies' answer lacks allow, violations or warnings, or one has another type"
+        ) from error
 
 
 def _found(entries: Iterable[Mapping[str, str]]) -> frozenset[Found]:
@@ -291,4 +293,6 @@ def _record(line: bytes, place: str) -> Record:
             raise TypeError("facts")
         return Record(str(value["id"]), str(value["time"]), allowed, facts)
     except (ValueError, KeyError, TypeError) as error:
-        raise PolicyError(f"{place}: no record of a question to the policies") from error
+        raise PolicyError(
+            f"{place}: expected a record as a gate writes it (id, time, allowed, facts)"
+        ) from error

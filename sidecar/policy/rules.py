@@ -1,4 +1,4 @@
-"""The rules of a tree as their METADATA tells them: the one place that lists, pages and tools read.
+"""Reads the rules of a tree from their METADATA, for lists, reference pages and tools.
 
 A rule is whatever carries a ``code``: a ``deny`` or ``warn`` of a jurisdiction or of a sector in
 one, or a condition of the entrypoint on the call as a whole.
@@ -26,7 +26,7 @@ _EARLY = ("params", "admission", "data.json")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Rule:
-    """One rule as it describes itself.
+    """One rule, as its METADATA describes it.
 
     Attributes:
         package: The jurisdiction's id, with its sector where it has one (``eu-finance``); empty
@@ -56,7 +56,7 @@ class Rule:
     row: int
 
     def state_on(self, day: date, early: frozenset[str] = frozenset()) -> str:
-        """Whether it denies on a day: ``enforced``, or ``pending``, ``shadow``, ``advisory``.
+        """Return its state on a day: ``enforced``, ``pending``, ``shadow`` or ``advisory``.
 
         Args:
             day: The day.
@@ -70,7 +70,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What a package of rules says of itself."""
+    """Title and description of a package, from its METADATA."""
 
     name: str
     title: str
@@ -86,7 +86,7 @@ class Catalogue:
     early: frozenset[str]
 
     def of(self, package: str) -> tuple[Rule, ...]:
-        """The rules of one package."""
+        """Return the rules of one package."""
         return tuple(rule for rule in self.rules if rule.package == package)
 
 
@@ -112,13 +112,13 @@ def catalogue(program: Path, policies: Path) -> Catalogue:
 
 
 def _place(rule: Rule) -> tuple[str, list[tuple[int, str]], int]:
-    """Where a rule stands in a list: numbers in its code count as numbers, so 5 is before 10."""
+    """Return a sort key: numbers in a code compare as numbers, so 5 is before 10."""
     words = re.findall(r"[0-9]+|[^0-9]+", rule.code)
     return rule.package, [(int(w), "") if w.isdigit() else (0, w) for w in words], rule.row
 
 
 def _package(path: list[str]) -> str | None:
-    """The id of the package a path leads into; null for one that has no rules of its own."""
+    """Return the package id of a path; None for a package without rules of its own."""
     if path[1] == JURISDICTIONS and len(path) > 2 and not path[2].endswith("_test"):
         return path[2]
     return CALL if path[1] == "admission" else None

@@ -1,4 +1,4 @@
-"""A jurisdiction to begin with: a rule, its data with a schema, and a test, which pass at once.
+"""Writes a new jurisdiction: a rule, its data with a schema, and tests that pass at once.
 
 The rule is a real one, so that what a rule needs (annotation, helper, data, test) is all there to
 be changed. Nothing that exists is ever overwritten; the one file that is edited is the data of the
@@ -105,7 +105,7 @@ _STRINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What was written, relative to the tree: new files, and the one that was edited (or none)."""
+    """Paths relative to the tree: the files created, and the file edited (or None)."""
 
     id: str
     created: tuple[Path, ...]
@@ -113,7 +113,7 @@ class Made:
 
 
 def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) -> Made:
-    """Begin a jurisdiction, or the package of a sector in one.
+    """Write a new jurisdiction, or the package of a sector in one.
 
     Args:
         policies: The tree.
@@ -127,8 +127,12 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
     """
     tree.insist(policies)
     for name in (jurisdiction, *([] if sector is None else [sector])):
-        if not _ID.fullmatch(name) or name in _RESERVED:
-            raise PolicyError(f"{name!r} is no id: lower-case letters and digits, parts by hyphens")
+        if name in _RESERVED:
+            raise PolicyError(f"{name!r} is the package of the entrypoint; choose another id")
+        if not _ID.fullmatch(name):
+            raise PolicyError(
+                f"{name!r}: expected an id of lower-case letters and digits, parts joined by '-'"
+            )
     name = _package_id(jurisdiction, sector)
     files = _files(jurisdiction, sector, day, _sectors(policies))
     _refuse_existing(policies, tuple(files), name)
@@ -151,13 +155,13 @@ def _refuse_existing(policies: Path, files: tuple[Path, ...], name: str) -> None
     folders = [place.parent for place in places if place.parent.name == name]
     for place in (*folders, *places):
         if place.exists():
-            raise PolicyError(f"{place}: is there already; nothing was written")
+            raise PolicyError(f"{place} exists already; nothing was written")
 
 
 def _files(
     jurisdiction: str, sector: str | None, day: str, sectors: dict[str, None]
 ) -> dict[Path, str]:
-    """Every new file by its place below the tree."""
+    """Return the text of every new file by its path relative to the tree."""
     name = _package_id(jurisdiction, sector)
     plain = _PLAIN.fullmatch(name) is not None
     words = {
@@ -204,7 +208,7 @@ def _schema(name: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _sectors(policies: Path) -> dict[str, None]:
-    """Every sector that a jurisdiction of the tree knows, none with a package yet."""
+    """Return every sector that a jurisdiction of the tree names, each without a package."""
     known: set[str] = {_GENERAL}
     for path in sorted((policies / PARAMS).glob("*/data.json")):
         known |= _read(path).get("sectors", {}).keys()
@@ -212,17 +216,19 @@ def _sectors(policies: Path) -> dict[str, None]:
 
 
 def _assigned(policies: Path, jurisdiction: str, sector: str, package: str) -> tuple[Path, str]:
-    """The data of a jurisdiction, its place and its text, with the package as the sector's."""
+    """Return path and new text of a jurisdiction's data that maps the sector to the package."""
     place = Path(PARAMS) / jurisdiction / "data.json"
     path = policies / place
     if not path.is_file():
-        raise PolicyError(f"{path}: there is no jurisdiction {jurisdiction}; begin with that one")
+        raise PolicyError(
+            f"{path} does not exist: run `admit policy new {jurisdiction}` before its sectors"
+        )
     value = _read(path)
     sectors = value.get("sectors")
     if not isinstance(sectors, dict):
-        raise PolicyError(f"{path}: has no sectors")
+        raise PolicyError(f"{path}: expected an object under sectors")
     if sectors.get(sector) is not None:
-        raise PolicyError(f"{path}: {sector} has the package {sectors[sector]} already")
+        raise PolicyError(f"{path}: sector {sector} has the package {sectors[sector]} already")
     sectors[sector] = package
     text = path.read_text(encoding="utf-8")
     # Where the sector has its line, only that line changes.

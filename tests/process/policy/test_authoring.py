@@ -337,13 +337,16 @@ def test_a_new_jurisdiction_and_a_new_sector_pass_every_check_and_test_at_once(
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("eu",), "TREE/jurisdiction/eu: is there already; nothing was written"),
-        (("eu", "finance"), "TREE/jurisdiction/eu-finance: is there already; nothing was written"),
-        (("zz", "finance"), "TREE/params/zz/data.json: there is no jurisdiction zz; begin with"),
-        (("../x",), "'../x' is no id: "),
-        (("x_y",), "'x_y' is no id: "),
-        (("admission",), "'admission' is no id: "),
-        (("eu", "A"), "'A' is no id: "),
+        (("eu",), "TREE/jurisdiction/eu exists already; nothing was written"),
+        (("eu", "finance"), "TREE/jurisdiction/eu-finance exists already; nothing was written"),
+        (
+            ("zz", "finance"),
+            "TREE/params/zz/data.json does not exist: run `admit policy new zz` before its",
+        ),
+        (("../x",), "'../x': expected an id of "),
+        (("x_y",), "'x_y': expected an id of "),
+        (("admission",), "'admission' is the package of the entrypoint"),
+        (("eu", "A"), "'A': expected an id of "),
     ],
 )
 def test_nothing_is_overwritten_and_nothing_is_half_begun(
@@ -360,7 +363,7 @@ def test_nothing_is_overwritten_and_nothing_is_half_begun(
 def test_a_schema_without_its_data_is_no_place_to_begin(tmp_path: Path) -> None:
     tree = copy_policies(tmp_path)
     (tree / "schemas" / "params.zz.schema.json").write_text("{}")
-    with pytest.raises(PolicyError, match=r"is there already; nothing was written$"):
+    with pytest.raises(PolicyError, match=r"exists already; nothing was written$"):
         scaffold.new(tree, "zz", "2026-11-21")
     assert not (tree / "jurisdiction" / "zz").exists()
     with pytest.raises(PolicyError, match=r"no policies with a capabilities.json in there; "):

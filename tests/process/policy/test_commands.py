@@ -90,8 +90,7 @@ def test_new_says_what_it_wrote_and_refuses_to_do_it_twice(tmp_path: Path) -> No
     ]
     again = admit("policy", "new", "yy", "--policies", policies, code=2)
     assert (
-        again.stderr
-        == f"admit: {policies}/jurisdiction/yy: is there already; nothing was written\n"
+        again.stderr == f"admit: {policies}/jurisdiction/yy exists already; nothing was written\n"
     )
     edited = told("policy", "new", "yy", "--sector", "retail", "--policies", policies)["edited"]
     assert edited == f"{policies}/params/yy/data.json"

@@ -71,7 +71,7 @@ def test_a_log_of_facts_that_is_not_there_or_empty_is_no_comparison(tmp_path: Pa
         assert (done.stdout, done.stderr) == ("", empty)
     log.write_text("no record\n")
     assert admit(*asked, code=2).stderr == (
-        f"admit: {log}:1: no record of a question to the policies\n"
+        f"admit: {log}:1: expected a record as a gate writes it (id, time, allowed, facts)\n"
     )
 
 

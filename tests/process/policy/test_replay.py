@@ -191,7 +191,10 @@ def test_only_the_first_changes_are_kept_and_all_are_counted() -> None:
     ],
 )
 def test_an_answer_of_another_shape_is_an_error(value: dict[str, Any]) -> None:
-    with pytest.raises(PolicyError, match=r"^the policies' answer has another shape$"):
+    with pytest.raises(
+        PolicyError,
+        match=r"^the policies' answer lacks allow, violations or warnings",
+    ):
         replay.answer(value)
 
 
@@ -219,7 +222,10 @@ def test_a_line_that_is_no_record_is_named(tmp_path: Path, bad: str) -> None:
     path.write_text(line() + bad)
     with pytest.raises(PolicyError) as caught:
         list(replay.read(path))
-    assert str(caught.value) == f"{path}:2: no record of a question to the policies"
+    assert (
+        str(caught.value)
+        == f"{path}:2: expected a record as a gate writes it (id, time, allowed, facts)"
+    )
 
 
 def test_no_file_is_said(tmp_path: Path) -> None:
