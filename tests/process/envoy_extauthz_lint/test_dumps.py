@@ -124,9 +124,9 @@ def test_routes_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -
     assert rules == ["unchecked-nothing", "unchecked-routes"]
     (line,) = finding_lines(dumped(text, tmp_path))
     assert line == (
-        "error bypass-gate-disabled [virtual host provider, route 1, typed_per_filter_config,"
+        "warning bypass-gate-disabled [virtual host provider, route 1, typed_per_filter_config,"
         " envoy.filters.http.ext_authz] provider provider is reached without the gate;"
-        " Envoy adds the provider's credential"
+        " Envoy adds the provider's credential; the seal denies such requests (403)"
     )
 
 
@@ -187,7 +187,11 @@ def test_a_gate_that_comes_from_elsewhere_is_found_in_the_dump(tmp_path: Path) -
         "type_urls": [entry.pop("typed_config")["@type"]],
     }
     text = startable(edit, tmp_path)
-    assert set(rules(text)) == {"bypass-without-gate", "unchecked-gate-conditional"}
+    assert set(rules(text)) == {
+        "bypass-without-gate",
+        "unchecked-gate-conditional",
+        "seal-misplaced",
+    }
     assert rules(dumped(text, tmp_path)) == ["gate-shadow"]
 
 

@@ -27,8 +27,9 @@ from tests.unit.envoy_extauthz_lint.mutations import Change
 
 
 def changed(*changes: Change) -> Edit:
-    """A reference with changes, of which the linter finds something to say."""
+    """A reference without the seal and with changes, which the linter reports."""
     edit = Edit()
+    edit.unseal()
     for change in changes:
         change(edit)
     assert edit.found() != []

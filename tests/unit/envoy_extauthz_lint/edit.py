@@ -36,7 +36,7 @@ class Edit:
         source = (ENVOY / f"{name}.yaml").read_text() if text is None else text
         # Aliases are written out, so that a change of one route is a change of one route.
         self.top: dict[str, Any] = _copied(yaml.load(source, Loader=yaml.CSafeLoader))
-        _without_pace(self.top)
+        _without(self.top, PACE)
 
     @property
     def listener(self) -> dict[str, Any]:
@@ -70,9 +70,28 @@ class Edit:
 
     @property
     def injector(self) -> dict[str, Any]:
-        """What comes behind the gate."""
-        found: dict[str, Any] = self.filters[self.at + 1]["typed_config"]
+        """What comes behind gate and seal."""
+        behind = (one for one in self.filters[self.at + 1 :] if one["name"] != SEAL)
+        found: dict[str, Any] = next(behind)["typed_config"]
         return found
+
+    @property
+    def seal(self) -> dict[str, Any]:
+        """The filter that passes only what the gate admitted."""
+        (found,) = [one["typed_config"] for one in self.filters if one["name"] == SEAL]
+        assert isinstance(found, dict)
+        return found
+
+    def copy_of_the_gate(self, cluster: str) -> dict[str, Any]:
+        """Another ext_authz filter, which asks another service."""
+        entry: dict[str, Any] = _copied(self.filters[self.at])
+        entry["name"] = "second"
+        entry["typed_config"]["grpc_service"]["envoy_grpc"]["cluster_name"] = cluster
+        return entry
+
+    def unseal(self) -> None:
+        """Take the seal away."""
+        _without(self.top, SEAL)
 
     @property
     def table(self) -> dict[str, Any]:
@@ -118,10 +137,12 @@ class Edit:
         return found
 
     def insert(self, place: int, kind: str, **config: object) -> None:
-        """Put another HTTP filter so many places behind the gate's own; named like its type."""
+        """Put another HTTP filter before the gate (0) or behind the seal; named like its type."""
         name = kind.partition(".")[0]
         entry = {"name": name, "typed_config": {"@type": HTTP + kind, **config}}
-        self.filters.insert(self.at + place, entry)
+        names = [one["name"] for one in self.filters]
+        behind = names.index(SEAL) if SEAL in names else self.at
+        self.filters.insert(self.at + place if place <= 0 else behind + place, entry)
 
     def before(self, kind: str, **config: object) -> None:
         """Put a filter before the listener's chains; named like Envoy's own."""
@@ -192,13 +213,14 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def _without_pace(value: object) -> None:
-    """Take the filter that paces large bodies out, from the chain and from the routes."""
+def _without(value: object, name: str) -> None:
+    """Remove a filter from every chain, and its settings from every route."""
     if isinstance(value, dict):
-        value.get("typed_per_filter_config", {}).pop(PACE, None)
-        chain = value.get("http_filters", [])
-        chain[:] = [entry for entry in chain if entry["name"] not in {PACE, SEAL}]
+        value.get("typed_per_filter_config", {}).pop(name, None)
+        for key in ("http_filters", "filters"):
+            chain = value.get(key, [])
+            chain[:] = [entry for entry in chain if entry.get("name") != name]
         value = list(value.values())
     if isinstance(value, list):
         for child in value:
-            _without_pace(child)
+            _without(child, name)

@@ -96,6 +96,20 @@ the file does not show what that cluster is. Where it is another Envoy with the 
 reported, because the listener is checked. Routes that an earlier one hides are checked all the
 same.
 
+### The seal
+
+An allow of the gate carries dynamic metadata (`admitted: true`, `gate`), and the reference
+configurations have an RBAC filter directly behind `ext_authz` that passes nothing without it: the
+seal. Where the linter can rely on it, rules marked *warning behind the seal* are warnings instead
+of errors, because requests that skip the gate are denied with 403. It relies on a seal if
+
+- every policy of the filter requires `admitted: true` in the namespace
+  `envoy.filters.http.ext_authz`, with action `ALLOW` and no `matcher`;
+- only filters stand before it that neither run code nor forward or cache requests, and none that
+  writes that namespace; another `ext_authz` filter only where the seal requires the gate's name;
+- no route disables or replaces it. For settings of the gate's own filter this must hold for every
+  route of the connection manager, and all routes must be in the file.
+
 ### In CI
 
 SARIF output has what code-scanning services need beyond the standard (verified against the OASIS
@@ -114,6 +128,7 @@ for file in envoy/*.yaml; do admit envoy lint "$file" --fail-on warning --next-h
 
 TITLES = {
     "gate": "The gate's filter",
+    "seal": "The seal",
     "bypass": "Paths around the gate",
     "order": "Filters before and behind the gate",
     "path": "One path for gate, router and upstream",
@@ -126,6 +141,7 @@ TITLES = {
     "unchecked": "What cannot be checked",
 }
 WIDTH = 100
+BEHIND_SEAL = "warning behind the seal"
 
 
 def page() -> str:
@@ -143,7 +159,8 @@ def page() -> str:
 
 
 def _rule(rule: LintRule) -> str:
-    weight = rule.severity.value + (f"; {rule.softer}" if rule.softer else "")
+    softer = [rule.softer] * bool(rule.softer) + [BEHIND_SEAL] * rule.sealable
+    weight = "; ".join([rule.severity.value, *softer])
     refs = f" ({', '.join(rule.refs)})" if rule.refs else ""
     what = rule.summary[0].upper() + rule.summary[1:]
     return "\n".join(

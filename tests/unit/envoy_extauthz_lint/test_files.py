@@ -172,7 +172,7 @@ def test_a_typed_struct_is_what_it_holds() -> None:
     }
     edit.filters[0]["typed_config"] = struct
     (line,) = edit.found()
-    assert line.startswith("error gate-shadow")
+    assert line.startswith("warning gate-shadow")
 
 
 def test_null_is_not_set() -> None:

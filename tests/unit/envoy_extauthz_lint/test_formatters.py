@@ -35,7 +35,7 @@ def ends(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     [
         (None, [], 0),
         (None, ["--fail-on", "warning"], 0),
-        (mutations.gate.shadow, [], 1),
+        (mutations.gate.partial_body, [], 1),
         (mutations.path.path_normalized, [], 0),
         (mutations.path.path_normalized, ["--fail-on", "warning"], 1),
         (mutations.bypass_onward.retried, ["--fail-on", "warning"], 0),
@@ -83,23 +83,26 @@ def test_a_table_for_people_fits_a_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
-    file = Path(written(tmp_path, mutations.gate.shadow, mutations.path.path_left_to_runtime))
+    file = Path(written(tmp_path, mutations.gate.partial_body, mutations.path.path_left_to_runtime))
     text = file.read_text().splitlines()
-    shadow = text.index(next(line for line in text if line.strip() == "shadow_mode: true")) + 1
+    partial = text.index(next(line for line in text if line.endswith("_message: true"))) + 1
     manager = text.index(next(line for line in text if "v3.HttpConnectionManager" in line))
     code, out, err = ends(capsys, "envoy.yaml")
     lines = [line.rstrip() for line in out.splitlines()]
     assert (code, err, max(map(len, lines)) <= 100) == (1, "", True)
+    what, beginning = " " * 35, "the gate sees only the beginning of a large body"
+    absent = "normalize_path is absent: a runtime key decides"
     assert lines == [
-        "severity  rule             line  what and where",
-        f"error     gate-shadow      {shadow}   requests pass whatever the gate answers",
-        33 * " " + "listener applications, filter chain applications, filter ext_authz,",
-        33 * " " + "shadow_mode",
-        33 * " " + "remedy: Remove `shadow_mode`.",
-        f"warning   path-normalized  {manager:<5} normalize_path is absent: a runtime key decides",
-        33 * " " + "listener applications, filter chain applications",
-        33 * " " + "remedy: `normalize_path: false`, `merge_slashes: false`; the gate",
-        33 * " " + "refuses such paths itself.",
+        "severity  rule               line  what and where",
+        f"error     gate-body-partial  {partial}   {beginning}",
+        f"{what}listener applications, filter chain applications, filter",
+        f"{what}ext_authz, with_request_body, allow_partial_message",
+        f"{what}remedy: `allow_partial_message: false`; a larger body is then",
+        f"{what}refused with 413.",
+        f"warning   path-normalized    {manager:<5} {absent}",
+        f"{what}listener applications, filter chain applications",
+        f"{what}remedy: `normalize_path: false`, `merge_slashes: false`; the gate",
+        f"{what}refuses such paths itself.",
         "",
         "envoy.yaml: bootstrap, 1 listener, 2 routes; gate: gate; providers: provider",
         "1 error, 1 warning, 0 notes. Rules: docs/envoy-lint.md",
@@ -148,11 +151,11 @@ def test_what_is_clean_says_what_was_checked(
 
 
 def test_json_has_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = written(tmp_path, mutations.gate.shadow)
+    file = written(tmp_path, mutations.gate.partial_body)
     code, out, _ = ends(capsys, file, "--json")
     report = json.loads(out)
     line = report["findings"][0].pop("line")
-    assert Path(file).read_text().splitlines()[line - 1].strip() == "shadow_mode: true"
+    assert Path(file).read_text().splitlines()[line - 1].strip() == "allow_partial_message: true"
     assert (code, report) == (
         1,
         {
@@ -165,14 +168,16 @@ def test_json_has_the_whole_report(tmp_path: Path, capsys: pytest.CaptureFixture
             "counts": {"error": 1, "warning": 0, "note": 0},
             "findings": [
                 {
-                    "rule": "gate-shadow",
+                    "rule": "gate-body-partial",
                     "severity": "error",
-                    "message": "requests pass whatever the gate answers",
-                    "remedy": "Remove `shadow_mode`.",
+                    "message": "the gate sees only the beginning of a large body",
+                    "remedy": "`allow_partial_message: false`; a larger body is then refused with"
+                    " 413.",
                     "where": "listener applications, filter chain applications,"
-                    " filter ext_authz, shadow_mode",
+                    " filter ext_authz, with_request_body, allow_partial_message",
                     "place": "/static_resources/listeners/0/filter_chains/0/filters/0"
-                    f"/typed_config/http_filters/{Edit().at}/typed_config/shadow_mode",
+                    f"/typed_config/http_filters/{Edit().at}/typed_config"
+                    "/with_request_body/allow_partial_message",
                 }
             ],
         },
@@ -190,7 +195,7 @@ def test_sarif_has_what_the_standard_asks_for(
     monkeypatch.chdir(tmp_path)
     written(
         tmp_path,
-        mutations.gate.shadow,
+        mutations.gate.partial_body,
         mutations.bypass_onward.retried,
         mutations.path.path_normalized,
     )
@@ -224,9 +229,10 @@ def test_sarif_has_what_the_standard_asks_for(
     assert seen == [
         (
             "error",
-            "gate-shadow",
-            "listener applications, filter chain applications, filter ext_authz, shadow_mode:"
-            " requests pass whatever the gate answers",
+            "gate-body-partial",
+            "listener applications, filter chain applications, filter ext_authz,"
+            " with_request_body, allow_partial_message:"
+            " the gate sees only the beginning of a large body",
         ),
         (
             "warning",

@@ -20,12 +20,6 @@ from tests.unit.envoy_extauthz_lint.mutations import CASES, Case
 FINDINGS = Path(__file__).with_name("findings.json")
 
 
-def found(case: Case) -> list[str]:
-    edit = Edit(case.base)
-    case.change(edit)
-    return edit.found(case.options)
-
-
 def known() -> dict[str, list[str]]:
     read: dict[str, list[str]] = json.loads(FINDINGS.read_text())
     return read
@@ -33,7 +27,7 @@ def known() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_change_is_told_whole_and_nothing_else_is(case: Case) -> None:
-    finding_lines = found(case)
+    finding_lines = case.found()
     assert finding_lines == known()[case.id]
     assert {line.split(" ")[1] for line in finding_lines} == {case.rule, *case.also}
 
@@ -136,5 +130,5 @@ def test_of_a_listener_that_has_nothing_to_do_with_the_gate_only_the_way_is_told
 
 
 if __name__ == "__main__":
-    written = {case.id: found(case) for case in CASES}
+    written = {case.id: case.found() for case in CASES}
     FINDINGS.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n")

@@ -25,6 +25,7 @@ from envoy_extauthz_lint import (
     key_rules,
     order_rules,
     path_rules,
+    seal_rules,
     trust_rules,
     unchecked_rules,
 )
@@ -49,6 +50,7 @@ __all__ = [
 FAMILIES = (
     gate_rules,
     gate_headers,
+    seal_rules,
     bypass_rules,
     order_rules,
     path_rules,

@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
         credential_header=given.credential_header.lower(),
         inspected_headers=tuple(name.lower() for name in given.inspected_header),
         gate_header_prefix=given.gate_header_prefix.lower(),
+        seal_key=given.seal_key,
+        seal_gate_key=given.seal_gate_key,
     )
     try:
         report = lint(_read(given.file), options)
@@ -68,6 +70,8 @@ def _parser() -> argparse.ArgumentParser:
         add(option, metavar=metavar, action="append", default=[], help=f"{text}; repeatable")
     add("--credential-header", metavar="NAME", default="", help="header with the credential")
     add("--gate-header-prefix", metavar="PREFIX", default="", help="of headers the service adds")
+    add("--seal-key", metavar="KEY", default="", help="boolean in the metadata of an allow")
+    add("--seal-gate-key", metavar="KEY", default="", help="the service's name in that metadata")
     add("--fail-on", choices=["error", "warning"], default="error", help="exit status 1 from here")
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--json", action="store_true", help="print JSON")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.cluster import endpoints
-from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
+from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity, behind_seal
 from envoy_extauthz_lint.matching import LOOPBACK, any_matches
 from envoy_extauthz_lint.model import Manager, RoutePath, tcp_clusters
 from envoy_extauthz_lint.node import ConfigNode
@@ -54,6 +54,7 @@ RUNTIME = LintRule(
     "how paths are normalized.",
     "`layered_runtime` with one `static_layer`, or no `layered_runtime`.",
     softer="error where the gate's `filter_enabled` has a runtime key",
+    sealable=True,
 )
 OVERRIDDEN = LintRule(
     "runtime-overrides-gate",
@@ -61,6 +62,7 @@ OVERRIDDEN = LintRule(
     "a static runtime layer overrides the gate's own keys",
     "The values in `filter_enabled` or `deny_at_disable` are not the ones in effect.",
     "Remove the key from the layer.",
+    sealable=True,
 )
 STREAMS = LintRule(
     "limit-stream-duration",
@@ -154,17 +156,23 @@ def _keys(view: View) -> tuple[set[str], set[str]]:
 def _runtime(view: View, runtime: ConfigNode) -> Iterator[LintFinding]:
     enabled, denied = _keys(view)
     weight = ERROR if enabled else WARNING
+    sealed = bool(enabled | denied) and all(
+        view.sealed_everywhere(manager) for manager in view.managers if view.gates(manager)
+    )
     layers = runtime.items("layers")
     if not layers:
-        yield RUNTIME.at(runtime, "no layers: Envoy then adds one for the admin interface", weight)
+        message = "no layers: Envoy then adds one for the admin interface"
+        yield RUNTIME.at(runtime, *behind_seal(message, weight, sealed=sealed))
     for layer in layers:
         for kind in ("admin_layer", "disk_layer", "rtds_layer"):
             if layer.has(kind):
-                yield RUNTIME.at(layer, f"{kind}: keys can change while Envoy runs", weight)
+                message = f"{kind}: keys can change while Envoy runs"
+                yield RUNTIME.at(layer, *behind_seal(message, weight, sealed=sealed))
         static = layer.get("static_layer")
         for path, node in () if static is None else _flat(static, ""):
             if path in enabled | denied:
-                yield OVERRIDDEN.at(node, f"{path} is set in a static layer")
+                message = f"{path} is set in a static layer"
+                yield OVERRIDDEN.at(node, *behind_seal(message, sealed=sealed))
 
 
 def _flat(node: ConfigNode, prefix: str) -> Iterator[tuple[str, ConfigNode]]:

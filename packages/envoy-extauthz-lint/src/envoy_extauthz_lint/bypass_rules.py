@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from envoy_extauthz_lint import filters, gate_rules
 from envoy_extauthz_lint.cluster import chooses
-from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
+from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity, behind_seal
 from envoy_extauthz_lint.matching import calls_taken
 from envoy_extauthz_lint.model import (
     Destination,
@@ -43,6 +43,7 @@ NO_GATE = LintRule(
     "gate, pass `--next-hop CLUSTER` and check that one too.",
     softer="warning where the cluster is not known to be a provider",
     refs=("envoy#44397",),
+    sealable=True,
 )
 DISABLED = LintRule(
     "bypass-gate-disabled",
@@ -53,6 +54,7 @@ DISABLED = LintRule(
     "Remove `disabled`; give routes that need no check a `direct_response` or another listener.",
     softer="warning where the cluster is not known to be a provider",
     refs=("envoy#32118",),
+    sealable=True,
 )
 ANOTHER_SERVICE = LintRule(
     "bypass-another-service",
@@ -139,6 +141,7 @@ UPGRADE_CHAIN = LintRule(
     "`upgrade_configs[].filters` replaces `http_filters`: an Upgrade header is enough to avoid the "
     "gate.",
     "Remove `filters` from the upgrade, or put the gate first in it.",
+    sealable=True,
 )
 
 RULES = (
@@ -194,16 +197,19 @@ def _guarded(view: View, route_path: RoutePath, destination: Destination) -> Ite
     gates = view.gates(route_path.manager)
     gate = view.active_gate(route_path, destination)
     weight, text = _weight(view, destination), _reached(view, route_path.manager, destination)
+    sealed = view.sealed(route_path.manager, destination.levels)
     if not gates:
         others = ", ".join(
             authz_service(one) or "nothing" for one in authz_filters(route_path.manager)
         )
         suffix = f" (its ext_authz asks {others})" if others else ""
-        yield NO_GATE.at(destination.node, text + suffix, weight)
+        message = behind_seal(text + suffix, weight, sealed=sealed)
+        yield NO_GATE.at(destination.node, *message)
     elif gate is None:
         where = disabled_by(gates[0], destination.levels) or destination.node
         here = where.path[: len(route_path.route.path)] == route_path.route.path
-        yield DISABLED.at(where, text if here else f"{text} ({route_path.route.trail[-1]})", weight)
+        text = text if here else f"{text} ({route_path.route.trail[-1]})"
+        yield DISABLED.at(where, *behind_seal(text, weight, sealed=sealed))
     else:
         yield from _asked(route_path, destination, gate)
 
@@ -291,7 +297,9 @@ def _upgrades(view: View, manager: Manager) -> Iterator[LintFinding]:
         kind = one.text("upgrade_type") or "any"
         chain = http_filters(one, "filters")
         if chain and not any(view.is_gate(found) and not found.disabled for found in chain):
-            yield UPGRADE_CHAIN.at(one, f"requests with Upgrade: {kind} skip the gate")
+            sealed = view.sealed_chain(manager, chain) is not None
+            message = f"requests with Upgrade: {kind} skip the gate"
+            yield UPGRADE_CHAIN.at(one, *behind_seal(message, sealed=sealed))
         if one.flag("enabled", default=True):
             yield UPGRADE.at(one, f"{kind} is allowed on every route")
 

@@ -36,6 +36,7 @@ class LintRule:
         remedy: What to write instead.
         softer: When a finding is less severe than ``severity``; empty where it never is.
         refs: Security advisories and Envoy issues.
+        sealable: Whether the finding is a warning where a seal denies what skips the gate.
     """
 
     id: str
@@ -45,11 +46,30 @@ class LintRule:
     remedy: str
     softer: str = ""
     refs: tuple[str, ...] = ()
+    sealable: bool = False
 
     def at(self, node: ConfigNode, message: str, severity: Severity | None = None) -> LintFinding:
         """Build a finding of this rule at ``node``."""
         weight = self.severity if severity is None else severity
         return LintFinding(self.id, weight, message, self.remedy, node.where, node.place, node.line)
+
+
+SEALED = "; the seal denies such requests (403)"
+
+
+def behind_seal(
+    message: str, severity: Severity = Severity.ERROR, *, sealed: bool
+) -> tuple[str, Severity]:
+    """Return message and severity of what lets requests skip the gate.
+
+    Args:
+        message: The message without the seal.
+        severity: The severity without the seal.
+        sealed: Whether a seal that can be relied on denies such requests.
+    """
+    if not sealed or severity is not Severity.ERROR:
+        return message, severity
+    return message + SEALED, Severity.WARNING
 
 
 @dataclass(frozen=True, slots=True)

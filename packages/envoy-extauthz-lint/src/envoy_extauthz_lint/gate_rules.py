@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
+from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity, behind_seal
 from envoy_extauthz_lint.model import HttpFilter, Manager
 from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.view import View, client_certificates
@@ -22,6 +22,7 @@ FAIL_OPEN = LintRule(
     "While the gate does not answer, or answers with an error, every request passes.",
     "`failure_mode_allow: false`.",
     refs=("CVE-2023-27488", "CVE-2024-23324"),
+    sealable=True,
 )
 FAIL_OPEN_HEADER = LintRule(
     "gate-fail-open-header",
@@ -36,6 +37,7 @@ SHADOW = LintRule(
     "`shadow_mode` is true",
     "The gate is asked and its denial is only recorded in metadata; the request passes anyway.",
     "Remove `shadow_mode`.",
+    sealable=True,
 )
 OVER_HTTP = LintRule(
     "gate-over-http",
@@ -68,6 +70,7 @@ NOT_ALWAYS = LintRule(
     "`filter_enabled: {default_value: {numerator: 100, denominator: HUNDRED}}`, no runtime key "
     "and no `filter_enabled_metadata`.",
     softer="warning where `deny_at_disable` refuses exempted requests, and for a runtime key",
+    sealable=True,
 )
 DENY_AT_DISABLE = LintRule(
     "gate-deny-at-disable",
@@ -75,6 +78,7 @@ DENY_AT_DISABLE = LintRule(
     "`deny_at_disable` is missing or false",
     "Whenever the filter is off (a runtime key, metadata, a later edit), requests pass.",
     "`deny_at_disable: {default_value: true, runtime_key: ext_authz.deny_at_disable}`.",
+    sealable=True,
 )
 NO_BODY = LintRule(
     "gate-body-missing",
@@ -148,6 +152,7 @@ OPTIONAL = LintRule(
     "the gate's filter is optional (`is_optional`)",
     "An Envoy built without the filter starts and checks nothing, without an error.",
     "Remove `is_optional`.",
+    sealable=True,
 )
 
 RULES = (
@@ -161,8 +166,10 @@ def check(view: View) -> Iterator[LintFinding]:
     """Yield every finding of the family."""
     for manager in view.managers:
         for gate in view.gates(manager):
+            sealed = view.sealed_everywhere(manager)
+            yield from _skipped(gate, sealed=sealed)
             yield from _answers(gate)
-            yield from _when(gate)
+            yield from _when(gate, sealed=sealed)
             yield from _service(gate)
             if gate.config.has("with_request_body"):
                 yield from body(gate.config.get("with_request_body"))
@@ -171,17 +178,29 @@ def check(view: View) -> Iterator[LintFinding]:
             yield from _identity(manager, gate)
 
 
+def _skipped(gate: HttpFilter, *, sealed: bool) -> Iterator[LintFinding]:
+    """Check what lets requests pass without an allow of the gate."""
+    config = gate.config
+    for name, rule, message in (
+        ("failure_mode_allow", FAIL_OPEN, "requests pass while the gate is unreachable"),
+        ("shadow_mode", SHADOW, "requests pass whatever the gate answers"),
+    ):
+        if config.flag(name):
+            yield rule.at(config.get(name) or config, *behind_seal(message, sealed=sealed))
+    if gate.node.flag("is_optional"):
+        message = "an Envoy without this filter starts and checks nothing"
+        yield OPTIONAL.at(gate.node, *behind_seal(message, sealed=sealed))
+
+
 def _answers(gate: HttpFilter) -> Iterator[LintFinding]:
     """Check what happens with the gate's response, or without one."""
     config = gate.config
     flags = (
-        ("failure_mode_allow", FAIL_OPEN, "requests pass while the gate is unreachable"),
         (
             "failure_mode_allow_header_add",
             FAIL_OPEN_HEADER,
             "a header marks requests that passed without a check",
         ),
-        ("shadow_mode", SHADOW, "requests pass whatever the gate answers"),
         ("clear_route_cache", ROUTE_CACHE, "the route is selected again after the gate's response"),
     )
     for name, rule, message in flags:
@@ -191,8 +210,6 @@ def _answers(gate: HttpFilter) -> Iterator[LintFinding]:
         yield ROUTE_CACHE.at(one, "the route is selected again after the gate changes a header")
     if not config.flag("validate_mutations"):
         yield UNVALIDATED.at(config, "the gate's header changes are not validated")
-    if gate.node.flag("is_optional"):
-        yield OPTIONAL.at(gate.node, "an Envoy without this filter starts and checks nothing")
     status = config.at("status_on_error", "code")
     code = "Forbidden (the default)" if status is None else status.string()
     if code not in {"ServiceUnavailable", "503"}:
@@ -203,21 +220,23 @@ def _answers(gate: HttpFilter) -> Iterator[LintFinding]:
         yield STAT_PREFIX.at(config, "the gate's statistics have no prefix of their own")
 
 
-def _when(gate: HttpFilter) -> Iterator[LintFinding]:
+def _when(gate: HttpFilter, *, sealed: bool) -> Iterator[LintFinding]:
     """Check that every request is checked."""
     config = gate.config
+    off = behind_seal("requests pass whenever the filter is off", sealed=sealed)
     denies = config.get("deny_at_disable")
     sure = False
     if denies is None:
-        yield DENY_AT_DISABLE.at(config, "requests pass whenever the filter is off")
+        yield DENY_AT_DISABLE.at(config, *off)
     else:
         sure = (default := denies.get("default_value")) is not None and denies.flag("default_value")
         if not sure:
-            yield DENY_AT_DISABLE.at(default or denies, "requests pass whenever the filter is off")
+            yield DENY_AT_DISABLE.at(default or denies, *off)
     weight = WARNING if sure else ERROR
     enabled = config.get("filter_enabled")
     if enabled is not None and (share := _share(enabled)) < 1:
-        yield NOT_ALWAYS.at(enabled, f"the gate is asked about {share:.4%} of requests", weight)
+        message = f"the gate is asked about {share:.4%} of requests"
+        yield NOT_ALWAYS.at(enabled, *behind_seal(message, weight, sealed=sealed))
     if enabled is not None and enabled.text("runtime_key"):
         key = enabled.text("runtime_key")
         yield NOT_ALWAYS.at(
@@ -227,7 +246,8 @@ def _when(gate: HttpFilter) -> Iterator[LintFinding]:
         )
     metadata = config.get("filter_enabled_metadata")
     if metadata is not None:
-        yield NOT_ALWAYS.at(metadata, "dynamic metadata decides whether the gate is asked", weight)
+        message = "dynamic metadata decides whether the gate is asked"
+        yield NOT_ALWAYS.at(metadata, *behind_seal(message, weight, sealed=sealed))
 
 
 def _share(enabled: ConfigNode) -> float:

@@ -308,8 +308,8 @@ def setting(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, Co
             yield entry.typed()
 
 
-def _explicit(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, ConfigNode]]:
-    """Yield the same with a generic ``FilterConfig`` unwrapped."""
+def route_settings(levels: tuple[ConfigNode, ...], name: str) -> Iterator[tuple[str, ConfigNode]]:
+    """Yield each level's settings of a filter, a generic ``FilterConfig`` unwrapped."""
     for kind, entry in setting(levels, name):
         inner = entry.get("config") if kind == FILTER_CONFIG else None
         yield (kind, entry) if inner is None else inner.typed()
@@ -321,7 +321,7 @@ def disabled_by(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode
         if kind == FILTER_CONFIG and entry.flag("disabled"):
             return entry
         break
-    for kind, entry in _explicit(levels, found.name):
+    for kind, entry in route_settings(levels, found.name):
         off = kind == PER_ROUTE and entry.flag("disabled")
         return entry if off else None
     return found.node if found.disabled else None
@@ -329,7 +329,7 @@ def disabled_by(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode
 
 def check_settings(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigNode | None:
     """Return the most specific ``check_settings`` of the gate's filter."""
-    for kind, entry in _explicit(levels, found.name):
+    for kind, entry in route_settings(levels, found.name):
         if kind == PER_ROUTE:
             return entry.get("check_settings")
     return None
@@ -338,7 +338,7 @@ def check_settings(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> ConfigN
 def context_extensions(found: HttpFilter, levels: tuple[ConfigNode, ...]) -> dict[str, str]:
     """Merge the ``context_extensions`` of all levels; the most specific wins by key."""
     merged: dict[str, str] = {}
-    for kind, entry in _explicit(levels, found.name):
+    for kind, entry in route_settings(levels, found.name):
         settings = entry.get("check_settings") if kind == PER_ROUTE else None
         if settings is not None:
             for key, value in settings.entries("context_extensions").items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from envoy_extauthz_lint import filters
+from envoy_extauthz_lint import filters, seal
 from envoy_extauthz_lint.cluster import (
     VALIDATION,
     addresses,
@@ -116,6 +116,58 @@ class View:
             if disabled_by(gate, destination.levels) is None:
                 return gate
         return None
+
+    # ---- The seal --------------------------------------------------------------------------------
+
+    def sealed_chain(self, manager: Manager, chain: tuple[HttpFilter, ...]) -> HttpFilter | None:
+        """Return the seal of a chain of filters that can be relied on; None where there is none."""
+        found = seal.find(chain, self.options)
+        if found is None or seal.policy(found.config, self.options) is not None:
+            return None
+        gates = [one for one in chain if self.is_gate(one)]
+        if seal.placement(chain, found, gates) is not None or seal.preceded(chain, found):
+            return None
+        if not self.gate_cluster and not (
+            self.options.seal_gate_key and seal.names_gate(found, self.options)
+        ):
+            return None
+        if any(seal.forgery(manager, chain, found, gates, self.options)):
+            return None
+        return found
+
+    @cached_property
+    def seals(self) -> dict[Manager, HttpFilter]:
+        """Seals that can be relied on, by manager; routes may still disable them."""
+        found = {one: self.sealed_chain(one, one.filters) for one in self.managers}
+        return {manager: held for manager, held in found.items() if held is not None}
+
+    def sealed(self, manager: Manager, levels: tuple[ConfigNode, ...]) -> bool:
+        """Return whether a request on a route passes only if the gate admitted it."""
+        found = self.seals.get(manager)
+        return found is not None and not seal.disabled(found, levels, self.options)
+
+    def sealed_everywhere(self, manager: Manager) -> bool:
+        """Return whether this holds for every route of a manager, which must all be known."""
+        tables = manager.tables
+        open_ended = any(
+            table.has("vhds")
+            or any(
+                route.has("route_specifiers")
+                for host in table.items("virtual_hosts")
+                for route in host.items("routes")
+            )
+            for table in tables
+        )
+        return (
+            bool(tables)
+            and not open_ended
+            and all(
+                self.sealed(manager, one.levels)
+                for route_path in self.route_paths
+                if route_path.manager is manager
+                for one in route_path.destinations
+            )
+        )
 
     # ---- Providers -------------------------------------------------------------------------------
 

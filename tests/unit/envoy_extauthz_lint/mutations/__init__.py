@@ -17,6 +17,7 @@ from tests.unit.envoy_extauthz_lint.mutations import (
     operation,
     order,
     path,
+    seal,
     trust,
     unchecked,
 )
@@ -36,12 +37,14 @@ __all__ = [
     "operation",
     "order",
     "path",
+    "seal",
     "trust",
     "unchecked",
 ]
 
 SECTIONS = (
     gate,
+    seal,
     bypass_unasked,
     bypass_raw,
     bypass_onward,

@@ -11,7 +11,7 @@ def gate_taken_out(edit: Edit) -> None:
     del edit.filters[edit.at]
 
 
-@breaks("bypass-without-gate")
+@breaks("bypass-without-gate", "seal-forgeable")
 def another_authoriser_in_its_place(edit: Edit) -> None:
     edit.gate["grpc_service"]["envoy_grpc"]["cluster_name"] = "provider"
 

@@ -34,6 +34,12 @@ class Case:
     def id(self) -> str:
         return f"{self.rule}/{self.change.__name__}"
 
+    def found(self) -> list[str]:
+        """Every finding of the changed reference."""
+        edit = Edit(self.base)
+        self.change(edit)
+        return edit.found(self.options)
+
 
 REGISTERED: list[Case] = []
 """Every change of the modules imported so far, in the order of their import."""

@@ -32,7 +32,7 @@ def other_key_of_the_client(edit: Edit) -> None:
 
 @breaks("key-of-client", options=lint_options(provider_clusters={"provider"}))
 def only_keys_of_clients(edit: Edit) -> None:
-    del edit.filters[edit.at + 1]
+    del edit.filters[edit.at + 2]
     del edit.early[:5]
 
 

@@ -23,7 +23,7 @@ def cached_before(edit: Edit) -> None:
 
 @breaks("order-key-before-gate")
 def key_before(edit: Edit) -> None:
-    edit.filters.insert(edit.at, edit.filters.pop(edit.at + 1))
+    edit.filters.insert(edit.at, edit.filters.pop(edit.at + 2))
 
 
 @breaks("order-changed-behind-gate")

@@ -83,7 +83,7 @@ def unknown_filter(edit: Edit) -> None:
 
 @breaks("unchecked-filter")
 def filter_from_elsewhere(edit: Edit) -> None:
-    edit.filters.insert(edit.at + 1, {"name": "some", "config_discovery": {"type_urls": ["x/y"]}})
+    edit.filters.insert(edit.at + 2, {"name": "some", "config_discovery": {"type_urls": ["x/y"]}})
 
 
 @breaks("unchecked-filter")
@@ -126,10 +126,10 @@ def unknown_filters_of_sessions(edit: Edit) -> None:
 @breaks("unchecked-gate-conditional")
 def gate_from_elsewhere(edit: Edit) -> None:
     source = {"type_urls": [f"{HTTP}ext_authz.v3.ExtAuthz"]}
-    edit.filters.insert(edit.at + 1, {"name": "some", "config_discovery": source})
+    edit.filters.insert(edit.at + 2, {"name": "some", "config_discovery": source})
 
 
-@breaks("unchecked-gate-conditional", "bypass-without-gate")
+@breaks("unchecked-gate-conditional", "bypass-without-gate", "seal-misplaced")
 def gate_in_a_matcher(edit: Edit) -> None:
     matched = f"{TYPES}envoy.extensions.common.matching.v3.ExtensionWithMatcher"
     inner = {"name": "gate", "typed_config": dict(edit.gate)}
