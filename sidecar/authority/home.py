@@ -31,6 +31,7 @@ from sidecar.authority.keys import (
 )
 from sidecar.authority.open_home import (
     Home,
+    OpenHome,
     Publication,
     check_trust_domains,
     commit,
@@ -58,7 +59,7 @@ from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
 
-_NO_DOMAINS = TrustDomainsDocument(type="urn:admissibility:trust-domains:v1")
+NO_DOMAINS = TrustDomainsDocument(type="urn:admissibility:trust-domains:v1")
 
 __all__ = [
     "AuthorityError",
@@ -166,7 +167,7 @@ def init(
             type="urn:admissibility:authority:v1", name=name, keys=(_attestation(made, now),)
         )
         withdrawals = WithdrawalsDocument(type="urn:admissibility:withdrawals:v1", entries=())
-        domains = _NO_DOMAINS if TRUST_DOMAINS in held else None
+        domains = NO_DOMAINS if TRUST_DOMAINS in held else None
         commit(home, None, made, document, withdrawals, now, domains=domains)
     return Home(home, name)
 
@@ -272,15 +273,21 @@ def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetim
         AuthorityError: One trust domain is given twice, or a key that is needed cannot be used.
     """
     with locked_home(home.path) as opened:
-        changed, document = opened.settings, opened.document
-        listed = replace(opened.domains or _NO_DOMAINS, trust_domains=domains)
+        document = opened.document
+        listed = replace(opened.domains or NO_DOMAINS, trust_domains=domains)
         check_trust_domains(listed)  # before a key is created for them
-        if TRUST_DOMAINS not in changed.keys:
-            key = keys.create(opened.path, TRUST_DOMAINS, "ed25519")
-            changed = replace(changed, keys={**changed.keys, TRUST_DOMAINS: key})
+        changed = with_trust_domains_key(opened)
         if document.trust_domains:  # from before they had a document of their own
             document = replace(document, trust_domains=())
         return publish_changes(opened, now, changed=changed, document=document, domains=listed)
+
+
+def with_trust_domains_key(opened: OpenHome) -> Settings:
+    """Return the settings with a key for trust domains, which is created where there is none."""
+    if TRUST_DOMAINS in opened.settings.keys:
+        return opened.settings
+    key = keys.create(opened.path, TRUST_DOMAINS, "ed25519")
+    return replace(opened.settings, keys={**opened.settings.keys, TRUST_DOMAINS: key})
 
 
 def root_bytes(home: Home) -> bytes:
@@ -306,7 +313,7 @@ def describe(home: Home) -> Description:
         }
         if opened.published.delegated is not None:
             parts[TRUST_DOMAINS] = opened.published.delegated.signed
-        domains = opened.domains or _NO_DOMAINS
+        domains = opened.domains or NO_DOMAINS
         return Description(
             name=opened.settings.name,
             repository=home.repository,

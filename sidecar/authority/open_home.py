@@ -167,6 +167,7 @@ def publish(
     document: AuthorityDocument | None = None,
     withdrawals: WithdrawalsDocument | None = None,
     domains: TrustDomainsDocument | None = None,
+    records: Sequence[FileWrite] = (),
 ) -> Publication:
     """Sign and commit an edition in which what is given replaces what is published."""
     publication, _ = commit(
@@ -177,6 +178,7 @@ def publish(
         withdrawals or opened.withdrawals,
         instant(now),
         domains=domains or opened.domains,
+        records=records,
     )
     return publication
 

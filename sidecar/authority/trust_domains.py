@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -13,7 +14,7 @@ from sidecar.core import strict_json
 from sidecar.core.documents import TrustDomain
 
 MAX_JWKS_BYTES = 1 << 18
-_PUBLIC_KINDS = {"EC", "RSA", "OKP"}
+PUBLIC_KINDS = frozenset({"EC", "RSA", "OKP"})
 _PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 _NAME = re.compile(r"[a-z0-9._-]{1,255}")
 
@@ -25,13 +26,30 @@ def read(name: str, jwks: bytes | None, x509_roots: Sequence[bytes]) -> TrustDom
         AuthorityError: A private or symmetric key, a key without ``kid``, a certificate that is
             no CA, a bad name, or no root at all.
     """
-    if _NAME.fullmatch(name) is None:
-        raise AuthorityError(f"{name!r} is not a SPIFFE trust domain name")
+    check_name(name)
     roots = tuple(pem for data in x509_roots for pem in _certificates(data))
     keys = None if jwks is None else _public_jwks(jwks)
     if keys is None and not roots:
         raise AuthorityError("give a JWK Set, X.509 roots, or both")
     return TrustDomain(name=name, jwks=keys, x509_roots=roots)
+
+
+def build(name: str, jwks: Sequence[dict[str, Any]], x509_roots: Sequence[bytes]) -> TrustDomain:
+    """Build a trust domain from JWKs and PEM certificates of CAs; none of either is valid.
+
+    Raises:
+        AuthorityError: As ``read``, except that there may be no root: everything is revoked then.
+    """
+    check_name(name)
+    _check_keys(list(jwks))
+    roots = tuple(pem for data in x509_roots for pem in _certificates(data))
+    return TrustDomain(name, {"keys": list(jwks)} if jwks else None, roots)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is not the name of a trust domain (SPIFFE-ID §2.1)."""
+    if _NAME.fullmatch(name) is None:
+        raise AuthorityError(f"{name!r} is not a SPIFFE trust domain name")
 
 
 def _public_jwks(data: bytes) -> dict[str, object]:
@@ -42,14 +60,18 @@ def _public_jwks(data: bytes) -> dict[str, object]:
     keys = value.get("keys")
     if not isinstance(keys, list) or not keys:
         raise AuthorityError("JWK Set: it has no keys")
-    names = [_check_key(key) for key in keys]
-    if len(set(names)) != len(names):
-        raise AuthorityError("JWK Set: two keys have the same kid")
+    _check_keys(keys)
     return value
 
 
+def _check_keys(keys: list[Any]) -> None:
+    names = [_check_key(key) for key in keys]
+    if len(set(names)) != len(names):
+        raise AuthorityError("JWK Set: two keys have the same kid")
+
+
 def _check_key(key: object) -> str:
-    if not isinstance(key, dict) or key.get("kty") not in _PUBLIC_KINDS or _PRIVATE & set(key):
+    if not isinstance(key, dict) or key.get("kty") not in PUBLIC_KINDS or _PRIVATE & set(key):
         raise AuthorityError("JWK Set: it must hold public keys only")
     name = key.get("kid")
     if not isinstance(name, str) or not name:

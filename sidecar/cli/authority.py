@@ -19,6 +19,7 @@ from sidecar.authority.home import Description, Home, OwnKey, Periods, Publicati
 from sidecar.authority.settings import duration, duration_text
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
+from sidecar.cli.follow_bundle import follow_bundle
 from sidecar.core import kinds, wire
 from sidecar.core.window import rfc3339
 
@@ -216,6 +217,9 @@ def trust_domain(
     done = authority.set_trust_domains(opened, domains, common.now())
     did = f"{'no longer vouches' if remove else 'vouches'} for {name}"
     published(opened, did, done, as_json=as_json)
+
+
+app.command("follow-bundle")(follow_bundle)
 
 
 def published(

@@ -13,8 +13,10 @@ from sidecar.cli import main
 from sidecar.core import dsse
 from sidecar.core.evidence import Manifest, parse_statement
 from sidecar.core.keys import PublicKey
-from tests.process.cli.admit import admit, told
+from tests.process.cli.admit import PROGRAM, admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties
+from tests.support.simulator.svid import Issuer
+from tests.unit.authority.endpoint import bundle
 from tests.unit.binding.samples import CHECKPOINT, MODEL
 
 DIGEST = "ab" * 32
@@ -127,6 +129,36 @@ def test_trust_domains_are_added_replaced_and_removed_one_by_one(
     assert [domain["name"] for domain in shown] == ["one.example"]
     again = ("authority", "trust-domain", "two.example", "--remove", "--home", home)
     assert refused(*again) == "trust domain two.example is not published"
+
+
+def test_a_bundle_is_followed_once_and_until_it_is_stopped(tmp_path: Path) -> None:
+    home, path, issuer = tmp_path / "h", tmp_path / "bundle.json", Issuer("acme.example")
+    path.write_bytes(bundle(issuer, spiffe_sequence=1))
+    admit("authority", "init", "acme", "--dir", home)
+    follow = ("authority", "follow-bundle", "acme.example", "--file", path, "--home", home)
+    assert told(*follow, "--once") == {
+        "bundle": "1 X.509 roots, 1 JWT keys, sequence 1",
+        "trust_domain": "acme.example",
+        "published": 2,
+        "sequence": 1,
+        "skipped": [],
+    }
+    assert told(*follow, "--once")["published"] is None
+    with subprocess.Popen(
+        [PROGRAM, *map(str, follow), "--refresh", "1s"], stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stderr is not None
+        lines = iter(running.stderr.readline, "")
+        assert "acme.example: unchanged (1 X.509 roots" in next(lines)
+        fresh = tmp_path / "fresh.json"
+        fresh.write_bytes(bundle(Issuer("acme.example"), spiffe_sequence=2))
+        fresh.replace(path)
+        assert any("acme.example: published version 3" in line for line in lines)
+        running.terminate()
+        assert running.wait(30) == 0
+    assert refused("authority", "follow-bundle", "acme.example", "--home", home) == (
+        "give one of --file, --url and --workload-api"
+    )
 
 
 def test_an_authority_signs_only_what_it_was_made_for(tmp_path: Path, manifest: str) -> None:

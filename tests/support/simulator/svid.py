@@ -67,16 +67,23 @@ class Issuer:
         )
 
     def x509_svid(
-        self, *uris: str, now: datetime, ca: bool = False, lifetime: timedelta = timedelta(hours=1)
+        self,
+        *uris: str,
+        now: datetime,
+        ca: bool = False,
+        lifetime: timedelta = timedelta(hours=1),
+        dns: tuple[str, ...] = (),
     ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "workload")])
         builder = _builder(subject, self.root(now).subject, key.public_key(), now, lifetime)
-        sans = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        sans: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
+        sans += [x509.DNSName(name) for name in dns]
+        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = (
             builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(_usage(ca=ca), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         )
         if sans:
             builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)

@@ -1,0 +1,108 @@
+"""Parse a SPIFFE bundle: the X.509 and JWT authorities of one trust domain.
+
+The format is that of SPIFFE Trust Domain and Bundle §4: an RFC 7517 JWK Set whose entries say what
+they are for by ``use`` (``x509-svid`` with one CA certificate in ``x5c``, X509-SVID §6.2;
+``jwt-svid`` with a ``kid``, JWT-SVID §6.2). Entries with an unknown ``kty`` or ``use`` are skipped,
+as §4.2 says, and named. An empty set is valid: it revokes everything before.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sidecar.authority import trust_domains
+from sidecar.authority.errors import AuthorityError
+from sidecar.core import strict_json
+from sidecar.core.documents import TrustDomain
+
+MAX_BUNDLE_BYTES = 1 << 20
+X509_SVID, JWT_SVID = "x509-svid", "jwt-svid"
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A SPIFFE bundle.
+
+    Attributes:
+        domain: The trust domain with its roots, as it is published.
+        sequence: ``spiffe_sequence``: grows with every change, or ``None`` where it is not given.
+        refresh_hint: ``spiffe_refresh_hint`` in seconds, or ``None``.
+        skipped: Entries that were not read, one short text each.
+    """
+
+    domain: TrustDomain
+    sequence: int | None = None
+    refresh_hint: int | None = None
+    skipped: tuple[str, ...] = ()
+
+
+def parse(name: str, data: bytes) -> Bundle:
+    """Parse the bundle of the trust domain ``name``.
+
+    Raises:
+        AuthorityError: Not a bundle, or an entry of a known ``kty`` and ``use`` is malformed or
+            holds a private key; says which entry.
+    """
+    try:
+        value = strict_json.loads_object(data, max_bytes=MAX_BUNDLE_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise AuthorityError(f"bundle of {name}: {error}") from error
+    keys = value.get("keys")
+    if not isinstance(keys, list):
+        raise AuthorityError(f"bundle of {name}: it has no list of keys")
+    roots: list[bytes] = []
+    jwt_keys: list[dict[str, Any]] = []
+    skipped: list[str] = []
+    for number, entry in enumerate(keys):
+        why = _unknown(entry)
+        if why is not None:
+            skipped.append(f"keys.{number}: {why}")
+        elif entry["use"] == X509_SVID:
+            roots.append(_certificate(name, number, entry))
+        else:
+            jwt_keys.append(entry)
+    return Bundle(
+        domain=trust_domains.build(name, jwt_keys, roots),
+        sequence=_count(name, value, "spiffe_sequence"),
+        refresh_hint=_count(name, value, "spiffe_refresh_hint"),
+        skipped=tuple(skipped),
+    )
+
+
+def _unknown(entry: object) -> str | None:
+    """Why an entry is skipped, or ``None`` where it is read."""
+    if not isinstance(entry, dict):
+        return "not an object"
+    if entry.get("kty") not in trust_domains.PUBLIC_KINDS:
+        return f"kty {entry.get('kty')!r} is not known"
+    if entry.get("use") not in {X509_SVID, JWT_SVID}:
+        return f"use {entry.get('use')!r} is not known"
+    return None
+
+
+def _certificate(name: str, number: int, entry: dict[str, Any]) -> bytes:
+    chain = entry.get("x5c")
+    if not isinstance(chain, list) or len(chain) != 1 or not isinstance(chain[0], str):
+        raise AuthorityError(f"bundle of {name}: keys.{number}: x5c is not one certificate")
+    try:
+        der = base64.b64decode(chain[0], validate=True)
+        return x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM)
+    except (binascii.Error, ValueError) as error:
+        raise AuthorityError(
+            f"bundle of {name}: keys.{number}: x5c is not a DER certificate in base64"
+        ) from error
+
+
+def _count(name: str, value: dict[str, Any], key: str) -> int | None:
+    found = value.get(key)
+    if found is None:
+        return None
+    if not isinstance(found, int) or isinstance(found, bool) or found < 0:
+        raise AuthorityError(f"bundle of {name}: {key} is not a whole number")
+    return found

@@ -1,0 +1,152 @@
+"""Follow the SPIFFE bundle of a trust domain, and publish it whenever it changed.
+
+Theory of operation. Each round fetches the bundle, compares it with what is published, and
+publishes a difference under the home's lock. A round that fails changes nothing: what is published
+stays, and the next round comes sooner, at doubling distances up to the ordinary one. A bundle whose
+``spiffe_sequence`` is lower than the one published last is an older one, put back by a mirror or a
+backup, and is refused. The time between rounds is the bundle's ``spiffe_refresh_hint``, bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sidecar.authority.bundle_sources import BundleSource, plain, same
+from sidecar.authority.bundles import Bundle
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.home import NO_DOMAINS, Home, Publication, with_trust_domains_key
+from sidecar.authority.journal import FileWrite
+from sidecar.authority.open_home import OpenHome, locked_home
+from sidecar.authority.open_home import publish as publish_changes
+
+SEQUENCES_FILE = "bundles.json"
+"""Private: trust domain → the highest ``spiffe_sequence`` that was published."""
+
+DEFAULT_REFRESH = 300.0
+"""Seconds between rounds where the bundle gives no hint: SPIRE's own default."""
+
+SHORTEST, LONGEST = 5.0, 3600.0
+FIRST_RETRY = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One fetch: the bundle, and what was published, or ``None`` where nothing had changed."""
+
+    bundle: Bundle
+    publication: Publication | None
+
+
+def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> Round:
+    """Fetch the bundle of one trust domain, and publish it if it changed.
+
+    Raises:
+        AuthorityError: It cannot be fetched, is older than the one published last, or cannot be
+            published. What is published stays.
+    """
+    bundle = source.fetch(name)
+    for text in bundle.skipped:
+        log.warning("%s: entry skipped: %s", name, text)
+    with locked_home(home.path) as opened:
+        sequences = _sequences(opened)
+        last = sequences.get(name)
+        published = (opened.domains or NO_DOMAINS).trust_domains
+        known = next((domain for domain in published if domain.name == name), None)
+        if known is None:
+            last = None  # it was removed since: followed from the start again
+        if last is not None and bundle.sequence is not None and bundle.sequence < last:
+            raise AuthorityError(
+                f"{name}: spiffe_sequence {bundle.sequence} is older than {last}, which is "
+                "published. If its server began anew: admit authority trust-domain "
+                f"{name} --remove, then follow it again"
+            )
+        if known is not None and same(known, bundle.domain):
+            return Round(bundle, None)
+        if known is None:
+            domains = (*published, bundle.domain)
+        else:
+            domains = tuple(bundle.domain if d.name == name else d for d in published)
+        if bundle.sequence is None:
+            sequences.pop(name, None)
+        else:
+            sequences[name] = bundle.sequence
+        record = FileWrite(SEQUENCES_FILE, json.dumps(sequences, sort_keys=True).encode("ascii"))
+        done = publish_changes(
+            opened,
+            now,
+            changed=with_trust_domains_key(opened),
+            document=replace(opened.document, trust_domains=()),
+            domains=replace(opened.domains or NO_DOMAINS, trust_domains=domains),
+            records=(record,),
+        )
+    return Round(bundle, done)
+
+
+def follow(
+    home: Home,
+    name: str,
+    source: BundleSource,
+    *,
+    refresh: float | None,
+    now: Callable[[], datetime],
+    wait: Callable[[float], bool],
+) -> None:
+    """Follow a bundle until ``wait`` returns true.
+
+    Args:
+        home: The authority's home.
+        name: The trust domain.
+        source: Where its bundle comes from.
+        refresh: Seconds between rounds, instead of the bundle's hint.
+        now: Returns the current time, aware.
+        wait: Waits so many seconds; returns whether to stop, as ``threading.Event.wait`` does.
+    """
+    ordinary, retry = refresh or DEFAULT_REFRESH, FIRST_RETRY
+    while True:
+        try:
+            done = follow_once(home, name, source, now())
+        except AuthorityError as error:
+            pause = min(retry, ordinary)
+            retry *= 2
+            log.error("%s; what is published stays; next try in %g s", error, pause)  # noqa: TRY400
+        else:
+            retry = FIRST_RETRY
+            pause = ordinary = refresh or bounded(done.bundle.refresh_hint)
+            report(name, done)
+        if wait(pause):
+            return
+
+
+def report(name: str, done: Round) -> None:
+    """Log one round: what was published, or that nothing had changed."""
+    held = plain(done.bundle)
+    if done.publication is None:
+        log.info("%s: unchanged (%s)", name, held)
+        return
+    if held.startswith("0 X.509 roots, 0 JWT"):
+        log.warning("%s: its bundle is empty: every credential of it is refused from now on", name)
+    log.info("%s: published version %d (%s)", name, done.publication.version, held)
+    for warning in done.publication.warnings:
+        log.warning("%s", warning)
+
+
+def bounded(hint: int | None) -> float:
+    """The refresh hint of a bundle in seconds, within what is sensible."""
+    return DEFAULT_REFRESH if hint is None else min(max(float(hint), SHORTEST), LONGEST)
+
+
+def _sequences(opened: OpenHome) -> dict[str, int]:
+    path = opened.path / SEQUENCES_FILE
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise AuthorityError(f"{path} cannot be read: {error}; restore or remove it") from error
+    return {str(name): int(number) for name, number in value.items()}
