@@ -37,13 +37,12 @@ from sidecar.core.evidence import (
 from sidecar.core.patterns import any_matches
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
+from sidecar.providers import ADAPTED_NAMES
 
 PROVIDER = "openai"
 MAX_RECORD_BYTES = 1 << 20
 SPECIFICATION_KEY = "admissibility_specification"
 """Under which a job's metadata names the specification it was submitted under."""
-ADAPTED = "ft:"
-"""What the id of every fine-tuned model begins with."""
 
 _Id = Annotated[str, Field(min_length=1, max_length=512)]
 M = TypeVar("M", bound=BaseModel)
@@ -293,7 +292,7 @@ def _parent(job: Job, declared: Declared) -> DigestSet | None:
     """A model tuned from a tuned model carries that one's manifest as its parent."""
     parent = declared.parent
     if parent is None:
-        if job.base.startswith(ADAPTED):
+        if ADAPTED_NAMES.fullmatch(job.base):
             raise BindingError(f"{job.base} is itself adapted: give its manifest as the parent")
         return None
     claim = parent.manifest.model

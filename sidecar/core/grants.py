@@ -19,14 +19,6 @@ PROVIDER = "provider"
 CUSTOMER = "customer"
 REGULATOR = "regulator"
 
-_ADAPTED = re.compile(
-    r"ft:.*"  # OpenAI
-    r"|.*\.ft-[0-9a-f]{8,}.*"  # Azure OpenAI
-    r"|arn:[^/]*:(?:custom-model|imported-model)/.*",  # Bedrock
-    re.DOTALL | re.IGNORECASE,
-)
-"""Names by which providers say themselves that a model is an adapted one."""
-
 ALWAYS_REQUIRED = (PROVIDER, CUSTOMER, REGULATOR)
 """Roles every adapted model needs, whatever the manifest or the operator says (composite)."""
 
@@ -122,12 +114,15 @@ class OperatorTrust:
         required_roles: Roles required of every adapted model.
         jurisdiction_roles: Jurisdiction → further roles it asks for.
         floors: Each holds in every environment that it matches; several add up.
+        adapted_names: Matches the names that providers give to adapted models, in full. Without
+            the rule no name is taken for that of a base model.
     """
 
     grants: Mapping[str, tuple[Grant, ...]]
     required_roles: tuple[str, ...] = ()
     jurisdiction_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floors: tuple[Floor, ...] = ()
+    adapted_names: re.Pattern[str] | None = None
 
     def floors_of(self, environment: str) -> tuple[Floor, ...]:
         """Return the floors that hold in ``environment``."""
@@ -142,11 +137,11 @@ class OperatorTrust:
     ) -> tuple[str, ...]:
         """Return the providers that answer for a base model in a scope, sorted.
 
-        None for a name that says it is an adapted model's, however wide a pattern is: where a
-        provider answers for ``openai/**`` and a customer lists ``*``, every adapted model without a
-        manifest would pass as a base model, with nobody's approval.
+        Empty for the name of an adapted model, however wide a pattern is: where a provider answers
+        for ``openai/**`` and a customer lists ``*``, every adapted model without a manifest would
+        otherwise pass as a base model, with nobody's approval.
         """
-        if _ADAPTED.fullmatch(base):
+        if self.adapted_names is None or self.adapted_names.fullmatch(base):
             return ()
         return tuple(
             sorted(

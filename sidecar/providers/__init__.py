@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,15 @@ def _found() -> Iterator[Provider]:
 
 PROVIDERS: Mapping[str, Provider] = {provider.name: provider for provider in _found()}
 """Every provider by its name."""
+
+ADAPTED_NAMES: re.Pattern[str] = re.compile(
+    "|".join(f"(?:{each.adapted.pattern})" for each in PROVIDERS.values() if each.adapted.pattern),
+    re.DOTALL | re.IGNORECASE,
+)
+"""The rule of every provider in one: a name that any of them gives to adapted models.
+
+A route's ``provider`` is a name of the operator's own, so the rule does not depend on it.
+"""
 
 
 def operation_names() -> frozenset[str]:
@@ -82,6 +92,7 @@ def updated_by(api: str, operation: str) -> frozenset[str]:
 
 
 __all__ = [
+    "ADAPTED_NAMES",
     "CHANGING",
     "PROVIDERS",
     "Creation",

@@ -55,7 +55,10 @@ PROVIDER = Provider(
         *refused(RAW, "/generate", "/encode", "/classify", "/invocations"),
     ),
     hosts=SELF_HOSTED,
-    adapted=AdaptedNames(r"[^:]*:.*", "SGLang documentation, LoRA serving: model is base:adapter"),
+    adapted=AdaptedNames(
+        "",
+        "A name with an adapter, base:adapter, is a deployment and never looked up as a base model",
+    ),
     names=names,
     configurations=("vllm",),
     documentation=(

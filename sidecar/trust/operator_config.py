@@ -19,6 +19,7 @@ from sidecar.core.grants import (
     OperatorTrust,
 )
 from sidecar.core.patterns import any_matches
+from sidecar.providers import ADAPTED_NAMES
 from sidecar.trust.config_file import AuthorityEntry, FileError, FloorEntry, GrantEntry, TrustFile
 
 _Grants = Mapping[str, tuple[Grant, ...]]
@@ -58,7 +59,7 @@ def operator_trust(file: TrustFile) -> OperatorTrust:
                 "nothing could ever be admitted"
             )
     _check_regulated(floors, grants)
-    return OperatorTrust(grants, required, MappingProxyType(by_jurisdiction), floors)
+    return OperatorTrust(grants, required, MappingProxyType(by_jurisdiction), floors, ADAPTED_NAMES)
 
 
 def _grant(entry: GrantEntry, place: str) -> Grant:

@@ -11,6 +11,7 @@ from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.trust_state import AuthorityView, build
+from sidecar.providers import ADAPTED_NAMES
 from tests.process.cli.admit import admit, told
 from tests.unit.authority.reader import Reader
 from tests.unit.binding.samples import MODEL
@@ -174,5 +175,6 @@ def operator() -> OperatorTrust:
                 ),
             )
             for name, role in ROLES.items()
-        }
+        },
+        adapted_names=ADAPTED_NAMES,
     )

@@ -21,6 +21,7 @@ from sidecar.core.keys import PublicKey
 from sidecar.core.memory import Memory
 from sidecar.core.trust_state import AuthorityView, TrustState, assemble
 from sidecar.core.verification import VerifiedFile, verify_file
+from sidecar.providers import ADAPTED_NAMES
 from tests.support.laws import nouns, payloads
 from tests.support.laws.history import Run
 
@@ -110,6 +111,7 @@ def _operator(operator: nouns.Operator) -> OperatorTrust:
             Floor(each.environments, each.jurisdictions, each.roles, each.sector)
             for each in operator.floors
         ),
+        ADAPTED_NAMES,
     )
 
 

@@ -28,6 +28,7 @@ from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.memory import NOTHING, Memory
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, build
+from sidecar.providers import ADAPTED_NAMES
 from tests.support.simulator.keys import envelope
 from tests.support.simulator.party import ALL_TYPES, Party, grant
 from tests.support.simulator.predicates import (
@@ -223,7 +224,13 @@ class World:
         return self.sign(label, statement(SPECIFICATION, "support-v3", subject, predicate), signer)
 
     def operator(self) -> OperatorTrust:
-        return OperatorTrust(self.grants, self.required_roles, self.jurisdiction_roles, self.floors)
+        return OperatorTrust(
+            self.grants,
+            self.required_roles,
+            self.jurisdiction_roles,
+            self.floors,
+            ADAPTED_NAMES,
+        )
 
     def state(self, epoch: int = 1) -> TrustState:
         """The next state of one gate: what it remembers is handed on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -160,6 +161,17 @@ def test_no_pattern_however_wide_makes_a_base_model_of_what_says_it_is_adapted(n
         Reason.MANIFEST_MISSING,
         "no manifest, and no known base model",
     )
+
+
+def test_without_the_providers_rule_no_name_is_a_base_models() -> None:
+    world = admitted_world()
+    world.grants["provider"] = (grant("provider", base_models=("**",)),)
+    world.declare(baseModels=["**"])
+    state = world.state()
+    unruled = replace(state, operator=replace(state.operator, adapted_names=None))
+    call = Call("openai", OPERATION, ("any-base-model",))
+    outcomes = [assess(call, credential(), each, NOW).reason for each in (state, unruled)]
+    assert outcomes == [None, Reason.MANIFEST_MISSING]
 
 
 def test_the_declaration_that_begins_last_is_in_force() -> None:

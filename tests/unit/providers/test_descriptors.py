@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.providers import PROVIDERS, openai
+from sidecar.providers import ADAPTED_NAMES, PROVIDERS, openai
 from sidecar.providers.provider import AdaptedNames, Provider
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,7 +67,6 @@ def test_every_module_with_a_provider_is_found_and_named_like_its_file() -> None
             "arn:aws:bedrock:eu-west-1:123456789012:custom-model/amazon.nova/abc",
             "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0",
         ),
-        ("sglang", "qwen:support", "qwen3-8b"),
     ],
 )
 def test_a_name_that_marks_an_adapted_model_is_told_from_a_base_models(
@@ -78,3 +77,16 @@ def test_a_name_that_marks_an_adapted_model_is_told_from_a_base_models(
         True,
         False,
     ]
+
+
+def test_the_rule_of_all_providers_takes_no_base_model_of_any_for_an_adapted_one() -> None:
+    """A rule for one provider must not close the base models of another."""
+    bases = (
+        "gpt-4o-2024-08-06",
+        "anthropic.claude-3-haiku-20240307-v1:0",
+        "publishers/google/models/gemini-2.5-flash",
+        "google/gemini-2.5-flash",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "llama3.1:8b",
+    )
+    assert [name for name in bases if ADAPTED_NAMES.fullmatch(name)] == []

@@ -12,6 +12,7 @@ from securesystemslib.signer import CryptoSigner
 from tuf.api.metadata import Metadata, Root
 
 from sidecar.core.grants import Floor, Grant, OperatorTrust
+from sidecar.providers import ADAPTED_NAMES
 from sidecar.trust import limits
 from sidecar.trust.config import (
     DirectorySourceConfig,
@@ -70,6 +71,7 @@ def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
                 Floor(("spiffe://acme.example/prod/*",), ("eu",), ("regulator",), "finance"),
                 Floor(("**",), roles=("provider",)),
             ),
+            ADAPTED_NAMES,
         ),
         authorities=tuple(
             TrustedAuthority(
