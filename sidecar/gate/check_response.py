@@ -1,8 +1,8 @@
 """Writes Envoy's ``CheckResponse``: a denial, unless the decision allows.
 
-Every reply begins as a denial, because Envoy takes an empty ``CheckResponse`` for an allow; only
-``respond`` turns it into an allow, and only for a decision that allows. ``error_response`` is not
-in our definitions at all: with ``failure_mode_allow`` it would allow.
+Every response is built as a denial first, because Envoy treats an empty ``CheckResponse`` as an
+allow; only ``respond`` turns it into an allow, and only for a decision that allows.
+``error_response`` is left out of our definitions: with ``failure_mode_allow`` it would allow.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def respond(
     gate_name: str,
     metadata: Mapping[str, str] | None = None,
 ) -> pb.CheckResponse:
-    """Write the reply: a denial, unless ``decision`` allows.
+    """Write the ``CheckResponse``: a denial, unless ``decision`` allows.
 
     An allow carries dynamic metadata for the seal, the RBAC filter behind ext_authz that passes
     only what carries it. Envoy emits it in the namespace ``envoy.filters.http.ext_authz`` whatever
@@ -81,7 +81,7 @@ def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:
 
 
 def denial(reason: Reason, detail: str, decision_id: str) -> pb.CheckResponse:
-    """Write a denial; ``admitted`` is told as the internal error that it would be."""
+    """Write a denial; a reason of ``admitted`` becomes ``internal_error``."""
     reason = Reason.INTERNAL_ERROR if reason is Reason.ADMITTED else reason
     status = http_status(reason)
     message = f"{_capped(detail)}. {remedy(reason)}"

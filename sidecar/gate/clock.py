@@ -1,14 +1,14 @@
-"""The one clock that decisions are made by, and whether it can be relied on.
+"""Reads the wall clock for decisions and detects when it is unreliable.
 
-Windows, expiry and freshness all rest on the wall clock, so whoever can move it can bring back what
-has ended. Two things do not move with it: the clock that counts since boot, and the latest time
-that was ever relied on, which outlives a restart. A wall clock that differs from either by more
-than the skew is unreliable, and nothing is decided by it.
+Validity windows, expiry and freshness all use the wall clock, so setting it back would revive
+expired evidence. It is compared with two references that cannot be set: the clock that counts since
+boot, and the latest time ever relied on, which is persisted across restarts. A wall clock that
+differs from either by more than ``SKEW_SECONDS`` is unreliable, and every decision is refused.
 
-It becomes reliable again by itself when the jump is undone, or when wall clock and boot clock have
-agreed with each other for ``SETTLE_SECONDS``: a machine that was paused is set right by a jump (a
-hypervisor stops both clocks), and a restart would believe it at once. A wall clock behind the
-latest time relied on is never believed, however long it goes on evenly.
+It is reliable again when the jump is undone, or when wall clock and boot clock have advanced
+together for ``SETTLE_SECONDS``: a paused machine is corrected by a jump (a hypervisor stops both
+clocks), and a restart would accept it at once. A wall clock behind the latest time relied on stays
+unreliable, however long it advances evenly.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ SKEW_SECONDS = 30.0
 SETTLE_SECONDS = 30.0
 """How long the two clocks must agree after a jump."""
 _STEP_SECONDS = 1.0
-"""Clocks that part by more than this while they settle have not agreed."""
+"""Largest divergence of the two clocks within ``SETTLE_SECONDS``; more restarts the period."""
 _ANCHOR_SECONDS = 3600.0
-"""How often the two clocks are compared anew: a slewed clock drifts 2 s in it."""
+"""Interval after which the reference pair is replaced: a slewed clock drifts 2 s in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The time (aware, UTC), and why it is unreliable; empty where it is not."""
+    """The time (aware, UTC), and why it is unreliable; empty if it is reliable."""
 
     at: datetime
     problem: str = ""
 
 
 def since_boot() -> float:
-    """Seconds since boot, with the time the machine slept; never set by anybody."""
+    """Return seconds since boot, including suspend; this clock cannot be set."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Clock:
-    """Reads the wall clock and holds it against what cannot be set.
+    """Reads the wall clock and compares it with clocks that cannot be set.
 
     Args:
         latest: The latest time relied on before this start, in seconds since the epoch.
@@ -64,11 +64,11 @@ class Clock:
 
     @property
     def latest(self) -> float:
-        """The latest time that was relied on, in seconds since the epoch; to be kept."""
+        """Return the latest time relied on, in seconds since the epoch; to be persisted."""
         return self._latest
 
     def read(self) -> Reading:
-        """The time now; to be read once for each decision."""
+        """Return the current time; read it once per decision."""
         now = _Pair(self._wall(), self._boot())
         problem = self._problem(now)
         if not problem:
@@ -82,7 +82,10 @@ class Clock:
         if now.wall < self._latest - SKEW_SECONDS:
             self._settling = None
             latest = rfc3339(datetime.fromtimestamp(self._latest, UTC).replace(microsecond=0))
-            return f"the clock is behind {latest}, a time that was already relied on"
+            return (
+                f"the clock is behind {latest}, a time that was already relied on;"
+                " correct the machine's clock"
+            )
         ahead = now.ahead_of(self._anchor)
         if abs(ahead) <= SKEW_SECONDS:
             return ""
@@ -106,5 +109,5 @@ class _Pair:
     boot: float
 
     def ahead_of(self, earlier: _Pair) -> float:
-        """How far the wall clock went ahead of the boot clock since ``earlier``."""
+        """Return by how many seconds the wall clock gained on the boot clock since ``earlier``."""
         return self.wall - earlier.wall - (self.boot - earlier.boot)

@@ -1,7 +1,7 @@
-"""One request on its way: how far it came and how long each stage took.
+"""Records how far one decision came and how long each stage took.
 
-The only thing on the request path that changes. It belongs to one request, and is what a denial,
-the log line and the timings are made from when a stage refuses, is too slow or breaks.
+It is the only mutable object on the request path and belongs to one request. The denial, the log
+line and the timings are made from it when a stage refuses, times out or fails.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sidecar.observe.outcome import Outcome
 
 @dataclass(slots=True)
 class DecisionContext:
-    """See the module; ``progress.at`` is the decision's one reference time."""
+    """The state of one decision; ``progress.at`` is its only reference time."""
 
     progress: Progress
     request: HttpRequest | None = None
@@ -29,7 +29,7 @@ class DecisionContext:
     _marked: float = field(default_factory=time.perf_counter)
 
     def reached(self, stage: str, **found: Any) -> None:  # noqa: ANN401 - fields of Progress
-        """Note that ``stage`` ended, and what it found out."""
+        """Record that ``stage`` ended, and the fields of ``Progress`` it found."""
         now = time.perf_counter()
         self.stages[stage] = self.stages.get(stage, 0.0) + now - self._marked
         self._marked = now
@@ -37,11 +37,11 @@ class DecisionContext:
             self.note(**found)
 
     def note(self, **found: Any) -> None:  # noqa: ANN401 - fields of Progress
-        """Note something found out on the way."""
+        """Set fields of ``Progress``."""
         self.progress = replace(self.progress, **found)
 
     def outcome(self, decision: Decision) -> Outcome:
-        """The finished passage."""
+        """Return the outcome of the finished decision, for the log and the metrics."""
         request = self.request
         return Outcome(
             decision=decision,

@@ -1,4 +1,4 @@
-"""How many bytes of bodies are decided about at once: more than that is refused, never kept."""
+"""Limits the bytes of request bodies in flight; a request over the limit is refused."""
 
 from __future__ import annotations
 
@@ -9,25 +9,27 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 
 
 class InFlightLimiter:
-    """A bound on the bodies of all requests under way together.
+    """Bounds the total size of the bodies of all requests in flight.
 
     Args:
-        most: In bytes.
+        max_bytes: The bound.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
         self._taken = 0
 
     @contextmanager
     def take(self, size: int) -> Iterator[None]:
-        """Hold ``size`` bytes for as long as the context lasts.
+        """Reserve ``size`` bytes for as long as the context lasts.
 
         Raises:
-            AdmissibilityError: ``overloaded``: there is no room for them.
+            AdmissibilityError: ``overloaded``: the bound would be exceeded.
         """
-        if self._taken + size > self._most:
-            raise AdmissibilityError(Reason.OVERLOADED, "too many bytes of bodies at once")
+        if self._taken + size > self._max_bytes:
+            raise AdmissibilityError(
+                Reason.OVERLOADED, "too many bytes of request bodies are in flight; try again later"
+            )
         self._taken += size
         try:
             yield

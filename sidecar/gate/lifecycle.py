@@ -1,7 +1,7 @@
-"""The life of one decision: begin → decide → record → answer → end.
+"""Runs one decision through its lifecycle: begin, decide, record, respond, end.
 
-ext_authz and ext_proc decide through the same function, so that every decision has an id, one line
-of the log and one count of the metrics, and nothing is admitted that cannot be recorded.
+ext_authz and ext_proc use the same function, so that every decision has an id, one line of the
+decision log and one count in the metrics, and nothing is admitted that cannot be recorded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Observer(Protocol):
         ...
 
     def end(self, outcome: Outcome | None) -> None:
-        """Record a decision that was answered; ``None`` for one that Envoy gave up."""
+        """Record a decision that was answered; ``None`` for one that Envoy cancelled."""
         ...
 
 
@@ -47,14 +47,14 @@ async def live(
     *,
     describe: Callable[[Decision], Decision] | None = None,
 ) -> T:
-    """Take one decision through its life.
+    """Run one decision through its lifecycle.
 
     Args:
         context: Its id, its reference time and how far it came.
-        asked: Returns the decision, or raises why there is none.
-        seconds: How long that may take.
+        asked: Returns the decision, or raises the refusal.
+        seconds: The longest that may take.
         observer: Records it.
-        answer: Makes the answer of the recorded decision.
+        answer: Makes the response from the recorded decision.
         describe: Adds to the decision's detail before it is recorded.
 
     Returns:
@@ -77,14 +77,16 @@ async def live(
 async def _decided(
     asked: Awaitable[Decision], context: DecisionContext, seconds: float
 ) -> Decision:
-    """Return a decision whatever happens: an exception becomes a denial with its reason."""
+    """Return the decision; an exception becomes a denial with its reason."""
     try:
         async with asyncio.timeout(seconds):
             return await asked
     except AdmissibilityError as error:
         return refuse(context.progress, error)
     except TimeoutError:
-        late = AdmissibilityError(Reason.DEADLINE_EXCEEDED, "the decision took too long")
+        late = AdmissibilityError(
+            Reason.DEADLINE_EXCEEDED, f"the decision took longer than {seconds:g} s"
+        )
         return refuse(context.progress, late)
     except Exception:
         log.exception("decision %s failed", context.progress.id)
@@ -94,6 +96,8 @@ async def _decided(
 def _recordable(decision: Decision, context: DecisionContext, observer: Observer) -> Decision:
     """Return a denial in place of an allow that cannot be recorded."""
     if decision.allowed and not observer.ready():
-        lost = AdmissibilityError(Reason.INTERNAL_ERROR, "the decision cannot be recorded")
+        lost = AdmissibilityError(
+            Reason.INTERNAL_ERROR, "the decision log cannot be written, so nothing is admitted"
+        )
         return refuse(context.progress, lost)
     return decision

@@ -1,10 +1,10 @@
-"""The request path, as one straight line.
+"""Runs the stages of the request path in order.
 
     CheckRequest → parse → credential → (stored objects) → assess → policy → decide
 
 A stage that refuses raises, and ``lifecycle`` makes the denial. The trust state is read once. If it
-was replaced while OPA answered, the verdict rests on the facts of an earlier state, so everything
-from the credential on is done again, as often as the deadline allows.
+was replaced while OPA evaluated, the verdict depends on facts of an earlier state, so every stage
+from the credential on is repeated, as often as the deadline allows.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ class Settings:
     """What the operator sets for the request path.
 
     Attributes:
-        audience: Of JWT-SVIDs.
+        audience: The audience that a JWT-SVID must contain.
         credential_header: Lower-case name of the header with a JWT-SVID.
         max_body_bytes: The longest body that is read.
-        opened: Operations that are shut unless the operator opens them.
+        opened: Names of operations, closed by default, that the operator opened.
         gate_name: The name that the seal in Envoy's configuration requires of an allow.
     """
 
@@ -61,12 +61,12 @@ class Settings:
 
     @property
     def read_options(self) -> ReadOptions:
-        """What is needed to read a question."""
+        """Return the settings that parsing a ``CheckRequest`` needs."""
         return ReadOptions(self.credential_header, self.max_body_bytes, self.opened)
 
 
 class RequestReader(Protocol):
-    """Takes large messages through step 0: in this process, or in another (``WorkerPool``)."""
+    """Parses large messages (step 0), in this process or in another (``WorkerPool``)."""
 
     async def __call__(self, large: Large, options: ReadOptions) -> ParsedRequest:
         """See ``parsed_request.parse``."""
@@ -80,7 +80,10 @@ async def parse_here(large: Large, options: ReadOptions) -> ParsedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The stages, wired; without ``objects``, nothing can build on what is stored upstream."""
+    """The stages and their parts.
+
+    Without ``objects`` (registration off), calls that use or create stored objects are refused.
+    """
 
     settings: Settings
     trust: SnapshotHolder
@@ -93,8 +96,8 @@ class Pipeline:
         """Decide about one request.
 
         Args:
-            message: Envoy's question.
-            context: Carries the decision's id and reference time; notes how far it came.
+            message: Envoy's ``CheckRequest``.
+            context: Holds the decision's id and reference time; records how far it came.
 
         Raises:
             AdmissibilityError: A stage refused.
@@ -113,7 +116,7 @@ class Pipeline:
             return await self._decide(parsed.request, parsed.found, context)
 
     async def _decide(self, request: HttpRequest, call: Call, context: DecisionContext) -> Decision:
-        """Take the steps after step 0."""
+        """Run the stages after step 0 until the trust state did not change meanwhile."""
         context.note(call=call)
         while True:
             snapshot = self.trust.current()
@@ -124,7 +127,7 @@ class Pipeline:
     async def _under(
         self, snapshot: Snapshot, request: HttpRequest, call: Call, context: DecisionContext
     ) -> Decision:
-        """Everything that depends on the trust state."""
+        """Run every stage that depends on the trust state, under one snapshot."""
         now = context.progress.at
         context.note(epoch=snapshot.state.epoch)
         caller = credential.verify(
@@ -136,7 +139,7 @@ class Pipeline:
         )
         context.reached("credential", credential=caller)
         resolved = await self._resolved(call, request, caller, context)
-        # Last the call itself: the log and the reply tell of it.
+        # The call itself comes last: the log and the response describe the last one judged.
         calls = (*resolved.later, resolved.call)
         decision = await self._each(snapshot, calls, caller, context)
         if decision.allowed and self.objects is not None:
@@ -157,12 +160,12 @@ class Pipeline:
     async def judge(
         self, calls: Sequence[Call], caller: Credential, context: DecisionContext
     ) -> Decision:
-        """Decide about calls that are made together, such as the lines of a batch.
+        """Decide about calls that are made together, such as the lines of a batch file.
 
         Args:
             calls: At least one.
             caller: Their verified credential.
-            context: As for ``check``; tells which call was refused.
+            context: As for ``check``; records which call was refused.
 
         Returns:
             The first refusal, or the allow of the last.
@@ -210,13 +213,13 @@ class Pipeline:
 
 
 def _unregistered(call: Call, api: str) -> Resolved:
-    """A call where registration is off: it may build on nothing, nor make what would run again."""
+    """Resolve a call with registration off: stored objects can be neither used nor created."""
     if call.references:
         raise unregistered(call.references[0])
     created = creation(api, call.operation)
     if created is not None and created.registered:
         raise unsupported(
-            f"{call.operation} is refused where registration is off: what it makes runs later, with"
-            " models that the later request does not name"
+            f"{call.operation} creates an object that runs later, with models that the later"
+            " request does not name; it needs registration, which the operator has not turned on"
         )
     return Resolved(call)

@@ -1,8 +1,8 @@
-"""The gRPC service that Envoy asks: whatever happens, the reply is a denial or a proven allow.
+"""Serves Envoy's ``Authorization`` service: every response is a denial or a proven allow.
 
-Nothing is raised out of ``Check``: with ``failure_mode_allow`` Envoy would take an exception for
-an allow. The deadline is ours and ends before Envoy's. Too many requests at once are refused at
-once; grpc.aio's own limit would queue them behind each other until Envoy gave up.
+``Check`` raises nothing: with ``failure_mode_allow`` Envoy would treat an error as an allow. The
+gate's own deadline ends before Envoy's. Requests over the concurrency limit are refused at once;
+grpc.aio's own limit would queue them until Envoy timed out.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ log = logging.getLogger("sidecar.gate")
 
 SERVICE = "envoy.service.auth.v3.Authorization"
 ENVELOPE_BYTES = 1 << 20
-"""More than Envoy writes around a body."""
+"""Upper bound of what a ``CheckRequest`` holds beside its body."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on one request, and on all of them together."""
+    """Bounds on one request (seconds), and on all requests in flight."""
 
     deadline_seconds: float
     max_concurrent: int
@@ -67,13 +67,13 @@ class Authorization(rpc.AuthorizationServicer):
         self._in_flight = 0
 
     async def Check(self, request: Question, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
-        """Answer one question; never raises, but where Envoy itself gave up."""
+        """Answer one ``CheckRequest``; raises only ``CancelledError``, where Envoy cancelled."""
         reply = _FAILED
         self._in_flight += 1
         try:
             reply = await self._answer(request)
         except Exception:
-            log.exception("a reply could not be written")
+            log.exception("a CheckResponse could not be written")
         finally:
             self._in_flight -= 1
         return reply
@@ -91,10 +91,13 @@ class Authorization(rpc.AuthorizationServicer):
 
     async def _ask(self, message: Question, context: DecisionContext, reading: Reading) -> Decision:
         if self._in_flight > self._limits.max_concurrent:
-            raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
+            raise AdmissibilityError(
+                Reason.OVERLOADED,
+                f"more than {self._limits.max_concurrent} requests are in flight; try again later",
+            )
         if reading.problem:
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
-        self._pipeline.trust.current()  # not ready is 503, whatever the request looks like
+        self._pipeline.trust.current()  # a gate that is not ready answers 503 to any request
         return await self._pipeline.check(message, context)
 
     def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
@@ -112,7 +115,7 @@ _FAILED = check_response.denial(INTERNAL.reason, INTERNAL.message, "")
 
 
 def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
-    """As generated, but that a large question is left as it came (``Large``)."""
+    """Return the service's handler, which leaves large messages undecoded (``Large``)."""
     check = grpc.unary_unary_rpc_method_handler(
         service.Check,
         request_deserializer=question,
@@ -122,7 +125,7 @@ def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
 
 
 class GateServer:
-    """The listening server with its health service; to be used inside the event loop."""
+    """The gRPC server with its health service; to be used inside the event loop."""
 
     def __init__(
         self,
@@ -132,7 +135,7 @@ class GateServer:
         reuse_port: bool,
         processor: ExternalProcessorServicer | None = None,
     ) -> None:
-        # Larger than any body that is read, so that one too large is told so by the gate.
+        # Larger than any body that is read, so that the gate itself refuses a body over its limit.
         size = 2 * max_body_bytes + ENVELOPE_BYTES
         self._server = grpc.aio.server(
             options=[
@@ -151,7 +154,7 @@ class GateServer:
         """Listen on ``host:port`` or ``unix:///path``, not ready yet; return the port.
 
         Raises:
-            OSError: The address cannot be had.
+            OSError: The address is in use, invalid, or not permitted.
         """
         await self.set_ready(ready=False)
         if address.startswith(UNIX):
@@ -166,13 +169,15 @@ class GateServer:
             with around:
                 port: int = self._server.add_insecure_port(address)
         except RuntimeError as error:
-            raise OSError(f"cannot listen on {address}") from error
+            raise OSError(
+                f"cannot listen on {address}: it is in use, invalid or not permitted"
+            ) from error
         if port == 0:
-            raise OSError(f"cannot listen on {address}")
+            raise OSError(f"cannot listen on {address}: it is in use, invalid or not permitted")
         return port
 
     async def set_ready(self, *, ready: bool) -> bool:
-        """Tell health checks whether requests can be decided; returns whether that changed."""
+        """Set the health status (grpc.health.v1); return whether it changed."""
         if self._ready is ready:
             return False
         self._ready = ready
@@ -183,6 +188,6 @@ class GateServer:
         return True
 
     async def stop(self, grace_seconds: float) -> None:
-        """Refuse new requests, and give the ones in flight ``grace_seconds``."""
+        """Refuse new requests, and let those in flight finish for ``grace_seconds``."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)

@@ -1,7 +1,7 @@
-"""Where the request path finds the trust state: one reference, swapped whole.
+"""Holds the current trust state as one reference that is replaced whole.
 
-The control path publishes from a thread of its own; requests read the reference once and keep what
-they got. Roots of credentials are parsed here, at publication, so that no request waits for it.
+The control path publishes from a thread of its own; each request reads the reference once and keeps
+that snapshot. Trust bundles are parsed at publication, so that no request waits for it.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ log = logging.getLogger("sidecar.gate")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A trust state with what verifies credentials under it."""
+    """A trust state with the trust bundles that verify credentials under it."""
 
     state: TrustState
     bundles: TrustBundles
 
 
 class SnapshotHolder:
-    """The current snapshot.
+    """Holds the current snapshot.
 
     Args:
-        opened: Whether requests may read it as soon as one is published. A gate that serves opens
-            it once every authority was asked: until then a persisted view may lack the withdrawal
-            that was published while the gate was down.
+        opened: Whether requests may read a snapshot as soon as it is published. ``admit serve``
+            opens it once it has asked every authority: until then a persisted view may lack a
+            withdrawal that was published while the gate was down.
     """
 
     def __init__(self, *, opened: bool = True) -> None:
@@ -45,20 +45,19 @@ class SnapshotHolder:
         """Make ``state`` current; called by the control path, from any thread."""
         bundles = TrustBundles.of(state)
         for problem in bundles.problems:
-            log.warning("credential roots: %s", problem)
+            log.warning("trust bundles: %s", problem)
         self._snapshot = Snapshot(state, bundles)  # one assignment: readers see old or new
 
     @property
     def published(self) -> Snapshot | None:
-        """The current snapshot, or None before the first."""
+        """Return the current snapshot, opened or not; ``None`` before the first."""
         return self._snapshot
 
     def current(self) -> Snapshot:
-        """The current snapshot.
+        """Return the current snapshot.
 
         Raises:
-            AdmissibilityError: ``trust_stale`` before it was opened, and before the first was
-                published.
+            AdmissibilityError: ``trust_stale`` before ``open``, and before the first publication.
         """
         if not self._opened:
             raise AdmissibilityError(

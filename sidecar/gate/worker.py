@@ -1,8 +1,8 @@
-"""The worker process ``python -m sidecar.gate.worker``: parses large bodies, one at a time.
+"""Parses large bodies in a process of its own: ``python -m sidecar.gate.worker``.
 
-Input: a head (two lengths), a pickled question without its bytes, then the bytes. Output: a head
-and the pickled answer or refusal. The worker ends with its input, so it never outlives its gate. It
-runs at a lower priority, so that large bodies slow no small request.
+Input: a head (two lengths), a pickled task without its bytes, then the bytes. Output: a head and
+the pickled result or refusal. The worker exits when its input ends, so it never outlives its gate.
+It runs at a lower priority, so that large bodies do not slow small requests.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ log = logging.getLogger("sidecar.gate.worker_pool")
 HEAD = struct.Struct(">IQ")
 
 
-Question = ReadOptions | Block
-"""What is asked about the bytes that travel beside it: a ``CheckRequest``, or lines."""
+WorkerTask = ReadOptions | Block
+"""How to read the bytes that follow: as a ``CheckRequest``, or as lines of a batch file."""
 
-Answer = ParsedRequest | Found | Refusal
+WorkerResult = ParsedRequest | Found | Refusal
 
 
 _NICE = 5
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Run tasks until the input ends."""
     os.nice(_NICE)
-    gc.disable()  # a parsed body has no cycles, and looking for them is most of the work
+    gc.disable()  # a parsed body has no cycles, and searching for them would take most of the time
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     while head := source.read(HEAD.size):
         size, length = HEAD.unpack(head)
-        answer = pickle.dumps(_answer(source, size, length))
-        sink.write(HEAD.pack(len(answer), 0) + answer)
+        result = pickle.dumps(_result(source, size, length))
+        sink.write(HEAD.pack(len(result), 0) + result)
         sink.flush()
 
 
-def _answer(source: BinaryIO, size: int, length: int) -> Answer:
-    question: Question = pickle.loads(source.read(size))  # noqa: S301 - from the gate itself
+def _result(source: BinaryIO, size: int, length: int) -> WorkerResult:
+    task: WorkerTask = pickle.loads(source.read(size))  # noqa: S301 - from the gate itself
     data = source.read(length)
     try:
-        if isinstance(question, Block):
-            return read(replace(question, data=data))
-        return parse(pb.CheckRequest.FromString(data), question)
+        if isinstance(task, Block):
+            return read(replace(task, data=data))
+        return parse(pb.CheckRequest.FromString(data), task)
     except AdmissibilityError as error:
         return error.reason, error.message
     except Exception:
-        log.exception("a large body could not be read")
+        log.exception("a large body could not be parsed")
         return Reason.INTERNAL_ERROR, "the gate failed"
 
 

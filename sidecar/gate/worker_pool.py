@@ -1,13 +1,13 @@
 """Parses large bodies in worker processes, so that small requests never wait behind one.
 
-Parsing twenty megabytes takes a tenth of a second, in which an event loop answers nothing else. So
-messages over ``parsed_request.THRESHOLD``, and batch files block by block, go through a socket to
-one of a few workers (``worker``). The outcome comes back, the bytes do not, and none of them is
-copied on the way. A worker that ends, stalls or fails is replaced, and its request is denied. The
-queue for a worker is bounded in length, and by the deadline of each request.
+Parsing twenty megabytes takes a tenth of a second, during which an event loop does nothing else. So
+messages over ``parsed_request.THRESHOLD``, and batch files block by block, are sent over a socket
+to one of a few workers (``worker``). Only the result is sent back. A worker that exits, stalls or
+fails is replaced, and its request is denied. The queue for a worker is bounded in length, and by
+the deadline of each request.
 
-Batch files have no short deadline, so they never take the last worker. A request that is given up
-leaves its worker to finish: starting another would cost more.
+Batch files have no short deadline, so they never take the last worker. When a request is cancelled,
+its worker finishes the task: starting another would cost more.
 """
 
 from __future__ import annotations
@@ -26,121 +26,124 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import Block, Found, read
 from sidecar.extract.parsed_request import Large, ParsedRequest, ReadOptions
 from sidecar.gate import worker
-from sidecar.gate.worker import HEAD, Answer, Question
+from sidecar.gate.worker import HEAD, WorkerResult, WorkerTask
 
 log = logging.getLogger("sidecar.gate.worker_pool")
 
 BLOCK_THRESHOLD = 1 << 13
-"""Longest lines of a batch file, in bytes, that are read in the event loop: short ones cost more
-than their length says."""
+"""Longest block of a batch file, in bytes, that is parsed in the event loop: for a shorter one,
+sending it costs more than parsing it."""
 
-READERS = max(2, min(4, os.cpu_count() or 1))
+WORKERS = max(2, min(4, os.cpu_count() or 1))
 MAX_WAITING = 32
 READ_SECONDS = 5.0
 _STOP_SECONDS = 2.0
-_UNREAD = (Reason.INTERNAL_ERROR, "the body could not be read")
+_UNREAD = (Reason.INTERNAL_ERROR, "the process that parses large bodies failed")
 
 
 class WorkerPool:
     """A pool of worker processes; created, used and closed inside one event loop.
 
     Args:
-        readers: How many large bodies are read at once.
-        max_waiting: How many more may wait for that.
-        read_seconds: How long one may take before its reader is given up.
+        workers: How many large bodies are parsed at once.
+        max_waiting: How many more may wait for a worker.
+        read_seconds: The longest that one body may take; then its worker is killed and replaced.
     """
 
     def __init__(
         self,
-        readers: int = READERS,
+        workers: int = WORKERS,
         *,
         max_waiting: int = MAX_WAITING,
         read_seconds: float = READ_SECONDS,
     ) -> None:
-        self._all = tuple(_Worker(read_seconds) for _ in range(readers))
+        self._all = tuple(_Worker(read_seconds) for _ in range(workers))
         self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
-        for reader in self._all:
-            self._idle.put_nowait(reader)
+        for each in self._all:
+            self._idle.put_nowait(each)
         self._max_waiting = max_waiting
         self._waiting = 0
-        self._blocks = asyncio.Semaphore(max(1, readers - 1))
-        self._tasks: set[asyncio.Task[Answer]] = set()
+        self._blocks = asyncio.Semaphore(max(1, workers - 1))
+        self._tasks: set[asyncio.Task[WorkerResult]] = set()
 
     @property
     def pids(self) -> frozenset[int]:
-        """Process ids of the readers that run."""
-        return frozenset(reader.pid for reader in self._all if reader.pid is not None)
+        """Return the process ids of the workers that run."""
+        return frozenset(each.pid for each in self._all if each.pid is not None)
 
     async def start(self) -> None:
-        """Start every reader; they get ready while the gate does.
+        """Start every worker.
 
         Raises:
             OSError: A process cannot be started.
         """
-        for reader in self._all:
-            await reader.start()
+        for each in self._all:
+            await each.start()
 
     async def close(self) -> None:
-        """End every reader."""
+        """Stop every worker."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(reader.stop() for reader in self._all))
+        await asyncio.gather(*(each.stop() for each in self._all))
 
     async def __call__(self, large: Large, options: ReadOptions) -> ParsedRequest:
-        """Like ``told.tell``.
+        """Parse a large message in a worker; see ``parsed_request.parse``.
 
         Raises:
-            AdmissibilityError: ``overloaded`` where too many large bodies wait;
-                ``internal_error`` where the reader ended, stalled or failed.
+            AdmissibilityError: ``overloaded`` if too many large bodies wait;
+                ``internal_error`` if the worker exited, stalled or failed.
         """
         if self._waiting >= self._max_waiting:
-            raise AdmissibilityError(Reason.OVERLOADED, "too many large bodies at once")
+            raise AdmissibilityError(
+                Reason.OVERLOADED,
+                f"{self._waiting} large request bodies already wait; try again later",
+            )
         self._waiting += 1
         try:
-            reader = await self._idle.get()
+            idle = await self._idle.get()
         finally:
             self._waiting -= 1
-        answer = await self._ask(reader, options, large.data)
-        if isinstance(answer, ParsedRequest):
-            return answer
-        raise _refusal(answer)
+        result = await self._run(idle, options, large.data)
+        if isinstance(result, ParsedRequest):
+            return result
+        raise _refusal(result)
 
     async def lines(self, block: Block) -> Found:
-        """Like ``batch_lines.read``.
+        """Parse a block of a batch file in a worker; see ``batch_lines.read``.
 
         Raises:
-            AdmissibilityError: ``internal_error`` where the reader ended, stalled or failed.
+            AdmissibilityError: ``internal_error`` if the worker exited, stalled or failed.
         """
         if len(block.data) <= BLOCK_THRESHOLD:
             return read(block)
         async with self._blocks:
-            reader = await self._idle.get()
-            answer = await self._ask(reader, replace(block, data=b""), block.data)
-        if isinstance(answer, Found):
-            return answer
-        raise _refusal(answer)
+            idle = await self._idle.get()
+            result = await self._run(idle, replace(block, data=b""), block.data)
+        if isinstance(result, Found):
+            return result
+        raise _refusal(result)
 
-    async def _ask(self, reader: _Worker, question: Question, data: bytes) -> Answer:
-        """Have a reader that is not idle read; it is idle afterwards, whatever becomes of us."""
-        task = asyncio.create_task(self._read(reader, question, data))
+    async def _run(self, idle: _Worker, work: WorkerTask, data: bytes) -> WorkerResult:
+        """Run a task in a worker, to its end even if the caller is cancelled."""
+        task = asyncio.create_task(self._finish(idle, work, data))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    async def _read(self, reader: _Worker, question: Question, data: bytes) -> Answer:
+    async def _finish(self, taken: _Worker, work: WorkerTask, data: bytes) -> WorkerResult:
         try:
-            return await reader.read(question, data)
+            return await taken.run(work, data)
         except (OSError, EOFError, TimeoutError, pickle.UnpicklingError) as error:
-            log.error("a reader of large bodies is given up: %r", error)  # noqa: TRY400
-            await reader.stop(kill=True)
+            log.error("a worker for large bodies is replaced: %r", error)  # noqa: TRY400
+            await taken.stop(kill=True)
             return _UNREAD
         finally:
-            self._idle.put_nowait(reader)
+            self._idle.put_nowait(taken)
 
 
 class _Worker:
-    """One process; started anew for the next body where it has ended."""
+    """One worker process; restarted for the next body if it has exited."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -153,25 +156,25 @@ class _Worker:
         return None if process is None or process.returncode is not None else process.pid
 
     async def start(self) -> None:
-        # Not a pipe: that holds 64 KiB at a time, where a socket holds three times as much.
+        # A socket buffers three times as much as a pipe (64 KiB), so sending takes fewer turns.
         self._socket, theirs = socket.socketpair()
-        self._socket.settimeout(0.0)  # as the event loop wants it
+        self._socket.settimeout(0.0)  # asyncio requires a non-blocking socket
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", worker.__name__),
                 stdin=theirs.fileno(),
                 stdout=PIPE,
-                start_new_session=True,  # an interrupt at the terminal is for the gate to act on
+                start_new_session=True,  # an interrupt at the terminal reaches the gate alone
             )
 
-    async def read(self, question: Question, data: bytes) -> Answer:
-        """One question about ``data``, and its answer.
+    async def run(self, task: WorkerTask, data: bytes) -> WorkerResult:
+        """Send a task with its bytes, and return the result.
 
         Raises:
-            OSError: The process ended, or cannot be started.
-            EOFError: It ended before it answered.
-            TimeoutError: It did not answer in time.
-            pickle.UnpicklingError: What it wrote is no answer.
+            OSError: The process exited, or cannot be started.
+            EOFError: It exited before it wrote the result.
+            TimeoutError: It did not write the result in time.
+            pickle.UnpicklingError: Its output is not a result.
         """
         if self.pid is None:
             await self.stop()
@@ -180,17 +183,17 @@ class _Worker:
         assert process is not None
         assert process.stdout is not None
         assert self._socket is not None
-        about = pickle.dumps(question)
+        about = pickle.dumps(task)
         async with asyncio.timeout(self._seconds):
             head = HEAD.pack(len(about), len(data)) + about
             await loop.sock_sendall(self._socket, head)
             await loop.sock_sendall(self._socket, data)
             length, _ = HEAD.unpack(await process.stdout.readexactly(HEAD.size))
-            answer: Answer = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301
-        return answer
+            result: WorkerResult = pickle.loads(await process.stdout.readexactly(length))  # noqa: S301
+        return result
 
     async def stop(self, *, kill: bool = False) -> None:
-        """Close its input, which ends it by itself; kill one that does not listen."""
+        """Close its input, on which it exits; kill it if it does not exit in time."""
         if self._socket is not None:
             self._socket.close()
         process, self._process = self._process, None
@@ -205,7 +208,7 @@ class _Worker:
             await process.wait()
 
 
-def _refusal(answer: Answer) -> AdmissibilityError:
-    if isinstance(answer, tuple):
-        return AdmissibilityError(*answer)
+def _refusal(result: WorkerResult) -> AdmissibilityError:
+    if isinstance(result, tuple):
+        return AdmissibilityError(*result)
     return AdmissibilityError(*_UNREAD)

@@ -141,7 +141,8 @@ def test_a_clock_set_back_before_a_start_is_seen() -> None:
     hands = Hands()
     clock = hands.clock(latest=START + HOUR)
     assert clock.read().problem == (
-        "the clock is behind 2027-01-15T09:00:00Z, a time that was already relied on"
+        "the clock is behind 2027-01-15T09:00:00Z, a time that was already relied on;"
+        " correct the machine's clock"
     )
     hands.pass_(10)
     assert (clock.latest, clock.read().problem != "") == (START + HOUR, True)

@@ -308,7 +308,10 @@ def test_a_port_in_use_is_an_error() -> None:
             pipeline = Pipeline(SETTINGS, SnapshotHolder(), Broken(RuntimeError()))
             service = Authorization(pipeline, Limits(1.0, 1), Book())
             server = GateServer(service, max_body_bytes=1024, reuse_port=False)
-            with pytest.raises(OSError, match=f"^cannot listen on {address}$"):
+            with pytest.raises(
+                OSError,
+                match=f"^cannot listen on {address}: it is in use, invalid or not permitted$",
+            ):
                 await server.start(address)
             await server.stop(0)
 

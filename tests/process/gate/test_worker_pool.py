@@ -37,7 +37,7 @@ from tests.support.simulator.world import ENV, NOW
 
 MAX_BYTES = 20 << 20
 TERMS = ReadOptions(HEADER, MAX_BYTES)
-FAILED = (Reason.INTERNAL_ERROR, "the body could not be read")
+FAILED = (Reason.INTERNAL_ERROR, "the process that parses large bodies failed")
 Outcome = ParsedRequest | Refusal
 
 
@@ -129,7 +129,7 @@ def test_a_reader_that_is_killed_denies_its_request_and_is_replaced(
 
     with caplog.at_level(logging.ERROR):
         assert asyncio.run(story()) == (FAILED, here(large()), False)
-    assert caplog.text.count("a reader of large bodies is given up") == 1
+    assert caplog.text.count("a worker for large bodies is replaced") == 1
 
 
 def test_a_reader_that_ended_while_idle_costs_nobody_anything() -> None:
@@ -181,7 +181,7 @@ def test_what_waits_for_a_reader_is_bounded() -> None:
             os.kill(pid, signal.SIGCONT)
             return [refused, *await asyncio.gather(*asked[:3])]
 
-    overloaded = (Reason.OVERLOADED, "too many large bodies at once")
+    overloaded = (Reason.OVERLOADED, "2 large request bodies already wait; try again later")
     assert asyncio.run(story()) == [overloaded, *[here(large())] * 3]
 
 
