@@ -263,3 +263,22 @@ def test_a_health_check_is_answered_before_gate_and_seal(config: Config, tmp_pat
         answer = exchange(sealed.envoy.port, request_bytes("GET", "/healthz", None, b""))
         assert (answer.status, sealed.gate.asked, sealed.provider.received) == (200, [], [])
         assert sealed.send() == (401, b"by the gate")
+
+
+def test_a_denial_with_metadata_would_pass_in_shadow_mode(config: Config, tmp_path: Path) -> None:
+    # A fact about Envoy 1.40: this is why the gate's denials carry no metadata.
+    ext_authz(config)["shadow_mode"] = True
+    denial = pb.CheckResponse.FromString(DENIAL.SerializeToString())
+    denial.dynamic_metadata.update({"admitted": True, "gate": "admissibility"})
+    with running(config, tmp_path, denial) as sealed:
+        assert sealed.send()[0] == 200
+
+
+def test_metadata_of_a_later_filter_is_merged_over_the_gates(
+    config: Config, tmp_path: Path
+) -> None:
+    # A fact about Envoy 1.40: this is why the seal is directly behind the gate.
+    add_second(config, before=SEAL)
+    with running(config, tmp_path) as sealed:
+        assert (sealed.send(), sealed.provider.received) == (DENIED, [])
+        assert (len(sealed.gate.asked), len(sealed.other.asked)) == (1, 1)
