@@ -45,7 +45,7 @@ used(id, found) := {waiver |
 # custom:
 #   code: waiver_ending
 #   citation: docs/policy-authors.md, "Waivers"
-#   remedy: Mend what the rule asks for, or ask the regulator for another waiver.
+#   remedy: Meet the rule, or ask the regulator for another waiver.
 #   term: waivers[].not_after
 ending contains object.union(
 	violation.about(rego.metadata.rule(), waiver.jurisdiction, waiver.subject, message),

@@ -137,7 +137,7 @@ ending(waived) := {
 	"jurisdiction": "eu",
 	"message": sprintf("the waiver of the-regulator for eu-finance.dora_register ends at %v", [waived.not_after]),
 	"citation": "docs/policy-authors.md, \"Waivers\"",
-	"remedy": "Mend what the rule asks for, or ask the regulator for another waiver.",
+	"remedy": "Meet the rule, or ask the regulator for another waiver.",
 	"subject": fixtures.environment_id,
 	"term": "waivers[].not_after",
 	"effective_on": "",

@@ -91,7 +91,7 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.UNSUPPORTED_OPERATION: ReasonRow(
             0,
             403,
-            "Use an operation the gate knows; every other one is shut.",
+            "Use an operation that the gate knows; every other one is refused.",
         ),
         Reason.AMBIGUOUS_MODEL: ReasonRow(
             0,
@@ -148,7 +148,7 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.DEPLOYMENT_UNBOUND: ReasonRow(
             2,
             403,
-            "Have the deployment bound to its model anew (admit declare deployment).",
+            "Ask the provider for a new binding of the deployment (admit declare deployment).",
         ),
         Reason.MANIFEST_MISSING: ReasonRow(
             2,
@@ -163,22 +163,22 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.MANIFEST_UNVERIFIED: ReasonRow(
             3,
             403,
-            "Have a producer the operator granted sign the manifest anew.",
+            "Ask a producer that the operator granted to sign the manifest.",
         ),
         Reason.MANIFEST_NOT_IN_WINDOW: ReasonRow(
             3,
             403,
-            "Bind anew with a window that holds now.",
+            "Bind the job again, with a window that includes now.",
         ),
         Reason.ENVIRONMENT_NOT_COVERED: ReasonRow(
             3,
             403,
-            "Bind anew with this environment in the manifest.",
+            "Bind the job again, with this environment in the manifest.",
         ),
         Reason.OPERATION_NOT_COVERED: ReasonRow(
             3,
             403,
-            "Bind anew with this operation in the manifest.",
+            "Bind the job again, with this operation in the manifest.",
         ),
         Reason.SPECIFICATION_MISSING: ReasonRow(
             3,
@@ -205,7 +205,7 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.PREACTIVATION_EXPIRED: ReasonRow(
             4,
             403,
-            "Have the evaluator run the envelope anew (admit result).",
+            "Ask the evaluator to run the envelope again (admit result).",
         ),
         Reason.APPROVAL_MISSING: ReasonRow(
             5,
@@ -215,7 +215,7 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.APPROVAL_NOT_IN_WINDOW: ReasonRow(
             5,
             403,
-            "Ask the named roles to approve anew (admit approve).",
+            "Ask the named roles to approve again (admit approve).",
         ),
         Reason.APPROVAL_OUT_OF_SCOPE: ReasonRow(
             5,
@@ -225,7 +225,7 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.WITHDRAWN: ReasonRow(
             6,
             403,
-            "Turn to the authority that withdrew; only it can reinstate.",
+            "Contact the authority that withdrew; only it can reinstate.",
         ),
         Reason.TRUST_STALE: ReasonRow(
             7,

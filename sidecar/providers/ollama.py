@@ -1,4 +1,4 @@
-"""Ollama: its own API and OpenAI's; every name is a tag that can be pulled anew."""
+"""Ollama: its own API and OpenAI's; every name is a tag, which can later name other weights."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ PROVIDER = Provider(
     names=always_a_deployment,
     configurations=("vllm",),
     documentation=(
-        "`model` is a tag. A tag can be pulled anew with other weights, so it is bound like a "
+        "`model` is a tag. A tag can later name other weights, so it is bound like a "
         "deployment. Pulling, pushing and creating models are refused. Routes set `api: "
         "ollama`, and otherwise follow the reference configuration of vLLM."
     ),

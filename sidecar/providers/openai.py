@@ -181,7 +181,7 @@ _FINE_TUNING: tuple[Operation, ...] = (
         "fine_tuning.jobs.resume",
         "POST",
         f"{_JOB}/resume",
-        "it goes on tuning a model that the request does not name; create the job anew",
+        "it goes on tuning a model that the request does not name; create a new job",
     ),
     Operation(
         "fine_tuning.checkpoints.permissions.list",

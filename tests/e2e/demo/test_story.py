@@ -263,7 +263,7 @@ def test_explain_shows_every_numbered_step_and_the_remedy(stage: Kept) -> None:
         [],
     )
     remedies = [step["remedy"] for step in value["steps"] if not step["holds"]]
-    assert remedies[0] == "Bind anew with this environment in the manifest."
+    assert remedies[0] == "Bind the job again, with this environment in the manifest."
     assert [(a["name"], a["error"]) for a in value["authorities"]] == [(n, None) for n in GRANTS]
 
 

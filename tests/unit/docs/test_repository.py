@@ -81,6 +81,22 @@ def test_every_room_is_on_the_map_and_no_owner_is_invented() -> None:
     assert "@" not in re.sub(r"`[^`]*`", "", text)  # whom to name is the owner's to say
 
 
+def test_every_room_on_the_map_exists() -> None:
+    text = (ROOT / ".github/CODEOWNERS").read_text("utf-8")
+    rooms = re.findall(r"^#?(/\S+)", text, re.M)
+    assert [room for room in rooms if not (ROOT / room.strip("/")).exists()] == []
+
+
+def test_no_file_holds_the_marks_of_a_conflict() -> None:
+    marks = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+    kinds = {".md", ".py", ".rego", ".toml", ".yaml", ".yml", ".json", ".proto", ""}
+    folders = ("docs", "envoy", "policies", "sidecar", "tests", "devtools", "packages", "deploy")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    texts = [path for path in [*ROOT.glob("*"), *paths] if path.suffix in kinds and path.is_file()]
+    assert len(texts) > 500
+    assert [path for path in texts if marks.search(path.read_text("utf-8", "replace"))] == []
+
+
 def test_the_changelog_has_one_line_for_a_change_and_the_version_of_the_package() -> None:
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     headings = re.findall(r"^## \[?([^\]\s]+)\]?", text, re.M)
