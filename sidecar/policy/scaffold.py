@@ -19,6 +19,8 @@ from sidecar.opa.tree import JURISDICTIONS
 
 PARAMS = "params"
 SCHEMAS = "schemas"
+CASES = "cases.json"
+"""For each rule, a change of lawful evidence that breaks it; no part of a bundle."""
 _ID = re.compile(r"[a-z][a-z0-9]{0,31}(-[a-z0-9]{1,32}){0,3}")
 _PLAIN = re.compile(r"[a-z][a-z0-9]*")
 _RESERVED = frozenset({"admission"})
@@ -183,6 +185,7 @@ def _files(
     return {
         place / f"{name}.rego": _RULES.format(**words),
         place / f"{name}_test.rego": _TEST.format(**words),
+        place / CASES: _json({f"{name}.owner_declared": {"environment": {"owner": "none"}}}),
         Path(PARAMS) / name / "data.json": _json(data),
         Path(SCHEMAS) / f"params.{name}.schema.json": _json(_schema(name, data)),
     }

@@ -314,6 +314,7 @@ def test_a_new_jurisdiction_and_a_new_sector_pass_every_check_and_test_at_once(
             for name in (
                 "jurisdiction/xx/xx.rego",
                 "jurisdiction/xx/xx_test.rego",
+                "jurisdiction/xx/cases.json",
                 "params/xx/data.json",
                 "schemas/params.xx.schema.json",
             )

@@ -81,6 +81,7 @@ def test_new_says_what_it_wrote_and_refuses_to_do_it_twice(tmp_path: Path) -> No
     assert done.stdout.splitlines() == [
         f"created {policies}/jurisdiction/yy/yy.rego",
         f"created {policies}/jurisdiction/yy/yy_test.rego",
+        f"created {policies}/jurisdiction/yy/cases.json",
         f"created {policies}/params/yy/data.json",
         f"created {policies}/schemas/params.yy.schema.json",
         "Next, before anything is changed, both of these pass:",

@@ -10,16 +10,20 @@ from pathlib import Path
 from sidecar.policy import scaffold
 from tests.process.policies.opa import ROOT, copy_policies
 
-TESTS = ("test_data.py", "test_decision.py", "test_lint.py", "test_policies.py")
+OF_POLICIES = ROOT / "tests" / "process" / "policies"
+TESTS = (
+    *(OF_POLICIES / f"test_{name}.py" for name in ("data", "decision", "lint", "policies")),
+    ROOT / "tests" / "e2e" / "gate" / "test_policy_rules.py",
+)
 # They write files of their own into copies, and say nothing about what is there.
 OF_COPIES = "reaches_outside or carelessness or does_not_exist or as_its_schema_says_is_found"
 
 
-def policy_tests(policies: Path, *files: str) -> subprocess.CompletedProcess[str]:
+def policy_tests(policies: Path, *files: Path) -> subprocess.CompletedProcess[str]:
     """Run the project's tests of policies on a tree."""
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not ({OF_COPIES})",
-         *(str(ROOT / "tests" / "process" / "policies" / name) for name in files)],
+         *map(str, files)],
         cwd=ROOT, env={**os.environ, "ADMIT_POLICIES": str(policies)},
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
@@ -40,5 +44,5 @@ def test_a_list_of_a_new_jurisdiction_that_no_rule_reads_is_found(tmp_path: Path
     scaffold.new(tree, "ca", "2026-01-01")
     rules = tree / "jurisdiction" / "ca" / "ca.rego"
     rules.write_text(rules.read_text().replace("params.undeclared", '["none"]'))
-    ran = policy_tests(tree, "test_data.py")
+    ran = policy_tests(tree, OF_POLICIES / "test_data.py")
     assert (ran.returncode, "'ca.undeclared'" in ran.stdout) == (1, True), ran.stdout
