@@ -25,6 +25,7 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         "reason": assessment.reason or Reason.ADMITTED,
         "valid_until": rfc3339(assessment.valid_until) if assessment.admissible else None,
         "constituents": list(assessment.constituents),
+        "objectors": list(assessment.objectors),
         "manifests": list(assessment.manifests),
         "of_record": list(assessment.of_record),
         "steps": [_step(finding) for finding in assessment.findings],
@@ -76,6 +77,12 @@ def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
         mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
         about = short.get(finding.subject, "" if finding.step in {0, 7} else finding.subject)
         table.add_row(mark, _told(finding, about))
+    for kind, names, meaning in (
+        ("constituents", assessment.constituents, "each must be fresh"),
+        ("objectors", assessment.objectors, "a withdrawal by any of these counts"),
+    ):
+        if names:
+            table.add_row("", Text.assemble(f"{kind}: {', '.join(names)}", (f"  {meaning}", "dim")))
     for number in _not_reached(assessment):
         title = Text.assemble(f"{number}. {STEPS[number]}", ("  not reached", "dim"))
         table.add_row("·", title)

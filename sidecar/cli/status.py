@@ -69,12 +69,22 @@ def _show(value: dict[str, Any]) -> None:
         console.print(f"{evidence['waiting']} files of unknown signers wait to be verified")
     for problem in evidence["problems"]:
         console.print(f"evidence cannot be read: {problem}", markup=False)
-    table = Table("authority", "version", "expires", "refreshed", "error")
+    columns = ("name", "version", "expires", "refreshed", "withdrawals")
+    table = Table("authority", *columns[1:], "grants: silence")
     for item in value["authorities"]:
-        cells = (item[key] for key in ("name", "version", "expires", "refreshed", "error"))
-        table.add_row(*("—" if cell is None else str(cell) for cell in cells))
+        cells = ["—" if item[key] is None else str(item[key]) for key in columns]
+        table.add_row(*cells, _grants(item["grants"]))
     console.print(table)
+    for item in value["authorities"]:
+        for problem in (item["stale"], item["error"]):
+            if problem is not None:
+                console.print(f"{item['name']}: {problem}", markup=False)
     for rejection in evidence["rejections"]:
         console.print(f"refused {rejection['file_digest'][:12]}: {rejection['why']}", markup=False)
     for problem in value["credential_problems"]:
         console.print(f"credential roots: {problem}", markup=False)
+
+
+def _grants(grants: list[dict[str, str]]) -> str:
+    """Each role and what its silence means: every authority with a grant is an objector."""
+    return ", ".join(dict.fromkeys(f"{each['role']}: {each['silence']}" for each in grants))

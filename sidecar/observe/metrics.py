@@ -7,9 +7,7 @@ is never a label (CVE-2023-45142): who wants those reads the decision log.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable
 
 from prometheus_client import (
     CollectorRegistry,
@@ -19,12 +17,11 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
-from prometheus_client.registry import Collector
 
 from sidecar.core.decide import Decision
 from sidecar.observe.outcome import STAGES, UNKNOWN, Outcome
+from sidecar.observe.trust_metrics import TrustCollector, TrustReading
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use here
 
@@ -34,28 +31,6 @@ NONE = "none"
 MAX_RULE_CODES = 512
 MAX_JURISDICTION_SETS = 64
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorityReading:
-    """One authority's freshness; times are null where nothing was verified yet."""
-
-    name: str
-    refreshed: datetime | None
-    expires: datetime | None
-    failing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class TrustReading:
-    """The trust state in numbers, read when the metrics are scraped."""
-
-    now: datetime
-    epoch: int
-    evidence_rejected: int
-    evidence_waiting: int
-    evidence_problems: int
-    authorities: tuple[AuthorityReading, ...]
 
 
 class Metrics:
@@ -100,7 +75,7 @@ class Metrics:
         self._watch_policies()
         self._watch_logs()
         self._watch_registrations()
-        self.registry.register(_TrustCollector(trust))
+        self.registry.register(TrustCollector(trust))
         ProcessCollector(registry=self.registry)
 
     def _watch_engine(self) -> None:
@@ -236,61 +211,3 @@ class Metrics:
             return OTHER
         self._sets.add(value)
         return value
-
-
-class _TrustCollector(Collector):
-    """Freshness is a matter of the moment it is asked for, so it is computed at each scrape."""
-
-    def __init__(self, read: Callable[[], TrustReading]) -> None:
-        self._read = read
-
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Names only: registering must not ask for a reading."""
-        return iter(())
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One reading, as families."""
-        reading = self._read()
-        yield GaugeMetricFamily(
-            "admissibility_trust_epoch",
-            "Number of the trust state; grows with each new one.",
-            value=reading.epoch,
-        )
-        yield GaugeMetricFamily(
-            "admissibility_evidence_rejected",
-            "Files of evidence that were refused; `admit status` names them.",
-            value=reading.evidence_rejected,
-        )
-        yield GaugeMetricFamily(
-            "admissibility_evidence_waiting",
-            "Files of unknown signers that wait until their folder's budget of tries has grown.",
-            value=reading.evidence_waiting,
-        )
-        yield GaugeMetricFamily(
-            "admissibility_evidence_problems",
-            "Files and folders of evidence that cannot be read; `admit status` names them.",
-            value=reading.evidence_problems,
-        )
-        age = GaugeMetricFamily(
-            "admissibility_trust_age_seconds",
-            "Seconds since the authority's repository was last verified.",
-            labels=("authority",),
-        )
-        left = GaugeMetricFamily(
-            "admissibility_trust_expires_in_seconds",
-            "Seconds until the authority's metadata expires; negative once it has, and what "
-            "relies on it is denied.",
-            labels=("authority",),
-        )
-        failing = GaugeMetricFamily(
-            "admissibility_trust_refresh_failing",
-            "1 while the authority's last refresh failed.",
-            labels=("authority",),
-        )
-        for item in reading.authorities:
-            failing.add_metric([item.name], float(item.failing))
-            if item.refreshed is not None:
-                age.add_metric([item.name], (reading.now - item.refreshed).total_seconds())
-            if item.expires is not None:
-                left.add_metric([item.name], (item.expires - reading.now).total_seconds())
-        yield from (age, left, failing)

@@ -170,7 +170,7 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
     holder, gate_status = SnapshotHolder(opened=False), GateStatus()
     control = ControlPath(trust, holder.publish)
-    status = Status(holder, gate_status, control.statuses, control.evidence)
+    status = Status(holder, gate_status, control.statuses, control.evidence, trust.operator.grants)
     granted = {
         name
         for grants in trust.operator.grants.values()

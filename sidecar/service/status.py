@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from sidecar.core.grants import Grant
 from sidecar.core.trust_state import Rejected
 from sidecar.core.window import rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
-from sidecar.observe.metrics import AuthorityReading, TrustReading
+from sidecar.observe.trust_metrics import AuthorityReading, TrustReading
 from sidecar.trust.control import EvidenceStatus
 from sidecar.trust.refresher import AuthorityStatus
 
@@ -54,20 +55,18 @@ class Status:
     gate_status: GateStatus
     statuses: Callable[[], tuple[AuthorityStatus, ...]]
     evidence: Callable[[], EvidenceStatus] = EvidenceStatus
+    grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
 
     def reading(self) -> TrustReading:
         """The trust state in numbers."""
-        snapshot, evidence = self.holder.published, self.evidence()
+        snapshot, evidence, now = self.holder.published, self.evidence(), datetime.now(UTC)
         return TrustReading(
-            now=datetime.now(UTC),
+            now=now,
             epoch=0 if snapshot is None else snapshot.state.epoch,
             evidence_rejected=len(self._rejected()),
             evidence_waiting=evidence.report.waiting,
             evidence_problems=len(evidence.problems),
-            authorities=tuple(
-                AuthorityReading(s.name, s.refreshed, s.expires, s.error is not None)
-                for s in self.statuses()
-            ),
+            authorities=tuple(_reading(status, now) for status in self.statuses()),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -79,7 +78,10 @@ class Status:
             "listen": self.gate_status.listen,
             "metrics": self.gate_status.metrics,
             "epoch": 0 if snapshot is None else snapshot.state.epoch,
-            "authorities": [_authority(status) for status in self.statuses()],
+            "authorities": [
+                _authority(status, self.grants.get(status.name, ()), datetime.now(UTC))
+                for status in self.statuses()
+            ],
             "evidence": {
                 "manifests": 0 if snapshot is None else len(snapshot.state.manifests_by_digest),
                 "rejected": len(rejected),
@@ -107,11 +109,30 @@ def _by_digest(item: Rejected) -> str:
     return item.file_digest
 
 
-def _authority(status: AuthorityStatus) -> dict[str, Any]:
+def _reading(status: AuthorityStatus, now: datetime) -> AuthorityReading:
+    return AuthorityReading(
+        name=status.name,
+        refreshed=status.refreshed,
+        expires=status.expires,
+        failing=status.error is not None,
+        stale=bool(status.stale(now)),
+        version=status.version,
+        withdrawals=status.withdrawals,
+    )
+
+
+def _authority(status: AuthorityStatus, grants: tuple[Grant, ...], now: datetime) -> dict[str, Any]:
+    """One authority: any grant makes it an objector, and ``silence`` says what staleness means."""
     return {
         "name": status.name,
         "version": status.version,
         "expires": None if status.expires is None else rfc3339(status.expires),
         "refreshed": None if status.refreshed is None else rfc3339(status.refreshed),
         "error": status.error,
+        "stale": status.stale(now) or None,
+        "withdrawals": status.withdrawals,
+        "grants": [
+            {"role": grant.role, "silence": "denies" if grant.silence_denies else "ignored"}
+            for grant in grants
+        ],
     }

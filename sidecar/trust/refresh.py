@@ -28,10 +28,10 @@ from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError, SourceFetcher
 from sidecar.trust.limits import REPOSITORY
+from sidecar.trust.memo import Memo
 from sidecar.trust.source import Source, SourceError
 from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
 from sidecar.trust.view import (
-    Memo,
     NoViewError,
     VerifiedSet,
     listed_document,

@@ -10,8 +10,9 @@ from pathlib import Path
 from sidecar.core.trust_state import AuthorityView
 from sidecar.trust import sources
 from sidecar.trust.config import TrustedAuthority
+from sidecar.trust.memo import Memo
 from sidecar.trust.refresh import NotUnderstoodError, RefreshError, refresh
-from sidecar.trust.view import Memo, NoViewError, read_kept
+from sidecar.trust.view import NoViewError, read_kept
 
 _LOG = logging.getLogger("sidecar.trust")
 
@@ -26,6 +27,8 @@ class AuthorityStatus:
         expires: When its metadata expires; None as above.
         refreshed: When a refresh last succeeded in this process.
         error: Why the last refresh failed; None where it succeeded or none has ended yet.
+        heard: As ``AuthorityView.heard_since_start``; a view without it is stale.
+        withdrawals: Entries and failures that it publishes.
     """
 
     name: str
@@ -33,6 +36,16 @@ class AuthorityStatus:
     expires: datetime | None
     refreshed: datetime | None
     error: str | None
+    heard: bool = False
+    withdrawals: int = 0
+
+    def stale(self, now: datetime) -> str:
+        """Why the authority's agreement does not count at ``now``; empty where it does."""
+        if self.expires is None:
+            return "was never verified"
+        if self.expires <= now:
+            return "has expired"
+        return "" if self.heard else "was not heard since the gate started or its keys changed"
 
 
 class AuthorityRefresher:
@@ -64,8 +77,9 @@ class AuthorityRefresher:
             self._note(kept, self.status.refreshed, text)
             return kept
         self._heard = True
-        self._note(found.view, datetime.now(UTC), found.domains_error or None)
-        return replace(found.view, heard_since_start=True)
+        view = replace(found.view, heard_since_start=True)
+        self._note(view, datetime.now(UTC), found.domains_error or None)
+        return view
 
     def _kept(self) -> tuple[AuthorityView | None, str]:
         """The view that is kept, and why it is stale or absent."""
@@ -86,9 +100,16 @@ class AuthorityRefresher:
             view.expires if view is not None else None,
             refreshed,
             error,
+            view is not None and view.heard_since_start,
+            0 if view is None else len(view.withdrawals.entries) + len(view.withdrawals.failures),
         )
-        if replace(self.status, refreshed=None) != replace(before, refreshed=None):
+        if _logged(self.status) != _logged(before):
             _log_status(self.status)
+
+
+def _logged(status: AuthorityStatus) -> tuple[object, ...]:
+    """What a line of the log is written about, once for each change."""
+    return status.version, status.expires, status.error
 
 
 def _log_status(status: AuthorityStatus) -> None:

@@ -43,47 +43,16 @@ from sidecar.core.documents import (
     AUTHORITY_FILE,
     MAX_DOCUMENT_BYTES,
     WITHDRAWALS_FILE,
-    AuthorityDocument,
     TrustDomainsDocument,
-    WithdrawalsDocument,
-    read_authority,
-    read_trust_domains,
-    read_withdrawals,
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import AuthorityView
 from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
+from sidecar.trust.memo import Memo
 from sidecar.trust.store import DomainsSet, GoodSet, Store, StoreError
 
 S = TypeVar("S", Timestamp, Snapshot, Targets)
-
-
-@dataclass(slots=True)
-class Memo:
-    """The documents that were read last: a heartbeat changes none, and they may be large."""
-
-    authority: tuple[bytes, AuthorityDocument] | None = None
-    withdrawals: tuple[bytes, WithdrawalsDocument] | None = None
-    trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
-
-    def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
-        """Like ``documents.read_authority``; always of the same ``name``."""
-        if self.authority is None or self.authority[0] != data:
-            self.authority = (data, read_authority(data, name=name))
-        return self.authority[1]
-
-    def read_withdrawals(self, data: bytes) -> WithdrawalsDocument:
-        """Like ``documents.read_withdrawals``."""
-        if self.withdrawals is None or self.withdrawals[0] != data:
-            self.withdrawals = (data, read_withdrawals(data))
-        return self.withdrawals[1]
-
-    def read_trust_domains(self, data: bytes) -> TrustDomainsDocument:
-        """Like ``documents.read_trust_domains``."""
-        if self.trust_domains is None or self.trust_domains[0] != data:
-            self.trust_domains = (data, read_trust_domains(data))
-        return self.trust_domains[1]
 
 
 class NoViewError(Exception):

@@ -9,8 +9,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import GaugeMetricFamily
 
 from admissibility_devtools.site.tables import table
-from sidecar.observe import metrics
-from sidecar.observe.metrics import AuthorityReading, Metrics, TrustReading
+from sidecar.observe.metrics import Metrics
+from sidecar.observe.trust_metrics import AuthorityReading, TrustCollector, TrustReading
 
 HEAD = """# Metrics
 
@@ -41,7 +41,7 @@ def _all() -> Iterator[tuple[str, str, str, str]]:
                 _labels(metric._labelnames),
                 metric._documentation,
             )
-    for family in metrics._TrustCollector(_reading).collect():
+    for family in TrustCollector(_reading).collect():
         yield family.name, family.type, _labels(_names(family)), family.documentation
 
 
@@ -52,7 +52,11 @@ def _reading() -> TrustReading:
         evidence_rejected=0,
         evidence_waiting=0,
         evidence_problems=0,
-        authorities=(AuthorityReading("any", _NOW, _NOW, failing=False),),
+        authorities=(
+            AuthorityReading(
+                "any", _NOW, _NOW, failing=False, stale=False, version=1, withdrawals=0
+            ),
+        ),
     )
 
 

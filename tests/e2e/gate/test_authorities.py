@@ -43,7 +43,7 @@ def huge(repository: Path) -> None:
 @pytest.mark.parametrize(
     "breaks", [absent, not_signed, endless, huge], ids=lambda breaks: breaks.__name__
 )
-def test_a_broken_authority_is_named_and_takes_nothing_else_down(
+def test_law_4_an_authority_that_was_never_heard_denies_in_its_scope(
     site: Site, breaks: Callable[[Path], None]
 ) -> None:
     breaks(site.organisations.homes[EVALUATOR].repository)
@@ -57,14 +57,33 @@ def test_a_broken_authority_is_named_and_takes_nothing_else_down(
         "expires": None,
         "refreshed": None,
         "error": standing[EVALUATOR]["error"],
+        "stale": "was never verified",
+        "withdrawals": 0,
+        "grants": [{"role": "evaluator", "silence": "ignored"}],
     }
     assert failing(site) == {name: float(name == EVALUATOR) for name in GRANTS}
     talk = site.talk
     base = talk.body(model=LISTED_BASE)
     assert (talk.verdict(), told(talk.call(base))) == (
         (403, "preactivation_missing"),
-        (200, "admitted"),
+        (503, "trust_stale"),
     )
+
+
+def test_law_4_an_authority_that_was_heard_once_may_be_silent_where_it_signed_nothing(
+    site: Site,
+) -> None:
+    """An evaluator's silence is ignored by default, but not by what rests on its signature."""
+    site.start().front()
+    assert site.talk.verdict() == (200, "admitted")
+    site.stop_gate()
+    absent(site.organisations.homes[EVALUATOR].repository)
+    site.settings["listen"] = site.listen
+    site.start()
+    talk = site.talk
+    base = talk.body(model=LISTED_BASE)
+    assert until(lambda: told(talk.call(base)), (200, "admitted")) == (200, "admitted")
+    assert talk.verdict() == (503, "trust_stale")
 
 
 def failing(site: Site) -> dict[str, float]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from sidecar.observe.metrics import AuthorityReading, Metrics, TrustReading
+from sidecar.observe.metrics import Metrics
+from sidecar.observe.trust_metrics import AuthorityReading, TrustReading
 from tests.support.simulator.world import NOW
 
+_SOON, _PAST = NOW + timedelta(hours=1), NOW - timedelta(seconds=9)
 READING = TrustReading(
     NOW,
     7,
@@ -15,9 +17,13 @@ READING = TrustReading(
     3,
     1,
     (
-        AuthorityReading("customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False),
-        AuthorityReading("regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True),
-        AuthorityReading("provider", None, None, True),
+        AuthorityReading(
+            "customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False, False, 41, 3
+        ),
+        AuthorityReading(
+            "regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True, True, 7, 0
+        ),
+        AuthorityReading("provider", None, None, True, True, None, 0),
     ),
 )
 

@@ -90,6 +90,14 @@ def test_freshness_is_computed_when_it_is_asked_for() -> None:
         ("admissibility_trust_refresh_failing", (("authority", "customer"),)): 0.0,
         ("admissibility_trust_refresh_failing", (("authority", "regulator"),)): 1.0,
         ("admissibility_trust_refresh_failing", (("authority", "provider"),)): 1.0,
+        ("admissibility_trust_stale", (("authority", "customer"),)): 0.0,
+        ("admissibility_trust_stale", (("authority", "regulator"),)): 1.0,
+        ("admissibility_trust_stale", (("authority", "provider"),)): 1.0,
+        ("admissibility_trust_version", (("authority", "customer"),)): 41.0,
+        ("admissibility_trust_version", (("authority", "regulator"),)): 7.0,
+        ("admissibility_trust_withdrawals", (("authority", "customer"),)): 3.0,
+        ("admissibility_trust_withdrawals", (("authority", "regulator"),)): 0.0,
+        ("admissibility_trust_withdrawals", (("authority", "provider"),)): 0.0,
     }
 
 

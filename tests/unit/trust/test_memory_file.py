@@ -68,7 +68,8 @@ def test_what_is_remembered_is_on_disk_before_the_state_is_handed_on(
 
     def publish(state: object) -> None:
         if getattr(state, "memory").adapted:  # noqa: B009 - a state, seen as the gate would
-            seen.append(kept(published).adapted == ADAPTED)
+            on_disk = (published.folder / "state/memory.json").exists()
+            seen.append(on_disk and kept(published).adapted == ADAPTED)
 
     control = ControlPath(published.load(), publish)
     control.start()

@@ -1,0 +1,124 @@
+"""Gauges of the trust state, computed whenever the metrics are scraped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityReading:
+    """One authority's freshness; times and version are None where nothing was verified yet."""
+
+    name: str
+    refreshed: datetime | None
+    expires: datetime | None
+    failing: bool
+    stale: bool
+    version: int | None
+    withdrawals: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustReading:
+    """The trust state in numbers, read when the metrics are scraped."""
+
+    now: datetime
+    epoch: int
+    evidence_rejected: int
+    evidence_waiting: int
+    evidence_problems: int
+    authorities: tuple[AuthorityReading, ...]
+
+
+_TOTALS: tuple[tuple[str, str, Callable[[TrustReading], int]], ...] = (
+    (
+        "admissibility_trust_epoch",
+        "Number of the trust state; grows with each new one.",
+        lambda reading: reading.epoch,
+    ),
+    (
+        "admissibility_evidence_rejected",
+        "Files of evidence that were refused; `admit status` names them.",
+        lambda reading: reading.evidence_rejected,
+    ),
+    (
+        "admissibility_evidence_waiting",
+        "Files of unknown signers that wait until their folder's budget of tries has grown.",
+        lambda reading: reading.evidence_waiting,
+    ),
+    (
+        "admissibility_evidence_problems",
+        "Files and folders of evidence that cannot be read; `admit status` names them.",
+        lambda reading: reading.evidence_problems,
+    ),
+)
+
+_BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], float | None]], ...] = (
+    (
+        "admissibility_trust_age_seconds",
+        "Seconds since the authority's repository was last verified.",
+        lambda item, now: (
+            None if item.refreshed is None else (now - item.refreshed).total_seconds()
+        ),
+    ),
+    (
+        "admissibility_trust_expires_in_seconds",
+        "Seconds until the authority's metadata expires; negative once it has, and what "
+        "relies on it is denied.",
+        lambda item, now: None if item.expires is None else (item.expires - now).total_seconds(),
+    ),
+    (
+        "admissibility_trust_refresh_failing",
+        "1 while the authority's last refresh failed.",
+        lambda item, _: float(item.failing),
+    ),
+    (
+        "admissibility_trust_stale",
+        "1 while the authority's agreement does not count: its metadata was never verified, "
+        "has expired, or was not heard since the start or since its keys changed.",
+        lambda item, _: float(item.stale),
+    ),
+    (
+        "admissibility_trust_version",
+        "Version of the authority's timestamp metadata.",
+        lambda item, _: item.version,
+    ),
+    (
+        "admissibility_trust_withdrawals",
+        "Withdrawals and failed results that the authority publishes.",
+        lambda item, _: item.withdrawals,
+    ),
+)
+
+
+class TrustCollector(Collector):
+    """Freshness depends on the moment of the question, so it is computed at each scrape.
+
+    Args:
+        read: Called at each scrape.
+    """
+
+    def __init__(self, read: Callable[[], TrustReading]) -> None:
+        self._read = read
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """Names only: registering must not ask for a reading."""
+        return iter(())
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """One reading, as families."""
+        reading = self._read()
+        for name, text, total in _TOTALS:
+            yield GaugeMetricFamily(name, text, value=total(reading))
+        for name, text, value in _BY_AUTHORITY:
+            family = GaugeMetricFamily(name, text, labels=("authority",))
+            for item in reading.authorities:
+                found = value(item, reading.now)
+                if found is not None:
+                    family.add_metric([item.name], found)
+            yield family

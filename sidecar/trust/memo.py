@@ -1,0 +1,41 @@
+"""The documents of one authority that were read last, so that a heartbeat reads none again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sidecar.core.documents import (
+    AuthorityDocument,
+    TrustDomainsDocument,
+    WithdrawalsDocument,
+    read_authority,
+    read_trust_domains,
+    read_withdrawals,
+)
+
+
+@dataclass(slots=True)
+class Memo:
+    """The documents that were read last: a heartbeat changes none, and they may be large."""
+
+    authority: tuple[bytes, AuthorityDocument] | None = None
+    withdrawals: tuple[bytes, WithdrawalsDocument] | None = None
+    trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
+
+    def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
+        """Like ``documents.read_authority``; always of the same ``name``."""
+        if self.authority is None or self.authority[0] != data:
+            self.authority = (data, read_authority(data, name=name))
+        return self.authority[1]
+
+    def read_withdrawals(self, data: bytes) -> WithdrawalsDocument:
+        """Like ``documents.read_withdrawals``."""
+        if self.withdrawals is None or self.withdrawals[0] != data:
+            self.withdrawals = (data, read_withdrawals(data))
+        return self.withdrawals[1]
+
+    def read_trust_domains(self, data: bytes) -> TrustDomainsDocument:
+        """Like ``documents.read_trust_domains``."""
+        if self.trust_domains is None or self.trust_domains[0] != data:
+            self.trust_domains = (data, read_trust_domains(data))
+        return self.trust_domains[1]
