@@ -18,6 +18,7 @@ from sidecar.core.grants import CUSTOMER, Floor, Grant, OperatorTrust
 from sidecar.core.memory import Memory
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import AuthorityView, TrustState, build
+from sidecar.providers import ADAPTED_NAMES
 from sidecar.simulate.entries import EnvironmentEntry, FloorEntry, GrantEntry, QuestionEntry
 from sidecar.simulate.history_file import History, HistoryError
 from sidecar.simulate.party import Party, SignedFile
@@ -81,6 +82,7 @@ class World:
             settings.required_roles,
             dict(settings.jurisdiction_roles),
             floors(settings.floors),
+            ADAPTED_NAMES,
         )
         parties = {name: Party.new(name, settings.start) for name in settings.authorities}
         environments = {

@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "authority": {"core", "durable"},
     "binding": {"core", "providers"},
     "evaluation": {"core"},
-    "simulate": {"core"},
+    "simulate": {"core", "providers"},
     "policy": {"core", "opa"},
     "service": {
         "core",
