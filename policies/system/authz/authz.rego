@@ -1,9 +1,10 @@
 # METADATA
 # title: What may be asked of the policy engine
 # description: >-
-#   OPA evaluates this for every request to its API when it runs with `--authorization=basic`, as one
-#   that others than the gate can reach must. Two things are allowed: the one decision, with built-in errors made fatal, and the health check.
-#   Nobody who reaches the socket can read or write policy or data, or evaluate a query of their own.
+#   OPA evaluates this for every request to its API when it runs with `--authorization=basic`, as an OPA
+#   that others can reach must. Two things are allowed: the one decision, with built-in errors made fatal,
+#   and the health check. Nobody who reaches it can read or write policy or data, or evaluate a query of
+#   their own.
 package system.authz
 
 default allow := false
