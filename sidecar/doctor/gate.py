@@ -147,6 +147,8 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Finding |
     left = _span(expires - now)
     if error is not None:
         return warn(name, f"cannot be refreshed ({error}); ends in {left}", publish)
+    if entry.get("stale") is not None:
+        return warn(name, f"is stale: it {entry['stale']}; what relies on it is denied", publish)
     if expires - now < 2 * poll:
         return warn(name, f"ends in {left}, before two more looks at it", publish)
     return None

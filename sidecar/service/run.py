@@ -184,6 +184,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         trust=status.reading,
     )
     clock = Clock(clock_floor.load(trust.state_dir))
+    gate_status.clock_problem = clock.read().problem
     return _Parts(config, holder, control, gate_status, status, metrics, clock, trust.state_dir)
 
 

@@ -9,6 +9,7 @@ withdrawal never waits for evidence, however much of it there is.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +29,8 @@ from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
 _LOG = logging.getLogger("sidecar.trust")
 
 STOP_SECONDS = 10.0
+EVIDENCE_SECONDS = 30.0
+"""How long a starting gate waits for evidence once every authority was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class ControlPath:
             AuthorityRefresher(each, config.state_dir) for each in config.authorities
         )
         self._pending: set[AuthorityRefresher | Path] = {*self._refreshers, *config.evidence}
+        self._evidence_since: float | None = None
+        self._evidence_late = False
         self._problems: dict[Path, tuple[str, ...]] = {}
         self._read: dict[Path, frozenset[bytes]] = {}
         poll = config.poll_seconds
@@ -104,8 +109,22 @@ class ControlPath:
         self._assembler.close()
 
     def first_refresh_done(self) -> bool:
-        """Whether every authority's first refresh ended, well or not, and evidence is verified."""
-        return not self._pending and self._verifier.settled()
+        """Whether every authority's first refresh ended, well or not, and evidence is verified.
+
+        Evidence is waited for ``EVIDENCE_SECONDS`` at most: a folder that hangs or is flooded can
+        make the gate deny, and must not keep it from becoming ready.
+        """
+        if any(isinstance(each, AuthorityRefresher) for each in tuple(self._pending)):
+            return False
+        if not self._pending and self._verifier.settled():
+            return True
+        if self._evidence_since is None:
+            self._evidence_since = time.monotonic()
+        late = time.monotonic() - self._evidence_since >= EVIDENCE_SECONDS
+        if late and not self._evidence_late:
+            self._evidence_late = True
+            _LOG.warning("evidence is not verified yet; what rests on the rest is denied meanwhile")
+        return late
 
     def statuses(self) -> tuple[AuthorityStatus, ...]:
         """The status of each authority, in the order of the configuration."""

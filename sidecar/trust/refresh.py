@@ -60,7 +60,7 @@ class RefreshError(Exception):
 
 
 class NotUnderstoodError(RefreshError):
-    """The newest set verified and cannot be understood: what is kept is not its newest word."""
+    """The newest set verified and cannot be understood: what is kept is older than it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Mem
     try:
         understood(name, verified, good, memo)
     except EvidenceError as error:
-        raise NotUnderstoodError(f"its newest word cannot be understood: {error}") from error
+        raise NotUnderstoodError(f"its newest documents cannot be understood: {error}") from error
 
 
 def _updater(

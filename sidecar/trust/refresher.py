@@ -70,7 +70,7 @@ class AuthorityRefresher:
         try:
             found = refresh(self._authority, self.source, self._state_dir, self._memo)
         except RefreshError as error:
-            # What cannot be understood is its newest word all the same: the one before is stale.
+            # A set that cannot be understood is the newest all the same: the one before is stale.
             self._heard &= not isinstance(error, NotUnderstoodError)
             kept, why = self._kept()
             text = str(error) if not why or why in str(error) else f"{error}; {why}"
@@ -113,8 +113,11 @@ def _logged(status: AuthorityStatus) -> tuple[object, ...]:
 
 
 def _log_status(status: AuthorityStatus) -> None:
-    until = status.expires.isoformat() if status.expires is not None else "never verified"
+    if status.expires is None:
+        _LOG.warning("%s: %s (no verified set)", status.name, status.error)
+        return
+    until = status.expires.isoformat()
     if status.error is None:
         _LOG.info("%s: version %s, until %s", status.name, status.version, until)
     else:
-        _LOG.warning("%s: %s (its last verified word: %s)", status.name, status.error, until)
+        _LOG.warning("%s: %s (last verified set expires: %s)", status.name, status.error, until)

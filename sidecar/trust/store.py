@@ -256,8 +256,7 @@ class Store:
 
 
 def _decoded(data: bytes | None) -> str | None:
-    # Latin-1 gives any bytes back: what is signed is kept even where it is not text, since it is
-    # the authority's newest word and ends the one before.
+    # Latin-1 decodes and encodes any bytes: metadata need not be text.
     return None if data is None else data.decode("latin-1")
 
 

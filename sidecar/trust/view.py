@@ -113,7 +113,7 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
     except (RepositoryError, ValueError) as error:
         raise NoViewError(f"what is kept does not hold any more: {error}") from error
     except EvidenceError as error:
-        raise NoViewError(f"its newest word cannot be understood: {error}") from error
+        raise NoViewError(f"its newest documents cannot be understood: {error}") from error
     return Kept(
         AuthorityView(
             name=view.name,

@@ -276,8 +276,7 @@ def test_statuses_are_logged_once_for_each_change(
         published.repositories["office"].publish()
         states.wait({"maker": 1, "office": 2})
     assert sorted(record.getMessage() for record in caplog.records) == [
-        "acme: metadata/timestamp.json is not there; was never verified "
-        "(its last verified word: never verified)",
+        "acme: metadata/timestamp.json is not there; was never verified (no verified set)",
         f"evidence: {published.folder}/evidence/x.json: a link; links are not followed",
         f"maker: version 1, until {expires['maker']}",
         f"office: version 1, until {expires['office']}",

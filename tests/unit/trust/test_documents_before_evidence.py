@@ -69,6 +69,33 @@ def test_the_first_refresh_is_done_when_evidence_is_verified(published: Operator
         assert {*states.last.manifests_by_digest} == {digest}
 
 
+def test_evidence_that_never_ends_does_not_keep_the_gate_from_becoming_ready(
+    published: Operator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reached, release = threading.Event(), threading.Event()
+
+    def verified_by(_: dsse.Envelope, __: frozenset[PublicKey]) -> frozenset[str]:
+        reached.set()
+        release.wait()
+        return frozenset()
+
+    monkeypatch.setattr(dsse, "verified_by", verified_by)
+    data = envelope(b"junk", SimKey.ed25519())
+    (published.folder / "evidence/x.json").write_bytes(data)
+    with running(published.load()) as (control, states):
+        try:
+            states.wait(ONE)
+            assert reached.wait(60)
+            assert not control.first_refresh_done()
+            monkeypatch.setattr("sidecar.trust.control.EVIDENCE_SECONDS", 0.0)
+            first_refresh(control)
+            assert control.first_refresh_done()
+        finally:
+            release.set()
+    late = "evidence is not verified yet; what rests on the rest is denied meanwhile"
+    assert caplog.messages.count(late) == 1
+
+
 def test_law_2_a_folder_that_cannot_be_read_is_not_empty(
     published: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

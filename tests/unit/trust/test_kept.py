@@ -81,7 +81,7 @@ def test_law_1_a_newest_word_that_cannot_be_understood_ends_no_withdrawal(
     view = fresh(repo, state)
     repo.publish(documents(repo))
     for _ in range(2):
-        assert refused(repo, state) == f"its newest word cannot be understood: {why}"
+        assert refused(repo, state) == f"its newest documents cannot be understood: {why}"
         assert read_view(repo.trusted(), state) == view
     repo.publish()
     assert fresh(repo, state).version == 4
@@ -108,7 +108,9 @@ def test_a_delegated_role_speaks_for_nobody(repo: Repository, state: Path) -> No
         ),
     )
     repo.write({"metadata/1.helper.json": inner, **repo.upper(repo.sign("targets", outer))})
-    assert refused(repo, state).startswith("its newest word cannot be understood: withdrawals.json")
+    assert refused(repo, state).startswith(
+        "its newest documents cannot be understood: withdrawals.json"
+    )
 
 
 def test_what_is_kept_is_for_its_owner_only(repo: Repository, state: Path) -> None:
@@ -263,7 +265,7 @@ def unsigned(repo: Repository) -> GoodSet:
 
 
 HOLDS = "what is kept does not hold any more: "
-UNDERSTOOD = "its newest word cannot be understood: "
+UNDERSTOOD = "its newest documents cannot be understood: "
 
 
 @pytest.mark.parametrize(
@@ -299,6 +301,6 @@ def test_a_kept_set_is_verified_like_a_fetched_one(
 def test_a_document_that_is_no_text_is_not_understood(repo: Repository, state: Path) -> None:
     view = fresh(repo, state)
     repo.publish(repo.documents | {"withdrawals.json": b"\xff"})
-    text = "its newest word cannot be understood: withdrawals.json: not UTF-8"
+    text = "its newest documents cannot be understood: withdrawals.json: not UTF-8"
     assert refused(repo, state) == text
     assert read_view(repo.trusted(), state) == view
