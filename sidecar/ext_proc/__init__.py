@@ -1,5 +1,6 @@
-"""The gate as Envoy's external processor: uploads and answers, read as they pass.
+"""Serves Envoy's ``ExternalProcessor``: reads batch uploads and registers created objects.
 
-``processor`` follows one stream per request, ``uploads`` and ``answers`` read its two directions,
-and ``decisions`` decides and registers with the same lifecycle as the authorization service.
+``processor`` handles one gRPC stream per HTTP request, ``uploads`` and ``responses`` read the
+bodies of its two directions, and ``decisions`` decides and registers with the same lifecycle as the
+authorization service.
 """

@@ -1,42 +1,42 @@
-"""Memory that many streams share: taken before it is used, or not used."""
+"""Bounds the bytes that all streams together may buffer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 PIECE = 1 << 18
-"""The longest chunk that is handed to Envoy at once: each costs more than its bytes, up to here."""
+"""Longest chunk of one message to Envoy, in bytes; longer ones do not lower the cost per byte."""
 
 
 class BufferBudget:
-    """Bytes that may be held back by all streams together."""
+    """Counts the bytes that all streams together have buffered against a bound in bytes."""
 
     def __init__(self, total: int) -> None:
         self._left = total
 
     @property
     def left(self) -> int:
-        """What is free."""
+        """Return how many bytes are free."""
         return self._left
 
     def take(self, size: int) -> bool:
-        """Take ``size`` bytes, if there are so many."""
+        """Reserve ``size`` bytes; return whether that many were free."""
         if size > self._left:
             return False
         self._left -= size
         return True
 
     def give(self, size: int) -> None:
-        """Give back what was taken."""
+        """Release ``size`` reserved bytes."""
         self._left += size
 
 
 class Held:
-    """The chunks that one stream holds back, in order.
+    """The chunks that one stream has buffered, in order.
 
     Args:
-        budget: What they are taken from.
-        bound: The most that this stream may hold.
+        budget: The budget shared by all streams.
+        bound: The most bytes that this stream may buffer.
     """
 
     def __init__(self, budget: BufferBudget, bound: int) -> None:
@@ -46,7 +46,7 @@ class Held:
         self.size = 0
 
     def add(self, chunk: bytes) -> bool:
-        """Hold a chunk back; false where there is no room for it, and it is not held."""
+        """Buffer a chunk; return whether it fit the bound and the budget."""
         if self.size + len(chunk) > self._bound or not self._budget.take(len(chunk)):
             return False
         self._chunks.append(chunk)
@@ -54,28 +54,28 @@ class Held:
         return True
 
     def widen(self, bound: int) -> None:
-        """Allow this stream to hold more."""
+        """Raise this stream's bound to ``bound`` bytes."""
         self._bound = bound
 
     def whole(self) -> bytes:
-        """Everything that is held, in one piece."""
+        """Return all buffered bytes, joined."""
         return b"".join(self._chunks)
 
     def release(self) -> Iterator[bytes]:
-        """Let go of everything, in pieces of at most ``PIECE`` bytes."""
+        """Empty the buffer; yield its bytes in pieces of at most ``PIECE`` bytes."""
         chunks, self._chunks = self._chunks, []
         for chunk in chunks:
             yield from pieces(chunk)
         self.drop()
 
     def drop(self) -> None:
-        """Let go of everything, and of the room it took."""
+        """Discard all buffered bytes, and release their share of the budget."""
         self._chunks.clear()
         self._budget.give(self.size)
         self.size = 0
 
 
 def pieces(chunk: bytes) -> Iterator[bytes]:
-    """A chunk in pieces of at most ``PIECE`` bytes; none for an empty one."""
+    """Yield a chunk in pieces of at most ``PIECE`` bytes; none for an empty chunk."""
     for start in range(0, len(chunk), PIECE):
         yield chunk[start : start + PIECE]

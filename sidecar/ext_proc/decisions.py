@@ -1,8 +1,8 @@
 """Decides and registers for the external processor, and records each refusal as a decision.
 
-A refusal in the middle of a request, because of a policy or because a form could not be read, is a
-decision with an id of its own, one line of the log and one count of the metrics. The line of the
-request's first decision, an allow, has another id and the same request id.
+A refusal in the middle of a request, by a policy or because a form cannot be parsed, is a decision
+with its own id, one line of the decision log and one count in the metrics. The request's first
+decision, an allow, has another id and the same request id.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sidecar.registry.tickets import AdmissionTicket
 
 
 class AccountedError(AdmissibilityError):
-    """A refusal whose decision is in the log already."""
+    """A refusal whose decision is already recorded."""
 
     def __init__(self, decision: Decision) -> None:
         super().__init__(decision.reason, decision.detail)
@@ -36,14 +36,14 @@ class AccountedError(AdmissibilityError):
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What a stream needs to decide and to remember.
+    """Decides about batch files, records refusals, and registers objects.
 
     Attributes:
-        pipeline: Judges calls; has the registry.
-        observer: Told each decision.
-        judge_seconds: For deciding about one batch file.
-        clock: Tells the time.
-        reader: Reads the lines of a batch file.
+        pipeline: Decides about calls; has the registry.
+        observer: Records each decision.
+        judge_seconds: Deadline for deciding about one batch file.
+        clock: Returns the time and whether it is reliable.
+        reader: Parses blocks of lines of a batch file.
     """
 
     pipeline: Pipeline
@@ -54,20 +54,21 @@ class Decisions:
 
     @property
     def objects(self) -> Objects:
-        """The registry.
+        """Return the registry.
 
         Raises:
-            AdmissibilityError: ``object_unregistered`` where registration is off.
+            AdmissibilityError: ``object_unregistered`` if registration is off.
         """
         if self.pipeline.objects is None:
             raise AdmissibilityError(
                 Reason.OBJECT_UNREGISTERED,
-                "this route creates objects, and the operator has not turned registration on",
+                "this route sends objects to be registered, and registration is off; have the"
+                " operator turn it on, or take ext_proc off the route",
             )
         return self.pipeline.objects
 
     def now(self) -> datetime:
-        """The time.
+        """Return the time (aware, UTC).
 
         Raises:
             AdmissibilityError: ``clock_unreliable``.
@@ -78,7 +79,7 @@ class Decisions:
         return reading.at
 
     async def register(self, ticket: AdmissionTicket, name: str, uses: tuple[Use, ...]) -> None:
-        """Remember an object that was created; never raises."""
+        """Register a created object; a failure is logged and counted, never raised."""
         reading = self.clock()
         if reading.problem:
             self.objects.unread(ticket, reading.problem)
@@ -88,16 +89,16 @@ class Decisions:
     async def judge(
         self, calls: Mapping[Call, int], ticket: AdmissionTicket, request: HttpRequest
     ) -> None:
-        """Decide about everything in a batch file, as one decision that is accounted for.
+        """Decide about every call of a batch file, as one recorded decision.
 
         Args:
-            calls: Every different call, with the number of its line.
-            ticket: Of the upload.
+            calls: Every distinct call, with the number of its first line.
+            ticket: The upload's ticket.
             request: The upload's head, for the log.
 
         Raises:
             AdmissibilityError: ``clock_unreliable``; nothing was decided.
-            AccountedError: It is refused.
+            AccountedError: A call is refused.
         """
         context = _context(ticket, request, self.now())
         judged = self.pipeline.judge(tuple(calls), ticket.caller, context)
@@ -112,12 +113,12 @@ class Decisions:
 
         Args:
             error: The refusal.
-            ticket: Of the request, where it was verified.
-            request: Its head, where Envoy has sent it.
+            ticket: The request's ticket; ``None`` if none was verified.
+            request: Its head; ``None`` if Envoy has not sent it.
         """
         if isinstance(error, AccountedError):
             return error.decision
-        # With an unreliable clock too: the log line carries the time that it showed.
+        # Recorded with an unreliable clock too; the log line then has that clock's time.
         context = _context(ticket, request, self.clock().at)
         return await self._live(context, _raise(error), _unchanged)
 
@@ -141,7 +142,7 @@ async def _raise(error: AdmissibilityError) -> Decision:
 
 
 def _with_line(decision: Decision, calls: Mapping[Call, int]) -> Decision:
-    """Name the line of the batch file that a denial is about."""
+    """Add the line number of the refused call to a denial's detail."""
     number = calls.get(decision.call) if decision.call is not None else None
     if decision.allowed or number is None:
         return decision
@@ -151,7 +152,7 @@ def _with_line(decision: Decision, calls: Mapping[Call, int]) -> Decision:
 def _context(
     ticket: AdmissionTicket | None, request: HttpRequest | None, at: datetime
 ) -> DecisionContext:
-    """A decision of its own; what the ticket tells of the request is what was admitted before."""
+    """Return the context of a new decision, with the call and caller that the ticket names."""
     progress = Progress(secrets.token_hex(16), at)
     if ticket is not None:
         admitted = Call(ticket.provider, ticket.operation, ())

@@ -1,8 +1,8 @@
-"""The gate as Envoy's external processor: uploads and answers, seen as they pass.
+"""Implements Envoy's ``ExternalProcessor``: one gRPC stream per HTTP request.
 
-One stream for one request. Nothing is changed: what is let go is what came. How a stream ends
-matters, because Envoy takes one that ends without an error for leave to go on by itself: so it ends
-so only after Envoy has closed its side, or after a refusal was sent. Everything else is an error.
+Bodies are forwarded unchanged. Envoy takes the end of a stream with status OK as permission to
+forward the rest of the request by itself. So a stream ends with OK only after Envoy closed its
+side, or after a refusal was sent; every other end is a gRPC error.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.refusals import malformed, unsupported
-from sidecar.ext_proc.answers import Answer
 from sidecar.ext_proc.buffer_budget import BufferBudget
 from sidecar.ext_proc.decisions import Decisions
 from sidecar.ext_proc.rate_limiter import RateLimiter
+from sidecar.ext_proc.responses import ResponseReader
 from sidecar.ext_proc.uploads import Upload
 from sidecar.extract import check_request
 from sidecar.extract.batch_lines import Reader, read_here
@@ -40,8 +40,8 @@ from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
 
 log = logging.getLogger("sidecar.gate")
 
-_CROWDED_SECONDS = 1.0
-"""How long one stream too many may take to say whose it is."""
+_REFUSED_SECONDS = 1.0
+"""How long a stream over the limit may take to send the request headers, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,12 @@ class ProcessorLimits:
     """Bounds on one stream, and on all of them together.
 
     Attributes:
-        max_streams: Streams at once; more are refused.
-        max_batch_bytes: The longest upload for a batch.
-        held_bytes: What all streams together may hold back.
-        judge_seconds: For deciding about one batch file.
-        stream_seconds: The longest stream.
-        upload_bytes_per_second: Of all uploads together; more is made to wait.
+        max_streams: Concurrent streams; more are refused.
+        max_batch_bytes: Largest upload of a batch file.
+        held_bytes: Bytes that all streams together may buffer.
+        judge_seconds: Deadline for deciding about one batch file.
+        stream_seconds: Longest duration of a stream.
+        upload_bytes_per_second: Rate of all uploads together; more waits.
     """
 
     max_streams: int = 1024
@@ -69,12 +69,12 @@ class Processor(rpc.ExternalProcessorServicer):
     """Envoy's ``ExternalProcessor`` service.
 
     Args:
-        pipeline: Judges what a batch file would run. Without a registry it lets nothing go on but
-            refusals that Envoy shows on their way back.
-        observer: Told each decision about a batch file, and every other refusal.
-        limits: See there.
-        clock: Tells the time.
-        reader: Reads the lines of batch files.
+        pipeline: Decides about the calls of a batch file. Without a registry, only refusals of
+            ext_authz, which Envoy shows on the response path, are forwarded.
+        observer: Records each decision about a batch file, and every other refusal.
+        limits: See ``ProcessorLimits``.
+        clock: Returns the time and whether it is reliable.
+        reader: Parses blocks of lines of batch files.
     """
 
     def __init__(
@@ -94,34 +94,34 @@ class Processor(rpc.ExternalProcessorServicer):
 
     @property
     def budget(self) -> BufferBudget:
-        """What streams may still hold back."""
+        """Return the budget of bytes that streams may buffer."""
         return self._budget
 
     async def Process(self, request: Any, context: Any) -> None:  # noqa: ANN401, N802
-        """Follow one request; ends without an error only where Envoy may go on."""
+        """Handle one HTTP request; ends with status OK only where Envoy may go on."""
         self._streams += 1
         longest = self._limits.max_batch_bytes
         stream = _Stream(
             request, context, self._decisions, self._budget, self._rate_limiter, longest
         )
         try:
-            await self._follow(stream, context)
+            await self._handle(stream, context)
         except TimeoutError:
             await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "the stream took too long")
         except Exception:
-            log.exception("a stream failed")
+            log.exception("an ext_proc stream failed")
             await context.abort(grpc.StatusCode.INTERNAL, "the gate failed")
         finally:
             stream.drop()
             self._streams -= 1
 
-    async def _follow(self, stream: _Stream, context: Any) -> None:  # noqa: ANN401
-        """Follow it to its end, or to a refusal, which is accounted for before it is told."""
-        crowded = self._streams > self._limits.max_streams
-        seconds = _CROWDED_SECONDS if crowded else self._limits.stream_seconds
+    async def _handle(self, stream: _Stream, context: Any) -> None:  # noqa: ANN401
+        """Handle a stream to its end, or to a refusal, which is recorded before it is sent."""
+        excess = self._streams > self._limits.max_streams
+        seconds = _REFUSED_SECONDS if excess else self._limits.stream_seconds
         try:
             async with asyncio.timeout(seconds):
-                await stream.follow(crowded=crowded)
+                await stream.run(excess=excess)
         except AdmissibilityError as error:
             decision = await self._decisions.refused(error, stream.ticket, stream.request)
             await context.write(refusal(decision.reason, decision.detail, decision.id))
@@ -130,54 +130,57 @@ class Processor(rpc.ExternalProcessorServicer):
 class _Stream:
     """One stream of processing requests, and the state of both directions.
 
-    ``request`` is the head of the request, ``ticket`` what was admitted. Each is ``None`` until
-    Envoy has sent it; the ticket until it is verified.
+    ``request`` is the head of the HTTP request; it is ``None`` until Envoy has sent it. ``ticket``
+    is the admission ticket; it is ``None`` until it is verified.
     """
 
     def __init__(
         self,
-        told: Any,  # noqa: ANN401
+        messages: Any,  # noqa: ANN401
         context: Any,  # noqa: ANN401
         decisions: Decisions,
         budget: BufferBudget,
         rate_limiter: RateLimiter,
         max_batch_bytes: int,
     ) -> None:
-        self._told = told
+        self._messages = messages
         self._context = context
         self._decisions = decisions
         self._budget = budget
         self._rate_limiter = rate_limiter
         self._max_batch_bytes = max_batch_bytes
         self._upload: Upload | None = None
-        self._answer: Answer | None = None
+        self._response: ResponseReader | None = None
         self.ticket: AdmissionTicket | None = None
         self.request: HttpRequest | None = None
 
-    async def follow(self, *, crowded: bool) -> None:
-        """Read what Envoy tells until it closes its side, and answer each message.
+    async def run(self, *, excess: bool) -> None:
+        """Answer each message of Envoy until it closes its side.
 
         Raises:
-            AdmissibilityError: It is refused; one too many (``crowded``) once its head is known.
+            AdmissibilityError: The request is refused; a stream over the limit (``excess``) as
+                soon as the request's head is known.
         """
         first = True
-        async for message in self._told:
+        async for message in self._messages:
             if first:
-                self._meet(message)
-                if crowded:
-                    raise AdmissibilityError(Reason.OVERLOADED, "too many requests at once")
+                self._read_head(message)
+                if excess:
+                    raise AdmissibilityError(
+                        Reason.OVERLOADED, "too many requests are in flight; try again later"
+                    )
                 self._open(message)
                 first = False
             await self._step(message)
 
     def drop(self) -> None:
-        """Let go of what is held, however the stream ended."""
-        for part in (self._upload, self._answer):
+        """Discard buffered bytes, however the stream ended."""
+        for part in (self._upload, self._response):
             if part is not None:
                 part.drop()
 
-    def _meet(self, message: pb.ProcessingRequest) -> None:
-        """Note the request's head, before anything can be refused."""
+    def _read_head(self, message: pb.ProcessingRequest) -> None:
+        """Keep the request's head for the log, before anything can be refused."""
         if message.WhichOneof("request") != "request_headers":
             return
         lines = _lines(message.request_headers)
@@ -192,26 +195,32 @@ class _Stream:
         )
 
     def _open(self, message: pb.ProcessingRequest) -> None:
-        """Read the ticket, and require the modes in which the gate can hold a body back."""
+        """Verify the ticket, and require the modes in which the gate can buffer a body."""
         if message.WhichOneof("request") == "response_headers":
-            return  # a request that was refused before it came here: only its refusal passes
+            return  # ext_authz refused the request, so Envoy sends only the refusal through here
         if self.request is None:
-            raise _misconfigured("request_header_mode must be SEND")
+            raise _misconfigured("set request_header_mode to SEND")
         objects = self._decisions.objects
         fields = message.metadata_context.filter_metadata.get(NAMESPACE)
         text = None if fields is None else fields.fields.get(FIELD)
         if text is not None:
-            self.ticket = _opened(text.string_value, objects, self._decisions.now())
+            self.ticket = _verified(text.string_value, objects, self._decisions.now())
             self.request = replace(self.request, provider=self.ticket.provider, api=self.ticket.api)
         if message.observability_mode:
-            raise _misconfigured("observability_mode must be off")
+            raise _misconfigured("turn observability_mode off")
         modes = message.protocol_config
         full = pb.FULL_DUPLEX_STREAMED
         reads = modes.request_body_mode == full
         if modes.response_body_mode != full or (not reads and modes.request_body_mode != pb.NONE):
-            raise _misconfigured("a body that is shown must be FULL_DUPLEX_STREAMED")
+            raise _misconfigured(
+                "set response_body_mode to FULL_DUPLEX_STREAMED, and request_body_mode to"
+                " FULL_DUPLEX_STREAMED or NONE"
+            )
         if reads != (self.ticket is not None and self.ticket.upload):
-            raise _misconfigured("request_body_mode must be full on the route of files alone")
+            raise _misconfigured(
+                "set request_body_mode to FULL_DUPLEX_STREAMED on the route of file uploads, and"
+                " to NONE on every other"
+            )
         if reads and self.ticket is not None:
             self._begin_upload(self.ticket, self.request)
 
@@ -234,14 +243,14 @@ class _Stream:
         elif kind == "response_body":
             await self._response_body(message.response_body)
         elif kind == "response_trailers":
-            await self._let_go(b"", last=True, trailers=True)
-            await self._say(response_trailers=pb.TrailersResponse())
+            await self._forward(b"", last=True, trailers=True)
+            await self._send(response_trailers=pb.TrailersResponse())
         else:
-            raise malformed("a request with trailers cannot be read as it passes")
+            raise malformed("a request with trailers is not supported; send it without")
 
     async def _request_headers(self, headers: pb.HttpHeaders) -> None:
         if self._upload is None:
-            await self._say(request_headers=pb.HeadersResponse())
+            await self._send(request_headers=pb.HeadersResponse())
         elif headers.end_of_stream:
             raise malformed("the upload has no body")
 
@@ -250,26 +259,26 @@ class _Stream:
         held = not upload.begun
         async for piece in upload.feed(body.body, last=body.end_of_stream):
             if held:
-                await self._say(request_headers=pb.HeadersResponse())
+                await self._send(request_headers=pb.HeadersResponse())
                 held = False
-            await self._say(request_body=_chunk(piece))
+            await self._send(request_body=_chunk(piece))
         if body.end_of_stream:
-            await self._say(request_body=_chunk(b"", last=True))
+            await self._send(request_body=_chunk(b"", last=True))
 
     async def _response_headers(self, headers: pb.HttpHeaders) -> None:
         ticket, uses = self.ticket, self._uses()
         if ticket is not None and uses and not headers.end_of_stream:
-            self._answer = self._begin_answer(ticket, uses)
-            self._answer.begin(dict(_lines(headers)))
-        await self._say(response_headers=pb.HeadersResponse())
+            self._response = self._begin_response(ticket, uses)
+            self._response.begin(dict(_lines(headers)))
+        await self._send(response_headers=pb.HeadersResponse())
 
     def _uses(self) -> tuple[Use, ...]:
-        """What the object may reach; empty where nothing is to be registered."""
+        """Return what the object may reach; empty where nothing is to be registered."""
         if self._upload is not None:
             return tuple(dict.fromkeys(Use.of(call) for call in self._upload.calls))
         return () if self.ticket is None else self.ticket.uses
 
-    def _begin_answer(self, ticket: AdmissionTicket, uses: tuple[Use, ...]) -> Answer:
+    def _begin_response(self, ticket: AdmissionTicket, uses: tuple[Use, ...]) -> ResponseReader:
         decisions = self._decisions
 
         async def register(name: str) -> None:
@@ -278,26 +287,26 @@ class _Stream:
         def unread(why: str) -> None:
             decisions.objects.unread(ticket, why)
 
-        return Answer(ticket.creates, self._budget, register, unread)
+        return ResponseReader(ticket.creates, self._budget, register, unread)
 
     async def _response_body(self, body: pb.HttpBody) -> None:
-        await self._let_go(body.body, last=body.end_of_stream, trailers=False)
+        await self._forward(body.body, last=body.end_of_stream, trailers=False)
 
-    async def _let_go(self, chunk: bytes, *, last: bool, trailers: bool) -> None:
-        if self._answer is not None:
-            async for piece in self._answer.feed(chunk, last=last):
-                await self._say(response_body=_chunk(piece))
+    async def _forward(self, chunk: bytes, *, last: bool, trailers: bool) -> None:
+        if self._response is not None:
+            async for piece in self._response.feed(chunk, last=last):
+                await self._send(response_body=_chunk(piece))
         elif chunk:
-            await self._say(response_body=_chunk(chunk))
+            await self._send(response_body=_chunk(chunk))
         if last and not trailers:
-            await self._say(response_body=_chunk(b"", last=True))
+            await self._send(response_body=_chunk(b"", last=True))
 
-    async def _say(self, **answer: Any) -> None:  # noqa: ANN401 - one field of the message
-        await self._context.write(pb.ProcessingResponse(**answer))
+    async def _send(self, **field: Any) -> None:  # noqa: ANN401 - one field of the message
+        await self._context.write(pb.ProcessingResponse(**field))
 
 
 def refusal(reason: Reason, detail: str, decision: str) -> pb.ProcessingResponse:
-    """A refusal in the middle of a request, in the words of one at its beginning."""
+    """Write an ``ImmediateResponse`` with the same status, headers and body as ext_authz's."""
     denied = check_response.denial(reason, detail, decision).denied_response
     options = [
         auth.HeaderValueOption(
@@ -318,13 +327,13 @@ def refusal(reason: Reason, detail: str, decision: str) -> pb.ProcessingResponse
     )
 
 
-def _opened(text: str, objects: Objects, now: datetime) -> AdmissionTicket:
+def _verified(text: str, objects: Objects, now: datetime) -> AdmissionTicket:
     try:
         return objects.verify_ticket(text, now)
     except EvidenceError as error:
-        log.warning("refused: %s", error)
+        log.warning("admission ticket refused: %s", error)
         raise AdmissibilityError(
-            Reason.INTERNAL_ERROR, "the gate cannot tell what was admitted"
+            Reason.INTERNAL_ERROR, "the admission ticket of this request is not valid"
         ) from error
 
 

@@ -1,8 +1,8 @@
-"""A pace that many streams keep together: the loop that moves their bytes also answers small calls.
+"""Limits the rate at which all uploads together are read.
 
-A client on the same host, or with a fast network, sends hundreds of megabytes in a second, and
-moving them would take most of the loop. Whoever is made to wait reads nothing meanwhile, so the
-sender is held up by the windows of HTTP/2, and nothing is kept.
+A client on the same host, or with a fast network, sends hundreds of megabytes per second, and
+copying them would take most of the event loop that also decides small requests. A stream that waits
+reads nothing meanwhile, so HTTP/2 flow control slows its sender, and nothing is buffered.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import asyncio
 
 
 class RateLimiter:
-    """So many bytes in a second, of all streams, each in its turn.
+    """Limits all streams together to a rate, in order of arrival.
 
     Args:
-        per_second: How many.
+        per_second: The rate in bytes per second.
     """
 
     def __init__(self, per_second: int) -> None:
@@ -22,7 +22,7 @@ class RateLimiter:
         self._free = 0.0
 
     async def keep(self, size: int) -> None:
-        """Wait until what went before has had its time, and take time for ``size`` bytes."""
+        """Wait for the bytes admitted before, then reserve the time of ``size`` bytes."""
         now = asyncio.get_running_loop().time()
         turn = max(now, self._free)
         self._free = turn + size / self._per_second

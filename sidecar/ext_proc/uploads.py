@@ -1,10 +1,10 @@
-"""An upload as it passes: its purpose decides whether it is read, and then all of it is held back.
+"""Reads the form of a file upload, and buffers a batch file until all of it is admitted.
 
-    fields … purpose=batch      → held until every line of the file is admitted, then let go
-    fields … purpose=fine-tune  → let go; every later chunk goes on as it comes
+    fields … purpose=batch      → buffered until every line of the file is admitted, then forwarded
+    fields … purpose=fine-tune  → forwarded; every later chunk is forwarded as it arrives
 
-Until the purpose is known, nothing goes on. Afterwards the form is still followed to its end, so
-that no second purpose hides behind the file; a refusal then ends a request that is not complete.
+Nothing is forwarded before the purpose is known. Afterwards the form is still parsed to its end, so
+that a second purpose after the file is found; the refusal then ends an incomplete request.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.multipart import Parser, PartBegin, PartData, PartEnd
 
 PREFIX_BYTES = 64 << 10
-"""What may come before the file."""
+"""Most bytes of the form before the file's data."""
 
 BATCH = "batch"
 PURPOSES = frozenset({BATCH, "assistants", "evals", "fine-tune", "user_data", "vision"})
-"""Purposes that a caller may give; what is none of them could be read as one of them."""
+"""Purposes that a caller may give; an upstream could normalize another value to one of them."""
 
 _PURPOSE, _FILE = "purpose", "file"
 _READ = (_PURPOSE, _FILE)
 _MAX_PURPOSE_BYTES = 64
 
 Judge = Callable[[Mapping[Call, int]], Awaitable[None]]
-"""Admits every call of a file, given with the number of its line, or raises."""
+"""Admits every call of a file, given with the number of its first line, or raises."""
 
 
 class State(Enum):
-    """How far an upload came."""
+    """The state of an upload."""
 
     BEGINNING = "the purpose is not known"
-    READING = "a batch file, held back"
-    PASSING = "anything else"
-    ADMITTED = "a batch file, let go"
+    READING = "a batch file, buffered"
+    PASSING = "any other purpose, forwarded"
+    ADMITTED = "a batch file, forwarded"
 
 
 class Upload:
-    """One upload.
+    """Reads one upload.
 
     Args:
-        request: Its head.
-        budget: Memory of all streams.
-        max_bytes: The longest batch upload, form and all.
-        judge: Asked once, about everything in a batch file.
-        reader: Reads the lines of a batch file.
+        request: The request's head.
+        budget: Memory shared by all streams.
+        max_bytes: Largest batch upload, including the form.
+        judge: Called once, with every call of a batch file.
+        reader: Parses blocks of lines of a batch file.
 
     Raises:
-        AdmissibilityError: It is not a form, or is encoded.
+        AdmissibilityError: The body is no form, or has a content encoding.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class Upload:
 
     @property
     def begun(self) -> bool:
-        """Whether anything of it was let go."""
+        """Return whether any of it was forwarded."""
         return self.state in {State.PASSING, State.ADMITTED}
 
     async def feed(self, chunk: bytes, *, last: bool) -> AsyncIterator[bytes]:
-        """Read on, and yield what may go on now.
+        """Read the next bytes of the body, and yield the bytes to forward now.
 
         Args:
             chunk: The next bytes.
@@ -107,7 +107,7 @@ class Upload:
                 yield piece
 
     def drop(self) -> None:
-        """Let go of what is held, where the upload ends otherwise."""
+        """Discard buffered bytes, where the stream ended early."""
         self._held.drop()
 
     async def _read(self, chunk: bytes, *, last: bool) -> None:
@@ -134,16 +134,16 @@ class Upload:
         self._part = part
         is_file = part.filename is not None
         if is_file != (part.name == _FILE):
-            raise malformed("the form's one file is not called file")
+            raise malformed(
+                f"the form's file must be in the field {_FILE}, and that field must be a file"
+            )
         if part.name == _PURPOSE:
             if self._purpose is not None:
-                raise malformed("the purpose is given twice")
+                raise malformed("the purpose field occurs twice")
             self._purpose = bytearray()
         if is_file:
             if self.state is State.BEGINNING:
-                raise malformed(
-                    "purpose comes after the file; send it before, so that the file can be read"
-                )
+                raise malformed("the purpose field comes after the file; send it before the file")
             self._files += 1
             if self._files > 1:
                 raise malformed("the form has more than one file")
@@ -154,7 +154,7 @@ class Upload:
         if self._part.name == _PURPOSE and self._purpose is not None:
             self._purpose += data
             if len(self._purpose) > _MAX_PURPOSE_BYTES:
-                raise malformed("the purpose is not one that files have")
+                raise malformed(f"the purpose is not one of {', '.join(sorted(PURPOSES))}")
         elif self._part.name == _FILE and self.state is State.READING:
             await self._lines_in(self._lines.feed(bytes(data)))
 
@@ -179,18 +179,24 @@ class Upload:
         if self._held.add(chunk):
             return
         if self.state is State.BEGINNING:
-            raise malformed(f"more than {PREFIX_BYTES} bytes before the purpose and the file")
+            raise malformed(
+                f"the form has more than {PREFIX_BYTES} bytes before its purpose and its file;"
+                " send the purpose field first"
+            )
         if self._held.size + len(chunk) > self._max_bytes:
             raise AdmissibilityError(
-                Reason.BODY_INCOMPLETE, f"a batch file has at most {self._max_bytes} bytes"
+                Reason.BODY_INCOMPLETE,
+                f"the upload of a batch file has more than {self._max_bytes} bytes; split the file",
             )
-        raise AdmissibilityError(Reason.OVERLOADED, "too many batch files at once")
+        raise AdmissibilityError(
+            Reason.OVERLOADED, "too many bytes of batch files are in flight; try again later"
+        )
 
     async def _end(self) -> None:
         if self.state is State.BEGINNING:
-            raise malformed("the form has no purpose")
+            raise malformed("the form has no purpose field")
         if self._files != 1:
-            raise malformed("the form has no file")
+            raise malformed(f"the form has no file in the field {_FILE}")
         if self.state is State.READING:
             await self._lines_in(self._lines.close())
             await self._judge(self._lines.calls)
@@ -200,7 +206,7 @@ class Upload:
 
 def _boundary(request: HttpRequest) -> str:
     if [name for name, _ in request.headers].count("content-type") != 1:
-        raise malformed("not exactly one Content-Type")
+        raise malformed("the request must have exactly one Content-Type header")
     if (request.header("content-encoding") or "identity").strip().lower() != "identity":
         raise AdmissibilityError(Reason.UNSUPPORTED_ENCODING, "Content-Encoding is not identity")
     try:

@@ -138,14 +138,14 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
         part(lines(MODEL)) + field("purpose", "batch") + END,
         400,
         "malformed_request",
-        "purpose comes after the file",
+        "purpose field comes after the file",
     ),
     "no purpose": (field("x", "y") + END, 400, "malformed_request", "no purpose"),
     "two purposes": (
         field("purpose", "fine-tune") + field("purpose", "batch") + part(lines(MODEL)) + END,
         400,
         "malformed_request",
-        "purpose is given twice",
+        "purpose field occurs twice",
     ),
     "a purpose's twin": (
         field("Purpose", "batch") + field("purpose", "vision") + part(lines(MODEL)) + END,

@@ -209,7 +209,7 @@ def test_a_second_purpose_behind_the_file_is_caught_before_its_chunk_goes_on() -
         for chunk, last in ((beginning, False), (field("purpose", "batch") + END, True)):
             gone.extend([piece async for piece in upload.feed(chunk, last=last)])
 
-    with pytest.raises(AdmissibilityError, match="purpose is given twice"):
+    with pytest.raises(AdmissibilityError, match="purpose field occurs twice"):
         asyncio.run(run())
     assert b"".join(gone) == beginning
 
@@ -217,9 +217,15 @@ def test_a_second_purpose_behind_the_file_is_caught_before_its_chunk_goes_on() -
 @pytest.mark.parametrize(
     ("chunks", "max_bytes", "in_flight", "reason", "why"),
     [
-        ([field("x", "y" * 40000)] * 2, 1 << 20, 1 << 20, Reason.MALFORMED_REQUEST, "before the"),
-        ([form(lines(*[MODEL] * 99))], 1 << 12, 1 << 20, Reason.BODY_INCOMPLETE, "at most 4096"),
-        ([form(lines(*[MODEL] * 99))], 1 << 20, 1 << 12, Reason.OVERLOADED, "too many batch"),
+        ([field("x", "y" * 40000)] * 2, 1 << 20, 1 << 20, Reason.MALFORMED_REQUEST, "before its"),
+        ([form(lines(*[MODEL] * 99))], 1 << 12, 1 << 20, Reason.BODY_INCOMPLETE, "more than 4096"),
+        (
+            [form(lines(*[MODEL] * 99))],
+            1 << 20,
+            1 << 12,
+            Reason.OVERLOADED,
+            "of batch files are in flight",
+        ),
     ],
     ids=["before the file", "over the operator's bound", "over all streams' room"],
 )

@@ -128,7 +128,7 @@ CASES = {
         uploading(part(lines(MODEL)) + form_field("purpose", "batch") + END),
         line(
             "malformed_request",
-            "purpose comes after the file; send it before, so that the file can be read",
+            "the purpose field comes after the file; send it before the file",
             **FILES,
         ),
     ),
@@ -136,16 +136,20 @@ CASES = {
         uploading(
             form_field("purpose", "vision") + part(b"x"), form_field("purpose", "batch") + END
         ),
-        line("malformed_request", "the purpose is given twice", **FILES),
+        line("malformed_request", "the purpose field occurs twice", **FILES),
     ),
     "over the limit": Case(
         uploading(form(lines(*[MODEL] * 10))),
-        line("body_incomplete", "a batch file has at most 512 bytes", **FILES),
+        line(
+            "body_incomplete",
+            "the upload of a batch file has more than 512 bytes; split the file",
+            **FILES,
+        ),
         {"limits": ProcessorLimits(max_batch_bytes=512)},
     ),
     "no budget": Case(
         uploading(form(lines(*[MODEL] * 10))),
-        line("overloaded", "too many batch files at once", **FILES),
+        line("overloaded", "too many bytes of batch files are in flight; try again later", **FILES),
         {"limits": ProcessorLimits(held_bytes=512)},
     ),
     "no body": Case(
@@ -154,18 +158,21 @@ CASES = {
     "trailers": Case(
         _with_trailers,
         line(
-            "malformed_request", "a request with trailers cannot be read as it passes", **FILES
+            "malformed_request",
+            "a request with trailers is not supported; send it without",
+            **FILES,
         ),
     ),
     "a ticket that is not ours": Case(
         lambda _: [request("x.y")],
-        line("internal_error", "the gate cannot tell what was admitted", **HEAD),
+        line("internal_error", "the admission ticket of this request is not valid", **HEAD),
     ),
     "registration off": Case(
         lambda kept: [request(sealed(kept))],
         line(
             "object_unregistered",
-            "this route creates objects, and the operator has not turned registration on",
+            "this route sends objects to be registered, and registration is off; have the"
+            " operator turn it on, or take ext_proc off the route",
             **HEAD,
         ),
         {"registering": False},
@@ -174,22 +181,23 @@ CASES = {
         lambda kept: [request(sealed(kept, TICKET), body=FULL)],
         line(
             "unsupported_operation",
-            UNSET + "request_body_mode must be full on the route of files alone",
+            UNSET + "set request_body_mode to FULL_DUPLEX_STREAMED on the route of file uploads,"
+            " and to NONE on every other",
             **KNOWN,
             operation="responses",
         ),
     ),
     "a route that only looks on": Case(
         lambda kept: [request(sealed(kept, UPLOAD), body=FULL, observing=True)],
-        line("unsupported_operation", UNSET + "observability_mode must be off", **FILES),
+        line("unsupported_operation", UNSET + "turn observability_mode off", **FILES),
     ),
     "a route that keeps the head back": Case(
         lambda _: [sent(b"x")],
-        line("unsupported_operation", UNSET + "request_header_mode must be SEND"),
+        line("unsupported_operation", UNSET + "set request_header_mode to SEND"),
     ),
     "a stream too many": Case(
         uploading(form(lines(MODEL))),
-        line("overloaded", "too many requests at once", **HEAD),
+        line("overloaded", "too many requests are in flight; try again later", **HEAD),
         {"limits": ProcessorLimits(max_streams=0)},
     ),
     "a clock that is wrong": Case(
@@ -290,7 +298,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any]]] = {
         part(lines(MODEL)) + form_field("purpose", "batch") + END,
         line(
             "malformed_request",
-            "purpose comes after the file; send it before, so that the file can be read",
+            "the purpose field comes after the file; send it before the file",
             **{**FILES, "path": "/v1/files"},
         ),
     ),

@@ -1,9 +1,9 @@
-"""An answer as it passes: the id of what was created is read off it before the client gets it.
+"""Reads the id of a created object from a response, before the client receives it.
 
-A JSON answer is held back to its end; of a stream of events, only what comes before the first one
-that carries the object. Then the object is registered, and everything goes on as it came. An
-answer out of which no id can be read goes on as well: the call was admitted, only its object stays
-unusable.
+A JSON body is buffered to its end; server-sent events are buffered up to the first event that
+carries the object. Then the object is registered, and all bytes are forwarded unchanged. A response
+from which no id can be read is forwarded too: the call was admitted, only its object cannot be used
+later.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ Register = Callable[[str], Awaitable[None]]
 Unread = Callable[[str], None]
 
 
-class _Form(Enum):
-    PASSING = "goes on as it comes"
-    JSON = "held to its end"
-    EVENTS = "held to the event that carries the object"
+class _Mode(Enum):
+    FORWARD = "forwarded unchanged"
+    JSON = "buffered to its end"
+    EVENTS = "buffered to the event that carries the object"
 
 
-class Answer:
-    """One answer.
+class ResponseReader:
+    """Reads one response.
 
     Args:
-        kind: Of the object that it may name.
-        budget: Memory of all streams.
-        register: Told the id.
-        unread: Told why there is none.
+        kind: Kind of the object that the response may name.
+        budget: Memory shared by all streams.
+        register: Called with the object's id.
+        unread: Called with the cause if no id can be read.
     """
 
     def __init__(self, kind: str, budget: BufferBudget, register: Register, unread: Unread) -> None:
@@ -49,57 +49,57 @@ class Answer:
         self._budget = budget
         self._register = register
         self._unread = unread
-        self._form = _Form.PASSING
+        self._mode = _Mode.FORWARD
         self._held = Held(budget, 0)
         self._events = Events(kind)
 
     def begin(self, headers: dict[str, str]) -> None:
-        """Read the head; names in lower case, with ``:status``."""
+        """Read the response headers; names in lower case, with ``:status``."""
         if not headers.get(":status", "").startswith("2"):
             return
         media = headers.get("content-type", "")
         if headers.get("content-encoding", "identity").lower() != "identity":
-            self._unread("the answer is compressed")
+            self._unread("the response is compressed")
         elif _JSON.fullmatch(media):
-            self._form, self._held = _Form.JSON, Held(self._budget, MAX_ANSWER_BYTES)
+            self._mode, self._held = _Mode.JSON, Held(self._budget, MAX_ANSWER_BYTES)
         elif _EVENTS.fullmatch(media):
-            self._form, self._held = _Form.EVENTS, Held(self._budget, MAX_EVENTS_BYTES)
+            self._mode, self._held = _Mode.EVENTS, Held(self._budget, MAX_EVENTS_BYTES)
         else:
-            self._unread("the answer is neither JSON nor a stream of events")
+            self._unread("the response is neither application/json nor text/event-stream")
 
     async def feed(self, chunk: bytes, *, last: bool) -> AsyncIterator[bytes]:
-        """Read on, and yield what may go on now.
+        """Read the next bytes of the body, and yield the bytes to forward now.
 
         Args:
             chunk: The next bytes.
-            last: Whether nothing follows but perhaps trailers.
+            last: Whether the body ends with them; trailers may follow.
         """
-        if self._form is not _Form.PASSING:
+        if self._mode is not _Mode.FORWARD:
             if self._held.add(chunk):
-                await self._look(chunk, last=last)
+                await self._search(chunk, last=last)
                 chunk = b""
             else:
-                self._form = _Form.PASSING
-                self._unread("the answer is too long")
-        if self._form is _Form.PASSING:
+                self._mode = _Mode.FORWARD
+                self._unread("the response is too long to be buffered")
+        if self._mode is _Mode.FORWARD:
             for piece in self._held.release():
                 yield piece
             for piece in pieces(chunk):
                 yield piece
 
     def drop(self) -> None:
-        """Let go of what is held, where the answer ends otherwise."""
+        """Discard buffered bytes, where the stream ended early."""
         self._held.drop()
 
-    async def _look(self, chunk: bytes, *, last: bool) -> None:
-        """Look at what is held, of which ``chunk`` is the end."""
+    async def _search(self, chunk: bytes, *, last: bool) -> None:
+        """Search the buffered bytes, of which ``chunk`` is the end, for the object's id."""
         name, why = None, "no event carries the object"
-        if self._form is _Form.EVENTS:
+        if self._mode is _Mode.EVENTS:
             name = self._events.feed(chunk)
         elif last:
             name, why = await self._named(self._held.whole())
         if name is not None or last:
-            self._form = _Form.PASSING
+            self._mode = _Mode.FORWARD
             if name is None:
                 self._unread(why)
             else:
@@ -112,12 +112,12 @@ class Answer:
             else:
                 value = await asyncio.to_thread(strict_json.loads, body, max_bytes=MAX_ANSWER_BYTES)
         except strict_json.StrictJsonError as error:
-            return None, f"the answer is not JSON: {error}"
-        return _id(value), "the answer has no id"
+            return None, f"the response is not strict JSON: {error}"
+        return _id(value), "the response has no id"
 
 
 class Events:
-    """Server-sent events (HTML, 9.2), as far as the first one whose data carries an object."""
+    """Parses server-sent events (HTML, 9.2) up to the first whose data carries the object."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -125,7 +125,7 @@ class Events:
         self._data: list[bytes] = []
 
     def feed(self, chunk: bytes) -> str | None:
-        """Read on; the object's id once an event carries it."""
+        """Parse the next bytes; return the object's id once an event carries it, else ``None``."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         for line in lines:
             field, _, value = line.removesuffix(b"\r").partition(b":")

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from sidecar.ext_proc.answers import MAX_ANSWER_BYTES, MAX_EVENTS_BYTES, Answer
 from sidecar.ext_proc.buffer_budget import BufferBudget
+from sidecar.ext_proc.responses import MAX_ANSWER_BYTES, MAX_EVENTS_BYTES, ResponseReader
 
 JSON = {":status": "200", "content-type": "application/json; charset=utf-8"}
 EVENTS = {":status": "200", "content-type": "text/event-stream"}
@@ -27,7 +27,7 @@ class Run:
         self.gone: list[bytes] = []
         self.before: list[int] = []
         budget = BufferBudget(in_flight)
-        answer = Answer("response", budget, self._register, self.told.append)
+        answer = ResponseReader("response", budget, self._register, self.told.append)
 
         async def run() -> None:
             answer.begin(head)
@@ -67,15 +67,23 @@ def test_a_stream_with_other_line_ends_and_data_in_two_lines() -> None:
     ("head", "chunks", "told"),
     [
         ({**JSON, ":status": "400"}, [BODY], []),
-        ({**JSON, "content-encoding": "gzip"}, [BODY], ["the answer is compressed"]),
-        ({":status": "200"}, [BODY], ["the answer is neither JSON nor a stream of events"]),
-        (JSON, [b"[]"], ["the answer has no id"]),
-        (JSON, [b'{"id": 1}'], ["the answer has no id"]),
-        (JSON, [b'{"id": "a b"}'], ["the answer has no id"]),
-        (JSON, [b'{"id":"a","id":"b"}'], ["the answer is not JSON: a key is given twice"]),
-        (JSON, [b" " * MAX_ANSWER_BYTES, b" ", BODY], ["the answer is too long"]),
+        ({**JSON, "content-encoding": "gzip"}, [BODY], ["the response is compressed"]),
+        (
+            {":status": "200"},
+            [BODY],
+            ["the response is neither application/json nor text/event-stream"],
+        ),
+        (JSON, [b"[]"], ["the response has no id"]),
+        (JSON, [b'{"id": 1}'], ["the response has no id"]),
+        (JSON, [b'{"id": "a b"}'], ["the response has no id"]),
+        (JSON, [b'{"id":"a","id":"b"}'], ["the response is not strict JSON: a key is given twice"]),
+        (JSON, [b" " * MAX_ANSWER_BYTES, b" ", BODY], ["the response is too long to be buffered"]),
         (EVENTS, [DELTA, b"data: [DONE]\n\n"], ["no event carries the object"]),
-        (EVENTS, [b":" * MAX_EVENTS_BYTES, b":", CREATED], ["the answer is too long"]),
+        (
+            EVENTS,
+            [b":" * MAX_EVENTS_BYTES, b":", CREATED],
+            ["the response is too long to be buffered"],
+        ),
     ],
 )
 def test_what_cannot_be_read_goes_on_and_is_told(
@@ -86,5 +94,5 @@ def test_what_cannot_be_read_goes_on_and_is_told(
 
 def test_where_no_room_is_left_an_answer_goes_on_unregistered() -> None:
     assert Run(JSON, BODY[:50], BODY[50:], in_flight=len(BODY) - 1).told == [
-        "the answer is too long"
+        "the response is too long to be buffered"
     ]
