@@ -97,6 +97,18 @@ def test_no_file_holds_the_marks_of_a_conflict() -> None:
     assert [path for path in texts if marks.search(path.read_text("utf-8", "replace"))] == []
 
 
+def test_every_decision_record_is_in_the_index_under_its_own_number() -> None:
+    folder = ROOT / "docs" / "adr"
+    files = sorted(path.name for path in folder.glob("[0-9]*.md"))
+    rows = re.findall(
+        r"^\| \[(\d{4})\]\((.*?)\) \|", (folder / "README.md").read_text("utf-8"), re.M
+    )
+    assert [name for _, name in rows] == files
+    assert all(name.startswith(f"{number}-") for number, name in rows)
+    numbers = [number for number, _ in rows]
+    assert sorted(set(numbers)) == numbers
+
+
 def test_the_changelog_has_one_line_for_a_change_and_the_version_of_the_package() -> None:
     text = (ROOT / "CHANGELOG.md").read_text("utf-8")
     headings = re.findall(r"^## \[?([^\]\s]+)\]?", text, re.M)

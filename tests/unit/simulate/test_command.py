@@ -64,7 +64,7 @@ def test_json_says_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
                 "reason": "withdrawn",
                 "step": 6,
                 "detail": "regulator withdrew corpus tickets: shown to be unfit",
-                "remedy": "Turn to the authority that withdrew; only it can reinstate.",
+                "remedy": "Contact the authority that withdrew; only it can reinstate.",
                 "expected": "withdrawn",
             }
         },
