@@ -119,7 +119,7 @@ RESULTS = EvidenceKind(
     check_subject=any_subject,
     matter=lambda subject, result: (
         subject.digest.sha256,
-        frozenset(entry.digest.sha256 for entry in result.configuration),
+        sorted({entry.digest.sha256 for entry in result.configuration}),
     ),
 )
 APPROVALS = EvidenceKind(

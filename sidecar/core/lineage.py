@@ -12,7 +12,7 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer, Specification
 from sidecar.core.kinds import kind_of
 from sidecar.core.memory import LineageNode
-from sidecar.core.withdrawals import AuthoredNode, matter
+from sidecar.core.withdrawals import AuthoredNode
 
 AnyNode = LineageNode | AuthoredNode
 
@@ -33,7 +33,7 @@ def signer_nodes(signer: Signer) -> tuple[LineageNode, LineageNode]:
 def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, ...]:
     """Return the nodes of a piece of evidence as ``signer`` signed it."""
     node = statement_node(item)
-    if matter(item) is None:
+    if kind_of(item.predicate).matter is None:
         return (node, *signer_nodes(signer))
     return (node, AuthoredNode(*node, signer.authority), *signer_nodes(signer))
 

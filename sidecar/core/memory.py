@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
-from pydantic import ConfigDict, Field
+from pydantic import AwareDatetime, ConfigDict, Field
 
 from sidecar.core import wire
 from sidecar.core.documents import WithdrawalKind
@@ -68,12 +68,34 @@ class Statements:
     nodes: Annotated[tuple[LineageNode, ...], Field(max_length=_MAX_ENTRIES)]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class WithdrawnStatement:
+    """A statement on a matter that some authority withdrew by its digest while it was known.
+
+    Attributes:
+        kind: Under which it was withdrawn.
+        digest: Of its payload.
+        author: One that signed it.
+        matter: What it is about, as RFC 8785 canonical JSON.
+        began: When its window began.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    kind: WithdrawalKind
+    digest: Hex64
+    author: Name
+    matter: str
+    began: AwareDatetime
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """All that is remembered; every tuple is sorted and without repeats.
 
     ``adapted`` holds ``provider/id`` of models that have a manifest: without it, losing the
-    manifest's file could make an adapted model pass as a base model.
+    manifest's file could make an adapted model pass as a base model. ``withdrawn`` keeps a
+    withdrawal's reach to its author's older statements when the withdrawn one's file is lost.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -83,6 +105,7 @@ class Memory:
     successors: Annotated[tuple[Successor, ...], Field(max_length=_MAX_ENTRIES)] = ()
     statements: Annotated[tuple[Statements, ...], Field(max_length=_MAX_ENTRIES)] = ()
     adapted: Annotated[tuple[Name, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    withdrawn: Annotated[tuple[WithdrawnStatement, ...], Field(max_length=_MAX_ENTRIES)] = ()
     critical: tuple[str, ...] = ()
 
     def write(self) -> bytes:

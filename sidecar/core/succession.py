@@ -149,6 +149,7 @@ def _merged(state: TrustState, superseding: list[Evidence[Manifest]], before: Me
         successors=tuple(known[at] for at in sorted(known)),
         statements=tuple(statements[digest] for digest in sorted(statements)),
         adapted=tuple(sorted(adapted)),
+        withdrawn=state.memory.withdrawn,
     )
     return before if memory == before else memory
 

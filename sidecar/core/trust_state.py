@@ -35,7 +35,12 @@ from sidecar.core.memory import NOTHING, Memory
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView, KeyRecord, Rejected, TrustState
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile, verify_file
-from sidecar.core.withdrawals import WithdrawalIndex, earlier_statements, frozen
+from sidecar.core.withdrawals import (
+    WithdrawalIndex,
+    earlier_statements,
+    frozen,
+    withdrawn_statements,
+)
 
 __all__ = [
     "AuthorityView",
@@ -117,7 +122,8 @@ def assemble(
             continue
         accepted[item.digest] = _merge(accepted.get(item.digest), item)
     listed = tuple(refused[digest] for digest in sorted(refused))
-    state = _indexed(epoch, operator, authorities, keys, tuple(accepted.values()), listed)
+    items = tuple(accepted.values())
+    state = _indexed(epoch, operator, authorities, keys, items, listed, memory)
     return succession.remembered(state, memory)
 
 
@@ -172,6 +178,7 @@ def _indexed(
     keys: Mapping[Signer, KeyRecord],
     accepted: tuple[Evidence[Any], ...],
     rejected: tuple[Rejected, ...],
+    memory: Memory,
 ) -> TrustState:
     found: dict[str, dict[Any, list[Evidence[Any]]]] = {kind.urn: {} for kind in KINDS}
     for item in sorted(accepted, key=lambda e: e.digest):
@@ -180,7 +187,9 @@ def _indexed(
         found[kind.urn].setdefault(at, []).append(item)
     manifests: Mapping[tuple[str, str], tuple[Evidence[Manifest], ...]]
     manifests = frozen(found[MANIFEST])
-    earlier = earlier_statements(accepted)
+    entries = (entry for view in authorities.values() for entry in view.withdrawals.entries)
+    withdrawn = withdrawn_statements(accepted, entries, memory.withdrawn)
+    earlier = earlier_statements(accepted, withdrawn)
     return TrustState(
         epoch=epoch,
         operator=operator,
@@ -209,7 +218,7 @@ def _indexed(
         statements={},
         taken_over=frozenset(),
         adapted=frozenset(),
-        memory=NOTHING,
+        memory=Memory(withdrawn=withdrawn),
         rejected=rejected,
     )
 

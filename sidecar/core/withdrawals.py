@@ -7,16 +7,17 @@ author signed earlier on that matter. The index holds those older items as ``Aut
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+from sidecar.core import wire
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.evidence import Evidence
 from sidecar.core.kinds import kind_of
-from sidecar.core.memory import LineageNode
+from sidecar.core.memory import LineageNode, WithdrawnStatement
 from sidecar.core.predicates import Predicate
 
 K = TypeVar("K")
@@ -31,9 +32,10 @@ class AuthoredNode(NamedTuple):
     author: str
 
 
-Matter = tuple[object, ...]
+Matter = list[object]
+"""JSON values; see ``kinds.EvidenceKind.matter``."""
 Earlier = Mapping[tuple[WithdrawalKind, str], tuple[AuthoredNode, ...]]
-"""Kind and digest of a statement → it and its author's earlier ones on the matter."""
+"""Kind and digest of a withdrawn statement → its author's earlier ones on the matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +79,47 @@ class WithdrawalIndex:
         return found + tuple(e for e in self.patterns if e.hits(node.kind, node.subject))
 
 
-def earlier_statements(items: Iterable[Evidence[Predicate]]) -> Earlier:
-    """Return for each statement on a matter those of the same author that began no later."""
-    by_matter: dict[tuple[str, Matter], list[tuple[datetime, str, WithdrawalKind]]]
-    by_matter = defaultdict(list)
-    for item in items:
-        subject = matter(item)
-        if subject is not None:
-            kind = kind_of(item.predicate).withdrawal
-            for author in dict.fromkeys(signer.authority for signer in item.signers):
-                by_matter[author, subject].append((_began(item), item.digest, kind))
+def withdrawn_statements(
+    items: Iterable[Evidence[Predicate]],
+    entries: Iterable[Withdrawal],
+    before: tuple[WithdrawnStatement, ...],
+) -> tuple[WithdrawnStatement, ...]:
+    """Return ``before`` with every known statement on a matter that an entry names by digest."""
+    named = {(entry.kind, entry.subject) for entry in entries}
+    found = {
+        statement
+        for item in items
+        if (kind_of(item.predicate).withdrawal, item.digest) in named
+        for statement in _statements(item)
+    }
+    return before if found <= {*before} else tuple(sorted({*before, *found}))
+
+
+def earlier_statements(
+    items: Iterable[Evidence[Predicate]], withdrawn: tuple[WithdrawnStatement, ...]
+) -> Earlier:
+    """Return for each withdrawn statement those of its author on the matter that began no later."""
+    newest: dict[tuple[str, str], list[WithdrawnStatement]] = defaultdict(list)
+    for statement in withdrawn:
+        newest[statement.author, statement.matter].append(statement)
     found: dict[tuple[WithdrawalKind, str], list[AuthoredNode]] = defaultdict(list)
-    for (author, _), statements in by_matter.items():
-        if len(statements) > 1:
-            ordered = sorted(statements)
-            for number, (_, digest, kind) in enumerate(ordered):
-                found[kind, digest].extend(
-                    AuthoredNode(kind, older, author) for _, older, _ in ordered[:number]
-                )
+    if not newest:
+        return {}
+    for older in (each for item in items for each in _statements(item)):
+        for newer in newest.get((older.author, older.matter), ()):
+            if (older.began, older.digest) < (newer.began, newer.digest):
+                node = AuthoredNode(older.kind, older.digest, older.author)
+                found[newer.kind, newer.digest].append(node)
     return frozen(found)
+
+
+def _statements(item: Evidence[Predicate]) -> Iterator[WithdrawnStatement]:
+    """Yield a statement on a matter once for each of its authors."""
+    about = matter(item)
+    if about is not None:
+        kind, text = kind_of(item.predicate).withdrawal, wire.canonical(about).decode()
+        for author in dict.fromkeys(signer.authority for signer in item.signers):
+            yield WithdrawnStatement(kind, item.digest, author, text, _began(item))
 
 
 def matter(item: Evidence[Any]) -> Matter | None:
@@ -103,7 +127,7 @@ def matter(item: Evidence[Any]) -> Matter | None:
     kind, subject = kind_of(item.predicate), item.statement.subject
     if kind.matter is None:
         return None
-    return kind.noun, *kind.matter(subject, item.predicate)
+    return [kind.noun, *kind.matter(subject, item.predicate)]
 
 
 def _began(item: Evidence[Any]) -> datetime:

@@ -10,9 +10,17 @@ from sidecar.cli.authority import Signs
 from sidecar.core import memory
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.kinds import BY_NOUN, BY_URN, KINDS, kind_of
-from sidecar.core.memory import LineageNode, Memory, Statements, Successor, Takeover
+from sidecar.core.memory import (
+    LineageNode,
+    Memory,
+    Statements,
+    Successor,
+    Takeover,
+    WithdrawnStatement,
+)
 from sidecar.core.predicates import Predicate
 from sidecar.core.reasons import REASONS, EvidenceError, Reason
+from tests.support.simulator.predicates import NOW
 
 A, B = "a" * 64, "b" * 64
 
@@ -44,6 +52,8 @@ def test_memory_reads_back_what_it_wrote() -> None:
         takeovers=(Takeover(A, B, "spiffe://acme.example/env/prod"),),
         successors=(Successor(A, B, (("producer", "sha256:" + A),), nodes),),
         statements=(Statements(A, (LineageNode(WithdrawalKind.APPROVAL, B),)),),
+        adapted=("openai/ft:x",),
+        withdrawn=(WithdrawnStatement(WithdrawalKind.RESULT, A, "lab", "[]", NOW),),
     )
     assert memory.read(held.write()) == held
 

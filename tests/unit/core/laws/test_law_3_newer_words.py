@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sidecar.core import memory
 from sidecar.core.assess import assess
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
@@ -119,3 +120,26 @@ def test_single_statements_have_no_older_ones(kind: str) -> None:
     world.parties["regulator"].withdraw(kind, "e" * 64)
     assert world.ask(environment=ENV).reason is None
     assert len(suites()) == 3
+
+
+@pytest.mark.parametrize("noun", ["approval", "result", "environment", "deployment-binding"])
+def test_a_withdrawal_by_somebody_else_reaches_the_older_one_when_the_newer_is_lost(
+    noun: str,
+) -> None:
+    world = admitted_world()
+    world.bind_deployment(label="bound", window=window(2, 3))
+    newer = {
+        "approval": lambda: world.approve("regulator", label="newer", window=window(1, 29)),
+        "result": lambda: world.result(label="newer", window=window(1, 29)),
+        "environment": lambda: world.declare(label="newer", window=window(1, 29)),
+        "deployment-binding": lambda: world.bind_deployment(label="newer", window=window(1, 29)),
+    }[noun]()
+    assert world.put(BOUND).reason is None
+    world.parties["customer"].withdraw(noun, newer)
+    assert world.put(BOUND).reason is Reason.WITHDRAWN
+    world.evidence.pop("newer")
+    assert world.put(BOUND).reason is Reason.WITHDRAWN
+    world.memory = memory.read(world.memory.write())
+    assert world.put(BOUND).reason is Reason.WITHDRAWN
+    world.parties["customer"].withdrawals.clear()
+    assert world.put(BOUND).reason is None
