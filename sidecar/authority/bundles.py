@@ -3,7 +3,7 @@
 The format is that of SPIFFE Trust Domain and Bundle §4: an RFC 7517 JWK Set whose entries say what
 they are for by ``use`` (``x509-svid`` with one CA certificate in ``x5c``, X509-SVID §6.2;
 ``jwt-svid`` with a ``kid``, JWT-SVID §6.2). Entries with an unknown ``kty`` or ``use`` are skipped,
-as §4.2 says, and named. An empty set is valid: it revokes everything before.
+as §4.2 requires, and named. An empty set is valid: it revokes every key before it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def parse(name: str, data: bytes) -> Bundle:
 
     Raises:
         AuthorityError: Not a bundle, or an entry of a known ``kty`` and ``use`` is malformed or
-            holds a private key; says which entry.
+            holds a private key; names the entry.
     """
     try:
         value = strict_json.loads_object(data, max_bytes=MAX_BUNDLE_BYTES)

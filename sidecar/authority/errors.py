@@ -1,7 +1,7 @@
-"""The one error of an authority's own work: one line that says what is wrong and what to do."""
+"""Define the one error of an authority's own work: one line with the cause and the remedy."""
 
 from __future__ import annotations
 
 
 class AuthorityError(Exception):
-    """The authority cannot do what it was asked; nothing was published unless the text says so."""
+    """An operation of an authority failed; nothing was published unless the text states it."""

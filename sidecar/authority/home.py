@@ -91,7 +91,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """Everything ``admit authority show`` tells.
+    """What ``admit authority show`` prints.
 
     Attributes:
         name: The authority's name.
@@ -303,7 +303,7 @@ def pem(home: Home) -> str:
 
 
 def describe(home: Home) -> Description:
-    """Everything there is to tell about an authority."""
+    """Return the keys, metadata and documents of an authority."""
     with locked_home(home.path) as opened:
         parts = {
             "root": opened.published.root.signed,

@@ -96,7 +96,7 @@ def commit(
 
     Raises:
         AuthorityError: Nothing was changed; or the change is in the journal and the next command
-            on this home completes it. The text says which.
+            on this home completes it. The text states which.
     """
     journal = home / JOURNAL_FILE
     value = {

@@ -1,8 +1,8 @@
-"""Key custody: private keys are named by URI and used through ``securesystemslib`` signers.
+"""Hold private keys by URI, and use them through ``securesystemslib`` signers.
 
-The private half of a key may be a file, an HSM (PKCS#11), a KMS or Vault; this project never needs
-to know which. What it adds is for files, the kind everybody starts with: they are created once and
-never overwritten, readable by their owner alone, and refused when somebody loosened that.
+The private half of a key may be a file, an HSM (PKCS#11), a KMS or Vault. This module adds the
+custody of key files: they are created once, never overwritten, readable by their owner alone, and
+refused where group or others may use them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TRUST_DOMAINS = TRUST_DOMAINS_ROLE
 ALL_ROLES = (*ROLES, TRUST_DOMAINS)
 """A key for trust domains is made when the first one is published.
 
-It is not the online key: whoever steals the key of the heartbeat must not vouch for workloads.
+It is not the online key: a stolen heartbeat key must not be able to publish roots for workloads.
 """
 
 KEY_TYPES = ("ed25519", "ecdsa")
@@ -74,7 +74,7 @@ class HeldKey:
 
 @dataclass(frozen=True, slots=True)
 class OwnKey:
-    """A key somebody brings along: its signer URI and, unless it is a file, its public half."""
+    """A key given by URI: its signer URI and, unless it is a file, its public half."""
 
     uri: str
     public_pem: str | None = None
@@ -108,7 +108,7 @@ def create(home: Path, role: str, key_type: str) -> HeldKey:
 
 
 def adopt(home: Path, own: OwnKey) -> HeldKey:
-    """Take a key somebody brings along, after it has shown that it can sign.
+    """Accept a key given by URI, after it has signed a probe.
 
     Raises:
         AuthorityError: It cannot be used, or its public half is needed and was not given.

@@ -1,4 +1,4 @@
-"""A home under its lock: everything read, checked, and committed in one step."""
+"""Open an authority's home under its lock: read, verify, and commit in one step."""
 
 from __future__ import annotations
 

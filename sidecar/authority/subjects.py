@@ -34,7 +34,7 @@ def normalised(kind: WithdrawalKind, subject: str) -> str:
     Digests are accepted with and without ``sha256:``.
 
     Raises:
-        AuthorityError: Nothing of that kind can have this name; says what was expected.
+        AuthorityError: Nothing of that kind can have this name; the text states what was expected.
     """
     found = _DIGEST.fullmatch(subject)
     if kind is WithdrawalKind.KEY:

@@ -1,4 +1,4 @@
-"""Reads the roots of a SPIFFE trust domain and refuses what must never be published."""
+"""Read the roots of a SPIFFE trust domain, and refuse private keys and leaf certificates."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def _ca_pem(certificate: x509.Certificate) -> str:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except (x509.ExtensionNotFound, ValueError) as error:
-        raise AuthorityError("an X.509 root does not say that it is a CA") from error
+        raise AuthorityError(
+            "an X.509 root has no basicConstraints extension, so it is not a CA"
+        ) from error
     if not constraints.value.ca:
         raise AuthorityError("an X.509 root is not a CA")
     return certificate.public_bytes(Encoding.PEM).decode("ascii")

@@ -62,7 +62,10 @@ def withdraw(
         for known in published:
             if not _earlier(entry.effective, known.effective, now):
                 began = "at once" if known.effective is None else known.effective.isoformat()
-                raise AuthorityError(f"{kind} {entry.subject} is withdrawn already, from {began}")
+                raise AuthorityError(
+                    f"{kind} {entry.subject} is withdrawn already, from {began}; a withdrawal can "
+                    "be brought forward, not postponed"
+                )
         older = _older(opened, entry, now)
         dropped = {*published, *(e for one in older for e in _of(opened.withdrawals, one))}
         kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)

@@ -116,10 +116,10 @@ def bind(
     )
     bound = openai.bind(record, known, point)
     written = common.sign_and_write(authority.load(home), bound.statement, out, at)
-    _tell(bound, written, blobs or out, point, as_json=as_json)
+    _report(bound, written, blobs or out, point, as_json=as_json)
 
 
-def _tell(
+def _report(
     bound: Binding,
     written: common.Written,
     blobs: Path,

@@ -1,4 +1,4 @@
-"""What the commands share: options, clocks, files in, evidence out, and how to tell about it."""
+"""Share options, clocks, file reading, evidence writing and reports between commands."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def sign_and_write(
 
 
 def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
-    """Say what was done: a title and a table, or one JSON object with ``more`` in it."""
+    """Print a title and a table, or one JSON object with ``more`` in it."""
     if as_json:
         value = {key.replace(" ", "_"): text for key, text in facts.items()}
         print(json.dumps({**value, **more}, indent=2, ensure_ascii=False))
@@ -222,7 +222,7 @@ def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: objec
 
 
 def warn(*sentences: str) -> None:
-    """Say what needs attention, on the error stream."""
+    """Print warnings on the error stream."""
     console = Console(stderr=True)
     for sentence in sentences:
         console.print(f"! {sentence}", style="yellow", markup=False, soft_wrap=True)

@@ -136,7 +136,7 @@ def deployment(
 def _target(
     manifest: Path | None, base_model: str | None, signed_by: Path | None
 ) -> tuple[str, str, bytes]:
-    """The provider and the model that is run, and the bytes whose digest stands for it.
+    """The provider and the model that is run, and the bytes whose digest is the subject's.
 
     Raises:
         CliError: Neither is given, or both; or a base model without its provider.

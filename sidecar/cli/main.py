@@ -41,7 +41,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 )
 """Name, module, and the function or group in it; in the order in which help lists them."""
 
-TOLD = frozenset(
+EXPECTED_ERRORS = frozenset(
     {
         "AuthorityError",
         "BindingError",
@@ -123,14 +123,14 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        print(f"admit: {_told(error)}", file=sys.stderr)
+        print(f"admit: {_message(error)}", file=sys.stderr)
         return USAGE
     return 0
 
 
-def _told(error: Exception) -> str:
+def _message(error: Exception) -> str:
     text = " ".join(str(error).split())
-    if any(kind.__name__ in TOLD for kind in type(error).__mro__):
+    if any(kind.__name__ in EXPECTED_ERRORS for kind in type(error).__mro__):
         return text
     return (
         f"internal error: {type(error).__name__}: {text} (set {TRACEBACK_VARIABLE}=1 to see where)"

@@ -1,4 +1,4 @@
-"""Reads evidence somebody hands over, for those who sign something about it."""
+"""Read manifests and specifications from files, for commands that sign about them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sidecar.core.reasons import EvidenceError
 
 
 @dataclass(frozen=True, slots=True)
-class HandedManifest:
-    """A manifest as it was handed over; ``manifest`` says what its payload says."""
+class ManifestFile:
+    """A manifest's envelope as read from a file, and its payload's predicate."""
 
     digest: str
     manifest: Manifest
@@ -30,8 +30,8 @@ class HandedManifest:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedSpecification:
-    """A specification as it was handed over; ``statement`` is what its payload says."""
+class SpecificationFile:
+    """A specification's envelope as read from a file, and its payload's statement."""
 
     digest: str
     statement: Statement[Predicate]
@@ -39,7 +39,7 @@ class HandedSpecification:
     envelope: Envelope
 
 
-def read(path: Path, signed_by: Path | None = None) -> HandedManifest:
+def read(path: Path, signed_by: Path | None = None) -> ManifestFile:
     """Read a manifest's envelope.
 
     Args:
@@ -56,13 +56,13 @@ def read(path: Path, signed_by: Path | None = None) -> HandedManifest:
         key = PublicKey.from_pem(common.read(signed_by).decode("ascii", errors="replace"))
         if not signed_with(envelope, key):
             raise CliError(f"{path}: not signed by the key in {signed_by}")
-    predicate = _said(path, envelope).predicate
+    predicate = _statement_of(path, envelope).predicate
     if not isinstance(predicate, Manifest):
         raise CliError(f"{path}: is evidence, but not a manifest")
-    return HandedManifest(envelope.digest, predicate, envelope)
+    return ManifestFile(envelope.digest, predicate, envelope)
 
 
-def read_specification(path: Path) -> HandedSpecification:
+def read_specification(path: Path) -> SpecificationFile:
     """Read a specification's envelope. Its signature is not checked, as with a manifest's.
 
     Raises:
@@ -70,13 +70,13 @@ def read_specification(path: Path) -> HandedSpecification:
         CliError: It cannot be read, or holds something else.
     """
     envelope = dsse.parse(common.read(path))
-    statement = _said(path, envelope)
+    statement = _statement_of(path, envelope)
     if not isinstance(statement.predicate, Specification):
         raise CliError(f"{path}: is evidence, but not a specification")
-    return HandedSpecification(envelope.digest, statement, statement.predicate, envelope)
+    return SpecificationFile(envelope.digest, statement, statement.predicate, envelope)
 
 
-def _said(path: Path, envelope: Envelope) -> Statement[Predicate]:
+def _statement_of(path: Path, envelope: Envelope) -> Statement[Predicate]:
     try:
         return parse_statement(envelope.payload)
     except EvidenceError as error:

@@ -11,7 +11,7 @@ from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
-from sidecar.cli.manifests import HandedManifest
+from sidecar.cli.manifests import ManifestFile
 from sidecar.core.evidence import Result
 from sidecar.evaluation import countersign
 
@@ -52,7 +52,7 @@ def result(
     )
     written = common.sign_and_write(opened, statement, out, at)
     earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
-    _tell(statement.predicate, handed, written, as_json=as_json)
+    _report(statement.predicate, handed, written, as_json=as_json)
     if statement.predicate.result != countersign.PASSED:
         common.warn(
             "FAILED: published; the model stays inadmissible until this authority takes it back "
@@ -67,14 +67,14 @@ def result(
         )
 
 
-def _check_independent(home: Home, handed: HandedManifest) -> None:
+def _check_independent(home: Home, handed: ManifestFile) -> None:
     """The producer cannot countersign its own work; the gate would not count it either."""
     listed = authority.describe(home).document.keys
     if any(manifests.signed_with(handed.envelope, key.public_key()) for key in listed):
         raise CliError(f"{home.name} signed this manifest itself: another authority must evaluate")
 
 
-def _tell(found: Result, handed: HandedManifest, written: common.Written, *, as_json: bool) -> None:
+def _report(found: Result, handed: ManifestFile, written: common.Written, *, as_json: bool) -> None:
     scores = ", ".join(
         f"{item.name} {item.annotations.score:g}/{item.annotations.threshold:g}"
         for item in found.configuration

@@ -76,7 +76,7 @@ def chain(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ch
 
 
 def join_auditor(site: Site) -> Home:
-    """A sixth authority, trusted by the operator for something that no call here asks for."""
+    """A sixth authority, granted nothing in the scope of any call here, so never an objector."""
     home = authority.init(site.folder / "authorities" / AUDITOR, AUDITOR, now=now())
     root = site.folder / "roots" / f"{AUDITOR}.root.json"
     root.write_bytes(authority.root_bytes(home))
@@ -85,7 +85,13 @@ def join_auditor(site: Site) -> Home:
             "name": AUDITOR,
             "root": str(root),
             "source": {"directory": str(home.repository)},
-            "grants": [{**GRANTS[REGULATOR], "role": "auditor"}],
+            "grants": [
+                {
+                    **GRANTS[REGULATOR],
+                    "role": "auditor",
+                    "environments": ["spiffe://other.example/**"],
+                }
+            ],
         }
     )
     return home

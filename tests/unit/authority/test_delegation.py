@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -131,4 +130,13 @@ def test_a_key_brought_along_holds_the_delegated_role_from_the_start(
     assert pinned(home).trust_domains() == ()
     authority.set_trust_domains(home, (FIRST,), NOW + timedelta(seconds=1))
     assert pinned(home).trust_domains() == (FIRST,)
-    assert replace(FIRST) == FIRST
+
+
+def test_delegated_metadata_that_somebody_changed_is_not_signed_over(acme: Home) -> None:
+    authority.set_trust_domains(acme, (FIRST,), NOW)
+    path = acme.repository / "metadata/1.trust-domains.json"
+    value = json.loads(path.read_bytes())
+    value["signed"]["expires"] = "2099-01-01T00:00:00Z"
+    path.write_text(json.dumps(value))
+    with pytest.raises(AuthorityError, match="does not hold what this authority published"):
+        authority.publish(acme, NOW)

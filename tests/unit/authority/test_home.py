@@ -189,6 +189,17 @@ def test_a_withdrawal_can_be_brought_forward_but_not_put_off(acme: Home, pinned:
     authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "now", NOW, NOW)
     entry = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "now", NOW)
     assert pinned(acme).documents("acme")[1] == withdrawn(entry)
+    with pytest.raises(AuthorityError, match="run ftjob-1 is withdrawn already, from "):
+        authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "again", None, NOW)
+
+
+def test_what_is_withdrawn_at_once_is_not_withdrawn_again(acme: Home, pinned: Pin) -> None:
+    authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "first", None, NOW)
+    for again in (None, NOW - 3 * DAY, NOW + 3 * DAY):
+        with pytest.raises(AuthorityError, match="run ftjob-1 is withdrawn already, from at once"):
+            authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "again", again, NOW)
+    entry = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "first")
+    assert pinned(acme).documents("acme")[1] == withdrawn(entry)
 
 
 def test_an_authority_may_correct_itself_and_only_what_it_withdrew(acme: Home, pinned: Pin) -> None:
