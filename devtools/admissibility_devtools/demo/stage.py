@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+import yaml
+
 from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     LAB,
@@ -192,6 +194,15 @@ class Stage:
     def kill_opa(self) -> None:
         """Kill the policy engine, as a machine short of memory would."""
         os.kill(self.opa_pid(), signal.SIGKILL)
+
+    def restart_gate(self) -> None:
+        """Stop the gate and start it again at the same address, where Envoy looks for it."""
+        gate = _there(self._gate)
+        gate.stop()
+        settings = yaml.safe_load(gate.config.read_text(encoding="utf-8"))
+        gate.configure({**settings, "listen": self.listen})
+        gate.start()
+        self.metrics = gate.metrics
 
     def describe(self, *, model: str, denied_model: str) -> dict[str, Any]:
         """Return the content of ``demo.json``: addresses and names for use from outside."""

@@ -69,7 +69,7 @@ class Story:
         self.the_three_approve()
 
     def play(self) -> None:
-        """Play all ten scenes."""
+        """Play all eleven scenes."""
         self.prepare()
         self.what_is_not_covered_is_refused()
         self.the_regulator_withdraws()
@@ -77,6 +77,7 @@ class Story:
         self.a_base_model_class_is_retired()
         self.an_authority_falls_silent()
         self.the_policy_engine_dies()
+        self.a_no_outlives_the_key_that_said_it()
 
     def authorities_come_to_be(self) -> None:
         """Play scene 1: authorities come to be."""
@@ -195,12 +196,29 @@ class Story:
         self._until("after it published again", "admitted", self._chat)
 
     def the_policy_engine_dies(self) -> None:
-        """Play scene 10: oPA is killed; the gate restarts it."""
+        """Play scene 10: OPA is killed; the gate restarts it."""
         self.printer.scene(10, "OPA is killed; the gate restarts it")
         killed = time.perf_counter()
         self._until("with no policy engine", "policy_unavailable", self._without_engine)
         self._until("once the gate restarted it", "admitted", self._chat)
         self.printer.note(f"back {1000 * (time.perf_counter() - killed):.0f} ms after the kill")
+
+    def a_no_outlives_the_key_that_said_it(self) -> None:
+        """Play scene 11: a withdrawal stays in force without its author's key and approval."""
+        self.printer.scene(11, "A no outlives the key that said it")
+        organisations = self.stage.organisations
+        home, corpus = organisations.homes[REGULATOR], self._bound().manifest.corpora[0]
+        subject, reason = corpus.digest.sha256, "records collected without consent"
+        authority.withdraw(home, WithdrawalKind.CORPUS, subject, reason, None, now())
+        self._until("the regulator withdrew a corpus", "withdrawn", self._chat)
+        authority.rotate(home, "attestation", now())
+        self._until("its key is rotated", "approval_missing", self._chat)
+        organisations.approve(REGULATOR, self._bound(), "approval-regulator")
+        self._until("it approved with its new key", "withdrawn", self._chat)
+        self.stage.restart_gate()
+        self._until("the gate was restarted", "withdrawn", self._chat)
+        authority.reinstate(home, WithdrawalKind.CORPUS, subject, now())
+        self._until("the regulator took it back", "admitted", self._chat)
 
     def heartbeat(self) -> None:
         """Publish every authority's metadata anew, so that a running stage stays admitted."""
