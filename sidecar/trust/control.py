@@ -177,7 +177,10 @@ def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, .
     views = [view for each in refreshers if (view := each.refresh()) is not None]
     evidence: set[bytes] = set()
     for path in config.evidence:
-        evidence |= evidence_folder.read(path).files
+        found = evidence_folder.read(path)
+        evidence |= found.files
+        for problem in found.problems:
+            _LOG.warning("evidence: %s", problem)
     state = build(
         epoch=1,
         operator=config.operator,

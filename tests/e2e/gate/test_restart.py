@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from typing import Any
 
@@ -136,6 +137,26 @@ def test_a_clock_that_was_set_back_brings_nothing_back(site: Site) -> None:
     (state / clock_floor.NAME).unlink()
     restart(site)
     assert site.talk.verdict() == ADMITTED
+
+
+def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site: Site) -> None:
+    """The regulator's first refresh is held up: what was kept of it knows no withdrawal yet."""
+    site.start().front()
+    assert site.talk.verdict() == ADMITTED
+    site.stop_gate()
+    home, digest = site.organisations.homes[REGULATOR], site.stand.manifest.digest
+    authority.withdraw(home, WithdrawalKind.MANIFEST, digest, "unfit", None, now())
+    site.settings["listen"] = site.listen
+    site.write()
+    with (site.folder / "state" / REGULATOR / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        site.gate.spawn().await_listening()
+        until(site.talk.verdict, (503, "trust_stale"))  # Envoy's first connection to the new gate
+        assert {site.talk.verdict() for _ in range(20)} == {(503, "trust_stale")}
+    before = set()
+    while (found := site.talk.verdict()) != WITHDRAWN:
+        before.add(found)
+        assert before == {(503, "trust_stale")}
 
 
 def restart(site: Site) -> None:

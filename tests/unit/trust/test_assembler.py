@@ -99,6 +99,16 @@ def test_once_gives_what_the_long_running_path_gives(published: Operator) -> Non
     assert state.epoch == 1
 
 
+def test_once_names_the_evidence_that_it_cannot_read(
+    published: Operator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise a verdict such as `manifest_missing` would hide its cause."""
+    path = published.folder / "evidence/x.json"
+    path.symlink_to("elsewhere")
+    load_once(published.load())
+    assert f"evidence: {path}: a link; links are not followed" in caplog.messages
+
+
 def test_once_keeps_versions_too(published: Operator) -> None:
     config = published.load()
     old = published.folder / "old"
