@@ -196,7 +196,7 @@ def test_a_trust_domain_is_read_from_its_files() -> None:
             "acme.example",
             None,
             [_certificate(ca=None)],
-            "an X.509 root does not say that it is a CA",
+            "an X.509 root is not a CA: it has no basicConstraints",
         ),
         ("Acme.example", _jwks(), [], "'Acme.example' is not a SPIFFE trust domain name"),
         (
