@@ -163,6 +163,7 @@ class Noes:
                 self.hit("run", manifest.run),
                 *(self.hit("corpus", corpus) for corpus in manifest.corpora),
                 *(self.hit("evaluation", output) for output in manifest.evaluations),
+                *(self.hit("evaluation", grader) for grader in manifest.graders),
                 *(self.hit("evaluation", suite.digest) for suite in manifest.suites),
             ]
         )

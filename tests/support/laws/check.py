@@ -47,7 +47,10 @@ def play(seed: int, operations: Sequence[Operation] | None = None) -> Played:
     made = universe.start(rng)
     run, gate, watch = Run(made.world), Gate(), Watch()
     author = Author(rng, made, run)
-    questions = rng.sample(universe.QUESTIONS, 2)
+    questions = author.questions(2)
+    if rng.random() < 0.15:
+        # An authority that this gate has never heard yet.
+        run.hung.add(rng.choice(sorted(made.world.published)))
     length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
     played = Played(seed, [])
     run.refresh()

@@ -30,6 +30,7 @@ from tests.support.laws.history import (
     TakeBack,
     Wait,
 )
+from tests.support.laws.motifs import MOTIFS
 from tests.support.laws.nouns import (
     KIND_OF,
     Binding,
@@ -38,11 +39,12 @@ from tests.support.laws.nouns import (
     Floor,
     Item,
     Manifest,
+    Question,
     Span,
     Supersession,
     Withdrawal,
 )
-from tests.support.laws.said import entry, label, narrower
+from tests.support.laws.said import entry, label, matters, narrower
 from tests.support.laws.universe import DAY, EVERYWHERE, Start
 
 BY_HAND = 0.1
@@ -73,29 +75,37 @@ class Author:
             self.rng.choices(draws, weights)[0](self)
         return self.queue.pop(0)
 
+    def questions(self, number: int) -> list[Question]:
+        """Questions to ask in this history, first one that the word in focus matters to."""
+        found = self.rng.sample(universe.QUESTIONS, len(universe.QUESTIONS))
+        if self.focus is not None:
+            content = self.focus[1].content
+            found.sort(key=lambda question: not matters(content, question))
+        return found[:number]
+
     # ---- Evidence ----------------------------------------------------------------------------
 
     def approve(self) -> None:
-        item = self._manifest()
+        item = self.manifest()
         if item is None:
             return
         role = self.rng.choice(sorted(self.made.approvers))
         who = self._one_of(self.made.approvers[role])
         where = self.rng.choice((("eu",), ("us",), EVERYWHERE))
-        self._say(universe.approval(item, role, where, self._span()), who)
+        self.say(universe.approval(item, role, where, self.span()), who)
 
     def evaluate(self) -> None:
-        item = self._manifest()
+        item = self.manifest()
         if item is None:
             return
         who = self._one_of(self.made.evaluators)
         if self.rng.random() < 0.6:
-            passed = universe.result(item, self._span())
+            passed = universe.result(item, self.span())
             few = self.rng.sample(passed.suites, self.rng.randint(1, len(passed.suites)))
             partial = replace(passed, suites=tuple(few))
-            self._say(self.rng.choice((passed, partial)), who)
+            self.say(self.rng.choice((passed, partial)), who)
             return
-        failed = self._say(universe.result(item, self._span(), "FAILED"), who)
+        failed = self.say(universe.result(item, self.span(), "FAILED"), who)
         if self.rng.random() > BY_HAND:
             suite = self.rng.choice(universe.SUITES).digest
             self.queue.append(Publish(who, Failure(item.digest, suite, failed.digest)))
@@ -104,23 +114,26 @@ class Author:
         environment = self.rng.choice(sorted(self.run.world.credentials))
         where = self.rng.choice((("eu",), ("us",), EVERYWHERE))
         bases = self.rng.choice(((), (f"openai/{universe.BASE}",)))
-        content = universe.declaration(environment, where, self._span(), bases)
+        content = universe.declaration(environment, where, self.span(), bases)
         who = self.run.world.credentials[environment]
         if "acme-risk" in self.made.approvers["customer"] and self.rng.random() < 0.2:
             who = "acme-risk"
-        self._say(content, who)
+        self.say(content, who)
 
     def bind(self) -> None:
-        item = self._manifest()
+        item = self.manifest()
         if item is None or not isinstance(item.content, Manifest):
             return
-        content = Binding(universe.DEPLOYMENT, item.content.model, item.digest, self._span())
-        self._say(content, "provider")
+        content = Binding(universe.DEPLOYMENT, item.content.model, item.digest, self.span())
+        self.say(content, "provider")
 
-    def supersede(self) -> None:
-        old = self._manifest()
-        if old is None or not isinstance(old.content, Manifest):
-            return
+    def motif(self) -> None:
+        """A course of events that one of the laws is about."""
+        self.rng.choice(MOTIFS)(self)
+
+    def succeed(self, old: Item, *who: str) -> Item:
+        """Sign a manifest that supersedes another, and, as the command does, announce it."""
+        assert isinstance(old.content, Manifest)
         content = replace(
             universe.manifest(
                 old.content.model,
@@ -131,15 +144,22 @@ class Author:
             ),
             required=self.rng.choice((("provider",), ("provider", "auditor"))),
         )
+        new = self.say(content, *who)
+        if self.rng.random() > BY_HAND:
+            self.queue.append(Publish(who[0], Supersession(old.digest, new.digest)))
+        return new
+
+    def supersede(self) -> None:
+        old = self.manifest()
+        if old is None:
+            return
         who = self._one_of(self.made.producers)
         others = self.rng.sample(self.made.producers, 1) if self.rng.random() < 0.2 else []
-        new = self._say(content, *dict.fromkeys((who, *others)))
-        if self.rng.random() > BY_HAND:
-            self.queue.append(Publish(who, Supersession(old.digest, new.digest)))
+        new = self.succeed(old, *dict.fromkeys((who, *others)))
         if self.rng.random() < 0.7:
             steps = universe.needed(self.made, new, self.rng)
-            for content_of, by in steps[: self.rng.randint(1, len(steps) + 4)]:
-                self._say(content_of, by)
+            for content, by in steps[: self.rng.randint(1, len(steps) + 4)]:
+                self.say(content, by)
 
     def renew(self) -> None:
         """Say again what was said, for another time."""
@@ -147,7 +167,7 @@ class Author:
         words = [i for i in self.made.journal[who] if not isinstance(i.content, Manifest)]
         if words and who in self.run.world.published:
             item = self._focused(words) or self.rng.choice(words)
-            self._say(replace(item.content, span=self._span()), who)
+            self.say(replace(item.content, span=self.span()), who)
 
     def resign(self) -> None:
         item = self._anything()
@@ -171,7 +191,7 @@ class Author:
             newest = self._focused(self.made.journal[whose]) or self.made.journal[whose][-1]
             self.queue.append(Publish(who, entry(newest)))
             return
-        kind, subject = self._subject()
+        kind, subject = self.subject()
         later = self.run.now + FUTURE if self.rng.random() < 0.2 else None
         self.queue.append(Publish(who, Withdrawal(kind, subject, later)))
 
@@ -191,7 +211,7 @@ class Author:
             if each is item or (same and each.content.span.begins <= item.content.span.begins):
                 self.queue.append(Publish(who, entry(each)))
 
-    def _subject(self) -> tuple[str, str]:
+    def subject(self) -> tuple[str, str]:
         item = self._anything()
         options = [
             ("model", f"openai/{self.rng.choice((universe.PARENT, universe.CHILD))}"),
@@ -207,6 +227,7 @@ class Author:
             if isinstance(item.content, Manifest):
                 options += [("corpus", item.content.corpora[0])] * 3
                 options.append(("run", item.content.run))
+                options.append(("evaluation", item.content.graders[0]))
         return self.rng.choice(options)
 
     # ---- Keys, files, time, the gate, the operator ----------------------------------------------
@@ -218,9 +239,9 @@ class Author:
             overlap = self.rng.choice((None, None, 6, 72))
             self.queue.append(Rotate(who, f"{who}/{number}", overlap))
             if self.rng.random() < 0.5:
-                self.queue.extend(self._resigned(who, f"{who}/{number}"))
+                self.queue.extend(self.resigned(who, f"{who}/{number}"))
 
-    def _resigned(self, who: str, key: str) -> list[Operation]:
+    def resigned(self, who: str, key: str) -> list[Operation]:
         """Everything an authority signed, by its new key over the same bytes."""
         return [
             Add(f"{who} re-signs {label(item.content)}", replace(item, keys=item.keys | {key}))
@@ -296,7 +317,7 @@ class Author:
 
     # ---- Helpers -----------------------------------------------------------------------------
 
-    def _say(self, content: Content, *who: str) -> Item:
+    def say(self, content: Content, *who: str) -> Item:
         """Sign it; where it is narrower than what an author said before, that is withdrawn."""
         item = universe.signed_item(self.run.world, content, who)
         forgets = self.rng.random() < BY_HAND
@@ -318,11 +339,11 @@ class Author:
             self.made.journal.setdefault(name, []).append(item)
         return item
 
-    def _span(self) -> Span:
+    def span(self) -> Span:
         begins = self.run.now - self.run.now % DAY + self.rng.choice((-DAY, 0, 0, DAY))
         return Span(begins, begins + self.rng.choice((2, 5, 60)) * DAY)
 
-    def _manifest(self) -> Item | None:
+    def manifest(self) -> Item | None:
         found = [f for f in self.run.world.files if isinstance(f.content, Manifest)]
         if self.focus is not None and self.rng.random() < FOCUS:
             content = self.focus[1].content
@@ -350,6 +371,7 @@ class Author:
 
 
 _DRAWS: tuple[tuple[Callable[[Author], None], int], ...] = (
+    (Author.motif, 25),
     (Author.approve, 8),
     (Author.evaluate, 6),
     (Author.declare, 6),

@@ -142,6 +142,7 @@ class Manifest:
     supersedes: str | None
     corpora: tuple[str, ...]
     evaluations: tuple[str, ...]
+    graders: tuple[str, ...]
     run: str
     suites: tuple[Suite, ...]
     places: tuple[Place, ...]

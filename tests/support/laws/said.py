@@ -10,9 +10,11 @@ from tests.support.laws.nouns import (
     Declaration,
     Item,
     Manifest,
+    Question,
     Result,
     Withdrawal,
 )
+from tests.support.laws.universe import CHILD, PARENT
 
 
 def entry(item: Item) -> Withdrawal:
@@ -50,3 +52,15 @@ def label(content: Content) -> str:
             return f"declaration of {content.environment} {content.jurisdictions}"
         case Binding():
             return f"binding to {content.model[-1]}"
+
+
+def matters(content: Content, question: Question) -> bool:
+    """Whether a question rests on what a statement is about."""
+    match content:
+        case Declaration():
+            return content.environment == question.environment
+        case Binding():
+            return question.deployment is not None
+        case _:
+            lineage = {CHILD: {PARENT, CHILD}}
+            return content.model in lineage.get(question.model, {question.model})

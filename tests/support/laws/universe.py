@@ -8,6 +8,7 @@ from random import Random
 
 from tests.support.laws import payloads
 from tests.support.laws.nouns import (
+    EVERYTHING,
     Approval,
     Binding,
     Content,
@@ -76,9 +77,10 @@ def tenant(environments: str) -> tuple[str, ...]:
 def grants(rng: Random) -> dict[str, tuple[Grant, ...]]:
     """A seeded cast: every role is held by two to four authorities, some hold two roles."""
     acme, globex = tenant("acme"), tenant("globex")
+    reach = rng.choice((EVERYTHING, EVERYTHING, ("eu",)))
     models = (f"openai/ft:{BASE}:acme:**", f"openai/{BASE}")
     found: dict[str, tuple[Grant, ...]] = {
-        "acme-ml": (Grant("producer", models=models, environments=acme),),
+        "acme-ml": (Grant("producer", jurisdictions=reach, models=models, environments=acme),),
         "globex-ml": (Grant("producer", environments=globex),),
         "eval-a": (Grant("evaluator"),),
         "eval-b": (Grant("evaluator", jurisdictions=rng.choice((("**",), ("eu",)))),),
@@ -104,6 +106,7 @@ def grants(rng: Random) -> dict[str, tuple[Grant, ...]]:
         "acme-risk": (Grant("customer", environments=acme),),
         "ml-two": (Grant("producer"),),
         "second-look": (Grant("evaluator"), Grant("auditor")),
+        "echo": (Grant("evaluator"),),
     }
     found |= {name: theirs for name, theirs in extras.items() if rng.random() < 0.6}
     return {name: tuple(_silence(rng, g) for g in theirs) for name, theirs in found.items()}
@@ -125,7 +128,9 @@ def start(rng: Random) -> Start:
     )
     world = World(operator, {PROD: "acme", DUAL: "acme", GLOBEX: "globex"})
     for name in operator.grants:
-        keys = (Key(f"{name}/1", LONG),)
+        # One authority publishes another's key as its own: one key still fills one role.
+        held = "eu-a/1" if name == "echo" else f"{name}/1"
+        keys = (Key(held, LONG),)
         world.published[name] = Documents(keys, expires=2 * DAY)
     made = Start(world, *_cast(operator))
     for environment, jurisdictions in OF.items():
@@ -215,6 +220,7 @@ def manifest(
         supersedes=supersedes,
         corpora=(sha(f"corpus {model} {supersedes}"), sha("shared corpus")),
         evaluations=(sha(f"metrics {model}"),),
+        graders=(sha(f"grader {model}"),),
         run=f"ftjob-{model[-1]}",
         suites=SUITES,
         places=(Place(pattern, EVERYWHERE, "finance", "support", (CHAT, RESPONSES)),),
