@@ -25,12 +25,21 @@ RENAMED = {"README.md": "index.md"}
 LINTER = "packages/envoy-extauthz-lint/README.md"
 EXTRA = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", LINTER)
 EXTRA_FOLDERS = ("envoy",)
-WIDE = {"operations.md", "compatibility.md", "reference/configuration.md", "reference/trust.md"}
+WIDE = {
+    "operations.md",
+    "compatibility.md",
+    "threats.md",
+    "reference/configuration.md",
+    "reference/trust.md",
+}
 """Pages that are one wide table: they use the room of the table of contents."""
 _LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 _CELL = re.compile(r"<td.*?</td>", re.DOTALL)
 _CODE = re.compile(r"<code>([^<]*)</code>")
 _JOINT = re.compile(r"([/.\]])(?=[\w{\[(])")
+_WORD = re.compile(r"(::|[/.\]_])(?=[\w{\[(])")
+_LONG = 36
+"""Characters from which a name breaks between its words too."""
 _HEADING = re.compile(r"^# (.+)$", re.MULTILINE)
 _FENCE = re.compile(r"^ *(```|~~~)")
 
@@ -73,12 +82,13 @@ def _title(markdown: str, page: Page) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Let long names in tables break after ``/`` and ``.``, and nowhere else."""
+    """Let names in tables break after ``/`` and ``.``, long ones after each word, nowhere else."""
     return _CELL.sub(lambda cell: _CODE.sub(_breaking, cell[0]), html)
 
 
 def _breaking(code: re.Match[str]) -> str:
-    return "<code>" + _JOINT.sub(r"\1<wbr>", code[1]) + "</code>"
+    joint = _JOINT if len(code[1]) <= _LONG else _WORD
+    return "<code>" + joint.sub(r"\1<wbr>", code[1]) + "</code>"
 
 
 def _extra() -> Iterator[Path]:
