@@ -91,9 +91,7 @@ def _ca_pem(certificate: x509.Certificate) -> str:
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except (x509.ExtensionNotFound, ValueError) as error:
-        raise AuthorityError(
-            "an X.509 root has no basicConstraints extension, so it is not a CA"
-        ) from error
+        raise AuthorityError("an X.509 root is not a CA: it has no basicConstraints") from error
     if not constraints.value.ca:
         raise AuthorityError("an X.509 root is not a CA")
     return certificate.public_bytes(Encoding.PEM).decode("ascii")
