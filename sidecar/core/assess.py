@@ -54,7 +54,6 @@ from sidecar.core.cascade import Cascade
 from sidecar.core.choice import Prepared, choose
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
-from sidecar.core.floors import surroundings
 from sidecar.core.lineage import AnyNode, environment_nodes, specification_nodes
 from sidecar.core.objectors import objectors
 from sidecar.core.reasons import Reason
@@ -150,12 +149,12 @@ def _combined(
     """Take steps 3 to 7 for one combination."""
     state = inquiry.state
     pledge = _pledged(inquiry, environment, prepared, findings)
-    around = surroundings(state.operator, environment)
+    around = inquiry.around(environment)
     models = _models(inquiry.call, prepared)
     cascaded = Cascade.of(
         state,
         objectors(state.operator, around, models),
-        (signer.authority for signer in resolve.customers(inquiry, environment)),
+        (signer.authority for signer in inquiry.customers(environment)),
         inquiry.now,
     )
     chains = tuple(choose(ready, cascaded, models, findings) for ready in prepared)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar.core.call import Call, Credential
+from sidecar.core.eligibility import signed_by
 from sidecar.core.evidence import (
     Approval,
     DeploymentBinding,
@@ -19,7 +20,7 @@ from sidecar.core.evidence import (
     Waiver,
 )
 from sidecar.core.floors import Surroundings, surroundings
-from sidecar.core.grants import Scope
+from sidecar.core.grants import CUSTOMER, Scope
 from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
@@ -75,12 +76,36 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Inquiry:
-    """What is asked, against which state, at which one instant."""
+    """What is asked, against which state, at which one instant.
+
+    ``known`` holds what several steps derive from one declaration, by its digest.
+    """
 
     call: Call
     credential: Credential
     state: TrustState
     now: datetime
+    known: dict[str, tuple[Surroundings, tuple[Signer, ...]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def around(self, item: Evidence[Environment]) -> Surroundings:
+        """Return a declaration with the operator's floors."""
+        return self._declared(item)[0]
+
+    def customers(self, item: Evidence[Environment]) -> tuple[Signer, ...]:
+        """Return the signers of a declaration that are granted it, as signed."""
+        return self._declared(item)[1]
+
+    def _declared(self, item: Evidence[Environment]) -> tuple[Surroundings, tuple[Signer, ...]]:
+        found = self.known.get(item.digest)
+        if found is None:
+            operator = self.state.operator
+            around = surroundings(operator, item)
+            scope = Scope(around.environment, around.sector)
+            signers = signed_by(operator, item, CUSTOMER, scope, item.predicate.jurisdictions)
+            found = self.known[item.digest] = (around, signers)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +126,7 @@ class Question:
 
     def __post_init__(self) -> None:
         """Derive once what every step needs."""
-        around = surroundings(self.inquiry.state.operator, self.environment)
+        around = self.inquiry.around(self.environment)
         object.__setattr__(self, "around", around)
         scope = Scope(
             environment=self.environment.statement.subject.name,

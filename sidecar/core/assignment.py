@@ -49,16 +49,19 @@ def assign(slots: Sequence[Slot[T]]) -> tuple[Offer[T], ...] | None:
 
     The search is complete. Within one role, an offer that fills several slots is preferred.
     """
+    if not all(slot.offers for slot in slots):
+        return None
     contested = _contested(slots)
-    roles = _solve(slots, sorted(contested), contested, {})
+    roles = _solve(slots, sorted(contested), contested, {}) if contested else {}
     if roles is None:
         return None
     taken: set[tuple[str, int]] = set()
     chosen: list[Offer[T]] = []
     for slot in slots:
-        allowed = [offer for offer in slot.offers if _allowed(offer, slot.role, roles)]
-        known = [offer for offer in allowed if (slot.role, id(offer.item)) in taken]
-        offer = (known or allowed)[0]
+        allowed = slot.offers
+        if roles:
+            allowed = tuple(o for o in slot.offers if _allowed(o, slot.role, roles))
+        offer = next((o for o in allowed if (slot.role, id(o.item)) in taken), allowed[0])
         taken.add((slot.role, id(offer.item)))
         chosen.append(offer)
     return tuple(chosen)

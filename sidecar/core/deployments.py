@@ -21,7 +21,6 @@ from sidecar.core.evidence import (
     Signer,
     base_model_digest,
 )
-from sidecar.core.floors import surroundings
 from sidecar.core.grants import PROVIDER, Grant, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
@@ -112,7 +111,7 @@ def _grants(
     A provider binds an adapted model that its grant covers, and a base model that it answers for.
     """
     predicate = item.predicate
-    around = surroundings(inquiry.state.operator, environment)
+    around = inquiry.around(environment)
     name = f"{predicate.provider}/{predicate.model}"
     scope = Scope(around.environment, around.sector)
     digest = item.statement.subject.digest.sha256

@@ -31,6 +31,8 @@ def surroundings(operator: OperatorTrust, item: Evidence[Environment]) -> Surrou
     """Return what holds in a declared environment; a union that a declaration cannot shrink."""
     name, declared = item.statement.subject.name, item.predicate
     floors = operator.floors_of(name)
+    if not floors:
+        return Surroundings(name, declared.sector, declared.jurisdictions, frozenset(), ())
     jurisdictions = [*declared.jurisdictions]
     for floor in floors:
         jurisdictions.extend(floor.jurisdictions)

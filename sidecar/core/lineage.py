@@ -32,10 +32,13 @@ def signer_nodes(signer: Signer) -> tuple[LineageNode, LineageNode]:
 
 def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, ...]:
     """Return the nodes of a piece of evidence as ``signer`` signed it."""
-    node = statement_node(item)
-    if kind_of(item.predicate).matter is None:
-        return (node, *signer_nodes(signer))
-    return (node, AuthoredNode(*node, signer.authority), *signer_nodes(signer))
+    row = kind_of(item.predicate)
+    kind, key = row.withdrawal, LineageNode(WithdrawalKind.KEY, signer.fingerprint)
+    authority = LineageNode(WithdrawalKind.AUTHORITY, signer.authority)
+    if row.matter is None:
+        return LineageNode(kind, item.digest), key, authority
+    authored = AuthoredNode(kind, item.digest, signer.authority)
+    return LineageNode(kind, item.digest), authored, key, authority
 
 
 def base_nodes(provider: str, base: str) -> tuple[LineageNode, LineageNode]:

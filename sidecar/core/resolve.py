@@ -17,7 +17,6 @@ from sidecar.core.eligibility import (
     signed_by,
 )
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
-from sidecar.core.floors import surroundings
 from sidecar.core.grants import CUSTOMER, PRODUCER, Scope
 from sidecar.core.patterns import any_matches
 from sidecar.core.reasons import Reason
@@ -70,35 +69,29 @@ def environments(inquiry: Inquiry) -> tuple[tuple[Evidence[Environment], ...], F
 
 def declared(inquiry: Inquiry, item: Evidence[Environment]) -> Finding:
     """Step 1 for one declaration: it is not below the operator's floors (law 5)."""
-    around = surroundings(inquiry.state.operator, item)
+    around = inquiry.around(item)
     if around.sectors:
         detail = (
             f"declared for sector {around.sector}, and the operator's floor demands "
             + ", ".join(around.sectors)
         )
         return Finding(1, around.environment, Reason.ENVIRONMENT_BELOW_FLOOR, detail)
-    signers = declarers(inquiry, item)
-    return Finding(1, around.environment, None, f"declared by {signers[0].authority}")
+    keys = inquiry.state.keys
+    signer = next(s for s in inquiry.customers(item) if keys[s].agrees(inquiry.now))
+    return Finding(1, around.environment, None, f"declared by {signer.authority}")
 
 
 def next_declaration(inquiry: Inquiry, name: str) -> datetime | None:
     """Return when a declaration of the environment that is not in force yet begins."""
     state = inquiry.state
-    items = ((item, customers(inquiry, item)) for item in state.environments.get(name, ()))
+    items = ((item, inquiry.customers(item)) for item in state.environments.get(name, ()))
     return next_beginning(state, items, inquiry.now)
-
-
-def customers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
-    """Return the signers of a declaration that are granted it, as signed."""
-    scope = Scope(item.statement.subject.name, item.predicate.sector)
-    operator = inquiry.state.operator
-    return signed_by(operator, item, CUSTOMER, scope, item.predicate.jurisdictions)
 
 
 def declarers(inquiry: Inquiry, item: Evidence[Environment]) -> tuple[Signer, ...]:
     """Return the customers whose signature under a declaration counts as agreement."""
     keys = inquiry.state.keys
-    return tuple(s for s in customers(inquiry, item) if keys[s].agrees(inquiry.now))
+    return tuple(s for s in inquiry.customers(item) if keys[s].agrees(inquiry.now))
 
 
 def _vouched(inquiry: Inquiry) -> bool:

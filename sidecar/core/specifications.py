@@ -27,7 +27,6 @@ from sidecar.core.evidence import (
     Specification,
     specification_blob,
 )
-from sidecar.core.floors import surroundings
 from sidecar.core.grants import CUSTOMER, Scope
 from sidecar.core.patterns import any_covers, any_matches
 from sidecar.core.reasons import Reason
@@ -67,7 +66,7 @@ def for_tuning(
     item = inquiry.state.specifications.get(digest)
     if item is None:
         return refused("no specification of this digest is known")
-    around = surroundings(inquiry.state.operator, environment)
+    around = inquiry.around(environment)
     here = Scope(around.environment, around.sector)
     operator = inquiry.state.operator
     signers = tuple(

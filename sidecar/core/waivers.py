@@ -14,7 +14,6 @@ from sidecar.core.assessment import Inquiry, Waived
 from sidecar.core.cascade import Cascade
 from sidecar.core.eligibility import eligible_signers
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Subject, Waiver
-from sidecar.core.floors import surroundings
 from sidecar.core.grants import REGULATOR, Scope
 from sidecar.core.wire import DigestSet
 
@@ -55,7 +54,7 @@ def usable(cascaded: Cascade, found: Iterable[WaiverOption]) -> tuple[Waived, ..
 def _about(
     inquiry: Inquiry, environment: Evidence[Environment], subject: Subject, scope: Scope
 ) -> Iterable[WaiverOption]:
-    jurisdictions = surroundings(inquiry.state.operator, environment).jurisdictions
+    jurisdictions = inquiry.around(environment).jurisdictions
     for item in inquiry.state.waivers.get(subject.digest.sha256, ()):
         waiver = item.predicate
         if item.statement.subject != subject:
