@@ -1,0 +1,42 @@
+"""What holds in an environment is a union: a declaration cannot shrink it (law 5)."""
+
+from __future__ import annotations
+
+from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.grants import Floor
+from tests.support.simulator.world import ENV, World, admitted_world
+
+
+def around(world: World) -> Surroundings:
+    (item,) = world.state().environments[ENV]
+    return surroundings(world.operator(), item)
+
+
+def test_without_floors_what_is_declared_holds() -> None:
+    world = admitted_world()
+    (item,) = world.state().environments[ENV]
+    declared = item.predicate
+    assert around(world) == Surroundings(
+        ENV, declared.sector, declared.jurisdictions, frozenset(), ()
+    )
+
+
+def test_floors_add_jurisdictions_and_roles_once_each() -> None:
+    world = admitted_world()
+    plain = around(world)
+    first = plain.jurisdictions[0]
+    world.floors = (
+        Floor((ENV,), (first, "us"), ("auditor",)),
+        Floor(("**",), ("us", "uk"), ("auditor", "insurer")),
+        Floor(("spiffe://other.example/**",), ("jp",), ("censor",)),
+    )
+    found = around(world)
+    assert found.jurisdictions == (*plain.jurisdictions, "us", "uk")
+    assert found.roles == {"auditor", "insurer"}
+
+
+def test_a_sector_that_a_floor_demands_and_the_declaration_does_not_name_is_told() -> None:
+    world = admitted_world()
+    sector = around(world).sector
+    world.floors = (Floor((ENV,), sector=sector), Floor((ENV,), sector="defense"))
+    assert around(world).sectors == ("defense",)

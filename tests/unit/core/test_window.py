@@ -1,0 +1,50 @@
+"""A window holds from its beginning to just before its end, and cannot be empty."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from sidecar.core.window import Window, rfc3339
+
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+END = BEGIN + timedelta(days=1)
+TICK = timedelta(microseconds=1)
+
+
+def test_the_beginning_is_inside_and_the_end_is_not() -> None:
+    window = Window(BEGIN, END)
+    times = (BEGIN - TICK, BEGIN, END - TICK, END)
+    assert [window.holds(at) for at in times] == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "why"),
+    [
+        (BEGIN, BEGIN, "a window must end after it begins"),
+        (END, BEGIN, "a window must end after it begins"),
+        (BEGIN.replace(tzinfo=None), END, "a window needs times with an offset"),
+        (BEGIN, END.replace(tzinfo=None), "a window needs times with an offset"),
+    ],
+)
+def test_a_window_that_never_holds_or_has_no_offset_is_refused(
+    begin: datetime, end: datetime, why: str
+) -> None:
+    with pytest.raises(ValueError, match=why):
+        Window(begin, end)
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        (BEGIN, "2026-11-01T00:00:00Z"),
+        (BEGIN + TICK, "2026-11-01T00:00:00.000001Z"),
+        (
+            datetime(2026, 11, 1, 2, tzinfo=timezone(timedelta(hours=2))),
+            "2026-11-01T00:00:00Z",
+        ),
+    ],
+)
+def test_an_instant_is_written_in_utc(instant: datetime, text: str) -> None:
+    assert rfc3339(instant) == text
