@@ -81,7 +81,7 @@ class AuthorityDocument:
 
     type: Literal["urn:admissibility:authority:v1"]
     name: Name
-    keys: Annotated[tuple[AttestationKey, ...], Field(max_length=64)]
+    keys: Annotated[tuple[AttestationKey, ...], Field(max_length=256)]
     trust_domains: Annotated[tuple[TrustDomain, ...], Field(max_length=64)] = ()
     critical: tuple[str, ...] = ()
 
