@@ -1,0 +1,38 @@
+"""What must outlive a lost file is written and read back whole, or refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.core import memory
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.memory import (
+    LineageNode,
+    Memory,
+    Statements,
+    Successor,
+    Takeover,
+    WithdrawnStatement,
+)
+from sidecar.core.reasons import EvidenceError
+from tests.support.simulator.predicates import NOW
+
+A, B = "a" * 64, "b" * 64
+
+
+def test_memory_reads_back_what_it_wrote() -> None:
+    nodes = (LineageNode(WithdrawalKind.CORPUS, A),)
+    held = Memory(
+        takeovers=(Takeover(A, B, "spiffe://acme.example/env/prod"),),
+        successors=(Successor(A, B, (("producer", "sha256:" + A),), nodes),),
+        statements=(Statements(A, (LineageNode(WithdrawalKind.APPROVAL, B),)),),
+        adapted=("openai/ft:x",),
+        withdrawn=(WithdrawnStatement(WithdrawalKind.RESULT, A, "lab", "[]", NOW),),
+    )
+    assert memory.read(held.write()) == held
+
+
+def test_damaged_memory_is_refused_and_never_taken_for_an_empty_one() -> None:
+    for data in (b"", b"{", b"[]", b'{"type":"urn:admissibility:memory:v2"}'):
+        with pytest.raises(EvidenceError, match=r"^memory: "):
+            memory.read(data)

@@ -1,0 +1,75 @@
+"""Signed documents: strict JSON, exact types, canonical bytes, and no unknown critical field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+from pydantic import ConfigDict
+
+from sidecar.core import wire
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.wire import WIRE, DigestSet, Hex64, Name
+
+DIGEST = "0f" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    file_name: Name
+    digest: DigestSet
+    count: int = 0
+    other: Hex64 | None = None
+    critical: tuple[str, ...] = ()
+
+
+WHOLE = Sample("a.json", DigestSet(DIGEST), 2)
+BYTES = b'{"count":2,"critical":[],"digest":{"sha256":"%s"},"fileName":"a.json"}' % DIGEST.encode()
+
+
+def read(data: bytes) -> Sample:
+    return wire.read(Sample, data, max_bytes=512, what="sample")
+
+
+def test_a_document_is_written_canonically_and_read_back_as_the_same_value() -> None:
+    assert wire.write(WHOLE) == BYTES
+    assert read(BYTES) == WHOLE
+
+
+def test_unknown_fields_are_ignored_unless_they_are_critical() -> None:
+    more = BYTES[:-1] + b',"more":1}'
+    assert read(more) == WHOLE
+    named = more.replace(b'"critical":[]', b'"critical":["more"]')
+    with pytest.raises(EvidenceError) as caught:
+        read(named)
+    assert str(caught.value) == "sample: the critical field 'more' is not understood"
+    known = BYTES.replace(b'"critical":[]', b'"critical":["fileName"]')
+    assert read(known).critical == ("fileName",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        (b'"count":2', b'"count":"2"', "count"),
+        (b'"count":2', b'"count":2.5', "count"),
+        (b'"count":2', b'"count":true', "count"),
+        (b'"fileName":"a.json"', b'"fileName":""', "fileName"),
+        (DIGEST.encode(), DIGEST.upper().encode(), "digest.sha256"),
+        (DIGEST.encode(), DIGEST[:-1].encode(), "digest.sha256"),
+        (b'"critical":[]', b'"critical":1', "critical is not a list of names"),
+    ],
+)
+def test_another_type_is_refused_by_the_name_of_its_field(
+    old: bytes, new: bytes, place: str
+) -> None:
+    with pytest.raises(EvidenceError, match=f"^sample: {place}"):
+        read(BYTES.replace(old, new))
+
+
+def test_a_document_over_the_cap_or_with_two_readings_is_refused() -> None:
+    for data in (BYTES + b" " * 512, BYTES.replace(b'"count":2', b'"count":2,"count":3')):
+        with pytest.raises(EvidenceError, match=r"^sample: "):
+            read(data)
