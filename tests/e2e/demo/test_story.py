@@ -52,6 +52,11 @@ STORY = [
     ("after it published again", 200, "admitted"),
     ("with no policy engine", 503, "policy_unavailable"),
     ("once the gate restarted it", 200, "admitted"),
+    ("the regulator withdrew a corpus", 403, "withdrawn"),
+    ("its key is rotated", 403, "approval_missing"),
+    ("it approved with its new key", 403, "withdrawn"),
+    ("the gate was restarted", 403, "withdrawn"),
+    ("the regulator took it back", 200, "admitted"),
 ]
 """Tried, status, reason: the story as the README tells it."""
 
