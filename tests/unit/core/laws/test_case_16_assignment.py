@@ -114,3 +114,14 @@ def test_an_assignment_is_found_exactly_where_there_is_one(
 @pytest.mark.parametrize("role", ["evaluator", "regulator"])
 def test_a_slot_without_offers_is_never_filled(role: str) -> None:
     assert assign([Slot(role, ())]) is None
+
+
+def test_a_usable_choice_is_found_beside_one_that_rests_on_a_withdrawn_approval() -> None:
+    world = admitted_world()
+    world.join("both", grant("evaluator"), grant("regulator"))
+    world.result(label="both", signer="both", window=window(10, 29))
+    world.approve("regulator", label="both:regulator", signer="both", window=window(9, 28))
+    world.parties["regulator"].withdraw("approval", world.digests["approval:regulator"])
+    found = world.ask()
+    assert found.reason is None
+    assert {entry.signer.authority for entry in found.chains[0].suites} == {"evaluator"}

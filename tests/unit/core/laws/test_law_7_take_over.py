@@ -102,10 +102,12 @@ def test_case_12_a_producer_of_another_scope_supersedes_nothing() -> None:
 
 
 def test_a_manifest_of_another_model_supersedes_nothing() -> None:
-    world = admitted_world()
-    supersedes = {"sha256": world.digests["manifest"]}
-    world.bind("second", supersedes=supersedes, model="ft:gpt-4o-2024-08-06:acme:x:1")
-    complete(world)
+    world, other = admitted_world(), "ft:gpt-4o-2024-08-06:acme:x:1"
+    world.bind("second", supersedes={"sha256": world.digests["manifest"]}, model=other)
+    world.result("second:result", manifest="second", model=other)
+    for role in APPROVERS:
+        world.approve(role, label=f"second:{role}", manifest="second", model=other)
+    assert world.ask(other).reason is None
     assert in_force(world) == world.digests["manifest"]
 
 
