@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from sidecar.core import wire
 from sidecar.core.documents import WithdrawalKind
+from sidecar.core.reasons import EvidenceError
 from sidecar.core.wire import WIRE, Hex64, Name
 
 MAX_MEMORY_BYTES = 256 << 20
@@ -122,4 +123,8 @@ def read(data: bytes) -> Memory:
     Raises:
         EvidenceError: Malformed or larger than ``MAX_MEMORY_BYTES``; the state folder is damaged.
     """
-    return wire.read(Memory, data, max_bytes=MAX_MEMORY_BYTES, what="memory")
+    held = wire.read(Memory, data, max_bytes=MAX_MEMORY_BYTES, what="memory")
+    # Fields have defaults for whoever writes; without this a file of only {} would be an empty one.
+    if held.write() != data:
+        raise EvidenceError("memory: not the canonical JSON that a gate writes")
+    return held

@@ -33,6 +33,6 @@ def test_memory_reads_back_what_it_wrote() -> None:
 
 
 def test_damaged_memory_is_refused_and_never_taken_for_an_empty_one() -> None:
-    for data in (b"", b"{", b"[]", b'{"type":"urn:admissibility:memory:v2"}'):
+    for data in (b"", b"{", b"{}", b"[]", b'{"type":"urn:admissibility:memory:v2"}'):
         with pytest.raises(EvidenceError, match=r"^memory: "):
             memory.read(data)
