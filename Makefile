@@ -76,8 +76,9 @@ fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; wh
 	@for target in $$($(FUZZED) list); do \
 	  echo "fuzz: $$target, $(SECONDS) seconds"; $(FUZZED) $$target --seconds $(SECONDS); done
 
-soak: setup ## 100,000 malformed requests: each refused with a code, memory flat
+soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py
+	@ADMIT_HISTORIES=100000 $(PYTEST) --dist load tests/unit/laws/test_histories.py
 
 docs: $(INSTALLED) ## the documentation site, built strictly into build/site; reads without a server
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

@@ -71,7 +71,7 @@ def _files(run: Run) -> Iterable[VerifiedFile]:
         yield _verified(item.content, item.keys)
 
 
-@cache
+@lru_cache(maxsize=payloads.KEPT)
 def _verified(content: nouns.Content, keys: frozenset[str]) -> VerifiedFile:
     """A real envelope, really verified, once for all histories in which it is the same."""
     pool = [PublicKey.from_pem(payloads.pem(name)) for name in keys]
@@ -89,12 +89,12 @@ def _view(name: str, documents: nouns.Documents, heard: bool) -> AuthorityView:
     )
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _authority(name: str, keys: tuple[nouns.Key, ...]) -> AuthorityDocument:
     return read_authority(payloads.authority_json(name, keys), name=name)
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 12)
 def _withdrawals(data: bytes) -> WithdrawalsDocument:
     return read_withdrawals(data)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -29,6 +29,9 @@ from tests.support.laws.nouns import (
 from tests.support.simulator.keys import SimKey, envelope
 from tests.support.simulator.predicates import NOW, sha, stamp
 
+KEPT = 1 << 14
+"""Items that are kept made: most histories share most of theirs."""
+
 TYPES = {
     Declaration: "urn:admissibility:environment:v1",
     Manifest: "urn:admissibility:adaptation-manifest:v1",
@@ -42,13 +45,13 @@ def instant(hour: int) -> datetime:
     return NOW + timedelta(hours=hour)
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def item(content: Content) -> Item:
     """A piece of evidence without signatures, known by the digest of its payload."""
     return Item(hashlib.sha256(payload(content)).hexdigest(), content)
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def payload(content: Content) -> bytes:
     subject, digest = _subject(content)
     statement = {
@@ -60,7 +63,7 @@ def payload(content: Content) -> bytes:
     return json.dumps(statement, sort_keys=True).encode()
 
 
-@cache
+@lru_cache(maxsize=KEPT)
 def signed(content: Content, keys: frozenset[str]) -> bytes:
     """A DSSE envelope of the item by every key."""
     return envelope(payload(content), *(key(name) for name in sorted(keys)))

@@ -1,0 +1,36 @@
+"""Random histories: the predicate answers every question as the reference model does.
+
+After every operation; and each law is looked at as a property of the step. A failure prints the
+seed and the fewest operations that show it; ``check.play(seed)`` plays it again. Their number goes
+with the profile, 3,000 in ``make test``; ``make soak`` sets ``ADMIT_HISTORIES``.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+from tests.support.laws import check
+from tests.support.laws.check import Played
+
+PARTS = 12
+
+
+def histories() -> int:
+    return int(os.environ.get("ADMIT_HISTORIES", 30 * settings().max_examples))
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_model_and_code_agree_on_every_step_of_every_history(part: int) -> None:
+    asked, admitted = 0, 0
+
+    def count(played: Played) -> None:
+        nonlocal asked, admitted
+        asked, admitted = asked + played.asked, admitted + played.admitted
+
+    complaints = check.search(range(part, histories(), PARTS), each=count)
+    assert complaints == [], "\n".join(complaints)
+    # Histories in which everything is denied, or nothing is, would show little.
+    assert 0.3 < admitted / asked < 0.9
