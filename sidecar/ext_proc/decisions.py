@@ -15,7 +15,7 @@ from datetime import datetime
 from sidecar.core.call import Call
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.batch_lines import Reader, read_here
+from sidecar.extract.batch_lines import BlockReader, read_here
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate.clock import Reading
 from sidecar.gate.decision_context import DecisionContext
@@ -50,7 +50,7 @@ class Decisions:
     observer: Observer
     judge_seconds: float
     clock: Callable[[], Reading]
-    reader: Reader = read_here
+    reader: BlockReader = read_here
 
     @property
     def objects(self) -> Objects:

@@ -28,7 +28,7 @@ from sidecar.ext_proc.rate_limiter import RateLimiter
 from sidecar.ext_proc.responses import ResponseReader
 from sidecar.ext_proc.uploads import Upload
 from sidecar.extract import check_request
-from sidecar.extract.batch_lines import Reader, read_here
+from sidecar.extract.batch_lines import BlockReader, read_here
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
@@ -83,7 +83,7 @@ class Processor(rpc.ExternalProcessorServicer):
         observer: Observer,
         limits: ProcessorLimits | None = None,
         clock: Callable[[], Reading] | None = None,
-        reader: Reader = read_here,
+        reader: BlockReader = read_here,
     ) -> None:
         self._limits = limits or ProcessorLimits()
         seconds = self._limits.judge_seconds

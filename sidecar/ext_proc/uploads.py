@@ -17,7 +17,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import ambiguous, malformed
 from sidecar.ext_proc.buffer_budget import BufferBudget, Held, pieces
 from sidecar.extract import multipart
-from sidecar.extract.batch_lines import Block, Lines, Reader
+from sidecar.extract.batch_lines import Block, BlockReader, Lines
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.multipart import Parser, PartBegin, PartData, PartEnd
 
@@ -65,7 +65,7 @@ class Upload:
         budget: BufferBudget,
         max_bytes: int,
         judge: Judge,
-        reader: Reader,
+        reader: BlockReader,
     ) -> None:
         self.state = State.BEGINNING
         self.calls: tuple[Call, ...] = ()

@@ -1,10 +1,11 @@
-"""The lines of a batch file (JSON Lines): each is a request, and is read like one.
+"""Parses the lines of a batch file (JSON Lines) as requests.
 
-A line that some reader would cut in two is refused: ``str.splitlines`` and text files with
-universal newlines also end a line at a lone carriage return and at U+0085, U+2028 and U+2029, and
-what stands between two of those could be a request that nobody looked at.
+A line that some parser would split is refused: ``str.splitlines`` and text files with universal
+newlines also end a line at a lone carriage return and at U+0085, U+2028 and U+2029, and the text
+between two of those could be a request that was never checked.
 
-Reading is work for another process (``heavy``), block by block: ``Lines`` only finds the line ends.
+Lines are parsed by a worker process (``gate.worker_pool``), block by block; ``Lines`` only finds
+the line ends.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from sidecar.providers import PROVIDERS
 MAX_LINE_BYTES = 1 << 20
 MAX_LINES = 50_000
 BLOCK_BYTES = 256 << 10
-"""As many lines as fit are read in one go, or one that is longer: 10 ms of work, as lines go."""
+"""Size of a block in bytes, unless one line is longer; parsing it takes about 10 ms."""
 
 MAX_DIFFERENT = 64
-"""How many calls that differ in anything but their content a file may hold."""
+"""Most calls in a file that differ in anything but their content."""
 
 _KEYS = frozenset({"custom_id", "method", "url", "body"})
 _EMPTY = frozenset({b"", b"\r"})
@@ -37,12 +38,12 @@ _LINE_ENDS = (b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some whole lines of a file.
+    """A block of complete lines of a file.
 
     Attributes:
-        provider: Whose manifests name the models.
-        api: Which table of operations the upstream has.
-        first: Number of its first line, from 1.
+        provider: The provider whose manifests name the models.
+        api: Name of the upstream's table of operations.
+        first: Number of the block's first line, from 1.
         data: The lines.
     """
 
@@ -53,52 +54,52 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a block holds.
+class BlockCalls:
+    """The calls of a block.
 
     Attributes:
-        calls: Every different call before anything refused, with the number of its first line.
-        refused: Why reading ended early; null where every line was read.
+        calls: Every distinct call before the first refused line, with its first line's number.
+        refused: Code and message of the refused line; ``None`` if every line was parsed.
     """
 
     calls: Mapping[Call, int]
     refused: tuple[Reason, str] | None = None
 
 
-Reader = Callable[[Block], Awaitable[Found]]
-"""Whoever reads a block: this process (``read_here``), or another (``heavy``)."""
+BlockReader = Callable[[Block], Awaitable[BlockCalls]]
+"""Parses a block, in this process (``read_here``) or in another (``WorkerPool.lines``)."""
 
 
-def read(block: Block) -> Found:
-    """Read a block; what is refused is told and not raised, as calls before it count first."""
+def read_block(block: Block) -> BlockCalls:
+    """Parse a block; a refusal is returned, because the calls before it are judged first."""
     calls: dict[Call, int] = {}
     # Not splitlines: it ends lines at more than a line feed.
     for number, line in enumerate(block.data.removesuffix(b"\n").split(b"\n"), block.first):
         try:
             call = _line(line, number, block)
         except AdmissibilityError as error:
-            return Found(calls, (error.reason, error.message))
+            return BlockCalls(calls, (error.reason, error.message))
         if call is not None:
             calls.setdefault(call, number)
         if len(calls) > MAX_DIFFERENT:
             break  # ``Lines.add`` refuses it, by the first line that is too many in the whole file
-    return Found(calls)
+    return BlockCalls(calls)
 
 
-async def read_here(block: Block) -> Found:
-    """``read`` in this process."""
-    return read(block)
+async def read_here(block: Block) -> BlockCalls:
+    """``read_block`` in this process."""
+    return read_block(block)
 
 
 class Lines:
-    """Takes a file as it comes, and gives it out in blocks; keeps little more than one line of it.
+    """Splits a file, as it arrives, into blocks; buffers at most a block and a line.
 
     Args:
-        provider: Whose manifests name the models.
-        api: Which table of operations the upstream has.
+        provider: The provider whose manifests name the models.
+        api: Name of the upstream's table of operations.
 
     Attributes:
-        calls: Every different call that was found, with the number of the first line that makes it.
+        calls: Every distinct call so far, with the number of the first line that makes it.
     """
 
     def __init__(self, provider: str, api: str) -> None:
@@ -111,13 +112,13 @@ class Lines:
         self._next = 1
 
     def feed(self, data: bytes) -> Iterator[Block]:
-        """Take the next bytes.
+        """Buffer the next bytes.
 
         Args:
-            data: Cut anywhere.
+            data: The next bytes, split anywhere.
 
         Yields:
-            What is to be read now; hand what was found to ``add`` before asking for more.
+            Blocks to parse; pass each result to ``add`` before the next block is taken.
 
         Raises:
             AdmissibilityError: A line is too long.
@@ -125,7 +126,7 @@ class Lines:
         self._parts.append(data)
         self._size += len(data)
         self._ended = self._ended or b"\n" in data
-        # Joining costs by the byte, so it waits for enough whole lines, or for one too long.
+        # Joining copies every byte, so it is done once per block, or for a line that is too long.
         if (self._ended and self._size >= BLOCK_BYTES) or self._size > MAX_LINE_BYTES:
             whole, at = b"".join(self._parts), 0
             while len(whole) - at >= BLOCK_BYTES and (end := _end(whole, at)):
@@ -137,13 +138,13 @@ class Lines:
                 raise _long()
 
     def close(self) -> Iterator[Block]:
-        """Say that no more bytes come.
+        """End the input.
 
         Yields:
-            The lines that are left.
+            Blocks of the lines that are left.
 
         Raises:
-            AdmissibilityError: There was no line at all.
+            AdmissibilityError: The file has no line.
         """
         rest, at = b"".join(self._parts), 0
         while at < len(rest):
@@ -153,18 +154,18 @@ class Lines:
         if not self.calls:
             raise malformed("the batch file has no lines")
 
-    def add(self, found: Found) -> None:
-        """Take what was found in the last block.
+    def add(self, found: BlockCalls) -> None:
+        """Add the calls of the last block.
 
         Raises:
-            AdmissibilityError: A line is refused; the message says which.
+            AdmissibilityError: A line is refused; the message has its number.
         """
         for call, number in found.calls.items():
             self.calls.setdefault(call, number)
             if len(self.calls) > MAX_DIFFERENT:
                 raise malformed(
                     f"line {number} of the batch file: more than {MAX_DIFFERENT} calls that"
-                    " differ in operation, models or kinds of tools; make it several files"
+                    " differ in operation, models or types of tools; split the file"
                 )
         if found.refused is not None:
             raise AdmissibilityError(*found.refused)
@@ -176,7 +177,7 @@ class Lines:
 
 
 def _end(data: bytes, at: int) -> int:
-    """Where the block at ``at`` ends: behind its last whole line, however long, or 0."""
+    """Return the end of the block at ``at``, after its last complete line; 0 if there is none."""
     bound = at + BLOCK_BYTES
     return data.rfind(b"\n", at, bound) + 1 or data.find(b"\n", bound) + 1
 
@@ -184,7 +185,8 @@ def _end(data: bytes, at: int) -> int:
 def _line(line: bytes, number: int, block: Block) -> Call | None:
     if number > MAX_LINES:
         raise AdmissibilityError(
-            Reason.BODY_INCOMPLETE, f"the batch file has more than {MAX_LINES} lines"
+            Reason.BODY_INCOMPLETE,
+            f"the batch file has more than {MAX_LINES} lines; split the file",
         )
     if len(line) > MAX_LINE_BYTES:
         raise _long()
@@ -200,32 +202,35 @@ def _line(line: bytes, number: int, block: Block) -> Call | None:
 
 def _call(line: bytes, block: Block) -> Call:
     if any(end in line for end in _LINE_ENDS):
-        raise malformed("a character that ends a line for some readers; escape it")
+        raise malformed(
+            "U+000D, U+0085, U+2028 or U+2029, which some parsers take for a line end; escape it"
+        )
     try:
         value = strict_json.loads_object(line, max_bytes=MAX_LINE_BYTES)
     except strict_json.StrictJsonError as error:
         raise malformed(str(error)) from error
     if set(value) != _KEYS or not isinstance(value["custom_id"], str):
-        raise malformed("not custom_id, method, url and body, and nothing else")
+        raise malformed("the keys must be exactly custom_id (a string), method, url and body")
     call = extract(_request(value, block), max_bytes=MAX_LINE_BYTES)
     if call.references:
         raise AdmissibilityError(
             Reason.OBJECT_UNREGISTERED,
-            f"a {call.references[0].kind} cannot be built on from within a batch",
+            f"a line of a batch cannot use the stored {call.references[0].kind}"
+            f" {call.references[0].id}",
         )
     if call.modelless or call.tuned or not call.named:
-        raise unsupported(f"{call.operation} runs no model, so not in a batch")
+        raise unsupported(f"{call.operation} runs no named model, so a batch cannot contain it")
     return call
 
 
 def _request(value: dict[str, Any], block: Block) -> HttpRequest:
-    """The request that the line stands for; its body has one reading, so writing it is safe."""
+    """Return the line's request; its body was parsed strictly, so serializing it is safe."""
     if not (
         value["method"] == "POST"
         and isinstance(value["url"], str)
         and isinstance(value["body"], dict)
     ):
-        raise malformed("method is not POST, url not a path, or body not an object")
+        raise malformed("method must be POST, url a string and body an object")
     body = json.dumps(value["body"], ensure_ascii=False, separators=(",", ":")).encode()
     return HttpRequest(
         method="POST",

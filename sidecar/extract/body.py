@@ -1,9 +1,9 @@
-"""Which bytes are the body: exactly those the upstream gets, or a refusal.
+"""Returns exactly the body bytes that the upstream receives, or refuses the request.
 
-Envoy can hand over a prefix (``allow_partial_message``) or a repaired string (``pack_as_bytes:
-false``) while it sends something else upstream. Content-Length is what betrays a prefix. A string
-is betrayed by ``!``: Envoy writes one for each byte that is not UTF-8, so the length stays right
-and only a string without any ``!`` is known to be the bytes themselves.
+Envoy can send the gate a prefix (``allow_partial_message``) or a sanitized string (``pack_as_bytes:
+false``) while it forwards other bytes upstream. A prefix differs from Content-Length. A sanitized
+string has ``!`` in place of each byte that is not UTF-8, so its length is right, and only a string
+without ``!`` is known to equal the bytes.
 """
 
 from __future__ import annotations
@@ -20,32 +20,34 @@ def body_of(request: HttpRequest, *, max_bytes: int) -> bytes:
 
     Args:
         request: The request.
-        max_bytes: The longest body that is read.
+        max_bytes: The most bytes that a body may have.
 
     Raises:
         AdmissibilityError: ``body_incomplete`` (413), ``unsupported_encoding`` (415), or
-            ``malformed_request`` where the bytes are not known to be exact, or the connection
-            would leave HTTP after this request.
+            ``malformed_request`` if the bytes are not known to be exact.
     """
     if request.header(PARTIAL_BODY) not in (None, "false"):
-        raise AdmissibilityError(Reason.BODY_INCOMPLETE, "only a part of the body was handed over")
+        raise AdmissibilityError(
+            Reason.BODY_INCOMPLETE, "Envoy sent the gate only a prefix of the body"
+        )
     _check_encoding(request)
     length = _content_length(request)
     body = request.raw_body or _exact_text(request.text_body, length)
     if len(body) > max_bytes:
         raise AdmissibilityError(
-            Reason.BODY_INCOMPLETE, f"the body has {len(body)} bytes, at most {max_bytes} are read"
+            Reason.BODY_INCOMPLETE,
+            f"the body has {len(body)} bytes; at most {max_bytes} are allowed",
         )
     if length is not None and length != len(body):
         raise AdmissibilityError(
             Reason.BODY_INCOMPLETE,
-            f"{len(body)} bytes of the body were handed over, Content-Length says {length}",
+            f"Envoy sent the gate {len(body)} bytes of the body; Content-Length is {length}",
         )
     return body
 
 
 def refuse_upgrade(request: HttpRequest) -> None:
-    """Refuse an upgraded request: it comes without its body and without a marker for that.
+    """Refuse an upgrade request: Envoy sends it without its body, and does not mark that.
 
     Raises:
         AdmissibilityError: ``malformed_request``.
@@ -55,18 +57,21 @@ def refuse_upgrade(request: HttpRequest) -> None:
 
 
 def check_websocket(request: HttpRequest) -> None:
-    """Hold a request to being the beginning of a WebSocket, and nothing else (RFC 6455, 4.1).
+    """Require a WebSocket handshake without a body (RFC 6455, 4.1).
 
     Raises:
         AdmissibilityError: ``malformed_request``.
     """
     upgrades = [value.strip().lower() for name, value in request.headers if name == "upgrade"]
     if upgrades != ["websocket"] or "upgrade" not in _connection(request):
-        raise malformed("this operation is a WebSocket")
+        raise malformed(
+            "this operation needs a WebSocket handshake: Upgrade:"
+            " websocket, and Connection: Upgrade"
+        )
     length = request.header("content-length")
     coming = request.header("transfer-encoding") is not None or length not in {None, "0"}
     if coming or request.raw_body or request.text_body:
-        raise malformed("a WebSocket begins without a body")
+        raise malformed("a WebSocket handshake has no body")
 
 
 def _connection(request: HttpRequest) -> set[str]:
@@ -81,12 +86,14 @@ def _connection(request: HttpRequest) -> set[str]:
 def _check_encoding(request: HttpRequest) -> None:
     encoding = request.header("content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
-        raise AdmissibilityError(Reason.UNSUPPORTED_ENCODING, "Content-Encoding is not identity")
+        raise AdmissibilityError(
+            Reason.UNSUPPORTED_ENCODING, "Content-Encoding must be identity or absent"
+        )
     transfer = request.header("transfer-encoding")
     if transfer is None:
         return
     if transfer.strip().lower() != "chunked" or request.header("content-length") is not None:
-        raise malformed("Transfer-Encoding is not chunked alone, without a length")
+        raise malformed("Transfer-Encoding must be chunked, and Content-Length absent beside it")
 
 
 def _content_length(request: HttpRequest) -> int | None:
@@ -94,7 +101,7 @@ def _content_length(request: HttpRequest) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise malformed("Content-Length is not a number")
+        raise malformed("Content-Length must be a decimal number of at most 18 digits")
     return int(text)
 
 
@@ -104,6 +111,7 @@ def _exact_text(text: str, length: int | None) -> bytes:
     body = text.encode()
     if length != len(body) or _REPAIRED in text:
         raise malformed(
-            "the body came as text, perhaps repaired: have the operator set pack_as_bytes"
+            "Envoy sent the body as text, which may differ from its"
+            " bytes; have the operator set pack_as_bytes"
         )
     return body

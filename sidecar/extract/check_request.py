@@ -1,8 +1,7 @@
 """Reads Envoy's ``CheckRequest`` as one HTTP request, or refuses it.
 
-Nothing is trusted: every header line is read by itself (``encode_raw_headers``), and no header may
-be given twice where two readers could take different lines of it (CVE-2021-32777,
-CVE-2026-26308).
+Every header line is read separately (``encode_raw_headers``), and a header may not occur twice
+where two parsers could use different lines of it (CVE-2021-32777, CVE-2026-26308).
 """
 
 from __future__ import annotations
@@ -31,32 +30,31 @@ _ONCE = frozenset(
         "x-forwarded-client-cert",
     }
 )
-"""Headers two readers could take different lines of."""
+"""Headers of which two parsers could use different lines."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
-"""One host. Envoy joins two ``Host`` lines by a comma, and each upstream would take its own."""
+"""One host. Envoy joins two ``Host`` lines by a comma, and an upstream could use either."""
 
 _OWN_NAME = re.compile(re.escape(OWN_PREFIX) + r"[a-z0-9-]+")
 
 
 def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
-    """Read Envoy's question.
+    """Read Envoy's ``CheckRequest``.
 
     Args:
-        message: The question.
+        message: The message.
         credential_header: Name (lower case) of the header that carries a JWT-SVID.
 
     Raises:
-        AdmissibilityError: ``malformed_request`` where a line that must be unique is there twice,
-            or the parts contradict each other; ``unsupported_operation`` where the route is not
-            set up for the gate.
+        AdmissibilityError: ``malformed_request`` if a header that must be unique occurs twice, or
+            the parts contradict each other; ``unsupported_operation`` if the route is not
+            configured for the gate.
     """
     attributes = message.attributes
     http = attributes.request.http
     if not http.header_map.headers:
         raise unsupported(
-            "the gateway does not send headers line by line: have the operator set"
-            " encode_raw_headers"
+            "Envoy does not send headers line by line; have the operator set encode_raw_headers"
         )
     lines = [(line.key.lower(), _text(line)) for line in http.header_map.headers]
     _check_pseudo(lines, http)
@@ -66,7 +64,7 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
     provider = attributes.context_extensions.get("provider", "")
     if not provider:
         raise unsupported(
-            "this route names no provider: have the operator set context_extensions on it"
+            "this route names no provider; have the operator set context_extensions.provider"
         )
     request = HttpRequest(
         method=http.method,
@@ -80,12 +78,12 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         certificate=attributes.source.certificate,
         trusted_forwarder=_trusted_forwarder(attributes.context_extensions),
     )
-    # What Envoy says by itself is the number of a stream, which nothing else tells.
+    # Envoy's own ``id`` is the number of a stream, which occurs in no other log.
     return replace(request, request_id=request.header(REQUEST_ID) or http.id)
 
 
 def _trusted_forwarder(extensions: Mapping[str, str]) -> str | None:
-    """The peer whose word about a client certificate counts, where the route names one."""
+    """Return the peer whose ``x-forwarded-client-cert`` is believed; ``None`` for none."""
     trusted_forwarder = extensions.get(TRUSTED_FORWARDER)
     if trusted_forwarder is None:
         return None
@@ -93,7 +91,7 @@ def _trusted_forwarder(extensions: Mapping[str, str]) -> str | None:
         check_spiffe_id(trusted_forwarder)
     except EvidenceError as error:
         raise unsupported(
-            f"this route's {TRUSTED_FORWARDER} is not the SPIFFE ID of a peer: have the operator"
+            f"this route's {TRUSTED_FORWARDER} is not the SPIFFE ID of a peer; have the operator"
             " correct it"
         ) from error
     return trusted_forwarder
@@ -104,23 +102,25 @@ def _text(line: pb.HeaderValue) -> str:
 
 
 def _check_pseudo(lines: list[tuple[str, str]], http: pb.AttributeContext.HttpRequest) -> None:
-    """What the upstream will see as method and path is what the gate was told."""
-    for name, told in ((":method", http.method), (":path", http.path)):
-        if any(value != told for key, value in lines if key == name):
+    """Require that pseudo-headers, which the upstream sees, equal method and path."""
+    for name, given in ((":method", http.method), (":path", http.path)):
+        if any(value != given for key, value in lines if key == name):
             raise malformed(f"two different values of {name}")
 
 
 def _check_host(lines: list[tuple[str, str]]) -> None:
     hosts = {value for key, value in lines if key in {":authority", "host"}}
     if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
-        raise malformed("not one host, plainly written")
+        raise malformed("Host and :authority must name one host, as NAME or NAME:PORT")
 
 
 def _refuse_repeats(headers: tuple[tuple[str, str], ...], credential_header: str) -> None:
     seen: set[str] = set()
     for name, _ in headers:
         if name in seen and (name in _ONCE or name == credential_header):
-            raise malformed(f"the header {name} is given twice")
+            raise malformed(f"the header {name} occurs twice")
         if name.startswith(OWN_PREFIX) and not _OWN_NAME.fullmatch(name):
-            raise malformed("a header that imitates the gate's")
+            raise malformed(
+                "a header name begins with x-admissibility- and is not one of letters, digits and -"
+            )
         seen.add(name)

@@ -1,9 +1,9 @@
-"""Step 0: from a request to a ``Call`` with every model it can reach, or a refusal.
+"""Extracts a ``Call`` with every model it can reach from a request, or refuses it (step 0).
 
-Ids come only from where the *upstream* takes them: the path, the query or the body's exact bytes.
-Headers are never a source. Every id that is found is to be authorised; a key by which some server
+Ids come only from where the *upstream* reads them: the path, the query or the body's exact bytes.
+Headers are never a source. Every id that is found must be authorised; a key by which some server
 would run another model is refused. An object stored upstream is named in the call, and only a
-registration can say which models it holds.
+registration states which models it can reach.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What a request comes to, and where each part of it stood."""
+    """The call that a request makes, and the value found at each place."""
 
     call: Call
     found: tuple[Found, ...]
@@ -62,8 +62,8 @@ def examine(
 
     Args:
         request: The request.
-        max_bytes: The longest body that is read.
-        opened: Names of operations that the operator opened.
+        max_bytes: The most bytes that a body may have.
+        opened: Names of operations, closed by default, that the operator opened.
 
     Raises:
         AdmissibilityError: Any code of step 0.
@@ -71,14 +71,17 @@ def examine(
     routes = ROUTES.get(request.api)
     if routes is None:
         raise unsupported(
-            "this route names no API that the gate knows: have the operator set api in its"
-            " context_extensions"
+            f"this route's api is {request.api[:64]!r}; have the"
+            " operator set context_extensions.api"
+            f" to one of {', '.join(sorted(ROUTES))}"
         )
     operation, named = routes.match(request.method, request.path)
     _check_open(operation, opened)
     for name, _ in request.headers:
         if header_overrides(name):
-            raise ambiguous(f"the header {name} could change what is called")
+            raise ambiguous(
+                f"the header {name} could make a server run another model; leave it out"
+            )
     found = (*named, *_inside(request, operation, max_bytes))
     return Examined(_call(request, routes.api, operation, found), found)
 
@@ -88,12 +91,12 @@ def _check_open(operation: Operation, opened: Collection[str]) -> None:
         raise unsupported(f"{operation.name} is refused: {operation.never}")
     if operation.shut and operation.name not in opened:
         raise unsupported(
-            f"{operation.name} is shut unless the operator opens it: {operation.shut}"
+            f"{operation.name} is closed unless the operator opens it: {operation.shut}"
         )
 
 
 def _inside(request: HttpRequest, operation: Operation, max_bytes: int) -> tuple[Found, ...]:
-    """What the body names."""
+    """Return the values that the body names."""
     if operation.upgrade:
         check_websocket(request)
         return ()
@@ -115,9 +118,9 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
     if operation.form and _FORM_TYPE.match(content_type):
         return _from_form(operation, content_type, body)
     if not operation.reads:
-        raise malformed("Content-Type is not multipart/form-data")
+        raise malformed("Content-Type must be multipart/form-data")
     if not _JSON_TYPE.fullmatch(content_type):
-        raise malformed("Content-Type is not application/json in UTF-8")
+        raise malformed("Content-Type must be application/json, in UTF-8")
     try:
         value = strict_json.loads_object(body, max_bytes=len(body))
     except strict_json.StrictJsonError as error:
@@ -146,7 +149,7 @@ def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Fo
 
 
 def _narrowed(operation: Operation, entry: Found) -> Found:
-    """What stands where only some values may: read as what it is, or refused."""
+    """Check a value at a place with a list of allowed values, and give it its role."""
     if not isinstance(entry.role, Only):
         return entry
     if not entry.role.allows(entry.value):
@@ -163,12 +166,12 @@ def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
         name = key.partition("[")[0]
         if key not in read and key_overrides(name):
             raise ambiguous(
-                f"the key {strict_json.fold(name)[:200]} could change which model is run"
+                f"the key {strict_json.fold(name)[:200]} could make a server run another model"
             )
 
 
 def _check_items(found: Iterable[Found]) -> None:
-    """Items by reference are stored upstream; an item without type and role is such a one."""
+    """Refuse items by reference, which are stored upstream; without type and role is one too."""
     for entry in _of(found, Role.ITEM):
         item = entry.value
         if not isinstance(item, dict):
@@ -187,7 +190,7 @@ def _check_items(found: Iterable[Found]) -> None:
 def _call(
     request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
 ) -> Call:
-    """Put together what path, query and body named."""
+    """Build the call from the values that path, query and body name."""
     _refuse_foreign(operation, found)
     _check_formats(found)
     models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
@@ -228,10 +231,12 @@ def _references(found: Iterable[Found]) -> tuple[Reference, ...]:
             value = entry.value
             if isinstance(value, dict):
                 if set(value) != {"id"}:
-                    raise malformed(f"{entry.where} is neither an id nor an object with one")
+                    raise malformed(
+                        f"{entry.where} must be an id, or an object with the key id alone"
+                    )
                 value = value["id"]
             if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):
-                raise malformed(f"{entry.where} is not the id of an object")
+                raise malformed(f"{entry.where} must be an id of 1 to 256 letters, digits, _ or -")
             references.append(Reference(entry.role.kind, value))
     return tuple(dict.fromkeys(references))
 
@@ -243,7 +248,7 @@ def _check_named(
     tuned: tuple[str, ...],
     references: tuple[Reference, ...],
 ) -> None:
-    """Something must be named, in the operation's first place, and by nobody else otherwise."""
+    """Require that the operation's main places name one model, or a reference, and no other."""
     if operation.kind is Kind.MODELLESS:
         return
     if len(models) + len(tuned) > MAX_MODELS or len(references) > MAX_REFERENCES:
@@ -261,18 +266,18 @@ def _check_named(
 
 
 def _deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the models that are names of deployments; what is tuned is a model everywhere."""
+    """Return the models that are names of deployments; the base of a tuning job never is one."""
     kinds = {name: api.names(name) for name in (*models, *tuned)}
     for name, kind in kinds.items():
         if kind is NameKind.CHOOSER:
-            raise unsupported(f"{name[:200]} chooses models by itself")
+            raise unsupported(f"{name[:200]} is a router that chooses models; name a model")
     return tuple(name for name in models if kinds[name] is NameKind.DEPLOYMENT)
 
 
 def _specification(
     request: HttpRequest, operation: Operation, found: Iterable[Found]
 ) -> str | None:
-    """The digest that came with a tuning job, from the body or else the header."""
+    """Return the specification's digest of a tuning job, from the body or the header."""
     if operation.kind is not Kind.TUNING:
         return None
     given = [entry.value for entry in _of(found, Role.SPECIFICATION) if _given(entry)]
@@ -281,7 +286,10 @@ def _specification(
     for value in given:
         match = _DIGEST.fullmatch(value) if isinstance(value, str) else None
         if match is None:
-            raise malformed("the environment specification is not named by its SHA-256")
+            raise malformed(
+                "the environment specification must be named by its"
+                " SHA-256, 64 lower-case hex digits"
+            )
         digests.append(match[1])
     if len(set(digests)) > 1:
         raise malformed("two different environment specifications are named")
@@ -290,21 +298,21 @@ def _specification(
 
 def _model(entry: Found) -> str:
     if not isinstance(entry.value, str) or not _MODEL_ID.fullmatch(entry.value):
-        raise malformed(f"{entry.where} is not a model id")
+        raise malformed(f"{entry.where} must be a model id of 1 to 512 printable ASCII characters")
     return entry.value
 
 
 def _stream(entry: Found) -> bool:
     if entry.value is not None and not isinstance(entry.value, bool):
-        raise malformed(f"{entry.where} is neither true nor false")
+        raise malformed(f"{entry.where} must be true or false")
     return entry.value is True
 
 
 def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
-    """Every tool has a type; one that need not say it is a function, as in older forms."""
+    """Return the types of all tools; one without a type, where allowed, is a function."""
     for entry in _of(found, Role.TOOL):
         if not isinstance(entry.value, dict) or "type" not in entry.value:
-            raise malformed(f"{entry.where} is not a tool with a type")
+            raise malformed(f"{entry.where} must be an object with the key type")
         _check_tool(entry)
     types = {_word(entry) for entry in _of(found, Role.TOOL_TYPE)}
     if _of(found, Role.FUNCTION):
@@ -317,14 +325,14 @@ def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
         _check_tool(entry)
     for entry in _of(found, Role.KEYED_TOOL):
         if not isinstance(entry.value, dict) or not entry.value:
-            raise malformed(f"{entry.where} is not an object with the tool's type as its key")
+            raise malformed(f"{entry.where} must be an object with the tool's type as its key")
         keys = ("function" if key in _FUNCTION_KEYS else key for key in entry.value)
         types.update(_word(Found(Role.TOOL_TYPE, key, entry.where)) for key in keys)
     return tuple(sorted(types))
 
 
 def _check_tool(entry: Found) -> None:
-    """A tool that runs a model of its own names it: the provider would choose one by itself."""
+    """Require that a tool which runs a model names it; the provider would choose one."""
     tool = entry.value
     if tool.get("type") == PICTURES and tool.get("model") is None:
         raise _unnamed(f"{entry.where} of the type {PICTURES} without model")
@@ -333,7 +341,7 @@ def _check_tool(entry: Found) -> None:
 
 
 def _check_formats(found: Iterable[Found]) -> None:
-    """A picture as SVG is written by a further model."""
+    """Require that a request for SVG names the further model which writes it."""
     formats = [entry for entry in _of(found, Role.FORMAT) if entry.value == SVG]
     if formats and not any(entry.where in AUTHOR and _given(entry) for entry in found):
         raise _unnamed(f"{formats[0].where} {SVG} without svg.model")
@@ -346,12 +354,12 @@ def _below(value: object, *keys: str) -> object:
 
 
 def _unnamed(what: str) -> AdmissibilityError:
-    return ambiguous(f"{what}: the provider would choose a model; name it")
+    return ambiguous(f"{what}: the provider would choose that model; name it")
 
 
 def _word(entry: Found) -> str:
     if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
-        raise malformed(f"{entry.where} is not a plain word")
+        raise malformed(f"{entry.where} must be 1 to 64 letters, digits or . _ : -")
     return entry.value
 
 

@@ -1,7 +1,7 @@
-"""The headers of a form and of its parts (RFC 7578 §4): plainly written, or refused.
+"""Parses the headers of a form and of its parts (RFC 7578 §4), in a small grammar.
 
-What clients do send is a small part of what RFC 2046, 2231 and 5987 allow, and in the rest the
-readers differ: quoting inside names, extended and continued parameters, folded lines, encodings.
+Clients send a small part of what RFC 2046, 2231 and 5987 allow, and parsers differ in the rest:
+quoting inside names, extended and continued parameters, folded lines, encodings.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sidecar.core.strict_json import fold
 
 MAX_CONTENT_TYPE_CHARS = 512
 
-# Characters are listed, never excluded: what counts as a space depends on who is asked.
+# Characters are listed, never excluded: parsers differ in which characters are whitespace.
 _QUOTED, _BARE = r'"([!#-\[\]-~]+)"', r"([!#-:<-\[\]-~]+)"
 _PARAMETER = re.compile(rf"; *([A-Za-z]+)=(?:{_QUOTED}|{_BARE}) *", re.A)
 _CONTENT_TYPE = re.compile(rf"multipart/form-data *((?:{_PARAMETER.pattern})*)", re.I | re.A)
@@ -37,22 +37,22 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class MultipartError(ValueError):
-    """The bytes are not a form that every parser reads the same way."""
+    """The bytes are not a form that every parser parses to the same fields."""
 
 
 class AmbiguousFieldError(MultipartError):
-    """A field could be taken for another one that is read."""
+    """A parser could take a field for another that the gate reads."""
 
 
 @dataclass(frozen=True, slots=True)
 class PartBegin:
-    """A part begins.
+    """The beginning of a part.
 
     Attributes:
-        name: Of the field.
-        filename: As sent, where the part is a file; null for a text.
-        content_type: As sent, where there is one.
-        length: Of its data in bytes, where the part says so itself, as OkHttp does.
+        name: Name of the field.
+        filename: As sent; ``None`` for a text field.
+        content_type: As sent; ``None`` if the part has none.
+        length: The part's Content-Length in bytes, which OkHttp sends; ``None`` without one.
     """
 
     name: str
@@ -62,23 +62,25 @@ class PartBegin:
 
 
 def boundary_of(content_type: str) -> str:
-    """Read the boundary off a request's Content-Type.
+    """Parse the boundary from a request's Content-Type.
 
     Args:
         content_type: The header's value.
 
     Raises:
-        MultipartError: Another media type; no boundary, or two, or one outside the grammar;
-            another charset than UTF-8; any further parameter.
+        MultipartError: Another media type; no boundary, two, or one outside the grammar; a charset
+            other than UTF-8; any further parameter.
     """
     match = _CONTENT_TYPE.fullmatch(content_type)
     if match is None or len(content_type) > MAX_CONTENT_TYPE_CHARS:
-        raise MultipartError("Content-Type is not multipart/form-data, plainly written")
+        raise MultipartError("Content-Type must be multipart/form-data; boundary=BOUNDARY")
     found: dict[str, str] = {}
     for key, quoted, token in _PARAMETER.findall(match.group(1)):
         name = key.lower()
         if name in found or name not in {"boundary", "charset"}:
-            raise MultipartError(f"Content-Type has the parameter {name} twice, or may not have it")
+            raise MultipartError(
+                f"Content-Type may have the parameters boundary and charset, once each, not {name}"
+            )
         found[name] = quoted or token
     if not _UTF8.fullmatch(found.get("charset", "utf-8")):
         raise MultipartError("the form's charset is not UTF-8")
@@ -89,10 +91,10 @@ def boundary_of(content_type: str) -> str:
 
 
 def begin_of(block: bytes) -> PartBegin:
-    """Read the headers of one part.
+    """Parse the headers of one part.
 
     Args:
-        block: The lines, without the empty one that ends them.
+        block: The header lines, without the empty line that ends them.
 
     Raises:
         MultipartError: They are outside the grammar.
@@ -108,7 +110,8 @@ def begin_of(block: bytes) -> PartBegin:
             length = int(value)
         else:
             raise MultipartError(
-                "a part's headers are not one Content-Disposition and at most one Content-Type"
+                "a part must have one Content-Disposition and at most one Content-Type and"
+                f" Content-Length, and no other header; found {name[:64]!a}"
             )
     match = None if disposition is None else _DISPOSITION.fullmatch(disposition)
     if match is None:
@@ -133,16 +136,22 @@ def _header(line: bytes) -> tuple[str, str]:
         raise MultipartError("a part's headers are not UTF-8") from error
     name, colon, value = text.partition(":")
     if not colon or _CONTROL.search(text):
-        raise MultipartError("a part's headers are folded, not lines, or hold control characters")
+        raise MultipartError("a part's header is folded, has no colon, or has a control character")
     return name.lower(), value.lstrip(" ")
 
 
 def _check_type(content_type: str) -> None:
     match = _TYPE.fullmatch(content_type)
     if match is None or match.group(1).lower() in {"multipart", "message"}:
-        raise MultipartError("a part's Content-Type is not plain, or holds parts of its own")
+        raise MultipartError(
+            "a part's Content-Type must be TYPE/SUBTYPE with simple"
+            " parameters, and not multipart or message"
+        )
     if _TYPE_NAME.search(match.group(2)):
-        raise MultipartError("a part's Content-Type has a name, which makes a file of it")
+        raise MultipartError(
+            "a part's Content-Type has the parameter name, by which"
+            " some parsers take the part for a file"
+        )
     charsets = _CHARSET.findall(match.group(2))
     if len(charsets) > 1 or not all(_UTF8.fullmatch(charset) for charset in charsets):
         raise MultipartError("a part's charset is not UTF-8")

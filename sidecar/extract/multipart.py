@@ -1,17 +1,17 @@
-"""Forms with files (multipart/form-data): what two parsers could read differently is refused.
+"""Parses multipart/form-data; a form that two parsers could parse differently is refused.
 
-RFC 7578 leaves much to its readers: quoting inside names, extended parameters (RFC 5987), folded
-headers, transfer encodings, preambles, line ends. Each of them was once a way to show one value to
-a gateway and another to the server behind it (CVE-2026-53537, GHSA-vgpv-f759-9wx3). So this grammar
-is what clients do send, and nothing else:
+RFC 7578 leaves much to parsers: quoting inside names, extended parameters (RFC 5987), folded
+headers, transfer encodings, preambles, line ends. Each was used to give a gateway one value and the
+server behind it another (CVE-2026-53537, GHSA-vgpv-f759-9wx3). So the grammar is what clients send,
+and nothing else:
 
     body  = 1*("--" boundary CRLF part CRLF) "--" boundary "--" [CRLF]
     part  = Content-Disposition with a name, at most a Content-Type and a Content-Length that is
             right, an empty line, data
 
-``Parser`` reads a stream in memory that does not grow with it; ``parse`` is the same parser over a
-whole body. The boundary's bytes stand nowhere in the data but where a part ends, so nobody can find
-another end than we did, whether he looks for them with or without their dashes and line ends.
+``Parser`` reads a stream in constant memory; ``parse`` is the same parser over a whole body. A form
+whose data contains the boundary's bytes is refused, so every parser finds the same ends of parts,
+whether it searches for them with or without their dashes and line ends.
 """
 
 from __future__ import annotations
@@ -60,12 +60,12 @@ _OTHER_LENGTH = "a part's Content-Length is not that of its data"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is kept in memory, and how often.
+    """Bounds on what is parsed.
 
     Attributes:
-        header_bytes: Of one part.
-        parts: Of one form.
-        text_bytes: Of one part that is no file. Files are passed on and have no bound of their own.
+        header_bytes: Bytes of the headers of one part.
+        parts: Parts of one form.
+        text_bytes: Bytes of one text field. Files are not buffered and have no bound of their own.
     """
 
     header_bytes: int = 8 << 10
@@ -78,7 +78,7 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class PartData:
-    """The next bytes of the part; never empty. A view of what was fed, so copy it to keep it."""
+    """The next bytes of the part, never empty; a view of the input, to be copied if kept."""
 
     data: memoryview
 
@@ -90,7 +90,7 @@ class PartEnd:
 
 @dataclass(frozen=True, slots=True)
 class FormEnd:
-    """The last part has ended. Only ``Parser.close`` tells that nothing follows."""
+    """The last part has ended. Only ``Parser.close`` checks that nothing follows."""
 
 
 Event = PartBegin | PartData | PartEnd | FormEnd
@@ -107,7 +107,7 @@ class Part:
     value: memoryview
 
     def text(self) -> str:
-        """The value as text.
+        """Decode the value as text.
 
         Raises:
             MultipartError: It is not UTF-8, or begins with a byte-order mark.
@@ -122,14 +122,14 @@ class Part:
 
 
 class Parser:
-    """Reads a form as it comes.
+    """Parses a form incrementally.
 
-    Keeps at most the headers of one part, or as many bytes as a boundary has. After a refusal it
-    refuses everything.
+    It buffers at most the headers of one part, or as many bytes as a boundary has. After an error
+    it refuses all further input.
 
     Args:
         boundary: From ``boundary_of``.
-        limits: What is kept, and how often.
+        limits: Bounds on what is parsed.
 
     Raises:
         MultipartError: The boundary is outside the grammar.
@@ -147,13 +147,13 @@ class Parser:
         self._step: _Step = self._opening
 
     def feed(self, data: bytes) -> list[Event]:
-        """Read on.
+        """Parse the next bytes.
 
         Args:
-            data: The next bytes; cut anywhere.
+            data: The next bytes, split anywhere.
 
         Returns:
-            What they showed; data that may still be a boundary is kept for the next time.
+            The events; bytes that may be part of a boundary are kept for the next call.
 
         Raises:
             MultipartError: The form is outside the grammar, or over a limit.
@@ -171,7 +171,7 @@ class Parser:
         return events
 
     def close(self) -> None:
-        """Say that no more bytes come.
+        """End the input.
 
         Raises:
             MultipartError: The form is not complete.
@@ -189,7 +189,7 @@ class Parser:
         return len(wanted), True
 
     def _delimited(self, buffer: bytes, at: int, events: list[Event]) -> tuple[int, bool]:
-        """After the bytes ``--boundary``: a line end, or the form's end."""
+        """Parse what follows ``--boundary``: a line end, or the form's end."""
         mark = buffer[at : at + 2]
         if len(mark) < 2 and mark in {b"", b"\r", b"-"}:
             return at, False
@@ -202,7 +202,7 @@ class Parser:
             events.append(FormEnd())
             self._step = self._epilogue
         else:
-            raise MultipartError("the boundary stands where no part ends, or no part follows")
+            raise MultipartError("the boundary is not followed by a part, or the form has no part")
         return at + 2, True
 
     def _headers(self, buffer: bytes, at: int, events: list[Event]) -> tuple[int, bool]:
@@ -214,7 +214,7 @@ class Parser:
             return at, False
         block = buffer[at:end]
         if self._delimiter in block:
-            raise MultipartError("the boundary stands inside a part's headers")
+            raise MultipartError("a part's headers contain the boundary")
         begin = begin_of(block)
         events.append(begin)
         self._room = self._limits.text_bytes if begin.filename is None else None
@@ -232,7 +232,7 @@ class Parser:
             return end, False
         end = found - 4
         if end < at or buffer[end:found] != b"\r\n--":
-            raise MultipartError("the boundary stands inside a part's data")
+            raise MultipartError("a part's data contains the boundary's characters")
         self._pass(buffer, at, end, events)
         if self._due:
             raise MultipartError(_OTHER_LENGTH)
@@ -254,7 +254,7 @@ class Parser:
 
     def _epilogue(self, buffer: bytes, at: int, _: list[Event]) -> tuple[int, bool]:
         if not _CRLF.startswith(buffer[at : at + 3]):
-            raise MultipartError("something follows the form's last boundary")
+            raise MultipartError("the form has bytes after its last boundary")
         return at, False
 
 
@@ -263,15 +263,15 @@ def _refused(_buffer: bytes, _at: int, _events: list[Event]) -> tuple[int, bool]
 
 
 def parse(content_type: str, body: bytes, limits: Limits = LIMITS) -> tuple[Part, ...]:
-    """Read a whole form.
+    """Parse a whole form.
 
     Args:
         content_type: The value of the request's Content-Type.
         body: The request's body.
-        limits: See there.
+        limits: Bounds on what is parsed.
 
     Returns:
-        Every part in order; a name may come more than once.
+        Every part in order; a name may occur more than once.
 
     Raises:
         MultipartError: The body is outside the grammar, or over a limit.
@@ -285,26 +285,26 @@ def parse(content_type: str, body: bytes, limits: Limits = LIMITS) -> tuple[Part
         if isinstance(event, PartBegin):
             begin, value = event, memoryview(b"")
         elif isinstance(event, PartData):
-            value = event.data  # one piece: the body was fed in one piece
+            value = event.data  # a single event, because the body was fed at once
         elif isinstance(event, PartEnd):
             parts.append(Part(begin.name, begin.filename, begin.content_type, value))
     return tuple(parts)
 
 
 def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
-    """Read the texts of a form's fields that somebody wants to know.
+    """Return the text of a form's wanted fields.
 
     Args:
         parts: From ``parse``.
-        wanted: Names, exactly as they are read.
+        wanted: Exact names of the fields.
 
     Returns:
-        The text of each wanted field that is there.
+        The text of each wanted field that is present.
 
     Raises:
-        AmbiguousFieldError: A wanted field comes twice or as a file, a twin of it is there, or a
-            field names a model where none is wanted (``svg[model]``), or is JSON of its own.
-        MultipartError: Its text is not UTF-8.
+        AmbiguousFieldError: A wanted field occurs twice or as a file, a twin of it is present, or
+            another field names a model (``svg[model]``) or is JSON.
+        MultipartError: A field's text is not UTF-8.
     """
     names = frozenset(wanted)
     parts = tuple(parts)
@@ -315,7 +315,7 @@ def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
             _refuse_unread(part)
             continue
         if part.name in found:
-            raise AmbiguousFieldError(f"the field {part.name} is given twice")
+            raise AmbiguousFieldError(f"the field {part.name} occurs twice")
         if part.filename is not None:
             raise AmbiguousFieldError(f"the field {part.name} is a file")
         found[part.name] = part.text()
@@ -323,9 +323,11 @@ def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
 
 
 def _refuse_unread(part: Part) -> None:
-    """Below a field, a model stands as ``svg[model]``, or in a part that is or looks like JSON."""
+    """Refuse a field that could name a model: ``svg[model]``, or a part that may be JSON."""
     if _MODEL in (fold(word) for word in _WORDS.findall(part.name)):
-        raise AmbiguousFieldError(f"the field {part.name} names a model where none is known")
+        raise AmbiguousFieldError(
+            f"the field {part.name} could name a model, and this operation does not read it"
+        )
     if part.filename is None and _JSON.match(part.content_type or ""):
         raise AmbiguousFieldError(f"the field {part.name} is JSON, which could name a model")
     looks = part.filename is None and _JSON_TEXT.match(part.value)
@@ -334,9 +336,9 @@ def _refuse_unread(part: Part) -> None:
 
 
 def refuse_twins(names: Iterable[str], wanted: Iterable[str]) -> None:
-    """Refuse a name that some server would take for one of ``wanted``.
+    """Refuse a name that some server would treat as one of ``wanted``.
 
-    Some fold case, and some take ``model[]`` or ``model[0]`` for a list called ``model``.
+    Some fold case, and some treat ``model[]`` or ``model[0]`` as a list named ``model``.
 
     Raises:
         AmbiguousFieldError: A twin is present.

@@ -1,8 +1,8 @@
-"""Step 0 in one function: a ``CheckRequest`` and the settings in, the call or a refusal out.
+"""Parses a ``CheckRequest`` into a call or a refusal (step 0), in one function.
 
-A message longer than ``THRESHOLD`` is not decoded in the gate's event loop: each look at twenty
-megabytes is a copy of them, and every other request would wait for it. It stays serialized
-(``Large``) and a worker process parses it (``gate.worker_pool``), with the same function.
+A message longer than ``THRESHOLD`` is not decoded in the gate's event loop: decoding copies its
+megabytes, and every other request would wait for that. It stays serialized (``Large``), and a
+worker process parses it (``gate.worker_pool``) with the same function.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Large:
     data: bytes
 
 
-Question = pb.CheckRequest | Large
+CheckMessage = pb.CheckRequest | Large
 
 
-def question(data: bytes) -> Question:
-    """Decode a message from the wire, unless it is large.
+def decode_message(data: bytes) -> CheckMessage:
+    """Decode a message from the wire, unless it is longer than ``THRESHOLD``.
 
     Raises:
-        google.protobuf.message.DecodeError: It is short and no ``CheckRequest``.
+        google.protobuf.message.DecodeError: A shorter message is no ``CheckRequest``.
     """
     return Large(data) if len(data) > THRESHOLD else pb.CheckRequest.FromString(data)
 
@@ -55,7 +55,7 @@ class ParsedRequest:
     """The outcome of step 0.
 
     Attributes:
-        request: Without its body; ``None`` where it could not be read.
+        request: The request without its body; ``None`` if it could not be parsed.
         found: The call that it makes, or the code and message of the refusal.
     """
 
@@ -63,8 +63,8 @@ class ParsedRequest:
     found: Call | Refusal
 
 
-def body_size(question: Question) -> int:
-    """Return how many bytes a question keeps in memory, to within its headers."""
+def body_size(question: CheckMessage) -> int:
+    """Return the size in bytes of a message's body, or of a large message with its headers."""
     if isinstance(question, Large):
         return len(question.data)
     http = question.attributes.request.http
@@ -72,7 +72,7 @@ def body_size(question: Question) -> int:
 
 
 def parse(message: pb.CheckRequest, options: ReadOptions) -> ParsedRequest:
-    """Take a ``CheckRequest`` through step 0, in this process or in a worker."""
+    """Parse a ``CheckRequest`` (step 0), in this process or in a worker."""
     request = None
     try:
         request = check_request.read(message, credential_header=options.credential_header)

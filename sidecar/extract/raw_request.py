@@ -1,7 +1,6 @@
-"""A raw HTTP/1.1 request from a file, as the question Envoy would put about it.
+"""Converts a raw HTTP/1.1 request from a file into the ``CheckRequest`` Envoy would send.
 
-For rehearsals: what a person saved or wrote down is brought into the form the gate reads, and
-nothing is repaired on the way, so that the gate sees what is wrong with it.
+For dry runs. Nothing is corrected on the way, so that the gate sees what is wrong with it.
 """
 
 from __future__ import annotations
@@ -16,19 +15,19 @@ _NO_BODY = frozenset({"GET", "HEAD"})
 
 
 class RawRequestError(Exception):
-    """The file is no HTTP request; the text says why."""
+    """The file is no HTTP request; the message states the line and the problem."""
 
 
 def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
-    """Read a request and put the question.
+    """Parse a request into a ``CheckRequest``.
 
-    Lines may end in CRLF or LF alone, as in a file that was written by hand. A body without a
-    ``Content-Length`` gets one, and the line end after it that editors add is taken away.
+    Lines may end in CRLF or LF, as in a file written by hand. A body without a ``Content-Length``
+    gets one, and the final line end that editors add is removed.
 
     Args:
         data: Start line, headers, an empty line, the body.
-        provider: What the route would say.
-        api: Likewise.
+        provider: Value of the route's context extension ``provider``.
+        api: Value of the route's context extension ``api``.
 
     Raises:
         RawRequestError: The start line or a header cannot be read.
@@ -38,29 +37,31 @@ def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
     lines = parts[0].decode("latin-1").replace("\r\n", "\n").rstrip("\n").split("\n")
     start = _START.fullmatch(lines[0])
     if start is None:
-        raise RawRequestError("the first line is not METHOD TARGET HTTP/1.1")
+        raise RawRequestError("line 1 must be METHOD TARGET HTTP/1.1")
     method, target = start.groups()
     headers = [_header(number, line) for number, line in enumerate(lines[1:], start=2)]
     names = {name for name, _ in headers}
     if "transfer-encoding" in names:
-        raise RawRequestError("save the body whole, with Content-Length and not in chunks")
+        raise RawRequestError(
+            "Transfer-Encoding is not supported; save the body whole, with Content-Length"
+        )
     if "content-length" not in names:
         body = body.removesuffix(b"\n").removesuffix(b"\r")
         if body or method not in _NO_BODY:
             headers.append(("content-length", str(len(body))))
     host = next((value for name, value in headers if name == "host"), "localhost")
     pseudo = [(":authority", host), (":path", target), (":method", method)]
-    return _question([*pseudo, *headers], body, {"provider": provider, "api": api})
+    return _check_request([*pseudo, *headers], body, {"provider": provider, "api": api})
 
 
 def _header(number: int, line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
     if not colon or not name or name != name.strip():
-        raise RawRequestError(f"line {number} is not a header: NAME: VALUE")
+        raise RawRequestError(f"line {number} is not a header, NAME: VALUE")
     return name.lower(), value.strip(" \t")
 
 
-def _question(
+def _check_request(
     lines: list[tuple[str, str]], body: bytes, extensions: dict[str, str]
 ) -> pb.CheckRequest:
     pseudo = dict(lines)

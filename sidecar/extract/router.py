@@ -1,8 +1,8 @@
-r"""The route grammar: the raw path, decoded exactly once and only where an id may stand.
+r"""Matches the raw path to an operation, decoding only ids, exactly once.
 
 Envoy passes ``..%2f``, ``//``, ``;x``, ``%63``, ``/../`` and ``\`` through unchanged, and each
-upstream makes its own sense of them. So a path is either exactly a route of the table, or another
-plain path (refused by name), or it is malformed.
+upstream interprets them differently. So a path is either exactly a route of the table, or another
+path without special characters (refused by name), or it is malformed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from sidecar.providers.overrides import key_overrides
 from sidecar.providers.provider import Provider
 
 _METHOD = re.compile(r"[A-Z]{1,16}")
-_PLAIN = re.compile(r"[A-Za-z0-9._~:@,=+-]{1,512}")
+_SPECIAL = re.compile(r"[^A-Za-z0-9._~:@,=+-]")
+_MAX_SEGMENT_CHARS = 512
 _ENCODED = re.compile(r"(?:[A-Za-z0-9._:@-]|%[0-9A-Fa-f]{2}){1,1024}")
 _PATH_MODEL = re.compile(r"[A-Za-z0-9._:@-]{1,512}")
 _PATH_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:[A-Za-z0-9._:/@-]{1,512}")
@@ -41,9 +42,9 @@ class Segment:
     """One segment of a route.
 
     Attributes:
-        literal: The text that it must be; empty for one that is given by the request.
-        name: The parameter that it belongs to; empty for none.
-        verb: What follows a colon at its end (google.api.http); empty for none.
+        literal: The text that it must equal; empty for a parameter.
+        name: Name of the parameter that it belongs to; empty for none.
+        verb: The text after a colon at its end (google.api.http); empty for none.
         part: Whether the parameter has further segments.
         ends: Whether it is the parameter's last segment.
     """
@@ -57,7 +58,7 @@ class Segment:
 
 @cache
 def segments_of(route: str) -> tuple[Segment, ...]:
-    """Return the segments of a row's route, with ``{name=a/*}`` taken apart."""
+    """Return the segments of a row's route, with ``{name=a/*}`` split."""
     found: list[Segment] = []
     for text in _SEGMENT.findall(route):
         parameter = _PARAMETER.fullmatch(text)
@@ -89,7 +90,7 @@ class _Step:
         return self.parameter
 
     def find(self, text: str) -> _Step | None:
-        """Return the step for a segment of a request: a word of the table is never an id."""
+        """Return the step for a segment of a request: a literal of the table is never an id."""
         if text in self.literal:
             return self.literal[text]
         stem, colon, verb = text.rpartition(":")
@@ -113,7 +114,7 @@ class Routes:
             step.rows[row.method] = row
 
     def match(self, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
-        """Find the operation, and what path and query name.
+        """Find the operation, and the values that path and query name.
 
         Args:
             method: HTTP method as sent.
@@ -121,20 +122,24 @@ class Routes:
 
         Raises:
             AdmissibilityError: ``malformed_request`` outside the grammar, ``ambiguous_model`` for
-                a query that names a model beside the place that counts, ``unsupported_operation``
-                for everything the table does not have.
+                a query that names a model where the operation reads none,
+                ``unsupported_operation`` for everything the table does not have.
         """
         route, mark, query = path.partition("?")
         if not _METHOD.fullmatch(method) or not route.startswith("/"):
-            raise malformed("not a method and an absolute path")
+            raise malformed(
+                "the method must be capital letters, and the target a path that begins with /"
+            )
         segments = route.split("/")[1:]
         rows = self._rows(segments)
         operation = rows.get(method)
         if operation is None:
             if route != "/" and not rows:
-                for segment in segments:
-                    _check_plain(segment)
-            raise unsupported(f"{method} {route[:200]} is not an operation of the gate")
+                for number, segment in enumerate(segments, 1):
+                    _check_plain(segment, number)
+            raise unsupported(
+                f"{method} {route[:200]} is not in the gate's table of operations for this route"
+            )
         found = self._parameters(operation, segments)
         return operation, (*found, *_queried(operation, query, given=bool(mark)))
 
@@ -150,36 +155,46 @@ class Routes:
     def _parameters(self, operation: Operation, segments: list[str]) -> list[Found]:
         found: list[Found] = []
         parts: list[str] = []
-        for want, text in zip(segments_of(operation.route), segments, strict=True):
+        pairs = zip(segments_of(operation.route), segments, strict=True)
+        for number, (want, text) in enumerate(pairs, 1):
             if not want.name:
                 continue
             given = text.removesuffix(f":{want.verb}") if want.verb else text
             where = f"{{{want.name}}} in the path"
             if want.part:
                 if not _RESOURCE.fullmatch(given):
-                    raise malformed("a resource name in the path is not plainly written")
+                    raise malformed(
+                        f"path segment {number}: a resource name has only letters, digits and"
+                        " . _ -, unescaped"
+                    )
                 parts.append(given)
                 if want.ends:
                     found.append(Found(Role.MODEL, "/".join(parts), where))
             elif want.name in _NAMING:
-                found.append(Found(Role.MODEL, self._decoded(given), where))
-            elif not (_ID.fullmatch(given) or (want.name == "id" and self._arn(given))):
-                raise malformed("an id in the path is not plainly written")
+                found.append(Found(Role.MODEL, self._decoded(given, number), where))
+            elif not (_ID.fullmatch(given) or (want.name == "id" and self._arn(given, number))):
+                raise malformed(
+                    f"path segment {number}: an id has only letters, digits and _ -, unescaped"
+                )
             elif want.name != "id":
                 found.append(Found(Stored(want.name), given, where))
         return found
 
-    def _arn(self, segment: str) -> bool:
-        """Whether an id that names nothing of interest is an ARN, where those are written so."""
-        return self.api.slashes and self._decoded(segment).startswith("arn:")
+    def _arn(self, segment: str, number: int) -> bool:
+        """Return whether an id is an ARN, at a provider whose ids may be ARNs."""
+        return self.api.slashes and self._decoded(segment, number).startswith("arn:")
 
-    def _decoded(self, segment: str) -> str:
+    def _decoded(self, segment: str, number: int) -> str:
+        problem = malformed(
+            f"path segment {number}: a model id has only letters, digits and . _ : @ -, unescaped"
+            " or percent-encoded once"
+        )
         if not _ENCODED.fullmatch(segment):
-            raise malformed("the model id in the path is not plainly written")
+            raise problem
         model = unquote(segment, errors="replace")
         plain = _PATH_MODEL.fullmatch(model) or (self.api.slashes and _PATH_ARN.fullmatch(model))
         if not plain or "//" in model or {".", ".."} & set(re.split("[/:]", model)):
-            raise malformed("the model id in the path is not plainly written")
+            raise problem
         return model
 
 
@@ -187,13 +202,18 @@ ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in PROVIDERS.ite
 """Every table, ready for matching."""
 
 
-def _check_plain(segment: str) -> None:
-    if not _PLAIN.fullmatch(segment) or segment in {".", ".."}:
-        raise malformed("the path is not plainly written")
+def _check_plain(segment: str, number: int) -> None:
+    if segment in {"", ".", ".."}:
+        raise malformed(f"path segment {number} is {segment!r}; send the path normalized")
+    special = _SPECIAL.search(segment)
+    if special is not None:
+        raise malformed(f"path segment {number}: character {special[0]!a} is not allowed here")
+    if len(segment) > _MAX_SEGMENT_CHARS:
+        raise malformed(f"path segment {number} has more than {_MAX_SEGMENT_CHARS} characters")
 
 
 def _queried(operation: Operation, query: str, *, given: bool) -> list[Found]:
-    """Read the query; keys are those of the row, once each and plainly written."""
+    """Parse the query; it may have the keys of the row, unescaped and once each."""
     if not given:
         return []
     found: dict[str, Found] = {}
@@ -204,24 +224,29 @@ def _queried(operation: Operation, query: str, *, given: bool) -> list[Found]:
             raise _unknown_key(operation, query)
         if key in found:
             raise ambiguous(f"the query has {key} twice")
-        found[key] = Found(role, _plain_value(role, value), f"{key} in the query")
+        found[key] = Found(role, _plain_value(role, key, value), f"{key} in the query")
     return list(found.values())
 
 
-def _plain_value(role: What, value: str) -> str:
+def _plain_value(role: What, key: str, value: str) -> str:
     decoded = value.replace("%3A", ":").replace("%3a", ":")
     grammar = _VERSION if role is Role.VERSION else _QUERY_VALUE
     if not grammar.fullmatch(decoded):
-        raise malformed("a value in the query is not plainly written")
+        allowed = (
+            "v1, latest, preview or a date such as 2024-10-21"
+            if role is Role.VERSION
+            else "letters, digits and . _ : @ , -, unescaped"
+        )
+        raise malformed(f"{key} in the query may only be {allowed}")
     return decoded
 
 
 def _unknown_key(operation: Operation, query: str) -> AdmissibilityError:
-    """One that names a model beside the place that counts is told apart."""
+    """Return the refusal of a key that the row does not have."""
     for part in re.split("[&;]", query):
         key = unquote_plus(part.partition("=")[0], errors="replace").rstrip("[]")
         if fold(key) in _NAMING or key_overrides(key):
-            return ambiguous("the query names a model beside the place that counts")
+            return ambiguous("the query names a model where this operation reads none")
     if not operation.query:
-        return malformed("this operation has no query")
+        return malformed("this operation takes no query")
     return malformed(f"the query may only have {', '.join(sorted(operation.query))}")

@@ -25,9 +25,9 @@ from sidecar.core.refusals import unsupported
 from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import (
+    CheckMessage,
     Large,
     ParsedRequest,
-    Question,
     ReadOptions,
     body_size,
     parse,
@@ -92,7 +92,7 @@ class Pipeline:
     in_flight: InFlightLimiter = field(default_factory=lambda: InFlightLimiter(sys.maxsize))
     objects: Objects | None = None
 
-    async def check(self, message: Question, context: DecisionContext) -> Decision:
+    async def check(self, message: CheckMessage, context: DecisionContext) -> Decision:
         """Decide about one request.
 
         Args:

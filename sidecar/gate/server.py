@@ -26,7 +26,7 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 )
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.parsed_request import Question, question
+from sidecar.extract.parsed_request import CheckMessage, decode_message
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
@@ -66,7 +66,7 @@ class Authorization(rpc.AuthorizationServicer):
         self._clock = clock or Clock().read
         self._in_flight = 0
 
-    async def Check(self, request: Question, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
+    async def Check(self, request: CheckMessage, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
         """Answer one ``CheckRequest``; raises only ``CancelledError``, where Envoy cancelled."""
         reply = _FAILED
         self._in_flight += 1
@@ -78,7 +78,7 @@ class Authorization(rpc.AuthorizationServicer):
             self._in_flight -= 1
         return reply
 
-    async def _answer(self, message: Question) -> pb.CheckResponse:
+    async def _answer(self, message: CheckMessage) -> pb.CheckResponse:
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         return await live(
@@ -89,7 +89,9 @@ class Authorization(rpc.AuthorizationServicer):
             lambda decision: self._reply(decision, context),
         )
 
-    async def _ask(self, message: Question, context: DecisionContext, reading: Reading) -> Decision:
+    async def _ask(
+        self, message: CheckMessage, context: DecisionContext, reading: Reading
+    ) -> Decision:
         if self._in_flight > self._limits.max_concurrent:
             raise AdmissibilityError(
                 Reason.OVERLOADED,
@@ -118,7 +120,7 @@ def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
     """Return the service's handler, which leaves large messages undecoded (``Large``)."""
     check = grpc.unary_unary_rpc_method_handler(
         service.Check,
-        request_deserializer=question,
+        request_deserializer=decode_message,
         response_serializer=pb.CheckResponse.SerializeToString,
     )
     return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})

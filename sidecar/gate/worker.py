@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.batch_lines import Block, Found, read
+from sidecar.extract.batch_lines import Block, BlockCalls, read_block
 from sidecar.extract.parsed_request import ParsedRequest, ReadOptions, Refusal, parse
 
 log = logging.getLogger("sidecar.gate.worker_pool")
@@ -29,7 +29,7 @@ HEAD = struct.Struct(">IQ")
 WorkerTask = ReadOptions | Block
 """How to read the bytes that follow: as a ``CheckRequest``, or as lines of a batch file."""
 
-WorkerResult = ParsedRequest | Found | Refusal
+WorkerResult = ParsedRequest | BlockCalls | Refusal
 
 
 _NICE = 5
@@ -52,7 +52,7 @@ def _result(source: BinaryIO, size: int, length: int) -> WorkerResult:
     data = source.read(length)
     try:
         if isinstance(task, Block):
-            return read(replace(task, data=data))
+            return read_block(replace(task, data=data))
         return parse(pb.CheckRequest.FromString(data), task)
     except AdmissibilityError as error:
         return error.reason, error.message

@@ -23,7 +23,7 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import replace
 
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.batch_lines import Block, Found, read
+from sidecar.extract.batch_lines import Block, BlockCalls, read_block
 from sidecar.extract.parsed_request import Large, ParsedRequest, ReadOptions
 from sidecar.gate import worker
 from sidecar.gate.worker import HEAD, WorkerResult, WorkerTask
@@ -109,18 +109,18 @@ class WorkerPool:
             return result
         raise _refusal(result)
 
-    async def lines(self, block: Block) -> Found:
-        """Parse a block of a batch file in a worker; see ``batch_lines.read``.
+    async def lines(self, block: Block) -> BlockCalls:
+        """Parse a block of a batch file in a worker; see ``batch_lines.read_block``.
 
         Raises:
             AdmissibilityError: ``internal_error`` if the worker exited, stalled or failed.
         """
         if len(block.data) <= BLOCK_THRESHOLD:
-            return read(block)
+            return read_block(block)
         async with self._blocks:
             idle = await self._idle.get()
             result = await self._run(idle, replace(block, data=b""), block.data)
-        if isinstance(result, Found):
+        if isinstance(result, BlockCalls):
             return result
         raise _refusal(result)
 

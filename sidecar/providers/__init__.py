@@ -1,4 +1,4 @@
-"""The providers: for each kind of upstream, its descriptor and every operation the gate knows.
+"""Lists the providers, each with its descriptor and its table of operations.
 
 An operation that is in no table is refused. A route's context extension ``api`` chooses the table;
 without it, the table with the name of the ``provider``. A module of this package that has a
@@ -39,12 +39,12 @@ A route's ``provider`` is a name of the operator's own, so the rule does not dep
 
 
 def operation_names() -> frozenset[str]:
-    """The names of all operations: what a metric's label may be."""
+    """Return the names of all operations: the values of a metric's label."""
     return frozenset(row.name for api in PROVIDERS.values() for row in api.operations)
 
 
 def shut_operations() -> frozenset[str]:
-    """The names of those that an operator may open."""
+    """Return the names of operations that are closed until an operator opens them."""
     return frozenset(row.name for api in PROVIDERS.values() for row in api.operations if row.shut)
 
 
@@ -52,8 +52,8 @@ def shut_operations() -> frozenset[str]:
 class Creation:
     """The kind of object that an operation creates.
 
-    ``upload`` where its models are in a body that ext_authz does not see; ``registered`` where it
-    may only be made to be registered.
+    ``upload``: its models are in a body that ext_authz does not see. ``registered``: it may be
+    created only if it is registered.
     """
 
     kind: str
@@ -70,7 +70,7 @@ _CREATIONS: Mapping[tuple[str, str], Creation] = {
 
 
 def creation(api: str, operation: str) -> Creation | None:
-    """What an operation of an API creates; null where nothing that could be built on."""
+    """Return the object that an operation creates; ``None`` if later calls cannot use one."""
     return _CREATIONS.get((api, operation))
 
 
@@ -83,11 +83,11 @@ _UPDATES: Mapping[tuple[str, str], frozenset[str]] = {
 
 
 CHANGING: frozenset[str] = frozenset(kind for updates in _UPDATES.values() for kind in updates)
-"""Kinds of stored objects that can come to reach more models after they were made."""
+"""Kinds of stored objects to which later calls can add models."""
 
 
 def updated_by(api: str, operation: str) -> frozenset[str]:
-    """Kinds of stored objects that come to reach more models by a call of this operation."""
+    """Return the kinds of stored objects to which a call of this operation adds models."""
     return _UPDATES.get((api, operation), frozenset())
 
 
@@ -98,7 +98,7 @@ __all__ = [
     "Creation",
     "Operation",
     "creation",
-    "fed",
     "operation_names",
     "shut_operations",
+    "updated_by",
 ]

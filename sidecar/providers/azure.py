@@ -1,8 +1,8 @@
-"""Azure OpenAI: every name of a model is that of a deployment.
+"""Describes Azure OpenAI, where every name of a model is that of a deployment.
 
-Two shapes: the deployment in the path, with a dated ``api-version`` in the query, and
+Two forms: the deployment in the path, with a dated ``api-version`` in the query, and
 ``/openai/v1`` with the deployment in the body as ``model``. A deployment can be pointed at another
-model without its name changing, so none is taken for a model: a binding says which one it runs.
+model without a change of its name, so a deployment binding states which model it runs.
 """
 
 from __future__ import annotations

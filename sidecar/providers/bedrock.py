@@ -1,8 +1,8 @@
-"""AWS Bedrock: the runtime's paths, its OpenAI-compatible shape, and customization jobs.
+"""Describes AWS Bedrock: its runtime, its OpenAI-compatible API, and customization jobs.
 
 ``modelId`` may be the id of a foundation model or an ARN. Some ARNs name a model; some name a
-thing that can be pointed at another model (bound by evidence); some choose models by themselves
-(refused). SDKs escape the ARN's ``:`` and ``/``, so a name in the path may hold escaped slashes.
+resource that can be pointed at another model (bound by evidence); routers choose models (refused).
+SDKs escape the ARN's ``:`` and ``/``, so a name in the path may contain escaped slashes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEPLOYMENTS = frozenset(
 
 
 def names(model: str) -> NameKind:
-    """What an id or ARN of Bedrock stands for; an ARN of an unknown kind may choose anything."""
+    """Return what an id or ARN names; an ARN of an unknown type is treated as a router."""
     if not model.startswith("arn:"):
         return NameKind.MODEL
     match = _ARN.fullmatch(model)
@@ -67,7 +67,7 @@ _NATIVE: dict[str, What] = {
     "documents": Role.DATA,
     **_TOOL_CONFIG,
 }
-"""A body in the model's own form. Some have ``model`` in theirs, which is then that of the path."""
+"""A body in the model's own format. Where it has ``model``, that must equal the path's."""
 
 _TEXTS = frozenset({"messages[].content", "messages[].content[].toolResult.content"})
 _RUNTIME = "/model/{model}"

@@ -1,10 +1,9 @@
-"""Places in a body, written as text and read off a parsed value.
+"""Compiles tables of JSON paths, and finds their values in a parsed body.
 
 ``tools[].svg.model`` is the key ``model`` of the object ``svg`` in each item of the list ``tools``;
-``grader.**`` is everything below ``grader``. A table of places is compiled into one tree, and the
-body is walked along it once: so every object on the way to something we read is also checked for
-twins of the keys we read there, and a ``model`` at a place that the table does not have is refused
-instead of overlooked.
+``grader.**`` is everything below ``grader``. A table is compiled into one tree, and the body is
+walked along it once. Every object on a path is also checked for twins of the keys that are read
+there, and a ``model`` at a path outside the table is refused instead of overlooked.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _ESCAPE = b"\\u"
 
 
 class Role(Enum):
-    """What is found at a place."""
+    """The meaning of the value at a path."""
 
     MODEL = "a model id"
     TUNED = "the id of a model to be tuned"
@@ -35,36 +34,35 @@ class Role(Enum):
     MODALITY = "an output modality"
     TOOL = "a tool"
     TOOL_TYPE = "the type of a tool"
-    UNTYPED_TOOL = "a tool whose type may go without saying: then it is a function"
+    UNTYPED_TOOL = "a tool whose type may be absent; then it is a function"
     KEYED_TOOL = "a tool whose keys are its types, as in google.cloud.aiplatform.v1.Tool"
-    FORMAT = "the format of what is made, which may take a further model to write"
+    FORMAT = "the output format, which may need a further model"
     FUNCTION = "a function in the older form of a tool"
     ITEM = "an item of the input"
     SPECIFICATION = "the digest of an environment specification"
-    DATA = "the caller's own data, in which model is a word like any other"
-    FOREIGN = "an object that was not created by a call, so that nobody knows its models"
+    DATA = "the caller's own data, in which the key model has no meaning"
+    FOREIGN = "an object that no call created, so its models are unknown"
     VERSION = "a version of the API"
-    WORD = "a plain word that names no model"
+    WORD = "a value that names no model"
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """At this place stands an object that is stored upstream, by its id or as ``{"id": …}``."""
+    """A reference to an object that is stored upstream, as its id or as ``{"id": …}``."""
 
     kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Only:
-    """At this place only some values may stand: any other has models run that nobody named.
+    """A path with a list of allowed values; any other would run models that the request omits.
 
-    A list of what is let through, and not of what is refused: what a provider adds later is
-    refused until somebody has looked at it.
+    It lists what is allowed, so that a value which the provider adds later is refused.
 
     Attributes:
-        values: Words or switches; ``null`` is as good as nothing.
-        why: What any other value does.
-        role: What the value is read as.
+        values: Strings or booleans; JSON ``null`` counts as absent.
+        why: What any other value would do.
+        role: Meaning of an allowed value.
     """
 
     values: frozenset[str | bool]
@@ -72,7 +70,7 @@ class Only:
     role: Role = Role.WORD
 
     def allows(self, value: Any) -> bool:  # noqa: ANN401 - JSON is any value
-        """Whether it is one of them; ``0`` is not ``false``."""
+        """Return whether a value is allowed; ``0`` is not ``false``."""
         return value is None or (isinstance(value, str | bool) and value in self.values)
 
 
@@ -81,7 +79,7 @@ What = Role | Stored | Only
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value at a place; ``where`` is for messages."""
+    """A value found at a path; ``where`` is the path, for messages."""
 
     role: What
     value: Any
@@ -89,38 +87,38 @@ class Found:
 
 
 @dataclass(slots=True)
-class Node:
-    """One step of the tree: named keys below, or each item of a list below, or what is here."""
+class PathNode:
+    """One step of the tree: keys below, each item of a list below, and the role of the value."""
 
-    keys: dict[str, Node] = field(default_factory=dict)
-    each: Node | None = None
+    keys: dict[str, PathNode] = field(default_factory=dict)
+    each: PathNode | None = None
     role: What | None = None
     below: bool = False
 
 
-_UNKNOWN = Node()
-_ANY_MODEL = Node(below=True)
+_UNKNOWN = PathNode()
+_ANY_MODEL = PathNode(below=True)
 
 
-def compile_places(places: Mapping[str, What]) -> Node:
-    """Turn a table of places into a tree."""
-    root = Node()
+def compile_places(places: Mapping[str, What]) -> PathNode:
+    """Compile a table of paths into a tree."""
+    root = PathNode()
     for text, role in places.items():
         node = root
         for name in text.replace("[]", ".[]").split("."):
             if name == "[]":
-                node.each = node.each or Node()
+                node.each = node.each or PathNode()
                 node = node.each
             elif name == _BELOW:
                 node.below = True
             else:
-                node = node.keys.setdefault(name, Node())
+                node = node.keys.setdefault(name, PathNode())
         if role is not Role.MODELS_BELOW:
             node.role = role
     return root
 
 
-def find(root: Node, body: dict[str, Any], raw: bytes, *, texts: frozenset[str]) -> list[Found]:
+def find(root: PathNode, body: dict[str, Any], raw: bytes, *, texts: frozenset[str]) -> list[Found]:
     """Find everything the tree names, in the order of the body.
 
     Args:
@@ -141,14 +139,14 @@ def find(root: Node, body: dict[str, Any], raw: bytes, *, texts: frozenset[str])
 
 
 def _may_hold_more(raw: bytes, known: list[Found]) -> bool:
-    """Whether a key ``model``, however it is written, may stand where ``_walk`` has not read."""
+    """Return whether a key ``model``, in any spelling, may be where ``_walk`` did not read."""
     if _ESCAPE in raw or not raw.isascii():
         return True
     read = sum(1 for found in known if found.where.rpartition(".")[2] == MODEL_KEY)
     return sum(1 for _ in itertools.islice(_HINT.finditer(raw), read + 1)) > read
 
 
-def _walk(node: Node, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
+def _walk(node: PathNode, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
     if node.role is not None:
         yield Found(node.role, value, where)
     if value is None:
@@ -157,14 +155,14 @@ def _walk(node: Node, value: Any, where: str, texts: frozenset[str]) -> Iterator
         yield from _walk_keys(node, value, where, texts)
     if node.each is not None and not (isinstance(value, str) and where in texts):
         if not isinstance(value, list):
-            raise malformed(f"{where} is not a list")
+            raise malformed(f"{where} must be a list")
         for item in value:
             yield from _walk(node.each, item, f"{where}[]", texts)
 
 
-def _walk_keys(node: Node, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
+def _walk_keys(node: PathNode, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
     if not isinstance(value, dict):
-        raise malformed(f"{where} is not an object")
+        raise malformed(f"{where} must be an object")
     try:
         strict_json.refuse_twins(value, node.keys)
     except strict_json.StrictJsonError as error:
@@ -175,10 +173,10 @@ def _walk_keys(node: Node, value: Any, where: str, texts: frozenset[str]) -> Ite
             yield from _walk(below, item, f"{where}.{key}" if where else key, texts)
 
 
-def _search(root: Node, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN401
-    """Look at every key ``model`` outside the places that ``_walk`` has read.
+def _search(root: PathNode, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN401
+    """Find every key ``model`` outside the paths that ``_walk`` has read.
 
-    A loop and no recursion: how deep a body is nested is the caller's choice.
+    A loop, not a recursion: the caller chooses how deep a body is nested.
     """
     stack = [(root, body, start)]
     while stack:
@@ -199,9 +197,9 @@ def _search(root: Node, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN4
                     stack.append((under, item, place))
 
 
-def _unread(node: Node, key: str, value: Any, where: str) -> Iterator[Found]:  # noqa: ANN401
+def _unread(node: PathNode, key: str, value: Any, where: str) -> Iterator[Found]:  # noqa: ANN401
     if value is None:
         return
     if not node.below or key != MODEL_KEY:
-        raise ambiguous(f"{where[:200]}: a model at a place where none is known")
+        raise ambiguous(f"{where[:200]}: a model at a path where this operation reads none")
     yield Found(Role.MODEL, value, where)

@@ -1,4 +1,4 @@
-"""Rows that servers of open weights share: OpenAI's API, and the form of Anthropic's.
+"""Lists the rows that servers of open weights share: OpenAI's API, and Anthropic's messages.
 
 ``model`` is the name of an adapter, or of its base model. Administration (loading an adapter under
 an approved name, replacing weights) is refused: it would change which model an approved name runs.
@@ -14,18 +14,18 @@ from sidecar.providers.operation import Operation, never, prefixed
 
 MODEL: dict[str, What] = {"model": Role.MODEL}
 
-OWN_WORDS: dict[str, What] = dict.fromkeys(
+OWN_KEYS: dict[str, What] = dict.fromkeys(
     ("guided_json", "structured_outputs", "documents", "chat_template_kwargs", "custom_params"),
     Role.DATA,
 )
-"""What these servers take beside OpenAI's keys: schemas, documents, values for a template."""
+"""Keys of these servers beside OpenAI's: schemas, documents, values for a template."""
 
 _OPENAI = tuple(
-    replace(row, reads={**row.reads, **OWN_WORDS})
+    replace(row, reads={**row.reads, **OWN_KEYS})
     for row in prefixed("/v1", (*openai.COMPLETIONS, openai.RESPONSES))
 )
 
-_ASKED: dict[str, What] = {
+_MESSAGES_BODY: dict[str, What] = {
     "model": Role.MODEL,
     "stream": Role.STREAM,
     "tools[]": Role.UNTYPED_TOOL,
@@ -35,11 +35,11 @@ _ASKED: dict[str, What] = {
     "output_format": Role.DATA,
     "output_config.format": Role.DATA,
     "metadata": Role.DATA,
-    **OWN_WORDS,
+    **OWN_KEYS,
 }
 
 _MESSAGES = tuple(
-    Operation(name, "POST", route, _ASKED, texts=frozenset({"messages[].content"}))
+    Operation(name, "POST", route, _MESSAGES_BODY, texts=frozenset({"messages[].content"}))
     for name, route in (
         ("messages", "/v1/messages"),
         ("messages.count_tokens", "/v1/messages/count_tokens"),
@@ -48,7 +48,7 @@ _MESSAGES = tuple(
 
 COMMON: tuple[Operation, ...] = (*_OPENAI, *prefixed("/v1", openai.MODELS), *_MESSAGES)
 
-ADMINISTRATION = "it would change what an approved name runs"
+ADMINISTRATION = "it would change which model an approved name runs"
 RAW = "it runs a model that the request does not name"
 
 

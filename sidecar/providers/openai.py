@@ -1,7 +1,7 @@
-"""OpenAI: REST, multipart, files, batches, fine-tuning, realtime (API of August 2026).
+"""Describes OpenAI: REST, multipart, files, batches, fine-tuning, realtime (August 2026).
 
 Rows follow the provider's published description of its API. A test builds requests from a reduced
-copy of that description and holds every operation of it against this table.
+copy of that description and compares every operation with this table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOOLS: dict[str, What] = {
 """A namespace is a tool with tools of its own; headers are for the server of an MCP tool."""
 
 _CHOICE: dict[str, What] = {"tool_choice": Role.DATA}
-"""Picks among the tools that are offered, and may repeat what was said of them."""
+"""Selects among the offered tools, and may repeat their descriptions."""
 
 _INPUT: dict[str, What] = {
     "input[]": Role.ITEM,
@@ -45,8 +45,8 @@ _INPUT: dict[str, What] = {
     "input[].svg_usage.model": Role.MODEL,
     "metadata": Role.DATA,
 }
-"""An item may be what an earlier answer held: a call of a tool, what it gave back, what a server
-listed. Words of its own stand below these places; no operation runs anything that they name."""
+"""An item may come from an earlier response: a tool call, its result, a server's list of tools.
+The paths marked ``DATA`` hold its own data; no operation runs a model that they name."""
 
 _PROMPT: dict[str, What] = {"prompt": Role.DATA}
 _TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM, **_PROMPT}
@@ -72,10 +72,10 @@ COMPLETIONS: tuple[Operation, ...] = (
     Operation("completions", "POST", "/completions", {"model": Role.MODEL, "stream": Role.STREAM}),
     Operation("embeddings", "POST", "/embeddings", {"model": Role.MODEL}),
 )
-"""What every compatible server has too."""
+"""Rows of every OpenAI-compatible server."""
 
 _BETA: dict[str, What] = {"beta": Role.WORD}
-"""``?beta=true``: the same operation and the same places, with more in the answer."""
+"""``?beta=true``: the same operation and the same paths, with more in the response."""
 
 RESPONSES = Operation(
     "responses",

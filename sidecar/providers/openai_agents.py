@@ -1,11 +1,11 @@
-"""OpenAI's agents (beta of autumn 2026): set up once, and run later by requests that name no model.
+"""Lists the rows of OpenAI's agents (beta, autumn 2026), which later run without naming a model.
 
-An agent and a session are registered with their models; whatever makes a session run, changes it or
-tells what it said asks about all of them again. Neither has versions: an agent is changed in place,
-and the gate does not learn which change came last, so what it was before stays registered with it.
+An agent and a session are registered with their models. Every request that runs, changes or reads a
+session is checked against all of them. Neither has versions: an agent is changed in place, and the
+gate does not see which change came last, so its earlier models stay registered.
 
-What would run models that no request names is refused: sub-agents (the agent chooses their models,
-``model`` of a ``create_subagent_call``), a reviewer of actions, and wake-ups that pass no gate.
+Features that run models which no request names are refused: sub-agents (the agent chooses
+their models, ``model`` of a ``create_subagent_call``), a reviewer of actions, and automations.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NO_SUBAGENTS = Only(
     frozenset({False}),
     "an agent may choose the models of its sub-agents, and no request names them",
 )
-"""Also of a response, whose calls to its sub-agents are written by the model."""
+"""Applies to a response too, whose calls to sub-agents are written by the model."""
 
 _NO_REVIEWER = Only(
     frozenset({"none"}), "actions would be reviewed by a model that no request names"
@@ -49,12 +49,12 @@ _EVENTS = Only(
             "tool_result",
         )
     ),
-    "nobody knows what it would run",
+    "such an event is unknown to the gate, and could run any model",
 )
 
 
 def _agent(where: str = "") -> dict[str, What]:
-    """The places of an agent's configuration, below ``where``."""
+    """Return the paths of an agent's configuration, below ``where``."""
     places: dict[str, What] = {
         "model": Role.MODEL,
         "multi_agent.enabled": NO_SUBAGENTS,
@@ -150,7 +150,7 @@ _RUN: tuple[Operation, ...] = (
         )
     ),
 )
-"""What gives a session work, and what tells of it: what it said is what its models said."""
+"""Rows that run a session, and rows that read it, because its content is its models' output."""
 
 _UNSEEN = "it runs later without passing the gate"
 _AUTOMATION = "/agents/automations/{id}"
@@ -177,7 +177,7 @@ _AUTOMATIONS: tuple[Operation, ...] = (
 
 
 def _kept(name: str, route: str, *methods: str) -> tuple[Operation, ...]:
-    """Rows for a collection at ``route`` that holds nothing by which a model is named."""
+    """Return rows for a collection at ``route`` whose objects name no model."""
     one = f"{route}/{{id}}"
     made = {
         "list": modelless(f"{name}.list", "GET", route, *_PAGE),

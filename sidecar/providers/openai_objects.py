@@ -1,4 +1,4 @@
-"""What OpenAI stores: videos, files, batches, vector stores."""
+"""Lists the rows of what OpenAI stores: videos, files, batches, vector stores."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sidecar.providers.operation import Body, Operation, modelless, never
 
 _PROMPT: dict[str, What] = {"prompt": Role.DATA}
 _VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video"), **_PROMPT}
-"""A video that is uploaded instead is a twin of the field, and refused: it names no model."""
+"""An uploaded video is a twin of the field, and refused, because its models are unknown."""
 
 VIDEOS: tuple[Operation, ...] = (
     Operation(
@@ -46,7 +46,7 @@ VIDEOS: tuple[Operation, ...] = (
         "videos.characters.create",
         "POST",
         "/videos/characters",
-        "the character is used later by calls that do not say so",
+        "later calls use the character without naming it",
     ),
     modelless("videos.list", "GET", "/videos", "limit", "after", "order"),
     modelless("videos.retrieve", "GET", "/videos/{id}"),
@@ -72,7 +72,7 @@ BATCHES: tuple[Operation, ...] = (
         "batches.create",
         "POST",
         "/batches",
-        # Azure also takes a file of the caller's own storage, which nobody has read.
+        # Azure also accepts a file of the caller's own storage, which the gate has not read.
         {"input_file_id": Stored("file"), "input_blob": Role.FOREIGN, "metadata": Role.DATA},
         creates="batch",
     ),

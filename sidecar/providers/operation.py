@@ -1,6 +1,6 @@
-"""One row of a provider's table of operations.
+"""Defines one row of a provider's table of operations.
 
-A row holds everything that the gate needs to know about an operation. The code that reads rows is
+A row states everything that the gate needs to know about an operation. The code that reads rows is
 the same for all of them (``router``, ``json_paths``, ``extractor``), so an operation is added by
 adding its row.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from sidecar.providers.json_paths import Node, Role, What, compile_places
+from sidecar.providers.json_paths import PathNode, Role, What, compile_places
 
 MAIN = frozenset(
     {
@@ -31,13 +31,13 @@ MAIN = frozenset(
         "{deployment} in the path",
     }
 )
-"""Places that say which model the operation as a whole is for; those of one request agree."""
+"""Places that name the operation's main model; those of one request must be equal."""
 
 _IN_PATH = re.compile(r"\{(?:model|deployment)(?:=[^}]*)?\}")
 
 
 class Kind(Enum):
-    """What an operation is to the predicate."""
+    """How the predicate treats an operation."""
 
     CALL = "runs or reads the models it names"
     TUNING = "makes a new model of the one it names"
@@ -58,27 +58,27 @@ class Operation:
     """One row.
 
     Attributes:
-        name: As manifests, approvals and policies call it.
+        name: Its name in manifests, approvals and policies.
         method: HTTP method.
-        route: Path. ``{model}`` and ``{deployment}`` stand for a segment that names what is run,
-            ``{id}`` for one that names nothing of interest, any other word for an object that is
-            stored upstream, of that kind. As in google.api.http, ``{model=a/*/b/*}`` names a model
-            by several segments, and ``:verb`` may end the last segment.
+        route: Path. ``{model}`` and ``{deployment}`` are segments that name what is run, ``{id}``
+            is an id that is not checked, and any other name is the kind of an object that is
+            stored upstream. As in google.api.http, ``{model=a/*/b/*}`` names a model by several
+            segments, and ``:verb`` may end the last segment.
         reads: Places in a JSON body.
         form: Fields of a multipart body.
         query: Keys the query may have, once each; any other is refused.
         kind: See ``Kind``.
         body: See ``Body``; ``READ`` wherever there are places or fields.
-        texts: Places where a string may stand for a list.
-        untyped: Whether a body without Content-Type is JSON, as the provider says it is to itself.
-        creates: The kind of object that the answer names, if it may hold models later.
-        registered: Whether it is refused where registration is off, because what it makes runs
-            again by requests that name no model.
-        feeds: Kinds of stored objects that take this call up, and so come to reach its models.
-        streams: Whether the answer is a stream without being asked to be one.
-        upgrade: Whether it begins a WebSocket.
-        shut: Why it is refused unless the operator opens it; empty where it is open.
-        never: Why it is refused always; empty where it is not.
+        texts: Paths where a string may replace a list.
+        untyped: Whether a body without Content-Type is JSON, as the provider documents.
+        creates: The kind of object that the response names; ``None`` if later calls cannot use it.
+        registered: Whether it is refused with registration off, because the object that it creates
+            runs later, by requests that name no model.
+        updates: Kinds of stored objects to which this call adds its models.
+        streams: Whether the response is always a stream.
+        upgrade: Whether it is a WebSocket handshake.
+        shut: Why it is refused unless the operator opens it; empty if it is open.
+        never: Why it is always refused; empty if it is not.
     """
 
     name: str
@@ -98,11 +98,11 @@ class Operation:
     upgrade: bool = False
     shut: str = ""
     never: str = ""
-    tree: Node = field(init=False, repr=False, compare=False)
-    fields: Node = field(init=False, repr=False, compare=False)
+    tree: PathNode = field(init=False, repr=False, compare=False)
+    fields: PathNode = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Compile the places once."""
+        """Compile the paths once."""
         object.__setattr__(self, "tree", compile_places(self.reads))
         object.__setattr__(self, "fields", compile_places(self.form))
         if self.reads or self.form:
@@ -110,7 +110,7 @@ class Operation:
 
     @property
     def has_main(self) -> bool:
-        """Whether the row has a place that says which model the operation as a whole is for."""
+        """Return whether the row has a place that names the operation's main model."""
         asked = {f"{key} in the query" for key in self.query}
         return bool(_IN_PATH.search(self.route) or MAIN & {*self.reads, *self.form, *asked})
 
@@ -123,7 +123,7 @@ def modelless(
     body: Body = Body.NONE,
     creates: str | None = None,
 ) -> Operation:
-    """A row for what can neither name nor reach a model; shut until the operator opens it."""
+    """Return a row that can neither name nor reach a model; closed until the operator opens it."""
     return Operation(
         name,
         method,
@@ -137,12 +137,12 @@ def modelless(
 
 
 def never(name: str, method: str, route: str, why: str) -> Operation:
-    """A row for what is known and refused."""
+    """Return a row that is always refused."""
     return Operation(name, method, route, body=Body.UNREAD, never=why)
 
 
 def prefixed(prefix: str, rows: Iterable[Operation], *query: str) -> tuple[Operation, ...]:
-    """The same rows below another path, with a version in the query if ``query`` names its key."""
+    """Return the rows below another path, with the version keys ``query`` in the query."""
     version: dict[str, What] = dict.fromkeys(query, Role.VERSION)
     return tuple(
         replace(row, route=prefix + row.route, query={**row.query, **version}) for row in rows

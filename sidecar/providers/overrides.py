@@ -1,7 +1,7 @@
-"""What makes a server run another model than the place says that names it.
+"""Lists keys and headers by which some server runs another model than the request names.
 
-No operation has any of these as something legitimate, so they are refused wherever a body, a query
-or a header brings them, whichever kind of upstream is behind the route.
+No operation uses any of them legitimately, so they are refused in every body, query and header,
+for every provider.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from sidecar.core.strict_json import fold
 NAMING_WORDS: frozenset[str] = frozenset(
     {"model", "models", "lora", "loras", "adapter", "adapters", "deployment", "deployments"}
 )
-"""Words that are in the name of nearly everything that chooses what is run.
+"""Parts of the names of nearly all keys that choose a model.
 
-Servers invent such names faster than a list can follow (``safety_model``, ``model_uid``,
+New names appear faster than a list can follow (``safety_model``, ``model_uid``,
 ``azureml-model-deployment``). So a key at the top of a body, a field of a form or a header with one
 of these words in its name is refused, unless the operation's row has it.
 """
@@ -96,7 +96,7 @@ OVERRIDING_HEADERS: frozenset[str] = frozenset(
         "x-data-parallel-host-port",
     }
 )
-"""Headers by which some server changes the method, the path, the account or the model."""
+"""Headers with which some server changes the method, the path, the account or the model."""
 
 OVERRIDING_PREFIXES: tuple[str, ...] = (
     "cf-aig-",  # Cloudflare AI Gateway
@@ -108,10 +108,10 @@ OVERRIDING_PREFIXES: tuple[str, ...] = (
     "x-portkey-",
     "x-smg-",  # SGLang Model Gateway
 )
-"""Beginnings of the headers by which gateways behind Envoy are told where a call is to go."""
+"""Prefixes of the headers that select the upstream in gateways behind Envoy."""
 
 MAX_KEY_CHARS = 128
-"""Longest key whose words are looked at; no server has a longer one, and there may be megabytes."""
+"""Longest key that is split into words; no server has a longer one, and it may have megabytes."""
 
 _ANY_WORD = re.compile("model|lora|adapter|deployment")
 _KEY_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -120,9 +120,9 @@ _MODEL = "model"
 
 
 def key_overrides(key: str) -> bool:
-    """Whether a key of a body, a form or a query could make a server run another model.
+    """Return whether a key of a body, a form or a query could make a server run another model.
 
-    ``model`` itself is a place like any other, and judged where places are.
+    ``model`` itself is checked by ``json_paths``.
     """
     folded = fold(key)
     if folded in OVERRIDES:
@@ -134,7 +134,7 @@ def key_overrides(key: str) -> bool:
 
 
 def header_overrides(name: str) -> bool:
-    """Whether a header (lower case) could change what is called."""
+    """Return whether a header (lower case) could make a server run another model."""
     return (
         name in OVERRIDING_HEADERS
         or name.startswith(OVERRIDING_PREFIXES)

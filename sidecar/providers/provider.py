@@ -1,7 +1,7 @@
-"""The descriptor of a provider: everything that the gate knows of one kind of upstream.
+"""Defines the descriptor of a provider: everything that the gate knows of one kind of upstream.
 
-One module of this package per provider, each with one ``PROVIDER``. A part that is missing is an
-error when the module is imported, so that no provider is served with a hole in its description.
+One module of this package per provider, each with one ``PROVIDER``. A missing part is an error when
+the module is imported, so no provider is served with an incomplete description.
 """
 
 from __future__ import annotations

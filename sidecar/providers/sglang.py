@@ -1,4 +1,4 @@
-"""SGLang: adapters behind OpenAI's API, named ``base:adapter``.
+"""Describes SGLang: adapters behind OpenAI's API, named ``base:adapter``.
 
 SGLang does not compare ``model`` with what it serves: ``base:adapter`` runs the adapter that was
 loaded under that name, whatever precedes the colon, and every other name runs the base model.

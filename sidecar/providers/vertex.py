@@ -1,4 +1,4 @@
-"""Google Vertex AI: Gemini and its tuned models, Google's API and the OpenAI-compatible endpoint.
+"""Describes Google Vertex AI: Gemini and its tuned models, in Google's and OpenAI's API.
 
 A base model is ``publishers/google/models/…`` in the path, or ``google/…`` as ``model`` in the
 OpenAI-compatible body. A tuned model is called through an endpoint, whose resource name is in the

@@ -1,10 +1,10 @@
-"""vLLM: adapters behind OpenAI's API, scoring and pooling (vLLM documentation, "LoRA Adapters")."""
+"""Describes vLLM: adapters, scoring and pooling (vLLM documentation, "LoRA Adapters")."""
 
 from __future__ import annotations
 
 from sidecar.providers import openai
 from sidecar.providers.json_paths import Role
-from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_WORDS, RAW, refused
+from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_KEYS, RAW, refused
 from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
@@ -37,7 +37,7 @@ PROVIDER = Provider(
             "tokenize",
             "POST",
             "/tokenize",
-            {**MODEL, "tools[].function.parameters": Role.DATA, **OWN_WORDS},
+            {**MODEL, "tools[].function.parameters": Role.DATA, **OWN_KEYS},
         ),
         Operation("detokenize", "POST", "/detokenize", MODEL),
         modelless("health", "GET", "/health"),

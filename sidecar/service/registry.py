@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from sidecar.ext_proc.processor import Processor, ProcessorLimits
-from sidecar.extract.batch_lines import Reader
+from sidecar.extract.batch_lines import BlockReader
 from sidecar.gate.clock import Reading
 from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
@@ -92,7 +92,7 @@ def processor(
     pipeline: Pipeline,
     observer: Observer,
     clock: Callable[[], Reading],
-    reader: Reader,
+    reader: BlockReader,
 ) -> Processor:
     """What serves Envoy's external processing."""
     limits = ProcessorLimits()

@@ -19,7 +19,7 @@ import pytest
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.batch_lines import MAX_LINES, Block, Found, read
+from sidecar.extract.batch_lines import MAX_LINES, Block, BlockCalls, read_block
 from sidecar.extract.parsed_request import (
     THRESHOLD,
     Large,
@@ -283,12 +283,12 @@ def block(*models: str, first: int = 1) -> Block:
 def test_lines_are_read_as_they_would_be_here() -> None:
     asked = [block("m", "n", "m"), block("m", "a b", "n", first=7), block("m", first=MAX_LINES)]
 
-    async def story() -> list[Found]:
+    async def story() -> list[BlockCalls]:
         async with readers(2) as workers:
             return [await workers.lines(each) for each in asked]
 
     found = asyncio.run(story())
-    assert found == [read(each) for each in asked]
+    assert found == [read_block(each) for each in asked]
     assert [list(each.calls.values()) for each in found] == [[1, 2], [7], [MAX_LINES]]
     assert [each.refused and each.refused[1][:7] for each in found] == [None, "line 8 ", "the bat"]
 
@@ -316,7 +316,7 @@ def test_batch_files_leave_a_reader_to_bodies() -> None:
 
 
 def test_a_reader_that_is_killed_over_a_batch_file_refuses_it() -> None:
-    async def story() -> tuple[tuple[Reason, str], Found]:
+    async def story() -> tuple[tuple[Reason, str], BlockCalls]:
         async with readers() as workers:
             (pid,) = workers.pids
             os.kill(pid, signal.SIGSTOP)
@@ -327,4 +327,4 @@ def test_a_reader_that_is_killed_over_a_batch_file_refuses_it() -> None:
                 await waiting
             return (caught.value.reason, caught.value.message), await workers.lines(block("n"))
 
-    assert asyncio.run(story()) == (FAILED, read(block("n")))
+    assert asyncio.run(story()) == (FAILED, read_block(block("n")))

@@ -183,4 +183,4 @@ def answer(body: bytes = ANSWER) -> list[pb.ProcessingRequest]:
 
 
 def sealed(kept: Store, ticket: AdmissionTicket = TICKET) -> str:
-    return tickets.sign(ticket, kept.key.notes)
+    return tickets.sign(ticket, kept.key.ticket_key)

@@ -56,7 +56,10 @@ def test_a_line_for_azure_names_its_operation_in_azures_short_form(url: str) -> 
 def test_the_short_form_of_a_line_is_azures_alone() -> None:
     assert refused(lines(MODEL).replace(b"/v1/", b"/")) == (
         Reason.UNSUPPORTED_OPERATION,
-        "line 1 of the batch file: POST /chat/completions is not an operation of the gate",
+        (
+            "line 1 of the batch file: POST /chat/completions is not in"
+            " the gate's table of operations for this route"
+        ),
     )
 
 

@@ -277,7 +277,7 @@ def test_what_is_held_is_given_back_however_a_stream_ends(tmp_path: Path) -> Non
 
 
 def test_a_slip_says_what_was_sealed(tmp_path: Path) -> None:
-    key = store(tmp_path).key.notes
+    key = store(tmp_path).key.ticket_key
     late: datetime = NOW + GOOD_FOR
     assert tickets.verify(tickets.sign(UPLOAD, key), key, late) == UPLOAD
     with pytest.raises(EvidenceError, match="issued too long ago"):

@@ -102,7 +102,7 @@ def test_people_are_shown_where_the_model_stood_and_what_to_do(site: Site) -> No
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("--request", "{file}"), "{file}: the first line is not METHOD TARGET HTTP/1.1"),
+        (("--request", "{file}"), "{file}: line 1 must be METHOD TARGET HTTP/1.1"),
         (("--request", "{file}", MODEL), "the file names model and environment; leave them out"),
         ((), "give MODEL and --environment, or --request FILE"),
         ((MODEL,), "give MODEL and --environment, or --request FILE"),

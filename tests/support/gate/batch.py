@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.batch_lines import Lines, read
+from sidecar.extract.batch_lines import Lines, read_block
 
 
 def calls(
@@ -17,9 +17,9 @@ def calls(
     try:
         for piece in pieces:
             for block in lines.feed(piece):
-                lines.add(read(block))
+                lines.add(read_block(block))
         for block in lines.close():
-            lines.add(read(block))
+            lines.add(read_block(block))
     except AdmissibilityError as error:
         return error.reason, error.message
     return lines.calls

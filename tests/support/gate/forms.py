@@ -40,7 +40,7 @@ def refusal(body: bytes, content_type: str = TYPE) -> str:
     return str(caught.value)
 
 
-LINES = "a part's headers are folded, not lines, or hold control characters"
+LINES = "a part's header is folded, has no colon, or has a control character"
 BEGIN = "the form does not begin with its boundary"
 END = "the form does not end with its boundary"
 GOOD = form(part())

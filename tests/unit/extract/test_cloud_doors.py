@@ -29,13 +29,16 @@ def test_every_model_of_azure_is_a_deployment() -> None:
     [
         (CHAT_AT, {"model": "other"}, ambiguous("path, query and body name different models")),
         (f"{CHAT_AT}?api-version=1&api-version=2", {},
-         (Reason.MALFORMED_REQUEST, "a value in the query is not plainly written")),
+         (Reason.MALFORMED_REQUEST,
+          "api-version in the query may only be v1, latest, preview or a date such as 2024-10-21")),
         (f"{CHAT_AT}?model=x", {},
-         ambiguous("the query names a model beside the place that counts")),
+         ambiguous("the query names a model where this operation reads none")),
         ("/openai/deployments/a%2Fb/chat/completions", {},
-         (Reason.MALFORMED_REQUEST, "the model id in the path is not plainly written")),
+         (Reason.MALFORMED_REQUEST,
+          "path segment 3: a model id has only letters, digits and . _ : @ -, unescaped or"
+          " percent-encoded once")),
         (CHAT_AT, {"data_sources": []},
-         ambiguous("the key data_sources could change which model is run")),
+         ambiguous("the key data_sources could make a server run another model")),
         ("/openai/deployments/support/extensions/chat/completions", {},
          (Reason.UNSUPPORTED_OPERATION, "extensions.chat.completions is refused: the deployment's"
           " extensions choose further models")),
@@ -84,7 +87,7 @@ def test_what_chooses_models_by_itself_is_refused(kind: str) -> None:
     model = f"{ARN}:{kind}/x"
     assert post("bedrock", f"/model/{escaped(model)}/converse", {}) == (
         Reason.UNSUPPORTED_OPERATION,
-        f"{model} chooses models by itself",
+        f"{model} is a router that chooses models; name a model",
     )
 
 
@@ -116,7 +119,7 @@ def test_a_model_in_a_native_body_is_that_of_the_path_or_refused() -> None:
         "path, query and body name different models"
     )
     assert post("bedrock", "/model/m/converse", {"model": "m"}) == ambiguous(
-        "model: a model at a place where none is known"
+        "model: a model at a path where this operation reads none"
     )
 
 
@@ -162,7 +165,7 @@ def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str
     for kind in ("", "text/plain"):
         assert sent(b'{"prompt": "x"}', [("content-type", kind)]) == (
             Reason.MALFORMED_REQUEST,
-            "Content-Type is not application/json in UTF-8",
+            "Content-Type must be application/json, in UTF-8",
         )
 
 
@@ -171,7 +174,9 @@ def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
     assert post("bedrock", "/model/m/converse", body) == Call("bedrock", "converse", ("m",))
     assert post(
         "bedrock", "/model/m/converse", {"additionalModelRequestFields": {"model": "n"}}
-    ) == ambiguous("additionalModelRequestFields.model: a model at a place where none is known")
+    ) == ambiguous(
+        "additionalModelRequestFields.model: a model at a path where this operation reads none"
+    )
 
 
 def test_a_stream_of_bedrock_is_one_by_its_path() -> None:

@@ -28,8 +28,8 @@ def test_the_route_chooses_the_table_and_the_provider_whose_manifests_count() ->
 def test_a_route_without_a_table_is_refused(provider: str, api: str | None) -> None:
     assert ask(as_check_request(provider=provider, api=api)) == (
         Reason.UNSUPPORTED_OPERATION,
-        "this route names no API that the gate knows: have the operator set api in its"
-        " context_extensions",
+        f"this route's api is {api or provider!r}; have the operator set context_extensions.api"
+        " to one of azure, bedrock, ollama, openai, sglang, vertex, vllm",
     )
 
 
@@ -66,7 +66,7 @@ def test_a_server_that_would_run_its_base_model_is_told_a_name(body: Any) -> Non
 def test_an_adapter_beside_the_model_is_refused() -> None:
     body = {"model": "base", "lora_path": "other"}
     assert post("sglang", "/v1/chat/completions", body) == ambiguous(
-        "the key lora_path could change which model is run"
+        "the key lora_path could make a server run another model"
     )
 
 

@@ -88,7 +88,7 @@ def test_a_security_header_twice_is_malformed(name: str) -> None:
     message = as_check_request(
         drop=("content-type", "content-length"), headers=[(name, "1"), (name, "1")]
     )
-    why = f"the header {name.lower()} is given twice"
+    why = f"the header {name.lower()} occurs twice"
     assert read(message) == (Reason.MALFORMED_REQUEST, why)
 
 
@@ -97,7 +97,10 @@ def test_a_security_header_twice_is_malformed(name: str) -> None:
 )
 def test_an_imitation_of_our_headers_that_cannot_be_removed_is_malformed(name: str) -> None:
     message = as_check_request(headers=[(name, "1")])
-    assert read(message) == (Reason.MALFORMED_REQUEST, "a header that imitates the gate's")
+    assert read(message) == (
+        Reason.MALFORMED_REQUEST,
+        "a header name begins with x-admissibility- and is not one of letters, digits and -",
+    )
 
 
 @pytest.mark.parametrize(("name", "value"), [(":path", "/other"), (":method", "GET")])
@@ -109,7 +112,7 @@ def test_two_values_of_a_pseudo_header_are_malformed(name: str, value: str) -> N
 def test_a_route_without_a_provider_says_so() -> None:
     assert read(as_check_request(provider=None)) == (
         Reason.UNSUPPORTED_OPERATION,
-        "this route names no provider: have the operator set context_extensions on it",
+        "this route names no provider; have the operator set context_extensions.provider",
     )
 
 
@@ -119,7 +122,7 @@ def test_merged_headers_are_not_believed() -> None:
     message.attributes.request.http.headers["content-length"] = "1"
     assert read(message) == (
         Reason.UNSUPPORTED_OPERATION,
-        "the gateway does not send headers line by line: have the operator set encode_raw_headers",
+        "Envoy does not send headers line by line; have the operator set encode_raw_headers",
     )
 
 

@@ -107,30 +107,47 @@ def test_a_text_body_is_taken_where_it_is_known_to_be_the_bytes() -> None:
 
 # ---- paths ---------------------------------------------------------------------------------------
 
-PATH = "the path is not plainly written"
-ID = "the model id in the path is not plainly written"
+ID = (
+    "path segment 3: a model id has only letters, digits and . _ : @ -, unescaped or"
+    " percent-encoded once"
+)
+
+
+def special(number: int, character: str) -> str:
+    return f"path segment {number}: character {character} is not allowed here"
+
+
+def normalized(number: int, segment: str) -> str:
+    return f"path segment {number} is '{segment}'; send the path normalized"
 
 
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("/v1/chat/..%2fcompletions", PATH),
-        ("/v1/chat%2fcompletions", PATH),
-        ("/v1//chat/completions", PATH),
-        ("//v1/chat/completions", PATH),
-        ("/v1/chat/completions/", PATH),
-        ("/v1/chat/completions;x", PATH),
-        ("/v1/%63hat/completions", PATH),
-        ("/v1/../v1/chat/completions", PATH),
-        ("/v1/./chat/completions", PATH),
-        ("/v1\\chat\\completions", PATH),
-        ("/v1/chat/completions#x", PATH),
-        ("/v1/chat/completions\u00e9", PATH),
-        ("/v1/chat/completions\u00ad", PATH),
-        ("/v1/chat/completions ", PATH),
-        ("v1/chat/completions", "not a method and an absolute path"),
-        ("http://x/v1/chat/completions", "not a method and an absolute path"),
-        ("", "not a method and an absolute path"),
+        ("/v1/chat/..%2fcompletions", special(3, "'%'")),
+        ("/v1/chat%2fcompletions", special(2, "'%'")),
+        ("/v1//chat/completions", normalized(2, "")),
+        ("//v1/chat/completions", normalized(1, "")),
+        ("/v1/chat/completions/", normalized(4, "")),
+        ("/v1/chat/completions;x", special(3, "';'")),
+        ("/v1/%63hat/completions", special(2, "'%'")),
+        ("/v1/../v1/chat/completions", normalized(2, "..")),
+        ("/v1/./chat/completions", normalized(2, ".")),
+        ("/v1\\chat\\completions", special(1, r"'\\'")),
+        ("/v1/chat/completions#x", special(3, "'#'")),
+        ("/v1/chat/completions\u00e9", special(3, r"'\xe9'")),
+        ("/v1/chat/completions\u00ad", special(3, r"'\xad'")),
+        ("/v1/chat/completions ", special(3, "' '")),
+        (
+            "v1/chat/completions",
+            "the method must be capital letters, and the target a path that begins with /",
+        ),
+        (
+            "http://x/v1/chat/completions",
+            "the method must be capital letters, and the target a path that begins with /",
+        ),
+        ("", "the method must be capital letters, and the target a path that begins with /"),
+        ("/v1/" + "x" * 513, "path segment 2 has more than 512 characters"),
     ],
 )
 def test_a_path_outside_the_grammar_is_refused(path: str, why: str) -> None:
@@ -163,7 +180,10 @@ def test_a_model_id_in_the_path_is_refused_unless_plain(segment: str) -> None:
 )
 def test_what_is_not_in_the_table_is_refused_by_name(method: str, path: str) -> None:
     message = as_check_request(method=method, path=path)
-    expected = (Reason.UNSUPPORTED_OPERATION, f"{method} {path} is not an operation of the gate")
+    expected = (
+        Reason.UNSUPPORTED_OPERATION,
+        (f"{method} {path} is not in the gate's table of operations for this route"),
+    )
     assert outcome(message) == expected
 
 
@@ -171,7 +191,7 @@ def test_an_upload_is_refused_by_name_though_its_body_was_not_handed_over() -> N
     message = as_check_request(path="/v1/files", body=b"", headers=[("content-length", "1000000")])
     expected = (
         Reason.UNSUPPORTED_OPERATION,
-        "files.create is shut unless the operator opens it: it names no model, so only the"
+        "files.create is closed unless the operator opens it: it names no model, so only the"
         " environment could be asked about",
     )
     assert outcome(message) == expected
@@ -180,11 +200,11 @@ def test_an_upload_is_refused_by_name_though_its_body_was_not_handed_over() -> N
 @pytest.mark.parametrize("method", ["post", "Post", "", "PO ST", "CONNECT " * 9])
 def test_a_method_is_upper_case_or_refused(method: str) -> None:
     assert outcome(as_check_request(method=method, drop=(":method",))) == malformed(
-        "not a method and an absolute path"
+        "the method must be capital letters, and the target a path that begins with /"
     )
 
 
-BESIDE = "the query names a model beside the place that counts"
+BESIDE = "the query names a model where this operation reads none"
 
 
 @pytest.mark.parametrize(
@@ -196,8 +216,8 @@ BESIDE = "the query names a model beside the place that counts"
         ("a=1;m%6Fdel=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
         ("model[]=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
         ("deployment=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
-        ("api-version=1", malformed("this operation has no query")),
-        ("", malformed("this operation has no query")),
+        ("api-version=1", malformed("this operation takes no query")),
+        ("", malformed("this operation takes no query")),
     ],
 )
 def test_a_query_is_refused(query: str, expected: Outcome) -> None:
@@ -253,8 +273,8 @@ def test_an_input_item_by_reference_is_refused(item: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("item", "why"),
     [
-        ("x", "input[] is not an object"),
-        (None, "input[] is not an object"),
+        ("x", "input[] must be an object"),
+        (None, "input[] must be an object"),
         ({"role": "user", "Type": "item_reference"}, "input[]: the key 'Type' is a twin of 'type'"),
     ],
 )

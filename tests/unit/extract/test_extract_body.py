@@ -18,14 +18,14 @@ from tests.support.gate.small_requests import MAX_BYTES, chat, malformed, outcom
         (
             [("x-envoy-auth-partial-body", "true")],
             (),
-            (Reason.BODY_INCOMPLETE, "only a part of the body was handed over"),
+            (Reason.BODY_INCOMPLETE, "Envoy sent the gate only a prefix of the body"),
         ),
         (
             [("content-length", "99")],
             ("content-length",),
             (
                 Reason.BODY_INCOMPLETE,
-                "13 bytes of the body were handed over, Content-Length says 99",
+                "Envoy sent the gate 13 bytes of the body; Content-Length is 99",
             ),
         ),
         (
@@ -33,33 +33,33 @@ from tests.support.gate.small_requests import MAX_BYTES, chat, malformed, outcom
             ("content-length",),
             (
                 Reason.BODY_INCOMPLETE,
-                "13 bytes of the body were handed over, Content-Length says 5",
+                "Envoy sent the gate 13 bytes of the body; Content-Length is 5",
             ),
         ),
         (
             [("content-length", "+13")],
             ("content-length",),
-            malformed("Content-Length is not a number"),
+            malformed("Content-Length must be a decimal number of at most 18 digits"),
         ),
         (
             [("content-encoding", "gzip")],
             (),
-            (Reason.UNSUPPORTED_ENCODING, "Content-Encoding is not identity"),
+            (Reason.UNSUPPORTED_ENCODING, "Content-Encoding must be identity or absent"),
         ),
         (
             [("content-encoding", "identity, gzip")],
             (),
-            (Reason.UNSUPPORTED_ENCODING, "Content-Encoding is not identity"),
+            (Reason.UNSUPPORTED_ENCODING, "Content-Encoding must be identity or absent"),
         ),
         (
             [("transfer-encoding", "gzip, chunked")],
             ("content-length",),
-            malformed("Transfer-Encoding is not chunked alone, without a length"),
+            malformed("Transfer-Encoding must be chunked, and Content-Length absent beside it"),
         ),
         (
             [("transfer-encoding", "chunked")],
             (),
-            malformed("Transfer-Encoding is not chunked alone, without a length"),
+            malformed("Transfer-Encoding must be chunked, and Content-Length absent beside it"),
         ),
         (
             [("upgrade", "websocket"), ("connection", "Upgrade")],
@@ -74,14 +74,14 @@ from tests.support.gate.small_requests import MAX_BYTES, chat, malformed, outcom
         (
             [("content-type", "text/plain")],
             ("content-type",),
-            malformed("Content-Type is not application/json in UTF-8"),
+            malformed("Content-Type must be application/json, in UTF-8"),
         ),
         (
             [("content-type", "application/json; charset=utf-16")],
             ("content-type",),
-            malformed("Content-Type is not application/json in UTF-8"),
+            malformed("Content-Type must be application/json, in UTF-8"),
         ),
-        ([], ("content-type",), malformed("Content-Type is not application/json in UTF-8")),
+        ([], ("content-type",), malformed("Content-Type must be application/json, in UTF-8")),
     ],
 )
 def test_a_body_that_may_not_be_what_upstream_gets_is_refused(
@@ -98,7 +98,8 @@ def test_a_websocket_upgrade_without_a_body_is_refused() -> None:
 @pytest.mark.parametrize("text", ['{"model":"m!"}', '{"model":"m","x!!":1}'])
 def test_a_repaired_text_body_is_refused(text: str) -> None:
     assert outcome(as_check_request(body=b"", text_body=text)) == malformed(
-        "the body came as text, perhaps repaired: have the operator set pack_as_bytes"
+        "Envoy sent the body as text, which may differ from its"
+        " bytes; have the operator set pack_as_bytes"
     )
 
 
@@ -110,13 +111,14 @@ def test_a_text_body_of_another_length_is_refused() -> None:
         headers=[("content-length", "9")],
     )
     assert outcome(message) == malformed(
-        "the body came as text, perhaps repaired: have the operator set pack_as_bytes"
+        "Envoy sent the body as text, which may differ from its"
+        " bytes; have the operator set pack_as_bytes"
     )
 
 
 def test_a_body_beyond_the_cap_is_refused() -> None:
     body = json_body(padding="x" * MAX_BYTES)
-    why = f"the body has {len(body)} bytes, at most {MAX_BYTES} are read"
+    why = f"the body has {len(body)} bytes; at most {MAX_BYTES} are allowed"
     assert chat(body) == (Reason.BODY_INCOMPLETE, why)
 
 
@@ -154,27 +156,47 @@ def test_a_get_has_no_body() -> None:
         (b'{"model":"m"}{}', "body: not JSON: Extra data at character 13"),
         (b'{"messages":[]}', "the request names no model"),
         (b'{"model":null}', "the request names no model"),
-        (b'{"model":""}', "model is not a model id"),
-        (b'{"model":7}', "model is not a model id"),
-        (b'{"model":["m"]}', "model is not a model id"),
-        (b'{"model":"a b"}', "model is not a model id"),
-        (b'{"model":"m\\n"}', "model is not a model id"),
-        (b'{"model":"m\\u0000"}', "model is not a model id"),
-        ('{"model":"\uff4d"}'.encode(), "model is not a model id"),
-        (b'{"model":"' + b"m" * 513 + b'"}', "model is not a model id"),
-        (b'{"model":"m","stream":"true"}', "stream is neither true nor false"),
-        (b'{"model":"m","stream":1}', "stream is neither true nor false"),
-        (b'{"model":"m","modalities":"text"}', "modalities is not a list"),
-        (b'{"model":"m","modalities":[1]}', "modalities[] is not a plain word"),
-        (b'{"model":"m","tools":{}}', "tools is not a list"),
-        (b'{"model":"m","tools":"x"}', "tools is not a list"),
-        (b'{"model":"m","tools":["x"]}', "tools[] is not an object"),
-        (b'{"model":"m","tools":[null]}', "tools[] is not a tool with a type"),
-        (b'{"model":"m","tools":[{}]}', "tools[] is not a tool with a type"),
-        (b'{"model":"m","tools":[{"type":null}]}', "tools[].type is not a plain word"),
-        (b'{"model":"m","tools":[{"type":"x","model":{}}]}', "tools[].model is not a model id"),
-        (b'{"model":"m","moderation":"x"}', "moderation is not an object"),
-        (b'{"model":"m","moderation":{"model":""}}', "moderation.model is not a model id"),
+        (b'{"model":""}', "model must be a model id of 1 to 512 printable ASCII characters"),
+        (b'{"model":7}', "model must be a model id of 1 to 512 printable ASCII characters"),
+        (b'{"model":["m"]}', "model must be a model id of 1 to 512 printable ASCII characters"),
+        (b'{"model":"a b"}', "model must be a model id of 1 to 512 printable ASCII characters"),
+        (b'{"model":"m\\n"}', "model must be a model id of 1 to 512 printable ASCII characters"),
+        (b'{"model":"m\\u0000"}', (
+"model must be a model id of 1 to 512"
+" printable ASCII characters"
+)),
+        ('{"model":"\uff4d"}'.encode(), (
+"model must be a model id of 1 to 512"
+" printable ASCII characters"
+)),
+        (b'{"model":"' + b"m" * 513 + b'"}', (
+"model must be a model id of 1 to 512"
+" printable ASCII characters")),
+        (b'{"model":"m","stream":"true"}', "stream must be true or false"),
+        (b'{"model":"m","stream":1}', "stream must be true or false"),
+        (b'{"model":"m","modalities":"text"}', "modalities must be a list"),
+        (b'{"model":"m","modalities":[1]}', (
+"modalities[] must be 1 to 64 letters,"
+" digits or . _ : -"
+)),
+        (b'{"model":"m","tools":{}}', "tools must be a list"),
+        (b'{"model":"m","tools":"x"}', "tools must be a list"),
+        (b'{"model":"m","tools":["x"]}', "tools[] must be an object"),
+        (b'{"model":"m","tools":[null]}', "tools[] must be an object with the key type"),
+        (b'{"model":"m","tools":[{}]}', "tools[] must be an object with the key type"),
+        (b'{"model":"m","tools":[{"type":null}]}', (
+"tools[].type must be 1 to 64 letters,"
+" digits or . _ : -"
+)),
+        (b'{"model":"m","tools":[{"type":"x","model":{}}]}', (
+"tools[].model must be a model id of 1 to 512"
+" printable ASCII characters"
+)),
+        (b'{"model":"m","moderation":"x"}', "moderation must be an object"),
+        (b'{"model":"m","moderation":{"model":""}}', (
+"moderation.model must be a model id of 1 to"
+" 512 printable ASCII characters"
+)),
     ],
 )  # fmt: skip
 def test_json_that_two_parsers_could_read_differently_is_refused(body: bytes, why: str) -> None:

@@ -72,12 +72,12 @@ def test_a_part_s_value_is_a_view_of_the_body_and_not_a_copy() -> None:
 
 # ---- the Content-Type ----------------------------------------------------------------------------
 
-NOT_PLAIN = "Content-Type is not multipart/form-data, plainly written"
+NOT_PLAIN = "Content-Type must be multipart/form-data; boundary=BOUNDARY"
 NO_BOUNDARY = "Content-Type has no boundary of 1 to 70 plain characters"
 
 
 def twice(name: str) -> str:
-    return f"Content-Type has the parameter {name} twice, or may not have it"
+    return f"Content-Type may have the parameters boundary and charset, once each, not {name}"
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,21 @@ def test_a_parser_takes_no_boundary_outside_the_grammar(boundary: str) -> None:
 # ---- the headers of a part -----------------------------------------------------------------------
 
 DISPOSITION = "a part's Content-Disposition is not form-data with a plain name and filename"
-ONE_OF_EACH = "a part's headers are not one Content-Disposition and at most one Content-Type"
+
+
+def other(header: str) -> str:
+    return (
+        "a part must have one Content-Disposition and at most one Content-Type and"
+        f" Content-Length, and no other header; found {header!r}"
+    )
+
+
 OTHER_LENGTH = "a part's Content-Length is not that of its data"
 TWO_NAMES = "a part has two different filenames"
-PART_TYPE = "a part's Content-Type is not plain, or holds parts of its own"
+PART_TYPE = (
+    "a part's Content-Type must be TYPE/SUBTYPE with simple"
+    " parameters, and not multipart or message"
+)
 PART_CHARSET = "a part's charset is not UTF-8"
 CD = "Content-Disposition: "
 
@@ -153,8 +164,8 @@ CD = "Content-Disposition: "
         (CD + 'form-data; name="x"; name="model"', DISPOSITION),
         (CD + 'form-data; name="model"; Name="x"', DISPOSITION),
         (CD + 'form-data; name="model"; filename="a"; filename="b"', DISPOSITION),
-        (f'{MODEL}\r\n{CD}form-data; name="x"', ONE_OF_EACH),
-        (f"{MODEL}\r\nContent-Type: text/plain\r\nContent-Type: text/html", ONE_OF_EACH),
+        (f'{MODEL}\r\n{CD}form-data; name="x"', other("content-disposition")),
+        (f"{MODEL}\r\nContent-Type: text/plain\r\nContent-Type: text/html", other("content-type")),
         # quoting
         (CD + 'form-data; name="mo\\"del"', DISPOSITION),
         (CD + 'form-data; name="mo\\del"', DISPOSITION),
@@ -200,18 +211,18 @@ CD = "Content-Disposition: "
             for name in ("_charset_", "_CHARSET_")
         ),
         # other headers
-        (f"{MODEL}\r\nContent-Transfer-Encoding: base64", ONE_OF_EACH),
-        (f"{MODEL}\r\nContent-Transfer-Encoding: binary", ONE_OF_EACH),
-        (f"{MODEL}\r\nContent-Length: +1", ONE_OF_EACH),
-        (f"{MODEL}\r\nContent-Length: 01", ONE_OF_EACH),
-        (f"{MODEL}\r\nContent-Length: 1\r\nContent-Length: 1", ONE_OF_EACH),
+        (f"{MODEL}\r\nContent-Transfer-Encoding: base64", other("content-transfer-encoding")),
+        (f"{MODEL}\r\nContent-Transfer-Encoding: binary", other("content-transfer-encoding")),
+        (f"{MODEL}\r\nContent-Length: +1", other("content-length")),
+        (f"{MODEL}\r\nContent-Length: 01", other("content-length")),
+        (f"{MODEL}\r\nContent-Length: 1\r\nContent-Length: 1", other("content-length")),
         (f"{MODEL}\r\nContent-Length: 2", OTHER_LENGTH),
         (f"{MODEL}\r\nContent-Length: 0", OTHER_LENGTH),
-        (f"{MODEL}\r\nX-Other: 1", ONE_OF_EACH),
+        (f"{MODEL}\r\nX-Other: 1", other("x-other")),
         # lines
         ('Content-Disposition: form-data;\r\n name="model"', LINES),
         ('Content-Disposition: form-data;\r\n\tname="model"', LINES),
-        (f"{MODEL}\r\n name=x: y", ONE_OF_EACH),
+        (f"{MODEL}\r\n name=x: y", other(" name=x")),
         (f"{MODEL}\nContent-Type: text/plain", LINES),
         (f"{MODEL}\rContent-Type: text/plain", LINES),
         (f"{MODEL}\x00", LINES),
@@ -220,8 +231,8 @@ CD = "Content-Disposition: "
         (f"{MODEL}\u2028", LINES),
         (f"{MODEL}\r\nnothing", LINES),
         (f"\r\n{MODEL}", LINES),
-        (f"Content-Disposition : {MODEL[21:]}", ONE_OF_EACH),
-        (f" {MODEL}", ONE_OF_EACH),
+        (f"Content-Disposition : {MODEL[21:]}", other("content-disposition ")),
+        (f" {MODEL}", other(" content-disposition")),
         (MODEL.encode() + b'; filename="\xff"', "a part's headers are not UTF-8"),
         (MODEL.encode() + b'; filename="\xc0\xaf"', "a part's headers are not UTF-8"),
         # types
@@ -236,7 +247,10 @@ CD = "Content-Disposition: "
         *(
             (
                 f"{MODEL}\r\nContent-Type: text/plain{name}",
-                "a part's Content-Type has a name, which makes a file of it",
+                (
+                    "a part's Content-Type has the parameter name, by which"
+                    " some parsers take the part for a file"
+                ),
             )
             for name in ("; name=a", ";NAME=a", '; charset=utf-8; name="a"')
         ),
@@ -251,9 +265,9 @@ def test_headers_with_two_readings_are_refused(headers: str | bytes, why: str) -
 
 # ---- the form ------------------------------------------------------------------------------------
 
-PLACE = "the boundary stands where no part ends, or no part follows"
-INSIDE = "the boundary stands inside a part's data"
-AFTER = "something follows the form's last boundary"
+PLACE = "the boundary is not followed by a part, or the form has no part"
+INSIDE = "a part's data contains the boundary's characters"
+AFTER = "the form has bytes after its last boundary"
 
 
 @pytest.mark.parametrize(
@@ -285,7 +299,7 @@ AFTER = "something follows the form's last boundary"
         (form(part(data=b"a\r\n--" + B.encode() + b" \r\n")), PLACE),
         (form(part(data=b"a\r\n--" + B.encode() + b"\n")), PLACE),
         (form(part(data=b"a\r\n--" + B.encode() + b"-\r\n")), PLACE),
-        (form(part(f"{MODEL}\r\n--{B}: x")), "the boundary stands inside a part's headers"),
+        (form(part(f"{MODEL}\r\n--{B}: x")), "a part's headers contain the boundary"),
         (form(MODEL.encode() + b"\r\n"), END),
         (form(MODEL.encode() + b"\r\n\r\n"), INSIDE),
         (form(part("\r\n")), LINES),

@@ -25,7 +25,7 @@ def test_a_model_at_a_place_nobody_knows_is_refused(where: str) -> None:
         tool["type"] = "custom"
     place = where.replace("[0]", "[]")
     assert post("openai", "/v1/chat/completions", {"model": "m", **inner}) == ambiguous(
-        f"{place}: a model at a place where none is known"
+        f"{place}: a model at a path where this operation reads none"
     )
 
 
@@ -66,19 +66,22 @@ def test_a_form_names_its_model_in_one_field() -> None:
     ("parts", "expected"),
     [
         ([('name="model"', "a"), ('name="model"', "b")],
-         ambiguous("form: the field model is given twice")),
+         ambiguous("form: the field model occurs twice")),
         ([('name="model"', "a"), ('name="Model"', "b")],
          ambiguous("form: the field Model is a twin of one that is read")),
         ([('name="model"', "a"), ('name="model[]"', "b")],
          ambiguous("form: the field model[] is a twin of one that is read")),
         ([('name="model"', "a"), ('name="deployment"', "b")],
-         ambiguous("the key deployment could change which model is run")),
+         ambiguous("the key deployment could make a server run another model")),
         ([('name="prompt"', "a")],
          (Reason.MALFORMED_REQUEST, "the request names no model")),
         ([('name="model"', "")],
-         (Reason.MALFORMED_REQUEST, "model is not a model id")),
+         (Reason.MALFORMED_REQUEST, (
+"model must be a model id of 1 to 512"
+" printable ASCII characters"
+))),
         ([('name="model"', "a"), ('name="stream"', "yes")],
-         (Reason.MALFORMED_REQUEST, "stream is neither true nor false")),
+         (Reason.MALFORMED_REQUEST, "stream must be true or false")),
     ],
 )  # fmt: skip
 def test_a_form_that_could_name_another_model_is_refused(
@@ -90,7 +93,7 @@ def test_a_form_that_could_name_another_model_is_refused(
 def test_an_operation_with_a_form_takes_no_json_unless_its_row_says_so() -> None:
     assert post("openai", "/v1/audio/transcriptions", {"model": "m"}) == (
         Reason.MALFORMED_REQUEST,
-        "Content-Type is not multipart/form-data",
+        "Content-Type must be multipart/form-data",
     )
     edits = Call("openai", "images.edits", ("m",))
     assert post("openai", "/v1/images/edits", {"model": "m"}) == edits
@@ -101,7 +104,7 @@ def test_a_picture_as_svg_names_its_author_in_json_and_in_a_form() -> None:
     asked = {"model": "m", "output_format": "svg", "svg": {"model": "author"}}
     edits = Call("openai", "images.edits", ("m", "author"))
     unnamed = ambiguous(
-        "output_format svg without svg.model: the provider would choose a model; name it"
+        "output_format svg without svg.model: the provider would choose that model; name it"
     )
     assert post("openai", "/v1/images/edits", asked) == edits
     assert post("openai", "/v1/images/edits", {**asked, "svg": None}) == unnamed
@@ -154,7 +157,7 @@ def test_a_specification_is_named_by_its_digest(value: Any) -> None:
     body = {"model": "m", "metadata": {"admissibility_specification": value}}
     assert post("openai", "/v1/fine_tuning/jobs", body) == (
         Reason.MALFORMED_REQUEST,
-        "the environment specification is not named by its SHA-256",
+        "the environment specification must be named by its SHA-256, 64 lower-case hex digits",
     )
 
 
@@ -200,7 +203,7 @@ def test_a_realtime_session_is_shut_until_it_is_opened() -> None:
     path = "/v1/realtime?model=gpt-realtime"
     assert get("openai", path, headers=WEBSOCKET) == (
         Reason.UNSUPPORTED_OPERATION,
-        "realtime.connect is shut unless the operator opens it: frames of the session are not"
+        "realtime.connect is closed unless the operator opens it: frames of the session are not"
         " read; one may name a transcription model",
     )
     assert get("openai", path, headers=WEBSOCKET, opened=OPENED) == Call(
@@ -211,22 +214,34 @@ def test_a_realtime_session_is_shut_until_it_is_opened() -> None:
 @pytest.mark.parametrize(
     ("path", "headers", "expected"),
     [
-        ("/v1/realtime?model=m", [], (Reason.MALFORMED_REQUEST, "this operation is a WebSocket")),
+        ("/v1/realtime?model=m", [], (Reason.MALFORMED_REQUEST, (
+"this operation needs a WebSocket handshake: Upgrade:"
+" websocket, and Connection: Upgrade"
+))),
         ("/v1/realtime?model=m", [("upgrade", "h2c"), ("connection", "Upgrade")],
-         (Reason.MALFORMED_REQUEST, "this operation is a WebSocket")),
+         (Reason.MALFORMED_REQUEST, (
+"this operation needs a WebSocket handshake: Upgrade:"
+" websocket, and Connection: Upgrade"
+))),
         ("/v1/realtime?model=m", [*WEBSOCKET, ("upgrade", "h2c")],
-         (Reason.MALFORMED_REQUEST, "this operation is a WebSocket")),
+         (Reason.MALFORMED_REQUEST, (
+"this operation needs a WebSocket handshake: Upgrade:"
+" websocket, and Connection: Upgrade"
+))),
         ("/v1/realtime?model=m", [*WEBSOCKET, ("content-length", "5")],
-         (Reason.MALFORMED_REQUEST, "a WebSocket begins without a body")),
+         (Reason.MALFORMED_REQUEST, "a WebSocket handshake has no body")),
         ("/v1/realtime", WEBSOCKET, (Reason.MALFORMED_REQUEST, "the request names no model")),
         ("/v1/realtime?model=m&model=n", WEBSOCKET, ambiguous("the query has model twice")),
         ("/v1/realtime?model=m&deployment=n", WEBSOCKET,
-         ambiguous("the query names a model beside the place that counts")),
+         ambiguous("the query names a model where this operation reads none")),
         ("/v1/realtime?model=m&call_id=c", WEBSOCKET,
          (Reason.UNSUPPORTED_OPERATION, "realtime.connect with call_id in the query: what is"
           " stored upstream may name another model")),
         ("/v1/realtime?model=%6d", WEBSOCKET,
-         (Reason.MALFORMED_REQUEST, "a value in the query is not plainly written")),
+         (Reason.MALFORMED_REQUEST, (
+"model in the query may only be letters, digits"
+" and . _ : @ , -, unescaped"
+))),
     ],
 )  # fmt: skip
 def test_an_opened_session_is_exactly_a_websocket_for_one_model(

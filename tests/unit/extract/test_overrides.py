@@ -57,7 +57,7 @@ def path_of(row: Any) -> str:
 def test_a_key_that_could_run_another_model_is_ambiguous() -> None:
     def check(case: tuple[Any, str]) -> None:
         row, key = case
-        expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could change which model is run")
+        expected = (Reason.AMBIGUOUS_MODEL, f"the key {key} could make a server run another model")
         for spelling in (key, key.upper()):
             body = json.dumps({"model": "m", spelling: "other"}).encode()
             assert outcome(as_check_request(path=path_of(row), body=body)) == expected
@@ -82,7 +82,7 @@ def test_a_key_with_a_word_for_what_is_run_is_ambiguous() -> None:
         refused = outcome(as_check_request(path=path_of(row), body=body))
         assert refused == (
             Reason.AMBIGUOUS_MODEL,
-            f"the key {strict_json.fold(key)} could change which model is run",
+            f"the key {strict_json.fold(key)} could make a server run another model",
         )
 
     check_each(product(WITH_MODEL, NAMING_KEYS), check, lambda case: f"{case[0].name} {case[1]}")
@@ -111,7 +111,10 @@ def test_a_key_that_only_sounds_like_such_a_word_is_let_through(key: str) -> Non
     ],
 )
 def test_a_header_that_could_change_the_call_is_ambiguous(name: str) -> None:
-    expected = (Reason.AMBIGUOUS_MODEL, f"the header {name} could change what is called")
+    expected = (
+        Reason.AMBIGUOUS_MODEL,
+        f"the header {name} could make a server run another model; leave it out",
+    )
     assert chat(b'{"model":"m"}', headers=[(name, "x")]) == expected
 
 

@@ -42,15 +42,15 @@ def test_a_get_without_a_body_has_no_length() -> None:
 @pytest.mark.parametrize(
     ("data", "why"),
     [
-        (b"", "the first line is not METHOD TARGET HTTP/1.1"),
-        (b"{}", "the first line is not METHOD TARGET HTTP/1.1"),
-        (b"GET / HTTP/2\n\n", "the first line is not METHOD TARGET HTTP/1.1"),
-        (b"GET / HTTP/1.1\nnonsense\n\n", "line 2 is not a header: NAME: VALUE"),
-        (b"GET / HTTP/1.1\na: b\n folded: c\n\n", "line 3 is not a header: NAME: VALUE"),
-        (b"GET / HTTP/1.1\n: b\n\n", "line 2 is not a header: NAME: VALUE"),
+        (b"", "line 1 must be METHOD TARGET HTTP/1.1"),
+        (b"{}", "line 1 must be METHOD TARGET HTTP/1.1"),
+        (b"GET / HTTP/2\n\n", "line 1 must be METHOD TARGET HTTP/1.1"),
+        (b"GET / HTTP/1.1\nnonsense\n\n", "line 2 is not a header, NAME: VALUE"),
+        (b"GET / HTTP/1.1\na: b\n folded: c\n\n", "line 3 is not a header, NAME: VALUE"),
+        (b"GET / HTTP/1.1\n: b\n\n", "line 2 is not a header, NAME: VALUE"),
         (
             b"POST / HTTP/1.1\nTransfer-Encoding: chunked\n\n0\n\n",
-            "save the body whole, with Content-Length and not in chunks",
+            "Transfer-Encoding is not supported; save the body whole, with Content-Length",
         ),
     ],
 )

@@ -35,7 +35,7 @@ def test_the_compatible_endpoint_names_the_model_in_the_body() -> None:
     )
     assert post("vertex", path, {**body, "model": "meta/llama"}) == (
         Reason.UNSUPPORTED_OPERATION,
-        "meta/llama chooses models by itself",
+        "meta/llama is a router that chooses models; name a model",
     )
 
 
@@ -111,5 +111,5 @@ def test_no_other_verb_is_an_operation(verb: str) -> None:
 def test_a_model_in_the_body_beside_the_path_is_refused() -> None:
     body = {**ASKED, "model": "google/gemini-2.5-pro"}
     assert post("vertex", f"/v1/{ENDPOINT}:generateContent", body) == ambiguous(
-        "model: a model at a place where none is known"
+        "model: a model at a path where this operation reads none"
     )
