@@ -1,5 +1,5 @@
-"""From the credential of a request to the one environment that it proves.
+"""Verifies the credential of a request, which names exactly one environment.
 
 ``credential`` verifies a JWT-SVID, an X.509-SVID, or both; ``trust_bundles`` holds the keys and
-roots of each trust domain; ``xfcc`` reads the certificate that a trusted forwarder hands over.
+roots of each trust domain; ``xfcc`` reads the certificate that a trusted forwarder sends.
 """

@@ -3,7 +3,7 @@
 A JWT-SVID in the configured header, an X.509-SVID, or both; both must name the same environment.
 The X.509-SVID is that of the mTLS connection. Where the operator names a trusted forwarder, the
 workload's TLS ends there: then it is the one that the forwarder sends in XFCC, and the connection
-must be the forwarder's own. There is no further source.
+must be the forwarder's own. There is no other source.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def verify(
 
     Args:
         request: The request.
-        bundles: Of the trust state this decision relies on.
+        bundles: The trust bundles of the decision's trust state.
         header: Name (lower case) of the header with a JWT-SVID.
-        audience: What a JWT-SVID must be meant for.
+        audience: The audience that a JWT-SVID must contain.
         now: The decision's reference time.
 
     Raises:
@@ -45,7 +45,8 @@ def verify(
         found.append(peer)
     if not found:
         raise AdmissibilityError(
-            Reason.CREDENTIAL_MISSING, f"neither the header {header} nor a client certificate"
+            Reason.CREDENTIAL_MISSING,
+            f"the request has neither a JWT-SVID in the header {header} nor a client certificate",
         )
     if len({credential.spiffe_id for credential in found}) > 1:
         raise jwt_svid.invalid("the JWT-SVID and the client certificate name two environments")
@@ -58,7 +59,7 @@ def _peer(request: HttpRequest, bundles: TrustBundles, now: datetime) -> Credent
         return x509_svid.verify(request.certificate, request.principal, bundles, now=now)
     if request.principal:
         raise jwt_svid.invalid(
-            "the connection has a principal without its certificate: have the operator set"
+            "the connection has a principal without its certificate; have the operator set"
             " include_peer_certificate"
         )
     return None
@@ -73,7 +74,9 @@ def _forwarded(
 ) -> Credential:
     """Verify the forwarded SVID; the forwarder's own certificate never names the caller."""
     if peer is None or peer.spiffe_id != trusted_forwarder:
-        raise jwt_svid.invalid(f"the connection is not that of {trusted_forwarder}")
+        raise jwt_svid.invalid(
+            f"the connection is not from the trusted forwarder {trusted_forwarder}"
+        )
     text = request.header(xfcc.HEADER)
     if text is None:
         raise AdmissibilityError(

@@ -1,8 +1,8 @@
-"""JWT-SVID (SPIFFE JWT-SVID §2-4): read strictly, verified with one key found by ``kid``.
+"""Verifies a JWT-SVID (SPIFFE JWT-SVID §2-4) with the one key that its ``kid`` names.
 
-Compact form only. The algorithm is one of four, and must be one that the found key allows: a header
-never chooses how it is verified. The reference time comes from outside; PyJWT is used for the
-signature alone, because it would look at a clock of its own.
+Compact form only. The algorithm is one of four, and must be one that the key allows, so the JWT's
+header cannot choose it. The reference time is an argument; PyJWT verifies only the signature,
+because it would read the system clock for the claims.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _JWS = jwt.PyJWS(algorithms=list(ALGORITHMS))
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """The parts of a compact JWS; nothing of it is verified."""
+    """The parts of a compact JWS, unverified."""
 
     text: str
     header: dict[str, Any]
@@ -47,35 +47,35 @@ def verify(token: str, bundles: TrustBundles, *, audience: str, now: datetime) -
 
     Args:
         token: The header's value.
-        bundles: Of the trust state this decision relies on.
-        audience: What must be among the token's audiences.
+        bundles: The trust bundles of the decision's trust state.
+        audience: The audience that the token must contain.
         now: The decision's reference time.
 
     Raises:
-        AdmissibilityError: ``credential_invalid``, ``credential_expired``, or ``trust_stale`` where
-            the authority that would vouch was never verified.
+        AdmissibilityError: ``credential_invalid``, ``credential_expired``, or ``trust_stale`` if
+            the trust domain's authority was never verified.
     """
     parsed = _parse(token)
     spiffe_id = parsed.claims.get("sub")
     if not isinstance(spiffe_id, str):
-        raise invalid("the JWT-SVID names no subject")
-    trust_domain, roots = vouching(spiffe_id, bundles)
+        raise invalid("the JWT-SVID has no sub claim of type string")
+    trust_domain, roots = domain_roots(spiffe_id, bundles)
     _check_signature(parsed, _find_key(parsed.header, roots))
     expires = _check_claims(parsed.claims, audience, now)
     return Credential(spiffe_id, trust_domain, KIND, expires, roots.authority)
 
 
-def vouching(spiffe_id: str, bundles: TrustBundles) -> tuple[str, DomainRoots]:
-    """Return the trust domain of a workload's SPIFFE ID and what vouches for it.
+def domain_roots(spiffe_id: str, bundles: TrustBundles) -> tuple[str, DomainRoots]:
+    """Return the trust domain of a workload's SPIFFE ID, and that domain's keys and roots.
 
     Raises:
-        AdmissibilityError: Not such an id; nobody was granted its trust domain; or who was, was
-            never verified.
+        AdmissibilityError: ``credential_invalid`` if it is no SPIFFE ID, or its trust domain is
+            granted to no customer; ``trust_stale`` if that customer was never verified.
     """
     try:
         trust_domain = check_spiffe_id(spiffe_id)
     except EvidenceError as error:
-        raise invalid(f"the subject is {error}") from error
+        raise invalid(f"the subject: {error}") from error
     roots = bundles.domains.get(trust_domain)
     if roots is None:
         raise invalid(f"no customer is granted the trust domain {trust_domain}")
@@ -87,19 +87,22 @@ def vouching(spiffe_id: str, bundles: TrustBundles) -> tuple[str, DomainRoots]:
 
 
 def invalid(why: str) -> AdmissibilityError:
-    """A refusal of a credential."""
+    """Return a refusal with the reason ``credential_invalid``."""
     return AdmissibilityError(Reason.CREDENTIAL_INVALID, why)
 
 
 def _parse(token: str) -> _Token:
     if len(token) > MAX_TOKEN_CHARS or not _COMPACT.fullmatch(token):
-        raise invalid("not a JWT in compact form")
+        raise invalid(
+            f"the credential must be a JWT in compact form of at most {MAX_TOKEN_CHARS} characters"
+        )
     header, claims, _ = token.split(".")
     parsed = _Token(token, _json_part(header), _json_part(claims))
-    if any(name in parsed.header for name in _EMBEDDING):
-        raise invalid("the JWT's header asks for what is not done here")
+    refused = [name for name in _EMBEDDING if name in parsed.header]
+    if refused:
+        raise invalid(f"the JWT's header has {refused[0]}, which is not supported; leave it out")
     if parsed.header.get("typ", "JWT") not in {"JWT", "JOSE"}:
-        raise invalid("the JWT's typ is neither JWT nor JOSE")
+        raise invalid("the JWT's typ must be JWT, JOSE or absent")
     return parsed
 
 
@@ -115,9 +118,11 @@ def _find_key(header: Mapping[str, Any], roots: DomainRoots) -> JwtKey:
     kid = header.get("kid")
     key = roots.jwt_keys.get(kid) if isinstance(kid, str) else None
     if key is None:
-        raise invalid("the JWT's kid is none of the trust domain's keys")
+        raise invalid("the JWT's kid names no key in the trust domain's bundle")
     if header.get("alg") not in key.algorithms:
-        raise invalid("the JWT's algorithm is not that of its key")
+        raise invalid(
+            f"the JWT's alg must be one of its key's: {', '.join(sorted(key.algorithms))}"
+        )
     return key
 
 
@@ -132,7 +137,7 @@ def _check_claims(claims: Mapping[str, Any], audience: str, now: datetime) -> da
     audiences = claims.get("aud")
     named = [audiences] if isinstance(audiences, str) else audiences
     if not isinstance(named, list) or audience not in named:
-        raise invalid(f"the JWT-SVID is not for the audience {audience}")
+        raise invalid(f"the JWT-SVID's aud does not contain {audience}")
     for name in ("nbf", "iat"):
         if name in claims and _instant(claims[name]) > now + MAX_SKEW:
             raise invalid(f"the JWT-SVID's {name} is in the future")
@@ -146,8 +151,8 @@ def _check_claims(claims: Mapping[str, Any], audience: str, now: datetime) -> da
 
 def _instant(value: object) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise invalid("a time in the JWT-SVID is not a number")
+        raise invalid("a time claim of the JWT-SVID is not a number of seconds")
     try:
         return datetime.fromtimestamp(value, UTC)
     except (OverflowError, ValueError, OSError) as error:
-        raise invalid("a time in the JWT-SVID is out of range") from error
+        raise invalid("a time claim of the JWT-SVID is out of range") from error

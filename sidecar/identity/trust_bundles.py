@@ -1,8 +1,8 @@
-"""The roots that vouch for workloads: parsed once for each trust state, not once a request.
+"""Parses the SPIFFE trust bundle of every trust domain, once per trust state.
 
-An authority publishes a JWK Set and X.509 roots for its trust domains; only a customer that the
-operator granted a trust domain can vouch in it. A key that cannot be used is left out and named, so
-that one unusual JWK does not shut out a whole trust domain.
+An authority publishes a JWK Set and X.509 roots for its trust domains; only those of a customer to
+which the operator granted the trust domain are used. A key that cannot be used is skipped and
+reported, so that one unusual JWK does not disable a whole trust domain.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _USES = frozenset({"jwt-svid", "sig"})
 
 @dataclass(frozen=True, slots=True)
 class JwtKey:
-    """A public key and the only algorithms it may be used with."""
+    """A public key and the algorithms that it may be used with."""
 
     key: ec.EllipticCurvePublicKey | rsa.RSAPublicKey
     algorithms: frozenset[str]
@@ -38,10 +38,9 @@ class JwtKey:
 
 @dataclass(frozen=True, slots=True)
 class DomainRoots:
-    """What vouches for one trust domain.
+    """The keys and roots of one trust domain.
 
-    ``verified`` is false where the operator granted the domain, but nothing that its authority
-    published could be verified yet.
+    ``verified`` is false while no metadata of the authority that owns the domain was verified.
     """
 
     authority: str
@@ -52,14 +51,14 @@ class DomainRoots:
 
 @dataclass(frozen=True, slots=True)
 class TrustBundles:
-    """Trust domain → its roots; ``problems`` names what was left out."""
+    """Trust domain → its keys and roots; ``problems`` names the entries that were skipped."""
 
     domains: Mapping[str, DomainRoots]
     problems: tuple[str, ...]
 
     @classmethod
     def of(cls, state: TrustState) -> TrustBundles:
-        """Read every granted trust domain of ``state``; never raises for what is published."""
+        """Parse every granted trust domain of ``state``; published content never raises."""
         granted = [
             (domain, authority)
             for authority, grants in sorted(state.operator.grants.items())
@@ -94,14 +93,14 @@ def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, Jw
         kid = jwk.get("kid")
         try:
             if not isinstance(kid, str) or not kid or kids[kid] > 1:
-                raise ValueError("no kid of its own")
+                raise ValueError("kid must be a string that no other JWK has")
             yield kid, jwt_key(jwk)
         except ValueError as error:
             problems.append(f"{entry.name}: a JWK was left out: {error}")
 
 
 def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
-    """Read one JWK (RFC 7517) as a key for JWT-SVIDs.
+    """Parse one JWK (RFC 7517) as a key for JWT-SVIDs.
 
     Raises:
         ValueError: Another use, a private or symmetric key, a curve or size that is not accepted,
@@ -109,11 +108,11 @@ def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
     """
     use, named = jwk.get("use", "jwt-svid"), jwk.get("alg")
     if not isinstance(use, str) or use not in _USES or _PRIVATE_PARTS & jwk.keys():
-        raise ValueError("not a public key for signatures")
+        raise ValueError("must be a public key, with use jwt-svid, sig or none")
     try:
         key = jwt.PyJWK(dict(jwk), algorithm=_any_algorithm(jwk)).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ValueError("not a public key that can be read") from error
+        raise ValueError("the public key cannot be parsed") from error
     if isinstance(key, ec.EllipticCurvePublicKey):
         fitting = frozenset({_CURVE_ALGORITHM.get(key.curve.name, "")}) - {""}
     elif isinstance(key, rsa.RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
@@ -122,12 +121,14 @@ def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
         fitting = frozenset()
     allowed = fitting if named is None else fitting & {str(named)}
     if not allowed or not isinstance(key, ec.EllipticCurvePublicKey | rsa.RSAPublicKey):
-        raise ValueError("key type, size and algorithm do not fit")
+        raise ValueError(
+            f"must be P-256, P-384, or RSA of at least {MIN_RSA_BITS} bits, with an alg of its type"
+        )
     return JwtKey(key, allowed)
 
 
 def _any_algorithm(jwk: Mapping[str, Any]) -> str:
-    """An algorithm under which PyJWT reads the key; which one may be *used* is decided after."""
+    """Return an algorithm with which PyJWT parses the key; ``jwt_key`` decides what is allowed."""
     kinds = {("EC", "P-256"): "ES256", ("EC", "P-384"): "ES384"}
     if jwk.get("kty") == "RSA":
         return "RS256"

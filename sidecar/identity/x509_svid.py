@@ -1,11 +1,11 @@
-"""X.509-SVID (SPIFFE X509-SVID §2-5), as Envoy hands over the certificate of an mTLS connection.
+"""Verifies an X.509-SVID (SPIFFE X509-SVID §2-5) from the client certificate Envoy sends.
 
-Envoy proved that the peer holds the private key. Whether the certificate vouches for an environment
-is decided here, from the certificate itself; what a gateway says it names must only agree with it.
+Envoy proved that the peer holds the private key. The environment is read from the certificate
+itself; the principal that Envoy sends must be equal to it.
 
-A certificate of the wrong *form* (several URIs, a CA, a path that is none) is told by a code and a
-status of its own, 403: no fresh one would be any better until its issuer is set right. One that
-nobody vouches for, or that has expired, is 401, as a JWT-SVID would be.
+A certificate that is no X.509-SVID by its *form* (several URIs, a CA, no path) has a reason code of
+its own and status 403: a new one would not help until its issuer is corrected. One that no root
+issued, or that has expired, is 401, like a JWT-SVID.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 from sidecar.core.call import Credential
 from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
-from sidecar.identity.jwt_svid import invalid, vouching
+from sidecar.identity.jwt_svid import domain_roots, invalid
 from sidecar.identity.trust_bundles import TrustBundles
 
 MAX_CERTIFICATE_CHARS = 32768
@@ -41,8 +41,8 @@ def verify(certificate: str, principal: str, bundles: TrustBundles, *, now: date
 
     Args:
         certificate: URL-encoded PEM of exactly one certificate.
-        principal: What a gateway took from the same certificate; may be empty.
-        bundles: Of the trust state this decision relies on.
+        principal: The SPIFFE ID that the sender read from the certificate; may be empty.
+        bundles: The trust bundles of the decision's trust state.
         now: The decision's reference time.
 
     Raises:
@@ -52,8 +52,10 @@ def verify(certificate: str, principal: str, bundles: TrustBundles, *, now: date
     leaf = load(certificate)
     spiffe_id = _named(leaf)
     if principal and principal != spiffe_id:
-        raise invalid("the client certificate does not name whom the gateway says it names")
-    trust_domain, roots = vouching(spiffe_id, bundles)
+        raise invalid(
+            "the principal or URI sent with the client certificate is not the SPIFFE ID in it"
+        )
+    trust_domain, roots = domain_roots(spiffe_id, bundles)
     root = next((root for root in roots.x509_roots if _issued(leaf, root, now)), None)
     if root is None:
         raise invalid("no root of the trust domain issued the client certificate")
@@ -66,7 +68,7 @@ def verify(certificate: str, principal: str, bundles: TrustBundles, *, now: date
 
 
 def load(certificate: str) -> x509.Certificate:
-    """Read a URL-encoded PEM of exactly one certificate; nothing of it is verified.
+    """Parse a URL-encoded PEM of exactly one certificate, without verifying it.
 
     Raises:
         AdmissibilityError: ``credential_invalid``.
@@ -76,23 +78,23 @@ def load(certificate: str) -> x509.Certificate:
             raise ValueError("too long")
         found = x509.load_pem_x509_certificates(unquote(certificate, errors="strict").encode())
     except (ValueError, x509.InvalidVersion) as error:
-        raise invalid("the client certificate cannot be read") from error
+        raise invalid("the client certificate is not URL-encoded PEM") from error
     if len(found) != 1:
-        raise invalid("there is not exactly one client certificate")
+        raise invalid(f"{len(found)} client certificates were sent; expected one")
     return found[0]
 
 
 def _named(leaf: x509.Certificate) -> str:
-    """The SPIFFE ID of a certificate that has the form of an X.509-SVID."""
+    """Return the SPIFFE ID of a certificate, which must have the form of an X.509-SVID."""
     try:
         spiffe_id = _leaf_id(leaf)
         check_spiffe_id(spiffe_id)
     except EvidenceError as error:
         raise _no_svid(str(error)) from error
     except x509.ExtensionNotFound as error:
-        raise _no_svid("it has no key usage, or no names") from error
+        raise _no_svid("it has no key usage, or no subject alternative name") from error
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
-        raise _no_svid("its extensions cannot be read") from error
+        raise _no_svid("its extensions cannot be parsed") from error
     return spiffe_id
 
 
@@ -103,13 +105,15 @@ def _no_svid(why: str) -> AdmissibilityError:
 
 
 def _leaf_id(leaf: x509.Certificate) -> str:
-    """The one URI SAN of a leaf that may sign and is no CA (X509-SVID §2, §4)."""
+    """Return the one URI SAN of a leaf that may sign and is no CA (X509-SVID §2, §4)."""
     extensions = leaf.extensions
     if any(item.critical and item.oid not in _UNDERSTOOD for item in extensions):
-        raise EvidenceError("a critical extension is not understood")
+        raise EvidenceError("it has a critical extension that is not supported")
     usage = extensions.get_extension_for_class(x509.KeyUsage).value
     if not usage.digital_signature or usage.key_cert_sign or usage.crl_sign:
-        raise EvidenceError("its key usage is not that of a leaf")
+        raise EvidenceError(
+            "its key usage must have digitalSignature, and no keyCertSign or cRLSign"
+        )
     for item in extensions:
         if isinstance(item.value, x509.BasicConstraints) and item.value.ca:
             raise EvidenceError("it is a CA")
@@ -117,11 +121,11 @@ def _leaf_id(leaf: x509.Certificate) -> str:
             isinstance(item.value, x509.ExtendedKeyUsage)
             and ExtendedKeyUsageOID.CLIENT_AUTH not in item.value
         ):
-            raise EvidenceError("it is not for clients")
+            raise EvidenceError("its extended key usage lacks clientAuth")
     names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     uris = names.get_values_for_type(x509.UniformResourceIdentifier)
     if len(uris) != 1:
-        raise EvidenceError(f"it has {len(uris)} URIs, not one")
+        raise EvidenceError(f"it has {len(uris)} URI SANs; expected one")
     return uris[0]
 
 

@@ -1,12 +1,12 @@
-"""``x-forwarded-client-cert``: the workload's X.509-SVID, told by the hop that ended its TLS.
+"""Verifies the X.509-SVID that a trusted forwarder sends in ``x-forwarded-client-cert``.
 
-Any client can write this header, and a certificate is no secret, so two conditions come first: the
+Any client can write this header, and a certificate is public, so two conditions come first: the
 operator names a ``trusted_forwarder`` on the route, and the peer's own X.509-SVID is verified and
-names exactly that forwarder. The forwarder then vouches that the workload holds its private key.
+names exactly that forwarder. The forwarder has then proved that the workload holds its private key.
 Everything else is read from the certificate itself, as on a direct connection; other values of the
-element may only agree with it.
+element must agree with it.
 
-Envoy quotes neither ``By`` nor ``URI``, so a name with ``;`` in it writes further pairs
+Envoy quotes neither ``By`` nor ``URI``, so a name that contains ``;`` adds pairs
 (envoy#32945). The grammar here is narrower than the header's: what Envoy writes with
 ``SANITIZE_SET`` and ``{cert: true, uri: true}``, in characters that need no quotes.
 """
@@ -36,13 +36,13 @@ _VALUES = {
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """One client, as a hop describes it. Nothing of it is verified; empty is what was not said.
+    """One element of the header, unverified; an absent value is empty.
 
     Attributes:
-        certificate: URL-encoded PEM.
-        uri: What the hop took from the certificate.
-        sha256: Of the certificate in DER, in lower-case hex.
-        by: The hop's own name.
+        certificate: ``Cert``, URL-encoded PEM.
+        uri: ``URI``, the SPIFFE ID that the forwarder read from the certificate.
+        sha256: ``Hash``, of the certificate in DER, in lower-case hex.
+        by: ``By``, the forwarder's own SPIFFE ID.
     """
 
     certificate: str
@@ -52,7 +52,7 @@ class Element:
 
 
 def read(text: str) -> Element:
-    """Read a header that describes exactly one client by its certificate.
+    """Parse a header of exactly one element that has a certificate.
 
     Args:
         text: The header's value, as Latin-1.
@@ -66,12 +66,12 @@ def read(text: str) -> Element:
         grammar = _VALUES.get(key)
         if not equals or grammar is None or not grammar.fullmatch(value) or key in found:
             raise invalid(
-                f"{HEADER} is not one element of By, Hash, Cert and URI: have the operator set"
-                " SANITIZE_SET with cert and uri on the hop before"
+                f"{HEADER} must be one element of By, Hash, Cert and URI; have the operator set"
+                " SANITIZE_SET with cert and uri on the trusted forwarder"
             )
         found[key] = value
     if "Cert" not in found:
-        raise invalid(f"{HEADER} has no certificate: have the operator set cert on the hop before")
+        raise invalid(f"{HEADER} has no Cert; have the operator set cert on the trusted forwarder")
     return Element(
         certificate=found["Cert"][1:-1],
         uri=found.get("URI", ""),
@@ -83,23 +83,23 @@ def read(text: str) -> Element:
 def verify(
     text: str, trusted_forwarder: str, bundles: TrustBundles, *, now: datetime
 ) -> Credential:
-    """Verify the X.509-SVID in a header whose author is already proven.
+    """Verify the X.509-SVID in a header whose sender is already verified.
 
     Args:
         text: The header's value, as Latin-1.
         trusted_forwarder: SPIFFE ID of the verified peer, which wrote the header.
-        bundles: Of the trust state this decision relies on.
+        bundles: The trust bundles of the decision's trust state.
         now: The decision's reference time.
 
     Raises:
         AdmissibilityError: As for an X.509-SVID of a direct connection; ``credential_invalid``
-            also where the header is not one element, or does not agree with its certificate.
+            also if the header is not one element, or does not agree with its certificate.
     """
     element = read(text)
     if element.by not in ("", trusted_forwarder):
-        raise invalid(f"{HEADER} was written by another hop than the one it came from")
+        raise invalid(f"By in {HEADER} is not the trusted forwarder")
     credential = x509_svid.verify(element.certificate, element.uri, bundles, now=now)
     digest = x509_svid.load(element.certificate).fingerprint(hashes.SHA256()).hex()
     if element.sha256 not in ("", digest):
-        raise invalid(f"the Hash in {HEADER} is not that of its certificate")
+        raise invalid(f"Hash in {HEADER} is not the SHA-256 of its Cert")
     return credential

@@ -1,1 +1,1 @@
-"""What the gate tells about itself: metrics and the decision log. Knows only the core's words."""
+"""Records decisions: metrics, the decision log and the log of facts."""

@@ -1,11 +1,11 @@
-"""The decision log: one JSON line for each decision, written by a thread of its own.
+"""Writes the decision log: one JSON line per decision, from a thread of its own.
 
 Fail closed: while the file cannot be written, ``ready`` is false and the gate admits nothing;
-denials go on. What was accepted is kept and tried again, so the lines of admitted calls are not
-lost to a full disk. Only denials are dropped, and counted, once the queue is full.
+denials are still answered. Queued lines are kept and retried, so the lines of admitted calls are
+not lost to a full disk. Only denials are dropped, and counted, once the queue is full.
 
-Every line is ASCII: whatever a client sent is escaped by JSON and cut to a length, so that no value
-can begin a line of its own (CVE-2024-45808).
+Every line is ASCII: values from clients are escaped by JSON and truncated, so that no value can
+start a line of its own (CVE-2024-45808).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _RETRY_SECONDS = 0.25
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
-    """Return what the log says of one decision; every key is always there."""
+    """Return the fields of one decision's line; every key is always present."""
     decision = outcome.decision
     call, caller = decision.call, decision.credential
     return {
@@ -69,7 +69,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
 
 
 def line(outcome: Outcome) -> bytes:
-    """One line of the log, with its line feed."""
+    """Return one line of the log, with its line feed."""
     return json.dumps(record(outcome), separators=(",", ":")).encode("ascii") + b"\n"
 
 
@@ -121,7 +121,7 @@ def _text(value: str) -> str:
 
 
 class DecisionLog:
-    """The file and the thread that writes it.
+    """The decision log's file, and the thread that writes it.
 
     Args:
         path: A file to append to, or ``-`` for standard output.
@@ -150,18 +150,18 @@ class DecisionLog:
         self._thread.start()
 
     def ready(self) -> bool:
-        """Whether a decision that is made now will be recorded."""
+        """Return whether a decision that is made now will be recorded."""
         return self._writable and not self._broken and self._queue.qsize() < _QUEUE_LINES // 2
 
     def put(self, outcome: Outcome) -> None:
-        """Accept one decision; never waits."""
+        """Queue one decision; never blocks."""
         try:
             self._queue.put_nowait(outcome)
         except queue.Full:
             self._on_lost(1)
 
     def close(self) -> None:
-        """Write what was accepted, as far as it can be written, and close the file."""
+        """Write the queued lines, trying once more if the file cannot be written, and close it."""
         self._stopping = True
         self._queue.put(None)
         self._thread.join()
@@ -188,15 +188,18 @@ class DecisionLog:
         try:
             return line(outcome)
         except Exception:
-            log.exception("decision %s cannot be put in words", outcome.decision.id)
-            self._broken = True  # whatever it was, it would go unrecorded again
+            log.exception(
+                "decision %s cannot be serialized; nothing is admitted any more until a restart",
+                outcome.decision.id,
+            )
+            self._broken = True  # later decisions would fail to be recorded too
             self._on_lost(1)
             return b""
 
     def _write(self, data: bytes, lines: int) -> None:
-        """Write all of ``data``, however often it takes; give up only when the gate stops."""
+        """Write all of ``data``, retrying until it is written or the gate stops."""
         while data:
-            last_try = self._stopping  # asked before trying: the disk may have room by now
+            last_try = self._stopping  # read before the write, so that one write follows the stop
             try:
                 data = data[self._write_some(self._file, data) :]
             except OSError as error:

@@ -1,10 +1,10 @@
-"""The recorder: one JSON line for each question to the policies, to be replayed against others.
+"""Writes the log of facts: one JSON line per policy query, to be replayed on other policies.
 
-What is recorded is what the policies saw: the facts. They hold no prompts, no headers and nothing
-that a client merely claimed, so neither does this file. It is a tool of policy authors and no
-account of decisions: a line that cannot be written is dropped and counted, and nothing waits for
-it. The file is this user's alone and of bounded size: when it is full it becomes ``<name>.1``, in
-the place of the one before.
+It records the facts, the policies' input. They contain no prompts, no headers and no unverified
+claims of a client, so neither does this file. It is a tool for policy authors and no audit log: a
+line that cannot be written is dropped and counted, and no decision waits for it. The file is
+readable by the gate's user alone and bounded in size: a full file is renamed to ``<name>.1``,
+replacing the previous one.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _QUEUE_LINES = 4096
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
-    """Return what is recorded of one question.
+    """Return the fields of one policy query's line.
 
     Raises:
-        ValueError: The policies were not asked.
+        ValueError: The decision has no policy query.
     """
     decision, facts = outcome.decision, outcome.facts
     if facts is None:
-        raise ValueError("no question to the policies")
+        raise ValueError("the decision has no policy query")
     return {
         "time": rfc3339(decision.at),
         "id": decision.id,
@@ -46,18 +46,18 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "allowed": decision.allowed,
         "reason": decision.reason.value,
         "violations": sorted({violation.code for violation in decision.violations}),
-        # The nonce says nothing about the call, and a replay chooses its own.
+        # The nonce is not about the call, and a replay sets its own.
         "facts": to_input(dataclasses.replace(facts, nonce="")),
     }
 
 
 class FactsLog:
-    """The file and the thread that writes it.
+    """The log's file, and the thread that writes it.
 
     Args:
         path: A file to append to.
         on_lost: Called with the number of lines that were dropped.
-        max_bytes: Of the file, and of the one before it.
+        max_bytes: Largest size of the file, and of the rotated one.
 
     Raises:
         OSError: The file cannot be opened.
@@ -76,14 +76,14 @@ class FactsLog:
         self._thread.start()
 
     def put(self, outcome: Outcome) -> None:
-        """Accept one question with its outcome; never waits."""
+        """Queue one policy query with its outcome; never blocks."""
         try:
             self._queue.put_nowait(outcome)
         except queue.Full:
             self._on_lost(1)
 
     def close(self) -> None:
-        """Write what was accepted and close the file."""
+        """Write the queued lines and close the file."""
         self._queue.put(None)
         self._thread.join()
         os.close(self._file)
@@ -92,7 +92,7 @@ class FactsLog:
         while (outcome := self._queue.get()) is not None:
             try:
                 self._append(json.dumps(record(outcome), separators=(",", ":")).encode() + b"\n")
-            except Exception as error:  # noqa: BLE001 - the thread must live on
+            except Exception as error:  # noqa: BLE001 - the thread must go on
                 self._on_lost(1)
                 if not self._failing:
                     log.error("the log of facts cannot be written: %s", error)  # noqa: TRY400
@@ -105,7 +105,7 @@ class FactsLog:
             self._rotate()
         written = os.write(self._file, line)
         if written < len(line):
-            # Half a line would spoil the next one as well.
+            # A partial line would make the next one unreadable too.
             with contextlib.suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise OSError("no room for a whole line")

@@ -1,8 +1,8 @@
-"""Prometheus metrics, in a registry of their own.
+"""Defines the Prometheus metrics, in a registry of their own.
 
 Every label has few values: outcomes, reasons and operations are enumerations, jurisdictions are
-those that policies or grants know, authorities those of the operator. A model id or an environment
-is never a label (CVE-2023-45142): who wants those reads the decision log.
+those of the policies or grants, authorities those of the operator. A model id or an environment is
+never a label (CVE-2023-45142); the decision log has those.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sidecar.core.decide import Decision
 from sidecar.observe.outcome import STAGES, UNKNOWN, Outcome
 from sidecar.observe.trust_metrics import TrustCollector, TrustReading
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, of no use here
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
@@ -37,9 +37,9 @@ class Metrics:
     """All metrics of one gate.
 
     Args:
-        operations: Names of the operation table.
-        jurisdictions: Those that policies or grants know.
-        trust: Called at each scrape.
+        operations: Names of all operations.
+        jurisdictions: Jurisdictions of the policies and grants.
+        trust: Returns the trust state's numbers; called at each scrape.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Metrics:
             "Decisions: one for each request, a second one where an upload is read. "
             "`jurisdiction` is the environment's, joined by `+`; `none` without an environment, "
             "`other` if unknown to policies and grants. `operation` is `unknown` if the request "
-            "was not understood.",
+            "was refused before its operation was known.",
             ("outcome", "reason", "jurisdiction", "operation"),
             registry=self.registry,
         )
@@ -141,33 +141,33 @@ class Metrics:
         self._registrations = Counter(
             "admissibility_registrations",
             "Objects created through the gate: `written`, or `failed` (the folder), `unreadable` "
-            "(the answer), `foreign` (registered for another environment), `invalid` (the "
+            "(the response), `foreign` (registered for another environment), `invalid` (the "
             "existing record does not verify).",
             ("result",),
             registry=self.registry,
         )
         self._lookups = Counter(
             "admissibility_registration_lookups",
-            "Registrations looked up for calls that build on a stored object: `found`, `missing`,"
+            "Registrations looked up for calls that refer to a stored object: `found`, `missing`,"
             " `expired`, `foreign`, `invalid`.",
             ("result",),
             registry=self.registry,
         )
 
     def registration_written(self, result: str) -> None:
-        """Count one registration; ``result`` is one of a handful of words."""
+        """Count one registration; ``result`` is a value of ``registry.errors.Result``."""
         self._registrations.labels(result).inc()
 
     def registration_looked_up(self, result: str) -> None:
-        """Count one look-up; ``result`` is one of a handful of words."""
+        """Count one look-up; ``result`` is a value of ``registry.errors.Result``."""
         self._lookups.labels(result).inc()
 
-    def know(self, jurisdictions: Iterable[str]) -> None:
+    def add_jurisdictions(self, jurisdictions: Iterable[str]) -> None:
         """Add jurisdictions that may be label values."""
         self._jurisdictions |= frozenset(jurisdictions)
 
     def set_policy_revision(self, revision: str) -> None:
-        """Say which revision is in force; there is one series, however often it changes."""
+        """Set the policy revision in force, as the only series of its metric."""
         self._policy_revision.clear()
         self._policy_revision.labels(revision).set(1)
 
@@ -188,18 +188,18 @@ class Metrics:
         self._stages.labels("total").observe(outcome.seconds)
 
     def render(self) -> bytes:
-        """The exposition text, in the format ``CONTENT_TYPE``."""
+        """Return the exposition text, in the format ``CONTENT_TYPE``."""
         return generate_latest(self.registry)
 
     def _code(self, code: str) -> str:
-        """A rule's code; policies are the operator's, and still cannot add series without end."""
+        """Return a rule's code as label value; ``other`` beyond ``MAX_RULE_CODES``."""
         if code not in self._codes and len(self._codes) >= MAX_RULE_CODES:
             return OTHER
         self._codes.add(code)
         return code
 
     def _jurisdiction(self, decision: Decision) -> str:
-        """The environment's jurisdictions as one value: ``eu``, ``eu+us``, ``none``, ``other``."""
+        """Return the jurisdictions as a label: ``eu``, ``eu+us``, ``none``, ``other``."""
         environment = None if decision.assessment is None else decision.assessment.environment
         if environment is None:
             return NONE

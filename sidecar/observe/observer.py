@@ -1,4 +1,4 @@
-"""What the gate's server reports to: metrics, decision log and log of facts, in one place."""
+"""Records decisions in the metrics, the decision log and the log of facts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sidecar.observe.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Observer:
-    """Keeps account of every decision once, in the metrics and in the logs.
+    """Records every decision exactly once, in the metrics and in the logs.
 
-    ``facts`` is null where no log of facts was asked for.
+    ``facts`` is ``None`` if no log of facts is configured.
     """
 
     metrics: Metrics
@@ -22,15 +22,15 @@ class Observer:
     facts: FactsLog | None = None
 
     def ready(self) -> bool:
-        """Whether decisions can be recorded now."""
+        """Return whether decisions can be recorded now."""
         return self.decisions.ready()
 
     def begin(self) -> None:
-        """A request came in."""
+        """Count a request in flight."""
         self.metrics.in_flight.inc()
 
     def end(self, outcome: Outcome | None) -> None:
-        """A request was answered; ``outcome`` is null where Envoy gave up before."""
+        """Record a request's end; ``outcome`` is ``None`` if Envoy cancelled it."""
         self.metrics.in_flight.dec()
         if outcome is not None:
             self.metrics.count(outcome)

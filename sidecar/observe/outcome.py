@@ -1,6 +1,6 @@
-"""One decision with the circumstances in which it was made: what metrics and log are written from.
+"""Defines the outcome of a decision, from which metrics and logs are written.
 
-The gate fills it in and hands it over; nothing here can change a decision.
+The gate creates it after the decision, so recording cannot change a decision.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from sidecar.core.facts import Facts
 
 UNKNOWN = "unknown"
 STAGES = ("parse", "credential", "assess", "policy")
-"""Stages of the request path, in order; each is timed by itself."""
+"""Stages of the request path, in order; each is timed separately."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A decision and how it came about.
+    """A decision, its request and its timings.
 
     Attributes:
-        decision: The decision that the reply told.
-        provider: Of the route; empty where the request could not be read.
+        decision: The decision that was answered.
+        provider: The route's provider; empty if the request could not be parsed.
         method: HTTP method.
         path: Raw path without its query.
-        request_id: Envoy's.
-        stages: Seconds for each stage that was reached.
-        seconds: From receipt to reply.
-        facts: What the policies were asked about; null where they were not asked.
+        request_id: Envoy's ``x-request-id``.
+        stages: Seconds of each stage that was reached.
+        seconds: Seconds from receipt to response.
+        facts: The policies' input; ``None`` if no policy was queried.
     """
 
     decision: Decision

@@ -1,7 +1,7 @@
-"""The gate's own log: one line for one message, whatever words of others are in it.
+"""Formats the gate's own log with one line per message, whatever text a message contains.
 
-Names of files in a folder that others may write to, and what untrusted evidence says, end up in
-messages. A line end in one of them would be a line that the gate never wrote.
+Messages contain names of files that others wrote, and text of untrusted evidence. A line end in one
+of them would forge a line of the log.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class PlainLines(logging.Formatter):
-    """Escapes what cannot be printed, cuts what is long, and indents tracebacks."""
+    """Escapes unprintable characters, truncates long messages, and indents tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(_FORMAT)
@@ -32,7 +32,7 @@ class PlainLines(logging.Formatter):
 
 
 def plain(text: str) -> str:
-    """One printable line of at most ``MAX_CHARS`` characters; of a longer one, both its ends."""
+    """Return ``text`` as one printable line, cut in the middle beyond ``MAX_CHARS``."""
     if len(text) > MAX_CHARS:
         half = MAX_CHARS // 2
         text = f"{text[:half]}…{text[-half + 1 :]}"
@@ -45,7 +45,7 @@ def plain(text: str) -> str:
 
 
 def set_up(level: int, stream: TextIO | None = None) -> None:
-    """Log to ``stream``, standard error if none is given, from ``level`` on."""
+    """Log to ``stream`` (standard error by default), from ``level`` on."""
     handler = logging.StreamHandler(sys.stderr if stream is None else stream)
     handler.setFormatter(PlainLines())
     logging.basicConfig(level=level, handlers=[handler])

@@ -1,4 +1,4 @@
-"""Gauges of the trust state, computed whenever the metrics are scraped."""
+"""Computes the gauges of the trust state at each scrape."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class AuthorityReading:
-    """One authority's freshness; times and version are None where nothing was verified yet."""
+    """One authority's freshness; times and version are ``None`` before the first verification."""
 
     name: str
     refreshed: datetime | None
@@ -25,7 +25,7 @@ class AuthorityReading:
 
 @dataclass(frozen=True, slots=True)
 class TrustReading:
-    """The trust state in numbers, read when the metrics are scraped."""
+    """The numbers of the trust state at a scrape."""
 
     now: datetime
     epoch: int
@@ -48,7 +48,7 @@ _TOTALS: tuple[tuple[str, str, Callable[[TrustReading], int]], ...] = (
     ),
     (
         "admissibility_evidence_waiting",
-        "Files of unknown signers that wait until their folder's budget of tries has grown.",
+        "Files of unknown signers that wait for their folder's budget of verifications.",
         lambda reading: reading.evidence_waiting,
     ),
     (
@@ -68,8 +68,8 @@ _BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], floa
     ),
     (
         "admissibility_trust_expires_in_seconds",
-        "Seconds until the authority's metadata expires; negative once it has, and what "
-        "relies on it is denied.",
+        "Seconds until the authority's metadata expires; negative once it has. Then every call "
+        "that relies on it is denied.",
         lambda item, now: None if item.expires is None else (item.expires - now).total_seconds(),
     ),
     (
@@ -80,7 +80,7 @@ _BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], floa
     (
         "admissibility_trust_stale",
         "1 while the authority's agreement does not count: its metadata was never verified, "
-        "has expired, or was not heard since the start or since its keys changed.",
+        "has expired, or was not verified since the start or since its keys changed.",
         lambda item, _: float(item.stale),
     ),
     (
@@ -97,21 +97,21 @@ _BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], floa
 
 
 class TrustCollector(Collector):
-    """Freshness depends on the moment of the question, so it is computed at each scrape.
+    """Collects the gauges at each scrape, because freshness depends on the current time.
 
     Args:
-        read: Called at each scrape.
+        read: Returns the numbers; called at each scrape.
     """
 
     def __init__(self, read: Callable[[], TrustReading]) -> None:
         self._read = read
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
-        """Names only: registering must not ask for a reading."""
+        """Yield nothing, so that registering does not read the trust state."""
         return iter(())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """One reading, as families."""
+        """Yield the metric families of one reading."""
         reading = self._read()
         for name, text, total in _TOTALS:
             yield GaugeMetricFamily(name, text, value=total(reading))

@@ -1,4 +1,4 @@
-"""What can go wrong between a registration and its folder."""
+"""Defines the errors of registrations, and the results of reading and writing them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from enum import StrEnum
 
 
 class RegistryError(Exception):
-    """The key or the folder cannot be used; one line that says which, and why."""
+    """The key or the folder cannot be used; the message is one line with path and cause."""
 
 
 class Result(StrEnum):
-    """How looking a registration up, or writing one, came out. Values are label values."""
+    """The result of reading or writing a registration. Values are label values of metrics."""
 
     FOUND = "found"
     MISSING = "missing"
@@ -23,11 +23,11 @@ class Result(StrEnum):
 
 
 class UnregisteredError(Exception):
-    """There is no registration that counts.
+    """No valid registration exists for the caller's environment.
 
     Attributes:
-        result: Why; for the operator. The caller is not told, because whether an object of another
-            environment exists is not its business.
+        result: The cause, for the operator. It is not part of the denial, which must not reveal
+            whether another environment has the object.
     """
 
     def __init__(self, result: Result, detail: str) -> None:

@@ -1,8 +1,8 @@
-"""The key of a registry: one Ed25519 private key in a file, shared by gates that share a folder.
+"""Creates and opens the registry's Ed25519 private key, shared by gates that share a folder.
 
-Created once, whole and never overwritten; refused where anybody else could use it. A second secret
-is derived from it, for notes that the gate hands itself through Envoy: so gates that share the key
-understand each other's, and nobody else can write one.
+The file is created atomically, never overwritten, and refused if other users may read it. A second
+secret is derived from it, for the MAC of admission tickets: gates that share the key verify each
+other's tickets, and no other party can write one.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ _NOTES = b"urn:admissibility:registration:notes:v1"
 
 @dataclass(frozen=True, slots=True)
 class RegistryKey:
-    """An opened key; neither half of it is ever printed.
+    """The registry's keys; the secret ones are not in its ``repr``.
 
     Attributes:
-        public: What registrations are verified with.
-        notes: 32 bytes for authenticating notes.
+        public: Verifies registrations.
+        ticket_key: 32 bytes for the MAC of admission tickets (HMAC-SHA256).
     """
 
     public: PublicKey
-    notes: bytes = field(repr=False)
+    ticket_key: bytes = field(repr=False)
     _private: ed25519.Ed25519PrivateKey = field(repr=False)
 
     def sign(self, message: bytes) -> bytes:
-        """A raw Ed25519 signature over ``message``."""
+        """Sign ``message``; return the raw Ed25519 signature (64 bytes)."""
         return self._private.sign(message)
 
 
 def open_or_create(path: Path) -> RegistryKey:
-    """Open the key file, or create it where there is none.
+    """Open the key file, or create it if there is none.
 
     Raises:
-        RegistryError: It can neither be read nor created, somebody else may use it, or it is not
-            an Ed25519 key.
+        RegistryError: It can neither be read nor created, other users may use it, or it is not an
+            Ed25519 private key.
     """
     try:
         if not path.exists():
@@ -60,9 +60,9 @@ def open_or_create(path: Path) -> RegistryKey:
 
 
 def _create(path: Path) -> None:
-    """Write a new key beside ``path`` and link it there, so that nobody ever reads half of one.
+    """Write a new key to a temporary file and link it to ``path``, so it is never read half.
 
-    Two gates may start at once: ``link`` fails where the other one was first, and its key counts.
+    Two gates may start at once: ``link`` fails for the second, which then uses the first's key.
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
@@ -81,15 +81,15 @@ def _create(path: Path) -> None:
 
 
 def _open(path: Path) -> RegistryKey:
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe in its place must not hold us up
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # opening a FIFO must not block
     with os.fdopen(os.open(path, flags), "rb") as file:
-        _check_private(path, os.fstat(file.fileno()))  # what was checked is what is read
+        _check_private(path, os.fstat(file.fileno()))  # checks the opened file, not the path
         pem = file.read(MAX_KEY_BYTES)
     try:
         private = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise RegistryError(
-            f"registration key {path}: no private key without a password"
+            f"registration key {path}: not a PEM private key without a password"
         ) from error
     if not isinstance(private, ed25519.Ed25519PrivateKey):
         raise RegistryError(f"registration key {path}: not an Ed25519 key")
@@ -109,4 +109,7 @@ def _check_private(path: Path, facts: os.stat_result) -> None:
             " may use it; chmod 0600 it"
         )
     if facts.st_uid not in {0, os.geteuid()}:
-        raise RegistryError(f"registration key {path}: belongs to another user")
+        raise RegistryError(
+            f"registration key {path}: owned by another user; it"
+            " must belong to the gate's user or root"
+        )

@@ -1,7 +1,7 @@
-"""Stored objects on the request path: looked up when a call builds on them, written when created.
+"""Resolves stored objects to their models on the request path, and registers new ones.
 
-The files are read and written by threads of their own, and never for longer than a bound: a folder
-that hangs denies what builds on it, and holds nobody else up.
+Files are read and written by threads of their own, with a time limit: a folder that hangs denies
+calls that use stored objects, and delays no other.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ log = logging.getLogger("sidecar.gate")
 WRITE_SECONDS = 2.0
 _THREADS = 4
 _SET_UP = frozenset({"agent", "session"})
-"""Kinds that bring tools along, and whose models and tools change one without the other."""
+"""Kinds that have tools of their own, which change independently of their models."""
 
 _LATER = _SET_UP | {"file"}
-"""Kinds whose models run as they were set up, and not as the call that builds on the object."""
+"""Kinds whose models run under the registered operations, not under that of the later call."""
 
 
 def _uncounted(_: Result) -> None:
-    """Where nobody keeps account."""
+    """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A call with everything that its references stand for.
+    """A call whose references are replaced by the registered models.
 
     Attributes:
-        call: Names every model, and refers to nothing any more.
-        later: What will be run because of it under other operations, such as a batch's lines.
-        uses: Its own and those of its references: what an object that it creates may reach.
-        growing: Registrations of what takes this call up.
-        sources: What it referred to that may change.
+        call: The call with every model, and without references.
+        later: Calls that it will cause under other operations, such as a batch's lines.
+        uses: Its own uses and those of its references: what an object that it creates may reach.
+        updated: Registrations of the objects to which it adds its models.
+        sources: Its references to objects that may change.
     """
 
     call: Call
@@ -61,11 +61,11 @@ class Objects:
     """The registry, as the request path uses it.
 
     Attributes:
-        store: Where registrations are.
-        lifetime: How long one is good for.
-        looked_up: Told how each look-up came out.
-        written: Told how each registration came out.
-        keeping: Whether anything is written at all; not in a rehearsal.
+        store: The folder of registrations.
+        lifetime: Time until a registration expires.
+        looked_up: Called with the result of each look-up.
+        written: Called with the result of each registration.
+        keeping: Whether registrations are written; false in a dry run.
     """
 
     store: Store
@@ -81,16 +81,16 @@ class Objects:
     )
 
     async def resolve(self, call: Call, api: str, environment: str, now: datetime) -> Resolved:
-        """Replace references by the models that were registered with them.
+        """Replace the references of a call by the models that were registered with them.
 
         Args:
-            call: As extracted.
-            api: Which table of operations the upstream has.
+            call: The call as extracted.
+            api: Name of the upstream's table of operations.
             environment: SPIFFE ID of the caller.
             now: The decision's reference time.
 
         Raises:
-            AdmissibilityError: ``object_unregistered`` where one of them does not count.
+            AdmissibilityError: ``object_unregistered`` if a reference has no valid registration.
         """
         created, updates = creation(api, call.operation), updated_by(api, call.operation)
         lasting = bool(updates) or (created is not None and not created.upload)
@@ -107,7 +107,7 @@ class Objects:
             tool_types=tuple(sorted(_together(call.tool_types, tools))),
             references=(),
         )
-        # One that names no model itself sets to work those of what it refers to.
+        # A call that names no model itself runs the models of the objects it refers to.
         own = (Use.of(call if call.named else whole),) if call.named or lasting else ()
         try:
             uses = united(own, held)
@@ -124,14 +124,14 @@ class Objects:
         return Resolved(whole, tuple(dict.fromkeys(later)), uses, updated, sources)
 
     async def add_uses(self, resolved: Resolved) -> None:
-        """Remember, before an admitted call goes on, what it brings into what takes it up.
+        """Add an admitted call's uses to the registrations of the objects that it updates.
 
-        The gate never learns whether such a call succeeded, nor which of two came last. So what was
-        reached before stays in.
+        The gate does not see whether such a call succeeded, nor which of two came last. So earlier
+        uses stay in the registration.
 
         Raises:
-            AdmissibilityError: ``object_unregistered`` where that cannot be written: a later call
-                would not be asked about this one's models.
+            AdmissibilityError: ``object_unregistered`` if they cannot be written: a later call
+                would not be checked against this call's models.
         """
         for entry in resolved.updated:
             if not self.keeping or set(resolved.uses) <= set(entry.uses):
@@ -186,7 +186,7 @@ class Objects:
                 issued=now,
                 sources=resolved.sources,
             ),
-            self.store.key.notes,
+            self.store.key.ticket_key,
         )
         return {FIELD: signed}
 
@@ -196,27 +196,31 @@ class Objects:
         Raises:
             EvidenceError: Not a ticket by this registry, or an expired one.
         """
-        return verify(text, self.store.key.notes, now)
+        return verify(text, self.store.key.ticket_key, now)
 
     async def register(
         self, ticket: AdmissionTicket, name: str, uses: Sequence[Use], now: datetime
     ) -> Result:
-        """Remember an object; never raises, because its creation was admitted already.
+        """Register a created object; never raises, because its creation was already admitted.
 
         Args:
-            ticket: Of the call that created it.
-            name: The provider's id of it.
-            uses: What it may reach.
-            now: When it was created.
+            ticket: Ticket of the call that created it.
+            name: The provider's id of the object.
+            uses: The uses that it may reach.
+            now: Time of its creation.
 
         Returns:
-            How it came out; anything but ``written`` leaves the object unusable.
+            The result; with any but ``written``, later calls on the object are denied.
         """
         start = now.replace(microsecond=0)
         try:
             uses = united(uses, await self._meanwhile(ticket, now))
         except (UnregisteredError, TimeoutError, EvidenceError) as error:
-            self._lost(ticket.decision, ticket.creates, str(error) or "the folder does not answer")
+            self._lost(
+                ticket.decision,
+                ticket.creates,
+                str(error) or "the registration folder does not respond",
+            )
             self.written(Result.FAILED)
             return Result.FAILED
         registration = Registration(
@@ -235,9 +239,9 @@ class Objects:
         return result
 
     async def _meanwhile(self, ticket: AdmissionTicket, now: datetime) -> list[Use]:
-        """What the objects that another is made from have taken up by now.
+        """Return the current uses of the objects that another object is created from.
 
-        One may have been changed after it was asked about, and before the provider made the other.
+        One may have been changed after it was resolved, and before the provider created the other.
         """
         async with asyncio.timeout(WRITE_SECONDS):
             found = [
@@ -254,7 +258,7 @@ class Objects:
         except UnregisteredError as error:
             result, why = error.result, str(error)
         except TimeoutError:
-            result, why = Result.FAILED, "the folder does not answer"
+            result, why = Result.FAILED, "the registration folder does not respond"
         except (OSError, EvidenceError) as error:
             result, why = Result.FAILED, str(error)
         else:
@@ -264,25 +268,25 @@ class Objects:
 
     def _lost(self, decision: str, kind: str, why: str) -> None:
         log.warning(
-            "decision %s: its %s is not registered, so nothing can be built on it: %s",
+            "decision %s: its %s is not registered, so later calls on it are denied: %s",
             decision,
             kind,
             why,
         )
 
     def unread(self, ticket: AdmissionTicket, why: str) -> None:
-        """Note that an answer named no object that could be registered."""
+        """Count and log that no object could be read from a response."""
         self.written(Result.UNREADABLE)
         log.warning("decision %s: no %s is registered: %s", ticket.decision, ticket.creates, why)
 
     def close(self) -> None:
-        """Let go of the threads; what is being written is written."""
+        """Shut the threads down; writes in progress are finished."""
         for pool in (self._readers, self._writers):
             pool.shutdown(wait=False, cancel_futures=True)
 
 
 def unregistered(reference: Reference) -> AdmissibilityError:
-    """The refusal; the same words whether the object exists elsewhere or not."""
+    """Return the refusal; the message is the same if another environment has the object."""
     return AdmissibilityError(
         Reason.OBJECT_UNREGISTERED,
         f"the {reference.kind} {reference.id} is not registered for this environment",

@@ -1,8 +1,8 @@
-"""A registration: which models an object stored upstream may reach, and for whom.
+"""Defines a registration: which models a stored object may reach, and from which environment.
 
-It is a DSSE envelope of a payload type of its own, so no evidence can pass for a registration and
-no registration for evidence. What it says holds for one object of one kind at one provider, for
-one environment, until it expires.
+It is a DSSE envelope with a payload type of its own, so that neither evidence nor a registration is
+accepted in place of the other. It is valid for one object of one kind at one provider, for one
+environment, until it expires.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _Words = Annotated[tuple[_Word, ...], Field(max_length=256)]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Use:
-    """One way in which models are used: what was admitted, as far as it is asked about again.
+    """One admitted use of models, with the fields that are checked again later.
 
     Attributes:
-        operation: A name of the operation table.
+        operation: Name of the operation.
         models: Every model id it runs.
         tuned: Every model id it tunes.
         deployments: Those of both that are names of deployments.
@@ -56,7 +56,7 @@ class Use:
 
     @classmethod
     def of(cls, call: Call) -> Use:
-        """What a call uses by itself, without what it refers to."""
+        """Return the use of a call, without its references."""
         return cls(
             call.operation,
             call.models,
@@ -72,7 +72,7 @@ Uses = Annotated[tuple[Use, ...], Field(min_length=1, max_length=MAX_USES)]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Key:
-    """Which object: the provider's kind and id of it, behind one API of one provider."""
+    """Identifies an object: its kind and id, at one API of one provider."""
 
     provider: str
     api: str
@@ -81,9 +81,9 @@ class Key:
 
     @property
     def digest(self) -> str:
-        """Lower-case hex SHA-256 over the four parts, each preceded by its length in bytes.
+        """Return the lower-case hex SHA-256 of the four parts, each preceded by its length.
 
-        With lengths, no two objects have the same one, whatever their ids hold.
+        The lengths (in bytes, decimal, then ``:``) make the encoding injective.
         """
         parts = (self.provider, self.api, self.kind, self.id)
         raw = [part.encode("utf-8") for part in parts]
@@ -92,16 +92,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """See the module.
+    """The registration of one object.
 
     Attributes:
         type: The version of this document.
-        provider: Whose manifests name the models.
-        api: Which table of operations the upstream has.
-        kind: Of object, e.g. ``response``.
-        id: The provider's name of the object.
+        provider: The provider whose manifests name the models.
+        api: Name of the upstream's table of operations.
+        kind: Kind of the object, e.g. ``response``.
+        id: The provider's id of the object.
         environment: SPIFFE ID of the environment that created it.
-        uses: What was admitted when it was created, and everything that it was built on.
+        uses: Uses of the call that created it, and of every object that the call referred to.
         window: From its creation to its expiry.
         decision: Id of the decision that admitted its creation.
     """
@@ -120,19 +120,19 @@ class Registration:
 
     @property
     def key(self) -> Key:
-        """Which object it is about."""
+        """Return the key of its object."""
         return Key(self.provider, self.api, self.kind, self.id)
 
     def named(self, part: Callable[[Use], tuple[str, ...]]) -> tuple[str, ...]:
-        """One part of all uses together, without repeats."""
+        """Return one field of all uses together, without duplicates."""
         return tuple(dict.fromkeys(name for use in self.uses for name in part(use)))
 
 
 def united(*groups: Iterable[Use]) -> tuple[Use, ...]:
-    """All of the uses, in order, without repeats.
+    """Return all of the uses, in order, without duplicates.
 
     Raises:
-        EvidenceError: More than ``MAX_USES``.
+        EvidenceError: They are more than ``MAX_USES``.
     """
     found = tuple(dict.fromkeys(use for group in groups for use in group))
     if len(found) > MAX_USES:
@@ -144,8 +144,8 @@ def sign_record(registration: Registration, sign: Callable[[bytes], bytes]) -> b
     """Write a signed registration.
 
     Args:
-        registration: What is to be remembered.
-        sign: Signs a message.
+        registration: The registration.
+        sign: Signs a message; see ``RegistryKey.sign``.
 
     Returns:
         A DSSE envelope as JSON bytes.
@@ -167,7 +167,7 @@ def sign_record(registration: Registration, sign: Callable[[bytes], bytes]) -> b
 
 
 def verify_record(data: bytes, keys: Iterable[PublicKey]) -> Registration:
-    """Read a signed registration; its payload is parsed only once a key spoke for it.
+    """Verify a signed registration, and parse its payload only after that.
 
     Raises:
         EvidenceError: Not such an envelope, signed by none of ``keys``, or not a registration.

@@ -1,11 +1,11 @@
-"""The folder of registrations: one file for each object, written whole, believed only when signed.
+"""Stores registrations in a folder: one signed file per object, replaced atomically.
 
     folder/lock           held while a registration is written
     folder/3f/3f9c….json  a signed registration, named by the digest of its object
 
-Whoever can write to the folder can take registrations away, and so deny; nobody without the key can
-add or change one. Files carry their expiry as modification time, which tells the sweeper which to
-look at; whether a registration counts is read from what was signed.
+A process that can write to the folder can remove registrations, and so cause denials; without the
+key it can neither add nor change one. A file's modification time is its expiry, by which ``sweep``
+finds expired files; validity is decided from the signed content alone.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _LOCK = "lock"
 _SUFFIX = ".json"
 _NEW = ".new"
 SKEW = timedelta(seconds=30)
-"""By how much the clocks of gates that share a folder may differ."""
+"""Largest difference between the clocks of gates that share a folder."""
 
 FORGOTTEN_AFTER = timedelta(days=1)
-"""How long an expired registration is kept, so that a refusal can still say that it expired."""
+"""How long an expired registration is kept, so that the log can name expiry as the cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +56,19 @@ class Store:
 
     @classmethod
     def at(cls, folder: Path, key: RegistryKey) -> Store:
-        """Open the folder; it is made where there is none.
+        """Open the folder; create it if there is none.
 
         Raises:
-            RegistryError: It cannot be used, or others may write to it.
+            RegistryError: It cannot be used, or other users may write to it.
         """
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             facts = folder.stat()
             if facts.st_mode & 0o022 or not stat.S_ISDIR(facts.st_mode):
-                raise RegistryError(f"registration folder {folder}: others may write to it")
+                raise RegistryError(
+                    f"registration folder {folder}: mode {stat.S_IMODE(facts.st_mode):04o}, so"
+                    " other users may write to it; chmod 0700 it"
+                )
             store = cls(folder, key)
             with store._locked():
                 pass
@@ -74,7 +77,7 @@ class Store:
         return store
 
     def find(self, wanted: Key, environment: str, now: datetime) -> Registration:
-        """The registration of an object that counts for this environment now.
+        """Return the valid registration of an object for this environment.
 
         Raises:
             UnregisteredError: There is none.
@@ -89,17 +92,17 @@ class Store:
         return found
 
     def put(self, registration: Registration) -> Registration:
-        """Write a registration and make it durable.
+        """Write a registration durably (fsync).
 
-        An object that is registered already, for the same environment, has the uses of both then
-        and the later expiry: an answer that names it twice takes nothing away from it.
+        An object that is already registered for the same environment is merged: it gets the uses of
+        both and the later expiry, so that a second registration removes no use.
 
         Returns:
-            What was written.
+            The registration that was written.
 
         Raises:
-            UnregisteredError: It is registered for another environment, or what is there cannot be
-                believed; nothing was written.
+            UnregisteredError: It is registered for another environment, or the existing file does
+                not verify; nothing was written.
             EvidenceError: It has too many uses.
             OSError: It cannot be written.
         """
@@ -114,10 +117,10 @@ class Store:
         return whole
 
     def sweep(self, now: datetime) -> int:
-        """Remove what expired a while ago, and what a crash left half written.
+        """Remove files that expired more than ``FORGOTTEN_AFTER`` ago, and temporary files.
 
         Returns:
-            How many files.
+            The number of removed files.
 
         Raises:
             OSError: The folder cannot be read.
@@ -174,7 +177,7 @@ class Store:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Reading, uniting and writing are one step, for threads and for gates of one machine."""
+        """Hold the folder's lock, which serializes ``put`` over the gates of one machine."""
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(self.folder / _LOCK, flags, 0o600), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -1,9 +1,9 @@
-"""Admission tickets: what ext_authz passes to ext_proc about a request it has just admitted.
+"""Signs and verifies admission tickets, which ext_authz passes to ext_proc through Envoy.
 
-ext_authz reads the request and decides; ext_proc reads the answer, and an upload, and needs the
-decision. Envoy carries the ticket between them as dynamic metadata. A ticket carries a MAC by the
-registry's key and expires in seconds, so another client of the gate's port can neither make one nor
-replay an old one.
+ext_authz reads the request and decides; ext_proc reads the response, or an upload, and needs the
+decision. Envoy passes the ticket between them as dynamic metadata. A ticket has a MAC with the
+registry's key and expires in seconds, so another client of the gate's port can neither forge one
+nor replay an old one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sidecar.core.wire import WIRE, read, write
 from sidecar.registry.record import MAX_RECORD_BYTES, Uses
 
 NAMESPACE = "envoy.filters.http.ext_authz"
-"""Where Envoy keeps what ext_authz answered beside its decision."""
+"""Namespace of the dynamic metadata that Envoy emits from a ``CheckResponse``."""
 
 FIELD = "admissibility_ticket"
 GOOD_FOR = timedelta(seconds=30)
@@ -35,24 +35,24 @@ _Word = Annotated[str, Field(min_length=1, max_length=512)]
 
 @dataclass(frozen=True, slots=True)
 class AdmissionTicket:
-    """One admitted request.
+    """The ticket of one admitted request.
 
     Attributes:
         type: The version of this document.
-        provider: Whose manifests name the models.
-        api: Which table of operations the upstream has.
-        operation: Which of them was admitted.
-        creates: The kind of object that the answer names.
-        upload: Whether the body goes unread past ext_authz, and is read as it passes.
-        uses: What the object may reach; empty for an upload, whose content says it.
-        spiffe_id: The environment.
-        trust_domain: Of that.
+        provider: The provider whose manifests name the models.
+        api: Name of the upstream's table of operations.
+        operation: Name of the admitted operation.
+        creates: Kind of the object that the response names.
+        upload: Whether ext_authz did not see the body, so that ext_proc reads it.
+        uses: The uses that the object may reach; empty for an upload, whose lines state them.
+        spiffe_id: SPIFFE ID of the environment.
+        trust_domain: Its trust domain.
         credential: ``jwt-svid`` or ``x509-svid``.
-        expires: When the credential ceases to hold.
-        authority: Whose roots vouch for it.
+        expires: Expiry of the credential.
+        authority: The authority whose trust bundle verified it.
         decision: Id of the decision.
-        issued: When it was made.
-        sources: The stored objects, of kinds that change, that the object is made from.
+        issued: Time of the decision.
+        sources: References to stored objects, of kinds that change, used to create the object.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -75,7 +75,7 @@ class AdmissionTicket:
 
     @property
     def caller(self) -> Credential:
-        """The credential that was verified."""
+        """Return the verified credential of the request."""
         return Credential(
             self.spiffe_id, self.trust_domain, self.credential, self.expires, self.authority
         )
@@ -85,8 +85,8 @@ def sign(ticket: AdmissionTicket, key: bytes) -> str:
     """Write a ticket with its MAC (HMAC-SHA256).
 
     Args:
-        ticket: What was admitted.
-        key: The registry's secret for this purpose.
+        ticket: The ticket.
+        key: The registry's key for tickets; see ``RegistryKey.ticket_key``.
     """
     payload = write(ticket)
     return f"{base64.b64encode(payload).decode('ascii')}.{_tag(payload, key)}"

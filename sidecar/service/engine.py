@@ -29,7 +29,7 @@ class Account:
 
     def loaded(self, engine: Engine) -> None:
         """``engine`` is in force."""
-        self.metrics.know(engine.jurisdictions)
+        self.metrics.add_jurisdictions(engine.jurisdictions)
         self.metrics.set_policy_revision(engine.revision)
         self.gate_status.revision = engine.revision
         self.gate_status.policy_error = ""

@@ -12,7 +12,7 @@ from tests.support.simulator.world import ENV, NOW
 
 
 def test_nothing_at_all_is_missing(bench: Bench) -> None:
-    missing = f"neither the header {HEADER} nor a client certificate"
+    missing = f"the request has neither a JWT-SVID in the header {HEADER} nor a client certificate"
     spoofed = (("x-forwarded-client-cert", f"URI={ENV}"), ("authorization", "Bearer x"))
     assert bench.ask() == (Reason.CREDENTIAL_MISSING, missing)
     assert bench.ask(extra=spoofed) == (Reason.CREDENTIAL_MISSING, missing)
@@ -29,7 +29,9 @@ def test_both_must_name_the_same_environment(bench: Bench) -> None:
 
 
 def test_one_good_credential_does_not_make_up_for_a_bad_one(bench: Bench) -> None:
-    assert bench.ask("x", certificate=bench.leaf()) == invalid("not a JWT in compact form")
+    assert bench.ask("x", certificate=bench.leaf()) == invalid(
+        "the credential must be a JWT in compact form of at most 8192 characters"
+    )
     assert bench.ask(bench.token(), certificate="x") == invalid(
-        "the client certificate cannot be read"
+        "the client certificate is not URL-encoded PEM"
     )

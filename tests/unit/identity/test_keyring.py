@@ -23,10 +23,10 @@ from tests.support.gate.requests import HEADER
 from tests.support.simulator.svid import AUDIENCE
 from tests.support.simulator.world import ENV, NOW, grant
 
-UNFIT = "key type, size and algorithm do not fit"
-UNREAD = "not a public key that can be read"
-NO_SIGNER = "not a public key for signatures"
-NO_KID = "no kid of its own"
+UNFIT = "must be P-256, P-384, or RSA of at least 2048 bits, with an alg of its type"
+UNREAD = "the public key cannot be parsed"
+NO_SIGNER = "must be a public key, with use jwt-svid, sig or none"
+NO_KID = "kid must be a string that no other JWK has"
 
 
 def unusable(good: dict[str, Any], private: dict[str, Any]) -> list[tuple[Any, str]]:

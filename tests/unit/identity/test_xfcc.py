@@ -92,8 +92,8 @@ def invalid(why: str) -> Outcome:
 
 WORKLOAD = Credential(ENV, "acme.example", "x509-svid", NOW + HOUR, "customer")
 NOT_ONE = invalid(
-    f"{xfcc.HEADER} is not one element of By, Hash, Cert and URI: have the operator set"
-    " SANITIZE_SET with cert and uri on the hop before"
+    f"{xfcc.HEADER} must be one element of By, Hash, Cert and URI; have the operator set"
+    " SANITIZE_SET with cert and uri on the trusted forwarder"
 )
 
 
@@ -115,7 +115,7 @@ def test_without_the_operators_word_the_header_is_no_source(site: Site) -> None:
     edge = Credential(EDGE, "acme.example", "x509-svid", NOW + 2 * HOUR, "customer")
     assert site.ask(site.written(), trusted_forwarder=None) == edge
     assert site.ask("anything", trusted_forwarder=None) == edge
-    missing = f"neither the header {HEADER} nor a client certificate"
+    missing = f"the request has neither a JWT-SVID in the header {HEADER} nor a client certificate"
     assert site.ask(site.written(), trusted_forwarder=None, peer="") == (
         Reason.CREDENTIAL_MISSING,
         missing,
@@ -126,7 +126,7 @@ def test_only_the_named_hop_is_believed(site: Site) -> None:
     def leaf(uri: str) -> str:
         return pem(site.issuer.x509_svid(uri, now=NOW)[0])
 
-    stranger = invalid(f"the connection is not that of {EDGE}")
+    stranger = invalid(f"the connection is not from the trusted forwarder {EDGE}")
     for peer in ("", site.workload, leaf(EDGE + "2"), leaf(EDGE + "/x")):
         assert site.ask(site.written(), peer=peer) == stranger
     rogue = replace(site.issuer, ca_key=ec.generate_private_key(ec.SECP256R1()))
@@ -137,7 +137,7 @@ def test_only_the_named_hop_is_believed(site: Site) -> None:
 
 def test_a_principal_alone_is_not_the_hop(site: Site) -> None:
     assert site.ask(site.written(), peer="", principal=EDGE) == invalid(
-        "the connection has a principal without its certificate: have the operator set"
+        "the connection has a principal without its certificate; have the operator set"
         " include_peer_certificate"
     )
 
@@ -162,13 +162,13 @@ def test_a_token_beside_it_must_name_the_same_environment(site: Site) -> None:
 
 def test_what_is_said_beside_the_certificate_must_agree_with_it(site: Site) -> None:
     assert site.ask(site.written(URI=ENV + "2")) == invalid(
-        "the client certificate does not name whom the gateway says it names"
+        "the principal or URI sent with the client certificate is not the SPIFFE ID in it"
     )
     assert site.ask(site.written(Hash="0" * 64)) == invalid(
-        f"the Hash in {xfcc.HEADER} is not that of its certificate"
+        f"Hash in {xfcc.HEADER} is not the SHA-256 of its Cert"
     )
     assert site.ask(site.written(By=ENV)) == invalid(
-        f"{xfcc.HEADER} was written by another hop than the one it came from"
+        f"By in {xfcc.HEADER} is not the trusted forwarder"
     )
 
 
@@ -196,15 +196,15 @@ def test_a_forwarded_certificate_is_verified_as_a_direct_one(site: Site) -> None
         forwarded(site.workload + site.edge),
         forwarded("x"),
     ] == [
-        (unfit, form + "it has 2 URIs, not one"),
+        (unfit, form + "it has 2 URI SANs; expected one"),
         (unfit, form + "not a workload's SPIFFE ID"),
         (unfit, form + "not a workload's SPIFFE ID"),
-        (unfit, form + "its key usage is not that of a leaf"),
+        (unfit, form + "its key usage must have digitalSignature, and no keyCertSign or cRLSign"),
         (bad, "no customer is granted the trust domain other.example"),
         (bad, unvouched),
         (Reason.CREDENTIAL_EXPIRED, "the client certificate has expired"),
-        (bad, "there is not exactly one client certificate"),
-        (bad, "the client certificate cannot be read"),
+        (bad, "2 client certificates were sent; expected one"),
+        (bad, "the client certificate is not URL-encoded PEM"),
     ]
 
 
@@ -253,7 +253,7 @@ def test_anything_but_one_element_in_the_form_envoy_writes_is_refused(
 
 def test_an_element_without_a_certificate_is_refused(site: Site) -> None:
     assert site.ask(site.written(Cert="")) == invalid(
-        f"{xfcc.HEADER} has no certificate: have the operator set cert on the hop before"
+        f"{xfcc.HEADER} has no Cert; have the operator set cert on the trusted forwarder"
     )
 
 
@@ -315,6 +315,6 @@ def test_a_route_that_names_no_real_hop_is_shut(trusted_forwarder: str) -> None:
         check_request.read(asked, credential_header=HEADER)
     assert (caught.value.reason, caught.value.message) == (
         Reason.UNSUPPORTED_OPERATION,
-        "this route's trusted_forwarder is not the SPIFFE ID of a peer: have the operator"
+        "this route's trusted_forwarder is not the SPIFFE ID of a peer; have the operator"
         " correct it",
     )

@@ -49,7 +49,7 @@ def test_a_line_holds_the_question_without_its_nonce_and_the_answer_by_code() ->
 
 
 def test_what_the_policies_were_not_asked_is_no_record() -> None:
-    with pytest.raises(ValueError, match=r"^no question to the policies$"):
+    with pytest.raises(ValueError, match=r"^the decision has no policy query$"):
         record(samples.withdrawn())
 
 

@@ -122,7 +122,7 @@ def jurisdictions(found: Metrics) -> set[str]:
 
 def test_jurisdictions_nobody_knows_share_one_label() -> None:
     found = metrics(jurisdictions=["eu"])
-    found.know(["us"])
+    found.add_jurisdictions(["us"])
     for names in (("eu",), ("us", "eu"), ("eu", "atlantis"), ("mu",)):
         found.count(environments(*names))
     assert jurisdictions(found) == {"eu", "eu+us", "other"}

@@ -20,7 +20,7 @@ def test_a_key_is_created_for_its_owner_alone_and_then_kept(tmp_path: Path) -> N
     created = open_or_create(path)
     before = path.read_bytes()
     again = open_or_create(path)
-    assert (again.public, again.notes) == (created.public, created.notes)
+    assert (again.public, again.ticket_key) == (created.public, created.ticket_key)
     assert (path.read_bytes(), stat.S_IMODE(path.stat().st_mode)) == (before, 0o600)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
     assert created.public.verifies(again.sign(b"m"), b"m")
@@ -37,7 +37,7 @@ def test_gates_that_start_at_once_have_one_key(tmp_path: Path) -> None:
 def test_two_keys_have_nothing_in_common(tmp_path: Path) -> None:
     first, second = (open_or_create(tmp_path / name) for name in ("a.pem", "b.pem"))
     assert first.public != second.public
-    assert first.notes != second.notes
+    assert first.ticket_key != second.ticket_key
     assert not second.public.verifies(first.sign(b"m"), b"m")
 
 

@@ -198,7 +198,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "registrations"
     folder.mkdir()
     folder.chmod(0o777)
-    with pytest.raises(RegistryError, match="others may write to it"):
+    with pytest.raises(RegistryError, match="other users may write to it"):
         store(tmp_path)
 
 
