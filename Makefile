@@ -13,8 +13,11 @@ PINS := sidecar/resources/versions.py devtools/admissibility_devtools/tools/pins
 LOCK_TOOLS := .cache/lock-tools
 FUZZ := .cache/fuzz
 SBOM := .cache/sbom
+MUTANTS := .cache/mutants
 FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz
 SECONDS ?= 60
+COUNT ?= 400
+SEED ?= 1
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -22,7 +25,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz soak docs wheel sbom fmt reference proto lock clean
+.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants soak docs wheel sbom fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +79,9 @@ fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; wh
 	@for target in $$($(FUZZED) list); do \
 	  echo "fuzz: $$target, $(SECONDS) seconds"; $(FUZZED) $$target --seconds $(SECONDS); done
 
+mutants: $(MUTANTS)/.installed ## COUNT (400) small changes of core and identity, drawn by SEED (1): do tests fail?
+	@PYTHONPATH=$(MUTANTS)/lib $(BIN)/python -m tests.mutants --count $(COUNT) --seed $(SEED)
+
 soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py
 	@ADMIT_HISTORIES=100000 $(PYTEST) --dist load tests/unit/laws/test_histories.py
@@ -119,7 +125,7 @@ lock: $(LOCK_TOOLS)/.installed ## resolve dependencies anew into requirements*.t
 	@$(COMPILE) -o devtools/sbom.txt devtools/sbom.in
 
 clean: ## remove everything that setup, demo and tests made
-	rm -rf $(VENV) .tools .demo .cache build dist *.egg-info
+	rm -rf $(VENV) .tools .demo .cache build dist mutants *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -151,6 +157,13 @@ $(FUZZ)/.installed: tests/fuzz/requirements.txt $(INSTALLED)
 	@rm -rf $(FUZZ)/lib
 	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: \
 	  --target $(FUZZ)/lib -r $<
+	@touch $@
+
+$(MUTANTS)/.installed: tests/mutants/requirements.txt $(INSTALLED)
+	@echo "setup: installing mutmut"
+	@rm -rf $(MUTANTS)/lib
+	@$(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all: \
+	  --target $(MUTANTS)/lib -r $<
 	@touch $@
 
 $(SBOM)/.installed: devtools/sbom.txt

@@ -177,7 +177,10 @@ def test_a_policy_cannot_admit_what_structure_refuses() -> None:
     for assessment in (world.ask(), None):
         with pytest.raises(AdmissibilityError) as caught:
             decide(progress(assessment=assessment), read(body()))
-        assert caught.value.reason is Reason.INTERNAL_ERROR
+        assert (caught.value.reason, caught.value.message) == (
+            Reason.INTERNAL_ERROR,
+            "nothing admissible to decide on",
+        )
 
 
 def test_a_refusal_by_structure_names_model_and_finding() -> None:

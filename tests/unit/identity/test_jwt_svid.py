@@ -37,6 +37,16 @@ def test_the_hand_made_tokens_of_these_tests_are_good_ones(bench: Bench) -> None
     assert bench.ask(bench.signed({**HEAD, "typ": "JOSE"})) == expected
 
 
+def test_the_two_characters_that_base64url_has_of_its_own_are_read(bench: Bench) -> None:
+    token = bench.signed({**HEAD, "note": "~~~???"}, {**CLAIMS, "note": "~~~???"})
+    assert all(character in part for part in token.split(".")[:2] for character in "-_")
+    assert isinstance(bench.ask(token), Credential)
+    mixed = token.replace("-", "+").replace("_", "/")
+    assert bench.ask(mixed) == invalid(
+        "the credential must be a JWT in compact form of at most 8192 characters"
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import jwt
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.http_request import HttpRequest
 from sidecar.identity import credential
-from sidecar.identity.trust_bundles import TrustBundles, jwt_key
+from sidecar.identity.trust_bundles import DomainRoots, TrustBundles, jwt_key
 from tests.support.examples import examples
 from tests.support.gate.credentials import Bench, invalid, jwks
 from tests.support.gate.requests import HEADER
@@ -111,6 +112,16 @@ def test_a_trust_domain_is_vouched_for_only_by_whom_it_was_granted_to(bench: Ben
     rival = replace(bench.issuer, jwt_key=ec.generate_private_key(ec.SECP256R1()))
     bench.world.parties["stranger"].trust_domains = [rival.document(NOW)]
     assert bench.ask(rival.jwt_svid(ENV, NOW)) == invalid("the JWT's signature does not verify")
+
+
+def test_a_verified_customer_that_publishes_no_keys_is_not_stale(bench: Bench) -> None:
+    token = bench.token()
+    bench.domain["name"] = "other.example"
+    roots = bench.bundles().domains["acme.example"]
+    assert roots == DomainRoots(
+        "customer", verified=True, jwt_keys=MappingProxyType({}), x509_roots=()
+    )
+    assert bench.ask(token) == invalid("the JWT's kid names no key in the trust domain's bundle")
 
 
 def test_a_customer_that_was_never_verified_is_stale_not_unknown(bench: Bench) -> None:

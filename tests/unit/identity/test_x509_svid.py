@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sidecar.core.call import Credential
-from sidecar.core.reasons import Reason, http_status
+from sidecar.core.reasons import AdmissibilityError, Reason, http_status
+from sidecar.identity.x509_svid import load
 from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid
 from tests.support.simulator.svid import Issuer, pem
 from tests.support.simulator.world import ENV, NOW
@@ -103,6 +104,15 @@ def test_a_principal_alone_proves_nothing(bench: Bench) -> None:
     assert bench.ask(principal=ENV) == invalid(
         "the connection has a principal without its certificate; have the operator set"
         " include_peer_certificate"
+    )
+
+
+@pytest.mark.parametrize("text", ["%ff", "%c3", "", "%00"])
+def test_a_header_that_is_no_url_encoded_text_is_refused(text: str) -> None:
+    with pytest.raises(AdmissibilityError) as caught:
+        load(text)
+    assert (caught.value.reason, caught.value.message) == invalid(
+        "the client certificate is not URL-encoded PEM"
     )
 
 

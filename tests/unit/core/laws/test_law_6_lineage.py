@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
     CHILD,
@@ -15,6 +16,7 @@ from tests.support.simulator.world import (
     grant,
     manifest_predicate,
     sha,
+    statement,
     tuned_on_world,
     window,
 )
@@ -55,6 +57,20 @@ def test_case_6_a_successor_of_a_successor_counts_too() -> None:
     supersedes = {"sha256": world.digests["second"]}
     world.bind("third", supersedes=supersedes, corpora=corpus("e" * 64), window=window(4, 9))
     world.parties["regulator"].withdraw("corpus", "e" * 64)
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+def test_what_a_successor_was_tuned_on_counts_too_also_when_both_files_are_lost() -> None:
+    world = tuned_on_world()
+    world.bind("older", model="ft:older", corpora=corpus(FORGOTTEN))
+    model = {**manifest_predicate()["model"], "parent": {"sha256": world.digests["older"]}}
+    supersedes = {"sha256": world.digests["manifest"]}
+    predicate = {**manifest_predicate(), "model": model, "supersedes": supersedes}
+    world.sign("second", statement(MANIFEST, MODEL, sha("second"), predicate), "producer")
+    assert world.ask(CHILD).reason is None
+    del world.evidence["second"], world.evidence["older"]
+    assert world.ask(CHILD).reason is None
+    world.parties["regulator"].withdraw("corpus", FORGOTTEN)
     assert world.ask(CHILD).reason is Reason.WITHDRAWN
 
 

@@ -1,0 +1,1 @@
+"""``make mutants``: how many small changes of the code make a test fail, in a seeded sample."""
