@@ -17,7 +17,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sidecar.binding import specified
 from sidecar.binding.errors import BindingError
+from sidecar.binding.specified import KnownSpecification
 from sidecar.core import strict_json, wire
 from sidecar.core.evidence import (
     MANIFEST,
@@ -30,11 +32,9 @@ from sidecar.core.evidence import (
     ModelClaim,
     RequiredApprovals,
     Run,
-    Specification,
     Statement,
     Subject,
 )
-from sidecar.core.patterns import any_matches
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.providers import ADAPTED_NAMES
@@ -131,14 +131,6 @@ class KnownManifest:
 
     digest: str
     manifest: Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class KnownSpecification:
-    """A specification: its digest (SHA-256 of its payload) and what it says."""
-
-    digest: str
-    specification: Specification
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,19 +316,11 @@ def _specification(job: Job, declared: Declared) -> DigestSet | None:
         if job.specification is not None:
             raise BindingError(f"the job names the specification {job.specification}: give it")
         return None
-    if job.specification not in {None, known.digest}:
-        raise BindingError(
-            f"the job names the specification {job.specification}, not {known.digest}"
-        )
-    said, base = known.specification, f"{declared.provider}/{job.base}"
-    if declared.environments != said.environments:
-        raise BindingError("the environments are not those that the specification names")
-    if declared.envelope != said.envelope:
-        raise BindingError("the envelope is not the one that the specification declares")
-    if not any_matches(said.models, base):
-        raise BindingError(f"the specification does not cover tuning {base}")
-    if not said.window.holds(job.run.started):
-        raise BindingError(f"the specification did not hold when the job began, {job.run.started}")
+    chain = specified.chain(known)
+    specified.check_named(chain, job.specification)
+    specified.check_said(known, declared.environments, declared.envelope)
+    specified.check_base(known, f"{declared.provider}/{job.base}")
+    specified.check_times(chain, job.run.started, declared.window.not_before)
     return DigestSet(known.digest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +16,8 @@ from sidecar.binding.openai import (
     Declared,
     Job,
     KnownManifest,
-    KnownSpecification,
 )
+from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
 from sidecar.cli.common import (
     BlobsOption,
@@ -45,6 +46,9 @@ DocumentOption = Annotated[
     typer.Option(help="KIND=FILE, e.g. technical-documentation=td.pdf; repeatable."),
 ]
 
+CheckpointOption = Annotated[
+    Path | None, typer.Option(help="A checkpoint's record, to bind the checkpoint instead.")
+]
 EnvelopeOption = Annotated[
     Path | None, typer.Option(help="The declared evaluation envelope (YAML, JSON).")
 ]
@@ -53,7 +57,16 @@ EnvironmentsOption = Annotated[
 ]
 SpecificationOption = Annotated[
     Path | None,
-    typer.Option(help="The specification (*.dsse.json) the job was submitted under; says both."),
+    typer.Option(
+        help="The specification (*.dsse.json) the job was submitted under, or an extension of it; "
+        "says both."
+    ),
+]
+ExtendedOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A specification that --specification extends, down to the job's own; repeatable."
+    ),
 ]
 
 
@@ -64,15 +77,14 @@ def bind(
     envelope: EnvelopeOption = None,
     environments: EnvironmentsOption = None,
     specification: SpecificationOption = None,
+    extended: ExtendedOption = None,
     validation: Annotated[
         list[Path] | None, typer.Option(help="The validation file, if the job names one.")
     ] = None,
     result_file: Annotated[
         list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
     ] = None,
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="A checkpoint's record, to bind the checkpoint instead.")
-    ] = None,
+    checkpoint: CheckpointOption = None,
     parent: Annotated[
         Path | None, typer.Option(help="Manifest of the adapted model this one was tuned from.")
     ] = None,
@@ -98,7 +110,7 @@ def bind(
     at = common.now()
     record = openai.read_job(common.read(job))
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
-    specified = _specified(specification)
+    specified = _specified(specification, extended or [])
     known = Declared(
         corpora=_corpora(record, training, validation or [], tuple(data_class or ())),
         outputs=_outputs(record, result_file or []),
@@ -199,11 +211,16 @@ def _environments(
     return known.specification.environments
 
 
-def _specified(path: Path | None) -> KnownSpecification | None:
+def _specified(path: Path | None, extended: list[Path]) -> KnownSpecification | None:
     if path is None:
+        if extended:
+            raise CliError("--extended: give the extension itself, --specification")
         return None
-    handed = manifests.read_specification(path)
-    return KnownSpecification(handed.digest, handed.specification)
+    known, *others = (
+        KnownSpecification(handed.digest, handed.specification)
+        for handed in map(manifests.read_specification, (path, *extended))
+    )
+    return replace(known, others=tuple(others))
 
 
 def _known(path: Path | None) -> KnownManifest | None:

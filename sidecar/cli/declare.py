@@ -10,7 +10,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.binding import declared as read_declared
-from sidecar.cli import common, manifests
+from sidecar.cli import common, extensions, manifests
 from sidecar.cli.common import (
     BlobsOption,
     CliError,
@@ -34,6 +34,15 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
+
+ExtendsOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIGEST|FILE",
+        help="The specification that this one only adds to: its digest, or its envelope "
+        "(*.dsse.json), with which it is compared.",
+    ),
+]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -163,6 +172,7 @@ def specification(
     ],
     environments: Annotated[Path, typer.Option(help="Where the result may run (YAML, JSON).")],
     envelope: Annotated[Path, typer.Option(help="The evaluation envelope (YAML, JSON).")],
+    extends: ExtendsOption = None,
     days: Annotated[float, typer.Option(help="Days during which jobs may start under it.")] = 30,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
@@ -171,26 +181,34 @@ def specification(
     """Declare, before a model is tuned, where it may run and which suites it must pass first.
 
     A tuning job names the digest that this prints; the manifest of its outcome then binds exactly
-    these environments and suites.
+    these environments and suites. With --extends, models that were tuned under the extended
+    specification may be bound again under this one, which adds to it and takes nothing away.
     """
     at = common.now()
+    owner = authority.load(home)
+    older = None if extends is None else extensions.extended(owner, extends)
     given = Specification(
         models=tuple(model),
         environments=read_declared.environments(environments),
         envelope=read_declared.envelope(envelope),
         window=common.window(at, days),
+        extends=None if older is None else DigestSet(older.digest),
     )
     unanswered = given.unanswered()
     if unanswered:
         raise CliError("the envelope has no compliance suite for " + ", ".join(unanswered))
+    if older is not None:
+        extensions.check(older, given)
     blob = specification_blob(given.environments, given.envelope)
     digest = DigestSet(hashlib.sha256(blob).hexdigest())
     statement = Statement(Subject(name, digest), SPECIFICATION, given)
-    written = common.sign_and_write(authority.load(home), statement, out, at)
+    written = common.sign_and_write(owner, statement, out, at)
     facts = _facts(written, given.window, blobs or out, ".subject.json", blob)
-    common.report(
-        f"Specified {name}.", facts, as_json=as_json, specification=name, **written.more()
-    )
+    more: dict[str, object] = {"specification": name, **written.more()}
+    if older is not None:
+        facts["extends"] = older.digest
+        more["compared"] = older.specification is not None
+    common.report(f"Specified {name}.", facts, as_json=as_json, **more)
 
 
 def _facts(

@@ -12,7 +12,7 @@ environment, an operation, a jurisdiction or a suite, and can lose nothing that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Inquiry, Question, Specified
@@ -159,8 +159,9 @@ def _extended(
         signers = _customers(inquiry, older, names)
         if not signers:
             return f"it extends {digest}, {_unsigned(older)}"
-        if not only_adds(older.predicate, current.predicate):
-            return f"it takes away from {digest}, which it extends"
+        lost = next(taken_away(older.predicate, current.predicate), None)
+        if lost is not None:
+            return f"it takes away from {digest}, which it extends: {lost}"
         found.append((older, signers))
         current = older
     return tuple(found)
@@ -180,19 +181,29 @@ def _untimely(
     return None
 
 
-def only_adds(older: Specification, newer: Specification) -> bool:
-    """Tell whether everything that ``older`` specifies is in ``newer``, suites no easier."""
-    return all(
-        any(_widens(spec, other) for other in newer.environments) for spec in older.environments
-    ) and all(
-        any(
-            (suite.kind, suite.name, suite.digest, suite.jurisdiction)
-            == (other.kind, other.name, other.digest, other.jurisdiction)
-            and other.threshold >= suite.threshold
+def taken_away(older: Specification, newer: Specification) -> Iterator[str]:
+    """Name whatever ``older`` specifies and ``newer`` lacks, changes or makes easier.
+
+    Empty for a valid extension: it only adds environments, operations, jurisdictions and suites.
+    """
+    for spec in older.environments:
+        same = tuple(other for other in newer.environments if other.id == spec.id)
+        if not same:
+            yield f"environment {spec.id} is missing"
+        elif not any(_widens(spec, other) for other in same):
+            yield f"environment {spec.id}: {_narrowed(spec, same[0])}"
+    for suite in older.envelope.suites:
+        thresholds = [
+            other.threshold
             for other in newer.envelope.suites
-        )
-        for suite in older.envelope.suites
-    )
+            if (other.kind, other.name, other.digest, other.jurisdiction)
+            == (suite.kind, suite.name, suite.digest, suite.jurisdiction)
+        ]
+        what = f"{suite.kind} suite {suite.name} ({suite.digest.sha256})"
+        if not thresholds:
+            yield f"{what} is missing"
+        elif max(thresholds) < suite.threshold:
+            yield f"{what}: threshold {max(thresholds)} is below {suite.threshold}"
 
 
 def _widens(older: EnvironmentSpec, newer: EnvironmentSpec) -> bool:
@@ -201,6 +212,27 @@ def _widens(older: EnvironmentSpec, newer: EnvironmentSpec) -> bool:
         and set(older.jurisdictions) <= set(newer.jurisdictions)
         and set(older.operations) <= set(newer.operations)
     )
+
+
+def _narrowed(older: EnvironmentSpec, newer: EnvironmentSpec) -> str:
+    """What two environments of one id differ in, where the newer one does not widen the older."""
+    changed = [
+        f"{name} is {now!r}, not {before!r}"
+        for name, before, now in (
+            ("sector", older.sector, newer.sector),
+            ("purpose", older.purpose, newer.purpose),
+        )
+        if before != now
+    ]
+    missing = [
+        f"{name} missing: {', '.join(sorted(lost))}"
+        for name, lost in (
+            ("jurisdictions", set(older.jurisdictions) - set(newer.jurisdictions)),
+            ("operations", set(older.operations) - set(newer.operations)),
+        )
+        if lost
+    ]
+    return "; ".join((*changed, *missing))
 
 
 def _problem(specification: Specification, names: tuple[str, ...]) -> str | None:

@@ -44,6 +44,7 @@ class Parties:
         self.folder = folder
         self.evidence = folder / "evidence"
         self.blobs = folder / "blobs"
+        self.jurisdictions: tuple[str, ...] = ("eu",)
         self._readers = {name: self._reader(name) for name in ROLES}
 
     def home(self, name: str) -> Path:
@@ -103,7 +104,7 @@ class Parties:
         """Ask about any call."""
         state = build(
             epoch=1,
-            operator=operator(),
+            operator=operator(self.jurisdictions),
             views=[self._view(name) for name in ROLES],
             evidence=[path.read_bytes() for path in sorted(self.evidence.glob("*.json"))],
         )
@@ -116,7 +117,7 @@ class Parties:
     def trust(self) -> Path:
         """Write the operator's ``trust.yaml`` for these authorities."""
         authorities = []
-        for name, (given,) in operator().grants.items():
+        for name, (given,) in operator(self.jurisdictions).grants.items():
             root = self.folder / f"{name}.root.json"
             root.write_bytes(admit("authority", "show", "--home", self.home(name), "--root").stdout)
             listed = {key: list(value) for key, value in _lists(given).items() if value}
@@ -159,14 +160,14 @@ def _lists(given: Grant) -> dict[str, tuple[str, ...]]:
     return {name: getattr(given, name) for name in names}
 
 
-def operator() -> OperatorTrust:
+def operator(jurisdictions: tuple[str, ...] = ("eu",)) -> OperatorTrust:
     """Grants for the five, as an operator would write them."""
     return OperatorTrust(
         {
             name: (
                 Grant(
                     role=role,
-                    jurisdictions=("eu",),
+                    jurisdictions=jurisdictions,
                     sectors=("finance",),
                     models=("openai/**",),
                     environments=("spiffe://acme.example/**",),

@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.binding import openai
 from sidecar.binding.errors import BindingError
-from sidecar.binding.openai import Declared, KnownSpecification
+from sidecar.binding.openai import Declared
+from sidecar.binding.specified import KnownSpecification
 from sidecar.core.evidence import EvaluationEnvelope, Specification
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
@@ -87,3 +88,66 @@ def test_what_does_not_fit_is_not_bound(record: bytes, given: Declared, message:
 def test_metadata_that_is_none_is_no_record() -> None:
     with pytest.raises(BindingError, match="job record: metadata"):
         openai.read_job(job(metadata={"admissibility_specification": 7}))
+
+
+OLDER = KnownSpecification("ab" * 32, SAID)
+LATER = Window(DECLARED.window.not_before, DECLARED.window.not_before + timedelta(days=9))
+
+
+def extension(*others: KnownSpecification, **changes: Any) -> Declared:
+    """A declaration whose specification, in force from after the job on, extends ``OLDER``."""
+    said = replace(SAID, **{"extends": DigestSet(OLDER.digest), "window": LATER, **changes})
+    return replace(DECLARED, specification=KnownSpecification(DIGEST, said, others))
+
+
+@pytest.mark.parametrize("record", [named(OLDER.digest), named(), named(None)])
+def test_a_job_is_bound_under_an_extension_of_its_specification(record: bytes) -> None:
+    bound = openai.bind(openai.read_job(record), extension(OLDER))
+    assert bound.statement.predicate == expected(specification=DigestSet(DIGEST))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (extension(), f"{DIGEST} extends {OLDER.digest}: give it, --extended"),
+        (
+            extension(
+                replace(
+                    OLDER,
+                    specification=replace(
+                        SAID,
+                        environments=(
+                            replace(ENVIRONMENTS[0], operations=("chat.completions", "responses")),
+                        ),
+                    ),
+                )
+            ),
+            f"{DIGEST} takes away from {OLDER.digest}: environment spiffe://acme.example/env/*: "
+            "operations missing: responses",
+        ),
+        (
+            extension(OLDER, replace(OLDER, digest="01" * 32)),
+            f"{DIGEST} does not extend {'01' * 32}",
+        ),
+        (
+            extension(replace(OLDER, specification=replace(SAID, window=LATER))),
+            "the specification did not hold when the job began, 2026-01-01 00:00:00+00:00",
+        ),
+        (
+            extension(OLDER, window=SAID.window),
+            f"the extension does not hold when the manifest begins, {DECLARED.window.not_before}",
+        ),
+    ],
+)
+def test_what_extends_and_is_extended_must_fit(given: Declared, message: str) -> None:
+    with pytest.raises(BindingError) as caught:
+        openai.bind(openai.read_job(named(OLDER.digest)), given)
+    assert str(caught.value) == message
+
+
+def test_a_job_of_another_specification_is_not_bound_under_an_extension() -> None:
+    with pytest.raises(BindingError) as caught:
+        openai.bind(openai.read_job(named("ef" * 32)), extension(OLDER))
+    assert str(caught.value) == (
+        f"the job names the specification {'ef' * 32}, not {DIGEST} or {OLDER.digest}"
+    )
