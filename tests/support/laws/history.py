@@ -43,6 +43,14 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrive:
+    """Several files arrive at once, so that what follows fits into a history."""
+
+    label: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Lose:
     """Every file of an item leaves the folder."""
 
@@ -126,6 +134,7 @@ class SetFloors:
 
 Operation = (
     Add
+    | Arrive
     | Lose
     | Shuffle
     | Publish
@@ -154,8 +163,8 @@ class Run:
         """Do it, and let the control path see it."""
         world = self.world
         match operation:
-            case Add():
-                world.files.append(operation.item)
+            case Add() | Arrive():
+                world.files.extend(_arriving(operation))
             case Lose():
                 world.files = [f for f in world.files if f.digest != operation.digest]
             case Shuffle():
@@ -227,6 +236,10 @@ class Run:
             old = replace(newest, span=Span(newest.span.begins, max(ends, newest.span.begins + 1)))
         new = Key(operation.key, Span(self.now, self.now + 24 * 90))
         return replace(documents, keys=(*older, old, new))
+
+
+def _arriving(operation: Add | Arrive) -> tuple[Item, ...]:
+    return (operation.item,) if isinstance(operation, Add) else operation.items
 
 
 def _toggle(names: set[str], name: str, on: bool) -> None:

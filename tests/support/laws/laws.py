@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.support.laws.history import (
     Add,
+    Arrive,
     Lose,
     Mirror,
     Operation,
@@ -45,7 +46,7 @@ class Watch:
         if isinstance(operation, Mirror) and operation.hangs and now.admitted:
             return f"law 1: a mirror that hangs turned a denial into an allow: {before.why}"
         same = (before.manifest, before.declaration) == (now.manifest, now.declaration)
-        if same and not isinstance(operation, Add):
+        if same and not isinstance(operation, Add | Arrive):
             lost = {
                 authority
                 for authority, entry in before.noes - now.noes

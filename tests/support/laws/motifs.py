@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from tests.support.laws import universe
 from tests.support.laws.history import (
+    Add,
+    Arrive,
     Heartbeat,
     Lose,
     Mirror,
@@ -75,9 +77,11 @@ def superseded(author: Author) -> None:
     if author.rng.random() < 0.6:
         steps = universe.needed(author.made, new, author.rng)
         drop = author.rng.randrange(len(steps)) if author.rng.random() < 0.3 else None
+        before = len(author.queue)
         for number, (content, by) in enumerate(steps):
             if number != drop:
                 author.say(content, by)
+        _at_once(author, before, "what the successor needs")
     if author.rng.random() < 0.6:
         assert isinstance(new.content, Manifest)
         what = author.rng.choice(
@@ -118,8 +122,18 @@ def key_changed(author: Author) -> None:
     key = f"{who}/{len(author.run.world.published[who].keys) + 1}"
     author.queue.append(Rotate(who, key, author.rng.choice((None, 6, 72))))
     if author.rng.random() < 0.6:
+        before = len(author.queue)
         author.queue.extend(author.resigned(who, key))
+        _at_once(author, before, f"{who} re-signs everything")
     author.queue.append(Wait(author.rng.choice((7, 120))))
+
+
+def _at_once(author: Author, start: int, label: str) -> None:
+    """Let the files that were queued from ``start`` on arrive in one operation."""
+    queued = author.queue[start:]
+    items = tuple(each.item for each in queued if isinstance(each, Add))
+    others = [each for each in queued if not isinstance(each, Add)]
+    author.queue[start:] = [Arrive(label, items), *others] if items else others
 
 
 def _afterwards(author: Author, who: str, digest: str | None = None) -> list[Operation]:
