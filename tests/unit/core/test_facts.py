@@ -52,7 +52,7 @@ DOCUMENT = {
 }
 
 
-def _world() -> World:
+def deployed_world() -> World:
     """A deployment of a model with a specification, a document and two waivers."""
     world = parties_world()
     world.declare()
@@ -158,7 +158,7 @@ def _adaptation(manifest: str, specification: str) -> dict[str, Any]:
 
 
 def test_a_policy_sees_everything_that_was_proven_and_nothing_else() -> None:
-    world = _world()
+    world = deployed_world()
     assert _input(world) == {
         "request": {
             "provider": "openai",

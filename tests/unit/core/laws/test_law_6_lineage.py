@@ -115,6 +115,26 @@ def test_a_successor_by_one_that_may_not_produce_here_hits_nothing(how: str) -> 
     assert [world.ask(name).reason for name in (MODEL, CHILD)] == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("scope", "reason"),
+    [
+        ({"sectors": ("finance",)}, Reason.WITHDRAWN),
+        ({"sectors": ("healthcare",)}, None),
+        ({"models": (f"openai/{MODEL}",)}, Reason.WITHDRAWN),
+        ({"models": (f"openai/{CHILD}",)}, None),
+    ],
+)
+def test_a_successor_counts_by_a_producer_granted_its_sector_and_model(
+    scope: dict[str, Any], reason: Reason | None
+) -> None:
+    world = tuned_on_world()
+    world.join("tuner", grant("producer", **scope))
+    supersedes = {"sha256": world.digests["manifest"]}
+    world.bind("second", "tuner", supersedes=supersedes, corpora=corpus(FORGOTTEN))
+    world.parties["regulator"].withdraw("corpus", FORGOTTEN)
+    assert world.ask(CHILD).reason is reason
+
+
 def test_a_grader_of_the_run_is_withdrawn_as_an_evaluation() -> None:
     world = admitted_world()
     run = manifest_predicate()["run"]
