@@ -25,7 +25,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants soak docs wheel sbom fmt reference proto lock clean
+.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak docs wheel sbom fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; wh
 
 mutants: $(MUTANTS)/.installed ## COUNT (400) small changes of core and identity, drawn by SEED (1): do tests fail?
 	@PYTHONPATH=$(MUTANTS)/lib $(BIN)/python -m tests.mutants --count $(COUNT) --seed $(SEED)
+
+breaks: setup ## twenty changes that would let a call pass unchecked, each caught by the tests named
+	@$(BIN)/python -m tests.mutants.breaks
 
 soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py

@@ -88,12 +88,17 @@ def _forget_halves() -> None:
     for package in ("core", "identity"):
         for file in (MUTANTS / "sidecar" / package).glob("*.py"):
             kept = [file.with_name(file.name + suffix) for suffix in (".meta", ".spans")]
-            if (
-                not all(f.is_file() for f in kept)
-                or not (ROOT / file.relative_to(MUTANTS)).exists()
-            ):
+            if not all(map(_whole, kept)) or not (ROOT / file.relative_to(MUTANTS)).exists():
                 for each in (file, *kept):
                     each.unlink(missing_ok=True)
+
+
+def _whole(file: Path) -> bool:
+    try:
+        json.loads(file.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _statuses() -> dict[str, int | None]:

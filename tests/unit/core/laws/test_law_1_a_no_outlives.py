@@ -67,6 +67,16 @@ def test_case_1_a_gate_that_never_heard_a_granted_authority_does_not_admit() -> 
     assert (failed.reason, failed.missing) == (Reason.TRUST_STALE, ("second",))
 
 
+@pytest.mark.parametrize("silence", ["denies", "ignored"])
+@pytest.mark.parametrize("role", ["regulator", "auditor"])
+def test_one_that_signed_nothing_is_an_objector_by_its_grant(role: str, silence: str) -> None:
+    world = admitted_world()
+    world.join("watchdog", grant(role, silence=silence))
+    assert world.ask().reason is None
+    world.parties["watchdog"].withdraw(K.CORPUS, CORPUS)
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
 def test_its_author_takes_it_back_and_nothing_else_is_needed() -> None:
     world = two_regulators()
     world.parties["second"].withdrawals.clear()
