@@ -28,7 +28,7 @@ from tests.support.simulator.world import (
     suite,
 )
 from tests.unit.core.breaks import rebind, same_key
-from tests.unit.core.test_facts import CALL, deployed_world
+from tests.unit.core.deployed import CALL, deployed_world
 
 EVERYBODY = ("customer", "evaluator", "producer", "provider", "regulator")
 SUITES = (
