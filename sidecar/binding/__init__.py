@@ -1,5 +1,5 @@
-"""A provider's finished job becomes a manifest: read it, hash its files, state what they say.
+"""Binds a provider's finished tuning job, its files and its declarations into a manifest.
 
-``openai`` is pure: values in, a statement out. ``files`` and ``declared`` are the edge that reads
-files. Another provider is another module beside ``openai``.
+``openai`` is pure: values in, a statement out. ``files`` and ``declared`` read files. Another
+provider is another module beside ``openai``.
 """

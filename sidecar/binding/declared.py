@@ -1,6 +1,6 @@
-"""What was declared before the job ran: the evaluation envelope and the environments.
+"""Reads what was declared before the job ran: the evaluation envelope and the environments.
 
-Both are files people write, in YAML or JSON:
+Both are files written by hand, in YAML or JSON:
 
 ```yaml
 suites:
@@ -37,13 +37,13 @@ _ENVIRONMENT_KEYS = {"id", "jurisdictions", "sector", "purpose", "operations"}
 
 
 class _UniqueLoader(yaml.SafeLoader):
-    """YAML keeps the last of two equal keys; what gets signed must not depend on that."""
+    """Rejects duplicate keys, of which YAML would keep the last, before they are signed."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature PyYAML asks for
-        """Build a mapping whose keys differ."""
+        """Build a mapping; a duplicate key is an error."""
         mapping = super().construct_mapping(node, deep=deep)
         if len(mapping) != len(node.value):
-            raise yaml.YAMLError("a key is given twice")
+            raise yaml.YAMLError("a key occurs twice")
         return mapping
 
 
@@ -80,10 +80,10 @@ def _items(path: Path, key: str, known: set[str]) -> list[dict[str, Any]]:
     value = _load(path)
     if isinstance(value, dict):
         if set(value) != {key}:
-            raise BindingError(f"{path}: holds {key} and nothing else")
+            raise BindingError(f"{path}: must have the key {key} and no other")
         value = value[key]
     if not isinstance(value, list) or not value:
-        raise BindingError(f"{path}: {key} is not a list with something in it")
+        raise BindingError(f"{path}: {key} must be a list with at least one entry")
     for number, item in enumerate(value):
         unknown = sorted(set(item) - known) if isinstance(item, dict) else ["not a mapping"]
         if unknown:
@@ -109,11 +109,11 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
 
 
 def _suite(path: Path, item: dict[str, Any]) -> dict[str, Any]:
-    """Bring a suite into wire form: its digest is given, or that of a file."""
+    """Return a suite in wire form, with the given digest or that of its file."""
     suite = {key: value for key, value in item.items() if key not in {"digest", "file"}}
     given = [key for key in ("digest", "file") if key in item]
     if len(given) != 1:
-        raise BindingError(f"{path}: suite {item.get('name')}: give its digest or its file")
+        raise BindingError(f"{path}: suite {item.get('name')}: give either digest or file")
     digest = item[given[0]]
     if given == ["file"]:
         digest = _file_digest(path.parent / str(digest))

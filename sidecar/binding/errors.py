@@ -1,4 +1,4 @@
-"""The one error of binding: one line that says what is wrong with the job or its files."""
+"""Defines the error of binding: one line that names the job or file, and the problem."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The files of a run, really read: corpora are hashed and counted, metrics are taken from CSV.
+"""Reads the files of a run: hashes and counts corpora, and reads metrics from CSV.
 
-No provider's API tells the hash of a training file, so the file itself is what gets bound.
+No provider's API returns the hash of a training file, so the file itself is hashed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ MAX_METRICS_BYTES = 64 << 20
 
 
 def corpus(path: Path, *, role: str, name: str, classes: tuple[str, ...] = ()) -> Corpus:
-    """Hash a JSONL file and count its records: one JSON object a line, no line empty.
+    """Hash a JSONL file and count its records: one JSON object per line, no empty line.
 
     Args:
         path: The file, as it was uploaded.
         role: ``training`` or ``validation``.
-        name: How the manifest calls it.
-        classes: What kinds of data it holds, e.g. ``personal-data``.
+        name: Its name in the manifest.
+        classes: Data classes of its content, e.g. ``personal-data``.
 
     Raises:
-        BindingError: It cannot be read, holds nothing, or a line is not a record; with its number.
+        BindingError: It cannot be read, is empty, or a line is no record; with the line's number.
     """
     digest = hashlib.sha256()
     size = records = 0
@@ -47,7 +47,7 @@ def corpus(path: Path, *, role: str, name: str, classes: tuple[str, ...] = ()) -
     except OSError as error:
         raise BindingError(f"{path}: {error.strerror}") from error
     if not records:
-        raise BindingError(f"{path}: no records")
+        raise BindingError(f"{path}: has no records; expected one JSON object per line")
     return Corpus(role, name, DigestSet(digest.hexdigest()), size, records, classes)
 
 
@@ -68,9 +68,9 @@ def document(path: Path, *, kind: str) -> Document:
 def run_output(path: Path, *, name: str) -> EvaluationOutput:
     """Hash a metrics file (CSV with a header line) and take the last value of each column.
 
-    Columns such as ``valid_loss`` are filled only every so many steps, so the last *line* would
-    often lack them. A ``step`` column is a count, kept as a number like any other. Some providers
-    hand the file out in base64; the digest is of the bytes as given.
+    Columns such as ``valid_loss`` have a value only every few steps, so the last *line* would often
+    lack them. A ``step`` column is read as a metric too. Some providers return the file in base64;
+    the digest is of the bytes as returned.
 
     Raises:
         BindingError: It cannot be read, or is not such a file; with the line's number.
@@ -83,7 +83,7 @@ def run_output(path: Path, *, name: str) -> EvaluationOutput:
         raise BindingError(f"{path}: larger than {MAX_METRICS_BYTES} bytes")
     metrics = _last_values(path, _csv_text(path, data))
     if not metrics:
-        raise BindingError(f"{path}: no metrics")
+        raise BindingError(f"{path}: has no metrics; expected CSV with a header line")
     return EvaluationOutput(name, DigestSet(hashlib.sha256(data).hexdigest()), metrics)
 
 
@@ -96,7 +96,7 @@ def _check_record(path: Path, number: int, line: bytes) -> None:
 
 def _csv_text(path: Path, data: bytes) -> str:
     if b"," not in data:
-        # What is neither is one column, or no metrics file at all; the reader will tell.
+        # Bytes that are not base64 may be a CSV of one column, which the parser checks.
         with contextlib.suppress(binascii.Error):
             data = base64.b64decode(data.strip(), validate=True)
     try:
@@ -112,7 +112,9 @@ def _last_values(path: Path, text: str) -> dict[str, float]:
         for row in reader:
             for column, cell in row.items():
                 if column is None or cell is None:
-                    raise BindingError(f"{path}: line {reader.line_num}: a cell too many or few")
+                    raise BindingError(
+                        f"{path}: line {reader.line_num}: not as many cells as the header line"
+                    )
                 if cell.strip():
                     metrics[column] = _number(path, reader.line_num, cell)
     except csv.Error as error:

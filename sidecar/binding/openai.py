@@ -1,9 +1,9 @@
-"""An OpenAI fine-tuning job as a manifest. Pure: the job's record and hashed files come in.
+"""Binds an OpenAI fine-tuning job into a manifest. Pure.
 
-Theory of operation. The record is the object ``GET /v1/fine_tuning/jobs/{id}`` returns. What is
-bound is the record itself, as RFC 8785 canonical JSON: its SHA-256 is the artifact digest, the
-subject of the manifest. Anybody who fetches the job again can compare. A checkpoint is callable by
-a name of its own, so it is a model of its own: its artifact is the canonical JSON of
+Theory of operation. The record is the object that ``GET /v1/fine_tuning/jobs/{id}`` returns. The
+artifact is the record itself, as RFC 8785 canonical JSON: its SHA-256 is the subject of the
+manifest, which can be compared with the job fetched again. A checkpoint is called by a name of its
+own, so it is a model of its own: its artifact is the canonical JSON of
 ``{"checkpoint": …, "job": …}``, both records as returned.
 """
 
@@ -42,7 +42,7 @@ from sidecar.providers import ADAPTED_NAMES
 PROVIDER = "openai"
 MAX_RECORD_BYTES = 1 << 20
 SPECIFICATION_KEY = "admissibility_specification"
-"""Under which a job's metadata names the specification it was submitted under."""
+"""Key of a job's metadata whose value is the digest of its environment specification."""
 
 _Id = Annotated[str, Field(min_length=1, max_length=512)]
 M = TypeVar("M", bound=BaseModel)
@@ -95,14 +95,14 @@ class Job:
     """A job that succeeded.
 
     Attributes:
-        record: As the API returned it.
+        record: The record as the API returned it.
         model: The fine-tuned model's id.
-        base: What it was tuned from.
-        run: The manifest's account of the run.
+        base: Id of the model that it was tuned from.
+        run: The run, as the manifest states it.
         training_file: The provider's id of the training file.
-        validation_file: Likewise, where there was one.
-        result_files: Likewise, of the metrics files.
-        specification: Digest of the specification it was submitted under, if it names one.
+        validation_file: The provider's id of the validation file; ``None`` without one.
+        result_files: The provider's ids of the metrics files.
+        specification: Digest of the specification that the job names; ``None`` without one.
     """
 
     record: dict[str, Any]
@@ -127,7 +127,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class KnownManifest:
-    """Another manifest: its digest (SHA-256 of its payload) and what it says."""
+    """Another manifest with its digest (SHA-256 of its payload)."""
 
     digest: str
     manifest: Manifest
@@ -135,7 +135,7 @@ class KnownManifest:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Everything in the manifest that the job's record does not tell."""
+    """Everything in the manifest that the job's record does not contain."""
 
     corpora: tuple[Corpus, ...]
     outputs: tuple[EvaluationOutput, ...]
@@ -206,12 +206,12 @@ def read_checkpoint(data: bytes) -> Checkpoint:
 
 
 def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> Binding:
-    """State what the job, or one checkpoint of it, is.
+    """Return the manifest of a job, or of one of its checkpoints.
 
     Raises:
-        BindingError: Files and record do not agree; the parent is missing, needless or another
-            model's; ``supersedes`` is about another model; the specification is not the one the
-            job names, or says something else; the window ends before it begins.
+        BindingError: Files and record do not agree; the parent is missing or of another model;
+            ``supersedes`` is of another model; the specification is not the one that the job names,
+            or differs from the declarations; the window ends before it begins.
     """
     _check_corpora(job, declared.corpora)
     if checkpoint is not None and checkpoint.job != job.record["id"]:
@@ -247,7 +247,7 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
 
 
 def file_name(provider_id: str | None, name: str) -> str:
-    """How a manifest calls a file: the provider's id of it, if known, and its own name."""
+    """Return a file's name in a manifest: the provider's id, if known, and its own name."""
     return name if provider_id is None else f"{provider_id}:{name}"
 
 
@@ -268,7 +268,7 @@ def _run(job: _JobRecord, finished: int) -> Run:
 
 
 def _check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
-    """What went into the run must be bound, and nothing else may be."""
+    """Require exactly the corpora that the job's record names."""
     roles = {corpus.role for corpus in corpora}
     if "training" not in roles:
         raise BindingError(f"the job names the training file {job.training_file}: give the file")
@@ -281,7 +281,7 @@ def _check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
 
 
 def _parent(job: Job, declared: Declared) -> DigestSet | None:
-    """A model tuned from a tuned model carries that one's manifest as its parent."""
+    """Return the digest of the base's manifest, required if the base is an adapted model."""
     parent = declared.parent
     if parent is None:
         if ADAPTED_NAMES.fullmatch(job.base):
@@ -310,7 +310,7 @@ def _supersedes(model: str, declared: Declared) -> DigestSet | None:
 
 
 def _specification(job: Job, declared: Declared) -> DigestSet | None:
-    """What was specified before the job ran is what the manifest says, or there is no manifest."""
+    """Return the specification's digest; declarations that differ from it are an error."""
     known = declared.specification
     if known is None:
         if job.specification is not None:
@@ -325,7 +325,7 @@ def _specification(job: Job, declared: Declared) -> DigestSet | None:
 
 
 def _window(declared: Declared) -> Window:
-    """The window asked for; it cannot outlast the model."""
+    """Return the requested window, cut at the model's shutdown."""
     end = declared.shutdown
     if end is None or declared.window.not_after <= end:
         return declared.window

@@ -1,1 +1,1 @@
-"""The sandbox evaluation: what was measured is held against the envelope and countersigned."""
+"""Checks measured scores against a manifest's evaluation envelope, and countersigns them."""

@@ -1,10 +1,10 @@
-"""Countersigning: scores that were measured become a result about exactly one manifest.
+"""Countersigns measured scores as the pre-activation result of exactly one manifest.
 
-Theory of operation. The manifest declared its suites, with digests and thresholds, before anything
-was run. Given results must answer every one of them and nothing else; a result that carries a
-digest must carry the declared one. Each score is set beside the *declared* threshold, and the
-result is PASSED only if every score reaches it. A FAILED result is a result: it is signed, and it
-outweighs any PASSED one for the same manifest while it stands.
+Theory of operation. The manifest declared its suites, with digests and thresholds, before any was
+run. The scores must cover every suite and no other; a score that has a digest must have the
+declared one. Each score is compared with the *declared* threshold, and the result is PASSED only if
+every score reaches it. A FAILED result is signed too, and overrides any PASSED one for the same
+manifest while it is in force.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ FAILED: Literal["FAILED"] = "FAILED"
 
 
 class EvaluationError(Exception):
-    """The results do not answer the declared envelope; the text names the suite."""
+    """The scores do not fit the declared envelope; the message names the suite."""
 
 
 class _Row(BaseModel):
@@ -51,7 +51,7 @@ class _Row(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A score for one suite; what is null was not said. It must fit exactly one declared suite."""
+    """A score, which must fit exactly one declared suite; a field that is ``None`` fits any."""
 
     name: str
     score: float
@@ -63,7 +63,7 @@ class Measured:
 def read_results(data: bytes) -> tuple[Measured, ...]:
     """Read a results file: a list of ``{name, score, kind?, jurisdiction?, digest?}``.
 
-    An object with that list under ``results`` is read too.
+    An object with that list under ``results`` is accepted too.
 
     Raises:
         EvaluationError: Not such a file; names the entry and the field.
@@ -79,13 +79,13 @@ def read_results(data: bytes) -> tuple[Measured, ...]:
 def countersign(
     manifest: Manifest, digest: str, measured: Iterable[Measured], window: Window
 ) -> Statement[Result]:
-    """State the result for one manifest.
+    """Return the statement of the result for one manifest.
 
     Args:
         manifest: The manifest that declared the envelope.
         digest: SHA-256 of its payload, lower-case hex.
         measured: A score for each declared suite.
-        window: From when the suites were run until when the result counts.
+        window: From the run of the suites to the expiry of the result.
 
     Raises:
         EvaluationError: A suite has no score, or several; a score fits no suite, or several; a
@@ -94,12 +94,15 @@ def countersign(
     rows = tuple(measured)
     suites = manifest.envelope.suites
     for row in rows:
-        # One score for two suites would let an answer to one law count for another.
+        # One score must not count for two suites, such as those of two jurisdictions.
         fitting = [_label(suite) for suite in suites if _fits(suite, row)]
         if not fitting:
             raise EvaluationError(f"the envelope declares no suite {_asked(row)}")
         if len(fitting) > 1:
-            raise EvaluationError(f"say which a score is for: {' or '.join(fitting)}")
+            raise EvaluationError(
+                f"a score of {row.name} fits several suites: {' or '.join(fitting)}; give its kind"
+                " or jurisdiction"
+            )
     results = tuple(_result(suite, rows) for suite in suites)
     passed = all(item.annotations.score >= item.annotations.threshold for item in results)
     predicate = Result(PASSED if passed else FAILED, results, window)
@@ -114,7 +117,11 @@ def _result(suite: Suite, rows: tuple[Measured, ...]) -> SuiteResult:
         raise EvaluationError(f"{count} for the declared {_label(suite)}")
     row = found[0]
     if row.digest is not None and row.digest != suite.digest.sha256:
-        raise EvaluationError(f"the score is of another edition of the {_label(suite)}: its digest")
+        raise EvaluationError(
+            f"the score is of another edition of the {_label(suite)}: its"
+            f" digest is {row.digest or 'no SHA-256'},"
+            f" the declared one {suite.digest.sha256}"
+        )
     return SuiteResult(
         name=suite.name,
         digest=suite.digest,

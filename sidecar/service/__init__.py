@@ -1,1 +1,1 @@
-"""The composition root: the one place that knows both the request path and the control path."""
+"""Composes the gate: the only package that imports both the request path and the control path."""

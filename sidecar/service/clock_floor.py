@@ -1,4 +1,4 @@
-"""Keeps the latest time relied on, so that a clock set back is seen after a restart."""
+"""Persists the latest time relied on, so that a clock set back is detected after a restart."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _MAX_BYTES = 1024
 
 
 class LatestTimeError(Exception):
-    """The file cannot be used; the text says what to do."""
+    """The file cannot be used; the message states what to do."""
 
 
 def load(folder: Path) -> float:
-    """Read it; 0 before the first time it was kept.
+    """Read the latest time, in seconds since the epoch; 0 if there is no file.
 
     Raises:
         LatestTimeError: It cannot be read, or is no time.
@@ -30,17 +30,17 @@ def load(folder: Path) -> float:
         raise LatestTimeError(f"{path}: {error.strerror}") from error
     except (ValueError, TypeError, KeyError) as error:
         raise LatestTimeError(
-            f"{path}: holds no time; make sure that the clock is right, then remove the file"
+            f"{path}: contains no time; make sure that the clock is right, then remove the file"
         ) from error
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise LatestTimeError(
-            f"{path}: holds no time; make sure that the clock is right, then remove the file"
+            f"{path}: contains no time; make sure that the clock is right, then remove the file"
         )
     return float(value)
 
 
 def keep(folder: Path, latest: float) -> None:
-    """Write it: beside, synced, renamed.
+    """Write the latest time atomically: a temporary file, fsync, rename.
 
     Raises:
         OSError: It cannot be written.

@@ -1,4 +1,4 @@
-"""``sidecar.yaml``: read once, checked whole, told in one line where it is wrong."""
+"""Reads and validates ``sidecar.yaml``; an error is one line with file, key and problem."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ _RESERVED = frozenset(
 
 
 class ConfigError(Exception):
-    """One clear line: the file, the place in it, and what is wrong."""
+    """``sidecar.yaml`` cannot be used; the message is one line with file, key and problem."""
 
 
 _MAX_SOCKET_BYTES = 100
-"""Of a socket's path; the kernel takes 107."""
+"""Longest path of a socket, in bytes; the kernel's limit is 107."""
 
 
 def split_address(text: str) -> tuple[str, int]:
-    """Split ``host:port``; an IPv6 address stands in brackets.
+    """Split ``host:port``; an IPv6 address is in brackets.
 
     Raises:
         ValueError: Not such an address.
     """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError("not HOST:PORT")
+        raise ValueError("must be HOST:PORT")
     if host.startswith("[") and host.endswith("]"):
         host = str(ipaddress.IPv6Address(host[1:-1]))
     elif not _HOST.fullmatch(host):
-        raise ValueError("not HOST:PORT")
+        raise ValueError("must be HOST:PORT")
     return host, int(port)
 
 
@@ -65,7 +65,7 @@ def _address(text: str) -> str:
 
 def _header(name: str) -> str:
     if not _HEADER.fullmatch(name.lower()) or name.lower() in _RESERVED:
-        raise ValueError("not a name for a header of its own")
+        raise ValueError("must be a header name of [a-z0-9-] that HTTP and Envoy do not use")
     return name.lower()
 
 
@@ -73,38 +73,40 @@ def _engine(url: str) -> str:
     if url.startswith(UNIX + "/"):
         return url
     if not url.startswith("http://"):
-        raise ValueError("neither unix:///path nor http://HOST:PORT")
+        raise ValueError("must be unix:///PATH or http://HOST:PORT")
     split_address(url.removeprefix("http://").rstrip("/"))
     return url
 
 
 def _shut(name: str) -> str:
     if name not in shut_operations():
-        raise ValueError(f"{name} is not an operation that an operator can open")
+        raise ValueError(
+            f"{name} is not an operation that is closed by default; docs/operations.md lists them"
+        )
     return name
 
 
-def _asked_at(address: str) -> str:
+def _listen_address(address: str) -> str:
     if not address.startswith(UNIX):
         return _address(address)
     path = address.removeprefix(UNIX)
     if not path.startswith("/") or len(path.encode()) > _MAX_SOCKET_BYTES:
-        raise ValueError(f"not unix:///PATH of at most {_MAX_SOCKET_BYTES} bytes")
+        raise ValueError(f"must be unix:///PATH of at most {_MAX_SOCKET_BYTES} bytes")
     return address
 
 
 HostPort = Annotated[str, AfterValidator(_address)]
-Listen = Annotated[str, AfterValidator(_asked_at)]
+Listen = Annotated[str, AfterValidator(_listen_address)]
 
 
 class _Strict(BaseModel):
-    """Unknown keys are mistakes."""
+    """A model that rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ManagedOpa(_Strict):
-    """An OPA the gate starts itself: which program, and where to keep its socket."""
+    """An OPA that the gate starts itself: its program, and the folder of its socket."""
 
     binary: Path | None = None
     """The OPA program to start, instead of the pinned one."""
@@ -113,7 +115,7 @@ class ManagedOpa(_Strict):
 
 
 class SignedPolicies(_Strict):
-    """A bundle that somebody built and signed, and the public key to verify it with, in PEM."""
+    """A signed policy bundle, and the public key (PEM) that verifies it."""
 
     bundle: Path
     """The signed bundle, as `admit policy build` writes it."""
@@ -137,19 +139,19 @@ class OpaConfig(_Strict):
         if (self.managed is None) == (self.address is None):
             raise ValueError("give either managed or address")
         if (self.address is None) != (self.revision is None):
-            raise ValueError("an address needs the revision of its policies, and only it has one")
+            raise ValueError("give address together with revision, and revision only with address")
         return self
 
     @property
     def remote(self) -> Address | None:
-        """The OPA that somebody else runs, if it is one."""
+        """Return the address of an OPA that the gate does not start; ``None`` if managed."""
         if self.address is None or self.revision is None:
             return None
         return Address(self.address, self.revision)
 
 
 class Registration(_Strict):
-    """Where stored objects are remembered, with which key, for how long."""
+    """Registration of stored objects: folder, key and lifetime."""
 
     folder: Path
     """Folder of the registrations."""
@@ -169,7 +171,7 @@ Policies = Annotated[
     Annotated[Path, Tag("folder")] | Annotated[SignedPolicies, Tag("bundle")],
     Discriminator(_form),
 ]
-"""A folder of policies, or a signed bundle; told apart by form, so a mistake has one message."""
+"""A folder of policies (text), or a signed bundle (mapping); one error message for either."""
 
 
 class SidecarConfig(_Strict):
@@ -227,7 +229,7 @@ class SidecarConfig(_Strict):
     @model_validator(mode="after")
     def _listens_once(self) -> SidecarConfig:
         if self.reuse_port and self.listen.startswith(UNIX):
-            raise ValueError("reuse_port is for a port, and listen is a socket")
+            raise ValueError("reuse_port needs HOST:PORT in listen, which is a Unix socket")
         return self
 
     @model_validator(mode="after")
@@ -243,19 +245,19 @@ class SidecarConfig(_Strict):
                 "a managed OPA needs `policies`: a folder, such as `admit policy copy` makes"
             )
         if self.opa.managed is None and isinstance(self.policies, SignedPolicies):
-            raise ValueError("whoever runs OPA verifies its bundle; leave it out of policies")
+            raise ValueError("an OPA at `address` verifies its own bundle; remove it from policies")
         return self
 
     @property
     def source(self) -> Source | None:
-        """Where the policies of a managed OPA come from."""
+        """Return the source of a managed OPA's policies; ``None`` without one."""
         if isinstance(self.policies, SignedPolicies):
             return SignedFile(self.policies.bundle, self.policies.verification_key)
         return None if self.policies is None else Folder(self.policies)
 
     @property
     def settings(self) -> Settings:
-        """For the request path."""
+        """Return the settings of the request path."""
         return Settings(
             self.audience,
             self.credential_header,
@@ -266,7 +268,7 @@ class SidecarConfig(_Strict):
 
     @property
     def limits(self) -> Limits:
-        """For the server."""
+        """Return the limits of the gRPC server."""
         return Limits(self.deadline_ms / 1000, self.max_concurrent)
 
 
@@ -287,7 +289,7 @@ def load(path: Path) -> SidecarConfig:
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: not a mapping")
+        raise ConfigError(f"{path}: must be a YAML mapping")
     try:
         config = SidecarConfig.model_validate(value)
     except ValidationError as error:
@@ -296,7 +298,7 @@ def load(path: Path) -> SidecarConfig:
 
 
 def _first(error: ValidationError) -> str:
-    """The first mistake, as ``place: what is wrong``."""
+    """Return the first error, as ``key: problem``."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     message = str(first["msg"]).removeprefix("Value error, ")

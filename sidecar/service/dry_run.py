@@ -1,7 +1,7 @@
-"""What the gate would say to one request, without Envoy: the same line, walked once.
+"""Decides about one request without Envoy, with the same service that ``serve`` runs.
 
-Trust is refreshed once and the policies are started as ``serve`` would start them. Then the very
-service that Envoy asks is asked; nothing of it is written again here.
+Trust is refreshed once, and the policies are started as ``serve`` would start them. Then the
+``Authorization`` service is called with the request.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sidecar.observe.outcome import Outcome
 from sidecar.providers import operation_names
 from sidecar.service.config import SidecarConfig
 from sidecar.service.engine import start_policies
-from sidecar.service.registry import looking_only
+from sidecar.service.registry import read_only
 from sidecar.service.status import GateStatus, Status
 from sidecar.trust.config import TrustConfig
 from sidecar.trust.control import load_once
@@ -31,13 +31,14 @@ _DEADLINE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """What came of it.
+    """The result of a dry run.
 
     Attributes:
-        outcome: As for the decision log.
-        examined: What the request names and where; null where it was refused before.
-        reply: What Envoy would be told.
-        statuses: How each authority stands.
+        outcome: The outcome, as for the decision log.
+        examined: The models that the request names, with their places; ``None`` if it was refused
+            in step 0.
+        reply: The response that Envoy would receive.
+        statuses: The status of each authority.
     """
 
     outcome: Outcome
@@ -46,7 +47,7 @@ class DryRun:
     statuses: tuple[AuthorityStatus, ...]
 
 
-class _Memory:
+class _Recorder:
     """An observer that keeps the one outcome."""
 
     def __init__(self) -> None:
@@ -56,36 +57,36 @@ class _Memory:
         return True
 
     def begin(self) -> None:
-        """There is only one."""
+        """Count nothing: there is one decision."""
 
     def end(self, outcome: Outcome | None) -> None:
         self.outcome = outcome
 
 
 async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRequest) -> DryRun:
-    """Put one question to a gate that is started for it.
+    """Start a gate, decide about one request, and stop it.
 
     Raises:
         PolicyError: The policies or OPA cannot be used.
         RegistryError: The registry of stored objects cannot be used.
-        ProgramError: There is no OPA.
+        ProgramError: The OPA program was not found.
         TrustConfigError: The state folder cannot be used.
     """
-    holder, gate_status, memory = SnapshotHolder(), GateStatus(), _Memory()
+    holder, gate_status, recorder = SnapshotHolder(), GateStatus(), _Recorder()
     state, statuses = load_once(trust)
     holder.publish(state)
     status = Status(holder, gate_status, lambda: statuses)
     metrics = Metrics(operations=sorted(operation_names()), jurisdictions=(), trust=status.reading)
-    with looking_only(config) as objects:
+    with read_only(config) as objects:
         policies = await start_policies(config, metrics, gate_status)
         try:
             pipeline = Pipeline(config.settings, holder, policies.live, objects=objects)
-            gate = Authorization(pipeline, Limits(_DEADLINE_SECONDS, 1), memory)
+            gate = Authorization(pipeline, Limits(_DEADLINE_SECONDS, 1), recorder)
             reply = await gate.Check(message, None)
         finally:
             await policies.stop()
-    assert memory.outcome is not None
-    return DryRun(memory.outcome, _examined(config, message), reply, statuses)
+    assert recorder.outcome is not None
+    return DryRun(recorder.outcome, _examined(config, message), reply, statuses)
 
 
 def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | None:

@@ -1,4 +1,4 @@
-"""The policy engine of the configuration: a managed child, or somebody else's at an address."""
+"""Starts the configured policy engine: a managed OPA, or a client of one at an address."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ log = logging.getLogger("sidecar.service")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Tells metrics and status which policies are in force, and why newer ones are not."""
+    """Reports to metrics and status which policies are in force, and why newer ones are not."""
 
     metrics: Metrics
     gate_status: GateStatus
 
     def loaded(self, engine: Engine) -> None:
-        """``engine`` is in force."""
+        """Report that ``engine`` is in force."""
         self.metrics.add_jurisdictions(engine.jurisdictions)
         self.metrics.set_policy_revision(engine.revision)
         self.gate_status.revision = engine.revision
         self.gate_status.policy_error = ""
 
     def refused(self, why: str) -> None:
-        """What is there now cannot be used; what was in force stays so."""
+        """Report that the current policies cannot be used; the engine in force stays."""
         self.metrics.policy_load_failures.inc()
         self.gate_status.policy_error = why
         log.error("policies not loaded, %s stays in force: %s", self.gate_status.revision, why)
 
     def unchanged(self) -> None:
-        """What is there now is what is in force."""
+        """Report that the current policies are in force."""
         self.gate_status.policy_error = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Policies:
-    """The started policies: what is asked, and who puts changes in force."""
+    """The started policies, and the reloader that puts changes in force."""
 
     live: LivePolicies
     reloader: Reloader | None = None
 
     async def stop(self) -> None:
-        """Follow no change any more, end every engine."""
+        """Stop following changes, and end every engine."""
         try:
             if self.reloader is not None:
                 await self.reloader.stop()
@@ -64,11 +64,11 @@ class Policies:
 async def start_policies(
     config: SidecarConfig, metrics: Metrics, gate_status: GateStatus
 ) -> Policies:
-    """Start the engine and, for a managed one, follow its policies.
+    """Start the engine and, for a managed one, follow changes of its policies.
 
     Raises:
-        PolicyError: The policies, the child, or the socket of another's OPA cannot be used.
-        ProgramError: There is no OPA.
+        PolicyError: The policies, the child, or the socket at ``address`` cannot be used.
+        ProgramError: The OPA program was not found.
     """
     account = Account(metrics, gate_status)
     address = config.opa.remote
@@ -81,8 +81,8 @@ async def start_policies(
     assert managed is not None
     assert source is not None
     binary = managed.binary if managed.binary is not None else opa_path()
-    # The child shares this machine's cores: more questions at once than it can work on only wait
-    # inside it, behind one another, and run into the deadline together.
+    # The child shares this machine's cores: more concurrent queries than it can evaluate would
+    # queue inside it, and exceed the deadline together.
     connections = max(4, 2 * (os.cpu_count() or 1))
     factory = EngineFactory(
         Managed(binary, managed.directory), connections, metrics.engine_restarts.inc
@@ -97,7 +97,7 @@ async def start_policies(
 
 
 def _check_socket(address: Address) -> None:
-    """Refuse a socket that everybody on the machine can speak to; an absent one may come yet."""
+    """Refuse a socket that any local user may connect to; an absent one may be created later."""
     if address.socket is None:
         return
     try:
@@ -105,4 +105,7 @@ def _check_socket(address: Address) -> None:
     except OSError:
         return
     if not stat.S_ISSOCK(mode) or mode & stat.S_IWOTH:
-        raise PolicyError(f"opa.address: {address.url} is no socket that others are kept from")
+        raise PolicyError(
+            f"opa.address: {address.url} is not a socket, or any local user may connect to it;"
+            " give it mode 0660 or less"
+        )

@@ -1,4 +1,4 @@
-"""The small HTTP endpoint: ``/metrics``, ``/status`` and ``/healthz``. It only reads."""
+"""Serves ``/metrics``, ``/status`` and ``/healthz`` over HTTP, read-only."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Endpoint:
         """Listen on ``host:port`` and return the port.
 
         Raises:
-            OSError: The address cannot be had.
+            OSError: The address is in use, invalid, or not permitted.
         """
         await self._runner.setup()
         host, port = split_address(address)
@@ -50,6 +50,6 @@ class Endpoint:
         return web.json_response(self._status.to_json())
 
     async def _get_health(self, _: web.Request) -> web.Response:
-        """200 once the gate is ready, 503 before."""
+        """Answer 200 while the gate is ready, otherwise 503."""
         ready = self._status.gate_status.ready
         return web.json_response({"ready": ready}, status=200 if ready else 503)

@@ -1,4 +1,4 @@
-"""The registry of stored objects, as ``sidecar.yaml`` asks for it."""
+"""Opens the registry of stored objects that ``sidecar.yaml`` configures."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ log = logging.getLogger("sidecar.service")
 
 _SWEEP_SECONDS = 3600.0
 _BATCHES_HELD = 8
-"""How many batch files of the longest kind may be held back at once."""
+"""How many batch files of the largest size may be buffered at once."""
 
 
 async def start_objects(
     config: SidecarConfig, metrics: Metrics, stack: AsyncExitStack
 ) -> Objects | None:
-    """Open the registry; null where registration is off.
+    """Open the registry; ``None`` if registration is off.
 
     Args:
         config: From ``config.load``.
-        metrics: Told how look-ups and registrations come out.
-        stack: Closes it again.
+        metrics: Counts the results of look-ups and registrations.
+        stack: Closes the registry on exit.
 
     Raises:
         RegistryError: The key or the folder cannot be used.
@@ -64,10 +64,10 @@ async def start_objects(
 
 
 @contextmanager
-def looking_only(config: SidecarConfig) -> Iterator[Objects | None]:
-    """The registry for a rehearsal, read and never written; null where registration is off.
+def read_only(config: SidecarConfig) -> Iterator[Objects | None]:
+    """Open the registry for a dry run, without writing; ``None`` if registration is off.
 
-    Where the gate has not made one yet, it is an empty one: a rehearsal leaves no key behind.
+    If the gate has not created it yet, it is a temporary, empty one: a dry run creates no key.
 
     Raises:
         RegistryError: The key or the folder cannot be used.
@@ -94,7 +94,7 @@ def processor(
     clock: Callable[[], Reading],
     reader: BlockReader,
 ) -> Processor:
-    """What serves Envoy's external processing."""
+    """Return the service for Envoy's external processing."""
     limits = ProcessorLimits()
     if config.registration is not None:
         longest = config.registration.max_batch_bytes
@@ -107,14 +107,14 @@ def _open(wanted: Registration) -> Store:
 
 
 async def _sweep(store: Store) -> None:
-    """Remove what has expired, now and every hour."""
+    """Remove expired registrations, now and every hour."""
     while True:
         try:
             gone = await asyncio.to_thread(store.sweep, datetime.now(UTC))
         except OSError as error:
-            log.warning("registrations cannot be swept: %s", error)
+            log.warning("expired registrations cannot be removed: %s", error)
         else:
-            log.info("swept %d expired registrations", gone)
+            log.info("removed %d expired registrations", gone)
         await asyncio.sleep(_SWEEP_SECONDS)
 
 

@@ -1,12 +1,12 @@
-"""Changed policies come into force by themselves; unusable ones leave the last good ones there.
+"""Puts changed policies in force; policies that cannot be used leave the last good ones there.
 
-Theory of operation. A follower's thread looks at the source at every change and, at the latest,
-once a second. What it reads has an identity; one that is neither in force nor just refused becomes
-an engine beside the one in force, which is then swapped in (``gate.opa_live``). All of that happens
-in the event loop; the thread only reads, and waits.
+Theory of operation. A follower's thread reads the source at every change and at least once a
+second. The policies read have an identity; a new one is started as an engine beside the one in
+force, and then swapped in (``opa.live``). The event loop does all of that; the thread only reads
+and waits.
 
-Policies that were refused are tried again when they change, and otherwise after a while: an OPA
-that did not come up because the machine was busy must not be gone for good.
+Refused policies are tried again when they change, and after ``RETRY_SECONDS``: an OPA that did not
+start because the machine was busy is started later.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ RETRY_SECONDS = 30.0
 _JOIN_SECONDS = 60.0
 
 
-class Account(Protocol):
-    """Whoever is told what became of the policies; always in the event loop."""
+class ReloadObserver(Protocol):
+    """Receives the results of reloading, always in the event loop."""
 
     def loaded(self, engine: Engine) -> None:
-        """``engine`` is in force."""
+        """Report that ``engine`` is in force."""
         ...
 
     def refused(self, why: str) -> None:
-        """What is there now cannot be used."""
+        """Report that the current policies cannot be used."""
         ...
 
     def unchanged(self) -> None:
-        """What is there now is what is in force."""
+        """Report that the current policies are in force."""
         ...
 
 
 class Reloader:
-    """Follows one source. Make, start and stop it inside the event loop.
+    """Follows one source of policies. Create, start and stop it inside the event loop.
 
     Args:
-        source: Where policies come from.
-        room: Makes engines.
-        live: Whose engine is swapped.
-        account: Is told.
-        identity: Of what is in force.
+        source: The source of the policies.
+        factory: Starts engines.
+        live: Holds the engine in force, which is swapped.
+        observer: Receives the results.
+        identity: Identity of the policies in force.
     """
 
     def __init__(
@@ -58,13 +58,13 @@ class Reloader:
         source: Source,
         factory: EngineFactory,
         live: LivePolicies,
-        account: Account,
+        observer: ReloadObserver,
         identity: str,
     ) -> None:
         self._source = source
-        self._room = factory
+        self._factory = factory
         self._live = live
-        self._account = account
+        self._observer = observer
         self._in_force = identity
         self._refused = ""
         self._retry_at = 0.0
@@ -72,16 +72,16 @@ class Reloader:
         self._follower = Follower("policies", FolderChanges(source.place), POLL_SECONDS, self._look)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Start to follow changes."""
         self._follower.start()
 
     async def stop(self) -> None:
-        """Follow no more; a change that is on its way is finished first."""
+        """Stop following changes; one in progress is finished first."""
         self._follower.request_stop()
         await asyncio.to_thread(self._follower.join, _JOIN_SECONDS)
 
     def _look(self) -> bool:
-        """Look once, in the follower's thread; tells whether there was anything new."""
+        """Read the source once, in the follower's thread; return whether it changed."""
         try:
             found: Candidate | str = self._source.read()
         except PolicyError as error:
@@ -95,25 +95,25 @@ class Reloader:
         return True
 
     async def _judge(self, found: Candidate | str) -> None:
-        """Act on what was read, or on why nothing could be."""
+        """Put policies in force, or report the problem that was read in their place."""
         if isinstance(found, str):
             self._refuse(found, found)
         elif found.identity == self._in_force:
             self._refused = ""
-            self._account.unchanged()
+            self._observer.unchanged()
         else:
             await self._replace(found)
 
     async def _replace(self, candidate: Candidate) -> None:
         try:
-            engine = await self._room.engine(candidate)
+            engine = await self._factory.engine(candidate)
         except (PolicyError, OSError) as error:
             self._refuse(candidate.identity, " ".join(str(error).split()))
             return
         self._live.swap(engine)
         self._in_force, self._refused = candidate.identity, ""
-        self._account.loaded(engine)
+        self._observer.loaded(engine)
 
     def _refuse(self, identity: str, why: str) -> None:
         self._refused, self._retry_at = identity, time.monotonic() + RETRY_SECONDS
-        self._account.refused(why)
+        self._observer.refused(why)

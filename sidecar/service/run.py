@@ -1,11 +1,11 @@
-"""Starts everything in order, keeps it running until a signal, and stops it in the reverse order.
+"""Starts the gate's parts in order, runs until a signal, and stops them in reverse order.
 
-    metrics endpoint → policies → logs → control path → readers → gate → watcher
+    metrics endpoint → policies → logs → control path → worker pool → gate → watcher
 
-What cannot be started is a ``StartError``: one line, and nothing is served. Readiness comes later
-and by itself: once every authority's first refresh ended, well or not, evidence was verified and
-the policy engine answered. Until then every request is answered with 503. A gate whose clock is
-unreliable is not ready either, until the clock is relied on again.
+A part that cannot be started is a ``StartError`` of one line, and nothing is served. The gate is
+ready once every authority's first refresh ended, successfully or not, evidence was verified and the
+policy engine answered. Until then every request is answered with 503. A gate whose clock is
+unreliable is not ready either.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ _KEEP_SECONDS = 10.0
 
 
 class StartError(Exception):
-    """Why the gate does not serve, in one line."""
+    """The gate cannot start; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """What every later step needs."""
+    """The parts that every later step needs."""
 
     config: SidecarConfig
     holder: SnapshotHolder
@@ -101,9 +101,9 @@ def serve(path: Path) -> None:
 
 
 def _allow_connections() -> None:
-    """Take all open files that we may have: a connection is one, and Envoy has one per question.
+    """Raise the limit of open files to its maximum: Envoy may open a connection per request.
 
-    Many systems give 1,024 unless asked, as programs that use ``select`` take no more. We do not.
+    Many systems set 1,024 by default, for programs that use ``select``, which the gate does not.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
@@ -129,12 +129,12 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
         trust: From ``sidecar.trust.config.load``.
 
     Yields:
-        How it stands, with the addresses it listens on.
+        The gate's status, with the addresses it listens on.
 
     Raises:
-        StartError: An address or a file cannot be had.
+        StartError: An address or a file cannot be used.
         PolicyError: The policies or OPA cannot be used.
-        ProgramError: There is no OPA.
+        ProgramError: The OPA program was not found.
         RegistryError: The registry of stored objects cannot be used.
         TrustConfigError: The state folder cannot be used.
     """
@@ -154,7 +154,7 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
         stack.push_async_callback(asyncio.to_thread, parts.control.stop)
         workers = WorkerPool()
         stack.push_async_callback(workers.close)
-        with _start("readers of large bodies"):
+        with _start("workers for large bodies"):
             await workers.start()
         server = await _listen(parts, policies, workers, observer, objects)
         stack.push_async_callback(server.stop, GRACE_SECONDS)
@@ -189,7 +189,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
 
 
 def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
-    """Open the logs; they are closed after everything that writes to them."""
+    """Open the logs, to be closed after every part that writes to them."""
     config, metrics = parts.config, parts.metrics
     with _start(f"decision_log: {config.decision_log}"):
         decisions = DecisionLog(config.decision_log, metrics.log_lost.inc)
@@ -210,7 +210,7 @@ async def _listen(
     objects: Objects | None,
 ) -> GateServer:
     config, read = parts.config, parts.clock.read
-    # Of a large question nothing is taken apart here, so what is around its body counts as well.
+    # A large message is not decoded here, so its size includes what is around the body.
     in_flight = InFlightLimiter(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
     pipeline = Pipeline(config.settings, parts.holder, policies.live, workers, in_flight, objects)
     server = GateServer(
@@ -226,7 +226,7 @@ async def _listen(
 
 
 async def _keep(parts: _Parts, server: GateServer) -> None:
-    """Check the clock, and keep the latest time that was relied on."""
+    """Check the clock, and persist the latest time relied on."""
     kept = float("-inf")
     while True:
         reading = parts.clock.read()
@@ -245,11 +245,11 @@ def _keep_time(parts: _Parts) -> None:
     try:
         clock_floor.keep(parts.state_dir, parts.clock.latest)
     except OSError as error:
-        log.error("%s: the latest time cannot be kept: %s", parts.state_dir, error.strerror)  # noqa: TRY400
+        log.error("%s: the latest time cannot be written: %s", parts.state_dir, error.strerror)  # noqa: TRY400
 
 
 async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
-    """Check the engine, and open the gate once every authority was asked."""
+    """Check the engine, and open the trust state after every authority's first refresh."""
     gate_status, refreshed = parts.gate_status, False
     while True:
         gate_status.engine_up = await policies.live.healthy()
@@ -265,7 +265,7 @@ async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
 
 
 async def _report_ready(parts: _Parts, server: GateServer) -> None:
-    """Tell health checks and metrics whether requests can be decided now."""
+    """Set health checks and metrics to whether requests can be decided now."""
     ready = parts.gate_status.ready
     if await server.set_ready(ready=ready):
         parts.metrics.ready.set(ready)
@@ -273,7 +273,7 @@ async def _report_ready(parts: _Parts, server: GateServer) -> None:
 
 
 def _write_ready(parts: _Parts) -> None:
-    """Tell whoever started us where we listen; written beside and renamed, so never half there."""
+    """Write the ready file atomically: process id and bound addresses."""
     path, gate_status = parts.config.ready_file, parts.gate_status
     if path is None:
         return
@@ -293,7 +293,7 @@ def _remove(path: Path | None) -> None:
 
 
 def _bound(address: str, port: int) -> str:
-    """The address with the port the kernel gave, where 0 was asked for; a socket's as it is."""
+    """Return the address with the bound port; a Unix socket's address is returned unchanged."""
     if address.startswith(UNIX):
         return address
     split_address(address)

@@ -1,4 +1,4 @@
-"""How the gate stands, as one value: for ``/status``, for readiness and for the metrics."""
+"""Collects the gate's status, for ``/status``, readiness and the metrics."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ MAX_SHOWN = 100
 
 @dataclass(slots=True)
 class GateStatus:
-    """What changes while the gate runs, apart from the trust state; written by the watcher.
+    """The gate's state apart from the trust state; written by the watcher.
 
     Attributes:
         started: Set once, when every first refresh ended and the policy engine answered.
         engine_up: Whether the policy engine answered its last health check.
         revision: The policy revision that verdicts must have.
-        policy_error: Why the policies that are there now are not in force; empty where they are.
-        clock_problem: Why the clock is unreliable; empty where it is not.
+        policy_error: Why the current policies are not in force; empty if they are.
+        clock_problem: Why the clock is unreliable; empty if it is reliable.
         listen: ``host:port`` as bound.
         metrics: ``host:port`` as bound.
     """
@@ -43,13 +43,13 @@ class GateStatus:
 
     @property
     def ready(self) -> bool:
-        """Whether requests can be decided: health checks and `/ready` answer with it."""
+        """Return whether requests can be decided; health checks and `/healthz` report it."""
         return self.started and not self.clock_problem
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Puts the gate's, the trust state's and the authorities' statuses together on demand."""
+    """Combines the status of the gate, the trust state and the authorities, on demand."""
 
     holder: SnapshotHolder
     gate_status: GateStatus
@@ -58,7 +58,7 @@ class Status:
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
 
     def reading(self) -> TrustReading:
-        """The trust state in numbers."""
+        """Return the numbers of the trust state, for the metrics."""
         snapshot, evidence, now = self.holder.published, self.evidence(), datetime.now(UTC)
         return TrustReading(
             now=now,
@@ -70,7 +70,7 @@ class Status:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The document at ``/status``."""
+        """Return the document at ``/status``."""
         snapshot, evidence, rejected = self.holder.published, self.evidence(), self._rejected()
         return {
             "version": version("admissibility-sidecar"),
@@ -99,7 +99,7 @@ class Status:
         }
 
     def _rejected(self) -> tuple[Rejected, ...]:
-        """Files without a valid signature, and files whose signer may not sign what they hold."""
+        """Return files without a valid signature, or by a signer without the needed grant."""
         snapshot = self.holder.published
         attributed = () if snapshot is None else snapshot.state.rejected
         return tuple(sorted({*attributed, *self.evidence().report.rejected}, key=_by_digest))
@@ -122,7 +122,7 @@ def _reading(status: AuthorityStatus, now: datetime) -> AuthorityReading:
 
 
 def _authority(status: AuthorityStatus, grants: tuple[Grant, ...], now: datetime) -> dict[str, Any]:
-    """One authority: any grant makes it an objector, and ``silence`` says what staleness means."""
+    """Return one authority; ``silence`` states what its staleness does, for each grant."""
     return {
         "name": status.name,
         "version": status.version,

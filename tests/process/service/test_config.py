@@ -115,14 +115,20 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
     [
         ({"lissten": "x"}, "lissten: Extra inputs are not permitted"),
         ({"trust": None}, "trust: Input is not a valid path for <class 'pathlib.Path'>"),
-        ({"listen": "127.0.0.1"}, "listen: not HOST:PORT"),
-        ({"listen": "127.0.0.1:99999"}, "listen: not HOST:PORT"),
-        ({"listen": "unix://gate.sock"}, "listen: not unix:///PATH of at most 100 bytes"),
-        ({"listen": "unix:///" + "a" * 100}, "listen: not unix:///PATH of at most 100 bytes"),
-        ({"metrics": "unix:///metrics.sock"}, "metrics: not HOST:PORT"),
-        ({"metrics": "a b:1"}, "metrics: not HOST:PORT"),
-        ({"credential_header": "host"}, "credential_header: not a name for a header of its own"),
-        ({"credential_header": "a b"}, "credential_header: not a name for a header of its own"),
+        ({"listen": "127.0.0.1"}, "listen: must be HOST:PORT"),
+        ({"listen": "127.0.0.1:99999"}, "listen: must be HOST:PORT"),
+        ({"listen": "unix://gate.sock"}, "listen: must be unix:///PATH of at most 100 bytes"),
+        ({"listen": "unix:///" + "a" * 100}, "listen: must be unix:///PATH of at most 100 bytes"),
+        ({"metrics": "unix:///metrics.sock"}, "metrics: must be HOST:PORT"),
+        ({"metrics": "a b:1"}, "metrics: must be HOST:PORT"),
+        (
+            {"credential_header": "host"},
+            "credential_header: must be a header name of [a-z0-9-] that HTTP and Envoy do not use",
+        ),
+        (
+            {"credential_header": "a b"},
+            "credential_header: must be a header name of [a-z0-9-] that HTTP and Envoy do not use",
+        ),
         ({"audience": ""}, "audience: String should have at least 1 character"),
         ({"deadline_ms": 0}, "deadline_ms: Input should be greater than or equal to 10"),
         ({"max_concurrent": 0}, "max_concurrent: Input should be greater than or equal to 1"),
@@ -131,7 +137,10 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
             {"registration": {"folder": "f", "key": "k", "expires_days": 0}},
             "registration.expires_days: Input should be greater than or equal to 1",
         ),
-        ({"policies": None}, "a managed OPA needs the folder of its policies"),
+        (
+            {"policies": None},
+            "a managed OPA needs `policies`: a folder, such as `admit policy copy` makes",
+        ),
         (
             {"policies": {"bundle": "p.tar.gz"}},
             "policies.bundle.verification_key: Field required",
@@ -146,7 +155,7 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
                 "policies": {"bundle": "p", "verification_key": "k"},
                 "opa": {"address": "unix:///x", "revision": "r"},
             },
-            "whoever runs OPA verifies its bundle; leave it out of policies",
+            "an OPA at `address` verifies its own bundle; remove it from policies",
         ),
         ({"opa": {}}, "opa: give either managed or address"),
         (
@@ -155,15 +164,15 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
         ),
         (
             {"opa": {"address": "unix:///x"}},
-            "opa: an address needs the revision of its policies, and only it has one",
+            "opa: give address together with revision, and revision only with address",
         ),
         (
             {"opa": {"managed": {}, "revision": "r"}},
-            "opa: an address needs the revision of its policies, and only it has one",
+            "opa: give address together with revision, and revision only with address",
         ),
         (
             {"opa": {"address": "https://x.example", "revision": "r"}},
-            "opa.address: neither unix:///path nor http://HOST:PORT",
+            "opa.address: must be unix:///PATH or http://HOST:PORT",
         ),
         (
             {"max_body_bytes": 4096, "max_body_bytes_in_flight": 4095},
@@ -179,8 +188,8 @@ def test_a_mistake_is_one_line_with_its_place(
 
 
 def test_a_file_that_is_no_mapping_is_told(tmp_path: Path) -> None:
-    assert mistake(tmp_path, "- x") == "not a mapping"
-    assert mistake(tmp_path, "") == "not a mapping"
+    assert mistake(tmp_path, "- x") == "must be a YAML mapping"
+    assert mistake(tmp_path, "") == "must be a YAML mapping"
     assert mistake(tmp_path, "a: [").startswith("not YAML: ")
     assert mistake(tmp_path, "#" * (1 << 20) + "\n\n") == "more than 1048576 bytes"
 

@@ -33,7 +33,8 @@ def test_what_is_no_time_is_refused_and_not_taken_for_the_beginning(
     with pytest.raises(LatestTimeError) as caught:
         clock_floor.load(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path / NAME}: holds no time; make sure that the clock is right, then remove the file"
+        f"{tmp_path / NAME}: contains no time; make sure that the"
+        " clock is right, then remove the file"
     )
 
 

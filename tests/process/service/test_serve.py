@@ -246,7 +246,10 @@ def test_a_socket_that_everybody_can_speak_to_is_refused(site: Site) -> None:
     path = site.folder / "opa.sock"
     site.configure(opa={"address": f"unix://{path}", "revision": "r"})
     path.write_text("no socket")
-    expected = "opa.address: unix://SITE/opa.sock is no socket that others are kept from"
+    expected = (
+        "opa.address: unix://SITE/opa.sock is not a socket, or any local"
+        " user may connect to it; give it mode 0660 or less"
+    )
     assert refusal(site) == expected
     path.unlink()
     with socket.socket(socket.AF_UNIX) as open_to_all:

@@ -29,18 +29,18 @@ def test_yaml_and_json_and_a_bare_list_mean_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("suites: []", "suites is not a list with something in it"),
-        ("{}", "holds suites and nothing else"),
-        ("suites: [{}]\nmore: 1", "holds suites and nothing else"),
-        ("just text", "suites is not a list with something in it"),
+        ("suites: []", "suites must be a list with at least one entry"),
+        ("{}", "must have the key suites and no other"),
+        ("suites: [{}]\nmore: 1", "must have the key suites and no other"),
+        ("just text", "suites must be a list with at least one entry"),
         ("suites: [text]", "suites.0: unknown: not a mapping"),
         (f"suites: [{{{SUITE_LINE}, treshold: 1}}]", "suites.0: unknown: treshold"),
         (
             "suites: [{kind: regression, name: r, threshold: 1}]",
-            "suite r: give its digest or its file",
+            "suite r: give either digest or file",
         ),
-        (f"suites: [{{{SUITE_LINE}, file: x}}]", "suite r: give its digest or its file"),
-        (f"suites: [{{{SUITE_LINE}, name: s}}]", "not YAML: a key is given twice"),
+        (f"suites: [{{{SUITE_LINE}, file: x}}]", "suite r: give either digest or file"),
+        (f"suites: [{{{SUITE_LINE}, name: s}}]", "not YAML: a key occurs twice"),
         ("suites: [", "not YAML: while parsing"),
         (
             f"suites: [{{{LAW}}}]",
@@ -87,7 +87,7 @@ def test_a_suite_whose_file_is_missing_is_named(tmp_path: Path) -> None:
         ("    sector: finance\n", "", "environments.0: sector: Field required"),
         ("sector: finance", "sectors: finance", "environments.0: unknown: sectors"),
         ("operations: [chat.completions]", "operations: chat", "environments.0: operations: Input"),
-        ("environments:", "environment:", "holds environments and nothing else"),
+        ("environments:", "environment:", "must have the key environments and no other"),
     ],
 )
 def test_environments_with_a_mistake_are_never_signed(

@@ -41,7 +41,7 @@ def test_a_corpus_is_hashed_and_counted_as_it_is(tmp_path: Path, data: bytes, re
         (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: not UTF-8"),
         (b'\xef\xbb\xbf{"a": 1}\n', "line 1: begins with a byte-order mark"),
         (b'{"a": NaN}\n', "line 1: NaN is not JSON"),
-        (b"", "no records"),
+        (b"", "has no records; expected one JSON object per line"),
     ],
 )
 def test_a_corpus_with_a_bad_line_is_refused_by_its_number(
@@ -87,11 +87,11 @@ def test_metrics_are_the_last_value_of_each_column(tmp_path: Path, wrap: object)
         (b"step,loss\n1,low\n", "line 2: 'low' is not a number"),
         (b"step,loss\n1,nan\n", "line 2: 'nan' is not a number"),
         (b"step,loss\n1,inf\n", "line 2: 'inf' is not a number"),
-        (b"step,loss\n1,2,3\n", "line 2: a cell too many or few"),
-        (b"step,loss\n1\n", "line 2: a cell too many or few"),
+        (b"step,loss\n1,2,3\n", "line 2: not as many cells as the header line"),
+        (b"step,loss\n1\n", "line 2: not as many cells as the header line"),
         (b'step,loss\n1,"2\n', "line 1: unexpected end of data"),
-        (b"step,loss\n", "no metrics"),
-        (b"", "no metrics"),
+        (b"step,loss\n", "has no metrics; expected CSV with a header line"),
+        (b"", "has no metrics; expected CSV with a header line"),
         (b"step,l\xff\n1,2\n", "not UTF-8"),
     ],
 )

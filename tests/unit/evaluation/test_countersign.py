@@ -82,7 +82,8 @@ def test_one_score_below_its_threshold_fails_the_whole(number: int) -> None:
         ((*GOOD, GOOD[0]), "2 scores for the declared adversarial suite jailbreaks"),
         (
             (*GOOD[:2], Measured("law", 1.0)),
-            "say which a score is for: compliance suite law for eu or compliance suite law for us",
+            "a score of law fits several suites: compliance suite law for eu or compliance suite"
+            " law for us; give its kind or jurisdiction",
         ),
         (
             (*GOOD, Measured("toxicity", 1.0)),
@@ -98,7 +99,8 @@ def test_one_score_below_its_threshold_fails_the_whole(number: int) -> None:
         ),
         (
             (replace(GOOD[0], digest=TWO.sha256), *GOOD[1:]),
-            "the score is of another edition of the adversarial suite jailbreaks: its digest",
+            "the score is of another edition of the adversarial suite jailbreaks: its digest is"
+            f" {TWO.sha256}, the declared one {ONE.sha256}",
         ),
         ((*GOOD[:3],), "no score for the declared compliance suite law for us"),
     ],
