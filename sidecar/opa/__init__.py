@@ -1,7 +1,6 @@
-"""Everything about OPA: the client, the managed process, the bundle and its signature.
+"""Queries OPA, runs it as a managed process, and builds, signs and verifies its bundles.
 
-``client`` asks a question and accepts an answer of exactly one shape; ``live_engine`` follows the
-policies and changes the process without a gap; ``bundle``, ``tree``, ``signing`` and ``revision``
-make and check what OPA loads; ``location`` finds the program; ``server`` serves what is loaded to
-other machines.
+``client`` sends a query and accepts a verdict of exactly one shape; ``live_engine`` replaces the
+process without a gap when the policies change; ``bundle``, ``tree``, ``signing`` and ``revision``
+make and verify what OPA loads; ``location`` finds the program; ``server`` runs an OPA for tools.
 """

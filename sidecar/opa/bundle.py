@@ -1,15 +1,15 @@
-"""The bundle: built with a revision that *is* its content, signed, and verified before it serves.
+"""Builds, signs and verifies policy bundles, whose revision is the hash of their content.
 
-Theory of operation. A bundle comes about in one of two ways, and in both its bytes end up in a
-folder of our own before anything is concluded from them.
+Theory of operation. A bundle is made in one of two ways. In both, its bytes are copied into a
+private folder before they are used.
 
 *From a folder of policies.* The tree is read once and hashed; OPA builds from a copy, under the
-tree's own capabilities, and signs. Without a key of the operator's one is made for this bundle
-alone; its private half is gone once it has signed, so what is changed afterwards is not served.
+tree's own capabilities, and signs. Without a key of the operator's, one is generated for this
+bundle alone; its private key is deleted after signing, so a changed bundle is not served.
 
-*From a file that somebody signed.* The copy is verified with the operator's key and compiled under
-capabilities without the outside world, for ``opa run`` cannot be given any. The revision is the one
-in the verified bundle.
+*From a signed file.* The copy is verified with the operator's key and compiled under deterministic
+capabilities (without network, clock and randomness), because ``opa run`` accepts no capabilities.
+The revision is the one in the verified bundle.
 
 OPA verifies the signature once more when it starts with it.
 """
@@ -36,7 +36,7 @@ _MANIFEST = ".manifest"
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """A signed bundle with its revision, its jurisdictions, and the key OPA verifies it with."""
+    """A signed bundle with its revision, its jurisdictions, and the key that verifies it."""
 
     path: Path
     revision: str
@@ -45,15 +45,15 @@ class Bundle:
 
 
 class Candidate(Protocol):
-    """Policies as they were read at one moment; not yet judged."""
+    """Policies as they were read at one time, not yet compiled or verified."""
 
     @property
     def identity(self) -> str:
-        """Changes whenever anything that was read changes."""
+        """Return a string that differs whenever the bytes read differ."""
         ...
 
     def make(self, program: Path, folder: Path) -> Bundle:
-        """Make a bundle of it in ``folder``, which is empty and our own.
+        """Make a bundle in ``folder``, which is empty and private.
 
         Raises:
             PolicyError: OPA refuses the policies, or the signature is not the operator's.
@@ -62,15 +62,15 @@ class Candidate(Protocol):
 
 
 class Source(Protocol):
-    """Where policies come from."""
+    """A source of policies."""
 
     @property
     def place(self) -> Path:
-        """The folder in which a change shows."""
+        """Return the folder in which changes are detected."""
         ...
 
     def read(self) -> Candidate:
-        """Read what is there now.
+        """Read the current policies.
 
         Raises:
             PolicyError: It cannot be read.
@@ -80,7 +80,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder of policies; what is built from it is signed with a key for once."""
+    """A folder of policies; a bundle built from it is signed with an ephemeral key."""
 
     place: Path
 
@@ -91,14 +91,14 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class SignedFile:
-    """A bundle that somebody else built and signed, and the PEM file of the key to verify it."""
+    """A signed bundle, and the PEM file of the public key that verifies it."""
 
     path: Path
     key: Path
 
     @property
     def place(self) -> Path:
-        """The bundle's folder."""
+        """Return the bundle's folder."""
         return self.path.parent
 
     def read(self) -> Candidate:
@@ -149,8 +149,8 @@ def build(program: Path, policies: Tree, folder: Path, key: SigningKey | None = 
     Args:
         program: OPA.
         policies: The tree.
-        folder: An empty folder of our own; the bundle and the public key stay there.
-        key: Signs the bundle; null for a key that is made for it and forgotten.
+        folder: An empty private folder; the bundle and the public key are written there.
+        key: Signs the bundle; ``None`` for an ephemeral key.
 
     Raises:
         PolicyError: OPA refuses the policies.
@@ -175,24 +175,24 @@ def build(program: Path, policies: Tree, folder: Path, key: SigningKey | None = 
 
 
 def verify(program: Path, bundle: Path, key: VerificationKey, folder: Path) -> Bundle:
-    """Verify a bundle and compile it without the outside world.
+    """Verify a bundle and compile it under deterministic capabilities.
 
     Args:
         program: OPA.
-        bundle: The file; nobody else may be able to change it from now on.
-        key: Whose signature it must carry.
-        folder: A folder of our own for what comes of it.
+        bundle: The file; other users must not be able to change it.
+        key: The key that must have signed it.
+        folder: A private folder for the results.
 
     Raises:
         PolicyError: The signature is missing or not over these bytes, the policies do not compile,
-            or there is no revision in it.
+            or the bundle has no revision.
     """
     allowed = folder / CAPABILITIES
     allowed.write_text(json.dumps(capabilities.deterministic(program)))
     compiled = folder / "compiled.tar.gz"
     executable.run_checked(
         program, "build", "--bundle", bundle.name, "--output", compiled, "--capabilities", allowed,
-        *executable.verification_words(VerificationKey(key.path.absolute(), key.algorithm)),
+        *executable.verification_args(VerificationKey(key.path.absolute(), key.algorithm)),
         folder=bundle.parent,
     )  # fmt: skip
     compiled.unlink()
@@ -201,7 +201,7 @@ def verify(program: Path, bundle: Path, key: VerificationKey, folder: Path) -> B
 
 
 def _contents(bundle: Path) -> tuple[str, tuple[str, ...]]:
-    """The revision a verified bundle serves as data, and its jurisdictions."""
+    """Return the revision in a verified bundle's data, and its jurisdictions."""
     with tarfile.open(bundle) as archive:
         members = {member.name.lstrip("/"): member for member in archive.getmembers()}
         stamp = members.get(_REVISION_FILE)
@@ -214,7 +214,7 @@ def _contents(bundle: Path) -> tuple[str, tuple[str, ...]]:
     if not isinstance(revision, str) or not revision:
         raise PolicyError("the bundle has no revision as data")
     if roots != [""]:
-        # Outside the roots, whoever reaches OPA's API could add policies and data of their own.
+        # Outside the roots, a client of OPA's API could add policies and data of its own.
         raise PolicyError(
             f'the bundle has the roots {roots}, expected [""]: build it without a list of roots'
         )

@@ -1,4 +1,4 @@
-"""What a policy may use of OPA: nothing that does not follow from the facts and the bundle."""
+"""Computes the capabilities of policies: only built-ins that depend on facts and bundle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sidecar.opa import executable
 
 
 def deterministic(program: Path) -> dict[str, Any]:
-    """OPA's own capabilities without the network, the clock, chance and the environment.
+    """Return OPA's capabilities without network, clock, randomness and environment.
 
     Every built-in function that OPA itself marks as nondeterministic is left out (``http.send``,
     ``time.now_ns``, ``rand.intn``, ``opa.runtime`` and others), and no host may be contacted.

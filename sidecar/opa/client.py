@@ -1,8 +1,8 @@
-"""The question to OPA: facts in, a verdict of exactly one shape out.
+"""Queries OPA: facts in, a verdict of exactly one shape out.
 
-One path, strict built-in errors, no redirect, no proxy from the environment, a capped reply. All
-that is not a well-formed answer to this very question is ``policy_unavailable``: OPA answers 200
-without a result where a rule is undefined.
+One path, strict built-in errors, no redirect, no proxy from the environment, a capped reply. Any
+reply that is not a well-formed verdict with this query's nonce is ``policy_unavailable``: OPA
+answers 200 without a result where a rule is undefined.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _HEALTH_SECONDS = 1.0
 
 
 class PolicyEngine(Protocol):
-    """Whoever answers for the policies."""
+    """Evaluates the policies."""
 
     async def ask(self, facts: Facts) -> Verdict:
         """Return the verdict, or raise ``AdmissibilityError``."""
@@ -35,7 +35,7 @@ class PolicyEngine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where OPA listens, and the policy revision that is expected of it.
+    """The address of an OPA, and the policy revision that its verdicts must have.
 
     ``url`` is ``unix:///path/of/socket`` or ``http://host:port``.
     """
@@ -45,17 +45,17 @@ class Address:
 
     @property
     def socket(self) -> str | None:
-        """Path of the Unix socket, if it is one."""
+        """Return the path of the Unix socket; ``None`` for TCP."""
         return self.url.removeprefix(UNIX) if self.url.startswith(UNIX) else None
 
     @property
     def base(self) -> str:
-        """What request paths are appended to."""
+        """Return the URL that request paths are appended to."""
         return "http://opa" if self.socket is not None else self.url.rstrip("/")
 
 
 class Opa:
-    """A client with one session; to be made inside the event loop and closed there."""
+    """A client with one session; create and close it inside the event loop."""
 
     def __init__(self, address: Address, *, connections: int) -> None:
         self._address = address
@@ -67,7 +67,7 @@ class Opa:
         )
 
     async def ask(self, facts: Facts) -> Verdict:
-        """Ask for the verdict on ``facts``.
+        """Query the verdict on ``facts``.
 
         Raises:
             AdmissibilityError: ``policy_unavailable``.
@@ -87,7 +87,7 @@ class Opa:
         )
 
     async def healthy(self) -> bool:
-        """Whether OPA says it is up, with its bundle loaded."""
+        """Return whether OPA's health check passes, with its bundle loaded."""
         try:
             async with self._session.get(
                 self._address.base + HEALTH,
@@ -106,8 +106,8 @@ class Opa:
         try:
             return await self._post_once(body)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            # A kept connection to an OPA that was restarted since. A question changes nothing, so
-            # it can be asked again; a second failure is an answer.
+            # A pooled connection to an OPA that has restarted. A query changes nothing, so it is
+            # sent again once.
             return await self._post_once(body)
 
     async def _post_once(self, body: bytes) -> tuple[int, bytes]:

@@ -1,10 +1,10 @@
-"""What goes wrong with policies."""
+"""Defines the errors of policies and of external programs."""
 
 from __future__ import annotations
 
 
 class PolicyError(Exception):
-    """The policies cannot be used; one line that says why."""
+    """The policies cannot be used; the message is one line with the cause."""
 
 
 class ProgramError(Exception):

@@ -1,15 +1,15 @@
-"""OPA as a program: one command, its whole output, and what it says when it refuses.
+"""Runs commands of the OPA program, and builds the command line of its server.
 
 Theory of operation. Every use of the program goes through here, so that each is bounded in time,
-reads nothing from the terminal and ends in one line where it fails. A *server* is started with
+reads nothing from the terminal, and fails with an error of one line. A *server* is started with
 ``server_args`` on a Unix socket that only this user can reach, and verifies a bundle that carries a
 verification key before it serves it. The bundle owns every path, so that OPA itself refuses to add,
 change or remove policies and data; ``system.authz``, which OPA would evaluate for each request, is
-for an OPA that others can reach.
+for an OPA that other users can reach.
 
-No orphan. A server must not outlive whoever started it, however that one ends. Linux can promise it
-(``PR_SET_PDEATHSIG``), but only from within the child; a tiny Python launcher asks for it, makes
-sure that its parent has not gone meanwhile, and becomes OPA.
+No orphan. A server must not outlive the process that started it. Linux guarantees that with
+``PR_SET_PDEATHSIG``, which only the child can set; a small Python launcher sets it, checks that its
+parent still runs, and executes OPA.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from sidecar.opa.errors import PolicyError
 from sidecar.opa.signing import SCOPE, VerificationKey
 
 MAX_QUESTION_BYTES = 4 << 20
-# OPA's heap is small and every question leaves garbage, so Go's default (100) collects often and
-# takes over a third of OPA's time; this costs some 25 MB. The operator's own setting wins.
+# OPA's heap is small and every query leaves garbage, so with Go's default (100) collection takes
+# over a third of OPA's time; this costs some 25 MB. The operator's own setting takes precedence.
 _GARBAGE_PERCENT = "400"
 COMMAND_SECONDS = 120.0
 _MAX_REFUSAL_CHARS = 500
@@ -42,7 +42,7 @@ _LAUNCHER = (
 def run(
     opa: Path, *arguments: str | Path, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run one command of OPA; the caller looks at its exit status.
+    """Run one command of OPA; the caller checks its exit status.
 
     Args:
         opa: The program.
@@ -70,7 +70,7 @@ def run_checked(opa: Path, *arguments: str | Path, folder: Path | None = None) -
     """Run one command of OPA and return what it printed.
 
     Raises:
-        PolicyError: It cannot be run, or it refuses; the text says why, without ``folder``.
+        PolicyError: It cannot be run, or it fails; the message is OPA's output, without ``folder``.
     """
     ran = run(opa, *arguments, folder=folder)
     if ran.returncode != 0:
@@ -82,7 +82,7 @@ def must_json(opa: Path, *arguments: str | Path, folder: Path | None = None) -> 
     """Run one command that prints JSON and return its value.
 
     Raises:
-        PolicyError: It cannot be run, it refuses, or it prints something else.
+        PolicyError: It cannot be run, it fails, or its output is not JSON.
     """
     text = run_checked(opa, *arguments, folder=folder)
     try:
@@ -92,9 +92,9 @@ def must_json(opa: Path, *arguments: str | Path, folder: Path | None = None) -> 
 
 
 def refusal(ran: subprocess.CompletedProcess[str], folder: Path | None = None) -> str:
-    """What OPA said, as one line of modest length, with paths below ``folder`` made relative."""
+    """Return OPA's output as one short line, with paths below ``folder`` made relative."""
     text = " ".join((ran.stderr or ran.stdout).split())
-    text = text or f"{ran.args[0]} ended with {ran.returncode} and said nothing"
+    text = text or f"{ran.args[0]} exited with status {ran.returncode} and printed nothing"
     if folder is not None:
         # OPA drops the leading slash of paths in a bundle.
         text = re.sub(rf"/?{re.escape(str(folder).lstrip('/'))}/", "", text)
@@ -108,9 +108,9 @@ def server_args(
 
     Args:
         opa: The program.
-        bundle: What it serves.
-        socket: The Unix socket it listens on, for this user alone.
-        verification: The key the bundle must be signed with; null for an unsigned one.
+        bundle: The bundle that it serves.
+        socket: The Unix socket that it listens on, mode 0600.
+        verification: The key that must have signed the bundle; ``None`` for an unsigned one.
     """
     words = [
         *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
@@ -121,16 +121,16 @@ def server_args(
         *("--log-level", "error", "--log-format", "json"),
         *("--skip-version-check", "--shutdown-grace-period", "1"),
     ]
-    return words if verification is None else [*words, *verification_words(verification)]
+    return words if verification is None else [*words, *verification_args(verification)]
 
 
 def serve_environment() -> dict[str, str]:
-    """The environment of a server."""
+    """Return the environment variables of a server."""
     return {"GOGC": _GARBAGE_PERCENT, **os.environ}
 
 
-def verification_words(key: VerificationKey) -> list[str]:
-    """Options that make OPA verify a bundle."""
+def verification_args(key: VerificationKey) -> list[str]:
+    """Return the options that make OPA verify a bundle."""
     return [
         *("--verification-key", str(key.path)),
         *("--signing-alg", key.algorithm),

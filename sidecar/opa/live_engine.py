@@ -1,14 +1,14 @@
-"""The policies in force: one engine with its revision, swapped whole while questions go on.
+"""Holds the policy engine in force, and replaces it whole while queries are in flight.
 
 Theory of operation. A bundle is served by an OPA of its own. A change of policy starts a second
 one beside the first, on another socket, and waits until it answers; then one assignment makes it
-the engine that every later question goes to. The client and the revision it expects are one value,
-so no answer is ever held against another bundle's revision. Questions that the old engine was asked
-finish there; it is stopped when the last one is answered. A bundle that does not build, or an OPA
-that does not come up with it, leaves the engine in force untouched.
+the engine of every later query. The client and the revision it expects are one value, so no verdict
+is compared with another bundle's revision. Queries in flight finish on the old engine, which is
+stopped after the last one. A bundle that does not build, or an OPA that does not start with it,
+leaves the engine in force unchanged.
 
-``current`` is to policies what ``Holder.current`` is to trust: whoever keeps a decision for later
-keeps the engine with it, and the decision ends when the engine is another one.
+``current`` corresponds to ``SnapshotHolder.current``: a cached decision keeps the engine it was
+made with, and is invalid once the engine in force is another one.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ _LAST_ANSWER_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Managed:
-    """What the operator sets for an OPA of ours: the program, and where to keep its socket.
+    """The operator's settings of a managed OPA: the program, and the folder of its socket.
 
-    ``directory`` is null for a temporary folder.
+    ``directory`` is ``None`` for a temporary folder.
     """
 
     binary: Path
@@ -45,7 +45,7 @@ class Managed:
 
 @dataclass(eq=False, slots=True)
 class Engine:
-    """One OPA under one revision, and how many of its answers are still awaited."""
+    """One OPA with one revision, and the number of its queries in flight."""
 
     client: Opa
     revision: str
@@ -57,7 +57,7 @@ class Engine:
 
     @contextlib.contextmanager
     def question(self) -> Iterator[Opa]:
-        """Hold the engine for as long as one question lasts."""
+        """Count one query in flight for as long as the context lasts."""
         self._awaited += 1
         self._idle.clear()
         try:
@@ -68,14 +68,14 @@ class Engine:
                 self._idle.set()
 
     async def answered(self) -> None:
-        """Wait until no answer is awaited, within reason."""
+        """Wait, with a time limit, until no query is in flight."""
         if self._awaited:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_ANSWER_SECONDS):
                     await self._idle.wait()
 
     def abandon(self) -> None:
-        """Wait for no answer any more."""
+        """Stop waiting for queries in flight."""
         self._idle.set()
 
     async def stop(self) -> None:
@@ -90,18 +90,18 @@ class Engine:
 
 
 class LivePolicies:
-    """A ``PolicyEngine`` over whichever engine is in force. Use it inside one event loop."""
+    """A ``PolicyEngine`` that queries the engine in force. Use it inside one event loop."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._retiring: dict[asyncio.Task[None], Engine] = {}
 
     def current(self) -> Engine:
-        """The engine in force; another one after every change of policy."""
+        """Return the engine in force; another one after every change of policy."""
         return self._engine
 
     async def ask(self, facts: Facts) -> Verdict:
-        """Ask the engine in force.
+        """Query the engine in force.
 
         Raises:
             AdmissibilityError: ``policy_unavailable``.
@@ -110,19 +110,22 @@ class LivePolicies:
             return await client.ask(facts)
 
     async def healthy(self) -> bool:
-        """Whether the engine in force says it is up."""
+        """Return whether the engine in force passes its health check."""
         with self._engine.question() as client:
             return await client.healthy()
 
     def swap(self, engine: Engine) -> None:
-        """Put ``engine`` in force; the old one ends after its last answer."""
-        old, self._engine = self._engine, engine  # one assignment: questions see old or new
+        """Put ``engine`` in force; the old one is stopped after its last query."""
+        old, self._engine = (
+            self._engine,
+            engine,
+        )  # one assignment: a query uses the old or the new engine
         task = asyncio.create_task(_retire(old), name="opa-retire")
         self._retiring[task] = old
         task.add_done_callback(self._retiring.pop)
 
     async def close(self) -> None:
-        """Stop the engine in force and all that are still ending."""
+        """Stop the engine in force and all that are being stopped."""
         for engine in self._retiring.values():
             engine.abandon()
         await asyncio.gather(*self._retiring, return_exceptions=True)
@@ -135,17 +138,17 @@ async def _retire(engine: Engine) -> None:
 
 
 def remote(address: Address, connections: int) -> Engine:
-    """An engine that somebody else runs."""
+    """Return an engine for an OPA that the gate does not start."""
     return Engine(Opa(address, connections=connections), address.revision)
 
 
 class EngineFactory:
-    """Makes managed engines, each in a private folder of its own.
+    """Starts managed engines, each in a private folder of its own.
 
     Args:
-        managed: What the operator sets.
-        connections: Of each engine's client.
-        on_restart: Called whenever a child is started anew.
+        managed: The operator's settings.
+        connections: Most connections of each engine's client.
+        on_restart: Called at each restart of a child.
     """
 
     def __init__(self, managed: Managed, connections: int, on_restart: Callable[[], None]) -> None:
@@ -154,11 +157,11 @@ class EngineFactory:
         self._on_restart = on_restart
 
     async def engine(self, candidate: Candidate) -> Engine:
-        """Make the bundle of ``candidate`` and return an engine that answers with it.
+        """Make the bundle of ``candidate`` and start an engine that serves it.
 
         Raises:
-            PolicyError: OPA refuses the policies or their signature, the folder is not ours alone,
-                or OPA does not come up; nothing is left of the attempt.
+            PolicyError: OPA refuses the policies or their signature, the folder is accessible to
+                other users, or OPA does not start; every file and process is removed.
         """
         binary, folder = self._managed.binary, private_folder(self._managed.directory)
         try:

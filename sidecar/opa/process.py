@@ -1,9 +1,9 @@
-"""The managed OPA: a child on a Unix socket that only this user can reach, serving one bundle.
+"""Runs a managed OPA as a child process on a private Unix socket, serving one bundle.
 
-Theory of operation. ``start`` runs a child and a task then keeps one running: it is started, said
-to be up once it answers ``/health``, and started anew when it ends, at once the first time and with
-growing pauses if it keeps ending. Each start verifies the bundle's signature again. A child serves
-one bundle for all its life; other policies are another child (``opa_live``).
+Theory of operation. ``start`` runs a child and a task keeps one running: a child is up once it
+answers ``/health``, and is restarted when it exits, first at once, then with growing pauses. Each
+start verifies the bundle's signature again. A child serves one bundle; other policies are served by
+another child (``live_engine``).
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class _CrashedError(PolicyError):
 
 
 class OpaProcess:
-    """The child. Use ``start`` and ``stop`` inside one event loop, in the main thread.
+    """The child process. Use ``start`` and ``stop`` in one event loop, in the main thread.
 
     Args:
-        binary: The program.
-        bundle: What it serves.
-        folder: A private folder; the socket is made in it.
-        on_restart: Called whenever the child is started anew.
+        binary: The OPA program.
+        bundle: The bundle that it serves.
+        folder: A private folder, in which the socket is created.
+        on_restart: Called at each restart of the child.
     """
 
     def __init__(
@@ -65,25 +65,25 @@ class OpaProcess:
 
     @property
     def address(self) -> Address:
-        """Where to ask, and the revision to expect."""
+        """Return the child's address, and the revision of its bundle."""
         return Address(f"{UNIX}{self._socket}", self._bundle.revision)
 
     @property
     def pid(self) -> int | None:
-        """Process id of the running child."""
+        """Return the process id of the running child; ``None`` without one."""
         return None if self._child is None else self._child.pid
 
     @property
     def last_words(self) -> str:
-        """What the child last said; empty again with each start."""
+        """Return the child's last line of output; empty after each start."""
         return self._last_words
 
     async def start(self) -> None:
         """Return once OPA answers.
 
         Raises:
-            PolicyError: The path is too long for a socket, or OPA does not come up; it refuses a
-                bundle whose signature does not hold.
+            PolicyError: The path is too long for a socket, or OPA does not start; it refuses a
+                bundle whose signature does not verify.
         """
         if len(str(self._socket)) > MAX_SOCKET_CHARS:
             raise PolicyError(f"{self._socket.parent}: too long a path for a socket")
@@ -95,7 +95,7 @@ class OpaProcess:
             raise
 
     async def stop(self) -> None:
-        """End the child; harmless after any failure, and twice."""
+        """End the child; safe after any failure, and if called twice."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             keeper.cancel()
@@ -103,31 +103,31 @@ class OpaProcess:
         await self._end_child()
 
     async def _keep(self) -> None:
-        """Start the child anew whenever it ends."""
+        """Restart the child whenever it exits."""
         pause = 0.0
         while True:
             began = time.monotonic()
             if self._child is not None:
                 code = await self._child.wait()
-                log.error("OPA ended with %s; it is started again", code)
+                log.error("OPA exited with status %s; it is restarted", code)
             pause = 0.0 if time.monotonic() - began > _STEADY_SECONDS else max(pause * 2, 0.1)
             await asyncio.sleep(min(pause, _LONGEST_PAUSE))
             self._on_restart()
             try:
                 await self._spawn()
             except (PolicyError, OSError) as error:
-                log.error("OPA does not come up: %s", error)  # noqa: TRY400 - the text says all
+                log.error("OPA does not start: %s", error)  # noqa: TRY400 - the message is enough
 
     async def _begin(self) -> None:
-        """Start the first child; one that a signal ended refused nothing, so it is tried again.
+        """Start the first child; one that was ended by a signal is restarted.
 
-        Without this, a crash on the way up would read as a refusal of the policies.
+        Otherwise a crash during the start would be reported as a refusal of the policies.
         """
         for _ in range(_ATTEMPTS - 1):
             try:
                 await self._spawn()
             except _CrashedError as error:
-                log.error("%s; it is started again", error)  # noqa: TRY400 - the text says all
+                log.error("%s; it is restarted", error)  # noqa: TRY400 - the message is enough
             else:
                 return
         await self._spawn()
@@ -160,7 +160,7 @@ class OpaProcess:
             await client.close()
 
     async def _relay(self, child: Process) -> None:
-        """Put the child's messages into our log, a line at a time; it refuses on its output."""
+        """Copy the child's output to the log, line by line; refusals are printed there."""
         while child.stdout is not None and not child.stdout.at_eof():
             try:
                 raw = await child.stdout.readline()
@@ -187,10 +187,10 @@ class OpaProcess:
 
 
 def private_folder(parent: Path | None) -> Path:
-    """Make a folder for one gate, below ``parent`` or among the temporary files, mode 0700.
+    """Create a folder with mode 0700 for one gate, below ``parent`` or as a temporary folder.
 
     Raises:
-        PolicyError: ``parent`` cannot be made or used, or others can reach it.
+        PolicyError: ``parent`` cannot be created or used, or other users can access it.
     """
     try:
         if parent is not None:

@@ -1,4 +1,4 @@
-"""A tree of policies by name: a folder, or a revision in the history of one."""
+"""Reads a tree of policies by name: a folder, or a Git commit of one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def resolve(name: str, beside: Path) -> Tree:
     """Read a tree.
 
     Args:
-        name: A folder, or whatever Git takes for a commit (``HEAD``, ``main~3``, a tag).
-        beside: The folder whose history a commit is looked for in.
+        name: A folder, or a Git commit (``HEAD``, ``main~3``, a tag).
+        beside: A folder in the Git repository of the commit.
 
     Raises:
-        PolicyError: It is neither, or there are no policies in it.
+        PolicyError: It is neither, or it has no policies.
     """
     if Path(name).is_dir():
         return tree.read(Path(name))
@@ -41,7 +41,7 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | N
 
 
 def _archived(commit: str, beside: Path) -> bytes:
-    """The folder as it was in a commit, as a tar archive."""
+    """Return the folder at a commit, as a tar archive."""
     # `--` would name paths; `--end-of-options` keeps a commit from being read as an option.
     words = ["git", "-C", str(beside), "archive", "--format=tar", "--end-of-options", commit]
     try:

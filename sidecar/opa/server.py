@@ -1,8 +1,8 @@
-"""An OPA of one's own, for tools that ask many questions outside the gate.
+"""Runs an OPA for tools that evaluate many queries outside the gate.
 
-It is started as the gate starts its OPA, over a bundle built and signed as the gate builds it, and
-is asked at the same path; so what it answers is what the gate would have been told. Several threads
-may ask at once; connections are kept and handed from one to the next.
+It is started like the gate's OPA, with a bundle built and signed in the same way, and is queried at
+the same path, so its answers are those that the gate would receive. Several threads may query it at
+once; connections are pooled.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Server:
-    """A server over one bundle; a context manager, to be entered in the main thread.
+    """An OPA server with one bundle; a context manager, to be entered in the main thread.
 
     Args:
         program: OPA.
-        bundle: What it serves.
+        bundle: The bundle that it serves.
         folder: A private folder for its socket and its output.
-        verification: The key the bundle is signed with; null for an unsigned one.
+        verification: The key that signed the bundle; ``None`` for an unsigned one.
 
     Raises:
-        PolicyError: On entering: OPA refuses the bundle, or does not come up.
+        PolicyError: On entering: OPA refuses the bundle, or does not start.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Server:
         self.close()
 
     def decide(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to one question.
+        """Evaluate one query and return its result.
 
         Args:
-            facts: OPA's ``input``; its nonce is chosen here.
+            facts: OPA's ``input``; its nonce is set here.
 
         Raises:
-            PolicyError: There is no answer to this very question.
+            PolicyError: OPA returned no result with this query's nonce.
         """
         nonce = secrets.token_hex(8)
         try:
@@ -114,7 +114,7 @@ class Server:
         return answer
 
     def ask(self, facts: object) -> tuple[int, bytes]:
-        """Put one question as the gate puts it; return status and body of whatever comes back."""
+        """Send one query as the gate sends it; return status and body of the reply."""
         return self.exchange("POST", DECISION, json.dumps({"input": facts}).encode())
 
     def exchange(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
@@ -134,7 +134,7 @@ class Server:
         return answer
 
     def close(self) -> None:
-        """End the server; harmless after any failure, and twice."""
+        """End the server; safe after any failure, and if called twice."""
         while not self._kept.empty():
             self._kept.get_nowait().close()
         process, self._process = self._process, None
@@ -162,14 +162,14 @@ class Server:
 
 @contextmanager
 def tree_server(program: Path, policies: Tree) -> Iterator[Server]:
-    """Serve a tree of policies from a bundle that is built, signed, and gone afterwards.
+    """Serve a tree of policies from a temporary bundle that is built and signed.
 
     Args:
         program: OPA.
-        policies: What it decides by.
+        policies: The tree.
 
     Raises:
-        PolicyError: OPA refuses the policies, or does not come up.
+        PolicyError: OPA refuses the policies, or does not start.
     """
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as made:
         folder = Path(made)

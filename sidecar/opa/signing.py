@@ -1,11 +1,11 @@
-"""Keys that sign policy bundles, and the claims a signature must make.
+"""Reads keys that sign policy bundles, and writes the claims that a signature must have.
 
-OPA signs a bundle as a JWT over the hash of every file in it. Three things it leaves open are
-settled here. The algorithm follows from the key, never from the token. A key that signs other
-bundles as well must not vouch for these, so the token carries a ``scope`` that OPA is told to
-demand. And a private key that others can read is refused, as everywhere.
+OPA signs a bundle as a JWT over the hash of every file in it. Three things that it leaves open are
+fixed here. The algorithm is that of the key, never the token's. The token has a ``scope`` that OPA
+is configured to require, so that a signature made for other bundles is not accepted. A private key
+that other users can read is refused.
 
-A signature does not say *when*: an older bundle with a good signature is still a good bundle.
+A signature has no time: an older bundle with a valid signature is still valid.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384"}
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A private key in a PEM file, and the JWT algorithm it is for."""
+    """A private key in a PEM file, and its JWT algorithm."""
 
     path: Path
     algorithm: str
@@ -38,14 +38,14 @@ class SigningKey:
 
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
-    """A public key in a PEM file, and the JWT algorithm it is for."""
+    """A public key in a PEM file, and its JWT algorithm."""
 
     path: Path
     algorithm: str
 
 
 def ephemeral(folder: Path) -> SigningKey:
-    """Make a P-256 key in ``folder`` that signs one bundle; ``forget`` it right after."""
+    """Generate a P-256 key in ``folder`` that signs one bundle; ``forget`` it right after."""
     private = ec.generate_private_key(ec.SECP256R1())
     path = folder / "signing.pem"
     pem = private.private_bytes(
@@ -89,7 +89,7 @@ def verification_key(path: Path) -> VerificationKey:
 
 
 def write_public(key: SigningKey, path: Path) -> VerificationKey:
-    """Write the public half of ``key`` for others to verify with."""
+    """Write the public key of ``key``, with which others verify bundles."""
     path.write_bytes(key.public_pem)
     return VerificationKey(path, key.algorithm)
 
@@ -102,10 +102,10 @@ def write_claims(folder: Path) -> Path:
 
 
 def algorithm(public: object, path: Path) -> str:
-    """The JWT algorithm (RFC 7518 §3.1, RFC 8037 §3.1) of a public key.
+    """Return the JWT algorithm (RFC 7518 §3.1, RFC 8037 §3.1) of a public key.
 
     Raises:
-        PolicyError: A kind of key that does not sign bundles.
+        PolicyError: The type of key does not sign bundles.
     """
     if isinstance(public, ed25519.Ed25519PublicKey):
         return "EdDSA"

@@ -1,8 +1,8 @@
-"""The policies as files: read once, hashed, and never read again for the same bundle.
+"""Reads a folder of policies into memory once, and hashes it into a revision.
 
-The tree is read into memory and everything else works on that copy. So the revision that a verdict
-must echo stands for exactly the bytes that decide, and two gates with the same policies expect the
-same revision. Tests of policies, and the lint over them, are neither hashed nor loaded.
+Everything else works on that copy. So the revision that a verdict must contain is the hash of
+exactly the bytes that OPA evaluates, and two gates with the same policies expect the same revision.
+Tests of policies, and the lint over them, are neither hashed nor loaded.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _NOT_SERVED = frozenset({"lint", "schemas"})
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """What is served of a policy folder: contents by relative name, and their revision."""
+    """The served files of a policy folder: contents by relative name, and their revision."""
 
     files: Mapping[str, bytes]
     revision: str
 
     @property
     def jurisdictions(self) -> tuple[str, ...]:
-        """Names of the folders below ``jurisdiction/``, sorted."""
+        """Return the names of the folders below ``jurisdiction/``, sorted."""
         return jurisdictions_of(self.files)
 
     def write(self, folder: Path) -> None:
@@ -47,16 +47,16 @@ def read(policies: Path) -> Tree:
     """Read a policy folder.
 
     Raises:
-        PolicyError: There are no policies, or they cannot be read.
+        PolicyError: It has no policies, or they cannot be read.
     """
     return of(dict(_read(policies)), policies)
 
 
 def insist(policies: Path) -> None:
-    """Make sure that a folder is one of policies before a program is let loose on it.
+    """Require that a folder has policies, before a program works on its files.
 
     Raises:
-        PolicyError: It is not.
+        PolicyError: It has none.
     """
     if not (policies / CAPABILITIES).is_file():
         raise PolicyError(
@@ -66,7 +66,7 @@ def insist(policies: Path) -> None:
 
 
 def of(files: Mapping[str, bytes], place: Path) -> Tree:
-    """Make a tree of files that are served, read from ``place``.
+    """Return a tree of the served files that were read from ``place``.
 
     Raises:
         PolicyError: They are no policies.
@@ -80,7 +80,7 @@ def of(files: Mapping[str, bytes], place: Path) -> Tree:
 
 
 def revision_of(files: Mapping[str, bytes]) -> str:
-    """``sha256:`` and the hash over names and contents, each with its length before it."""
+    """Return ``sha256:`` and the hash over names and contents, each preceded by its length."""
     whole = hashlib.sha256()
     for name in sorted(files):
         for part in (name.encode(), files[name]):
@@ -90,9 +90,9 @@ def revision_of(files: Mapping[str, bytes]) -> str:
 
 
 def jurisdictions_of(names: Mapping[str, object]) -> tuple[str, ...]:
-    """The folders below ``jurisdiction/`` among some relative file names, sorted.
+    """Return the folders below ``jurisdiction/`` among some relative file names, sorted.
 
-    In a bundle that was built from elsewhere all names may begin with the folders on the way there.
+    In a bundle that was built from another folder, all names may begin with that folder's path.
     """
     return tuple(
         sorted(
@@ -126,7 +126,7 @@ def _read(policies: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def is_served(name: str) -> bool:
-    """Whether a file, by its name relative to the folder, is part of the bundle."""
+    """Return whether a file, by its name relative to the folder, is part of the bundle."""
     path = Path(name)
     if any(part.startswith(".") for part in path.parts) or path.parts[0] in _NOT_SERVED:
         return False

@@ -46,8 +46,8 @@ class Problem:
 class Checked:
     """The result of one check: its name, its problems, its duration in seconds.
 
-    ``done`` is false where it could not be done because OPA cannot read the policies; then the
-    types check names the file and the reason.
+    ``done`` is false if OPA cannot parse the policies; then the types check names the file and the
+    reason.
     """
 
     name: str
@@ -234,7 +234,7 @@ class Report:
 
     Attributes:
         cases: Every test, by package and name.
-        coverage: Of all rules, in percent; null where not every test ran and passed.
+        coverage: Coverage of all rules in percent; ``None`` unless every test ran and passed.
         uncovered: Rows that no test reaches, by file.
     """
 

@@ -28,7 +28,7 @@ def pages(catalogue: Catalogue) -> dict[str, str]:
 
 
 def write(catalogue: Catalogue, folder: Path) -> tuple[Path, ...]:
-    """Write the pages into ``folder`` and remove generated pages that are not wanted any more.
+    """Write the pages into ``folder`` and remove generated pages of removed packages.
 
     Raises:
         PolicyError: They cannot be written.

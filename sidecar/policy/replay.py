@@ -30,16 +30,16 @@ _ASKERS = 4
 
 
 class Decider(Protocol):
-    """Answers like the gate's OPA."""
+    """Evaluates facts like the gate's OPA."""
 
     def decide(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the answer to one question."""
+        """Return the result of one query."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One recorded question: the decision's id and time, what came of it, and its facts."""
+    """One recorded query: the decision's id, time and outcome, and the facts."""
 
     id: str
     time: str
@@ -67,7 +67,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One decision that comes out differently, or for other reasons."""
+    """One decision whose outcome or violations differ."""
 
     record: Record
     before: Answer
@@ -115,7 +115,7 @@ class Difference:
     """The result of a replay.
 
     Attributes:
-        records: How many questions were replayed.
+        records: The number of replayed queries.
         changes: The decisions that change, the first ``MAX_CHANGES`` of them.
         kinds: How many of each kind, all of them.
         appears: (jurisdiction, code) of what denies now and did not: in how many decisions.
@@ -124,9 +124,9 @@ class Difference:
         ungrouped: How many decisions change that are in none of the groups.
         restated: How many records each ``AsIf`` restated, by its pattern.
         warnings: Decisions in which only warnings differ.
-        unlike_recorded: Decisions that the tree before already decides unlike what was recorded.
-        malformed: Records whose facts lack what the tree before asks for, as those do that a gate
-            of another release wrote; they are counted in nothing else, for nothing was compared.
+        unlike_recorded: Decisions for which the tree before differs from the recorded outcome.
+        malformed: Records whose facts lack a field that the tree before needs, such as those of
+            another release; they are counted in no other field, because they cannot be compared.
     """
 
     records: int = 0
@@ -143,11 +143,11 @@ class Difference:
 
     @property
     def changed(self) -> int:
-        """How many decisions change."""
+        """Return how many decisions change."""
         return self.kinds.total()
 
     def add(self, record: Record, before: Answer, after: Answer) -> None:
-        """Take one question's two answers into account."""
+        """Count one query's two answers."""
         self.records += 1
         if any(one.code == FACTS_MALFORMED for one in before.violations):
             self.malformed += 1
@@ -182,14 +182,14 @@ def replay(
     advanced: Callable[[int], None] = lambda _: None,
     changes: Sequence[AsIf] = (),
 ) -> Difference:
-    """Put every record to both trees and compare.
+    """Evaluate every record with both trees and compare the answers.
 
     Args:
         records: From ``read``.
-        before: The policies as they are.
-        after: The policies as they would be.
-        advanced: Called with the number of records done since it was called last.
-        changes: What the policies after are asked as if; the last that covers a record counts.
+        before: The policies in force.
+        after: The changed policies.
+        advanced: Called with the number of records done since its last call.
+        changes: Restatements of the facts for ``after``; the last that covers a record applies.
 
     Raises:
         PolicyError: An answer is missing or has another shape.
@@ -212,7 +212,7 @@ def replay(
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Yield every record of a file that the recorder wrote.
+    """Yield every record of a log of facts.
 
     Raises:
         PolicyError: It cannot be read, or a line is no record; the message names the line.
@@ -228,7 +228,7 @@ def read(path: Path) -> Iterator[Record]:
 
 
 def count(path: Path) -> int:
-    """How many lines a file has.
+    """Return the number of lines of a file.
 
     Raises:
         PolicyError: It cannot be read.
@@ -247,7 +247,7 @@ def _unread(path: Path, error: OSError) -> PolicyError:
 
 
 def answer(value: Mapping[str, Any]) -> Answer:
-    """Read an answer of the policies.
+    """Parse an answer of the policies.
 
     Raises:
         PolicyError: It has another shape.

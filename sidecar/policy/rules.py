@@ -31,11 +31,11 @@ class Rule:
     Attributes:
         package: The jurisdiction's id, with its sector where it has one (``eu-finance``); empty
             for a condition on the call as a whole.
-        code: Unique; what a violation, a waiver and a dashboard call it.
+        code: Unique name in violations, waivers and dashboards.
         title: One line.
-        description: What it checks, and what it leaves to people.
-        citation: The provision it is drawn from.
-        remedy: What to do about it.
+        description: What it checks, and what people must check.
+        citation: The provision that it implements.
+        remedy: What to do if it denies.
         term: The fact it reads, such as ``adaptations[].corpora``.
         effective_on: From when the provision applies, ``YYYY-MM-DD``; empty for the call's own.
         state: As declared: ``enforced`` or ``shadow``; ``advisory`` for a rule that only warns.

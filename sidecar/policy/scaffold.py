@@ -1,8 +1,8 @@
 """Writes a new jurisdiction: a rule, its data with a schema, and tests that pass at once.
 
-The rule is a real one, so that what a rule needs (annotation, helper, data, test) is all there to
-be changed. Nothing that exists is ever overwritten; the one file that is edited is the data of the
-jurisdiction that a new sector belongs to.
+The rule is complete (annotation, helper, data, test), so that it can be changed into another.
+Existing files are never overwritten; the one file that is edited is the data of the jurisdiction
+that a new sector belongs to.
 """
 
 from __future__ import annotations

@@ -194,7 +194,7 @@ MISTAKES: dict[Breaks, str] = {
     policies_that_want_the_network: "OPA refuses the policies: 1 error occurred:"
     " leak.rego:3: rego_type_error: undefined function http.send",
     no_opa: "SITE/no-opa cannot be run: [Errno 2] No such file or directory: 'SITE/no-opa'",
-    opa_that_ends: "OPA refuses the policies: /bin/false ended with 1 and said nothing",
+    opa_that_ends: "OPA refuses the policies: /bin/false exited with status 1 and printed nothing",
     socket_folder_open_to_others: "SITE/run: must be this user's alone (chmod 0700)",
     no_place_for_the_log: "decision_log: SITE/none/decisions.jsonl: No such file or directory",
     two_engines: "SITE/sidecar.yaml: opa: give either managed or address",
