@@ -7,6 +7,11 @@ A run that fails is about the change, not about luck or a busy machine. ``quick`
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 _PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -16,3 +21,10 @@ settings.register_profile("suite", _FIXED)
 settings.register_profile("quick", _FIXED, max_examples=10)
 settings.register_profile("soak", _PATIENT, max_examples=2000)
 settings.load_profile("suite")
+
+
+@pytest.fixture
+def run_folder() -> Iterator[Path]:
+    """A folder for sockets: their paths have at most 107 bytes, and a test's own folder is long."""
+    with tempfile.TemporaryDirectory(prefix="run") as folder:
+        yield Path(folder)

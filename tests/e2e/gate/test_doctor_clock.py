@@ -55,7 +55,7 @@ def test_a_clock_that_is_off(whole: Site, ahead: int, way: str) -> None:
         found = report(whole, time_source=url)
     off = next(one for one in found if one.name == "clock")
     assert re.fullmatch(rf"(8[5-9]|9[0-5]) s {way} the time source", off.detail)
-    assert off.remedy == "Let NTP set this machine's clock, then restart the gate."
+    assert off.remedy == "Let NTP set this machine's clock; the gate relies on it again by itself."
     assert found == but(off)
 
 

@@ -242,9 +242,9 @@ def test_a_port_in_use_is_told_in_one_line(site: Site, key: str) -> None:
     assert "Traceback" not in lines
 
 
-def test_a_refused_start_leaves_no_policy_engine_behind(site: Site) -> None:
+def test_a_refused_start_leaves_no_policy_engine_behind(site: Site, run_folder: Path) -> None:
     """OPA runs by then; a port that cannot be had must end it again."""
-    folder = site.folder / "run"
+    folder = run_folder
     managed = site.settings["opa"]["managed"]
     site.settings["opa"] = {"managed": {**managed, "directory": str(folder)}}
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -263,8 +263,10 @@ def read(path: Path) -> str:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_gate_and_all_that_it_started(site: Site, number: signal.Signals) -> None:
-    folder = site.folder / "run"
+def test_a_signal_ends_the_gate_and_all_that_it_started(
+    site: Site, run_folder: Path, number: signal.Signals
+) -> None:
+    folder = run_folder
     managed = site.settings["opa"]["managed"]
     site.settings["opa"] = {"managed": {**managed, "directory": str(folder)}}
     site.start()

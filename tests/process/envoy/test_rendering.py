@@ -77,7 +77,7 @@ def places(folder: Path, name: Name) -> dict[str, Any]:
         "credential_file": credential,
         "tls": files(folder) if site.mutual else None,
         "provider_roots": roots,
-        "hop": "spiffe://corp.example/door" if name == "xfcc-gate" else None,
+        "trusted_forwarder": "spiffe://corp.example/door" if name == "xfcc-gate" else None,
     }
 
 
@@ -161,11 +161,13 @@ def test_rendering_changes_the_places_and_nothing_else(name: Gated, tmp_path: Pa
     if filled["provider_roots"]:
         common = provider(expected)["transport_socket"]["typed_config"]["common_tls_context"]
         common["validation_context"]["trusted_ca"] = {"filename": str(filled["provider_roots"])}
-    if filled["hop"]:
+    if forwarder := filled["trusted_forwarder"]:
         common = chain(expected)["transport_socket"]["typed_config"]["common_tls_context"]
-        common["validation_context"]["match_typed_subject_alt_names"] = named("URI", filled["hop"])
+        common["validation_context"]["match_typed_subject_alt_names"] = named(
+            "URI", filled["trusted_forwarder"]
+        )
         for told in extensions(expected):
-            told["trusted_forwarder"] = filled["hop"]
+            told["trusted_forwarder"] = forwarder
     assert yaml.safe_load(render(reference(name), **filled)) == expected
 
 
@@ -203,7 +205,7 @@ def test_a_place_that_is_missing_is_an_error_and_not_a_default(
     [
         ("mtls", "tls", "has a TLS listener; its files must be given"),
         ("egress", "provider_roots", "reaches its provider over TLS; give its roots"),
-        ("xfcc-gate", "hop", "believes another hop; its name must be given"),
+        ("xfcc-gate", "trusted_forwarder", "believes another hop; its name must be given"),
     ],
 )
 def test_what_a_file_needs_must_be_given_and_what_it_has_no_place_for_must_not(

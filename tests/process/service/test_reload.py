@@ -169,10 +169,9 @@ def test_a_tampered_bundle_at_the_start_is_one_clear_line_and_nothing_is_served(
     assert not running.ready
 
 
-def test_nothing_of_the_policies_that_were_replaced_is_left(site: Site) -> None:
-    policies = write_gate_toy(site.folder / "policies")
-    run = site.folder / "run"
-    site.configure(policies="policies", opa={"managed": {"directory": "run"}})
+def test_nothing_of_the_policies_that_were_replaced_is_left(site: Site, run_folder: Path) -> None:
+    policies, run = write_gate_toy(site.folder / "policies"), run_folder
+    site.configure(policies="policies", opa={"managed": {"directory": str(run)}})
     with site.start() as running, Asking(running) as asking:
         asking.ask()
         (first,) = run.iterdir()
