@@ -33,7 +33,7 @@ ROOT = repository_root()
 BUILT_FROM = (
     *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md"),
     *("requirements.txt", "requirements-runtime.txt"),
-    *("sidecar", "devtools", "packages", "policies", "envoy", "proto"),
+    *("sidecar", "devtools", "packages", "policies", "envoy", "proto", "docs/laws"),
 )
 RESOURCES = "sidecar/resources/"
 # Everything that a fetch, a proxy or an operator's choice would need is left out.
@@ -153,8 +153,8 @@ def test_the_wheel_has_the_resources_of_the_tree_and_nothing_of_an_earlier_build
         roots = {name.split("/")[0] for name in opened.namelist()}
         names = set(opened.namelist())
     kept = {
-        str(path.relative_to(ROOT)): path.read_bytes()
-        for folder in ("policies", "envoy")
+        str(Path(name) / path.relative_to(ROOT / folder)): path.read_bytes()
+        for name, folder in (("policies", "policies"), ("envoy", "envoy"), ("laws", "docs/laws"))
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }

@@ -72,11 +72,13 @@ deny contains violation.new(rego.metadata.rule(), input.environment.id, message)
 complaints_heard if facts.environment_declares("complaints-contact", params.undeclared)
 """
 TESTS = """
-heard := json.patch(fixtures.facts, [{
+said := [{
 	"op": "add",
 	"path": "/environment/declarations/complaints-contact",
 	"value": "complaints@acme.example",
-}])
+}]
+
+heard := json.patch(fixtures.facts, said)
 
 but(path, value) := json.patch(heard, [{"op": "replace", "path": path, "value": value}])
 
@@ -217,6 +219,8 @@ def test_a_policy_author_s_afternoon(deployment: Deployment, tmp_path: Path) -> 
     assert (problem["check"], problem["code"]) == ("lint", "xx.complaints")
     assert len(told("policy", "test", "--run", "xx_test", *here, code=1)["failed"]) == 3
     text = tests.read_text().replace("fixtures.facts)", "heard)").replace("fixtures.set(", "but(")
+    call = 'fixtures.within(["xx"], "general")'
+    text = text.replace(call, f"json.patch({call}, said)")
     both = '== {"xx.complaints", "xx.owner_declared"}'
     tests.write_text(text.replace('found == {"xx.owner_declared"}', f"found {both}") + TESTS)
     admit("policy", "check", *here)
