@@ -56,7 +56,14 @@ def verify(
 def _peer(request: HttpRequest, bundles: TrustBundles, now: datetime) -> Credential | None:
     """Verify the peer of an mTLS connection; ``None`` without mTLS."""
     if request.certificate:
-        return x509_svid.verify(request.certificate, request.principal, bundles, now=now)
+        return x509_svid.verify(
+            x509_svid.load(request.certificate),
+            request.principal,
+            bundles,
+            now=now,
+            # Envoy sends the gate the leaf alone; the chain of the handshake is in this header.
+            intermediates=xfcc.intermediates(request.header(xfcc.HEADER)),
+        )
     if request.principal:
         raise jwt_svid.invalid(
             "the connection has a principal without its certificate; have the operator set"

@@ -1,7 +1,7 @@
 """Verifies an X.509-SVID (SPIFFE X509-SVID §2-5) from the client certificate Envoy sends.
 
 Envoy proved that the peer holds the private key. The environment is read from the certificate
-itself; the principal that Envoy sends must be equal to it.
+itself; the principal that Envoy sends must be equal to it. ``x509_path`` finds the root.
 
 A certificate that is no X.509-SVID by its *form* (several URIs, a CA, no path) has a reason code of
 its own and status 403: a new one would not help until its issuer is corrected. One that no root
@@ -10,22 +10,23 @@ issued, or that has expired, is 401, like a JWT-SVID.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from urllib.parse import unquote
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sidecar.core.call import Credential
 from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
+from sidecar.identity import x509_path
 from sidecar.identity.jwt_svid import domain_roots, invalid
 from sidecar.identity.trust_bundles import TrustBundles
 
 MAX_CERTIFICATE_CHARS = 32768
+MAX_CHAIN_CHARS = 65536
 KIND = "x509-svid"
-_HASHES = frozenset({"sha256", "sha384", "sha512"})
 _UNDERSTOOD = frozenset(
     {
         ExtensionOID.BASIC_CONSTRAINTS,
@@ -36,35 +37,39 @@ _UNDERSTOOD = frozenset(
 )
 
 
-def verify(certificate: str, principal: str, bundles: TrustBundles, *, now: datetime) -> Credential:
-    """Verify an X.509-SVID.
+def verify(
+    leaf: x509.Certificate,
+    principal: str,
+    bundles: TrustBundles,
+    *,
+    now: datetime,
+    intermediates: Sequence[x509.Certificate] = (),
+) -> Credential:
+    """Verify an X.509-SVID; it expires with the first certificate of its path.
 
     Args:
-        certificate: URL-encoded PEM of exactly one certificate.
+        leaf: The certificate whose private key the peer, or the forwarded workload, holds.
         principal: The SPIFFE ID that the sender read from the certificate; may be empty.
         bundles: The trust bundles of the decision's trust state.
         now: The decision's reference time.
+        intermediates: Further certificates for the path to a root. They name nobody.
 
     Raises:
         AdmissibilityError: ``certificate_not_svid`` (403), ``credential_invalid``,
             ``credential_expired`` or ``trust_stale``.
     """
-    leaf = load(certificate)
     spiffe_id = _named(leaf)
     if principal and principal != spiffe_id:
         raise invalid(
             "the principal or URI sent with the client certificate is not the SPIFFE ID in it"
         )
     trust_domain, roots = domain_roots(spiffe_id, bundles)
-    root = next((root for root in roots.x509_roots if _issued(leaf, root, now)), None)
-    if root is None:
-        raise invalid("no root of the trust domain issued the client certificate")
+    ends = x509_path.expiry(leaf, intermediates, trust_domain, roots, now)
     if now < leaf.not_valid_before_utc:
         raise invalid("the client certificate is not valid yet")
-    expires = min(leaf.not_valid_after_utc, root.not_valid_after_utc)
-    if expires <= now:
+    if leaf.not_valid_after_utc <= now:
         raise AdmissibilityError(Reason.CREDENTIAL_EXPIRED, "the client certificate has expired")
-    return Credential(spiffe_id, trust_domain, KIND, expires, roots.authority)
+    return Credential(spiffe_id, trust_domain, KIND, ends, roots.authority)
 
 
 def load(certificate: str) -> x509.Certificate:
@@ -73,15 +78,35 @@ def load(certificate: str) -> x509.Certificate:
     Raises:
         AdmissibilityError: ``credential_invalid``.
     """
-    try:
-        if len(certificate) > MAX_CERTIFICATE_CHARS:
-            raise ValueError("too long")
-        found = x509.load_pem_x509_certificates(unquote(certificate, errors="strict").encode())
-    except (ValueError, x509.InvalidVersion) as error:
-        raise invalid("the client certificate is not URL-encoded PEM") from error
+    if len(certificate) > MAX_CERTIFICATE_CHARS:
+        raise invalid("the client certificate is not URL-encoded PEM")
+    found = _parsed(certificate, "the client certificate")
     if len(found) != 1:
         raise invalid(f"{len(found)} client certificates were sent; expected one")
     return found[0]
+
+
+def load_chain(chain: str) -> tuple[x509.Certificate, ...]:
+    """Parse a URL-encoded PEM of certificates, leaf first, without verifying them.
+
+    Raises:
+        AdmissibilityError: ``credential_invalid``; also for more than a leaf, ``MAX_INTERMEDIATES``
+            and a root.
+    """
+    if len(chain) > MAX_CHAIN_CHARS:
+        raise invalid(f"the chain has {len(chain)} characters; at most {MAX_CHAIN_CHARS}")
+    found = _parsed(chain, "the chain of the client certificate")
+    most = x509_path.MAX_INTERMEDIATES + 2
+    if len(found) > most:
+        raise invalid(f"the chain has {len(found)} certificates; at most {most}, with the root")
+    return found
+
+
+def _parsed(text: str, what: str) -> tuple[x509.Certificate, ...]:
+    try:
+        return tuple(x509.load_pem_x509_certificates(unquote(text, errors="strict").encode()))
+    except (ValueError, x509.InvalidVersion) as error:
+        raise invalid(f"{what} is not URL-encoded PEM") from error
 
 
 def _named(leaf: x509.Certificate) -> str:
@@ -127,14 +152,3 @@ def _leaf_id(leaf: x509.Certificate) -> str:
     if len(uris) != 1:
         raise EvidenceError(f"it has {len(uris)} URI SANs; expected one")
     return uris[0]
-
-
-def _issued(leaf: x509.Certificate, root: x509.Certificate, now: datetime) -> bool:
-    if not root.not_valid_before_utc <= now < root.not_valid_after_utc:
-        return False
-    try:
-        algorithm = leaf.signature_hash_algorithm
-        leaf.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return algorithm is None or algorithm.name in _HASHES

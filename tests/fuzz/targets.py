@@ -153,7 +153,7 @@ def read_token(data: bytes) -> None:
 def read_certificate(data: bytes) -> None:
     """X.509-SVIDs as Envoy hands them over."""
     text = data.decode("latin-1")
-    reason = _refusal(lambda: x509_svid.verify(text, "", _keyring(), now=NOW))
+    reason = _refusal(lambda: x509_svid.verify(x509_svid.load(text), "", _keyring(), now=NOW))
     assert reason is None or http_status(reason) in {401, 403}, reason
 
 

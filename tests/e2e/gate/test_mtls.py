@@ -97,6 +97,17 @@ def test_an_x509_svid_is_admitted_and_no_trace_of_it_goes_upstream(mutual: Mutua
     assert (line["credential"], line["environment"]) == ("x509-svid", PROD)
 
 
+def test_an_x509_svid_of_an_intermediate_is_admitted_and_no_trace_of_it_goes_upstream(
+    mutual: Mutual,
+) -> None:
+    issuer = mutual.domain.intermediate("upper").intermediate("lower")
+    talk = mutual.talk(issuer.issue("/env/prod"))
+    seen = talk.seen(lambda: talk.call(talk.body()))
+    (received,) = seen.reached
+    assert seen.verdict == (200, "admitted")
+    assert "x-forwarded-client-cert" not in dict(received.headers)
+
+
 @pytest.mark.parametrize("kind", ["none", "other root", "other domain", "no path"])
 def test_a_stranger_is_refused_in_the_handshake(mutual: Mutual, tmp_path: Path, kind: str) -> None:
     if kind == "none":

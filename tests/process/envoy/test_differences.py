@@ -69,6 +69,9 @@ def mtls(config: Config) -> None:
             "validation_context": {"custom_validator_config": SPIFFE},
         },
     )
+    manager(config)["forward_client_cert_details"] = "SANITIZE_SET"
+    manager(config)["set_current_client_cert_details"] = {"chain": True}
+    host(config)["request_headers_to_remove"].insert(2, "x-forwarded-client-cert")
 
 
 def xfcc_gate(config: Config) -> None:
@@ -76,6 +79,7 @@ def xfcc_gate(config: Config) -> None:
     context = chain(config)["transport_socket"]["typed_config"]["common_tls_context"]
     context["validation_context"]["match_typed_subject_alt_names"] = named("URI", EDGE_ID)
     manager(config)["forward_client_cert_details"] = "FORWARD_ONLY"
+    del manager(config)["set_current_client_cert_details"]
     every = {"remove_on_match": {"key_matcher": {"prefix": "x-forwarded-", "ignore_case": True}}}
     place = mutations(config).index(every)
     mutations(config)[place : place + 1] = [
@@ -84,7 +88,6 @@ def xfcc_gate(config: Config) -> None:
     ]
     for told in extensions(config):
         told["trusted_forwarder"] = EDGE_ID
-    host(config)["request_headers_to_remove"].insert(2, "x-forwarded-client-cert")
 
 
 def xfcc_edge(config: Config) -> None:
@@ -92,8 +95,8 @@ def xfcc_edge(config: Config) -> None:
     config["node"]["id"] = "admissibility-edge"
     held = manager(config)
     held["server_name"] = "admissibility-edge"
-    held["forward_client_cert_details"] = "SANITIZE_SET"
-    held["set_current_client_cert_details"] = {"cert": True, "uri": True}
+    held["set_current_client_cert_details"] = {"cert": True, "chain": True, "uri": True}
+    host(config)["request_headers_to_remove"].remove("x-forwarded-client-cert")
     held["http_filters"] = held["http_filters"][-1:]
     (_, anything) = host(config)["routes"]
     del anything["typed_per_filter_config"]

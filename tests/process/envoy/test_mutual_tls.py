@@ -6,12 +6,17 @@ import socket
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import pytest
 from cryptography import x509
 
+from sidecar.core.call import Credential
+from sidecar.extract import check_request
+from sidecar.identity import credential, x509_svid, xfcc
+from sidecar.identity.trust_bundles import DomainRoots, TrustBundles
 from tests.process.envoy.sites import BODY, CREDENTIAL, DOMAIN, WORKLOAD, Wired, wire
 from tests.support.site.envoy import request_bytes
 from tests.support.site.spiffe import TrustDomain
@@ -33,13 +38,46 @@ def test_over_mtls_the_gate_learns_the_certificate_from_envoy(mutual_tls: Wired)
     source = asked.attributes.source
     sent = x509.load_pem_x509_certificate(unquote(source.certificate).encode("ascii"))
     expected = x509.load_pem_x509_certificate(client.certificate.read_bytes())
-    names = {line.key for line in asked.attributes.request.http.header_map.headers}
+    lines = asked.attributes.request.http.header_map.headers
+    told = [line.raw_value.decode("latin-1") for line in lines if line.key == xfcc.HEADER]
     assert (source.principal, sent, asked.attributes.tls_session.sni) == (
         f"spiffe://acme.example{WORKLOAD}",
         expected,
         "gateway.example",
     )
-    assert names.isdisjoint({CREDENTIAL, "x-forwarded-client-cert"})
+    # OpenSSL adds the root of its own accord to a certificate that comes without a chain.
+    root = x509.load_pem_x509_certificate(mutual_tls.domain.bundle.read_bytes())
+    assert [x509_svid.load_chain(xfcc.read(text).chain) for text in told] == [(expected, root)]
+    assert "forged" not in told[0]
+    assert CREDENTIAL not in {line.key for line in lines}
+    assert xfcc.HEADER not in mutual_tls.provider.received[0].headers
+
+
+def test_the_gate_learns_the_intermediates_of_the_handshake_from_envoys_own_header(
+    mutual_tls: Wired, tmp_path: Path
+) -> None:
+    """What the client writes is replaced; the certificate itself comes without them."""
+    issuer = mutual_tls.domain.intermediate("upper").intermediate("lower")
+    client = issuer.issue(WORKLOAD)
+    stranger = TrustDomain(DOMAIN, tmp_path / "stranger").issue(WORKLOAD)
+    forged = quote(stranger.certificate.read_text(), safe="")
+    wired = replace(mutual_tls, client=client.client_context(mutual_tls.domain.bundle))
+    assert wired.send(headers=[(xfcc.HEADER, f'Chain="{forged}"')]).status == 200
+    (asked,) = wired.gate.asked
+    leaf, lower, upper = x509.load_pem_x509_certificates(client.certificate.read_bytes())
+    found = check_request.read(asked, credential_header=CREDENTIAL)
+    assert x509_svid.load(found.certificate) == leaf
+    assert xfcc.intermediates(found.header(xfcc.HEADER)) == (lower, upper)
+    root = x509.load_pem_x509_certificate(mutual_tls.domain.bundle.read_bytes())
+    roots = DomainRoots("customer", verified=True, jwt_keys={}, x509_roots=(root,))
+    bundles = TrustBundles({DOMAIN: roots}, ())
+    proven = credential.verify(
+        found, bundles, header=CREDENTIAL, audience="gate", now=datetime.now(UTC)
+    )
+    assert proven == Credential(
+        f"spiffe://{DOMAIN}{WORKLOAD}", DOMAIN, "x509-svid", root.not_valid_after_utc, "customer"
+    )
+    assert xfcc.HEADER not in wired.provider.received[0].headers
 
 
 @pytest.mark.parametrize("kind", ["none", "other domain", "same name, other root"])

@@ -102,9 +102,10 @@ def test_the_gate_learns_one_element_about_the_workload_and_nothing_it_wrote(
     spoofed = [*lines, (CREDENTIAL, "jwt"), ("Authorization", "Bearer x")]
     assert hops.as_workload(svid).send(headers=spoofed).status == 200
     (element,) = map(xfcc.read, hops.elements())
-    assert replace(element, certificate="") == written_for(svid)
+    assert replace(element, certificate="", chain="") == written_for(svid)
     sent = x509.load_pem_x509_certificate(svid.certificate.read_bytes())
     assert x509_svid.load(element.certificate) == sent
+    assert x509_svid.load_chain(element.chain)[0] == sent
     (asked,) = hops.second.gate.asked
     names = {line.key for line in asked.attributes.request.http.header_map.headers}
     assert names.isdisjoint({CREDENTIAL, "authorization"})
@@ -119,8 +120,17 @@ def test_workloads_that_share_a_connection_between_the_hops_are_told_apart(hops:
     svids = [hops.first.domain.issue(f"/ns/{name}") for name in ("a", "b", "a", "c")]
     for svid in svids:
         hops.as_workload(svid).send()
-    read = [replace(xfcc.read(text), certificate="") for text in hops.elements()]
+    read = [replace(xfcc.read(text), certificate="", chain="") for text in hops.elements()]
     assert read == [written_for(svid) for svid in svids]
+
+
+def test_the_gate_learns_the_intermediates_of_the_workloads_handshake(hops: Hops) -> None:
+    svid = hops.first.domain.intermediate("upper").intermediate("lower").issue(WORKLOAD)
+    hops.as_workload(svid).send()
+    chain = tuple(x509.load_pem_x509_certificates(svid.certificate.read_bytes()))
+    (element,) = map(xfcc.read, hops.elements())
+    assert x509_svid.load(element.certificate) == chain[0]
+    assert x509_svid.load_chain(element.chain) == chain
 
 
 @pytest.mark.parametrize(

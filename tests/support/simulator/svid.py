@@ -56,7 +56,7 @@ class Issuer:
         return (
             _builder(name, name, self.ca_key.public_key(), now, timedelta(days=365))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(ca=True), critical=True)
+            .add_extension(usage(ca=True), critical=True)
             .add_extension(
                 x509.SubjectAlternativeName(
                     [x509.UniformResourceIdentifier(f"spiffe://{self.trust_domain}")]
@@ -82,7 +82,7 @@ class Issuer:
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         builder = (
             builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-            .add_extension(_usage(ca=ca), critical=True)
+            .add_extension(usage(ca=ca), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         )
         if sans:
@@ -112,7 +112,7 @@ def _builder(
     )
 
 
-def _usage(*, ca: bool) -> x509.KeyUsage:
+def usage(*, ca: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not ca,
         content_commitment=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ssl
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,21 @@ class TrustDomain:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
         uri = x509.UniformResourceIdentifier(f"spiffe://{name}")
+        self._above: tuple[x509.Certificate, ...] = ()
         self._root = _certificate(self._key, self._key, _name(name), uris=[uri], authority=True)
         self.bundle = folder / f"{name}.bundle.pem"
         self.bundle.write_bytes(self._root.public_bytes(serialization.Encoding.PEM))
+
+    def intermediate(self, name: str) -> TrustDomain:
+        """An issuer below this one, of the same domain and bundle; SVIDs come with its chain."""
+        made = copy(self)
+        made._key = ec.generate_private_key(ec.SECP256R1())
+        uri = x509.UniformResourceIdentifier(f"spiffe://{self.name}")
+        made._root = _certificate(
+            made._key, self._key, self._root.subject, uris=[uri], authority=True, name=name
+        )
+        made._above = (made._root, *self._above)
+        return made
 
     def issue(self, path: str, *, more_uris: tuple[str, ...] = ()) -> Svid:
         """A certificate for ``spiffe://<name><path>``, and any further URIs for the wrong ones."""
@@ -51,7 +64,9 @@ class TrustDomain:
         leaf = _certificate(key, self._key, self._root.subject, uris=uris, authority=False)
         stem = f"{self.name}{path}".replace("/", "_") + f".{leaf.serial_number:x}"
         svid = Svid(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
-        svid.certificate.write_bytes(leaf.public_bytes(serialization.Encoding.PEM))
+        chain = (leaf, *self._above)
+        pems = (each.public_bytes(serialization.Encoding.PEM) for each in chain)
+        svid.certificate.write_bytes(b"".join(pems))
         svid.private_key.write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -74,6 +89,7 @@ def _certificate(
     *,
     uris: list[x509.UniformResourceIdentifier],
     authority: bool,
+    name: str | None = None,
 ) -> x509.Certificate:
     now = dt.datetime.now(dt.UTC)
     usage = x509.KeyUsage(
@@ -90,7 +106,7 @@ def _certificate(
     purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
     builder = (
         x509.CertificateBuilder()
-        .subject_name(issuer if authority else _name("workload"))
+        .subject_name(issuer if authority and name is None else _name(name or "workload"))
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())

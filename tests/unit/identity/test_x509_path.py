@@ -1,0 +1,298 @@
+"""A leaf below intermediates leads to a root, and every kind of path that must not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from itertools import permutations
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from sidecar.core.call import Credential
+from sidecar.core.reasons import Reason
+from sidecar.identity import xfcc
+from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid
+from tests.support.simulator.svid import pem
+from tests.support.simulator.world import ENV, NOW
+from tests.unit.identity.authorities import YEAR, Authority, named
+
+GOOD = Credential(ENV, "acme.example", "x509-svid", NOW + HOUR, "customer")
+NO_ROOT = invalid("no root of the trust domain issued the client certificate")
+URI, DNS = x509.UniformResourceIdentifier, x509.DNSName
+
+
+def no_path(count: int) -> Outcome:
+    return invalid(
+        f"no path from the client certificate through {count} intermediate(s) to a root of the"
+        " trust domain"
+    )
+
+
+def ask(
+    bench: Bench, roots: Sequence[Authority], leaf: x509.Certificate, *above: Authority
+) -> Outcome:
+    """What the gate answers to a connection of ``leaf`` with a chain of certificates above it."""
+    bench.domain["x509Roots"] = [pem(root.certificate) for root in roots]
+    chain = pem(leaf) + "".join(pem(each.certificate) for each in above)
+    header = (xfcc.HEADER, f'Chain="{quote(chain, safe="")}"')
+    return bench.ask(certificate=pem(leaf), extra=(header,) if above else ())
+
+
+def below(root: Authority, count: int) -> tuple[Authority, ...]:
+    """Intermediates below a root, the one that is nearest the leaf first."""
+    made = [root]
+    for number in range(count):
+        made.append(made[-1].sub(f"intermediate {number}"))
+    return tuple(reversed(made[1:]))
+
+
+@pytest.fixture(scope="module")
+def root() -> Authority:
+    return Authority.root()
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_leaf_below_intermediates_names_its_environment(
+    bench: Bench, root: Authority, count: int
+) -> None:
+    above = below(root, count)
+    assert ask(bench, [root], above[0].leaf(), *above) == GOOD
+    assert ask(bench, [root], above[0].leaf(), *above, root) == GOOD
+    assert ask(bench, [root], above[0].leaf(), *reversed(above)) == GOOD
+    assert ask(bench, [root], above[0].leaf(), *above[1:]) == (
+        no_path(count - 1) if count > 1 else NO_ROOT
+    )
+
+
+def test_a_direct_leaf_of_a_root_needs_none(bench: Bench, root: Authority) -> None:
+    stranger = Authority.root("stranger").sub("x")
+    assert ask(bench, [root], root.leaf()) == GOOD
+    assert ask(bench, [root], root.leaf(), stranger) == GOOD
+
+
+def test_an_intermediate_that_is_published_as_a_root_is_one(bench: Bench, root: Authority) -> None:
+    (middle,) = below(root, 1)
+    assert ask(bench, [middle], middle.leaf()) == GOOD
+
+
+def test_more_than_four_intermediates_are_refused(bench: Bench, root: Authority) -> None:
+    above = below(root, 5)
+    assert ask(bench, [root], above[0].leaf(), *above) == invalid(
+        "5 intermediates came with it; at most 4 may"
+    )
+
+
+def test_a_credential_ends_with_the_first_certificate_of_its_path(
+    bench: Bench, root: Authority
+) -> None:
+    soon = root.sub("soon", ends=NOW + HOUR / 2)
+    assert ask(bench, [root], soon.leaf(), soon) == replace(GOOD, expires=NOW + HOUR / 2)
+    later = root.sub("soon", key=soon.key, ends=NOW + HOUR / 3)
+    for order in permutations((soon, later)):
+        found = ask(bench, [root], soon.leaf(), *order)
+        assert found == replace(GOOD, expires=NOW + HOUR / 2)
+
+
+def chained(root: Authority, **changes: Any) -> tuple[x509.Certificate, Authority]:
+    middle = root.sub("middle", **changes)
+    return middle.leaf(), middle
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"ca": False}, "is no CA: its basic constraints do not say so"),
+        ({"ca": None}, "is no CA: its basic constraints do not say so"),
+        ({"cert_sign": False}, "may not sign certificates: its key usage lacks keyCertSign"),
+        ({"cert_sign": None}, "may not sign certificates: its key usage lacks keyCertSign"),
+        ({"begins": NOW + timedelta(seconds=1)}, "is not valid yet"),
+        (
+            {"purposes": (ExtendedKeyUsageOID.SERVER_AUTH,)},
+            "may not sign for clients: its extended key usage lacks clientAuth",
+        ),
+        ({"odd": True}, "has a critical extension that is not understood: 1.2.3.4"),
+        (
+            {"uris": ("spiffe://other.example",)},
+            "names spiffe://other.example, not its trust domain spiffe://acme.example",
+        ),
+        (
+            {"uris": ("spiffe://acme.example/workload",)},
+            "names spiffe://acme.example/workload, not its trust domain spiffe://acme.example",
+        ),
+    ],
+)
+def test_an_intermediate_that_may_not_issue_is_refused(
+    bench: Bench, root: Authority, changes: dict[str, Any], expected: str
+) -> None:
+    leaf, middle = chained(root, **changes)
+    found = ask(bench, [root], leaf, middle)
+    assert found == invalid(f"the intermediate CN=middle {expected}")
+
+
+def test_an_expired_intermediate_is_an_expired_credential(bench: Bench, root: Authority) -> None:
+    leaf, middle = chained(root, ends=NOW)
+    assert ask(bench, [root], leaf, middle) == (
+        Reason.CREDENTIAL_EXPIRED,
+        "the intermediate CN=middle has expired",
+    )
+
+
+def test_what_an_intermediate_may_have_is_accepted(bench: Bench, root: Authority) -> None:
+    leaf, middle = chained(
+        root,
+        uris=("spiffe://acme.example",),
+        path_length=0,
+        purposes=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,),
+    )
+    assert ask(bench, [root], leaf, middle) == GOOD
+
+
+def test_a_small_rsa_key_is_no_intermediate(bench: Bench, root: Authority) -> None:
+    small = rsa.generate_private_key(65537, 1024)
+    middle = root.sub("middle", key=small)
+    assert ask(bench, [root], middle.leaf(), middle) == invalid(
+        "the intermediate CN=middle has an RSA key of 1024 bits, not 2048"
+    )
+
+
+def test_a_weak_digest_signs_no_intermediate(bench: Bench, root: Authority) -> None:
+    leaf, middle = chained(root, digest=hashes.SHA224())
+    assert ask(bench, [root], leaf, middle) == no_path(1)
+
+
+def test_path_lengths_are_kept(bench: Bench) -> None:
+    root = Authority.root(path_length=1)
+    one, two = root.sub("one", path_length=1), root.sub("two", path_length=0)
+    assert ask(bench, [root], one.leaf(), one) == GOOD
+    deep = one.sub("deep")
+    assert ask(bench, [root], deep.leaf(), deep, one) == invalid(
+        "the root CN=root allows 1 intermediate(s) below it, not 2"
+    )
+    deep = two.sub("deep")
+    assert ask(bench, [root], deep.leaf(), deep, two) == invalid(
+        "the intermediate CN=two allows 0 intermediate(s) below it, not 1"
+    )
+
+
+def test_unrelated_intermediates_lead_nowhere(bench: Bench, root: Authority) -> None:
+    same_name = Authority.root().sub("middle")
+    _, middle = chained(root)
+    assert ask(bench, [root], same_name.leaf(), middle) == no_path(1)
+    other = Authority.root("other")
+    assert ask(bench, [root], other.leaf(), other, middle) == no_path(2)
+
+
+def test_certificates_that_issued_each_other_are_a_loop(bench: Bench, root: Authority) -> None:
+    first = Authority.root("first")
+    second = first.sub("second")
+    looped = second.sub("first", key=first.key)
+    assert ask(bench, [root], second.leaf(), second, looped) == invalid(
+        "CN=second issued its own issuer"
+    )
+    crossed = root.sub("first", key=first.key)
+    assert ask(bench, [root], second.leaf(), second, looped, crossed) == GOOD
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cert_sign": False}, "may not sign certificates: its key usage lacks keyCertSign"),
+        ({"ends": NOW}, "has expired"),
+        ({"begins": NOW + timedelta(seconds=1)}, "is not valid yet"),
+        ({"odd": True}, "has a critical extension that is not understood: 1.2.3.4"),
+    ],
+)
+def test_a_root_must_be_allowed_to_issue_too(
+    bench: Bench, changes: dict[str, Any], expected: str
+) -> None:
+    root = Authority.root(**changes)
+    (middle,) = below(root, 1)
+    assert ask(bench, [root], root.leaf()) == invalid(f"the root CN=root {expected}")
+    assert ask(bench, [root], middle.leaf(), middle) == invalid(f"the root CN=root {expected}")
+
+
+def test_a_root_without_a_key_usage_is_one(bench: Bench) -> None:
+    root = Authority.root(cert_sign=None)
+    assert ask(bench, [root], root.leaf()) == GOOD
+
+
+def only(*permitted: x509.GeneralName, excluded: Sequence[x509.GeneralName] = ()) -> dict[str, Any]:
+    return {"constraints": x509.NameConstraints(permitted or None, excluded or None)}
+
+
+@pytest.mark.parametrize(
+    ("constrained", "expected"),
+    [
+        (only(URI("acme.example")), None),
+        (only(URI("ACME.example"), DNS("other.example")), None),
+        (only(URI(".example")), None),
+        (only(excluded=[URI("other.example"), URI(".acme.example")]), None),
+        (only(URI("other.example")), f"does not permit the name {ENV}"),
+        (only(URI(".acme.example")), f"does not permit the name {ENV}"),
+        (only(URI("cme.example")), f"does not permit the name {ENV}"),
+        (only(URI(".example"), excluded=[URI("acme.example")]), f"does not permit the name {ENV}"),
+        (
+            only(URI("spiffe://acme.example")),
+            "has a name constraint that is not understood: 'spiffe://acme.example' is no host",
+        ),
+        (
+            only(URI("acme.example"), x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))),
+            "has a name constraint that is not understood: on RegisteredID",
+        ),
+    ],
+)
+@pytest.mark.parametrize("place", ["root", "intermediate"])
+def test_name_constraints_on_uris_are_kept(
+    bench: Bench, place: str, constrained: dict[str, Any], expected: str | None
+) -> None:
+    root = Authority.root("top", **(constrained if place == "root" else {}))
+    middle = root.sub("top", **(constrained if place == "intermediate" else {}))
+    found = ask(bench, [root], middle.leaf(), middle)
+    assert found == (GOOD if expected is None else invalid(f"the {place} CN=top {expected}"))
+
+
+@pytest.mark.parametrize(
+    ("form", "dns"),
+    [
+        (DNS("acme.example"), ("x.acme.example",)),
+        (x509.DirectoryName(named("acme")), ()),
+    ],
+    ids=["a DNS name", "a subject"],
+)
+def test_a_constraint_on_another_form_refuses_names_of_that_form(
+    bench: Bench, form: x509.GeneralName, dns: tuple[str, ...]
+) -> None:
+    root = Authority.root(**only(form))
+    (middle,) = below(root, 1)
+    expected = f"has a name constraint that is not understood: on {type(form).__name__}"
+    assert ask(bench, [root], middle.leaf(dns=dns), middle) == invalid(
+        f"the root CN=root {expected}"
+    )
+    assert ask(bench, [root], root.leaf()) == GOOD
+
+
+def test_intermediates_name_nobody(bench: Bench, root: Authority) -> None:
+    """The identity is the connection's certificate, whatever the header begins with."""
+    (middle,) = below(root, 1)
+    other = quote(pem(middle.leaf(ENV + "2")) + pem(middle.certificate), safe="")
+    bench.domain["x509Roots"] = [pem(root.certificate)]
+    forged = (xfcc.HEADER, f'Chain="{other}";URI={ENV}2')
+    assert bench.ask(certificate=pem(middle.leaf()), extra=(forged,)) == GOOD
+    assert bench.ask(extra=(forged,)) == bench.ask()
+    assert middle.certificate.not_valid_after_utc == NOW + YEAR
+
+
+@pytest.mark.parametrize("text", ["", "x", 'Chain="x"', 'Chain="%ff"', "Chain=x", 'Chain="",'])
+def test_an_unreadable_chain_adds_nothing(bench: Bench, root: Authority, text: str) -> None:
+    (middle,) = below(root, 1)
+    bench.domain["x509Roots"] = [pem(root.certificate)]
+    leaf = pem(middle.leaf())
+    assert bench.ask(certificate=leaf, extra=((xfcc.HEADER, text),)) == NO_ROOT
+    assert bench.ask(certificate=pem(root.leaf()), extra=((xfcc.HEADER, text),)) == GOOD
