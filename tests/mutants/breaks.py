@@ -168,7 +168,7 @@ def _try(copy: Path, made: Break) -> Result:
 def _pytest(copy: Path, files: Sequence[str]) -> subprocess.CompletedProcess[str]:
     options = ["-q", "-x", "-rfE", "--no-header", "-p", "no:cacheprovider", "--tb=line"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "--hypothesis-profile", "quick", *files],
+        [sys.executable, "-m", "pytest", *options, *files],
         cwd=copy,
         env=_environment(copy),
         capture_output=True,

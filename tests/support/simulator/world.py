@@ -254,7 +254,11 @@ class World:
         return self.put(Call("openai", operation, models or (MODEL,)), now, environment)
 
     def put(self, call: Call, now: datetime = NOW, environment: str = ENV) -> Assessment:
-        return assess(call, credential(environment), self.state(), now)
+        assessment = assess(call, credential(environment), self.state(), now)
+        for each in assessment.findings:
+            texts = (each.subject, each.detail, *each.missing)
+            assert all(isinstance(text, str) for text in texts), each
+        return assessment
 
 
 def refusal(assessment: Assessment) -> tuple[Reason | None, int, str]:
