@@ -100,6 +100,19 @@ def test_as_many_parts_as_are_affordable_are_read_and_one_more_is_not(
         strict_json.loads(body(most + 2), max_bytes=1 << 22)
 
 
+def test_as_many_strings_as_can_be_affordable_are_looked_into_and_one_more_is_not() -> None:
+    members = b",".join(b'"%d":""' % number for number in range(MAX_MEMBERS))
+    commas = b'"' + b"," * MAX_ITEMS + b'"'
+
+    def body(strings: int) -> bytes:
+        return b"[{" + members + b"}," + commas + b',""' * (strings - 2 * MAX_MEMBERS - 1) + b"]"
+
+    most = MAX_ITEMS + MAX_MEMBERS
+    assert len(strict_json.loads(body(most), max_bytes=1 << 22)) == MAX_ITEMS - MAX_MEMBERS + 1
+    with pytest.raises(StrictJsonError, match=MANY):
+        strict_json.loads(body(most + 1), max_bytes=1 << 22)
+
+
 def test_the_members_of_one_object_are_counted_too() -> None:
     def body(count: int) -> bytes:
         return b"{" + b",".join(b'"%d":1' % number for number in range(count)) + b"}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -50,6 +51,17 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
     request = facts.request
     assert (request.models, request.tuned, request.specification) == ((BASE,), (BASE,), digest)
     assert (request.run, facts.adaptations) == ((), ())
+
+
+@pytest.mark.parametrize("noun", ["environment", "base-model", "specification"])
+def test_the_decision_on_a_job_ends_with_a_withdrawal_to_come(noun: str) -> None:
+    world = tuning_world()
+    digest = world.digests["specification"]
+    subjects = {"environment": ENV, "base-model": f"openai/{BASE}", "specification": digest}
+    coming = NOW + timedelta(minutes=5)
+    world.parties["regulator"].withdraw(noun, subjects[noun], effective=coming)
+    assessment = world.put(job(world))
+    assert (assessment.reason, assessment.valid_until) == (None, coming)
 
 
 def test_the_facts_of_a_model_that_also_grades_say_that_it_is_run() -> None:
