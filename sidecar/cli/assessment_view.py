@@ -1,4 +1,4 @@
-"""An assessment as a table for people and as JSON for programs; both say the same."""
+"""Prints an assessment as a table for people and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _not_reached(assessment: Assessment) -> list[int]:
 def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
     """Return every numbered step with its outcome and, where it fails, the remedy.
 
-    What was asked about is told once, above, and not in every row.
+    The query is shown once, in the title, and not in every row.
     """
     short = {asked["model"]: "", asked["environment"]: "environment"}
     heading = Text.assemble(
@@ -76,7 +76,7 @@ def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
     for finding in assessment.findings:
         mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
         about = short.get(finding.subject, "" if finding.step in {0, 7} else finding.subject)
-        table.add_row(mark, _told(finding, about))
+        table.add_row(mark, _failed_text(finding, about))
     for kind, names, meaning in (
         ("constituents", assessment.constituents, "each must be fresh"),
         ("objectors", assessment.objectors, "a withdrawal by any of these counts"),
@@ -89,8 +89,8 @@ def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
     return table
 
 
-def _told(finding: Finding, about: str) -> Text:
-    """The step, and below it what was found, about whom, and the remedy."""
+def _failed_text(finding: Finding, about: str) -> Text:
+    """Return the failed step, and below it its subject, the reason and the remedy."""
     text = Text(f"{finding.step}. {STEPS[finding.step]}")
     text.append("\n   ")
     if about:

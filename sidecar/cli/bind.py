@@ -1,4 +1,4 @@
-"""``admit bind``: a finished job and its files become a signed manifest."""
+"""Binds a finished job and its files into a signed manifest (``admit bind``)."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def _report(
     *,
     as_json: bool,
 ) -> None:
-    """Write the two blobs that other tools check against, and say what was done."""
+    """Write the two files that other tools verify against, and report the manifest."""
     payload = write_statement(bound.statement)
     manifest = bound.statement.predicate
     facts = {
@@ -176,7 +176,7 @@ def _corpora(
         files.corpus(
             path,
             role=role,
-            # Several files were put together before they were uploaded: none *is* the upload.
+            # Several files were concatenated before the upload: none of them is the upload.
             name=openai.file_name(known if len(paths) == 1 else None, path.name),
             classes=classes,
         )
@@ -197,7 +197,9 @@ def _envelope(path: Path | None, known: KnownSpecification | None) -> Evaluation
     if path is not None:
         return declared.envelope(path)
     if known is None:
-        raise CliError("say what must be passed: --envelope, or --specification")
+        raise CliError(
+            "the manifest needs an evaluation envelope: give --envelope or --specification"
+        )
     return known.specification.envelope
 
 
@@ -207,7 +209,9 @@ def _environments(
     if path is not None:
         return declared.environments(path)
     if known is None:
-        raise CliError("say where the model may run: --environments, or --specification")
+        raise CliError(
+            "the manifest needs its environments: give --environments or --specification"
+        )
     return known.specification.environments
 
 

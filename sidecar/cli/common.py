@@ -50,28 +50,28 @@ SignedByOption = Annotated[
 
 
 class CliError(Exception):
-    """A command was asked for something it cannot do; one line."""
+    """A command cannot run with its arguments; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Evidence that was signed and handed out, by the authority ``signer``."""
+    """Evidence that the authority ``signer`` signed and wrote."""
 
     signer: str
     issued: Issued
 
     @property
     def kind(self) -> str:
-        """What the commands call it, e.g. ``approval``."""
+        """Return the noun of its kind, e.g. ``approval``."""
         return kind_of(self.issued.statement.predicate).noun
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the payload."""
+        """Return the hex SHA-256 of the payload."""
         return self.issued.digest
 
     def beside(self, folder: Path, suffix: str, data: bytes) -> str:
-        """Write a file that the evidence names, called as the evidence is; returns its path."""
+        """Write a file whose digest the evidence has, named like the evidence; return its path."""
         stem = f"{self.kind}-{self.digest[:12]}"
         try:
             return str(place_new(folder, stem, suffix, data))
@@ -79,7 +79,7 @@ class Written:
             raise CliError(f"cannot write to {folder}: {error.strerror}") from error
 
     def facts(self) -> dict[str, str]:
-        """What ``report`` shows of any evidence; what follows from it goes to the error stream."""
+        """Return the rows that ``report`` shows of any evidence; print warnings to stderr."""
         self._warn()
         return {
             "digest": self.digest,
@@ -89,9 +89,9 @@ class Written:
         }
 
     def more(self) -> dict[str, object]:
-        """What ``report`` adds in JSON: the statements on the same matter, by what became of them.
+        """Return the JSON keys that ``report`` adds: earlier statements, by their new state.
 
-        ``published`` is the version of the edition that the step published, or ``None``.
+        ``published`` is the version of the edition that was published, or ``None``.
         """
         done = self.issued.publication
         return {
@@ -125,10 +125,10 @@ DeclarationOption = Annotated[
 
 
 def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
-    """Read ``NAME=TEXT`` options; a name counts once.
+    """Parse ``NAME=TEXT`` options; each name may occur once.
 
     Raises:
-        CliError: Not such a text, or a name given twice.
+        CliError: Another form, or a name that occurs twice.
     """
     found: dict[str, str] = {}
     for text in texts or []:
@@ -142,15 +142,15 @@ def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
 
 
 def now() -> datetime:
-    """The one reference time of a command: UTC, whole seconds, downwards."""
+    """Return the reference time of a command: UTC, truncated to seconds."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def instant(text: str | None, what: str) -> datetime | None:
-    """Read a date, or a time with an offset, from an option; a date means its beginning in UTC.
+    """Parse a date, or a time with an offset; a date is its midnight in UTC.
 
     Raises:
-        CliError: Not such a text.
+        CliError: Neither of them.
     """
     if text is None:
         return None
@@ -166,10 +166,10 @@ def instant(text: str | None, what: str) -> datetime | None:
 
 
 def window(begin: datetime, days: float) -> Window:
-    """The window of ``days`` from ``begin`` on.
+    """Return the window of ``days`` from ``begin`` on.
 
     Raises:
-        CliError: Days that are none.
+        CliError: The number of days is not positive, or too large.
     """
     try:
         return Window(begin, (begin + timedelta(days=days)).replace(microsecond=0))
@@ -178,10 +178,10 @@ def window(begin: datetime, days: float) -> Window:
 
 
 def read(path: Path) -> bytes:
-    """Read a file of modest size.
+    """Read a file of at most ``MAX_INPUT_BYTES``.
 
     Raises:
-        CliError: It cannot be read, or is too large to be what it should be.
+        CliError: It cannot be read, or is larger.
     """
     try:
         with path.open("rb") as file:
@@ -201,7 +201,7 @@ def sign_and_write(
     *,
     keep_older: bool = False,
 ) -> Written:
-    """Sign a statement as ``home``, hand it out in ``out``, and publish the no that it implies."""
+    """Sign a statement, write it to ``out``, and publish the withdrawals that it implies."""
     issued = authority.issue(home, statement, at, out=out, keep_older=keep_older)
     return Written(home.name, issued)
 
@@ -229,5 +229,5 @@ def warn(*sentences: str) -> None:
 
 
 def until(period: Window) -> str:
-    """When a window ends, for people."""
+    """Return the end of a window, for people."""
     return rfc3339(period.not_after)

@@ -145,7 +145,7 @@ def deployment(
 def _target(
     manifest: Path | None, base_model: str | None, signed_by: Path | None
 ) -> tuple[str, str, bytes]:
-    """The provider and the model that is run, and the bytes whose digest is the subject's.
+    """Return provider and model that are run, and the bytes whose digest is the subject's.
 
     Raises:
         CliError: Neither is given, or both; or a base model without its provider.
@@ -214,7 +214,7 @@ def specification(
 def _facts(
     written: common.Written, window: Window, blobs: Path, suffix: str, blob: bytes
 ) -> dict[str, str]:
-    """Write the file that the subject's digest is of, and say what was signed until when."""
+    """Write the file that the subject's digest is of, and return the rows of the report."""
     return {
         **written.facts(),
         "until": common.until(window),

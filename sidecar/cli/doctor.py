@@ -1,4 +1,4 @@
-"""``admit doctor``: one screen that says whether the installation is in order."""
+"""Shows on one screen whether the installation is in order (``admit doctor``)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _show(found: Sequence[Finding]) -> None:
         if finding.state is State.OK:
             console.print(line + Text(finding.detail), no_wrap=True, overflow="ellipsis")
             continue
-        # What is wrong is told whole, however long the names of files are.
+        # A problem is printed in full, however long the names of files are.
         in_flight = max(MIN_ROOM, console.width - width - 4)
         first, *more = _wrapped(finding.detail, in_flight) or [""]
         console.print(line + Text(first), soft_wrap=True)

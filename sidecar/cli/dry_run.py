@@ -33,7 +33,7 @@ _SHOWN_CHARS = 80
 
 
 def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json: bool) -> None:
-    """Rehearse the request in ``file`` (``-`` for standard input) and show everything.
+    """Decide about the request in ``file`` (``-`` for stdin) in a dry run, and show the result.
 
     Exit status 0 where it would be admitted, 1 where not.
     """
@@ -42,7 +42,7 @@ def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json
         message = parse(_read(file), provider=provider, api=api or provider)
     except RawRequestError as error:
         raise CliError(f"{file}: {error}") from error
-    # What its OPA remarks on is for the log of a gate; why it could not be asked is raised.
+    # OPA's log lines belong in a gate's log; an OPA that cannot be queried raises an error.
     logging.getLogger("sidecar").setLevel(logging.ERROR)
     result = asyncio.run(dry_run(settings, load(settings.trust), message))
     if as_json:
@@ -64,14 +64,14 @@ def _read(file: Path) -> bytes:
 
 
 def to_json(result: DryRun) -> dict[str, Any]:
-    """Everything as JSON values: what was seen, the steps, and the decision as the log has it."""
+    """Return the models found, the steps, and the decision's log record, as JSON values."""
     decision = result.outcome.decision
     credential, assessment = decision.credential, decision.assessment
     return {
         "status": http_status(decision.reason),
         "places": [
             {"place": found.where, "what": _what(found), "value": found.value}
-            for found in _told(result)
+            for found in _models_found(result)
         ],
         "expires": None if credential is None else credential.expires.isoformat(),
         "steps": None
@@ -108,14 +108,14 @@ def _seen(result: DryRun) -> Table:
     table.add_row("operation", call.operation if call else Text("not understood", style="red"))
     shown = "not verified" if credential is None else f"{credential.spiffe_id}, {credential.kind}"
     table.add_row("environment", shown if call else Text("not reached", style="dim"))
-    for number, found in enumerate(_told(result)):
+    for number, found in enumerate(_models_found(result)):
         value = str(found.value)[:_SHOWN_CHARS]
         said = Text.assemble((value, "cyan"), f"  {_what(found)} at ", (found.where, "bold"))
         table.add_row("names" if number == 0 else "", said)
     return table
 
 
-def _told(result: DryRun) -> list[Found]:
+def _models_found(result: DryRun) -> list[Found]:
     examined = result.examined
     if examined is None:
         return []

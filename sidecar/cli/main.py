@@ -62,7 +62,7 @@ EXPECTED_ERRORS = frozenset(
         "TrustConfigError",
     }
 )
-"""Errors that say themselves what is wrong and what to do; by name, so that none is imported."""
+"""Errors whose message is shown as it is; by name, so that no module is imported for them."""
 
 TRACEBACK_VARIABLE = "ADMIT_TRACEBACK"
 USAGE = 2
@@ -76,7 +76,7 @@ class LazyGroup(TyperGroup):
         return [name for name, _, _ in COMMANDS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as typer calls it
-        """Import and build one command; null for a name that is not in the table."""
+        """Import and build one command; ``None`` for a name that is not in the table."""
         for name, module, attribute in COMMANDS:
             if name == cmd_name:
                 return _built(name, getattr(importlib.import_module(module), attribute))

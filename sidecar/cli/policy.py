@@ -1,7 +1,7 @@
-"""``admit policy …``: what a policy author does, from a new jurisdiction to a signed bundle.
+"""Commands of policy authors, from a new jurisdiction to a signed bundle (``admit policy …``).
 
-Thin: each command finds its folder and OPA, asks ``sidecar.policy``, and shows the answer. Exit
-status 0 where all is well, 1 where something was found, 2 where the question cannot be asked.
+Each command finds its folder and OPA, calls ``sidecar.policy``, and shows the result. Exit status 0
+without a finding, 1 with one, 2 if the command cannot run.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ DEFAULT = Path("policies")
 
 
 def _own_or_packaged(ctx: typer.Context, param: typer.CallbackParam, value: Path) -> Path:
-    """Read the policies that came with the sidecar where nobody named others and none are here."""
+    """Default to the packaged policies if none are named and there is no ``./policies``."""
     source = ctx.get_parameter_source(str(param.name))
     if source is None or source.name != "DEFAULT" or value.exists():
         return value
@@ -192,7 +192,7 @@ def explain(
     catalogue = rules.catalogue(opa_path(), policies)
     with tree_server(opa_path(), tree.read(policies)) as server:
         answer = server.decide(to_input(facts))
-    waivers = policy_view.waivers_told(facts.waivers, answer, catalogue)
+    waivers = policy_view.waivers_json(facts.waivers, answer, catalogue)
     if as_json:
         report = assessment_view.to_json(assessment, asked=inquired.asked())
         held = policy_view.rules_that_held(answer, catalogue)

@@ -1,4 +1,4 @@
-"""What the policy commands found, as tables for people and as JSON for programs."""
+"""Prints the results of the policy commands, as tables and as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STYLES = {"enforced": "bold", "pending": "yellow", "shadow": "dim", "advisory":
 
 
 def plain_table(*headings: str) -> Table:
-    """A table without lines whose cells fold, but for what is looked up and must stay whole."""
+    """Return a table without lines, whose cells fold unless they are names to be looked up."""
     table = Table(show_lines=False, pad_edge=False, box=None, header_style="bold")
     for heading in headings:
         table.add_column(heading, overflow="fold", no_wrap=heading in _WHOLE)
@@ -143,10 +143,10 @@ def print_answer(
         console.print(f"{package}: {held} of {len(catalogue.of(package))} rules hold")
 
 
-def waivers_told(
+def waivers_json(
     waivers: Iterable[WaiverFacts], answer: Mapping[str, Any], catalogue: Catalogue
 ) -> list[dict[str, Any]]:
-    """Every waiver that stands here, whether it excuses something, and why it does not."""
+    """Return every waiver in force here, whether it excuses a violation, and why not."""
     codes = {rule.code for rule in catalogue.rules}
     waived = {(e["code"], e["subject"]) for e in answer["warnings"] if e["state"] == "waived"}
     refused = {(e["code"], e["subject"]) for e in answer["violations"]}
@@ -160,13 +160,13 @@ def waivers_told(
             return "no policy has this rule"
         if about in refused:
             return "another jurisdiction that asks for this has not waived it"
-        return "the rule speaks of another subject" if waiver.rule in fired else "the rule holds"
+        return "the violation has another subject" if waiver.rule in fired else "the rule holds"
 
     return [{**asdict(one), "excuses": not why(one), "why_not": why(one)} for one in waivers]
 
 
 def print_idle_waivers(console: Console, waivers: Iterable[Mapping[str, Any]]) -> None:
-    """A line for each waiver that stands here and excuses nothing."""
+    """Print a line for each waiver in force here that excuses nothing."""
     for one in waivers:
         if not one["excuses"]:
             console.print(

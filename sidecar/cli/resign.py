@@ -57,7 +57,7 @@ def resign(
 
 
 def _files(path: Path) -> list[Path]:
-    """The files below a folder, in order; hidden ones are somebody's temporary files."""
+    """Return the files below a folder, in order, without hidden (temporary) ones."""
     if not path.is_dir():
         return [path]
     return [file for file in sorted(path.rglob("*.json")) if not file.name.startswith(".")]

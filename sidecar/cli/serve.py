@@ -1,4 +1,4 @@
-"""``admit serve``: runs the gate until it is told to stop."""
+"""Runs the gate until a signal (``admit serve``)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -
     if level is None:
         raise typer.BadParameter(f"{log_level!r} is no log level")
     plain_lines.set_up(level)
-    # The TUF library tells of every refresh; what an operator needs of that, the gate tells itself.
+    # The TUF library logs every refresh; the gate logs what an operator needs of that itself.
     logging.getLogger("tuf").setLevel(max(level, logging.WARNING))
     try:
         run_gate(config)

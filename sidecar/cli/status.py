@@ -1,4 +1,4 @@
-"""``admit status`` and ``admit health``: what a running gate says of itself."""
+"""Shows the status and health of a running gate (``admit status``, ``admit health``)."""
 
 from __future__ import annotations
 
@@ -86,5 +86,5 @@ def _show(value: dict[str, Any]) -> None:
 
 
 def _grants(grants: list[dict[str, str]]) -> str:
-    """Each role and what its silence means: every authority with a grant is an objector."""
+    """Return each role with the effect of its silence: every grant makes an objector."""
     return ", ".join(dict.fromkeys(f"{each['role']}: {each['silence']}" for each in grants))

@@ -141,14 +141,14 @@ def explain(
 
 @dataclass(frozen=True, slots=True)
 class Inquired:
-    """One assessment with everything it was made from.
+    """One assessment with its inputs.
 
     Attributes:
-        call: As if it had come.
-        credential: Assumed; step 1 is asked as if the environment had shown it.
+        call: The assumed call.
+        credential: The assumed credential, with which step 1 is evaluated.
         at: The reference time.
-        assessment: The answer.
-        statuses: How each authority stands.
+        assessment: The assessment.
+        statuses: The status of each authority.
     """
 
     call: Call
@@ -158,7 +158,7 @@ class Inquired:
     statuses: tuple[AuthorityStatus, ...]
 
     def asked(self) -> dict[str, str]:
-        """What was asked, for ``assessment_view.to_json``."""
+        """Return the query, for ``assessment_view.to_json``."""
         return {
             "model": self.call.named[0],
             "environment": self.credential.spiffe_id,
@@ -170,7 +170,7 @@ class Inquired:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """What a model's name stands for in a question, and what is to be done with the model.
+    """Whether a name is a model or a deployment, and whether it is run or tuned.
 
     Attributes:
         deployment: The name is a deployment's.
@@ -183,7 +183,7 @@ class Manner:
     specification: str | None = None
 
     def call(self, model: str, provider: str, operation: str) -> Call:
-        """The call that would run one model, or tune it."""
+        """Return the call that would run one model, or tune it."""
         deployments = (model,) if self.deployment else ()
         if not (self.tune or self.specification is not None or operation == TUNING):
             return Call(provider, operation, (model,), deployments=deployments)
@@ -225,7 +225,7 @@ def inquire(
 
 
 def _voucher(operator: OperatorTrust, trust_domain: str) -> str:
-    """The authority whose roots would vouch for the environment; nobody's name is empty."""
+    """Return the authority that owns the trust domain; empty if it is granted to none."""
     for name, grants in operator.grants.items():
         if any(g.role == CUSTOMER and trust_domain in g.trust_domains for g in grants):
             return name

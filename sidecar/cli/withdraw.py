@@ -1,4 +1,4 @@
-"""``admit withdraw`` and ``admit retract``: publish a no, and take one back."""
+"""Publishes withdrawals, and takes them back (``admit withdraw``, ``admit retract``)."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def withdraw(
         published(opened, f"reinstated {kind} {subject}", done, as_json=as_json)
         return
     if not reason:
-        raise CliError("say why: --reason")
+        raise CliError("a withdrawal needs its reason: give --reason")
     since = common.instant(effective, "--effective")
     known = evidence_files.stated(opened, evidence or [])
     entry = Withdrawal(kind, normalised(kind, subject), reason, since)

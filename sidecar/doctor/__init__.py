@@ -1,5 +1,5 @@
-"""``admit doctor``: is every part of an installation in order, and does the gate really guard it.
+"""Checks every part of an installation, and whether the gate decides every request.
 
-Each check is a small function that looks at one thing and returns findings. Checks only read, but
-for the canary: a request without a credential, for a model that does not exist. It must be denied.
+Each check is a function that examines one part and returns findings. Checks only read, except the
+canary: a request without a credential, for a model that does not exist. It must be denied.
 """

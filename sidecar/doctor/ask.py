@@ -1,4 +1,4 @@
-"""One HTTP request with a bound on time and size; no proxy, no redirect, no library that tidies."""
+"""Sends one HTTP request with bounds on time and size, without proxy, redirect or retry."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MAX_BYTES = 8 << 20
 
 
 class NoAnswerError(Exception):
-    """Nobody answered, or not in HTTP; one short line."""
+    """No HTTP response was received; the message is one short line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where to ask.
+    """The address of an HTTP server.
 
     Attributes:
         host: Name or address; for a Unix socket, its path.
-        port: Its port; null for a Unix socket.
-        tls: How to speak TLS; without it, plainly.
+        port: Its port; ``None`` for a Unix socket.
+        tls: TLS settings; ``None`` for plain HTTP.
     """
 
     host: str
@@ -40,17 +40,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer; names of headers in lower case."""
+    """An HTTP response; names of headers in lower case."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     def json(self) -> Any:  # noqa: ANN401 - whatever was answered
-        """The body as JSON.
+        """Parse the body as JSON.
 
         Raises:
-            NoAnswerError: It is none.
+            NoAnswerError: It is not JSON.
         """
         try:
             return json.loads(self.body)
@@ -66,10 +66,10 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
 ) -> Reply:
-    """Ask once.
+    """Send one request and return the response.
 
     Raises:
-        NoAnswerError: No answer in time, or none that is HTTP.
+        NoAnswerError: No response in time, or one that is not HTTP.
     """
     connection = _connection(place)
     try:

@@ -1,9 +1,8 @@
-"""A request that must be denied, and by the gate itself.
+"""Sends a canary: a request that must be denied by the gate itself.
 
-Envoy skips the check where a route disables it, where the filter is off, or where the request never
-becomes one of the checked kind (THREATS: no initial route). Nothing but asking shows that. The
-canary has no credential, and names a model that exists nowhere: where it is not stopped, it costs
-nothing.
+Envoy skips ext_authz where a route disables it, where the filter is off, or where the request has
+no route at first. Only a request shows that. The canary has no credential and names a model that
+does not exist, so that it costs nothing if it is forwarded.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ _OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """One kind of route, and a request that it takes."""
+    """One kind of route, and a request that it matches."""
 
     name: str
     path: str
@@ -63,12 +62,12 @@ CANARIES = (
 
 
 def call(subject: Subject) -> tuple[Finding, ...]:
-    """The route of ordinary calls."""
+    """Check the route of ordinary calls."""
     return (_sent(subject, CANARIES[0]),)
 
 
 def upload(subject: Subject) -> tuple[Finding, ...]:
-    """The route of uploads, which Envoy does not buffer."""
+    """Check the route of uploads, which Envoy does not buffer."""
     return (_sent(subject, CANARIES[1]),)
 
 
@@ -88,7 +87,7 @@ def _sent(subject: Subject, canary: Canary) -> Finding:
 
 
 def _unreached(canary: Canary) -> tuple[str, ...]:
-    """What explains that nobody answered: Envoy, or the address that the first canary met too."""
+    """Return the checks that explain a missing response: Envoy, or the first canary."""
     first = CANARIES[0].name
     return ("Envoy",) if canary.name == first else ("Envoy", first)
 
@@ -122,7 +121,7 @@ def _judged(canary: Canary, reply: Reply) -> Finding:
 
 
 def _code(reply: Reply) -> object:
-    """The gate says its reason in head and body alike."""
+    """Return the reason code of a denial, which the gate writes in header and body."""
     try:
         return reply.json()["error"]["code"]
     except (NoAnswerError, KeyError, TypeError):

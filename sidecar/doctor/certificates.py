@@ -1,4 +1,4 @@
-"""Certificates: what the gateway presents, what Envoy has loaded, and the client's own SVID."""
+"""Checks the validity of the gateway's certificate, those in Envoy, and the client's SVID."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAME = "certificates"
 
 
 def certificates(subject: Subject) -> tuple[Finding, ...]:
-    """Every certificate in sight is in its window, with some of it left."""
+    """Check that every certificate is valid now, and for a fifth of its lifetime more."""
     found: list[tuple[str, x509.Certificate]] = []
     notes = []
     try:
@@ -49,7 +49,7 @@ def certificates(subject: Subject) -> tuple[Finding, ...]:
 
 
 def _presented(subject: Subject) -> x509.Certificate:
-    """The leaf as it is presented; whether it is believed is for the canary's connection to say."""
+    """Return the presented leaf; the canary's connection verifies its chain."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -79,7 +79,7 @@ def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Fin
 
 
 def _loaded(subject: Subject, now: datetime) -> Iterator[Finding]:
-    """Of Envoy's ``/certs``, where its admin interface permits that."""
+    """Check the certificates of Envoy's ``/certs``, if its admin interface permits that."""
     with suppress(NoAnswerError, KeyError, TypeError, ValueError):
         reply = ask(subject.admin, "/certs")
         if reply.status != 200:

@@ -1,7 +1,7 @@
-"""The clock: every window and every freshness is judged by it.
+"""Checks this machine's clock, by which validity windows and freshness are decided.
 
-Others' clocks are read off the ``Date`` of their answers (RFC 9110 §6.6.1); what the gate has
-already seen must not lie in the future.
+Other clocks are read from the ``Date`` header of responses (RFC 9110 §6.6.1); times that the gate
+has recorded must not be in the future.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ _REMEDY = "Let NTP set this machine's clock; the gate relies on it again by itse
 
 
 def clock(subject: Subject) -> tuple[Finding, ...]:
-    """This machine's clock against every other that answers."""
+    """Compare this machine's clock with every other that answers."""
     compared = list(_compared(subject))
     if not compared:
-        return (
-            warn("clock", "nobody answered to compare it with", "Name one with --time-source URL."),
-        )
+        return (warn("clock", "no other clock answered", "Name one with --time-source URL."),)
     who, off = max(compared, key=lambda pair: abs(pair[1]))
     if abs(off) > SKEW:
         way = "behind" if off > timedelta(0) else "ahead of"
@@ -36,7 +34,7 @@ def clock(subject: Subject) -> tuple[Finding, ...]:
 
 
 def _compared(subject: Subject) -> Iterator[tuple[str, timedelta]]:
-    """Who, and how far that clock is ahead of ours."""
+    """Yield the owner of each clock, and how far that clock is ahead of this machine's."""
     places: list[tuple[str, Place | None, str]] = [
         ("Envoy", subject.admin, "/ready"),
         ("the time source", subject.time_source, "/"),

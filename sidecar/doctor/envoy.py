@@ -1,4 +1,4 @@
-"""Envoy, by its admin interface: does it run, is it the pinned one, and does it ask the gate."""
+"""Checks Envoy through its admin interface: readiness, version, ext_authz and cluster."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LINT = "Compare it with the reference configurations under envoy/."
 
 
 def running(subject: Subject) -> tuple[Finding, ...]:
-    """Envoy is ready, and of the version that was tested."""
+    """Check that Envoy is ready, and of the tested version."""
     try:
         ready = ask(subject.admin, "/ready")
         report = ask(subject.admin, "/server_info").json()
@@ -35,7 +35,7 @@ def running(subject: Subject) -> tuple[Finding, ...]:
         return (
             fail(
                 "Envoy",
-                f"{subject.admin} is not an Envoy that tells its version",
+                f"{subject.admin} is not an Envoy that reports its version",
                 "Correct --envoy-admin; its allow_paths must permit /server_info.",
             ),
         )
@@ -48,7 +48,7 @@ def running(subject: Subject) -> tuple[Finding, ...]:
 
 
 def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
-    """The filter's own counters: it asks, and never lets pass what it could not ask about."""
+    """Check the counters of ext_authz: no request was forwarded without a response."""
     try:
         counted = _counters(ask(subject.admin, _STATS).json())
     except NoAnswerError as error:
@@ -81,7 +81,7 @@ def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
 
 
 def seal(subject: Subject) -> tuple[Finding, ...]:
-    """The RBAC filter behind ext_authz: every listener has it, and no request needed it."""
+    """Check that every listener has the seal (RBAC), and that it denied no request."""
     try:
         counted = ask(subject.admin, _SEAL_STATS).json()["stats"]
         counters = {str(one["name"]): int(one["value"]) for one in counted if one.get("name")}
@@ -110,7 +110,7 @@ def seal(subject: Subject) -> tuple[Finding, ...]:
 
 
 def cluster(subject: Subject) -> tuple[Finding, ...]:
-    """One of Envoy's clusters leads to the gate, and is healthy."""
+    """Check that one of Envoy's clusters leads to the gate, and is healthy."""
     try:
         value = ask(subject.admin, "/clusters?format=json").json()
         hosts = list(_hosts(value, subject.gate))
@@ -138,7 +138,7 @@ def cluster(subject: Subject) -> tuple[Finding, ...]:
 
 
 def _counters(value: dict[str, Any]) -> dict[str, int]:
-    """The counters of every such filter in an HTTP listener, added up."""
+    """Return the summed counters of every ext_authz filter in an HTTP listener."""
     counted: dict[str, int] = {}
     for stat in value["stats"]:
         name = stat.get("name", "").rpartition(".")[2]
@@ -158,5 +158,5 @@ def _hosts(value: dict[str, Any], gate: Place) -> Iterator[tuple[str, dict[str, 
 
 
 def _end(gate: Place) -> str:
-    """A container sees the same port at another address, and a socket at the same path."""
+    """Return port or socket path: in a container, the address may be another one."""
     return f"socket {gate.host}" if gate.port is None else f"port {gate.port}"

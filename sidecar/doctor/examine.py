@@ -1,8 +1,7 @@
-"""All checks at once, each bounded in time; the report has their order, whoever ends first.
+"""Runs all checks concurrently, with a time limit; the report has a fixed order.
 
-One waits for others: what the canaries leave behind in Envoy's counters is looked at when they are
-through. So a report of one and the same installation does not depend on who was quicker, and a
-canary that passed unasked is seen in the counters at once.
+The checks of Envoy's counters start after the canaries, which change them. So the report does not
+depend on timing, and a canary that was forwarded without a decision shows in the counters.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("canary: a call", canary.call),
     ("canary: an upload", canary.upload),
 )
-"""In the order of the report: from the files inwards to what a client meets."""
+"""The checks in the order of the report: from files to the requests of a client."""
 
 _CANARIES = ("canary: a call", "canary: an upload")
 AFTERWARDS = {"ext_authz": _CANARIES, "seal": _CANARIES}
-"""Checks that begin when others are through, by name."""
+"""Names of the checks that the checks of counters wait for."""
 
 PATIENCE_SECONDS = 10.0
 
@@ -51,9 +50,9 @@ def examine(
     """Run every check, and return what they found.
 
     Args:
-        subject: What is examined.
-        checks: Name and function; a name is used where the function did not come to an end.
-        patience: Seconds that all of them have together.
+        subject: The installation.
+        checks: Name and function; the name is reported if the function does not end.
+        patience: Time limit of all checks together, in seconds.
     """
     found: dict[int, tuple[Finding, ...]] = {}
     through = {name: threading.Event() for name, _ in checks}
@@ -67,7 +66,7 @@ def examine(
             through[earlier].wait(left())
         try:
             found[number] = check(subject)
-        except Exception as error:  # noqa: BLE001 - one check that breaks must not end the others
+        except Exception as error:  # noqa: BLE001 - one check that fails must not end the others
             why = f"could not be examined: {type(error).__name__}: {error}"
             found[number] = (fail(name, why, "Please report this."),)
         finally:

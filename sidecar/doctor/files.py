@@ -1,4 +1,4 @@
-"""The operator's files: do they read, may only their owner read or change them, is there room."""
+"""Checks the operator's files: validity, permissions, and space for the decision log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MIB = 1 << 20
 
 
 def configuration(subject: Subject) -> tuple[Finding, ...]:
-    """``sidecar.yaml`` reads and is valid."""
+    """Check that ``sidecar.yaml`` is valid."""
     if subject.config is None:
         return (
             fail(
@@ -40,7 +40,7 @@ def configuration(subject: Subject) -> tuple[Finding, ...]:
 
 
 def trust(subject: Subject) -> tuple[Finding, ...]:
-    """``trust.yaml`` reads, with every pinned root."""
+    """Check that ``trust.yaml`` and every pinned root are valid."""
     if subject.config is None:
         return ()
     try:
@@ -52,7 +52,7 @@ def trust(subject: Subject) -> tuple[Finding, ...]:
 
 
 def permissions(subject: Subject) -> tuple[Finding, ...]:
-    """What is secret is the owner's alone, and what decides can be changed by nobody else."""
+    """Check that other users can neither read secret files nor change any that decide."""
     secret = list(_open(_secret(subject), _OTHERS_READ))
     decisive = list(_open(_decisive(subject), _OTHERS_WRITE))
     found = []
@@ -69,7 +69,7 @@ def permissions(subject: Subject) -> tuple[Finding, ...]:
             fail(
                 "permissions",
                 f"others may change {_told(decisive)}",
-                "chmod go-w them, and look at what they say.",
+                "chmod go-w them, and check their content.",
             )
         )
     return tuple(found) or (
@@ -80,7 +80,7 @@ def permissions(subject: Subject) -> tuple[Finding, ...]:
 
 
 def decision_log(subject: Subject) -> tuple[Finding, ...]:
-    """Decisions can be recorded."""
+    """Check that decisions can be recorded."""
     if subject.config is None:
         return ()
     if subject.config.decision_log == "-":
@@ -103,7 +103,7 @@ def _secret(subject: Subject) -> Iterator[Path]:
     yield from subject.private
     state = _state(subject)
     if state is not None:
-        yield state  # nobody else gets below a folder of mode 0700
+        yield state  # other users cannot access anything below a folder of mode 0700
     if subject.config is None:
         return
     managed = subject.config.opa.managed
@@ -129,7 +129,7 @@ def _decisive(subject: Subject) -> Iterator[Path]:
 
 
 def _state(subject: Subject) -> Path | None:
-    """Where the control path keeps what it has seen; null where ``trust.yaml`` does not say."""
+    """Return the folder of the control path's state; ``None`` if ``trust.yaml`` has none."""
     file = _trust_file(subject)
     if subject.config is None or file is None:
         return None
@@ -137,7 +137,7 @@ def _state(subject: Subject) -> Path | None:
 
 
 def _trust_file(subject: Subject) -> config_file.TrustFile | None:
-    """The file's shape alone: permissions are told even where something else in it is wrong."""
+    """Parse ``trust.yaml`` alone, so that permissions are checked even if a root is not valid."""
     if subject.config is None:
         return None
     try:
@@ -153,7 +153,7 @@ def _tree(folder: Path) -> Iterator[Path]:
 
 
 def _open(paths: Iterable[Path], bits: int) -> Iterator[str]:
-    """Those that exist and have one of ``bits``, with their mode; links are not followed."""
+    """Yield paths that exist and have one of ``bits``, with their mode; links are not followed."""
     for path in paths:
         try:
             mode = path.lstat().st_mode

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Defines the finding of a check, and relates findings to their causes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """How it stands."""
+    """The state of a checked part."""
 
     OK = "ok"
     WARN = "warn"
@@ -20,11 +20,11 @@ class Finding:
     """One line of the report.
 
     Attributes:
-        name: What was looked at.
-        state: How it stands.
-        detail: What was seen.
-        remedy: What would mend it; empty where nothing is to be done.
-        follows: Names of what would explain it, were that not in order; in a report, the one that
+        name: The checked part.
+        state: Its state.
+        detail: What was found.
+        remedy: What to do; empty if nothing.
+        follows: Names of the parts whose failure would explain this one; in a report, the part that
             does.
     """
 
@@ -36,24 +36,24 @@ class Finding:
 
 
 def ok(name: str, detail: str) -> Finding:
-    """In order."""
+    """Return a finding without a problem."""
     return Finding(name, State.OK, detail)
 
 
 def warn(name: str, detail: str, remedy: str) -> Finding:
-    """Works, but needs attention."""
+    """Return a finding of a part that works, but needs attention."""
     return Finding(name, State.WARN, detail, remedy)
 
 
 def fail(name: str, detail: str, remedy: str, follows: tuple[str, ...] = ()) -> Finding:
-    """Not in order; perhaps only because one of ``follows`` is not."""
+    """Return a finding of a failure, which a failure of one of ``follows`` may explain."""
     return Finding(name, State.FAIL, detail, remedy, follows)
 
 
 def explained(found: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The same, with what only follows from another failure pointing at that one.
+    """Return the findings, with each failure that follows from another naming that one.
 
-    So each cause is told once, with what mends it; no finding goes away.
+    So each cause is reported once with its remedy; no finding is removed.
     """
     failed = {one.name for one in found if one.state is State.FAIL}
 
@@ -61,12 +61,14 @@ def explained(found: Sequence[Finding]) -> tuple[Finding, ...]:
         cause = next((name for name in one.follows if name in failed), None)
         if cause is None:
             return replace(one, follows=())
-        return replace(one, remedy=f"Mend “{cause}” first, then look again.", follows=(cause,))
+        return replace(
+            one, remedy=f"Fix “{cause}” first, then run the doctor again.", follows=(cause,)
+        )
 
     return tuple(pointed(one) for one in found)
 
 
 def causes(found: Sequence[Finding]) -> list[str]:
-    """Names of what failed by itself, each once, in the order of the report."""
+    """Return the names of failures with no other cause, each once, in the report's order."""
     alone = (one.name for one in found if one.state is State.FAIL and not one.follows)
     return list(dict.fromkeys(alone))

@@ -1,4 +1,4 @@
-"""The running gate, by what it tells of itself."""
+"""Checks the running gate: health, status, policies, authorities and evidence."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DEFAULT_POLL_SECONDS = 5.0
 
 
 def health(subject: Subject) -> tuple[Finding, ...]:
-    """The gate's own health service, which Envoy could ask too."""
+    """Check the gate's health service (grpc.health.v1)."""
     at = str(subject.gate)
     try:
         with grpc.insecure_channel(f"unix:{at}" if subject.gate.port is None else at) as channel:
@@ -38,12 +38,12 @@ def health(subject: Subject) -> tuple[Finding, ...]:
         return (fail("gate", f"{subject.gate}: no answer ({code})", _START),)
     word = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     if word != "SERVING":
-        return (fail("gate", f"{subject.gate}: {word}", "admit status says what it waits for."),)
+        return (fail("gate", f"{subject.gate}: {word}", "admit status shows the cause."),)
     return (ok("gate", f"{subject.gate}: SERVING"),)
 
 
 def standing(subject: Subject) -> tuple[Finding, ...]:
-    """Readiness, policies, policy engine, authorities and evidence, as ``/status`` tells them."""
+    """Check readiness, policies, policy engine, authorities and evidence in ``/status``."""
     try:
         reply = ask(subject.status, "/status")
         value = reply.json()
@@ -55,7 +55,7 @@ def standing(subject: Subject) -> tuple[Finding, ...]:
 
 
 def engine(subject: Subject) -> tuple[Finding, ...]:
-    """OPA itself, where it has an address of its own."""
+    """Check OPA itself, if it is not managed by the gate."""
     remote = None if subject.config is None else subject.config.opa.remote
     if remote is None:
         return ()
@@ -85,7 +85,7 @@ def _told(subject: Subject, value: dict[str, Any], now: datetime) -> Iterator[Fi
 def _readiness(value: dict[str, Any]) -> Finding:
     theirs, ours = value["version"], version("admissibility-sidecar")
     if not value["ready"]:
-        return fail("readiness", "not ready", "admit status says what it waits for.")
+        return fail("readiness", "not ready", "admit status shows the cause.")
     if theirs != ours:
         return warn("readiness", f"ready, version {theirs}; this is {ours}", "Run one version.")
     return ok("readiness", f"ready, version {theirs}, trust epoch {value['epoch']}")
@@ -98,7 +98,7 @@ def _policies(policy: dict[str, Any]) -> Iterator[Finding]:
         yield fail(
             "policy engine",
             "OPA does not answer the gate",
-            "The gate restarts the one it manages; see its log. Start one that is yours.",
+            "The gate restarts a managed OPA; see its log. Start an OPA at an address yourself.",
             ("OPA",),
         )
     if policy["error"] is None:
@@ -114,7 +114,7 @@ def _policies(policy: dict[str, Any]) -> Iterator[Finding]:
 def _poll(subject: Subject) -> timedelta:
     seconds = _DEFAULT_POLL_SECONDS
     if subject.config is not None:
-        with suppress(trust_config.TrustConfigError):  # told by the check of trust.yaml
+        with suppress(trust_config.TrustConfigError):  # reported by the check of trust.yaml
             seconds = trust_config.load(subject.config.trust).poll_seconds
     return timedelta(seconds=seconds)
 
@@ -150,14 +150,16 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Finding |
     if entry.get("stale") is not None:
         return warn(name, f"is stale: it {entry['stale']}; what relies on it is denied", publish)
     if expires - now < 2 * poll:
-        return warn(name, f"ends in {left}, before two more looks at it", publish)
+        return warn(name, f"ends in {left}, in less than two poll intervals", publish)
     return None
 
 
 def _evidence(value: dict[str, Any]) -> Iterator[Finding]:
     evidence, roots = value["evidence"], value["credential_problems"]
     if roots:
-        yield warn("evidence", f"credential roots: {roots[0]}", "Have the customer publish anew.")
+        yield warn(
+            "evidence", f"credential roots: {roots[0]}", "Have the customer correct and publish it."
+        )
     if evidence["rejected"]:
         why = evidence["rejections"][0]["why"]
         yield warn(

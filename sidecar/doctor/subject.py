@@ -1,4 +1,4 @@
-"""What is examined: the operator's files, and where each part of the installation answers."""
+"""Collects what the checks examine: the operator's files, and the address of each part."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class DoctorError(Exception):
-    """An option of the command cannot be used; one line."""
+    """An option of the command cannot be used; the message is one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How to speak to a gateway with TLS.
+    """The TLS settings for a gateway.
 
     Attributes:
-        ca: Roots to believe, PEM, whatever host the certificate names: an X.509-SVID names none.
-            Without it, the system's roots, and the host must be named.
-        certificate: The client's chain, PEM, where the gateway asks for one.
+        ca: Trusted roots, PEM; the host name is not checked then, because an X.509-SVID has none.
+            ``None`` for the system's roots, with a check of the host name.
+        certificate: The client's chain, PEM, if the gateway requires one.
         key: The client's private key, PEM.
     """
 
@@ -41,19 +41,19 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """Everything the checks look at.
+    """Everything that the checks examine.
 
     Attributes:
         path: The gate's ``sidecar.yaml``.
-        config: Its content; null where it is not valid.
-        config_error: Why it is not.
+        config: Its content; ``None`` if it is not valid.
+        config_error: Why it is not valid.
         gate: The gate's ext_authz service.
         status: The gate's HTTP endpoint.
         admin: Envoy's admin interface.
         gateway: Envoy's listener for applications.
-        tls: How to speak to it.
+        tls: TLS settings for it.
         private: Further files that only their owner may read.
-        time_source: Somebody else's web server, whose clock is compared.
+        time_source: Another web server, whose clock is compared.
     """
 
     path: Path
@@ -77,9 +77,9 @@ def subject(
     private: tuple[Path, ...] = (),
     time_source: str | None = None,
 ) -> Subject:
-    """Read the configuration and find out where everything is.
+    """Read the configuration and find the address of each part.
 
-    A gate that chose its ports itself tells them in its ``ready_file``.
+    Ports that the kernel chose are read from the gate's ``ready_file``.
 
     Raises:
         DoctorError: An address, a URL or a file for TLS cannot be used.
@@ -114,7 +114,7 @@ def _addresses(found: SidecarConfig | None) -> tuple[str, str]:
                 report = json.loads(file.read(_MAX_READY_BYTES))
             listen, status = str(report["listen"]), str(report["metrics"])
         except (OSError, ValueError, KeyError, TypeError):
-            pass  # not ready, or not running: whoever asks there finds out
+            pass  # not ready, or not running: the check of the gate reports it
     return listen, status
 
 
@@ -136,7 +136,7 @@ def _url(text: str, what: str, tls: Tls) -> Place:
     except ValueError as error:
         raise DoctorError(f"{what}: {text!r} is not a URL") from error
     if url.scheme not in _PORTS or not url.hostname:
-        raise DoctorError(f"{what}: {text!r} is not http://… or https://…")
+        raise DoctorError(f"{what}: {text!r} must begin with http:// or https://")
     context = _context(tls) if url.scheme == "https" else None
     return Place(url.hostname, port or _PORTS[url.scheme], context)
 

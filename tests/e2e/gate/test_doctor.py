@@ -27,7 +27,7 @@ def test_a_policy_engine_that_does_not_answer(whole: Site) -> None:
     down = fail(
         "policy engine",
         "OPA does not answer the gate",
-        "The gate restarts the one it manages; see its log. Start one that is yours.",
+        "The gate restarts a managed OPA; see its log. Start an OPA at an address yourself.",
     )
     with stalled(engine):
         assert until(lambda: report(whole), but(down)) == but(down)
@@ -55,7 +55,7 @@ def test_files_that_others_may_change(whole: Site) -> None:
         fail(
             "permissions",
             "others may change HERE/sidecar.yaml (0646), HERE/trust.yaml (0664)",
-            "chmod go-w them, and look at what they say.",
+            "chmod go-w them, and check their content.",
         )
     )
 
@@ -87,7 +87,7 @@ def test_an_authority_that_falls_silent(owned: Site) -> None:
     def with_regulator(found: Finding) -> Report:
         return tuple(found if one.name == "authorities" else one for one in HEALTHY)
 
-    soon = warn(name, "ends in N s, before two more looks at it", publish)
+    soon = warn(name, "ends in N s, in less than two poll intervals", publish)
     over = fail(name, "ended at TIME: what relies on it is denied", publish)
     owned.set_silence(REGULATOR, timedelta(seconds=100))
     assert until(lambda: report(owned), with_regulator(soon)) == with_regulator(soon)

@@ -83,7 +83,11 @@ def test_the_command_fits_one_screen_and_its_exit_status_says_how_it_stands(whol
     ("option", "value", "line"),
     [
         ("--envoy-admin", "9901", "admit: --envoy-admin: '9901' is not HOST:PORT"),
-        ("--gateway", "gateway:1", "admit: --gateway: 'gateway:1' is not http://… or https://…"),
+        (
+            "--gateway",
+            "gateway:1",
+            "admit: --gateway: 'gateway:1' must begin with http:// or https://",
+        ),
         ("--time-source", "http://x:y", "admit: --time-source: 'http://x:y' is not a URL"),
     ],
 )

@@ -348,7 +348,7 @@ def test_a_mistake_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "x"), "say why: --reason"),
+        (("run", "x"), "a withdrawal needs its reason: give --reason"),
         (("run", "x", "--reinstate", "--reason", "y"), "--reinstate takes neither --reason nor"),
         (("run", "x", "--reinstate"), "run x is not withdrawn"),
         (("key", "x", "--reason", "y"), "a key is withdrawn by its fingerprint"),

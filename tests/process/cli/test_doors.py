@@ -216,10 +216,10 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_signed(parties: Parties, j
             ("declare", "specification", "x", "--model", "openai/**", *files),
             "the envelope has no compliance suite for us",
         ),
-        (bind, "say what must be passed: --envelope, or --specification"),
+        (bind, "the manifest needs an evaluation envelope: give --envelope or --specification"),
         (
             (*bind, "--envelope", job / "envelope.yaml"),
-            "say where the model may run: --environments, or --specification",
+            "the manifest needs its environments: give --environments or --specification",
         ),
         (
             (*bind, *files, "--specification", specified["file"]),

@@ -207,7 +207,7 @@ def test_explain_says_of_a_waiver_that_excuses_nothing_why(tmp_path: Path) -> No
         "eu-finance.dora_register": "",
         "eu-finance.gone": "no policy has this rule",
         "eu.art6_risk_class": "the rule holds",
-        "eu-finance.model_risk_sign_off": "the rule speaks of another subject",
+        "eu-finance.model_risk_sign_off": "the violation has another subject",
     }
     shown = admit("policy", "explain", MODEL, "-e", ENV, "-t", site.trust, "--policies", POLICIES,
                   code=1).stdout  # fmt: skip

@@ -96,4 +96,4 @@ def but(*changed: Finding) -> Report:
 
 def follows(cause: str, name: str, detail: str) -> Finding:
     """What fails only because something else does points there."""
-    return fail(name, detail, f"Mend “{cause}” first, then look again.", (cause,))
+    return fail(name, detail, f"Fix “{cause}” first, then run the doctor again.", (cause,))
