@@ -46,7 +46,7 @@ def respond(
 
     An allow carries dynamic metadata for the seal, the RBAC filter behind ext_authz that passes
     only what carries it. Envoy emits it in the namespace ``envoy.filters.http.ext_authz`` whatever
-    the filter's name is, so that only ``gate`` tells two gates apart. A denial carries none: with
+    the filter's name is, so that only ``gate`` distinguishes two gates. A denial carries none: with
     ``shadow_mode`` Envoy would emit it and let the request pass.
 
     Args:

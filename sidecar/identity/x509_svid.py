@@ -52,7 +52,7 @@ def verify(
         principal: The SPIFFE ID that the sender read from the certificate; may be empty.
         bundles: The trust bundles of the decision's trust state.
         now: The decision's reference time.
-        intermediates: Further certificates for the path to a root. They name nobody.
+        intermediates: Further certificates for the path to a root. Their names are not used.
 
     Raises:
         AdmissibilityError: ``certificate_not_svid`` (403), ``credential_invalid``,

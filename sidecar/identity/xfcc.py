@@ -120,7 +120,7 @@ def intermediates(text: str | None) -> tuple[x509.Certificate, ...]:
     """Return the certificates of a header for the path of another certificate; none verified.
 
     Args:
-        text: The header's value, as Latin-1; whoever wrote it. ``None`` without the header.
+        text: The header's value, as Latin-1, from any sender. ``None`` without the header.
 
     A header that cannot be parsed adds nothing, so that it can only make a path fail.
     """

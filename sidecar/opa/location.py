@@ -117,7 +117,7 @@ def tools_folder() -> Path | None:
 
     It is what ``ADMIT_TOOLS`` names, else ``.tools`` of the checkout, else ``admissibility`` in the
     user's cache (``XDG_CACHE_HOME`` or ``~/.cache``): never the working directory, whose content
-    somebody else may have written, and never the folder the package is installed in.
+    other users may have written, and never the folder the package is installed in.
 
     Returns:
         An absolute path; None for a user without a home.

@@ -125,7 +125,7 @@ def find(root: PathNode, body: dict[str, Any], raw: bytes, *, texts: frozenset[s
         root: A compiled table.
         body: The parsed body.
         raw: The bytes it was parsed from; what no key ``model`` is in need not be searched.
-        texts: Places where a plain string may stand instead of the list.
+        texts: Paths where a string may replace the list.
 
     Raises:
         AdmissibilityError: ``ambiguous_model`` for a twin of a key on the way, or a key ``model``

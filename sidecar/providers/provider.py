@@ -15,7 +15,7 @@ from sidecar.providers.operation import Operation
 
 
 class NameKind(Enum):
-    """What a model's name stands for at a provider."""
+    """What a model's name denotes at a provider."""
 
     MODEL = "a model"
     DEPLOYMENT = "a deployment: a binding states which model it runs"
@@ -66,10 +66,10 @@ class Provider:
         operations: The rows; a request that matches none is refused.
         hosts: Patterns of the host names under which it is reached, or ``SELF_HOSTED``.
         adapted: The rule for names of adapted models.
-        names: Returns what a model's name stands for.
+        names: Returns what a model's name denotes.
         configurations: Stems of the reference configurations in ``envoy/`` that lead to it.
         documentation: One paragraph for the page of operations: where models are named, what a
-            name stands for, and what an operator sets.
+            name denotes, and what an operator sets.
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.

@@ -23,7 +23,7 @@ _BASE = re.compile(r"(?:publishers/google/models|google)/[^/]+")
 
 
 def names(model: str) -> NameKind:
-    """Return what a name stands for; any other than a base model or endpoint may choose."""
+    """Return what a name denotes; any but a base model or endpoint is treated as a router."""
     if _BASE.fullmatch(model):
         return NameKind.MODEL
     return NameKind.DEPLOYMENT if _ENDPOINT.fullmatch(model) else NameKind.CHOOSER
