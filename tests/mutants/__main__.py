@@ -31,6 +31,7 @@ def main() -> None:
     try:
         if not options.report:
             _forget_halves()
+            _forget_old_stats()
             _mutmut("run", children, ONE_QUICK_MODULE)
         names = sample(_statuses(), options.count, options.seed, options.module)
         again = [n for n in names if _lives(_statuses()[n]) or not options.survivors]
@@ -91,6 +92,16 @@ def _forget_halves() -> None:
             if not all(map(_whole, kept)) or not (ROOT / file.relative_to(MUTANTS)).exists():
                 for each in (file, *kept):
                     each.unlink(missing_ok=True)
+
+
+def _forget_old_stats() -> None:
+    """Remove which test reaches which function, once a source or a test is newer than that."""
+    stats = MUTANTS / "mutmut-stats.json"
+    if stats.exists():
+        measured = stats.stat().st_mtime
+        sources = (f for top in ("sidecar", "tests") for f in (ROOT / top).rglob("*.py"))
+        if any(file.stat().st_mtime > measured for file in sources):
+            stats.unlink()
 
 
 def _whole(file: Path) -> bool:

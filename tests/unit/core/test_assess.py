@@ -95,6 +95,28 @@ def test_each_break_is_refused_with_the_reason_of_its_step(
     assert told(world) == (reason, detail, step)
 
 
+@pytest.mark.parametrize(
+    ("role", "reason", "step"),
+    [
+        ("producer", Reason.MANIFEST_UNVERIFIED, 3),
+        ("evaluator", Reason.PREACTIVATION_MISSING, 4),
+        ("provider", Reason.APPROVAL_MISSING, 5),
+        ("customer", Reason.APPROVAL_MISSING, 5),
+        ("regulator", Reason.APPROVAL_MISSING, 5),
+    ],
+)
+def test_a_grant_counts_for_the_models_it_names_and_no_others(
+    role: str, reason: Reason, step: int
+) -> None:
+    world = admitted_world()
+    held = world.grants[role]
+    for models, expected in (((f"openai/{MODEL}",), None), (("openai/ft:other",), reason)):
+        world.grants[role] = tuple(replace(each, models=models) for each in held)
+        failed = world.ask().failed
+        found = (None, step) if failed is None else (failed.reason, failed.step)
+        assert found == (expected, step)
+
+
 def test_a_call_that_names_nothing_is_refused_and_not_vacuously_admitted() -> None:
     world = admitted_world()
     state = world.state()

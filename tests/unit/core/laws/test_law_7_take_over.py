@@ -18,6 +18,7 @@ from tests.support.simulator.world import (
     World,
     admitted_world,
     grant,
+    refusal,
     window,
 )
 
@@ -55,6 +56,17 @@ def test_case_12_a_superseding_manifest_does_not_take_the_old_one_down_on_arriva
     assert in_force(world) == world.digests["second"]
     takeover = Takeover(world.digests["manifest"], world.digests["second"], ENV)
     assert world.memory.takeovers == (takeover,)
+
+
+def test_a_successor_whose_file_is_lost_is_said_to_be_missing_not_the_older_one() -> None:
+    world = complete(superseding())
+    assert in_force(world) == world.digests["second"]
+    del world.evidence["second"]
+    lost = "every known manifest was superseded, and the successor is not here now"
+    assert refusal(world.ask()) == (Reason.MANIFEST_MISSING, 2, lost)
+    del world.evidence["manifest"]
+    gone = "a manifest of it was known, and is not here now"
+    assert refusal(world.ask()) == (Reason.MANIFEST_MISSING, 2, gone)
 
 
 def replace_key(world: World) -> None:
