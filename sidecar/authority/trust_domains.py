@@ -94,4 +94,10 @@ def _ca_pem(certificate: x509.Certificate) -> str:
         raise AuthorityError("an X.509 root is not a CA: it has no basicConstraints") from error
     if not constraints.value.ca:
         raise AuthorityError("an X.509 root is not a CA")
+    # A root may lack the key usage, as a trust anchor is a name and a key; the gate asks the same.
+    for item in certificate.extensions:
+        if isinstance(item.value, x509.KeyUsage) and not item.value.key_cert_sign:
+            raise AuthorityError(
+                "an X.509 root may not sign certificates: its keyUsage lacks keyCertSign"
+            )
     return certificate.public_bytes(Encoding.PEM).decode("ascii")

@@ -137,6 +137,13 @@ def element(svid: Svid, **changes: str) -> str:
     return ";".join(f"{name}={value}" for name, value in pairs.items())
 
 
+def test_a_workload_below_intermediates_is_admitted_behind_the_edge(hops: Hops) -> None:
+    issuer = hops.domain.intermediate("upper").intermediate("lower")
+    assert hops.talk(issuer.issue("/env/prod"), hops.edge).verdict() == (200, "admitted")
+    elsewhere = hops.talk(issuer.issue("/env/elsewhere"), hops.edge).verdict()
+    assert elsewhere == (403, "environment_unknown")
+
+
 def test_a_workload_behind_the_edge_is_admitted_as_itself(hops: Hops) -> None:
     talk = hops.good()
     body = talk.body()

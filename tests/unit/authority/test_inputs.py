@@ -17,6 +17,7 @@ from sidecar.authority.home import Home
 from sidecar.authority.settings import SETTINGS_FILE, Periods, duration, duration_text
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import TrustDomain, WithdrawalKind
+from tests.support.simulator.svid import usage
 
 DIGEST = "ab" * 32
 
@@ -139,7 +140,7 @@ def _jwks(**changes: object) -> bytes:
     return json.dumps({"keys": [{"kty": "EC", "kid": "1", "crv": "P-256", **changes}]}).encode()
 
 
-def _certificate(*, ca: bool | None) -> bytes:
+def _certificate(*, ca: bool | None, signs: bool | None = None) -> bytes:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "acme")])
     begin = datetime(2026, 1, 1, tzinfo=UTC)
@@ -156,11 +157,13 @@ def _certificate(*, ca: bool | None) -> bytes:
         builder = builder.add_extension(
             x509.BasicConstraints(ca=ca, path_length=None), critical=True
         )
+    if signs is not None:
+        builder = builder.add_extension(usage(ca=signs), critical=True)
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
 def test_a_trust_domain_is_read_from_its_files() -> None:
-    one, two = _certificate(ca=True), _certificate(ca=True)
+    one, two = _certificate(ca=True), _certificate(ca=True, signs=True)
     read = trust_domains.read("acme.example", _jwks(), [one + two])
     assert read == TrustDomain(
         "acme.example",
@@ -197,6 +200,12 @@ def test_a_trust_domain_is_read_from_its_files() -> None:
             None,
             [_certificate(ca=None)],
             "an X.509 root is not a CA: it has no basicConstraints",
+        ),
+        (
+            "acme.example",
+            None,
+            [_certificate(ca=True, signs=False)],
+            "an X.509 root may not sign certificates: its keyUsage lacks keyCertSign",
         ),
         ("Acme.example", _jwks(), [], "'Acme.example' is not a SPIFFE trust domain name"),
         (
