@@ -81,7 +81,7 @@ def test_the_readers_do_see_different_paths(
     assert tuple(None if each is None else each[0][1].decode() for each in readings) == seen
 
 
-@settings(max_examples=examples(2000))
+@settings(max_examples=examples(1000))
 @given(method=st.sampled_from(["GET", "POST"]), target=spoiled(SEEDS, TOKENS, most=1))
 def test_whatever_the_gate_matches_is_seen_alike(
     upstreams: Upstreams, method: str, target: bytes
