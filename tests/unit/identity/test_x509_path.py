@@ -13,15 +13,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, ObjectIdentifier
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sidecar.core.call import Credential
 from sidecar.core.reasons import Reason
 from sidecar.identity import xfcc
+from tests.support.examples import examples
 from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid
-from tests.support.simulator.svid import pem
+from tests.support.simulator.svid import pem, usage
 from tests.support.simulator.world import ENV, NOW
-from tests.unit.identity.authorities import YEAR, Authority, named
+from tests.unit.identity.authorities import YEAR, Authority, builder, named, new_key
 
 GOOD = Credential(ENV, "acme.example", "x509-svid", NOW + HOUR, "customer")
 NO_ROOT = invalid("no root of the trust domain issued the client certificate")
@@ -296,3 +299,43 @@ def test_an_unreadable_chain_adds_nothing(bench: Bench, root: Authority, text: s
     leaf = pem(middle.leaf())
     assert bench.ask(certificate=leaf, extra=((xfcc.HEADER, text),)) == NO_ROOT
     assert bench.ask(certificate=pem(root.leaf()), extra=((xfcc.HEADER, text),)) == GOOD
+
+
+@settings(max_examples=examples(150), deadline=None, derandomize=True, database=None)
+@given(
+    oid=st.sampled_from(
+        [
+            ExtensionOID.BASIC_CONSTRAINTS,
+            ExtensionOID.KEY_USAGE,
+            ExtensionOID.EXTENDED_KEY_USAGE,
+            ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+            ExtensionOID.NAME_CONSTRAINTS,
+            ExtensionOID.CERTIFICATE_POLICIES,
+        ]
+    ),
+    data=st.one_of(
+        st.binary(max_size=24),
+        st.sampled_from([b"\x30\x00", b"\x30\x02\xa0\x00", b"\x30\x06\xa0\x04\x30\x02\x86\x00"]),
+    ),
+)
+def test_an_issuer_with_any_bytes_for_an_extension_is_an_answer(
+    oid: ObjectIdentifier, data: bytes
+) -> None:
+    """Really signed by the root, so that nothing but the extension stands in the way."""
+    root, key = Authority.root(), new_key()
+    made = builder(named("odd"), key, root.name, NOW - YEAR, NOW + YEAR)
+    if oid != ExtensionOID.BASIC_CONSTRAINTS:
+        basic = x509.BasicConstraints(ca=True, path_length=None)
+        made = made.add_extension(basic, critical=True)
+    if oid != ExtensionOID.KEY_USAGE:
+        made = made.add_extension(usage(ca=True), critical=True)
+    made = made.add_extension(x509.UnrecognizedExtension(oid, data), critical=True)
+    middle = Authority(named("odd"), key, made.sign(root.key, hashes.SHA256()))
+    found = ask(Bench(), [root], middle.leaf(), middle)
+    if isinstance(found, tuple):
+        reason, message = found
+        assert reason is Reason.CREDENTIAL_INVALID
+        assert message.startswith("the intermediate CN=odd ")
+    else:
+        assert found == GOOD
+        assert oid in {ExtensionOID.SUBJECT_ALTERNATIVE_NAME, ExtensionOID.NAME_CONSTRAINTS}
