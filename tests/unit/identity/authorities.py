@@ -58,11 +58,17 @@ class Authority:
         return Authority(subject, own, made)
 
     def leaf(
-        self, uri: str = ENV, *, dns: tuple[str, ...] = (), lifetime: timedelta = timedelta(hours=1)
+        self,
+        uri: str = ENV,
+        *,
+        dns: tuple[str, ...] = (),
+        mail: tuple[str, ...] = (),
+        lifetime: timedelta = timedelta(hours=1),
     ) -> x509.Certificate:
         names = [x509.UniformResourceIdentifier(uri), *map(x509.DNSName, dns)]
+        subject = x509.Name([x509.NameAttribute(NameOID.EMAIL_ADDRESS, each) for each in mail])
         return (
-            builder(x509.Name([]), new_key(), self.name, NOW - timedelta(minutes=5), NOW + lifetime)
+            builder(subject, new_key(), self.name, NOW - timedelta(minutes=5), NOW + lifetime)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(usage(ca=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)

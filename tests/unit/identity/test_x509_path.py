@@ -281,6 +281,15 @@ def test_a_constraint_on_another_form_refuses_names_of_that_form(
     assert ask(bench, [root], root.leaf()) == GOOD
 
 
+def test_a_constraint_on_mail_refuses_a_subject_with_an_address(bench: Bench) -> None:
+    """RFC 5280 §4.2.1.10: it applies to emailAddress in the subject, too."""
+    root = Authority.root(**only(x509.RFC822Name("acme.example")))
+    assert ask(bench, [root], root.leaf(mail=("someone@acme.example",))) == invalid(
+        "the root CN=root has a name constraint that is not understood: on RFC822Name"
+    )
+    assert ask(bench, [root], root.leaf()) == GOOD
+
+
 def test_intermediates_name_nobody(bench: Bench, root: Authority) -> None:
     """The identity is the connection's certificate, whatever the header begins with."""
     (middle,) = below(root, 1)

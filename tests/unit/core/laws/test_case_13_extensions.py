@@ -54,24 +54,51 @@ def test_a_model_gains_an_operation_by_an_extension() -> None:
     assert [item.predicate.extends for item, _ in specified.extended] == [None]
 
 
+PROD = {**SPEC, "id": "spiffe://acme.example/env/prod"}
+ADVERSARIAL, REGRESSION, _ = (entry["digest"]["sha256"] for entry in suites())
+
+
 @pytest.mark.parametrize(
-    ("environments", "envelope"),
+    ("environments", "envelope", "lost"),
     [
-        ([{**SPEC, "operations": ["chat.completions"]}], None),
-        ([{**SPEC, "id": "spiffe://acme.example/env/prod"}], None),
-        ([{**SPEC, "purpose": "other"}, {**SPEC, "id": "spiffe://acme.example/env/prod"}], None),
-        (None, {"suites": suites()[1:]}),
-        (None, {"suites": suites(regression=0.5)}),
+        (
+            [{**SPEC, "operations": ["chat.completions"]}],
+            None,
+            f"environment {SPEC['id']}: operations missing: responses",
+        ),
+        ([PROD], None, f"environment {SPEC['id']} is missing"),
+        (
+            [{**SPEC, "purpose": "other"}, PROD],
+            None,
+            f"environment {SPEC['id']}: purpose is 'other', not 'customer-support'",
+        ),
+        (
+            [{**SPEC, "sector": "health"}, PROD],
+            None,
+            f"environment {SPEC['id']}: sector is 'health', not 'finance'",
+        ),
+        (
+            None,
+            {"suites": suites()[1:]},
+            f"adversarial suite adversarial-suite ({ADVERSARIAL}) is missing",
+        ),
+        (
+            None,
+            {"suites": suites(regression=0.5)},
+            f"regression suite regression-suite ({REGRESSION}): threshold 0.5 is below 0.9",
+        ),
     ],
-    ids=["an operation", "environments", "the purpose", "a suite", "a threshold"],
+    ids=["an operation", "environments", "the purpose", "a sector", "a suite", "a threshold"],
 )
 def test_an_extension_takes_nothing_away(
-    environments: list[dict[str, Any]] | None, envelope: dict[str, Any] | None
+    environments: list[dict[str, Any]] | None, envelope: dict[str, Any] | None, lost: str
 ) -> None:
-    failed = extended(environments, envelope).ask().failed
+    world = extended(environments, envelope)
+    failed = world.ask().failed
     assert failed is not None
     assert failed.reason is Reason.SPECIFICATION_UNVERIFIED
-    assert "takes away from" in failed.detail
+    older = world.digests["specification"]
+    assert failed.detail.endswith(f"takes away from {older}, which it extends: {lost}")
 
 
 def test_withdrawing_what_was_extended_ends_the_model() -> None:
