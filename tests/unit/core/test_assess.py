@@ -118,22 +118,24 @@ def test_a_grant_counts_for_the_models_it_names_and_no_others(
 
 
 def test_a_call_that_names_nothing_is_refused_and_not_vacuously_admitted() -> None:
-    world = admitted_world()
-    state = world.state()
-    for call in (
-        Call("openai", OPERATION, ()),
-        Call("openai", "", (MODEL,)),
-        Call("", OPERATION, (MODEL,)),
-        Call("openai", OPERATION, (MODEL, "")),
-        Call("openai", OPERATION, (MODEL,), deployments=("prod",)),
-        Call("openai", "", (), modelless=True),
-        Call("", "files.retrieve", (), modelless=True),
-        Call("openai", "files.retrieve", (MODEL,), modelless=True),
-        Call("openai", "files.retrieve", (), tuned=(MODEL,), modelless=True),
-        Call("openai", "files.retrieve", (), deployments=("prod",), modelless=True),
+    state = admitted_world().state()
+    unnamed, unused = "names no operation or no model", "says of a name that it does not use that"
+    unused += " it is a deployment's"
+    modelless = "names a model where none can be"
+    for call, detail in (
+        (Call("openai", OPERATION, ()), "names no model"),
+        (Call("openai", "", (MODEL,)), unnamed),
+        (Call("", OPERATION, (MODEL,)), unnamed),
+        (Call("openai", OPERATION, (MODEL, "")), unnamed),
+        (Call("openai", OPERATION, (MODEL,), deployments=("prod",)), unused),
+        (Call("openai", "", (), modelless=True), unnamed),
+        (Call("", "files.retrieve", (), modelless=True), unnamed),
+        (Call("openai", "files.retrieve", (MODEL,), modelless=True), modelless),
+        (Call("openai", "files.retrieve", (), tuned=(MODEL,), modelless=True), modelless),
+        (Call("openai", "files.retrieve", (), deployments=("prod",), modelless=True), unused),
     ):
         assessment = assess(call, credential(), state, NOW)
-        assert assessment.reason is Reason.MALFORMED_REQUEST
+        assert refusal(assessment) == (Reason.MALFORMED_REQUEST, 0, detail)
         assert assessment.valid_until == NOW
 
 

@@ -89,6 +89,10 @@ def test_a_sector_other_than_the_floors_is_refused() -> None:
         Reason.ENVIRONMENT_BELOW_FLOOR,
         "declared for sector finance, and the operator's floor demands health",
     )
+    world.floors = tuple(Floor(EVERYWHERE, sector=each) for each in ("health", "energy", "finance"))
+    failed = world.ask().failed
+    assert failed is not None
+    assert failed.detail.endswith("demands energy, health")
 
 
 def test_a_floor_adds_roles() -> None:
