@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from sidecar.core import wire
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.window import Window
 from sidecar.core.wire import WIRE, DigestSet, Hex64, Name
 
 DIGEST = "0f" * 32
@@ -73,3 +74,10 @@ def test_a_document_over_the_cap_or_with_two_readings_is_refused() -> None:
     for data in (BYTES + b" " * 512, BYTES.replace(b'"count":2', b'"count":2,"count":3')):
         with pytest.raises(EvidenceError, match=r"^sample: "):
             read(data)
+
+
+def test_a_fault_of_no_single_field_is_one_of_the_document() -> None:
+    backwards = {"notBefore": "2026-06-02T00:00:00Z", "notAfter": "2026-06-01T00:00:00Z"}
+    with pytest.raises(EvidenceError) as caught:
+        wire.read_value(Window, backwards, what="w")
+    assert str(caught.value) == "w: document: Value error, a window must end after it begins"
