@@ -175,7 +175,7 @@ def _check_items(found: Iterable[Found]) -> None:
     for entry in _of(found, Role.ITEM):
         item = entry.value
         if not isinstance(item, dict):
-            raise malformed(f"{entry.where} is not an object")
+            raise malformed(f"{entry.where} must be an object")
         try:
             strict_json.refuse_twins(item, ("type", "role", "id"))
         except strict_json.StrictJsonError as error:
@@ -319,7 +319,7 @@ def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
         types.add("function")
     for entry in _of(found, Role.UNTYPED_TOOL):
         if not isinstance(entry.value, dict):
-            raise malformed(f"{entry.where} is not an object")
+            raise malformed(f"{entry.where} must be an object")
         if "type" not in entry.value:
             types.add("function")
         _check_tool(entry)
