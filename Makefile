@@ -47,8 +47,7 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 PYTEST = $(BIN)/python -m pytest -q -n auto --dist loadfile
 CORE = tests/unit/core
 
-test: setup $(READERS) lint types ## everything that must hold: lint, types, every test, every branch of the core
-	@$(PYTEST) --cov=sidecar/core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(CORE)
+test: setup $(READERS) lint types cover ## everything that must hold: lint, types, every test, every branch of the core
 	@$(PYTEST) --ignore=$(CORE)
 
 quick: $(INSTALLED) ## the loop: unit tests only, no processes, a tenth of the examples
@@ -62,7 +61,10 @@ types: $(INSTALLED) ## mypy, strict
 	@$(BIN)/mypy
 
 cover: setup ## every branch of the core, exercised by the core's own tests
-	@$(PYTEST) --cov=sidecar/core --cov-branch --cov-fail-under=100 --cov-report=term-missing:skip-covered $(CORE)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/coverage run -m pytest -q -n auto --dist loadfile $(CORE)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report --fail-under=100 --skip-covered
 
 unit: setup $(READERS) ## tests without the end-to-end tests
 	@$(PYTEST) --ignore=tests/e2e
