@@ -202,5 +202,10 @@ class Organisations:
 
 
 def _window(days: float) -> Window:
-    begin = now()
+    """Begin now, to the microsecond.
+
+    A withdrawal reaches what its author signed on the matter no later (law 3), and the story signs,
+    withdraws and signs anew within one second.
+    """
+    begin = datetime.now(UTC)
     return Window(begin, begin + timedelta(days=days))
