@@ -109,7 +109,10 @@ def test_what_ends_a_line_for_some_reader_is_refused_inside_one(end: str) -> Non
         data = text.replace("TEXT", end + inner.replace('"', "'") + end).encode()
     assert len(data.decode().splitlines()) == 3
     reason, why = refused(data)
-    assert (reason, "ends a line for some readers" in why) == (Reason.MALFORMED_REQUEST, True)
+    assert (reason, "which some parsers take for a line end; escape it" in why) == (
+        Reason.MALFORMED_REQUEST,
+        True,
+    )
 
 
 def test_bounds_hold_to_the_byte_and_to_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
