@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 import pytest
 
 from sidecar.core import facts as facts_module
-from sidecar.core import verdict as verdict_module
 from sidecar.core.call import Call
 from sidecar.core.decide import Decision, Progress, decide, inadmissible, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
-from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
+from sidecar.core.verdict import Violation
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (
     BASE,
@@ -26,102 +24,14 @@ from tests.support.simulator.world import (
     credential,
     tuned_on_world,
 )
+from tests.unit.core.verdicts import VIOLATION, body, read
 
 CALL = Call("openai", OPERATION, (MODEL,))
-
-
-def answer(**changes: Any) -> dict[str, Any]:
-    value: dict[str, Any] = {
-        "allow": True,
-        "nonce": "n-1",
-        "revision": "r-1",
-        "violations": [],
-        "warnings": [],
-        "jurisdictions": {"eu": {"allow": True, "violations": []}},
-        "lease_seconds": 30,
-    }
-    return {k: v for k, v in {**value, **changes}.items() if v is not None}
-
-
-def body(**changes: Any) -> bytes:
-    return json.dumps({"result": answer(**changes)}).encode()
-
-
-def read(data: bytes) -> Verdict:
-    return verdict_module.read(data, nonce="n-1", revision="r-1", jurisdictions=("eu",))
-
-
-VIOLATION = {
-    "code": "eu.art10",
-    "jurisdiction": "eu",
-    "message": "no corpus",
-    "citation": "c",
-    "remedy": "r",
-    "subject": MODEL,
-    "term": "adaptations[].corpora",
-    "effective_on": "2026-01-01",
-    "state": "enforced",
-    "authority": "",
-}
 
 
 def progress(**changes: Any) -> Progress:
     made = Progress("d-1", NOW, 7, CALL, credential(), admitted_world().ask())
     return replace(made, **changes)
-
-
-def test_a_well_formed_allow_is_read_whole() -> None:
-    assert read(body()) == Verdict(
-        allow=True,
-        nonce="n-1",
-        revision="r-1",
-        violations=(),
-        warnings=(),
-        jurisdictions={"eu": JurisdictionVerdict(allow=True, violations=())},
-        lease_seconds=30,
-    )
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"{}", "the decision is undefined"),
-        (b"", "the answer is not JSON: Expecting value at character 0"),
-        (b'{"result": null}', "the answer has another shape"),
-        (b'{"result": true}', "the answer has another shape"),
-        (body(allow="true"), "the answer has another shape"),
-        (body(allow=1), "the answer has another shape"),
-        (body(allow=None), "the answer has another shape"),
-        (body(lease_seconds=-1), "the answer has another shape"),
-        (body(lease_seconds="30"), "the answer has another shape"),
-        (body(violations={}), "the answer has another shape"),
-        (body(nonce="n-2"), "the answer is to another question"),
-        (body(revision="r-2"), "the answer is of another policy revision"),
-        (body(jurisdictions={}), "not every jurisdiction answered"),
-        (body(violations=[VIOLATION]), "the answer contradicts itself"),
-        (
-            body(jurisdictions={"eu": {"allow": False, "violations": []}}),
-            "the answer contradicts itself",
-        ),
-        (
-            body(jurisdictions={"eu": {"allow": True, "violations": [VIOLATION]}}),
-            "the answer contradicts itself",
-        ),
-        (b'{"result": 1, "result": 2}', "the answer is a key is given twice"),
-    ],
-)
-def test_any_other_answer_is_no_answer(data: bytes, message: str) -> None:
-    with pytest.raises(AdmissibilityError) as caught:
-        read(data)
-    assert (caught.value.reason, caught.value.message) == (
-        Reason.POLICY_UNAVAILABLE,
-        f"policy engine: {message}",
-    )
-
-
-def test_nobody_to_ask_is_not_consent() -> None:
-    with pytest.raises(AdmissibilityError, match="contradicts itself"):
-        verdict_module.read(body(jurisdictions={}), nonce="n-1", revision="r-1", jurisdictions=())
 
 
 def test_an_allow_carries_everything_and_a_lease_that_ends_with_the_first_thing() -> None:

@@ -1,0 +1,29 @@
+"""Steps 1 and 2: a credential names one declared environment, a name one manifest or base."""
+
+from __future__ import annotations
+
+from sidecar.core.reasons import Reason
+from tests.support.simulator.world import MODEL, NOW, admitted_world, refusal, window
+
+
+def test_an_environment_that_no_customer_declared_is_unknown() -> None:
+    found = admitted_world().ask(environment="spiffe://acme.example/env/elsewhere")
+    assert refusal(found)[:2] == (Reason.ENVIRONMENT_UNKNOWN, 1)
+
+
+def test_a_declaration_outside_its_window_declares_nothing() -> None:
+    world = admitted_world()
+    world.declare(window=window(20, -1))
+    assert refusal(world.ask())[:2] == (Reason.ENVIRONMENT_UNKNOWN, 1)
+
+
+def test_a_name_without_a_manifest_is_a_base_model_only_where_it_is_listed() -> None:
+    world = admitted_world()
+    found = [refusal(world.ask(name))[0] for name in (MODEL, "gpt-4.1-mini", "ft:x:acme::y")]
+    assert found == [None, Reason.BASE_MODEL_NOT_LISTED, Reason.MANIFEST_MISSING]
+
+
+def test_the_reference_time_is_the_one_that_is_given() -> None:
+    world = admitted_world()
+    ended = world.ask(now=NOW.replace(year=NOW.year + 2))
+    assert refusal(ended)[1] == 1

@@ -1,0 +1,33 @@
+"""A manifest is complete once its results and approvals exist as signed."""
+
+from __future__ import annotations
+
+import pytest
+
+from sidecar.core.floors import surroundings
+from sidecar.core.succession import complete, required_roles
+from tests.support.simulator.world import APPROVERS, ENV, World, admitted_world
+
+
+def is_complete(world: World) -> bool:
+    state = world.state()
+    (declared,) = state.environments[ENV]
+    (item,) = state.manifests_by_digest.values()
+    return complete(state, surroundings(state.operator, declared), item)
+
+
+def test_an_admitted_model_is_complete_and_needs_every_role() -> None:
+    world = admitted_world()
+    state = world.state()
+    (declared,) = state.environments[ENV]
+    (item,) = state.manifests_by_digest.values()
+    roles = required_roles(state, surroundings(state.operator, declared), item)
+    assert is_complete(world)
+    assert set(APPROVERS) <= roles | {"regulator"}
+
+
+@pytest.mark.parametrize("label", ["result", *(f"approval:{role}" for role in APPROVERS)])
+def test_without_any_one_statement_it_is_not(label: str) -> None:
+    world = admitted_world()
+    del world.evidence[label]
+    assert not is_complete(world)
