@@ -13,8 +13,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from sidecar.doctor.diagnosis import Diagnosis, State, causes
 from sidecar.doctor.examine import examine
-from sidecar.doctor.finding import Finding, State, causes
 from sidecar.doctor.subject import Tls, subject
 
 Config = Annotated[
@@ -78,7 +78,7 @@ def doctor(
     raise typer.Exit(0 if healthy else 1)
 
 
-def _show(found: Sequence[Finding]) -> None:
+def _show(found: Sequence[Diagnosis]) -> None:
     console = Console(highlight=False)
     width = max(len(finding.name) for finding in found)
     for finding in found:
@@ -103,7 +103,7 @@ def _wrapped(text: str, in_flight: int) -> list[str]:
     return textwrap.wrap(text, in_flight, break_on_hyphens=False)
 
 
-def _summary(found: Sequence[Finding]) -> str:
+def _summary(found: Sequence[Diagnosis]) -> str:
     count = {state: sum(one.state is state for one in found) for state in State}
     line = f"{count[State.OK]} in order, {count[State.WARN]} to look at, {count[State.FAIL]} failed"
     begin = causes(found)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sidecar.core.reasons import Reason
 from sidecar.doctor.ask import NoAnswerError, Reply, ask
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Subject
 
 MODEL = "admissibility-canary"
@@ -61,17 +61,17 @@ CANARIES = (
 )
 
 
-def call(subject: Subject) -> tuple[Finding, ...]:
+def call(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check the route of ordinary calls."""
     return (_sent(subject, CANARIES[0]),)
 
 
-def upload(subject: Subject) -> tuple[Finding, ...]:
+def upload(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check the route of uploads, which Envoy does not buffer."""
     return (_sent(subject, CANARIES[1]),)
 
 
-def _sent(subject: Subject, canary: Canary) -> Finding:
+def _sent(subject: Subject, canary: Canary) -> Diagnosis:
     try:
         reply = ask(
             subject.gateway,
@@ -92,7 +92,7 @@ def _unreached(canary: Canary) -> tuple[str, ...]:
     return ("Envoy",) if canary.name == first else ("Envoy", first)
 
 
-def _judged(canary: Canary, reply: Reply) -> Finding:
+def _judged(canary: Canary, reply: Reply) -> Diagnosis:
     reason = reply.headers.get(_REASON)
     said = f"POST {canary.path} got {reply.status}"
     if reply.status < 400:

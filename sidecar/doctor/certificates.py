@@ -14,14 +14,14 @@ from cryptography.x509.oid import ExtensionOID
 
 from sidecar.core.window import rfc3339
 from sidecar.doctor.ask import SECONDS, NoAnswerError, ask
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Subject
 
 _RENEW = "Have it renewed; short-lived certificates need their agent running."
 _NAME = "certificates"
 
 
-def certificates(subject: Subject) -> tuple[Finding, ...]:
+def certificates(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that every certificate is valid now, and for a fifth of its lifetime more."""
     found: list[tuple[str, x509.Certificate]] = []
     notes = []
@@ -70,7 +70,7 @@ def _read(path: Path) -> x509.Certificate:
     return x509.load_pem_x509_certificates(path.read_bytes())[0]
 
 
-def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Finding]:
+def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Diagnosis]:
     begin, end = leaf.not_valid_before_utc, leaf.not_valid_after_utc
     if not begin <= now < end:
         yield fail(_NAME, f"{whose} holds from {rfc3339(begin)} to {rfc3339(end)}", _RENEW)
@@ -78,7 +78,7 @@ def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Fin
         yield warn(_NAME, f"{whose} ends at {rfc3339(end)}: a fifth of its life is left", _RENEW)
 
 
-def _loaded(subject: Subject, now: datetime) -> Iterator[Finding]:
+def _loaded(subject: Subject, now: datetime) -> Iterator[Diagnosis]:
     """Check the certificates of Envoy's ``/certs``, if its admin interface permits that."""
     with suppress(NoAnswerError, KeyError, TypeError, ValueError):
         reply = ask(subject.admin, "/certs")

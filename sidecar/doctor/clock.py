@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 from sidecar.doctor.ask import NoAnswerError, Place, ask
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Subject
 
 SKEW = timedelta(seconds=30)
@@ -20,7 +20,7 @@ _SECOND = timedelta(seconds=1)
 _REMEDY = "Let NTP set this machine's clock; the gate relies on it again by itself."
 
 
-def clock(subject: Subject) -> tuple[Finding, ...]:
+def clock(subject: Subject) -> tuple[Diagnosis, ...]:
     """Compare this machine's clock with every other that answers."""
     compared = list(_compared(subject))
     if not compared:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sidecar.doctor.ask import NoAnswerError, Place, ask
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Subject
 from sidecar.resources.versions import ENVOY
 
@@ -23,7 +23,7 @@ _GATE = ("gate",)
 _LINT = "Compare it with the reference configurations under envoy/."
 
 
-def running(subject: Subject) -> tuple[Finding, ...]:
+def running(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that Envoy is ready, and of the tested version."""
     try:
         ready = ask(subject.admin, "/ready")
@@ -47,7 +47,7 @@ def running(subject: Subject) -> tuple[Finding, ...]:
     return (ok("Envoy", f"{version} is {state} at {subject.admin}"),)
 
 
-def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
+def asks_the_gate(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check the counters of ext_authz: no request was forwarded without a response."""
     try:
         counted = _counters(ask(subject.admin, _STATS).json())
@@ -80,7 +80,7 @@ def asks_the_gate(subject: Subject) -> tuple[Finding, ...]:
     return (ok("ext_authz", f"{numbers}; none passed unasked"),)
 
 
-def seal(subject: Subject) -> tuple[Finding, ...]:
+def seal(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that every listener has the seal (RBAC), and that it denied no request."""
     try:
         counted = ask(subject.admin, _SEAL_STATS).json()["stats"]
@@ -109,7 +109,7 @@ def seal(subject: Subject) -> tuple[Finding, ...]:
     return (ok("seal", "behind ext_authz; no request needed it"),)
 
 
-def cluster(subject: Subject) -> tuple[Finding, ...]:
+def cluster(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that one of Envoy's clusters leads to the gate, and is healthy."""
     try:
         value = ask(subject.admin, "/clusters?format=json").json()

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 
 from sidecar.doctor import canary, certificates, clock, envoy, files, gate
-from sidecar.doctor.finding import Finding, explained, fail
+from sidecar.doctor.diagnosis import Diagnosis, explained, fail
 from sidecar.doctor.subject import Subject
 
-Check = Callable[[Subject], tuple[Finding, ...]]
+Check = Callable[[Subject], tuple[Diagnosis, ...]]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration", files.configuration),
@@ -46,7 +46,7 @@ def examine(
     subject: Subject,
     checks: Sequence[tuple[str, Check]] = CHECKS,
     patience: float = PATIENCE_SECONDS,
-) -> tuple[Finding, ...]:
+) -> tuple[Diagnosis, ...]:
     """Run every check, and return what they found.
 
     Args:
@@ -54,7 +54,7 @@ def examine(
         checks: Name and function; the name is reported if the function does not end.
         patience: Time limit of all checks together, in seconds.
     """
-    found: dict[int, tuple[Finding, ...]] = {}
+    found: dict[int, tuple[Diagnosis, ...]] = {}
     through = {name: threading.Event() for name, _ in checks}
     deadline = time.monotonic() + patience
 

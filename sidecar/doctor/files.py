@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Subject
 from sidecar.opa.bundle import SignedFile
 from sidecar.trust import config as trust_config
@@ -24,7 +24,7 @@ _LARGE_LOG = 1 << 30
 _MIB = 1 << 20
 
 
-def configuration(subject: Subject) -> tuple[Finding, ...]:
+def configuration(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that ``sidecar.yaml`` is valid."""
     if subject.config is None:
         return (
@@ -39,7 +39,7 @@ def configuration(subject: Subject) -> tuple[Finding, ...]:
     return (ok("configuration", f"{subject.path} is valid{opened}"),)
 
 
-def trust(subject: Subject) -> tuple[Finding, ...]:
+def trust(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that ``trust.yaml`` and every pinned root are valid."""
     if subject.config is None:
         return ()
@@ -51,7 +51,7 @@ def trust(subject: Subject) -> tuple[Finding, ...]:
     return (ok("trust", f"{count} authorities, each with a pinned root that is well signed"),)
 
 
-def permissions(subject: Subject) -> tuple[Finding, ...]:
+def permissions(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that other users can neither read secret files nor change any that decide."""
     secret = list(_open(_secret(subject), _OTHERS_READ))
     decisive = list(_open(_decisive(subject), _OTHERS_WRITE))
@@ -79,7 +79,7 @@ def permissions(subject: Subject) -> tuple[Finding, ...]:
     )
 
 
-def decision_log(subject: Subject) -> tuple[Finding, ...]:
+def decision_log(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check that decisions can be recorded."""
     if subject.config is None:
         return ()

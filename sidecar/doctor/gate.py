@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from sidecar.core.window import rfc3339
 from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Subject
 from sidecar.gate.server import SERVICE
 from sidecar.opa.client import HEALTH, Address
@@ -25,7 +25,7 @@ _MAX_TOLD = 6
 _DEFAULT_POLL_SECONDS = 5.0
 
 
-def health(subject: Subject) -> tuple[Finding, ...]:
+def health(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check the gate's health service (grpc.health.v1)."""
     at = str(subject.gate)
     try:
@@ -42,7 +42,7 @@ def health(subject: Subject) -> tuple[Finding, ...]:
     return (ok("gate", f"{subject.gate}: SERVING"),)
 
 
-def standing(subject: Subject) -> tuple[Finding, ...]:
+def standing(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check readiness, policies, policy engine, authorities and evidence in ``/status``."""
     try:
         reply = ask(subject.status, "/status")
@@ -54,7 +54,7 @@ def standing(subject: Subject) -> tuple[Finding, ...]:
         return (fail("status", f"{subject.status}: not a gate's status", "Check `metrics`."),)
 
 
-def engine(subject: Subject) -> tuple[Finding, ...]:
+def engine(subject: Subject) -> tuple[Diagnosis, ...]:
     """Check OPA itself, if it is not managed by the gate."""
     remote = None if subject.config is None else subject.config.opa.remote
     if remote is None:
@@ -75,14 +75,14 @@ def _where(remote: Address) -> Place:
     return Place(host, port)
 
 
-def _told(subject: Subject, value: dict[str, Any], now: datetime) -> Iterator[Finding]:
+def _told(subject: Subject, value: dict[str, Any], now: datetime) -> Iterator[Diagnosis]:
     yield _readiness(value)
     yield from _policies(value["policy"])
     yield from _authorities(value["authorities"], now, _poll(subject))
     yield from _evidence(value)
 
 
-def _readiness(value: dict[str, Any]) -> Finding:
+def _readiness(value: dict[str, Any]) -> Diagnosis:
     theirs, ours = value["version"], version("admissibility-sidecar")
     if not value["ready"]:
         return fail("readiness", "not ready", "admit status shows the cause.")
@@ -91,7 +91,7 @@ def _readiness(value: dict[str, Any]) -> Finding:
     return ok("readiness", f"ready, version {theirs}, trust epoch {value['epoch']}")
 
 
-def _policies(policy: dict[str, Any]) -> Iterator[Finding]:
+def _policies(policy: dict[str, Any]) -> Iterator[Diagnosis]:
     if policy["up"]:
         yield ok("policy engine", "OPA answers the gate")
     else:
@@ -121,7 +121,7 @@ def _poll(subject: Subject) -> timedelta:
 
 def _authorities(
     entries: list[dict[str, Any]], now: datetime, poll: timedelta
-) -> Iterator[Finding]:
+) -> Iterator[Diagnosis]:
     problems = [found for entry in entries if (found := _problem(entry, now, poll)) is not None]
     yield from problems[:_MAX_TOLD]
     if len(problems) > _MAX_TOLD:
@@ -136,7 +136,7 @@ def _authorities(
         )
 
 
-def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Finding | None:
+def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis | None:
     name, error = f"authority {entry['name']}", entry["error"]
     publish = "Have the authority publish again (admit authority publish)."
     if entry["expires"] is None:
@@ -154,7 +154,7 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Finding |
     return None
 
 
-def _evidence(value: dict[str, Any]) -> Iterator[Finding]:
+def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:
     evidence, roots = value["evidence"], value["credential_problems"]
     if roots:
         yield warn(

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from admissibility_devtools.demo.authorities import REGULATOR
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.files import decision_log
-from sidecar.doctor.finding import Finding, fail, ok, warn
 from sidecar.doctor.gate import engine
 from tests.support.site.doctor import HEALTHY, Report, alone, but, follows, report, told
 from tests.support.site.processes import children, stalled
@@ -84,7 +84,7 @@ def test_an_authority_that_falls_silent(owned: Site) -> None:
     publish = "Have the authority publish again (admit authority publish)."
     name = f"authority {REGULATOR}"
 
-    def with_regulator(found: Finding) -> Report:
+    def with_regulator(found: Diagnosis) -> Report:
         return tuple(found if one.name == "authorities" else one for one in HEALTHY)
 
     soon = warn(name, "ends in N s, in less than two poll intervals", publish)
@@ -146,7 +146,7 @@ def test_a_trust_file_that_is_not_valid(whole: Site) -> None:
 def test_an_opa_that_somebody_else_runs_is_asked_itself(owned: Site, stand: Stand) -> None:
     """The stage's own, over its socket; then none."""
     address = stand.stage.opa_socket
-    answers: list[Finding] = []
+    answers: list[Diagnosis] = []
     for url in (address, "unix:///nowhere/opa.sock", "http://127.0.0.1:9"):
         owned.settings["opa"] = {"address": url, "revision": "x"}
         owned.write()
@@ -160,7 +160,7 @@ def test_an_opa_that_somebody_else_runs_is_asked_itself(owned: Site, stand: Stan
 
 
 def test_a_decision_log_without_a_folder_or_grown_large(owned: Site) -> None:
-    found: list[Finding] = []
+    found: list[Diagnosis] = []
     for log in ("-", "nowhere/decisions.jsonl", "large.jsonl"):
         owned.settings["decision_log"] = log
         owned.write()

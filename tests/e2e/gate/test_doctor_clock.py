@@ -21,7 +21,7 @@ from cryptography.x509.oid import NameOID
 
 from admissibility_devtools.demo.authorities import TRUST_DOMAIN
 from admissibility_devtools.tools.envoy_config import TlsFiles, reference
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.subject import Tls
 from tests.support.site.doctor import but, report
 from tests.support.site.site import Site, envoy_before
@@ -146,7 +146,7 @@ def certificate(folder: Path, begin: timedelta, end: timedelta) -> Path:
     ],
 )
 def test_a_certificate_that_has_ended_or_soon_will(
-    whole: Site, begin: int, end: int, found: Finding
+    whole: Site, begin: int, end: int, found: Diagnosis
 ) -> None:
     path = certificate(whole.folder, timedelta(minutes=begin), timedelta(minutes=end))
     remedy = "Have it renewed; short-lived certificates need their agent running."

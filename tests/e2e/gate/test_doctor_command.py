@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.doctor.diagnosis import fail
 from sidecar.doctor.examine import CHECKS, examine
-from sidecar.doctor.finding import fail
 from sidecar.doctor.subject import Subject
 from tests.support.site.doctor import HEALTHY, Report, patient, told
 from tests.support.site.site import Site

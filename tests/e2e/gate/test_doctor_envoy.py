@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from admissibility_devtools.tools.envoy_config import reference
-from sidecar.doctor.finding import Finding, fail, ok, warn
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from tests.process.envoy.config import GATE, SEAL, host, manager
 from tests.support.site.doctor import HEALTHY, but, follows, report
 from tests.support.site.site import Site, envoy_before
@@ -106,7 +106,7 @@ def unsealed(change: Change) -> Change:
     return both
 
 
-def denied_by_the_seal(count: int) -> Finding:
+def denied_by_the_seal(count: int) -> Diagnosis:
     return warn(
         "seal",
         f"{count} requests that the gate did not admit ended at the seal",

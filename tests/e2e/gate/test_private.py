@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from admissibility_devtools.demo.authorities import UNLISTED_BASE
+from sidecar.doctor.diagnosis import ok
 from sidecar.doctor.examine import examine
-from sidecar.doctor.finding import ok
 from sidecar.doctor.subject import subject
 from tests.support.site.site import Site
 from tests.support.site.stand import Stand

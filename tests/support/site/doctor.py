@@ -9,12 +9,12 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok
 from sidecar.doctor.examine import examine
-from sidecar.doctor.finding import Finding, fail, ok
 from sidecar.doctor.subject import Subject, subject
 from tests.support.site.site import Site
 
-Report = tuple[Finding, ...]
+Report = tuple[Diagnosis, ...]
 HEALTHY: Report = (
     ok("configuration", "HERE/sidecar.yaml is valid"),
     ok("trust", "5 authorities, each with a pinned root that is well signed"),
@@ -83,7 +83,7 @@ def report(site: Site, **changes: Any) -> Report:
     return told(site, examine(patient(site, **changes)))
 
 
-def but(*changed: Finding) -> Report:
+def but(*changed: Diagnosis) -> Report:
     """The healthy report, with these in place of those of the same name."""
     names = {one.name for one in changed}
     assert names <= {one.name for one in HEALTHY}
@@ -94,6 +94,6 @@ def but(*changed: Finding) -> Report:
     )
 
 
-def follows(cause: str, name: str, detail: str) -> Finding:
+def follows(cause: str, name: str, detail: str) -> Diagnosis:
     """What fails only because something else does points there."""
     return fail(name, detail, f"Fix “{cause}” first, then run the doctor again.", (cause,))

@@ -16,7 +16,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Diagnosis:
     """One line of the report.
 
     Attributes:
@@ -35,29 +35,29 @@ class Finding:
     follows: tuple[str, ...] = ()
 
 
-def ok(name: str, detail: str) -> Finding:
+def ok(name: str, detail: str) -> Diagnosis:
     """Return a finding without a problem."""
-    return Finding(name, State.OK, detail)
+    return Diagnosis(name, State.OK, detail)
 
 
-def warn(name: str, detail: str, remedy: str) -> Finding:
+def warn(name: str, detail: str, remedy: str) -> Diagnosis:
     """Return a finding of a part that works, but needs attention."""
-    return Finding(name, State.WARN, detail, remedy)
+    return Diagnosis(name, State.WARN, detail, remedy)
 
 
-def fail(name: str, detail: str, remedy: str, follows: tuple[str, ...] = ()) -> Finding:
+def fail(name: str, detail: str, remedy: str, follows: tuple[str, ...] = ()) -> Diagnosis:
     """Return a finding of a failure, which a failure of one of ``follows`` may explain."""
-    return Finding(name, State.FAIL, detail, remedy, follows)
+    return Diagnosis(name, State.FAIL, detail, remedy, follows)
 
 
-def explained(found: Sequence[Finding]) -> tuple[Finding, ...]:
+def explained(found: Sequence[Diagnosis]) -> tuple[Diagnosis, ...]:
     """Return the findings, with each failure that follows from another naming that one.
 
     So each cause is reported once with its remedy; no finding is removed.
     """
     failed = {one.name for one in found if one.state is State.FAIL}
 
-    def pointed(one: Finding) -> Finding:
+    def pointed(one: Diagnosis) -> Diagnosis:
         cause = next((name for name in one.follows if name in failed), None)
         if cause is None:
             return replace(one, follows=())
@@ -68,7 +68,7 @@ def explained(found: Sequence[Finding]) -> tuple[Finding, ...]:
     return tuple(pointed(one) for one in found)
 
 
-def causes(found: Sequence[Finding]) -> list[str]:
+def causes(found: Sequence[Diagnosis]) -> list[str]:
     """Return the names of failures with no other cause, each once, in the report's order."""
     alone = (one.name for one in found if one.state is State.FAIL and not one.follows)
     return list(dict.fromkeys(alone))
