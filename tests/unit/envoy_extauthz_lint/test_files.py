@@ -93,6 +93,7 @@ def test_a_value_of_the_wrong_kind_is_an_error_and_no_default(
     assert line in refused(REFERENCE.replace(old, new))
 
 
+@pytest.mark.slow
 def test_the_sizes_that_are_read_have_an_end() -> None:
     assert refused(b" " * (MAX_BYTES + 1)) == f"{MAX_BYTES + 1} bytes; at most {MAX_BYTES} are read"
     large = b"#" * (MAX_YAML_BYTES + 1)

@@ -29,6 +29,7 @@ def severities(edit: Edit, case: Case) -> Severities:
     }
 
 
+@pytest.mark.slow
 def test_the_seal_changes_the_severity_of_what_skips_the_gate_and_of_nothing_else() -> None:
     softened: set[str] = set()
     wrong = []

@@ -98,6 +98,7 @@ def test_a_stream_in_any_pieces_is_read_as_the_whole(
     assert by_piece == whole
 
 
+@pytest.mark.slow
 def test_a_stream_of_any_length_is_not_kept() -> None:
     def pieces() -> Iterable[bytes]:
         whole = form(part(FILE, b""))
