@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sidecar.authority import bundles, trust_domains
-from sidecar.authority.bundles import MAX_BUNDLE_BYTES, Bundle
+from sidecar.authority.bundles import MAX_BUNDLE_BYTES, TrustBundle
 from sidecar.authority.errors import AuthorityError
 
 CONNECT_SECONDS = 10.0
@@ -39,7 +39,7 @@ Roots = Callable[[], tuple[str, ...]]
 class BundleSource(Protocol):
     """Where the bundle of one trust domain comes from."""
 
-    def fetch(self, name: str) -> Bundle:
+    def fetch(self, name: str) -> TrustBundle:
         """Return the current bundle of the trust domain ``name``.
 
         Raises:
@@ -53,7 +53,7 @@ class FileSource:
 
     path: Path
 
-    def fetch(self, name: str) -> Bundle:
+    def fetch(self, name: str) -> TrustBundle:
         """Read the file."""
         try:
             with self.path.open("rb") as file:
@@ -70,7 +70,7 @@ class WebSource:
     url: str
     ca: Path | None = None
 
-    def fetch(self, name: str) -> Bundle:
+    def fetch(self, name: str) -> TrustBundle:
         """Fetch over HTTPS, the server authenticated by Web PKI."""
         try:
             context = ssl.create_default_context(cafile=None if self.ca is None else str(self.ca))
@@ -93,7 +93,7 @@ class SpiffeSource:
     spiffe_id: str
     roots: Roots
 
-    def fetch(self, name: str) -> Bundle:
+    def fetch(self, name: str) -> TrustBundle:
         """Fetch over HTTPS, the server authenticated by its X.509-SVID."""
         roots = self.roots()
         if not roots:
@@ -125,7 +125,7 @@ class WorkloadApiSource:
 
     socket: str
 
-    def fetch(self, name: str) -> Bundle:
+    def fetch(self, name: str) -> TrustBundle:
         """Fetch the X.509 and JWT bundles of the trust domain."""
         try:
             from spiffe import TrustDomain, WorkloadApiClient  # noqa: PLC0415 - an optional extra
@@ -147,7 +147,7 @@ class WorkloadApiSource:
         jwt_keys = {} if jwt_bundle is None else jwt_bundle.jwt_authorities
         roots = sorted(found.public_bytes(Encoding.PEM) for found in authorities)
         keys = [_jwk(kid, key) for kid, key in sorted(jwt_keys.items())]
-        return Bundle(trust_domains.build(name, keys, roots))
+        return TrustBundle(trust_domains.build(name, keys, roots))
 
 
 def _jwk(kid: str, key: Any) -> dict[str, Any]:  # noqa: ANN401 - one of three classes of public key
@@ -222,7 +222,7 @@ def read_roots(name: str, data: bytes) -> tuple[str, ...]:
     return roots
 
 
-def plain(bundle: Bundle) -> str:
+def plain(bundle: TrustBundle) -> str:
     """Say what a bundle holds, in one line for logs."""
     jwks = bundle.domain.jwks or {"keys": []}
     sequence = "" if bundle.sequence is None else f", sequence {bundle.sequence}"

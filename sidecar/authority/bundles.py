@@ -26,7 +26,7 @@ X509_SVID, JWT_SVID = "x509-svid", "jwt-svid"
 
 
 @dataclass(frozen=True, slots=True)
-class Bundle:
+class TrustBundle:
     """A SPIFFE bundle.
 
     Attributes:
@@ -42,7 +42,7 @@ class Bundle:
     skipped: tuple[str, ...] = ()
 
 
-def parse(name: str, data: bytes) -> Bundle:
+def parse(name: str, data: bytes) -> TrustBundle:
     """Parse the bundle of the trust domain ``name``.
 
     Raises:
@@ -67,7 +67,7 @@ def parse(name: str, data: bytes) -> Bundle:
             roots.append(_certificate(name, number, entry))
         else:
             jwt_keys.append(entry)
-    return Bundle(
+    return TrustBundle(
         domain=trust_domains.build(name, jwt_keys, roots),
         sequence=_count(name, value, "spiffe_sequence"),
         refresh_hint=_count(name, value, "spiffe_refresh_hint"),

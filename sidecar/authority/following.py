@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sidecar.authority.bundle_sources import BundleSource, plain, same
-from sidecar.authority.bundles import Bundle
+from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.home import NO_DOMAINS, Home, Publication, with_trust_domains_key
 from sidecar.authority.journal import FileWrite
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 class Round:
     """One fetch: the bundle, and what was published, or ``None`` where nothing had changed."""
 
-    bundle: Bundle
+    bundle: TrustBundle
     publication: Publication | None
 
 

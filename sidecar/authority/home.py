@@ -40,10 +40,10 @@ from sidecar.authority.open_home import (
     read_settings,
 )
 from sidecar.authority.open_home import publish as publish_changes
-from sidecar.authority.resigning import Outcome, Resigned, count_to_resign, resign
+from sidecar.authority.resigning import Resigned, ResignOutcome, count_to_resign, resign
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
 from sidecar.authority.signing import Issued, attest, issue
-from sidecar.authority.withdrawing import Withdrawn, reinstate, retract, withdraw
+from sidecar.authority.withdrawing import PublishedWithdrawal, reinstate, retract, withdraw
 from sidecar.core import kinds
 from sidecar.core.documents import (
     AttestationKey,
@@ -66,12 +66,12 @@ __all__ = [
     "Description",
     "Home",
     "Issued",
-    "Outcome",
     "OwnKey",
     "Periods",
     "Publication",
+    "PublishedWithdrawal",
+    "ResignOutcome",
     "Resigned",
-    "Withdrawn",
     "attest",
     "describe",
     "init",

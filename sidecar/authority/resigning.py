@@ -25,7 +25,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import write_atomically
 
 
-class Outcome(StrEnum):
+class ResignOutcome(StrEnum):
     """What became of one file."""
 
     SIGNED = "signed"
@@ -42,7 +42,7 @@ class Resigned:
     """One file, what became of it, and the digest of its payload where it is evidence."""
 
     path: Path
-    outcome: Outcome
+    outcome: ResignOutcome
     digest: str | None = None
 
 
@@ -80,14 +80,14 @@ def resign(
 
 def _resigned(
     opened: OpenHome, data: bytes, now: datetime, *, unrecorded: bool
-) -> tuple[Outcome, str | None, bytes | None]:
+) -> tuple[ResignOutcome, str | None, bytes | None]:
     try:
         envelope = dsse.parse(data)
         statement = parse_statement(envelope.payload)
     except EvidenceError:
-        return Outcome.NO_EVIDENCE, None, None
+        return ResignOutcome.NO_EVIDENCE, None, None
     outcome = _outcome(opened, envelope, statement, now, unrecorded=unrecorded)
-    if outcome is not Outcome.SIGNED:
+    if outcome is not ResignOutcome.SIGNED:
         return outcome, envelope.digest, None
     kept = _others(opened, data, envelope)
     signed = sign_payload(opened, statement.predicate_type, envelope.payload, kept, now)
@@ -104,22 +104,22 @@ def _outcome(
     now: datetime,
     *,
     unrecorded: bool,
-) -> Outcome:
+) -> ResignOutcome:
     own = [key.public_key() for key in opened.document.keys]
     signed = dsse.verified_by(envelope, own)
     current = PublicKey.from_pem(opened.settings.keys["attestation"].pem).fingerprint
     recorded = records.find(opened.path, envelope.digest) is not None
     if not signed:
-        return Outcome.FOREIGN
+        return ResignOutcome.FOREIGN
     if signed == {current}:
-        return Outcome.CURRENT
+        return ResignOutcome.CURRENT
     if not recorded and not unrecorded:
-        return Outcome.UNRECORDED
+        return ResignOutcome.UNRECORDED
     if any(e.subject == envelope.digest for e in opened.withdrawals.entries if e.in_effect(now)):
-        return Outcome.WITHDRAWN
+        return ResignOutcome.WITHDRAWN
     if statement.predicate.window.not_after <= now:
-        return Outcome.ENDED
-    return Outcome.SIGNED
+        return ResignOutcome.ENDED
+    return ResignOutcome.SIGNED
 
 
 def _others(opened: OpenHome, data: bytes, envelope: dsse.Envelope) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from sidecar.core.kinds import kind_of
 
 
 @dataclass(frozen=True, slots=True)
-class Withdrawn:
+class PublishedWithdrawal:
     """What a withdrawal published.
 
     Attributes:
@@ -37,7 +37,7 @@ def withdraw(
     reason: str,
     effective: datetime | None,
     now: datetime,
-) -> Withdrawn:
+) -> PublishedWithdrawal:
     """Withdraw something and publish.
 
     A withdrawal of an approval, a result, an environment's declaration or a deployment binding
@@ -70,7 +70,7 @@ def withdraw(
         dropped = {*published, *(e for one in older for e in _of(opened.withdrawals, one))}
         kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)
         changed = replace(opened.withdrawals, entries=(*kept, *older, entry))
-        return Withdrawn(entry, older, publish_changes(opened, now, withdrawals=changed))
+        return PublishedWithdrawal(entry, older, publish_changes(opened, now, withdrawals=changed))
 
 
 def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> Publication:

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from sidecar.doctor.diagnosis import Diagnosis, State, causes
 from sidecar.doctor.examine import examine
-from sidecar.doctor.subject import Tls, subject
+from sidecar.doctor.installation import Tls, find_installation
 
 Config = Annotated[
     Path, typer.Option("--config", "-c", envvar="ADMIT_CONFIG", help="The gate's sidecar.yaml.")
@@ -59,7 +59,7 @@ def doctor(
     The canary is a request that must be denied. Exit status 0 if nothing failed, else 1.
     """
     found = examine(
-        subject(
+        find_installation(
             config,
             envoy_admin=envoy_admin,
             gateway=gateway,

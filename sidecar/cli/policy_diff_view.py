@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar.cli.policy_view import MAX_SHOWN, plain_table
-from sidecar.policy.replay import Answer, Change, Difference, Found, Group, Tally
+from sidecar.policy.replay import Answer, Change, Difference, Group, RuleHit, Tally
 
 
 def difference_json(difference: Difference) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def _change(change: Change) -> dict[str, Any]:
 
 
 def _side(answer: Answer) -> dict[str, Any]:
-    def listed(found: frozenset[Found]) -> list[dict[str, str]]:
+    def listed(found: frozenset[RuleHit]) -> list[dict[str, str]]:
         return [asdict(one) for one in sorted(found)]
 
     return {

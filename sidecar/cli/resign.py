@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Outcome, Resigned
+from sidecar.authority.home import Resigned, ResignOutcome
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
 
@@ -42,7 +42,7 @@ def resign(
     if not files:
         raise CliError(f"no *.json below {', '.join(map(str, paths))}")
     done = authority.resign(authority.load(home), files, common.now(), unrecorded=unrecorded)
-    signed = [one for one in done if one.outcome is Outcome.SIGNED]
+    signed = [one for one in done if one.outcome is ResignOutcome.SIGNED]
     left = [one for one in done if _left_out(one, named)]
     common.report(
         f"Signed {len(signed)} of {len(done)} files anew.",
@@ -64,10 +64,13 @@ def _files(path: Path) -> list[Path]:
 
 
 def _left_out(one: Resigned, named: set[Path]) -> bool:
-    if one.outcome is Outcome.UNRECORDED:
+    if one.outcome is ResignOutcome.UNRECORDED:
         return True
-    return one.path in named and one.outcome not in {Outcome.SIGNED, Outcome.CURRENT}
+    return one.path in named and one.outcome not in {ResignOutcome.SIGNED, ResignOutcome.CURRENT}
 
 
 def _shown(one: Resigned, named: set[Path]) -> bool:
-    return one.path in named or one.outcome not in {Outcome.FOREIGN, Outcome.NO_EVIDENCE}
+    return one.path in named or one.outcome not in {
+        ResignOutcome.FOREIGN,
+        ResignOutcome.NO_EVIDENCE,
+    }

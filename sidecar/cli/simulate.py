@@ -19,7 +19,7 @@ from sidecar import resources
 from sidecar.cli.common import CliError, JsonOption, read
 from sidecar.core.window import rfc3339
 from sidecar.simulate import history_file
-from sidecar.simulate.play import Outcome, Played, Simulation, simulate
+from sidecar.simulate.play import Played, Simulation, StepOutcome, simulate
 
 STDIN = "-"
 UNMET = 1
@@ -116,7 +116,7 @@ def _show(simulation: Simulation) -> None:
 def lines(simulation: Simulation) -> list[Text]:
     """Return a played history as lines for people: each step, and below it every answer."""
     width = max(len(name) for step in simulation.steps for name in step.outcomes)
-    shown, before = [Text(simulation.title, "bold")], dict[str, Outcome]()
+    shown, before = [Text(simulation.title, "bold")], dict[str, StepOutcome]()
     for step in simulation.steps:
         heading = f"{step.number:2}  {step.at:%d %b %H:%M}  "
         shown.append(Text.assemble((heading, "dim"), (step.happened, "bold")))
@@ -131,7 +131,7 @@ def lines(simulation: Simulation) -> list[Text]:
     return shown
 
 
-def _line(name: str, outcome: Outcome, before: Outcome | None) -> Text:
+def _line(name: str, outcome: StepOutcome, before: StepOutcome | None) -> Text:
     """The answer to one question; a reason that was given a step ago is not written again."""
     if outcome.step is None:
         return Text.assemble(f"    {name}  ", ("admitted", "green"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sidecar.core.reasons import Reason
 from sidecar.doctor.ask import NoAnswerError, Reply, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 
 MODEL = "admissibility-canary"
 _BOUNDARY = "admissibility-canary"
@@ -61,20 +61,20 @@ CANARIES = (
 )
 
 
-def call(subject: Subject) -> tuple[Diagnosis, ...]:
+def call(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check the route of ordinary calls."""
-    return (_sent(subject, CANARIES[0]),)
+    return (_sent(installation, CANARIES[0]),)
 
 
-def upload(subject: Subject) -> tuple[Diagnosis, ...]:
+def upload(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check the route of uploads, which Envoy does not buffer."""
-    return (_sent(subject, CANARIES[1]),)
+    return (_sent(installation, CANARIES[1]),)
 
 
-def _sent(subject: Subject, canary: Canary) -> Diagnosis:
+def _sent(installation: Installation, canary: Canary) -> Diagnosis:
     try:
         reply = ask(
-            subject.gateway,
+            installation.gateway,
             canary.path,
             method="POST",
             headers={"Content-Type": canary.content_type},

@@ -15,30 +15,32 @@ from cryptography.x509.oid import ExtensionOID
 from sidecar.core.window import rfc3339
 from sidecar.doctor.ask import SECONDS, NoAnswerError, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 
 _RENEW = "Have it renewed; short-lived certificates need their agent running."
 _NAME = "certificates"
 
 
-def certificates(subject: Subject) -> tuple[Diagnosis, ...]:
+def certificates(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that every certificate is valid now, and for a fifth of its lifetime more."""
     found: list[tuple[str, x509.Certificate]] = []
     notes = []
     try:
-        if subject.gateway.tls is None:
+        if installation.gateway.tls is None:
             notes.append("the gateway speaks plain HTTP")
         else:
-            found.append(("the gateway's", _presented(subject)))
-        if subject.tls.certificate is not None:
-            found.append(("the client's", _read(subject.tls.certificate)))
+            found.append(("the gateway's", _presented(installation)))
+        if installation.tls.certificate is not None:
+            found.append(("the client's", _read(installation.tls.certificate)))
     except (OSError, ValueError) as error:
         return (
-            fail(_NAME, f"{subject.gateway}: {error}", "Check --gateway, --ca, --client-cert."),
+            fail(
+                _NAME, f"{installation.gateway}: {error}", "Check --gateway, --ca, --client-cert."
+            ),
         )
     now = datetime.now(UTC)
     problems = [line for whose, leaf in found for line in _problems(whose, leaf, now)]
-    problems += list(_loaded(subject, now))
+    problems += list(_loaded(installation, now))
     if problems:
         return tuple(problems)
     notes += [
@@ -48,12 +50,12 @@ def certificates(subject: Subject) -> tuple[Diagnosis, ...]:
     return (ok(_NAME, "; ".join(notes)),)
 
 
-def _presented(subject: Subject) -> x509.Certificate:
+def _presented(installation: Installation) -> x509.Certificate:
     """Return the presented leaf; the canary's connection verifies its chain."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    place, tls = subject.gateway, subject.tls
+    place, tls = installation.gateway, installation.tls
     if tls.certificate is not None:
         context.load_cert_chain(tls.certificate, tls.key)
     with (
@@ -78,10 +80,10 @@ def _problems(whose: str, leaf: x509.Certificate, now: datetime) -> Iterator[Dia
         yield warn(_NAME, f"{whose} ends at {rfc3339(end)}: a fifth of its life is left", _RENEW)
 
 
-def _loaded(subject: Subject, now: datetime) -> Iterator[Diagnosis]:
+def _loaded(installation: Installation, now: datetime) -> Iterator[Diagnosis]:
     """Check the certificates of Envoy's ``/certs``, if its admin interface permits that."""
     with suppress(NoAnswerError, KeyError, TypeError, ValueError):
-        reply = ask(subject.admin, "/certs")
+        reply = ask(installation.admin, "/certs")
         if reply.status != 200:
             return
         for entry in reply.json()["certificates"]:

@@ -13,16 +13,16 @@ from email.utils import parsedate_to_datetime
 
 from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 
 SKEW = timedelta(seconds=30)
 _SECOND = timedelta(seconds=1)
 _REMEDY = "Let NTP set this machine's clock; the gate relies on it again by itself."
 
 
-def clock(subject: Subject) -> tuple[Diagnosis, ...]:
+def clock(installation: Installation) -> tuple[Diagnosis, ...]:
     """Compare this machine's clock with every other that answers."""
-    compared = list(_compared(subject))
+    compared = list(_compared(installation))
     if not compared:
         return (warn("clock", "no other clock answered", "Name one with --time-source URL."),)
     who, off = max(compared, key=lambda pair: abs(pair[1]))
@@ -33,11 +33,11 @@ def clock(subject: Subject) -> tuple[Diagnosis, ...]:
     return (ok("clock", f"within {SKEW.total_seconds():.0f} s of {names}"),)
 
 
-def _compared(subject: Subject) -> Iterator[tuple[str, timedelta]]:
+def _compared(installation: Installation) -> Iterator[tuple[str, timedelta]]:
     """Yield the owner of each clock, and how far that clock is ahead of this machine's."""
     places: list[tuple[str, Place | None, str]] = [
-        ("Envoy", subject.admin, "/ready"),
-        ("the time source", subject.time_source, "/"),
+        ("Envoy", installation.admin, "/ready"),
+        ("the time source", installation.time_source, "/"),
     ]
     for name, place, path in places:
         if place is not None:
@@ -46,7 +46,7 @@ def _compared(subject: Subject) -> Iterator[tuple[str, timedelta]]:
                 if off is not None:
                     yield name, off
     with suppress(NoAnswerError, KeyError, TypeError, ValueError):
-        entries = ask(subject.status, "/status").json()["authorities"]
+        entries = ask(installation.status, "/status").json()["authorities"]
         seen = [datetime.fromisoformat(each["refreshed"]) for each in entries if each["refreshed"]]
         if seen:
             yield "the gate", max(max(seen) - datetime.now(UTC), timedelta(0))

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 from sidecar.resources.versions import ENVOY
 
 _STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.ext_authz\.")
@@ -23,11 +23,11 @@ _GATE = ("gate",)
 _LINT = "Compare it with the reference configurations under envoy/."
 
 
-def running(subject: Subject) -> tuple[Diagnosis, ...]:
+def running(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that Envoy is ready, and of the tested version."""
     try:
-        ready = ask(subject.admin, "/ready")
-        report = ask(subject.admin, "/server_info").json()
+        ready = ask(installation.admin, "/ready")
+        report = ask(installation.admin, "/server_info").json()
         version = str(report["version"]).split("/")[1]
     except NoAnswerError as error:
         return (fail("Envoy", str(error), "Start Envoy, or correct --envoy-admin."),)
@@ -35,7 +35,7 @@ def running(subject: Subject) -> tuple[Diagnosis, ...]:
         return (
             fail(
                 "Envoy",
-                f"{subject.admin} is not an Envoy that reports its version",
+                f"{installation.admin} is not an Envoy that reports its version",
                 "Correct --envoy-admin; its allow_paths must permit /server_info.",
             ),
         )
@@ -44,13 +44,13 @@ def running(subject: Subject) -> tuple[Diagnosis, ...]:
         return (fail("Envoy", f"{version} is not ready: {state}", "See its log."),)
     if version.split(".")[:2] != ENVOY.split(".")[:2]:
         return (warn("Envoy", f"{version}, tested with {ENVOY}", f"Run Envoy {ENVOY}."),)
-    return (ok("Envoy", f"{version} is {state} at {subject.admin}"),)
+    return (ok("Envoy", f"{version} is {state} at {installation.admin}"),)
 
 
-def asks_the_gate(subject: Subject) -> tuple[Diagnosis, ...]:
+def asks_the_gate(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check the counters of ext_authz: no request was forwarded without a response."""
     try:
-        counted = _counters(ask(subject.admin, _STATS).json())
+        counted = _counters(ask(installation.admin, _STATS).json())
     except NoAnswerError as error:
         remedy = "Correct --envoy-admin; permit /stats there."
         return (fail("ext_authz", str(error), remedy, _ENVOY),)
@@ -80,10 +80,10 @@ def asks_the_gate(subject: Subject) -> tuple[Diagnosis, ...]:
     return (ok("ext_authz", f"{numbers}; none passed unasked"),)
 
 
-def seal(subject: Subject) -> tuple[Diagnosis, ...]:
+def seal(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that every listener has the seal (RBAC), and that it denied no request."""
     try:
-        counted = ask(subject.admin, _SEAL_STATS).json()["stats"]
+        counted = ask(installation.admin, _SEAL_STATS).json()["stats"]
         counters = {str(one["name"]): int(one["value"]) for one in counted if one.get("name")}
     except NoAnswerError as error:
         remedy = "Correct --envoy-admin; permit /stats there."
@@ -109,11 +109,11 @@ def seal(subject: Subject) -> tuple[Diagnosis, ...]:
     return (ok("seal", "behind ext_authz; no request needed it"),)
 
 
-def cluster(subject: Subject) -> tuple[Diagnosis, ...]:
+def cluster(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that one of Envoy's clusters leads to the gate, and is healthy."""
     try:
-        value = ask(subject.admin, "/clusters?format=json").json()
-        hosts = list(_hosts(value, subject.gate))
+        value = ask(installation.admin, "/clusters?format=json").json()
+        hosts = list(_hosts(value, installation.gate))
     except NoAnswerError as error:
         remedy = "Permit /clusters in admin.allow_paths."
         return (fail("gate cluster", str(error), remedy, _ENVOY),)
@@ -123,7 +123,7 @@ def cluster(subject: Subject) -> tuple[Diagnosis, ...]:
         return (
             fail(
                 "gate cluster",
-                f"no cluster leads to the gate's {_end(subject.gate)}",
+                f"no cluster leads to the gate's {_end(installation.gate)}",
                 "Correct the address of the cluster that grpc_service names.",
                 _GATE,
             ),
@@ -134,7 +134,7 @@ def cluster(subject: Subject) -> tuple[Diagnosis, ...]:
             seen = f"{name}: {', '.join(sick) or health}"
             return (fail("gate cluster", seen, "See the gate.", _GATE),)
     name = hosts[0][0]
-    return (ok("gate cluster", f"{name} leads to {_end(subject.gate)}, healthy"),)
+    return (ok("gate cluster", f"{name} leads to {_end(installation.gate)}, healthy"),)
 
 
 def _counters(value: dict[str, Any]) -> dict[str, int]:

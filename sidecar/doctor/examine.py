@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 from sidecar.doctor import canary, certificates, clock, envoy, files, gate
 from sidecar.doctor.diagnosis import Diagnosis, explained, fail
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 
-Check = Callable[[Subject], tuple[Diagnosis, ...]]
+Check = Callable[[Installation], tuple[Diagnosis, ...]]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration", files.configuration),
@@ -43,14 +43,14 @@ PATIENCE_SECONDS = 10.0
 
 
 def examine(
-    subject: Subject,
+    installation: Installation,
     checks: Sequence[tuple[str, Check]] = CHECKS,
     patience: float = PATIENCE_SECONDS,
 ) -> tuple[Diagnosis, ...]:
     """Run every check, and return what they found.
 
     Args:
-        subject: The installation.
+        installation: The installation.
         checks: Name and function; the name is reported if the function does not end.
         patience: Time limit of all checks together, in seconds.
     """
@@ -65,7 +65,7 @@ def examine(
         for earlier in through.keys() & AFTERWARDS.get(name, ()):
             through[earlier].wait(left())
         try:
-            found[number] = check(subject)
+            found[number] = check(installation)
         except Exception as error:  # noqa: BLE001 - one check that fails must not end the others
             why = f"could not be examined: {type(error).__name__}: {error}"
             found[number] = (fail(name, why, "Please report this."),)

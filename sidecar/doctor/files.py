@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 from sidecar.opa.bundle import SignedFile
 from sidecar.trust import config as trust_config
 from sidecar.trust import config_file
@@ -24,37 +24,37 @@ _LARGE_LOG = 1 << 30
 _MIB = 1 << 20
 
 
-def configuration(subject: Subject) -> tuple[Diagnosis, ...]:
+def configuration(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that ``sidecar.yaml`` is valid."""
-    if subject.config is None:
+    if installation.config is None:
         return (
             fail(
                 "configuration",
-                subject.config_error,
+                installation.config_error,
                 "Correct what it names; docs/reference/configuration.md has every key.",
             ),
         )
-    count = len(subject.config.open_operations)
+    count = len(installation.config.open_operations)
     opened = f", {count} operations opened" if count else ""
-    return (ok("configuration", f"{subject.path} is valid{opened}"),)
+    return (ok("configuration", f"{installation.path} is valid{opened}"),)
 
 
-def trust(subject: Subject) -> tuple[Diagnosis, ...]:
+def trust(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that ``trust.yaml`` and every pinned root are valid."""
-    if subject.config is None:
+    if installation.config is None:
         return ()
     try:
-        found = trust_config.load(subject.config.trust)
+        found = trust_config.load(installation.config.trust)
     except trust_config.TrustConfigError as error:
         return (fail("trust", str(error), "Correct what it names; see docs/trust.md."),)
     count = len(found.authorities)
     return (ok("trust", f"{count} authorities, each with a pinned root that is well signed"),)
 
 
-def permissions(subject: Subject) -> tuple[Diagnosis, ...]:
+def permissions(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that other users can neither read secret files nor change any that decide."""
-    secret = list(_open(_secret(subject), _OTHERS_READ))
-    decisive = list(_open(_decisive(subject), _OTHERS_WRITE))
+    secret = list(_open(_secret(installation), _OTHERS_READ))
+    decisive = list(_open(_decisive(installation), _OTHERS_WRITE))
     found = []
     if secret:
         found.append(
@@ -79,13 +79,13 @@ def permissions(subject: Subject) -> tuple[Diagnosis, ...]:
     )
 
 
-def decision_log(subject: Subject) -> tuple[Diagnosis, ...]:
+def decision_log(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that decisions can be recorded."""
-    if subject.config is None:
+    if installation.config is None:
         return ()
-    if subject.config.decision_log == "-":
+    if installation.config.decision_log == "-":
         return (ok("decision log", "the gate's standard output"),)
-    path = Path(subject.config.decision_log)
+    path = Path(installation.config.decision_log)
     try:
         size = path.stat().st_size if path.exists() else 0
         room = shutil.disk_usage(path.parent).free
@@ -99,49 +99,49 @@ def decision_log(subject: Subject) -> tuple[Diagnosis, ...]:
     return (ok("decision log", detail),)
 
 
-def _secret(subject: Subject) -> Iterator[Path]:
-    yield from subject.private
-    state = _state(subject)
+def _secret(installation: Installation) -> Iterator[Path]:
+    yield from installation.private
+    state = _state(installation)
     if state is not None:
         yield state  # other users cannot access anything below a folder of mode 0700
-    if subject.config is None:
+    if installation.config is None:
         return
-    managed = subject.config.opa.managed
+    managed = installation.config.opa.managed
     if managed is not None and managed.directory is not None:
         yield managed.directory
-    if subject.config.facts_log is not None:
-        yield subject.config.facts_log
+    if installation.config.facts_log is not None:
+        yield installation.config.facts_log
 
 
-def _decisive(subject: Subject) -> Iterator[Path]:
-    yield subject.path
-    if subject.config is None:
+def _decisive(installation: Installation) -> Iterator[Path]:
+    yield installation.path
+    if installation.config is None:
         return
-    yield subject.config.trust
-    source = subject.config.source
+    yield installation.config.trust
+    source = installation.config.source
     if isinstance(source, SignedFile):
         yield from (source.path, source.key)
     elif source is not None:
         yield from _tree(source.place)
-    file = _trust_file(subject)
+    file = _trust_file(installation)
     if file is not None:
-        yield from (subject.config.trust.parent / entry.root for entry in file.authorities)
+        yield from (installation.config.trust.parent / entry.root for entry in file.authorities)
 
 
-def _state(subject: Subject) -> Path | None:
+def _state(installation: Installation) -> Path | None:
     """Return the folder of the control path's state; ``None`` if ``trust.yaml`` has none."""
-    file = _trust_file(subject)
-    if subject.config is None or file is None:
+    file = _trust_file(installation)
+    if installation.config is None or file is None:
         return None
-    return subject.config.trust.parent / file.state
+    return installation.config.trust.parent / file.state
 
 
-def _trust_file(subject: Subject) -> config_file.TrustFile | None:
+def _trust_file(installation: Installation) -> config_file.TrustFile | None:
     """Parse ``trust.yaml`` alone, so that permissions are checked even if a root is not valid."""
-    if subject.config is None:
+    if installation.config is None:
         return None
     try:
-        with subject.config.trust.open("rb") as file:
+        with installation.config.trust.open("rb") as file:
             return config_file.read(file.read(_LITTLE_ROOM >> 8))
     except (OSError, config_file.FileError):
         return None

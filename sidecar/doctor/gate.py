@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sidecar.core.window import rfc3339
 from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 from sidecar.gate.server import SERVICE
 from sidecar.opa.client import HEALTH, Address
 from sidecar.service.config import split_address
@@ -25,38 +25,40 @@ _MAX_TOLD = 6
 _DEFAULT_POLL_SECONDS = 5.0
 
 
-def health(subject: Subject) -> tuple[Diagnosis, ...]:
+def health(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check the gate's health service (grpc.health.v1)."""
-    at = str(subject.gate)
+    at = str(installation.gate)
     try:
-        with grpc.insecure_channel(f"unix:{at}" if subject.gate.port is None else at) as channel:
+        with grpc.insecure_channel(
+            f"unix:{at}" if installation.gate.port is None else at
+        ) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(service=SERVICE), timeout=SECONDS
             )
     except grpc.RpcError as error:
         code = error.code().name if isinstance(error, grpc.Call) else "UNKNOWN"
-        return (fail("gate", f"{subject.gate}: no answer ({code})", _START),)
+        return (fail("gate", f"{installation.gate}: no answer ({code})", _START),)
     word = health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status)
     if word != "SERVING":
-        return (fail("gate", f"{subject.gate}: {word}", "admit status shows the cause."),)
-    return (ok("gate", f"{subject.gate}: SERVING"),)
+        return (fail("gate", f"{installation.gate}: {word}", "admit status shows the cause."),)
+    return (ok("gate", f"{installation.gate}: SERVING"),)
 
 
-def standing(subject: Subject) -> tuple[Diagnosis, ...]:
+def standing(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check readiness, policies, policy engine, authorities and evidence in ``/status``."""
     try:
-        reply = ask(subject.status, "/status")
+        reply = ask(installation.status, "/status")
         value = reply.json()
-        return tuple(_told(subject, value, datetime.now(UTC)))
+        return tuple(_told(installation, value, datetime.now(UTC)))
     except NoAnswerError as error:
         return (fail("status", str(error), _START, ("gate",)),)
     except (KeyError, TypeError, ValueError, AttributeError):
-        return (fail("status", f"{subject.status}: not a gate's status", "Check `metrics`."),)
+        return (fail("status", f"{installation.status}: not a gate's status", "Check `metrics`."),)
 
 
-def engine(subject: Subject) -> tuple[Diagnosis, ...]:
+def engine(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check OPA itself, if it is not managed by the gate."""
-    remote = None if subject.config is None else subject.config.opa.remote
+    remote = None if installation.config is None else installation.config.opa.remote
     if remote is None:
         return ()
     try:
@@ -75,10 +77,10 @@ def _where(remote: Address) -> Place:
     return Place(host, port)
 
 
-def _told(subject: Subject, value: dict[str, Any], now: datetime) -> Iterator[Diagnosis]:
+def _told(installation: Installation, value: dict[str, Any], now: datetime) -> Iterator[Diagnosis]:
     yield _readiness(value)
     yield from _policies(value["policy"])
-    yield from _authorities(value["authorities"], now, _poll(subject))
+    yield from _authorities(value["authorities"], now, _poll(installation))
     yield from _evidence(value)
 
 
@@ -111,11 +113,11 @@ def _policies(policy: dict[str, Any]) -> Iterator[Diagnosis]:
         )
 
 
-def _poll(subject: Subject) -> timedelta:
+def _poll(installation: Installation) -> timedelta:
     seconds = _DEFAULT_POLL_SECONDS
-    if subject.config is not None:
+    if installation.config is not None:
         with suppress(trust_config.TrustConfigError):  # reported by the check of trust.yaml
-            seconds = trust_config.load(subject.config.trust).poll_seconds
+            seconds = trust_config.load(installation.config.trust).poll_seconds
     return timedelta(seconds=seconds)
 
 

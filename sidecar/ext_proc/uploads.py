@@ -36,7 +36,7 @@ Judge = Callable[[Mapping[Call, int]], Awaitable[None]]
 """Admits every call of a file, given with the number of its first line, or raises."""
 
 
-class State(Enum):
+class UploadState(Enum):
     """The state of an upload."""
 
     BEGINNING = "the purpose is not known"
@@ -67,7 +67,7 @@ class Upload:
         judge: Judge,
         reader: BlockReader,
     ) -> None:
-        self.state = State.BEGINNING
+        self.state = UploadState.BEGINNING
         self.calls: tuple[Call, ...] = ()
         self._parser = Parser(_boundary(request))
         self._held = Held(budget, min(PREFIX_BYTES, max_bytes))
@@ -82,7 +82,7 @@ class Upload:
     @property
     def begun(self) -> bool:
         """Return whether any of it was forwarded."""
-        return self.state in {State.PASSING, State.ADMITTED}
+        return self.state in {UploadState.PASSING, UploadState.ADMITTED}
 
     async def feed(self, chunk: bytes, *, last: bool) -> AsyncIterator[bytes]:
         """Read the next bytes of the body, and yield the bytes to forward now.
@@ -95,14 +95,14 @@ class Upload:
             AdmissibilityError: The upload is refused.
         """
         await self._read(chunk, last=last)
-        if self.state is not State.PASSING:
+        if self.state is not UploadState.PASSING:
             self._hold(chunk)
         if last:
             await self._end()
         if self.begun:
             for piece in self._held.release():
                 yield piece
-        if self.state is State.PASSING:
+        if self.state is UploadState.PASSING:
             for piece in pieces(chunk):
                 yield piece
 
@@ -142,7 +142,7 @@ class Upload:
                 raise malformed("the purpose field occurs twice")
             self._purpose = bytearray()
         if is_file:
-            if self.state is State.BEGINNING:
+            if self.state is UploadState.BEGINNING:
                 raise malformed("the purpose field comes after the file; send it before the file")
             self._files += 1
             if self._files > 1:
@@ -155,7 +155,7 @@ class Upload:
             self._purpose += data
             if len(self._purpose) > _MAX_PURPOSE_BYTES:
                 raise malformed(f"the purpose is not one of {', '.join(sorted(PURPOSES))}")
-        elif self._part.name == _FILE and self.state is State.READING:
+        elif self._part.name == _FILE and self.state is UploadState.READING:
             await self._lines_in(self._lines.feed(bytes(data)))
 
     async def _lines_in(self, blocks: Iterator[Block]) -> None:
@@ -170,15 +170,15 @@ class Upload:
         if purpose not in PURPOSES:
             raise malformed(f"the purpose is not one of {', '.join(sorted(PURPOSES))}")
         if purpose == BATCH:
-            self.state = State.READING
+            self.state = UploadState.READING
             self._held.widen(self._max_bytes)
         else:
-            self.state = State.PASSING
+            self.state = UploadState.PASSING
 
     def _hold(self, chunk: bytes) -> None:
         if self._held.add(chunk):
             return
-        if self.state is State.BEGINNING:
+        if self.state is UploadState.BEGINNING:
             raise malformed(
                 f"the form has more than {PREFIX_BYTES} bytes before its purpose and its file;"
                 " send the purpose field first"
@@ -193,15 +193,15 @@ class Upload:
         )
 
     async def _end(self) -> None:
-        if self.state is State.BEGINNING:
+        if self.state is UploadState.BEGINNING:
             raise malformed("the form has no purpose field")
         if self._files != 1:
             raise malformed(f"the form has no file in the field {_FILE}")
-        if self.state is State.READING:
+        if self.state is UploadState.READING:
             await self._lines_in(self._lines.close())
             await self._judge(self._lines.calls)
             self.calls = tuple(self._lines.calls)
-            self.state = State.ADMITTED
+            self.state = UploadState.ADMITTED
 
 
 def _boundary(request: HttpRequest) -> str:

@@ -38,7 +38,7 @@ from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.identity import credential
 from sidecar.opa.client import PolicyEngine
 from sidecar.providers import creation
-from sidecar.registry.objects import Objects, Resolved, unregistered
+from sidecar.registry.objects import Objects, ResolvedCall, unregistered
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ class Pipeline:
 
     async def _resolved(
         self, call: Call, request: HttpRequest, caller: Credential, context: DecisionContext
-    ) -> Resolved:
+    ) -> ResolvedCall:
         if self.objects is None:
             return _unregistered(call, request.api)
         now = context.progress.at
@@ -212,7 +212,7 @@ class Pipeline:
         return decide(context.progress, verdict)
 
 
-def _unregistered(call: Call, api: str) -> Resolved:
+def _unregistered(call: Call, api: str) -> ResolvedCall:
     """Resolve a call with registration off: stored objects can be neither used nor created."""
     if call.references:
         raise unregistered(call.references[0])
@@ -222,4 +222,4 @@ def _unregistered(call: Call, api: str) -> Resolved:
             f"{call.operation} creates an object that runs later, with models that the later"
             " request does not name; it needs registration, which the operator has not turned on"
         )
-    return Resolved(call)
+    return ResolvedCall(call)

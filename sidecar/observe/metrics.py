@@ -155,11 +155,11 @@ class Metrics:
         )
 
     def registration_written(self, result: str) -> None:
-        """Count one registration; ``result`` is a value of ``registry.errors.Result``."""
+        """Count one registration; ``result`` is a value of ``registry.errors.RegistryResult``."""
         self._registrations.labels(result).inc()
 
     def registration_looked_up(self, result: str) -> None:
-        """Count one look-up; ``result`` is a value of ``registry.errors.Result``."""
+        """Count one look-up; ``result`` is a value of ``registry.errors.RegistryResult``."""
         self._lookups.labels(result).inc()
 
     def add_jurisdictions(self, jurisdictions: Iterable[str]) -> None:

@@ -61,7 +61,7 @@ class Candidate(Protocol):
         ...
 
 
-class Source(Protocol):
+class PolicySource(Protocol):
     """A source of policies."""
 
     @property

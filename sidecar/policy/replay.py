@@ -48,7 +48,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Found:
+class RuleHit:
     """One violation or warning, without its message."""
 
     jurisdiction: str
@@ -61,8 +61,8 @@ class Answer:
     """The answer of one tree of policies to one query."""
 
     allow: bool
-    violations: frozenset[Found]
-    warnings: frozenset[Found]
+    violations: frozenset[RuleHit]
+    warnings: frozenset[RuleHit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,8 +263,8 @@ def answer(value: Mapping[str, Any]) -> Answer:
         ) from error
 
 
-def _found(entries: Iterable[Mapping[str, str]]) -> frozenset[Found]:
-    return frozenset(Found(e["jurisdiction"], e["code"], e["subject"]) for e in entries)
+def _found(entries: Iterable[Mapping[str, str]]) -> frozenset[RuleHit]:
+    return frozenset(RuleHit(e["jurisdiction"], e["code"], e["subject"]) for e in entries)
 
 
 def _group(change: Change) -> Group:
@@ -281,7 +281,7 @@ def _group(change: Change) -> Group:
     )
 
 
-def _rules(found: Iterable[Found]) -> tuple[tuple[str, str], ...]:
+def _rules(found: Iterable[RuleHit]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted({(one.jurisdiction, one.code) for one in found}))
 
 

@@ -9,7 +9,7 @@ class RegistryError(Exception):
     """The key or the folder cannot be used; the message is one line with path and cause."""
 
 
-class Result(StrEnum):
+class RegistryResult(StrEnum):
     """The result of reading or writing a registration. Values are label values of metrics."""
 
     FOUND = "found"
@@ -30,6 +30,6 @@ class UnregisteredError(Exception):
             whether another environment has the object.
     """
 
-    def __init__(self, result: Result, detail: str) -> None:
+    def __init__(self, result: RegistryResult, detail: str) -> None:
         super().__init__(detail)
         self.result = result

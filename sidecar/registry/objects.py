@@ -17,9 +17,9 @@ from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
 from sidecar.providers import CHANGING, creation, updated_by
-from sidecar.registry.errors import Result, UnregisteredError
+from sidecar.registry.errors import RegistryResult, UnregisteredError
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD, AdmissionTicket, sign, verify
 
 log = logging.getLogger("sidecar.gate")
@@ -33,12 +33,12 @@ _LATER = _SET_UP | {"file"}
 """Kinds whose models run under the registered operations, not under that of the later call."""
 
 
-def _uncounted(_: Result) -> None:
+def _uncounted(_: RegistryResult) -> None:
     """Count nothing."""
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class ResolvedCall:
     """A call whose references are replaced by the registered models.
 
     Attributes:
@@ -68,10 +68,10 @@ class Objects:
         keeping: Whether registrations are written; false in a dry run.
     """
 
-    store: Store
+    store: RegistrationStore
     lifetime: timedelta
-    looked_up: Callable[[Result], None] = _uncounted
-    written: Callable[[Result], None] = _uncounted
+    looked_up: Callable[[RegistryResult], None] = _uncounted
+    written: Callable[[RegistryResult], None] = _uncounted
     keeping: bool = True
     _readers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_THREADS, "lookup"), repr=False
@@ -80,7 +80,7 @@ class Objects:
         default_factory=lambda: ThreadPoolExecutor(_THREADS, "register"), repr=False
     )
 
-    async def resolve(self, call: Call, api: str, environment: str, now: datetime) -> Resolved:
+    async def resolve(self, call: Call, api: str, environment: str, now: datetime) -> ResolvedCall:
         """Replace the references of a call by the models that were registered with them.
 
         Args:
@@ -95,7 +95,7 @@ class Objects:
         created, updates = creation(api, call.operation), updated_by(api, call.operation)
         lasting = bool(updates) or (created is not None and not created.upload)
         if not call.references:
-            return Resolved(call, uses=(Use.of(call),) if call.named or lasting else ())
+            return ResolvedCall(call, uses=(Use.of(call),) if call.named or lasting else ())
         found = [await self._find(call, api, each, environment, now) for each in call.references]
         held = [use for entry in found for use in entry.uses]
         tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
@@ -121,9 +121,9 @@ class Objects:
         ]
         updated = tuple(entry for entry in found if entry.kind in updates)
         sources = tuple(each for each in call.references if each.kind in CHANGING)
-        return Resolved(whole, tuple(dict.fromkeys(later)), uses, updated, sources)
+        return ResolvedCall(whole, tuple(dict.fromkeys(later)), uses, updated, sources)
 
-    async def add_uses(self, resolved: Resolved) -> None:
+    async def add_uses(self, resolved: ResolvedCall) -> None:
         """Add an admitted call's uses to the registrations of the objects that it updates.
 
         The gate does not see whether such a call succeeded, nor which of two came last. So earlier
@@ -138,7 +138,7 @@ class Objects:
                 continue
             result = await self._put(replace(entry, uses=resolved.uses))
             self.written(result)
-            if result is not Result.WRITTEN:
+            if result is not RegistryResult.WRITTEN:
                 raise unregistered(Reference(entry.kind, entry.id))
 
     async def _find(
@@ -150,7 +150,7 @@ class Objects:
             self.looked_up(error.result)
             log.info("%s %s: %s", reference.kind, reference.id, error)
             raise unregistered(reference) from error
-        self.looked_up(Result.FOUND)
+        self.looked_up(RegistryResult.FOUND)
         return found
 
     async def _read(
@@ -161,7 +161,7 @@ class Objects:
         return await loop.run_in_executor(self._readers, self.store.find, wanted, environment, now)
 
     def metadata(
-        self, resolved: Resolved, api: str, caller: Credential, decision: str, now: datetime
+        self, resolved: ResolvedCall, api: str, caller: Credential, decision: str, now: datetime
     ) -> dict[str, str]:
         """Return the ticket of an admitted call as dynamic metadata; none if it creates nothing."""
         call = resolved.call
@@ -200,7 +200,7 @@ class Objects:
 
     async def register(
         self, ticket: AdmissionTicket, name: str, uses: Sequence[Use], now: datetime
-    ) -> Result:
+    ) -> RegistryResult:
         """Register a created object; never raises, because its creation was already admitted.
 
         Args:
@@ -221,8 +221,8 @@ class Objects:
                 ticket.creates,
                 str(error) or "the registration folder does not respond",
             )
-            self.written(Result.FAILED)
-            return Result.FAILED
+            self.written(RegistryResult.FAILED)
+            return RegistryResult.FAILED
         registration = Registration(
             type=TYPE,
             provider=ticket.provider,
@@ -250,7 +250,7 @@ class Objects:
             ]
         return [use for entry in found for use in entry.uses]
 
-    async def _put(self, registration: Registration) -> Result:
+    async def _put(self, registration: Registration) -> RegistryResult:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(WRITE_SECONDS):
@@ -258,11 +258,11 @@ class Objects:
         except UnregisteredError as error:
             result, why = error.result, str(error)
         except TimeoutError:
-            result, why = Result.FAILED, "the registration folder does not respond"
+            result, why = RegistryResult.FAILED, "the registration folder does not respond"
         except (OSError, EvidenceError) as error:
-            result, why = Result.FAILED, str(error)
+            result, why = RegistryResult.FAILED, str(error)
         else:
-            return Result.WRITTEN
+            return RegistryResult.WRITTEN
         self._lost(registration.decision, registration.kind, why)
         return result
 
@@ -276,7 +276,7 @@ class Objects:
 
     def unread(self, ticket: AdmissionTicket, why: str) -> None:
         """Count and log that no object could be read from a response."""
-        self.written(Result.UNREADABLE)
+        self.written(RegistryResult.UNREADABLE)
         log.warning("decision %s: no %s is registered: %s", ticket.decision, ticket.creates, why)
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
 from sidecar.durable.files import sync_folder
-from sidecar.registry.errors import RegistryError, Result, UnregisteredError
+from sidecar.registry.errors import RegistryError, RegistryResult, UnregisteredError
 from sidecar.registry.keys import RegistryKey
 from sidecar.registry.record import (
     MAX_RECORD_BYTES,
@@ -45,7 +45,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class RegistrationStore:
     """Registrations below ``folder``, signed and verified with ``key``.
 
     Several gates may share both. Every method blocks on the file system.
@@ -55,7 +55,7 @@ class Store:
     key: RegistryKey
 
     @classmethod
-    def at(cls, folder: Path, key: RegistryKey) -> Store:
+    def at(cls, folder: Path, key: RegistryKey) -> RegistrationStore:
         """Open the folder; create it if there is none.
 
         Raises:
@@ -84,11 +84,11 @@ class Store:
         """
         found = self._read(wanted)
         if found.environment != environment:
-            raise UnregisteredError(Result.FOREIGN, f"registered for {found.environment}")
+            raise UnregisteredError(RegistryResult.FOREIGN, f"registered for {found.environment}")
         if not found.window.not_before - SKEW <= now:
-            raise UnregisteredError(Result.INVALID, "registered in the future")
+            raise UnregisteredError(RegistryResult.INVALID, "registered in the future")
         if now >= found.window.not_after:
-            raise UnregisteredError(Result.EXPIRED, "expired")
+            raise UnregisteredError(RegistryResult.EXPIRED, "expired")
         return found
 
     def put(self, registration: Registration) -> Registration:
@@ -110,7 +110,7 @@ class Store:
             try:
                 whole = _merged(self._read(registration.key), registration)
             except UnregisteredError as absent:
-                if absent.result is not Result.MISSING:
+                if absent.result is not RegistryResult.MISSING:
                     raise
                 whole = registration
             self._write(whole)
@@ -148,11 +148,11 @@ class Store:
                 data = file.read(MAX_RECORD_BYTES + 1)
             found = verify_record(data, (self.key.public,))
         except FileNotFoundError as error:
-            raise UnregisteredError(Result.MISSING, "not registered") from error
+            raise UnregisteredError(RegistryResult.MISSING, "not registered") from error
         except (OSError, EvidenceError) as error:
-            raise UnregisteredError(Result.INVALID, str(error)) from error
+            raise UnregisteredError(RegistryResult.INVALID, str(error)) from error
         if found.key != wanted:
-            raise UnregisteredError(Result.INVALID, "a registration of another object")
+            raise UnregisteredError(RegistryResult.INVALID, "a registration of another object")
         return found
 
     def _write(self, registration: Registration) -> None:
@@ -186,7 +186,7 @@ class Store:
 
 def _merged(before: Registration, fresh: Registration) -> Registration:
     if before.environment != fresh.environment:
-        raise UnregisteredError(Result.FOREIGN, f"registered for {before.environment}")
+        raise UnregisteredError(RegistryResult.FOREIGN, f"registered for {before.environment}")
     window = Window(
         min(before.window.not_before, fresh.window.not_before),
         max(before.window.not_after, fresh.window.not_after),

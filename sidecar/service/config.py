@@ -21,7 +21,7 @@ from pydantic import (
 
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
-from sidecar.opa.bundle import Folder, SignedFile, Source
+from sidecar.opa.bundle import Folder, PolicySource, SignedFile
 from sidecar.opa.client import UNIX, Address
 from sidecar.providers import shut_operations
 
@@ -150,7 +150,7 @@ class OpaConfig(_Strict):
         return Address(self.address, self.revision)
 
 
-class Registration(_Strict):
+class RegistrationSettings(_Strict):
     """Registration of stored objects: folder, key and lifetime."""
 
     folder: Path
@@ -167,7 +167,7 @@ def _form(value: object) -> str:
     return "bundle" if isinstance(value, dict | SignedPolicies) else "folder"
 
 
-Policies = Annotated[
+PolicySettings = Annotated[
     Annotated[Path, Tag("folder")] | Annotated[SignedPolicies, Tag("bundle")],
     Discriminator(_form),
 ]
@@ -196,7 +196,7 @@ class SidecarConfig(_Strict):
     )
     """The name of this gate in the dynamic metadata of an allow, which the seal in Envoy's
     configuration requires. Give two gates that one Envoy asks different names."""
-    policies: Policies | None = None
+    policies: PolicySettings | None = None
     """For a managed OPA: the folder of the policies, or a signed bundle with its public key."""
     opa: OpaConfig = OpaConfig(managed=ManagedOpa())
     """The policy engine: either `managed`, or `address` with `revision`."""
@@ -212,7 +212,7 @@ class SidecarConfig(_Strict):
     holds a body about twice while it decides, so plan for twice as much memory."""
     open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
     """Operations that are closed by default and opened here, by name."""
-    registration: Registration | None = None
+    registration: RegistrationSettings | None = None
     """Remembers objects created through the gate, so that later calls may build on them; off if
     absent."""
     decision_log: Annotated[str, Field(min_length=1)] = "-"
@@ -249,7 +249,7 @@ class SidecarConfig(_Strict):
         return self
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> PolicySource | None:
         """Return the source of a managed OPA's policies; ``None`` without one."""
         if isinstance(self.policies, SignedPolicies):
             return SignedFile(self.policies.bundle, self.policies.verification_key)

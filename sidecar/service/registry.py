@@ -18,8 +18,8 @@ from sidecar.gate.pipeline import Pipeline
 from sidecar.observe.metrics import Metrics
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.objects import Objects
-from sidecar.registry.store import Store
-from sidecar.service.config import Registration, SidecarConfig
+from sidecar.registry.store import RegistrationStore
+from sidecar.service.config import RegistrationSettings, SidecarConfig
 
 log = logging.getLogger("sidecar.service")
 
@@ -102,11 +102,11 @@ def processor(
     return Processor(pipeline, observer, limits, clock, reader)
 
 
-def _open(wanted: Registration) -> Store:
-    return Store.at(wanted.folder, open_or_create(wanted.key))
+def _open(wanted: RegistrationSettings) -> RegistrationStore:
+    return RegistrationStore.at(wanted.folder, open_or_create(wanted.key))
 
 
-async def _sweep(store: Store) -> None:
+async def _sweep(store: RegistrationStore) -> None:
     """Remove expired registrations, now and every hour."""
     while True:
         try:

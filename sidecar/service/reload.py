@@ -15,7 +15,7 @@ import asyncio
 import time
 from typing import Protocol
 
-from sidecar.opa.bundle import Candidate, Source
+from sidecar.opa.bundle import Candidate, PolicySource
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies
 from sidecar.trust.directory_source import FolderChanges
@@ -55,7 +55,7 @@ class Reloader:
 
     def __init__(
         self,
-        source: Source,
+        source: PolicySource,
         factory: EngineFactory,
         live: LivePolicies,
         observer: ReloadObserver,

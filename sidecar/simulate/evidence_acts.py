@@ -10,7 +10,7 @@ from sidecar.core.grants import EVALUATOR, PRODUCER, REGULATOR
 from sidecar.simulate import statements
 from sidecar.simulate.entries import Approve, Bind, Declare, Deploy, EvidenceEntry, Judge, Resign
 from sidecar.simulate.naming import ActError, evidence, known, listed, party_of
-from sidecar.simulate.party import SignedFile
+from sidecar.simulate.party import EvidenceFile
 from sidecar.simulate.world import World
 
 
@@ -72,7 +72,7 @@ def fail(world: World, entry: Judge) -> str:
     return f"{entry.by} publishes {_suites(entry)} of {entry.manifest} as FAILED"
 
 
-def _judge(world: World, entry: Judge, *, passed: bool) -> SignedFile:
+def _judge(world: World, entry: Judge, *, passed: bool) -> EvidenceFile:
     party = party_of(world, entry.by)
     known(entry.manifest, world.manifests, "manifest")
     declared = statements.manifest_of(world.manifests[entry.manifest]).envelope.suites

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from sidecar.core.documents import WithdrawalKind
 from sidecar.simulate.entries import EvidenceEntry, Withdrawable
-from sidecar.simulate.party import Party, SignedFile
+from sidecar.simulate.party import EvidenceFile, Party
 from sidecar.simulate.world import World
 
 _FILE_KINDS = {
@@ -56,7 +56,7 @@ def known(name: str, among: Iterable[str], what: str) -> None:
         raise ActError(f"{name!r} is no {what} here; expected one of: {expected}")
 
 
-def evidence(entry: EvidenceEntry, among: Iterable[SignedFile]) -> SignedFile:
+def evidence(entry: EvidenceEntry, among: Iterable[EvidenceFile]) -> EvidenceFile:
     """The newest file that an entry names."""
     given = entry.model_dump(exclude={"of"}, exclude_none=True)
     kinds = {kind: name for kind, name in given.items() if kind in _FILE_KINDS}

@@ -30,7 +30,7 @@ KEY_LIFETIME = timedelta(days=730)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldKey:
+class PartyKey:
     """A key pair; ``entry`` is how the authority lists it."""
 
     private: Ed25519PrivateKey = field(repr=False)
@@ -38,7 +38,7 @@ class HeldKey:
     fingerprint: str
 
     @classmethod
-    def generate(cls, now: datetime) -> HeldKey:
+    def generate(cls, now: datetime) -> PartyKey:
         """Make an Ed25519 key that is valid from ``now`` on."""
         private = Ed25519PrivateKey.generate()
         pem = private.public_key().public_bytes(
@@ -55,7 +55,7 @@ class HeldKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SignedFile:
+class EvidenceFile:
     """A file of evidence.
 
     Attributes:
@@ -104,29 +104,29 @@ class Party:
     """One authority: what it publishes, and everything that it ever signed."""
 
     name: str
-    keys: list[HeldKey]
+    keys: list[PartyKey]
     entries: list[Withdrawal] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     supersessions: list[Supersession] = field(default_factory=list)
-    signed: list[SignedFile] = field(default_factory=list)
+    signed: list[EvidenceFile] = field(default_factory=list)
     version: int = 1
     expires: datetime | None = None
 
     @classmethod
     def new(cls, name: str, now: datetime) -> Party:
         """An authority with one key and nothing withdrawn."""
-        return cls(name, [HeldKey.generate(now)])
+        return cls(name, [PartyKey.generate(now)])
 
     @property
-    def key(self) -> HeldKey:
+    def key(self) -> PartyKey:
         """The key it signs with now."""
         return self.keys[-1]
 
-    def sign(self, statement: Statement[Predicate], kind: str, about: str) -> SignedFile:
+    def sign(self, statement: Statement[Predicate], kind: str, about: str) -> EvidenceFile:
         """Sign a statement and note it."""
         payload = write_statement(statement)
         signature = self.key.sign(payload)
-        file = SignedFile(
+        file = EvidenceFile(
             hashlib.sha256(payload).hexdigest(),
             kind,
             about,
@@ -137,7 +137,7 @@ class Party:
         self.signed.append(file)
         return file
 
-    def resign(self, file: SignedFile) -> SignedFile:
+    def resign(self, file: EvidenceFile) -> EvidenceFile:
         """Add the current key's signature over the same payload."""
         signature = self.key.sign(file.payload)
         mine = (signature["keyid"], signature["sig"])
@@ -153,7 +153,7 @@ class Party:
             begins = old.entry.window.not_before
             entry = replace(old.entry, window=Window(begins, now + overlap))
         self.keys[-1] = replace(old, entry=entry)
-        self.keys.append(HeldKey.generate(now))
+        self.keys.append(PartyKey.generate(now))
 
     def publish(self, now: datetime, heartbeat: timedelta) -> None:
         """Sign a new timestamp, which holds for one heartbeat."""

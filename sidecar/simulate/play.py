@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class StepOutcome:
     """The answer to one question after a step.
 
     Attributes:
@@ -52,7 +52,7 @@ class Played:
     at: datetime
     happened: str
     note: str | None
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, StepOutcome]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +108,12 @@ def _played(
     return Played(number, line, world.now, happened, note, outcomes)
 
 
-def _outcome(assessment: Assessment, names: Mapping[str, str], expected: str | None) -> Outcome:
+def _outcome(assessment: Assessment, names: Mapping[str, str], expected: str | None) -> StepOutcome:
     failed = assessment.failed
     if failed is None or failed.reason is None:
-        return Outcome(ADMITTED, None, "every step holds", "", expected)
+        return StepOutcome(ADMITTED, None, "every step holds", "", expected)
     detail = _DIGEST.sub(lambda found: names.get(found[0], found[0]), failed.detail)
-    return Outcome(failed.reason, failed.step, detail, remedy(failed.reason), expected)
+    return StepOutcome(failed.reason, failed.step, detail, remedy(failed.reason), expected)
 
 
 def _names(world: World) -> dict[str, str]:

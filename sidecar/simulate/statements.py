@@ -35,7 +35,7 @@ from sidecar.core.evidence import (
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.simulate.entries import Approve, Bind, Declare, Deploy, EnvironmentEntry, Judge, Signed
-from sidecar.simulate.party import SignedFile
+from sidecar.simulate.party import EvidenceFile
 from sidecar.simulate.world import World
 
 THRESHOLD = 0.9
@@ -47,7 +47,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def manifest_of(file: SignedFile) -> Manifest:
+def manifest_of(file: EvidenceFile) -> Manifest:
     """The predicate of a manifest's file."""
     predicate = parse_statement(file.payload).predicate
     if not isinstance(predicate, Manifest):
@@ -105,7 +105,7 @@ def bound(world: World, entry: Bind) -> Statement[Predicate]:
 
 
 def _claim(
-    world: World, entry: Bind, old: SignedFile | None, parent: SignedFile | None
+    world: World, entry: Bind, old: EvidenceFile | None, parent: EvidenceFile | None
 ) -> ModelClaim:
     settings = world.history.settings
     before = None if old is None else manifest_of(old).model

@@ -21,7 +21,7 @@ from sidecar.core.trust_state import AuthorityView, TrustState, build
 from sidecar.providers import ADAPTED_NAMES
 from sidecar.simulate.entries import EnvironmentEntry, FloorEntry, GrantEntry, QuestionEntry
 from sidecar.simulate.history_file import History, HistoryError
-from sidecar.simulate.party import Party, SignedFile
+from sidecar.simulate.party import EvidenceFile, Party
 
 STEP = timedelta(minutes=1)
 """Time that every step takes, so that a later statement begins later."""
@@ -61,9 +61,9 @@ class World:
     parties: dict[str, Party]
     operator: OperatorTrust
     environments: dict[str, EnvironmentEntry]
-    files: dict[str, SignedFile] = field(default_factory=dict)
-    lost: list[SignedFile] = field(default_factory=list)
-    manifests: dict[str, SignedFile] = field(default_factory=dict)
+    files: dict[str, EvidenceFile] = field(default_factory=dict)
+    lost: list[EvidenceFile] = field(default_factory=list)
+    manifests: dict[str, EvidenceFile] = field(default_factory=dict)
     subjects: dict[tuple[str, str], str] = field(default_factory=dict)
     hanging: set[str] = field(default_factory=set)
     silent: set[str] = field(default_factory=set)
@@ -91,7 +91,7 @@ class World:
         }
         return cls(history, settings.start, parties, operator, environments)
 
-    def put(self, file: SignedFile) -> None:
+    def put(self, file: EvidenceFile) -> None:
         """Put a file into the folder; signatures of one payload add up."""
         known = self.files.get(file.digest)
         if known is not None:

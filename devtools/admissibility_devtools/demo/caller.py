@@ -19,7 +19,7 @@ QUESTION = "Where is my refund?"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SdkReply:
     """A reply as the SDK reports it.
 
     Attributes:
@@ -44,11 +44,11 @@ class Application:
     gateway: str
     credential: str | None
 
-    def chat(self, model: str) -> Outcome:
+    def chat(self, model: str) -> SdkReply:
         """Ask ``model`` one question."""
         return _outcome(lambda: str(self._ask(model).choices[0].message.content))
 
-    def stream(self, model: str) -> Outcome:
+    def stream(self, model: str) -> SdkReply:
         """Ask for the answer as a stream of server-sent events."""
 
         def joined() -> str:
@@ -60,7 +60,7 @@ class Application:
 
         return _outcome(joined)
 
-    def malformed(self) -> Outcome:
+    def malformed(self) -> SdkReply:
         """Send a body with two ``model`` keys, which parsers read differently (RFC 8259 §4)."""
         body = b'{"model": "gpt-4o-2024-08-06", "messages": [], "model": "ft:sneaked-in"}'
 
@@ -89,13 +89,13 @@ class Application:
         )
 
 
-def _outcome(call: Callable[[], str]) -> Outcome:
+def _outcome(call: Callable[[], str]) -> SdkReply:
     started = time.perf_counter()
     try:
         text = call()
     except openai.APIStatusError as error:
         body = error.body if isinstance(error.body, dict) else {}
-        return Outcome(
+        return SdkReply(
             status=error.status_code,
             reason=str(body.get("code") or "?"),
             text=str(body.get("message") or error.message),
@@ -103,5 +103,5 @@ def _outcome(call: Callable[[], str]) -> Outcome:
             seconds=time.perf_counter() - started,
         )
     except openai.APIConnectionError as error:
-        return Outcome(0, "no_reply", str(error), type(error).__name__)
-    return Outcome(200, "admitted", text, seconds=time.perf_counter() - started)
+        return SdkReply(0, "no_reply", str(error), type(error).__name__)
+    return SdkReply(200, "admitted", text, seconds=time.perf_counter() - started)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.text import Text
 
-from admissibility_devtools.demo.caller import Outcome
+from admissibility_devtools.demo.caller import SdkReply
 
 _COLOURS = {2: "green", 4: "yellow", 5: "magenta"}
 _WIDTH = 110
@@ -20,7 +20,7 @@ class Line:
 
     tried: str
     expected: str
-    outcome: Outcome
+    outcome: SdkReply
     note: str = ""
 
     @property

@@ -26,7 +26,7 @@ from admissibility_devtools.demo.authorities import (
     now,
     role_of,
 )
-from admissibility_devtools.demo.caller import Outcome
+from admissibility_devtools.demo.caller import SdkReply
 from admissibility_devtools.demo.gate_process import StageError
 from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
@@ -39,7 +39,7 @@ _PAUSE_SECONDS = 0.01
 APPROVERS = (PROVIDER, CUSTOMER, REGULATOR)
 SILENCE = timedelta(seconds=4)
 USUAL_HEARTBEAT = timedelta(days=1)
-Call = Callable[[], Outcome]
+Call = Callable[[], SdkReply]
 
 
 @dataclass
@@ -230,16 +230,16 @@ class Story:
             raise RuntimeError("nothing is bound yet")
         return self.v3
 
-    def _chat(self) -> Outcome:
+    def _chat(self) -> SdkReply:
         return self.stage.application().chat(self.model)
 
-    def _without_engine(self) -> Outcome:
+    def _without_engine(self) -> SdkReply:
         """Kill OPA and call; `_until` repeats it if the gate restarted OPA before the call."""
         with suppress(StageError):  # it is not back yet
             self.stage.kill_opa()
         return self._chat()
 
-    def _from(self, chat: Callable[[str], Outcome]) -> Call:
+    def _from(self, chat: Callable[[str], SdkReply]) -> Call:
         return lambda: chat(self.model)
 
     def _until(self, tried: str, expected: str, call: Call, lacking: str | None = None) -> None:
@@ -254,7 +254,7 @@ class Story:
         self.printer.call(Line(tried, reason or expected, outcome, note))
 
 
-def _is(outcome: Outcome, expected: str, lacking: str | None) -> bool:
+def _is(outcome: SdkReply, expected: str, lacking: str | None) -> bool:
     return outcome.reason == expected and (lacking is None or lacking in outcome.text)
 
 

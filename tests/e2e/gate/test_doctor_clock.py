@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from admissibility_devtools.demo.authorities import TRUST_DOMAIN
 from admissibility_devtools.tools.envoy_config import TlsFiles, reference
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
-from sidecar.doctor.subject import Tls
+from sidecar.doctor.installation import Tls
 from tests.support.site.doctor import but, report
 from tests.support.site.site import Site, envoy_before
 from tests.support.site.spiffe import TrustDomain

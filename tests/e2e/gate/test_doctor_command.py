@@ -13,7 +13,7 @@ import pytest
 
 from sidecar.doctor.diagnosis import fail
 from sidecar.doctor.examine import CHECKS, examine
-from sidecar.doctor.subject import Subject
+from sidecar.doctor.installation import Installation
 from tests.support.site.doctor import HEALTHY, Report, patient, told
 from tests.support.site.site import Site
 
@@ -21,11 +21,11 @@ from tests.support.site.site import Site
 def test_a_check_that_hangs_or_breaks_does_not_take_the_others_with_it(whole: Site) -> None:
     gate = threading.Event()
 
-    def hangs(_: Subject) -> Report:
+    def hangs(_: Installation) -> Report:
         gate.wait()
         return ()
 
-    def breaks(_: Subject) -> Report:
+    def breaks(_: Installation) -> Report:
         raise KeyError("x")
 
     checks = [("first", hangs), CHECKS[0], ("last", breaks)]

@@ -26,7 +26,7 @@ from admissibility_devtools.demo.authorities import (
     Organisations,
     role_of,
 )
-from admissibility_devtools.demo.caller import Outcome
+from admissibility_devtools.demo.caller import SdkReply
 from admissibility_devtools.demo.stage import Stage
 from sidecar.core import dsse
 from sidecar.core.evidence import (
@@ -150,7 +150,7 @@ class Deployment:
         subject = Subject(self.model, DigestSet(digest))
         self.organisations.sign(name, Statement(subject, APPROVAL, approval), f"by-{role_of(name)}")
 
-    def until(self, reason: str) -> Outcome:
+    def until(self, reason: str) -> SdkReply:
         """Call through Envoy until the SDK is told ``reason``."""
         end = time.monotonic() + _PATIENCE_SECONDS
         while (outcome := self.stage.application(SHOP).chat(self.model)).reason != reason:

@@ -10,7 +10,7 @@ import pytest
 from admissibility_devtools.demo.authorities import UNLISTED_BASE
 from sidecar.doctor.diagnosis import ok
 from sidecar.doctor.examine import examine
-from sidecar.doctor.subject import subject
+from sidecar.doctor.installation import find_installation
 from tests.support.site.site import Site
 from tests.support.site.stand import Stand
 from tests.support.site.talk import told
@@ -51,7 +51,7 @@ def test_a_gate_on_a_socket_is_asked_by_envoy_and_open_to_nobody_else(
     found = {
         one.name: (one.detail, one.state)
         for one in examine(
-            subject(
+            find_installation(
                 site.folder / "sidecar.yaml",
                 envoy_admin=f"{host}:{port}",
                 gateway=site.envoy.url,

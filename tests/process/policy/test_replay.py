@@ -17,11 +17,11 @@ from sidecar.opa.location import opa_path
 from sidecar.opa.server import Server, tree_server
 from sidecar.policy import replay
 from sidecar.policy.as_if import AsIf, chosen, parse
-from sidecar.policy.replay import Answer, Difference, Found, Group, Record, Tally
+from sidecar.policy.replay import Answer, Difference, Group, Record, RuleHit, Tally
 from tests.process.policy.toy import STRICTER, facts, write_toy
 
-ENOUGH, MUCH = Found("xx", "xx.enough", "model-1"), Found("xx", "xx.much", "model-1")
-KNOWN = Found("xx", "xx.known", "stranger")
+ENOUGH, MUCH = RuleHit("xx", "xx.enough", "model-1"), RuleHit("xx", "xx.much", "model-1")
+KNOWN = RuleHit("xx", "xx.known", "stranger")
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.registry import tickets
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Key, Registration
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
 from tests.process.registration.forms import BOUNDARY
 from tests.support.gate.bench import SETTINGS, Book
@@ -70,7 +70,7 @@ class Decisions:
     """A running processor."""
 
     stub: Any
-    kept: Store
+    kept: RegistrationStore
     book: Book
     engine: Admitting
     processor: Processor
@@ -182,5 +182,5 @@ def answer(body: bytes = ANSWER) -> list[pb.ProcessingRequest]:
     ]
 
 
-def sealed(kept: Store, ticket: AdmissionTicket = TICKET) -> str:
+def sealed(kept: RegistrationStore, ticket: AdmissionTicket = TICKET) -> str:
     return tickets.sign(ticket, kept.key.ticket_key)

@@ -21,7 +21,7 @@ import requests
 from sidecar.core.window import Window
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.record import Use
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from tests.process.registration.forms import BOUNDARY, END, field, form, part, upload
 from tests.process.registration.stage import BOTH, HEADER, OTHER_ENV, Stage, code_of, lines
 from tests.process.registration.upstream import Received
@@ -307,7 +307,9 @@ def test_without_a_gate_nothing_is_created(stage: Stage) -> None:
 def remembered(stage: Stage, name: str, use: Use, began: timedelta) -> None:
     """A file that this gate registered at some time, for one use of one model."""
     folder = stage.site.folder
-    kept = Store.at(folder / "registrations", open_or_create(folder / "registration.pem"))
+    kept = RegistrationStore.at(
+        folder / "registrations", open_or_create(folder / "registration.pem")
+    )
     start = datetime.now(UTC).replace(microsecond=0) - began
     window = Window(start, start + timedelta(days=30))
     kept.put(registration(kind="file", id=name, environment=ENV, uses=(use,), window=window))

@@ -12,10 +12,10 @@ import pytest
 from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import Window
-from sidecar.registry.errors import Result
-from sidecar.registry.objects import Objects, Resolved
+from sidecar.registry.errors import RegistryResult
+from sidecar.registry.objects import Objects, ResolvedCall
 from sidecar.registry.record import TYPE, Key, Registration, Use
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD
 from tests.support.simulator.world import ENV, NOW
 from tests.unit.registry.samples import files, store
@@ -33,14 +33,14 @@ BEGIN = Call("openai", "agents.sessions.create", (), references=TO_AGENT)
 CALLER = Credential(ENV, "acme.example", "jwt-svid", NOW + timedelta(hours=1), "customer")
 
 
-class Full(Store):
+class Full(RegistrationStore):
     """A store on a disk that is full."""
 
     def put(self, registration: Registration) -> Registration:
         raise OSError("no room")
 
 
-def begun(folder: Path, what: Key = TALK, *uses: Use) -> Store:
+def begun(folder: Path, what: Key = TALK, *uses: Use) -> RegistrationStore:
     """A store that knows one object: a conversation in which nothing was said yet, if not told."""
     kept = store(folder)
     kept.put(
@@ -59,7 +59,7 @@ def begun(folder: Path, what: Key = TALK, *uses: Use) -> Store:
     return kept
 
 
-def said(kept: Store, call: Call) -> tuple[str, ...]:
+def said(kept: RegistrationStore, call: Call) -> tuple[str, ...]:
     """Say it; the models that the predicate is asked about."""
 
     async def story() -> tuple[str, ...]:
@@ -99,8 +99,8 @@ def test_what_was_said_before_is_not_written_again(tmp_path: Path) -> None:
     assert said(Full(kept.folder, kept.key), CALL) == ("m",)
 
 
-def resolved(kept: Store, call: Call) -> Resolved:
-    async def story() -> Resolved:
+def resolved(kept: RegistrationStore, call: Call) -> ResolvedCall:
+    async def story() -> ResolvedCall:
         objects = Objects(kept, timedelta(days=30))
         found = await objects.resolve(call, "openai", ENV, NOW)
         objects.close()
@@ -162,7 +162,7 @@ def test_what_an_agent_took_up_while_its_session_began_is_registered_with_the_se
     kept = begun(tmp_path, AGENT, SET_UP)
     session = Key("openai", "openai", "session", "session_1")
 
-    async def story(change: Call) -> Result:
+    async def story(change: Call) -> RegistryResult:
         objects = Objects(kept, timedelta(days=30))
         found = await objects.resolve(BEGIN, "openai", ENV, NOW)
         signed = objects.metadata(found, "openai", CALLER, "d" * 32, NOW)
@@ -173,7 +173,7 @@ def test_what_an_agent_took_up_while_its_session_began_is_registered_with_the_se
         objects.close()
         return result
 
-    assert asyncio.run(story(replace(CHANGE, models=("n",)))) is Result.WRITTEN
+    assert asyncio.run(story(replace(CHANGE, models=("n",)))) is RegistryResult.WRITTEN
     assert kept.find(session, ENV, NOW).named(lambda use: use.models) == ("m", "n")
 
 
@@ -182,7 +182,7 @@ def test_what_was_made_from_something_forgotten_meanwhile_is_not_registered(
 ) -> None:
     kept = begun(tmp_path, AGENT, SET_UP)
 
-    async def story() -> Result:
+    async def story() -> RegistryResult:
         objects = Objects(kept, timedelta(days=30))
         found = await objects.resolve(BEGIN, "openai", ENV, NOW)
         signed = objects.metadata(found, "openai", CALLER, "d" * 32, NOW)
@@ -194,5 +194,5 @@ def test_what_was_made_from_something_forgotten_meanwhile_is_not_registered(
         objects.close()
         return result
 
-    assert asyncio.run(story()) is Result.FAILED
+    assert asyncio.run(story()) is RegistryResult.FAILED
     assert files(tmp_path) == []

@@ -16,7 +16,7 @@ from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.ext_proc.buffer_budget import PIECE, BufferBudget
 from sidecar.ext_proc.rate_limiter import RateLimiter
-from sidecar.ext_proc.uploads import PREFIX_BYTES, State, Upload
+from sidecar.ext_proc.uploads import PREFIX_BYTES, Upload, UploadState
 from sidecar.extract import batch_lines
 from sidecar.extract.batch_lines import MAX_DIFFERENT, MAX_LINE_BYTES, read_here
 from sidecar.extract.http_request import HttpRequest
@@ -180,7 +180,11 @@ def test_a_batch_is_held_to_its_end_and_then_let_go_whole() -> None:
     upload = begin(judge, budget)
     *held, last = updated_by(upload, *(body[n : n + 7] for n in range(0, len(body), 7)))
     assert (all(part == [] for part in held), b"".join(last)) == (True, body)
-    assert (judge.asked, upload.calls, upload.state) == ([CALLS], tuple(CALLS), State.ADMITTED)
+    assert (judge.asked, upload.calls, upload.state) == (
+        [CALLS],
+        tuple(CALLS),
+        UploadState.ADMITTED,
+    )
     assert budget.left == 1 << 20
 
 

@@ -20,7 +20,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.ext_proc.processor import ProcessorLimits
 from sidecar.registry import objects, tickets
 from sidecar.registry.errors import UnregisteredError
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import GOOD_FOR, AdmissionTicket
 from tests.process.registration.decisions import (
     ANSWER,
@@ -69,21 +69,21 @@ def test_trailers_of_an_answer_end_it_and_go_on(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def _other_key(kept: Store) -> str:
+def _other_key(kept: RegistrationStore) -> str:
     return tickets.sign(TICKET, b"0" * 32)
 
 
-def _other_field(kept: Store) -> str:
+def _other_field(kept: RegistrationStore) -> str:
     payload, _, tag = sealed(kept).partition(".")
     changed = base64.b64decode(payload).replace(MODEL.encode(), b"another")
     return f"{base64.b64encode(changed).decode()}.{tag}"
 
 
-def _old(kept: Store) -> str:
+def _old(kept: RegistrationStore) -> str:
     return sealed(kept, replace(TICKET, issued=NOW - GOOD_FOR - timedelta(seconds=1)))
 
 
-def _from_the_future(kept: Store) -> str:
+def _from_the_future(kept: RegistrationStore) -> str:
     return sealed(kept, replace(TICKET, issued=NOW + timedelta(seconds=6)))
 
 
@@ -100,7 +100,7 @@ def _from_the_future(kept: Store) -> str:
     ],
 )
 def test_a_slip_that_is_not_ours_or_not_of_now_registers_nothing(
-    tmp_path: Path, forged: Callable[[Store], str]
+    tmp_path: Path, forged: Callable[[RegistrationStore], str]
 ) -> None:
     async def run() -> None:
         async with decisions(tmp_path) as running:

@@ -19,7 +19,7 @@ from sidecar.core.window import rfc3339
 from sidecar.ext_proc.processor import ProcessorLimits
 from sidecar.gate.clock import Reading
 from sidecar.observe.decision_log import record
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from tests.process.registration.decisions import (
     FULL,
     TICKET,
@@ -80,7 +80,7 @@ def logged(value: dict[str, Any]) -> dict[str, Any]:
     return {key: value[key] for key in value if key not in {"id", "duration_us"}}
 
 
-Messages = Callable[[Store], list[pb.ProcessingRequest]]
+Messages = Callable[[RegistrationStore], list[pb.ProcessingRequest]]
 
 
 @dataclass(frozen=True)
@@ -95,25 +95,25 @@ class Case:
 def uploading(*bodies: bytes) -> Messages:
     """An upload in pieces, the last of which ends it."""
 
-    def messages(kept: Store) -> list[pb.ProcessingRequest]:
+    def messages(kept: RegistrationStore) -> list[pb.ProcessingRequest]:
         pieces = [sent(body, last=body is bodies[-1]) for body in bodies]
         return [request(sealed(kept, UPLOAD), body=FULL), *pieces]
 
     return messages
 
 
-def _without_body(kept: Store) -> list[pb.ProcessingRequest]:
+def _without_body(kept: RegistrationStore) -> list[pb.ProcessingRequest]:
     first = request(sealed(kept, UPLOAD), body=FULL)
     first.request_headers.end_of_stream = True
     return [first]
 
 
-def _with_trailers(kept: Store) -> list[pb.ProcessingRequest]:
+def _with_trailers(kept: RegistrationStore) -> list[pb.ProcessingRequest]:
     trailers = pb.ProcessingRequest(request_trailers=pb.HttpTrailers())
     return [request(sealed(kept, UPLOAD), body=FULL), trailers]
 
 
-def _of_an_unknown(kept: Store) -> list[pb.ProcessingRequest]:
+def _of_an_unknown(kept: RegistrationStore) -> list[pb.ProcessingRequest]:
     ticket = replace(UPLOAD, spiffe_id="spiffe://acme.example/env/none")
     return [request(sealed(kept, ticket), body=FULL), sent(form(lines(MODEL)))]
 

@@ -16,7 +16,7 @@ from sidecar.service.config import (
     ConfigError,
     ManagedOpa,
     OpaConfig,
-    Registration,
+    RegistrationSettings,
     SidecarConfig,
     SignedPolicies,
     load,
@@ -89,7 +89,7 @@ def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
     )
     assert config.source == SignedFile(tmp_path / "p.tar.gz", tmp_path / "keys/p.pem")
     assert config.facts_log == tmp_path / "facts.jsonl"
-    assert config.registration == Registration(
+    assert config.registration == RegistrationSettings(
         folder=tmp_path / "objects",
         key=tmp_path / "keys/objects.pem",
         expires_days=30,

@@ -11,7 +11,7 @@ from typing import Any
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok
 from sidecar.doctor.examine import examine
-from sidecar.doctor.subject import Subject, subject
+from sidecar.doctor.installation import Installation, find_installation
 from tests.support.site.site import Site
 
 Report = tuple[Diagnosis, ...]
@@ -63,17 +63,17 @@ def told(site: Site, found: Report) -> Report:
     return tuple(replace(one, detail=plain(one.detail)) for one in found)
 
 
-def patient(site: Site, **changes: Any) -> Subject:
+def patient(site: Site, **changes: Any) -> Installation:
     """The site as the command would be told of it."""
     assert site.envoy is not None
     host, port = site.envoy.admin
     known = {"envoy_admin": f"{host}:{port}", "gateway": site.envoy.url}
-    return subject(site.folder / "sidecar.yaml", **{**known, **changes})
+    return find_installation(site.folder / "sidecar.yaml", **{**known, **changes})
 
 
-def alone(site: Site) -> Subject:
+def alone(site: Site) -> Installation:
     """The site without an Envoy, for checks that need none."""
-    return subject(
+    return find_installation(
         site.folder / "sidecar.yaml", envoy_admin="127.0.0.1:1", gateway="http://127.0.0.1:2"
     )
 

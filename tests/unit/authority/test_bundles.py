@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.authority import bundle_sources, bundles
 from sidecar.authority.bundle_sources import FileSource, SpiffeSource, WebSource, WorkloadApiSource
-from sidecar.authority.bundles import Bundle
+from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError
 from sidecar.core.documents import TrustDomain
 from tests.support.simulator.svid import Issuer, pem
@@ -59,7 +59,9 @@ def test_entries_of_an_unknown_kind_or_use_are_skipped_and_named() -> None:
 
 
 def test_an_empty_bundle_revokes_everything() -> None:
-    assert bundles.parse("acme.example", b'{"keys": []}') == Bundle(TrustDomain("acme.example"))
+    assert bundles.parse("acme.example", b'{"keys": []}') == TrustBundle(
+        TrustDomain("acme.example")
+    )
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.bundles import Bundle
+from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.following import bounded, follow, follow_once
 from sidecar.authority.home import Home
@@ -30,10 +30,10 @@ def domain(*kids: str, name: str = NAME) -> TrustDomain:
 class Script:
     """A source that gives each of its answers once, in order."""
 
-    answers: list[Bundle | str]
+    answers: list[TrustBundle | str]
     asked: list[str] = field(default_factory=list)
 
-    def fetch(self, name: str) -> Bundle:
+    def fetch(self, name: str) -> TrustBundle:
         self.asked.append(name)
         answer = self.answers.pop(0)
         if isinstance(answer, str):
@@ -41,7 +41,7 @@ class Script:
         return answer
 
 
-def one(home: Home, bundle: Bundle) -> int | None:
+def one(home: Home, bundle: TrustBundle) -> int | None:
     done = follow_once(home, NAME, Script([bundle]), NOW).publication
     return None if done is None else done.version
 
@@ -50,30 +50,30 @@ def test_a_changed_bundle_is_published_and_an_unchanged_one_is_not(acme: Home, p
     reader = pinned(acme)
     other = domain("x", name="other.example")
     authority.set_trust_domains(acme, (other,), NOW)
-    assert one(acme, Bundle(domain("1"), 1)) == 3
-    assert one(acme, Bundle(domain("1"), 1)) is None
-    assert one(acme, Bundle(domain("2", "1"), 2)) == 4
-    assert one(acme, Bundle(domain("1", "2"), 2)) is None  # the same keys in another order
+    assert one(acme, TrustBundle(domain("1"), 1)) == 3
+    assert one(acme, TrustBundle(domain("1"), 1)) is None
+    assert one(acme, TrustBundle(domain("2", "1"), 2)) == 4
+    assert one(acme, TrustBundle(domain("1", "2"), 2)) is None  # the same keys in another order
     assert reader.trust_domains() == (other, domain("2", "1"))
 
 
 def test_after_the_first_time_root_and_targets_keys_may_be_away(acme: Home, pinned: Pin) -> None:
-    one(acme, Bundle(domain("1")))
+    one(acme, TrustBundle(domain("1")))
     for role in ("root", "targets", "attestation"):
         key_file(acme, role).unlink()
-    one(acme, Bundle(domain("2")))
+    one(acme, TrustBundle(domain("2")))
     assert pinned(acme).trust_domains() == (domain("2"),)
 
 
 def test_an_older_bundle_is_refused_until_the_trust_domain_is_removed(
     acme: Home, pinned: Pin
 ) -> None:
-    one(acme, Bundle(domain("1"), 5))
+    one(acme, TrustBundle(domain("1"), 5))
     with pytest.raises(AuthorityError, match="spiffe_sequence 4 is older than 5, which is"):
-        one(acme, Bundle(domain("0"), 4))
+        one(acme, TrustBundle(domain("0"), 4))
     assert pinned(acme).trust_domains() == (domain("1"),)
     authority.set_trust_domains(acme, (), NOW)
-    assert one(acme, Bundle(domain("0"), 4)) is not None
+    assert one(acme, TrustBundle(domain("0"), 4)) is not None
     assert json.loads((acme.path / "bundles.json").read_bytes()) == {NAME: 4}
 
 
@@ -81,7 +81,7 @@ def test_an_empty_bundle_revokes_what_was_published(
     acme: Home, pinned: Pin, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    source = Script([Bundle(domain("1")), Bundle(domain())])
+    source = Script([TrustBundle(domain("1")), TrustBundle(domain())])
     run(acme, source, 2)
     assert pinned(acme).trust_domains() == (domain(),)
     assert "its bundle is empty: every credential of it is refused" in caplog.text
@@ -105,7 +105,7 @@ def run(home: Home, source: Script, rounds: int, refresh: float | None = None) -
 def test_a_failing_source_is_tried_again_at_doubling_distances_and_ends_nothing(
     acme: Home, pinned: Pin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    good = Bundle(domain("1"), refresh_hint=10)
+    good = TrustBundle(domain("1"), refresh_hint=10)
     source = Script([good, *["gone"] * 6, good, "gone"])
     assert run(acme, source, 9) == [10, 1, 2, 4, 8, 10, 10, 10, 1]
     assert pinned(acme).trust_domains() == (domain("1"),)
@@ -115,16 +115,16 @@ def test_a_failing_source_is_tried_again_at_doubling_distances_and_ends_nothing(
 
 def test_the_refresh_hint_is_followed_within_bounds_and_the_option_wins(acme: Home) -> None:
     assert [bounded(hint) for hint in (None, 0, 60, 10**9)] == [300, 5, 60, 3600]
-    assert run(acme, Script([Bundle(domain("1"), refresh_hint=60)]), 1) == [60]
-    assert run(acme, Script([Bundle(domain("1"), refresh_hint=60)]), 1, 7.0) == [7]
+    assert run(acme, Script([TrustBundle(domain("1"), refresh_hint=60)]), 1) == [60]
+    assert run(acme, Script([TrustBundle(domain("1"), refresh_hint=60)]), 1, 7.0) == [7]
 
 
 def test_entries_that_were_skipped_are_logged(acme: Home, caplog: pytest.LogCaptureFixture) -> None:
-    one(acme, Bundle(domain("1"), skipped=("keys.1: kty 'XYZ' is not known",)))
+    one(acme, TrustBundle(domain("1"), skipped=("keys.1: kty 'XYZ' is not known",)))
     assert "acme.example: entry skipped: keys.1: kty 'XYZ' is not known" in caplog.text
 
 
 def test_a_damaged_record_of_sequences_is_named(acme: Home) -> None:
     (acme.path / "bundles.json").write_bytes(b"{")
     with pytest.raises(AuthorityError, match=r"bundles\.json cannot be read"):
-        one(acme, Bundle(domain("1"), 1))
+        one(acme, TrustBundle(domain("1"), 1))

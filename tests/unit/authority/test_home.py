@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority import journal
-from sidecar.authority.home import AuthorityError, Home, Publication, Withdrawn
+from sidecar.authority.home import AuthorityError, Home, Publication, PublishedWithdrawal
 from sidecar.core import dsse
 from sidecar.core.documents import (
     AttestationKey,
@@ -171,7 +171,7 @@ def test_a_withdrawal_is_read_by_everybody_who_follows(acme: Home, pinned: Pin) 
     entry = Withdrawal(WithdrawalKind.CORPUS, DIGEST, "poisoned")
     assert reader.documents("acme")[1] == withdrawn(entry)
     publication = Publication(2, NOW + DAY, ("targets", "snapshot", "timestamp"), ())
-    assert done == Withdrawn(entry, (), publication)
+    assert done == PublishedWithdrawal(entry, (), publication)
 
 
 def test_a_withdrawal_begins_when_it_is_said_to(acme: Home, pinned: Pin) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import AuthorityError, Home, Outcome, Resigned
+from sidecar.authority.home import AuthorityError, Home, Resigned, ResignOutcome
 from sidecar.core import dsse, kinds
 from sidecar.core.documents import AttestationKey, WithdrawalKind
 from sidecar.core.window import Window
@@ -91,7 +91,7 @@ def test_resign_keeps_the_payload_and_replaces_the_own_signature_alone(
     warned = authority.rotate(acme, "attestation", NOW).warnings
     assert warned == ("1 signed statements still hold; sign them anew with: admit resign FOLDER",)
     assert authority.resign(acme, [done.path], NOW) == (
-        Resigned(done.path, Outcome.SIGNED, done.digest),
+        Resigned(done.path, ResignOutcome.SIGNED, done.digest),
     )
     again = json.loads(done.path.read_bytes())
     assert again["payload"] == value["payload"]
@@ -100,7 +100,7 @@ def test_resign_keeps_the_payload_and_replaces_the_own_signature_alone(
     new = authority.describe(acme).keys["attestation"].fingerprint()
     assert (signers(done.path, acme), old != [new]) == ([new], True)
     before = done.path.read_bytes()
-    assert authority.resign(acme, [done.path], NOW)[0].outcome is Outcome.CURRENT
+    assert authority.resign(acme, [done.path], NOW)[0].outcome is ResignOutcome.CURRENT
     assert done.path.read_bytes() == before
     assert authority.rotate(acme, "root", NOW).warnings == ()
 
@@ -113,9 +113,9 @@ def test_what_the_home_has_no_record_of_is_not_signed_unasked(acme: Home, tmp_pa
     record.unlink()
     authority.rotate(acme, "attestation", NOW)
     before = path.read_bytes()
-    assert authority.resign(acme, [path], NOW)[0].outcome is Outcome.UNRECORDED
+    assert authority.resign(acme, [path], NOW)[0].outcome is ResignOutcome.UNRECORDED
     assert path.read_bytes() == before
-    assert authority.resign(acme, [path], NOW, unrecorded=True)[0].outcome is Outcome.SIGNED
+    assert authority.resign(acme, [path], NOW, unrecorded=True)[0].outcome is ResignOutcome.SIGNED
 
 
 def test_only_what_still_holds_and_is_evidence_of_this_authority_is_signed(
@@ -132,10 +132,10 @@ def test_only_what_still_holds_and_is_evidence_of_this_authority_is_signed(
     authority.rotate(acme, "attestation", NOW)
     done = authority.resign(acme, files, NOW + timedelta(days=2))
     assert [one.outcome for one in done] == [
-        Outcome.ENDED,
-        Outcome.WITHDRAWN,
-        Outcome.FOREIGN,  # although the same payload is in the record
-        Outcome.NO_EVIDENCE,
+        ResignOutcome.ENDED,
+        ResignOutcome.WITHDRAWN,
+        ResignOutcome.FOREIGN,  # although the same payload is in the record
+        ResignOutcome.NO_EVIDENCE,
     ]
     assert [path.read_bytes() for path in files] == before
 

@@ -9,7 +9,7 @@ from typing import Any
 from sidecar.core.window import Window
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.record import TYPE, Key, Registration, Use
-from sidecar.registry.store import Store
+from sidecar.registry.store import RegistrationStore
 from tests.support.simulator.world import ENV, MODEL, NOW
 
 KEY = Key("openai", "openai", "response", "resp_1")
@@ -32,8 +32,8 @@ def registration(**changes: Any) -> Registration:
     return Registration(**{**values, **changes})
 
 
-def store(folder: Path, key: str = "registration.pem") -> Store:
-    return Store.at(folder / "registrations", open_or_create(folder / key))
+def store(folder: Path, key: str = "registration.pem") -> RegistrationStore:
+    return RegistrationStore.at(folder / "registrations", open_or_create(folder / key))
 
 
 def files(folder: Path) -> list[Path]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.window import Window
-from sidecar.registry.errors import RegistryError, Result, UnregisteredError
+from sidecar.registry.errors import RegistryError, RegistryResult, UnregisteredError
 from sidecar.registry.record import Key, Registration, Use
-from sidecar.registry.store import FORGOTTEN_AFTER, SKEW, Store
+from sidecar.registry.store import FORGOTTEN_AFTER, SKEW, RegistrationStore
 from tests.support.simulator.world import ENV, NOW
 from tests.unit.registry.samples import KEY, MONTH, USE, files, registration, store
 
@@ -23,7 +23,9 @@ OTHER = "spiffe://acme.example/env/test"
 TICK = timedelta(seconds=1)
 
 
-def refused(kept: Store, wanted: Key = KEY, environment: str = ENV, at: timedelta = TICK) -> Result:
+def refused(
+    kept: RegistrationStore, wanted: Key = KEY, environment: str = ENV, at: timedelta = TICK
+) -> RegistryResult:
     with pytest.raises(UnregisteredError) as caught:
         kept.find(wanted, environment, NOW + at)
     return caught.value.result
@@ -41,14 +43,14 @@ def test_what_was_written_is_found_also_by_another_gate_with_the_key(tmp_path: P
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"provider": "azure"}, Result.MISSING),
-        ({"api": "vllm"}, Result.MISSING),
-        ({"kind": "file"}, Result.MISSING),
-        ({"id": "resp_2"}, Result.MISSING),
+        ({"provider": "azure"}, RegistryResult.MISSING),
+        ({"api": "vllm"}, RegistryResult.MISSING),
+        ({"kind": "file"}, RegistryResult.MISSING),
+        ({"id": "resp_2"}, RegistryResult.MISSING),
     ],
 )
 def test_another_object_is_not_registered(
-    tmp_path: Path, change: dict[str, str], expected: Result
+    tmp_path: Path, change: dict[str, str], expected: RegistryResult
 ) -> None:
     kept = store(tmp_path)
     kept.put(registration())
@@ -58,7 +60,7 @@ def test_another_object_is_not_registered(
 def test_another_environment_finds_nothing_that_counts(tmp_path: Path) -> None:
     kept = store(tmp_path)
     kept.put(registration())
-    assert refused(kept, environment=OTHER) is Result.FOREIGN
+    assert refused(kept, environment=OTHER) is RegistryResult.FOREIGN
 
 
 def test_a_registration_ends_to_the_second_and_does_not_begin_in_the_future(
@@ -67,9 +69,9 @@ def test_a_registration_ends_to_the_second_and_does_not_begin_in_the_future(
     kept = store(tmp_path)
     kept.put(registration())
     assert kept.find(KEY, ENV, NOW + MONTH - TICK) == registration()
-    assert refused(kept, at=MONTH) is Result.EXPIRED
+    assert refused(kept, at=MONTH) is RegistryResult.EXPIRED
     assert kept.find(KEY, ENV, NOW - SKEW) == registration()
-    assert refused(kept, at=-SKEW - TICK) is Result.INVALID
+    assert refused(kept, at=-SKEW - TICK) is RegistryResult.INVALID
 
 
 def _tampered(path: Path) -> None:
@@ -108,10 +110,10 @@ def test_what_cannot_be_believed_does_not_count_and_is_not_written_over(
     (path,) = files(tmp_path)
     damage(path)
     facts = path.lstat()
-    assert refused(kept) is Result.INVALID
+    assert refused(kept) is RegistryResult.INVALID
     with pytest.raises(UnregisteredError) as caught:
         kept.put(registration())
-    assert (caught.value.result, path.lstat()[:8]) == (Result.INVALID, facts[:8])
+    assert (caught.value.result, path.lstat()[:8]) == (RegistryResult.INVALID, facts[:8])
 
 
 def test_one_object_s_registration_in_another_s_place_does_not_count(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_one_object_s_registration_in_another_s_place_does_not_count(tmp_path: P
     kept.put(registration(id="resp_2"))
     first, second = (tmp_path / "registrations" / d[:2] / f"{d}.json" for d in _digests())
     first.write_bytes(second.read_bytes())
-    assert refused(kept) is Result.INVALID
+    assert refused(kept) is RegistryResult.INVALID
 
 
 def _digests() -> tuple[str, str]:
@@ -129,7 +131,7 @@ def _digests() -> tuple[str, str]:
 
 def test_another_key_s_registration_does_not_count(tmp_path: Path) -> None:
     store(tmp_path, "other.pem").put(registration())
-    assert refused(store(tmp_path)) is Result.INVALID
+    assert refused(store(tmp_path)) is RegistryResult.INVALID
 
 
 def test_an_object_that_is_named_twice_has_the_uses_of_both(tmp_path: Path) -> None:
@@ -152,7 +154,7 @@ def test_an_object_of_another_environment_is_not_taken_over(tmp_path: Path) -> N
     kept.put(registration())
     with pytest.raises(UnregisteredError) as caught:
         kept.put(registration(environment=OTHER))
-    assert caught.value.result is Result.FOREIGN
+    assert caught.value.result is RegistryResult.FOREIGN
     assert kept.find(KEY, ENV, NOW) == registration()
 
 
@@ -188,9 +190,9 @@ def test_sweeping_takes_what_expired_a_while_ago_and_nothing_else(tmp_path: Path
     os.utime(left_behind, (NOW.timestamp(), NOW.timestamp()))
     assert kept.sweep(NOW + FORGOTTEN_AFTER) == 0
     assert kept.sweep(NOW + FORGOTTEN_AFTER + TICK) == 1
-    assert refused(kept, at=MONTH) is Result.EXPIRED
+    assert refused(kept, at=MONTH) is RegistryResult.EXPIRED
     assert kept.sweep(NOW + MONTH + FORGOTTEN_AFTER + TICK) == 1
-    assert refused(kept, at=MONTH) is Result.MISSING
+    assert refused(kept, at=MONTH) is RegistryResult.MISSING
     assert kept.find(replace(KEY, id="resp_2"), ENV, NOW).id == "resp_2"
 
 

@@ -40,7 +40,7 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class Installation:
     """Everything that the checks examine.
 
     Attributes:
@@ -68,7 +68,7 @@ class Subject:
     time_source: Place | None = None
 
 
-def subject(
+def find_installation(
     path: Path,
     *,
     envoy_admin: str,
@@ -76,7 +76,7 @@ def subject(
     tls: Tls = Tls(),
     private: tuple[Path, ...] = (),
     time_source: str | None = None,
-) -> Subject:
+) -> Installation:
     """Read the configuration and find the address of each part.
 
     Ports that the kernel chose are read from the gate's ``ready_file``.
@@ -90,7 +90,7 @@ def subject(
         found, error = None, str(problem)
     listen, status = _addresses(found)
     files = (tls.certificate, tls.key) if tls.certificate is not None else ()
-    return Subject(
+    return Installation(
         path=path,
         config=found,
         config_error=error,
