@@ -101,7 +101,8 @@ class Inquiry:
         found = self.known.get(item.digest)
         if found is None:
             operator = self.state.operator
-            around = surroundings(operator, item)
+            known = self.state.declared.get(item.statement.subject.name, ())
+            around = surroundings(operator, item, known)
             scope = Scope(around.environment, around.sector)
             signers = signed_by(operator, item, CUSTOMER, scope, item.predicate.jurisdictions)
             found = self.known[item.digest] = (around, signers)

@@ -1,7 +1,8 @@
-"""Combine an environment's declaration with the operator's floors (law 5)."""
+"""Combine an environment's declarations with the operator's floors (law 5)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.core.evidence import Environment, Evidence
@@ -18,6 +19,8 @@ class Surroundings:
         jurisdictions: The declared ones, then those of the floors; never empty.
         roles: Roles that the floors require of every adapted model.
         sectors: Sectors that floors demand and the declaration does not name; empty where it holds.
+        reach: Sector → jurisdictions that the environment was ever declared for or a floor adds.
+            An authority granted any of it can object; the declared sector comes first.
     """
 
     environment: str
@@ -25,22 +28,32 @@ class Surroundings:
     jurisdictions: tuple[str, ...]
     roles: frozenset[str]
     sectors: tuple[str, ...]
+    reach: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-def surroundings(operator: OperatorTrust, item: Evidence[Environment]) -> Surroundings:
-    """Return what holds in a declared environment; a union that a declaration cannot shrink."""
+def surroundings(
+    operator: OperatorTrust, item: Evidence[Environment], known: Iterable[tuple[str, str]] = ()
+) -> Surroundings:
+    """Return what holds in a declared environment; a union that a declaration cannot shrink.
+
+    Args:
+        operator: The floors.
+        item: The declaration.
+        known: (sector, jurisdiction) of everything the environment was ever declared for.
+    """
     name, declared = item.statement.subject.name, item.predicate
     floors = operator.floors_of(name)
-    if not floors:
-        return Surroundings(name, declared.sector, declared.jurisdictions, frozenset(), ())
-    jurisdictions = [*declared.jurisdictions]
-    for floor in floors:
-        jurisdictions.extend(floor.jurisdictions)
+    added = tuple(place for floor in floors for place in floor.jurisdictions)
+    jurisdictions = tuple(dict.fromkeys((*declared.jurisdictions, *added)))
+    reach = {declared.sector: dict.fromkeys(jurisdictions)}
+    for sector, place in known:
+        reach.setdefault(sector, dict.fromkeys(added))[place] = None
     demanded = {floor.sector for floor in floors if floor.sector is not None}
     return Surroundings(
         environment=name,
         sector=declared.sector,
-        jurisdictions=tuple(dict.fromkeys(jurisdictions)),
+        jurisdictions=jurisdictions,
         roles=frozenset(role for floor in floors for role in floor.roles),
         sectors=tuple(sorted(demanded - {declared.sector})),
+        reach=tuple((sector, tuple(places)) for sector, places in reach.items()),
     )

@@ -1,8 +1,8 @@
-"""Remember what losing a file must not undo: take-overs and the lineage of successors.
+"""Remember what losing a file must not undo.
 
-Evidence only adds agreement, so losing a file may only deny. Two things that evidence shows work
-against agreement, and are therefore remembered once they were seen: that a manifest took over from
-the one it supersedes, and what the lineage of a superseding manifest named. ``trust_state.build``
+Evidence only adds agreement, so losing a file may only deny. What evidence shows that works
+against agreement is therefore remembered once it was seen, such as that a manifest took over from
+the one it supersedes, or that an environment was declared for a jurisdiction. ``trust_state.build``
 adds to the memory; the control path persists it and hands it to the next build.
 """
 
@@ -90,6 +90,18 @@ class WithdrawnStatement:
     began: AwareDatetime
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class DeclaredScope:
+    """That ``author`` once declared the environment for one sector and jurisdiction."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    environment: Name
+    author: Name
+    sector: Name
+    jurisdiction: Name
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """All that is remembered; every tuple is sorted and without repeats.
@@ -97,6 +109,7 @@ class Memory:
     ``adapted`` holds ``provider/id`` of models that have a manifest: without it, losing the
     manifest's file could make an adapted model pass as a base model. ``withdrawn`` keeps a
     withdrawal's reach to its author's older statements when the withdrawn one's file is lost.
+    ``declared`` keeps an environment's objectors when it is declared again without them.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -107,6 +120,7 @@ class Memory:
     statements: Annotated[tuple[Statements, ...], Field(max_length=_MAX_ENTRIES)] = ()
     adapted: Annotated[tuple[Name, ...], Field(max_length=_MAX_ENTRIES)] = ()
     withdrawn: Annotated[tuple[WithdrawnStatement, ...], Field(max_length=_MAX_ENTRIES)] = ()
+    declared: Annotated[tuple[DeclaredScope, ...], Field(max_length=_MAX_ENTRIES)] = ()
     critical: tuple[str, ...] = ()
 
     def write(self) -> bytes:

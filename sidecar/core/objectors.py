@@ -1,7 +1,8 @@
 """Determine whose withdrawals and whose silence count for a question.
 
 An objector is granted any role whose scope overlaps the question. Grants are the operator's, so no
-evidence that is lost, rotated or ended makes an objector cease to be one (laws 1 and 4).
+evidence that is lost, rotated or ended makes an objector cease to be one (laws 1 and 4); nor does a
+declaration that leaves out its sector or jurisdiction (law 5).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def objectors(operator: OperatorTrust, around: Surroundings, models: frozenset[s
 
     Args:
         operator: The grants.
-        around: The environment with its floors.
+        around: The environment with its floors and everything it was ever declared for.
         models: ``provider/id`` of the models named, their parents and base models; where it is
             empty, the call can reach no model and every model pattern overlaps.
     """
@@ -50,8 +51,11 @@ def overlaps(grant: Grant, around: Surroundings, models: frozenset[str]) -> bool
     """Tell whether a grant's scope has anything in common with a question."""
     return (
         any_matches(grant.environments, around.environment)
-        and any_matches(grant.sectors, around.sector)
-        and any(any_matches(grant.jurisdictions, name) for name in around.jurisdictions)
+        and any(
+            any_matches(grant.sectors, sector)
+            and any(any_matches(grant.jurisdictions, name) for name in places)
+            for sector, places in around.reach
+        )
         and (not models or any(_about(grant, models)))
     )
 

@@ -110,6 +110,7 @@ class TrustState:
         successors: Digest of a manifest → what supersedes it: known, remembered or announced.
         statements: Digest of a manifest that others build on → the approvals and results about it.
         taken_over: (manifest digest, SPIFFE ID) where a successor took over, for good.
+        declared: SPIFFE ID → (sector, jurisdiction) of everything it was ever declared for.
         adapted: ``provider/id`` of every model for which a granted producer signed a manifest.
         memory: What the next state must be given; the same object as long as nothing is new.
         rejected: Evidence that was refused.
@@ -132,6 +133,7 @@ class TrustState:
     successors: Mapping[str, tuple[Successor, ...]]
     statements: Mapping[str, tuple[LineageNode, ...]]
     taken_over: frozenset[tuple[str, str]]
+    declared: Mapping[str, tuple[tuple[str, str], ...]]
     adapted: frozenset[str]
     memory: Memory
     rejected: tuple[Rejected, ...]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
+from sidecar.core import declared
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.eligibility import beginning, grant_for, signed_by
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
@@ -45,6 +46,7 @@ def remembered(state: TrustState, before: Memory) -> TrustState:
         successors=frozen(successors),
         statements=MappingProxyType({each.manifest: each.nodes for each in memory.statements}),
         taken_over=frozenset((each.manifest, each.environment) for each in memory.takeovers),
+        declared=declared.by_environment(state.operator, memory.declared),
         adapted=frozenset(memory.adapted),
         memory=memory,
     )
@@ -150,6 +152,7 @@ def _merged(state: TrustState, superseding: list[Evidence[Manifest]], before: Me
         statements=tuple(statements[digest] for digest in sorted(statements)),
         adapted=tuple(sorted(adapted)),
         withdrawn=state.memory.withdrawn,
+        declared=declared.remembered(state.operator, state.environments, before.declared),
     )
     return before if memory == before else memory
 

@@ -217,6 +217,7 @@ def _indexed(
         successors={},
         statements={},
         taken_over=frozenset(),
+        declared={},
         adapted=frozenset(),
         memory=Memory(withdrawn=withdrawn),
         rejected=rejected,

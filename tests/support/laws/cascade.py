@@ -26,17 +26,23 @@ def objectors(
     models: Iterable[str],
     role: str | None = None,
 ) -> dict[str, bool]:
-    """Authorities with any grant in scope; whether the silence of one of these grants denies."""
-    jurisdictions, names = set(asked), {f"openai/{model}" for model in models}
+    """Authorities with any grant in scope; whether the silence of one of these grants denies.
+
+    In scope is, too, what the environment was ever declared for.
+    """
+    names = {f"openai/{model}" for model in models}
+    scopes = {(sector, name) for name in asked} | reading.ever_declared()
     found: dict[str, bool] = {}
     for authority, grants in reading.world.operator.grants.items():
         for grant in grants:
             if (
                 role in (None, grant.role)
                 and covers(grant.environments, reading.question.environment)
-                and covers(grant.sectors, sector)
                 and any(covers((*grant.models, *grant.base_models), name) for name in names)
-                and any(covers(grant.jurisdictions, name) for name in jurisdictions)
+                and any(
+                    covers(grant.sectors, each) and covers(grant.jurisdictions, name)
+                    for each, name in scopes
+                )
             ):
                 by_role = grant.role in ("regulator", "customer", "provider")
                 denies = by_role if grant.silence is None else grant.silence == "denies"

@@ -229,6 +229,7 @@ class World:
         replaced: (environment, manifest digest): replaced by a complete successor, for ever.
         memory: Every item that was ever verified, with every signature seen.
         withdrawn: Every item that was there when somebody withdrew it by its digest.
+        declared: (environment, author, sector, jurisdiction) of every declaration ever verified.
     """
 
     operator: Operator = field(default_factory=Operator)
@@ -241,6 +242,7 @@ class World:
     replaced: set[tuple[str, str]] = field(default_factory=set)
     memory: dict[str, Item] = field(default_factory=dict)
     withdrawn: dict[str, Item] = field(default_factory=dict)
+    declared: set[tuple[str, str, str, str]] = field(default_factory=set)
 
     def merge(self) -> None:
         """Make one item per digest of the files, with every signature that any file holds."""

@@ -126,6 +126,16 @@ class Reading:
         added = {name for floor in self.floors() for name in floor.jurisdictions}
         return frozenset(jurisdictions) | added
 
+    def ever_declared(self) -> set[tuple[str, str]]:
+        """Sectors and jurisdictions of every declaration ever, by customers granted them now."""
+        found = {
+            (sector, name)
+            for environment, authority, sector, name in self.world.declared
+            if environment == self.question.environment
+            and self.holds(authority, "customer", sector, None, (name,))
+        }
+        return found | {(sector, name) for sector, _ in found for name in self.with_floors(())}
+
     def vouched(self) -> bool:
         """Whether the credential's authority is granted its trust domain."""
         domain = self.question.environment.removeprefix("spiffe://").partition("/")[0]

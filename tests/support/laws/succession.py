@@ -36,6 +36,7 @@ def settle(world: World) -> None:
     declared = {i.content.environment for i in world.items if isinstance(i.content, Declaration)}
     for environment in declared:
         reading = Reading(world, Question(environment, ""), 0)
+        world.declared |= _declared(reading)
         newest = _newest_declaration(reading)
         for digest, item in reading.manifests.items():
             assert isinstance(item.content, Manifest)
@@ -46,6 +47,17 @@ def settle(world: World) -> None:
             ):
                 older = superseded(reading, digest, item.content)
                 world.replaced |= {(environment, each) for each in older}
+
+
+def _declared(reading: Reading) -> set[tuple[str, str, str, str]]:
+    """What customers that are granted it declared this environment for, as signed."""
+    return {
+        (declared.environment, authority, declared.sector, name)
+        for item, declared in reading.declarations()
+        for authority, _ in reading.as_signed(item)
+        for name in declared.jurisdictions
+        if reading.holds(authority, "customer", declared.sector, None, (name,))
+    }
 
 
 def _newest_declaration(reading: Reading) -> Declaration | None:

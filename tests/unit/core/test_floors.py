@@ -16,9 +16,20 @@ def test_without_floors_what_is_declared_holds() -> None:
     world = admitted_world()
     (item,) = world.state().environments[ENV]
     declared = item.predicate
+    places = declared.jurisdictions
     assert around(world) == Surroundings(
-        ENV, declared.sector, declared.jurisdictions, frozenset(), ()
+        ENV, declared.sector, places, frozenset(), (), ((declared.sector, places),)
     )
+
+
+def test_whatever_was_declared_before_and_the_floors_can_be_objected_for() -> None:
+    world = admitted_world()
+    (item,) = world.state().environments[ENV]
+    world.floors = (Floor((ENV,), ("uk",)),)
+    known = (("finance", "us"), ("retail", "jp"))
+    found = surroundings(world.operator(), item, known)
+    assert found.jurisdictions == ("eu", "uk")
+    assert found.reach == (("finance", ("eu", "uk", "us")), ("retail", ("uk", "jp")))
 
 
 def test_floors_add_jurisdictions_and_roles_once_each() -> None:

@@ -7,6 +7,7 @@ import pytest
 from sidecar.core import memory
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.memory import (
+    DeclaredScope,
     LineageNode,
     Memory,
     Statements,
@@ -28,6 +29,7 @@ def test_memory_reads_back_what_it_wrote() -> None:
         statements=(Statements(A, (LineageNode(WithdrawalKind.APPROVAL, B),)),),
         adapted=("openai/ft:x",),
         withdrawn=(WithdrawnStatement(WithdrawalKind.RESULT, A, "lab", "[]", NOW),),
+        declared=(DeclaredScope("spiffe://acme.example/env/prod", "acme", "finance", "eu"),),
     )
     assert memory.read(held.write()) == held
 

@@ -16,6 +16,7 @@ AROUND = Surroundings(
     jurisdictions=("eu", "us"),
     roles=frozenset(),
     sectors=(),
+    reach=(("finance", ("eu", "us")),),
 )
 MODELS = frozenset({"openai/ft:m", "openai/gpt-4o"})
 OFFICE = Grant("regulator", ("eu",), ("**",), ("openai/**",), ("spiffe://acme.example/**",))
@@ -23,6 +24,17 @@ OFFICE = Grant("regulator", ("eu",), ("**",), ("openai/**",), ("spiffe://acme.ex
 
 def found(grant: Grant, models: frozenset[str] = MODELS) -> Objectors:
     return objectors(OperatorTrust({"office": (grant,)}), AROUND, models)
+
+
+def test_what_was_declared_before_makes_an_objector_sector_by_sector() -> None:
+    moved = dataclasses.replace(AROUND, reach=(*AROUND.reach, ("retail", ("uk",))))
+
+    def names(sector: str, jurisdiction: str) -> tuple[str, ...]:
+        grant = dataclasses.replace(OFFICE, sectors=(sector,), jurisdictions=(jurisdiction,))
+        return objectors(OperatorTrust({"office": (grant,)}), moved, MODELS).names
+
+    assert names("retail", "uk") == ("office",)
+    assert names("finance", "uk") == names("retail", "eu") == ()
 
 
 def test_one_jurisdiction_and_one_model_in_common_make_an_objector() -> None:

@@ -109,8 +109,14 @@ def test_law_4_silence_denies_where_the_grant_states_it_and_hearsay_is_needed_on
 def test_law_5_a_redeclaration_stays_above_the_floor() -> None:
     scene = Scene().withdraw("eu-a", "environment", DUAL)
     scene.sign(universe.declaration(DUAL, ("us",), Span(0, 24 * 60)), "acme")
+    assert scene.ask(CHILD_IN_DUAL).step == 6  # it was an objector's when it was withdrawn
+    scene.do(TakeBack("eu-a", Withdrawal("environment", DUAL)))
+    assert scene.ask(CHILD_IN_DUAL).admitted
+    for file in list(scene.run.world.files):
+        if "eu-a/1" in file.keys:
+            scene.do(Lose(file.digest))
     assert scene.ask(CHILD_IN_DUAL).admitted  # without a floor this is the customer's to say
-    assert not scene.do(SetFloors((Floor((DUAL,), ("eu",)),))).ask(CHILD_IN_DUAL).admitted
+    assert scene.do(SetFloors((Floor((DUAL,), ("eu",)),))).ask(CHILD_IN_DUAL).step == 5
     scene = Scene().do(SetFloors((Floor((PROD,), (), "health"),)))
     assert (scene.ask(PARENT_IN_PROD).step, scene.ask(CHILD_IN_DUAL).admitted) == (1, True)
 

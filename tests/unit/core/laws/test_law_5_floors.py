@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import pytest
+
+from sidecar.core import memory
 from sidecar.core.call import Call
 from sidecar.core.facts import prove
 from sidecar.core.grants import Floor
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
+    APPROVERS,
     BASE,
     ENV,
     MODEL,
+    NOW,
     World,
     admitted_world,
     credential,
     grant,
+    manifest_predicate,
+    suites,
     window,
 )
 
@@ -64,6 +71,50 @@ def test_case_5_declaring_anew_does_not_shake_off_a_regulator() -> None:
     assert world.ask().reason is Reason.WITHDRAWN
     world.evidence.pop("approval:regulator")
     assert world.ask().reason is Reason.APPROVAL_MISSING
+
+
+@pytest.mark.parametrize("kind", ["manifest", "model", "environment"])
+def test_case_5_without_a_floor_a_withdrawal_outlives_the_declaration_it_was_made_under(
+    kind: str,
+) -> None:
+    world = two_jurisdictions()
+    regulator = world.parties["regulator"]
+    subject = {"manifest": world.digests["manifest"], "model": f"openai/{MODEL}"}.get(kind, ENV)
+    regulator.withdraw(kind, subject)
+    world.declare(label="anew", jurisdictions=["us"], window=window(1, 20))
+    found = world.ask()
+    assert (found.reason, found.jurisdictions) == (Reason.WITHDRAWN, ("us",))
+    world.evidence.pop("environment")
+    world.memory = memory.read(world.memory.write())
+    assert world.ask().reason is Reason.WITHDRAWN
+    regulator.withdrawals = []
+    assert world.ask().reason is None
+
+
+def test_an_evaluators_failure_outlives_a_declaration_of_another_sector() -> None:
+    world = admitted_world()
+    spec = manifest_predicate()["environments"][0]
+    world.bind(environments=[spec, {**spec, "sector": "retail"}])
+    world.result()
+    for role in APPROVERS:
+        world.approve(role)
+    world.join("lab", grant("evaluator", sectors=("finance",)))
+    world.parties["lab"].fail(world.digests["manifest"], suites()[0])
+    assert world.ask().reason is Reason.PREACTIVATION_FAILED
+    world.declare(label="anew", sector="retail", window=window(1, 20))
+    assert world.ask().reason is Reason.PREACTIVATION_FAILED
+    world.grants["lab"] = (grant("evaluator", sectors=("health",)),)
+    assert world.ask().reason is None
+
+
+def test_an_authority_of_a_jurisdiction_that_was_left_must_still_be_heard() -> None:
+    world = two_jurisdictions()
+    world.declare(label="anew", jurisdictions=["us"], window=window(1, 20))
+    assert world.ask().reason is None
+    world.parties["regulator"].expires = NOW
+    assert world.ask().reason is Reason.TRUST_STALE
+    world.grants["regulator"] = (grant("regulator", jurisdictions=("eu",), silence="ignored"),)
+    assert world.ask().reason is None
 
 
 def test_the_policies_get_the_union_of_declaration_and_floors() -> None:
