@@ -87,7 +87,7 @@ def attest(home: Home, statement: Statement[Predicate], now: datetime) -> bytes:
     """Sign a statement with the current attestation key, and record it. Publishes nothing.
 
     Returns:
-        A DSSE envelope as JSON bytes; its ``keyid`` is the key's fingerprint, a hint only.
+        A DSSE envelope as JSON bytes; ``dsse.HINT`` names the key, ``keyid`` is empty.
 
     Raises:
         AuthorityError: The key is not valid now, may not sign this predicate type, or fails.
@@ -275,7 +275,8 @@ def sign_payload(
     _check_key(opened.document, held, predicate_type, now)
     signature = keys.sign(keys.signer(opened.path, held), dsse.pae(dsse.PAYLOAD_TYPE, payload))
     own = {
-        "keyid": held.fingerprint(),
+        "keyid": "",
+        dsse.HINT: held.fingerprint(),
         "sig": base64.b64encode(bytes.fromhex(signature.signature)).decode("ascii"),
     }
     value = {

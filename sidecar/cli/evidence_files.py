@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -49,6 +48,4 @@ def _read(path: Path) -> Stated | None:
         statement = parse_statement(envelope.payload)
     except EvidenceError:
         return None
-    entries = json.loads(data)["signatures"]
-    keys = tuple(str(entry.get("keyid")) for entry in entries if entry.get("keyid"))
-    return Stated(envelope.digest, statement, keys)
+    return Stated(envelope.digest, statement, tuple(sorted(envelope.key_ids)))

@@ -20,6 +20,13 @@ from sidecar.core.reasons import EvidenceError
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_ENVELOPE_BYTES = 1 << 20
 MAX_SIGNATURES = 16
+HINT = "fingerprint"
+"""Field of a signature that holds its key's fingerprint: a hint, as ``keyid`` is.
+
+``keyid`` is written empty: a library that selects keys by it derives ids of its own (Go's
+securesystemslib, and cosign with it, skip a signature with any other id), and has to try its keys
+where there is none. DSSE lets a producer add fields (envelope.md, "Parsing rules").
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,8 @@ class Envelope:
         payload: The payload bytes, exactly as signed.
         signatures: Raw signature bytes, in order.
         digest: Lower-case hex SHA-256 of ``payload``: the identity of the evidence.
-        key_ids: The key ids beside the signatures: hints which keys to try first, nothing more.
+        key_ids: ``keyid`` and ``fingerprint`` of each signature: hints which keys to try first,
+            nothing more.
     """
 
     payload: bytes
@@ -67,8 +75,8 @@ def parse(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
         raise EvidenceError(f"envelope: needs 1 to {MAX_SIGNATURES} signatures")
     payload = _base64(value.get("payload"), "payload")
     raw = tuple(_base64(_sig(entry), "signature") for entry in signatures)
-    ids = (entry.get("keyid") for entry in signatures)
-    key_ids = frozenset(found for found in ids if isinstance(found, str) and found)
+    hints = (entry.get(name) for entry in signatures for name in ("keyid", HINT))
+    key_ids = frozenset(found for found in hints if isinstance(found, str) and found)
     return Envelope(payload, raw, hashlib.sha256(payload).hexdigest(), key_ids)
 
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ast
 import base64
-import hashlib
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +16,12 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.binding import openai
 from sidecar.core import wire
-from sidecar.core.evidence import (
-    APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    Approval,
-    DeploymentBinding,
-    Environment,
-    Predicate,
-    Specification,
-    Statement,
-    Subject,
-    specification_blob,
-    write_statement,
-)
-from sidecar.core.window import Window
-from sidecar.core.wire import DigestSet
-from sidecar.evaluation.countersign import Measured, countersign
-from tests.unit.binding.jobs import DECLARED, job
+from sidecar.core.evidence import APPROVAL
+from tests.contract import evidence_of_every_kind as every_kind
+from tests.contract.evidence_of_every_kind import KEY_KINDS, KINDS, NOW, Case
 
 DOC = Path(__file__).parents[2] / "docs" / "verify-without-us.md"
-NOW = datetime.now(UTC).replace(microsecond=0)
-WINDOW = Window(NOW, NOW + timedelta(days=1))
-SPIFFE_ID = "spiffe://acme.example/env/prod"
-KINDS = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, DEPLOYMENT_BINDING, SPECIFICATION)
-
-
-@dataclass(frozen=True)
-class Case:
-    """One piece of evidence and the file its subject is the digest of."""
-
-    statement: Statement[Predicate]
-    blob: bytes
 
 
 def block() -> str:
@@ -76,37 +42,12 @@ def verify() -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def cases() -> dict[str, Case]:
-    """Evidence of every kind, made as the product makes it."""
-    bound = openai.bind(openai.read_job(job()), DECLARED)
-    manifest = bound.statement.predicate
-    payload = write_statement(bound.statement)
-    digest = hashlib.sha256(payload).hexdigest()
-    scores = [Measured(suite.name, 1.0) for suite in manifest.envelope.suites]
-    approval = Approval("regulator", ("eu",), ("spiffe://**",), ("completions",), WINDOW)
-    declared = Environment(("eu",), "finance", "support", "limited", "acme", WINDOW)
-    name = SPIFFE_ID.encode()
-    place = Subject(SPIFFE_ID, DigestSet(hashlib.sha256(name).hexdigest()))
-    binding = DeploymentBinding("openai", "prod", manifest.model.id, WINDOW)
-    specified = Specification(("openai/**",), manifest.environments, manifest.envelope, WINDOW)
-    blob = specification_blob(manifest.environments, manifest.envelope)
-    plan = Subject("support", DigestSet(hashlib.sha256(blob).hexdigest()))
-    about = Subject(manifest.model.id, DigestSet(digest))
-    return {
-        MANIFEST: Case(bound.statement, bound.artifact),
-        RESULT: Case(countersign(manifest, digest, scores, WINDOW), payload),
-        APPROVAL: Case(Statement(about, APPROVAL, approval), payload),
-        ENVIRONMENT: Case(Statement(place, ENVIRONMENT, declared), name),
-        DEPLOYMENT_BINDING: Case(
-            Statement(Subject("prod", DigestSet(digest)), DEPLOYMENT_BINDING, binding), payload
-        ),
-        SPECIFICATION: Case(Statement(plan, SPECIFICATION, specified), blob),
-    }
+    return every_kind.cases()
 
 
-@pytest.fixture(scope="module", params=["ed25519", "ecdsa"])
+@pytest.fixture(scope="module", params=KEY_KINDS)
 def signer(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    folder = tmp_path_factory.mktemp("authority")
-    return authority.init(folder, "acme", now=NOW, key_type=request.param)
+    return every_kind.signer(tmp_path_factory.mktemp("authority"), request.param)
 
 
 def test_the_program_is_thirty_lines_over_cryptography_and_the_standard_library() -> None:

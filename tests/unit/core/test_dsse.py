@@ -67,12 +67,12 @@ def test_a_repeated_signature_counts_once() -> None:
     assert dsse.verified_by(parsed, [public(key), public(key)]) == {key.fingerprint}
 
 
-def test_the_key_id_is_a_hint_and_nothing_more() -> None:
+def test_key_id_and_fingerprint_are_hints_and_nothing_more() -> None:
     key = SimKey.ed25519()
     value = json.loads(envelope(PAYLOAD, key))
-    value["signatures"][0]["keyid"] = "somebody-else"
+    value["signatures"][0] |= {"keyid": "somebody-else", "fingerprint": "sha256:00"}
     parsed = dsse.parse(json.dumps(value).encode())
-    assert parsed.key_ids == {"somebody-else"}
+    assert parsed.key_ids == {"somebody-else", "sha256:00"}
     assert dsse.verified_by(parsed, [public(key)]) == {key.fingerprint}
 
 
