@@ -82,6 +82,23 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
     return replace(request, request_id=request.header(REQUEST_ID) or http.id)
 
 
+def describe(message: pb.CheckRequest) -> HttpRequest:
+    """Return method, path, provider, API and request id as sent, for the log; nothing is checked.
+
+    Of an ``x-request-id`` that occurs twice, the first.
+    """
+    http, extensions = message.attributes.request.http, message.attributes.context_extensions
+    ids = (_text(line) for line in http.header_map.headers if line.key.lower() == REQUEST_ID)
+    provider = extensions.get("provider", "")
+    return HttpRequest(
+        method=http.method,
+        path=http.path,
+        provider=provider,
+        api=extensions.get("api", provider),
+        request_id=next(ids, "") or http.id,
+    )
+
+
 def _trusted_forwarder(extensions: Mapping[str, str]) -> str | None:
     """Return the peer whose ``x-forwarded-client-cert`` is believed; ``None`` for none."""
     trusted_forwarder = extensions.get(TRUSTED_FORWARDER)

@@ -26,7 +26,7 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 )
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.parsed_request import CheckMessage, decode_message
+from sidecar.extract.parsed_request import CheckMessage, decode_message, describe
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
@@ -83,11 +83,22 @@ class Authorization(rpc.AuthorizationServicer):
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         return await live(
             context,
-            self._ask(message, context, reading),
+            self._described(message, context, reading),
             self._limits.deadline_seconds,
             self._observer,
             lambda decision: self._reply(decision, context),
         )
+
+    async def _described(
+        self, message: CheckMessage, context: DecisionContext, reading: Reading
+    ) -> Decision:
+        """Decide; a request that is refused before it is parsed is still named in the log."""
+        try:
+            return await self._ask(message, context, reading)
+        except AdmissibilityError:
+            if context.request is None:
+                context.request = describe(message)
+            raise
 
     async def _ask(
         self, message: CheckMessage, context: DecisionContext, reading: Reading

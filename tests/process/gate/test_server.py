@@ -15,6 +15,7 @@ from sidecar.core.facts import Facts
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import Verdict
 from sidecar.extract import check_request
+from sidecar.extract.parsed_request import THRESHOLD
 from sidecar.gate import check_response
 from sidecar.gate import pipeline as pipeline_module
 from sidecar.gate.pipeline import Pipeline
@@ -93,12 +94,24 @@ def test_opa_away_is_policy_unavailable() -> None:
     assert asyncio.run(story()) == "policy_unavailable"
 
 
-def test_before_the_first_trust_state_everything_is_stale() -> None:
-    async def story() -> str:
-        async with running(Broken(RuntimeError()), published=False) as gate:
-            return await asked(gate)
+def named(gate: Gate) -> list[tuple[str, ...]]:
+    """What the log has of each refused request, however early it was refused."""
+    return [
+        (each.decision.reason, each.provider, each.method, each.path, each.request_id)
+        for each in gate.book.ended
+        if each is not None
+    ]
 
-    assert asyncio.run(story()) == "trust_stale"
+
+def test_before_the_first_trust_state_everything_is_stale_and_named_in_the_log() -> None:
+    async def story() -> list[tuple[str, ...]]:
+        async with running(Broken(RuntimeError()), published=False) as gate:
+            await asked(gate, path="/v1/chat/completions?a=b")
+            await asked(gate, headers=[("x-request-id", "r1")], body=b"x" * THRESHOLD)
+            return named(gate)
+
+    request = ("trust_stale", "openai", "POST", "/v1/chat/completions")
+    assert asyncio.run(story()) == [(*request, "1234"), (*request, "r1")]
 
 
 # ---- whatever breaks -----------------------------------------------------------------------------
@@ -193,7 +206,7 @@ def test_a_decision_that_takes_too_long_is_a_denial() -> None:
 
 
 def test_too_many_at_once_are_refused_at_once() -> None:
-    async def story() -> tuple[str, str, int]:
+    async def story() -> tuple[str, str, list[tuple[str, ...]]]:
         engine = Stuck()
         async with running(engine, max_concurrent=1) as gate:
             first = asyncio.create_task(asked(gate))
@@ -203,9 +216,11 @@ def test_too_many_at_once_are_refused_at_once() -> None:
             engine.free.set()
             await first
             third = await asked(gate)
-            return second, third, gate.book.began
+            return second, third, named(gate)
 
-    assert asyncio.run(story()) == ("overloaded", "internal_error", 3)
+    request = ("openai", "POST", "/v1/chat/completions", "1234")
+    reasons = ("overloaded", "internal_error", "internal_error")
+    assert asyncio.run(story()) == (*reasons[:2], [(reason, *request) for reason in reasons])
 
 
 def test_a_question_that_envoy_gives_up_is_given_up() -> None:
