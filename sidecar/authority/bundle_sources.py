@@ -230,7 +230,7 @@ def plain(bundle: TrustBundle) -> str:
 
 
 def same(one: Any, other: Any) -> bool:  # noqa: ANN401 - JSON is any value
-    """Whether two trust domains hold the same roots, in whatever order they are listed."""
+    """Return whether two trust domains hold the same roots, in whatever order they are listed."""
     return _sorted(one) == _sorted(other)
 
 

@@ -141,7 +141,7 @@ def _targets(
 def _delegated(
     current: Published | None, wanted: Wanted, now: datetime, warnings: list[str]
 ) -> Metadata[Targets] | None:
-    """The delegated role's metadata: signed anew for other files or another key, or when due."""
+    """Return the delegated role's metadata, signed anew for another key or files, or when due."""
     key = wanted.keys.get(TRUST_DOMAINS)
     if key is None:
         return None
@@ -162,7 +162,7 @@ def _delegated(
 
 
 def _files(wanted: Wanted, *, delegated: bool) -> dict[str, TargetFile]:
-    """The documents of the targets role, or of the delegated one."""
+    """Return the documents of the targets role, or of the delegated one."""
     return {
         name: TargetFile.from_data(name, data, ["sha256"])
         for name, data in wanted.documents.items()
@@ -214,7 +214,7 @@ def _timestamp(
 
 
 def _due(expires: datetime, period: timedelta, wanted: Wanted, now: datetime) -> bool:
-    """Whether metadata should be signed anew: a third is left, or less than a heartbeat."""
+    """Return whether metadata should be signed anew: a third is left, or less than a heartbeat."""
     return expires - now < max(period / 3, wanted.periods.timestamp)
 
 

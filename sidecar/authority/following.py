@@ -137,7 +137,7 @@ def report(name: str, done: Round) -> None:
 
 
 def bounded(hint: int | None) -> float:
-    """The refresh hint of a bundle in seconds, within what is sensible."""
+    """Return the refresh hint of a bundle in seconds, within what is sensible."""
     return DEFAULT_REFRESH if hint is None else min(max(float(hint), SHORTEST), LONGEST)
 
 

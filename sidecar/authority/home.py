@@ -185,7 +185,7 @@ def load(home: Path) -> Home:
 
 
 def publish(home: Home, now: datetime) -> Publication:
-    """The heartbeat: sign the timestamp anew, and whatever else would soon expire.
+    """Sign the timestamp anew (the heartbeat), and whatever else would soon expire.
 
     Only the online key is needed; root and targets keys are used when theirs is due and they can
     be reached, and their absence is then a warning.
@@ -291,13 +291,13 @@ def with_trust_domains_key(opened: OpenHome) -> Settings:
 
 
 def root_bytes(home: Home) -> bytes:
-    """The first root metadata: what an operator pins."""
+    """Return the first root metadata: what an operator pins."""
     with locked_home(home.path):
         return (home.path / repository.METADATA / "1.root.json").read_bytes()
 
 
 def pem(home: Home) -> str:
-    """The current attestation public key, PEM."""
+    """Return the current attestation public key, PEM."""
     with locked_home(home.path) as opened:
         return opened.settings.keys[ATTESTATION].pem
 

@@ -57,7 +57,7 @@ class HeldKey:
     pem: str
 
     def public(self) -> SSlibKey:
-        """The public half as TUF metadata names it.
+        """Return the public half as TUF metadata names it.
 
         Raises:
             AuthorityError: Not a public key that TUF metadata can hold.
@@ -68,7 +68,7 @@ class HeldKey:
             raise AuthorityError(f"the public key of {self.uri} is not usable: {error}") from error
 
     def fingerprint(self) -> str:
-        """``sha256:`` and the hex SHA-256 of the DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7)."""
+        """Return ``sha256:`` and the hex SHA-256 of the SubjectPublicKeyInfo (RFC 5280 §4.1)."""
         return "sha256:" + _fingerprint(self.pem)
 
 
@@ -220,7 +220,7 @@ def _pem(key: SSlibKey) -> str:
 
 
 def _secret(name: str) -> str:
-    """A PIN or passphrase that a signer asks for."""
+    """Ask for a PIN or passphrase that a signer needs."""
     given = os.environ.get(SECRET_VARIABLE)
     if given is not None:
         return given

@@ -61,7 +61,7 @@ class Matches:
     environments: tuple[str, ...]
 
     def __bool__(self) -> bool:
-        """Whether anything matches."""
+        """Return whether anything matches."""
         return bool(self.models or self.base_models or self.environments)
 
 
@@ -156,7 +156,7 @@ def _named(manifest: Manifest) -> Iterator[Node]:
 
 
 def _lineage(index: _Index, digest: str) -> Iterator[Node]:
-    """A manifest, its parents, whatever supersedes a parent, and the evidence about each."""
+    """Return a manifest, its parents, what supersedes a parent, and the evidence about each."""
     seen: set[str] = set()
     ahead = [digest]
     while ahead:
@@ -181,14 +181,14 @@ def _lineage(index: _Index, digest: str) -> Iterator[Node]:
 
 
 def _hits(entry: Withdrawal, kind: WithdrawalKind, subject: str) -> bool:
-    """Whether an entry withdraws a node; a base model named under ``model`` is a base model."""
+    """Return whether an entry withdraws a node; ``model`` may name a base model."""
     if entry.kind is WithdrawalKind.MODEL and kind is WithdrawalKind.BASE_MODEL:
         return entry.subject == subject
     return entry.hits(kind, subject)
 
 
 def _hits_base_model(entry: Withdrawal, pattern: str) -> bool:
-    """Whether an entry withdraws some base model that a declaration's pattern permits."""
+    """Return whether an entry withdraws some base model that a declaration's pattern permits."""
     if entry.kind not in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}:
         return False
     return patterns_meet(entry.subject, pattern)

@@ -99,7 +99,7 @@ def _approvals(new: Approval, old: Approval) -> Relation:
 
 
 def _same_environment(new: Environment, old: Environment) -> bool:
-    """Whether the newer declaration states the same facts and permits every model of the older."""
+    """Return whether the newer declaration has the same facts and permits every older model."""
     return (
         set(new.jurisdictions) == set(old.jurisdictions)
         and (new.sector, new.purpose, new.risk_class, new.owner)
@@ -119,7 +119,7 @@ def _overlap(ours: tuple[str, ...], before: tuple[str, ...]) -> bool:
 
 
 def patterns_meet(one: str, other: str) -> bool:
-    """Whether some name is covered by both patterns (``*`` within a segment, ``**`` across)."""
+    """Return whether both patterns cover some name (``*`` within a segment, ``**`` across)."""
     left, right = _tokens(one), _tokens(other)
     # Depth-first over positions in both patterns; a set, since patterns may have 512 characters.
     seen: set[tuple[int, int]] = set()
@@ -151,7 +151,7 @@ _WILD = frozenset({"*", "**"})
 
 
 def _share(one: str, other: str) -> bool:
-    """Whether two tokens have a character in common; only ``**`` covers a slash."""
+    """Return whether two tokens have a character in common; only ``**`` covers a slash."""
     if one in _WILD and other in _WILD:
         return True
     if one in _WILD or other in _WILD:

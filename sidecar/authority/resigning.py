@@ -123,7 +123,7 @@ def _outcome(
 
 
 def _others(opened: OpenHome, data: bytes, envelope: dsse.Envelope) -> list[dict[str, Any]]:
-    """The signatures that no key of this authority made, as they are written in the file."""
+    """Return the signatures that no key of this authority made, as they are written in the file."""
     own = [key.public_key() for key in opened.document.keys]
     message = dsse.pae(dsse.PAYLOAD_TYPE, envelope.payload)
     entries = strict_json.loads_object(data, max_bytes=dsse.MAX_ENVELOPE_BYTES)["signatures"]
@@ -135,7 +135,7 @@ def _others(opened: OpenHome, data: bytes, envelope: dsse.Envelope) -> list[dict
 
 
 def count_to_resign(opened: OpenHome, now: datetime) -> int:
-    """How many recorded statements still hold and are signed by other keys than the current one."""
+    """Count the recorded statements that still hold and lack a signature by the current key."""
     current = PublicKey.from_pem(opened.settings.keys["attestation"].pem)
     withdrawn = {e.subject for e in opened.withdrawals.entries if e.in_effect(now)}
     count = 0

@@ -173,7 +173,7 @@ def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tupl
 
 
 def _rank(item: Recorded) -> tuple[datetime, str]:
-    """The order of statements on one matter."""
+    """Return the order of statements on one matter."""
     return item.statement.predicate.window.not_before, item.digest
 
 
@@ -245,7 +245,7 @@ def _united(known: tuple[T, ...], more: tuple[T, ...]) -> tuple[T, ...]:
 
 
 def _failures(manifest: str, digest: str, result: Result) -> tuple[Failure, ...]:
-    """The suites that a FAILED result names as below their threshold; all, where it names none."""
+    """Return the suites of a FAILED result that are below their threshold; all, if none is."""
     below = [s for s in result.configuration if s.annotations.score < s.annotations.threshold]
     return tuple(
         Failure(

@@ -133,13 +133,13 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
 
 
 def _earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
-    """Whether an entry would take effect before the one that is published."""
+    """Return whether an entry would take effect before the one that is published."""
     if known is None or (new is None and known <= now):
         return False
     return new is None or new < known
 
 
 def _of(known: WithdrawalsDocument, entry: Withdrawal) -> tuple[Withdrawal, ...]:
-    """The published entries for the subject of ``entry``."""
+    """Return the published entries for the subject of ``entry``."""
     wanted = (entry.kind, entry.subject)
     return tuple(one for one in known.entries if (one.kind, one.subject) == wanted)

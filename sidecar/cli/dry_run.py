@@ -83,7 +83,7 @@ def to_json(result: DryRun) -> dict[str, Any]:
 
 
 def show(console: Console, result: DryRun) -> None:
-    """The same for people."""
+    """Print the same for people."""
     decision = result.outcome.decision
     console.print(_seen(result))
     if decision.assessment is not None:

@@ -151,7 +151,7 @@ def _source(
 
 
 def _roots(home: Home, domain: str) -> tuple[str, ...]:
-    """The X.509 roots that are published for a trust domain."""
+    """Return the X.509 roots that are published for a trust domain."""
     published = authority.describe(home).trust_domains
     return next((found.x509_roots for found in published if found.name == domain), ())
 

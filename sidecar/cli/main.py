@@ -72,7 +72,7 @@ class LazyGroup(TyperGroup):
     """A group that imports a command's module when the command is asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - as typer calls it
-        """Every command's name, in table order."""
+        """Return the name of every command, in table order."""
         return [name for name, _, _ in COMMANDS]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - as typer calls it
@@ -108,7 +108,7 @@ def _options(
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run ``admit``: the entry point of the console script."""
     sys.exit(run(sys.argv[1:]))
 
 

@@ -84,5 +84,5 @@ def _statement_of(path: Path, envelope: Envelope) -> Statement[Predicate]:
 
 
 def signed_with(envelope: Envelope, key: PublicKey) -> bool:
-    """Whether ``key`` signed the envelope."""
+    """Return whether ``key`` signed the envelope."""
     return bool(dsse.verified_by(envelope, [key]))

@@ -57,7 +57,7 @@ def _side(answer: Answer) -> dict[str, Any]:
 
 
 def print_difference(console: Console, difference: Difference) -> None:
-    """How many decisions change, by jurisdiction and rule, and the first of them by id."""
+    """Print how many decisions change, by jurisdiction and rule, and the first of them by id."""
     kinds = difference.kinds
     console.print(
         f"{difference.records} questions replayed: {difference.changed} decisions change"

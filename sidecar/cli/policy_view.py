@@ -35,14 +35,14 @@ def plain_table(*headings: str) -> Table:
 
 
 def rules_json(catalogue: Catalogue, day: date) -> list[dict[str, Any]]:
-    """Every rule, with its state on a day."""
+    """Return every rule, with its state on a day."""
     return [
         {**asdict(rule), "state": rule.state_on(day, catalogue.early)} for rule in catalogue.rules
     ]
 
 
 def rules_table(catalogue: Catalogue, day: date) -> Table:
-    """Every rule with citation, state and date."""
+    """Return a table of every rule with citation, state and date."""
     table = plain_table("rule", "state", "since", "citation")
     for rule in catalogue.rules:
         state = rule.state_on(day, catalogue.early)
@@ -53,7 +53,7 @@ def rules_table(catalogue: Catalogue, day: date) -> Table:
 
 
 def rules_markdown(catalogue: Catalogue, day: date) -> str:
-    """The same as a table in Markdown."""
+    """Return the same table in Markdown."""
     rows = [
         (f"`{r.code}`", r.state_on(day, catalogue.early), r.effective_on, r.citation)
         for r in catalogue.rules
@@ -65,7 +65,7 @@ def rules_markdown(catalogue: Catalogue, day: date) -> str:
 
 
 def print_check(console: Console, checked: Checked) -> None:
-    """One check, as soon as it is done."""
+    """Print one check, as soon as it is done."""
     mark = BAD if checked.problems else GOOD if checked.done else NOT_DONE
     why = "" if checked.done else "  not done: OPA cannot read the policies"
     console.print(Text.assemble(mark, f" {checked.name:<8}{checked.seconds:6.2f} s{why}"))
@@ -80,7 +80,7 @@ def _place(problem: Problem) -> str:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """Every test, and the coverage."""
+    """Return every test, and the coverage."""
     return {
         "tests": [asdict(case) for case in report.cases],
         "failed": [f"{case.package}.{case.name}" for case in report.failed],
@@ -90,7 +90,7 @@ def report_json(report: Report) -> dict[str, Any]:
 
 
 def print_report(console: Console, report: Report) -> None:
-    """A line for each package, each failure by name, the slowest tests, and what is not covered."""
+    """Print the packages, each failure by name, the slowest tests, and what is not covered."""
     table = plain_table("", "package", "tests", "ms")
     for package in sorted({case.package for case in report.cases}):
         cases = [case for case in report.cases if case.package == package]
@@ -120,7 +120,7 @@ def print_report(console: Console, report: Report) -> None:
 def print_answer(
     console: Console, answer: Mapping[str, Any], catalogue: Catalogue, *, asked: Mapping[str, str]
 ) -> None:
-    """Which rules fired, with citations; what warned or was waived; how many held."""
+    """Print which rules fired, with citations; what warned or was waived; how many held."""
     verdict = Text("allowed", "bold green") if answer["allow"] else Text("denied", "bold red")
     console.print(Text.assemble(verdict, f" by policies {answer['revision'][:19]}…"))
     console.print(
@@ -192,7 +192,7 @@ def _cells(entry: Mapping[str, str]) -> tuple[Text, ...]:
 
 
 def rules_that_held(answer: Mapping[str, Any], catalogue: Catalogue) -> dict[str, int]:
-    """How many rules of each package that was asked found nothing."""
+    """Count the rules of each evaluated package that found nothing."""
     fired = {entry["code"] for entry in (*answer["violations"], *answer["warnings"])}
     return {
         package: sum(rule.code not in fired for rule in catalogue.of(package))

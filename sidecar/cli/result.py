@@ -68,7 +68,7 @@ def result(
 
 
 def _check_independent(home: Home, handed: ManifestFile) -> None:
-    """The producer cannot countersign its own work; the gate would not count it either."""
+    """Refuse a producer that countersigns its own work; the gate would not count it either."""
     listed = authority.describe(home).document.keys
     if any(manifests.signed_with(handed.envelope, key.public_key()) for key in listed):
         raise CliError(f"{home.name} signed this manifest itself: another authority must evaluate")

@@ -26,7 +26,7 @@ UNMET = 1
 
 
 def _examples(incomplete: str) -> list[str]:
-    """Names of examples, for completion."""
+    """Return names of examples, for completion."""
     return [name for name in resources.law_examples() if name.startswith(incomplete)]
 
 
@@ -132,7 +132,7 @@ def lines(simulation: Simulation) -> list[Text]:
 
 
 def _line(name: str, outcome: StepOutcome, before: StepOutcome | None) -> Text:
-    """The answer to one question; a reason that was given a step ago is not written again."""
+    """Return the answer to one question; a reason given one step ago is not repeated."""
     if outcome.step is None:
         return Text.assemble(f"    {name}  ", ("admitted", "green"))
     denied = (f"denied   {outcome.step} {outcome.reason}", "red")

@@ -51,7 +51,7 @@ def waive(
 
 
 def _subject(environment: str | None, manifest: Path | None) -> Subject:
-    """The environment or the model, bound by digest.
+    """Return the environment or the model, bound by digest.
 
     Raises:
         CliError: Neither is given, or both.

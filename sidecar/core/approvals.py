@@ -28,7 +28,7 @@ class Requirement:
     jurisdiction: str
 
     def __str__(self) -> str:
-        """``role``, or ``role for jurisdiction`` where the jurisdiction has one of its own."""
+        """Return ``role``, or ``role for jurisdiction`` where a jurisdiction requires its own."""
         return f"{self.role} for {self.jurisdiction}" if self.role == REGULATOR else self.role
 
 

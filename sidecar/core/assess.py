@@ -259,7 +259,7 @@ def _pledged(
 
 
 def _models(call: Call, prepared: list[Prepared]) -> frozenset[str]:
-    """``provider/id`` of every model that the call names, and of their parents and base models."""
+    """Return ``provider/id`` of every model of the call, and of their parents and base models."""
     resolved = {ready.question.model for ready in prepared}
     found = {f"{call.provider}/{name}" for name in call.named if name not in resolved}
     for ready in prepared:
@@ -331,13 +331,13 @@ def _manifests(chains: tuple[Chain, ...]) -> tuple[str, ...]:
 
 
 def _bound(prepared: list[Prepared]) -> Iterable[Evidence[Manifest]]:
-    """The manifests, each once: two names of a call may be those of one model."""
+    """Return the manifests, each once: two names of a call may be those of one model."""
     found = (ready.resolved.manifest for ready in prepared)
     return {item.digest: item for item in found if item is not None}.values()
 
 
 def _refused(now: datetime, findings: tuple[Finding, ...]) -> Assessment:
-    """An assessment that ended before there was an environment to go on with."""
+    """Return an assessment that ended before there was an environment to go on with."""
     return Assessment(
         findings=findings,
         reason=findings[-1].reason,

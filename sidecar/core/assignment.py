@@ -68,7 +68,7 @@ def assign(slots: Sequence[Slot[T]]) -> tuple[Offer[T], ...] | None:
 
 
 def _contested(slots: Sequence[Slot[T]]) -> dict[str, tuple[str, ...]]:
-    """Names that are offered under several roles, with those roles in the order of the slots."""
+    """Return the names offered under several roles, with those roles in the order of the slots."""
     found: dict[str, dict[str, None]] = {}
     for slot in slots:
         for offer in slot.offers:

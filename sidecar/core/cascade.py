@@ -175,8 +175,5 @@ def fresh(cascade: Cascade) -> Finding:
         detail = "no current trust metadata of " + ", ".join(missing)
         return Finding(7, ", ".join(missing), Reason.TRUST_STALE, detail, missing)
     subject = ", ".join(cascade.constituents)
-    detail = (
-        f"{len(cascade.constituents)} constituents are fresh, "
-        f"{len(cascade.objectors.names)} objectors were heard"
-    )
-    return Finding(7, subject, None, detail)
+    signed, heard = len(cascade.constituents), len(cascade.objectors.names)
+    return Finding(7, subject, None, f"constituents fresh: {signed}, objectors heard: {heard}")

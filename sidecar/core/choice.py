@@ -104,7 +104,7 @@ def _assigned(*parts: list[Slot[Any]]) -> Iterator[list[list[Offer[Any]]]]:
 
 
 def _attempts(failed: Finding | None, lacking: Finding | None) -> Sequence[tuple[bool, bool]]:
-    """Which of steps 4 and 5 to choose for, the most first; the last attempt needs neither."""
+    """Return the sets of steps (4, 5) to choose for, the largest first; the last is empty."""
     results, given = failed is None, lacking is None
     return tuple(
         dict.fromkeys([(results, given), (results, False), (False, given), (False, False)])
@@ -114,7 +114,7 @@ def _attempts(failed: Finding | None, lacking: Finding | None) -> Sequence[tuple
 def _producer(
     ready: Prepared, item: Evidence[Manifest], cascade: Cascade, *, usable: bool
 ) -> list[Slot[Any]]:
-    """A slot for the producer; none where step 3 found no signature that counts."""
+    """Return a slot for the producer; none where step 3 found no signature that counts."""
     ranked = sorted((not cascade.usable(item, signer), signer) for signer in ready.producers)
     offered = tuple(Offer(signer, item) for bad, signer in ranked if not (usable and bad))
     return [Slot(PRODUCER, offered)] if ready.producers else []

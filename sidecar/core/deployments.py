@@ -106,7 +106,7 @@ def relied_on(binding: Bound, cascaded: Cascade) -> Deployed:
 def _grants(
     inquiry: Inquiry, environment: Evidence[Environment], item: Evidence[DeploymentBinding]
 ) -> dict[Signer, Grant]:
-    """The grant by which each signer may bind this model for this environment, if it has one.
+    """Return each signer's grant to bind this model for this environment, if it has one.
 
     A provider binds an adapted model that its grant covers, and a base model that it answers for.
     """

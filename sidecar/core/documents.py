@@ -130,7 +130,7 @@ class Withdrawal:
     effective: AwareDatetime | None = None
 
     def in_effect(self, now: datetime) -> bool:
-        """Whether it counts at ``now``."""
+        """Return whether it counts at ``now``."""
         return self.effective is None or self.effective <= now
 
     @property

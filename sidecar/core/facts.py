@@ -314,7 +314,7 @@ def _deployment(name: str, entry: Deployed) -> DeploymentFacts:
 def _names_of(
     entry: Waived, environment: Evidence[Environment], chains: tuple[Chain, ...]
 ) -> tuple[str, ...]:
-    """What a waiver's subject is called in this request: its rules speak of it by that name."""
+    """Return the names of a waiver's subject in this request, which policy rules use."""
     about, subject = entry.waiver.statement.subject, environment.statement.subject
     if about == subject:
         return (subject.name,)

@@ -129,7 +129,7 @@ class OperatorTrust:
         return tuple(each for each in self.floors if any_matches(each.environments, environment))
 
     def of(self, authority: str) -> tuple[Grant, ...]:
-        """The grants of one authority; none where the operator does not know it."""
+        """Return the grants of one authority; none where the operator does not know it."""
         return self.grants.get(authority, ())
 
     def base_model_grantees(

@@ -148,7 +148,7 @@ def _offers(question: Question, item: Evidence[Manifest], suite: Suite) -> Suite
 def _published_failure(
     question: Question, item: Evidence[Manifest], models: frozenset[str]
 ) -> Finding | None:
-    """A published failure stands until its author takes it back, or the operator its grant."""
+    """Find a failure that its author has not taken back, nor the operator its grant."""
     operator = question.inquiry.state.operator
     suites = {suite.digest.sha256: suite for suite in item.predicate.envelope.suites}
     for authority, failure in question.inquiry.state.failures.get(item.digest, ()):

@@ -126,7 +126,7 @@ class Suite:
     jurisdiction: Name | None = None
 
     def __post_init__(self) -> None:
-        """A compliance suite answers to one jurisdiction; the others to none."""
+        """Require a jurisdiction of a compliance suite, and none of the others."""
         if (self.kind == "compliance") != (self.jurisdiction is not None):
             raise ValueError("a compliance suite, and only such a one, names a jurisdiction")
 
@@ -320,14 +320,14 @@ class Specification:
 
 
 def base_model_digest(provider: str, model: str) -> str:
-    """What stands for a base model that has no manifest: lower-case hex SHA-256 of its name."""
+    """Return the digest of a base model without a manifest: hex SHA-256 of its name."""
     return hashlib.sha256(f"{provider}/{model}".encode()).hexdigest()
 
 
 def specification_blob(
     environments: tuple[EnvironmentSpec, ...], envelope: EvaluationEnvelope
 ) -> bytes:
-    """What is specified, as RFC 8785 canonical JSON of ``{"environments", "envelope"}``."""
+    """Return what is specified, as RFC 8785 canonical JSON of ``{"environments", "envelope"}``."""
     return wire.canonical(
         {
             "environments": [wire.plain(spec) for spec in environments],

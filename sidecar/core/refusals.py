@@ -6,7 +6,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 
 
 def malformed(why: str) -> AdmissibilityError:
-    """The request cannot be read, or two readers could read it differently."""
+    """Return the refusal of a request that two parsers could read differently, or none can."""
     return AdmissibilityError(Reason.MALFORMED_REQUEST, why)
 
 
@@ -16,5 +16,5 @@ def ambiguous(why: str) -> AdmissibilityError:
 
 
 def unsupported(why: str) -> AdmissibilityError:
-    """The operation, or what it is asked to do, is shut."""
+    """Return the refusal of an operation, or of what it is asked to do, that is closed."""
     return AdmissibilityError(Reason.UNSUPPORTED_OPERATION, why)

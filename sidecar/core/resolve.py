@@ -145,7 +145,7 @@ def _newest_first(item: Evidence[Manifest]) -> tuple[float, str]:
 
 
 def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
-    """A base model needs the customer's list *and* a provider that answers for it as a base.
+    """Require the customer's list *and* a provider that answers for the model as a base.
 
     What is called must be on the list for calls, what is tuned on the one for tuning. The provider
     keeps a customer from listing an adapted model as if it were a base model, which

@@ -76,7 +76,7 @@ class KeyRecord:
     retired: bool = False
 
     def agrees(self, now: datetime) -> bool:
-        """Whether a signature by the key counts as agreement at ``now``."""
+        """Return whether a signature by the key counts as agreement at ``now``."""
         return not self.retired and self.window.holds(now)
 
 

@@ -119,7 +119,7 @@ def relied_on(pledge: Pledge, cascaded: Cascade) -> Specified:
 
 
 def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pledge | str:
-    """The specification a manifest names, or why it does not count for it."""
+    """Return the specification a manifest names, or why it does not count for it."""
     item = inquiry.state.specifications.get(digest)
     if item is None:
         return "no specification of this digest is known"
@@ -143,7 +143,7 @@ def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pled
 def _extended(
     inquiry: Inquiry, item: Evidence[Specification], names: tuple[str, ...]
 ) -> tuple[tuple[Evidence[Specification], tuple[Signer, ...]], ...] | str:
-    """The specifications that one extends, nearest first, or why it does not count."""
+    """Return the specifications that one extends, nearest first, or why it does not count."""
     problem = _problem(item.predicate, names)
     if problem is not None:
         return problem
@@ -215,7 +215,7 @@ def _widens(older: EnvironmentSpec, newer: EnvironmentSpec) -> bool:
 
 
 def _narrowed(older: EnvironmentSpec, newer: EnvironmentSpec) -> str:
-    """What two environments of one id differ in, where the newer one does not widen the older."""
+    """Return what the newer of two environments changes or lacks, field by field."""
     changed = [
         f"{name} is {now!r}, not {before!r}"
         for name, before, now in (
@@ -236,7 +236,7 @@ def _narrowed(older: EnvironmentSpec, newer: EnvironmentSpec) -> str:
 
 
 def _problem(specification: Specification, names: tuple[str, ...]) -> str | None:
-    """What a specification lacks for these models to be tuned under it."""
+    """Return what a specification lacks for these models to be tuned under it."""
     outside = sorted(name for name in names if not any_matches(specification.models, name))
     if outside:
         return "it does not cover tuning " + ", ".join(outside)
@@ -263,7 +263,7 @@ def _customers(
 def _is_customer_of(
     inquiry: Inquiry, signer: Signer, spec: EnvironmentSpec, names: tuple[str, ...]
 ) -> bool:
-    """Whether one grant covers everything that the pattern ``spec.id`` covers."""
+    """Return whether one grant covers everything that the pattern ``spec.id`` covers."""
     return any(
         grant.role == CUSTOMER
         and any_covers(grant.environments, spec.id)

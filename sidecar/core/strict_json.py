@@ -107,7 +107,7 @@ def refuse_twins(mapping: Mapping[str, Any], keys: Iterable[str]) -> None:
 
 
 def fold(key: str) -> str:
-    """The form under which two keys count as twins: NFKC, case-folded.
+    """Return the form under which two keys count as twins: NFKC, case-folded.
 
     Neither makes anything shorter that ends as ASCII, and neither drops a combining mark. So a key
     beyond ASCII that is longer than all of ours, or has such a mark, is no twin of them and stays

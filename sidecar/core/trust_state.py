@@ -128,7 +128,7 @@ def assemble(
 
 
 def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
-    """The attestation keys that a view lists."""
+    """Return the attestation keys that a view lists."""
     return tuple(entry.public_key() for entry in view.document.keys)
 
 
@@ -164,7 +164,7 @@ def _index_keys(views: Iterable[AuthorityView]) -> Mapping[Signer, KeyRecord]:
 
 
 def _merge(known: Evidence[Any] | None, new: Evidence[Any]) -> Evidence[Any]:
-    """One payload in several envelopes is one piece of evidence with all their signers."""
+    """Merge envelopes of one payload into one piece of evidence with all their signers."""
     if known is None:
         return new
     signers = tuple(sorted({*known.signers, *new.signers}))

@@ -25,7 +25,7 @@ def until(
     waived: tuple[Waived, ...],
     specified: Specified | None,
 ) -> datetime:
-    """The earliest end of windows, keys and metadata, or beginning of what changes the answer.
+    """Return the earliest end of windows, keys and metadata, or start of what changes the answer.
 
     Args:
         inquiry: For the reference time.
@@ -56,7 +56,7 @@ def until(
 
 
 def _waiver_end(cascaded: Cascade, entry: Waived) -> datetime:
-    """A decision that a waiver may have helped ends with the waiver."""
+    """Return when a waiver that may have helped ends, and the decision with it."""
     ends = [entry.waiver.predicate.window.not_after]
     ends.append(cascaded.state.keys[entry.signer].window.not_after)
     coming = cascaded.next_change(evidence_nodes(entry.waiver, entry.signer))

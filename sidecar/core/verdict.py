@@ -72,7 +72,7 @@ class Verdict:
     lease_seconds: Annotated[int, Field(ge=0)]
 
     def reason(self) -> Reason:
-        """The reason code with which this verdict refuses."""
+        """Return the reason code with which this verdict refuses."""
         if any(violation.code == JURISDICTION_UNKNOWN for violation in self.violations):
             return Reason.JURISDICTION_UNKNOWN
         return Reason.JURISDICTION_DENIED
@@ -121,7 +121,7 @@ def read(data: bytes, *, nonce: str, revision: str, jurisdictions: tuple[str, ..
 
 
 def _check_consistent(verdict: Verdict) -> None:
-    """An allow beside a violation, or beside a jurisdiction that refuses, is not an allow."""
+    """Refuse an allow beside a violation, or beside a jurisdiction that refuses."""
     agreed = not verdict.violations and all(
         entry.allow and not entry.violations for entry in verdict.jurisdictions.values()
     )

@@ -112,7 +112,7 @@ class _Search:
     def _is_issuer(
         self, path: tuple[x509.Certificate, ...], issuer: x509.Certificate, kind: str
     ) -> bool:
-        """Whether ``issuer`` issued the last of ``path``, and may be above all of it."""
+        """Return whether ``issuer`` issued the last of ``path``, and may be above all of it."""
         if not self._issued(path[-1], issuer):
             return False
         try:
@@ -123,7 +123,7 @@ class _Search:
         return True
 
     def _issued(self, certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-        """Whether names and signature match; each pair is verified once for all paths."""
+        """Return whether names and signature match; each pair is verified once for all paths."""
         pair = (certificate, issuer)
         if pair not in self._signed:
             self._signed[pair] = _signed_by(certificate, issuer)
@@ -273,7 +273,7 @@ def _hosts(subtrees: Sequence[x509.GeneralName]) -> list[str]:
 
 
 def _host(uri: str) -> str:
-    """The host of a URI; without one, text that no constraint permits and any exclusion meets."""
+    """Return the host of a URI; without one, text that no constraint permits and all exclude."""
     _, found, rest = uri.partition("://")
     host = rest.split("/", 1)[0].lower()
     if not found or not host or set(host) & set(":@?#[]"):
@@ -282,7 +282,7 @@ def _host(uri: str) -> str:
 
 
 def _within(host: str, constraint: str) -> bool:
-    """A constraint is a host or, with a leading period, everything below a domain."""
+    """Return whether a constraint covers a host: itself or, with a leading period, below it."""
     return host.endswith(constraint) if constraint.startswith(".") else host == constraint
 
 

@@ -104,7 +104,7 @@ def refusal(ran: subprocess.CompletedProcess[str], folder: Path | None = None) -
 def server_args(
     opa: Path, bundle: Path, socket: Path, verification: VerificationKey | None
 ) -> list[str]:
-    """The command line of a server that ends with its parent.
+    """Return the command line of a server that ends with its parent.
 
     Args:
         opa: The program.

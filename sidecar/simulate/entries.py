@@ -242,7 +242,7 @@ class Withdrawable(EvidenceEntry):
         return self
 
     def named(self) -> dict[str, str]:
-        """What is named, by kind."""
+        """Return what is named, by kind."""
         given = self.model_dump(exclude={"by", "of", "because", "in_"}, exclude_none=True)
         return {kind.replace("_", "-"): str(name) for kind, name in given.items()}
 

@@ -60,7 +60,7 @@ def pass_(world: World, entry: Judge) -> str:
 
 
 def fail(world: World, entry: Judge) -> str:
-    """A FAILED result is a file and, what counts, an entry in its author's document."""
+    """Sign a FAILED result and publish it, which alone counts, in the author's document."""
     file = _judge(world, entry, passed=False)
     result = parse_statement(file.payload).predicate
     if isinstance(result, Result):
@@ -95,7 +95,7 @@ def approve(world: World, entry: Approve) -> str:
 
 
 def all_agree(world: World, manifest: str) -> str:
-    """Each authority does what its grants are for: evaluators pass, the others approve."""
+    """Let each authority act by its grants: evaluators pass, the others approve."""
     known(manifest, world.manifests, "manifest")
     for name, grants in world.operator.grants.items():
         world.now += timedelta(seconds=1)  # so that no two of them sign the same bytes

@@ -206,7 +206,7 @@ def _load(data: bytes) -> tuple[yaml.Node, object]:
 
 
 def _under(node: yaml.Node | None, place: Sequence[str | int]) -> yaml.Node | None:
-    """The node at a place; None where the place does not exist."""
+    """Return the node at a place; None where the place does not exist."""
     for part in place:
         if isinstance(node, yaml.MappingNode):
             node = next((value for key, value in node.value if key.value == str(part)), None)
@@ -218,7 +218,7 @@ def _under(node: yaml.Node | None, place: Sequence[str | int]) -> yaml.Node | No
 
 
 def _line(node: yaml.Node | None, place: Sequence[str | int]) -> int:
-    """The line of a key or an item, or that of the nearest thing around it."""
+    """Return the line of a key or an item, or that of the nearest thing around it."""
     for end in range(len(place), 0, -1):
         outer, part = _under(node, place[: end - 1]), place[end - 1]
         if isinstance(outer, yaml.MappingNode):

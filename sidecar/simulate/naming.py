@@ -57,7 +57,7 @@ def known(name: str, among: Iterable[str], what: str) -> None:
 
 
 def evidence(entry: EvidenceEntry, among: Iterable[EvidenceFile]) -> EvidenceFile:
-    """The newest file that an entry names."""
+    """Return the newest file that an entry names."""
     given = entry.model_dump(exclude={"of"}, exclude_none=True)
     kinds = {kind: name for kind, name in given.items() if kind in _FILE_KINDS}
     if len(kinds) != 1:

@@ -114,7 +114,7 @@ class Party:
 
     @classmethod
     def new(cls, name: str, now: datetime) -> Party:
-        """An authority with one key and nothing withdrawn."""
+        """Return an authority with one key and nothing withdrawn."""
         return cls(name, [PartyKey.generate(now)])
 
     @property
@@ -161,7 +161,7 @@ class Party:
         self.expires = now + heartbeat
 
     def view(self, now: datetime) -> AuthorityView:
-        """What a gate that reads the repository now verifies."""
+        """Return what a gate that reads the repository now verifies."""
         document = AuthorityDocument(
             "urn:admissibility:authority:v1", self.name, tuple(key.entry for key in self.keys)
         )

@@ -117,7 +117,7 @@ def _outcome(assessment: Assessment, names: Mapping[str, str], expected: str | N
 
 
 def _names(world: World) -> dict[str, str]:
-    """What the history calls each digest and each key."""
+    """Return what the history calls each digest and each key."""
     names = {digest: name for (_, name), digest in world.subjects.items()}
     for party in world.parties.values():
         names |= {file.digest: file.after_kind for file in party.signed}

@@ -48,7 +48,7 @@ def sha256(text: str) -> str:
 
 
 def manifest_of(file: EvidenceFile) -> Manifest:
-    """The predicate of a manifest's file."""
+    """Return the predicate of a manifest's file."""
     predicate = parse_statement(file.payload).predicate
     if not isinstance(predicate, Manifest):
         raise TypeError(f"{file.named} is no manifest")
@@ -56,14 +56,14 @@ def manifest_of(file: EvidenceFile) -> Manifest:
 
 
 def jurisdictions(world: World) -> tuple[str, ...]:
-    """Every jurisdiction that an environment or a floor names, sorted."""
+    """Return every jurisdiction that an environment or a floor names, sorted."""
     found = {name for entry in world.environments.values() for name in entry.jurisdictions}
     found |= {name for floor in world.operator.floors for name in floor.jurisdictions}
     return tuple(sorted(found))
 
 
 def bound(world: World, entry: Bind) -> Statement[Predicate]:
-    """A manifest for every environment of the history, unless it is narrowed."""
+    """Return a manifest for every environment of the history, unless it is narrowed."""
     old = None if entry.supersedes is None else world.manifests[entry.supersedes]
     parent = None if entry.parent is None else world.manifests[entry.parent]
     where = entry.jurisdictions or jurisdictions(world)
@@ -126,7 +126,7 @@ def _suite(kind: str, jurisdiction: str | None) -> Suite:
 
 
 def judged(world: World, entry: Judge, *, passed: bool) -> Statement[Predicate]:
-    """A test result for the named suites of a manifest, or for all of them."""
+    """Return a test result for the named suites of a manifest, or for all of them."""
     file = world.manifests[entry.manifest]
     manifest = manifest_of(file)
     rows = tuple(
@@ -145,7 +145,7 @@ def judged(world: World, entry: Judge, *, passed: bool) -> Statement[Predicate]:
 
 
 def approved(world: World, entry: Approve, role: str) -> Statement[Predicate]:
-    """An approval for every environment of the manifest."""
+    """Return an approval for every environment of the manifest."""
     file = world.manifests[entry.manifest]
     manifest = manifest_of(file)
     where = {name for spec in manifest.environments for name in spec.jurisdictions}
@@ -160,7 +160,7 @@ def approved(world: World, entry: Approve, role: str) -> Statement[Predicate]:
 
 
 def declared(world: World, entry: Declare) -> Statement[Predicate]:
-    """A declaration; what the step leaves out is as the environment was first declared."""
+    """Return a declaration; what the step leaves out is as the environment was first declared."""
     first: EnvironmentEntry = world.environments[entry.environment]
     spiffe_id = first.id or ""
     bases = first.base_models if entry.base_models is None else entry.base_models
@@ -177,7 +177,7 @@ def declared(world: World, entry: Declare) -> Statement[Predicate]:
 
 
 def deployed(world: World, entry: Deploy) -> Statement[Predicate]:
-    """A binding of a deployment to a manifest or to a base model."""
+    """Return a binding of a deployment to a manifest or to a base model."""
     provider = world.history.settings.provider
     if entry.manifest is not None:
         file = world.manifests[entry.manifest]
@@ -190,6 +190,6 @@ def deployed(world: World, entry: Deploy) -> Statement[Predicate]:
 
 
 def window(world: World, entry: Signed) -> Window:
-    """From now, or after ``in``, for as long as ``for`` says."""
+    """Return the window that begins now, or after ``in``, and is as long as ``for``."""
     begins = world.now + entry.in_
     return Window(begins, begins + entry.for_)

@@ -71,7 +71,7 @@ class World:
 
     @classmethod
     def of(cls, history: History) -> World:
-        """The world before anything was signed.
+        """Return the world before anything was signed.
 
         Raises:
             HistoryError: An environment's customer is unknown or not granted it.
@@ -145,13 +145,13 @@ class World:
         return assess(call, credential, self.gate.state, self.now)
 
     def model(self, name: str) -> str:
-        """The model id of a manifest's name; any other text is a model id already."""
+        """Return the model id of a manifest's name; any other text is a model id already."""
         file = self.manifests.get(name)
         return name if file is None else self.subjects["model", name]
 
 
 def floors(entries: tuple[FloorEntry, ...]) -> tuple[Floor, ...]:
-    """The operator's floors."""
+    """Return the operator's floors."""
     return tuple(
         Floor(entry.environments, entry.jurisdictions, entry.roles, entry.sector)
         for entry in entries
@@ -159,7 +159,7 @@ def floors(entries: tuple[FloorEntry, ...]) -> tuple[Floor, ...]:
 
 
 def granted(name: str, entries: tuple[GrantEntry, ...]) -> tuple[Grant, ...]:
-    """An authority's grants; a customer publishes the trust domain of its name by default."""
+    """Return an authority's grants; a customer's include the trust domain of its name."""
     return tuple(
         Grant(
             role=entry.role,

@@ -63,7 +63,7 @@ class Assembler:
         self._assemble()
 
     def keys(self) -> frozenset[PublicKey]:
-        """The attestation keys of all authorities, active, retired or out of window."""
+        """Return the attestation keys of all authorities, active, retired or out of window."""
         with self._entries:
             views = [view for view in self._views.values() if view is not None]
         return frozenset(key for view in views for key in public_keys(view))

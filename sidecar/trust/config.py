@@ -154,7 +154,7 @@ def _check_names(file: TrustFile) -> None:
 
 
 def _check_separate(authorities: tuple[TrustedAuthority, ...]) -> None:
-    """One key holder under two names could fill two roles."""
+    """Refuse one key holder under two names, who could fill two roles."""
     owners: dict[str, str] = {}
     for authority in authorities:
         for key in roots.root_fingerprints(roots.pinned(authority.root).signed):
@@ -169,7 +169,7 @@ def _check_separate(authorities: tuple[TrustedAuthority, ...]) -> None:
 def _check_apart(
     state_dir: Path, evidence: list[Path], authorities: tuple[TrustedAuthority, ...]
 ) -> None:
-    """What is kept must not lie in what is followed: each would set off the other."""
+    """Refuse a kept folder within a followed one: each change would set off another."""
     for followed in (*evidence, *(authority.source.path for authority in authorities)):
         if state_dir.resolve().is_relative_to(followed.resolve()):
             raise config_file.FileError(

@@ -109,7 +109,7 @@ class ControlPath:
         self._assembler.close()
 
     def first_refresh_done(self) -> bool:
-        """Whether every authority's first refresh ended, well or not, and evidence is verified.
+        """Return whether every first refresh ended, well or not, and evidence is verified.
 
         Evidence is waited for ``EVIDENCE_SECONDS`` at most: a folder that hangs or is flooded can
         make the gate deny, and must not keep it from becoming ready.
@@ -127,11 +127,11 @@ class ControlPath:
         return late
 
     def statuses(self) -> tuple[AuthorityStatus, ...]:
-        """The status of each authority, in the order of the configuration."""
+        """Return the status of each authority, in the order of the configuration."""
         return tuple(refresher.status for refresher in self._refreshers)
 
     def evidence(self) -> EvidenceStatus:
-        """The status of the evidence folders."""
+        """Return the status of the evidence folders."""
         problems = tuple(line for lines in tuple(self._problems.values()) for line in lines)
         if self._memory_file.problem:
             problems += (self._memory_file.problem,)

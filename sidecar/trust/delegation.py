@@ -16,7 +16,7 @@ METADATA_FILE = f"{TRUST_DOMAINS_ROLE}.json"
 
 
 def role_of(targets: Targets) -> DelegatedRole | None:
-    """The delegation, if the authority made it and it covers the document."""
+    """Return the delegation, if the authority made it and it covers the document."""
     if targets.delegations is None or targets.delegations.roles is None:
         return None
     role = targets.delegations.roles.get(TRUST_DOMAINS_ROLE)
@@ -46,7 +46,7 @@ def verify(targets: Targets, data: bytes) -> Targets:
 
 
 def listed(snapshot: Snapshot) -> MetaFile:
-    """The snapshot's entry of the role's metadata.
+    """Return the snapshot's entry of the role's metadata.
 
     Raises:
         RepositoryError: There is none.
@@ -70,7 +70,7 @@ def check_listed(snapshot: Snapshot, role: Targets, data: bytes) -> None:
 
 
 def entry_of(role: Targets) -> TargetFile | None:
-    """The document's entry; None where the role lists none.
+    """Return the document's entry; None where the role lists none.
 
     Raises:
         RepositoryError: It is larger than is read.

@@ -119,7 +119,7 @@ class DirectorySource:
 
 
 def _nearest(folder: Path) -> Path:
-    """The folder itself or, where it does not exist, the nearest one above it."""
+    """Return the folder itself or, where it does not exist, the nearest one above it."""
     return next(place for place in (folder, *folder.parents) if place.is_dir())
 
 

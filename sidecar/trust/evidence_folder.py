@@ -110,7 +110,7 @@ class _Reading:
         self.failed.add(path)
 
     def unread(self, path: Path) -> bool:
-        """Whether ``path`` may still be there: it, or a folder above it, could not be read."""
+        """Return whether ``path`` may still exist: it, or a folder above it, could not be read."""
         return bool(self.failed) and not self.failed.isdisjoint((path, *path.parents))
 
     def walk(self, top: Path) -> Iterator[os.DirEntry[str]]:

@@ -165,24 +165,24 @@ class EvidenceQueue:
         return news
 
     def idle(self) -> bool:
-        """Whether nothing can be done now; files that wait for the budget do not count."""
+        """Return whether nothing can be done now; files that wait for the budget do not count."""
         return not self._new and not self._signed and not self._affordable()
 
     def waiting(self) -> int:
-        """How many files wait for the budget."""
+        """Return how many files wait for the budget."""
         return len(self._unknown)
 
     def holds_verified(self, data: bytes) -> bool:
-        """Whether a file of these bytes has a verified signature."""
+        """Return whether a file of these bytes has a verified signature."""
         file = self._files.get(data)
         return file is not None and file.verified is not None
 
     def verified(self) -> list[VerifiedFile]:
-        """The files with a verified signature."""
+        """Return the files with a verified signature."""
         return [file.verified for file in self._files.values() if file.verified is not None]
 
     def rejected(self) -> list[Rejected]:
-        """The files that were refused so far; those that wait are not among them."""
+        """Return the files that were refused so far; those that wait are not among them."""
         waiting = {id(file) for stage in (self._new, self._unknown) for file in stage}
         return [
             file.rejected()

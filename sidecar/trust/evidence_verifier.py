@@ -105,17 +105,17 @@ class EvidenceVerifier:
                 self._lock.notify()
 
     def settled(self) -> bool:
-        """Whether all that was handed over is verified and posted, or waits for a budget."""
+        """Return whether all that was handed over is verified and posted, or waits for a budget."""
         with self._lock:
             return self._settled
 
     def report(self) -> EvidenceReport:
-        """What became of the evidence, as of the last post."""
+        """Return what became of the evidence, as of the last post."""
         with self._lock:
             return self._report
 
     def holds_verified(self, folder: Path, data: bytes) -> bool:
-        """Whether a file of these bytes, in ``folder``, has a verified signature."""
+        """Return whether a file of these bytes, in ``folder``, has a verified signature."""
         queue = self._queues.get(folder)
         return queue is not None and queue.holds_verified(data)
 

@@ -203,7 +203,7 @@ def _follow_domains(
 
 
 def _role_metadata(source: Source, store: Store, verified: VerifiedSet) -> bytes:
-    """The delegated role's metadata: as kept if the snapshot still lists that, else fetched."""
+    """Return the delegated role's metadata: as kept if the snapshot lists that, else fetched."""
     entry = delegation.listed(verified.snapshot)
     with suppress(StoreError, RepositoryError, ValueError):
         kept = store.domains()

@@ -82,7 +82,7 @@ class AuthorityRefresher:
         return view
 
     def _kept(self) -> tuple[AuthorityView | None, str]:
-        """The view that is kept, and why it is stale or absent."""
+        """Return the view that is kept, and why it is stale or absent."""
         try:
             kept = read_kept(self._authority, self._state_dir, self._memo)
         except NoViewError as error:
@@ -108,7 +108,7 @@ class AuthorityRefresher:
 
 
 def _logged(status: AuthorityStatus) -> tuple[object, ...]:
-    """What a line of the log is written about, once for each change."""
+    """Return what a line of the log is written about, once for each change."""
     return status.version, status.expires, status.error
 
 

@@ -142,7 +142,7 @@ class Store:
                 return
 
     def seen(self) -> Seen | None:
-        """What was seen so far; None at first.
+        """Return what was seen so far; None at first.
 
         Raises:
             StoreError: The file is damaged; it is the floor below which no root may fall, so it
@@ -162,7 +162,7 @@ class Store:
         write_atomically(self._seen, json.dumps(asdict(seen)).encode(), mode=0o600)
 
     def good(self) -> GoodSet | None:
-        """The last complete set; None at first.
+        """Return the last complete set; None at first.
 
         Raises:
             StoreError: The file is damaged.
@@ -174,7 +174,7 @@ class Store:
         self._keep(self._good, good)
 
     def domains(self) -> DomainsSet | None:
-        """The last complete set of the delegated role; None at first.
+        """Return the last complete set of the delegated role; None at first.
 
         Raises:
             StoreError: The file is damaged.

@@ -74,7 +74,7 @@ class Kept:
 
 
 def store_of(authority: TrustedAuthority, state_dir: Path) -> Store:
-    """The folder kept for one authority."""
+    """Return the folder kept for one authority."""
     return Store(state_dir / authority.name)
 
 
@@ -128,7 +128,7 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
 
 
 def root_chain(authority: TrustedAuthority, store: Store) -> tuple[Root, ...]:
-    """The roots from the pinned one to the newest in the kept chain.
+    """Return the roots from the pinned one to the newest in the kept chain.
 
     Raises:
         RootError: The newest is older than one that was seen before from the same pinned root.
@@ -200,13 +200,13 @@ def understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> A
 
 
 def listed_document(targets: Targets, name: str) -> TargetFile | None:
-    """The entry of a document, if the authority publishes it in a size that is read."""
+    """Return the entry of a document, if the authority publishes it in a size that is read."""
     entry = targets.targets.get(name)
     return entry if entry is not None and entry.length <= MAX_DOCUMENT_BYTES else None
 
 
 def _root_of(chain: tuple[Root, ...], version: int | None) -> Root:
-    """The root of that version; the newest where it was not noted or is not in the chain."""
+    """Return the root of that version; the newest where it was not noted or is not in the chain."""
     return next((root for root in chain if root.version == version), chain[-1])
 
 
@@ -224,7 +224,7 @@ def _replaced(newest: Root, good: GoodSet) -> str:
 def _trust_domains(
     chain: tuple[Root, ...], store: Store, newest: Targets, memo: Memo
 ) -> tuple[TrustDomainsDocument | None, datetime | None]:
-    """The document of the delegated role and when it expires, as far as it holds.
+    """Return the document of the delegated role and when it expires, as far as it holds.
 
     What the authority does not delegate now, by the newest targets metadata and the newest root, is
     none: trust domains only ever admit.

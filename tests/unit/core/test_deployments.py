@@ -60,7 +60,7 @@ def test_a_deployment_is_admitted_as_the_model_it_is_bound_to() -> None:
             7,
             "customer, evaluator, producer, provider, regulator",
             None,
-            "5 constituents are fresh, 5 objectors were heard",
+            "constituents fresh: 5, objectors heard: 5",
         ),
     )
     assert (assessment.reason, assessment.manifests) == (None, direct.manifests)

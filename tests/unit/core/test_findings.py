@@ -57,7 +57,7 @@ def test_every_step_that_holds_says_for_what_and_by_whom() -> None:
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
         Finding(6, DEPLOYMENT, None, "26 things relied on, none withdrawn"),
         Finding(6, BASE, None, "2 things relied on, none withdrawn"),
-        Finding(7, ", ".join(EVERYBODY), None, "5 constituents are fresh, 5 objectors were heard"),
+        Finding(7, ", ".join(EVERYBODY), None, "constituents fresh: 5, objectors heard: 5"),
     )
     assert (assessment.constituents, assessment.objectors) == (EVERYBODY, EVERYBODY)
     assert (assessment.manifests, assessment.jurisdictions) == ((manifest,), ("eu",))
@@ -70,7 +70,7 @@ def test_a_call_without_a_model_is_asked_about_its_environment_only() -> None:
         Finding(0, "files.get", None, "can reach no model: only the environment is asked about"),
         Finding(1, ENV, None, "declared by customer"),
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
-        Finding(7, "customer", None, "1 constituents are fresh, 5 objectors were heard"),
+        Finding(7, "customer", None, "constituents fresh: 1, objectors heard: 5"),
     )
 
 

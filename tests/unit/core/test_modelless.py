@@ -43,7 +43,7 @@ def test_a_modelless_operation_is_admissible_by_its_environment_alone() -> None:
             ),
             Finding(1, ENV, None, "declared by customer"),
             Finding(6, ENV, None, "4 things relied on, none withdrawn"),
-            Finding(7, "customer", None, "1 constituents are fresh, 5 objectors were heard"),
+            Finding(7, "customer", None, "constituents fresh: 1, objectors heard: 5"),
         ),
         reason=None,
         environment=state.environments[ENV][0],

@@ -43,7 +43,7 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
         Finding(6, BASE, None, "2 things relied on, none withdrawn"),
         Finding(6, digest, None, "6 things relied on, none withdrawn"),
-        Finding(7, "customer, provider", None, "2 constituents are fresh, 5 objectors were heard"),
+        Finding(7, "customer, provider", None, "constituents fresh: 2, objectors heard: 5"),
     )
     signer = Signer("customer", world.parties["customer"].key.fingerprint)
     assert assessment.specification == Specified(world.state().specifications[digest], signer)

@@ -146,7 +146,7 @@ def _verified(cluster: ConfigNode, context: ConfigNode) -> Iterator[LintFinding]
 
 
 def _automatic(cluster: ConfigNode, context: ConfigNode) -> bool:
-    """Whether Envoy derives the name from the SNI, here or in the cluster's HTTP options."""
+    """Return whether Envoy derives the name from the SNI, here or in the cluster's HTTP options."""
     if context.flag("auto_sni_san_validation"):
         return True
     name = "upstream_http_protocol_options"
