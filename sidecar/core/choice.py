@@ -53,7 +53,8 @@ def choose(
     item = resolved.manifest
     if item is None:
         return Chain(question.model, resolved.base, None, None, (), (), (), deployed)
-    failed = preactivation.checked(question, item, ready.results, models)
+    above = (parent for parent, _ in resolved.parents)
+    failed = preactivation.checked(question, item, above, ready.results, models)
     lacking = approvals.checked(question, ready.approvals)
     producer, suites, roles = _chosen(ready, item, cascade, failed, lacking, findings)
     parents = tuple(

@@ -6,6 +6,7 @@ A result only adds agreement; what counts against a manifest is an evaluator's p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
@@ -41,6 +42,7 @@ def offers(question: Question, item: Evidence[Manifest]) -> dict[Suite, SuiteOff
 def checked(
     question: Question,
     item: Evidence[Manifest],
+    parents: Iterable[Evidence[Manifest]],
     found: dict[Suite, SuiteOffers | Reason],
     models: frozenset[str],
 ) -> Finding | None:
@@ -49,6 +51,7 @@ def checked(
     Args:
         question: The model in its environment.
         item: Its manifest.
+        parents: What it was tuned from. Each may lack results, but none may have failed (law 6).
         found: From ``offers``.
         models: ``provider/id`` of the models and base models of the question.
     """
@@ -60,7 +63,8 @@ def checked(
         return Finding(
             4, model, Reason.PREACTIVATION_MISSING, "the envelope lacks " + ", ".join(names), names
         )
-    failed = _published_failure(question, item, models)
+    known = (_published_failure(question, each, models) for each in (item, *parents))
+    failed = next((finding for finding in known if finding is not None), None)
     if failed is not None:
         return failed
     lacking: dict[Reason, list[str]] = {}
@@ -158,7 +162,9 @@ def _published_failure(
             for grant in operator.of(authority)
         ):
             label = _label(suite)
-            detail = f"{authority} published that {label} failed: {failure.reason}"
+            tested = item.predicate.model.id
+            which = label if tested == question.target else f"{label} of its parent {tested}"
+            detail = f"{authority} published that {which} failed: {failure.reason}"
             return Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,))
     return None
 

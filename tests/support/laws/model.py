@@ -149,7 +149,11 @@ class _Case:
             return Ruling(False, 3, "not made for this environment and operation")
         if not self.asked <= {s.jurisdiction for s in manifest.suites if s.kind == "compliance"}:
             return Ruling(False, 4, "a jurisdiction has no compliance suite")
-        failures = self._failures(item.digest, manifest)
+        failures = {
+            no
+            for digest in self._chain(item)
+            for no in self._failures(self.reading.manifests[digest], {manifest.model, *lineage[1]})
+        }
         if failures:
             return Ruling(False, 4, "a FAILED stands", item.digest, frozenset(failures))
         return self._end(item, {manifest.model, *lineage[1]}, lineage[0])
@@ -174,18 +178,17 @@ class _Case:
             return None
         return answerers, models | {child.base}
 
-    def _failures(self, digest: str, manifest: Manifest) -> set[No]:
-        """Noes of every evaluator whose grant overlaps the question."""
-        suites = {suite.digest for suite in manifest.suites}
-        evaluating = objectors(
-            self.reading, self.sector, self.asked, {manifest.model}, role="evaluator"
-        )
+    def _failures(self, item: Item, models: set[str]) -> set[No]:
+        """Noes to one manifest of every evaluator whose grant overlaps the question."""
+        assert isinstance(item.content, Manifest)
+        suites = {suite.digest for suite in item.content.suites}
+        evaluating = objectors(self.reading, self.sector, self.asked, models, role="evaluator")
         return {
             (authority, failure)
             for authority in evaluating
             if authority in self.reading.world.views
             for failure in self.reading.world.views[authority].failures
-            if failure.manifest == digest and failure.suite in suites
+            if failure.manifest == item.digest and failure.suite in suites
         }
 
     # ---- Agreement, cascade and freshness (steps 4 to 7) ---------------------------------------

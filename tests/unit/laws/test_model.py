@@ -135,6 +135,13 @@ def test_law_6_what_hits_a_parent_or_its_successor_hits_the_child() -> None:
     assert approved.withdraw("provider", "approval", of_parent.digest).ask(CHILD_IN_PROD).step == 6
 
 
+def test_law_6_a_failure_of_the_parent_denies_the_child() -> None:
+    scene = Scene()
+    parent = scene.item(Manifest, PARENT)
+    scene.do(Publish("eval-b", Failure(parent.digest, universe.SUITES[0].digest, "0" * 64)))
+    assert (scene.ask(PARENT_IN_PROD).step, scene.ask(CHILD_IN_PROD).step) == (4, 4)
+
+
 @pytest.mark.parametrize("kind", ["model", "base-model"])
 def test_law_6_a_base_model_is_withdrawn_with_all_that_was_made_of_it(kind: str) -> None:
     scene = Scene().withdraw("eu-a", kind, f"openai/{universe.BASE}")

@@ -15,8 +15,10 @@ from tests.support.simulator.world import (
     admitted_world,
     grant,
     manifest_predicate,
+    refusal,
     sha,
     statement,
+    suites,
     tuned_on_world,
     window,
 )
@@ -37,6 +39,29 @@ def superseded_parent(signer: str = "producer") -> World:
     )
     assert world.ask(CHILD).reason is None
     return world
+
+
+def test_a_failure_that_an_evaluator_published_for_a_parent_denies_the_child() -> None:
+    world = tuned_on_world()
+    world.join("lab", grant("evaluator"))
+    assert world.ask(CHILD).reason is None
+    suite = suites()[0]
+    world.parties["lab"].fail(world.digests["manifest"], suite)
+    label = f"{suite['kind']} suite {suite['name']}"
+    refused = (Reason.PREACTIVATION_FAILED, 4, f"lab published that {label} failed: bias")
+    assert refusal(world.ask()) == refused
+    detail = f"lab published that {label} of its parent {MODEL} failed: bias"
+    assert refusal(world.ask(CHILD)) == (Reason.PREACTIVATION_FAILED, 4, detail)
+    world.evidence.pop("result")
+    assert refusal(world.ask(CHILD)) == (Reason.PREACTIVATION_FAILED, 4, detail)
+    world.parties["lab"].failures.clear()
+    assert world.ask(CHILD).reason is None
+
+
+def test_a_failure_of_a_successor_of_the_parent_leaves_the_child_alone() -> None:
+    world = superseded_parent()
+    world.parties["evaluator"].fail(world.digests["second"], suites()[0])
+    assert world.ask(CHILD).reason is None
 
 
 @pytest.mark.parametrize("noun", ["corpus", "manifest", "result", "approval"])
