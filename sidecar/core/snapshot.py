@@ -6,6 +6,7 @@ The request path reads one snapshot per request; ``trust_state.assemble`` makes 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -132,8 +133,8 @@ class TrustState:
     failures: Mapping[str, tuple[tuple[str, Failure], ...]]
     successors: Mapping[str, tuple[Successor, ...]]
     statements: Mapping[str, tuple[LineageNode, ...]]
-    taken_over: frozenset[tuple[str, str]]
+    taken_over: AbstractSet[tuple[str, str]]
     declared: Mapping[str, tuple[tuple[str, str], ...]]
-    adapted: frozenset[str]
+    adapted: AbstractSet[str]
     memory: Memory
     rejected: tuple[Rejected, ...]
