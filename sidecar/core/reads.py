@@ -154,7 +154,7 @@ class _Table(Mapping[K, V]):
         found: V = value
         return found
 
-    def get(self, key: K, default: Any = None) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def get(self, key: K, default: Any = None) -> Any:  # noqa: ANN401
         value: Any = self._held.get(key, _ABSENT)
         self._seen[key] = value
         return default if value is _ABSENT else value
