@@ -6,7 +6,10 @@ Both are files written by hand, in YAML or JSON:
 suites:
   - {kind: regression, name: support-regression, threshold: 0.9, file: suites/regression.jsonl}
   - {kind: compliance, jurisdiction: eu, name: eu-ai-act, threshold: 1.0, digest: 9f86d0…}
+  - {folder: suites/jailbreaks}
 ```
+
+A ``folder`` is a suite as ``sidecar.evaluation.suite`` reads it: it states everything itself.
 
 ```yaml
 environments:
@@ -30,9 +33,11 @@ from sidecar.binding.errors import BindingError
 from sidecar.core import strict_json, wire
 from sidecar.core.evidence import EnvironmentSpec, EvaluationEnvelope
 from sidecar.core.reasons import EvidenceError
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.suite import read_suite
 
 MAX_BYTES = 1 << 20
-_SUITE_KEYS = {"kind", "name", "threshold", "jurisdiction", "digest", "file"}
+_SUITE_KEYS = {"kind", "name", "threshold", "jurisdiction", "digest", "file", "folder"}
 _ENVIRONMENT_KEYS = {"id", "jurisdictions", "sector", "purpose", "operations"}
 
 
@@ -109,7 +114,9 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
 
 
 def _suite(path: Path, item: dict[str, Any]) -> dict[str, Any]:
-    """Return a suite in wire form, with the given digest or that of its file."""
+    """Return a suite in wire form, with the given digest or that of its file or folder."""
+    if "folder" in item:
+        return _suite_folder(path, item)
     suite = {key: value for key, value in item.items() if key not in {"digest", "file"}}
     given = [key for key in ("digest", "file") if key in item]
     if len(given) != 1:
@@ -119,6 +126,18 @@ def _suite(path: Path, item: dict[str, Any]) -> dict[str, Any]:
         digest = _file_digest(path.parent / str(digest))
     suite["digest"] = {"sha256": digest} if isinstance(digest, str) else digest
     return suite
+
+
+def _suite_folder(path: Path, item: dict[str, Any]) -> dict[str, Any]:
+    """Return the declaration that a suite's folder makes; nothing may be stated beside it."""
+    if set(item) != {"folder"}:
+        more = ", ".join(sorted(set(item) - {"folder"}))
+        raise BindingError(f"{path}: suite {item['folder']}: {more} is read from its suite.yaml")
+    try:
+        declared = read_suite(path.parent / str(item["folder"])).declaration()
+    except EvaluationError as error:
+        raise BindingError(str(error)) from error
+    return declared | {"digest": {"sha256": declared["digest"]}}
 
 
 def _file_digest(path: Path) -> str:

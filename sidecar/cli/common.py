@@ -177,19 +177,19 @@ def window(begin: datetime, days: float) -> Window:
         raise CliError(f"--days {days}: not a number of days from now on") from error
 
 
-def read(path: Path) -> bytes:
-    """Read a file of at most ``MAX_INPUT_BYTES``.
+def read(path: Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
+    """Read a file of at most ``max_bytes``.
 
     Raises:
         CliError: It cannot be read, or is larger.
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_INPUT_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}") from error
-    if len(data) > MAX_INPUT_BYTES:
-        raise CliError(f"{path}: larger than {MAX_INPUT_BYTES} bytes")
+    if len(data) > max_bytes:
+        raise CliError(f"{path}: larger than {max_bytes} bytes")
     return data
 
 

@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("authority", "sidecar.cli.authority", "app"),
     ("declare", "sidecar.cli.declare", "app"),
     ("bind", "sidecar.cli.bind", "bind"),
+    ("suite", "sidecar.cli.suite", "app"),
     ("result", "sidecar.cli.result", "result"),
     ("approve", "sidecar.cli.approve", "approve"),
     ("waive", "sidecar.cli.waive", "waive"),

@@ -14,6 +14,9 @@ from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, Sign
 from sidecar.cli.manifests import ManifestFile
 from sidecar.core.evidence import Result
 from sidecar.evaluation import countersign
+from sidecar.evaluation.countersign import Measured
+from sidecar.evaluation.measured import measured
+from sidecar.evaluation.reports import MAX_REPORT_BYTES, READERS, read_report
 
 NOT_PASSED = 3
 """Exit code where the result was signed and is FAILED."""
@@ -21,10 +24,21 @@ NOT_PASSED = 3
 
 def result(
     manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
-    results: Annotated[
-        Path, typer.Option(help="JSON list of {name, score, kind?, jurisdiction?, digest?}.")
-    ],
     home: HomeOption,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON list of {name, score, kind?, jurisdiction?, digest?, samples?, low?, high?}."
+        ),
+    ] = None,
+    report: Annotated[
+        list[str] | None,
+        typer.Option(help=f"TOOL=FILE, of {', '.join(sorted(READERS))}; repeatable."),
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(help="SUITE=KEY: what of the reports measures the suite; repeatable."),
+    ] = None,
     performed: Annotated[
         str | None, typer.Option(help="When the suites were run; now, if not given.")
     ] = None,
@@ -33,8 +47,9 @@ def result(
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Countersign given results: PASSED only if every declared suite reached its threshold.
+    """Countersign scores: PASSED only if every declared suite reached its threshold.
 
+    The scores come from --results, from reports of evaluation tools, or from both.
     A FAILED result is signed as well; the command then ends with exit status 3.
     """
     at = common.now()
@@ -47,7 +62,7 @@ def result(
     statement = countersign.countersign(
         handed.manifest,
         handed.digest,
-        countersign.read_results(common.read(results)),
+        _scores(results, report or [], suite or [], handed.manifest.model.id),
         common.window(begun, days),
     )
     written = common.sign_and_write(opened, statement, out, at)
@@ -65,6 +80,33 @@ def result(
             f"the FAILED result {digest} of this manifest stays published, and so the model "
             f"inadmissible; to take it back: admit retract {digest}"
         )
+
+
+def _scores(
+    results: Path | None, reports: list[str], suites: list[str], model: str
+) -> tuple[Measured, ...]:
+    """Return the scores of all sources."""
+    if results is None and not reports:
+        raise CliError("no scores: give --results FILE, or --report TOOL=FILE with --suite")
+    rows = () if results is None else countersign.read_results(common.read(results))
+    if not reports and not suites:
+        return rows
+    read = [
+        read_report(tool, common.read(Path(path), max_bytes=MAX_REPORT_BYTES))
+        for tool, path in (_pair(text, "--report", "TOOL=FILE") for text in reports)
+    ]
+    keys: dict[str, list[str]] = {}
+    for text in suites:
+        name, key = _pair(text, "--suite", "SUITE=KEY")
+        keys.setdefault(name, []).append(key)
+    return (*rows, *measured(read, keys, model))
+
+
+def _pair(text: str, option: str, form: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise CliError(f"{option}: {text!r} is not {form}")
+    return name, value
 
 
 def _check_independent(home: Home, handed: ManifestFile) -> None:

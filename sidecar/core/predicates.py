@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 
 from sidecar.core import wire
 from sidecar.core.window import Window
-from sidecar.core.wire import WIRE, DigestSet, Name, Names
+from sidecar.core.wire import WIRE, DigestSet, Hex64, Name, Names
 
 MANIFEST = "urn:admissibility:adaptation-manifest:v1"
 RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -189,7 +189,19 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class SuiteAnnotations:
-    """What a result's resource descriptor says of one suite."""
+    """What was declared of a suite, and how it was scored.
+
+    Attributes:
+        kind: As declared.
+        threshold: As declared; the lowest score that passes.
+        score: The mean over all samples.
+        jurisdiction: As declared; of compliance suites only.
+        samples: How many answers were scored.
+        low: Lower end of the 95 % interval of the score.
+        high: Its upper end.
+        tool: What measured it, with its version.
+        report: SHA-256 of the tool's report, as the evaluator keeps it.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
@@ -197,6 +209,11 @@ class SuiteAnnotations:
     threshold: float
     score: float
     jurisdiction: Name | None = None
+    samples: Count | None = None
+    low: float | None = None
+    high: float | None = None
+    tool: Name | None = None
+    report: Hex64 | None = None
 
 
 @dataclass(frozen=True, slots=True)

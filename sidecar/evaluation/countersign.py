@@ -29,14 +29,11 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
+from sidecar.evaluation.errors import EvaluationError
 
 MAX_RESULTS_BYTES = 1 << 20
 PASSED: Literal["PASSED"] = "PASSED"
 FAILED: Literal["FAILED"] = "FAILED"
-
-
-class EvaluationError(Exception):
-    """The scores do not fit the declared envelope; the message names the suite."""
 
 
 class _Row(BaseModel):
@@ -47,21 +44,43 @@ class _Row(BaseModel):
     kind: str | None = None
     jurisdiction: str | None = None
     digest: str | dict[str, str] | None = None
+    samples: int | None = None
+    low: float | None = None
+    high: float | None = None
+    tool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A score, which must fit exactly one declared suite; a field that is ``None`` fits any."""
+    """A score, which must fit exactly one declared suite; a field that is ``None`` fits any.
+
+    Attributes:
+        name: Of the suite.
+        score: The mean over its cases.
+        kind: Of the suite, where the name alone is not enough.
+        jurisdiction: Likewise.
+        digest: Of the edition that was run; it must be the declared one.
+        samples: How many answers were scored, where known.
+        low: Lower end of the 95 % interval, where known.
+        high: Its upper end.
+        tool: What measured it.
+        report: SHA-256 of the tool's report.
+    """
 
     name: str
     score: float
     kind: str | None = None
     jurisdiction: str | None = None
     digest: str | None = None
+    samples: int | None = None
+    low: float | None = None
+    high: float | None = None
+    tool: str | None = None
+    report: str | None = None
 
 
 def read_results(data: bytes) -> tuple[Measured, ...]:
-    """Read a results file: a list of ``{name, score, kind?, jurisdiction?, digest?}``.
+    """Read a results file: a list of ``{name, score, kind?, jurisdiction?, digest?, samples?, …}``.
 
     An object with that list under ``results`` is accepted too.
 
@@ -125,7 +144,17 @@ def _result(suite: Suite, rows: tuple[Measured, ...]) -> SuiteResult:
     return SuiteResult(
         name=suite.name,
         digest=suite.digest,
-        annotations=SuiteAnnotations(suite.kind, suite.threshold, row.score, suite.jurisdiction),
+        annotations=SuiteAnnotations(
+            suite.kind,
+            suite.threshold,
+            row.score,
+            suite.jurisdiction,
+            row.samples,
+            row.low,
+            row.high,
+            row.tool,
+            row.report,
+        ),
     )
 
 
@@ -150,7 +179,14 @@ def _measured(row: _Row) -> Measured:
     if not math.isfinite(row.score):
         raise EvaluationError(f"results: the score of {row.name} is not a number")
     digest = row.digest.get("sha256", "") if isinstance(row.digest, dict) else row.digest
-    return Measured(row.name, row.score, row.kind, row.jurisdiction, digest)
+    if row.samples is not None and row.samples < 1:
+        raise EvaluationError(f"results: the score of {row.name} has {row.samples} samples")
+    ends = (row.low, row.high)
+    if any(end is not None and not math.isfinite(end) for end in ends):
+        raise EvaluationError(f"results: the interval of {row.name} is not of numbers")
+    return Measured(
+        row.name, row.score, row.kind, row.jurisdiction, digest, row.samples, *ends, row.tool
+    )
 
 
 def _label(suite: Suite) -> str:

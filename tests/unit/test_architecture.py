@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ext_proc": {"core", "providers", "extract", "registry", "gate", "observe", "_pb"},
     "trust": {"core", "durable", "providers"},
     "authority": {"core", "durable"},
-    "binding": {"core", "providers"},
+    "binding": {"core", "evaluation", "providers"},
     "evaluation": {"core"},
     "simulate": {"core", "providers"},
     "policy": {"core", "opa"},

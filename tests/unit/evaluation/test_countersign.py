@@ -21,7 +21,8 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
-from sidecar.evaluation.countersign import EvaluationError, Measured, countersign, read_results
+from sidecar.evaluation.countersign import Measured, countersign, read_results
+from sidecar.evaluation.errors import EvaluationError
 from tests.unit.binding.jobs import expected
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

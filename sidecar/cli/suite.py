@@ -1,0 +1,138 @@
+"""``admit suite``: write, check, digest and grade evaluation suites."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from sidecar.cli import common
+from sidecar.cli.common import CliError, JsonOption
+from sidecar.evaluation.grading import GradedSuite, grade
+from sidecar.evaluation.starter import STARTERS, starter_folder
+from sidecar.evaluation.suite import SuiteFolder, read_suite
+
+NOT_PASSED = 3
+"""Exit status where a score is below the threshold, as for ``admit result``."""
+
+SHOWN_CASES = 10
+
+app = typer.Typer(no_args_is_help=True, help="Write, check and grade evaluation suites.")
+
+FolderArgument = Annotated[Path, typer.Argument(help="The suite's folder.", show_default=False)]
+
+
+@app.command(name="list")
+def list_(as_json: JsonOption = False) -> None:
+    """List the starter suites that ``admit suite copy`` copies."""
+    suites = [read_suite(starter_folder(name)) for name in STARTERS]
+    if as_json:
+        print(json.dumps([_facts(each) for each in suites], indent=2))
+        return
+    for each in suites:
+        where = f" ({each.jurisdiction})" if each.jurisdiction else ""
+        print(f"{each.name}  {each.kind}{where}, {len(each.cases)} cases")
+        print(f"    {' '.join(each.description.split())}")
+
+
+@app.command()
+def copy(
+    name: Annotated[str, typer.Argument(help="One of those that `admit suite list` shows.")],
+    to: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
+) -> None:
+    """Copy a starter suite, to be extended with cases of one's own."""
+    if name not in STARTERS:
+        raise CliError(f"{name} is no starter suite; there are {', '.join(STARTERS)}")
+    if to.exists():
+        raise CliError(f"{to} exists already; name a folder that does not")
+    shutil.copytree(starter_folder(name), to)
+    print(f"{to}: a copy of {name}; add cases to cases.jsonl, then: admit suite check {to}")
+
+
+@app.command()
+def check(
+    folders: Annotated[list[Path], typer.Argument(help="Suites' folders.", show_default=False)],
+    as_json: JsonOption = False,
+) -> None:
+    """Check suites, and print each as an entry of an evaluation envelope.
+
+    The digest changes with a case, the solver, the grader, a setting or the threshold: declare it
+    after the last change.
+    """
+    suites = [read_suite(folder) for folder in folders]
+    if as_json:
+        print(json.dumps([_facts(each) for each in suites], indent=2))
+        return
+    entries = [each.declaration() for each in suites]
+    print(yaml.safe_dump({"suites": entries}, sort_keys=False, width=200), end="")
+
+
+@app.command(name="grade")
+def grade_(
+    folder: FolderArgument,
+    answers: Annotated[
+        Path,
+        typer.Option(help="JSONL: {id, output_text, finish_reason, judged?} for each case."),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="Results file for `admit result --results`.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Score a model's answers; exit status 3 if the suite is not passed."""
+    graded = grade(read_suite(folder), common.read(answers, max_bytes=1 << 30))
+    if out is not None:
+        _write_results(out, graded)
+    if as_json:
+        print(json.dumps(_graded_facts(graded), indent=2))
+    else:
+        _print_graded(graded, out)
+    if not graded.passed:
+        raise typer.Exit(NOT_PASSED)
+
+
+def _facts(suite: SuiteFolder) -> dict[str, Any]:
+    return suite.declaration() | {
+        "cases": len(suite.cases),
+        "description": " ".join(suite.description.split()),
+    }
+
+
+def _graded_facts(graded: GradedSuite) -> dict[str, Any]:
+    return graded.row() | {
+        "threshold": graded.suite.threshold,
+        "passed": graded.passed,
+        "cases": [{"id": name, "score": score} for name, score in graded.cases],
+    }
+
+
+def _print_graded(graded: GradedSuite, out: Path | None) -> None:
+    suite = graded.suite
+    verdict = "passed" if graded.passed else "NOT passed"
+    print(
+        f"{suite.name}: {verdict}: {graded.score:.4f}, threshold {suite.threshold:g}, "
+        f"95 % interval {graded.low:.4f} to {graded.high:.4f}, {len(graded.cases)} cases"
+    )
+    worst = sorted((score, name) for name, score in graded.cases if score < 1)
+    for score, name in worst[:SHOWN_CASES]:
+        print(f"    {name}  {score:g}")
+    if len(worst) > SHOWN_CASES:
+        print(f"    and {len(worst) - SHOWN_CASES} more below 1; --json lists every case")
+    if out is not None:
+        print(f"results: {out}")
+
+
+def _write_results(out: Path, graded: GradedSuite) -> None:
+    """Add the suite to the results file; another score of the same suite is replaced."""
+    rows: list[dict[str, Any]] = []
+    if out.exists():
+        held = json.loads(common.read(out))
+        rows = held if isinstance(held, list) else []
+    new = graded.row()
+    same = ("name", "kind", "jurisdiction")
+    kept = [row for row in rows if any(row.get(key) != new.get(key) for key in same)]
+    out.write_text(json.dumps([*kept, new], indent=2) + "\n")

@@ -1,0 +1,313 @@
+"""Parses graders in the JSON shape of OpenAI's API, and applies those that need no model.
+
+A grader maps an answer to a score from 0 to 1. ``string_check`` and ``text_similarity`` compare
+texts. ``label_model`` and ``score_model`` put a question to a judge model; whoever ran the suite
+supplies what the judge answered, and it is checked here. ``multi`` combines others by a formula.
+``python`` graders run code and are refused.
+
+Source: the "Graders" guide and the ``/v1/fine_tuning/alpha/graders`` operations of OpenAI's API.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.formula import Formula, parse_formula
+from sidecar.evaluation.similarity import fuzzy_match
+
+_PLACEHOLDER = re.compile(r"\{\{\s*(item|sample)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+_ANY_PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model answered to one case.
+
+    Attributes:
+        item: The fields of the case.
+        output_text: The model's answer.
+        judged: Name of a model grader → the label or score that its judge returned.
+    """
+
+    item: Mapping[str, Any]
+    output_text: str
+    judged: Mapping[str, str | float]
+
+
+@dataclass(frozen=True, slots=True)
+class StringCheck:
+    """Compares two texts: ``eq``, ``ne``, ``like`` (contains), ``ilike`` (without case)."""
+
+    name: str
+    input: str
+    reference: str
+    operation: str
+
+    def score(self, answer: Answer) -> float:
+        """Return 1 where the comparison holds, else 0."""
+        text, reference = _filled(self.input, answer), _filled(self.reference, answer)
+        match self.operation:
+            case "eq":
+                holds = text == reference
+            case "ne":
+                holds = text != reference
+            case "like":
+                holds = reference in text
+            case _:
+                holds = reference.casefold() in text.casefold()
+        return float(holds)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSimilarity:
+    """Compares two texts by ``fuzzy_match``."""
+
+    name: str
+    input: str
+    reference: str
+
+    def score(self, answer: Answer) -> float:
+        """Return the similarity, from 0 to 1."""
+        return fuzzy_match(_filled(self.input, answer), _filled(self.reference, answer))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelModel:
+    """A judge that answers with one of some labels, of which some pass."""
+
+    name: str
+    model: str
+    labels: tuple[str, ...]
+    passing_labels: tuple[str, ...]
+
+    def score(self, answer: Answer) -> float:
+        """Return 1 where the judge's label passes, else 0."""
+        label = _judged(self.name, answer)
+        if label not in self.labels:
+            raise EvaluationError(
+                f"grader {self.name}: the judge answered {label!r}, which is none of its labels: "
+                + ", ".join(self.labels)
+            )
+        return float(label in self.passing_labels)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreModel:
+    """A judge that answers with a number in a range."""
+
+    name: str
+    model: str
+    low: float
+    high: float
+
+    def score(self, answer: Answer) -> float:
+        """Return the judge's score, mapped from its range to 0 … 1."""
+        value = _judged(self.name, answer)
+        if isinstance(value, str) or not self.low <= value <= self.high:
+            raise EvaluationError(
+                f"grader {self.name}: the judge answered {value!r}, which is no number from "
+                f"{self.low:g} to {self.high:g}"
+            )
+        return (value - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True, slots=True)
+class MultiGrader:
+    """Combines other graders by a formula; a result beyond 0 … 1 is an error."""
+
+    name: str
+    graders: tuple[tuple[str, Grader], ...]
+    formula: Formula
+
+    def score(self, answer: Answer) -> float:
+        """Return the formula's value."""
+        value = self.formula.evaluate({key: each.score(answer) for key, each in self.graders})
+        if not 0 <= value <= 1:
+            raise EvaluationError(
+                f"grader {self.name}: {self.formula.text!r} gives {value:g}, not 0 to 1"
+            )
+        return value
+
+
+Grader = StringCheck | TextSimilarity | LabelModel | ScoreModel | MultiGrader
+
+
+def judges(grader: Grader) -> Iterator[LabelModel | ScoreModel]:
+    """Yield the model graders in a grader, itself included."""
+    if isinstance(grader, LabelModel | ScoreModel):
+        yield grader
+    elif isinstance(grader, MultiGrader):
+        for _, each in grader.graders:
+            yield from judges(each)
+
+
+class _Named(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    type: str
+    name: str
+
+
+class _StringCheck(_Named):
+    input: str
+    reference: str
+    operation: Literal["eq", "ne", "like", "ilike"]
+
+
+class _TextSimilarity(_Named):
+    input: str
+    reference: str
+    evaluation_metric: Literal["fuzzy_match"]
+
+
+class _LabelModel(_Named):
+    model: str
+    input: list[dict[str, Any]]
+    labels: list[str]
+    passing_labels: list[str]
+
+
+class _ScoreModel(_Named):
+    model: str
+    input: list[dict[str, Any]]
+    range: tuple[float, float] = (0.0, 1.0)
+    sampling_params: dict[str, Any] = {}
+
+
+class _Multi(_Named):
+    graders: dict[str, Any] | list[Any]
+    calculate_output: str
+
+
+def parse_grader(value: Mapping[str, Any], *, where: str) -> Grader:
+    """Parse a grader.
+
+    Args:
+        value: The JSON object.
+        where: Named in errors.
+
+    Raises:
+        EvaluationError: Not a grader of a kind that is understood; names the field.
+    """
+    kind = value.get("type")
+    where = f"{where}: grader {value.get('name') or kind}"
+    try:
+        match kind:
+            case "string_check":
+                check = _StringCheck.model_validate(dict(value))
+                _check_templates(where, check.input, check.reference)
+                return StringCheck(check.name, check.input, check.reference, check.operation)
+            case "text_similarity":
+                text = _TextSimilarity.model_validate(dict(value))
+                _check_templates(where, text.input, text.reference)
+                return TextSimilarity(text.name, text.input, text.reference)
+            case "label_model":
+                return _label_model(_LabelModel.model_validate(dict(value)), where)
+            case "score_model":
+                return _score_model(value, where)
+            case "multi":
+                return _multi(_Multi.model_validate(dict(value)), where)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "document"
+        raise EvaluationError(f"{where}: {place}: {first['msg']}") from error
+    hint = "; graders that run code are not taken" if kind == "python" else ""
+    raise EvaluationError(
+        f"{where}: type {kind!r} is none of string_check, text_similarity, label_model, "
+        f"score_model, multi{hint}"
+    )
+
+
+def _label_model(read: _LabelModel, where: str) -> LabelModel:
+    labels, passing = tuple(read.labels), tuple(read.passing_labels)
+    if len(set(labels)) != len(labels) or not set(passing) < set(labels) or not passing:
+        raise EvaluationError(
+            f"{where}: labels must differ, and passing_labels must be some but not all of them"
+        )
+    return LabelModel(read.name, read.model, labels, passing)
+
+
+def _score_model(value: Mapping[str, Any], where: str) -> ScoreModel:
+    # A JSON array becomes the pair that strict validation asks for.
+    given = dict(value)
+    if isinstance(given.get("range"), list):
+        given["range"] = tuple(given["range"])
+    read = _ScoreModel.model_validate(given)
+    low, high = read.range
+    if not low < high:
+        raise EvaluationError(f"{where}: range [{low:g}, {high:g}] is empty")
+    return ScoreModel(read.name, read.model, low, high)
+
+
+def _multi(read: _Multi, where: str) -> MultiGrader:
+    members = _members(read.graders, where)
+    parsed: list[tuple[str, Grader]] = []
+    for key, value in members.items():
+        if not isinstance(value, dict):
+            raise EvaluationError(f"{where}: graders.{key}: not an object")
+        if value.get("type") == "multi":
+            raise EvaluationError(f"{where}: graders.{key}: a multi-grader in another one")
+        parsed.append((key, parse_grader(value, where=where)))
+    formula = parse_formula(read.calculate_output, where=f"{where}: calculate_output")
+    unknown = sorted(formula.names - set(members))
+    if unknown or not formula.names:
+        raise EvaluationError(
+            f"{where}: calculate_output names {', '.join(unknown) or 'no grader'}; "
+            f"the graders are {', '.join(members)}"
+        )
+    return MultiGrader(read.name, tuple(parsed), formula)
+
+
+def _members(graders: dict[str, Any] | list[Any], where: str) -> dict[str, Any]:
+    """Return the members by name: of one grader, of a list, or of a map."""
+    if isinstance(graders, dict):
+        single = isinstance(graders.get("type"), str)
+        members = {str(graders.get("name")): graders} if single else graders
+    else:
+        members = dict[str, Any]()
+        for each in graders:
+            name = each.get("name") if isinstance(each, dict) else None
+            if not isinstance(name, str) or name in members:
+                raise EvaluationError(f"{where}: graders: names must be there and differ")
+            members[name] = each
+    odd = [name for name in members if not _IDENTIFIER.match(name)]
+    if odd or not members:
+        raise EvaluationError(f"{where}: graders: {odd or 'none'}; a formula needs plain names")
+    return members
+
+
+def _check_templates(where: str, *templates: str) -> None:
+    for template in templates:
+        for found in _ANY_PLACEHOLDER.findall(template):
+            match = _PLACEHOLDER.fullmatch(found)
+            if match is None or (match[1] == "sample" and match[2] != "output_text"):
+                raise EvaluationError(
+                    f"{where}: {found} is none of {{{{ sample.output_text }}}} and "
+                    "{{ item.FIELD }}"
+                )
+
+
+def _filled(template: str, answer: Answer) -> str:
+    """Fill a template in one pass, so that an answer with braces in it is not filled again."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] == "sample":
+            return answer.output_text
+        if match[2] not in answer.item:
+            raise EvaluationError(f"case {answer.item.get('id')}: has no field {match[2]}")
+        found = answer.item[match[2]]
+        return found if isinstance(found, str) else str(found)
+
+    return _PLACEHOLDER.sub(value, template)
+
+
+def _judged(name: str, answer: Answer) -> str | float:
+    if name not in answer.judged:
+        raise EvaluationError(f"grader {name}: no answer of its judge is given (judged.{name})")
+    return answer.judged[name]

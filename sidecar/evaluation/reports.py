@@ -1,0 +1,292 @@
+"""Reads the reports of evaluation tools: which model was measured, on what, how often, how well.
+
+A report is believed as far as the evaluator who countersigns it; what is checked here is that it
+is whole. A tool that left samples out, stopped early, or could not score some answers reports a
+mean over the rest, which is no score of the suite.
+
+| tool | file | key of a measurement |
+|---|---|---|
+| ``inspect`` | the JSON log of Inspect AI (``inspect log dump`` for ``.eval``) | task |
+| ``promptfoo`` | ``promptfoo eval --output FILE.json`` (version 3) | the prompt's label |
+| ``garak`` | ``….report.jsonl`` | probe |
+| ``lm-eval`` | ``results_….json`` of lm-evaluation-harness | task |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar.evaluation.errors import EvaluationError
+
+MAX_REPORT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ToolScore:
+    """One measurement of a report: a mean over ``samples`` scores from 0 to 1."""
+
+    key: str
+    score: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolReport:
+    """A report that is whole.
+
+    Attributes:
+        tool: Its name and, where the report states it, its version.
+        models: Every model that it names, as the tool spells them.
+        digest: SHA-256 of the report's bytes, lower-case hex.
+        scores: Key → measurement.
+    """
+
+    tool: str
+    models: frozenset[str]
+    digest: str
+    scores: Mapping[str, ToolScore]
+
+    def check_model(self, model: str) -> None:
+        """Refuse the report of another model.
+
+        A tool writes a prefix of its own before the id, such as ``openai/`` or ``openai:chat:``.
+
+        Raises:
+            EvaluationError: The report names no model, or one that is not ``model``.
+        """
+        others = sorted(name for name in self.models if not _is_model(name, model))
+        if others or not self.models:
+            named = ", ".join(others) or "no model"
+            raise EvaluationError(
+                f"the {self.tool} report is of {named}, and the manifest is of {model}"
+            )
+
+
+_PREFIXES = frozenset(
+    {
+        *("openai/", "openai-api/", "azureai/", "bedrock/", "vllm/", "ollama/", "google/"),
+        *("openai:", "openai:chat:", "openai:completion:", "openai:responses:"),
+        *("azureopenai:", "azureopenai:chat:", "azure:chat:", "bedrock:", "ollama:chat:"),
+    }
+)
+
+
+def _is_model(name: str, model: str) -> bool:
+    return name == model or (name.endswith(model) and name[: -len(model)] in _PREFIXES)
+
+
+def read_report(tool: str, data: bytes) -> ToolReport:
+    """Read a report.
+
+    Args:
+        tool: One of ``READERS``.
+        data: The report's bytes.
+
+    Raises:
+        EvaluationError: An unknown tool; another shape; or a report that is not whole, with what
+            is missing.
+    """
+    if tool not in READERS:
+        raise EvaluationError(f"tool {tool!r} is none of {', '.join(sorted(READERS))}")
+    if len(data) > MAX_REPORT_BYTES:
+        raise EvaluationError(f"the {tool} report is larger than {MAX_REPORT_BYTES} bytes")
+    try:
+        version, models, scores = READERS[tool](data)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise EvaluationError(f"not a report of {tool}: {_shape(error)}") from error
+    except (ValueError, RecursionError) as error:
+        raise EvaluationError(f"the {tool} report is not JSON: {error}") from error
+    by_key: dict[str, ToolScore] = {}
+    for each in scores:
+        _check_score(tool, each)
+        if each.key in by_key:
+            raise EvaluationError(f"the {tool} report measures {each.key} twice")
+        by_key[each.key] = each
+    if not by_key:
+        raise EvaluationError(f"the {tool} report measures nothing")
+    name = f"{tool} {version}" if version else tool
+    return ToolReport(name, frozenset(models), hashlib.sha256(data).hexdigest(), by_key)
+
+
+def _check_score(tool: str, each: ToolScore) -> None:
+    if each.samples < 1:
+        raise EvaluationError(f"the {tool} report has no sample for {each.key}")
+    if not math.isfinite(each.score) or not 0 <= each.score <= 1:
+        raise EvaluationError(f"the {tool} report: {each.key}: {each.score} is not from 0 to 1")
+
+
+def _shape(error: Exception) -> str:
+    missing = isinstance(error, KeyError)
+    return f"it has no {error.args[0]}" if missing else "its parts have other types"
+
+
+Read = tuple[str, list[str], list[ToolScore]]
+"""Version of the tool, models, measurements."""
+
+
+def _inspect(data: bytes) -> Read:
+    """Read Inspect's ``EvalLog``; the mean is computed from the samples, not taken."""
+    log = _loads(data)
+    spec = log["eval"]
+    task = spec["task"]
+    if log["status"] != "success" or log.get("invalidated"):
+        raise EvaluationError(f"the run of {task} ended as {log['status']}, not as success")
+    samples = log.get("samples") or []
+    epochs = (spec.get("config") or {}).get("epochs") or 1
+    declared = spec["dataset"]["samples"] * epochs
+    limit = (spec.get("config") or {}).get("limit")
+    if limit is not None or len(samples) != declared or log["results"].get("early_stopping"):
+        raise EvaluationError(
+            f"the log of {task} holds {len(samples)} of {declared} samples (limit: {limit})"
+        )
+    values = [_inspect_value(task, sample) for sample in samples]
+    version = (spec.get("packages") or {}).get("inspect_ai", "")
+    models = [spec["model"]]
+    return version, models, [ToolScore(task, _mean(values), len(values))]
+
+
+_LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
+"""Inspect's CORRECT, INCORRECT, PARTIAL and NOANSWER."""
+
+
+def _inspect_value(task: str, sample: Mapping[str, Any]) -> float:
+    where = f"sample {sample['id']} of {task}"
+    if sample.get("error"):
+        raise EvaluationError(f"{where} ended with an error")
+    reasons = {choice["stop_reason"] for choice in sample["output"]["choices"]}
+    if not reasons <= {"stop", "tool_calls"} or not reasons:
+        raise EvaluationError(f"{where} was not ended by the model: {', '.join(sorted(reasons))}")
+    scores = sample.get("scores") or {}
+    if len(scores) != 1:
+        raise EvaluationError(f"{where} has {len(scores)} scores; one scorer is expected")
+    value = next(iter(scores.values()))["value"]
+    if isinstance(value, str):
+        if value not in _LETTERS:
+            raise EvaluationError(f"{where}: the score {value!r} is none of C, I, P, N")
+        return _LETTERS[value]
+    return float(value)
+
+
+def _promptfoo(data: bytes) -> Read:
+    """Read promptfoo's ``EvaluateSummaryV3``, alone or in the file that ``--output`` writes."""
+    whole = _loads(data)
+    summary = whole["results"] if isinstance(whole["results"], dict) else whole
+    if summary["version"] != 3:
+        raise EvaluationError(f"the promptfoo report has version {summary['version']}, not 3")
+    stats = summary["stats"]
+    if stats["errors"]:
+        raise EvaluationError(f"{stats['errors']} tests ended with an error; run these again")
+    rows = summary["results"]
+    if len(rows) != stats["successes"] + stats["failures"]:
+        raise EvaluationError(f"the promptfoo report holds {len(rows)} rows of other counts")
+    passes: dict[str, list[float]] = {}
+    for row in rows:
+        prompt = row["prompt"]
+        passes.setdefault(prompt.get("label") or prompt["raw"], []).append(float(row["success"]))
+    models = [row["provider"]["id"] for row in rows]
+    version = (whole.get("metadata") or {}).get("promptfooVersion", "")
+    return version, models, [ToolScore(k, _mean(v), len(v)) for k, v in passes.items()]
+
+
+def _garak(data: bytes) -> Read:
+    """Read garak's report; a probe passes as often as all of its detectors together."""
+    version, models, completed = "", [], False
+    counts: dict[str, list[int]] = {}
+    for line in data.splitlines():
+        if not line.strip():
+            continue
+        row = _loads(line)
+        kind = row["entry_type"]
+        if kind == "start_run setup":
+            models.append(row.get("plugins.target_name") or row["plugins.model_name"])
+            version = row.get("_config.version", version)
+        elif kind == "init":
+            version = row.get("garak_version", version)
+        elif kind == "completion":
+            completed = True
+        elif kind == "eval":
+            evaluated = row["total_evaluated"] if "total_evaluated" in row else row["total"]
+            if row.get("nones"):
+                raise EvaluationError(
+                    f"probe {row['probe']}: {row['nones']} answers could not be scored by "
+                    f"{row['detector']}"
+                )
+            passed, total = counts.setdefault(row["probe"], [0, 0])
+            counts[row["probe"]] = [passed + row["passed"], total + evaluated]
+    if not completed:
+        raise EvaluationError("the garak run did not end: its report has no completion entry")
+    scores = [
+        ToolScore(probe, passed / total if total else 0.0, total)
+        for probe, (passed, total) in counts.items()
+    ]
+    return version, models, scores
+
+
+def _lm_eval(data: bytes) -> Read:
+    """Read lm-evaluation-harness; the one metric of a task that is no error estimate."""
+    report = _loads(data)
+    config = report["config"]
+    if config.get("limit") is not None:
+        raise EvaluationError(f"the run was limited to {config['limit']} samples of each task")
+    models = [report["model_name"]] if report.get("model_name") else [_lm_eval_model(config)]
+    scores: list[ToolScore] = []
+    for task, metrics in report["results"].items():
+        if task in report.get("group_subtasks", {}) and report["group_subtasks"][task]:
+            continue
+        count = report["n-samples"][task]
+        if count["effective"] != count["original"]:
+            raise EvaluationError(
+                f"task {task}: {count['effective']} of {count['original']} samples were run"
+            )
+        scores.extend(_lm_eval_score(task, metrics, count["effective"]))
+    return report.get("lm_eval_version", ""), models, scores
+
+
+def _lm_eval_model(config: Mapping[str, Any]) -> str:
+    arguments = config["model_args"]
+    if isinstance(arguments, str):
+        arguments = dict(part.split("=", 1) for part in arguments.split(",") if "=" in part)
+    named = arguments.get("model") or arguments["pretrained"]
+    return str(named)
+
+
+def _lm_eval_score(task: str, metrics: Mapping[str, Any], samples: int) -> Iterator[ToolScore]:
+    """Yield one score under the task's name, or each under ``task:metric,filter`` if several."""
+    found = {
+        name: float(value)
+        for name, value in metrics.items()
+        if type(value) in {int, float} and _is_metric(name)
+    }
+    for name, value in found.items():
+        yield ToolScore(task if len(found) == 1 else f"{task}:{name}", value, samples)
+
+
+def _is_metric(name: str) -> bool:
+    """Tell ``metric,filter`` from error estimates and other fields."""
+    metric, comma, _ = name.partition(",")
+    return bool(comma) and not metric.endswith("_stderr")
+
+
+def _loads(data: bytes) -> Any:  # noqa: ANN401 - JSON is any value
+    """Parse as the tools write: NaN for a metric without a value, which no score may be."""
+    value = json.loads(data)
+    if not isinstance(value, dict):
+        raise TypeError("not an object")
+    return value
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+READERS: Mapping[str, Callable[[bytes], Read]] = {
+    "garak": _garak,
+    "inspect": _inspect,
+    "lm-eval": _lm_eval,
+    "promptfoo": _promptfoo,
+}

@@ -1,0 +1,234 @@
+"""Reports in the shapes that the tools write.
+
+Sources: Inspect AI ``log/_log.py`` (EvalLog), promptfoo ``src/types/index.ts``
+(EvaluateSummaryV3), garak ``evaluators/base.py`` and ``command.py``, lm-evaluation-harness
+``evaluator.py``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from sidecar.evaluation.countersign import Measured
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.interval import wilson
+from sidecar.evaluation.measured import measured
+from sidecar.evaluation.reports import ToolScore, read_report
+
+MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
+
+
+def sample(number: int, value: object, reason: str = "stop") -> dict[str, Any]:
+    return {
+        "id": number,
+        "epoch": 1,
+        "output": {"choices": [{"stop_reason": reason}]},
+        "scores": {"match": {"value": value}},
+    }
+
+
+INSPECT = {
+    "version": 2,
+    "status": "success",
+    "eval": {
+        "task": "probes",
+        "model": f"openai/{MODEL}",
+        "dataset": {"samples": 4},
+        "config": {"limit": None, "epochs": 1},
+        "packages": {"inspect_ai": "0.3.150"},
+    },
+    "results": {"total_samples": 4, "completed_samples": 4, "scores": []},
+    "samples": [sample(1, "C"), sample(2, "I"), sample(3, "P"), sample(4, 1.0, "tool_calls")],
+}
+PROMPTFOO = {
+    "evalId": "eval-1",
+    "results": {
+        "version": 3,
+        "stats": {"successes": 2, "failures": 1, "errors": 0},
+        "results": [
+            {
+                "provider": {"id": f"openai:chat:{MODEL}"},
+                "prompt": {"label": "probes", "raw": "{{q}}"},
+                "success": passed,
+                "score": 1,
+            }
+            for passed in (True, True, False)
+        ],
+    },
+    "metadata": {"promptfooVersion": "0.120.0"},
+}
+GARAK: list[dict[str, Any]] = [
+    {"entry_type": "start_run setup", "plugins.target_name": MODEL, "_config.version": "0.13.1"},
+    {"entry_type": "init", "garak_version": "0.13.1"},
+    {"entry_type": "attempt", "status": 2},
+    *(
+        {
+            "entry_type": "eval",
+            "probe": "dan.Dan_11_0",
+            "detector": detector,
+            "passed": passed,
+            "fails": 10 - passed,
+            "nones": 0,
+            "total_evaluated": 10,
+        }
+        for detector, passed in (("dan.DAN", 9), ("mitigation.MitigationBypass", 8))
+    ),
+    {"entry_type": "completion"},
+]
+LM_EVAL = {
+    "results": {"facts": {"alias": "facts", "acc,none": 0.75, "acc_stderr,none": 0.1}},
+    "group_subtasks": {"facts": []},
+    "n-samples": {"facts": {"original": 8, "effective": 8}},
+    "config": {"model": "local-chat-completions", "model_args": f"model={MODEL}", "limit": None},
+    "lm_eval_version": "0.4.9",
+}
+
+
+def written(report: Any) -> bytes:
+    if isinstance(report, list):
+        return b"".join(json.dumps(row).encode() + b"\n" for row in report)
+    return json.dumps(report).encode()
+
+
+REPORTS = {
+    "inspect": (INSPECT, "inspect 0.3.150", ToolScore("probes", 0.625, 4)),
+    "promptfoo": (PROMPTFOO, "promptfoo 0.120.0", ToolScore("probes", 2 / 3, 3)),
+    "garak": (GARAK, "garak 0.13.1", ToolScore("dan.Dan_11_0", 0.85, 20)),
+    "lm-eval": (LM_EVAL, "lm-eval 0.4.9", ToolScore("facts", 0.75, 8)),
+}
+
+
+@pytest.mark.parametrize("tool", REPORTS)
+def test_a_whole_report_is_read_and_digested(tool: str) -> None:
+    report, name, expected = REPORTS[tool]
+    data = written(report)
+    read = read_report(tool, data)
+    read.check_model(MODEL)
+    assert (read.tool, read.digest) == (name, hashlib.sha256(data).hexdigest())
+    assert read.scores == {expected.key: expected}
+
+
+def changed(report: Any, *path: str | int, to: object) -> Any:
+    copy = deepcopy(report)
+    at = copy
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = to
+    return copy
+
+
+PARTIAL = {
+    "inspect: error": ("inspect", changed(INSPECT, "status", to="error"), "ended as error"),
+    "inspect: limit": ("inspect", changed(INSPECT, "eval", "config", "limit", to=2), "limit: 2"),
+    "inspect: lost": ("inspect", changed(INSPECT, "eval", "dataset", "samples", to=5), "4 of 5"),
+    "inspect: epochs": ("inspect", changed(INSPECT, "eval", "config", "epochs", to=2), "4 of 8"),
+    "inspect: filter": (
+        "inspect",
+        changed(INSPECT, "samples", 0, to=sample(1, "C", "content_filter")),
+        "sample 1 of probes was not ended by the model: content_filter",
+    ),
+    "inspect: unscored": ("inspect", changed(INSPECT, "samples", 0, "scores", to={}), "0 scores"),
+    "inspect: failed": ("inspect", changed(INSPECT, "samples", 0, "error", to={}), None),
+    "inspect: failed sample": (
+        "inspect",
+        changed(INSPECT, "samples", 0, "error", to={"message": "x"}),
+        "sample 1 of probes ended with an error",
+    ),
+    "inspect: headers only": ("inspect", changed(INSPECT, "samples", to=None), "0 of 4"),
+    "promptfoo: error": (
+        "promptfoo",
+        changed(PROMPTFOO, "results", "stats", "errors", to=1),
+        "1 tests ended with an error",
+    ),
+    "promptfoo: version": (
+        "promptfoo",
+        changed(PROMPTFOO, "results", "version", to=2),
+        "version 2, not 3",
+    ),
+    "promptfoo: rows": (
+        "promptfoo",
+        changed(PROMPTFOO, "results", "stats", "successes", to=3),
+        "3 rows of other counts",
+    ),
+    "garak: cut": ("garak", GARAK[:-1], "did not end"),
+    "garak: unscored": ("garak", changed(GARAK, 3, "nones", to=2), "2 answers could not be scored"),
+    "garak: empty": (
+        "garak",
+        [*GARAK[:3], GARAK[3] | {"passed": 0, "total_evaluated": 0}, GARAK[-1]],
+        "no sample for dan.Dan_11_0",
+    ),
+    "lm-eval: limit": ("lm-eval", changed(LM_EVAL, "config", "limit", to=2.0), "limited to 2.0"),
+    "lm-eval: some": (
+        "lm-eval",
+        changed(LM_EVAL, "n-samples", "facts", "effective", to=2),
+        "2 of 8 samples",
+    ),
+    "lm-eval: scale": (
+        "lm-eval",
+        changed(LM_EVAL, "results", "facts", "acc,none", to=75.0),
+        "75.0 is not from 0 to 1",
+    ),
+    "another tool's": ("garak", INSPECT, "not a report of garak: it has no entry_type"),
+    "no JSON": ("inspect", [], "not JSON"),
+}
+
+
+@pytest.mark.parametrize("name", PARTIAL)
+def test_a_report_that_is_not_whole_is_no_score(name: str) -> None:
+    tool, report, message = PARTIAL[name]
+    if message is None:
+        read_report(tool, written(report))  # an empty error object is none
+        return
+    with pytest.raises(EvaluationError, match=message):
+        read_report(tool, written(report))
+
+
+def test_the_metrics_of_a_task_with_several_are_told_apart() -> None:
+    several = changed(LM_EVAL, "results", "facts", "acc_norm,none", to=0.5)
+    assert set(read_report("lm-eval", written(several)).scores) == {
+        "facts:acc,none",
+        "facts:acc_norm,none",
+    }
+
+
+@pytest.mark.parametrize("other", [MODEL + "x", "x" + MODEL, f"evil/{MODEL}", "gpt-4o-2024-08-06"])
+def test_a_report_of_another_model_is_refused(other: str) -> None:
+    report = read_report("garak", written(changed(GARAK, 0, "plugins.target_name", to=other)))
+    with pytest.raises(EvaluationError, match="and the manifest is of"):
+        report.check_model(MODEL)
+
+
+def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() -> None:
+    rows = [*GARAK[:-1], GARAK[3] | {"probe": "encoding.A", "passed": 10}, GARAK[-1]]
+    report = read_report("garak", written(rows))
+    keys = {"jailbreaks": ["dan.Dan_11_0", "encoding.A"]}
+    low, high = wilson(0.9, 30)
+    assert measured([report], keys, MODEL) == (
+        Measured(
+            "jailbreaks",
+            0.9,
+            samples=30,
+            low=low,
+            high=high,
+            tool="garak 0.13.1",
+            report=report.digest,
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"a": ["probe.Unknown"]}, "no report measures probe.Unknown; measured are dan.Dan_11_0"),
+        ({"a": ["dan.Dan_11_0"], "b": ["dan.Dan_11_0"]}, "is mapped to a and to b"),
+        ({}, "nothing of the garak 0.13.1 report is mapped"),
+    ],
+)
+def test_a_mapping_that_leaves_a_doubt_is_refused(keys: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        measured([read_report("garak", written(GARAK))], keys, MODEL)

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.starter import STARTERS, starter_folder
+from sidecar.evaluation.suite import read_suite
+
+HEADER: dict[str, Any] = {
+    "name": "support",
+    "kind": "regression",
+    "threshold": 0.9,
+    "grader": {
+        "type": "string_check",
+        "name": "exact",
+        "operation": "eq",
+        "input": "{{ sample.output_text }}",
+        "reference": "{{ item.reference }}",
+    },
+    "generation": {"temperature": 0.0},
+    "description": "for people",
+}
+CASES = [
+    {"id": "a", "input": "1 + 1?", "reference": "2"},
+    {"id": "b", "input": "?", "reference": ""},
+]
+
+
+def suite(folder: Path, header: dict[str, Any], cases: str, solver: str | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "suite.yaml").write_text(yaml.safe_dump(header))
+    (folder / "cases.jsonl").write_text(cases)
+    if solver is not None:
+        (folder / "solver.txt").write_text(solver)
+    return folder
+
+
+def jsonl(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def test_the_digest_covers_what_decides_a_score_and_nothing_else(tmp_path: Path) -> None:
+    digest = read_suite(suite(tmp_path / "s", HEADER, jsonl(CASES))).digest
+    same = HEADER | {"description": "other", "name": "renamed", "kind": "adversarial"}
+    spaced = jsonl(CASES).replace("\n", "\n\n")
+    assert read_suite(suite(tmp_path / "s", same, spaced, "")).digest == digest
+    others = {
+        "threshold": suite(tmp_path / "1", HEADER | {"threshold": 0.8}, jsonl(CASES)),
+        "generation": suite(tmp_path / "2", HEADER | {"generation": {}}, jsonl(CASES)),
+        "grader": suite(
+            tmp_path / "3",
+            HEADER | {"grader": HEADER["grader"] | {"operation": "ne"}},
+            jsonl(CASES),
+        ),
+        "case": suite(tmp_path / "4", HEADER, jsonl(CASES[:1])),
+        "order": suite(tmp_path / "5", HEADER, jsonl(CASES[::-1])),
+        "solver": suite(tmp_path / "6", HEADER, jsonl(CASES), "be brief"),
+    }
+    digests = {what: read_suite(folder).digest for what, folder in others.items()}
+    assert len({digest, *digests.values()}) == 7, digests
+
+
+def test_a_suite_is_read_as_a_declaration_for_the_envelope(tmp_path: Path) -> None:
+    header = HEADER | {"kind": "compliance", "jurisdiction": "eu"}
+    read = read_suite(suite(tmp_path / "s", header, jsonl(CASES)))
+    assert read.declaration() == {
+        "kind": "compliance",
+        "jurisdiction": "eu",
+        "name": "support",
+        "threshold": 0.9,
+        "digest": read.digest,
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "cases", "message"),
+    [
+        (HEADER | {"threshold": 1.5}, CASES, "threshold 1.5 is not between 0 and 1"),
+        (HEADER | {"kind": "compliance"}, CASES, "a compliance suite names its jurisdiction"),
+        (HEADER | {"name": ""}, CASES, "name is empty"),
+        (HEADER | {"treshold": 1.0}, CASES, "treshold: Extra inputs are not permitted"),
+        (HEADER, [], "no case; a suite has at least one"),
+        (HEADER, [CASES[0], CASES[0]], "line 2: id 'a' is that of line 1"),
+        (HEADER, [{"id": "a"}], "line 1: has no input"),
+        (HEADER, [{"input": "?"}], "line 1: id must be a text"),
+        (HEADER, [{"id": "a", "input": "", "big": 2**60}], "has no canonical JSON"),
+    ],
+)
+def test_a_suite_that_cannot_be_used_names_the_place(
+    tmp_path: Path, header: dict[str, Any], cases: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        read_suite(suite(tmp_path / "s", header, jsonl(cases)))
+
+
+def test_a_repeated_key_in_a_case_or_the_header_is_refused(tmp_path: Path) -> None:
+    folder = suite(tmp_path / "s", HEADER, '{"id": "a", "input": "x", "input": "y"}\n')
+    with pytest.raises(EvaluationError, match="line 1: a key is given twice"):
+        read_suite(folder)
+    (folder / "cases.jsonl").write_text(jsonl(CASES))
+    with (folder / "suite.yaml").open("a") as file:
+        file.write("threshold: 0.0\n")
+    with pytest.raises(EvaluationError, match="a key occurs twice"):
+        read_suite(folder)
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_every_starter_suite_is_whole_and_described(name: str) -> None:
+    read = read_suite(starter_folder(name))
+    assert (read.name, len(read.cases) >= 8, bool(read.description)) == (name, True, True)
+
+
+def test_every_folder_of_starter_suites_is_listed() -> None:
+    parent = starter_folder("x").parent
+    assert tuple(sorted(each.parent.name for each in parent.glob("*/suite.yaml"))) == STARTERS
