@@ -20,6 +20,7 @@ from sidecar._pb import ext_authz_pb2 as auth
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.call import Call
+from sidecar.core.decide import Decision
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.ext_proc.buffer_budget import BufferBudget
@@ -30,10 +31,12 @@ from sidecar.ext_proc.uploads import Upload
 from sidecar.extract import check_request
 from sidecar.extract.batch_lines import BlockReader, read_here
 from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
+from sidecar.providers.error_shapes import OPENAI
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Use
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
@@ -124,7 +127,7 @@ class Processor(rpc.ExternalProcessorServicer):
                 await stream.run(excess=excess)
         except AdmissibilityError as error:
             decision = await self._decisions.refused(error, stream.ticket, stream.request)
-            await context.write(refusal(decision.reason, decision.detail, decision.id))
+            await context.write(refusal(decision, stream.request))
 
 
 class _Stream:
@@ -305,9 +308,12 @@ class _Stream:
         await self._context.write(pb.ProcessingResponse(**field))
 
 
-def refusal(reason: Reason, detail: str, decision: str) -> pb.ProcessingResponse:
+def refusal(decision: Decision, request: HttpRequest | None = None) -> pb.ProcessingResponse:
     """Write an ``ImmediateResponse`` with the same status, headers and body as ext_authz's."""
-    denied = check_response.denial(reason, detail, decision).denied_response
+    shape = OPENAI if request is None else error_shape(request.api, request.method, request.path)
+    denied = check_response.denial(
+        decision.reason, decision.detail, decision.id, shape
+    ).denied_response
     options = [
         auth.HeaderValueOption(
             header=auth.HeaderValue(
@@ -322,7 +328,7 @@ def refusal(reason: Reason, detail: str, decision: str) -> pb.ProcessingResponse
             status=denied.status,
             headers=pb.HeaderMutation(set_headers=options),
             body=denied.body.encode("utf-8"),
-            details=f"admissibility_{reason.value}",
+            details=f"admissibility_{decision.reason.value}",
         )
     )
 

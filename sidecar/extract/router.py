@@ -17,6 +17,7 @@ from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.core.strict_json import fold
 from sidecar.providers import PROVIDERS
+from sidecar.providers.error_shapes import OPENAI, ErrorShape
 from sidecar.providers.json_paths import Found, Role, Stored, What
 from sidecar.providers.operation import Operation
 from sidecar.providers.overrides import key_overrides
@@ -143,6 +144,10 @@ class Routes:
         found = self._parameters(operation, segments)
         return operation, (*found, *_queried(operation, query, given=bool(mark)))
 
+    def row(self, method: str, path: str) -> Operation | None:
+        """Return the row of a raw path and query; ``None`` if the table has none."""
+        return self._rows(path.partition("?")[0].split("/")[1:]).get(method)
+
     def _rows(self, segments: list[str]) -> Mapping[str, Operation]:
         step = self._root
         for segment in segments:
@@ -200,6 +205,21 @@ class Routes:
 
 ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in PROVIDERS.items()}
 """Every table, ready for matching."""
+
+
+def error_shape(api: str, method: str, path: str) -> ErrorShape:
+    """Return the form of errors of a request, which may be one that the gate refuses.
+
+    Args:
+        api: Name of the upstream's table; OpenAI's form if there is none of that name.
+        method: HTTP method as sent.
+        path: Raw path and query as sent.
+    """
+    routes = ROUTES.get(api)
+    if routes is None:
+        return OPENAI
+    row = routes.row(method, path)
+    return routes.api.errors if row is None or row.errors is None else row.errors
 
 
 def _check_plain(segment: str, number: int) -> None:

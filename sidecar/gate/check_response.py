@@ -16,6 +16,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason, http_status, remedy
 from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
+from sidecar.providers.error_shapes import OPENAI, Denied, ErrorShape
 
 OK, PERMISSION_DENIED, UNAUTHENTICATED = 0, 7, 16
 DECISION_ID = "x-admissibility-decision-id"
@@ -23,15 +24,6 @@ REASON = "x-admissibility-reason"
 MAX_MESSAGE_CHARS = 1024
 ADMITTED, GATE = "admitted", "gate"
 """Keys of the dynamic metadata that the seal requires: true, and this gate's name."""
-
-_ERROR_TYPES = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    413: "invalid_request_error",
-    415: "invalid_request_error",
-    503: "server_error",
-}
 
 
 def respond(
@@ -41,6 +33,7 @@ def respond(
     credential_header: str,
     gate_name: str,
     metadata: Mapping[str, str] | None = None,
+    shape: ErrorShape = OPENAI,
 ) -> pb.CheckResponse:
     """Write the ``CheckResponse``: a denial, unless ``decision`` allows.
 
@@ -55,8 +48,9 @@ def respond(
         credential_header: The header to take away from an admitted request.
         gate_name: The name that the seal in Envoy's configuration requires.
         metadata: Further string fields of the dynamic metadata of an allow.
+        shape: The form of errors that the caller's SDK parses.
     """
-    reply = denial(decision.reason, decision.detail, decision.id)
+    reply = denial(decision.reason, decision.detail, decision.id, shape)
     if not decision.allowed or request is None:
         return reply
     reply.status.code = OK
@@ -80,11 +74,21 @@ def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:
     }
 
 
-def denial(reason: Reason, detail: str, decision_id: str) -> pb.CheckResponse:
+def denial(
+    reason: Reason, detail: str, decision_id: str, shape: ErrorShape = OPENAI
+) -> pb.CheckResponse:
     """Write a denial; a reason of ``admitted`` becomes ``internal_error``."""
     reason = Reason.INTERNAL_ERROR if reason is Reason.ADMITTED else reason
     status = http_status(reason)
-    message = f"{_capped(detail)}. {remedy(reason)}"
+    written = shape.write(
+        Denied(
+            status=status,
+            code=reason.value,
+            message=f"{_capped(detail)}. {remedy(reason)}",
+            param="model" if reason is Reason.AMBIGUOUS_MODEL else None,
+            decision_id=decision_id,
+        )
+    )
     return pb.CheckResponse(
         status=pb.Status(
             code=UNAUTHENTICATED if status == 401 else PERMISSION_DENIED, message=reason.value
@@ -95,19 +99,9 @@ def denial(reason: Reason, detail: str, decision_id: str) -> pb.CheckResponse:
                 _header("content-type", "application/json"),
                 _header(REASON, reason.value),
                 _header(DECISION_ID, decision_id),
+                *(_header(name, value) for name, value in written.headers.items()),
             ],
-            body=json.dumps(
-                {
-                    "error": {
-                        "message": message,
-                        "type": _ERROR_TYPES[status],
-                        "code": reason.value,
-                        "param": "model" if reason is Reason.AMBIGUOUS_MODEL else None,
-                        # Of an upload, Envoy's header names the decision that admitted it.
-                        "decision_id": decision_id,
-                    }
-                }
-            ),
+            body=json.dumps(written.body),
         ),
     )
 

@@ -26,7 +26,9 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 )
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import CheckMessage, decode_message, describe
+from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
@@ -34,6 +36,7 @@ from sidecar.gate.lifecycle import INTERNAL, Observer, live
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
 from sidecar.opa.client import UNIX
+from sidecar.providers.error_shapes import OPENAI, ErrorShape
 
 log = logging.getLogger("sidecar.gate")
 
@@ -121,7 +124,15 @@ class Authorization(rpc.AuthorizationServicer):
             credential_header=settings.credential_header,
             gate_name=settings.gate_name,
             metadata=context.metadata,
+            shape=_error_shape(decision, context.request),
         )
+
+
+def _error_shape(decision: Decision, request: HttpRequest | None) -> ErrorShape:
+    """Return the form of a denial's body: that of the request's route, where one is known."""
+    if decision.allowed or request is None:
+        return OPENAI
+    return error_shape(request.api, request.method, request.path)
 
 
 _FAILED = check_response.denial(INTERNAL.reason, INTERNAL.message, "")

@@ -7,7 +7,7 @@ model without a change of its name, so a deployment binding states which model i
 
 from __future__ import annotations
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role
 from sidecar.providers.openai_objects import BATCHES, FILES
 from sidecar.providers.operation import Operation, never, prefixed
@@ -76,5 +76,6 @@ PROVIDER = Provider(
         "deployment can be pointed at another model without its name changing, so a "
         "deployment binding states which model it runs. Routes set `provider: azure`."
     ),
+    errors=error_shapes.AZURE,
     lines=_LINES,
 )

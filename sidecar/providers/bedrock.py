@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
-from sidecar.providers.operation import Body, Kind, Operation, modelless, never, prefixed
+from sidecar.providers.operation import Body, Kind, Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
@@ -142,7 +142,7 @@ CONTROL: tuple[Operation, ...] = (
     never("evaluation_jobs.create", "POST", "/evaluation-jobs", _AUXILIARY),
 )
 
-COMPATIBLE = (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS)
+COMPATIBLE = answering(error_shapes.OPENAI, (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS))
 
 PROVIDER = Provider(
     "bedrock",
@@ -170,5 +170,6 @@ PROVIDER = Provider(
         "prompts and prompt routers choose models by themselves and are refused. Routes set "
         "`provider: bedrock`."
     ),
+    errors=error_shapes.BEDROCK,
     slashes=True,
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, refused
-from sidecar.providers.operation import Operation, modelless, never, prefixed
+from sidecar.providers.operation import Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
     AdaptedNames,
@@ -20,8 +20,7 @@ PROVIDER = Provider(
     "ollama",
     "Ollama",
     (
-        *COMMON,
-        *prefixed("/v1", openai.AUDIO),
+        *answering(error_shapes.OPENAI, (*COMMON, *prefixed("/v1", openai.AUDIO))),
         Operation(
             "chat.completions",
             "POST",
@@ -58,4 +57,5 @@ PROVIDER = Provider(
         "deployment. Pulling, pushing and creating models are refused. Routes set `api: "
         "ollama`, and otherwise follow the reference configuration of vLLM."
     ),
+    errors=error_shapes.OLLAMA,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Operation, never, prefixed
 
@@ -39,7 +39,14 @@ _MESSAGES_BODY: dict[str, What] = {
 }
 
 _MESSAGES = tuple(
-    Operation(name, "POST", route, _MESSAGES_BODY, texts=frozenset({"messages[].content"}))
+    Operation(
+        name,
+        "POST",
+        route,
+        _MESSAGES_BODY,
+        texts=frozenset({"messages[].content"}),
+        errors=error_shapes.ANTHROPIC,
+    )
     for name, route in (
         ("messages", "/v1/messages"),
         ("messages.count_tokens", "/v1/messages/count_tokens"),

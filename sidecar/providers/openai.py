@@ -6,6 +6,7 @@ copy of that description and compares every operation with this table.
 
 from __future__ import annotations
 
+from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role, Stored, What
 from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
 from sidecar.providers.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
@@ -370,4 +371,5 @@ PROVIDER = Provider(
         "`model` is the id of a base model or of an adapted one (`ft:…`); it is the model "
         "itself, and needs no binding. Routes to `api.openai.com` set `provider: openai`."
     ),
+    errors=error_shapes.OPENAI,
 )

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from sidecar.providers.error_shapes import ErrorShape
 from sidecar.providers.json_paths import PathNode, Role, What, compile_places
 
 MAIN = frozenset(
@@ -79,6 +80,7 @@ class Operation:
         upgrade: Whether it is a WebSocket handshake.
         shut: Why it is refused unless the operator opens it; empty if it is open.
         never: Why it is always refused; empty if it is not.
+        errors: The form of its errors, where it is not the provider's.
     """
 
     name: str
@@ -98,6 +100,7 @@ class Operation:
     upgrade: bool = False
     shut: str = ""
     never: str = ""
+    errors: ErrorShape | None = None
     tree: PathNode = field(init=False, repr=False, compare=False)
     fields: PathNode = field(init=False, repr=False, compare=False)
 
@@ -139,6 +142,11 @@ def modelless(
 def never(name: str, method: str, route: str, why: str) -> Operation:
     """Return a row that is always refused."""
     return Operation(name, method, route, body=Body.UNREAD, never=why)
+
+
+def answering(errors: ErrorShape, rows: Iterable[Operation]) -> tuple[Operation, ...]:
+    """Return the rows, with this form of errors where they have none of their own."""
+    return tuple(replace(row, errors=row.errors or errors) for row in rows)
 
 
 def prefixed(prefix: str, rows: Iterable[Operation], *query: str) -> tuple[Operation, ...]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from sidecar.providers.error_shapes import ErrorShape
 from sidecar.providers.operation import Operation
 
 
@@ -56,6 +57,9 @@ SELF_HOSTED: tuple[str, ...] = ("self-hosted",)
 """In place of hosts, for a server that each operator runs under a name of its own."""
 
 
+_PARTS = ("name", "title", "operations", "hosts", "configurations", "documentation", "errors")
+
+
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One kind of upstream.
@@ -70,6 +74,7 @@ class Provider:
         configurations: Stems of the reference configurations in ``envoy/`` that lead to it.
         documentation: One paragraph for the page of operations: where models are named, what a
             name denotes, and what an operator sets.
+        errors: The form of its errors, for every row that has none of its own.
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.
@@ -83,6 +88,7 @@ class Provider:
     names: Callable[[str], NameKind]
     configurations: tuple[str, ...]
     documentation: str
+    errors: ErrorShape
     slashes: bool = False
     lines: tuple[tuple[str, str], ...] = (("/", "/"),)
 
@@ -92,7 +98,7 @@ class Provider:
         Raises:
             ValueError: Names the provider and the part.
         """
-        for part in ("name", "title", "operations", "hosts", "configurations", "documentation"):
+        for part in _PARTS:
             if not getattr(self, part):
                 raise ValueError(f"provider {self.name!r} has no {part}")
 

@@ -6,7 +6,7 @@ loaded under that name, whatever precedes the colon, and every other name runs t
 
 from __future__ import annotations
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, RAW, refused
 from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
@@ -66,4 +66,5 @@ PROVIDER = Provider(
         "Loading adapters and replacing weights are refused. Routes set `api: sglang`, and "
         "otherwise follow the reference configuration of vLLM."
     ),
+    errors=error_shapes.OPENAI,
 )

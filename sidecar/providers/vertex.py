@@ -13,7 +13,7 @@ import re
 from dataclasses import replace
 from itertools import product
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
@@ -124,7 +124,7 @@ _JOBS: tuple[Operation, ...] = (
 )
 
 _COMPATIBLE = tuple(
-    replace(row, route=f"{_HOME}/endpoints/openapi{row.route}")
+    replace(row, route=f"{_HOME}/endpoints/openapi{row.route}", errors=error_shapes.OPENAI)
     for row in openai.COMPLETIONS
     if row.name in {"chat.completions", "embeddings"}
 )
@@ -158,4 +158,5 @@ PROVIDER = Provider(
         " content are refused: they choose or name a model elsewhere. Routes set"
         " `provider: vertex`."
     ),
+    errors=error_shapes.GOOGLE,
 )

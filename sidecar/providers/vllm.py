@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.providers import openai
+from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_KEYS, RAW, refused
 from sidecar.providers.operation import Operation, modelless, prefixed
@@ -69,4 +69,5 @@ PROVIDER = Provider(
         "Loading adapters and replacing weights are refused. Routes set `api: vllm` and a "
         "`provider` of the operator's own, whose manifests count."
     ),
+    errors=error_shapes.OPENAI,
 )

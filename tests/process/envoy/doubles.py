@@ -9,7 +9,7 @@ from __future__ import annotations
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -35,10 +35,11 @@ def admitted(ok: pb.OkHttpResponse | None = None, gate: str = GATE_NAME) -> pb.C
 
 @dataclass(slots=True)
 class FakeGate(rpc.AuthorizationServicer):
-    """Answers every check with `answer`, and keeps what it was asked."""
+    """Answers every check with `answer`, or what `decide` returns, and keeps what it was asked."""
 
     answer: pb.CheckResponse
     port: int = 0
+    decide: Callable[[pb.CheckRequest], pb.CheckResponse] | None = None
     asked: list[pb.CheckRequest] = field(default_factory=list)
     server: grpc.Server = field(
         default_factory=lambda: grpc.server(
@@ -53,7 +54,7 @@ class FakeGate(rpc.AuthorizationServicer):
 
     def Check(self, request: pb.CheckRequest, context: Any) -> pb.CheckResponse:
         self.asked.append(request)
-        return self.answer
+        return self.answer if self.decide is None else self.decide(request)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 from typing import Any
@@ -112,6 +113,24 @@ def test_before_the_first_trust_state_everything_is_stale_and_named_in_the_log()
 
     request = ("trust_stale", "openai", "POST", "/v1/chat/completions")
     assert asyncio.run(story()) == [(*request, "1234"), (*request, "r1")]
+
+
+def test_a_refusal_before_the_request_is_parsed_has_the_form_of_its_route_too() -> None:
+    async def story() -> list[str]:
+        async with running(Broken(RuntimeError()), published=False) as gate:
+            route: dict[str, Any] = {
+                "path": "/model/m/converse",
+                "provider": "mine",
+                "api": "bedrock",
+            }
+            answers = [
+                await gate.ask(as_check_request(**route)),
+                await gate.ask(as_check_request(**route, body=b"x" * (THRESHOLD + 1))),
+                await gate.ask(pb.CheckRequest()),
+            ]
+        return [next(iter(json.loads(each.denied_response.body))) for each in answers]
+
+    assert asyncio.run(story()) == ["message", "message", "error"]
 
 
 # ---- whatever breaks -----------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from admissibility_devtools.tools.envoy_config import credential_document, refer
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
+from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason
 from sidecar.ext_proc.processor import refusal
 from sidecar.providers import PROVIDERS, creation
@@ -42,7 +44,7 @@ class Scripted(rpc.ExternalProcessorServicer):
             if kind == self.at and self.deed == "fail":
                 context.abort(grpc.StatusCode.INTERNAL, "as a test wants it")
             if kind == self.at and self.deed == "refuse":
-                yield refusal(Reason.WITHDRAWN, "no", "d" * 32)
+                yield refusal(Decision("d" * 32, Reason.WITHDRAWN, "no", datetime.now(UTC)))
                 return
             if kind in {"request_headers", "response_headers"}:
                 yield _said(kind, pb.HeadersResponse())

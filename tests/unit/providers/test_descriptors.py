@@ -13,12 +13,13 @@ from sidecar.providers import ADAPTED_NAMES, PROVIDERS, openai
 from sidecar.providers.provider import AdaptedNames, Provider
 
 ROOT = Path(__file__).resolve().parents[3]
-PARTS = ("name", "title", "operations", "hosts", "configurations", "documentation")
+PARTS = ("name", "title", "operations", "hosts", "configurations", "documentation", "errors")
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_provider_that_lacks_a_part_is_refused(part: str) -> None:
-    empty: Any = () if isinstance(getattr(openai.PROVIDER, part), tuple) else ""
+    kinds: dict[type, Any] = {tuple: (), str: ""}
+    empty = kinds.get(type(getattr(openai.PROVIDER, part)))
     changes: dict[str, Any] = {part: empty}
     with pytest.raises(ValueError, match=f"has no {part}"):
         dataclasses.replace(openai.PROVIDER, **changes)
