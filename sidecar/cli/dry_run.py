@@ -19,7 +19,7 @@ from sidecar.cli.common import CliError
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import http_status, remedy
 from sidecar.extract.raw_request import RawRequestError, parse
-from sidecar.observe.decision_log import record
+from sidecar.observe.decision_record import record
 from sidecar.providers.json_paths import Found, Only, Role, Stored
 from sidecar.service import config as service_config
 from sidecar.service.dry_run import DryRun, dry_run

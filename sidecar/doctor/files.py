@@ -95,7 +95,9 @@ def decision_log(installation: Installation) -> tuple[Diagnosis, ...]:
         return (fail("decision log", f"{path} cannot be written", "Give it to the gate's user."),)
     detail = f"{path}: {size / _MIB:.1f} MiB, room for {room / _MIB:.0f} MiB"
     if room < _LITTLE_ROOM or size > _LARGE_LOG:
-        return (warn("decision log", detail, "Rotate it (rename, then restart the gate)."),)
+        return (
+            warn("decision log", detail, "Rotate it: rename it, and the gate opens a new one."),
+        )
     return (ok("decision log", detail),)
 
 

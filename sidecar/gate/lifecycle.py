@@ -20,6 +20,9 @@ log = logging.getLogger("sidecar.gate")
 
 T = TypeVar("T")
 INTERNAL = AdmissibilityError(Reason.INTERNAL_ERROR, "the gate failed")
+_LOST = AdmissibilityError(
+    Reason.INTERNAL_ERROR, "the decision log cannot be written, so nothing is admitted"
+)
 
 
 class Observer(Protocol):
@@ -33,8 +36,12 @@ class Observer(Protocol):
         """Count a decision that begins."""
         ...
 
+    async def record(self, outcome: Outcome) -> bool:
+        """Write the line of an allow before it is answered; return whether it was written."""
+        ...
+
     def end(self, outcome: Outcome | None) -> None:
-        """Record a decision that was answered; ``None`` for one that Envoy cancelled."""
+        """Count a decision that was answered, and record a denial; ``None`` if Envoy cancelled."""
         ...
 
 
@@ -66,9 +73,13 @@ async def live(
         decision = await _decided(asked, context, seconds)
         if describe is not None:
             decision = describe(decision)
-        decision = _recordable(decision, context, observer)
-        answered = answer(decision)
-        outcome = context.outcome(decision)
+        if decision.allowed and not observer.ready():
+            decision = refuse(context.progress, _LOST)
+        answered, ended = answer(decision), context.outcome(decision)
+        if decision.allowed and not await observer.record(ended):
+            decision = refuse(context.progress, _LOST)
+            answered, ended = answer(decision), context.outcome(decision)
+        outcome = ended
     finally:
         observer.end(outcome)
     return answered
@@ -91,13 +102,3 @@ async def _decided(
     except Exception:
         log.exception("decision %s failed", context.progress.id)
         return refuse(context.progress, INTERNAL)
-
-
-def _recordable(decision: Decision, context: DecisionContext, observer: Observer) -> Decision:
-    """Return a denial in place of an allow that cannot be recorded."""
-    if decision.allowed and not observer.ready():
-        lost = AdmissibilityError(
-            Reason.INTERNAL_ERROR, "the decision log cannot be written, so nothing is admitted"
-        )
-        return refuse(context.progress, lost)
-    return decision

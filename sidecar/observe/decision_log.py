@@ -1,131 +1,55 @@
-"""Writes the decision log: one JSON line per decision, from a thread of its own.
+"""Writes the decision log: one JSON line per decision, and no allow before its line is written.
 
-Fail closed: while the file cannot be written, ``ready`` is false and the gate admits nothing;
-denials are still answered. Queued lines are kept and retried, so the lines of admitted calls are
-not lost to a full disk. Only denials are dropped, and counted, once the queue is full.
+Theory of operation. The event loop collects the lines of one iteration and appends them with one
+write (group commit). An allow is answered only after that write, so neither a full disk nor the end
+of the process can leave an admitted call without a line; a write that fails turns the allow into a
+denial. Lines of denials wait in memory, are retried, and are dropped and counted once the queue is
+full.
 
-Every line is ASCII: values from clients are escaped by JSON and truncated, so that no value can
-start a line of its own (CVE-2024-45808).
+``append_file`` notices a file that was renamed or removed. There is no thread: one would hand the
+interpreter's lock to and fro for each line, and an allow would wait for it.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+import errno
 import logging
 import os
-import queue
-import sys
-import threading
+import time
+from collections import deque
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from itertools import islice
 
-from sidecar.core.assessment import Assessment
-from sidecar.core.decide import Decision
-from sidecar.core.window import rfc3339
+from sidecar.observe.append_file import AppendFile, TornLineError
+from sidecar.observe.decision_record import line
 from sidecar.observe.outcome import Outcome
 
 log = logging.getLogger("sidecar.observe")
 
-STDOUT = "-"
-MAX_TEXT_CHARS = 512
-MAX_ITEMS = 64
 _QUEUE_LINES = 16384
 _BATCH_LINES = 256
 _RETRY_SECONDS = 0.25
+_BUSY_SECONDS = 0.001
+_BUSY_TRIES = 100
+"""Tries of ``_BUSY_SECONDS`` each before a full pipe, or another's lock, counts as a failure."""
 
 
-def record(outcome: Outcome) -> dict[str, Any]:
-    """Return the fields of one decision's line; every key is always present."""
-    decision = outcome.decision
-    call, caller = decision.call, decision.credential
-    return {
-        "id": decision.id,
-        "time": rfc3339(decision.at),
-        "outcome": "allow" if decision.allowed else "deny",
-        "reason": decision.reason.value,
-        "detail": _text(decision.detail),
-        "step": None if decision.failed is None else decision.failed.step,
-        "missing": [] if decision.failed is None else _texts(decision.failed.missing),
-        "withdrawn": _withdrawn(decision),
-        "provider": _text(outcome.provider),
-        "operation": None if call is None else call.operation,
-        "method": _text(outcome.method),
-        "path": _text(outcome.path),
-        "models": [] if call is None else _texts(call.named),
-        "tuned": [] if call is None else _texts(call.tuned),
-        "specification": None if call is None else _optional(call.specification),
-        "environment": None if caller is None else _text(caller.spiffe_id),
-        "credential": None if caller is None else caller.kind,
-        **_relied_on(decision.assessment),
-        "violations": sorted({v.code for v in decision.violations})[:MAX_ITEMS],
-        "warnings": sorted({v.code for v in decision.warnings})[:MAX_ITEMS],
-        "revision": decision.revision,
-        "epoch": decision.epoch,
-        "lease_until": None if decision.lease_until is None else rfc3339(decision.lease_until),
-        "request_id": _text(outcome.request_id),
-        "duration_us": round(outcome.seconds * 1_000_000),
-    }
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One line, and for an allow the result that its answer waits for."""
 
-
-def line(outcome: Outcome) -> bytes:
-    """Return one line of the log, with its line feed."""
-    return json.dumps(record(outcome), separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _relied_on(assessment: Assessment | None) -> dict[str, Any]:
-    if assessment is None:
-        return {
-            "jurisdictions": [],
-            "deployments": [],
-            "manifests": [],
-            "constituents": [],
-            "of_record": [],
-        }
-    environment = assessment.environment
-    deployed = [(chain.model, chain.deployed) for chain in assessment.chains if chain.deployed]
-    return {
-        "jurisdictions": [] if environment is None else _texts(environment.predicate.jurisdictions),
-        "deployments": [
-            {"name": _text(name), "model": _text(entry.binding.predicate.model)}
-            for name, entry in deployed[:MAX_ITEMS]
-        ],
-        "manifests": _texts(assessment.manifests),
-        "constituents": _texts(assessment.constituents),
-        "of_record": _texts(assessment.of_record),
-    }
-
-
-def _withdrawn(decision: Decision) -> dict[str, str] | None:
-    found = None if decision.failed is None else decision.failed.withdrawn
-    if found is None:
-        return None
-    return {
-        "kind": found.node.kind.value,
-        "subject": _text(found.node.subject),
-        "authority": found.authority,
-        "reason": _text(found.reason),
-    }
-
-
-def _texts(values: tuple[str, ...]) -> list[str]:
-    return [_text(value) for value in values[:MAX_ITEMS]]
-
-
-def _optional(value: str | None) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _text(value: str) -> str:
-    return value if len(value) <= MAX_TEXT_CHARS else value[:MAX_TEXT_CHARS] + "…"
+    data: bytes
+    written: asyncio.Future[bool] | None = None
 
 
 class DecisionLog:
-    """The decision log's file, and the thread that writes it.
+    """The decision log of one process; to be used inside one event loop.
 
     Args:
         path: A file to append to, or ``-`` for standard output.
-        on_lost: Called with the number of lines that were dropped.
+        on_lost: Called with the number of denials' lines that were dropped.
         write: Writes to a file descriptor, like ``os.write``.
 
     Raises:
@@ -138,51 +62,59 @@ class DecisionLog:
         on_lost: Callable[[int], None],
         write: Callable[[int, bytes], int] = os.write,
     ) -> None:
-        self._path = path
-        self._write_some = write
+        self._file = AppendFile(path, write)
         self._on_lost = on_lost
-        self._queue: queue.Queue[Outcome | None] = queue.Queue(_QUEUE_LINES)
+        self._queue: deque[_Entry] = deque()
+        self._begun = 0  # bytes of the first entry that a pipe has taken already
+        self._timer: asyncio.Handle | None = None
+        self._busy = 0
         self._writable = True
         self._broken = False
-        self._stopping = False
-        self._file = self._open()
-        self._thread = threading.Thread(target=self._run, name="decision-log")
-        self._thread.start()
 
     def ready(self) -> bool:
-        """Return whether a decision that is made now will be recorded."""
-        return self._writable and not self._broken and self._queue.qsize() < _QUEUE_LINES // 2
+        """Return whether an allow can be recorded now, as far as the last write shows."""
+        return self._writable and not self._broken and len(self._queue) < _QUEUE_LINES // 2
+
+    async def record(self, outcome: Outcome) -> bool:
+        """Write the line of an allow; return whether it was written.
+
+        After ``False`` the caller denies and records the denial, whose line has the same id. If a
+        pipe took a part of the allow's line, the rest follows it later: the last line of an id
+        counts.
+        """
+        data = self._line(outcome)
+        if not data:
+            return False
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._queue.append(_Entry(data, written))
+        self._schedule()
+        return await written
 
     def put(self, outcome: Outcome) -> None:
-        """Queue one decision; never blocks."""
-        try:
-            self._queue.put_nowait(outcome)
-        except queue.Full:
+        """Queue the line of a denial; never blocks."""
+        if len(self._queue) >= _QUEUE_LINES:
             self._on_lost(1)
+            return
+        data = self._line(outcome)
+        if data:
+            self._queue.append(_Entry(data))
+            self._schedule()
 
     def close(self) -> None:
-        """Write the queued lines, trying once more if the file cannot be written, and close it."""
-        self._stopping = True
-        self._queue.put(None)
-        self._thread.join()
-        if self._path != STDOUT:
-            os.close(self._file)
-
-    def _open(self) -> int:
-        if self._path == STDOUT:
-            return sys.stdout.fileno()
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-        return os.open(Path(self._path), flags, 0o600)
-
-    def _run(self) -> None:
-        ended = False
-        while not ended:
-            batch = [self._queue.get()]
-            while len(batch) < _BATCH_LINES and not self._queue.empty():
-                batch.append(self._queue.get())
-            ended = None in batch
-            lines = [self._line(item) for item in batch if item is not None]
-            self._write(b"".join(lines), len(lines))
+        """Write the queued lines, trying once more, and close the file."""
+        if self._timer is not None:
+            self._timer.cancel()
+        tries = _BUSY_TRIES
+        while self._queue and tries:
+            try:
+                self._write()
+            except OSError as error:
+                tries = tries - 1 if error.errno == errno.EAGAIN else 0
+                time.sleep(_BUSY_SECONDS)
+        self._refuse_waiting()
+        if self._queue:
+            self._on_lost(len(self._queue))
+        self._file.close()
 
     def _line(self, outcome: Outcome) -> bytes:
         try:
@@ -196,20 +128,76 @@ class DecisionLog:
             self._on_lost(1)
             return b""
 
-    def _write(self, data: bytes, lines: int) -> None:
-        """Write all of ``data``, retrying until it is written or the gate stops."""
-        while data:
-            last_try = self._stopping  # read before the write, so that one write follows the stop
-            try:
-                data = data[self._write_some(self._file, data) :]
-            except OSError as error:
-                if self._writable:
-                    log.error("the decision log cannot be written, nothing is admitted: %s", error)  # noqa: TRY400
-                self._writable = False
-                if last_try:
-                    self._on_lost(lines)
-                    return
-                threading.Event().wait(_RETRY_SECONDS)
-        if not self._writable:
-            log.warning("the decision log can be written again")
-            self._writable = True
+    def _schedule(self) -> None:
+        """Write at the end of this iteration of the event loop, unless a retry is due anyway."""
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """Write a batch; what cannot be written now is tried again later."""
+        self._timer = None
+        begun = len(self._queue), self._begun
+        try:
+            self._write()
+        except OSError as error:
+            moved = begun != (len(self._queue), self._begun)
+            self._busy = 0 if moved else self._busy + 1
+            if error.errno == errno.EAGAIN and self._busy < _BUSY_TRIES:
+                self._again(_BUSY_SECONDS)
+            else:
+                self._failed(error)
+        else:
+            self._busy = 0
+            if not self._writable:
+                log.warning("the decision log can be written again")
+                self._writable = True
+            if self._queue:
+                self._schedule()
+
+    def _again(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._flush)
+
+    def _failed(self, error: OSError) -> None:
+        if self._writable:
+            log.error("the decision log cannot be written, nothing is admitted: %s", error)
+        self._writable, self._busy = False, 0
+        self._refuse_waiting()
+        self._again(_RETRY_SECONDS)
+
+    def _refuse_waiting(self) -> None:
+        """Take back the lines of allows, which become denials with lines of their own."""
+        for entry in self._queue:
+            _settle(entry, written=False)
+        kept = self._queue.popleft() if self._begun else None
+        self._queue = deque(entry for entry in self._queue if entry.written is None)
+        if kept is not None:
+            self._queue.appendleft(_Entry(kept.data))  # its rest must follow
+
+    def _write(self) -> None:
+        """Append one batch.
+
+        Raises:
+            OSError: As ``AppendFile.append``; lines that were written are no longer queued.
+        """
+        batch = b"".join(entry.data for entry in islice(self._queue, _BATCH_LINES))
+        data = batch[self._begun :]
+        try:
+            self._file.append(data)
+        except TornLineError as error:
+            self._took(error.taken)
+            raise
+        self._took(len(data))
+
+    def _took(self, taken: int) -> None:
+        """Remove and settle the entries whose lines end within the ``taken`` bytes."""
+        end = self._begun + taken
+        while self._queue and end >= len(self._queue[0].data):
+            entry = self._queue.popleft()
+            end -= len(entry.data)
+            _settle(entry, written=True)
+        self._begun = end
+
+
+def _settle(entry: _Entry, *, written: bool) -> None:
+    if entry.written is not None and not entry.written.done():
+        entry.written.set_result(written)

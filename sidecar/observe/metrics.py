@@ -131,6 +131,11 @@ class Metrics:
             "Policy queries that are missing from the log of facts.",
             registry=self.registry,
         )
+        self.log_writable = Gauge(
+            "admissibility_decision_log_writable",
+            "1 while the decision log can be written; 0 denies every call that would be admitted.",
+            registry=self.registry,
+        )
         self.log_lost = Counter(
             "admissibility_decision_log_lost_lines",
             "Denials that are missing from the decision log; no call is admitted without a line.",

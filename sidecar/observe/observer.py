@@ -29,11 +29,16 @@ class Observer:
         """Count a request in flight."""
         self.metrics.in_flight.inc()
 
+    async def record(self, outcome: Outcome) -> bool:
+        """Write the line of an allow before it is answered; return whether it was written."""
+        return await self.decisions.record(outcome)
+
     def end(self, outcome: Outcome | None) -> None:
         """Record a request's end; ``outcome`` is ``None`` if Envoy cancelled it."""
         self.metrics.in_flight.dec()
         if outcome is not None:
             self.metrics.count(outcome)
-            self.decisions.put(outcome)
+            if not outcome.decision.allowed:
+                self.decisions.put(outcome)
             if self.facts is not None and outcome.facts is not None:
                 self.facts.put(outcome)

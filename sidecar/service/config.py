@@ -216,7 +216,8 @@ class SidecarConfig(_Strict):
     """Remembers objects created through the gate, so that later calls may build on them; off if
     absent."""
     decision_log: Annotated[str, Field(min_length=1)] = "-"
-    """A file to append decisions to, or `-` for standard output."""
+    """A file to append decisions to, or `-` for standard output. Opened again when it was renamed
+    or removed; while it cannot be written, nothing is admitted."""
     facts_log: Path | None = None
     """A file to append the facts of every policy query to, for `admit policy diff`; not written if
     absent."""

@@ -59,6 +59,9 @@ class _Recorder:
     def begin(self) -> None:
         """Count nothing: there is one decision."""
 
+    async def record(self, outcome: Outcome) -> bool:  # noqa: ARG002 - kept by end
+        return True
+
     def end(self, outcome: Outcome | None) -> None:
         self.outcome = outcome
 

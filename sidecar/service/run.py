@@ -193,6 +193,7 @@ def _observer(parts: _Parts, stack: contextlib.AsyncExitStack) -> Observer:
     config, metrics = parts.config, parts.metrics
     with _start(f"decision_log: {config.decision_log}"):
         decisions = DecisionLog(config.decision_log, metrics.log_lost.inc)
+    metrics.log_writable.set_function(decisions.ready)
     stack.callback(decisions.close)
     facts = None
     if config.facts_log is not None:

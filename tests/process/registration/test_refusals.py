@@ -18,7 +18,7 @@ from sidecar._pb import ext_proc_pb2 as pb
 from sidecar.core.window import rfc3339
 from sidecar.ext_proc.processor import ProcessorLimits
 from sidecar.gate.clock import Reading
-from sidecar.observe.decision_log import record
+from sidecar.observe.decision_record import record
 from sidecar.registry.store import RegistrationStore
 from tests.process.registration.decisions import (
     FULL,

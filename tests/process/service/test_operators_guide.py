@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from sidecar.observe.decision_log import record
+from sidecar.observe.decision_record import record
 from sidecar.service.config import SidecarConfig
 from tests.unit.observe.samples import admitted
 
