@@ -57,6 +57,10 @@ class Held:
         """Raise this stream's bound to ``bound`` bytes."""
         self._bound = bound
 
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the buffered chunks, which stay buffered."""
+        yield from self._chunks
+
     def whole(self) -> bytes:
         """Return all buffered bytes, joined."""
         return b"".join(self._chunks)

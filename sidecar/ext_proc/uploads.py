@@ -1,10 +1,13 @@
 """Reads the form of a file upload, and buffers a batch file until all of it is admitted.
 
-    fields … purpose=batch      → buffered until every line of the file is admitted, then forwarded
-    fields … purpose=fine-tune  → forwarded; every later chunk is forwarded as it arrives
+    purpose=batch, file      → buffered until every line of the file is admitted, then forwarded
+    purpose=fine-tune, file  → forwarded; every later chunk is forwarded as it arrives
+    file, purpose=…          → buffered until the purpose is known; then as above
 
-Nothing is forwarded before the purpose is known. Afterwards the form is still parsed to its end, so
-that a second purpose after the file is found; the refusal then ends an incomplete request.
+Nothing is forwarded before the purpose is known. Go, .NET and Node's own example send the file
+first: such a form is buffered up to the size of a batch file. Once the purpose is known the form is
+still parsed to its end, so that a second purpose is found; the refusal then ends an incomplete
+request.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.multipart import Parser, PartBegin, PartData, PartEnd
 
 PREFIX_BYTES = 64 << 10
-"""Most bytes of the form before the file's data."""
+"""Most bytes of the form before the purpose, unless the file begins before it."""
 
 BATCH = "batch"
 PURPOSES = frozenset({BATCH, "assistants", "evals", "fine-tune", "user_data", "vision"})
@@ -51,7 +54,7 @@ class Upload:
     Args:
         request: The request's head.
         budget: Memory shared by all streams.
-        max_bytes: Largest batch upload, including the form.
+        max_bytes: Largest upload that is buffered, including the form.
         judge: Called once, with every call of a batch file.
         reader: Parses blocks of lines of a batch file.
 
@@ -69,7 +72,8 @@ class Upload:
     ) -> None:
         self.state = UploadState.BEGINNING
         self.calls: tuple[Call, ...] = ()
-        self._parser = Parser(_boundary(request))
+        self._boundary = _boundary(request)
+        self._parser = Parser(self._boundary)
         self._held = Held(budget, min(PREFIX_BYTES, max_bytes))
         self._max_bytes = max_bytes
         self._judge = judge
@@ -78,6 +82,7 @@ class Upload:
         self._part: PartBegin | None = None
         self._purpose: bytearray | None = None
         self._files = 0
+        self._file_first = False
 
     @property
     def begun(self) -> bool:
@@ -94,9 +99,11 @@ class Upload:
         Raises:
             AdmissibilityError: The upload is refused.
         """
+        beginning = self.state is UploadState.BEGINNING
         await self._read(chunk, last=last)
-        if self.state is not UploadState.PASSING:
+        if self.state is not UploadState.PASSING or (beginning and self._file_first):
             self._hold(chunk)
+            chunk = b""
         if last:
             await self._end()
         if self.begun:
@@ -142,11 +149,12 @@ class Upload:
                 raise malformed("the purpose field occurs twice")
             self._purpose = bytearray()
         if is_file:
-            if self.state is UploadState.BEGINNING:
-                raise malformed("the purpose field comes after the file; send it before the file")
             self._files += 1
             if self._files > 1:
                 raise malformed("the form has more than one file")
+            if self.state is UploadState.BEGINNING:
+                self._file_first = True
+                self._held.widen(self._max_bytes)
 
     async def _data(self, data: memoryview) -> None:
         if self._part is None:
@@ -178,19 +186,25 @@ class Upload:
     def _hold(self, chunk: bytes) -> None:
         if self._held.add(chunk):
             return
-        if self.state is UploadState.BEGINNING:
+        size = self._held.size + len(chunk)
+        if self.state is UploadState.BEGINNING and not self._files and size > PREFIX_BYTES:
             raise malformed(
                 f"the form has more than {PREFIX_BYTES} bytes before its purpose and its file;"
                 " send the purpose field first"
             )
-        if self._held.size + len(chunk) > self._max_bytes:
-            raise AdmissibilityError(
-                Reason.BODY_INCOMPLETE,
-                f"the upload of a batch file has more than {self._max_bytes} bytes; split the file",
-            )
+        if size > self._max_bytes:
+            raise AdmissibilityError(Reason.BODY_INCOMPLETE, self._too_long())
         raise AdmissibilityError(
-            Reason.OVERLOADED, "too many bytes of batch files are in flight; try again later"
+            Reason.OVERLOADED, "too many bytes of uploads are buffered; try again later"
         )
+
+    def _too_long(self) -> str:
+        if self.state is not UploadState.READING:
+            return (
+                f"the file comes before the purpose, and at most {self._max_bytes} bytes are"
+                " buffered until the purpose is known; send the purpose field first"
+            )
+        return f"the upload of a batch file has more than {self._max_bytes} bytes; split the file"
 
     async def _end(self) -> None:
         if self.state is UploadState.BEGINNING:
@@ -198,10 +212,22 @@ class Upload:
         if self._files != 1:
             raise malformed(f"the form has no file in the field {_FILE}")
         if self.state is UploadState.READING:
+            if self._file_first:
+                await self._read_held()
             await self._lines_in(self._lines.close())
             await self._judge(self._lines.calls)
             self.calls = tuple(self._lines.calls)
             self.state = UploadState.ADMITTED
+
+    async def _read_held(self) -> None:
+        """Read the lines of a file that came before the purpose, from the buffered form."""
+        parser, in_file = Parser(self._boundary), False
+        for chunk in self._held.chunks():
+            for event in parser.feed(chunk):
+                if isinstance(event, PartBegin):
+                    in_file = event.name == _FILE
+                elif isinstance(event, PartData) and in_file:
+                    await self._lines_in(self._lines.feed(bytes(event.data)))
 
 
 def _boundary(request: HttpRequest) -> str:

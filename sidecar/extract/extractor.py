@@ -135,7 +135,8 @@ def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Fo
     try:
         parts = multipart.parse(content_type, body)
         _refuse_overrides(operation.form, (part.name for part in parts))
-        texts = multipart.fields(parts, operation.form)
+        long = [name for name, role in operation.form.items() if role is Role.DATA]
+        texts = multipart.fields(parts, operation.form, long)
     except multipart.AmbiguousFieldError as error:
         raise ambiguous(f"form: {error}") from error
     except multipart.MultipartError as error:

@@ -8,26 +8,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
 from urllib.parse import unquote
 
 from sidecar.core.strict_json import fold
 
-MAX_CONTENT_TYPE_CHARS = 512
-
-# Characters are listed, never excluded: parsers differ in which characters are whitespace.
-_QUOTED, _BARE = r'"([!#-\[\]-~]+)"', r"([!#-:<-\[\]-~]+)"
-_PARAMETER = re.compile(rf"; *([A-Za-z]+)=(?:{_QUOTED}|{_BARE}) *", re.A)
-_CONTENT_TYPE = re.compile(rf"multipart/form-data *((?:{_PARAMETER.pattern})*)", re.I | re.A)
-BOUNDARY = re.compile(r"[0-9A-Za-z+_.-]{1,70}")
-_UTF8 = re.compile(r"utf-8", re.I | re.A)
+UTF8 = re.compile(r"utf-8", re.I | re.A)
 
 _NAME = r"[A-Za-z0-9_-]{1,64}(?:\[[A-Za-z0-9_.:-]{0,64}\]){0,4}"
+_QUOTED_FILE = r'(?:[^"\\]|\\[^\x00-\x1f]){1,1024}'
 _DISPOSITION = re.compile(
     rf'form-data; name=(?:"(?P<name>{_NAME})"|(?P<token>[A-Za-z0-9_-]{{1,64}}))'
-    r'(?:; filename=(?:"(?P<file>[^"\\]{1,1024})"|(?P<filetoken>[A-Za-z0-9._-]{1,1024}))'
+    rf'(?:; filename=(?:"(?P<file>{_QUOTED_FILE})"|(?P<filetoken>[A-Za-z0-9._-]{{1,1024}}))'
     r"(?:; filename\*=(?:utf|UTF)-8''(?P<again>[A-Za-z0-9!#$&+.^_`|~%-]{1,3072}))?)?"
 )
-"""A filename may be repeated in its extended form (RFC 5987), as .NET does, if it is the same."""
+_ESCAPED = re.compile(r'\\(["\\])')
+_FAKE_NAME = re.compile(r"(?:^|[;,\"\s])\s*(?:file)?name\*?[0-9*]*\s*=", re.I)
+"""Text in a file name by which a parser that searches for ``name=`` reads another field name."""
+_ENCODED_WORD = re.compile(r"=\?utf-8\?[bq]\?[!->@-~]+\?=", re.I | re.A)
+_UNCHANGED = frozenset({"7bit", "8bit", "binary"})
+"""Transfer encodings (RFC 2045 §6.2) under which the data is what the bytes are."""
+_HEADERS = frozenset(
+    {"content-disposition", "content-type", "content-length", "content-transfer-encoding"}
+)
 _PLAIN = r"[A-Za-z0-9!#$&^_.+-]{1,127}"
 _TYPE = re.compile(rf'({_PLAIN})/{_PLAIN}((?: *; *{_PLAIN}=(?:{_PLAIN}|"[^"\\]{{1,127}}"))*)')
 _CHARSET = re.compile(r"; *charset(?:=\"?([^\";]*)\"?)?", re.I | re.A)
@@ -52,42 +56,14 @@ class PartBegin:
         name: Name of the field.
         filename: As sent; ``None`` for a text field.
         content_type: As sent; ``None`` if the part has none.
-        length: The part's Content-Length in bytes, which OkHttp sends; ``None`` without one.
+        length: The part's Content-Length in bytes, which Spring and Ruby's multipart-post send;
+            ``None`` without one.
     """
 
     name: str
     filename: str | None
     content_type: str | None
     length: int | None = None
-
-
-def boundary_of(content_type: str) -> str:
-    """Parse the boundary from a request's Content-Type.
-
-    Args:
-        content_type: The header's value.
-
-    Raises:
-        MultipartError: Another media type; no boundary, two, or one outside the grammar; a charset
-            other than UTF-8; any further parameter.
-    """
-    match = _CONTENT_TYPE.fullmatch(content_type)
-    if match is None or len(content_type) > MAX_CONTENT_TYPE_CHARS:
-        raise MultipartError("Content-Type must be multipart/form-data; boundary=BOUNDARY")
-    found: dict[str, str] = {}
-    for key, quoted, token in _PARAMETER.findall(match.group(1)):
-        name = key.lower()
-        if name in found or name not in {"boundary", "charset"}:
-            raise MultipartError(
-                f"Content-Type may have the parameters boundary and charset, once each, not {name}"
-            )
-        found[name] = quoted or token
-    if not _UTF8.fullmatch(found.get("charset", "utf-8")):
-        raise MultipartError("the form's charset is not UTF-8")
-    boundary = found.get("boundary", "")
-    if not BOUNDARY.fullmatch(boundary):
-        raise MultipartError("Content-Type has no boundary of 1 to 70 plain characters")
-    return boundary
 
 
 def begin_of(block: bytes) -> PartBegin:
@@ -99,22 +75,16 @@ def begin_of(block: bytes) -> PartBegin:
     Raises:
         MultipartError: They are outside the grammar.
     """
-    disposition = content_type = length = None
-    for line in block.split(b"\r\n"):
-        name, value = _header(line)
-        if name == "content-disposition" and disposition is None:
-            disposition = value
-        elif name == "content-type" and content_type is None:
-            content_type = value
-        elif name == "content-length" and length is None and _LENGTH.fullmatch(value):
-            length = int(value)
-        else:
-            raise MultipartError(
-                "a part must have one Content-Disposition and at most one Content-Type and"
-                f" Content-Length, and no other header; found {name[:64]!a}"
-            )
+    found = _headers(block)
+    disposition, content_type = found.get("content-disposition"), found.get("content-type")
+    encoding, length = found.get("content-transfer-encoding"), found.get("content-length")
+    if encoding is not None and encoding.lower() not in _UNCHANGED:
+        raise MultipartError(
+            f"a part's Content-Transfer-Encoding is {encoding[:32]!a}, which changes its data;"
+            " send the part as it is, without that header"
+        )
     match = None if disposition is None else _DISPOSITION.fullmatch(disposition)
-    if match is None:
+    if match is None or _FAKE_NAME.search(match["file"] or ""):
         raise MultipartError(
             "a part's Content-Disposition is not form-data with a plain name and filename"
         )
@@ -124,9 +94,47 @@ def begin_of(block: bytes) -> PartBegin:
     if fold(name) == "_charset_":
         raise MultipartError("the field _charset_ would change how the others are read")
     filename = match["file"] or match["filetoken"]
-    if match["again"] is not None and unquote(match["again"], errors="replace") != filename:
+    if match["again"] is not None:
+        _check_extended(filename, match["again"])
+    return PartBegin(name, filename, content_type, None if length is None else int(length))
+
+
+def _headers(block: bytes) -> dict[str, str]:
+    """Parse a part's header lines; names in lower case."""
+    found: dict[str, str] = {}
+    for line in block.split(b"\r\n"):
+        name, value = _header(line)
+        good = name != "content-length" or _LENGTH.fullmatch(value)
+        if name not in _HEADERS or name in found or not good:
+            raise MultipartError(
+                "a part must have one Content-Disposition and at most one Content-Type,"
+                " Content-Length and Content-Transfer-Encoding, and no other header; found"
+                f" {name[:64]!a}"
+            )
+        found[name] = value
+    return found
+
+
+def _check_extended(filename: str, extended: str) -> None:
+    """Compare a file name with its extended form (RFC 5987), which .NET and Spring send beside it.
+
+    The plain one may be an encoded word (RFC 2047), or any fallback for characters beyond ASCII.
+    """
+    try:
+        name = unquote(extended, errors="strict")
+        same = name in {_ESCAPED.sub(r"\1", filename), _decoded(filename)} or not name.isascii()
+    except (ValueError, HeaderParseError):
+        same = False
+    if not same:
         raise MultipartError("a part has two different filenames")
-    return PartBegin(name, filename, content_type, length)
+
+
+def _decoded(filename: str) -> str | None:
+    """Return the text of an encoded word (RFC 2047 §2); ``None`` for anything else."""
+    if not _ENCODED_WORD.fullmatch(filename):
+        return None
+    ((data, _),) = decode_header(filename)
+    return data.decode("utf-8") if isinstance(data, bytes) else data
 
 
 def _header(line: bytes) -> tuple[str, str]:
@@ -153,5 +161,5 @@ def _check_type(content_type: str) -> None:
             " some parsers take the part for a file"
         )
     charsets = _CHARSET.findall(match.group(2))
-    if len(charsets) > 1 or not all(_UTF8.fullmatch(charset) for charset in charsets):
+    if len(charsets) > 1 or not all(UTF8.fullmatch(charset) for charset in charsets):
         raise MultipartError("a part's charset is not UTF-8")

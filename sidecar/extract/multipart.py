@@ -6,8 +6,8 @@ server behind it another (CVE-2026-53537, GHSA-vgpv-f759-9wx3). So the grammar i
 and nothing else:
 
     body  = 1*("--" boundary CRLF part CRLF) "--" boundary "--" [CRLF]
-    part  = Content-Disposition with a name, at most a Content-Type and a Content-Length that is
-            right, an empty line, data
+    part  = Content-Disposition with a name; at most a Content-Type, a Content-Length that is right
+            and a Content-Transfer-Encoding that changes nothing; an empty line, data
 
 ``Parser`` reads a stream in constant memory; ``parse`` is the same parser over a whole body. A form
 whose data contains the boundary's bytes is refused, so every parser finds the same ends of parts,
@@ -17,17 +17,16 @@ whether it searches for them with or without their dashes and line ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from sidecar.core.strict_json import fold
+from sidecar.extract.form_boundary import BOUNDARY, ShortDelimiters, boundary_of
 from sidecar.extract.form_headers import (
-    BOUNDARY,
     AmbiguousFieldError,
     MultipartError,
     PartBegin,
     begin_of,
-    boundary_of,
 )
 
 __all__ = [
@@ -65,15 +64,21 @@ class Limits:
     Attributes:
         header_bytes: Bytes of the headers of one part.
         parts: Parts of one form.
-        text_bytes: Bytes of one text field. Files are not buffered and have no bound of their own.
+        text_bytes: Bytes of one text field; ``None`` without a bound, where the whole form has one.
+            Files are not buffered and have no bound of their own.
     """
 
     header_bytes: int = 8 << 10
     parts: int = 128
-    text_bytes: int = 64 << 10
+    text_bytes: int | None = 64 << 10
 
+
+MAX_VALUE_BYTES = 64 << 10
+"""Longest value in bytes of a field that the gate interprets, as a model or as a flag."""
 
 LIMITS = Limits()
+WHOLE = Limits(text_bytes=None)
+"""Bounds where the whole form is in memory already, so that its fields need none of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +142,13 @@ class Parser:
 
     def __init__(self, boundary: str, limits: Limits = LIMITS) -> None:
         if not BOUNDARY.fullmatch(boundary):
-            raise MultipartError("not a boundary of 1 to 70 plain characters")
+            raise MultipartError("not a boundary of 1 to 70 characters of RFC 2046")
         self._delimiter = b"--" + boundary.encode("ascii")
+        self._short = ShortDelimiters(boundary)
         self._limits = limits
         self._rest = b""
         self._parts = 0
+        self._name = ""
         self._room: int | None = None
         self._due: int | None = None
         self._step: _Step = self._opening
@@ -217,6 +224,8 @@ class Parser:
             raise MultipartError("a part's headers contain the boundary")
         begin = begin_of(block)
         events.append(begin)
+        self._short.begin()
+        self._name = begin.name
         self._room = self._limits.text_bytes if begin.filename is None else None
         self._due = begin.length
         self._step = self._data
@@ -234,6 +243,7 @@ class Parser:
         if end < at or buffer[end:found] != b"\r\n--":
             raise MultipartError("a part's data contains the boundary's characters")
         self._pass(buffer, at, end, events)
+        self._short.end()
         if self._due:
             raise MultipartError(_OTHER_LENGTH)
         events.append(PartEnd())
@@ -244,12 +254,16 @@ class Parser:
         if self._room is not None:
             self._room -= end - at
             if self._room < 0:
-                raise MultipartError(f"a field has more than {self._limits.text_bytes} bytes")
+                raise MultipartError(
+                    f"the field {self._name} has more than {self._limits.text_bytes} bytes, the"
+                    " limit for a text field of this operation"
+                )
         if self._due is not None:
             self._due -= end - at
             if self._due < 0:
                 raise MultipartError(_OTHER_LENGTH)
         if end > at:
+            self._short.feed(memoryview(buffer)[at:end])
             events.append(PartData(memoryview(buffer)[at:end]))
 
     def _epilogue(self, buffer: bytes, at: int, _: list[Event]) -> tuple[int, bool]:
@@ -262,7 +276,7 @@ def _refused(_buffer: bytes, _at: int, _events: list[Event]) -> tuple[int, bool]
     raise MultipartError("the form was refused already")
 
 
-def parse(content_type: str, body: bytes, limits: Limits = LIMITS) -> tuple[Part, ...]:
+def parse(content_type: str, body: bytes, limits: Limits = WHOLE) -> tuple[Part, ...]:
     """Parse a whole form.
 
     Args:
@@ -291,12 +305,15 @@ def parse(content_type: str, body: bytes, limits: Limits = LIMITS) -> tuple[Part
     return tuple(parts)
 
 
-def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
+def fields(
+    parts: Iterable[Part], wanted: Iterable[str], long: Collection[str] = ()
+) -> Mapping[str, str]:
     """Return the text of a form's wanted fields.
 
     Args:
         parts: From ``parse``.
         wanted: Exact names of the fields.
+        long: Those of them that may have more than ``MAX_VALUE_BYTES``, as prompts have.
 
     Returns:
         The text of each wanted field that is present.
@@ -304,7 +321,7 @@ def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
     Raises:
         AmbiguousFieldError: A wanted field occurs twice or as a file, a twin of it is present, or
             another field names a model (``svg[model]``) or is JSON.
-        MultipartError: A field's text is not UTF-8.
+        MultipartError: A field's text is not UTF-8, or is too long for what it is.
     """
     names = frozenset(wanted)
     parts = tuple(parts)
@@ -318,6 +335,11 @@ def fields(parts: Iterable[Part], wanted: Iterable[str]) -> Mapping[str, str]:
             raise AmbiguousFieldError(f"the field {part.name} occurs twice")
         if part.filename is not None:
             raise AmbiguousFieldError(f"the field {part.name} is a file")
+        if len(part.value) > MAX_VALUE_BYTES and part.name not in long:
+            raise MultipartError(
+                f"the field {part.name} has {len(part.value)} bytes; at most {MAX_VALUE_BYTES}"
+                " are read"
+            )
         found[part.name] = part.text()
     return found
 
@@ -328,9 +350,11 @@ def _refuse_unread(part: Part) -> None:
         raise AmbiguousFieldError(
             f"the field {part.name} could name a model, and this operation does not read it"
         )
-    if part.filename is None and _JSON.match(part.content_type or ""):
+    if part.filename is not None:
+        return
+    looks = _JSON_TEXT.match(part.value) is not None
+    if _JSON.match(part.content_type or "") and not looks:
         raise AmbiguousFieldError(f"the field {part.name} is JSON, which could name a model")
-    looks = part.filename is None and _JSON_TEXT.match(part.value)
     if looks and (_JSON_MODEL.search(part.value) or not part.value.tobytes().isascii()):
         raise AmbiguousFieldError(f"the field {part.name} reads as JSON that names a model")
 

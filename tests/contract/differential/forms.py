@@ -7,6 +7,7 @@ TYPE = f"multipart/form-data; boundary={B}"
 MODEL = 'Content-Disposition: form-data; name="model"'
 FILE = 'Content-Disposition: form-data; name="file"; filename="a.wav"'
 OTHER = 'Content-Disposition: form-data; name="prompt"'
+EVERY_CHARACTER = "aB9'()+_,-./:=? x"
 Form = tuple[str, bytes]
 
 
@@ -78,6 +79,33 @@ PLAIN: dict[str, Form] = {
         part(f"{OTHER}\r\nContent-Length: 0", ""),
     ),
     "a long file": form(part(FILE, b"x" * 300_000), M),
+    "a long text": form(part(OTHER, b"x" * 300_000), M),
+    "every character in the boundary": bounded(
+        f'multipart/form-data; boundary="{EVERY_CHARACTER}"', EVERY_CHARACTER
+    ),
+    "lines like the boundary": (
+        'multipart/form-data; boundary="ab=cd"',
+        body(part(OTHER, "--ab1\r\n--xab\r\n--\r\n---\r\n--cd x"), M, boundary="ab=cd"),
+    ),
+    **{
+        f"{encoding}": form(
+            part(f"{FILE}\r\nContent-Transfer-Encoding: {encoding}", bytes(range(256))),
+            part(f"{MODEL}\r\nContent-Transfer-Encoding: {encoding}", "mä"),
+        )
+        for encoding in ("7bit", "8bit", "binary", "BINARY")
+    },
+    "a filename in two encodings": form(
+        part(
+            'Content-Disposition: form-data; name=file; filename="=?utf-8?B?w6Qud2F2?=";'
+            " filename*=utf-8''%C3%A4.wav"
+        ),
+        M,
+    ),
+    "a filename with a fallback": form(
+        part(f"{FILE.replace('a.wav', '_.wav')}; filename*=UTF-8''%C3%A4.wav"), M
+    ),
+    "backslashes in a filename": form(part(FILE.replace("a.wav", "C:\\a\\b.wav")), M),
+    "escaped backslashes in a filename": form(part(FILE.replace("a.wav", "C:\\\\a.wav")), M),
 }
 
 TRICKS: dict[str, Form] = {
@@ -90,7 +118,8 @@ TRICKS: dict[str, Form] = {
     "both boundaries": bounded(f"multipart/form-data; boundary=x; boundary*=utf-8''{B}"),
     "continued boundary": bounded(f"multipart/form-data; boundary*0={B[:9]}; boundary*1={B[9:]}"),
     "escaped boundary": bounded('multipart/form-data; boundary="a\\b"', "ab"),
-    "boundary with space": bounded('multipart/form-data; boundary="a b"', "a b"),
+    "boundary with space": bounded("multipart/form-data; boundary=a b", "a b"),
+    "boundary with equals": bounded("multipart/form-data; boundary=a=b", "a=b"),
     "boundary ends in space": bounded('multipart/form-data; boundary="ab "', "ab "),
     "boundary with colon": bounded("multipart/form-data; boundary=a:b", "a:b"),
     "boundary with comma": bounded("multipart/form-data; boundary=a,b", "a,b"),
@@ -149,6 +178,11 @@ TRICKS: dict[str, Form] = {
     "both filenames": disposition('form-data; name="model"; filename=""; filename*=utf-8\'\'a'),
     "continued filename": disposition('form-data; name="model"; filename*0="a"'),
     "two filenames": disposition('form-data; name="model"; filename="a"; filename="b"'),
+    "another field in a filename": form(part(FILE.replace("a.wav", "a; name=model")), M),
+    "another field in a filename, escaped": form(
+        part(FILE.replace("a.wav", 'a\\"; name=\\"model')), M
+    ),
+    "a name at the start of a filename": form(part(FILE.replace("a.wav", 'name=\\"model\\"')), M),
     "filename first": disposition('form-data; filename="a"; name="model"'),
     "name of a type": form(part(MODEL + '\r\nContent-Type: text/plain; name="a"')),
     "name of a type, extended": form(part(MODEL + "\r\nContent-Type: text/plain; name*=utf-8''a")),
@@ -176,8 +210,12 @@ TRICKS: dict[str, Form] = {
     "quoted-printable": form(
         part(MODEL + "\r\nContent-Transfer-Encoding: quoted-printable", "=6D")
     ),
-    "binary": form(part(MODEL + "\r\nContent-Transfer-Encoding: binary")),
-    "8bit": form(part(MODEL + "\r\nContent-Transfer-Encoding: 8bit")),
+    "two transfer encodings": form(
+        part(
+            MODEL + "\r\nContent-Transfer-Encoding: binary\r\nContent-Transfer-Encoding: base64",
+            "bQ==",
+        )
+    ),
     "length": form(part(MODEL + "\r\nContent-Length: 0")),
     "a longer length": form(part(MODEL + "\r\nContent-Length: 2")),
     "a length twice": form(part(MODEL + "\r\nContent-Length: 1\r\nContent-Length: 1")),
@@ -214,6 +252,26 @@ TRICKS: dict[str, Form] = {
     "boundary without dashes": form(part(data=f"a-\r\n-{B}\r\n{MODEL}\r\n\r\nx")),
     "boundary at once": form(raw(MODEL) + b"\r\n\r\n"),
     "boundary in headers": form(raw(MODEL) + b"\r\n"),
+    **{
+        f"shorter boundary, {name}": (
+            f'multipart/form-data; boundary="{boundary}"',
+            body(
+                part(OTHER, f"a{start}--{short}{end}{MODEL}\r\n\r\nx\r\n--{short}--"),
+                M,
+                boundary=boundary,
+            ),
+        )
+        for name, boundary, short, start, end in (
+            ("cut at a comma", "ab,cd", "ab", "\r\n", "\r\n"),
+            ("cut at a space", "ab cd", "ab", "\r\n", "\r\n"),
+            ("cut at equals", "ab=cd=ef", "cd", "\r\n", "\r\n"),
+            ("what is last", "ab=cd=ef", "ef", "\r\n", "\r\n"),
+            ("LF", "ab,cd", "ab", "\n", "\n"),
+            ("CR", "ab,cd", "ab", "\r", "\r"),
+            ("padded", "ab,cd", "ab", "\r\n", " \t" * 100 + "\r\n"),
+            ("its quote kept", "ab=cd", '"ab', "\r\n", "\r\n"),
+        )
+    },
     "no end": (TYPE, body(M)[: -len(B) - 6]),
     "half an end": (TYPE, body(M)[:-3]),
     "no parts": (TYPE, body()),

@@ -72,6 +72,31 @@ def test_an_upload_goes_on_byte_for_byte(stage: Stage) -> None:
     assert (received.body, received.headers["content-length"]) == (body, str(len(body)))
 
 
+@pytest.mark.parametrize("purpose", ["batch", "fine-tune"])
+def test_a_file_before_its_purpose_is_buffered_and_goes_on_byte_for_byte(
+    stage: Stage, purpose: str
+) -> None:
+    body = part(lines(*BOTH)) + field("purpose", purpose) + END
+    assert upload(stage, body).status == 200
+    (received,) = stage.provider.took("POST", "/v1/files")
+    assert received.body == body
+    asked = [entry["operation"] for entry in stage.decisions(2 if purpose == "batch" else 1)]
+    assert asked == ["files.create", *(["chat.completions"] if purpose == "batch" else [])]
+
+
+def test_a_file_before_its_purpose_is_buffered_up_to_the_operators_bound(stage: Stage) -> None:
+    stage.restart(
+        registration={
+            "folder": "registrations", "key": "registration.pem", "max_batch_bytes": 1 << 16
+        }
+    )  # fmt: skip
+    body = part(b"x" * (1 << 18)) + field("purpose", "fine-tune") + END
+    answer = told(upload(stage, body))
+    assert answer[:2] == (413, "body_incomplete")
+    assert "send the purpose field first" in answer[2]
+    assert stage.provider.requests == []
+
+
 def test_a_batch_cannot_be_run_by_another_environment_nor_from_a_file_unknown_here(
     stage: Stage,
 ) -> None:
@@ -134,11 +159,23 @@ REFUSED: dict[str, tuple[bytes, int, str, str]] = {
         "line 1 ",
     ),
     "nothing": (form(b""), 400, "malformed_request", "no lines"),
-    "purpose after the file": (
-        part(lines(MODEL)) + field("purpose", "batch") + END,
+    "unlisted, the file first": (
+        part(lines(MODEL, "gpt-5")) + field("purpose", "batch") + END,
+        403,
+        "manifest_missing",
+        "line 2 ",
+    ),
+    "two purposes after the file": (
+        part(lines(MODEL)) + field("purpose", "batch") + field("purpose", "vision") + END,
         400,
         "malformed_request",
-        "purpose field comes after the file",
+        "purpose field occurs twice",
+    ),
+    "two files around the purpose": (
+        part(lines(MODEL)) + field("purpose", "batch") + part(lines("gpt-5")) + END,
+        400,
+        "malformed_request",
+        "more than one file",
     ),
     "no purpose": (field("x", "y") + END, 400, "malformed_request", "no purpose"),
     "two purposes": (

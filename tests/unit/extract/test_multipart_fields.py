@@ -44,6 +44,15 @@ def test_lists_and_hyphens_have_twins_too(wanted: str, twin: str) -> None:
         refuse_twins([twin], [wanted])
 
 
+def test_a_value_that_is_interpreted_has_a_limit_and_a_prompt_has_none() -> None:
+    text = b"x" * ((64 << 10) + 1)
+    assert fields(named("note", data=text), ["model"]) == {}
+    assert fields(named("prompt", data=text), ["prompt"], ["prompt"]) == {"prompt": text.decode()}
+    with pytest.raises(MultipartError) as caught:
+        fields(named("model", data=text), ["model"], ["prompt"])
+    assert str(caught.value) == "the field model has 65537 bytes; at most 65536 are read"
+
+
 def test_a_wanted_field_comes_once_as_text() -> None:
     with pytest.raises(AmbiguousFieldError, match="the field model occurs twice"):
         fields(named("model", "x", "model"), ["model"])
@@ -71,6 +80,16 @@ def test_a_field_of_json_that_nobody_reads_is_refused(kind: str) -> None:
     with pytest.raises(AmbiguousFieldError) as caught:
         fields(parse(TYPE, form(part(head))), ["prompt"])
     assert str(caught.value) == "the field session is JSON, which could name a model"
+
+
+def test_a_field_of_json_without_a_model_is_left_alone() -> None:
+    """As openai-ruby writes ``chunking_strategy``: JSON, with its type."""
+    head = (
+        b'Content-Disposition: form-data; name="chunking_strategy"\r\n'
+        b"Content-Type: application/json"
+    )
+    parts = parse(TYPE, form(part(head, b'{"type":"server_vad","threshold":0.5}')))
+    assert fields(parts, ["model"]) == {}
 
 
 @pytest.mark.parametrize(
