@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from securesystemslib.signer import Signer, SSlibKey
+from securesystemslib.signer import SSlibKey
 from tuf.api.metadata import (
     Metadata,
     MetaFile,
@@ -30,7 +30,7 @@ from tuf.api.metadata import (
 
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite
-from sidecar.authority.keys import ONLINE, ROOT, TARGETS, TRUST_DOMAINS, sign
+from sidecar.authority.keys import ONLINE, ROOT, TARGETS, TRUST_DOMAINS, KeySigner, sign
 from sidecar.authority.repository import DOCUMENTS, METADATA, SERVES, Published, delegations_of
 from sidecar.authority.settings import Periods
 from sidecar.core.documents import TRUST_DOMAINS_FILE
@@ -53,7 +53,7 @@ class Wanted:
     keys: Mapping[str, SSlibKey]
     documents: Mapping[str, bytes]
     periods: Periods
-    signer: Callable[[SSlibKey], Signer]
+    signer: Callable[[SSlibKey], KeySigner]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _snapshot(
     current: Published | None,
     targets: Metadata[Targets],
     delegated: Metadata[Targets] | None,
-    online: Signer,
+    online: KeySigner,
     wanted: Wanted,
     now: datetime,
 ) -> Metadata[Snapshot]:
@@ -203,7 +203,7 @@ def _snapshot(
 def _timestamp(
     current: Published | None,
     snapshot: Metadata[Snapshot],
-    online: Signer,
+    online: KeySigner,
     wanted: Wanted,
     now: datetime,
 ) -> Metadata[Timestamp]:
@@ -235,7 +235,7 @@ def _signed(signed: S, wanted: Wanted, by: tuple[SSlibKey, ...]) -> Metadata[S]:
     return _sign(signed, tuple(wanted.signer(key) for key in by))
 
 
-def _sign(signed: S, signers: tuple[Signer, ...]) -> Metadata[S]:
+def _sign(signed: S, signers: tuple[KeySigner, ...]) -> Metadata[S]:
     metadata = Metadata(signed)
     message = metadata.signed_bytes
     for signer in signers:

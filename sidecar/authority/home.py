@@ -155,7 +155,7 @@ def init(
         for taken in (SETTINGS_FILE, keys.KEYS_FOLDER, repository.FOLDER):
             if (home / taken).exists():
                 raise AuthorityError(f"{home / taken} exists; nothing was changed")
-        own = {role: keys.adopt(home, key) for role, key in (uris or {}).items()}
+        own = {role: keys.adopt(home, role, key) for role, key in (uris or {}).items()}
         # Refuse what can be refused before any key is created.
         Settings(name, periods, may_sign, own)
         if ATTESTATION in own:
@@ -231,13 +231,18 @@ def rotate(
         if which not in opened.settings.keys:
             raise AuthorityError(f"there is no {which} key yet: publish a trust domain first")
         old = opened.settings.keys[which].fingerprint()
-        key = keys.adopt(opened.path, own) if own else keys.create(opened.path, which, key_type)
+        key = (
+            keys.adopt(opened.path, which, own)
+            if own
+            else keys.create(opened.path, which, key_type)
+        )
         changed = replace(opened.settings, keys={**opened.settings.keys, which: key})
         document = opened.document
         if which == ATTESTATION:
             listed = tuple(_after_rotation(k, old, now, overlap) for k in document.keys)
             document = replace(document, keys=(*listed, _attestation(changed, now)))
         done = publish_changes(opened, now, changed=changed, document=document)
+        done = replace(done, warnings=(*done.warnings, *keys.tuf_warnings({which: key})))
     return done if which != ATTESTATION else _with_resign_hint(home, done, now)
 
 

@@ -7,23 +7,23 @@ refused where group or others may use them.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
 import stat
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from securesystemslib.exceptions import Error as SigningError
-from securesystemslib.exceptions import KeyMismatchError
+from securesystemslib.exceptions import KeyMismatchError, UnsupportedLibraryError
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 
+from sidecar.authority import key_secrets
 from sidecar.authority.errors import AuthorityError
 from sidecar.core.documents import TRUST_DOMAINS_ROLE
+from sidecar.core.key_material import blocks, describe
 from sidecar.durable.files import write_private
 
 ROOT, TARGETS, ONLINE, ATTESTATION = "root", "targets", "online", "attestation"
@@ -39,9 +39,23 @@ It is not the online key: a stolen heartbeat key must not be able to publish roo
 
 KEY_TYPES = ("ed25519", "ecdsa")
 KEYS_FOLDER = "keys"
-SECRET_VARIABLE = "ADMIT_KEY_SECRET"  # noqa: S105 - the name of a variable
+TUF_SCHEMES = frozenset({"ed25519", "ecdsa-sha2-nistp256", "rsassa-pss-sha256"})
+"""Signature schemes that every TUF client verifies: those the specification names (§4.2).
+
+The conformance suite of TUF clients asks for these three.
+"""
+TUF_RARE_SCHEMES = frozenset({"ecdsa-sha2-nistp384"})
+"""What the clients of this project verify, and some others do not."""
 _FILE = f"{CryptoSigner.SCHEME}:"
 _MAX_KEY_BYTES = 1 << 16
+_EXTRAS = {
+    "hsm": "hsm",
+    "awskms": "awskms",
+    "gcpkms": "gcpkms",
+    "azurekms": "azurekms",
+    "hv": "vault",
+}
+"""Scheme of a signer URI → the extra of ``securesystemslib`` that it needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +84,21 @@ class HeldKey:
     def fingerprint(self) -> str:
         """Return ``sha256:`` and the hex SHA-256 of the SubjectPublicKeyInfo (RFC 5280 §4.1)."""
         return "sha256:" + _fingerprint(self.pem)
+
+
+@dataclass(frozen=True, slots=True)
+class KeySigner:
+    """The private half of a key, opened.
+
+    Attributes:
+        role: What the key is for.
+        uri: Where it is.
+        backend: What signs.
+    """
+
+    role: str
+    uri: str
+    backend: Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,52 +136,95 @@ def create(home: Path, role: str, key_type: str) -> HeldKey:
     return HeldKey(f"{_FILE}{KEYS_FOLDER}/{name}", pem)
 
 
-def adopt(home: Path, own: OwnKey) -> HeldKey:
+def adopt(home: Path, role: str, own: OwnKey, *, new: bool = False) -> HeldKey:
     """Accept a key given by URI, after it has signed a probe.
 
+    Args:
+        home: The home, for files.
+        role: What the key is for.
+        own: The key.
+        new: It is about to replace another key of its role.
+
     Raises:
-        AuthorityError: It cannot be used, or its public half is needed and was not given.
+        AuthorityError: It cannot be used, its public half is needed and was not given, or it is
+            for TUF metadata and few clients could verify it.
     """
     if own.public_pem is not None:
+        if len(blocks(own.public_pem)) != 1:
+            raise AuthorityError(
+                f"the public key of {own.uri}: expected one PEM public key; found "
+                f"{describe(own.public_pem)}"
+            )
         key = HeldKey(own.uri, own.public_pem)
     elif own.uri.startswith(_FILE):
         uri = _FILE + str(_file(home, own.uri))
         key = HeldKey(uri, _pem(_file_signer(home, uri, None).public_key))
     else:
         raise AuthorityError(f"{own.uri}: give its public key (PEM) as well")
-    sign(signer(home, key), b"admit: proof of possession")
+    scheme = key.public().scheme
+    if role != ATTESTATION and scheme not in TUF_SCHEMES | TUF_RARE_SCHEMES:
+        raise AuthorityError(
+            f"the {role} key ({own.uri}) is {scheme}: TUF clients verify Ed25519, ECDSA on P-256 "
+            "and RSA-PSS with SHA-256; choose one of these"
+        )
+    sign(signer(home, role, key, new=new), b"admit: proof of possession")
     return key
 
 
-def signer(home: Path, key: HeldKey) -> Signer:
+def tuf_warnings(held: Mapping[str, HeldKey]) -> tuple[str, ...]:
+    """Return one sentence for each key of TUF metadata that not every TUF client verifies."""
+    return tuple(
+        f"the {role} key is {key.public().scheme}, which not every TUF client verifies; gates do. "
+        "Ed25519 and ECDSA on P-256 are verified by all"
+        for role, key in held.items()
+        if role != ATTESTATION and key.public().scheme in TUF_RARE_SCHEMES
+    )
+
+
+def signer(home: Path, role: str, key: HeldKey, *, new: bool = False) -> KeySigner:
     """Open the private half of ``key``.
+
+    Args:
+        home: The home, for files.
+        role: What the key is for: it names the variable of its secret.
+        key: The key.
+        new: It is about to replace another key of its role.
 
     Raises:
         AuthorityError: It is not there, group or others may read it, or it is another key.
     """
     if key.uri.startswith(_FILE):
-        return _file_signer(home, key.uri, key.public())
+        return KeySigner(role, key.uri, _file_signer(home, key.uri, key.public()))
+    secret = key_secrets.handler(role, key.uri, new=new)
     try:
-        return Signer.from_priv_key_uri(key.uri, key.public(), _secret)
+        return KeySigner(role, key.uri, Signer.from_priv_key_uri(key.uri, key.public(), secret))
     except AuthorityError:
         raise
+    except UnsupportedLibraryError as error:
+        extra = _EXTRAS.get(key.uri.partition(":")[0], "crypto")
+        raise AuthorityError(
+            f"cannot use the {role} key {key.uri}: {error}; pip install 'securesystemslib[{extra}]'"
+        ) from error
     except Exception as error:  # a signer may raise whatever its backend raises
-        raise AuthorityError(f"cannot use the key {key.uri}: {error}") from error
+        failed = key_secrets.failure(role, key.uri, error)
+        raise AuthorityError(f"cannot use a key: {failed}") from error
 
 
-def sign(by: Signer, message: bytes) -> Signature:
+def sign(by: KeySigner, message: bytes) -> Signature:
     """Sign, and check that the signature is really one by the public key.
 
     Raises:
         AuthorityError: The backend failed, or signed with another key.
     """
     try:
-        signature = by.sign(message)
-        by.public_key.verify_signature(signature, message)
+        signature = by.backend.sign(message)
+        by.backend.public_key.verify_signature(signature, message)
     except AuthorityError:
         raise
     except Exception as error:  # a signer may raise whatever its backend raises
-        raise AuthorityError(f"cannot sign: {error}") from error
+        raise AuthorityError(
+            f"cannot sign: {key_secrets.failure(by.role, by.uri, error)}"
+        ) from error
     return signature
 
 
@@ -178,13 +250,18 @@ def _file_signer(home: Path, uri: str, public: SSlibKey | None) -> CryptoSigner:
             facts = os.fstat(file.fileno())
             _check_private(path, facts)
             pem = file.read(_MAX_KEY_BYTES)
+        if len(blocks(pem.decode("ascii", errors="replace"))) > 1:  # which one would be meant?
+            raise ValueError("more than one PEM block")
         return CryptoSigner(serialization.load_pem_private_key(pem, None), public)
     except OSError as error:
         raise AuthorityError(f"key file {path}: {error.strerror}") from error
     except KeyMismatchError as error:
         raise AuthorityError(f"key file {path} holds another key than it should") from error
     except (ValueError, TypeError, UnsupportedAlgorithm, SigningError) as error:
-        raise AuthorityError(f"key file {path} is not an unencrypted PKCS#8 PEM key") from error
+        found = describe(pem.decode("utf-8", errors="replace"))
+        raise AuthorityError(
+            f"key file {path}: expected one unencrypted PEM private key; found {found}"
+        ) from error
 
 
 def _check_private(path: Path, facts: os.stat_result) -> None:
@@ -217,13 +294,3 @@ def _pem(key: SSlibKey) -> str:
     return public.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     ).decode("ascii")
-
-
-def _secret(name: str) -> str:
-    """Ask for a PIN or passphrase that a signer needs."""
-    given = os.environ.get(SECRET_VARIABLE)
-    if given is not None:
-        return given
-    if sys.stdin.isatty():
-        return getpass.getpass(f"Key {name}: ")
-    raise AuthorityError(f"the key needs its {name}: set {SECRET_VARIABLE}")

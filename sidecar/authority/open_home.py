@@ -9,13 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from securesystemslib.signer import Signer, SSlibKey
+from securesystemslib.signer import SSlibKey
 
 from sidecar.authority import journal, keys, repository, settings
 from sidecar.authority.edition import Wanted, next_edition
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite, Placement
-from sidecar.authority.keys import ATTESTATION, ONLINE, ROOT, TARGETS, TRUST_DOMAINS
+from sidecar.authority.keys import (
+    ATTESTATION,
+    ONLINE,
+    ROOT,
+    TARGETS,
+    TRUST_DOMAINS,
+    KeySigner,
+)
 from sidecar.authority.repository import Published
 from sidecar.authority.settings import SETTINGS_FILE, Settings
 from sidecar.core import documents, wire
@@ -141,7 +148,7 @@ def commit(
         keys=_tuf_keys(held),
         documents=_document_bytes(document, withdrawals, domains),
         periods=held.periods,
-        signer=_opener(path, (held, opened.settings) if opened else (held,)),
+        signer=_opener(path, held, opened.settings if opened else None),
     )
     edition = next_edition(opened.published if opened else None, wanted, now)
     writes = (*records, FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
@@ -254,15 +261,17 @@ def _key_warnings(held: Settings, document: AuthorityDocument, now: datetime) ->
     )
 
 
-def _opener(path: Path, known: tuple[Settings, ...]) -> Callable[[SSlibKey], Signer]:
-    """Find the private half of a public key among the keys of ``known``."""
-    by_id = {key.public().keyid: key for held in known for key in held.keys.values()}
+def _opener(path: Path, held: Settings, before: Settings | None) -> Callable[[SSlibKey], KeySigner]:
+    """Find the private half of a public key among the keys from now on, and those before."""
+    old = {} if before is None else before.keys
+    roles = {key.public().keyid: (role, key) for role, key in (*old.items(), *held.keys.items())}
 
-    def signer(public: SSlibKey) -> Signer:
-        held = by_id.get(public.keyid)
-        if held is None:
+    def signer(public: SSlibKey) -> KeySigner:
+        found = roles.get(public.keyid)
+        if found is None:
             raise AuthorityError(f"the private half of key {public.keyid} is not known")
-        return keys.signer(path, held)
+        role, key = found
+        return keys.signer(path, role, key, new=role in old and old[role] != key)
 
     return signer
 

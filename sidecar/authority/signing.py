@@ -273,7 +273,9 @@ def sign_payload(
     """
     held = opened.settings.keys[ATTESTATION]
     _check_key(opened.document, held, predicate_type, now)
-    signature = keys.sign(keys.signer(opened.path, held), dsse.pae(dsse.PAYLOAD_TYPE, payload))
+    signature = keys.sign(
+        keys.signer(opened.path, ATTESTATION, held), dsse.pae(dsse.PAYLOAD_TYPE, payload)
+    )
     own = {
         "keyid": "",
         dsse.HINT: held.fingerprint(),

@@ -16,6 +16,7 @@ from rich.table import Table
 from sidecar.authority import home as authority
 from sidecar.authority import trust_domains
 from sidecar.authority.home import Description, Home, OwnKey, Periods, Publication
+from sidecar.authority.keys import tuf_warnings
 from sidecar.authority.settings import duration, duration_text
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
@@ -113,6 +114,7 @@ def init(
         may_sign=tuple(kinds.BY_NOUN[noun].urn for noun in (may_sign or Signs)),
     )
     described = authority.describe(made)
+    common.warn(*tuf_warnings(described.keys))
     facts = {
         "home": str(home),
         "publish": str(made.repository),

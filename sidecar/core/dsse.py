@@ -69,7 +69,9 @@ def parse(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
     except strict_json.StrictJsonError as error:
         raise EvidenceError(f"envelope: {error}") from error
     if value.get("payloadType") != payload_type:
-        raise EvidenceError(f"envelope: payloadType is not exactly {payload_type}")
+        raise EvidenceError(
+            f"envelope: {_other_file(value)}payloadType is not exactly {payload_type}"
+        )
     signatures = value.get("signatures")
     if not isinstance(signatures, list) or not 1 <= len(signatures) <= MAX_SIGNATURES:
         raise EvidenceError(f"envelope: needs 1 to {MAX_SIGNATURES} signatures")
@@ -93,6 +95,19 @@ def verified_by(
         for key in keys
         if any(key.verifies(signature, message) for signature in envelope.signatures)
     )
+
+
+def _other_file(value: dict[str, Any]) -> str:
+    """Name the kind of a JSON file that is no envelope; empty if it may be one."""
+    for name, meaning in (
+        ("dsseEnvelope", "this is a Sigstore bundle (take its dsseEnvelope): "),
+        ("predicateType", "this is a statement that nobody signed: "),
+        ("signed", "this is TUF metadata: "),
+        ("kty", "this is a JWK: "),
+    ):
+        if name in value and "payloadType" not in value:
+            return meaning
+    return ""
 
 
 def _sig(entry: Any) -> Any:  # noqa: ANN401 - whatever the envelope holds

@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from sidecar.core.key_material import blocks, describe
 from sidecar.core.reasons import EvidenceError
 
 _CURVES: dict[str, hashes.HashAlgorithm] = {
@@ -43,13 +44,15 @@ class PublicKey:
             EvidenceError: Not such a key.
         """
         try:
+            if len(blocks(pem)) > 1:  # which of them would be meant?
+                raise ValueError("more than one PEM block")
             key = serialization.load_pem_public_key(pem.encode("utf-8", errors="replace"))
         except (ValueError, UnsupportedAlgorithm) as error:
-            raise EvidenceError("not a PEM public key") from error
+            raise EvidenceError(_refusal(pem)) from error
         if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in _CURVES:
-            raise EvidenceError(f"curve {key.curve.name} is not supported")
+            raise EvidenceError(_refusal(pem))
         if not isinstance(key, ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey):
-            raise EvidenceError("only Ed25519 and ECDSA P-256 or P-384 keys are supported")
+            raise EvidenceError(_refusal(pem))
         der = key.public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
@@ -68,3 +71,7 @@ class PublicKey:
         except InvalidSignature:
             return False
         return True
+
+
+def _refusal(pem: str) -> str:
+    return f"expected one PEM public key, Ed25519 or ECDSA on P-256 or P-384; found {describe(pem)}"

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import getpass
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from securesystemslib.signer import (
     SIGNER_FOR_URI_SCHEME,
     CryptoSigner,
@@ -18,7 +20,7 @@ from securesystemslib.signer import (
 )
 
 from sidecar.authority import home as authority
-from sidecar.authority import keys
+from sidecar.authority import key_secrets, keys
 from sidecar.authority.home import AuthorityError, Home, OwnKey
 from sidecar.authority.keys import HeldKey
 from sidecar.core.documents import WithdrawalKind
@@ -47,7 +49,7 @@ def test_a_loose_attestation_key_signs_nothing(acme: Home) -> None:
     path = key_file(acme, "attestation")
     path.chmod(0o644)
     with pytest.raises(AuthorityError, match="has mode 0644: group or others may use it"):
-        keys.signer(acme.path, authority.describe(acme).keys["attestation"])
+        keys.signer(acme.path, "attestation", authority.describe(acme).keys["attestation"])
 
 
 def test_a_key_of_another_user_is_refused(acme: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,8 +57,9 @@ def test_a_key_of_another_user_is_refused(acme: Home, monkeypatch: pytest.Monkey
     facts = os.stat_result((0o100600, 1, 1, 1, 1001, 1001, 0, 0, 0, 0))
     monkeypatch.setattr(os, "fstat", lambda _: facts)
     monkeypatch.setattr(os, "geteuid", lambda: 1002)
+    held = HeldKey(f"file2:{key_file(acme, 'online')}", authority_pem(acme))
     with pytest.raises(AuthorityError, match="belongs to another user"):
-        keys.signer(acme.path, HeldKey(f"file2:{key_file(acme, 'online')}", authority_pem(acme)))
+        keys.signer(acme.path, "online", held)
 
 
 def authority_pem(home: Home) -> str:
@@ -111,13 +114,14 @@ def test_an_unknown_key_type_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"", "is not an unencrypted PKCS#8 PEM key"),
+        (b"", ": expected one unencrypted PEM private key; found an empty file"),
         (
             b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-            "is not an unencrypted",
+            ": expected one unencrypted PEM private key; found a PEM block PRIVATE KEY that",
         ),
-        ("encrypted", "is not an unencrypted PKCS#8 PEM key"),
-        ("other", "holds another key than it should"),
+        ("encrypted", ": expected one unencrypted PEM private key; found an encrypted private key"),
+        ("two", ": expected one unencrypted PEM private key; found 2 PEM blocks"),
+        ("other", " holds another key than it should"),
     ],
 )
 def test_a_key_file_that_is_not_the_key_is_named(
@@ -131,12 +135,12 @@ def test_a_key_file_that_is_not_the_key_is_named(
     if isinstance(content, str):
         content = ed25519.Ed25519PrivateKey.generate().private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret
-        )
+        ) * (2 if content == "two" else 1)
     path = key_file(acme, "online")
     path.write_bytes(content)
     with pytest.raises(AuthorityError) as caught:
         authority.publish(acme, NOW)
-    assert str(caught.value).startswith(f"key file {path} {why}")
+    assert str(caught.value).startswith(f"key file {path}{why}")
 
 
 def test_a_folder_in_place_of_a_key_is_refused(acme: Home) -> None:
@@ -183,12 +187,15 @@ def test_a_key_no_gate_could_verify_is_refused_before_any_key_is_made(tmp_path: 
         authority.init(tmp_path / "h", "acme", now=NOW, uris={"attestation": own})
     assert str(caught.value) == (
         f"file2:{path} cannot sign evidence: "
-        "only Ed25519 and ECDSA P-256 or P-384 keys are supported"
+        "expected one PEM public key, Ed25519 or ECDSA on P-256 or P-384; "
+        "found a public key, RSA with 2048 bits"
     )
     assert not (tmp_path / "h" / "keys").exists()
     home = authority.init(tmp_path / "h", "acme", now=NOW)
     before = authority.describe(home)
-    with pytest.raises(AuthorityError, match="nothing was changed: only Ed25519 and ECDSA"):
+    with pytest.raises(
+        AuthorityError, match="nothing was changed: expected one PEM public key, Ed25519 or"
+    ):
         authority.rotate(home, "attestation", NOW, own=own)
     assert authority.describe(home) == before
 
@@ -204,6 +211,10 @@ def test_a_public_key_of_another_key_is_found_out_at_once(tmp_path: Path) -> Non
 def test_a_key_for_no_role_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AuthorityError, match="no such key: timestamp; there are root"):
         authority.init(tmp_path / "h", "acme", now=NOW, uris={"timestamp": OwnKey("file2:x")})
+
+
+class PinIncorrect(Exception):
+    """As ``python-pkcs11`` raises it: without a text."""
 
 
 class _Token(Signer):
@@ -231,7 +242,7 @@ class _Token(Signer):
             raise OSError("the token is gone")
         assert self._secrets is not None
         if self._secrets("pin") != PIN:
-            raise ValueError("wrong PIN")
+            raise PinIncorrect
         return Signature(self._public.keyid, self.held.sign(payload).hex())
 
 
@@ -256,7 +267,9 @@ def test_a_key_in_a_token_signs_and_its_pin_comes_from_the_environment(
     authority.withdraw(home, WithdrawalKind.RUN, "ftjob-1", "why", None, NOW)
     assert [e.subject for e in pinned(home).documents("acme")[1].entries] == ["ftjob-1"]
     monkeypatch.setenv("ADMIT_KEY_SECRET", "000000")
-    with pytest.raises(AuthorityError, match="cannot sign: wrong PIN"):
+    with pytest.raises(
+        AuthorityError, match=r"cannot sign: the PIN of the targets key \(token:slot-1\) is wrong"
+    ):
         authority.withdraw(home, WithdrawalKind.RUN, "ftjob-2", "why", None, NOW)
     assert [e.subject for e in pinned(home).documents("acme")[1].entries] == ["ftjob-1"]
 
@@ -267,7 +280,9 @@ def test_a_token_that_is_gone_leaves_what_is_published_in_force(
     monkeypatch.setenv("ADMIT_KEY_SECRET", PIN)
     home = authority.init(tmp_path / "h", "acme", now=NOW, uris={"online": token})
     _Token.broken = True
-    with pytest.raises(AuthorityError, match="cannot sign: the token is gone"):
+    with pytest.raises(
+        AuthorityError, match=r"cannot sign: online key \(token:slot-1\): the token is gone"
+    ):
         authority.publish(home, NOW)
     assert pinned(home).documents("acme")[1].entries == ()
 
@@ -287,8 +302,67 @@ def test_a_pin_that_nobody_gave_is_asked_for_by_name(
     tmp_path: Path, token: OwnKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ADMIT_KEY_SECRET", raising=False)
-    with pytest.raises(AuthorityError, match="the key needs its pin: set ADMIT_KEY_SECRET"):
+    with pytest.raises(AuthorityError) as caught:
         authority.init(tmp_path / "h", "acme", now=NOW, uris={"online": token})
+    assert str(caught.value) == (
+        "the online key (token:slot-1) needs its pin: set ADMIT_KEY_SECRET_ONLINE or "
+        "ADMIT_KEY_SECRET, or run this in a terminal"
+    )
+
+
+def test_each_key_has_a_secret_of_its_own_and_a_new_one_another(
+    tmp_path: Path, token: OwnKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIT_KEY_SECRET", "of another key")
+    monkeypatch.setenv("ADMIT_KEY_SECRET_TRUST_DOMAINS", PIN)
+    home = authority.init(tmp_path / "h", "acme", now=NOW, uris={"trust-domains": token})
+    monkeypatch.setenv("ADMIT_KEY_SECRET_NEW", "000000")
+    assert authority.publish(home, NOW).version == 2
+    with pytest.raises(AuthorityError, match="the PIN of the online key"):
+        authority.rotate(home, "online", NOW, own=OwnKey("token:slot-2", token.public_pem))
+
+
+def test_a_prompt_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ADMIT_KEY_SECRET", raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    asked: list[str] = []
+
+    def prompt(text: str) -> str:
+        asked.append(text)
+        return PIN
+
+    monkeypatch.setattr(getpass, "getpass", prompt)
+    assert key_secrets.handler("root", "hsm:2?label=Root")("pin") == PIN
+    assert asked == ["PIN of the root key (hsm:2?label=Root): "]
+
+
+@pytest.mark.parametrize("curve", [ec.SECP521R1(), ec.SECP384R1()], ids=["p-521", "p-384"])
+def test_tuf_metadata_is_signed_by_keys_that_every_client_verifies(
+    tmp_path: Path, curve: ec.EllipticCurve
+) -> None:
+    path = tmp_path / "root.pem"
+    key = ec.generate_private_key(curve)
+    write_private(
+        path,
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )
+    own = OwnKey(f"file2:{path}")
+    home = authority.init(tmp_path / "h", "acme", now=NOW)
+    if curve.name == "secp521r1":
+        with pytest.raises(AuthorityError, match="is ecdsa-sha2-nistp521: TUF clients verify"):
+            authority.rotate(home, "root", NOW, own=own)
+        assert authority.describe(home).versions["root"] == 1
+    else:
+        warned = (
+            "the root key is ecdsa-sha2-nistp384, which not every TUF client verifies; gates do. "
+            "Ed25519 and ECDSA on P-256 are verified by all",
+        )
+        assert authority.rotate(home, "root", NOW, own=own).warnings == warned
+        assert keys.tuf_warnings(authority.describe(home).keys) == warned
 
 
 def test_a_key_elsewhere_needs_its_public_half(tmp_path: Path, token: OwnKey) -> None:
@@ -298,7 +372,9 @@ def test_a_key_elsewhere_needs_its_public_half(tmp_path: Path, token: OwnKey) ->
 
 def test_an_unknown_signer_scheme_is_named(tmp_path: Path, token: OwnKey) -> None:
     own = OwnKey("nowhere:1", token.public_pem)
-    with pytest.raises(AuthorityError, match="cannot use the key nowhere:1: Unsupported private"):
+    with pytest.raises(
+        AuthorityError, match=r"cannot use a key: root key \(nowhere:1\): Unsupported private"
+    ):
         authority.init(tmp_path / "h", "acme", now=NOW, uris={"root": own})
 
 
@@ -306,6 +382,6 @@ def test_keys_are_read_as_securesystemslib_reads_them(acme: Home) -> None:
     held = authority.describe(acme).keys["root"]
     uri = f"file2:{acme.path / held.uri.removeprefix('file2:')}"
     theirs = Signer.from_priv_key_uri(uri, held.public())
-    ours = keys.signer(acme.path, held)
+    ours = keys.signer(acme.path, "root", held).backend
     assert isinstance(theirs, CryptoSigner)
     assert theirs.sign(b"message") == ours.sign(b"message")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from sidecar.core import dsse
 from sidecar.core.keys import PublicKey
@@ -127,22 +127,24 @@ def test_an_endless_envelope_is_not_read() -> None:
         dsse.parse(b" " * (dsse.MAX_ENVELOPE_BYTES + 1))
 
 
-def test_keys_of_other_kinds_are_refused() -> None:
-    def pem(key: Any) -> str:
-        kind = serialization.PublicFormat.SubjectPublicKeyInfo
-        return str(key.public_key().public_bytes(serialization.Encoding.PEM, kind).decode())
-
-    cases = {
-        "not a PEM public key": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
-        "curve secp521r1 is not supported": pem(ec.generate_private_key(ec.SECP521R1())),
-        "only Ed25519 and ECDSA P-256 or P-384 keys are supported": pem(
-            rsa.generate_private_key(public_exponent=65537, key_size=2048)
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (
+            {"mediaType": "x", "dsseEnvelope": {}},
+            "this is a Sigstore bundle (take its dsseEnvelope)",
         ),
-    }
-    for message, text in cases.items():
-        with pytest.raises(EvidenceError) as caught:
-            PublicKey.from_pem(text)
-        assert str(caught.value) == message
+        ({"_type": "x", "predicateType": "y"}, "this is a statement that nobody signed"),
+        ({"signed": {}, "signatures": []}, "this is TUF metadata"),
+        ({"kty": "EC"}, "this is a JWK"),
+    ],
+)
+def test_a_file_that_is_no_envelope_is_named(value: dict[str, Any], found: str) -> None:
+    with pytest.raises(EvidenceError) as caught:
+        dsse.parse(json.dumps(value).encode())
+    assert str(caught.value) == (
+        f"envelope: {found}: payloadType is not exactly application/vnd.in-toto+json"
+    )
 
 
 def test_one_key_in_two_notations_has_one_fingerprint() -> None:

@@ -304,7 +304,7 @@ def test_one_trust_domain_cannot_be_listed_twice() -> None:
 
 def test_a_key_of_an_unsupported_kind_is_refused_when_the_document_is_read() -> None:
     key = {"pem": "nonsense", "window": window(), "predicateTypes": [MANIFEST]}
-    with pytest.raises(EvidenceError, match="not a PEM public key"):
+    with pytest.raises(EvidenceError, match="expected one PEM public key"):
         read_authority(authority_document(keys=[key]), name="acme")
 
 
