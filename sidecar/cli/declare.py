@@ -29,9 +29,9 @@ from sidecar.core.evidence import (
     Specification,
     Statement,
     Subject,
-    check_spiffe_id,
     specification_blob,
 )
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 

@@ -26,7 +26,7 @@ from sidecar.authority.home import Home
 from sidecar.authority.settings import duration
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
-from sidecar.core.kinds import check_spiffe_id
+from sidecar.core.spiffe_id import check_spiffe_id
 
 
 class Profile(StrEnum):

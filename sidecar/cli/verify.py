@@ -20,8 +20,8 @@ from sidecar.cli.common import CliError
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.grants import CUSTOMER, OperatorTrust
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import rfc3339
 from sidecar.trust.config import load
 from sidecar.trust.control import load_once

@@ -11,7 +11,13 @@ import typer
 from sidecar.authority import home as authority
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
-from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver, check_spiffe_id
+from sidecar.core.evidence import (
+    WAIVER,
+    Statement,
+    Subject,
+    Waiver,
+)
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.wire import DigestSet
 
 

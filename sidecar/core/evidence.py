@@ -12,7 +12,6 @@ from typing import Annotated, Any, ClassVar, Generic
 from pydantic import ConfigDict, Field
 
 from sidecar.core import kinds, strict_json, wire
-from sidecar.core.kinds import check_spiffe_id
 from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
@@ -83,7 +82,6 @@ __all__ = [
     "SuiteResult",
     "Waiver",
     "base_model_digest",
-    "check_spiffe_id",
     "parse_statement",
     "specification_blob",
     "write_statement",

@@ -7,7 +7,6 @@ a new kind is one row here and its dataclass in ``predicates``.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -34,6 +33,7 @@ from sidecar.core.predicates import (
     specification_blob,
 )
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.spiffe_id import check_spiffe_id
 
 K = TypeVar("K", bound=Predicate)
 
@@ -190,23 +190,3 @@ _BY_PREDICATE: dict[type, EvidenceKind[Any]] = {kind.predicate: kind for kind in
 def kind_of(predicate: Predicate) -> EvidenceKind[Any]:
     """Return the row of a predicate; ``KeyError`` for a type that has none."""
     return _BY_PREDICATE[type(predicate)]
-
-
-_SPIFFE_ID = re.compile(r"spiffe://(?P<td>[a-z0-9._-]{1,255})(?P<path>(/[a-zA-Z0-9._-]+)+)")
-
-
-def check_spiffe_id(text: str) -> str:
-    """Return the trust domain of a workload's SPIFFE ID.
-
-    SPIFFE-ID §2: no empty, ``.`` or ``..`` segment, no percent-encoding, no query or fragment, at
-    most 2048 bytes; a workload's path is not the root (X509-SVID §4.1).
-
-    Raises:
-        EvidenceError: Not such an id.
-    """
-    found = _SPIFFE_ID.fullmatch(text)
-    if found is None or len(text) > 2048:
-        raise EvidenceError("not a workload's SPIFFE ID")
-    if {".", ".."} & set(found["path"].split("/")):
-        raise EvidenceError("a SPIFFE ID has no relative path segments")
-    return found["td"]

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sidecar._pb import ext_authz_pb2 as pb
-from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.refusals import malformed, unsupported
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 
 REQUEST_ID = "x-request-id"

@@ -19,8 +19,8 @@ import jwt
 
 from sidecar.core import strict_json
 from sidecar.core.call import Credential
-from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.identity.trust_bundles import DomainRoots, JwtKey, TrustBundles
 
 MAX_TOKEN_CHARS = 8192

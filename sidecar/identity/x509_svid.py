@@ -18,8 +18,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from sidecar.core.call import Credential
-from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.identity import x509_path
 from sidecar.identity.jwt_svid import domain_roots, invalid
 from sidecar.identity.trust_bundles import TrustBundles

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import check_spiffe_id
 from sidecar.core.grants import CUSTOMER, Floor, Grant, OperatorTrust
 from sidecar.core.memory import Memory
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.trust_state import AuthorityView, TrustState, build
 from sidecar.providers import ADAPTED_NAMES
 from sidecar.simulate.entries import EnvironmentEntry, FloorEntry, GrantEntry, QuestionEntry

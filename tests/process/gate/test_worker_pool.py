@@ -192,6 +192,13 @@ def test_a_reader_ends_with_its_gate() -> None:
     assert (said, child.returncode) == (b"", 0)
 
 
+def test_a_worker_imports_only_what_parsing_needs() -> None:
+    """There are several beside each gate: what they import is paid for in memory, and at start."""
+    program = "import sys, sidecar.gate.worker; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert {b"pydantic", b"cryptography", b"grpc", b"asyncio"} & set(loaded.stdout.split()) == set()
+
+
 def test_readers_leave_the_processor_to_the_gate() -> None:
     async def story() -> int:
         async with readers() as workers:

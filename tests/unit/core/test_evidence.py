@@ -246,35 +246,6 @@ def test_a_critical_field_that_is_known_is_no_obstacle() -> None:
     assert parsed.predicate.critical == ("supersedes", "window")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "spiffe://acme.example",
-        "spiffe://acme.example/",
-        "spiffe://acme.example//a",
-        "spiffe://acme.example/a/../b",
-        "spiffe://acme.example/./b",
-        "spiffe://acme.example/a%2fb",
-        "spiffe://acme.example/a?x",
-        "spiffe://acme.example/a#x",
-        "spiffe://acme.example:443/a",
-        "spiffe://user@acme.example/a",
-        "spiffe://ACME.example/a",
-        "https://acme.example/a",
-        "spiffe://acme.example/a\n",
-        "spiffe://acme.example/" + "a" * 2048,
-        "",
-    ],
-)
-def test_what_is_no_workload_spiffe_id_is_refused(text: str) -> None:
-    with pytest.raises(EvidenceError):
-        evidence.check_spiffe_id(text)
-
-
-def test_a_workload_spiffe_id_gives_its_trust_domain() -> None:
-    assert evidence.check_spiffe_id("spiffe://acme.example/env/prod-1_a.b") == "acme.example"
-
-
 def authority_document(**changes: Any) -> bytes:
     key = {"pem": SimKey.ed25519().pem, "window": window(), "predicateTypes": [MANIFEST]}
     value = {"type": "urn:admissibility:authority:v1", "name": "acme", "keys": [key]}
