@@ -38,6 +38,7 @@ class Call:
             job.
         modelless: Whether the operation can neither name nor reach a model, so that only the
             environment is asked about.
+        ignored: Names that the upstream ignores, for the decision log alone.
     """
 
     provider: str
@@ -51,6 +52,7 @@ class Call:
     references: tuple[Reference, ...] = ()
     specification: str | None = None
     modelless: bool = False
+    ignored: tuple[str, ...] = ()
 
     @property
     def named(self) -> tuple[str, ...]:

@@ -36,7 +36,12 @@ def configuration(installation: Installation) -> tuple[Diagnosis, ...]:
         )
     count = len(installation.config.open_operations)
     opened = f", {count} operations opened" if count else ""
-    return (ok("configuration", f"{installation.path} is valid{opened}"),)
+    ignored = (
+        ", a body's model beside a deployment is ignored"
+        if installation.config.azure_body_model == "ignore"
+        else ""
+    )
+    return (ok("configuration", f"{installation.path} is valid{opened}{ignored}"),)
 
 
 def trust(installation: Installation) -> tuple[Diagnosis, ...]:

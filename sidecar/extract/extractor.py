@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sidecar.core import strict_json
@@ -21,6 +21,7 @@ from sidecar.extract import multipart
 from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.router import ROUTES
+from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
 from sidecar.providers import json_paths
 from sidecar.providers.json_paths import Found, Only, Role, Stored
 from sidecar.providers.operation import MAIN, Body, Kind, Operation
@@ -29,14 +30,10 @@ from sidecar.providers.provider import NameKind, Provider
 
 MAX_MODELS = 32
 MAX_REFERENCES = 16
-PICTURES, SVG = "image_generation", "svg"
-AUTHOR = frozenset({"svg.model", "svg[model]"})
 SPECIFICATION_HEADER = "x-environment-specification"
 _MODEL_ID = re.compile(r"[!-~]{1,512}")
 _OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-_FUNCTION_KEYS = frozenset({"functionDeclarations", "function_declarations"})
 _FLAGS = {"true": True, "false": False}
 _FORM_TYPE = re.compile(r"multipart/", re.IGNORECASE)
 _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
@@ -50,13 +47,25 @@ class Examined:
     found: tuple[Found, ...]
 
 
-def extract(request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()) -> Call:
+def extract(
+    request: HttpRequest,
+    *,
+    max_bytes: int,
+    opened: Collection[str] = frozenset(),
+    ignore_body_model: bool = False,
+) -> Call:
     """Name the operation and every model of a request; see ``examine``."""
-    return examine(request, max_bytes=max_bytes, opened=opened).call
+    return examine(
+        request, max_bytes=max_bytes, opened=opened, ignore_body_model=ignore_body_model
+    ).call
 
 
 def examine(
-    request: HttpRequest, *, max_bytes: int, opened: Collection[str] = frozenset()
+    request: HttpRequest,
+    *,
+    max_bytes: int,
+    opened: Collection[str] = frozenset(),
+    ignore_body_model: bool = False,
 ) -> Examined:
     """Name the operation and every model of a request, with their places.
 
@@ -64,6 +73,7 @@ def examine(
         request: The request.
         max_bytes: The most bytes that a body may have.
         opened: Names of operations, closed by default, that the operator opened.
+        ignore_body_model: Whether ``model`` in the body is ignored where the path has a deployment.
 
     Raises:
         AdmissibilityError: Any code of step 0.
@@ -82,8 +92,16 @@ def examine(
             raise ambiguous(
                 f"the header {name} could make a server run another model; leave it out"
             )
-    found = (*named, *_inside(request, operation, max_bytes))
+    inside = _inside(request, operation, max_bytes)
+    if ignore_body_model and operation.path_decides:
+        inside = tuple(_ignored(entry) for entry in inside)
+    found = (*named, *inside)
     return Examined(_call(request, routes.api, operation, found), found)
+
+
+def _ignored(entry: Found) -> Found:
+    """Give the body's ``model`` the role of a name that the upstream ignores."""
+    return replace(entry, role=Role.IGNORED) if entry.where == json_paths.MODEL_KEY else entry
 
 
 def _check_open(operation: Operation, opened: Collection[str]) -> None:
@@ -173,7 +191,7 @@ def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
 
 def _check_items(found: Iterable[Found]) -> None:
     """Refuse items by reference, which are stored upstream; without type and role is one too."""
-    for entry in _of(found, Role.ITEM):
+    for entry in of_role(found, Role.ITEM):
         item = entry.value
         if not isinstance(item, dict):
             raise malformed(f"{entry.where} must be an object")
@@ -193,7 +211,7 @@ def _call(
 ) -> Call:
     """Build the call from the values that path, query and body name."""
     _refuse_foreign(operation, found)
-    _check_formats(found)
+    check_formats(found)
     models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
     references = _references(found)
     _check_named(operation, found, models, tuned, references)
@@ -201,20 +219,22 @@ def _call(
         provider=request.provider,
         operation=operation.name,
         models=models,
-        stream=operation.streams or True in {_stream(entry) for entry in _of(found, Role.STREAM)},
-        modalities=tuple(sorted({_word(entry) for entry in _of(found, Role.MODALITY)})),
-        tool_types=_tool_types(found),
+        stream=operation.streams
+        or True in {_stream(entry) for entry in of_role(found, Role.STREAM)},
+        modalities=tuple(sorted({word(entry) for entry in of_role(found, Role.MODALITY)})),
+        tool_types=tool_types(found),
         tuned=tuned,
         deployments=_deployments(api, models, tuned),
         references=references,
         specification=_specification(request, operation, found),
         modelless=operation.kind is Kind.MODELLESS,
+        ignored=tuple(name for name in _models(found, Role.IGNORED) if name not in models),
     )
 
 
 def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
-    for entry in _of(found, Role.FOREIGN):
-        if _given(entry):
+    for entry in of_role(found, Role.FOREIGN):
+        if given(entry):
             raise unsupported(
                 f"{operation.name} with {entry.where}: what is stored upstream may name"
                 " another model"
@@ -222,13 +242,13 @@ def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
 
 
 def _models(found: Iterable[Found], role: Role) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_model(entry) for entry in _of(found, role) if _given(entry)))
+    return tuple(dict.fromkeys(_model(entry) for entry in of_role(found, role) if given(entry)))
 
 
 def _references(found: Iterable[Found]) -> tuple[Reference, ...]:
     references = []
     for entry in found:
-        if isinstance(entry.role, Stored) and _given(entry):
+        if isinstance(entry.role, Stored) and given(entry):
             value = entry.value
             if isinstance(value, dict):
                 if set(value) != {"id"}:
@@ -256,14 +276,24 @@ def _check_named(
         raise malformed(f"more than {MAX_MODELS} models or {MAX_REFERENCES} objects are named")
     wanted = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
     main = {
-        entry.value
+        entry.value: entry.where
         for entry in found
-        if entry.role is wanted and entry.where in MAIN and _given(entry)
+        if entry.role is wanted and entry.where in MAIN and given(entry)
     }
     if len(main) > 1:
-        raise ambiguous("path, query and body name different models")
+        raise _different(main, operation)
     if not references and not (main if operation.has_main else (*models, *tuned)):
         raise malformed("the request names no model")
+
+
+def _different(main: Mapping[str, str], operation: Operation) -> AdmissibilityError:
+    names = ", ".join(f"{where} is {name[:200]!r}" for name, where in main.items())
+    what = (
+        "; leave the body's out, or have the operator set azure_body_model: ignore"
+        if operation.path_decides
+        else ""
+    )
+    return ambiguous(f"different models are named: {names}{what}")
 
 
 def _deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
@@ -281,10 +311,10 @@ def _specification(
     """Return the specification's digest of a tuning job, from the body or the header."""
     if operation.kind is not Kind.TUNING:
         return None
-    given = [entry.value for entry in _of(found, Role.SPECIFICATION) if _given(entry)]
-    given.extend(value for name, value in request.headers if name == SPECIFICATION_HEADER)
+    named = [entry.value for entry in of_role(found, Role.SPECIFICATION) if given(entry)]
+    named.extend(value for name, value in request.headers if name == SPECIFICATION_HEADER)
     digests = []
-    for value in given:
+    for value in named:
         match = _DIGEST.fullmatch(value) if isinstance(value, str) else None
         if match is None:
             raise malformed(
@@ -307,66 +337,3 @@ def _stream(entry: Found) -> bool:
     if entry.value is not None and not isinstance(entry.value, bool):
         raise malformed(f"{entry.where} must be true or false")
     return entry.value is True
-
-
-def _tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
-    """Return the types of all tools; one without a type, where allowed, is a function."""
-    for entry in _of(found, Role.TOOL):
-        if not isinstance(entry.value, dict) or "type" not in entry.value:
-            raise malformed(f"{entry.where} must be an object with the key type")
-        _check_tool(entry)
-    types = {_word(entry) for entry in _of(found, Role.TOOL_TYPE)}
-    if _of(found, Role.FUNCTION):
-        types.add("function")
-    for entry in _of(found, Role.UNTYPED_TOOL):
-        if not isinstance(entry.value, dict):
-            raise malformed(f"{entry.where} must be an object")
-        if "type" not in entry.value:
-            types.add("function")
-        _check_tool(entry)
-    for entry in _of(found, Role.KEYED_TOOL):
-        if not isinstance(entry.value, dict) or not entry.value:
-            raise malformed(f"{entry.where} must be an object with the tool's type as its key")
-        keys = ("function" if key in _FUNCTION_KEYS else key for key in entry.value)
-        types.update(_word(Found(Role.TOOL_TYPE, key, entry.where)) for key in keys)
-    return tuple(sorted(types))
-
-
-def _check_tool(entry: Found) -> None:
-    """Require that a tool which runs a model names it; the provider would choose one."""
-    tool = entry.value
-    if tool.get("type") == PICTURES and tool.get("model") is None:
-        raise _unnamed(f"{entry.where} of the type {PICTURES} without model")
-    if tool.get("output_format") == SVG and _below(tool, "svg", "model") is None:
-        raise _unnamed(f"{entry.where} with output_format {SVG} without svg.model")
-
-
-def _check_formats(found: Iterable[Found]) -> None:
-    """Require that a request for SVG names the further model which writes it."""
-    formats = [entry for entry in _of(found, Role.FORMAT) if entry.value == SVG]
-    if formats and not any(entry.where in AUTHOR and _given(entry) for entry in found):
-        raise _unnamed(f"{formats[0].where} {SVG} without svg.model")
-
-
-def _below(value: object, *keys: str) -> object:
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _unnamed(what: str) -> AdmissibilityError:
-    return ambiguous(f"{what}: the provider would choose that model; name it")
-
-
-def _word(entry: Found) -> str:
-    if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
-        raise malformed(f"{entry.where} must be 1 to 64 letters, digits or . _ : -")
-    return entry.value
-
-
-def _given(entry: Found) -> bool:
-    return entry.value is not None
-
-
-def _of(found: Iterable[Found], role: Role) -> list[Found]:
-    return [entry for entry in found if entry.role is role]

@@ -50,6 +50,7 @@ class ReadOptions:
     credential_header: str
     max_body_bytes: int
     opened: frozenset[str] = frozenset()
+    ignore_body_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,12 @@ def parse(message: pb.CheckRequest, options: ReadOptions) -> ParsedRequest:
     request = None
     try:
         request = check_request.read(message, credential_header=options.credential_header)
-        call = extract(request, max_bytes=options.max_body_bytes, opened=options.opened)
+        call = extract(
+            request,
+            max_bytes=options.max_body_bytes,
+            opened=options.opened,
+            ignore_body_model=options.ignore_body_model,
+        )
     except AdmissibilityError as error:
         return ParsedRequest(_bare(request), (error.reason, error.message))
     return ParsedRequest(_bare(request), call)

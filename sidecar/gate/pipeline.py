@@ -51,6 +51,7 @@ class Settings:
         max_body_bytes: The longest body that is read.
         opened: Names of operations, closed by default, that the operator opened.
         gate_name: The name that the seal in Envoy's configuration requires of an allow.
+        ignore_body_model: Whether ``model`` in a body is ignored where the path has a deployment.
     """
 
     audience: str
@@ -58,11 +59,14 @@ class Settings:
     max_body_bytes: int
     opened: frozenset[str] = frozenset()
     gate_name: str = "admissibility"
+    ignore_body_model: bool = False
 
     @property
     def read_options(self) -> ReadOptions:
         """Return the settings that parsing a ``CheckRequest`` needs."""
-        return ReadOptions(self.credential_header, self.max_body_bytes, self.opened)
+        return ReadOptions(
+            self.credential_header, self.max_body_bytes, self.opened, self.ignore_body_model
+        )
 
 
 class RequestReader(Protocol):

@@ -36,6 +36,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "method": _text(outcome.method),
         "path": _text(outcome.path),
         "models": [] if call is None else _texts(call.named),
+        "ignored": [] if call is None else _texts(call.ignored),
         "tuned": [] if call is None else _texts(call.tuned),
         "specification": None if call is None else _optional(call.specification),
         "environment": None if caller is None else _text(caller.spiffe_id),

@@ -74,7 +74,9 @@ PROVIDER = Provider(
     documentation=(
         "Every name is that of a deployment, in the path or as `model` in the body. A "
         "deployment can be pointed at another model without its name changing, so a "
-        "deployment binding states which model it runs. Routes set `provider: azure`."
+        "deployment binding states which model it runs. A body's `model` beside another "
+        "deployment in the path is refused, or ignored as Azure ignores it with "
+        "`azure_body_model: ignore`. Routes set `provider: azure`."
     ),
     errors=error_shapes.AZURE,
     lines=_LINES,

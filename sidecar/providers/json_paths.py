@@ -44,6 +44,7 @@ class Role(Enum):
     FOREIGN = "an object that no call created, so its models are unknown"
     VERSION = "a version of the API"
     WORD = "a value that names no model"
+    IGNORED = "a name that the upstream ignores, because the path names the deployment"
 
 
 @dataclass(frozen=True, slots=True)

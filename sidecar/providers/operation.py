@@ -112,6 +112,11 @@ class Operation:
             object.__setattr__(self, "body", Body.READ)
 
     @property
+    def path_decides(self) -> bool:
+        """Return whether the upstream takes the deployment in the path, whatever a body names."""
+        return "{deployment}" in self.route
+
+    @property
     def has_main(self) -> bool:
         """Return whether the row has a place that names the operation's main model."""
         asked = {f"{key} in the query" for key in self.query}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
@@ -212,6 +212,10 @@ class SidecarConfig(_Strict):
     holds a body about twice while it decides, so plan for twice as much memory."""
     open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
     """Operations that are closed by default and opened here, by name."""
+    azure_body_model: Literal["refuse", "ignore"] = "refuse"
+    """What happens to `model` in a body where Azure's path names a deployment and the two differ.
+    Azure runs the deployment. `ignore` does so too and logs the name as `ignored`; `refuse` answers
+    400 with both names."""
     registration: RegistrationSettings | None = None
     """Remembers objects created through the gate, so that later calls may build on them; off if
     absent."""
@@ -265,6 +269,7 @@ class SidecarConfig(_Strict):
             self.max_body_bytes,
             frozenset(self.open_operations),
             self.gate_name,
+            ignore_body_model=self.azure_body_model == "ignore",
         )
 
     @property

@@ -96,6 +96,11 @@ def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | Non
     settings = config.settings
     try:
         request = check_request.read(message, credential_header=settings.credential_header)
-        return examine(request, max_bytes=settings.max_body_bytes, opened=settings.opened)
+        return examine(
+            request,
+            max_bytes=settings.max_body_bytes,
+            opened=settings.opened,
+            ignore_body_model=settings.ignore_body_model,
+        )
     except AdmissibilityError:
         return None

@@ -51,6 +51,7 @@ NOTHING: dict[str, Any] = {
     "path": "",
     "models": [],
     "tuned": [],
+    "ignored": [],
     "specification": None,
     "environment": None,
     "credential": None,

@@ -17,11 +17,19 @@ ARN = "arn:aws:bedrock:eu-west-1:123456789012"
 DIGEST = "5f" * 32
 
 
-def ask(message: Any, opened: frozenset[str] = frozenset(), *, max_bytes: int = 1 << 16) -> Outcome:
+def ask(
+    message: Any,
+    opened: frozenset[str] = frozenset(),
+    *,
+    max_bytes: int = 1 << 16,
+    ignore_body_model: bool = False,
+) -> Outcome:
     """The call, or the refusal with its whole message."""
     try:
         request = check_request.read(message, credential_header=HEADER)
-        return extract(request, max_bytes=max_bytes, opened=opened)
+        return extract(
+            request, max_bytes=max_bytes, opened=opened, ignore_body_model=ignore_body_model
+        )
     except AdmissibilityError as error:
         return error.reason, error.message
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +29,10 @@ def test_every_model_of_azure_is_a_deployment() -> None:
 @pytest.mark.parametrize(
     ("path", "body", "expected"),
     [
-        (CHAT_AT, {"model": "other"}, ambiguous("path, query and body name different models")),
+        (CHAT_AT, {"model": "other"},
+         ambiguous("different models are named: {deployment} in the path is 'support', model is"
+                   " 'other'; leave the body's out, or have the operator set azure_body_model:"
+                   " ignore")),
         (f"{CHAT_AT}?api-version=1&api-version=2", {},
          (Reason.MALFORMED_REQUEST,
           "api-version in the query may only be v1, latest, preview or a date such as 2024-10-21")),
@@ -46,6 +51,38 @@ def test_every_model_of_azure_is_a_deployment() -> None:
 )  # fmt: skip
 def test_a_deployment_is_named_once(path: str, body: Any, expected: Outcome) -> None:
     assert post("azure", path, body) == expected
+
+
+TWO_NAMES = {"model": "gpt-4o-2024-08-06", "messages": [{"role": "user", "content": "x"}]}
+"""LangChain's class for Azure sends the base model's name too, for its own tracing."""
+
+
+def test_the_deployment_decides_where_the_operator_lets_the_bodys_model_be_ignored() -> None:
+    def asked(path: str, body: Any, api: str = "azure") -> Outcome:
+        content = json.dumps(body).encode()
+        message = as_check_request(path=path, body=content, provider=api)
+        return ask(message, ignore_body_model=True)
+
+    at = CHAT_AT + "?api-version=2024-10-21"
+    chat = Call("azure", "chat.completions", ("support",), deployments=("support",))
+    assert asked(at, TWO_NAMES) == replace(chat, ignored=("gpt-4o-2024-08-06",))
+    assert asked(at, {**TWO_NAMES, "model": "support"}) == chat
+    painted = {**TWO_NAMES, "tools": [{"type": "image_generation", "model": "painter"}]}
+    assert asked(at, painted) == replace(
+        chat,
+        models=("support", "painter"),
+        deployments=("support", "painter"),
+        tool_types=("image_generation",),
+        ignored=("gpt-4o-2024-08-06",),
+    )
+    assert asked(at, {**TWO_NAMES, "model": 7}) == (
+        Reason.MALFORMED_REQUEST,
+        "model must be a model id of 1 to 512 printable ASCII characters",
+    )
+    assert asked("/openai/v1/chat/completions", {"model": "support"}) == chat
+    assert asked("/model/m/invoke", {"model": "n"}, "bedrock") == ambiguous(
+        "different models are named: {model} in the path is 'm', model is 'n'"
+    )
 
 
 @pytest.mark.parametrize("blob", ["https://store.example/in.jsonl", {"url": "x"}])
@@ -116,7 +153,7 @@ def test_a_model_in_a_native_body_is_that_of_the_path_or_refused() -> None:
     """Some models' own form has ``model`` in it; Converse has it nowhere."""
     assert post("bedrock", "/model/m/invoke", {"model": "m"}) == Call("bedrock", "invoke", ("m",))
     assert post("bedrock", "/model/m/invoke", {"model": "n"}) == ambiguous(
-        "path, query and body name different models"
+        "different models are named: {model} in the path is 'm', model is 'n'"
     )
     assert post("bedrock", "/model/m/converse", {"model": "m"}) == ambiguous(
         "model: a model at a path where this operation reads none"

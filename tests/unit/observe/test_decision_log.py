@@ -38,6 +38,7 @@ def expected(**changes: Any) -> dict[str, Any]:
         "path": "/v1/chat/completions",
         "models": [MODEL],
         "tuned": [],
+        "ignored": [],
         "specification": None,
         "environment": "spiffe://acme.example/env/prod",
         "credential": "jwt-svid",

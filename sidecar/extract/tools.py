@@ -1,0 +1,81 @@
+"""Finds the types of offered tools, and refuses a tool that runs a model without naming it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from sidecar.core.reasons import AdmissibilityError
+from sidecar.core.refusals import ambiguous, malformed
+from sidecar.providers.json_paths import Found, Role
+
+PICTURES, SVG = "image_generation", "svg"
+AUTHOR = frozenset({"svg.model", "svg[model]"})
+_WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_FUNCTION_KEYS = frozenset({"functionDeclarations", "function_declarations"})
+
+
+def tool_types(found: tuple[Found, ...]) -> tuple[str, ...]:
+    """Return the types of all tools; one without a type, where allowed, is a function."""
+    for entry in of_role(found, Role.TOOL):
+        if not isinstance(entry.value, dict) or "type" not in entry.value:
+            raise malformed(f"{entry.where} must be an object with the key type")
+        _check_tool(entry)
+    types = {word(entry) for entry in of_role(found, Role.TOOL_TYPE)}
+    if of_role(found, Role.FUNCTION):
+        types.add("function")
+    for entry in of_role(found, Role.UNTYPED_TOOL):
+        if not isinstance(entry.value, dict):
+            raise malformed(f"{entry.where} must be an object")
+        if "type" not in entry.value:
+            types.add("function")
+        _check_tool(entry)
+    for entry in of_role(found, Role.KEYED_TOOL):
+        if not isinstance(entry.value, dict) or not entry.value:
+            raise malformed(f"{entry.where} must be an object with the tool's type as its key")
+        keys = ("function" if key in _FUNCTION_KEYS else key for key in entry.value)
+        types.update(word(Found(Role.TOOL_TYPE, key, entry.where)) for key in keys)
+    return tuple(sorted(types))
+
+
+def _check_tool(entry: Found) -> None:
+    """Require that a tool which runs a model names it; the provider would choose one."""
+    tool = entry.value
+    if tool.get("type") == PICTURES and tool.get("model") is None:
+        raise _unnamed(f"{entry.where} of the type {PICTURES} without model")
+    if tool.get("output_format") == SVG and _below(tool, "svg", "model") is None:
+        raise _unnamed(f"{entry.where} with output_format {SVG} without svg.model")
+
+
+def check_formats(found: Iterable[Found]) -> None:
+    """Require that a request for SVG names the further model which writes it."""
+    formats = [entry for entry in of_role(found, Role.FORMAT) if entry.value == SVG]
+    if formats and not any(entry.where in AUTHOR and given(entry) for entry in found):
+        raise _unnamed(f"{formats[0].where} {SVG} without svg.model")
+
+
+def _below(value: object, *keys: str) -> object:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _unnamed(what: str) -> AdmissibilityError:
+    return ambiguous(f"{what}: the provider would choose that model; name it")
+
+
+def word(entry: Found) -> str:
+    """Return a word that names no model, such as the type of a tool."""
+    if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
+        raise malformed(f"{entry.where} must be 1 to 64 letters, digits or . _ : -")
+    return entry.value
+
+
+def given(entry: Found) -> bool:
+    """Return whether a value is given; JSON ``null`` counts as absent."""
+    return entry.value is not None
+
+
+def of_role(found: Iterable[Found], role: Role) -> list[Found]:
+    """Return the values of one role."""
+    return [entry for entry in found if entry.role is role]
