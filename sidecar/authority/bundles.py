@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryptography import x509
@@ -72,6 +73,34 @@ def parse(name: str, data: bytes) -> TrustBundle:
         sequence=_count(name, value, "spiffe_sequence"),
         refresh_hint=_count(name, value, "spiffe_refresh_hint"),
         skipped=tuple(skipped),
+    )
+
+
+def read_domain(name: str, keys: bytes | None, x509_roots: Sequence[bytes]) -> TrustDomain:
+    """Read a trust domain from files: a SPIFFE bundle or a JWK Set, and PEM of further roots.
+
+    Raises:
+        AuthorityError: As ``parse`` or ``trust_domains.read``.
+    """
+    if keys is None or not _is_bundle(keys):
+        return trust_domains.read(name, keys, x509_roots)
+    found = parse(name, keys).domain
+    if x509_roots:
+        more = trust_domains.read(name, None, x509_roots).x509_roots
+        found = replace(found, x509_roots=(*found.x509_roots, *more))
+    return found
+
+
+def _is_bundle(data: bytes) -> bool:
+    """Return whether a JWK Set is a SPIFFE bundle: it has a sequence, or an X.509 root."""
+    try:
+        value = strict_json.loads_object(data, max_bytes=MAX_BUNDLE_BYTES)
+    except strict_json.StrictJsonError:
+        return False  # the parser of JWK Sets states the error
+    keys = value.get("keys")
+    listed = keys if isinstance(keys, list) else []
+    return "spiffe_sequence" in value or any(
+        isinstance(entry, dict) and entry.get("use") == X509_SVID for entry in listed
     )
 
 

@@ -22,6 +22,7 @@ from sidecar.authority.home import NO_DOMAINS, Home, Publication, with_trust_dom
 from sidecar.authority.journal import FileWrite
 from sidecar.authority.open_home import OpenHome, locked_home
 from sidecar.authority.open_home import publish as publish_changes
+from sidecar.authority.usable_keys import dropped, usable_keys
 
 SEQUENCES_FILE = "bundles.json"
 """Private: trust domain → the highest ``spiffe_sequence`` that was published."""
@@ -47,12 +48,16 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
     """Fetch the bundle of one trust domain, and publish it if it changed.
 
     Raises:
-        AuthorityError: It cannot be fetched, is older than the one published last, or cannot be
-            published. What is published stays.
+        AuthorityError: It cannot be fetched, is older than the one published last, has keys of
+            which a gate can use none, or cannot be published. What is published stays.
     """
     bundle = source.fetch(name)
     for text in bundle.skipped:
         log.warning("%s: entry skipped: %s", name, text)
+    usable = usable_keys(bundle.domain, now)
+    for text in usable.left_out:
+        log.warning("%s: not usable by a gate: %s", name, text)
+    bundle = replace(bundle, domain=usable.domain)
     with locked_home(home.path) as opened:
         sequences = _sequences(opened)
         last = sequences.get(name)
@@ -85,6 +90,7 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
             domains=replace(opened.domains or NO_DOMAINS, trust_domains=domains),
             records=(record,),
         )
+        done = replace(done, warnings=(*done.warnings, *dropped(known, bundle.domain)))
     return Round(bundle, done)
 
 

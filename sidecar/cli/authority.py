@@ -13,11 +13,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from sidecar.authority import bundles
 from sidecar.authority import home as authority
-from sidecar.authority import trust_domains
 from sidecar.authority.home import Description, Home, OwnKey, Periods, Publication
 from sidecar.authority.keys import tuf_warnings
 from sidecar.authority.settings import duration, duration_text
+from sidecar.authority.usable_keys import dropped, usable_keys
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
 from sidecar.cli.follow_bundle import follow_bundle
@@ -194,7 +195,13 @@ def trust_domain(
     name: Annotated[str, typer.Argument(help="The SPIFFE trust domain.")],
     home: HomeOption,
     jwks: Annotated[
-        Path | None, typer.Option(help="JWK Set with its public keys, for JWT-SVIDs.")
+        Path | None,
+        typer.Option(
+            "--jwks",
+            "--bundle",
+            help="Its SPIFFE bundle (spire-server bundle show -format spiffe), or a JWK Set with "
+            "its public keys for JWT-SVIDs.",
+        ),
     ] = None,
     x509_root: Annotated[
         list[Path] | None, typer.Option(help="PEM of a CA that issues X.509-SVIDs; repeatable.")
@@ -214,8 +221,14 @@ def trust_domain(
         domains = others
     else:
         roots = [common.read(path) for path in x509_root or []]
-        read = trust_domains.read(name, None if jwks is None else common.read(jwks), roots)
-        domains = (*others, read)
+        read = bundles.read_domain(name, None if jwks is None else common.read(jwks), roots)
+        usable = usable_keys(read, common.now())
+        before = next((domain for domain in known if domain.name == name), None)
+        common.warn(
+            *(f"{name}: not usable by a gate, left out: {text}" for text in usable.left_out),
+            *dropped(before, usable.domain),
+        )
+        domains = (*others, usable.domain)
     done = authority.set_trust_domains(opened, domains, common.now())
     did = f"{'no longer vouches' if remove else 'vouches'} for {name}"
     published(opened, did, done, as_json=as_json)

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     CREDENTIAL_MISSING = "credential_missing"
     CREDENTIAL_INVALID = "credential_invalid"
     CREDENTIAL_EXPIRED = "credential_expired"
+    CREDENTIAL_KEY_UNKNOWN = "credential_key_unknown"
     CERTIFICATE_NOT_SVID = "certificate_not_svid"
     ENVIRONMENT_UNKNOWN = "environment_unknown"
     ENVIRONMENT_BELOW_FLOOR = "environment_below_floor"
@@ -128,6 +129,12 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
             1,
             401,
             "Obtain a fresh SVID; this one has expired.",
+        ),
+        Reason.CREDENTIAL_KEY_UNKNOWN: ReasonRow(
+            1,
+            401,
+            "Have that authority publish the current keys of its trust domain (admit authority"
+            " follow-bundle); a new SVID does not help before.",
         ),
         Reason.CERTIFICATE_NOT_SVID: ReasonRow(
             1,

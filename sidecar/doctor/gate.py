@@ -15,6 +15,7 @@ from sidecar.core.window import rfc3339
 from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.installation import Installation
+from sidecar.doctor.trust_domains import instant, span, trust_domains
 from sidecar.gate.server import SERVICE
 from sidecar.opa.client import HEALTH, Address
 from sidecar.service.config import split_address
@@ -81,6 +82,7 @@ def _told(installation: Installation, value: dict[str, Any], now: datetime) -> I
     yield _readiness(value)
     yield from _policies(value["policy"])
     yield from _authorities(value["authorities"], now, _poll(installation))
+    yield from trust_domains(value["trust_domains"], now)
     yield from _evidence(value)
 
 
@@ -130,11 +132,11 @@ def _authorities(
         more = len(problems) - _MAX_TOLD
         yield fail("authorities", f"{more} more are in trouble", "admit status names them.")
     if not problems:
-        first = min(entries, key=lambda entry: _instant(entry["expires"]))
+        first = min(entries, key=lambda entry: instant(entry["expires"]))
         yield ok(
             "authorities",
             f"{len(entries)} fresh; the first to end is {first['name']},"
-            f" at {first['expires']} ({_span(_instant(first['expires']) - now)})",
+            f" at {first['expires']} ({span(instant(first['expires']) - now)})",
         )
 
 
@@ -143,10 +145,10 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
     publish = "Have the authority publish again (admit authority publish)."
     if entry["expires"] is None:
         return fail(name, f"never verified: {error or 'no refresh yet'}", "See docs/trust.md.")
-    expires = _instant(entry["expires"])
+    expires = instant(entry["expires"])
     if expires <= now:
         return fail(name, f"ended at {rfc3339(expires)}: what relies on it is denied", publish)
-    left = _span(expires - now)
+    left = span(expires - now)
     if error is not None:
         return warn(name, f"cannot be refreshed ({error}); ends in {left}", publish)
     if entry.get("stale") is not None:
@@ -171,15 +173,3 @@ def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:
         )
     if not roots and not evidence["rejected"]:
         yield ok("evidence", f"{evidence['manifests']} manifests; no file refused")
-
-
-def _instant(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def _span(length: timedelta) -> str:
-    seconds = int(length.total_seconds())
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"

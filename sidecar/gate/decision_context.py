@@ -23,6 +23,7 @@ class DecisionContext:
     progress: Progress
     request: HttpRequest | None = None
     facts: Facts | None = None
+    key_unknown_in: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     _began: float = field(default_factory=time.perf_counter)
@@ -52,4 +53,5 @@ class DecisionContext:
             stages=dict(self.stages),
             seconds=time.perf_counter() - self._began,
             facts=self.facts,
+            key_unknown_in=self.key_unknown_in,
         )

@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from sidecar.core.decide import Decision, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.decision_context import DecisionContext
+from sidecar.identity.jwt_svid import UnknownKeyError
 from sidecar.observe.outcome import Outcome
 
 log = logging.getLogger("sidecar.gate")
@@ -93,6 +94,8 @@ async def _decided(
         async with asyncio.timeout(seconds):
             return await asked
     except AdmissibilityError as error:
+        if isinstance(error, UnknownKeyError):
+            context.key_unknown_in = error.trust_domain
         return refuse(context.progress, error)
     except TimeoutError:
         late = AdmissibilityError(

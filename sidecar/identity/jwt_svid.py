@@ -29,8 +29,21 @@ KIND = "jwt-svid"
 ALGORITHMS = ("ES256", "ES384", "RS256", "PS256")
 
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_KID = re.compile(r"[A-Za-z0-9._=-]{1,64}")
+"""Key ids that a message repeats."""
 _EMBEDDING = ("crit", "jwk", "jku", "x5u", "x5c", "b64", "zip")
 _JWS = jwt.PyJWS(algorithms=list(ALGORITHMS))
+
+
+class UnknownKeyError(AdmissibilityError):
+    """A credential is signed with a key that its trust domain's authority has not published.
+
+    Either it is forged, or the authority is behind the issuer's rotation of keys.
+    """
+
+    def __init__(self, trust_domain: str, message: str) -> None:
+        super().__init__(Reason.CREDENTIAL_KEY_UNKNOWN, message)
+        self.trust_domain = trust_domain
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ def verify(token: str, bundles: TrustBundles, *, audience: str, now: datetime) -
         now: The decision's reference time.
 
     Raises:
+        UnknownKeyError: The trust domain has no key with the token's ``kid``.
         AdmissibilityError: ``credential_invalid``, ``credential_expired``, or ``trust_stale`` if
             the trust domain's authority was never verified.
     """
@@ -60,7 +74,7 @@ def verify(token: str, bundles: TrustBundles, *, audience: str, now: datetime) -
     if not isinstance(spiffe_id, str):
         raise invalid("the JWT-SVID has no sub claim of type string")
     trust_domain, roots = domain_roots(spiffe_id, bundles)
-    _check_signature(parsed, _find_key(parsed.header, roots))
+    _check_signature(parsed, _find_key(parsed.header, trust_domain, roots))
     expires = _check_claims(parsed.claims, audience, now)
     return Credential(spiffe_id, trust_domain, KIND, expires, roots.authority)
 
@@ -114,11 +128,18 @@ def _json_part(part: str) -> dict[str, Any]:
         raise invalid("the JWT is not strict JSON in base64url") from error
 
 
-def _find_key(header: Mapping[str, Any], roots: DomainRoots) -> JwtKey:
+def _find_key(header: Mapping[str, Any], trust_domain: str, roots: DomainRoots) -> JwtKey:
     kid = header.get("kid")
-    key = roots.jwt_keys.get(kid) if isinstance(kid, str) else None
+    if not isinstance(kid, str) or not kid:
+        raise invalid("the JWT-SVID has no kid of type string")
+    key = roots.jwt_keys.get(kid)
     if key is None:
-        raise invalid("the JWT's kid names no key in the trust domain's bundle")
+        named = kid if _KID.fullmatch(kid) else "with another kid"
+        raise UnknownKeyError(
+            trust_domain,
+            f"{roots.authority} has published no key {named} of trust domain {trust_domain}, with"
+            " which the JWT-SVID is signed",
+        )
     if header.get("alg") not in key.algorithms:
         raise invalid(
             f"the JWT's alg must be one of its key's: {', '.join(sorted(key.algorithms))}"

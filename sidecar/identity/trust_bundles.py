@@ -81,8 +81,22 @@ def _roots(state: TrustState, domain: str, authority: str, problems: list[str]) 
     entry = next((item for item in published if item.name == domain), None)
     if entry is None:
         return DomainRoots(authority, view is not None, MappingProxyType({}), ())
+    keys, roots, skipped = parse(entry)
+    problems += [f"{domain}: {text}" for text in skipped]
+    return DomainRoots(authority, verified=True, jwt_keys=keys, x509_roots=roots)
+
+
+def parse(
+    entry: TrustDomain,
+) -> tuple[Mapping[str, JwtKey], tuple[x509.Certificate, ...], tuple[str, ...]]:
+    """Parse what an authority publishes for a trust domain; content never raises.
+
+    Returns:
+        The usable JWT keys by ``kid``, the usable X.509 roots, and why each other entry is not.
+    """
+    problems: list[str] = []
     keys = MappingProxyType(dict(_jwt_keys(entry, problems)))
-    return DomainRoots(authority, verified=True, jwt_keys=keys, x509_roots=_x509(entry, problems))
+    return keys, _x509(entry, problems), tuple(problems)
 
 
 def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, JwtKey]]:
@@ -96,7 +110,8 @@ def _jwt_keys(entry: TrustDomain, problems: list[str]) -> Iterator[tuple[str, Jw
                 raise ValueError("kid must be a string that no other JWK has")
             yield kid, jwt_key(jwk)
         except ValueError as error:
-            problems.append(f"{entry.name}: a JWK was left out: {error}")
+            named = f" {kid[:64]!r}" if isinstance(kid, str) and kid else ""
+            problems.append(f"JWK{named} was left out: {error}")
 
 
 def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
@@ -144,5 +159,5 @@ def _x509(entry: TrustDomain, problems: list[str]) -> tuple[x509.Certificate, ..
                 raise ValueError("not a CA")
             roots.append(root)
         except (ValueError, x509.ExtensionNotFound) as error:
-            problems.append(f"{entry.name}: an X.509 root was left out: {error}")
+            problems.append(f"an X.509 root was left out: {error}")
     return tuple(roots)

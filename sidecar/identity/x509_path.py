@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.identity.jwt_svid import invalid
+from sidecar.core.window import rfc3339
+from sidecar.identity.jwt_svid import UnknownKeyError, invalid
 from sidecar.identity.trust_bundles import MIN_RSA_BITS, DomainRoots
 
 MAX_INTERMEDIATES = 4
@@ -61,6 +62,7 @@ def expiry(
         now: The decision's reference time.
 
     Raises:
+        UnknownKeyError: No issuer above the leaf is known.
         AdmissibilityError: ``credential_expired`` if the first problem is an intermediate's
             expiry, else ``credential_invalid``; the message names the certificate and the problem.
     """
@@ -77,12 +79,28 @@ def expiry(
         return max(ends)
     if search.problems:
         raise search.problems[0]
-    if pool:
-        raise invalid(
-            f"no path from the client certificate through {len(pool)} intermediate(s) to a root of"
-            " the trust domain"
-        )
-    raise invalid("no root of the trust domain issued the client certificate")
+    through = f" through {len(pool)} intermediate(s)" if pool else ""
+    raise UnknownKeyError(
+        trust_domain,
+        f"{roots.authority} has published no X.509 root of trust domain {trust_domain} to which"
+        f" the client certificate leads{through}",
+    )
+
+
+def root_problem(root: x509.Certificate, now: datetime) -> str:
+    """Return why a root can begin no path, now or later; empty if it can."""
+    key = root.public_key()
+    if root.not_valid_after_utc <= now:
+        return f"{_called(root)} expired at {rfc3339(root.not_valid_after_utc)}"
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        return f"{_called(root)} has an RSA key of {key.key_size} bits, not {MIN_RSA_BITS}"
+    try:
+        _check_authority(root, "root", 0)
+    except _UnfitError as error:
+        return f"{_called(root)} {error}"
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return f"{_called(root)} has unreadable extensions"
+    return ""
 
 
 @dataclass(slots=True)

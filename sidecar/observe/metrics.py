@@ -20,14 +20,18 @@ from prometheus_client import (
 from prometheus_client.process_collector import ProcessCollector
 
 from sidecar.core.decide import Decision
+from sidecar.core.reasons import Reason
 from sidecar.observe.outcome import STAGES, UNKNOWN, Outcome
 from sidecar.observe.trust_metrics import TrustCollector, TrustReading
+from sidecar.observe.unknown_keys import UnknownKeys
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the number of series
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OTHER = "other"
 NONE = "none"
+REGISTRATION_RESULTS = ("written", "failed", "unreadable", "foreign", "invalid")
+LOOKUP_RESULTS = ("found", "missing", "expired", "foreign", "invalid")
 MAX_RULE_CODES = 512
 MAX_JURISDICTION_SETS = 64
 _BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -40,6 +44,7 @@ class Metrics:
         operations: Names of all operations.
         jurisdictions: Jurisdictions of the policies and grants.
         trust: Returns the trust state's numbers; called at each scrape.
+        unknown_keys: Counts credentials with unknown keys, for ``trust``.
     """
 
     def __init__(
@@ -48,11 +53,13 @@ class Metrics:
         operations: Iterable[str],
         jurisdictions: Iterable[str],
         trust: Callable[[], TrustReading],
+        unknown_keys: UnknownKeys | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
         self._operations = frozenset(operations)
         self._jurisdictions = frozenset(jurisdictions)
         self._sets: set[str] = set()
+        self._unknown_keys = UnknownKeys() if unknown_keys is None else unknown_keys
         self._decisions = Counter(
             "admissibility_decisions",
             "Decisions: one for each request, a second one where an upload is read. "
@@ -62,6 +69,15 @@ class Metrics:
             ("outcome", "reason", "jurisdiction", "operation"),
             registry=self.registry,
         )
+        self._denials = Counter(
+            "admissibility_denials",
+            "Denials by reason alone, each from 0 on: an alert on an increase sees the first one.",
+            ("reason",),
+            registry=self.registry,
+        )
+        for reason in Reason:
+            if reason is not Reason.ADMITTED:
+                self._denials.labels(reason.value)
         self._stages = Histogram(
             "admissibility_stage_seconds",
             "Time in `parse`, `credential`, `assess` and `policy`, and in all of it: `total`.",
@@ -151,6 +167,8 @@ class Metrics:
             ("result",),
             registry=self.registry,
         )
+        for result in REGISTRATION_RESULTS:
+            self._registrations.labels(result)
         self._lookups = Counter(
             "admissibility_registration_lookups",
             "Registrations looked up for calls that refer to a stored object: `found`, `missing`,"
@@ -158,6 +176,8 @@ class Metrics:
             ("result",),
             registry=self.registry,
         )
+        for result in LOOKUP_RESULTS:
+            self._lookups.labels(result)
 
     def registration_written(self, result: str) -> None:
         """Count one registration; ``result`` is a value of ``registry.errors.RegistryResult``."""
@@ -186,6 +206,10 @@ class Metrics:
             self._jurisdiction(decision),
             operation if operation in self._operations else UNKNOWN,
         ).inc()
+        if not decision.allowed:
+            self._denials.labels(decision.reason.value).inc()
+        if outcome.key_unknown_in:
+            self._unknown_keys.add(outcome.key_unknown_in, decision.at)
         for finding in (*decision.violations, *decision.warnings):
             self._findings.labels(self._code(finding.code), finding.state or UNKNOWN).inc()
         for stage, seconds in outcome.stages.items():

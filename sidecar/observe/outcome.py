@@ -29,6 +29,7 @@ class Outcome:
         stages: Seconds of each stage that was reached.
         seconds: Seconds from receipt to response.
         facts: The policies' input; ``None`` if no policy was queried.
+        key_unknown_in: The trust domain that has not published the credential's key; else empty.
     """
 
     decision: Decision
@@ -39,3 +40,4 @@ class Outcome:
     stages: Mapping[str, float]
     seconds: float
     facts: Facts | None = None
+    key_unknown_in: str = ""

@@ -6,8 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from sidecar.core.window import Window
+from sidecar.observe.unknown_keys import KeyMisses
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,27 @@ class AuthorityReading:
 
 
 @dataclass(frozen=True, slots=True)
+class TrustDomainReading:
+    """The published keys of one granted trust domain.
+
+    Attributes:
+        name: Of the trust domain.
+        authority: The customer to which it is granted.
+        jwt_keys: Usable keys for JWT-SVIDs.
+        x509_roots: Usable roots for X.509-SVIDs.
+        lasting: Window of the root that expires last; ``None`` without a root.
+        misses: Credentials signed with keys that are not published.
+    """
+
+    name: str
+    authority: str
+    jwt_keys: int
+    x509_roots: int
+    lasting: Window | None
+    misses: KeyMisses
+
+
+@dataclass(frozen=True, slots=True)
 class TrustReading:
     """The numbers of the trust state at a scrape."""
 
@@ -33,6 +57,7 @@ class TrustReading:
     evidence_waiting: int
     evidence_problems: int
     authorities: tuple[AuthorityReading, ...]
+    trust_domains: tuple[TrustDomainReading, ...] = ()
 
 
 _TOTALS: tuple[tuple[str, str, Callable[[TrustReading], int]], ...] = (
@@ -106,11 +131,11 @@ class TrustCollector(Collector):
     def __init__(self, read: Callable[[], TrustReading]) -> None:
         self._read = read
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
+    def describe(self) -> Iterator[Metric]:
         """Yield nothing, so that registering does not read the trust state."""
         return iter(())
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Yield the metric families of one reading."""
         reading = self._read()
         for name, text, total in _TOTALS:
@@ -122,3 +147,32 @@ class TrustCollector(Collector):
                 if found is not None:
                     family.add_metric([item.name], found)
             yield family
+        yield from _trust_domains(reading)
+
+
+def _trust_domains(reading: TrustReading) -> Iterator[Metric]:
+    misses = CounterMetricFamily(
+        "admissibility_unknown_keys",
+        "Credentials signed with a key that their trust domain's authority has not published: its "
+        "bundle is behind the rotation of its keys, or they are forged.",
+        labels=("trust_domain",),
+    )
+    keys = GaugeMetricFamily(
+        "admissibility_trust_domain_keys",
+        "Usable keys that the trust domain's authority publishes, `jwt` or `x509`.",
+        labels=("trust_domain", "kind"),
+    )
+    ends = GaugeMetricFamily(
+        "admissibility_trust_domain_expires_in_seconds",
+        "Seconds until the last of the trust domain's published X.509 roots expires; negative "
+        "once it has. Then every X.509-SVID of it is refused.",
+        labels=("trust_domain",),
+    )
+    for item in reading.trust_domains:
+        misses.add_metric([item.name], item.misses.count)
+        keys.add_metric([item.name, "jwt"], item.jwt_keys)
+        keys.add_metric([item.name, "x509"], item.x509_roots)
+        if item.lasting is not None:
+            left = item.lasting.not_after - reading.now
+            ends.add_metric([item.name], left.total_seconds())
+    yield from (misses, keys, ends)

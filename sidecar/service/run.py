@@ -33,6 +33,7 @@ from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.observer import Observer
+from sidecar.observe.unknown_keys import UnknownKeys
 from sidecar.opa.client import UNIX
 from sidecar.opa.errors import PolicyError, ProgramError
 from sidecar.providers import operation_names
@@ -170,7 +171,15 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
     holder, gate_status = SnapshotHolder(opened=False), GateStatus()
     control = ControlPath(trust, holder.publish)
-    status = Status(holder, gate_status, control.statuses, control.evidence, trust.operator.grants)
+    unknown_keys = UnknownKeys()
+    status = Status(
+        holder,
+        gate_status,
+        control.statuses,
+        control.evidence,
+        trust.operator.grants,
+        unknown_keys,
+    )
     granted = {
         name
         for grants in trust.operator.grants.values()
@@ -182,6 +191,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         operations=sorted(operation_names()),
         jurisdictions=granted,
         trust=status.reading,
+        unknown_keys=unknown_keys,
     )
     clock = Clock(clock_floor.load(trust.state_dir))
     gate_status.clock_problem = clock.read().problem

@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
+from cryptography import x509
+
 from sidecar.core.grants import Grant
 from sidecar.core.trust_state import Rejected
-from sidecar.core.window import rfc3339
+from sidecar.core.window import Window, rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
-from sidecar.observe.trust_metrics import AuthorityReading, TrustReading
+from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading
+from sidecar.observe.unknown_keys import UnknownKeys
 from sidecar.trust.control import EvidenceStatus
 from sidecar.trust.refresher import AuthorityStatus
 
@@ -56,6 +59,7 @@ class Status:
     statuses: Callable[[], tuple[AuthorityStatus, ...]]
     evidence: Callable[[], EvidenceStatus] = EvidenceStatus
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
+    unknown_keys: UnknownKeys = field(default_factory=UnknownKeys)
 
     def reading(self) -> TrustReading:
         """Return the numbers of the trust state, for the metrics."""
@@ -67,6 +71,7 @@ class Status:
             evidence_waiting=evidence.report.waiting,
             evidence_problems=len(evidence.problems),
             authorities=tuple(_reading(status, now) for status in self.statuses()),
+            trust_domains=self._trust_domains(),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -90,6 +95,7 @@ class Status:
                 "problems": list(evidence.problems[:MAX_SHOWN]),
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
+            "trust_domains": [_domain(item) for item in self._trust_domains()],
             "clock": {"problem": self.gate_status.clock_problem or None},
             "policy": {
                 "up": self.gate_status.engine_up,
@@ -98,11 +104,49 @@ class Status:
             },
         }
 
+    def _trust_domains(self) -> tuple[TrustDomainReading, ...]:
+        snapshot = self.holder.published
+        found = {} if snapshot is None else snapshot.bundles.domains
+        return tuple(
+            TrustDomainReading(
+                name=name,
+                authority=each.authority,
+                jwt_keys=len(each.jwt_keys),
+                x509_roots=len(each.x509_roots),
+                lasting=_lasting(each.x509_roots),
+                misses=self.unknown_keys.of(name),
+            )
+            for name, each in found.items()
+        )
+
     def _rejected(self) -> tuple[Rejected, ...]:
         """Return files without a valid signature, or by a signer without the needed grant."""
         snapshot = self.holder.published
         attributed = () if snapshot is None else snapshot.state.rejected
         return tuple(sorted({*attributed, *self.evidence().report.rejected}, key=_by_digest))
+
+
+def _lasting(roots: tuple[x509.Certificate, ...]) -> Window | None:
+    """Return the window of the root that expires last."""
+    if not roots:
+        return None
+    last = max(roots, key=lambda root: root.not_valid_after_utc)
+    return Window(last.not_valid_before_utc, last.not_valid_after_utc)
+
+
+def _domain(item: TrustDomainReading) -> dict[str, Any]:
+    """Return one trust domain; ``roots`` is the window of the root that expires last."""
+    lasting, last = item.lasting, item.misses.last
+    return {
+        "name": item.name,
+        "authority": item.authority,
+        "jwt_keys": item.jwt_keys,
+        "x509_roots": item.x509_roots,
+        "roots_from": None if lasting is None else rfc3339(lasting.not_before),
+        "roots_until": None if lasting is None else rfc3339(lasting.not_after),
+        "unknown_keys": item.misses.count,
+        "unknown_key_last": None if last is None else rfc3339(last),
+    }
 
 
 def _by_digest(item: Rejected) -> str:

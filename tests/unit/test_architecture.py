@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gate": {"core", "providers", "extract", "identity", "registry", "opa", "observe", "_pb"},
     "ext_proc": {"core", "providers", "extract", "registry", "gate", "observe", "_pb"},
     "trust": {"core", "durable", "providers"},
-    "authority": {"core", "durable"},
+    "authority": {"core", "durable", "identity"},
     "binding": {"core", "evaluation", "providers"},
     "evaluation": {"core"},
     "simulate": {"core", "providers"},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
 
 from admissibility_devtools.site.tables import table
 from sidecar.observe.metrics import Metrics
@@ -60,8 +60,8 @@ def _reading() -> TrustReading:
     )
 
 
-def _names(family: GaugeMetricFamily) -> tuple[str, ...]:
-    return tuple(family._labelnames)
+def _names(family: Metric) -> tuple[str, ...]:
+    return tuple(getattr(family, "_labelnames", ()))
 
 
 def _labels(names: tuple[str, ...]) -> str:

@@ -91,6 +91,21 @@ def invalid(why: str) -> Outcome:
     return Reason.CREDENTIAL_INVALID, why
 
 
+def unknown_key(named: str = "with another kid") -> Outcome:
+    return Reason.CREDENTIAL_KEY_UNKNOWN, (
+        f"customer has published no key {named} of trust domain acme.example, with which the"
+        " JWT-SVID is signed"
+    )
+
+
+def no_root(intermediates: int = 0) -> Outcome:
+    through = f" through {intermediates} intermediate(s)" if intermediates else ""
+    return Reason.CREDENTIAL_KEY_UNKNOWN, (
+        "customer has published no X.509 root of trust domain acme.example to which the client"
+        f" certificate leads{through}"
+    )
+
+
 def jwks(public: Any, kid: str, **changes: Any) -> dict[str, Any]:
     kind = (
         jwt.algorithms.ECAlgorithm

@@ -25,6 +25,7 @@ HEALTHY: Report = (
     ok("policy engine", "OPA answers the gate"),
     ok("policies", "sha256:REVISION"),
     ok("authorities", "5 fresh; the first to end is WHO, at TIME (SPAN)"),
+    ok("trust domains", "1 with 1 keys, none behind"),
     ok("evidence", "1 manifests; no file refused"),
     ok("clock", "within 30 s of Envoy, the gate"),
     ok("certificates", "the gateway speaks plain HTTP"),

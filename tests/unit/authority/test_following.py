@@ -6,8 +6,12 @@ import json
 import logging
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
 
 from sidecar.authority import home as authority
 from sidecar.authority.bundles import TrustBundle
@@ -21,8 +25,14 @@ from tests.unit.authority.reader import NOW
 NAME = "acme.example"
 
 
+@cache
+def jwk(kid: str) -> dict[str, Any]:
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    return {**ECAlgorithm.to_jwk(public, as_dict=True), "kid": kid, "use": "jwt-svid"}
+
+
 def domain(*kids: str, name: str = NAME) -> TrustDomain:
-    keys = [{"kty": "EC", "kid": kid, "use": "jwt-svid"} for kid in kids]
+    keys = [jwk(kid) for kid in kids]
     return TrustDomain(name, {"keys": keys} if keys else None)
 
 

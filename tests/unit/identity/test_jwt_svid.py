@@ -16,7 +16,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sidecar.core.call import Credential
 from sidecar.core.reasons import Reason
-from tests.support.gate.credentials import CLAIMS, HEAD, HOUR, Bench, Outcome, b64, invalid, jwks
+from tests.support.gate.credentials import (
+    CLAIMS,
+    HEAD,
+    HOUR,
+    Bench,
+    Outcome,
+    b64,
+    invalid,
+    jwks,
+    unknown_key,
+)
 from tests.support.simulator.svid import AUDIENCE
 from tests.support.simulator.world import ENV, NOW
 
@@ -96,11 +106,9 @@ def test_skew_of_half_a_minute_is_forgiven_at_the_beginning_only(bench: Bench) -
         ({**HEAD, "alg": "ES384"}, "the JWT's alg must be one of its key's: ES256"),
         ({**HEAD, "alg": "HS256"}, "the JWT's alg must be one of its key's: ES256"),
         ({"kid": "jwt-1"}, "the JWT's alg must be one of its key's: ES256"),
-        ({"alg": "ES256"}, "the JWT's kid names no key in the trust domain's bundle"),
-        ({**HEAD, "kid": ""}, "the JWT's kid names no key in the trust domain's bundle"),
-        ({**HEAD, "kid": "../jwt-1"}, "the JWT's kid names no key in the trust domain's bundle"),
-        ({**HEAD, "kid": ["jwt-1"]}, "the JWT's kid names no key in the trust domain's bundle"),
-        ({**HEAD, "kid": "/dev/null"}, "the JWT's kid names no key in the trust domain's bundle"),
+        ({"alg": "ES256"}, "the JWT-SVID has no kid of type string"),
+        ({**HEAD, "kid": ""}, "the JWT-SVID has no kid of type string"),
+        ({**HEAD, "kid": ["jwt-1"]}, "the JWT-SVID has no kid of type string"),
         ({**HEAD, "crit": []}, unsupported("crit")),
         ({**HEAD, "crit": ["exp"]}, unsupported("crit")),
         ({**HEAD, "jwk": {}}, unsupported("jwk")),
@@ -115,6 +123,16 @@ def test_a_header_does_not_choose_how_it_is_verified(
     bench: Bench, header: dict[str, Any], why: str
 ) -> None:
     assert bench.ask(bench.signed(header)) == invalid(why)
+
+
+@pytest.mark.parametrize(
+    ("kid", "named"),
+    [("jwt-2", "jwt-2"), ("../jwt-1", "with another kid"), ("/dev/null", "with another kid")],
+)
+def test_a_key_that_is_not_published_names_the_authority_that_is_behind(
+    bench: Bench, kid: str, named: str
+) -> None:
+    assert bench.ask(bench.signed({**HEAD, "kid": kid})) == unknown_key(named)
 
 
 def test_a_token_signed_with_the_public_key_as_a_secret_is_refused(bench: Bench) -> None:

@@ -21,21 +21,13 @@ from sidecar.core.call import Credential
 from sidecar.core.reasons import Reason
 from sidecar.identity import xfcc
 from tests.support.examples import examples
-from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid
+from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid, no_root
 from tests.support.simulator.svid import pem, usage
 from tests.support.simulator.world import ENV, NOW
 from tests.unit.identity.authorities import YEAR, Authority, builder, named, new_key
 
 GOOD = Credential(ENV, "acme.example", "x509-svid", NOW + HOUR, "customer")
-NO_ROOT = invalid("no root of the trust domain issued the client certificate")
 URI, DNS = x509.UniformResourceIdentifier, x509.DNSName
-
-
-def no_path(count: int) -> Outcome:
-    return invalid(
-        f"no path from the client certificate through {count} intermediate(s) to a root of the"
-        " trust domain"
-    )
 
 
 def ask(
@@ -70,7 +62,7 @@ def test_a_leaf_below_intermediates_names_its_environment(
     assert ask(bench, [root], above[0].leaf(), *above, root) == GOOD
     assert ask(bench, [root], above[0].leaf(), *reversed(above)) == GOOD
     assert ask(bench, [root], above[0].leaf(), *above[1:]) == (
-        no_path(count - 1) if count > 1 else NO_ROOT
+        no_root(count - 1) if count > 1 else no_root()
     )
 
 
@@ -167,7 +159,7 @@ def test_a_small_rsa_key_is_no_intermediate(bench: Bench, root: Authority) -> No
 
 def test_a_weak_digest_signs_no_intermediate(bench: Bench, root: Authority) -> None:
     leaf, middle = chained(root, digest=hashes.SHA224())
-    assert ask(bench, [root], leaf, middle) == no_path(1)
+    assert ask(bench, [root], leaf, middle) == no_root(1)
 
 
 def test_path_lengths_are_kept(bench: Bench) -> None:
@@ -187,9 +179,9 @@ def test_path_lengths_are_kept(bench: Bench) -> None:
 def test_unrelated_intermediates_lead_nowhere(bench: Bench, root: Authority) -> None:
     same_name = Authority.root().sub("middle")
     _, middle = chained(root)
-    assert ask(bench, [root], same_name.leaf(), middle) == no_path(1)
+    assert ask(bench, [root], same_name.leaf(), middle) == no_root(1)
     other = Authority.root("other")
-    assert ask(bench, [root], other.leaf(), other, middle) == no_path(2)
+    assert ask(bench, [root], other.leaf(), other, middle) == no_root(2)
 
 
 def test_certificates_that_issued_each_other_are_a_loop(bench: Bench, root: Authority) -> None:
@@ -306,7 +298,7 @@ def test_an_unreadable_chain_adds_nothing(bench: Bench, root: Authority, text: s
     (middle,) = below(root, 1)
     bench.domain["x509Roots"] = [pem(root.certificate)]
     leaf = pem(middle.leaf())
-    assert bench.ask(certificate=leaf, extra=((xfcc.HEADER, text),)) == NO_ROOT
+    assert bench.ask(certificate=leaf, extra=((xfcc.HEADER, text),)) == no_root()
     assert bench.ask(certificate=pem(root.leaf()), extra=((xfcc.HEADER, text),)) == GOOD
 
 

@@ -20,6 +20,7 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.identity import credential, xfcc
 from sidecar.identity.trust_bundles import TrustBundles
 from tests.support.examples import examples
+from tests.support.gate.credentials import no_root
 from tests.support.gate.requests import HEADER, as_check_request
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
 from tests.support.simulator.world import ENV, NOW, admitted_world
@@ -121,9 +122,8 @@ def test_a_chain_from_the_hop_leads_to_the_root(site: Site) -> None:
     chain = alone + quote(pem(middle.certificate), safe="")
     assert behind.ask(behind.written(Chain=f'"{chain}"')) == WORKLOAD
     assert behind.ask(behind.written(Chain=f'"{chain}"', Cert="")) == WORKLOAD
-    no_root = invalid("no root of the trust domain issued the client certificate")
-    assert behind.ask(behind.written()) == no_root
-    assert behind.ask(behind.written(Chain=f'"{alone}"')) == no_root
+    assert behind.ask(behind.written()) == no_root()
+    assert behind.ask(behind.written(Chain=f'"{alone}"')) == no_root()
     other = quote(pem(middle.leaf(ENV + "2")) + pem(middle.certificate), safe="")
     assert behind.ask(behind.written(Chain=f'"{other}"')) == invalid(
         f"Chain in {xfcc.HEADER} does not begin with its Cert"
@@ -160,8 +160,7 @@ def test_only_the_named_hop_is_believed(site: Site) -> None:
         assert site.ask(site.written(), peer=peer) == stranger
     rogue = replace(site.issuer, ca_key=ec.generate_private_key(ec.SECP256R1()))
     forged = pem(rogue.x509_svid(EDGE, now=NOW)[0])
-    unvouched = invalid("no root of the trust domain issued the client certificate")
-    assert site.ask(site.written(), peer=forged) == unvouched
+    assert site.ask(site.written(), peer=forged) == no_root()
 
 
 def test_a_principal_alone_is_not_the_hop(site: Site) -> None:
@@ -213,7 +212,6 @@ def test_a_forwarded_certificate_is_verified_as_a_direct_one(site: Site) -> None
     past, _ = site.issuer.x509_svid(ENV, now=NOW - 2 * HOUR)
     form = "the client certificate is no X.509-SVID: "
     unfit, bad = Reason.CERTIFICATE_NOT_SVID, Reason.CREDENTIAL_INVALID
-    unvouched = "no root of the trust domain issued the client certificate"
     assert [
         forwarded(leaf(ENV, ENV + "2")),
         forwarded(leaf("spiffe://acme.example")),
@@ -230,7 +228,7 @@ def test_a_forwarded_certificate_is_verified_as_a_direct_one(site: Site) -> None
         (unfit, form + "not a workload's SPIFFE ID"),
         (unfit, form + "its key usage must have digitalSignature, and no keyCertSign or cRLSign"),
         (bad, "no customer is granted the trust domain other.example"),
-        (bad, unvouched),
+        no_root(),
         (Reason.CREDENTIAL_EXPIRED, "the client certificate has expired"),
         (bad, "2 client certificates were sent; expected one"),
         (bad, "the client certificate is not URL-encoded PEM"),

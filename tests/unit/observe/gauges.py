@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from sidecar.core.window import Window
 from sidecar.observe.metrics import Metrics
-from sidecar.observe.trust_metrics import AuthorityReading, TrustReading
+from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading
+from sidecar.observe.unknown_keys import KeyMisses
 from tests.support.simulator.world import NOW
 
 _SOON, _PAST = NOW + timedelta(hours=1), NOW - timedelta(seconds=9)
@@ -24,6 +26,12 @@ READING = TrustReading(
             "regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True, True, 7, 0
         ),
         AuthorityReading("provider", None, None, True, True, None, 0),
+    ),
+    (
+        TrustDomainReading(
+            "acme.example", "customer", 2, 1, Window(_PAST, _SOON), KeyMisses(3, NOW)
+        ),
+        TrustDomainReading("new.example", "customer", 0, 0, None, KeyMisses()),
     ),
 )
 

@@ -11,9 +11,16 @@ from sidecar.core.call import Call
 from sidecar.core.decide import decide
 from sidecar.core.reasons import Reason
 from sidecar.core.verdict import Violation
-from sidecar.observe.metrics import MAX_RULE_CODES, Metrics
+from sidecar.observe.metrics import (
+    LOOKUP_RESULTS,
+    MAX_RULE_CODES,
+    REGISTRATION_RESULTS,
+    Metrics,
+)
 from sidecar.observe.outcome import Outcome
-from tests.support.simulator.world import MODEL, admitted_world, grant
+from sidecar.observe.unknown_keys import KeyMisses, UnknownKeys
+from sidecar.registry.errors import RegistryResult
+from tests.support.simulator.world import ENV, MODEL, NOW, admitted_world, grant
 from tests.unit.observe.gauges import metrics
 from tests.unit.observe.samples import (
     admitted,
@@ -25,6 +32,7 @@ from tests.unit.observe.samples import (
     withdrawn,
 )
 
+DOMAIN = "admissibility_trust_domain"
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -98,7 +106,44 @@ def test_freshness_is_computed_when_it_is_asked_for() -> None:
         ("admissibility_trust_withdrawals", (("authority", "customer"),)): 3.0,
         ("admissibility_trust_withdrawals", (("authority", "regulator"),)): 0.0,
         ("admissibility_trust_withdrawals", (("authority", "provider"),)): 0.0,
+        (f"{DOMAIN}_expires_in_seconds", (("trust_domain", "acme.example"),)): 3600.0,
+        (f"{DOMAIN}_keys", (("kind", "jwt"), ("trust_domain", "acme.example"))): 2.0,
+        (f"{DOMAIN}_keys", (("kind", "x509"), ("trust_domain", "acme.example"))): 1.0,
+        (f"{DOMAIN}_keys", (("kind", "jwt"), ("trust_domain", "new.example"))): 0.0,
+        (f"{DOMAIN}_keys", (("kind", "x509"), ("trust_domain", "new.example"))): 0.0,
     }
+    assert samples(metrics(), "admissibility_unknown_keys") == {
+        ("admissibility_unknown_keys_total", (("trust_domain", "acme.example"),)): 3.0,
+        ("admissibility_unknown_keys_total", (("trust_domain", "new.example"),)): 0.0,
+    }
+
+
+def test_every_series_that_is_known_in_advance_is_there_from_the_start() -> None:
+    """``increase`` of a series that begins at 1 is 0, so its first event would raise no alert."""
+    found = metrics()
+    reasons = {f"{reason}" for reason in Reason} - {"admitted"}
+    labels = {
+        "admissibility_denials": {(("reason", reason),) for reason in reasons},
+        "admissibility_registrations": {(("result", each),) for each in REGISTRATION_RESULTS},
+        "admissibility_registration_lookups": {(("result", each),) for each in LOOKUP_RESULTS},
+    }
+    assert {*REGISTRATION_RESULTS, *LOOKUP_RESULTS} == {f"{each}" for each in RegistryResult}
+    assert {name: {key[1] for key in samples(found, name)} for name in labels} == labels
+    assert {value for name in labels for value in samples(found, name).values()} == {0.0}
+    found.count(unread())
+    assert (
+        samples(found, "admissibility_denials")[
+            "admissibility_denials_total", (("reason", "malformed_request"),)
+        ]
+        == 1.0
+    )
+
+
+def test_an_unknown_key_is_counted_under_its_trust_domain() -> None:
+    unknown_keys = UnknownKeys()
+    found = metrics(unknown_keys=unknown_keys)
+    found.count(outcome(unread().decision, key_unknown_in="acme.example"))
+    assert unknown_keys.of("acme.example") == KeyMisses(1, NOW)
 
 
 def environments(*jurisdictions: str) -> Outcome:
@@ -142,7 +187,7 @@ def test_nothing_a_client_chooses_becomes_a_label() -> None:
     strange = replace(admitted().decision, call=Call("openai", "made.up", ("m-1", "m-2")))
     found.count(outcome(strange, path="/secret-path", request_id="secret-id"))
     text = found.render().decode()
-    assert not [word for word in ("made.up", "m-1", "secret", MODEL, "acme") if word in text]
+    assert not [word for word in ("made.up", "m-1", "secret", MODEL, ENV) if word in text]
     assert decision("allow", "admitted", "eu", "unknown") in samples(found, "admissibility_d")
 
 

@@ -1,0 +1,1 @@
+"""Checks of the doctor that need no running installation."""
