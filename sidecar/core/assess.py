@@ -207,10 +207,10 @@ def _alternatives(
 
 def _prepare(question: Question, binding: Bound | None) -> Iterator[_Alternative]:
     """Take steps 2 and 3 for one model, and collect what could count for steps 4 and 5."""
-    for resolved, found in resolve.manifests(question):
-        finding = found
-        if resolved is not None and binding is not None:
-            finding = deployments.disagreement(question, binding, resolved) or found
+    found = resolve.manifests(question)
+    if binding is not None:
+        found = deployments.agreeing(question, binding, found)
+    for resolved, finding in found:
         if resolved is None:
             yield _Alternative((finding,))
         elif resolved.manifest is None:

@@ -77,7 +77,19 @@ def _told(name: str, item: Evidence[DeploymentBinding], signers: dict[Signer, Gr
     return Finding(2, name, None, detail)
 
 
-def disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:
+def agreeing(
+    question: Question, binding: Bound, found: tuple[tuple[Resolved | None, Finding], ...]
+) -> tuple[tuple[Resolved | None, Finding], ...]:
+    """Return what the model resolved to that is what was bound; if nothing is, step 2 refuses."""
+    checked = [
+        (resolved, None if resolved is None else _disagreement(question, binding, resolved), told)
+        for resolved, told in found
+    ]
+    same = tuple((resolved, told) for resolved, wrong, told in checked if wrong is None)
+    return same or tuple((resolved, wrong or told) for resolved, wrong, told in checked)
+
+
+def _disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:
     """Return what is wrong if the model resolved to something else than what was bound."""
     if resolved.manifest is not None:
         meant, kind = resolved.manifest.digest, "manifest"

@@ -226,10 +226,20 @@ def _adapted(state: TrustState) -> Iterator[str]:
 
 def _successor(state: TrustState, item: Evidence[Manifest]) -> Successor:
     assert item.predicate.supersedes is not None
-    nodes = {node for each in _ancestry(state, item) for node in claim_nodes(each)}
+    nodes = {node for each in _ancestry(state, item) for node in _named_by(state, each)}
     signers = tuple((signer.authority, signer.fingerprint) for signer in item.signers)
     superseded = item.predicate.supersedes.sha256
     return Successor(superseded, item.digest, signers, tuple(sorted(nodes)))
+
+
+def _named_by(state: TrustState, item: Evidence[Manifest]) -> Iterator[LineageNode]:
+    """Yield what a manifest names, and the specifications that its own extends."""
+    yield from claim_nodes(item)
+    digest = item.predicate.specification
+    # A digest cannot name a payload that names it, so the chain ends.
+    while digest is not None and (known := state.specifications.get(digest.sha256)) is not None:
+        yield statement_node(known)
+        digest = known.predicate.extends
 
 
 def _ancestry(state: TrustState, item: Evidence[Manifest]) -> Iterator[Evidence[Manifest]]:

@@ -13,6 +13,8 @@ from tests.support.laws.nouns import (
     Item,
     Manifest,
     Result,
+    Specification,
+    Waiver,
     Withdrawal,
     covers,
 )
@@ -139,7 +141,7 @@ class Noes:
         """Law 3: this word, or a later one of the same author on the same matter."""
         kind = KIND_OF[type(item.content)]
         itself = self.hit(kind, item.digest)
-        if isinstance(item.content, Manifest):
+        if isinstance(item.content, Manifest | Specification | Waiver):
             return itself
         subject = matter(item.content)
         later = [
@@ -167,12 +169,23 @@ class Noes:
                 self.hit("model", f"openai/{manifest.model}"),
                 self.base_hit(manifest.base),
                 self.hit("run", manifest.run),
+                *(self.hit("specification", each) for each in self._specified(manifest)),
                 *(self.hit("corpus", corpus) for corpus in manifest.corpora),
                 *(self.hit("evaluation", output) for output in manifest.evaluations),
                 *(self.hit("evaluation", grader) for grader in manifest.graders),
                 *(self.hit("evaluation", suite.digest) for suite in manifest.suites),
             ]
         )
+
+    def _specified(self, manifest: Manifest) -> set[str]:
+        """The specification that a manifest names, and those that it extends."""
+        found, digest = set[str](), manifest.specification
+        while digest is not None:
+            found.add(digest)
+            known = self.reading.memory.get(digest)
+            content = None if known is None else known.content
+            digest = content.extends if isinstance(content, Specification) else None
+        return found
 
     def statements_hit(self, digest: str) -> bool:
         """Whether any approval or result that was ever seen about this manifest is withdrawn."""
@@ -194,8 +207,8 @@ def matter(content: Content) -> tuple[object, ...]:
             return ("declaration", content.environment)
         case Binding():
             return ("binding", content.deployment)
-        case Manifest():
-            return ("manifest", content)
+        case Manifest() | Specification() | Waiver():
+            return ("single", content)
 
 
 def _order(item: Item) -> tuple[int, str]:

@@ -19,11 +19,12 @@ from sidecar.core.documents import (
 from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.memory import Memory
-from sidecar.core.trust_state import AuthorityView, TrustState, assemble
+from sidecar.core.trust_state import AuthorityView, Rejected, TrustState, assemble
 from sidecar.core.verification import VerifiedFile, verify_file
 from sidecar.providers import ADAPTED_NAMES
 from tests.support.laws import nouns, payloads
 from tests.support.laws.history import Run
+from tests.support.simulator.predicates import sha
 
 
 @dataclass(slots=True)
@@ -43,18 +44,21 @@ class Gate:
                 _view(name, view, name in run.world.heard) for name, view in run.world.views.items()
             ],
             files=_files(run),
+            rejected=[Rejected(sha(f"junk {n}"), "not an envelope") for n in range(run.junk)],
             memory=Memory() if self.state is None else self.state.memory,
         )
 
     def ask(self, run: Run, question: nouns.Question) -> Assessment:
         """Assess one question now."""
         assert self.state is not None
-        named = question.deployment or question.model
+        tunes = question.tunes is not None
         call = Call(
             "openai",
             question.operation,
-            (named,),
-            deployments=(named,) if question.deployment else (),
+            () if tunes else question.names,
+            tuned=question.names if tunes else (),
+            deployments=(question.deployment,) if question.deployment else (),
+            specification=question.tunes,
         )
         credential = Credential(
             spiffe_id=question.environment,

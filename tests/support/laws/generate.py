@@ -7,12 +7,15 @@ what its manifest supersedes. Now and then one does it by hand and forgets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
+from types import MappingProxyType
+from typing import Any
 
 from tests.support.laws import universe
 from tests.support.laws.cascade import matter
+from tests.support.laws.draws import floors, regrant, specify, waive
 from tests.support.laws.history import (
     Add,
     Entry,
@@ -21,11 +24,9 @@ from tests.support.laws.history import (
     Mirror,
     Operation,
     Publish,
-    Regrant,
     Restart,
     Rotate,
     Run,
-    SetFloors,
     Shuffle,
     TakeBack,
     Wait,
@@ -36,11 +37,11 @@ from tests.support.laws.nouns import (
     Binding,
     Content,
     Failure,
-    Floor,
     Item,
     Manifest,
     Question,
     Span,
+    Specification,
     Supersession,
     Withdrawal,
 )
@@ -90,7 +91,7 @@ class Author:
         if item is None:
             return
         role = self.rng.choice(sorted(self.made.approvers))
-        who = self._one_of(self.made.approvers[role])
+        who = self.one_of(self.made.approvers[role])
         where = self.rng.choice((("eu",), ("us",), EVERYWHERE))
         self.say(universe.approval(item, role, where, self.span()), who)
 
@@ -98,7 +99,7 @@ class Author:
         item = self.manifest()
         if item is None:
             return
-        who = self._one_of(self.made.evaluators)
+        who = self.one_of(self.made.evaluators)
         if self.rng.random() < 0.6:
             passed = universe.result(item, self.span())
             few = self.rng.sample(passed.suites, self.rng.randint(1, len(passed.suites)))
@@ -114,7 +115,8 @@ class Author:
         environment = self.rng.choice(sorted(self.run.world.credentials))
         where = self.rng.choice((("eu",), ("us",), EVERYWHERE))
         bases = self.rng.choice(((), (f"openai/{universe.BASE}",)))
-        content = universe.declaration(environment, where, self.span(), bases)
+        sector = self.rng.choice(("finance",) * 4 + ("retail",))
+        content = universe.declaration(environment, where, self.span(), bases, sector)
         who = self.run.world.credentials[environment]
         if "acme-risk" in self.made.approvers["customer"] and self.rng.random() < 0.2:
             who = "acme-risk"
@@ -131,18 +133,20 @@ class Author:
         """A course of events that one of the laws is about."""
         self.rng.choice(MOTIFS)(self)
 
-    def succeed(self, old: Item, *who: str) -> Item:
+    def succeed(
+        self, old: Item, *who: str, changes: Mapping[str, Any] = MappingProxyType({})
+    ) -> Item:
         """Sign a manifest that supersedes another, and, as the command does, announce it."""
         assert isinstance(old.content, Manifest)
         content = replace(
             universe.manifest(
                 old.content.model,
-                self.rng,
                 base=old.content.base,
                 parent=old.content.parent,
                 supersedes=old.digest,
             ),
             required=self.rng.choice((("provider",), ("provider", "auditor"))),
+            **{"specification": old.content.specification, **changes},
         )
         new = self.say(content, *who)
         if self.rng.random() > BY_HAND:
@@ -153,7 +157,7 @@ class Author:
         old = self.manifest()
         if old is None:
             return
-        who = self._one_of(self.made.producers)
+        who = self.one_of(self.made.producers)
         others = self.rng.sample(self.made.producers, 1) if self.rng.random() < 0.2 else []
         new = self.succeed(old, *dict.fromkeys((who, *others)))
         if self.rng.random() < 0.7:
@@ -163,8 +167,8 @@ class Author:
 
     def renew(self) -> None:
         """Say again what was said, for another time."""
-        who = self._one_of(sorted(self.made.journal))
-        words = [i for i in self.made.journal[who] if not isinstance(i.content, Manifest)]
+        who = self.one_of(sorted(self.made.journal))
+        words = [i for i in self.made.journal[who] if _renewable(i)]
         if words and who in self.run.world.published:
             item = self._focused(words) or self.rng.choice(words)
             self.say(replace(item.content, span=self.span()), who)
@@ -181,13 +185,13 @@ class Author:
     # ---- Noes --------------------------------------------------------------------------------
 
     def withdraw(self) -> None:
-        who = self._one_of(sorted(self.run.world.published))
+        who = self.one_of(sorted(self.run.world.published))
         own = self.made.journal.get(who, [])
         if own and self.rng.random() < 0.5:
             self._withdraw_word(who, self._focused(own) or self.rng.choice(own))
             return
         if self.rng.random() < 0.3:
-            whose = self._one_of(sorted(self.made.journal))
+            whose = self.one_of(sorted(self.made.journal))
             newest = self._focused(self.made.journal[whose]) or self.made.journal[whose][-1]
             self.queue.append(Publish(who, entry(newest)))
             return
@@ -233,7 +237,7 @@ class Author:
     # ---- Keys, files, time, the gate, the operator ----------------------------------------------
 
     def rotate(self) -> None:
-        who = self._one_of(sorted(self.run.world.published))
+        who = self.one_of(sorted(self.run.world.published))
         number = len(self.run.world.published[who].keys) + 1
         if number <= 4:
             overlap = self.rng.choice((None, None, 6, 72))
@@ -277,11 +281,11 @@ class Author:
         self.queue.append(Shuffle(self.rng.randrange(1 << 16)))
 
     def mirror(self) -> None:
-        who = self._one_of(sorted(self.run.world.published))
+        who = self.one_of(sorted(self.run.world.published))
         self.queue.append(Mirror(who, who not in self.run.hung))
 
     def heartbeat(self) -> None:
-        who = self._one_of(sorted(self.run.world.published))
+        who = self.one_of(sorted(self.run.world.published))
         self.queue.append(Heartbeat(who, who not in self.run.mute))
 
     def wait(self) -> None:
@@ -289,31 +293,6 @@ class Author:
 
     def restart(self) -> None:
         self.queue.append(Restart())
-
-    def regrant(self) -> None:
-        who = self._one_of(sorted(self.run.world.published))
-        now = self.run.world.operator.grants.get(who, ())
-        if not now or self.rng.random() < 0.4:
-            changed = () if now else universe.grants(Random(1)).get(who, ())
-        else:
-            where = self.rng.choice((("**",), ("eu",), ("us",)))
-            changed = tuple(replace(grant, jurisdictions=where) for grant in now)
-        if changed != now:
-            self.queue.append(Regrant(who, changed))
-
-    def floors(self) -> None:
-        self.queue.append(
-            SetFloors(
-                self.rng.choice(
-                    (
-                        (),
-                        (Floor((universe.DUAL,), ("us",)),),
-                        (Floor(("spiffe://acme.example/**",), ("eu",), None, ("auditor",)),),
-                        (Floor((universe.PROD,), (), "health"),),
-                    )
-                )
-            )
-        )
 
     # ---- Helpers -----------------------------------------------------------------------------
 
@@ -355,7 +334,7 @@ class Author:
         files = self.run.world.files
         return self._focused(files) or (self.rng.choice(files) if files else None)
 
-    def _one_of(self, names: Sequence[str]) -> str:
+    def one_of(self, names: Sequence[str]) -> str:
         """A name: mostly that of the author in focus."""
         if self.focus is not None and self.focus[0] in names and self.rng.random() < FOCUS:
             return self.focus[0]
@@ -370,12 +349,19 @@ class Author:
         return max(found, key=lambda item: item.content.span.begins, default=None)
 
 
+def _renewable(item: Item) -> bool:
+    """Whether a statement is the same under another span: others name the rest by digest."""
+    return not isinstance(item.content, Manifest | Specification)
+
+
 _DRAWS: tuple[tuple[Callable[[Author], None], int], ...] = (
     (Author.motif, 25),
     (Author.approve, 8),
     (Author.evaluate, 6),
     (Author.declare, 6),
     (Author.bind, 3),
+    (specify, 3),
+    (waive, 2),
     (Author.supersede, 6),
     (Author.renew, 8),
     (Author.resign, 3),
@@ -389,6 +375,6 @@ _DRAWS: tuple[tuple[Callable[[Author], None], int], ...] = (
     (Author.heartbeat, 4),
     (Author.wait, 7),
     (Author.restart, 4),
-    (Author.regrant, 4),
-    (Author.floors, 2),
+    (regrant, 4),
+    (floors, 2),
 )

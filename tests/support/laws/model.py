@@ -6,30 +6,33 @@ shares nothing with the product but names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from itertools import product
 
+from tests.support.laws import agreement
+from tests.support.laws.agreement import Good
 from tests.support.laws.cascade import Noes, family, objectors
 from tests.support.laws.nouns import (
-    Approval,
     Binding,
     Declaration,
     Failure,
     Item,
     Manifest,
     Question,
-    Result,
+    Specification,
     Withdrawal,
     World,
     covers,
 )
-from tests.support.laws.reading import PASSING, Reading, Signer
+from tests.support.laws.reading import Reading, Signer
+from tests.support.laws.specifications import Chain, for_manifest, for_tuning
 from tests.support.laws.succession import in_force
 
 No = tuple[str, Withdrawal | Failure]
-Good = Callable[[Item, Signer], bool]
-"""Whether a piece of evidence, as one signer's, may be relied on."""
+Bound = tuple[Item, Binding, str]
+Needed = list[tuple[Item, set[Signer]]]
+"""Evidence that must be relied on, each with the signers of which one is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,96 +51,168 @@ class Ruling:
     declaration: str | None = None
 
 
+def refused(step: int, why: str, noes: frozenset[No] = frozenset()) -> Ruling:
+    return Ruling(False, step, why, None, noes)
+
+
 def admits(world: World, question: Question, now: int) -> Ruling:
     """Answer a question. ``succession.settle`` must have seen the world before.
 
-    Where several declarations, bindings or manifests could be relied on, any one that admits does;
-    of several refusals the one of the newest is given.
+    Where several declarations, bindings or manifests could be relied on, any that admits does; of
+    several refusals the one of the newest is given.
     """
     reading = Reading(world, question, now)
     if not reading.vouched():
-        return Ruling(False, 1, "nobody granted vouches for the credential")
+        return refused(1, "nobody granted vouches for the credential")
     declarations = reading.declarations_in_force()
     if not declarations:
-        return Ruling(False, 1, "no declaration is in force")
-    rulings = [
-        replace(_in(reading, item, declared, declarer), declaration=item.digest)
-        for item, declared, declarer in declarations
-    ]
-    return _first(rulings)
+        return refused(1, "no declaration is in force")
+    first: Ruling | None = None
+    for item, declared, declarer in declarations:
+        for ruling in _under(_Case(reading, item, declared, declarer)):
+            found = replace(ruling, declaration=item.digest)
+            if found.admitted:
+                return found
+            first = first or found
+    assert first is not None
+    return first
 
 
-def _in(reading: Reading, item: Item, declared: Declaration, declarer: str) -> Ruling:
-    """The answer under one declaration."""
-    if any(f.sector not in (None, declared.sector) for f in reading.floors()):
-        return Ruling(False, 1, "the declared sector is below the floor")
-    if reading.question.deployment is None:
-        case = _Case(reading, item, declared, declarer, None)
-        return case.ruling(reading.question.model)
-    asked = reading.with_floors(declared.jurisdictions)
-    bindings = reading.bindings_in_force(declared.sector, asked)
-    if not bindings:
-        return Ruling(False, 2, "no binding is in force")
-    return _first(
-        [_Case(reading, item, declared, declarer, each).ruling(each[1].model) for each in bindings]
-    )
+def _under(case: _Case) -> Iterator[Ruling]:
+    """The answers under one declaration: one for each choice of what its names stand for."""
+    if any(f.sector not in (None, case.sector) for f in case.reading.floors()):
+        yield refused(1, "the declared sector is below the floor")
+        return
+    for parts in product(*(case.parts(name) for name in case.question.names)):
+        ruling = case.ruling(parts)
+        yield replace(ruling, manifest=parts[0].item.digest if parts[0].item else None)
 
 
-def _first(rulings: list[Ruling]) -> Ruling:
-    return next((ruling for ruling in rulings if ruling.admitted), rulings[0])
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one name of the call stands for: a manifest or a base model, through a binding or not.
+
+    ``models`` are its model, parents and base; ``answerers`` the providers that answer for the
+    base. ``refusal``: why it can be nothing.
+    """
+
+    model: str
+    item: Item | None = None
+    bound: Bound | None = None
+    models: frozenset[str] = frozenset()
+    answerers: frozenset[str] = frozenset()
+    specified: Chain = field(default_factory=list)
+    refusal: Ruling | None = None
 
 
 class _Case:
-    """One question under one declaration and, for a deployment, one binding."""
+    """One question under one declaration."""
 
-    def __init__(
-        self,
-        reading: Reading,
-        item: Item,
-        declared: Declaration,
-        declarer: str,
-        binding: tuple[Item, Binding, str] | None,
-    ) -> None:
+    def __init__(self, reading: Reading, item: Item, declared: Declaration, declarer: str) -> None:
         self.reading, self.declaration, self.declared = reading, item, declared
-        self.declarer, self.binding = declarer, binding
-        self.sector = declared.sector
+        self.declarer, self.sector = declarer, declared.sector
         self.asked = reading.with_floors(declared.jurisdictions)
         self.now, self.question = reading.now, reading.question
 
-    def ruling(self, model: str) -> Ruling:
+    # ---- Step 2: what a name stands for --------------------------------------------------------
+
+    def parts(self, name: str) -> list[Part]:
+        """Every way in which a name of the call could be meant, newest first."""
+        if name != self.question.deployment:
+            return self._parts(name, None)
+        bindings = self.reading.bindings_in_force(self.sector, self.asked)
+        if not bindings:
+            return [Part(name, refusal=refused(2, "no binding is in force"))]
+        return [part for each in bindings for part in self._parts(each[1].model, each)]
+
+    def _parts(self, model: str, bound: Bound | None) -> list[Part]:
         manifests = in_force(self.reading, model, self.sector, self.asked)
-        if self.binding is not None:
-            bound = self.binding[1].manifest
-            if bound is None and manifests:
-                return Ruling(False, 2, "bound to a base model, which has a manifest")
-            manifests = [item for item in manifests if item.digest == bound]
-            if bound is not None and not manifests:
-                return Ruling(False, 2, "bound to a manifest that is not in force")
+        if bound is not None:
+            meant = bound[1].manifest
+            if (meant is None) == bool(manifests):
+                return [Part(model, refusal=refused(2, "bound to another kind of model"))]
+            manifests = [item for item in manifests if item.digest == meant]
+            if meant is not None and not manifests:
+                return [Part(model, refusal=refused(2, "bound to one that is not in force"))]
         if not manifests:
-            return self._unadapted(model)
-        return _first([self._adapted(item) for item in manifests])
+            return [self._base(model, bound)]
+        return [self._adapted(item, bound) for item in manifests]
 
-    # ---- Base models (step 2) ------------------------------------------------------------------
-
-    def _unadapted(self, model: str) -> Ruling:
-        known = {i.content.model for i in self.reading.manifests.values()}  # type: ignore[union-attr]
+    def _base(self, model: str, bound: Bound | None) -> Part:
         answerers = self.reading.base_answerers(model, self.sector, self.asked)
-        if model.startswith("ft:") or model in known or not answerers:
-            return Ruling(False, 2, "neither a manifest nor a known base model")
-        if not covers(self.declared.base_models, f"openai/{model}"):
-            return Ruling(False, 2, "the environment does not list the base model")
-        return self._end(None, {model}, answerers)
+        if model.startswith("ft:") or model in self._known() or not answerers:
+            return Part(model, refusal=refused(2, "neither a manifest nor a known base model"))
+        declared = self.declared
+        listed = declared.tuning_models if self.question.tunes else declared.base_models
+        if not covers(listed, f"openai/{model}"):
+            return Part(model, refusal=refused(2, "the environment does not list the base model"))
+        return Part(model, None, bound, frozenset({model}), frozenset(answerers))
 
-    # ---- Adapted models (steps 2 to 5) ---------------------------------------------------------
+    def _adapted(self, item: Item, bound: Bound | None) -> Part:
+        """Follow ``parent`` to the base model."""
+        reading, models, child = self.reading, set[str](), item.content
+        assert isinstance(child, Manifest)
+        specified: Chain = []
+        missing = 3 if child.specification and not self._specified(child, specified) else None
+        models.add(child.model)
+        while child.parent is not None:
+            parent = reading.manifests.get(child.parent)
+            if parent is None or not isinstance(parent.content, Manifest):
+                return Part(child.model, item, refusal=refused(2, "a parent is missing"))
+            if parent.content.model != child.base or not self._parent_signers(parent):
+                return Part(child.model, item, refusal=refused(2, "a parent does not count"))
+            child = parent.content
+            models.add(child.model)
+            if child.specification and not self._specified(child, specified):
+                missing = 3
+        answerers = reading.base_answerers(child.base, self.sector, self.asked)
+        if child.base in self._known() or not answerers:
+            return Part(child.model, item, refusal=refused(2, "nobody answers for the base"))
+        found = frozenset(models | {child.base})
+        assert isinstance(item.content, Manifest)
+        part = Part(item.content.model, item, bound, found, frozenset(answerers), specified)
+        if missing is not None:
+            return replace(part, refusal=refused(3, "a specification does not count"))
+        return part
 
-    def _adapted(self, item: Item) -> Ruling:
-        manifest = item.content
+    def _known(self) -> set[str]:
+        return {i.content.model for i in self.reading.manifests.values()}  # type: ignore[union-attr]
+
+    def _parent_signers(self, parent: Item) -> set[Signer]:
+        return self.reading.producers(parent, self.sector, ()) & self.reading.agreeing(parent)
+
+    def _specified(self, manifest: Manifest, found: Chain) -> bool:
+        chain = for_manifest(self.reading, manifest)
+        found.extend(chain or [])
+        return chain is not None
+
+    # ---- Steps 3 to 5, for each name -----------------------------------------------------------
+
+    def ruling(self, parts: tuple[Part, ...]) -> Ruling:
+        """The answer where each name stands for one part: the first step that refuses any."""
+        models = {model for part in parts for model in part.models}
+        refusals = [self._refusal(part, models) for part in parts]
+        chain: Chain | None = []
+        if self.question.tunes is not None:
+            tuned = {part.model for part in parts}
+            chain = for_tuning(self.reading, self.question.tunes, tuned, self.sector, self.asked)
+            if chain is None:
+                refusals.append(refused(3, "the specification of the job does not count"))
+        found = [each for each in refusals if each is not None]
+        if found:
+            return min(found, key=lambda each: each.step)
+        return self._end(parts, models, chain or [])
+
+    def _refusal(self, part: Part, models: set[str]) -> Ruling | None:
+        if part.refusal is not None or part.item is None:
+            return part.refusal
+        item, manifest = part.item, part.item.content
         assert isinstance(manifest, Manifest)
-        lineage = self._parents(item)
-        if lineage is None:
-            return Ruling(False, 2, "a parent is missing, not a producer's, or not the base")
+        producers = self.reading.producers(item, self.sector, self.asked)
+        if not producers & self.reading.agreeing(item):
+            return refused(3, "no granted producer agrees")
         if not manifest.span.holds(self.now):
-            return Ruling(False, 3, "outside the manifest's window")
+            return refused(3, "outside the manifest's window")
         if not any(
             covers((place.pattern,), self.question.environment)
             and self.asked <= set(place.jurisdictions)
@@ -146,37 +221,15 @@ class _Case:
             and self.question.operation in place.operations
             for place in manifest.places
         ):
-            return Ruling(False, 3, "not made for this environment and operation")
+            return refused(3, "not made for this environment and operation")
         if not self.asked <= {s.jurisdiction for s in manifest.suites if s.kind == "compliance"}:
-            return Ruling(False, 4, "a jurisdiction has no compliance suite")
-        failures = {
-            no
-            for digest in self._chain(item)
-            for no in self._failures(self.reading.manifests[digest], {manifest.model, *lineage[1]})
-        }
+            return refused(4, "a jurisdiction has no compliance suite")
+        above = [self.reading.manifests[digest] for digest in self._chain(item)]
+        failures = {no for each in above for no in self._failures(each, models)}
         if failures:
-            return Ruling(False, 4, "a FAILED stands", item.digest, frozenset(failures))
-        return self._end(item, {manifest.model, *lineage[1]}, lineage[0])
-
-    def _parents(self, item: Item) -> tuple[set[str], set[str]] | None:
-        """Who answers for the base, and the models on the way there; None where it is broken."""
-        reading, models = self.reading, set[str]()
-        child = item.content
-        assert isinstance(child, Manifest)
-        while child.parent is not None:
-            parent = reading.manifests.get(child.parent)
-            if parent is None or not isinstance(parent.content, Manifest):
-                return None
-            signers = reading.producers(parent, self.sector, ()) & reading.agreeing(parent)
-            if parent.content.model != child.base or not signers:
-                return None
-            child = parent.content
-            models.add(child.model)
-        known = {i.content.model for i in reading.manifests.values()}  # type: ignore[union-attr]
-        answerers = reading.base_answerers(child.base, self.sector, self.asked)
-        if child.base in known or not answerers:
-            return None
-        return answerers, models | {child.base}
+            return refused(4, "a FAILED stands", frozenset(failures))
+        step = agreement.lacking(self.reading, item, self.sector, self.asked)
+        return None if step is None else refused(step, "results or approvals are lacking")
 
     def _failures(self, item: Item, models: set[str]) -> set[No]:
         """Noes to one manifest of every evaluator whose grant overlaps the question."""
@@ -191,41 +244,51 @@ class _Case:
             if failure.manifest == item.digest and failure.suite in suites
         }
 
-    # ---- Agreement, cascade and freshness (steps 4 to 7) ---------------------------------------
+    # ---- Steps 6 and 7, for all of them --------------------------------------------------------
 
-    def _end(self, item: Item | None, models: set[str], answerers: set[str]) -> Ruling:
+    def _end(self, parts: tuple[Part, ...], models: set[str], tuned: Chain) -> Ruling:
         reading = self.reading
-        known, announced = family(reading, item, self.sector) if item else ({}, set[str]())
-        every = {m for each in known.values() for m in (each.content.model, each.content.base)}  # type: ignore[union-attr]
-        objecting = objectors(reading, self.sector, self.asked, models | every)
+        objecting = objectors(reading, self.sector, self.asked, models)
+        answerers = {name for part in parts for name in part.answerers}
         vouching = reading.world.credentials[self.question.environment]
         noes = Noes(reading, {*objecting, self.declarer, vouching, *answerers})
-        digest = None if item is None else item.digest
-        if item is not None and not self._agreed(item, lambda *_: True):
-            return Ruling(False, 5, "results, approvals or the producer are lacking", digest)
         hits = [noes.hit("environment", self.question.environment)]
         hits.extend(noes.base_hit(model) for model in models)
-        for each in known.values():
-            hits.append(noes.manifest_hit(each))
-            hits.append(each is not item and noes.statements_hit(each.digest))
-            if each.digest not in self._chain(item):
-                hits.append(noes.signers_hit(reading.producers(each, self.sector, ())))
-        hits.extend(noes.hit("manifest", each) for each in announced)
+        hits.extend(self._hit(noes, part) for part in parts if part.item is not None)
+        hits.extend(self._specification_hit(noes, item) for item, _ in tuned)
         if any(hits):
-            return Ruling(False, 6, "withdrawn", digest, frozenset(noes.found))
-        if not self._relied_on(item, lambda word, s: not noes.said_hit(word, s)):
-            noes_found = frozenset(noes.found)
-            return Ruling(False, 6, "too little is left unwithdrawn", digest, noes_found)
+            return refused(6, "withdrawn", frozenset(noes.found))
+        needed = self._needed(parts, tuned)
+        if not self._relied_on(parts, needed, lambda word, s: not noes.said_hit(word, s)):
+            return refused(6, "too little is left unwithdrawn", frozenset(noes.found))
         stale = {name for name, denies in objecting.items() if denies and not reading.fresh(name)}
         stale |= {name for name in {vouching, *answerers} if not reading.fresh(name)}
         stale |= {name for name in objecting if name not in reading.world.views}
         if stale:
-            return Ruling(False, 7, f"not fresh: {', '.join(sorted(stale))}", digest)
+            return refused(7, f"not fresh: {', '.join(sorted(stale))}")
         if not self._relied_on(
-            item, lambda word, s: reading.fresh(s[0]) and not noes.said_hit(word, s)
+            parts, needed, lambda word, s: reading.fresh(s[0]) and not noes.said_hit(word, s)
         ):
-            return Ruling(False, 7, "too little is left that is fresh", digest)
-        return Ruling(True, 8, "admitted", digest)
+            return refused(7, "too little is left that is fresh")
+        return Ruling(True, 8, "admitted")
+
+    def _hit(self, noes: Noes, part: Part) -> bool:
+        """Law 6: whether a no hits the lineage of an adapted model, or its successors."""
+        assert part.item is not None
+        known, announced = family(self.reading, part.item, self.sector)
+        own = self._chain(part.item)
+        hits = [noes.hit("manifest", each) for each in announced]
+        for each in known.values():
+            hits.append(noes.manifest_hit(each))
+            hits.append(each is not part.item and noes.statements_hit(each.digest))
+            if each.digest not in own:
+                hits.append(noes.signers_hit(self.reading.producers(each, self.sector, ())))
+        return any(hits)
+
+    def _specification_hit(self, noes: Noes, item: Item) -> bool:
+        assert isinstance(item.content, Specification)
+        suites = [noes.hit("evaluation", suite.digest) for suite in item.content.suites]
+        return noes.hit("specification", item.digest) or any(suites)
 
     def _chain(self, item: Item | None) -> set[str]:
         """The manifest and its parents."""
@@ -235,77 +298,28 @@ class _Case:
             child = self.reading.manifests.get(child.content.parent or "")
         return found
 
-    def _relied_on(self, item: Item | None, good: Good) -> bool:
+    def _needed(self, parts: tuple[Part, ...], tuned: Chain) -> Needed:
+        """Everything that is relied on, apart from the manifests called and what is about them."""
+        reading, item = self.reading, self.declaration
+        declarers = reading.declarers(item, self.declared, reading.agreeing(item))
+        needed: Needed = [(item, {s for s in declarers if s[0] == self.declarer})]
+        needed.extend(tuned)
+        for part in parts:
+            needed.extend(part.specified)
+            if part.bound is not None:
+                bound, _, binder = part.bound
+                binders = reading.binders(bound, self.sector, self.asked) & reading.agreeing(bound)
+                needed.append((bound, {s for s in binders if s[0] == binder}))
+            for digest in self._chain(part.item) - {part.item.digest if part.item else ""}:
+                parent = reading.manifests[digest]
+                needed.append((parent, self._parent_signers(parent)))
+        return needed
+
+    def _relied_on(self, parts: tuple[Part, ...], needed: Needed, good: Good) -> bool:
         """Whether there is a good signer of everything that must be relied on."""
-        reading, sector = self.reading, self.sector
-        declarers = {
-            s
-            for s in reading.declarers(
-                self.declaration, self.declared, reading.agreeing(self.declaration)
-            )
-            if s[0] == self.declarer
-        }
-        needed = [(self.declaration, declarers)]
-        if self.binding is not None:
-            bound, _, binder = self.binding
-            binders = reading.binders(bound, sector, self.asked) & reading.agreeing(bound)
-            needed.append((bound, {s for s in binders if s[0] == binder}))
-        for digest in self._chain(item) - {item.digest if item else ""}:
-            parent = reading.manifests[digest]
-            signers = reading.producers(parent, sector, ()) & reading.agreeing(parent)
-            needed.append((parent, signers))
-        return all(any(good(word, s) for s in signers) for word, signers in needed) and (
-            item is None or self._agreed(item, good)
+        reading, sector, asked = self.reading, self.sector, self.asked
+        return all(any(good(word, s) for s in signers) for word, signers in needed) and all(
+            agreement.agreed(reading, part.item, sector, asked, good)
+            for part in parts
+            if part.item is not None
         )
-
-    def _agreed(self, item: Item, good: Good) -> bool:
-        """Whether roles can be given out so that all that is needed comes of good signers."""
-        filled = list(self._offers(item, good))
-        manifest = item.content
-        assert isinstance(manifest, Manifest)
-        needed = {("producer", item.digest)}
-        needed |= {("evaluator", suite.digest) for suite in manifest.suites}
-        needed |= self.reading.required(manifest, self.asked)
-        roles: dict[str, set[str]] = {}
-        for role, _, signer in filled:
-            for name in signer:
-                roles.setdefault(name, set()).add(role)
-        for chosen in product(*(sorted(options) for options in roles.values())):
-            role_of = dict(zip(roles, chosen, strict=True))
-            got = {
-                (role, what)
-                for role, what, signer in filled
-                if all(role_of[name] == role for name in signer)
-            }
-            if needed <= got:
-                return True
-        return False
-
-    def _offers(self, item: Item, good: Good) -> Iterator[tuple[str, str, Signer]]:
-        """(role, what for, signer) of everything good that counts now for this manifest."""
-        reading = self.reading
-        for signer in reading.producers(item, self.sector, self.asked) & reading.agreeing(item):
-            if good(item, signer):
-                yield "producer", item.digest, signer
-        for word, said in reading.of_manifest(item.digest):
-            if said.span.holds(self.now):
-                for signer in reading.agreeing(word):
-                    if good(word, signer):
-                        for role, what in self._said(said, signer[0]):
-                            yield role, what, signer
-
-    def _said(self, said: Approval | Result, authority: str) -> Iterator[tuple[str, str]]:
-        """What one authority's word fills here."""
-        if isinstance(said, Result):
-            if said.outcome == "PASSED" and said.score >= PASSING:
-                for suite in said.suites:
-                    asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
-                    if self.reading.holds(authority, "evaluator", self.sector, said.model, asked):
-                        yield "evaluator", suite.digest
-        elif (
-            covers(said.environments, self.question.environment)
-            and self.question.operation in said.operations
-        ):
-            for name in self.asked & set(said.jurisdictions):
-                if self.reading.holds(authority, said.role, self.sector, said.model, {name}):
-                    yield said.role, name

@@ -24,7 +24,7 @@ from tests.support.laws.history import (
     TakeBack,
     Wait,
 )
-from tests.support.laws.nouns import Failure, Manifest, Withdrawal
+from tests.support.laws.nouns import Declaration, Failure, Manifest, Specification, Withdrawal
 from tests.support.laws.said import entry
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 def renewed_then_withdrawn(author: Author) -> None:
     """Law 3: an author says it again, and the newer word is withdrawn, by itself or another."""
-    if author.focus is None or isinstance(author.focus[1].content, Manifest):
+    if author.focus is None or isinstance(author.focus[1].content, Manifest | Specification):
         return
     who, item = author.focus
     newer = author.say(replace(item.content, span=author.span()), who)
@@ -152,6 +152,61 @@ def _afterwards(author: Author, who: str, digest: str | None = None) -> list[Ope
     return author.rng.sample(options, author.rng.randint(1, 2))
 
 
+def moved(author: Author) -> None:
+    """Law 5: a no, and then its environment is declared for elsewhere, and the old file is lost."""
+    environment = author.rng.choice((universe.PROD, universe.DUAL))
+    who = author.rng.choice(sorted(author.run.world.published))
+    author.queue.append(Publish(who, Withdrawal(*author.subject())))
+    owner = author.run.world.credentials[environment]
+    older = [
+        item
+        for item in author.made.journal.get(owner, [])
+        if isinstance(item.content, Declaration) and item.content.environment == environment
+    ]
+    where = author.rng.choice((("us",), ("eu",), universe.EVERYWHERE))
+    sector = author.rng.choice(("finance", "finance", "retail"))
+    span = replace(author.span(), begins=author.run.now - author.run.now % universe.DAY)
+    author.say(universe.declaration(environment, where, span, sector=sector), owner)
+    if author.rng.random() < 0.5:
+        author.queue.extend(Lose(item.digest) for item in older)
+    author.queue.extend(_afterwards(author, owner))
+
+
+def extended(author: Author) -> None:
+    """Case 13: a model gains an operation by an extension of what it was tuned under."""
+    old = author.manifest()
+    if old is None or not isinstance(old.content, Manifest):
+        return
+    under = old.content.specification or universe.UNDER
+    base = universe.SPECIFICATION
+    place = replace(base.places[0], operations=(*universe.OPERATIONS, "batches"))
+    begins = author.run.now - author.run.now % universe.DAY
+    span = replace(author.span(), begins=begins)
+    wider = author.say(replace(base, places=(place,), extends=under, span=span), "acme")
+    new = author.succeed(
+        old,
+        author.rng.choice(author.made.producers),
+        changes={
+            "places": (place,),
+            "specification": author.rng.choice((wider.digest, wider.digest, under)),
+            "span": replace(old.content.span, begins=begins),
+        },
+    )
+    before = len(author.queue)
+    for content, by in universe.needed(author.made, new, author.rng):
+        author.say(content, by)
+    _at_once(author, before, "what the successor needs")
+    what = author.rng.choice((under, wider.digest))
+    by = author.rng.choice(sorted(author.run.world.published))
+    options: list[Operation] = [
+        Publish(by, Withdrawal("specification", what)),
+        Lose(what),
+        Restart(),
+    ]
+    author.queue.extend(author.rng.sample(options, author.rng.randint(0, 2)))
+    author.queue.extend(_afterwards(author, "acme", wider.digest))
+
+
 MOTIFS: tuple[Callable[[Author], None], ...] = (
     renewed_then_withdrawn,
     renewed_then_withdrawn,
@@ -162,4 +217,7 @@ MOTIFS: tuple[Callable[[Author], None], ...] = (
     parent_withdrawn,
     silent,
     key_changed,
+    moved,
+    moved,
+    extended,
 )

@@ -132,6 +132,28 @@ class Declaration:
     purpose: str
     base_models: tuple[str, ...]
     span: Span
+    tuning_models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Specification:
+    """What a customer declares before a model is tuned; ``extends`` is an older one's digest."""
+
+    models: tuple[str, ...]
+    places: tuple[Place, ...]
+    suites: tuple[Suite, ...]
+    span: Span
+    extends: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiver:
+    """A regulator excuses one rule of the policies for an environment, and nothing else."""
+
+    environment: str
+    rule: str
+    jurisdiction: str
+    span: Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +170,7 @@ class Manifest:
     places: tuple[Place, ...]
     required: tuple[str, ...]
     span: Span
+    specification: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +202,15 @@ class Binding:
     span: Span
 
 
-Content = Declaration | Manifest | Result | Approval | Binding
+Content = Declaration | Specification | Waiver | Manifest | Result | Approval | Binding
+
+RUN_BEGAN = -900
+"""The hour at which every tuning run began."""
 
 KIND_OF: dict[type, str] = {
     Declaration: "environment",
+    Specification: "specification",
+    Waiver: "waiver",
     Manifest: "manifest",
     Result: "result",
     Approval: "approval",
@@ -202,13 +230,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """May this environment use this model (or deployment) in this operation?"""
+    """May this environment use this model (or deployment), and ``others``, in this operation?
+
+    ``tunes``: they would be tuned, under the specification of this digest.
+    """
 
     environment: str
     model: str
     operation: str = "chat.completions"
     deployment: str | None = None
-    tenant: str = "acme"
+    others: tuple[str, ...] = ()
+    tunes: str | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that the call names."""
+        return (self.deployment or self.model, *self.others)
 
 
 # ---- The whole ----------------------------------------------------------------------------------

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from functools import cache, lru_cache
 from typing import Any
 
+import rfc8785
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tests.support.laws.nouns import (
+    RUN_BEGAN,
     Approval,
     Binding,
     Content,
@@ -22,9 +24,12 @@ from tests.support.laws.nouns import (
     Item,
     Key,
     Manifest,
+    Place,
     Result,
     Span,
+    Specification,
     Suite,
+    Waiver,
 )
 from tests.support.simulator.keys import SimKey, envelope
 from tests.support.simulator.predicates import NOW, sha, stamp
@@ -38,6 +43,8 @@ TYPES = {
     Result: "https://in-toto.io/attestation/test-result/v0.1",
     Approval: "urn:admissibility:approval:v1",
     Binding: "urn:admissibility:deployment-binding:v1",
+    Specification: "urn:admissibility:specification:v1",
+    Waiver: "urn:admissibility:waiver:v1",
 }
 
 
@@ -144,6 +151,10 @@ def _subject(content: Content) -> tuple[str, str]:
         case Binding():
             base = sha(f"openai/{content.model}")
             return content.deployment, base if content.manifest is None else content.manifest
+        case Specification():
+            return "support", hashlib.sha256(rfc8785.dumps(_specified(content))).hexdigest()
+        case Waiver():
+            return content.environment, sha(content.environment)
         case Result() | Approval():
             return content.model, content.manifest
 
@@ -159,6 +170,19 @@ def _predicate(content: Content) -> dict[str, Any]:
                 "owner": "model-risk",
                 "window": _window(content.span),
                 "baseModels": list(content.base_models),
+                "tuningModels": list(content.tuning_models),
+            }
+        case Specification():
+            extends = {} if content.extends is None else {"extends": {"sha256": content.extends}}
+            window = _window(content.span)
+            models = list(content.models)
+            return {"models": models, "window": window, **_specified(content), **extends}
+        case Waiver():
+            return {
+                "rule": content.rule,
+                "jurisdiction": content.jurisdiction,
+                "reason": "transition until the register is open",
+                "window": _window(content.span),
             }
         case Manifest():
             return _manifest(content)
@@ -205,8 +229,8 @@ def _manifest(content: Manifest) -> dict[str, Any]:
             "id": content.run,
             "method": "supervised",
             "hyperparameters": {},
-            "started": stamp(instant(-900)),
-            "finished": stamp(instant(-890)),
+            "started": stamp(instant(RUN_BEGAN)),
+            "finished": stamp(instant(RUN_BEGAN + 10)),
             "graders": [
                 {"name": f"grader-{n}", "digest": {"sha256": each}}
                 for n, each in enumerate(content.graders)
@@ -216,23 +240,33 @@ def _manifest(content: Manifest) -> dict[str, Any]:
             {"name": f"metrics-{n}", "digest": {"sha256": each}, "metrics": {}}
             for n, each in enumerate(content.evaluations)
         ],
-        "envelope": {"suites": [_suite(each) for each in content.suites]},
-        "environments": [
-            {
-                "id": place.pattern,
-                "jurisdictions": list(place.jurisdictions),
-                "sector": place.sector,
-                "purpose": place.purpose,
-                "operations": list(place.operations),
-            }
-            for place in content.places
-        ],
+        **_specified(content),
         "approvals": {"required": list(content.required)},
         "window": _window(content.span),
     }
     if content.supersedes is not None:
         predicate["supersedes"] = {"sha256": content.supersedes}
+    if content.specification is not None:
+        predicate["specification"] = {"sha256": content.specification}
     return predicate
+
+
+def _specified(content: Manifest | Specification) -> dict[str, Any]:
+    """What a specification and the manifests of what is tuned under it have in common."""
+    return {
+        "environments": [_place(each) for each in content.places],
+        "envelope": {"suites": [_suite(each) for each in content.suites]},
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "id": place.pattern,
+        "jurisdictions": list(place.jurisdictions),
+        "sector": place.sector,
+        "purpose": place.purpose,
+        "operations": list(place.operations),
+    }
 
 
 def _suite(suite: Suite, score: float | None = None) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tests.support.laws.nouns import (
     Manifest,
     Question,
     Result,
+    Specification,
     World,
     covers,
 )
@@ -38,7 +39,6 @@ class Reading:
     def __init__(self, world: World, question: Question, now: int) -> None:
         self.world, self.question, self.now = world, question, now
         self.items = world.items
-        self.manifests = {i.digest: i for i in self.items if isinstance(i.content, Manifest)}
         self.listed: dict[str, list[tuple[str, Key]]] = {}
         for authority, documents in world.views.items():
             if authority in world.operator.grants:
@@ -46,7 +46,13 @@ class Reading:
                     self.listed.setdefault(key.name, []).append((authority, key))
         self.memory = world.memory
         self._signed: dict[str, set[Signer]] = {}
+        self.manifests = self._verified(Manifest)
+        self.specifications = self._verified(Specification)
         self._holding: dict[tuple[object, ...], bool] = {}
+
+    def _verified(self, kind: type) -> dict[str, Item]:
+        found = (i for i in self.items if isinstance(i.content, kind) and self.as_signed(i))
+        return {item.digest: item for item in found}
 
     # ---- Who spoke ---------------------------------------------------------------------------
 

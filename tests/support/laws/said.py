@@ -12,6 +12,8 @@ from tests.support.laws.nouns import (
     Manifest,
     Question,
     Result,
+    Specification,
+    Waiver,
     Withdrawal,
 )
 from tests.support.laws.universe import CHILD, PARENT
@@ -52,6 +54,10 @@ def label(content: Content) -> str:
             return f"declaration of {content.environment} {content.jurisdictions}"
         case Binding():
             return f"binding to {content.model[-1]}"
+        case Specification():
+            return "specification" + (" that extends another" if content.extends else "")
+        case Waiver():
+            return f"waiver of {content.rule} in {content.environment}"
 
 
 def matters(content: Content, question: Question) -> bool:
@@ -61,6 +67,11 @@ def matters(content: Content, question: Question) -> bool:
             return content.environment == question.environment
         case Binding():
             return question.deployment is not None
+        case Specification():
+            return question.tunes is not None or CHILD in question.names
+        case Waiver():
+            return content.environment == question.environment
         case _:
             lineage = {CHILD: {PARENT, CHILD}}
-            return content.model in lineage.get(question.model, {question.model})
+            names = {question.model, *question.others}
+            return any(content.model in lineage.get(name, {name}) for name in names)

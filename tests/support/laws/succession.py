@@ -124,17 +124,28 @@ def superseded(reading: Reading, digest: str, manifest: Manifest) -> set[str]:
 
 
 def in_force(reading: Reading, model: str, sector: str, asked: Iterable[str]) -> list[Item]:
-    """Manifests of a model by granted producers that nothing took over from, newest first."""
+    """Manifests of a model that nothing took over from, newest first, pending successors last.
+
+    Those of granted producers, if there are any.
+    """
     jurisdictions = frozenset(asked)
-    found = [
-        item
-        for digest, item in reading.manifests.items()
-        if isinstance(item.content, Manifest)
-        and item.content.model == model
-        and reading.producers(item, sector, jurisdictions)
-        and (reading.question.environment, digest) not in reading.world.replaced
-    ]
-    return sorted(found, key=lambda each: (each.content.span.begins, each.digest), reverse=True)
+    known = [item for item in reading.manifests.values() if _model(item) == model]
+    granted = [item for item in known if reading.producers(item, sector, jurisdictions)]
+    here = (reading.question.environment, reading.world.replaced)
+    found = [item for item in granted or known if (here[0], item.digest) not in here[1]]
+    digests = {item.digest for item in found}
+    newest = sorted(found, key=lambda each: (each.content.span.begins, each.digest), reverse=True)
+    return sorted(newest, key=lambda each: _supersedes(each) in digests)
+
+
+def _model(item: Item) -> str:
+    assert isinstance(item.content, Manifest)
+    return item.content.model
+
+
+def _supersedes(item: Item) -> str | None:
+    assert isinstance(item.content, Manifest)
+    return item.content.supersedes
 
 
 def _of(jurisdiction: str | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from tests.support.laws.nouns import (
     Question,
     Result,
     Span,
+    Specification,
     Suite,
     World,
 )
@@ -36,12 +37,30 @@ OTHER = f"ft:{BASE}:globex:v1:g"
 PROD = "spiffe://acme.example/env/prod"
 DUAL = "spiffe://acme.example/env/dual"
 GLOBEX = "spiffe://globex.example/env/prod"
-CHAT, RESPONSES = "chat.completions", "responses"
+CHAT, RESPONSES, TUNE = "chat.completions", "responses", "fine_tuning.jobs.create"
+OPERATIONS = (CHAT, RESPONSES, TUNE)
 DEPLOYMENT = "support-prod"
 DAY = 24
 LONG = Span(-90 * DAY, 90 * DAY)
 EVERYWHERE = ("eu", "us")
 OF = {PROD: ("eu",), DUAL: EVERYWHERE, GLOBEX: ("us",)}
+
+SUITES = (
+    Suite("adversarial", sha("suite adversarial")),
+    Suite("compliance", sha("suite eu"), "eu"),
+    Suite("compliance", sha("suite us"), "us"),
+)
+
+
+def tenant(environments: str) -> tuple[str, ...]:
+    return (f"spiffe://{environments}.example/**",)
+
+
+PLACE = Place(tenant("acme")[0], EVERYWHERE, "finance", "support", OPERATIONS)
+SPECIFICATION = Specification(("openai/**",), (PLACE,), SUITES, Span(-80 * DAY, 90 * DAY))
+"""Under which ``CHILD`` was tuned, and may be tuned further."""
+
+UNDER = payloads.item(SPECIFICATION).digest
 
 QUESTIONS = (
     Question(PROD, PARENT),
@@ -49,13 +68,10 @@ QUESTIONS = (
     Question(PROD, CHILD, deployment=DEPLOYMENT),
     Question(GLOBEX, OTHER),
     Question(DUAL, BASE),
-)
-
-
-SUITES = (
-    Suite("adversarial", sha("suite adversarial")),
-    Suite("compliance", sha("suite eu"), "eu"),
-    Suite("compliance", sha("suite us"), "us"),
+    Question(PROD, PARENT, others=(CHILD,)),
+    Question(DUAL, BASE, others=(CHILD, PARENT)),
+    Question(DUAL, BASE, TUNE, tunes=UNDER),
+    Question(PROD, CHILD, TUNE, tunes=UNDER),
 )
 
 
@@ -68,10 +84,6 @@ class Start:
     evaluators: tuple[str, ...]
     approvers: dict[str, tuple[str, ...]]
     journal: dict[str, list[Item]] = field(default_factory=dict)
-
-
-def tenant(environments: str) -> tuple[str, ...]:
-    return (f"spiffe://{environments}.example/**",)
 
 
 def grants(rng: Random) -> dict[str, tuple[Grant, ...]]:
@@ -136,9 +148,11 @@ def start(rng: Random) -> Start:
     for environment, jurisdictions in OF.items():
         who = world.credentials[environment]
         sign(made, declaration(environment, jurisdictions), who)
-    parent = sign(made, manifest(PARENT, rng), "acme-ml")
-    child = sign(made, manifest(CHILD, rng, base=PARENT, parent=parent.digest), "acme-ml")
-    other = sign(made, manifest(OTHER, rng), "globex-ml")
+    sign(made, SPECIFICATION, "acme")
+    parent = sign(made, manifest(PARENT), "acme-ml")
+    tuned = manifest(CHILD, base=PARENT, parent=parent.digest)
+    child = sign(made, replace(tuned, specification=rng.choice((UNDER, None))), "acme-ml")
+    other = sign(made, manifest(OTHER), "globex-ml")
     for item in (parent, child, other):
         complete(made, item, rng)
     sign(made, Binding(DEPLOYMENT, CHILD, child.digest, LONG), "provider")
@@ -200,13 +214,15 @@ def declaration(
     jurisdictions: tuple[str, ...],
     span: Span = LONG,
     base_models: tuple[str, ...] = (f"openai/{BASE}",),
+    sector: str = "finance",
 ) -> Declaration:
-    return Declaration(environment, jurisdictions, "finance", "support", base_models, span)
+    return Declaration(
+        environment, jurisdictions, sector, "support", base_models, span, base_models
+    )
 
 
 def manifest(
     model: str,
-    rng: Random,
     *,
     base: str = BASE,
     parent: str | None = None,
@@ -223,7 +239,7 @@ def manifest(
         graders=(sha(f"grader {model}"),),
         run=f"ftjob-{model[-1]}",
         suites=SUITES,
-        places=(Place(pattern, EVERYWHERE, "finance", "support", (CHAT, RESPONSES)),),
+        places=(replace(PLACE, pattern=pattern),),
         required=("provider",),
         span=LONG,
     )
@@ -241,5 +257,5 @@ def approval(
     assert isinstance(item.content, Manifest)
     where = item.content.places[0].pattern
     return Approval(
-        item.content.model, item.digest, role, jurisdictions, (where,), (CHAT, RESPONSES), span
+        item.content.model, item.digest, role, jurisdictions, (where,), OPERATIONS, span
     )

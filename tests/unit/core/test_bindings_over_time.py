@@ -24,6 +24,7 @@ from tests.support.simulator.world import (
     admitted_world,
     credential,
     grant,
+    manifest_predicate,
     tuned_on_world,
     window,
 )
@@ -61,6 +62,16 @@ def test_rebinding_is_ordinary_and_the_newest_word_is_in_force() -> None:
     assert chain.manifest.digest == world.digests["child"]
     ended = assess(CALL, far, state, NOW + 0.7 * DAY)
     assert ended.reason is Reason.DEPLOYMENT_UNBOUND
+
+
+def test_a_refusal_is_that_of_the_manifest_bound_and_not_of_a_newer_one() -> None:
+    world = deployed_world()
+    world.bind("newer", run={**manifest_predicate()["run"], "id": "other"}, window=window(1, 9))
+    assert assess(CALL, credential(), world.state(), NOW).reason is None
+    world.parties["regulator"].withdraw("manifest", world.digests["manifest"])
+    assert assess(CALL, credential(), world.state(), NOW).reason is Reason.WITHDRAWN
+    world.evidence.pop("manifest")
+    assert assess(CALL, credential(), world.state(), NOW).reason is Reason.DEPLOYMENT_UNBOUND
 
 
 def test_a_newer_word_by_one_that_may_not_give_it_changes_nothing() -> None:

@@ -75,7 +75,6 @@ class Scene:
         assert isinstance(old.content, Manifest)
         content = universe.manifest(
             old.content.model,
-            self.made_rng,
             base=old.content.base,
             parent=old.content.parent,
             supersedes=old.digest,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.support.laws import universe
@@ -18,13 +20,17 @@ from tests.support.laws.history import (
     TakeBack,
     Wait,
 )
+from tests.support.laws.model import Ruling
 from tests.support.laws.nouns import (
     Approval,
     Declaration,
     Failure,
     Floor,
     Manifest,
+    Question,
     Span,
+    Specification,
+    Waiver,
     Withdrawal,
     covers,
 )
@@ -43,7 +49,7 @@ CORPUS = sha("shared corpus")
 
 def test_every_question_is_admitted_to_begin_with() -> None:
     scene = Scene()
-    assert [scene.ask(question).admitted for question in universe.QUESTIONS] == [True] * 5
+    assert [scene.ask(question).admitted for question in universe.QUESTIONS] == [True] * 9
 
 
 @pytest.mark.parametrize(
@@ -176,6 +182,68 @@ def test_law_8_an_overlap_and_a_new_signature_keep_everything_admitted() -> None
         if "provider/1" in file.keys:
             scene.sign(file.content, "provider")
     assert scene.do(Wait(7)).ask(PARENT_IN_PROD).admitted
+
+
+def test_case_13_an_extension_only_adds_and_keeps_its_lineage() -> None:
+    scene = Scene()
+    base = universe.SPECIFICATION
+    place = replace(base.places[0], operations=(*universe.OPERATIONS, "batches"))
+    child = scene.item(Manifest, CHILD)
+    batches = Question(DUAL, CHILD, "batches")
+
+    def bound_under(specification: Specification) -> Ruling:
+        digest = scene.sign(specification, "acme").digest
+        assert isinstance(child.content, Manifest)
+        new = replace(
+            child.content,
+            places=specification.places,
+            specification=digest,
+            supersedes=child.digest,
+            span=Span(0, 24 * 60),
+        )
+        item = scene.sign(new, "acme-ml")
+        for content, who in universe.needed(scene.made, item, scene.made_rng):
+            scene.sign(content, who)
+            if isinstance(content, Approval):
+                scene.sign(replace(content, operations=place.operations), who)
+        return scene.ask(batches)
+
+    assert scene.ask(batches).step == 3
+    fewer = replace(place, operations=("batches",))
+    assert bound_under(replace(base, places=(fewer,), extends=universe.UNDER)).step == 3
+    assert bound_under(replace(base, places=(place,), extends=universe.UNDER)).admitted
+    assert scene.withdraw("eu-a", "specification", universe.UNDER).ask(batches).step == 6
+    scene.do(Lose(universe.UNDER))
+    assert scene.ask(batches).step == 3
+
+
+def test_a_tuning_call_needs_its_specification_and_everything_that_is_tuned() -> None:
+    scene = Scene()
+    tuning = Question(PROD, CHILD, universe.TUNE, others=(universe.BASE,), tunes=universe.UNDER)
+    assert scene.ask(tuning).admitted
+    assert scene.ask(replace(tuning, tunes="0" * 64)).step == 3
+    scene.sign(universe.declaration(PROD, ("eu",), Span(0, 48), ()), "acme")
+    assert scene.ask(tuning).step == 2
+    assert scene.ask(replace(tuning, others=())).admitted
+    assert scene.withdraw("eu-a", "specification", universe.UNDER).ask(tuning).step == 2
+    assert scene.ask(replace(tuning, others=())).step == 6
+
+
+def test_a_call_of_several_models_is_refused_by_the_first_step_that_refuses_any() -> None:
+    scene = Scene()
+    both = Question(PROD, PARENT, others=(universe.BASE,))
+    assert scene.ask(both).admitted
+    scene.withdraw("eu-a", "manifest", scene.item(Manifest, PARENT).digest)
+    assert scene.ask(both).step == 6
+    scene.sign(universe.declaration(PROD, ("eu",), Span(0, 48), ()), "acme")
+    assert scene.ask(both).step == 2
+
+
+def test_structure_cannot_be_waived() -> None:
+    scene = Scene().withdraw("eu-a", "corpus", CORPUS)
+    for rule in ("withdrawn", "*", "**"):
+        scene.sign(Waiver(PROD, rule, "eu", LONG), "eu-a")
+    assert scene.ask(PARENT_IN_PROD).step == 6
 
 
 def test_one_authority_fills_one_role_and_pieces_add_up() -> None:

@@ -41,6 +41,22 @@ def superseded_parent(signer: str = "producer") -> World:
     return world
 
 
+def test_case_13_a_specification_that_a_successors_own_extends_is_in_the_childs_lineage() -> None:
+    world = superseded_parent()
+    first = world.specify()
+    extension = world.specify("extension", extends={"sha256": first})
+    supersedes = {"sha256": world.digests["second"]}
+    under = {"sha256": extension}
+    world.bind("third", supersedes=supersedes, specification=under, window=window(4, 9))
+    assert world.ask(CHILD).reason is None
+    for lost in ("", "specification", "extension", "third"):
+        world.evidence.pop(lost, None)
+        world.parties["regulator"].withdraw("specification", first)
+        assert world.ask(CHILD).reason is Reason.WITHDRAWN
+        world.parties["regulator"].withdrawals.clear()
+        assert world.ask(CHILD).reason is None
+
+
 def test_a_failure_that_an_evaluator_published_for_a_parent_denies_the_child() -> None:
     world = tuned_on_world()
     world.join("lab", grant("evaluator"))
