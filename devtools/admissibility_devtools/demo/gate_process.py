@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import yaml
 
@@ -24,6 +25,31 @@ _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 _LISTENING = re.compile(r"gate on (\S+), metrics on (\S+)\n")
+
+
+class Child(Protocol):
+    """What a gate needs of its process; ``subprocess.Popen`` has it."""
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        ...
+
+    def poll(self) -> int | None:
+        """Return its exit status, if it has ended."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return its exit status once it ends; ``TimeoutExpired`` if that takes too long."""
+        ...
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal, unless it has ended."""
+        ...
+
+    def kill(self) -> None:
+        """End it at once."""
+        ...
 
 
 class StageError(Exception):
@@ -48,7 +74,7 @@ class GateProcess:
         self.listen = ""
         self.metrics = ""
         self._ready = folder / _READY
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: Child | None = None
 
     @staticmethod
     def settings(policies: Path, **more: Any) -> dict[str, Any]:  # noqa: ANN401 - as YAML has it
@@ -85,12 +111,19 @@ class GateProcess:
         """Start the process without waiting for anything."""
         # A gate that was killed could not remove its ready file.
         self._ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "sidecar.cli", "serve", "--config", str(self.config)]
-        with self.log.open("wb") as sink:
-            self._child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
-            )
+        self.log.write_bytes(b"")
+        self._child = self._launch(["serve", "--config", str(self.config)])
         return self
+
+    def _launch(self, arguments: Sequence[str]) -> Child:
+        """Start ``admit`` with its streams going to the log."""
+        with self.log.open("wb") as sink:
+            return subprocess.Popen(
+                [sys.executable, "-m", "sidecar.cli", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+            )
 
     def await_listening(self) -> None:
         """Wait until its log states where it listens, ready or not.
@@ -156,7 +189,7 @@ class GateProcess:
         if self._child is not None:
             self.stop()
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _started(self) -> Child:
         if self._child is None:
             raise StageError("the gate was not started")
         return self._child

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,19 @@ AZURE = (
     (_REMOVED, f"{_REMOVED}{' ' * 24}- x-ms-oai-image-generation-deployment\n"),
 )
 """What `envoy/registration.yaml` says, and what it is to say for Azure."""
+Families = dict[str, list[tuple[dict[str, str], float]]]
+"""Samples of metrics by name: labels and value."""
+
 OPERATIONS = ["chat.completions", "responses", "batches.create", *AGENTS]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a shared stage had counted and written before a test, which leaves it out."""
+
+    lines: int = 0
+    counted: dict[str, dict[str, float]] = field(default_factory=dict)
+    records: frozenset[Path] = frozenset()
 
 
 @dataclass
@@ -53,6 +65,32 @@ class Stage:
     gate: Running
     envoy: EnvoyProcess
     clients: dict[str, openai.OpenAI] = field(default_factory=dict)
+    before: Before = Before()
+
+    def for_the_next_test(self) -> Stage:
+        """The same stage with nothing received, counted, logged or registered, once it rests."""
+        self.provider.forget()
+        counted = self._rest()
+        return replace(
+            self,
+            before=Before(
+                self.site.log.read_text().count("\n"),
+                {name: self._results(counted, name) for name in counted},
+                frozenset(self._records()),
+            ),
+        )
+
+    def _rest(self) -> Families:
+        """Wait until no decision is in flight and every one is in the log."""
+        end = time.monotonic() + 60
+        while True:
+            found = self._families()
+            decided = sum(value for _, value in found.get("admissibility_decisions_total", ()))
+            ((_, flying),) = found["admissibility_in_flight"]
+            if flying == 0 and self.site.log.read_text().count("\n") == decided:
+                return found
+            assert time.monotonic() < end, "the shared stage does not come to rest"
+            time.sleep(0.01)
 
     def client(self, environment: str = ENV) -> openai.OpenAI:
         """The real SDK, as an application in an environment uses it."""
@@ -92,24 +130,37 @@ class Stage:
 
     def counted(self, name: str) -> dict[str, float]:
         """A counter of registrations, by result."""
+        before = self.before.counted.get(name, {})
+        found = self._results(self._families(), name)
+        more = {result: value - before.get(result, 0.0) for result, value in found.items()}
+        return {result: value for result, value in more.items() if value}
+
+    def _families(self) -> Families:
         text = requests.get(self.gate.metrics + "/metrics", timeout=30).text
-        return {
-            sample.labels["result"]: sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name
-        }
+        found: Families = {}
+        for family in text_string_to_metric_families(text):
+            for sample in family.samples:
+                found.setdefault(sample.name, []).append((dict(sample.labels), sample.value))
+        return found
+
+    @staticmethod
+    def _results(found: Families, name: str) -> dict[str, float]:
+        return {labels.get("result", ""): value for labels, value in found.get(name, [])}
 
     def decisions(self, wanted: int) -> list[dict[str, Any]]:
         """The decision log, once so many decisions are in it; it is written after the answer."""
-        end, whole = time.monotonic() + 60, ""
-        while whole.count("\n") < wanted and time.monotonic() < end:
+        end, found = time.monotonic() + 60, list[str]()
+        while len(found) < wanted and time.monotonic() < end:
             time.sleep(0.01)
             whole = "".join(self.site.log.read_text().rpartition("\n")[:2])
-        return [json.loads(line) for line in whole.splitlines()]
+            found = whole.splitlines()[self.before.lines :]
+        return [json.loads(line) for line in found]
 
     def records(self) -> list[Path]:
         """Every registration."""
+        return [path for path in self._records() if path not in self.before.records]
+
+    def _records(self) -> list[Path]:
         return sorted((self.site.folder / "registrations").glob("??/*.json"))
 
 

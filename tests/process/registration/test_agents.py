@@ -79,6 +79,7 @@ def test_a_session_is_asked_about_with_the_models_of_its_agent_whenever_it_works
     assert stage.counted("admissibility_registration_lookups_total") == {"found": 4.0}
 
 
+@pytest.mark.alone
 def test_a_withdrawn_model_is_run_by_no_agent_and_no_session(stage: Stage) -> None:
     made = agents(stage).create(model=MODEL)
     session = begun(stage, agent_id=made.id)
@@ -212,6 +213,7 @@ def test_what_would_run_models_that_no_request_names_is_refused_by_name(stage: S
     assert len(stage.provider.requests) == reached
 
 
+@pytest.mark.alone
 def test_with_registration_off_no_agent_and_no_session_is_made_or_run(stage: Stage) -> None:
     made = agents(stage).create(model=MODEL)
     session = begun(stage, agent_id=made.id)

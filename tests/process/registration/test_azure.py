@@ -8,8 +8,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -26,7 +24,6 @@ from tests.process.registration.stage import (
     code_of,
     configuration,
     lines,
-    staged,
 )
 from tests.support.simulator.world import ENV, MODEL
 
@@ -35,10 +32,7 @@ UNREGISTERED = (403, "object_unregistered")
 SHAPES = {"v1": "/openai/v1/{}", "dated": "/openai/{}?api-version=2025-04-01-preview"}
 
 
-@pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    with staged(tmp_path, monkeypatch, "azure") as running:
-        yield running
+PROVIDER = "azure"
 
 
 @pytest.fixture(params=SHAPES)
@@ -148,6 +142,7 @@ def test_a_batch_from_a_blob_that_nobody_read_is_refused(stage: Stage, shape: st
     assert len(stage.provider.requests) == reached
 
 
+@pytest.mark.alone
 def test_a_withdrawal_reaches_what_a_deployment_had_a_part_in(stage: Stage, shape: str) -> None:
     create = client(stage, shape).responses.create
     first = create(model=SUPPORT, input="hello")

@@ -84,6 +84,7 @@ def test_a_file_before_its_purpose_is_buffered_and_goes_on_byte_for_byte(
     assert asked == ["files.create", *(["chat.completions"] if purpose == "batch" else [])]
 
 
+@pytest.mark.alone
 def test_a_file_before_its_purpose_is_buffered_up_to_the_operators_bound(stage: Stage) -> None:
     stage.restart(
         registration={
@@ -112,6 +113,7 @@ def test_a_batch_cannot_be_run_by_another_environment_nor_from_a_file_unknown_he
     assert stage.provider.took("POST", "/v1/batches") == []
 
 
+@pytest.mark.alone
 def test_the_models_of_a_batch_are_asked_about_again_when_it_is_run(stage: Stage) -> None:
     client = stage.client()
     made = client.files.create(file=("lines.jsonl", lines(*BOTH)), purpose="batch")
@@ -212,6 +214,7 @@ def test_a_file_with_anything_refused_in_it_is_refused_whole(stage: Stage) -> No
     assert stage.records() == []
 
 
+@pytest.mark.alone
 def test_a_batch_file_over_the_operators_bound_is_refused(stage: Stage) -> None:
     stage.restart(
         registration={
@@ -307,6 +310,7 @@ def answered(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 @pytest.mark.parametrize("purpose", ["batch", "fine-tune"])
 def test_a_gate_that_ends_in_the_middle_leaves_no_whole_upload(
@@ -334,6 +338,7 @@ def test_a_client_that_gives_up_leaves_nothing_behind(stage: Stage) -> None:
     assert ([each.whole for each in received], len(stage.records())) == ([True], 1)
 
 
+@pytest.mark.alone
 def test_without_a_gate_nothing_is_created(stage: Stage) -> None:
     stage.gate.stop()
     assert upload(stage, form(lines(*BOTH))).status == 503
@@ -364,15 +369,16 @@ def remembered(stage: Stage, name: str, use: Use, began: timedelta) -> None:
 def test_what_a_batch_will_run_is_asked_about_under_its_own_operation(
     stage: Stage, operation: str, age: timedelta, expected: str | None
 ) -> None:
-    remembered(stage, "file-1", Use(operation, (MODEL,)), age)
+    name = f"file-{operation[0]}{age.days}"
+    remembered(stage, name, Use(operation, (MODEL,)), age)
 
     def run() -> Any:
         return stage.client().batches.create(
-            input_file_id="file-1", endpoint="/v1/chat/completions", completion_window="24h"
+            input_file_id=name, endpoint="/v1/chat/completions", completion_window="24h"
         )
 
     if expected is None:
-        assert run().input_file_id == "file-1"
+        assert run().input_file_id == name
     else:
         assert code_of(run) == (403, expected)
     assert len(stage.provider.requests) == (expected is None)

@@ -319,6 +319,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.alone
 def test_through_envoy_the_body_names_the_refusal_and_the_header_what_came_before(
     stage: Stage,
 ) -> None:

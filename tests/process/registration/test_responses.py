@@ -98,6 +98,7 @@ def test_a_rehearsal_knows_what_is_registered_and_registers_nothing(
     assert [path.read_bytes() for path in stage.records()] == before
 
 
+@pytest.mark.alone
 def test_a_withdrawal_reaches_what_the_model_had_a_part_in(stage: Stage) -> None:
     first = stage.respond(MODEL)
     assert stage.respond(BASE, previous_response_id=first)
@@ -114,6 +115,7 @@ def test_a_withdrawal_reaches_what_the_model_had_a_part_in(stage: Stage) -> None
     assert stage.respond(BASE)
 
 
+@pytest.mark.alone
 def test_a_registration_outlives_a_restart_but_not_its_key_nor_a_changed_byte(
     stage: Stage,
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_registration_outlives_a_restart_but_not_its_key_nor_a_changed_byte(
     assert (refused, bool(stage.respond(BASE, previous_response_id=fresh))) == (UNREGISTERED, True)
 
 
+@pytest.mark.alone
 def test_with_registration_off_nothing_can_be_built_on_nor_created(stage: Stage) -> None:
     first = stage.respond(MODEL)
     stage.restart(registration=None)
@@ -168,6 +171,7 @@ def test_an_answer_without_an_id_still_comes_and_registers_nothing(stage: Stage)
     assert stage.counted("admissibility_registrations_total") == {"unreadable": 2.0}
 
 
+@pytest.mark.alone
 def test_a_folder_that_cannot_be_written_costs_the_object_and_not_the_answer(stage: Stage) -> None:
     folder = stage.site.folder / "registrations"
     folder.rename(folder.with_name("elsewhere"))

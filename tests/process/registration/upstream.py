@@ -50,6 +50,13 @@ class Provider:
     content_type: str = "application/json"
     agents: Agents = field(default_factory=Agents)
 
+    def forget(self) -> None:
+        """Be as at first, but for the ids that were given."""
+        self.requests.clear()
+        self.hold.clear()
+        self.changes, self.content_type = {}, "application/json"
+        self.agents.ran.clear()
+
     def took(self, method: str, path: str) -> list[Received]:
         """What was begun."""
         return [each for each in self.requests if (each.method, each.path) == (method, path)]

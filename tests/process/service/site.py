@@ -22,6 +22,7 @@ from tests.support.simulator import world as simulator
 from tests.support.simulator.svid import Issuer
 from tests.support.simulator.world import ENV, Party, World
 from tests.support.site.envoy import PATIENT_MS
+from tests.support.site.forked_gate import ForkedGate
 from tests.unit.trust.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -107,7 +108,7 @@ class Site:
         return Running(self).start()
 
 
-class Running(GateProcess):
+class Running(ForkedGate):
     """The real command on a site, in a process of its own."""
 
     def __init__(self, site: Site) -> None:

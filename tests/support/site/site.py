@@ -30,6 +30,7 @@ from sidecar.authority import home as authority
 from sidecar.opa.client import UNIX
 from sidecar.opa.location import opa_path
 from tests.support.site.envoy import PATIENT_MS, patient
+from tests.support.site.forked_gate import ForkedGate
 from tests.support.site.stand import Stand
 from tests.support.site.talk import Talk, until
 
@@ -64,7 +65,7 @@ class Site:
         )
         self.organisations.write_trust(self.folder / "trust.yaml")
         self.trust = yaml.safe_load((self.folder / "trust.yaml").read_text(encoding="utf-8"))
-        self.gate = GateProcess(self.folder)
+        self.gate = ForkedGate(self.folder)
         self.settings = self.gate.settings(
             repository_root() / "policies",
             audience=AUDIENCE,
