@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from pathlib import Path
 
@@ -13,12 +12,8 @@ THREATS = 37
 
 def known(folder: str) -> set[str]:
     """The names of all tests below a folder."""
-    return {
-        node.name
-        for path in (TESTS / folder).rglob("test_*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
-    }
+    texts = (path.read_text(encoding="utf-8") for path in (TESTS / folder).rglob("test_*.py"))
+    return {name for text in texts for name in re.findall(r"^ *def (test_\w+)\(", text, flags=re.M)}
 
 
 def test_every_threat_has_a_line_and_every_line_a_test() -> None:

@@ -26,6 +26,14 @@ PRELOADED = ["sidecar.cli.serve", "sidecar.service.run", __name__]
 class ForkedGate(GateProcess):
     """``admit serve`` as ``GateProcess`` runs it, without the imports."""
 
+    def run(self, *options: str) -> tuple[int, str]:
+        """Run it until it ends by itself; its exit status, and all that it wrote."""
+        child = self._launch(["serve", *options, "--config", str(self.config)])
+        try:
+            return child.wait(60), self.log.read_text(encoding="utf-8")
+        finally:
+            child.kill()
+
     def _launch(self, arguments: Sequence[str]) -> Child:
         umask = os.umask(0)
         os.umask(umask)

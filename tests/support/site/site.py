@@ -21,7 +21,6 @@ import yaml
 
 from admissibility_devtools.demo.authorities import GRANTS, Organisations, now
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
-from admissibility_devtools.demo.gate_process import GateProcess
 from admissibility_devtools.demo.stage import AUDIENCE
 from admissibility_devtools.tools.envoy_config import TlsFiles, reference, render
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
@@ -53,7 +52,7 @@ class Site:
     settings: dict[str, Any] = field(init=False)
     trust: dict[str, Any] = field(init=False)
     organisations: Organisations = field(init=False)
-    gate: GateProcess = field(init=False)
+    gate: ForkedGate = field(init=False)
     envoy: EnvoyProcess | None = None
 
     def __post_init__(self) -> None:
