@@ -26,6 +26,12 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         "valid_until": rfc3339(assessment.valid_until) if assessment.admissible else None,
         "constituents": list(assessment.constituents),
         "objectors": list(assessment.objectors),
+        "must_be_fresh": list(assessment.must_be_fresh),
+        "jurisdictions": list(assessment.jurisdictions),
+        "floors": {
+            "jurisdictions": list(assessment.floor_jurisdictions),
+            "roles": list(assessment.floor_roles),
+        },
         "manifests": list(assessment.manifests),
         "of_record": list(assessment.of_record),
         "steps": [_step(finding) for finding in assessment.findings],
@@ -77,16 +83,25 @@ def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
         mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
         about = short.get(finding.subject, "" if finding.step in {0, 7} else finding.subject)
         table.add_row(mark, _failed_text(finding, about))
-    for kind, names, meaning in (
-        ("constituents", assessment.constituents, "each must be fresh"),
-        ("objectors", assessment.objectors, "a withdrawal by any of these counts"),
-    ):
+    for kind, names, meaning in _relied_on(assessment):
         if names:
             table.add_row("", Text.assemble(f"{kind}: {', '.join(names)}", (f"  {meaning}", "dim")))
     for number in _not_reached(assessment):
         title = Text.assemble(f"{number}. {STEPS[number]}", ("  not reached", "dim"))
         table.add_row("·", title)
     return table
+
+
+def _relied_on(assessment: Assessment) -> tuple[tuple[str, tuple[str, ...], str], ...]:
+    """Return what the steps were taken with: a heading, names, and what they mean."""
+    floors = "whatever the customer declares"
+    return (
+        ("constituents", assessment.constituents, "each must be fresh"),
+        ("objectors", assessment.objectors, "a withdrawal by any of these counts"),
+        ("silence denies", assessment.must_be_fresh, "each must be fresh, relied on or not"),
+        ("jurisdictions that floors add", assessment.floor_jurisdictions, floors),
+        ("roles that floors require", assessment.floor_roles, floors),
+    )
 
 
 def _failed_text(finding: Finding, about: str) -> Text:

@@ -184,7 +184,9 @@ def _combined(
         waivers=waived,
         specification=specified,
         objectors=cascaded.objectors.names,
+        must_be_fresh=cascaded.objectors.must_be_fresh,
         jurisdictions=around.jurisdictions,
+        floor_roles=tuple(sorted(around.roles)),
     )
 
 

@@ -238,11 +238,13 @@ class Assessment:
         chains: One per model; complete only where every step holds.
         constituents: Authorities that signed what the decision rests on, sorted.
         objectors: Every authority whose withdrawals count here, sorted.
+        must_be_fresh: Those of them whose silence denies, by a grant in scope, sorted.
         manifests: Digests of the manifests relied on, sorted.
         valid_until: The earliest end of anything relied on.
         waivers: Waivers of policy rules that stand here; no step depends on them.
         specification: What a model would be tuned under, where the call is to tune one.
         jurisdictions: The declared ones, and those of the operator's floors.
+        floor_roles: Roles that the operator's floors add, sorted.
     """
 
     findings: tuple[Finding, ...]
@@ -255,12 +257,20 @@ class Assessment:
     waivers: tuple[Waived, ...] = ()
     specification: Specified | None = None
     objectors: tuple[str, ...] = ()
+    must_be_fresh: tuple[str, ...] = ()
     jurisdictions: tuple[str, ...] = ()
+    floor_roles: tuple[str, ...] = ()
 
     @property
     def admissible(self) -> bool:
         """Whether every step holds. Policies may still refuse."""
         return self.reason is None
+
+    @property
+    def floor_jurisdictions(self) -> tuple[str, ...]:
+        """Jurisdictions that the operator's floors add to the declared ones, in their order."""
+        declared = () if self.environment is None else self.environment.predicate.jurisdictions
+        return tuple(name for name in self.jurisdictions if name not in declared)
 
     @property
     def of_record(self) -> tuple[str, ...]:

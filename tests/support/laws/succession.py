@@ -38,14 +38,14 @@ def settle(world: World) -> None:
         reading = Reading(world, Question(environment, ""), 0)
         world.declared |= _declared(reading)
         newest = _newest_declaration(reading)
-        for digest, item in reading.manifests.items():
+        for item in reading.manifests.values():
             assert isinstance(item.content, Manifest)
             if (
                 newest is not None
                 and item.content.supersedes is not None
                 and complete(reading, item, newest)
             ):
-                older = superseded(reading, digest, item.content)
+                older = superseded(reading, item.content, newest.sector)
                 world.replaced |= {(environment, each) for each in older}
 
 
@@ -107,8 +107,11 @@ def complete(reading: Reading, item: Item, declared: Declaration) -> bool:
     )
 
 
-def superseded(reading: Reading, digest: str, manifest: Manifest) -> set[str]:
-    """Digests of everything a manifest supersedes, transitively, known or not."""
+def superseded(reading: Reading, manifest: Manifest, sector: str) -> set[str]:
+    """Digests of everything a manifest supersedes, transitively, known or not.
+
+    What a producer signed that is not granted here supersedes nothing further.
+    """
     found: set[str] = set()
     older = manifest.supersedes
     while older is not None:
@@ -119,7 +122,8 @@ def superseded(reading: Reading, digest: str, manifest: Manifest) -> set[str]:
         if known.content.model != manifest.model:
             return found
         found.add(older)
-        older = known.content.supersedes
+        granted = reading.producers(known, sector, ())
+        older = known.content.supersedes if granted else None
     return found
 
 

@@ -52,6 +52,7 @@ def test_a_modelless_operation_is_admissible_by_its_environment_alone() -> None:
         manifests=(),
         valid_until=credential().expires,
         objectors=("customer", "evaluator", "producer", "provider", "regulator"),
+        must_be_fresh=("customer", "provider", "regulator"),
         jurisdictions=("eu",),
     )
 
