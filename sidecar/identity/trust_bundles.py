@@ -118,12 +118,15 @@ def jwt_key(jwk: Mapping[str, Any]) -> JwtKey:
     """Parse one JWK (RFC 7517) as a key for JWT-SVIDs.
 
     Raises:
-        ValueError: Another use, a private or symmetric key, a curve or size that is not accepted,
-            or an ``alg`` that does not fit the key.
+        ValueError: Another use, ``key_ops`` without ``verify``, a private or symmetric key, a curve
+            or size that is not accepted, or an ``alg`` that does not fit the key.
     """
     use, named = jwk.get("use", "jwt-svid"), jwk.get("alg")
     if not isinstance(use, str) or use not in _USES or _PRIVATE_PARTS & jwk.keys():
         raise ValueError("must be a public key, with use jwt-svid, sig or none")
+    purposes = jwk.get("key_ops")
+    if purposes is not None and (not isinstance(purposes, list) or "verify" not in purposes):
+        raise ValueError("its key_ops must list verify, or be left out (RFC 7517, section 4.3)")
     try:
         key = jwt.PyJWK(dict(jwk), algorithm=_any_algorithm(jwk)).key
     except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError) as error:

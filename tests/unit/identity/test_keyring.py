@@ -27,6 +27,7 @@ from tests.support.simulator.world import ENV, NOW, grant
 UNFIT = "must be P-256, P-384, or RSA of at least 2048 bits, with an alg of its type"
 UNREAD = "the public key cannot be parsed"
 NO_SIGNER = "must be a public key, with use jwt-svid, sig or none"
+NO_VERIFY = "its key_ops must list verify, or be left out (RFC 7517, section 4.3)"
 NO_KID = "kid must be a string that no other JWK has"
 
 
@@ -48,6 +49,8 @@ def unusable(good: dict[str, Any], private: dict[str, Any]) -> list[tuple[Any, s
         ({**good, "alg": "HS256"}, UNFIT),
         ({**good, "alg": ["ES256"]}, UNFIT),
         ({**good, "use": ["sig"]}, NO_SIGNER),
+        ({**good, "key_ops": ["sign"]}, NO_VERIFY),
+        ({**good, "key_ops": "verify"}, NO_VERIFY),
         ({**good, "x": 7}, UNREAD),
         ({**good, "kty": ["EC"]}, UNREAD),
         ({**good, "kid": 7}, NO_KID),
@@ -82,6 +85,11 @@ VALUES = JSON | st.sampled_from(["EC", "RSA", "OKP", "P-256", "P-384", "ES256", 
 def test_no_published_key_can_break_the_keyring(jwk: dict[str, Any]) -> None:
     with contextlib.suppress(ValueError):
         jwt_key(jwk)
+
+
+def test_a_key_whose_operations_include_verify_is_used(bench: Bench) -> None:
+    bench.domain["jwks"]["keys"][0]["key_ops"] = ["verify"]
+    assert set(bench.bundles().domains["acme.example"].jwt_keys) == {"jwt-1"}
 
 
 def test_two_keys_under_one_kid_are_both_left_out(bench: Bench) -> None:
