@@ -42,7 +42,7 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.keys import PublicKey
 from sidecar.core.kinds import kind_of
-from sidecar.core.window import Window
+from sidecar.core.window import Window, rfc3339
 
 FAILED = "FAILED"
 T = TypeVar("T")
@@ -119,11 +119,12 @@ def issue(
         keep_older: Withdraw no older statement: this one is a further piece.
 
     Raises:
-        AuthorityError: As ``attest``; or a key that publishing needs cannot be used. Nothing was
-            changed then.
+        AuthorityError: As ``attest``; its window is over, so that it would permit nothing; or a
+            key that publishing needs cannot be used. Nothing was changed then.
         EvidenceError: The statement is not one that a reader would accept.
     """
     kind = kind_of(statement.predicate).noun
+    _check_not_over(statement.predicate, now)
     with locked_home(home.path) as opened:
         statement, older = _ordered(opened, statement, now)
         if keep_older:
@@ -157,6 +158,14 @@ def issue(
         for items in (older.replaced, older.beside, older.later)
     )
     return Issued(statement, digest, path, fingerprint, replaced, beside, later, publication)
+
+
+def _check_not_over(predicate: Predicate, now: datetime) -> None:
+    """Refuse what has ended already; a FAILED result is a no, which has no end."""
+    ends = predicate.window.not_after
+    if ends <= now and not (isinstance(predicate, Result) and predicate.result == FAILED):
+        what = kind_of(predicate).noun
+        raise AuthorityError(f"nothing was signed: the {what} would have ended at {rfc3339(ends)}")
 
 
 def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tuple[Recorded, ...]:

@@ -73,14 +73,21 @@ def _name(kind: WithdrawalKind, subject: str) -> str:
     return subject
 
 
+def is_environment_pattern(text: str) -> bool:
+    """Tell whether some SPIFFE ID of a workload can match a pattern; ``**`` matches all."""
+    segments = text.removeprefix("spiffe://").split("/")
+    return text == "**" or (
+        _ENVIRONMENT.fullmatch(text) is not None and not {".", ".."} & set(segments)
+    )
+
+
 def _environment(subject: str) -> str:
     if not subject.startswith("spiffe://"):
         raise AuthorityError(
             "an environment is withdrawn by its SPIFFE ID, a pattern over it, or the digest of "
             "its declaration"
         )
-    segments = subject.removeprefix("spiffe://").split("/")
-    if _ENVIRONMENT.fullmatch(subject) is None or {".", ".."} & set(segments):
+    if not is_environment_pattern(subject):
         raise AuthorityError(
             f"environment {subject!r} matches nothing: a workload's SPIFFE ID is spiffe:// with a "
             "lower-case trust domain and a path of letters, digits, '.', '_' and '-'"

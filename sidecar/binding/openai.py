@@ -135,7 +135,11 @@ class KnownManifest:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """Everything in the manifest that the job's record does not contain."""
+    """Everything in the manifest that the job's record does not contain.
+
+    ``supersedes`` is a digest where the manifest itself is not at hand; its model is then not
+    compared.
+    """
 
     corpora: tuple[Corpus, ...]
     outputs: tuple[EvaluationOutput, ...]
@@ -145,7 +149,7 @@ class Declared:
     window: Window
     provider: str = PROVIDER
     parent: KnownManifest | None = None
-    supersedes: KnownManifest | None = None
+    supersedes: KnownManifest | DigestSet | None = None
     specification: KnownSpecification | None = None
     shutdown: datetime | None = None
     documents: tuple[Document, ...] = ()
@@ -298,8 +302,8 @@ def _parent(job: Job, declared: Declared) -> DigestSet | None:
 
 def _supersedes(model: str, declared: Declared) -> DigestSet | None:
     known = declared.supersedes
-    if known is None:
-        return None
+    if known is None or isinstance(known, DigestSet):
+        return known
     claim = known.manifest.model
     if (claim.provider, claim.id) != (declared.provider, model):
         raise BindingError(

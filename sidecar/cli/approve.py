@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.cli import common, manifests
+from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import DeclarationOption, HomeOption, JsonOption, OutOption, SignedByOption
+from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
 from sidecar.core.wire import DigestSet
 
@@ -36,6 +37,9 @@ def approve(
             "what this one does not are withdrawn.",
         ),
     ] = False,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     signed_by: SignedByOption = None,
     out: OutOption = Path(),
     as_json: JsonOption = False,
@@ -54,8 +58,13 @@ def approve(
         declarations=common.pairs(declaration, "--declaration"),
     )
     statement = Statement(Subject(model, DigestSet(handed.digest)), APPROVAL, given)
-    written = common.sign_and_write(
-        authority.load(home), statement, out, at, keep_older=in_addition
+    written = signing_checks.sign_and_write(
+        authority.load(home),
+        statement,
+        out,
+        Against(trust, policies, force),
+        manifest=handed.manifest,
+        keep_older=in_addition,
     )
     facts = {
         **written.facts(),

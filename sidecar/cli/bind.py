@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,8 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
+from sidecar.authority import records
+from sidecar.authority.home import Home
 from sidecar.binding import declared, files, openai
 from sidecar.binding.openai import (
     Binding,
@@ -18,7 +21,7 @@ from sidecar.binding.openai import (
     KnownManifest,
 )
 from sidecar.binding.specified import KnownSpecification
-from sidecar.cli import common, manifests
+from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import (
     BlobsOption,
     CliError,
@@ -27,15 +30,18 @@ from sidecar.cli.common import (
     JsonOption,
     OutOption,
 )
+from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import (
     Corpus,
     Document,
     EnvironmentSpec,
     EvaluationEnvelope,
     EvaluationOutput,
+    Manifest,
     write_statement,
 )
 from sidecar.core.grants import ALWAYS_REQUIRED
+from sidecar.core.wire import DigestSet
 
 DataClassOption = Annotated[
     list[str] | None,
@@ -46,6 +52,23 @@ DocumentOption = Annotated[
     typer.Option(help="KIND=FILE, e.g. technical-documentation=td.pdf; repeatable."),
 ]
 
+ValidationOption = Annotated[
+    list[Path] | None, typer.Option(help="The validation file, if the job names one.")
+]
+ResultFileOption = Annotated[
+    list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
+]
+SupersedesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIGEST|FILE",
+        help="The manifest of the same model that this one replaces: its digest, or its envelope "
+        "(*.dsse.json).",
+    ),
+]
+RequireRoleOption = Annotated[
+    list[str] | None, typer.Option(help="A role that must approve as well; repeatable.")
+]
 CheckpointOption = Annotated[
     Path | None, typer.Option(help="A checkpoint's record, to bind the checkpoint instead.")
 ]
@@ -78,22 +101,14 @@ def bind(
     environments: EnvironmentsOption = None,
     specification: SpecificationOption = None,
     extended: ExtendedOption = None,
-    validation: Annotated[
-        list[Path] | None, typer.Option(help="The validation file, if the job names one.")
-    ] = None,
-    result_file: Annotated[
-        list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
-    ] = None,
+    validation: ValidationOption = None,
+    result_file: ResultFileOption = None,
     checkpoint: CheckpointOption = None,
     parent: Annotated[
         Path | None, typer.Option(help="Manifest of the adapted model this one was tuned from.")
     ] = None,
-    supersedes: Annotated[
-        Path | None, typer.Option(help="Manifest of the same model that this one replaces.")
-    ] = None,
-    require_role: Annotated[
-        list[str] | None, typer.Option(help="A role that must approve as well; repeatable.")
-    ] = None,
+    supersedes: SupersedesOption = None,
+    require_role: RequireRoleOption = None,
     provider: Annotated[str, typer.Option(help="As the gate's routes name it.")] = openai.PROVIDER,
     shutdown: Annotated[
         str | None, typer.Option(help="When the provider shuts the model down, if announced.")
@@ -102,12 +117,15 @@ def bind(
     document: DocumentOption = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="Days that the manifest is valid.")] = 180,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bind a finished fine-tuning job into a signed manifest."""
-    at = common.now()
+    at, owner = common.now(), authority.load(home)
     record = openai.read_job(common.read(job))
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
     specified = _specified(specification, extended or [])
@@ -120,14 +138,16 @@ def bind(
         window=common.window(at, days),
         provider=provider,
         parent=_known(parent),
-        supersedes=_known(supersedes),
+        supersedes=_superseded(owner, supersedes),
         specification=specified,
         shutdown=common.instant(shutdown, "--shutdown"),
         documents=_documents(document),
         declarations=common.pairs(declaration, "--declaration"),
     )
     bound = openai.bind(record, known, point)
-    written = common.sign_and_write(authority.load(home), bound.statement, out, at)
+    written = signing_checks.sign_and_write(
+        owner, bound.statement, out, Against(trust, policies, force)
+    )
     _report(bound, written, blobs or out, point, as_json=as_json)
 
 
@@ -232,3 +252,31 @@ def _known(path: Path | None) -> KnownManifest | None:
         return None
     handed = manifests.read(path)
     return KnownManifest(handed.digest, handed.manifest)
+
+
+def _superseded(home: Home, text: str | None) -> KnownManifest | DigestSet | None:
+    """Find a manifest by its file, or by its digest in what the home itself signed.
+
+    Raises:
+        CliError: Neither a digest nor a file, or evidence of another kind.
+    """
+    if text is None:
+        return None
+    digest = text.removeprefix("sha256:")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        if not Path(text).exists():
+            raise CliError(
+                f"--supersedes {text}: no such file, and no digest (64 hex digits, lower case)"
+            )
+        return _known(Path(text))
+    recorded = records.find(home.path, digest)
+    if recorded is None:
+        common.warn(
+            f"{digest} is not in this home, so its model was not compared: only a manifest of the "
+            "same model is superseded; give its file to compare it now"
+        )
+        return DigestSet(digest)
+    predicate = recorded.statement.predicate
+    if not isinstance(predicate, Manifest):
+        raise CliError(f"--supersedes {text}: is evidence, but not a manifest")
+    return KnownManifest(digest, predicate)

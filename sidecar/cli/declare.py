@@ -10,7 +10,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.binding import declared as read_declared
-from sidecar.cli import common, extensions, manifests
+from sidecar.cli import common, extensions, manifests, signing_checks
 from sidecar.cli.common import (
     BlobsOption,
     CliError,
@@ -20,6 +20,7 @@ from sidecar.cli.common import (
     OutOption,
     SignedByOption,
 )
+from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import (
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -78,6 +79,9 @@ def environment(
     ] = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="Days that the declaration is valid.")] = 365,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
@@ -99,7 +103,9 @@ def environment(
     )
     subject = Subject(spiffe_id, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, ENVIRONMENT, declared)
-    written = common.sign_and_write(authority.load(home), statement, out, at)
+    written = signing_checks.sign_and_write(
+        authority.load(home), statement, out, Against(trust, policies, force)
+    )
     facts = _facts(written, declared.window, blobs or out, ".subject.txt", blob)
     common.report(
         f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id, **written.more()
@@ -118,6 +124,9 @@ def deployment(
     ] = None,
     signed_by: SignedByOption = None,
     days: Annotated[float, typer.Option(help="Days until the binding ends.")] = 1,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
@@ -128,7 +137,9 @@ def deployment(
     binding = DeploymentBinding(provider, name, model, common.window(at, days))
     subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
-    written = common.sign_and_write(authority.load(home), statement, out, at)
+    written = signing_checks.sign_and_write(
+        authority.load(home), statement, out, Against(trust, policies, force)
+    )
     facts = _facts(written, binding.window, blobs or out, ".subject.txt", blob)
     title = f"Bound deployment {name} to {provider}/{model}."
     common.report(
@@ -174,6 +185,9 @@ def specification(
     envelope: Annotated[Path, typer.Option(help="The evaluation envelope (YAML, JSON).")],
     extends: ExtendsOption = None,
     days: Annotated[float, typer.Option(help="Days during which jobs may start under it.")] = 30,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
@@ -202,7 +216,7 @@ def specification(
     blob = specification_blob(given.environments, given.envelope)
     digest = DigestSet(hashlib.sha256(blob).hexdigest())
     statement = Statement(Subject(name, digest), SPECIFICATION, given)
-    written = common.sign_and_write(owner, statement, out, at)
+    written = signing_checks.sign_and_write(owner, statement, out, Against(trust, policies, force))
     facts = _facts(written, given.window, blobs or out, ".subject.json", blob)
     more: dict[str, object] = {"specification": name, **written.more()}
     if older is not None:

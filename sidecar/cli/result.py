@@ -9,9 +9,10 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.cli import common, manifests
+from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
 from sidecar.cli.manifests import ManifestFile
+from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import Result
 from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured
@@ -43,6 +44,9 @@ def result(
         str | None, typer.Option(help="When the suites were run; now, if not given.")
     ] = None,
     days: Annotated[float, typer.Option(help="Days that the result is valid from then on.")] = 90,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     signed_by: SignedByOption = None,
     out: OutOption = Path(),
     as_json: JsonOption = False,
@@ -65,7 +69,10 @@ def result(
         _scores(results, report or [], suite or [], handed.manifest.model.id),
         common.window(begun, days),
     )
-    written = common.sign_and_write(opened, statement, out, at)
+    against = Against(trust, policies, force)
+    written = signing_checks.sign_and_write(
+        opened, statement, out, against, manifest=handed.manifest
+    )
     earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
     _report(statement.predicate, handed, written, as_json=as_json)
     if statement.predicate.result != countersign.PASSED:
@@ -75,11 +82,14 @@ def result(
             *_short(statement.predicate),
         )
         raise typer.Exit(NOT_PASSED)
-    for digest in sorted(earlier):
-        common.warn(
-            f"the FAILED result {digest} of this manifest stays published, and so the model "
-            f"inadmissible; to take it back: admit retract {digest}"
-        )
+    common.warn(*(_still_failed(digest) for digest in sorted(earlier)))
+
+
+def _still_failed(digest: str) -> str:
+    return (
+        f"the FAILED result {digest} of this manifest stays published, and so the model "
+        f"inadmissible; to take it back: admit retract {digest}"
+    )
 
 
 def _scores(

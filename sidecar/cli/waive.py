@@ -9,14 +9,10 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.cli import common, manifests
+from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
-from sidecar.core.evidence import (
-    WAIVER,
-    Statement,
-    Subject,
-    Waiver,
-)
+from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver
 from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.wire import DigestSet
 
@@ -36,6 +32,9 @@ def waive(
         typer.Option(help="Envelope (*.dsse.json) of the manifest that the waiver is for."),
     ] = None,
     days: Annotated[float, typer.Option(help="Days that the waiver is valid.")] = 30,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
@@ -43,8 +42,11 @@ def waive(
     at = common.now()
     subject = _subject(environment, manifest)
     given = Waiver(rule, jurisdiction, reason, common.window(at, days))
-    written = common.sign_and_write(
-        authority.load(home), Statement(subject, WAIVER, given), out, at
+    written = signing_checks.sign_and_write(
+        authority.load(home),
+        Statement(subject, WAIVER, given),
+        out,
+        Against(trust, policies, force),
     )
     facts = {
         **written.facts(),

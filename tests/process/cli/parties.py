@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric import ec
+
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
@@ -13,6 +15,7 @@ from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.trust_state import AuthorityView, build
 from sidecar.providers import ADAPTED_NAMES
 from tests.process.cli.admit import admit, told
+from tests.support.gate.credentials import jwks
 from tests.unit.authority.reader import Reader
 from tests.unit.binding.samples import MODEL
 
@@ -24,7 +27,7 @@ ROLES = {
     "eu-regulator": "regulator",
     "test-house": "evaluator",
 }
-JWKS = {"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "1", "x": "A" * 43}]}
+JWKS = jwks(ec.generate_private_key(ec.SECP256R1()).public_key(), "1")
 
 
 def found(folder: Path) -> None:
@@ -32,9 +35,9 @@ def found(folder: Path) -> None:
     for name in ROLES:
         key_type = "ecdsa" if name == "eu-regulator" else "ed25519"
         admit("authority", "init", name, "--dir", folder / name, "--key-type", key_type)
-    jwks, customer = folder / "jwks.json", str(folder / "acme-risk")
-    jwks.write_text(json.dumps(JWKS))
-    admit("authority", "trust-domain", "acme.example", "--jwks", jwks, ADMIT_HOME=customer)
+    path, customer = folder / "jwks.json", str(folder / "acme-risk")
+    path.write_text(json.dumps(JWKS))
+    admit("authority", "trust-domain", "acme.example", "--jwks", path, ADMIT_HOME=customer)
 
 
 class Parties:

@@ -166,7 +166,7 @@ def test_an_authority_signs_only_what_it_was_made_for(tmp_path: Path, manifest: 
     admit("authority", "init", "acme", "--dir", home, "--may-sign", "result")
     said = refused(
         *("approve", manifest, "--role", "regulator", "--jurisdiction", "eu"),
-        *("--environment", ENVIRONMENT, "--operation", "completions", "--home", home),
+        *("--environment", ENVIRONMENT, "--operation", "chat.completions", "--home", home),
     )
     assert said == "the attestation key may not sign urn:admissibility:approval:v1"
 
@@ -197,7 +197,7 @@ def test_a_manifest_by_another_key_than_expected_is_not_approved(
 ) -> None:
     arguments = (
         *("approve", manifest, "--role", "customer", "--jurisdiction", "eu"),
-        *("--environment", ENVIRONMENT, "--operation", "completions"),
+        *("--environment", ENVIRONMENT, "--operation", "chat.completions"),
         *("--out", tmp_path, "--home", parties.home("acme-risk")),
     )
     for name, right in (("tuning-lab", True), ("model-host", False)):
@@ -217,8 +217,8 @@ def test_the_same_approval_by_two_authorities_is_kept_twice(
     monkeypatch.setattr("sidecar.cli.common.now", lambda: FIXED)
     for name in ("acme-risk", "model-host"):
         arguments = [
-            *("approve", manifest, "--role", "auditor", "--jurisdiction", "eu"),
-            *("--environment", ENVIRONMENT, "--operation", "completions"),
+            *("approve", manifest, "--role", "customer", "--jurisdiction", "eu"),
+            *("--environment", ENVIRONMENT, "--operation", "chat.completions"),
             *("--out", str(tmp_path), "--home", str(parties.home(name))),
         ]
         assert main.run(arguments) == 0

@@ -19,7 +19,7 @@ from tests.unit.binding.samples import BASE, ENVELOPE, ENVIRONMENTS, JOB
 
 APPROVERS = ("acme-risk", "model-host", "eu-regulator")
 CH_SUITE = """
-  - {kind: compliance, jurisdiction: ch, name: ch-transparency, threshold: 1, digest: %s}
+  - {kind: compliance, jurisdiction: uk, name: uk-transparency, threshold: 1, digest: %s}
 """ % ("7a" * 32)
 SUITES = ("jailbreaks", "support-regression", "transparency")
 
@@ -28,7 +28,7 @@ SUITES = ("jailbreaks", "support-regression", "transparency")
 def parties(founded: Path, tmp_path: Path) -> Parties:
     """The authorities, granted two jurisdictions, in homes of each test's own."""
     made = Parties(Path(shutil.copytree(founded, tmp_path / "homes")))
-    made.jurisdictions = ("eu", "ch")
+    made.jurisdictions = ("eu", "uk")
     return made
 
 
@@ -37,7 +37,7 @@ def wider(job: Path, tmp_path: Path) -> Path:
     """The declared files with a further jurisdiction and its compliance suite."""
     folder = Path(shutil.copytree(job, tmp_path / "wider"))
     (folder / "envelope.yaml").write_text(ENVELOPE + CH_SUITE.lstrip("\n"))
-    (folder / "environments.yaml").write_text(ENVIRONMENTS.replace("[eu]", "[eu, ch]"))
+    (folder / "environments.yaml").write_text(ENVIRONMENTS.replace("[eu]", "[eu, uk]"))
     return folder
 
 
@@ -99,7 +99,7 @@ def test_a_model_gains_a_jurisdiction_once_extension_suite_and_regulator_are_the
         approve(parties, name, first, "eu")
     assert parties.assess().reason is None
 
-    parties.declare("--jurisdiction", "ch")
+    parties.declare("--jurisdiction", "uk")
     assert parties.assess().reason is Reason.ENVIRONMENT_NOT_COVERED
 
     files = ("--environments", wider / "environments.yaml", "--envelope", wider / "envelope.yaml")
@@ -118,13 +118,13 @@ def test_a_model_gains_a_jurisdiction_once_extension_suite_and_regulator_are_the
     second = parties.sign("tuning-lab", *under, "--extended", older["file"])["file"]
     reason, missing = lacking(parties.assess())
     assert reason is Reason.PREACTIVATION_MISSING
-    assert missing[-1] == "compliance suite ch-transparency for ch"
-    passed(parties, second, *SUITES, "ch-transparency")
+    assert missing[-1] == "compliance suite uk-transparency for uk"
+    passed(parties, second, *SUITES, "uk-transparency")
     for name in APPROVERS[:2]:
-        approve(parties, name, second, "eu", "ch")
+        approve(parties, name, second, "eu", "uk")
     approve(parties, "eu-regulator", second, "eu")
-    assert lacking(parties.assess()) == (Reason.APPROVAL_OUT_OF_SCOPE, ("regulator for ch",))
-    approve(parties, "eu-regulator", second, "eu", "ch")
+    assert lacking(parties.assess()) == (Reason.APPROVAL_OUT_OF_SCOPE, ("regulator for uk",))
+    approve(parties, "eu-regulator", second, "eu", "uk")
     assert parties.assess().reason is None
 
     parties.run("acme-risk", "withdraw", "specification", older["digest"], "--reason", "wrong")
@@ -144,7 +144,7 @@ def test_an_extension_that_takes_away_is_refused_with_what_is_lost(
     )
     changed = refused(parties, "acme-risk", *declared(wider, "--extends", older["file"]))
     assert changed == only_adds + (
-        f"{environment}: purpose is 'sales', not 'customer-support'; jurisdictions missing: ch; "
+        f"{environment}: purpose is 'sales', not 'customer-support'; jurisdictions missing: uk; "
         "operations missing: chat.completions"
     )
     shutil.copy(job / "envelope.yaml", wider / "envelope.yaml")
@@ -154,7 +154,7 @@ def test_an_extension_that_takes_away_is_refused_with_what_is_lost(
     changed = refused(parties, "acme-risk", *declared(wider, "--extends", older["digest"]))
     assert changed == only_adds + (
         f"{environment} is missing; adversarial suite jailbreaks ({'5f' * 32}): "
-        f"threshold 0.5 is below 0.95; compliance suite ch-transparency ({'7a' * 32}) is missing"
+        f"threshold 0.5 is below 0.95; compliance suite uk-transparency ({'7a' * 32}) is missing"
     )
     assert refused(parties, "acme-risk", *declared(job, "--extends", "AB" * 32)) == (
         f"--extends {'AB' * 32}: no such file, and no digest (64 hex digits, lower case)"

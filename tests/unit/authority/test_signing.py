@@ -18,7 +18,7 @@ from sidecar.core.documents import (
     WithdrawalsDocument,
 )
 from sidecar.core.evidence import MANIFEST, Predicate, Statement, parse_statement
-from sidecar.core.window import Window
+from sidecar.core.window import Window, rfc3339
 from tests.support.simulator.predicates import manifest_predicate, statement
 from tests.unit.authority.helpers import DAY, Pin, key_file
 from tests.unit.authority.reader import NOW
@@ -184,7 +184,8 @@ def test_law_1_a_failed_result_is_published_by_its_author(
 def test_law_7_a_successor_is_announced_by_its_producer(
     acme: Home, tmp_path: Path, pinned: Pin
 ) -> None:
-    value = manifest_predicate(supersedes={"sha256": "cc" * 32})
+    holds = {"notBefore": rfc3339(NOW), "notAfter": rfc3339(NOW + DAY)}
+    value = manifest_predicate(supersedes={"sha256": "cc" * 32}, window=holds)
     payload = statement(MANIFEST, value["model"]["id"], "dd" * 32, value)
     done = authority.issue(acme, parse_statement(payload), NOW, out=tmp_path)
     assert noes(acme, pinned).supersessions == (Supersession("cc" * 32, done.digest),)
@@ -268,18 +269,33 @@ def test_a_withdrawal_does_not_wait_for_a_folder_that_was_taken_away(
 def test_a_withdrawal_of_the_newest_withdraws_what_was_signed_before_on_that_matter(
     acme: Home, tmp_path: Path, pinned: Pin
 ) -> None:
+    ended = issue(acme, tmp_path, approval(holds=Window(NOW, NOW + DAY / 2)))
     old = issue(acme, tmp_path, approval())
-    ended = issue(acme, tmp_path, approval(holds=Window(NOW - 2 * DAY, NOW - DAY)))
     other = issue(acme, tmp_path, approval(role="auditor"))
     new = issue(acme, tmp_path, approval(holds=window(91, LATER)))
-    done = authority.withdraw(acme, WithdrawalKind.APPROVAL, new.digest, "findings", None, NOW)
+    done = authority.withdraw(
+        acme, WithdrawalKind.APPROVAL, new.digest, "findings", None, NOW + DAY
+    )
     older = Withdrawal(WithdrawalKind.APPROVAL, old.digest, f"older than approval {new.digest}")
     entry = Withdrawal(WithdrawalKind.APPROVAL, new.digest, "findings")
     assert (done.older, done.entry) == ((older,), entry)
     assert noes(acme, pinned).entries == (older, entry)
     assert {ended.digest, other.digest}.isdisjoint(e.subject for e in noes(acme, pinned).entries)
-    authority.reinstate(acme, WithdrawalKind.APPROVAL, new.digest, NOW)
+    authority.reinstate(acme, WithdrawalKind.APPROVAL, new.digest, NOW + DAY)
     assert noes(acme, pinned).entries == (older,)
+
+
+def test_what_is_over_is_not_signed_but_a_failure_is(
+    acme: Home, tmp_path: Path, pinned: Pin
+) -> None:
+    over = Window(NOW - 2 * DAY, NOW)
+    with pytest.raises(AuthorityError) as caught:
+        issue(acme, tmp_path, approval(holds=over))
+    assert str(caught.value) == (
+        f"nothing was signed: the approval would have ended at {rfc3339(NOW)}"
+    )
+    issue(acme, tmp_path, result(0.5, 1.0, holds=over))
+    assert len(noes(acme, pinned).failures) == 1
 
 
 def test_withdrawing_the_older_one_leaves_the_newer_one(

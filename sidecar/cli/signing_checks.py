@@ -1,0 +1,105 @@
+"""Check what a command is about to sign, and refuse it, or warn where ``--force`` is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar import resources
+from sidecar.authority import checks
+from sidecar.authority.checks import Signing, Vocabulary
+from sidecar.authority.home import Home
+from sidecar.cli import common
+from sidecar.cli.common import CliError, Written
+from sidecar.core.evidence import Manifest, Predicate, Statement
+from sidecar.core.grants import OperatorTrust
+from sidecar.policy import names
+from sidecar.providers import operation_names
+from sidecar.trust import config_file
+from sidecar.trust.operator_config import operator_trust
+
+TrustOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trust",
+        envvar="ADMIT_TRUST",
+        help="An operator's trust.yaml: also compare with its grants, roles and floors.",
+        show_default=False,
+    ),
+]
+PoliciesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--policies",
+        envvar="ADMIT_POLICIES",
+        help="Policies whose names are known; without them, those that came with admit.",
+        show_default=False,
+    ),
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Sign what does not fit all the same, with a warning.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a statement is compared with, as options name it."""
+
+    trust: Path | None
+    policies: Path | None
+    force: bool
+
+
+def vocabulary(policies: Path | None) -> Vocabulary:
+    """Return the names that this release and a folder of policies know."""
+    known = names.read(resources.policies() if policies is None else policies)
+    return Vocabulary(operation_names(), known.sectors, known.rules, known.risk_classes)
+
+
+def operator(trust: Path | None) -> OperatorTrust | None:
+    """Read grants, roles and floors of a ``trust.yaml``; its roots and folders are not needed.
+
+    Raises:
+        CliError: It is not such a file.
+    """
+    if trust is None:
+        return None
+    try:
+        return operator_trust(config_file.read(common.read(trust)))
+    except config_file.FileError as error:
+        raise CliError(f"{trust}: {error}") from error
+
+
+def check(home: Home, signing: Signing, against: Against) -> None:
+    """Refuse a statement that does not fit, or warn about it.
+
+    Raises:
+        CliError: It does not fit, and ``--force`` is not given. Nothing was signed.
+    """
+    found = checks.problems(signing, vocabulary(against.policies))
+    common.warn(*found)
+    if found and not against.force:
+        raise CliError(f"{home.name} signed nothing: correct this, or sign it with --force")
+
+
+def sign_and_write(
+    home: Home,
+    statement: Statement[Predicate],
+    out: Path,
+    against: Against,
+    *,
+    manifest: Manifest | None = None,
+    keep_older: bool = False,
+) -> Written:
+    """Check a statement, sign it, write it, and publish the withdrawals that it implies.
+
+    Raises:
+        CliError: As ``check``.
+    """
+    at = common.now()
+    signing = Signing(statement, home.name, at, manifest, operator(against.trust))
+    check(home, signing, against)
+    return common.sign_and_write(home, statement, out, at, keep_older=keep_older)
