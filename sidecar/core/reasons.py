@@ -60,6 +60,7 @@ class Reason(StrEnum):
     # running
     CLOCK_UNRELIABLE = "clock_unreliable"
     OVERLOADED = "overloaded"
+    STOPPING = "stopping"
     DEADLINE_EXCEEDED = "deadline_exceeded"
     INTERNAL_ERROR = "internal_error"
     # the one that allows
@@ -264,6 +265,11 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
             None,
             503,
             "Try again shortly.",
+        ),
+        Reason.STOPPING: ReasonRow(
+            None,
+            503,
+            "Try again: another gate answers, or this one once it was started again.",
         ),
         Reason.DEADLINE_EXCEEDED: ReasonRow(
             None,

@@ -100,6 +100,11 @@ class Processor(rpc.ExternalProcessorServicer):
         """Return the budget of bytes that streams may buffer."""
         return self._budget
 
+    @property
+    def streams(self) -> int:
+        """Return the number of open streams."""
+        return self._streams
+
     async def Process(self, request: Any, context: Any) -> None:  # noqa: ANN401, N802
         """Handle one HTTP request; ends with status OK only where Envoy may go on."""
         self._streams += 1

@@ -27,7 +27,7 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.http_request import HttpRequest
-from sidecar.extract.parsed_request import CheckMessage, decode_message, describe
+from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
@@ -35,12 +35,15 @@ from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.lifecycle import INTERNAL, Observer, live
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
+from sidecar.gate.request_queue import RequestQueue
 from sidecar.opa.client import UNIX
 from sidecar.providers.error_shapes import OPENAI, ErrorShape
 
 log = logging.getLogger("sidecar.gate")
 
 SERVICE = "envoy.service.auth.v3.Authorization"
+REPLY_SECONDS = 0.25
+"""Kept of Envoy's deadline for writing the decision down and for the way back."""
 ENVELOPE_BYTES = 1 << 20
 """Upper bound of what a ``CheckRequest`` holds beside its body."""
 
@@ -51,6 +54,7 @@ class Limits:
 
     deadline_seconds: float
     max_concurrent: int
+    slots: int = 16
 
 
 class Authorization(rpc.AuthorizationServicer):
@@ -68,44 +72,68 @@ class Authorization(rpc.AuthorizationServicer):
         self._observer = observer
         self._clock = clock or Clock().read
         self._in_flight = 0
+        self._queue = RequestQueue(limits.slots)
+        self.stopping = False
 
-    async def Check(self, request: CheckMessage, context: Any) -> pb.CheckResponse:  # noqa: ANN401, ARG002, N802
+    @property
+    def in_flight(self) -> int:
+        """Return the number of requests that are not answered yet."""
+        return self._in_flight
+
+    async def Check(self, request: CheckMessage, context: Any) -> pb.CheckResponse:  # noqa: ANN401, N802
         """Answer one ``CheckRequest``; raises only ``CancelledError``, where Envoy cancelled."""
         reply = _FAILED
         self._in_flight += 1
         try:
-            reply = await self._answer(request)
+            reply = await self._answer(request, self._seconds(context))
         except Exception:
             log.exception("a CheckResponse could not be written")
         finally:
             self._in_flight -= 1
         return reply
 
-    async def _answer(self, message: CheckMessage) -> pb.CheckResponse:
+    def _seconds(self, context: Any) -> float:  # noqa: ANN401
+        """Return the seconds until a decision is due: the gate's deadline, or Envoy's if nearer.
+
+        Envoy's runs from the moment it sent the request, which may have waited to be accepted.
+        """
+        left = None if context is None else context.time_remaining()
+        most = self._limits.deadline_seconds
+        return most if left is None else min(most, round(left - REPLY_SECONDS, 2))
+
+    async def _answer(self, message: CheckMessage, seconds: float) -> pb.CheckResponse:
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         return await live(
             context,
-            self._described(message, context, reading),
-            self._limits.deadline_seconds,
+            self._described(message, context, reading, seconds),
+            max(seconds, REPLY_SECONDS),
             self._observer,
             lambda decision: self._reply(decision, context),
         )
 
     async def _described(
-        self, message: CheckMessage, context: DecisionContext, reading: Reading
+        self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
     ) -> Decision:
         """Decide; a request that is refused before it is parsed is still named in the log."""
         try:
-            return await self._ask(message, context, reading)
+            return await self._ask(message, context, reading, seconds)
         except AdmissibilityError:
             if context.request is None:
                 context.request = describe(message)
             raise
 
     async def _ask(
-        self, message: CheckMessage, context: DecisionContext, reading: Reading
+        self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
     ) -> Decision:
+        if self.stopping:
+            raise AdmissibilityError(
+                Reason.STOPPING, "this gate is stopping and takes no new requests"
+            )
+        if seconds <= 0:
+            raise AdmissibilityError(
+                Reason.OVERLOADED, "the request waited too long to be accepted; try again later"
+            )
         if self._in_flight > self._limits.max_concurrent:
             raise AdmissibilityError(
                 Reason.OVERLOADED,
@@ -114,7 +142,10 @@ class Authorization(rpc.AuthorizationServicer):
         if reading.problem:
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
         self._pipeline.trust.current()  # a gate that is not ready answers 503 to any request
-        return await self._pipeline.check(message, context)
+        if isinstance(message, Large):  # decided by few anyway, after a worker parsed it
+            return await self._pipeline.check(message, context)
+        async with self._queue.slot(0.7 * seconds):
+            return await self._pipeline.check(message, context)
 
     def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
         settings = self._pipeline.settings
@@ -158,7 +189,10 @@ class GateServer:
         max_body_bytes: int,
         reuse_port: bool,
         processor: ExternalProcessorServicer | None = None,
+        streams: Callable[[], int] = lambda: 0,
     ) -> None:
+        self._service = service
+        self._streams = streams
         # Larger than any body that is read, so that the gate itself refuses a body over its limit.
         size = 2 * max_body_bytes + ENVELOPE_BYTES
         self._server = grpc.aio.server(
@@ -211,7 +245,17 @@ class GateServer:
             await self._health.set(name, status)
         return True
 
-    async def stop(self, grace_seconds: float) -> None:
-        """Refuse new requests, and let those in flight finish for ``grace_seconds``."""
+    @property
+    def in_flight(self) -> int:
+        """Return the number of checks and of streams of the processor that have not ended."""
+        return self._service.in_flight + self._streams()
+
+    async def begin_stop(self, *, refuse: bool) -> None:
+        """Report NOT_SERVING from now on and, with ``refuse``, deny new checks (``stopping``)."""
+        self._service.stopping = refuse
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_seconds: float | None) -> None:
+        """Close the port, and cancel what is in flight after ``grace_seconds``; ``None``: now."""
         await self._health.enter_graceful_shutdown()
         await self._server.stop(grace_seconds)

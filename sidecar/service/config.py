@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -204,7 +205,10 @@ class SidecarConfig(_Strict):
     """A decision that takes longer is a denial. Keep it below the `timeout` of Envoy's
     `grpc_service`."""
     max_concurrent: Annotated[int, Field(ge=1, le=65_536)] = 256
-    """Requests decided at the same time; further ones are refused at once."""
+    """Requests in flight, most of which wait for their turn; further ones are refused at once."""
+    stop_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
+    """How long uploads and answers in flight may take after SIGTERM. Keep it below Envoy's drain
+    time and the grace period of the pod or container; a second signal ends at once."""
     max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 20 << 20
     """The longest request body that is read. Not below Envoy's `max_request_bytes`."""
     max_body_bytes_in_flight: Annotated[int, Field(ge=1024, le=16 << 30)] = 256 << 20
@@ -275,7 +279,8 @@ class SidecarConfig(_Strict):
     @property
     def limits(self) -> Limits:
         """Return the limits of the gRPC server."""
-        return Limits(self.deadline_ms / 1000, self.max_concurrent)
+        slots = max(8, 4 * (os.cpu_count() or 1))
+        return Limits(self.deadline_ms / 1000, self.max_concurrent, slots)
 
 
 def load(path: Path) -> SidecarConfig:

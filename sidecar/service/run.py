@@ -43,6 +43,7 @@ from sidecar.service import clock_floor
 from sidecar.service import config as config_module
 from sidecar.service.clock_floor import LatestTimeError
 from sidecar.service.config import ConfigError, SidecarConfig, split_address
+from sidecar.service.draining import drain
 from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.registry import processor, start_objects
@@ -53,7 +54,8 @@ from sidecar.trust.control import ControlPath
 
 log = logging.getLogger("sidecar.service")
 
-GRACE_SECONDS = 2.0
+_HURRY_SECONDS = 3.0
+"""How long a gate takes to end after a second signal, at most."""
 _WATCH_SECONDS = 0.5
 _WATCH_UNREADY_SECONDS = 0.02
 _KEEP_SECONDS = 10.0
@@ -112,22 +114,33 @@ def _allow_connections() -> None:
 
 async def _run(config: SidecarConfig, trust: TrustConfig) -> None:
     _allow_connections()
-    stopped = asyncio.Event()
+    stopped, hurry = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def signalled() -> None:
+        if stopped.is_set() and not hurry.is_set():
+            log.warning("a second signal: stopping at once")
+            hurry.set()
+            loop.call_later(_HURRY_SECONDS, os._exit, 1)
+        stopped.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    async with running(config, trust):
+        loop.add_signal_handler(number, signalled)
+    async with running(config, trust, hurry):
         await stopped.wait()
-        log.info("stopping")
+        log.info("stopping; what is in flight may take %d s", config.stop_seconds)
 
 
 @contextlib.asynccontextmanager
-async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[GateStatus]:
+async def running(
+    config: SidecarConfig, trust: TrustConfig, hurry: asyncio.Event | None = None
+) -> AsyncIterator[GateStatus]:
     """Run a whole gate for as long as the context lasts.
 
     Args:
         config: From ``config.load``.
         trust: From ``sidecar.trust.config.load``.
+        hurry: Set to end at the end of the context without waiting for what is in flight.
 
     Yields:
         The gate's status, with the addresses it listens on.
@@ -158,14 +171,21 @@ async def running(config: SidecarConfig, trust: TrustConfig) -> AsyncIterator[Ga
         with _start("workers for large bodies"):
             await workers.start()
         server = await _listen(parts, policies, workers, observer, objects)
-        stack.push_async_callback(server.stop, GRACE_SECONDS)
         stack.callback(_keep_time, parts)
+        stack.push_async_callback(_drain, parts, server, hurry or asyncio.Event())
         watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
         stack.push_async_callback(_cancel, watcher)
         keeper = asyncio.create_task(_keep(parts, server), name="clock")
         stack.push_async_callback(_cancel, keeper)
         log.info("gate on %s, metrics on %s", parts.gate_status.listen, parts.gate_status.metrics)
         yield parts.gate_status
+
+
+async def _drain(parts: _Parts, server: GateServer, hurry: asyncio.Event) -> None:
+    config, gate_status = parts.config, parts.gate_status
+    gate_status.stopping = True
+    parts.metrics.ready.set(0)
+    await drain(server, config.stop_seconds, hurry, shared_port=config.reuse_port)
 
 
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
@@ -224,11 +244,13 @@ async def _listen(
     # A large message is not decoded here, so its size includes what is around the body.
     in_flight = InFlightLimiter(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
     pipeline = Pipeline(config.settings, parts.holder, policies.live, workers, in_flight, objects)
+    proc = processor(config, pipeline, observer, read, workers.lines)
     server = GateServer(
         Authorization(pipeline, config.limits, observer, read),
         max_body_bytes=config.max_body_bytes,
         reuse_port=config.reuse_port,
-        processor=processor(config, pipeline, observer, read, workers.lines),
+        processor=proc,
+        streams=lambda: proc.streams,
     )
     with _start(f"listen: {config.listen}"):
         port = await server.start(config.listen)

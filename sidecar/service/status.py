@@ -32,6 +32,7 @@ class GateStatus:
         revision: The policy revision that verdicts must have.
         policy_error: Why the current policies are not in force; empty if they are.
         clock_problem: Why the clock is unreliable; empty if it is reliable.
+        stopping: Whether the gate ends once nothing is in flight.
         listen: ``host:port`` as bound.
         metrics: ``host:port`` as bound.
     """
@@ -41,13 +42,14 @@ class GateStatus:
     revision: str = ""
     policy_error: str = ""
     clock_problem: str = ""
+    stopping: bool = False
     listen: str = ""
     metrics: str = ""
 
     @property
     def ready(self) -> bool:
         """Return whether requests can be decided; health checks and `/healthz` report it."""
-        return self.started and not self.clock_problem
+        return self.started and not self.clock_problem and not self.stopping
 
 
 @dataclass(frozen=True, slots=True)

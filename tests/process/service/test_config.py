@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,7 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
         opa=OpaConfig(managed=ManagedOpa()),
         deadline_ms=1000,
         max_concurrent=256,
+        stop_seconds=60,
         max_body_bytes=20 << 20,
         max_body_bytes_in_flight=256 << 20,
         open_operations=(),
@@ -65,7 +67,7 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
     )
     assert config.source == Folder(tmp_path / "../policies")
     assert config.settings == Settings("admissibility-gate", "x-environment-credential", 20 << 20)
-    assert config.limits == Limits(1.0, 256)
+    assert config.limits == Limits(1.0, 256, max(8, 4 * (os.cpu_count() or 1)))
     assert config.opa.remote is None
 
 
