@@ -35,6 +35,9 @@ from tests.support.site.envoy import Answer
 from tests.support.site.worlds import world_of
 
 LIMIT = 20 << 20
+PATIENCE = 15.0
+"""The gate's deadline, in seconds: below Envoy's of ``patient``, and for a machine under load."""
+
 ARN = "arn:aws:bedrock:eu-central-1:123456789012:custom-model-deployment/support"
 JSON = ("Content-Type", "application/json")
 
@@ -50,7 +53,7 @@ def gate_over(world: World, engine: Address) -> Iterator[tuple[int, Issuer]]:
         holder, opa = SnapshotHolder(), Opa(engine, connections=2)
         holder.publish(world.state())
         pipeline = Pipeline(Settings(AUDIENCE, HEADER, LIMIT), holder, opa)
-        service = Authorization(pipeline, Limits(1.0, 64), Book(), clock=lambda: Reading(NOW))
+        service = Authorization(pipeline, Limits(PATIENCE, 64), Book(), clock=lambda: Reading(NOW))
         server = GateServer(service, max_body_bytes=LIMIT, reuse_port=False)
         found.append((await server.start("127.0.0.1:0"), asyncio.get_running_loop()))
         started.set()
