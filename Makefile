@@ -43,8 +43,11 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 # ---- Check it ------------------------------------------------------------------------------------
 
 # The core's own tests come first, with its coverage; so the core runs once. Files are spread over the
-# processors whole, so that an Envoy or an OPA that a file shares is started once.
-PYTEST = $(BIN)/python -m pytest -q -n auto --dist loadfile
+# workers whole, so that an Envoy or an OPA that a file shares is started once, the longest first
+# (tests/conftest.py); one worker more than processors, since tests wait for the processes they start.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -q $(SPREAD)
 CORE = tests/unit/core
 
 test: setup $(READERS) lint types cover ## everything that must hold: lint, types, every test, every branch of the core
@@ -62,7 +65,7 @@ types: $(INSTALLED) ## mypy, strict
 
 cover: setup ## every branch of the core, exercised by the core's own tests
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q -n auto --dist loadfile $(CORE)
+	@$(BIN)/coverage run -m pytest -q $(SPREAD) $(CORE)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=100 --skip-covered
 

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ROLES, TRUST_DOMAINS, HeldKey, distinct
 from sidecar.core import kinds
+from sidecar.formats import unique_keys
 
 SETTINGS_FILE = "authority.yaml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -120,7 +121,7 @@ def read(data: bytes) -> Settings:
         AuthorityError: Not YAML, or not these settings; names the place.
     """
     try:
-        file = _File.model_validate(yaml.safe_load(data))
+        file = _File.model_validate(unique_keys.load(data))
     except yaml.YAMLError as error:
         raise AuthorityError(f"{SETTINGS_FILE} is not YAML") from error
     except ValidationError as error:

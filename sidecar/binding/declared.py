@@ -35,21 +35,11 @@ from sidecar.core.evidence import EnvironmentSpec, EvaluationEnvelope
 from sidecar.core.reasons import EvidenceError
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.suite import read_suite
+from sidecar.formats import unique_keys
 
 MAX_BYTES = 1 << 20
 _SUITE_KEYS = {"kind", "name", "threshold", "jurisdiction", "digest", "file", "folder"}
 _ENVIRONMENT_KEYS = {"id", "jurisdictions", "sector", "purpose", "operations"}
-
-
-class _UniqueLoader(yaml.SafeLoader):
-    """Rejects duplicate keys, of which YAML would keep the last, before they are signed."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature PyYAML asks for
-        """Build a mapping; a duplicate key is an error."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value):
-            raise yaml.YAMLError("a key occurs twice")
-        return mapping
 
 
 def envelope(path: Path) -> EvaluationEnvelope:
@@ -104,7 +94,7 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
             return strict_json.loads(data, max_bytes=MAX_BYTES)
         if len(data) > MAX_BYTES:
             raise BindingError(f"{path}: larger than {MAX_BYTES} bytes")
-        return yaml.load(data, Loader=_UniqueLoader)  # noqa: S506 - a SafeLoader
+        return unique_keys.load(data)
     except OSError as error:
         raise BindingError(f"{path}: {error.strerror}") from error
     except strict_json.StrictJsonError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,6 +38,7 @@ class PublicKey:
     _key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey = field(repr=False, compare=False)
 
     @classmethod
+    @lru_cache(maxsize=4096)  # every trust state reads the same keys again
     def from_pem(cls, pem: str) -> PublicKey:
         """Read a PEM SubjectPublicKeyInfo: Ed25519, or ECDSA on P-256 or P-384.
 

@@ -48,7 +48,15 @@ def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Sync a folder, so that files created or renamed in it survive a power failure."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    _sync(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+
+def sync_file(path: Path) -> None:
+    """Sync the bytes of a file that another program wrote."""
+    _sync(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _sync(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     finally:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sidecar.core import strict_json
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import Grader, parse_grader
+from sidecar.formats import unique_keys
 
 SUITE_FILE = "suite.yaml"
 CASES_FILE = "cases.jsonl"
@@ -153,7 +154,7 @@ def _digest(
 
 def _header(path: Path) -> _Header:
     try:
-        value = yaml.load(_text(path, MAX_SUITE_BYTES), Loader=_UniqueKeys)  # noqa: S506 - a SafeLoader
+        value = unique_keys.load(_text(path, MAX_SUITE_BYTES))
         header = _Header.model_validate(value)
     except yaml.YAMLError as error:
         raise EvaluationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
@@ -205,14 +206,3 @@ def _text(path: Path, max_bytes: int) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise EvaluationError(f"{path}: not UTF-8 at byte {error.start}") from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a repeated key, of which YAML would keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - the signature PyYAML asks for
-        """Build a mapping; a repeated key is an error."""
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value):
-            raise yaml.YAMLError("a key occurs twice")
-        return mapping

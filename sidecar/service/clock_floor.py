@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
+
+from sidecar.durable.files import write_atomically
 
 NAME = "latest-time.json"
 _MAX_BYTES = 1024
@@ -40,14 +41,9 @@ def load(folder: Path) -> float:
 
 
 def keep(folder: Path, latest: float) -> None:
-    """Write the latest time atomically: a temporary file, fsync, rename.
+    """Write the latest time durably and atomically.
 
     Raises:
         OSError: It cannot be written.
     """
-    beside = folder / f"{NAME}.new"
-    with beside.open("w", encoding="ascii") as file:
-        json.dump({"latest": round(latest)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(folder / NAME)
+    write_atomically(folder / NAME, json.dumps({"latest": round(latest)}).encode(), mode=0o644)

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from sidecar.formats import unique_keys
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
 from sidecar.opa.bundle import Folder, PolicySource, SignedFile
@@ -294,7 +295,7 @@ def load(path: Path) -> SidecarConfig:
             data = file.read(MAX_CONFIG_BYTES + 1)
         if len(data) > MAX_CONFIG_BYTES:
             raise ConfigError(f"{path}: more than {MAX_CONFIG_BYTES} bytes")
-        value = yaml.safe_load(data)
+        value = unique_keys.load(data)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:

@@ -5,13 +5,14 @@ Strict like ``trust.yaml``: an unknown key, or one given twice, is an error.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
+from sidecar.formats.unique_keys import UniqueKeysLoader
 from sidecar.simulate.entries import (
     Approve,
     Bind,
@@ -169,28 +170,9 @@ def _expected(value: object, questions: Sequence[str], line: int) -> Mapping[str
 # ---- YAML and places in it ---------------------------------------------------------------------
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML keeps the last of several equal keys; here they are a mistake."""
-
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - the signature PyYAML calls
-    ) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if not isinstance(name, str):
-                raise HistoryError(key.start_mark.line + 1, f"the key {name!r} is not text")
-            if name in seen:
-                raise HistoryError(key.start_mark.line + 1, f"the key {name!r} is given twice")
-            seen.add(name)
-        return super().construct_mapping(node, deep=deep)
-
-
 def _load(data: bytes) -> tuple[yaml.Node, object]:
     try:
-        loader = _UniqueKeys(data)
+        loader = UniqueKeysLoader(data)
         try:
             node = loader.get_single_node()
             if node is None:

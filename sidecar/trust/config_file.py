@@ -6,12 +6,13 @@ otherwise weaken something silently.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
+
+from sidecar.formats import unique_keys
 
 SAFE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
@@ -129,8 +130,7 @@ def read(data: bytes) -> TrustFile:
         FileError: Not YAML, a key given twice, or not such a file.
     """
     try:
-        # The loader is a SafeLoader with a check added.
-        value = yaml.load(data, Loader=_UniqueKeys)  # noqa: S506
+        value = unique_keys.load(data)
     except yaml.YAMLError as error:
         raise FileError(_yaml_problem(error)) from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
@@ -141,27 +141,6 @@ def read(data: bytes) -> TrustFile:
         return TrustFile.model_validate(value)
     except ValidationError as error:
         raise FileError(_problem(error.errors(include_url=False)[0])) from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """YAML keeps the last of several equal keys; here they are a mistake."""
-
-    def construct_mapping(
-        self,
-        node: yaml.MappingNode,
-        deep: bool = False,  # noqa: FBT001, FBT002 - the signature PyYAML calls
-    ) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if not isinstance(name, str):
-                raise yaml.MarkedYAMLError(problem="a key is not text", problem_mark=key.start_mark)
-            if name in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} is given twice", problem_mark=key.start_mark
-                )
-            seen.add(name)
-        return super().construct_mapping(node, deep=deep)
 
 
 def _yaml_problem(error: yaml.YAMLError) -> str:

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.durable.files import sync_folder, write_atomically
+from sidecar.durable.files import sync_file, sync_folder, write_atomically
 
 LOCK_SECONDS = 10.0
 
@@ -239,7 +239,7 @@ class Store:
         """
         changed = [path for path, stamp in self.stamps().items() if before.get(path) != stamp]
         for path in changed:
-            _sync(path)
+            sync_file(path)
         for folder in sorted({path.parent for path in changed}):
             sync_folder(folder)
 
@@ -266,11 +266,3 @@ def _encoded(text: object) -> bytes | None:
     if not isinstance(text, str):
         raise TypeError
     return text.encode("latin-1")
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

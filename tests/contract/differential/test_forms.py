@@ -108,7 +108,7 @@ SEEDS = st.builds(
 )
 
 
-@settings(max_examples=examples(1000))
+@settings(max_examples=examples(600))
 @given(
     content_type=spoiled(st.just(TYPE.encode()), (b"; boundary=x", b";", b" ", b'"', b"*"), most=1),
     data=spoiled(SEEDS, TOKENS, most=2),

@@ -123,7 +123,7 @@ def seeds(draw: st.DrawFn) -> bytes:
 
 
 @settings(
-    max_examples=examples(2000),
+    max_examples=examples(1000),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(body=spoiled(seeds() | st.sampled_from(list(TRICKS.values())[:40]), TOKENS))

@@ -86,7 +86,7 @@ def shallow(value: Any) -> set[str]:
     return {model for model in found if isinstance(model, str)}
 
 
-@settings(max_examples=examples(1500))
+@settings(max_examples=examples(700))
 @given(path=st.sampled_from(PATHS), body=bodies())
 def test_what_the_gate_takes_from_a_body_is_what_cpython_reads(path: str, body: bytes) -> None:
     found = taken(path, body)

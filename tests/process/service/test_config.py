@@ -106,6 +106,13 @@ def test_every_path_is_relative_to_the_file(tmp_path: Path) -> None:
     )
 
 
+def test_a_key_given_twice_is_an_error_and_not_the_last_one(tmp_path: Path) -> None:
+    path = tmp_path / "sidecar.yaml"
+    path.write_text("trust: a.yaml\npolicies: p\ntrust: b.yaml\n")
+    with pytest.raises(ConfigError, match="the key 'trust' is given twice"):
+        load(path)
+
+
 @pytest.mark.parametrize("url", ["unix:///run/opa.sock", "http://127.0.0.1:8181"])
 def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> None:
     config = load(write(tmp_path, {"trust": "t", "opa": {"address": url, "revision": "r"}}))

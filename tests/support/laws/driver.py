@@ -82,6 +82,7 @@ def _verified(content: nouns.Content, keys: frozenset[str]) -> VerifiedFile:
     return verify_file(payloads.signed(content, keys), pool)
 
 
+@lru_cache(maxsize=1 << 12)
 def _view(name: str, documents: nouns.Documents, heard: bool) -> AuthorityView:
     return AuthorityView(
         name=name,

@@ -54,6 +54,7 @@ def test_settings_read_back_as_they_were_written(acme: Home) -> None:
             "authority.yaml: keys.root.uri: Field required",
         ),
         ("version: 1", "version: 1\n  x: [", "authority.yaml is not YAML"),
+        ("version: 1", "version: 1\nversion: 1", "authority.yaml is not YAML"),
     ],
 )
 def test_broken_settings_are_named(acme: Home, old: str, new: str, message: str) -> None:

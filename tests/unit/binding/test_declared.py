@@ -40,7 +40,7 @@ def test_yaml_and_json_and_a_bare_list_mean_the_same(tmp_path: Path) -> None:
             "suite r: give either digest or file",
         ),
         (f"suites: [{{{SUITE_LINE}, file: x}}]", "suite r: give either digest or file"),
-        (f"suites: [{{{SUITE_LINE}, name: s}}]", "not YAML: a key occurs twice"),
+        (f"suites: [{{{SUITE_LINE}, name: s}}]", "not YAML: the key 'name' is given twice"),
         ("suites: [", "not YAML: while parsing"),
         (
             f"suites: [{{{LAW}}}]",

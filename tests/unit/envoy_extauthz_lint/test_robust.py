@@ -133,13 +133,13 @@ def judged(data: bytes) -> LintReport | None:
     return report
 
 
-@settings(CALM, max_examples=examples(300))
+@settings(CALM, max_examples=examples(150))
 @given(spoiled())
 def test_a_spoiled_reference_yields_findings_or_one_clear_error(document: Any) -> None:
     judged(json.dumps(document).encode())
 
 
-@settings(CALM, max_examples=examples(400))
+@settings(CALM, max_examples=examples(200))
 @given(st.binary(max_size=200))
 def test_bytes_yield_one_clear_error(data: bytes) -> None:
     assert judged(data) is None
@@ -148,7 +148,7 @@ def test_bytes_yield_one_clear_error(data: bytes) -> None:
 TEXT = (ENVOY / "jwt.yaml").read_bytes()
 
 
-@settings(CALM, max_examples=examples(400))
+@settings(CALM, max_examples=examples(200))
 @given(st.integers(0, len(TEXT) - 1), st.integers(0, 60), st.binary(max_size=6))
 def test_a_torn_file_yields_findings_or_one_clear_error(
     start: int, length: int, put: bytes
@@ -156,7 +156,7 @@ def test_a_torn_file_yields_findings_or_one_clear_error(
     judged(TEXT[:start] + put + TEXT[start + length :])
 
 
-@settings(CALM, max_examples=examples(200))
+@settings(CALM, max_examples=examples(100))
 @given(st.data())
 def test_a_route_that_is_put_before_a_gate_that_is_gone_is_never_passed_over(
     data: st.DataObject,

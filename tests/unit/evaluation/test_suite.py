@@ -105,7 +105,7 @@ def test_a_repeated_key_in_a_case_or_the_header_is_refused(tmp_path: Path) -> No
     (folder / "cases.jsonl").write_text(jsonl(CASES))
     with (folder / "suite.yaml").open("a") as file:
         file.write("threshold: 0.0\n")
-    with pytest.raises(EvaluationError, match="a key occurs twice"):
+    with pytest.raises(EvaluationError, match="is given twice"):
         read_suite(folder)
 
 

@@ -39,7 +39,7 @@ from tests.support.gate.requests import HEADER, as_check_request
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
 from tests.support.simulator.world import ENV, NOW, admitted_world
 
-ANY = settings(max_examples=examples(1000), deadline=None, derandomize=True, database=None)
+ANY = settings(max_examples=examples(500), deadline=None, derandomize=True, database=None)
 MAX_BYTES = 1 << 20
 Value = TypeVar("Value")
 

@@ -71,7 +71,7 @@ PARTS = st.lists(st.builds(part, HEADERS, DATA), max_size=4)
 CUTS = st.lists(st.integers(0, 400), max_size=12) | st.just(list(range(400)))
 
 
-@settings(max_examples=examples(1500), deadline=None)
+@settings(max_examples=examples(700), deadline=None)
 @given(
     parts=PARTS,
     cuts=CUTS,

@@ -138,8 +138,8 @@ def test_a_mistake_is_told_in_one_line(operator: Operator, change: Change, line:
         (b"a: [", "line 1: expected the node content, but found '<stream end>'"),
         (b"version: 1\nversion: 1\n", "line 2: the key 'version' is given twice"),
         (b"a:\n  b: 1\n  'b': 2\n", "line 3: the key 'b' is given twice"),
-        (b"1: 2", "line 1: a key is not text"),
-        (b"[1]: 2", "line 1: a key is not text"),
+        (b"1: 2", "line 1: the key 1 is not text"),
+        (b"[1]: 2", "line 1: the key [1] is not text"),
         (
             b"a: !!python/object/apply:os.getcwd []",
             "line 1: could not determine a constructor for the tag "
