@@ -8,43 +8,41 @@ signed: key status, windows and withdrawals aside, and also after its file is lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 
 from sidecar.core.eligibility import grant_for
 from sidecar.core.evidence import Environment, Evidence
 from sidecar.core.grants import CUSTOMER, OperatorTrust, Scope
 from sidecar.core.memory import DeclaredScope
-from sidecar.core.withdrawals import frozen
+from sidecar.core.tables import Drafts
 
 Scopes = tuple[tuple[str, str], ...]
 """Pairs of sector and jurisdiction."""
 
 
-def remembered(
-    operator: OperatorTrust,
-    environments: Mapping[str, tuple[Evidence[Environment], ...]],
-    before: tuple[DeclaredScope, ...],
-) -> tuple[DeclaredScope, ...]:
-    """Return ``before`` with what the known declarations add, sorted."""
-    found = {
+def update(drafts: Drafts, operator: OperatorTrust, environments: Iterable[str]) -> None:
+    """Remember what changed declarations add; ``environments`` are their SPIFFE IDs."""
+    found = (
         scope
-        for items in environments.values()
-        for item in items
+        for name in environments
+        for item in drafts.environments.get(name, ())
         for scope in _scopes(item)
         if _granted(operator, scope)
-    }
-    return before if found <= {*before} else tuple(sorted({*before, *found}))
+    )
+    remember(drafts, operator, found)
 
 
-def by_environment(
-    operator: OperatorTrust, declared: Iterable[DeclaredScope]
-) -> Mapping[str, Scopes]:
-    """Return SPIFFE ID → what was declared for it by customers that are granted it now."""
-    found: dict[str, set[tuple[str, str]]] = {}
-    for scope in declared:
-        if _granted(operator, scope):
-            found.setdefault(scope.environment, set()).add((scope.sector, scope.jurisdiction))
-    return frozen({name: sorted(pairs) for name, pairs in found.items()})
+def remember(drafts: Drafts, operator: OperatorTrust, found: Iterable[DeclaredScope]) -> None:
+    """Add to what is remembered; what was declared by customers that are granted it now counts."""
+    changed: dict[str, set[DeclaredScope]] = defaultdict(set)
+    for scope in found:
+        changed[scope.environment].add(scope)
+    for name, scopes in changed.items():
+        known = tuple(sorted({*drafts.scopes.get(name, ()), *scopes}))
+        drafts.scopes[name] = known
+        pairs = {(each.sector, each.jurisdiction) for each in known if _granted(operator, each)}
+        drafts.declared.put(name, tuple(sorted(pairs)), keep=bool(pairs))
 
 
 def _scopes(item: Evidence[Environment]) -> Iterator[DeclaredScope]:

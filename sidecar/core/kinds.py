@@ -7,7 +7,7 @@ a new kind is one row here and its dataclass in ``predicates``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -52,6 +52,8 @@ class EvidenceKind(Generic[K]):
         check_subject: Raises ``EvidenceError`` where the subject contradicts the predicate.
         matter: What a statement is about, apart from its author: withdrawing a newer one withdraws
             its author's older ones on the same matter (law 3). ``None`` where each is its own.
+        table: The field of ``TrustState`` that holds the kind.
+        index_of: The index key of all statements on a matter; ``None`` as ``matter``.
     """
 
     urn: str
@@ -61,7 +63,9 @@ class EvidenceKind(Generic[K]):
     withdrawal: WithdrawalKind
     index: Callable[[str, Subject, K], Hashable]
     check_subject: Callable[[Subject, K], None]
+    table: str
     matter: Callable[[Subject, K], tuple[object, ...]] | None = None
+    index_of: Callable[[Sequence[Any]], Hashable] | None = None
 
 
 def by_subject_digest(_: str, subject: Subject, __: object) -> str:
@@ -108,6 +112,7 @@ MANIFESTS = EvidenceKind(
     withdrawal=WithdrawalKind.MANIFEST,
     index=lambda _, __, manifest: (manifest.model.provider, manifest.model.id),
     check_subject=_check_manifest,
+    table="manifests",
 )
 RESULTS = EvidenceKind(
     urn=RESULT,
@@ -117,10 +122,12 @@ RESULTS = EvidenceKind(
     withdrawal=WithdrawalKind.RESULT,
     index=by_subject_digest,
     check_subject=any_subject,
+    table="results",
     matter=lambda subject, result: (
         subject.digest.sha256,
         sorted({entry.digest.sha256 for entry in result.configuration}),
     ),
+    index_of=lambda parts: str(parts[0]),
 )
 APPROVALS = EvidenceKind(
     urn=APPROVAL,
@@ -130,7 +137,9 @@ APPROVALS = EvidenceKind(
     withdrawal=WithdrawalKind.APPROVAL,
     index=by_subject_digest,
     check_subject=any_subject,
+    table="approvals",
     matter=lambda subject, approval: (subject.digest.sha256, approval.role),
+    index_of=lambda parts: str(parts[0]),
 )
 ENVIRONMENTS = EvidenceKind(
     urn=ENVIRONMENT,
@@ -140,7 +149,9 @@ ENVIRONMENTS = EvidenceKind(
     withdrawal=WithdrawalKind.ENVIRONMENT,
     index=lambda _, subject, __: subject.name,
     check_subject=_check_environment,
+    table="environments",
     matter=lambda subject, _: (subject.name,),
+    index_of=lambda parts: str(parts[0]),
 )
 WAIVERS = EvidenceKind(
     urn=WAIVER,
@@ -150,6 +161,7 @@ WAIVERS = EvidenceKind(
     withdrawal=WithdrawalKind.WAIVER,
     index=by_subject_digest,
     check_subject=any_subject,
+    table="waivers",
 )
 DEPLOYMENT_BINDINGS = EvidenceKind(
     urn=DEPLOYMENT_BINDING,
@@ -159,7 +171,9 @@ DEPLOYMENT_BINDINGS = EvidenceKind(
     withdrawal=WithdrawalKind.DEPLOYMENT_BINDING,
     index=lambda _, __, binding: (binding.provider, binding.deployment),
     check_subject=_check_binding,
+    table="bindings",
     matter=lambda _, binding: (binding.provider, binding.deployment),
+    index_of=lambda parts: (str(parts[0]), str(parts[1])),
 )
 SPECIFICATIONS = EvidenceKind(
     urn=SPECIFICATION,
@@ -169,6 +183,7 @@ SPECIFICATIONS = EvidenceKind(
     withdrawal=WithdrawalKind.SPECIFICATION,
     index=by_own_digest,
     check_subject=_check_specification,
+    table="specifications",
 )
 
 KINDS: tuple[EvidenceKind[Any], ...] = (

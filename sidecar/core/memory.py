@@ -9,7 +9,7 @@ adds to the memory; the control path persists it and hands it to the next build.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import AwareDatetime, ConfigDict, Field
 
@@ -126,6 +126,44 @@ class Memory:
     def write(self) -> bytes:
         """Write it as RFC 8785 canonical JSON."""
         return wire.write(self)
+
+
+class Remembered(Protocol):
+    """What is remembered, in whatever form it is held; see ``Memory``."""
+
+    @property
+    def takeovers(self) -> tuple[Takeover, ...]:
+        """Every take-over, sorted."""
+        ...
+
+    @property
+    def successors(self) -> tuple[Successor, ...]:
+        """What the lineage of each superseding manifest named, sorted."""
+        ...
+
+    @property
+    def statements(self) -> tuple[Statements, ...]:
+        """Approvals and results about manifests that others build on, sorted."""
+        ...
+
+    @property
+    def adapted(self) -> tuple[str, ...]:
+        """``provider/id`` of models that have a manifest, sorted."""
+        ...
+
+    @property
+    def withdrawn(self) -> tuple[WithdrawnStatement, ...]:
+        """Statements that were withdrawn by digest, sorted."""
+        ...
+
+    @property
+    def declared(self) -> tuple[DeclaredScope, ...]:
+        """What each environment was ever declared for, sorted."""
+        ...
+
+    def write(self) -> bytes:
+        """Write it as RFC 8785 canonical JSON; see ``Memory.write``."""
+        ...
 
 
 NOTHING = Memory()

@@ -1,6 +1,6 @@
 """Define the trust state: one immutable snapshot of everything verified, indexed for the predicate.
 
-The request path reads one snapshot per request; ``trust_state.assemble`` makes the next one.
+The request path reads one snapshot per request; ``trust_state.advance`` makes the next one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sidecar.core.evidence import (
 )
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
-from sidecar.core.memory import LineageNode, Memory, Successor
+from sidecar.core.memory import LineageNode, Remembered, Successor
 from sidecar.core.window import Window
 from sidecar.core.withdrawals import WithdrawalIndex
 
@@ -136,5 +136,5 @@ class TrustState:
     taken_over: AbstractSet[tuple[str, str]]
     declared: Mapping[str, tuple[tuple[str, str], ...]]
     adapted: AbstractSet[str]
-    memory: Memory
+    memory: Remembered
     rejected: tuple[Rejected, ...]

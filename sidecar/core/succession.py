@@ -1,4 +1,4 @@
-"""Determine which manifest takes over from which, and remember it (law 7).
+"""Determine which manifest takes over from which (law 7); ``lineages`` keeps track of it.
 
 A manifest that supersedes another takes over in an environment from when all its required results
 and approvals exist *as signed*: key status, windows and withdrawals aside, by authorities granted
@@ -7,49 +7,46 @@ for the scope. Until then the older one stays; afterwards it never returns.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
-from types import MappingProxyType
+from collections.abc import Mapping
+from typing import Protocol
 
-from sidecar.core import declared
-from sidecar.core.documents import WithdrawalKind
-from sidecar.core.eligibility import beginning, grant_for, signed_by
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
-from sidecar.core.floors import Surroundings, surroundings
-from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, EVALUATOR, PRODUCER, REGULATOR, Scope
-from sidecar.core.lineage import claim_nodes, statement_node
-from sidecar.core.memory import LineageNode, Memory, Statements, Successor, Takeover
+from sidecar.core.eligibility import grant_for, signed_by
+from sidecar.core.evidence import Approval, Evidence, Manifest, Result, Signer, Suite
+from sidecar.core.floors import Surroundings
+from sidecar.core.grants import (
+    ALWAYS_REQUIRED,
+    EVALUATOR,
+    PRODUCER,
+    REGULATOR,
+    OperatorTrust,
+    Scope,
+)
+from sidecar.core.memory import Successor
 from sidecar.core.patterns import any_matches
 from sidecar.core.predicates import SuiteResult
 from sidecar.core.snapshot import TrustState
-from sidecar.core.withdrawals import frozen
 
 MAX_LINKS = 16
 """Longest chain of manifests that is followed, by parent or by supersession."""
 
 
-def remembered(state: TrustState, before: Memory) -> TrustState:
-    """Return ``state`` with everything that it and ``before`` know of successions."""
-    superseding = [
-        item
-        for items in state.manifests.values()
-        for item in items
-        if item.predicate.supersedes is not None and _by_some_producer(state, item)
-    ]
-    memory = _merged(state, superseding, before)
-    successors: dict[str, list[Successor]] = defaultdict(list)
-    for entry in (*memory.successors, *_announced(state)):
-        successors[entry.manifest].append(entry)
-    return replace(
-        state,
-        successors=frozen(successors),
-        statements=MappingProxyType({each.manifest: each.nodes for each in memory.statements}),
-        taken_over=frozenset((each.manifest, each.environment) for each in memory.takeovers),
-        declared=declared.by_environment(state.operator, memory.declared),
-        adapted=frozenset(memory.adapted),
-        memory=memory,
-    )
+class KnownEvidence(Protocol):
+    """What completeness is judged by: the operator's grants and the tables of evidence."""
+
+    @property
+    def operator(self) -> OperatorTrust:
+        """The operator's grants."""
+        ...
+
+    @property
+    def approvals(self) -> Mapping[str, tuple[Evidence[Approval], ...]]:
+        """Manifest digest → approvals."""
+        ...
+
+    @property
+    def results(self) -> Mapping[str, tuple[Evidence[Result], ...]]:
+        """Manifest digest → results."""
+        ...
 
 
 def suite_passed(suite: Suite, entry: SuiteResult, outcome: str) -> bool:
@@ -73,7 +70,9 @@ def same_suite(suite: Suite, entry: SuiteResult) -> bool:
     )
 
 
-def required_roles(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> set[str]:
+def required_roles(
+    state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]
+) -> set[str]:
     """Return the roles that must approve a manifest: a union that nobody makes smaller (law 5)."""
     operator = state.operator
     roles = {*ALWAYS_REQUIRED, *item.predicate.approvals.required, *operator.required_roles}
@@ -84,7 +83,7 @@ def required_roles(state: TrustState, around: Surroundings, item: Evidence[Manif
 
 
 def required_approvals(
-    state: TrustState, around: Surroundings, item: Evidence[Manifest]
+    state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]
 ) -> tuple[tuple[str, str], ...]:
     """Return every (role, jurisdiction) that must be approved, sorted; never empty."""
     roles = required_roles(state, around, item)
@@ -93,7 +92,7 @@ def required_approvals(
     )
 
 
-def complete(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> bool:
+def complete(state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]) -> bool:
     """Tell whether all required results and approvals of a manifest exist, as signed."""
     model = item.predicate.model
     scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
@@ -109,7 +108,7 @@ def complete(state: TrustState, around: Surroundings, item: Evidence[Manifest]) 
     )
 
 
-def _has_result(state: TrustState, scope: Scope, item: Evidence[Manifest], suite: Suite) -> bool:
+def _has_result(state: KnownEvidence, scope: Scope, item: Evidence[Manifest], suite: Suite) -> bool:
     asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
     return any(
         any(suite_passed(suite, e, found.predicate.result) for e in found.predicate.configuration)
@@ -120,7 +119,7 @@ def _has_result(state: TrustState, scope: Scope, item: Evidence[Manifest], suite
 
 
 def _has_approval(
-    state: TrustState, scope: Scope, item: Evidence[Manifest], role: str, jurisdiction: str
+    state: KnownEvidence, scope: Scope, item: Evidence[Manifest], role: str, jurisdiction: str
 ) -> bool:
     return any(
         found.predicate.role == role
@@ -130,159 +129,6 @@ def _has_approval(
         for found in state.approvals.get(item.digest, ())
         if found.statement.subject.name == item.predicate.model.id
     )
-
-
-def _merged(state: TrustState, superseding: list[Evidence[Manifest]], before: Memory) -> Memory:
-    """Return ``before`` itself where there is nothing to add, so that nothing is written anew."""
-    takeovers = {*before.takeovers, *_takeovers(state, superseding, before)}
-    adapted = {*before.adapted, *_adapted(state)}
-    known = {(each.manifest, each.by): each for each in before.successors}
-    for item in superseding:
-        found = _successor(state, item)
-        known[found.manifest, found.by] = _with(known.get((found.manifest, found.by)), found)
-    statements = {each.manifest: each for each in before.statements}
-    for digest in _built_on(state, known.values(), before):
-        about = statements.get(digest, Statements(digest, ())).nodes
-        nodes = {*about, *_statements(state, digest)}
-        if len(nodes) > len(about):
-            statements[digest] = Statements(digest, tuple(sorted(nodes)))
-    memory = Memory(
-        takeovers=tuple(sorted(takeovers)),
-        successors=tuple(known[at] for at in sorted(known)),
-        statements=tuple(statements[digest] for digest in sorted(statements)),
-        adapted=tuple(sorted(adapted)),
-        withdrawn=state.memory.withdrawn,
-        declared=declared.remembered(state.operator, state.environments, before.declared),
-    )
-    return before if memory == before else memory
-
-
-def _takeovers(
-    state: TrustState, superseding: list[Evidence[Manifest]], before: Memory
-) -> Iterator[Takeover]:
-    if not superseding:
-        return
-    held = {(each.by, each.environment) for each in before.takeovers}
-    for name, declarations in state.environments.items():
-        around = _newest(state, name, declarations)
-        if around is None:
-            continue
-        for item in superseding:
-            patterns = tuple(spec.id for spec in item.predicate.environments)
-            if (item.digest, name) in held or (
-                any_matches(patterns, name) and complete(state, around, item)
-            ):
-                for digest in _replaced(state, around, item):
-                    yield Takeover(digest, item.digest, name)
-
-
-def _newest(
-    state: TrustState, name: str, declarations: Iterable[Evidence[Environment]]
-) -> Surroundings | None:
-    """Return the newest declaration by a granted customer, as signed, with the floors."""
-    for item in sorted(declarations, key=beginning, reverse=True):
-        scope = Scope(name, item.predicate.sector)
-        if signed_by(state.operator, item, CUSTOMER, scope, item.predicate.jurisdictions):
-            return surroundings(state.operator, item)
-    return None
-
-
-def _replaced(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> Iterator[str]:
-    """Yield what a manifest supersedes, and what that supersedes, of the same model."""
-    model = item.predicate.model
-    scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
-    current = item
-    # A digest cannot name a payload that names it, so the chain ends.
-    while current.predicate.supersedes is not None:
-        digest = current.predicate.supersedes.sha256
-        older = state.manifests_by_digest.get(digest)
-        if older is None:
-            yield digest
-            return
-        claim = older.predicate.model
-        if (claim.provider, claim.id) != (model.provider, model.id):
-            return
-        yield digest
-        if not signed_by(state.operator, older, PRODUCER, scope):
-            return
-        current = older
-
-
-def _by_some_producer(state: TrustState, item: Evidence[Manifest]) -> bool:
-    model = item.predicate.model
-    name = f"{model.provider}/{model.id}"
-    return any(
-        grant.role == PRODUCER and any_matches(grant.models, name)
-        for signer in item.signers
-        for grant in state.operator.of(signer.authority)
-    )
-
-
-def _adapted(state: TrustState) -> Iterator[str]:
-    for (provider, model), items in state.manifests.items():
-        if any(_by_some_producer(state, item) for item in items):
-            yield f"{provider}/{model}"
-
-
-def _successor(state: TrustState, item: Evidence[Manifest]) -> Successor:
-    assert item.predicate.supersedes is not None
-    nodes = {node for each in _ancestry(state, item) for node in _named_by(state, each)}
-    signers = tuple((signer.authority, signer.fingerprint) for signer in item.signers)
-    superseded = item.predicate.supersedes.sha256
-    return Successor(superseded, item.digest, signers, tuple(sorted(nodes)))
-
-
-def _named_by(state: TrustState, item: Evidence[Manifest]) -> Iterator[LineageNode]:
-    """Yield what a manifest names, and the specifications that its own extends."""
-    yield from claim_nodes(item)
-    digest = item.predicate.specification
-    # A digest cannot name a payload that names it, so the chain ends.
-    while digest is not None and (known := state.specifications.get(digest.sha256)) is not None:
-        yield statement_node(known)
-        digest = known.predicate.extends
-
-
-def _ancestry(state: TrustState, item: Evidence[Manifest]) -> Iterator[Evidence[Manifest]]:
-    """Yield a manifest and its known parents, as many as step 2 follows."""
-    current: Evidence[Manifest] | None = item
-    found = 0
-    while current is not None and found <= MAX_LINKS:
-        yield current
-        found += 1
-        parent = current.predicate.model.parent
-        current = None if parent is None else state.manifests_by_digest.get(parent.sha256)
-
-
-def _with(known: Successor | None, found: Successor) -> Successor:
-    if known is None:
-        return found
-    signers = tuple(sorted({*known.signers, *found.signers}))
-    nodes = tuple(sorted({*known.nodes, *found.nodes}))
-    return replace(found, signers=signers, nodes=nodes)
-
-
-def _built_on(state: TrustState, known: Iterable[Successor], before: Memory) -> set[str]:
-    """Digests of the manifests that others are tuned from, or that supersede others."""
-    found = {each.manifest for each in before.statements}
-    found |= {each.by for each in known}
-    for item in state.manifests_by_digest.values():
-        parent = item.predicate.model.parent
-        if parent is not None:
-            found.add(parent.sha256)
-    return found
-
-
-def _statements(state: TrustState, digest: str) -> Iterator[LineageNode]:
-    yield from (statement_node(item) for item in state.approvals.get(digest, ()))
-    yield from (statement_node(item) for item in state.results.get(digest, ()))
-
-
-def _announced(state: TrustState) -> Iterator[Successor]:
-    """Yield what producers announce in their documents; nothing but the digest is known of it."""
-    for name, view in sorted(state.authorities.items()):
-        for entry in view.withdrawals.supersessions:
-            node = LineageNode(WithdrawalKind.MANIFEST, entry.by)
-            yield Successor(entry.manifest, entry.by, ((name, ""),), (node,))
 
 
 def granted_successors(

@@ -1,57 +1,132 @@
-"""Build trust states from what the control path obtained.
+"""Build trust states from what the control path obtained, one change at a time.
 
-``assemble`` takes each authority's documents, the operator's grants, verified evidence files and
-what the state before remembered, and returns a new ``TrustState``. Evidence whose signature no
-known key made is named under ``rejected``, and otherwise does not exist.
+``advance`` takes the state so far and what changed (files, views) and computes only what depends on
+that: whose evidence it is, the tables that hold it, what a withdrawal reaches, which successors are
+complete. Each ``VerifiedState`` shares with the one before everything that did not change, and a
+``TrustState`` made from it stays whole. ``assemble`` does all of it from nothing.
+
+Evidence whose signature no known key made is named under ``rejected``, and otherwise does not
+exist.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import Any
+from collections.abc import Iterable, KeysView, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from sidecar.core import succession
-from sidecar.core.documents import Failure
-from sidecar.core.evidence import (
-    APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    WAIVER,
-    Evidence,
-    Manifest,
-    Predicate,
-    Signer,
-)
+from immutables import Map
+
+from sidecar.core.accepted import Accepted
+from sidecar.core.evidence import Signer
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
-from sidecar.core.kinds import KINDS, kind_of
-from sidecar.core.memory import NOTHING, Memory
+from sidecar.core.lineages import Lineages
+from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.remembered import RememberedTables, recalled
 from sidecar.core.snapshot import AuthorityView, KeyRecord, Rejected, TrustState
-from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile, verify_file
-from sidecar.core.withdrawals import (
-    WithdrawalIndex,
-    earlier_statements,
-    frozen,
-    withdrawn_statements,
-)
+from sidecar.core.tables import EMPTY, Drafts, Tables
+from sidecar.core.verification import VerifiedFile, verify_file
+from sidecar.core.withdrawals import PublishedNoes, Reach, WithdrawalIndex
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 __all__ = [
     "AuthorityView",
+    "Change",
     "KeyRecord",
     "Rejected",
     "TrustState",
+    "VerifiedState",
     "WithdrawalIndex",
+    "advance",
     "assemble",
     "build",
     "public_keys",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changed since the state before; see ``advance``.
+
+    Attributes:
+        views: Authority → its new view, or ``None`` where it has none any more.
+        added: Verified files that are new, or that further keys signed.
+        removed: File digests.
+    """
+
+    views: Mapping[str, AuthorityView | None] = field(default_factory=dict)
+    added: tuple[VerifiedFile, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedState:
+    """Everything verified, in the form that the next step starts from.
+
+    Attributes:
+        operator: The operator's grants; another operator's configuration needs a new state.
+        memory: What is remembered; the same object as long as nothing is new.
+        views: Authority → view.
+        keys: (authority, fingerprint) → record.
+        holders: Fingerprint → who lists the key, and the predicate types that it may sign.
+        published: Authority → index of the failures and successors it publishes.
+        indexes: Authority → index of its withdrawals.
+        tables: All that comes from files, and what is remembered.
+        rejected: Verified files of which no signer counts, sorted.
+    """
+
+    operator: OperatorTrust
+    memory: Remembered
+    views: Map[str, AuthorityView] = EMPTY
+    keys: Map[Signer, KeyRecord] = EMPTY
+    holders: Map[str, Mapping[Signer, tuple[str, ...]]] = EMPTY
+    published: Map[str, PublishedNoes] = EMPTY
+    indexes: Map[str, WithdrawalIndex] = EMPTY
+    tables: Tables = field(default_factory=Tables)
+    rejected: tuple[Rejected, ...] = ()
+
+    @classmethod
+    def begin(cls, operator: OperatorTrust, memory: Remembered = NOTHING) -> VerifiedState:
+        """Return a state without views and files, in which ``memory`` is remembered."""
+        return cls(operator, memory, tables=recalled(memory, operator))
+
+    def snapshot(self, epoch: int, refused: Iterable[Rejected] = ()) -> TrustState:
+        """Return the trust state of an epoch.
+
+        Args:
+            epoch: Larger than that of the state this one replaces.
+            refused: Files that were refused before; listed beside those refused here.
+        """
+        tables = self.tables
+        rejected = {each.file_digest: each for each in (*refused, *self.rejected)}
+        return TrustState(
+            epoch=epoch,
+            operator=self.operator,
+            authorities=self.views,
+            keys=self.keys,
+            manifests=tables.manifests,
+            manifests_by_digest=tables.manifests_by_digest,
+            approvals=tables.approvals,
+            results=tables.results,
+            environments=tables.environments,
+            waivers=tables.waivers,
+            bindings=tables.bindings,
+            specifications=tables.specifications,
+            withdrawals=self.indexes,
+            failures=tables.failures,
+            successors=tables.successors,
+            statements=tables.statements,
+            taken_over=KeysView(tables.taken_over),
+            declared=tables.declared,
+            adapted=KeysView(tables.adapted),
+            memory=self.memory,
+            rejected=tuple(rejected[digest] for digest in sorted(rejected)),
+        )
 
 
 def build(
@@ -60,12 +135,12 @@ def build(
     operator: OperatorTrust,
     views: Iterable[AuthorityView],
     evidence: Iterable[bytes],
-    memory: Memory = NOTHING,
+    memory: Remembered = NOTHING,
 ) -> TrustState:
     """Verify all evidence and assemble a state; never raises for bad evidence.
 
     For tests and for commands that run once. The control path verifies each file once and calls
-    ``assemble``.
+    ``advance``.
 
     Args:
         epoch: Larger than that of the state this one replaces.
@@ -95,7 +170,7 @@ def assemble(
     views: Iterable[AuthorityView],
     files: Iterable[VerifiedFile],
     rejected: Iterable[Rejected] = (),
-    memory: Memory = NOTHING,
+    memory: Remembered = NOTHING,
 ) -> TrustState:
     """Attribute verified files to the authorities' keys and index them; tries no signature.
 
@@ -107,24 +182,24 @@ def assemble(
         rejected: Files that were refused before; listed beside those refused here.
         memory: Of the state this one replaces, or as it was persisted.
     """
-    authorities = {view.name: view for view in views if view.name in operator.grants}
-    keys = _index_keys(authorities.values())
-    by_fingerprint: dict[str, list[tuple[Signer, KeyRecord]]] = defaultdict(list)
-    for signer, record in keys.items():
-        by_fingerprint[signer.fingerprint].append((signer, record))
-    accepted: dict[str, Evidence[Predicate]] = {}
-    refused = {item.file_digest: item for item in rejected}
-    for file in sorted(files, key=lambda file: file.file_digest):
-        try:
-            item = _attributed(file, by_fingerprint)
-        except EvidenceError as error:
-            refused[file.file_digest] = Rejected(file.file_digest, str(error))
-            continue
-        accepted[item.digest] = _merge(accepted.get(item.digest), item)
-    listed = tuple(refused[digest] for digest in sorted(refused))
-    items = tuple(accepted.values())
-    state = _indexed(epoch, operator, authorities, keys, items, listed, memory)
-    return succession.remembered(state, memory)
+    everything = Change({view.name: view for view in views}, tuple(files))
+    return advance(VerifiedState.begin(operator, memory), everything).snapshot(epoch, rejected)
+
+
+def advance(state: VerifiedState, change: Change) -> VerifiedState:
+    """Return the state after a change, computed from what the change touches.
+
+    The result is the same, table by table, as when everything were assembled from nothing with what
+    ``state`` remembered. All of a change takes effect together.
+    """
+    step = _Step(state, Drafts.of(state.tables))
+    step.take_views(change.views)
+    accepted = Accepted(step.drafts, step.holders)
+    changed = accepted.update(change.added, change.removed, step.rekeyed)
+    indexes = dict(step.indexes)
+    Reach(step.drafts, indexes).update(changed.digests, step.renewed)
+    Lineages(state.operator, step.drafts, step.published).update(changed, step.announced)
+    return step.result(indexes)
 
 
 def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
@@ -132,103 +207,110 @@ def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
     return tuple(entry.public_key() for entry in view.document.keys)
 
 
-def _attributed(
-    file: VerifiedFile, keys: Mapping[str, list[tuple[Signer, KeyRecord]]]
-) -> Evidence[Predicate]:
-    """Name the signers of a file: the known keys that signed it and may sign such a statement.
+class _Step:
+    """One step: what changed of the views, and the drafts of the tables."""
 
-    Raises:
-        EvidenceError: No known key signed it, or none of those that did may sign its predicate
-            type.
-    """
-    known = [each for fingerprint in file.fingerprints for each in keys.get(fingerprint, ())]
-    if not known:
-        raise EvidenceError(UNKNOWN_SIGNER)
-    predicate_type = file.statement.predicate_type
-    signers = tuple(sorted(s for s, record in known if predicate_type in record.predicate_types))
-    if not signers:
-        raise EvidenceError(f"its signer may not sign {predicate_type}")
-    return Evidence(file.digest, file.statement, signers)
+    def __init__(self, state: VerifiedState, drafts: Drafts) -> None:
+        self._state, self.drafts = state, drafts
+        self._views = state.views
+        self._keys = state.keys
+        self.holders = state.holders
+        self.published = state.published
+        self.indexes = state.indexes
+        self.rekeyed: set[str] = set()
+        self.renewed: set[str] = set()
+        self.announced: set[str] = set()
 
-
-def _index_keys(views: Iterable[AuthorityView]) -> Mapping[Signer, KeyRecord]:
-    records = {}
-    for view in views:
-        for entry in view.document.keys:
-            key = entry.public_key()
-            record = KeyRecord(
-                view.name, key, entry.window, entry.predicate_types, not entry.active
+    def take_views(self, views: Mapping[str, AuthorityView | None]) -> None:
+        """Take changed views; what they publish is looked at only where it changed."""
+        failed: set[str] = set()
+        for name, view in views.items():
+            if name not in self._state.operator.grants:
+                continue
+            before = self._views.get(name)
+            if view == before:
+                continue
+            self._views = _with(self._views, name, view)
+            if before is None or view is None or before.document != view.document:
+                self._take_keys(name, view)
+            if before is None or view is None or before.withdrawals != view.withdrawals:
+                failed |= self._take_noes(name, view)
+        for manifest in failed:
+            entries = tuple(
+                (name, failure)
+                for name in sorted(self.published)
+                for failure in self.published[name].failures.get(manifest, ())
             )
-            records[Signer(view.name, key.fingerprint)] = record
-    return MappingProxyType(records)
+            self.drafts.failures.put(manifest, entries, keep=bool(entries))
+
+    def _take_keys(self, name: str, view: AuthorityView | None) -> None:
+        old = {signer for signer in self._keys if signer.authority == name}
+        new = {} if view is None else _records(view)
+        for signer in old | new.keys():
+            record, before = new.get(signer), self._keys.get(signer)
+            if record == before:
+                continue
+            self._keys = _with(self._keys, signer, record)
+            types = None if record is None else record.predicate_types
+            if before is None or before.predicate_types != types:
+                self.rekeyed.add(signer.fingerprint)
+                held = dict(self.holders.get(signer.fingerprint, {}))
+                held.pop(signer, None)
+                if types is not None:
+                    held[signer] = types
+                self.holders = _with(self.holders, signer.fingerprint, held or None)
+
+    def _take_noes(self, name: str, view: AuthorityView | None) -> set[str]:
+        """Index what an authority publishes; return the manifests whose failures may differ."""
+        old = self.published.get(name)
+        new = None if view is None else PublishedNoes.of(view.withdrawals)
+        self.published = _with(self.published, name, new)
+        index = None if view is None else WithdrawalIndex.of(view.withdrawals.entries)
+        self.indexes = _with(self.indexes, name, index)
+        if index is not None:
+            self.renewed.add(name)
+        failed: set[str] = set()
+        for each in (old, new):
+            if each is not None:
+                failed |= each.failures.keys()
+                self.announced |= each.announced.keys()
+        return failed
+
+    def result(self, indexes: dict[str, WithdrawalIndex]) -> VerifiedState:
+        """Return the state after the step."""
+        state, drafts = self._state, self.drafts
+        tables = state.tables.with_changes(drafts)
+        news = any(getattr(drafts, name).changes for name in RememberedTables.NAMES)
+        same = all(indexes.get(name) is index for name, index in state.indexes.items())
+        same &= len(indexes) == len(state.indexes)
+        rejected = state.rejected
+        if drafts.refused.changes:
+            refused = sorted(tables.refused.items())
+            rejected = tuple(Rejected(digest, why) for digest, why in refused)
+        return replace(
+            state,
+            memory=RememberedTables(tables) if news else state.memory,
+            views=self._views,
+            keys=self._keys,
+            holders=self.holders,
+            published=self.published,
+            indexes=state.indexes if same else Map(indexes),
+            tables=tables,
+            rejected=rejected,
+        )
 
 
-def _merge(known: Evidence[Any] | None, new: Evidence[Any]) -> Evidence[Any]:
-    """Merge envelopes of one payload into one piece of evidence with all their signers."""
-    if known is None:
-        return new
-    signers = tuple(sorted({*known.signers, *new.signers}))
-    return Evidence(known.digest, known.statement, signers)
+def _records(view: AuthorityView) -> dict[Signer, KeyRecord]:
+    records = {}
+    for entry in view.document.keys:
+        key = entry.public_key()
+        record = KeyRecord(view.name, key, entry.window, entry.predicate_types, not entry.active)
+        records[Signer(view.name, key.fingerprint)] = record
+    return records
 
 
-def _indexed(
-    epoch: int,
-    operator: OperatorTrust,
-    authorities: dict[str, AuthorityView],
-    keys: Mapping[Signer, KeyRecord],
-    accepted: tuple[Evidence[Any], ...],
-    rejected: tuple[Rejected, ...],
-    memory: Memory,
-) -> TrustState:
-    found: dict[str, dict[Any, list[Evidence[Any]]]] = {kind.urn: {} for kind in KINDS}
-    for item in sorted(accepted, key=lambda e: e.digest):
-        subject, kind = item.statement.subject, kind_of(item.predicate)
-        at = kind.index(item.digest, subject, item.predicate)
-        found[kind.urn].setdefault(at, []).append(item)
-    manifests: Mapping[tuple[str, str], tuple[Evidence[Manifest], ...]]
-    manifests = frozen(found[MANIFEST])
-    entries = (entry for view in authorities.values() for entry in view.withdrawals.entries)
-    withdrawn = withdrawn_statements(accepted, entries, memory.withdrawn)
-    earlier = earlier_statements(accepted, withdrawn)
-    return TrustState(
-        epoch=epoch,
-        operator=operator,
-        authorities=MappingProxyType(authorities),
-        keys=keys,
-        manifests=manifests,
-        manifests_by_digest=MappingProxyType(
-            {item.digest: item for items in manifests.values() for item in items}
-        ),
-        approvals=frozen(found[APPROVAL]),
-        results=frozen(found[RESULT]),
-        environments=frozen(found[ENVIRONMENT]),
-        waivers=frozen(found[WAIVER]),
-        bindings=frozen(found[DEPLOYMENT_BINDING]),
-        specifications=MappingProxyType(
-            {digest: items[0] for digest, items in found[SPECIFICATION].items()}
-        ),
-        withdrawals=MappingProxyType(
-            {
-                name: WithdrawalIndex.of(view.withdrawals.entries, earlier)
-                for name, view in authorities.items()
-            }
-        ),
-        failures=_failures(authorities),
-        successors={},
-        statements={},
-        taken_over=frozenset(),
-        declared={},
-        adapted=frozenset(),
-        memory=Memory(withdrawn=withdrawn),
-        rejected=rejected,
-    )
-
-
-def _failures(
-    views: Mapping[str, AuthorityView],
-) -> Mapping[str, tuple[tuple[str, Failure], ...]]:
-    found: dict[str, list[tuple[str, Failure]]] = defaultdict(list)
-    for name, view in sorted(views.items()):
-        for failure in view.withdrawals.failures:
-            found[failure.manifest].append((name, failure))
-    return frozen(found)
+def _with(table: Map[K, V], key: K, value: V | None) -> Map[K, V]:
+    """Return a table with one key replaced, or removed where the value is ``None``."""
+    if value is not None:
+        return table.set(key, value)
+    return table.delete(key) if key in table else table

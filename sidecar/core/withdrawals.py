@@ -6,6 +6,7 @@ author signed earlier on that matter. The index holds those older items as ``Aut
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,15 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
+from immutables import Map
+
 from sidecar.core import wire
-from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.core.documents import Failure, Withdrawal, WithdrawalKind, WithdrawalsDocument
 from sidecar.core.evidence import Evidence
-from sidecar.core.kinds import kind_of
+from sidecar.core.kinds import BY_NOUN, kind_of
 from sidecar.core.memory import LineageNode, WithdrawnStatement
 from sidecar.core.predicates import Predicate
+from sidecar.core.tables import EMPTY, Drafts
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,12 +34,6 @@ class AuthoredNode(NamedTuple):
     kind: WithdrawalKind
     digest: str
     author: str
-
-
-Matter = list[object]
-"""JSON values; see ``kinds.EvidenceKind.matter``."""
-Earlier = Mapping[tuple[WithdrawalKind, str], tuple[AuthoredNode, ...]]
-"""Kind and digest of a withdrawn statement → its author's earlier ones on the matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +53,16 @@ class WithdrawalIndex:
     authored: Mapping[AuthoredNode, tuple[Withdrawal, ...]]
 
     @classmethod
-    def of(cls, entries: tuple[Withdrawal, ...], earlier: Earlier) -> WithdrawalIndex:
-        """Index ``entries``; ``earlier`` as ``earlier_statements`` returns it."""
+    def of(cls, entries: tuple[Withdrawal, ...]) -> WithdrawalIndex:
+        """Index ``entries``; ``Reach`` adds what they also withdraw."""
         exact: dict[tuple[WithdrawalKind, str], list[Withdrawal]] = defaultdict(list)
-        authored: dict[AuthoredNode, list[Withdrawal]] = defaultdict(list)
         patterns = []
         for entry in entries:
             if entry.by_pattern and "*" in entry.subject:
                 patterns.append(entry)
-                continue
-            exact[entry.kind, entry.subject].append(entry)
-            for node in earlier.get((entry.kind, entry.subject), ()):
-                authored[node].append(entry)
-        return cls(len(entries), frozen(exact), tuple(patterns), frozen(authored))
+            else:
+                exact[entry.kind, entry.subject].append(entry)
+        return cls(len(entries), frozen(exact), tuple(patterns), EMPTY)
 
     def hits(self, node: LineageNode | AuthoredNode) -> tuple[Withdrawal, ...]:
         """Return the entries that withdraw ``node``, whenever they take effect."""
@@ -79,47 +74,167 @@ class WithdrawalIndex:
         return found + tuple(e for e in self.patterns if e.hits(node.kind, node.subject))
 
 
-def withdrawn_statements(
-    items: Iterable[Evidence[Predicate]],
-    entries: Iterable[Withdrawal],
-    before: tuple[WithdrawnStatement, ...],
-) -> tuple[WithdrawnStatement, ...]:
-    """Return ``before`` with every known statement on a matter that an entry names by digest."""
-    named = {(entry.kind, entry.subject) for entry in entries}
-    found = {
-        statement
-        for item in items
-        if (kind_of(item.predicate).withdrawal, item.digest) in named
-        for statement in _statements(item)
-    }
-    return before if found <= {*before} else tuple(sorted({*before, *found}))
+@dataclass(frozen=True, slots=True)
+class PublishedNoes:
+    """What one authority's ``withdrawals.json`` says of manifests, besides its entries.
+
+    Attributes:
+        document: Of which this is the index.
+        failures: Manifest digest → its failures.
+        announced: Superseded digest → the digests that are announced as its successors.
+    """
+
+    document: WithdrawalsDocument
+    failures: Mapping[str, tuple[Failure, ...]]
+    announced: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, document: WithdrawalsDocument) -> PublishedNoes:
+        """Index a document."""
+        failures: dict[str, list[Failure]] = defaultdict(list)
+        for failure in document.failures:
+            failures[failure.manifest].append(failure)
+        announced: dict[str, list[str]] = defaultdict(list)
+        for entry in document.supersessions:
+            announced[entry.manifest].append(entry.by)
+        return cls(document, frozen(failures), frozen(announced))
 
 
-def earlier_statements(
-    items: Iterable[Evidence[Predicate]], withdrawn: tuple[WithdrawnStatement, ...]
-) -> Earlier:
-    """Return for each withdrawn statement those of its author on the matter that began no later."""
-    newest: dict[tuple[str, str], list[WithdrawnStatement]] = defaultdict(list)
-    for statement in withdrawn:
-        newest[statement.author, statement.matter].append(statement)
-    found: dict[tuple[WithdrawalKind, str], list[AuthoredNode]] = defaultdict(list)
-    if not newest:
-        return {}
-    for older in (each for item in items for each in _statements(item)):
-        for newer in newest.get((older.author, older.matter), ()):
-            if (older.began, older.digest) < (newer.began, newer.digest):
-                node = AuthoredNode(older.kind, older.digest, older.author)
-                found[newer.kind, newer.digest].append(node)
-    return frozen(found)
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Keeps what withdrawals reach beyond what they name, step by step (law 3).
+
+    Attributes:
+        drafts: The tables of this step, with its evidence.
+        indexes: Authority → index; entries are replaced.
+    """
+
+    drafts: Drafts
+    indexes: dict[str, WithdrawalIndex]
+
+    def update(self, changed: Iterable[str], renewed: Iterable[str]) -> None:
+        """Remember withdrawn statements, and find the earlier ones that they reach.
+
+        Args:
+            changed: Payload digests whose evidence changed.
+            renewed: Authorities whose entries changed; their indexes reach nothing yet.
+        """
+        digests = tuple(changed)
+        nodes: set[AuthoredNode] = set()
+        for statement in self._newly_withdrawn(digests, renewed):
+            self._remember(statement)
+            nodes.update(self._on_matter(statement))
+        if self.drafts.withdrawn:
+            for name in renewed:
+                for at in self.indexes[name].exact:
+                    for statement in self.drafts.withdrawn_as.get(at, ()):
+                        nodes.update(self._on_matter(statement))
+        for digest in digests:
+            nodes.update(self._nodes(digest))
+        if nodes:
+            self._reach(nodes)
+
+    def _newly_withdrawn(
+        self, changed: tuple[str, ...], renewed: Iterable[str]
+    ) -> set[WithdrawnStatement]:
+        """Return the known statements that an entry names by digest and that are not remembered."""
+        found: set[WithdrawnStatement] = set()
+        for digest in changed:
+            item = self.drafts.evidence.get(digest)
+            if item is not None:
+                at = kind_of(item.predicate).withdrawal, digest
+                if any(at in index.exact for index in self.indexes.values()):
+                    found.update(authored_statements(item))
+        for name in renewed:
+            for kind, subject in self.indexes[name].exact:
+                item = self.drafts.evidence.get(subject)
+                if item is not None and kind_of(item.predicate).withdrawal is kind:
+                    found.update(authored_statements(item))
+        return {each for each in found if each not in self._remembered(each)}
+
+    def _remembered(self, statement: WithdrawnStatement) -> tuple[WithdrawnStatement, ...]:
+        known: tuple[WithdrawnStatement, ...]
+        known = self.drafts.withdrawn.get((statement.author, statement.matter), ())
+        return known
+
+    def _remember(self, statement: WithdrawnStatement) -> None:
+        remember(self.drafts, statement)
+
+    def _on_matter(self, statement: WithdrawnStatement) -> Iterator[AuthoredNode]:
+        """Yield every known statement of the author on the matter of ``statement``."""
+        noun, *parts = json.loads(statement.matter)
+        kind = BY_NOUN[noun]
+        assert kind.index_of is not None
+        table = getattr(self.drafts, kind.table)
+        for item in table.get(kind.index_of(parts), ()):
+            for each in authored_statements(item):
+                if (each.author, each.matter) == (statement.author, statement.matter):
+                    yield AuthoredNode(each.kind, each.digest, each.author)
+
+    def _nodes(self, digest: str) -> Iterator[AuthoredNode]:
+        """Yield what may be, or have been, reached of a payload whose evidence changed."""
+        if not self.drafts.withdrawn:
+            return
+        for items in (self.drafts.evidence, self.drafts.evidence.base):
+            item = items.get(digest)
+            for each in () if item is None else authored_statements(item):
+                if self._remembered(each):
+                    yield AuthoredNode(each.kind, each.digest, each.author)
+
+    def _reach(self, nodes: set[AuthoredNode]) -> None:
+        newer = {node: self._newer(node) for node in nodes}
+        for name, index in self.indexes.items():
+            authored: dict[AuthoredNode, tuple[Withdrawal, ...]] = {
+                node: tuple(
+                    entry
+                    for each in statements
+                    for entry in index.exact.get((each.kind, each.digest), ())
+                )
+                for node, statements in newer.items()
+            }
+            known = {node: index.authored.get(node, ()) for node in nodes}
+            if authored != known:
+                draft = Map(index.authored).mutate()
+                for node, entries in authored.items():
+                    if entries:
+                        draft[node] = entries
+                    else:
+                        draft.pop(node, None)
+                self.indexes[name] = WithdrawalIndex(
+                    index.entries, index.exact, index.patterns, draft.finish()
+                )
+
+    def _newer(self, node: AuthoredNode) -> tuple[WithdrawnStatement, ...]:
+        """Return the withdrawn statements that reach ``node``, in the order of their beginning."""
+        item = self.drafts.evidence.get(node.digest)
+        authored = () if item is None else authored_statements(item)
+        older = next((each for each in authored if each.author == node.author), None)
+        if older is None:
+            return ()
+        began = older.began, older.digest
+        newer = (each for each in self._remembered(older) if (each.began, each.digest) > began)
+        return tuple(sorted(newer, key=lambda each: (each.began, each.digest)))
 
 
-def _statements(item: Evidence[Predicate]) -> Iterator[WithdrawnStatement]:
+def remember(drafts: Drafts, statement: WithdrawnStatement) -> None:
+    """Add a withdrawn statement to what is remembered."""
+    at = statement.author, statement.matter
+    named = statement.kind, statement.digest
+    drafts.withdrawn[at] = tuple(sorted({*drafts.withdrawn.get(at, ()), statement}))
+    drafts.withdrawn_as[named] = tuple(sorted({*drafts.withdrawn_as.get(named, ()), statement}))
+
+
+def authored_statements(item: Evidence[Predicate]) -> Iterator[WithdrawnStatement]:
     """Yield a statement on a matter once for each of its authors."""
     about = matter(item)
     if about is not None:
         kind, text = kind_of(item.predicate).withdrawal, wire.canonical(about).decode()
         for author in dict.fromkeys(signer.authority for signer in item.signers):
             yield WithdrawnStatement(kind, item.digest, author, text, _began(item))
+
+
+Matter = list[object]
+"""JSON values; see ``kinds.EvidenceKind.matter``."""
 
 
 def matter(item: Evidence[Any]) -> Matter | None:

@@ -14,7 +14,7 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.grants import CUSTOMER, Floor, Grant, OperatorTrust
-from sidecar.core.memory import Memory
+from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.trust_state import AuthorityView, TrustState, build
@@ -33,7 +33,7 @@ class SimulatedGate:
 
     views: dict[str, AuthorityView] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)
-    memory: Memory = field(default_factory=Memory)
+    memory: Remembered = NOTHING
     state: TrustState | None = None
     epoch: int = 0
 

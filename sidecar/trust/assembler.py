@@ -1,8 +1,8 @@
-"""Builds trust states from the newest views and verified files, and hands each one on.
+"""Advances the trust state by what changed, and hands each new one on.
 
-Assembling happens under one lock, from whatever is newest at that moment: of several threads that
-wait for the lock, the first assembles for all of them. No signature is tried under it, so a
-repository's news waits at most for one assembly.
+That happens under one lock, with whatever changed until that moment: of several threads that wait
+for the lock, the first advances for all of them. No signature is tried under it, so a repository's
+news waits at most for one step, and a step costs what depends on its changes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,20 @@ from collections.abc import Callable
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
-from sidecar.core.memory import NOTHING, Memory
-from sidecar.core.trust_state import AuthorityView, TrustState, assemble, public_keys
+from sidecar.core.memory import NOTHING, Remembered
+from sidecar.core.trust_state import (
+    AuthorityView,
+    Change,
+    TrustState,
+    VerifiedState,
+    advance,
+    public_keys,
+)
 from sidecar.core.verification import VerifiedFile
 
 
 class Assembler:
-    """Keeps the newest of everything and builds trust states from it. Thread-safe.
+    """Keeps what is verified and advances it. Thread-safe.
 
     Args:
         operator: The operator's grants.
@@ -31,36 +38,38 @@ class Assembler:
         self,
         operator: OperatorTrust,
         publish: Callable[[TrustState], None],
-        memory: Memory = NOTHING,
-        save: Callable[[Memory], None] = lambda _: None,
+        memory: Remembered = NOTHING,
+        save: Callable[[Remembered], None] = lambda _: None,
     ) -> None:
-        self._operator = operator
         self._publish = publish
+        self._save = save
         self._entries = threading.Lock()
         self._views: dict[str, AuthorityView | None] = {}
-        self._files: tuple[VerifiedFile, ...] = ()
-        self._changed = True
+        self._new_views: dict[str, AuthorityView | None] = {}
+        self._new_files: dict[str, VerifiedFile | None] = {}
+        self._unpublished = True
         self._building = threading.Lock()
+        self._verified = VerifiedState.begin(operator, memory)
         self._epoch = 0
-        self._memory = memory
-        self._save = save
         self._closed = False
 
     def post_view(self, name: str, view: AuthorityView | None) -> bool:
         """Take an authority's newest view; returns whether it changed, after publishing."""
         with self._entries:
             news = name not in self._views or self._views[name] != view
-            self._views[name] = view
-            self._changed |= news
-        self._assemble()
+            if news:
+                self._views[name] = self._new_views[name] = view
+                self._unpublished = True
+        self._advance()
         return news
 
-    def post_files(self, files: tuple[VerifiedFile, ...]) -> None:
-        """Take all verified files, after publishing."""
+    def post_files(self, added: tuple[VerifiedFile, ...], removed: tuple[str, ...]) -> None:
+        """Take files that are new or count for more, and digests of those gone; then publish."""
         with self._entries:
-            self._changed |= files != self._files
-            self._files = files
-        self._assemble()
+            self._new_files |= {file.file_digest: file for file in added}
+            self._new_files |= dict.fromkeys(removed)
+            self._unpublished |= bool(added or removed)
+        self._advance()
 
     def keys(self) -> frozenset[PublicKey]:
         """Return the attestation keys of all authorities, active, retired or out of window."""
@@ -71,7 +80,7 @@ class Assembler:
     def save_again(self) -> None:
         """Persist the memory, where that failed before."""
         with self._building:
-            self._save(self._memory)
+            self._save(self._verified.memory)
 
     def close(self) -> None:
         """Publish nothing any more; returns when nothing is being published."""
@@ -80,28 +89,34 @@ class Assembler:
         with self._building:
             return
 
-    def _assemble(self) -> None:
-        """Build and publish, unless another thread did so since the caller's change."""
+    def _advance(self) -> None:
+        """Advance and publish, unless another thread did so since the caller's change."""
         with self._building:
             with self._entries:
-                if self._closed or not self._changed:
+                if self._closed or not self._unpublished:
                     return
-                views = [view for view in self._views.values() if view is not None]
-                files = self._files
-                self._changed = False
+                views, self._new_views = self._new_views, {}
+                files, self._new_files = self._new_files, {}
+                self._unpublished = False
             try:
                 self._epoch += 1
-                state = assemble(
-                    epoch=self._epoch,
-                    operator=self._operator,
-                    views=views,
-                    files=files,
-                    memory=self._memory,
-                )
-                self._memory = state.memory
-                self._save(state.memory)
-                self._publish(state)
+                self._verified = advance(self._verified, _change(views, files))
+                views, files = {}, {}
+                self._save(self._verified.memory)
+                self._publish(self._verified.snapshot(self._epoch))
             except BaseException:
-                with self._entries:
-                    self._changed = True  # nobody has it yet: the next round tries again
+                with self._entries:  # nobody has it yet: the next round tries again
+                    self._new_views = views | self._new_views
+                    self._new_files = files | self._new_files
+                    self._unpublished = True
                 raise
+
+
+def _change(
+    views: dict[str, AuthorityView | None], files: dict[str, VerifiedFile | None]
+) -> Change:
+    return Change(
+        views,
+        tuple(file for file in files.values() if file is not None),
+        tuple(digest for digest, file in files.items() if file is None),
+    )

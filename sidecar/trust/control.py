@@ -8,6 +8,7 @@ withdrawal never waits for evidence, however much of it there is.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -86,7 +87,7 @@ class ControlPath:
                 partial(
                     self._evidence,
                     path,
-                    EvidenceFolder(path, partial(self._verifier.holds_verified, path)),
+                    EvidenceFolder(path, partial(self._holds_verified, path)),
                 ),
             )
             for path in config.evidence
@@ -148,19 +149,28 @@ class ControlPath:
             self._assembler.save_again()
             self._pending.discard(refresher)
 
+    def _holds_verified(self, path: Path, data: bytes) -> bool:
+        return self._verifier.holds_verified(path, _digest(data))
+
     def _evidence(self, path: Path, folder: EvidenceFolder) -> bool:
         try:
             found = folder.read()
             for problem in sorted({*found.problems} - {*self._problems.get(path, ())}):
                 _LOG.warning("evidence: %s", problem)
             self._problems[path] = found.problems
-            news = self._read.get(path) != found.files
+            before = self._read.get(path, frozenset())
+            added = tuple(found.files - before)
+            removed = tuple(_digest(data) for data in before - found.files)
             self._read[path] = found.files
-            if news:
-                self._verifier.put_files(path, found.files)
-            return news
+            if added or removed:
+                self._verifier.put_files(path, added, removed)
+            return bool(added or removed)
         finally:
             self._pending.discard(path)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, ...]]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from sidecar.core import dsse
@@ -39,6 +40,7 @@ class _File:
 
     Attributes:
         data: Its bytes.
+        digest: Hex SHA-256 of them.
         envelope: None until it is parsed.
         tried: Keys that were tried.
         verified: Set with the first signature that verified.
@@ -46,6 +48,7 @@ class _File:
     """
 
     data: bytes
+    digest: str
     envelope: dsse.Envelope | None = None
     tried: frozenset[PublicKey] = _NO_KEYS
     verified: VerifiedFile | None = None
@@ -76,17 +79,16 @@ class _File:
         except EvidenceError as error:
             self.error = str(error)
             return False
-        digest = hashlib.sha256(self.data).hexdigest()
-        self.verified = VerifiedFile(digest, self.envelope.digest, statement, signed)
+        self.verified = VerifiedFile(self.digest, self.envelope.digest, statement, signed)
         return True
 
     def rejected(self) -> Rejected:
-        return Rejected(hashlib.sha256(self.data).hexdigest(), self.error or UNKNOWN_SIGNER)
+        return Rejected(self.digest, self.error or UNKNOWN_SIGNER)
 
 
 @dataclass(slots=True)
 class EvidenceQueue:
-    """The files of one folder. Not thread-safe: one thread owns it.
+    """Return the files of one folder. Not thread-safe: one thread owns it.
 
     Attributes:
         limits: See ``VerificationLimits``.
@@ -98,26 +100,36 @@ class EvidenceQueue:
     _refilled: float = 0.0
     _keys: frozenset[PublicKey] = _NO_KEYS
     _by_id: dict[str, PublicKey] = field(default_factory=dict)
-    _files: dict[bytes, _File] = field(default_factory=dict)
+    _files: dict[str, _File] = field(default_factory=dict)
     _new: deque[_File] = field(default_factory=deque)
     _signed: deque[_File] = field(default_factory=deque)
     _unknown: deque[_File] = field(default_factory=deque)
+    _changed: dict[str, VerifiedFile | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.budget = float(self.limits.unknown_tries)
 
-    def replace_files(self, files: frozenset[bytes]) -> bool:
-        """Take the folder's files; returns whether a verified one is gone."""
-        gone = self._files.keys() - files
-        lost = any(self._files[data].verified is not None for data in gone)
+    def change(self, added: Iterable[bytes], removed: Iterable[str] = ()) -> None:
+        """Follow the folder.
+
+        Args:
+            added: Files that are new; known ones are passed over.
+            removed: Digests of files that are gone; unknown ones are passed over.
+        """
+        gone = [file for digest in removed if (file := self._files.pop(digest, None)) is not None]
+        for file in gone:
+            if file.verified is not None:
+                self._changed[file.digest] = None
         if gone:
-            self._files = {data: file for data, file in self._files.items() if data in files}
             for stage in (self._new, self._signed, self._unknown):
                 _retain(stage, self._files)
-        fresh = [_File(data) for data in files - self._files.keys()]
-        self._files |= {file.data: file for file in fresh}
+        fresh = []
+        for data in added:
+            file = _File(data, hashlib.sha256(data).hexdigest())
+            if file.digest not in self._files:
+                self._files[file.digest] = file
+                fresh.append(file)
         self._new.extend(sorted(fresh, key=_short_first))
-        return lost
 
     def replace_keys(self, keys: frozenset[PublicKey]) -> None:
         """Take the attestation keys of all authorities."""
@@ -135,14 +147,14 @@ class EvidenceQueue:
         for file in sorted(self._files.values(), key=_short_first):
             self._stage(file)
 
-    def work(self, now: float) -> bool:
-        """Verify one slice; returns whether a file counts for more than before.
+    def work(self, now: float) -> None:
+        """Verify one slice.
 
         Args:
             now: Monotonic seconds, by which the budget grows.
         """
         self._refill(now)
-        news, spent = False, 0
+        spent = 0
         while spent < self.limits.slice_tries:
             if self._new:
                 file = self._new.popleft()
@@ -155,14 +167,18 @@ class EvidenceQueue:
                 keys = self._keys - file.tried
             else:
                 break
-            counts = bool(keys) and file.attempt(keys)
+            if keys and file.attempt(keys) and file.verified is not None:
+                self._changed[file.digest] = file.verified
             cost = file.cost(keys)
             if file.verified is None:
                 self.budget = max(0.0, self.budget - cost)
             spent += 1 + cost + len(file.data) // _BYTES_PER_TRY
-            news |= counts
             self._stage(file)
-        return news
+
+    def take_changes(self) -> dict[str, VerifiedFile | None]:
+        """Return, since the last call, files that count for more, and ``None`` for those gone."""
+        changed, self._changed = self._changed, {}
+        return changed
 
     def idle(self) -> bool:
         """Return whether nothing can be done now; files that wait for the budget do not count."""
@@ -172,9 +188,9 @@ class EvidenceQueue:
         """Return how many files wait for the budget."""
         return len(self._unknown)
 
-    def holds_verified(self, data: bytes) -> bool:
-        """Return whether a file of these bytes has a verified signature."""
-        file = self._files.get(data)
+    def holds_verified(self, digest: str) -> bool:
+        """Return whether the file with that digest has a verified signature."""
+        file = self._files.get(digest)
         return file is not None and file.verified is not None
 
     def verified(self) -> list[VerifiedFile]:
@@ -224,7 +240,7 @@ def _short_first(file: _File) -> tuple[int, bytes]:
     return len(file.data), file.data
 
 
-def _retain(stage: deque[_File], files: dict[bytes, _File]) -> None:
-    kept = [file for file in stage if file.data in files]
+def _retain(stage: deque[_File], files: dict[str, _File]) -> None:
+    kept = [file for file in stage if file.digest in files]
     stage.clear()
     stage.extend(kept)

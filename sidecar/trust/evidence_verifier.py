@@ -31,7 +31,7 @@ _REPORT_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class EvidenceReport:
-    """What became of the evidence so far.
+    """Return what became of the evidence so far.
 
     Attributes:
         verified: Files with a verified signature.
@@ -48,24 +48,24 @@ class EvidenceVerifier:
     """A thread that verifies what it is handed.
 
     Args:
-        post: Called with all verified files whenever they changed, from this thread. What it raises
-            is logged, and it is called again.
+        post: Called with the verified files that are new or count for more, and the digests of
+            those that are gone, from this thread. What it raises is logged, and it is called again.
         limits: See ``VerificationLimits``.
     """
 
     def __init__(
         self,
-        post: Callable[[tuple[VerifiedFile, ...]], None],
+        post: Callable[[tuple[VerifiedFile, ...], tuple[str, ...]], None],
         limits: VerificationLimits = VERIFICATION,
     ) -> None:
         self._post = post
         self._limits = limits
         self._queues: dict[Path, EvidenceQueue] = {}
         self._lock = threading.Condition()
-        self._new_files: dict[Path, frozenset[bytes]] = {}
+        self._news: list[tuple[Path, tuple[bytes, ...], tuple[str, ...]]] = []
         self._new_keys: frozenset[PublicKey] | None = None
         self._keys: frozenset[PublicKey] = frozenset()
-        self._changed = False
+        self._changed: dict[str, VerifiedFile | None] = {}
         self._settled = True
         self._stopping = False
         self._reported = 0.0
@@ -88,10 +88,10 @@ class EvidenceVerifier:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def put_files(self, folder: Path, files: frozenset[bytes]) -> None:
-        """Hand over everything that a folder holds now."""
+    def put_files(self, folder: Path, added: tuple[bytes, ...], removed: tuple[str, ...]) -> None:
+        """Hand over the files that are new in a folder, and the digests of those gone from it."""
         with self._lock:
-            self._new_files[folder] = files
+            self._news.append((folder, added, removed))
             self._settled = False
             self._lock.notify()
 
@@ -114,17 +114,17 @@ class EvidenceVerifier:
         with self._lock:
             return self._report
 
-    def holds_verified(self, folder: Path, data: bytes) -> bool:
-        """Return whether a file of these bytes, in ``folder``, has a verified signature."""
+    def holds_verified(self, folder: Path, digest: str) -> bool:
+        """Return whether the file with that digest, in ``folder``, has a verified signature."""
         queue = self._queues.get(folder)
-        return queue is not None and queue.holds_verified(data)
+        return queue is not None and queue.holds_verified(digest)
 
     def _run(self) -> None:
         posted = time.monotonic()
         while self._take():
             now = time.monotonic()
             for queue in self._queues.values():
-                self._changed |= queue.work(now)
+                queue.work(now)
             idle = all(queue.idle() for queue in self._queues.values())
             if idle or now - posted >= self._limits.post_seconds:
                 self._finish(idle=idle)
@@ -135,7 +135,7 @@ class EvidenceVerifier:
     def _take(self) -> bool:
         """Take what was handed over, waiting while there is nothing to do; False at the end."""
         with self._lock:
-            while not (self._stopping or self._new_files or self._new_keys is not None):
+            while not (self._stopping or self._news or self._new_keys is not None):
                 if not all(queue.idle() for queue in self._queues.values()):
                     break
                 waiting = any(queue.waiting() for queue in self._queues.values())
@@ -143,30 +143,41 @@ class EvidenceVerifier:
                     self._lock.wait(RETRY_SECONDS if self._changed else _WAITING_SECONDS)
                     break
                 self._lock.wait()
-            files, self._new_files = self._new_files, {}
+            news, self._news = self._news, []
             keys, self._new_keys = self._new_keys, None
-        for folder, found in files.items():
+        for folder, added, removed in news:
             if folder not in self._queues:
                 queue = EvidenceQueue(self._limits)
                 queue.replace_keys(self._keys)
                 self._queues = {**self._queues, folder: queue}
-            self._changed |= self._queues[folder].replace_files(found)
+            self._queues[folder].change(added, removed)
         if keys is not None:
             self._keys = keys
             for queue in self._queues.values():
                 queue.replace_keys(keys)
         return not self._stopping
 
+    def _collect(self, queues: tuple[EvidenceQueue, ...]) -> None:
+        """Add what changed in the folders; a file is gone when no folder has it any more."""
+        for queue in queues:
+            for digest, file in queue.take_changes().items():
+                if file is None and any(each.holds_verified(digest) for each in queues):
+                    continue
+                self._changed[digest] = file
+
     def _finish(self, *, idle: bool) -> None:
         """Post what changed, and report."""
         queues = tuple(self._queues.values())
+        self._collect(queues)
         if self._changed:
+            added = tuple(file for file in self._changed.values() if file is not None)
+            removed = tuple(digest for digest, file in self._changed.items() if file is None)
             try:
-                self._post(tuple(file for queue in queues for file in queue.verified()))
+                self._post(added, removed)
             except Exception:  # noqa: BLE001 - nobody has it yet: the next round tries again
                 _LOG.exception("evidence: a trust state could not be made")
                 return
-            self._changed = False
+            self._changed = {}
         waiting = sum(queue.waiting() for queue in queues)
         now = time.monotonic()
         if waiting and self._settled and now - self._reported < _REPORT_SECONDS:
@@ -177,5 +188,5 @@ class EvidenceVerifier:
         report = EvidenceReport(verified, rejected, waiting)
         with self._lock:
             self._report = report
-            if idle and not self._new_files and self._new_keys is None:
+            if idle and not self._news and self._new_keys is None:
                 self._settled = True

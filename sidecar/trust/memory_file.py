@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 
 from sidecar.core import memory as core_memory
-from sidecar.core.memory import MAX_MEMORY_BYTES, NOTHING, Memory
+from sidecar.core.memory import MAX_MEMORY_BYTES, NOTHING, Memory, Remembered
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import write_atomically
 from sidecar.trust.config import TrustConfigError
@@ -48,17 +48,17 @@ class MemoryFile:
         memory: What ``load`` returned.
     """
 
-    def __init__(self, state_dir: Path, memory: Memory) -> None:
+    def __init__(self, state_dir: Path, memory: Remembered) -> None:
         self._path = state_dir / NAME
         self._saved = memory
         self.problem = ""
 
-    def save(self, memory: Memory) -> None:
+    def save(self, memory: Remembered) -> None:
         """Write it, durably, if it differs; a failure is noted in ``problem`` and tried again.
 
         It is no reason to hold a state back: a withdrawal may be in it.
         """
-        if memory is self._saved or memory == self._saved:
+        if memory is self._saved:
             return
         try:
             write_atomically(self._path, memory.write(), mode=0o600)

@@ -37,11 +37,15 @@ class Played:
     asked: int = 0
 
 
-def play(seed: int, operations: Sequence[Operation] | None = None) -> Played:
+def play(
+    seed: int,
+    operations: Sequence[Operation] | None = None,
+    after: Callable[[Gate], None] = lambda _: None,
+) -> Played:
     """Play a seed's history, or the operations given, from the world in which it begins.
 
     After every operation model and code answer every question, and the laws are looked at as
-    properties of the step. Ends at the first complaint.
+    properties of the step. Ends at the first complaint. ``after`` sees the gate after each.
     """
     rng = Random(seed)
     made = universe.start(rng)
@@ -61,6 +65,7 @@ def play(seed: int, operations: Sequence[Operation] | None = None) -> Played:
             played.operations.append(operation)
             run.apply(operation)
         gate.take(run)
+        after(gate)
         for question in questions:
             ruling = admits(run.world, question, run.now)
             text = _difference(ruling, gate, run, question)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, lru_cache
 
@@ -18,8 +18,15 @@ from sidecar.core.documents import (
 )
 from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.keys import PublicKey
-from sidecar.core.memory import Memory
-from sidecar.core.trust_state import AuthorityView, Rejected, TrustState, assemble
+from sidecar.core.memory import NOTHING, Remembered
+from sidecar.core.trust_state import (
+    AuthorityView,
+    Change,
+    Rejected,
+    TrustState,
+    VerifiedState,
+    advance,
+)
 from sidecar.core.verification import VerifiedFile, verify_file
 from sidecar.providers import ADAPTED_NAMES
 from tests.support.laws import nouns, payloads
@@ -29,24 +36,51 @@ from tests.support.simulator.predicates import sha
 
 @dataclass(slots=True)
 class Gate:
-    """A gate's trust state over a history; what it remembers goes from one state to the next."""
+    """A gate's trust state over a history, advanced by what each step changes.
+
+    Attributes:
+        epoch: Of the newest state.
+        verified: What the next step starts from.
+        state: The newest state.
+        views: As of the newest state.
+        files: As of the newest state, by file digest.
+        remembered: What was remembered before the newest step.
+        junk: Files that are no envelopes.
+    """
 
     epoch: int = 0
+    verified: VerifiedState | None = None
     state: TrustState | None = None
+    views: dict[str, AuthorityView] = field(default_factory=dict)
+    files: dict[str, VerifiedFile] = field(default_factory=dict)
+    remembered: Remembered = NOTHING
+    junk: tuple[Rejected, ...] = ()
 
     def take(self, run: Run) -> None:
-        """Build the next trust state from what the control path has now."""
+        """Advance the trust state to what the control path has now."""
         self.epoch += 1
-        self.state = assemble(
-            epoch=self.epoch,
-            operator=_operator(run.world.operator),
-            views=[
-                _view(name, view, name in run.world.heard) for name, view in run.world.views.items()
-            ],
-            files=_files(run),
-            rejected=[Rejected(sha(f"junk {n}"), "not an envelope") for n in range(run.junk)],
-            memory=Memory() if self.state is None else self.state.memory,
+        operator = _operator(run.world.operator)
+        if self.verified is None or self.verified.operator != operator:
+            # The operator's configuration is read at the start: a gate is started anew for it.
+            memory = NOTHING if self.verified is None else self.verified.memory
+            self.verified = VerifiedState.begin(operator, memory)
+            self.views, self.files = {}, {}
+        self.remembered = self.verified.memory
+        views = {
+            name: _view(name, view, name in run.world.heard)
+            for name, view in run.world.views.items()
+        }
+        files = {file.file_digest: file for file in _files(run)}
+        change = Change(
+            {name: views.get(name) for name in {*views, *self.views}},
+            tuple(file for digest, file in files.items() if self.files.get(digest) != file),
+            tuple(self.files.keys() - files.keys()),
         )
+        self.views, self.files = views, files
+        self.verified = advance(self.verified, change)
+        junk = (Rejected(sha(f"junk {n}"), "not an envelope") for n in range(run.junk))
+        self.junk = tuple(junk)
+        self.state = self.verified.snapshot(self.epoch, self.junk)
 
     def ask(self, run: Run, question: nouns.Question) -> Assessment:
         """Assess one question now."""

@@ -25,7 +25,7 @@ from sidecar.core.evidence import (
     base_model_digest,
 )
 from sidecar.core.grants import Floor, Grant, OperatorTrust
-from sidecar.core.memory import NOTHING, Memory
+from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, build
 from sidecar.providers import ADAPTED_NAMES
@@ -99,7 +99,7 @@ class World:
     required_roles: tuple[str, ...] = ()
     jurisdiction_roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     floors: tuple[Floor, ...] = ()
-    memory: Memory = NOTHING
+    memory: Remembered = NOTHING
     evidence: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 

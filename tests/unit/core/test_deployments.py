@@ -268,4 +268,4 @@ def test_a_binding_names_its_own_deployment() -> None:
     assert [entry.why for entry in state.rejected] == [
         "deployment binding: the subject is not the deployment it binds"
     ]
-    assert state.bindings == {}
+    assert dict(state.bindings) == {}

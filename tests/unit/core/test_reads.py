@@ -13,6 +13,7 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
+from sidecar.core.memory import read as read_memory
 from sidecar.core.reads import MEMBERS, TABLES, Reads, recording
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState
@@ -134,7 +135,7 @@ def test_the_same_state_is_unchanged_and_one_without_the_withdrawals_is_not() ->
 def test_what_was_missing_is_a_read_too() -> None:
     world = admitted_world()
     manifest = world.evidence.pop("manifest")
-    world.memory = replace(world.memory, adapted=())
+    world.memory = replace(read_memory(world.memory.write()), adapted=())
     before, reads = recorded(world.state())
     assert before.reason is Reason.MANIFEST_MISSING
     assert reads.unchanged(world.state(epoch=2), NOW)

@@ -177,7 +177,7 @@ def test_a_specification_that_says_nothing_or_something_else_is_none(
     world = admitted_world()
     world.specify(**predicate)
     state = world.state()
-    assert ([entry.why for entry in state.rejected], state.specifications) == ([why], {})
+    assert ([entry.why for entry in state.rejected], dict(state.specifications)) == ([why], {})
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,8 @@ from datetime import UTC, datetime
 
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.memory import LineageNode
-from sidecar.core.withdrawals import (
-    AuthoredNode,
-    WithdrawalIndex,
-    earlier_statements,
-    matter,
-    withdrawn_statements,
-)
+from sidecar.core.withdrawals import AuthoredNode, WithdrawalIndex, matter
+from tests.support.simulator.steps import Steps
 from tests.support.simulator.world import World, admitted_world, window
 
 CORPUS, APPROVAL = WithdrawalKind.CORPUS, WithdrawalKind.APPROVAL
@@ -26,7 +21,7 @@ def entry(kind: WithdrawalKind, subject: str) -> Withdrawal:
 
 def test_an_entry_hits_its_own_kind_and_subject_and_nothing_else() -> None:
     corpus, pattern = entry(CORPUS, A), entry(BASE, "openai/gpt-4o-*")
-    index = WithdrawalIndex.of((corpus, pattern), {})
+    index = WithdrawalIndex.of((corpus, pattern))
     found = [
         index.hits(LineageNode(*node))
         for node in (
@@ -38,15 +33,6 @@ def test_an_entry_hits_its_own_kind_and_subject_and_nothing_else() -> None:
         )
     ]
     assert (index.entries, found) == (2, [(corpus,), (), (), (pattern,), ()])
-
-
-def test_what_a_later_withdrawal_reaches_is_hit_only_as_that_author_signed_it() -> None:
-    later = entry(APPROVAL, B)
-    older = AuthoredNode(APPROVAL, A, "office")
-    index = WithdrawalIndex.of((later,), {(APPROVAL, B): (older,)})
-    assert index.hits(older) == (later,)
-    assert index.hits(AuthoredNode(APPROVAL, A, "other")) == ()
-    assert index.hits(LineageNode(APPROVAL, A)) == ()
 
 
 def renewed() -> tuple[World, str, str]:
@@ -67,22 +53,51 @@ def approvals_of(world: World) -> set[str]:
     }
 
 
+def reached(world: World, digest: str) -> list[tuple[str, str, int]]:
+    """Which authority's withdrawals hit an approval, as whom signed, and by how many entries."""
+    state = world.state()
+    return [
+        (name, author, len(found))
+        for name, index in sorted(state.withdrawals.items())
+        for author in ("customer", "regulator")
+        if (found := index.hits(AuthoredNode(APPROVAL, digest, author)))
+    ]
+
+
 def test_withdrawing_the_newer_approval_reaches_the_older_also_once_its_file_is_lost() -> None:
     world, older, newer = renewed()
-    items = [item for items in world.state().approvals.values() for item in items]
-    withdrawn = withdrawn_statements(items, [entry(APPROVAL, newer)], ())
-    reached = {(APPROVAL, newer): (AuthoredNode(APPROVAL, older, "regulator"),)}
-    left = [item for item in items if item.digest != newer]
-    assert earlier_statements(items, withdrawn) == reached
-    assert earlier_statements(left, withdrawn) == reached
-    assert withdrawn_statements(left, [entry(APPROVAL, newer)], withdrawn) == withdrawn
+    world.parties["regulator"].withdraw("approval", newer)
+    assert reached(world, older) == [("regulator", "regulator", 1)]
+    assert world.state().withdrawals["regulator"].hits(LineageNode(APPROVAL, older)) == ()
+    del world.evidence["renewal"]
+    assert reached(world, older) == [("regulator", "regulator", 1)]
+
+
+def test_anybody_who_withdraws_the_newer_approval_reaches_the_older_by_the_same_author() -> None:
+    world, older, newer = renewed()
+    world.parties["customer"].withdraw("approval", newer)
+    world.parties["regulator"].withdraw("approval", newer)
+    expected = [("customer", "regulator", 1), ("regulator", "regulator", 1)]
+    assert reached(world, older) == expected
+    assert reached(world, newer) == []
 
 
 def test_withdrawing_the_older_approval_leaves_the_newer_alone() -> None:
-    world, older, _ = renewed()
-    items = [item for items in world.state().approvals.values() for item in items]
-    withdrawn = withdrawn_statements(items, [entry(APPROVAL, older)], ())
-    assert earlier_statements(items, withdrawn) == {}
+    world, older, newer = renewed()
+    world.parties["regulator"].withdraw("approval", older)
+    assert (reached(world, older), reached(world, newer)) == ([], [])
+
+
+def test_an_older_approval_that_is_lost_is_reached_no_more_and_again_when_it_returns() -> None:
+    world, older, newer = renewed()
+    world.parties["regulator"].withdraw("approval", newer)
+    first = world.state()
+    held = world.evidence.pop("approval:regulator")
+    steps = Steps(world)
+    assert steps.reached(older) == 0
+    assert steps.add(held).reached(older) == 1
+    assert steps.remove(held).reached(older) == 0
+    assert first.withdrawals["regulator"].hits(AuthoredNode(APPROVAL, older, "regulator"))
 
 
 def test_a_manifest_is_a_statement_by_itself_and_an_approval_is_about_its_manifest() -> None:

@@ -256,7 +256,7 @@ def test_a_restart_without_any_source_starts_from_what_is_kept(published: Operat
     shutil.rmtree(published.folder / "authorities")
     with running(config) as (control, states):
         first_refresh(control)
-        assert states.last.authorities == {
+        assert dict(states.last.authorities) == {
             name: replace(view, heard_since_start=False) for name, view in before.items()
         }
         assert [s.refreshed for s in control.statuses()] == [None, None, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -35,7 +36,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 def queue(*files: bytes, keys: frozenset[PublicKey] = KNOWN) -> EvidenceQueue:
     made = EvidenceQueue(LIMITS)
     made.replace_keys(keys)
-    made.replace_files(frozenset(files))
+    made.change(files)
     return made
 
 
@@ -92,11 +93,11 @@ def test_law_2_junk_beyond_its_budget_waits_and_evicts_nothing() -> None:
     """Each piece of junk costs four tries; eight are there at once and four more each second."""
     good, digest = signed_manifest(KEYS[0])
     made = worked(queue(good))
-    made.replace_files(frozenset({good, *junk(5)}))
+    made.change(junk(5))
     worked(made)
     assert (manifests(made), len(made.rejected()), made.waiting()) == ({digest}, 2, 3)
     later, later_digest = signed_manifest(KEYS[1], "ft:gpt-4o-2024-08-06:acme::later")
-    made.replace_files(frozenset({good, later, *(item for item in made._files)}))
+    made.change([good, later])
     worked(made)
     assert manifests(made) == {digest, later_digest}
     worked(made, now=1.0)
@@ -126,11 +127,14 @@ def test_only_new_keys_are_tried(tried: list[tuple[str, str]]) -> None:
 
 def test_what_is_gone_counts_no_more() -> None:
     (one, digest), (two, _) = signed_manifest(KEYS[0]), signed_manifest(KEYS[1], "ft:x:acme::two")
-    made = worked(queue(one, two, *junk(1)))
-    assert made.replace_files(frozenset({one, two})) is False
-    assert made.replace_files(frozenset({one})) is True
+    unknown = junk(1)
+    made = worked(queue(one, two, *unknown))
+    assert {each is None for each in made.take_changes().values()} == {False}
+    gone = hashlib.sha256(two).hexdigest()
+    made.change([], [gone, *(hashlib.sha256(data).hexdigest() for data in unknown)])
+    assert made.take_changes() == {gone: None}
     assert manifests(worked(made)) == {digest}
-    assert not made.holds_verified(two)
+    assert not made.holds_verified(gone)
 
 
 def test_what_can_never_be_used_is_refused_once(tried: list[tuple[str, str]]) -> None:

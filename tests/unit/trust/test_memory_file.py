@@ -56,7 +56,7 @@ def test_law_7_what_is_remembered_survives_lost_evidence_and_a_restart(
     assert stat.S_IMODE(mode) == 0o600
     with running(config) as (control, states):
         first_refresh(control)
-        assert (states.last.manifests_by_digest, states.last.memory.adapted) == ({}, ADAPTED)
+        assert (dict(states.last.manifests_by_digest), states.last.memory.adapted) == ({}, ADAPTED)
     assert load_once(config)[0].memory.adapted == ADAPTED
 
 

@@ -1,0 +1,69 @@
+"""What is remembered in tables is what was recalled into them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sidecar.core import memory
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.grants import OperatorTrust
+from sidecar.core.memory import (
+    DeclaredScope,
+    LineageNode,
+    Memory,
+    Statements,
+    Successor,
+    Takeover,
+    WithdrawnStatement,
+)
+from sidecar.core.remembered import RememberedTables, recalled
+from tests.support.simulator.party import grant
+
+GRANT = grant("customer", environments=("**",))
+OPERATOR = OperatorTrust({"customer": (GRANT,)})
+A, B, C, D = "a" * 64, "b" * 64, "c" * 64, "d" * 64
+NODE = LineageNode(WithdrawalKind.MANIFEST, C)
+WHOLE = Memory(
+    takeovers=(Takeover(A, B, "spiffe://x/1"), Takeover(A, C, "spiffe://x/1")),
+    successors=(
+        Successor(A, B, (("maker", "sha256:1"),), (NODE,)),
+        Successor(A, C, (), ()),
+        Successor(D, B, (), (NODE,)),
+    ),
+    statements=(Statements(C, (NODE,)),),
+    adapted=("openai/a", "openai/b"),
+    declared=tuple(
+        DeclaredScope("spiffe://x/1", who, "finance", "eu") for who in ("customer", "nobody")
+    ),
+    withdrawn=tuple(
+        WithdrawnStatement(
+            WithdrawalKind.APPROVAL,
+            digest,
+            "office",
+            f'["approval","{C}","regulator"]',
+            datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for digest in (A, B)
+    ),
+)
+
+
+def test_what_is_recalled_is_remembered() -> None:
+    tables = recalled(WHOLE, OPERATOR)
+    held = RememberedTables(tables)
+    assert held.whole() == WHOLE
+    assert memory.read(held.write()) == WHOLE
+
+
+def test_what_is_recalled_can_be_looked_up_from_each_side() -> None:
+    tables = recalled(WHOLE, OPERATOR)
+    assert dict(tables.successors) == {A: WHOLE.successors[:2], D: WHOLE.successors[2:]}
+    assert dict(tables.succeeds) == {B: (A, D), C: (A,)}
+    assert dict(tables.declared) == {"spiffe://x/1": (("finance", "eu"),)}
+    assert (set(tables.took), dict(tables.taken_over)) == (
+        {(B, "spiffe://x/1"), (C, "spiffe://x/1")},
+        {(A, "spiffe://x/1"): (B, C)},
+    )
+    assert dict(tables.withdrawn_as) == {
+        (WithdrawalKind.APPROVAL, each.digest): (each,) for each in WHOLE.withdrawn
+    }
