@@ -47,13 +47,35 @@ default revision := ""
 
 revision := data.revision if is_string(data.revision)
 
-default lease_seconds := 0
+# METADATA
+# title: How long the answer may be reused
+# description: >-
+#   The bundle's time, or the shortest of the packages that say one: each may shorten it, and 0 forbids
+#   any reuse. A package that says it in another form forbids it too.
+lease_seconds := min({longest_lease} | {seconds |
+	some id, _ in held_to
+	identified(id)
+	seconds := own_lease(id)
+})
 
-lease_seconds := data.params.admission.lease_seconds if positive_integer(data.params.admission.lease_seconds)
+default longest_lease := 0
 
-positive_integer(value) if {
+longest_lease := seconds if {
+	seconds := data.params.admission.lease_seconds
+	whole(seconds)
+	seconds > 0
+}
+
+own_lease(id) := seconds if {
+	seconds := data.jurisdiction[id].lease_seconds
+	whole(seconds)
+} else := 0 if {
+	_ := data.jurisdiction[id].lease_seconds
+}
+
+whole(value) if {
 	is_number(value)
-	value > 0
+	value >= 0
 	floor(value) == value
 }
 
@@ -131,4 +153,4 @@ violations contains violation.about(rego.metadata.rule(), "", subject, message) 
 
 lacking["data.revision"] := "the policy bundle has no revision" if revision == ""
 
-lacking["data.params.admission.lease_seconds"] := "the policy bundle has no lease" if lease_seconds == 0
+lacking["data.params.admission.lease_seconds"] := "the policy bundle has no lease" if longest_lease == 0

@@ -163,6 +163,31 @@ test_a_bundle_without_a_lease_never_allows if {
 	}
 }
 
+test_each_package_may_shorten_the_lease_or_forbid_it if {
+	every pair in [[5, 5], [0, 0], [600, 30]] {
+		answer := lease_of_eu(pair[0])
+		answer.allow == true
+		answer.lease_seconds == pair[1]
+	}
+	answer := decide(fixtures.facts) with data.params.admission.lease_seconds as 30
+		with data.jurisdiction["us-finance"] as {"id": "us-finance", "deny": set(), "lease_seconds": 7}
+	answer.lease_seconds == 7
+	apart := decide(fixtures.facts) with data.params.admission.lease_seconds as 30
+		with data.jurisdiction.uk as {"id": "uk", "deny": set(), "lease_seconds": 3}
+	apart.lease_seconds == 30
+}
+
+test_a_lease_in_another_form_forbids_reuse if {
+	every own in [null, "5", -1, 1.5, true, [5]] {
+		lease_of_eu(own).lease_seconds == 0
+	}
+}
+
+lease_of_eu(seconds) := answer if {
+	answer := decide(fixtures.facts) with data.params.admission.lease_seconds as 30
+		with data.jurisdiction.eu as {"id": "eu", "deny": set(), "lease_seconds": seconds}
+}
+
 test_a_base_model_that_no_one_adapted_is_held_to_the_rules_of_the_environment if {
 	decide(fixtures.set("/adaptations", [])).allow == true
 	facts := json.patch(fixtures.set("/adaptations", []), [{

@@ -1,6 +1,7 @@
 """The decision: allow only if the assessment *and* the verdict say so.
 
-There is one place that makes an allow, ``decide``; everything else can only make denials.
+There is one place that makes an allow, ``decide``; ``renew`` repeats one while its lease holds, and
+everything else can only make denials.
 """
 
 from __future__ import annotations
@@ -80,6 +81,38 @@ def decide(progress: Progress, verdict: Verdict) -> Decision:
         return _decision(progress, verdict.reason(), _rules(verdict), verdict=verdict)
     until = min(assessment.valid_until, progress.at + timedelta(seconds=verdict.lease_seconds))
     return _decision(progress, Reason.ADMITTED, "admitted", verdict=verdict, until=until)
+
+
+def renew(decision: Decision, progress: Progress) -> Decision:
+    """Make a decision again for another request, with the request's own id and time.
+
+    Args:
+        decision: One whose lease holds: nothing that it rests on has changed.
+        progress: The other request, with the epoch of its own trust state.
+
+    Raises:
+        AdmissibilityError: An allow that the time of the request is not within.
+    """
+    until = decision.lease_until
+    if not decision.allowed:
+        until = progress.at
+    elif until is None or not decision.at <= progress.at < until:
+        raise AdmissibilityError(Reason.INTERNAL_ERROR, "the lease does not hold at this time")
+    return Decision(
+        progress.id,
+        decision.reason,
+        decision.detail,
+        progress.at,
+        decision.failed,
+        decision.call,
+        decision.credential,
+        decision.assessment,
+        decision.violations,
+        decision.warnings,
+        progress.epoch,
+        decision.revision,
+        until,
+    )
 
 
 def refuse(progress: Progress, error: AdmissibilityError) -> Decision:

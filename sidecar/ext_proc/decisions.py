@@ -101,8 +101,11 @@ class Decisions:
             AccountedError: A call is refused.
         """
         context = _context(ticket, request, self.now())
-        judged = self.pipeline.judge(tuple(calls), ticket.caller, context)
-        decision = await self._live(context, judged, lambda found: _with_line(found, calls))
+        decision = await self._live(
+            context,
+            lambda: self.pipeline.judge(tuple(calls), ticket.caller, context),
+            lambda found: _with_line(found, calls),
+        )
         if not decision.allowed:
             raise AccountedError(decision)
 
@@ -120,12 +123,12 @@ class Decisions:
             return error.decision
         # Recorded with an unreliable clock too; the log line then has that clock's time.
         context = _context(ticket, request, self.clock().at)
-        return await self._live(context, _raise(error), _unchanged)
+        return await self._live(context, lambda: _raise(error), _unchanged)
 
     async def _live(
         self,
         context: DecisionContext,
-        asked: Awaitable[Decision],
+        asked: Callable[[], Awaitable[Decision]],
         describe: Callable[[Decision], Decision],
     ) -> Decision:
         return await live(

@@ -48,21 +48,23 @@ class Observer(Protocol):
 
 async def live(
     context: DecisionContext,
-    asked: Awaitable[Decision],
+    asked: Callable[[], Awaitable[Decision]],
     seconds: float,
     observer: Observer,
     answer: Callable[[Decision], T],
     *,
+    at_once: Callable[[], Decision | None] | None = None,
     describe: Callable[[Decision], Decision] | None = None,
 ) -> T:
     """Run one decision through its lifecycle.
 
     Args:
         context: Its id, its reference time and how far it came.
-        asked: Returns the decision, or raises the refusal.
+        asked: Decides, or raises the refusal.
         seconds: The longest that may take.
         observer: Records it.
         answer: Makes the response from the recorded decision.
+        at_once: Decides where nothing need be waited for; ``None`` where ``asked`` must.
         describe: Adds to the decision's detail before it is recorded.
 
     Returns:
@@ -71,7 +73,7 @@ async def live(
     outcome = None
     observer.begin()
     try:
-        decision = await _decided(asked, context, seconds)
+        decision = await _decided(at_once, asked, context, seconds)
         if describe is not None:
             decision = describe(decision)
         if decision.allowed and not observer.ready():
@@ -87,12 +89,18 @@ async def live(
 
 
 async def _decided(
-    asked: Awaitable[Decision], context: DecisionContext, seconds: float
+    at_once: Callable[[], Decision | None] | None,
+    asked: Callable[[], Awaitable[Decision]],
+    context: DecisionContext,
+    seconds: float,
 ) -> Decision:
-    """Return the decision; an exception becomes a denial with its reason."""
+    """Return the decision, without a timer if it needs none; an exception becomes a denial."""
     try:
+        decision = None if at_once is None else at_once()
+        if decision is not None:
+            return decision
         async with asyncio.timeout(seconds):
-            return await asked
+            return await asked()
     except AdmissibilityError as error:
         if isinstance(error, UnknownKeyError):
             context.key_unknown_in = error.trust_domain

@@ -1,10 +1,11 @@
 """Runs the stages of the request path in order.
 
-    CheckRequest → parse → credential → (stored objects) → assess → policy → decide
+    CheckRequest → parse → credential → (stored objects) → lease, or assess → policy → decide
 
 A stage that refuses raises, and ``lifecycle`` makes the denial. The trust state is read once. If it
 was replaced while OPA evaluated, the verdict depends on facts of an earlier state, so every stage
-from the credential on is repeated, as often as the deadline allows.
+from the credential on is repeated, as often as the deadline allows. A decision that may be reused
+is kept (``leases``); a request that one answers needs no wait (``at_once``).
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from typing import Protocol
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.assess import assess
+from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.decide import Decision, decide, inadmissible
+from sidecar.core.decide import Decision, decide, inadmissible, renew
 from sidecar.core.facts import prove
+from sidecar.core.reads import recording
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
 from sidecar.core.window import rfc3339
@@ -32,12 +35,14 @@ from sidecar.extract.parsed_request import (
     body_size,
     parse,
 )
+from sidecar.gate.credential_leases import CredentialLeases
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
+from sidecar.gate.leases import MAX_LEASES, Leases
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
-from sidecar.identity import credential
+from sidecar.observe.lease_metrics import CREDENTIAL, DECISION, LeaseCounts
 from sidecar.opa.client import PolicyEngine
-from sidecar.providers import creation
+from sidecar.providers import creation, updated_by
 from sidecar.registry.objects import Objects, ResolvedCall, unregistered
 
 
@@ -52,6 +57,8 @@ class Settings:
         opened: Names of operations, closed by default, that the operator opened.
         gate_name: The name that the seal in Envoy's configuration requires of an allow.
         ignore_body_model: Whether ``model`` in a body is ignored where the path has a deployment.
+        max_leases: The most decisions, and the most verified credentials, that are kept for reuse;
+            0 keeps none.
     """
 
     audience: str
@@ -60,13 +67,15 @@ class Settings:
     opened: frozenset[str] = frozenset()
     gate_name: str = "admissibility"
     ignore_body_model: bool = False
+    max_leases: int = MAX_LEASES
+    read_options: ReadOptions = field(init=False, repr=False, compare=False)
 
-    @property
-    def read_options(self) -> ReadOptions:
-        """Return the settings that parsing a ``CheckRequest`` needs."""
-        return ReadOptions(
+    def __post_init__(self) -> None:
+        """Derive the settings that parsing a ``CheckRequest`` needs."""
+        options = ReadOptions(
             self.credential_header, self.max_body_bytes, self.opened, self.ignore_body_model
         )
+        object.__setattr__(self, "read_options", options)
 
 
 class RequestReader(Protocol):
@@ -95,6 +104,72 @@ class Pipeline:
     reader: RequestReader = parse_here
     in_flight: InFlightLimiter = field(default_factory=lambda: InFlightLimiter(sys.maxsize))
     objects: Objects | None = None
+    leases: Leases = field(init=False, repr=False)
+    credentials: CredentialLeases = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Start without any lease."""
+        settings = self.settings
+        object.__setattr__(self, "leases", Leases(settings.max_leases))
+        verified = CredentialLeases(
+            settings.max_leases, header=settings.credential_header, audience=settings.audience
+        )
+        object.__setattr__(self, "credentials", verified)
+
+    def lease_counts(self) -> dict[str, LeaseCounts]:
+        """Return the numbers of leases, for the metrics."""
+        return {DECISION: self.leases.counts, CREDENTIAL: self.credentials.counts}
+
+    def forget(self) -> None:
+        """End every lease, because the clock is not relied on."""
+        self.leases.clear()
+        self.credentials.clear()
+
+    def at_once(self, message: CheckMessage, context: DecisionContext) -> Decision | None:
+        """Decide about a request without waiting, where that is possible.
+
+        Args:
+            message: Envoy's ``CheckRequest``.
+            context: As for ``check``, which continues from it.
+
+        Returns:
+            A decision made from a lease; ``None`` where ``check`` must decide.
+
+        Raises:
+            AdmissibilityError: Step 0 or the credential refused.
+        """
+        if isinstance(message, Large):
+            return None
+        parsed = parse(message, self.settings.read_options)
+        context.parsed, context.request = parsed, parsed.request
+        context.reached("parse")
+        if not isinstance(parsed.found, Call):
+            raise AdmissibilityError(*parsed.found)
+        assert parsed.request is not None
+        return self._leased(parsed.request, parsed.found, context)
+
+    def _leased(
+        self, request: HttpRequest, call: Call, context: DecisionContext
+    ) -> Decision | None:
+        """Decide from a lease, unless the call uses, creates or changes stored objects."""
+        if self.objects is None:
+            _unregistered(call, request.api)
+        elif (
+            call.references
+            or creation(request.api, call.operation) is not None
+            or updated_by(request.api, call.operation)
+        ):
+            return None
+        now, snapshot, engine = context.progress.at, self.trust.current(), self.policies.identity()
+        context.note(call=call, epoch=snapshot.state.epoch)
+        caller = self._verified(request, snapshot, context)
+        lease = self.leases.find(caller, call, snapshot, engine, now)
+        context.looked_up = lease is None
+        if lease is None or self.trust.current() is not snapshot:
+            return None
+        context.lease = lease
+        context.note(credential=caller, assessment=lease.decision.assessment)
+        return renew(lease.decision, context.progress)
 
     async def check(self, message: CheckMessage, context: DecisionContext) -> Decision:
         """Decide about one request.
@@ -106,18 +181,22 @@ class Pipeline:
         Raises:
             AdmissibilityError: A stage refused.
         """
-        options = self.settings.read_options
         with self.in_flight.take(body_size(message)):
-            if isinstance(message, Large):
-                parsed = await self.reader(message, options)
-            else:
-                parsed = parse(message, options)
-            context.request = parsed.request
-            context.reached("parse")
+            parsed = context.parsed or await self._parsed(message, context)
             if not isinstance(parsed.found, Call):
                 raise AdmissibilityError(*parsed.found)
             assert parsed.request is not None
             return await self._decide(parsed.request, parsed.found, context)
+
+    async def _parsed(self, message: CheckMessage, context: DecisionContext) -> ParsedRequest:
+        options = self.settings.read_options
+        if isinstance(message, Large):
+            parsed = await self.reader(message, options)
+        else:
+            parsed = parse(message, options)
+        context.parsed, context.request = parsed, parsed.request
+        context.reached("parse")
+        return parsed
 
     async def _decide(self, request: HttpRequest, call: Call, context: DecisionContext) -> Decision:
         """Run the stages after step 0 until the trust state did not change meanwhile."""
@@ -134,13 +213,7 @@ class Pipeline:
         """Run every stage that depends on the trust state, under one snapshot."""
         now = context.progress.at
         context.note(epoch=snapshot.state.epoch)
-        caller = credential.verify(
-            request,
-            snapshot.bundles,
-            header=self.settings.credential_header,
-            audience=self.settings.audience,
-            now=now,
-        )
+        caller = self._verified(request, snapshot, context)
         context.reached("credential", credential=caller)
         resolved = await self._resolved(call, request, caller, context)
         # The call itself comes last: the log and the response describe the last one judged.
@@ -152,6 +225,16 @@ class Pipeline:
                 resolved, request.api, caller, decision.id, now
             )
         return decision
+
+    def _verified(
+        self, request: HttpRequest, snapshot: Snapshot, context: DecisionContext
+    ) -> Credential:
+        """Verify the credential, once per request and trust state."""
+        if context.verified is not None and context.verified[0] is snapshot.mark:
+            return context.verified[1]
+        caller = self.credentials.verify(request, snapshot.bundles, context.progress.at)
+        context.verified = (snapshot.mark, caller)
+        return caller
 
     async def _resolved(
         self, call: Call, request: HttpRequest, caller: Credential, context: DecisionContext
@@ -203,13 +286,32 @@ class Pipeline:
     async def _one(
         self, snapshot: Snapshot, call: Call, caller: Credential, context: DecisionContext
     ) -> Decision:
-        now = context.progress.at
+        now, engine = context.progress.at, self.policies.identity()
         context.note(call=call)
-        assessment = assess(call, caller, snapshot.state, now)
+        missed, context.looked_up = context.looked_up, False
+        lease = None if missed else self.leases.find(caller, call, snapshot, engine, now)
+        if lease is not None:
+            context.note(assessment=lease.decision.assessment)
+            return renew(lease.decision, context.progress)
+        state, reads = snapshot.state, None
+        if engine is not None and self.leases.enabled:
+            state, reads = recording(state)
+        assessment = assess(call, caller, state, now)
         context.reached("assess", assessment=assessment)
-        if not assessment.admissible:
-            return inadmissible(context.progress)
-        facts = prove(call, caller, assessment, rfc3339(now), secrets.token_hex(16))
+        if assessment.admissible:
+            decision = await self._asked(call, caller, assessment, context)
+        else:
+            decision = inadmissible(context.progress)
+        if reads is not None and self.policies.identity() is engine:
+            self.leases.put(decision, reads, snapshot, engine)
+        return decision
+
+    async def _asked(
+        self, call: Call, caller: Credential, assessment: Assessment, context: DecisionContext
+    ) -> Decision:
+        """Ask the policies about an admissible call."""
+        nonce = secrets.token_hex(16)
+        facts = prove(call, caller, assessment, rfc3339(context.progress.at), nonce)
         context.facts = facts
         verdict = await self.policies.ask(facts)
         context.reached("policy")

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 )
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
@@ -57,6 +57,11 @@ class Limits:
     slots: int = 16
 
 
+Answered = pb.CheckResponse | bytes
+"""A ``CheckResponse``, or a serialized one: the ids of decisions are all of one length, so that the
+response of a lease's first decision is that of all its decisions, with another id."""
+
+
 class Authorization(rpc.AuthorizationServicer):
     """Envoy's ``Authorization`` service over a pipeline."""
 
@@ -82,7 +87,12 @@ class Authorization(rpc.AuthorizationServicer):
 
     async def Check(self, request: CheckMessage, context: Any) -> pb.CheckResponse:  # noqa: ANN401, N802
         """Answer one ``CheckRequest``; raises only ``CancelledError``, where Envoy cancelled."""
-        reply = _FAILED
+        reply = await self.answer(request, context)
+        return pb.CheckResponse.FromString(reply) if isinstance(reply, bytes) else reply
+
+    async def answer(self, request: CheckMessage, context: Any) -> Answered:  # noqa: ANN401
+        """Answer as ``Check`` does, where possible with what is serialized already."""
+        reply: Answered = _FAILED
         self._in_flight += 1
         try:
             reply = await self._answer(request, self._seconds(context))
@@ -101,31 +111,22 @@ class Authorization(rpc.AuthorizationServicer):
         most = self._limits.deadline_seconds
         return most if left is None else min(most, round(left - REPLY_SECONDS, 2))
 
-    async def _answer(self, message: CheckMessage, seconds: float) -> pb.CheckResponse:
+    async def _answer(self, message: CheckMessage, seconds: float) -> Answered:
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
         return await live(
             context,
-            self._described(message, context, reading, seconds),
+            lambda: self._ask(message, context, seconds),
             max(seconds, REPLY_SECONDS),
             self._observer,
-            lambda decision: self._reply(decision, context),
+            lambda decision: self._reply(decision, message, context),
+            at_once=lambda: self._at_once(message, context, reading, seconds),
         )
 
-    async def _described(
+    def _at_once(
         self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
-    ) -> Decision:
-        """Decide; a request that is refused before it is parsed is still named in the log."""
-        try:
-            return await self._ask(message, context, reading, seconds)
-        except AdmissibilityError:
-            if context.request is None:
-                context.request = describe(message)
-            raise
-
-    async def _ask(
-        self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
-    ) -> Decision:
+    ) -> Decision | None:
+        """Decide without waiting, where that is possible; see ``Pipeline.at_once``."""
         if self.stopping:
             raise AdmissibilityError(
                 Reason.STOPPING, "this gate is stopping and takes no new requests"
@@ -140,14 +141,37 @@ class Authorization(rpc.AuthorizationServicer):
                 f"more than {self._limits.max_concurrent} requests are in flight; try again later",
             )
         if reading.problem:
+            self._pipeline.forget()
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
         self._pipeline.trust.current()  # a gate that is not ready answers 503 to any request
+        return self._pipeline.at_once(message, context)
+
+    async def _ask(
+        self, message: CheckMessage, context: DecisionContext, seconds: float
+    ) -> Decision:
         if isinstance(message, Large):  # decided by few anyway, after a worker parsed it
             return await self._pipeline.check(message, context)
         async with self._queue.slot(0.7 * seconds):
             return await self._pipeline.check(message, context)
 
-    def _reply(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
+    def _reply(
+        self, decision: Decision, message: CheckMessage, context: DecisionContext
+    ) -> Answered:
+        if context.request is None and not decision.allowed:
+            # A request that is refused before it is parsed is still named in the log.
+            context.request = describe(message)
+        lease = context.lease
+        if lease is None or not decision.allowed or context.metadata or context.request is None:
+            return self._respond(decision, context)
+        if context.request.named(OWN_PREFIX):
+            return self._respond(decision, context)
+        if lease.reply is None:
+            mark = secrets.token_hex(16)
+            written = self._respond(replace(decision, id=mark), context)
+            lease.reply = written.SerializeToString().split(mark.encode())
+        return decision.id.encode().join(lease.reply)
+
+    def _respond(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
         settings = self._pipeline.settings
         return check_response.respond(
             decision,
@@ -169,12 +193,16 @@ def _error_shape(decision: Decision, request: HttpRequest | None) -> ErrorShape:
 _FAILED = check_response.denial(INTERNAL.reason, INTERNAL.message, "")
 
 
+def _serialized(reply: Answered) -> bytes:
+    return reply if isinstance(reply, bytes) else reply.SerializeToString()
+
+
 def _handler(service: Authorization) -> grpc.GenericRpcHandler[Any, Any]:
     """Return the service's handler, which leaves large messages undecoded (``Large``)."""
     check = grpc.unary_unary_rpc_method_handler(
-        service.Check,
+        service.answer,
         request_deserializer=decode_message,
-        response_serializer=pb.CheckResponse.SerializeToString,
+        response_serializer=_serialized,
     )
     return grpc.method_handlers_generic_handler(SERVICE, {"Check": check})
 

@@ -7,7 +7,7 @@ that snapshot. Trust bundles are parsed at publication, so that no request waits
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.trust_state import TrustState
@@ -18,10 +18,15 @@ log = logging.getLogger("sidecar.gate")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A trust state with the trust bundles that verify credentials under it."""
+    """A trust state with the trust bundles that verify credentials under it.
+
+    ``mark`` is an object of this snapshot alone: what was compared with it keeps the mark, and so
+    does not keep the state in memory.
+    """
 
     state: TrustState
     bundles: TrustBundles
+    mark: object = field(default_factory=object, compare=False, repr=False)
 
 
 class SnapshotHolder:
@@ -43,7 +48,8 @@ class SnapshotHolder:
 
     def publish(self, state: TrustState) -> None:
         """Make ``state`` current; called by the control path, from any thread."""
-        bundles = TrustBundles.of(state)
+        before = self._snapshot
+        bundles = TrustBundles.of(state, None if before is None else before.bundles)
         for problem in bundles.problems:
             log.warning("trust bundles: %s", problem)
         self._snapshot = Snapshot(state, bundles)  # one assignment: readers see old or new

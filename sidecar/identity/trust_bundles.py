@@ -40,13 +40,21 @@ class JwtKey:
 class DomainRoots:
     """The keys and roots of one trust domain.
 
-    ``verified`` is false while no metadata of the authority that owns the domain was verified.
+    Attributes:
+        authority: The customer that owns the domain.
+        verified: False while no metadata of the authority was verified.
+        jwt_keys: Key id → key for JWT-SVIDs.
+        x509_roots: Roots for X.509-SVIDs.
+        published: The document's entry that these were parsed from; ``None`` without one.
+        problems: What was left out of it, and why.
     """
 
     authority: str
     verified: bool
     jwt_keys: Mapping[str, JwtKey]
     x509_roots: tuple[x509.Certificate, ...]
+    published: TrustDomain | None = None
+    problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +65,14 @@ class TrustBundles:
     problems: tuple[str, ...]
 
     @classmethod
-    def of(cls, state: TrustState) -> TrustBundles:
-        """Parse every granted trust domain of ``state``; published content never raises."""
+    def of(cls, state: TrustState, before: TrustBundles | None = None) -> TrustBundles:
+        """Parse every granted trust domain of ``state``; published content never raises.
+
+        Args:
+            state: The trust state.
+            before: The bundles of an earlier state. A domain whose entry did not change since is
+                the same object again, so that what was verified with it still holds.
+        """
         granted = [
             (domain, authority)
             for authority, grants in sorted(state.operator.grants.items())
@@ -71,19 +85,32 @@ class TrustBundles:
             if owners[domain] > 1:
                 problems.append(f"{domain}: granted to more than one authority")
                 continue
-            domains[domain] = _roots(state, domain, authority, problems)
+            earlier = None if before is None else before.domains.get(domain)
+            domains[domain] = _roots(state, domain, authority, earlier)
+            problems.extend(domains[domain].problems)
         return cls(MappingProxyType(domains), tuple(dict.fromkeys(problems)))
 
 
-def _roots(state: TrustState, domain: str, authority: str, problems: list[str]) -> DomainRoots:
+def _roots(
+    state: TrustState, domain: str, authority: str, earlier: DomainRoots | None
+) -> DomainRoots:
     view = state.authorities.get(authority)
     published = () if view is None else view.domains
     entry = next((item for item in published if item.name == domain), None)
+    same = (authority, view is not None, entry)
+    if earlier is not None and (earlier.authority, earlier.verified, earlier.published) == same:
+        return earlier
     if entry is None:
         return DomainRoots(authority, view is not None, MappingProxyType({}), ())
     keys, roots, skipped = parse(entry)
-    problems += [f"{domain}: {text}" for text in skipped]
-    return DomainRoots(authority, verified=True, jwt_keys=keys, x509_roots=roots)
+    return DomainRoots(
+        authority,
+        verified=True,
+        jwt_keys=keys,
+        x509_roots=roots,
+        published=entry,
+        problems=tuple(f"{domain}: {text}" for text in skipped),
+    )
 
 
 def parse(

@@ -7,7 +7,7 @@ never a label (CVE-2023-45142); the decision log has those.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import (
     CollectorRegistry,
@@ -21,6 +21,7 @@ from prometheus_client.process_collector import ProcessCollector
 
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason
+from sidecar.observe.lease_metrics import LeaseCollector
 from sidecar.observe.outcome import STAGES, UNKNOWN, Outcome
 from sidecar.observe.trust_metrics import TrustCollector, TrustReading
 from sidecar.observe.unknown_keys import UnknownKeys
@@ -80,17 +81,21 @@ class Metrics:
                 self._denials.labels(reason.value)
         self._stages = Histogram(
             "admissibility_stage_seconds",
-            "Time in `parse`, `credential`, `assess` and `policy`, and in all of it: `total`.",
+            "Time in `parse`, `credential`, `assess` and `policy`, and in all of it: `total`. Of a "
+            "decision made from a lease only `total` is measured.",
             ("stage",),
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        for stage in (*STAGES, "total"):
+        for stage in STAGES:
             self._stages.labels(stage)
+        self._observe_total = self._stages.labels("total").observe
         self._watch_engine()
         self._watch_policies()
         self._watch_logs()
         self._watch_registrations()
+        self.leases = LeaseCollector()
+        self.registry.register(self.leases)
         self.registry.register(TrustCollector(trust))
         ProcessCollector(registry=self.registry)
 
@@ -198,23 +203,36 @@ class Metrics:
 
     def count(self, outcome: Outcome) -> None:
         """Count one decision and its timings."""
-        decision = outcome.decision
+        for counter in self._counters(outcome):
+            counter.inc()
+        if outcome.recurring is None:
+            for stage, seconds in outcome.stages.items():
+                self._stages.labels(stage).observe(seconds)
+        self._observe_total(outcome.seconds)
+        if outcome.key_unknown_in:
+            self._unknown_keys.add(outcome.key_unknown_in, outcome.decision.at)
+
+    def _counters(self, outcome: Outcome) -> tuple[Counter, ...]:
+        """Return the counters of a decision; those of a lease's are looked up once."""
+        recurring = outcome.recurring
+        if recurring is None:
+            return tuple(self._find_counters(outcome.decision))
+        if not recurring.counters:
+            recurring.counters = tuple(self._find_counters(outcome.decision))
+        return recurring.counters
+
+    def _find_counters(self, decision: Decision) -> Iterator[Counter]:
         operation = UNKNOWN if decision.call is None else decision.call.operation
-        self._decisions.labels(
+        yield self._decisions.labels(
             "allow" if decision.allowed else "deny",
             decision.reason.value,
             self._jurisdiction(decision),
             operation if operation in self._operations else UNKNOWN,
-        ).inc()
+        )
         if not decision.allowed:
-            self._denials.labels(decision.reason.value).inc()
-        if outcome.key_unknown_in:
-            self._unknown_keys.add(outcome.key_unknown_in, decision.at)
+            yield self._denials.labels(decision.reason.value)
         for finding in (*decision.violations, *decision.warnings):
-            self._findings.labels(self._code(finding.code), finding.state or UNKNOWN).inc()
-        for stage, seconds in outcome.stages.items():
-            self._stages.labels(stage).observe(seconds)
-        self._stages.labels("total").observe(outcome.seconds)
+            yield self._findings.labels(self._code(finding.code), finding.state or UNKNOWN)
 
     def render(self) -> bytes:
         """Return the exposition text, in the format ``CONTENT_TYPE``."""

@@ -6,7 +6,8 @@ The gate creates it after the decision, so recording cannot change a decision.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from sidecar.core.decide import Decision
 from sidecar.core.facts import Facts
@@ -14,6 +15,19 @@ from sidecar.core.facts import Facts
 UNKNOWN = "unknown"
 STAGES = ("parse", "credential", "assess", "policy")
 """Stages of the request path, in order; each is timed separately."""
+
+
+@dataclass(slots=True, eq=False)
+class Recurring:
+    """What the records of all decisions from one lease have in common; filled at the first one.
+
+    Attributes:
+        line: The parts of the line of the decision log around its varying fields.
+        counters: The metrics' counters to increment.
+    """
+
+    line: tuple[str, ...] = ()
+    counters: tuple[Any, ...] = field(default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +44,7 @@ class Outcome:
         seconds: Seconds from receipt to response.
         facts: The policies' input; ``None`` if no policy was queried.
         key_unknown_in: The trust domain that has not published the credential's key; else empty.
+        recurring: Of the lease that the decision was made from; ``None`` without one.
     """
 
     decision: Decision
@@ -41,3 +56,4 @@ class Outcome:
     seconds: float
     facts: Facts | None = None
     key_unknown_in: str = ""
+    recurring: Recurring | None = None

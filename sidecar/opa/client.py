@@ -28,6 +28,13 @@ _HEALTH_SECONDS = 1.0
 class PolicyEngine(Protocol):
     """Evaluates the policies."""
 
+    def identity(self) -> object | None:
+        """Return an object that is another one after each change of the policies.
+
+        ``None`` where a change is not noticed at once, so that no decision may be reused.
+        """
+        ...
+
     async def ask(self, facts: Facts) -> Verdict:
         """Return the verdict, or raise ``AdmissibilityError``."""
         ...
@@ -65,6 +72,9 @@ class Opa:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         )
+
+    def identity(self) -> None:
+        """Return ``None``: the policies of an OPA at an address may change at any time."""
 
     async def ask(self, facts: Facts) -> Verdict:
         """Query the verdict on ``facts``.

@@ -7,8 +7,9 @@ is compared with another bundle's revision. Queries in flight finish on the old 
 stopped after the last one. A bundle that does not build, or an OPA that does not start with it,
 leaves the engine in force unchanged.
 
-``current`` corresponds to ``SnapshotHolder.current``: a cached decision keeps the engine it was
-made with, and is invalid once the engine in force is another one.
+``identity`` corresponds to ``Snapshot.mark``: a lease keeps the engine that it was made with, and
+ends once the engine in force is another one. An OPA at an address may change its policies at any
+time, so under one nothing is leased.
 """
 
 from __future__ import annotations
@@ -99,6 +100,10 @@ class LivePolicies:
     def current(self) -> Engine:
         """Return the engine in force; another one after every change of policy."""
         return self._engine
+
+    def identity(self) -> Engine | None:
+        """Return the engine in force; ``None`` where its policies may change without notice."""
+        return None if self._engine.child is None else self._engine
 
     async def ask(self, facts: Facts) -> Verdict:
         """Query the engine in force.

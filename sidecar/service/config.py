@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from sidecar.formats import unique_keys
+from sidecar.gate.leases import MAX_LEASES
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
 from sidecar.opa.bundle import Folder, PolicySource, SignedFile
@@ -215,6 +216,9 @@ class SidecarConfig(_Strict):
     max_body_bytes_in_flight: Annotated[int, Field(ge=1024, le=16 << 30)] = 256 << 20
     """Bodies of all requests in flight together; beyond it the reason is `overloaded`. The gate
     holds a body about twice while it decides, so plan for twice as much memory."""
+    max_leases: Annotated[int, Field(ge=0, le=1 << 20)] = MAX_LEASES
+    """The most decisions, and the most verified credentials, that are kept for reuse while nothing
+    they rest on changes. 0 turns leases off: each call is assessed, and OPA asked."""
     open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
     """Operations that are closed by default and opened here, by name."""
     azure_body_model: Literal["refuse", "ignore"] = "refuse"
@@ -275,6 +279,7 @@ class SidecarConfig(_Strict):
             frozenset(self.open_operations),
             self.gate_name,
             ignore_body_model=self.azure_body_model == "ignore",
+            max_leases=self.max_leases,
         )
 
     @property

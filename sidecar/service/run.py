@@ -245,6 +245,7 @@ async def _listen(
     in_flight = InFlightLimiter(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
     pipeline = Pipeline(config.settings, parts.holder, policies.live, workers, in_flight, objects)
     proc = processor(config, pipeline, observer, read, workers.lines)
+    parts.metrics.leases.read = pipeline.lease_counts
     server = GateServer(
         Authorization(pipeline, config.limits, observer, read),
         max_body_bytes=config.max_body_bytes,

@@ -41,7 +41,7 @@ def _all() -> Iterator[tuple[str, str, str, str]]:
                 _labels(metric._labelnames),
                 metric._documentation,
             )
-    for family in TrustCollector(_reading).collect():
+    for family in (*gate.leases.collect(), *TrustCollector(_reading).collect()):
         yield family.name, family.type, _labels(_names(family)), family.documentation
 
 

@@ -60,6 +60,9 @@ class Admitting:
     def __init__(self) -> None:
         self.asked: list[tuple[str, tuple[str, ...]]] = []
 
+    def identity(self) -> None:
+        return None
+
     async def ask(self, facts: Facts) -> Verdict:
         self.asked.append((facts.request.operation, facts.request.models))
         return Verdict(True, facts.nonce, "r", (), (), {}, 5)

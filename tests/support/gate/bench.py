@@ -58,6 +58,9 @@ class Stuck:
         self.asked = asyncio.Event()
         self.free = asyncio.Event()
 
+    def identity(self) -> None:
+        return None
+
     async def ask(self, facts: Facts) -> Verdict:
         self.asked.set()
         await self.free.wait()
@@ -69,6 +72,9 @@ class Broken:
 
     def __init__(self, error: BaseException) -> None:
         self.error = error
+
+    def identity(self) -> None:
+        return None
 
     async def ask(self, facts: Facts) -> Verdict:
         raise self.error

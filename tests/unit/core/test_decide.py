@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core import facts as facts_module
 from sidecar.core.call import Call
-from sidecar.core.decide import Decision, Progress, decide, inadmissible, refuse
+from sidecar.core.decide import Decision, Progress, decide, inadmissible, refuse, renew
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.verdict import Violation
 from sidecar.core.window import rfc3339
@@ -184,3 +184,28 @@ def test_a_refused_assessment_yields_no_facts() -> None:
     world.evidence.pop("result")
     with pytest.raises(ValueError, match="only an admissible assessment yields facts"):
         facts_module.prove(CALL, credential(), world.ask(), rfc3339(NOW), "n")
+
+
+def test_a_decision_is_renewed_with_the_id_and_time_of_another_request() -> None:
+    made = progress()
+    decision = decide(made, read(body()))
+    later = replace(made, id="d-2", at=NOW + timedelta(seconds=29), epoch=8)
+    renewed = renew(decision, later)
+    assert renewed == replace(decision, id="d-2", at=later.at, epoch=8)
+
+
+@pytest.mark.parametrize("seconds", [-1, 30])
+def test_an_allow_is_not_renewed_outside_its_lease(seconds: int) -> None:
+    decision = decide(progress(), read(body()))
+    at = progress(id="d-2", at=NOW + timedelta(seconds=seconds))
+    with pytest.raises(AdmissibilityError) as refused:
+        renew(decision, at)
+    assert refused.value.reason is Reason.INTERNAL_ERROR
+    with pytest.raises(AdmissibilityError):
+        renew(replace(decision, lease_until=None), progress())
+
+
+def test_a_renewed_denial_ends_with_its_own_time() -> None:
+    denied = inadmissible(progress(assessment=admitted_world().ask("ft:unknown")))
+    later = progress(id="d-2", at=NOW + timedelta(seconds=1))
+    assert renew(denied, later) == replace(denied, id="d-2", at=later.at, lease_until=later.at)

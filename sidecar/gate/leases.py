@@ -1,0 +1,193 @@
+"""Holds decisions that may be made again without assessing and without asking OPA.
+
+A lease belongs to one caller and one call, compared by value: everything of the request that the
+predicate and the policies read is in them. It holds
+
+* until a stated instant: the earliest end of anything relied on, the next instant at which time
+  alone could change the assessment (``Reads.next_change``), and what the policies allow
+  (``lease_seconds``); a denial never longer than ``DENIAL_SECONDS``;
+* while nothing that the assessment read has changed: under another trust state ``Reads.unchanged``
+  decides, once per lease and state;
+* while the policies are those that answered, compared by the engine's identity.
+
+It is found only in a state that the caller reads at its own beginning, so no call that began after
+a change is in force is admitted by an earlier lease. Nothing is kept across a restart. Credentials
+have leases of their own (``credential_leases``).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from sidecar.core.call import Call, Credential
+from sidecar.core.decide import Decision
+from sidecar.core.reads import Reads
+from sidecar.core.reasons import http_status
+from sidecar.gate.snapshot_holder import Snapshot
+from sidecar.observe.lease_metrics import End, LeaseCounts
+from sidecar.observe.outcome import Recurring
+
+MAX_LEASES = 4096
+DENIAL_SECONDS = 1.0
+_FORBIDDEN = 403
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class LeaseTable(Generic[K, V]):
+    """A bounded table; beyond ``most`` entries the least recently used is dropped.
+
+    Args:
+        most: The bound; 0 keeps nothing.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: OrderedDict[K, V] = OrderedDict()
+        self._counts = LeaseCounts()
+
+    @property
+    def counts(self) -> LeaseCounts:
+        """Return how many are held, and the numbers since the start."""
+        self._counts.held = len(self._held)
+        return self._counts
+
+    def find(self, key: K, ended: Callable[[V], End | None]) -> V | None:
+        """Return the entry at ``key``, unless ``ended`` returns why it no longer holds."""
+        held = self._held.get(key)
+        if held is None:
+            self._counts.misses += 1
+            return None
+        why = ended(held)
+        if why is not None:
+            del self._held[key]
+            self._counts.ends[why] += 1
+            self._counts.misses += 1
+            return None
+        self._held.move_to_end(key)
+        self._counts.hits += 1
+        return held
+
+    def put(self, key: K, value: V) -> None:
+        """Keep ``value`` at ``key``, in place of what is there."""
+        if self._most:
+            self._held[key] = value
+            self._held.move_to_end(key)
+            if len(self._held) > self._most:
+                self._held.popitem(last=False)
+                self._counts.ends[End.EVICTED] += 1
+
+    def clear(self, why: End) -> None:
+        """End every entry."""
+        self._counts.ends[why] += len(self._held)
+        self._held.clear()
+
+
+@dataclass(slots=True, eq=False)
+class Lease:
+    """A decision that may be made again.
+
+    Attributes:
+        decision: The decision; another one made from it has its own id and time.
+        reads: What its assessment read.
+        mark: Of the trust state under which the reads were last compared; see ``Snapshot``.
+        engine: The policy engine in force when it was made.
+        since: The decision's reference time.
+        until: It does not hold from then on.
+        recurring: What the records of all decisions made from it have in common.
+        reply: The serialized answer in parts, to be joined by the decision's id; ``None`` until
+            the first one was written.
+    """
+
+    decision: Decision
+    reads: Reads
+    mark: object
+    engine: object
+    since: datetime
+    until: datetime
+    recurring: Recurring = field(default_factory=Recurring)
+    reply: list[bytes] | None = None
+
+    def ended(self, snapshot: Snapshot, engine: object, now: datetime) -> End | None:
+        """Return why it does not hold under ``snapshot`` and ``engine``; ``None`` if it does."""
+        if engine is not self.engine:
+            return End.POLICIES
+        if not self.since <= now < self.until:
+            return End.EXPIRED
+        if snapshot.mark is not self.mark:
+            if not self.reads.unchanged(snapshot.state, now):
+                return End.TRUST
+            self.mark = snapshot.mark
+        return None
+
+
+class Leases:
+    """The leases of one gate; to be used inside one event loop.
+
+    Args:
+        most: The most that are held; 0 turns leases off.
+    """
+
+    def __init__(self, most: int = MAX_LEASES) -> None:
+        self.enabled = most > 0
+        self._table: LeaseTable[tuple[Credential, Call], Lease] = LeaseTable(most)
+
+    @property
+    def counts(self) -> LeaseCounts:
+        """Return how many are held, and the numbers since the start."""
+        return self._table.counts
+
+    def find(
+        self, caller: Credential, call: Call, snapshot: Snapshot, engine: object, now: datetime
+    ) -> Lease | None:
+        """Return the lease of this caller and call that holds now; ``None`` without one.
+
+        Args:
+            caller: The verified credential.
+            call: The call, with the models of stored objects.
+            snapshot: The trust state in force, read after the request came.
+            engine: The policy engine in force; ``None`` where its changes are not noticed at once.
+            now: The decision's reference time.
+        """
+        if engine is None or not self.enabled:
+            return None
+        return self._table.find((caller, call), lambda held: held.ended(snapshot, engine, now))
+
+    def put(self, decision: Decision, reads: Reads, snapshot: Snapshot, engine: object) -> None:
+        """Keep a decision, if it is one that may be kept.
+
+        Args:
+            decision: An allow, or a denial by the structural predicate; no other denial is kept.
+            reads: What its assessment read under ``snapshot``.
+            snapshot: The trust state.
+            engine: The engine that answered, or was in force; ``None`` as for ``find``.
+        """
+        call, caller, now = decision.call, decision.credential, decision.at
+        if engine is None or not self.enabled or call is None or caller is None:
+            return
+        until = _until(decision, caller, reads)
+        if until > now:
+            lease = Lease(decision, reads, snapshot.mark, engine, now, until)
+            self._table.put((caller, call), lease)
+
+    def clear(self, why: End = End.CLOCK) -> None:
+        """End every lease."""
+        self._table.clear(why)
+
+
+def _until(decision: Decision, caller: Credential, reads: Reads) -> datetime:
+    """Return when a decision ceases to hold; its own time if it may not be kept."""
+    now = decision.at
+    if decision.allowed:
+        end = decision.lease_until or now
+    elif decision.failed is not None and http_status(decision.reason) == _FORBIDDEN:
+        end = now + timedelta(seconds=DENIAL_SECONDS)
+    else:
+        return now
+    change = reads.next_change(now)
+    return min(end, caller.expires, end if change is None else change)
