@@ -16,27 +16,29 @@ from typing import Any
 
 import grpc
 
-from sidecar._pb import ext_authz_pb2 as auth
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.call import Call
-from sidecar.core.decide import Decision
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.refusals import malformed, unsupported
+from sidecar.ext_proc.body_counter import API, BODIES, STREAM, BodyCounter, CountingStream
 from sidecar.ext_proc.buffer_budget import BufferBudget
 from sidecar.ext_proc.decisions import Decisions
+from sidecar.ext_proc.messages import (
+    body_chunk,
+    header_lines,
+    refusal,
+    request_head,
+    too_many_streams,
+)
 from sidecar.ext_proc.rate_limiter import RateLimiter
 from sidecar.ext_proc.responses import ResponseReader
 from sidecar.ext_proc.uploads import Upload
-from sidecar.extract import check_request
 from sidecar.extract.batch_lines import BlockReader, read_here
 from sidecar.extract.http_request import HttpRequest
-from sidecar.extract.router import error_shape
-from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
-from sidecar.providers.error_shapes import OPENAI
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Use
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
@@ -93,6 +95,7 @@ class Processor(rpc.ExternalProcessorServicer):
         self._decisions = Decisions(pipeline, observer, seconds, clock or Clock().read, reader)
         self._budget = BufferBudget(self._limits.held_bytes)
         self._rate_limiter = RateLimiter(self._limits.upload_bytes_per_second)
+        self._pipeline = pipeline
         self._streams = 0
 
     @property
@@ -108,10 +111,7 @@ class Processor(rpc.ExternalProcessorServicer):
     async def Process(self, request: Any, context: Any) -> None:  # noqa: ANN401, N802
         """Handle one HTTP request; ends with status OK only where Envoy may go on."""
         self._streams += 1
-        longest = self._limits.max_batch_bytes
-        stream = _Stream(
-            request, context, self._decisions, self._budget, self._rate_limiter, longest
-        )
+        stream = self._stream(request, context)
         try:
             await self._handle(stream, context)
         except TimeoutError:
@@ -123,7 +123,22 @@ class Processor(rpc.ExternalProcessorServicer):
             stream.drop()
             self._streams -= 1
 
-    async def _handle(self, stream: _Stream, context: Any) -> None:  # noqa: ANN401
+    def _stream(self, request: Any, context: Any) -> _Stream | CountingStream:  # noqa: ANN401
+        """Return the handler of a stream: of the filter before ext_authz, or of the one behind."""
+        settings = {
+            key: value for key, value in context.invocation_metadata() if isinstance(value, str)
+        }
+        if settings.get(STREAM) == BODIES:
+            counter = BodyCounter(
+                self._pipeline.in_flight,
+                self._pipeline.settings.max_body_bytes,
+                self._rate_limiter.keep,
+            )
+            return CountingStream(request, context, counter, settings.get(API, ""))
+        longest = self._limits.max_batch_bytes
+        return _Stream(request, context, self._decisions, self._budget, self._rate_limiter, longest)
+
+    async def _handle(self, stream: _Stream | CountingStream, context: Any) -> None:  # noqa: ANN401
         """Handle a stream to its end, or to a refusal, which is recorded before it is sent."""
         excess = self._streams > self._limits.max_streams
         seconds = _REFUSED_SECONDS if excess else self._limits.stream_seconds
@@ -172,11 +187,9 @@ class _Stream:
         first = True
         async for message in self._messages:
             if first:
-                self._read_head(message)
+                self.request = request_head(message)
                 if excess:
-                    raise AdmissibilityError(
-                        Reason.OVERLOADED, "too many requests are in flight; try again later"
-                    )
+                    raise too_many_streams()
                 self._open(message)
                 first = False
             await self._step(message)
@@ -186,21 +199,6 @@ class _Stream:
         for part in (self._upload, self._response):
             if part is not None:
                 part.drop()
-
-    def _read_head(self, message: pb.ProcessingRequest) -> None:
-        """Keep the request's head for the log, before anything can be refused."""
-        if message.WhichOneof("request") != "request_headers":
-            return
-        lines = _lines(message.request_headers)
-        head = dict(lines)
-        self.request = HttpRequest(
-            method=head.get(":method", ""),
-            path=head.get(":path", ""),
-            headers=tuple(line for line in lines if not line[0].startswith(":")),
-            request_id=next(
-                (value for name, value in lines if name == check_request.REQUEST_ID), ""
-            ),
-        )
 
     def _open(self, message: pb.ProcessingRequest) -> None:
         """Verify the ticket, and require the modes in which the gate can buffer a body."""
@@ -269,15 +267,15 @@ class _Stream:
             if held:
                 await self._send(request_headers=pb.HeadersResponse())
                 held = False
-            await self._send(request_body=_chunk(piece))
+            await self._send(request_body=body_chunk(piece))
         if body.end_of_stream:
-            await self._send(request_body=_chunk(b"", last=True))
+            await self._send(request_body=body_chunk(b"", last=True))
 
     async def _response_headers(self, headers: pb.HttpHeaders) -> None:
         ticket, uses = self.ticket, self._uses()
         if ticket is not None and uses and not headers.end_of_stream:
             self._response = self._begin_response(ticket, uses)
-            self._response.begin(dict(_lines(headers)))
+            self._response.begin(dict(header_lines(headers)))
         await self._send(response_headers=pb.HeadersResponse())
 
     def _uses(self) -> tuple[Use, ...]:
@@ -303,39 +301,14 @@ class _Stream:
     async def _forward(self, chunk: bytes, *, last: bool, trailers: bool) -> None:
         if self._response is not None:
             async for piece in self._response.feed(chunk, last=last):
-                await self._send(response_body=_chunk(piece))
+                await self._send(response_body=body_chunk(piece))
         elif chunk:
-            await self._send(response_body=_chunk(chunk))
+            await self._send(response_body=body_chunk(chunk))
         if last and not trailers:
-            await self._send(response_body=_chunk(b"", last=True))
+            await self._send(response_body=body_chunk(b"", last=True))
 
     async def _send(self, **field: Any) -> None:  # noqa: ANN401 - one field of the message
         await self._context.write(pb.ProcessingResponse(**field))
-
-
-def refusal(decision: Decision, request: HttpRequest | None = None) -> pb.ProcessingResponse:
-    """Write an ``ImmediateResponse`` with the same status, headers and body as ext_authz's."""
-    shape = OPENAI if request is None else error_shape(request.api, request.method, request.path)
-    denied = check_response.denial(
-        decision.reason, decision.detail, decision.id, shape
-    ).denied_response
-    options = [
-        auth.HeaderValueOption(
-            header=auth.HeaderValue(
-                key=option.header.key, raw_value=option.header.value.encode("latin-1")
-            ),
-            append_action=auth.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD,
-        )
-        for option in denied.headers
-    ]
-    return pb.ProcessingResponse(
-        immediate_response=pb.ImmediateResponse(
-            status=denied.status,
-            headers=pb.HeaderMutation(set_headers=options),
-            body=denied.body.encode("utf-8"),
-            details=f"admissibility_{decision.reason.value}",
-        )
-    )
 
 
 def _verified(text: str, objects: Objects, now: datetime) -> AdmissionTicket:
@@ -346,20 +319,6 @@ def _verified(text: str, objects: Objects, now: datetime) -> AdmissionTicket:
         raise AdmissibilityError(
             Reason.INTERNAL_ERROR, "the admission ticket of this request is not valid"
         ) from error
-
-
-def _chunk(piece: bytes, *, last: bool = False) -> pb.BodyResponse:
-    streamed = pb.StreamedBodyResponse(body=piece, end_of_stream=last)
-    return pb.BodyResponse(
-        response=pb.CommonResponse(body_mutation=pb.BodyMutation(streamed_response=streamed))
-    )
-
-
-def _lines(headers: pb.HttpHeaders) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (line.key.lower(), line.raw_value.decode("latin-1") if line.raw_value else line.value)
-        for line in headers.headers.headers
-    )
 
 
 def _misconfigured(what: str) -> AdmissibilityError:

@@ -13,6 +13,7 @@ Config = dict[str, Any]
 TYPES = "type.googleapis.com/envoy.extensions."
 GATE = "envoy.filters.http.ext_authz"
 SEAL = "admissibility.seal"
+COUNTED = "admissibility.bodies"
 PACE = "envoy.filters.http.local_ratelimit"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 ALL: list[Name] = [*SITES, "registration", "xfcc-edge"]

@@ -19,6 +19,9 @@ import grpc
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
+from sidecar._pb import ext_proc_pb2 as proc
+from sidecar._pb import ext_proc_pb2_grpc as proc_rpc
+from sidecar.ext_proc.body_counter import BODIES, STREAM
 
 LAST_CHUNK = b"0\r\n\r\n"
 GATE_NAME = "admissibility"
@@ -33,6 +36,25 @@ def admitted(ok: pb.OkHttpResponse | None = None, gate: str = GATE_NAME) -> pb.C
     return reply
 
 
+class FakeProcessor(proc_rpc.ExternalProcessorServicer):
+    """Lets every body go on that it is shown, and keeps how many bytes it was shown of each."""
+
+    def __init__(self) -> None:
+        self.counted: list[int] = []
+
+    def Process(self, request: Any, context: Any) -> Any:
+        assert (STREAM, BODIES) in context.invocation_metadata()
+        size = 0
+        for message in request:
+            if message.WhichOneof("request") == "request_headers":
+                yield proc.ProcessingResponse(request_headers=proc.HeadersResponse())
+                continue
+            size += len(message.request_body.body)
+            if message.request_body.end_of_stream:
+                self.counted.append(size)
+            yield proc.ProcessingResponse(request_body=proc.BodyResponse())
+
+
 @dataclass(slots=True)
 class FakeGate(rpc.AuthorizationServicer):
     """Answers every check with `answer`, or what `decide` returns, and keeps what it was asked."""
@@ -41,6 +63,7 @@ class FakeGate(rpc.AuthorizationServicer):
     port: int = 0
     decide: Callable[[pb.CheckRequest], pb.CheckResponse] | None = None
     asked: list[pb.CheckRequest] = field(default_factory=list)
+    bodies: FakeProcessor = field(default_factory=FakeProcessor)
     server: grpc.Server = field(
         default_factory=lambda: grpc.server(
             futures.ThreadPoolExecutor(max_workers=4),
@@ -58,9 +81,12 @@ class FakeGate(rpc.AuthorizationServicer):
 
 
 @contextmanager
-def fake_gate(answer: pb.CheckResponse) -> Iterator[FakeGate]:
+def fake_gate(
+    answer: pb.CheckResponse, processor: proc_rpc.ExternalProcessorServicer | None = None
+) -> Iterator[FakeGate]:
     gate = FakeGate(answer)
     rpc.add_AuthorizationServicer_to_server(gate, gate.server)
+    proc_rpc.add_ExternalProcessorServicer_to_server(processor or gate.bodies, gate.server)
     gate.port = gate.server.add_insecure_port("127.0.0.1:0")
     gate.server.start()
     try:

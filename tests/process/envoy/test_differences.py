@@ -11,9 +11,11 @@ from collections.abc import Callable
 import pytest
 
 from admissibility_devtools.tools.envoy_config import Name, reference
+from sidecar.ext_proc.body_counter import API
 from tests.process.envoy import registration
 from tests.process.envoy.config import (
     ALL,
+    COUNTED,
     HTTP,
     TYPES,
     Config,
@@ -159,10 +161,17 @@ def egress(config: Config) -> None:
     connections["typed_config"]["max_active_downstream_connections"] = 1000
 
 
+def counted_as(config: Config, api: str) -> None:
+    """Refusals of the filter that counts bodies have this API's form of errors."""
+    service = filters(config)[COUNTED]["extension_config"]["typed_config"]["grpc_service"]
+    service["initial_metadata"][1] = {"key": API, "value": api}
+
+
 def azure(config: Config) -> None:
     rewritten(config, "acme-models.openai.azure.com")
     for told in extensions(config):
         told.update(provider="azure", api="azure")
+    counted_as(config, "azure")
     upload = "/openai(/v1)?/(files|uploads|uploads/[A-Za-z0-9_-]+/parts)"
     host(config)["routes"][0]["match"] = {"safe_regex": {"regex": upload}}
     host(config)["request_headers_to_remove"].append("x-ms-oai-image-generation-deployment")
@@ -175,6 +184,7 @@ def bedrock(config: Config) -> None:
     del host(config)["routes"][0]
     for told in extensions(config):
         told.update(provider="bedrock", api="bedrock")
+    counted_as(config, "bedrock")
     amazon = {"remove_on_match": {"key_matcher": {"prefix": "x-amz-", "ignore_case": True}}}
     mutations(config).insert(mutations(config).index({"remove": "openai-project"}) + 1, amazon)
     signer = {
@@ -207,7 +217,7 @@ def bedrock(config: Config) -> None:
             },
         },
     }
-    manager(config)["http_filters"][3:4] = [
+    manager(config)["http_filters"][4:5] = [
         {"name": "envoy.filters.http.aws_request_signing", "typed_config": signer},
         {"name": "envoy.filters.http.rbac", "typed_config": guard},
     ]
@@ -218,6 +228,7 @@ def vertex(config: Config) -> None:
     rewritten(config, "europe-west4-aiplatform.googleapis.com")
     for told in extensions(config):
         told.update(provider="vertex", api="vertex")
+    counted_as(config, "vertex")
 
 
 SERVED = (
@@ -234,6 +245,7 @@ def vllm(config: Config) -> None:
     route["route"] = {**route["route"], "host_rewrite_literal": "vllm.internal"}
     asked = route["typed_per_filter_config"]
     extensions(config)[1].update(provider="vllm", api="vllm")
+    counted_as(config, "vllm")
     one_model = {"safe_regex": {"regex": "/v1/models/[^/]+"}}
     matches: list[Config] = [*({"path": path} for path in SERVED), one_model]
     host(config)["routes"] = [

@@ -9,9 +9,11 @@ import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
 from admissibility_devtools.tools.places import repository_root
+from sidecar.ext_proc.body_counter import API, BODIES, STREAM
 from sidecar.service.config import SidecarConfig
 from tests.process.envoy.config import (
     ALL,
+    COUNTED,
     GATE,
     PACE,
     SEAL,
@@ -45,6 +47,7 @@ def test_nothing_but_a_refusal_comes_before_the_gate_and_the_credential_only_aft
 ) -> None:
     assert list(filters(config)) == [
         PACE,
+        COUNTED,
         GATE,
         SEAL,
         "envoy.filters.http.credential_injector",
@@ -67,15 +70,6 @@ def of(size: str, tokens: int) -> Config:
     return {"entries": [{"key": "body", "value": size}], "token_bucket": bucket(tokens)}
 
 
-BODILESS = {"safe_regex": {"regex": "GET|HEAD|DELETE|OPTIONS"}}
-UNSTATED = {
-    "descriptor_key": "body",
-    "descriptor_value": "over-8-MiB",
-    "headers": [
-        {"name": "content-length", "present_match": False},
-        {"name": ":method", "string_match": BODILESS, "invert_match": True},
-    ],
-}
 ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 PACED = {
     "@type": TYPES + "filters.http.local_ratelimit.v3.LocalRateLimit",
@@ -85,11 +79,45 @@ PACED = {
     "rate_limits": [
         counted("over-1-MiB", 1 << 20),
         counted("over-8-MiB", 8 << 20),
-        {"actions": [{"header_value_match": UNSTATED}]},
     ],
     "descriptors": [of("over-1-MiB", 24), of("over-8-MiB", 4)],
     "token_bucket": bucket(1000000),
 }
+
+
+def having(name: str, pattern: str = ".+") -> Config:
+    """What matches a request with this header line."""
+    given = {"@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput"}
+    value = {"safe_regex": {"google_re2": {}, "regex": pattern}}
+    head = {"name": name.strip(":"), "typed_config": {**given, "header_name": name}}
+    return {"single_predicate": {"input": head, "value_match": value}}
+
+
+def test_the_gate_counts_what_states_no_length_and_nothing_else(config: Config) -> None:
+    found = filters(config)[COUNTED]
+    skipped = [having("content-length"), having(":method", "GET|HEAD|DELETE|OPTIONS")]
+    (matcher,) = found["xds_matcher"]["matcher_list"]["matchers"]
+    assert matcher["predicate"] == {"or_matcher": {"predicate": skipped}}
+    assert matcher["on_match"]["action"]["typed_config"] == {
+        "@type": TYPES + "filters.common.matcher.action.v3.SkipFilter"
+    }
+    processor = found["extension_config"]["typed_config"]
+    assert processor["grpc_service"] == {
+        "envoy_grpc": {"cluster_name": "gate"},
+        "initial_metadata": [
+            {"key": STREAM, "value": BODIES},
+            {"key": API, "value": "openai"},
+        ],
+    }
+    assert processor["failure_mode_allow"] is False
+    assert processor["processing_mode"] == {
+        "request_header_mode": "SEND",
+        "request_body_mode": "STREAMED",
+        "request_trailer_mode": "SKIP",
+        "response_header_mode": "SKIP",
+        "response_body_mode": "NONE",
+        "response_trailer_mode": "SKIP",
+    }
 
 
 def required(key: str, value: Config) -> Config:

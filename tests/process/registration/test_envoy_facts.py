@@ -19,7 +19,7 @@ from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason
-from sidecar.ext_proc.processor import refusal
+from sidecar.ext_proc.messages import refusal
 from sidecar.providers import PROVIDERS, creation
 from tests.process.envoy.doubles import FakeGate, FakeProvider, admitted, fake_gate, fake_provider
 from tests.process.envoy.registration import CREATING, FILES
@@ -66,8 +66,7 @@ def wired(
 ) -> Iterator[tuple[EnvoyProcess, FakeGate, FakeProvider]]:
     allow = admitted()
     (folder / "credential.yaml").write_text(credential_document("Bearer sk"))
-    with fake_provider() as provider, fake_gate(allow) as gate:
-        rpc.add_ExternalProcessorServicer_to_server(processor, gate.server)
+    with fake_provider() as provider, fake_gate(allow, processor) as gate:
         config = render(
             reference("registration"),
             listener_port=0,

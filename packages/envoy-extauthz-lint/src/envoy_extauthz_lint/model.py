@@ -146,6 +146,9 @@ def http_filters(
 def _http_filter(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> HttpFilter:
     typed = _typed(entry, dumped)
     kind, config = ("", entry) if typed is None else typed.typed()
+    matched = config.at("extension_config", "typed_config") if kind == filters.MATCHED else None
+    if matched is not None and matched.typed()[0] == filters.EXT_PROC:
+        kind, config = matched.typed()  # a matcher can only skip it, which sends nothing anywhere
     return HttpFilter(entry.text("name"), kind, config, entry)
 
 

@@ -131,7 +131,7 @@ def _chain(view: View, manager: Manager) -> Iterator[LintFinding]:
         return
     first = manager.filters.index(gates[0])
     for found in manager.filters[:first]:
-        yield from _before(found)
+        yield from _before(view, found)
         yield from _elsewhere(found)
     for found in manager.filters[first + 1 :]:
         yield from _behind(view, found)
@@ -142,8 +142,9 @@ def _named(found: HttpFilter) -> str:
     return found.kind.split(".")[-3] if found.kind.count(".") > 2 else found.name
 
 
-def _before(found: HttpFilter) -> Iterator[LintFinding]:
-    if found.kind in filters.CODE or found.kind == filters.EXT_PROC:
+def _before(view: View, found: HttpFilter) -> Iterator[LintFinding]:
+    other = not view.gate_cluster or service_target(found.config) != view.gate_cluster
+    if found.kind in filters.CODE or (found.kind == filters.EXT_PROC and other):
         yield CODE_BEFORE.at(found.node, f"{_named(found)} runs before the gate")
     if found.kind in filters.REWRITES:
         yield BODY_BEFORE.at(found.node, f"{_named(found)} changes requests before the gate")
