@@ -125,8 +125,8 @@ def bind(
     as_json: JsonOption = False,
 ) -> None:
     """Bind a finished fine-tuning job into a signed manifest."""
-    at, owner = common.now(), authority.load(home)
-    record = openai.read_job(common.read(job))
+    at = common.now()
+    record, owner = openai.read_job(common.read(job)), authority.load(home)
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
     specified = _specified(specification, extended or [])
     known = Declared(
