@@ -7,8 +7,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.core.assessment import STEPS, Assessment, Finding
+from sidecar.core.assessment import STEPS, Assessment, Ending, Finding
 from sidecar.core.reasons import Reason, remedy
+from sidecar.core.validity import CREDENTIAL
 from sidecar.core.window import rfc3339
 
 
@@ -19,11 +20,13 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         assessment: The answer.
         asked: What was asked: ``model``, ``environment``, ``provider``, ``operation``, ``at``.
     """
+    ends = first_ending(assessment) if assessment.admissible else None
     return {
         **asked,
         "admissible": assessment.admissible,
         "reason": assessment.reason or Reason.ADMITTED,
-        "valid_until": rfc3339(assessment.valid_until) if assessment.admissible else None,
+        "valid_until": None if ends is None else rfc3339(ends.at),
+        "ends_first": None if ends is None else _ending(ends),
         "constituents": list(assessment.constituents),
         "objectors": list(assessment.objectors),
         "must_be_fresh": list(assessment.must_be_fresh),
@@ -37,6 +40,16 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         "steps": [_step(finding) for finding in assessment.findings],
         "not_reached": _not_reached(assessment),
     }
+
+
+def first_ending(assessment: Assessment) -> Ending | None:
+    """Return what ends first of what was relied on, apart from the (assumed) credential."""
+    ends = [ending for ending in assessment.endings if ending.what != CREDENTIAL]
+    return min(ends, default=None)
+
+
+def _ending(ending: Ending) -> dict[str, str]:
+    return {"at": rfc3339(ending.at), "what": ending.what, "whose": ending.whose}
 
 
 def _step(finding: Finding) -> dict[str, Any]:
@@ -119,10 +132,17 @@ def _failed_text(finding: Finding, about: str) -> Text:
 
 
 def summary(assessment: Assessment) -> Text:
-    """Return one line: admissible until when, or the reason and its remedy."""
+    """Return two lines: until when it is admissible and by what, or the reason and its remedy."""
     if assessment.reason is None:
-        until = rfc3339(assessment.valid_until)
-        return Text.assemble(("admissible", "bold green"), f" until {until}, policies permitting")
+        ends = first_ending(assessment)
+        if ends is None:
+            return Text.assemble(("admissible", "bold green"), ", policies permitting")
+        whose = f" of {ends.whose}" if ends.whose else ""
+        return Text.assemble(
+            ("admissible", "bold green"),
+            f" until {rfc3339(ends.at)}, policies permitting\n",
+            (f"the first to end: {ends.what}{whose}", "dim"),
+        )
     failed = assessment.failed
     detail = "" if failed is None else f"  {failed.subject}: {failed.detail}"
     return Text.assemble(

@@ -54,6 +54,8 @@ SpecificationDigest = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
+ASSUMED = timedelta(days=3650)
+"""How long the assumed credential is valid: longer than anything that is relied on."""
 DEFAULT_TRUST = Path("trust.yaml")
 DEFAULT_CONFIG = Path("sidecar.yaml")
 
@@ -218,7 +220,7 @@ def inquire(
         spiffe_id=environment,
         trust_domain=trust_domain,
         kind="assumed",
-        expires=now + timedelta(hours=1),
+        expires=now + ASSUMED,
         authority=_voucher(config.operator, trust_domain),
     )
     return Inquired(call, credential, now, assess(call, credential, state, now), statuses)

@@ -171,6 +171,7 @@ def _combined(
         nodes += below
     findings.append(cascade.fresh(cascaded))
     ordered = tuple(sorted(findings, key=lambda finding: finding.step))
+    endings = validity.endings(inquiry, environment, cascaded, chains, nodes, waived, specified)
     return Assessment(
         findings=ordered,
         reason=next((finding.reason for finding in ordered if not finding.holds), None),
@@ -178,15 +179,14 @@ def _combined(
         chains=chains,
         constituents=cascaded.constituents,
         manifests=_manifests(chains),
-        valid_until=validity.until(
-            inquiry, environment, cascaded, chains, nodes, waived, specified
-        ),
+        valid_until=validity.until(inquiry.now, endings),
         waivers=waived,
         specification=specified,
         objectors=cascaded.objectors.names,
         must_be_fresh=cascaded.objectors.must_be_fresh,
         jurisdictions=around.jurisdictions,
         floor_roles=tuple(sorted(around.roles)),
+        endings=endings,
     )
 
 

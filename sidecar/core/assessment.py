@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from sidecar.core.call import Call, Credential
 from sidecar.core.eligibility import signed_by
@@ -227,6 +228,17 @@ class Waived:
     signer: Signer
 
 
+class Ending(NamedTuple):
+    """The end of one thing that a decision relies on, or the start of what changes the answer.
+
+    A tuple and not a dataclass: every decision makes about twenty.
+    """
+
+    at: datetime
+    what: str
+    whose: str
+
+
 @dataclass(frozen=True, slots=True)
 class Assessment:
     """The structural predicate's answer.
@@ -245,6 +257,7 @@ class Assessment:
         specification: What a model would be tuned under, where the call is to tune one.
         jurisdictions: The declared ones, and those of the operator's floors.
         floor_roles: Roles that the operator's floors add, sorted.
+        endings: Everything that ends it, with its time; empty where nothing was relied on.
     """
 
     findings: tuple[Finding, ...]
@@ -260,6 +273,7 @@ class Assessment:
     must_be_fresh: tuple[str, ...] = ()
     jurisdictions: tuple[str, ...] = ()
     floor_roles: tuple[str, ...] = ()
+    endings: tuple[Ending, ...] = field(default=(), compare=False)
 
     @property
     def admissible(self) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sidecar.core import resolve
-from sidecar.core.assessment import Chain, Inquiry, Specified, Waived
+from sidecar.core.assessment import Chain, Ending, Inquiry, Specified, Waived
 from sidecar.core.cascade import Cascade
-from sidecar.core.evidence import Environment, Evidence
+from sidecar.core.evidence import Environment, Evidence, Signer
 from sidecar.core.lineage import AnyNode, evidence_nodes
 from sidecar.core.snapshot import TrustState
 
@@ -16,7 +16,10 @@ LONGEST_VALIDITY = timedelta(days=1)
 """No decision is good for longer, whatever it relies on."""
 
 
-def until(
+CREDENTIAL = "credential"
+
+
+def endings(
     inquiry: Inquiry,
     environment: Evidence[Environment],
     cascaded: Cascade,
@@ -24,8 +27,8 @@ def until(
     nodes: tuple[AnyNode, ...],
     waived: tuple[Waived, ...],
     specified: Specified | None,
-) -> datetime:
-    """Return the earliest end of windows, keys and metadata, or start of what changes the answer.
+) -> tuple[Ending, ...]:
+    """Return the ends of windows, keys and metadata, and the starts of what changes the answer.
 
     Args:
         inquiry: For the reference time.
@@ -36,42 +39,71 @@ def until(
         waived: Waivers that may have helped.
         specified: What a model would be tuned under.
     """
-    state, now = inquiry.state, inquiry.now
+    state = inquiry.state
     name = environment.statement.subject.name
-    ends = [now + LONGEST_VALIDITY, inquiry.credential.expires]
-    ends.append(environment.predicate.window.not_after)
+    declarers = resolve.declarers(inquiry, environment)
+    customers = ", ".join(signer.authority for signer in declarers)
+    found = [
+        Ending(inquiry.credential.expires, CREDENTIAL, name),
+        Ending(environment.predicate.window.not_after, "environment declaration", customers),
+    ]
     required = {*cascaded.constituents, *cascaded.objectors.must_be_fresh}
-    ends.extend(state.authorities[n].expires for n in required if n in state.authorities)
-    ends.extend(state.keys[s].window.not_after for s in resolve.declarers(inquiry, environment))
-    changes = (cascaded.next_change(nodes), resolve.next_declaration(inquiry, name))
-    ends.extend(change for change in changes if change is not None)
+    found.extend(
+        Ending(state.authorities[each].expires, "published metadata", each)
+        for each in required
+        if each in state.authorities
+    )
+    found.extend(_key(state, signer) for signer in declarers)
+    coming = cascaded.next_change(nodes)
+    if coming is not None:
+        found.append(Ending(coming, "announced withdrawal", ""))
+    newer = resolve.next_declaration(inquiry, name)
+    if newer is not None:
+        found.append(Ending(newer, "newer environment declaration", ""))
     for chain in chains:
-        ends.extend(_chain_ends(chain, state))
-    ends.extend(_waiver_end(cascaded, entry) for entry in waived)
+        found.extend(_chain_endings(chain, state))
+    for entry in waived:
+        found.extend(_waiver_endings(cascaded, entry))
     if specified is not None:
-        ends.append(specified.specification.predicate.window.not_after)
-        ends.append(state.keys[specified.signer].window.not_after)
-        ends.extend(state.keys[signer].window.not_after for _, signer in specified.extended)
-    return min(ends)
+        window = specified.specification.predicate.window
+        found.append(Ending(window.not_after, "specification", specified.signer.authority))
+        found.append(_key(state, specified.signer))
+        found.extend(_key(state, signer) for _, signer in specified.extended)
+    return tuple(found)
 
 
-def _waiver_end(cascaded: Cascade, entry: Waived) -> datetime:
-    """Return when a waiver that may have helped ends, and the decision with it."""
-    ends = [entry.waiver.predicate.window.not_after]
-    ends.append(cascaded.state.keys[entry.signer].window.not_after)
+def until(now: datetime, found: tuple[Ending, ...]) -> datetime:
+    """Return the earliest ending, at most ``LONGEST_VALIDITY`` from now."""
+    return min(now + LONGEST_VALIDITY, *(ending.at for ending in found))
+
+
+def _key(state: TrustState, signer: Signer) -> Ending:
+    return Ending(state.keys[signer].window.not_after, "attestation key", signer.authority)
+
+
+def _waiver_endings(cascaded: Cascade, entry: Waived) -> Iterator[Ending]:
+    """Yield when a waiver that may have helped ends, and the decision with it."""
+    yield Ending(entry.waiver.predicate.window.not_after, "waiver", entry.signer.authority)
+    yield _key(cascaded.state, entry.signer)
     coming = cascaded.next_change(evidence_nodes(entry.waiver, entry.signer))
-    return min(ends if coming is None else [*ends, coming])
+    if coming is not None:
+        yield Ending(coming, "announced withdrawal", "")
 
 
-def _chain_ends(chain: Chain, state: TrustState) -> Iterator[datetime]:
+def _chain_endings(chain: Chain, state: TrustState) -> Iterator[Ending]:
+    producer = "" if chain.producer is None else chain.producer.authority
     if chain.manifest is not None:
-        yield chain.manifest.predicate.window.not_after
-        if chain.manifest.predicate.model.shutdown is not None:
-            yield chain.manifest.predicate.model.shutdown
-    yield from (entry.result.predicate.window.not_after for entry in chain.suites)
-    yield from (entry.approval.predicate.window.not_after for entry in chain.approvals)
+        yield Ending(chain.manifest.predicate.window.not_after, "manifest", producer)
+        model = chain.manifest.predicate.model
+        if model.shutdown is not None:
+            yield Ending(model.shutdown, "shutdown of the model", model.provider)
+    for suite in chain.suites:
+        yield Ending(suite.result.predicate.window.not_after, "result", suite.signer.authority)
+    for entry in chain.approvals:
+        window = entry.approval.predicate.window
+        yield Ending(window.not_after, f"approval as {entry.role}", entry.signer.authority)
     if chain.deployed is not None:
-        yield chain.deployed.until
+        yield Ending(chain.deployed.until, "deployment binding", "")
     signers = [*(s.signer for s in chain.suites), *(a.signer for a in chain.approvals)]
     signers.extend(signer for _, signer in chain.parents)
     # A manifest's specification had its window when the run began; only its key must hold now.
@@ -79,4 +111,4 @@ def _chain_ends(chain: Chain, state: TrustState) -> Iterator[datetime]:
     signers.extend(signer for entry in chain.specifications for _, signer in entry.extended)
     if chain.producer is not None:
         signers.append(chain.producer)
-    yield from (state.keys[signer].window.not_after for signer in signers)
+    yield from (_key(state, signer) for signer in signers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sidecar.core.assess import assess
+from sidecar.core.assessment import Ending
 from sidecar.core.call import Call
 from sidecar.core.validity import LONGEST_VALIDITY
 from tests.support.simulator.world import (
@@ -39,3 +40,23 @@ def test_the_end_of_an_approval_ends_it() -> None:
     world = admitted_world()
     world.approve("regulator", window=window(1, 0.25))
     assert holds_until(world) == timedelta(hours=6)
+
+
+def test_each_end_is_named_with_its_owner_and_the_earliest_is_the_answer() -> None:
+    world = admitted_world()
+    world.approve("regulator", window=window(1, 0.25))
+    found = assess(CALL, credential(expires=LONG), world.state(), NOW)
+    first = min(found.endings)
+    assert first == Ending(NOW + timedelta(hours=6), "approval as regulator", "regulator")
+    assert first.at == found.valid_until
+    assert {ending.what for ending in found.endings} == {
+        "credential",
+        "environment declaration",
+        "published metadata",
+        "attestation key",
+        "manifest",
+        "result",
+        "approval as provider",
+        "approval as customer",
+        "approval as regulator",
+    }
