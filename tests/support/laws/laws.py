@@ -20,7 +20,7 @@ from tests.support.laws.history import (
     TakeBack,
 )
 from tests.support.laws.model import Ruling
-from tests.support.laws.nouns import Failure, Question, Withdrawal
+from tests.support.laws.nouns import Declaration, Failure, Question, Withdrawal
 
 
 @dataclass(slots=True)
@@ -45,6 +45,10 @@ class Watch:
             return f"law 1: {type(operation).__name__} turned a denial into an allow: {before.why}"
         if isinstance(operation, Mirror) and operation.hangs and now.admitted:
             return f"law 1: a mirror that hangs turned a denial into an allow: {before.why}"
+        if _declares(operation) and now.admitted and before.manifest == now.manifest:
+            unsaid = sorted({authority for authority, entry in before.noes if _to_lineage(entry)})
+            if unsaid:
+                return f"law 5: the noes of {unsaid} were unsaid by a declaration"
         same = (before.manifest, before.declaration) == (now.manifest, now.declaration)
         if same and not isinstance(operation, Add | Arrive):
             lost = {
@@ -55,6 +59,20 @@ class Watch:
             if lost and now.admitted:
                 return f"law 1: the noes of {sorted(lost)} were unsaid by {operation}"
         return None
+
+
+def _declares(operation: Operation) -> bool:
+    return isinstance(operation, Add) and isinstance(operation.item.content, Declaration)
+
+
+def _to_lineage(no: Withdrawal | Failure) -> bool:
+    """Whether it is a no to what a declaration has no choice of, unlike keys and single words."""
+    fixed = ("corpus", "manifest", "model", "base-model", "run", "evaluation", "specification")
+    return (
+        isinstance(no, Failure)
+        or no.kind in fixed
+        or (no.kind == "environment" and "/" in no.subject)
+    )
 
 
 def _words(ruling: Ruling) -> set[Withdrawal | Failure]:

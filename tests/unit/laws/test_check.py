@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from tests.support.laws import check
-from tests.support.laws.history import Lose, Rotate
+from tests.support.laws import check, universe
+from tests.support.laws.history import Add, Lose, Rotate
 from tests.support.laws.laws import Watch
 from tests.support.laws.model import Ruling
+from tests.support.laws.nouns import Withdrawal
+from tests.support.laws.universe import PROD
 from tests.unit.laws.scene import PARENT_IN_PROD, Scene
 
 
@@ -35,5 +39,10 @@ def test_the_watch_sees_a_denial_that_a_lost_file_ended() -> None:
     assert watch.broken(scene.run, PARENT_IN_PROD, None, no) is None
     assert "law 2" in (watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) or "")
     assert watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) is None
+    said = frozenset({("eu-a", Withdrawal("corpus", "ab"))})
+    watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), replace(no, noes=said))
+    anew = universe.signed_item(scene.run.world, universe.declaration(PROD, ("us",)), ("acme",))
+    redeclared = Add("acme declares", anew)
+    assert "law 5" in (watch.broken(scene.run, PARENT_IN_PROD, redeclared, yes) or "")
     watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), no)
     assert "law 1" in (watch.broken(scene.run, PARENT_IN_PROD, Rotate("a", "a/2", None), yes) or "")
