@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from sidecar.core import declared
 from sidecar.core.accepted import Touched
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.eligibility import beginning, signed_by
+from sidecar.core.eligibility import beginning, grant_for, signed_by
 from sidecar.core.evidence import Approval, Environment, Evidence, Manifest, Result
 from sidecar.core.floors import Surroundings, surroundings
 from sidecar.core.grants import CUSTOMER, PRODUCER, OperatorTrust, Scope
@@ -269,22 +269,38 @@ class Lineages:
     def _replaced(self, around: Surroundings, item: Evidence[Manifest]) -> Iterator[str]:
         """Yield what a manifest supersedes, and what that supersedes, of the same model."""
         model = item.predicate.model
-        scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
-        current = item
+        name = f"{model.provider}/{model.id}"
+        scope = Scope(around.environment, around.sector, name)
+        link = item.predicate.supersedes
+        digest = None if link is None else link.sha256
         # A digest cannot name a payload that names it, so the chain ends.
-        while current.predicate.supersedes is not None:
-            digest = current.predicate.supersedes.sha256
+        while digest is not None:
             older = self.drafts.manifests_by_digest.get(digest)
             if older is None:
                 yield digest
-                return
+                digest = self._lost_link(digest, scope)
+                continue
             claim = older.predicate.model
             if (claim.provider, claim.id) != (model.provider, model.id):
                 return
             yield digest
-            if not signed_by(self.operator, older, PRODUCER, scope):
-                return
-            current = older
+            link = older.predicate.supersedes
+            granted = signed_by(self.operator, older, PRODUCER, scope)
+            digest = link.sha256 if link is not None and granted else None
+
+    def _lost_link(self, digest: str, scope: Scope) -> str | None:
+        """Return what a manifest whose file was lost superseded, by a producer granted for it."""
+        node = LineageNode(WithdrawalKind.MODEL, str(scope.model))
+        superseded: tuple[str, ...] = self.drafts.succeeds.get(digest, ())
+        for manifest in superseded:
+            for entry in self.drafts.lineages.get(manifest, ()):
+                granted = any(
+                    grant_for(self.operator, authority, PRODUCER, scope) is not None
+                    for authority, _ in entry.signers
+                )
+                if entry.by == digest and node in entry.nodes and granted:
+                    return manifest
+        return None
 
 
 def keep_lineage(drafts: Drafts, found: Successor) -> None:

@@ -9,7 +9,7 @@ from random import Random
 from tests.support.laws import universe
 from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
-from tests.support.laws.history import Operation, Run
+from tests.support.laws.history import Operation, Restart, Run
 from tests.support.laws.laws import Watch
 from tests.support.laws.model import Ruling, admits
 from tests.support.laws.nouns import Question
@@ -64,6 +64,8 @@ def play(
             operation = author.next() if operations is None else operations[at - 1]
             played.operations.append(operation)
             run.apply(operation)
+            if isinstance(operation, Restart):
+                gate.restart()
         gate.take(run)
         after(gate)
         for question in questions:

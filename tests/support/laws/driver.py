@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache, lru_cache
 
+from sidecar.core import memory
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
@@ -62,8 +63,8 @@ class Gate:
         operator = _operator(run.world.operator)
         if self.verified is None or self.verified.operator != operator:
             # The operator's configuration is read at the start: a gate is started anew for it.
-            memory = NOTHING if self.verified is None else self.verified.memory
-            self.verified = VerifiedState.begin(operator, memory)
+            kept = NOTHING if self.verified is None else self.verified.memory
+            self.verified = VerifiedState.begin(operator, kept)
             self.views, self.files = {}, {}
         self.remembered = self.verified.memory
         views = {
@@ -81,6 +82,13 @@ class Gate:
         junk = (Rejected(sha(f"junk {n}"), "not an envelope") for n in range(run.junk))
         self.junk = tuple(junk)
         self.state = self.verified.snapshot(self.epoch, self.junk)
+
+    def restart(self) -> None:
+        """Begin anew with nothing but what was written of the memory."""
+        if self.verified is not None:
+            kept = memory.read(self.verified.memory.write())
+            self.verified = VerifiedState.begin(self.verified.operator, kept)
+            self.views, self.files = {}, {}
 
     def ask(self, run: Run, question: nouns.Question) -> Assessment:
         """Assess one question now."""

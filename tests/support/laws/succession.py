@@ -115,7 +115,7 @@ def superseded(reading: Reading, manifest: Manifest, sector: str) -> set[str]:
     found: set[str] = set()
     older = manifest.supersedes
     while older is not None:
-        known = reading.manifests.get(older)
+        known = reading.memory.get(older)
         if known is None:
             return found | {older}
         assert isinstance(known.content, Manifest)

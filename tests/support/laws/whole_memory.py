@@ -93,7 +93,7 @@ def _takeovers(
             if (item.digest, name) in held or (
                 any_matches(patterns, name) and complete(state, around, item)
             ):
-                for digest in _replaced(state, around, item):
+                for digest in _replaced(state, around, item, before):
                     yield Takeover(digest, item.digest, name)
 
 
@@ -108,25 +108,38 @@ def _newest(
     return None
 
 
-def _replaced(state: TrustState, around: Surroundings, item: Evidence[Manifest]) -> Iterator[str]:
+def _replaced(
+    state: TrustState, around: Surroundings, item: Evidence[Manifest], before: Memory
+) -> Iterator[str]:
     """Yield what a manifest supersedes, and what that supersedes, of the same model."""
     model = item.predicate.model
-    scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
-    current = item
+    name = f"{model.provider}/{model.id}"
+    scope = Scope(around.environment, around.sector, name)
+    assert item.predicate.supersedes is not None
+    digest: str | None = item.predicate.supersedes.sha256
     # A digest cannot name a payload that names it, so the chain ends.
-    while current.predicate.supersedes is not None:
-        digest = current.predicate.supersedes.sha256
+    while digest is not None:
         older = state.manifests_by_digest.get(digest)
         if older is None:
             yield digest
-            return
+            lost = (each for each in before.successors if each.by == digest)
+            digest = next((e.manifest for e in lost if _counts(state, e, name, scope)), None)
+            continue
         claim = older.predicate.model
         if (claim.provider, claim.id) != (model.provider, model.id):
             return
         yield digest
-        if not signed_by(state.operator, older, PRODUCER, scope):
-            return
-        current = older
+        link = older.predicate.supersedes
+        granted = signed_by(state.operator, older, PRODUCER, scope)
+        digest = link.sha256 if link is not None and granted else None
+
+
+def _counts(state: TrustState, entry: Successor, name: str, scope: Scope) -> bool:
+    """Whether a producer granted for the scope signed what superseded, of this model."""
+    return LineageNode(WithdrawalKind.MODEL, name) in entry.nodes and any(
+        grant_for(state.operator, authority, PRODUCER, scope) is not None
+        for authority, _ in entry.signers
+    )
 
 
 def _by_some_producer(state: TrustState, item: Evidence[Manifest]) -> bool:

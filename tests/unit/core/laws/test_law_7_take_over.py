@@ -95,6 +95,42 @@ def test_case_12_the_older_one_never_returns(later: Callable[[World], object]) -
     assert world.ask().reason is not None
 
 
+def chain_of_three(world: World) -> None:
+    """A third manifest supersedes the second, which nobody completed and whose file is lost."""
+    supersedes = {"sha256": world.digests["second"]}
+    world.bind("third", supersedes=supersedes, window=window(4, 9))
+    world.result("third:result", manifest="third")
+    for role in APPROVERS:
+        world.approve(role, label=f"third:{role}", manifest="third")
+
+
+def test_a_lost_link_between_the_oldest_and_the_newest_is_remembered() -> None:
+    world = superseding()
+    assert in_force(world) == world.digests["manifest"]
+    world.evidence.pop("second")
+    assert in_force(world) == world.digests["manifest"]
+    world.memory = memory.read(world.memory.write())
+    chain_of_three(world)
+    assert in_force(world) == world.digests["third"]
+    superseded = {world.digests["manifest"], world.digests["second"]}
+    assert {each.manifest for each in world.memory.takeovers} == superseded
+    world.evidence.pop("third")
+    assert world.ask().reason is Reason.MANIFEST_MISSING
+
+
+def test_a_lost_link_by_a_producer_of_another_scope_supersedes_nothing() -> None:
+    world = admitted_world()
+    world.join("other", grant("producer", environments=("spiffe://other.example/**",)))
+    supersedes = {"sha256": world.digests["manifest"]}
+    world.bind("second", "other", supersedes=supersedes, window=window(5, 9))
+    assert in_force(world) == world.digests["manifest"]
+    world.evidence.pop("second")
+    chain_of_three(world)
+    assert in_force(world) == world.digests["third"]
+    world.evidence.pop("third")
+    assert in_force(world) == world.digests["manifest"]
+
+
 def test_a_gate_that_forgot_would_fall_back_so_the_memory_is_handed_on() -> None:
     world = complete(superseding())
     assert in_force(world) == world.digests["second"]
