@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sidecar.observe import plain_lines
+from sidecar.observe.log_setup import LogFormat, set_up
 from sidecar.service.run import StartError
 from sidecar.service.run import serve as run_gate
 
@@ -19,7 +19,17 @@ Config = Annotated[
 LogLevel = Annotated[str, typer.Option("--log-level", help="debug, info, warning or error.")]
 
 
-def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -> None:
+Format = Annotated[
+    LogFormat,
+    typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Of the gate's own log."),
+]
+
+
+def serve(
+    config: Config = Path("sidecar.yaml"),
+    log_level: LogLevel = "info",
+    log_format: Format = LogFormat.TEXT,
+) -> None:
     """Run the gate beside Envoy until SIGTERM or SIGINT.
 
     Exit status 2, with one line that names the cause, if something is missing or wrong.
@@ -27,11 +37,12 @@ def serve(config: Config = Path("sidecar.yaml"), log_level: LogLevel = "info") -
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:
         raise typer.BadParameter(f"{log_level!r} is no log level")
-    plain_lines.set_up(level)
-    # The TUF library logs every refresh; the gate logs what an operator needs of that itself.
-    logging.getLogger("tuf").setLevel(max(level, logging.WARNING))
+    set_up(level, log_format)
     try:
         run_gate(config)
     except StartError as error:
-        print(f"admit serve: {error}", file=sys.stderr)
+        if log_format is LogFormat.JSON:
+            logging.getLogger("sidecar.service").critical("%s", error)
+        else:
+            print(f"admit serve: {error}", file=sys.stderr)
         raise typer.Exit(2) from error

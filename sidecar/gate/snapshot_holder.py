@@ -50,8 +50,10 @@ class SnapshotHolder:
         """Make ``state`` current; called by the control path, from any thread."""
         before = self._snapshot
         bundles = TrustBundles.of(state, None if before is None else before.bundles)
+        known = () if before is None else before.bundles.problems
         for problem in bundles.problems:
-            log.warning("trust bundles: %s", problem)
+            if problem not in known:
+                log.warning("trust bundles: %s", problem)
         self._snapshot = Snapshot(state, bundles)  # one assignment: readers see old or new
 
     @property

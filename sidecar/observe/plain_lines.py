@@ -7,8 +7,6 @@ of them would forge a line of the log.
 from __future__ import annotations
 
 import logging
-import sys
-from typing import TextIO
 
 MAX_CHARS = 2000
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -42,10 +40,3 @@ def plain(text: str) -> str:
         char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
         for char in text
     )
-
-
-def set_up(level: int, stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (standard error by default), from ``level`` on."""
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
-    handler.setFormatter(PlainLines())
-    logging.basicConfig(level=level, handlers=[handler])

@@ -8,6 +8,7 @@ import os
 import stat
 from dataclasses import dataclass
 
+from sidecar.observe.json_lines import event
 from sidecar.observe.metrics import Metrics
 from sidecar.opa.client import Address
 from sidecar.opa.errors import PolicyError
@@ -29,6 +30,17 @@ class Account:
 
     def loaded(self, engine: Engine) -> None:
         """Report that ``engine`` is in force."""
+        if self.gate_status.revision:
+            log.warning(
+                "policies changed: %s is in force, it was %s",
+                engine.revision,
+                self.gate_status.revision,
+                extra=event(
+                    "policies_changed", revision=engine.revision, before=self.gate_status.revision
+                ),
+            )
+        else:
+            log.info("policies %s are in force", engine.revision)
         self.metrics.add_jurisdictions(engine.jurisdictions)
         self.metrics.set_policy_revision(engine.revision)
         self.gate_status.revision = engine.revision

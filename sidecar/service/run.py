@@ -23,6 +23,7 @@ from pathlib import Path
 
 import uvloop
 
+from sidecar.core.trust_state import TrustState
 from sidecar.gate.clock import Clock
 from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.pipeline import Pipeline
@@ -48,6 +49,7 @@ from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.registry import processor, start_objects
 from sidecar.service.status import GateStatus, Status
+from sidecar.service.trust_log import TrustLog
 from sidecar.trust import config as trust_config
 from sidecar.trust.config import TrustConfig, TrustConfigError
 from sidecar.trust.control import ControlPath
@@ -190,7 +192,13 @@ async def _drain(parts: _Parts, server: GateServer, hurry: asyncio.Event) -> Non
 
 def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
     holder, gate_status = SnapshotHolder(opened=False), GateStatus()
-    control = ControlPath(trust, holder.publish)
+    trust_log = TrustLog()
+
+    def publish(state: TrustState) -> None:
+        holder.publish(state)  # first: nothing may come between a withdrawal and its effect
+        trust_log.publish(state)
+
+    control = ControlPath(trust, publish)
     unknown_keys = UnknownKeys()
     status = Status(
         holder,

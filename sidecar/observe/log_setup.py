@@ -1,0 +1,35 @@
+"""Sets up the gate's own log, so that every line of its standard error has one format."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from enum import StrEnum
+from typing import TextIO
+
+from sidecar.observe.json_lines import JsonLines
+from sidecar.observe.plain_lines import PlainLines
+
+OWN = "sidecar"
+
+
+class LogFormat(StrEnum):
+    """Formats of the gate's own log."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def set_up(level: int, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Log to ``stream`` (standard error by default), from ``level`` on.
+
+    Libraries log warnings and errors alone: the gate logs what an operator needs of their work
+    itself.
+    """
+    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler.setFormatter(JsonLines() if log_format is LogFormat.JSON else PlainLines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger(OWN).setLevel(level)
+    logging.captureWarnings(capture=True)

@@ -1,0 +1,86 @@
+"""Logs what each authority withdraws and takes back, when the gate takes it in."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from sidecar.core.documents import Failure, Supersession, Withdrawal
+from sidecar.core.trust_state import AuthorityView, TrustState
+from sidecar.core.window import rfc3339
+from sidecar.observe.json_lines import event
+
+log = logging.getLogger("sidecar.trust")
+
+MAX_LINES = 20
+"""Lines about one publication of one authority; the rest is counted in one more."""
+
+No = Withdrawal | Failure | Supersession
+
+
+class TrustLog:
+    """Compares each trust state with the one before; to be called from one thread at a time.
+
+    The first view of an authority is logged as a count: its withdrawals are not news.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[str, AuthorityView] = {}
+
+    def publish(self, state: TrustState) -> None:
+        """Log what changed since the state before."""
+        for name, view in state.authorities.items():
+            known = self._known.get(name)
+            if known is view:
+                continue
+            self._known[name] = view
+            if known is None:
+                count = len(_said(view))
+                if count:
+                    log.info("%s: %d withdrawals in force", name, count)
+            elif known.withdrawals is not view.withdrawals:
+                before, after = _said(known), _said(view)
+                _report(name, "withdrew", (each for each in after if each not in before))
+                _report(name, "took back", (each for each in before if each not in after))
+
+
+def _said(view: AuthorityView) -> dict[No, None]:
+    """Return every no of an authority, in its order."""
+    found = view.withdrawals
+    return dict.fromkeys((*found.entries, *found.failures, *found.supersessions))
+
+
+def _report(authority: str, verb: str, said: Iterable[No]) -> None:
+    listed = list(said)
+    for each in listed[:MAX_LINES]:
+        kind, subject, reason = _named(each)
+        effective = each.effective if isinstance(each, Withdrawal) else None
+        when = "" if effective is None else f", effective {rfc3339(effective)}"
+        log.warning(
+            "%s %s %s %s: %s%s",
+            authority,
+            verb,
+            kind,
+            subject,
+            reason,
+            when,
+            extra=event(
+                verb.replace(" ", "_"),
+                authority=authority,
+                kind=kind,
+                subject=subject,
+                reason=reason,
+                effective=None if effective is None else rfc3339(effective),
+            ),
+        )
+    if len(listed) > MAX_LINES:
+        log.warning("%s %s %d more", authority, verb, len(listed) - MAX_LINES)
+
+
+def _named(said: No) -> tuple[str, str, str]:
+    """Return kind, subject and reason of a no."""
+    if isinstance(said, Withdrawal):
+        return said.kind.value, said.subject, said.reason
+    if isinstance(said, Failure):
+        return "failed manifest", said.manifest, said.reason
+    return "superseded manifest", said.manifest, f"by {said.by}"
