@@ -35,6 +35,7 @@ FROM python:3.13.5-slim-bookworm AS gate
 COPY --from=build /opt/admissibility /opt/admissibility
 COPY --from=build /out/sidecar.yaml /etc/admissibility/sidecar.yaml
 COPY --from=build --chown=65532:65532 /out/state /var/lib/admissibility
+COPY --from=build --chown=65532:65532 /out/state /var/log/admissibility
 ENV PATH=/opt/admissibility/bin:/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["admit", "health", "--gate", "127.0.0.1:9191"]

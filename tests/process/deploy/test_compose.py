@@ -127,6 +127,14 @@ def test_the_image_runs_no_shell_and_ends_as_a_nobody() -> None:
     )
 
 
+def test_the_decision_log_is_on_a_volume_that_the_gate_may_write_to() -> None:
+    gate = yaml.safe_load((ROOT / "deploy" / "sidecar.yaml").read_text(encoding="utf-8"))
+    folder = Path(gate["decision_log"]).parent
+    assert f"decisions:{folder}" in SERVICES["gate"]["volumes"]
+    assert "decisions" in COMPOSE["volumes"]
+    assert f"COPY --from=build --chown=65532:65532 /out/state {folder}" in DOCKERFILE
+
+
 def test_prometheus_looks_where_gate_and_envoy_answer() -> None:
     held = yaml.safe_load((ROOT / "deploy" / "prometheus.yml").read_text(encoding="utf-8"))
     targets = {
