@@ -34,6 +34,8 @@ class Call:
         deployments: Those of ``models`` and ``tuned`` that are names of deployments: which model
             they run is for a deployment binding to say.
         references: Objects stored upstream that it builds on; each must have been registered.
+        owned: Objects stored upstream that it reads or changes without running them; with
+            registration on, each must have been registered for the caller's environment.
         specification: SHA-256, in hex, of the environment specification that came with a tuning
             job.
         modelless: Whether the operation can neither name nor reach a model, so that only the
@@ -50,6 +52,7 @@ class Call:
     tuned: tuple[str, ...] = ()
     deployments: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
+    owned: tuple[Reference, ...] = ()
     specification: str | None = None
     modelless: bool = False
     ignored: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import BlockReader, read_here
@@ -78,13 +78,15 @@ class Decisions:
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
         return reading.at
 
-    async def register(self, ticket: AdmissionTicket, name: str, uses: tuple[Use, ...]) -> None:
+    async def register(
+        self, ticket: AdmissionTicket, created: Reference, uses: tuple[Use, ...]
+    ) -> None:
         """Register a created object; a failure is logged and counted, never raised."""
         reading = self.clock()
         if reading.problem:
             self.objects.unread(ticket, reading.problem)
         else:
-            await self.objects.register(ticket, name, uses, reading.at)
+            await self.objects.register(ticket, created, uses, reading.at)
 
     async def judge(
         self, calls: Mapping[Call, int], ticket: AdmissionTicket, request: HttpRequest

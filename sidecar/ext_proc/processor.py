@@ -18,7 +18,7 @@ import grpc
 
 from sidecar._pb import ext_proc_pb2 as pb
 from sidecar._pb import ext_proc_pb2_grpc as rpc
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.ext_proc.body_counter import API, BODIES, STREAM, BodyCounter, CountingStream
@@ -39,6 +39,7 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
+from sidecar.providers import FILE, creation
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Use
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
@@ -281,19 +282,26 @@ class _Stream:
     def _uses(self) -> tuple[Use, ...]:
         """Return what the object may reach; empty where nothing is to be registered."""
         if self._upload is not None:
-            return tuple(dict.fromkeys(Use.of(call) for call in self._upload.calls))
+            calls = tuple(dict.fromkeys(Use.of(call) for call in self._upload.calls))
+            # A file of another purpose has an owner, and no calls that were admitted.
+            return calls or (() if self.ticket is None else (Use(self.ticket.operation),))
         return () if self.ticket is None else self.ticket.uses
 
     def _begin_response(self, ticket: AdmissionTicket, uses: tuple[Use, ...]) -> ResponseReader:
         decisions = self._decisions
 
-        async def register(name: str) -> None:
-            await decisions.register(ticket, name, uses)
+        async def register(created: Reference) -> None:
+            # A file that the provider wrote holds no calls that were admitted.
+            written = created.kind == FILE and created.kind != ticket.creates
+            held = (Use(ticket.operation),) if written else uses
+            await decisions.register(ticket, created, held)
 
         def unread(why: str) -> None:
             decisions.objects.unread(ticket, why)
 
-        return ResponseReader(ticket.creates, self._budget, register, unread)
+        named = creation(ticket.api, ticket.operation)
+        also = () if named is None else named.also
+        return ResponseReader(ticket.creates or None, self._budget, register, unread, also)
 
     async def _response_body(self, body: pb.HttpBody) -> None:
         await self._forward(body.body, last=body.end_of_stream, trailers=False)

@@ -20,19 +20,18 @@ from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.extract import multipart
 from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
 from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.references import ITEM, built_on, item_references, owned
 from sidecar.extract.router import ROUTES
 from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
 from sidecar.providers import json_paths
-from sidecar.providers.json_paths import Found, Only, Role, Stored
+from sidecar.providers.json_paths import Found, Only, Role
 from sidecar.providers.operation import MAIN, Body, Kind, Operation
 from sidecar.providers.overrides import header_overrides, key_overrides
 from sidecar.providers.provider import NameKind, Provider
 
 MAX_MODELS = 32
-MAX_REFERENCES = 16
 SPECIFICATION_HEADER = "x-environment-specification"
 _MODEL_ID = re.compile(r"[!-~]{1,512}")
-_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _FLAGS = {"true": True, "false": False}
 _FORM_TYPE = re.compile(r"multipart/", re.IGNORECASE)
@@ -145,8 +144,8 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
         raise malformed(f"body: {error}") from error
     _refuse_overrides(operation.reads, value)
     found = json_paths.find(operation.tree, value, body, texts=operation.texts)
-    _check_items(found)
-    return tuple(_narrowed(operation, entry) for entry in found)
+    narrowed = (_narrowed(operation, entry) for entry in found)
+    return (*narrowed, *item_references(found))
 
 
 def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Found, ...]:
@@ -189,23 +188,6 @@ def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
             )
 
 
-def _check_items(found: Iterable[Found]) -> None:
-    """Refuse items by reference, which are stored upstream; without type and role is one too."""
-    for entry in of_role(found, Role.ITEM):
-        item = entry.value
-        if not isinstance(item, dict):
-            raise malformed(f"{entry.where} must be an object")
-        try:
-            strict_json.refuse_twins(item, ("type", "role", "id"))
-        except strict_json.StrictJsonError as error:
-            raise malformed(f"{entry.where}: {error}") from error
-        by_type = item.get("type") == "item_reference"
-        if by_type or (item.get("type") is None and item.get("role") is None):
-            raise unsupported(
-                "an input item by reference: what is stored upstream may name another model"
-            )
-
-
 def _call(
     request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
 ) -> Call:
@@ -213,7 +195,7 @@ def _call(
     _refuse_foreign(operation, found)
     check_formats(found)
     models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
-    references = _references(found)
+    references = built_on(found)
     _check_named(operation, found, models, tuned, references)
     return Call(
         provider=request.provider,
@@ -226,6 +208,7 @@ def _call(
         tuned=tuned,
         deployments=_deployments(api, models, tuned),
         references=references,
+        owned=owned(found),
         specification=_specification(request, operation, found),
         modelless=operation.kind is Kind.MODELLESS,
         ignored=tuple(name for name in _models(found, Role.IGNORED) if name not in models),
@@ -245,23 +228,6 @@ def _models(found: Iterable[Found], role: Role) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_model(entry) for entry in of_role(found, role) if given(entry)))
 
 
-def _references(found: Iterable[Found]) -> tuple[Reference, ...]:
-    references = []
-    for entry in found:
-        if isinstance(entry.role, Stored) and given(entry):
-            value = entry.value
-            if isinstance(value, dict):
-                if set(value) != {"id"}:
-                    raise malformed(
-                        f"{entry.where} must be an id, or an object with the key id alone"
-                    )
-                value = value["id"]
-            if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):
-                raise malformed(f"{entry.where} must be an id of 1 to 256 letters, digits, _ or -")
-            references.append(Reference(entry.role.kind, value))
-    return tuple(dict.fromkeys(references))
-
-
 def _check_named(
     operation: Operation,
     found: tuple[Found, ...],
@@ -272,8 +238,8 @@ def _check_named(
     """Require that the operation's main places name one model, or a reference, and no other."""
     if operation.kind is Kind.MODELLESS:
         return
-    if len(models) + len(tuned) > MAX_MODELS or len(references) > MAX_REFERENCES:
-        raise malformed(f"more than {MAX_MODELS} models or {MAX_REFERENCES} objects are named")
+    if len(models) + len(tuned) > MAX_MODELS:
+        raise malformed(f"more than {MAX_MODELS} models are named")
     wanted = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
     main = {
         entry.value: entry.where
@@ -282,7 +248,9 @@ def _check_named(
     }
     if len(main) > 1:
         raise _different(main, operation)
-    if not references and not (main if operation.has_main else (*models, *tuned)):
+    # An item brings no model of its own to run: without one, the provider would choose.
+    inherited = any(each.kind != ITEM for each in references)
+    if not inherited and not (main if operation.has_main else (*models, *tuned)):
         raise malformed("the request names no model")
 
 

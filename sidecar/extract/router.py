@@ -11,16 +11,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
-from sidecar.core.reasons import AdmissibilityError
-from sidecar.core.refusals import ambiguous, malformed, unsupported
-from sidecar.core.strict_json import fold
+from sidecar.core.refusals import malformed, unsupported
+from sidecar.extract.query import queried
 from sidecar.providers import PROVIDERS
 from sidecar.providers.error_shapes import OPENAI, ErrorShape
-from sidecar.providers.json_paths import Found, Role, Stored, What
-from sidecar.providers.operation import Operation
-from sidecar.providers.overrides import key_overrides
+from sidecar.providers.json_paths import Found, Owned, Role, Stored, What
+from sidecar.providers.operation import Kind, Operation
 from sidecar.providers.provider import Provider
 
 _METHOD = re.compile(r"[A-Z]{1,16}")
@@ -30,8 +28,6 @@ _ENCODED = re.compile(r"(?:[A-Za-z0-9._:@-]|%[0-9A-Fa-f]{2}){1,1024}")
 _PATH_MODEL = re.compile(r"[A-Za-z0-9._:@-]{1,512}")
 _PATH_ARN = re.compile(r"arn:[a-z0-9-]{1,32}:[A-Za-z0-9._:/@-]{1,512}")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
-_QUERY_VALUE = re.compile(r"[A-Za-z0-9._:@,-]{0,512}")
-_VERSION = re.compile(r"v1|latest|preview|\d{4}-\d{2}-\d{2}(?:-preview)?")
 _NAMING = frozenset({"model", "deployment"})
 _RESOURCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SEGMENT = re.compile(r"/((?:\{[^}]*\}|[^/{}])+)")
@@ -142,7 +138,7 @@ class Routes:
                 f"{method} {route[:200]} is not in the gate's table of operations for this route"
             )
         found = self._parameters(operation, segments)
-        return operation, (*found, *_queried(operation, query, given=bool(mark)))
+        return operation, (*found, *(queried(operation, query) if mark else ()))
 
     def row(self, method: str, path: str) -> Operation | None:
         """Return the row of a raw path and query; ``None`` if the table has none."""
@@ -182,7 +178,9 @@ class Routes:
                     f"path segment {number}: an id has only letters, digits and _ -, unescaped"
                 )
             elif want.name != "id":
-                found.append(Found(Stored(want.name), given, where))
+                owned = operation.kind is Kind.MODELLESS
+                role: What = Owned(want.name) if owned else Stored(want.name)
+                found.append(Found(role, given, where))
         return found
 
     def _arn(self, segment: str, number: int) -> bool:
@@ -230,43 +228,3 @@ def _check_plain(segment: str, number: int) -> None:
         raise malformed(f"path segment {number}: character {special[0]!a} is not allowed here")
     if len(segment) > _MAX_SEGMENT_CHARS:
         raise malformed(f"path segment {number} has more than {_MAX_SEGMENT_CHARS} characters")
-
-
-def _queried(operation: Operation, query: str, *, given: bool) -> list[Found]:
-    """Parse the query; it may have the keys of the row, unescaped and once each."""
-    if not given:
-        return []
-    found: dict[str, Found] = {}
-    for pair in query.split("&"):
-        key, _, value = pair.partition("=")
-        role = operation.query.get(key)
-        if role is None:
-            raise _unknown_key(operation, query)
-        if key in found:
-            raise ambiguous(f"the query has {key} twice")
-        found[key] = Found(role, _plain_value(role, key, value), f"{key} in the query")
-    return list(found.values())
-
-
-def _plain_value(role: What, key: str, value: str) -> str:
-    decoded = value.replace("%3A", ":").replace("%3a", ":")
-    grammar = _VERSION if role is Role.VERSION else _QUERY_VALUE
-    if not grammar.fullmatch(decoded):
-        allowed = (
-            "v1, latest, preview or a date such as 2024-10-21"
-            if role is Role.VERSION
-            else "letters, digits and . _ : @ , -, unescaped"
-        )
-        raise malformed(f"{key} in the query may only be {allowed}")
-    return decoded
-
-
-def _unknown_key(operation: Operation, query: str) -> AdmissibilityError:
-    """Return the refusal of a key that the row does not have."""
-    for part in re.split("[&;]", query):
-        key = unquote_plus(part.partition("=")[0], errors="replace").rstrip("[]")
-        if fold(key) in _NAMING or key_overrides(key):
-            return ambiguous("the query names a model where this operation reads none")
-    if not operation.query:
-        return malformed("this operation takes no query")
-    return malformed(f"the query may only have {', '.join(sorted(operation.query))}")

@@ -13,7 +13,7 @@ from __future__ import annotations
 import secrets
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sidecar._pb import ext_authz_pb2 as pb
@@ -43,7 +43,7 @@ from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.observe.lease_metrics import CREDENTIAL, DECISION, LeaseCounts
 from sidecar.opa.client import PolicyEngine
 from sidecar.providers import creation, updated_by
-from sidecar.registry.objects import Objects, ResolvedCall, unregistered
+from sidecar.registry.objects import Objects, ResolvedCall, registration_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +156,7 @@ class Pipeline:
             _unregistered(call, request.api)
         elif (
             call.references
+            or call.owned
             or creation(request.api, call.operation) is not None
             or updated_by(request.api, call.operation)
         ):
@@ -321,11 +322,11 @@ class Pipeline:
 def _unregistered(call: Call, api: str) -> ResolvedCall:
     """Resolve a call with registration off: stored objects can be neither used nor created."""
     if call.references:
-        raise unregistered(call.references[0])
+        raise registration_off(call.references[0])
     created = creation(api, call.operation)
     if created is not None and created.registered:
         raise unsupported(
             f"{call.operation} creates an object that runs later, with models that the later"
             " request does not name; it needs registration, which the operator has not turned on"
         )
-    return ResolvedCall(call)
+    return ResolvedCall(replace(call, owned=()))

@@ -50,27 +50,38 @@ def shut_operations() -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Creation:
-    """The kind of object that an operation creates.
+    """The objects that an operation's response names, and that later calls can use.
 
-    ``upload``: its models are in a body that ext_authz does not see. ``registered``: it may be
-    created only if it is registered.
+    Attributes:
+        kind: Kind of the object that it creates; ``None`` if it only names others.
+        upload: Whether its models are in a body that ext_authz does not see.
+        registered: Whether it may be created only if it is registered.
+        also: Further objects: place in the response, and kind.
     """
 
-    kind: str
+    kind: str | None
     upload: bool
     registered: bool
+    also: tuple[tuple[str, str], ...] = ()
 
+
+FILE = "file"
 
 _CREATIONS: Mapping[tuple[str, str], Creation] = {
-    (api.name, row.name): Creation(row.creates, row.body is Body.STREAMED, row.registered)
+    (api.name, row.name): Creation(
+        row.creates,
+        row.body is Body.STREAMED and row.creates == FILE,
+        row.registered,
+        tuple(row.also.items()),
+    )
     for api in PROVIDERS.values()
     for row in api.operations
-    if row.creates is not None
+    if row.creates is not None or row.also
 }
 
 
 def creation(api: str, operation: str) -> Creation | None:
-    """Return the object that an operation creates; ``None`` if later calls cannot use one."""
+    """Return the objects that an operation's response names; ``None`` if there are none."""
     return _CREATIONS.get((api, operation))
 
 
@@ -94,6 +105,7 @@ def updated_by(api: str, operation: str) -> frozenset[str]:
 __all__ = [
     "ADAPTED_NAMES",
     "CHANGING",
+    "FILE",
     "PROVIDERS",
     "Creation",
     "Operation",

@@ -55,6 +55,16 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
+class Owned:
+    """A reference to an object stored upstream that is read or changed, not run.
+
+    It can name no model, so nothing but its owner is asked about.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Only:
     """A path with a list of allowed values; any other would run models that the request omits.
 
@@ -75,7 +85,7 @@ class Only:
         return value is None or (isinstance(value, str | bool) and value in self.values)
 
 
-What = Role | Stored | Only
+What = Role | Stored | Owned | Only
 
 
 @dataclass(frozen=True, slots=True)

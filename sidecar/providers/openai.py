@@ -78,6 +78,9 @@ COMPLETIONS: tuple[Operation, ...] = (
 _BETA: dict[str, What] = {"beta": Role.WORD}
 """``?beta=true``: the same operation and the same paths, with more in the response."""
 
+ITEMS = {"output[].id": "item"}
+"""Items of a response's output, to which an SDK refers by id in the next turn."""
+
 RESPONSES = Operation(
     "responses",
     "POST",
@@ -100,6 +103,7 @@ RESPONSES = Operation(
     query=_BETA,
     texts=frozenset({"input"}),
     creates="response",
+    also=ITEMS,
     updates=frozenset({"conversation"}),
 )
 
@@ -163,12 +167,12 @@ TUNING = Operation(
     creates="fine_tuning_job",
 )
 
-_JOB = "/fine_tuning/jobs/{id}"
+_JOB = "/fine_tuning/jobs/{fine_tuning_job}"
 _SHARED = "/fine_tuning/checkpoints/{model}/permissions"
 
 TUNING_READS: tuple[Operation, ...] = (
     modelless("fine_tuning.jobs.list", "GET", "/fine_tuning/jobs", "after", "limit"),
-    modelless("fine_tuning.jobs.retrieve", "GET", _JOB),
+    modelless("fine_tuning.jobs.retrieve", "GET", _JOB, also={"result_files[]": "file"}),
     modelless("fine_tuning.jobs.cancel", "POST", f"{_JOB}/cancel", body=Body.UNREAD),
     modelless("fine_tuning.jobs.events", "GET", f"{_JOB}/events", "after", "limit"),
     modelless("fine_tuning.jobs.checkpoints", "GET", f"{_JOB}/checkpoints", "after", "limit"),
@@ -221,25 +225,27 @@ STORED_RESPONSES: tuple[Operation, ...] = (
         query=_BETA,
         texts=frozenset({"input"}),
         creates="response",
+        also=ITEMS,
     ),
     never("responses.websocket", "GET", "/responses", "its frames name models, unseen by the gate"),
     modelless(
         "responses.retrieve",
         "GET",
-        "/responses/{id}",
+        "/responses/{response}",
         "include",
         "include[]",
         "stream",
         "starting_after",
         "include_obfuscation",
         "beta",
+        also=ITEMS,
     ),
-    modelless("responses.delete", "DELETE", "/responses/{id}", "beta"),
-    modelless("responses.cancel", "POST", "/responses/{id}/cancel", "beta", body=Body.UNREAD),
+    modelless("responses.delete", "DELETE", "/responses/{response}", "beta"),
+    modelless("responses.cancel", "POST", "/responses/{response}/cancel", "beta", body=Body.UNREAD),
     modelless(
         "responses.input_items",
         "GET",
-        "/responses/{id}/input_items",
+        "/responses/{response}/input_items",
         "after",
         "limit",
         "order",
@@ -260,21 +266,29 @@ _STORED: tuple[Operation, ...] = (
     never(
         "conversations.items.create",
         "POST",
-        "/conversations/{id}/items",
+        "/conversations/{conversation}/items",
         "what is put into it may name models for calls that come later",
     ),
-    modelless("conversations.retrieve", "GET", "/conversations/{id}"),
-    modelless("conversations.update", "POST", "/conversations/{id}", body=Body.UNREAD),
-    modelless("conversations.delete", "DELETE", "/conversations/{id}"),
-    modelless("conversations.items.list", "GET", "/conversations/{id}/items", "after", "limit"),
-    modelless("conversations.items.retrieve", "GET", "/conversations/{id}/items/{id}"),
-    modelless("conversations.items.delete", "DELETE", "/conversations/{id}/items/{id}"),
-    modelless("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
-    modelless("chat.completions.retrieve", "GET", "/chat/completions/{id}"),
-    modelless("chat.completions.update", "POST", "/chat/completions/{id}", body=Body.UNREAD),
-    modelless("chat.completions.delete", "DELETE", "/chat/completions/{id}"),
+    modelless("conversations.retrieve", "GET", "/conversations/{conversation}"),
+    modelless("conversations.update", "POST", "/conversations/{conversation}", body=Body.UNREAD),
+    modelless("conversations.delete", "DELETE", "/conversations/{conversation}"),
     modelless(
-        "chat.completions.messages", "GET", "/chat/completions/{id}/messages", "after", "limit"
+        "conversations.items.list", "GET", "/conversations/{conversation}/items", "after", "limit"
+    ),
+    modelless("conversations.items.retrieve", "GET", "/conversations/{conversation}/items/{id}"),
+    modelless("conversations.items.delete", "DELETE", "/conversations/{conversation}/items/{id}"),
+    modelless("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
+    modelless("chat.completions.retrieve", "GET", "/chat/completions/{chat_completion}"),
+    modelless(
+        "chat.completions.update", "POST", "/chat/completions/{chat_completion}", body=Body.UNREAD
+    ),
+    modelless("chat.completions.delete", "DELETE", "/chat/completions/{chat_completion}"),
+    modelless(
+        "chat.completions.messages",
+        "GET",
+        "/chat/completions/{chat_completion}/messages",
+        "after",
+        "limit",
     ),
 )
 

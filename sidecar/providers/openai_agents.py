@@ -153,7 +153,7 @@ _RUN: tuple[Operation, ...] = (
 """Rows that run a session, and rows that read it, because its content is its models' output."""
 
 _UNSEEN = "it runs later without passing the gate"
-_AUTOMATION = "/agents/automations/{id}"
+_AUTOMATION = "/agents/automations/{automation}"
 
 _AUTOMATIONS: tuple[Operation, ...] = (
     never("agents.automations.create", "POST", "/agents/automations", _UNSEEN),
@@ -176,12 +176,12 @@ _AUTOMATIONS: tuple[Operation, ...] = (
 )
 
 
-def _kept(name: str, route: str, *methods: str) -> tuple[Operation, ...]:
-    """Return rows for a collection at ``route`` whose objects name no model."""
-    one = f"{route}/{{id}}"
+def _kept(name: str, route: str, kind: str, *methods: str) -> tuple[Operation, ...]:
+    """Return rows for a collection at ``route`` whose objects, of one kind, name no model."""
+    one = f"{route}/{{{kind}}}"
     made = {
         "list": modelless(f"{name}.list", "GET", route, *_PAGE),
-        "create": modelless(f"{name}.create", "POST", route, body=Body.UNREAD),
+        "create": modelless(f"{name}.create", "POST", route, body=Body.UNREAD, creates=kind),
         "retrieve": modelless(f"{name}.retrieve", "GET", one),
         "update": modelless(f"{name}.update", "POST", one, body=Body.UNREAD),
         "delete": modelless(f"{name}.delete", "DELETE", one),
@@ -189,20 +189,23 @@ def _kept(name: str, route: str, *methods: str) -> tuple[Operation, ...]:
     return tuple(made[method] for method in methods)
 
 
+_PLACES = "/agents/environments"
+_PLACE_FILES = f"{_PLACES}/{{agent_environment}}/files"
 _ALL = ("list", "create", "retrieve", "update", "delete")
 
 AGENTS: tuple[Operation, ...] = (
     *_MADE,
-    *_kept("agents", "/agents", "list", "retrieve", "delete"),
+    *_kept("agents", "/agents", AGENT, "list", "retrieve", "delete"),
     *_RUN,
     modelless("agents.sessions.list", "GET", _SESSIONS, *_PAGE, "agent_id"),
-    modelless("agents.sessions.delete", "DELETE", f"{_SESSIONS}/{{id}}"),
-    modelless("agents.sessions.artifacts.delete", "DELETE", f"{_SESSIONS}/{{id}}/artifacts/{{id}}"),
+    modelless("agents.sessions.delete", "DELETE", _SESSION),
+    modelless("agents.sessions.artifacts.delete", "DELETE", f"{_SESSION}/artifacts/{{id}}"),
     *_AUTOMATIONS,
-    *_kept("agents.environments", "/agents/environments", "list", "create", "retrieve"),
-    *_kept("agents.environments.files", "/agents/environments/{id}/files", "list", "create"),
-    *_kept("agents.environments.templates", "/agents/environments/templates", *_ALL),
-    *_kept("vaults", "/vaults", *_ALL),
-    *_kept("vaults.credentials", "/vaults/{id}/credentials", *_ALL),
+    *_kept("agents.environments", _PLACES, "agent_environment", "list", "create", "retrieve"),
+    modelless("agents.environments.files.list", "GET", _PLACE_FILES, *_PAGE),
+    modelless("agents.environments.files.create", "POST", _PLACE_FILES, body=Body.UNREAD),
+    *_kept("agents.environments.templates", f"{_PLACES}/templates", "agent_template", *_ALL),
+    *_kept("vaults", "/vaults", "vault", *_ALL),
+    *_kept("vaults.credentials", "/vaults/{vault}/credentials", "vault_credential", *_ALL),
 )
 """Where an agent runs, and the credentials of its tools, name no model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.providers.json_paths import Role, Stored, What
+from sidecar.providers.json_paths import Owned, Role, Stored, What
 from sidecar.providers.operation import Body, Operation, modelless, never
 
 _PROMPT: dict[str, What] = {"prompt": Role.DATA}
@@ -49,23 +49,32 @@ VIDEOS: tuple[Operation, ...] = (
         "later calls use the character without naming it",
     ),
     modelless("videos.list", "GET", "/videos", "limit", "after", "order"),
-    modelless("videos.retrieve", "GET", "/videos/{id}"),
-    modelless("videos.delete", "DELETE", "/videos/{id}"),
-    modelless("videos.content", "GET", "/videos/{id}/content", "variant"),
-    modelless("videos.characters.retrieve", "GET", "/videos/characters/{id}"),
+    modelless("videos.retrieve", "GET", "/videos/{video}"),
+    modelless("videos.delete", "DELETE", "/videos/{video}"),
+    modelless("videos.content", "GET", "/videos/{video}/content", "variant"),
+    modelless("videos.characters.retrieve", "GET", "/videos/characters/{video_character}"),
 )
 
 FILES: tuple[Operation, ...] = (
     modelless("files.create", "POST", "/files", body=Body.STREAMED, creates="file"),
     modelless("files.list", "GET", "/files", "purpose", "limit", "order", "after"),
-    modelless("files.retrieve", "GET", "/files/{id}"),
-    modelless("files.delete", "DELETE", "/files/{id}"),
-    modelless("files.content", "GET", "/files/{id}/content"),
-    modelless("uploads.create", "POST", "/uploads", body=Body.STREAMED),
-    modelless("uploads.parts", "POST", "/uploads/{id}/parts", body=Body.STREAMED),
-    modelless("uploads.complete", "POST", "/uploads/{id}/complete", body=Body.UNREAD),
-    modelless("uploads.cancel", "POST", "/uploads/{id}/cancel", body=Body.UNREAD),
+    modelless("files.retrieve", "GET", "/files/{file}"),
+    modelless("files.delete", "DELETE", "/files/{file}"),
+    modelless("files.content", "GET", "/files/{file}/content"),
+    modelless("uploads.create", "POST", "/uploads", body=Body.STREAMED, creates="upload"),
+    modelless("uploads.parts", "POST", "/uploads/{upload}/parts", body=Body.STREAMED),
+    modelless(
+        "uploads.complete",
+        "POST",
+        "/uploads/{upload}/complete",
+        body=Body.UNREAD,
+        also={"file.id": "file"},
+    ),
+    modelless("uploads.cancel", "POST", "/uploads/{upload}/cancel", body=Body.UNREAD),
 )
+
+_RESULTS = {"output_file_id": "file", "error_file_id": "file"}
+"""Files that the provider writes for a batch; they hold no calls that were admitted."""
 
 BATCHES: tuple[Operation, ...] = (
     Operation(
@@ -77,20 +86,46 @@ BATCHES: tuple[Operation, ...] = (
         creates="batch",
     ),
     modelless("batches.list", "GET", "/batches", "after", "limit"),
-    modelless("batches.retrieve", "GET", "/batches/{id}"),
-    modelless("batches.cancel", "POST", "/batches/{id}/cancel", body=Body.UNREAD),
+    modelless("batches.retrieve", "GET", "/batches/{batch}", also=_RESULTS),
+    modelless("batches.cancel", "POST", "/batches/{batch}/cancel", body=Body.UNREAD, also=_RESULTS),
 )
 
 VECTOR_STORES: tuple[Operation, ...] = (
     modelless("vector_stores.list", "GET", "/vector_stores", "after", "limit", "order", "before"),
-    modelless("vector_stores.create", "POST", "/vector_stores", body=Body.UNREAD),
-    modelless("vector_stores.retrieve", "GET", "/vector_stores/{id}"),
-    modelless("vector_stores.update", "POST", "/vector_stores/{id}", body=Body.UNREAD),
-    modelless("vector_stores.delete", "DELETE", "/vector_stores/{id}"),
-    modelless("vector_stores.search", "POST", "/vector_stores/{id}/search", body=Body.UNREAD),
-    modelless("vector_stores.files.list", "GET", "/vector_stores/{id}/files", "after", "limit"),
-    modelless("vector_stores.files.create", "POST", "/vector_stores/{id}/files", body=Body.UNREAD),
-    modelless("vector_stores.files.retrieve", "GET", "/vector_stores/{id}/files/{id}"),
-    modelless("vector_stores.files.delete", "DELETE", "/vector_stores/{id}/files/{id}"),
-    modelless("vector_stores.files.content", "GET", "/vector_stores/{id}/files/{id}/content"),
+    modelless(
+        "vector_stores.create",
+        "POST",
+        "/vector_stores",
+        reads={
+            "file_ids[]": Owned("file"),
+            "chunking_strategy": Role.DATA,
+            "expires_after": Role.DATA,
+            "metadata": Role.DATA,
+        },
+        creates="vector_store",
+    ),
+    modelless("vector_stores.retrieve", "GET", "/vector_stores/{vector_store}"),
+    modelless("vector_stores.update", "POST", "/vector_stores/{vector_store}", body=Body.UNREAD),
+    modelless("vector_stores.delete", "DELETE", "/vector_stores/{vector_store}"),
+    modelless(
+        "vector_stores.search", "POST", "/vector_stores/{vector_store}/search", body=Body.UNREAD
+    ),
+    modelless(
+        "vector_stores.files.list", "GET", "/vector_stores/{vector_store}/files", "after", "limit"
+    ),
+    modelless(
+        "vector_stores.files.create",
+        "POST",
+        "/vector_stores/{vector_store}/files",
+        reads={
+            "file_id": Owned("file"),
+            "attributes": Role.DATA,
+            "chunking_strategy": Role.DATA,
+        },
+    ),
+    modelless("vector_stores.files.retrieve", "GET", "/vector_stores/{vector_store}/files/{id}"),
+    modelless("vector_stores.files.delete", "DELETE", "/vector_stores/{vector_store}/files/{id}"),
+    modelless(
+        "vector_stores.files.content", "GET", "/vector_stores/{vector_store}/files/{id}/content"
+    ),
 )

@@ -63,8 +63,9 @@ class Operation:
         method: HTTP method.
         route: Path. ``{model}`` and ``{deployment}`` are segments that name what is run, ``{id}``
             is an id that is not checked, and any other name is the kind of an object that is
-            stored upstream. As in google.api.http, ``{model=a/*/b/*}`` names a model by several
-            segments, and ``:verb`` may end the last segment.
+            stored upstream; where the operation is modelless, only its owner is asked about.
+            As in google.api.http, ``{model=a/*/b/*}`` names a model by several segments, and
+            ``:verb`` may end the last segment.
         reads: Places in a JSON body.
         form: Fields of a multipart body.
         query: Keys the query may have, once each; any other is refused.
@@ -73,6 +74,7 @@ class Operation:
         texts: Paths where a string may replace a list.
         untyped: Whether a body without Content-Type is JSON, as the provider documents.
         creates: The kind of object that the response names; ``None`` if later calls cannot use it.
+        also: Further objects that the response names, which are the caller's too: place and kind.
         registered: Whether it is refused with registration off, because the object that it creates
             runs later, by requests that name no model.
         updates: Kinds of stored objects to which this call adds its models.
@@ -94,6 +96,7 @@ class Operation:
     texts: frozenset[str] = frozenset()
     untyped: bool = False
     creates: str | None = None
+    also: Mapping[str, str] = field(default_factory=dict)
     registered: bool = False
     updates: frozenset[str] = frozenset()
     streams: bool = False
@@ -117,6 +120,12 @@ class Operation:
         return "{deployment}" in self.route
 
     @property
+    def only_reads(self) -> bool:
+        """Return whether no key of its query could make the upstream run a model."""
+        makes_nothing = self.kind is Kind.MODELLESS and self.creates is None
+        return (makes_nothing or self.method in {"GET", "DELETE"}) and not self.upgrade
+
+    @property
     def has_main(self) -> bool:
         """Return whether the row has a place that names the operation's main model."""
         asked = {f"{key} in the query" for key in self.query}
@@ -130,16 +139,20 @@ def modelless(
     *query: str,
     body: Body = Body.NONE,
     creates: str | None = None,
+    also: Mapping[str, str] | None = None,
+    reads: Mapping[str, What] | None = None,
 ) -> Operation:
     """Return a row that can neither name nor reach a model; closed until the operator opens it."""
     return Operation(
         name,
         method,
         route,
+        reads or {},
         query=dict.fromkeys(query, Role.WORD),
         kind=Kind.MODELLESS,
         body=body,
         creates=creates,
+        also=also or {},
         shut="it names no model, so only the environment could be asked about",
     )
 

@@ -94,9 +94,13 @@ class Objects:
         """
         created, updates = creation(api, call.operation), updated_by(api, call.operation)
         lasting = bool(updates) or (created is not None and not created.upload)
-        if not call.references:
+        if not call.references and not call.owned:
             return ResolvedCall(call, uses=(Use.of(call),) if call.named or lasting else ())
-        found = [await self._find(call, api, each, environment, now) for each in call.references]
+        wanted = (*call.owned, *call.references)
+        entries = await self._find(call, api, wanted, environment, now)
+        if call.modelless:
+            return _modelless(call, entries, lasting=lasting)
+        found = entries[len(call.owned) :]
         held = [use for entry in found for use in entry.uses]
         tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
         whole = replace(
@@ -106,7 +110,10 @@ class Objects:
             deployments=_together(call.deployments, (use.deployments for use in held)),
             tool_types=tuple(sorted(_together(call.tool_types, tools))),
             references=(),
+            owned=(),
         )
+        if not whole.named:
+            raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, _no_calls(call.references))
         # A call that names no model itself runs the models of the objects it refers to.
         own = (Use.of(call if call.named else whole),) if call.named or lasting else ()
         try:
@@ -118,6 +125,7 @@ class Objects:
             for entry in found
             if entry.kind in _LATER
             for use in entry.uses
+            if use.models or use.tuned
         ]
         updated = tuple(entry for entry in found if entry.kind in updates)
         sources = tuple(each for each in call.references if each.kind in CHANGING)
@@ -142,15 +150,26 @@ class Objects:
                 raise unregistered(Reference(entry.kind, entry.id))
 
     async def _find(
-        self, call: Call, api: str, reference: Reference, environment: str, now: datetime
-    ) -> Registration:
-        try:
-            found = await self._read(call.provider, api, reference, environment, now)
-        except UnregisteredError as error:
+        self,
+        call: Call,
+        api: str,
+        references: Sequence[Reference],
+        environment: str,
+        now: datetime,
+    ) -> list[Registration]:
+        """Look all of them up in one turn of a thread, since a conversation has many items."""
+        keys = [Key(call.provider, api, each.kind, each.id) for each in references]
+        loop = asyncio.get_running_loop()
+        found, error = await loop.run_in_executor(
+            self._readers, _find_each, self.store, keys, environment, now
+        )
+        for _ in found:
+            self.looked_up(RegistryResult.FOUND)
+        if error is not None:
+            reference = references[len(found)]
             self.looked_up(error.result)
             log.info("%s %s: %s", reference.kind, reference.id, error)
             raise unregistered(reference) from error
-        self.looked_up(RegistryResult.FOUND)
         return found
 
     async def _read(
@@ -174,7 +193,7 @@ class Objects:
                 provider=call.provider,
                 api=api,
                 operation=call.operation,
-                creates=created.kind,
+                creates=created.kind or "",
                 upload=created.upload,
                 uses=resolved.uses,
                 spiffe_id=caller.spiffe_id,
@@ -199,13 +218,17 @@ class Objects:
         return verify(text, self.store.key.ticket_key, now)
 
     async def register(
-        self, ticket: AdmissionTicket, name: str, uses: Sequence[Use], now: datetime
+        self,
+        ticket: AdmissionTicket,
+        created: Reference,
+        uses: Sequence[Use],
+        now: datetime,
     ) -> RegistryResult:
         """Register a created object; never raises, because its creation was already admitted.
 
         Args:
-            ticket: Ticket of the call that created it.
-            name: The provider's id of the object.
+            ticket: Ticket of the call whose response names it.
+            created: Its kind, and the provider's id of it.
             uses: The uses that it may reach.
             now: Time of its creation.
 
@@ -218,7 +241,7 @@ class Objects:
         except (UnregisteredError, TimeoutError, EvidenceError) as error:
             self._lost(
                 ticket.decision,
-                ticket.creates,
+                created.kind,
                 str(error) or "the registration folder does not respond",
             )
             self.written(RegistryResult.FAILED)
@@ -227,8 +250,8 @@ class Objects:
             type=TYPE,
             provider=ticket.provider,
             api=ticket.api,
-            kind=ticket.creates,
-            id=name,
+            kind=created.kind,
+            id=created.id,
             environment=ticket.spiffe_id,
             uses=uses,
             window=Window(start, start + self.lifetime),
@@ -277,12 +300,58 @@ class Objects:
     def unread(self, ticket: AdmissionTicket, why: str) -> None:
         """Count and log that no object could be read from a response."""
         self.written(RegistryResult.UNREADABLE)
-        log.warning("decision %s: no %s is registered: %s", ticket.decision, ticket.creates, why)
+        what = ticket.creates or "object"
+        log.warning("decision %s: no %s is registered: %s", ticket.decision, what, why)
 
     def close(self) -> None:
         """Shut the threads down; writes in progress are finished."""
         for pool in (self._readers, self._writers):
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def registration_off(reference: Reference) -> AdmissibilityError:
+    """Return the refusal of a stored object while nothing is registered, with the setting."""
+    otherwise = "; or send the item itself, not its id" if reference.kind == "item" else ""
+    return AdmissibilityError(
+        Reason.OBJECT_UNREGISTERED,
+        f"the {reference.kind} {reference.id} is stored upstream, and may hold what another model"
+        " or environment put into it; have the operator set registration in sidecar.yaml"
+        f" (docs/stored-objects.md){otherwise}",
+    )
+
+
+def _find_each(
+    store: RegistrationStore, keys: Sequence[Key], environment: str, now: datetime
+) -> tuple[list[Registration], UnregisteredError | None]:
+    """Look up objects until one has no valid registration."""
+    found: list[Registration] = []
+    for key in keys:
+        try:
+            found.append(store.find(key, environment, now))
+        except UnregisteredError as error:
+            return found, error
+    return found, None
+
+
+def _modelless(call: Call, entries: Sequence[Registration], *, lasting: bool) -> ResolvedCall:
+    """Resolve a call that runs no model: its objects are the caller's, and nothing else counts.
+
+    What its response names, such as the items of a response that is read, can reach what the
+    objects can reach.
+    """
+    bare = replace(call, references=(), owned=())
+    if not lasting:
+        return ResolvedCall(bare)
+    try:
+        uses = united((Use.of(bare),), (use for entry in entries for use in entry.uses))
+    except EvidenceError as error:
+        raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
+    return ResolvedCall(bare, uses=uses)
+
+
+def _no_calls(references: Sequence[Reference]) -> str:
+    names = ", ".join(f"{each.kind} {each.id}" for each in references)
+    return f"no model is registered for the {names}; a file must be uploaded with purpose batch"
 
 
 def unregistered(reference: Reference) -> AdmissibilityError:

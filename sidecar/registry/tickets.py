@@ -42,7 +42,7 @@ class AdmissionTicket:
         provider: The provider whose manifests name the models.
         api: Name of the upstream's table of operations.
         operation: Name of the admitted operation.
-        creates: Kind of the object that the response names.
+        creates: Kind of the object that the response names; empty if it only names others.
         upload: Whether ext_authz did not see the body, so that ext_proc reads it.
         uses: The uses that the object may reach; empty for an upload, whose lines state them.
         spiffe_id: SPIFFE ID of the environment.
@@ -61,7 +61,7 @@ class AdmissionTicket:
     provider: _Word
     api: _Word
     operation: _Word
-    creates: _Word
+    creates: Annotated[str, Field(max_length=512)]
     upload: bool
     uses: Annotated[Uses, Field(min_length=0)]
     spiffe_id: Annotated[str, Field(min_length=1, max_length=4096)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.extract.router import ROUTES
 from sidecar.providers import PROVIDERS
-from sidecar.providers.json_paths import Only, Role, Stored, What
+from sidecar.providers.json_paths import Only, Owned, Role, Stored, What
 from sidecar.providers.operation import Body, Kind, Operation
 from sidecar.providers.provider import Provider
 from tests.contract.operations.operations import Published, aws, openai
@@ -40,6 +40,8 @@ extension `api` chooses the table. **An operation in no row is refused.**
 
 What an operation *builds on* is stored at the provider and may hold other models. It must have been
 [registered](stored-objects.md) when it was created through the gate; its models are checked again.
+Where it says *owner only*, the object is read or changed and not run: with registration on, it must
+have been registered for the caller's environment, whatever became of its models since.
 
 These are refused everywhere:
 
@@ -47,7 +49,15 @@ These are refused everywhere:
 - a key or header by which some server runs another model, or uses another account;
 - a tool or a format for which the provider would choose a model by itself;
 - two places that name different models;
-- a key of the query that the row does not have.
+- a key of the query that the row does not have, where a model runs or something is made. Where an
+  operation only reads, a key is refused if its name, or a part of it in brackets, could name a
+  model (`model=`, `filter[model]=`); `include[]=`, `include%5B%5D=`, filters, order, paging and
+  `metadata[…]=` pass in every spelling.
+
+A listing shows the objects of every environment that uses the provider's account: the gate cannot
+filter it. So listings are closed; opened, they show ids and nothing can be done with them. Jobs of
+Bedrock and Vertex AI are registered by no reference configuration: opened, their reads and cancels
+are any environment's.
 """
 
 PUBLISHED = {"openai": openai, "bedrock": aws}
@@ -115,7 +125,8 @@ def _place(place: str, role: What) -> str:
 
 def _built_on(row: Operation) -> list[str]:
     kinds = [name for name in _PARAMETER.findall(row.route) if name not in _OF_NO_INTEREST]
-    found = [f"{kind}: the path" for kind in kinds]
+    owner = ", owner only" if row.kind is Kind.MODELLESS else ""
+    found = [f"{kind}: the path{owner}" for kind in kinds]
     for what, places in (("", row.reads), ("field ", row.form), ("query ", row.query)):
         found += _stored(what, places)
     return found
@@ -125,6 +136,10 @@ def _stored(what: str, places: Mapping[str, What]) -> Iterable[str]:
     for place, role in places.items():
         if isinstance(role, Stored):
             yield f"{role.kind}: {what}`{place}`"
+        elif isinstance(role, Owned):
+            yield f"{role.kind}: {what}`{place}`, owner only"
+        elif role is Role.ITEM:
+            yield f"item: {what}`{place}` by reference"
         elif role is Role.FOREIGN:
             yield f"refused with {what}`{place}`"
         elif isinstance(role, Only):
@@ -137,7 +152,8 @@ def _state(row: Operation) -> str:
         return f"refused: {row.never}"
     if row.kind is Kind.MODELLESS:
         streamed = "; its body is not read" if row.body is Body.STREAMED else ""
-        return f"modelless, closed{streamed}"
+        made = f"; makes {_article(row.creates)}" if row.creates else ""
+        return f"modelless, closed{streamed}{made}"
     if row.shut:
         return f"closed: {row.shut}"
     asked = "tuning" if row.kind is Kind.TUNING else "authorised"

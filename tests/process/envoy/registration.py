@@ -22,12 +22,17 @@ FILES = BELOW + "files"
 CREATING = (
     BELOW + "(conversations|responses(/compact)?|batches|fine_tuning/jobs)",
     "/v1/(agents(/sessions)?|videos(/edits|/extensions|/[^/]+/remix)?)",
+    BELOW + "(vector_stores|uploads/[^/]+/complete|batches/[^/]+/cancel)",
+    "/v1/(agents/environments(/templates)?|vaults(/[^/]+/credentials)?)",
 )
+UPLOADS = BELOW + "uploads"
+NAMING = BELOW + "(batches|fine_tuning/jobs|responses)/[^/]+"
 KEPT_FROM_IT = (
     *("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key"),
     *("x-environment-credential", "cookie", "set-cookie"),
 )
 POST = [{"name": ":method", "string_match": {"exact": "POST"}}]
+GET = [{"name": ":method", "string_match": {"exact": "GET"}}]
 READABLE = [
     {
         "header": {"key": "accept-encoding", "value": "identity"},
@@ -83,7 +88,7 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
     checked = rest["typed_per_filter_config"][EXT_AUTHZ]
     onward = uploads["route"]
     read = answer_shown(request_body_mode="FULL_DUPLEX_STREAMED", request_trailer_mode="SEND")
-    in_parts = {"safe_regex": {"regex": BELOW + "(uploads|uploads/[A-Za-z0-9_-]+/parts)"}}
+    in_parts = {"safe_regex": {"regex": BELOW + "uploads/[A-Za-z0-9_-]+/parts"}}
     return [
         {
             "match": {"safe_regex": {"regex": FILES}, "headers": POST},
@@ -104,14 +109,20 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
                 EXT_PROC: per_route(disabled=True),
             },
         },
+        {
+            "match": {"safe_regex": {"regex": UPLOADS}, "headers": POST},
+            "route": onward,
+            "request_headers_to_add": READABLE,
+            "typed_per_filter_config": {EXT_AUTHZ: unread, PACE: UNPACED},
+        },
         *(
             {
-                "match": {"safe_regex": {"regex": creating}, "headers": POST},
+                "match": {"safe_regex": {"regex": shown}, "headers": method},
                 "route": onward,
                 "request_headers_to_add": READABLE,
                 "typed_per_filter_config": {EXT_AUTHZ: checked},
             }
-            for creating in CREATING
+            for shown, method in (*((each, POST) for each in CREATING), (NAMING, GET))
         ),
         {
             **rest,

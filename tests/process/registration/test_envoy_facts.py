@@ -22,7 +22,7 @@ from sidecar.core.reasons import Reason
 from sidecar.ext_proc.messages import refusal
 from sidecar.providers import PROVIDERS, creation
 from tests.process.envoy.doubles import FakeGate, FakeProvider, admitted, fake_gate, fake_provider
-from tests.process.envoy.registration import CREATING, FILES
+from tests.process.envoy.registration import CREATING, FILES, NAMING, UPLOADS
 from tests.support.site.envoy import Answer, exchange, request_bytes
 
 BODY = b"x" * 1000
@@ -129,7 +129,9 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
             *(("/v1/agents/sessions", "POST"), ("/v1/agents/sessions/session_1", "POST")),
             ("/openai/v1/batches", "POST"),
             *(("/v1/files", "GET"), ("/v1/chat/completions", "POST"), ("/v1/uploads", "POST")),
-            ("/v1/responses/resp_1", "GET"),
+            *(("/v1/responses/resp_1", "GET"), ("/v1/batches/batch_1", "GET")),
+            *(("/v1/responses/resp_1", "DELETE"), ("/v1/uploads/upload_1/parts", "POST")),
+            *(("/v1/uploads/upload_1/complete", "POST"), ("/v1/vector_stores", "POST")),
         ):
             processor.seen.clear()
             answer = send(envoy, target, method)
@@ -147,8 +149,13 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
         ("POST", "/v1/videos/v_1/remix"): ["request_headers", *answered],
         ("GET", "/v1/files"): [],
         ("POST", "/v1/chat/completions"): [],
-        ("POST", "/v1/uploads"): [],
-        ("GET", "/v1/responses/resp_1"): [],
+        ("POST", "/v1/uploads"): ["request_headers", *answered],
+        ("GET", "/v1/responses/resp_1"): ["request_headers", *answered],
+        ("GET", "/v1/batches/batch_1"): ["request_headers", *answered],
+        ("DELETE", "/v1/responses/resp_1"): [],
+        ("POST", "/v1/uploads/upload_1/parts"): [],
+        ("POST", "/v1/uploads/upload_1/complete"): ["request_headers", *answered],
+        ("POST", "/v1/vector_stores"): ["request_headers", *answered],
     }
     lengths = {each.headers.get("content-length") for each in provider.received}
     assert lengths == {str(len(BODY)), None}
@@ -156,13 +163,15 @@ def test_only_what_creates_something_is_shown_and_lengths_stay(tmp_path: Path) -
 
 @pytest.mark.parametrize("api", ["openai", "azure"])
 def test_every_creating_operation_is_on_a_route_that_shows_its_answer(api: str) -> None:
-    rows = [row for row in PROVIDERS[api].operations if row.creates is not None]
+    rows = [row for row in PROVIDERS[api].operations if row.creates is not None or row.also]
     uploads = {row.route for row in rows if _uploads(api, row.name)}
-    answers = {row.route for row in rows} - uploads
-    assert {route for route in answers if _shown(route, *CREATING)} == answers
+    read = {row.route for row in rows if row.method == "GET"}
+    answers = {row.route for row in rows if row.method == "POST"} - uploads
+    assert {route for route in answers if _shown(route, *CREATING, UPLOADS)} == answers
+    assert {route for route in read if _shown(route, NAMING)} == read != set()
     assert {route for route in uploads if _shown(route, FILES)} == uploads != set()
     text = yaml.safe_load(reference("registration"))
-    assert all(pattern in str(text) for pattern in (*CREATING, FILES))
+    assert all(pattern in str(text) for pattern in (*CREATING, FILES, UPLOADS, NAMING))
 
 
 def _uploads(api: str, name: str) -> bool:

@@ -169,7 +169,9 @@ def test_what_an_agent_took_up_while_its_session_began_is_registered_with_the_se
         assert set(signed) == {FIELD}
         await objects.add_uses(await objects.resolve(change, "openai", ENV, NOW))
         ticket = objects.verify_ticket(signed[FIELD], NOW)
-        result = await objects.register(ticket, session.id, ticket.uses, NOW)
+        result = await objects.register(
+            ticket, Reference(session.kind, session.id), ticket.uses, NOW
+        )
         objects.close()
         return result
 
@@ -190,7 +192,7 @@ def test_what_was_made_from_something_forgotten_meanwhile_is_not_registered(
         ticket = objects.verify_ticket(signed[FIELD], NOW)
         (record,) = files(tmp_path)
         record.unlink()
-        result = await objects.register(ticket, "session_1", ticket.uses, NOW)
+        result = await objects.register(ticket, Reference("session", "session_1"), ticket.uses, NOW)
         objects.close()
         return result
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from sidecar.core.call import Reference
 from sidecar.ext_proc.buffer_budget import BufferBudget
 from sidecar.ext_proc.responses import MAX_ANSWER_BYTES, MAX_EVENTS_BYTES, ResponseReader
 
@@ -22,12 +23,19 @@ DELTA = b'event: delta\ndata: {"type":"delta","id":"msg_1"}\n\n'
 class Run:
     """What an answer let go with each chunk, and what it told."""
 
-    def __init__(self, head: dict[str, str], *chunks: bytes, in_flight: int = 64 << 20) -> None:
+    def __init__(
+        self,
+        head: dict[str, str],
+        *chunks: bytes,
+        in_flight: int = 64 << 20,
+        kind: str | None = "response",
+        also: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.told: list[str] = []
         self.gone: list[bytes] = []
         self.before: list[int] = []
         budget = BufferBudget(in_flight)
-        answer = ResponseReader("response", budget, self._register, self.told.append)
+        answer = ResponseReader(kind, budget, self._register, self.told.append, also)
 
         async def run() -> None:
             answer.begin(head)
@@ -40,8 +48,8 @@ class Run:
         assert b"".join(self.gone) == b"".join(chunks)
         assert budget.left == in_flight
 
-    async def _register(self, name: str) -> None:
-        self.told.append(f"registered {name}")
+    async def _register(self, named: Reference) -> None:
+        self.told.append(f"registered {named.id}")
         self.before.append(len(self.gone))
 
 
@@ -96,3 +104,50 @@ def test_where_no_room_is_left_an_answer_goes_on_unregistered() -> None:
     assert Run(JSON, BODY[:50], BODY[50:], in_flight=len(BODY) - 1).told == [
         "the response is too long to be buffered"
     ]
+
+
+ITEMS = (("output[].id", "item"),)
+ADDED = (
+    b"event: response.output_item.added\n"
+    b'data: {"type":"response.output_item.added","item":{"id":"msg_1","type":"message"}}\n\n'
+)
+DONE = ADDED.replace(b"added", b"done")
+LONG = b'data: {"type":"response.output_item.done","x":"' + b"x" * MAX_EVENTS_BYTES + b'"}\n\n'
+
+
+def test_items_of_an_answer_are_registered_with_it() -> None:
+    run = Run(JSON, BODY, also=ITEMS)
+    assert (run.told, run.before) == (["registered resp_1", "registered msg_1"], [0, 0])
+    odd = json.dumps({"id": "resp_1", "output": [7, {"id": "a b"}, {}, {"id": None}]}).encode()
+    assert Run(JSON, odd, also=ITEMS).told == ["registered resp_1"]
+
+
+def test_items_of_a_stream_are_registered_once_before_the_bytes_that_name_them() -> None:
+    run = Run(EVENTS, CREATED, DELTA + ADDED[:40], ADDED[40:], DELTA, DONE, b"", also=ITEMS)
+    assert run.told == ["registered resp_1", "registered msg_1"]
+    assert run.before == [0, 2]
+    assert run.gone == [CREATED, DELTA + ADDED[:40], ADDED[40:], DELTA, DONE, b""]
+    at_once = Run(EVENTS, CREATED + ADDED, b"", also=ITEMS)
+    assert (at_once.told, at_once.before) == (["registered resp_1", "registered msg_1"], [0, 0])
+
+
+def test_an_event_too_long_to_be_read_is_passed_over_and_the_next_is_read() -> None:
+    pieces = [LONG[at : at + 300_000] for at in range(0, len(LONG), 300_000)]
+    run = Run(EVENTS, CREATED, *pieces, ADDED, b"", also=ITEMS)
+    assert run.told == ["registered resp_1", "registered msg_1"]
+    assert run.gone[1:-2] == pieces
+
+
+def test_an_answer_that_creates_nothing_can_name_what_is_the_callers() -> None:
+    results = (("output_file_id", "file"), ("error_file_id", "file"), ("result_files[]", "file"))
+    body = {"id": "batch_1", "output_file_id": "file-1", "error_file_id": None}
+    assert Run(JSON, json.dumps(body).encode(), kind=None, also=results).told == [
+        "registered file-1"
+    ]
+    job = json.dumps({"result_files": ["file-2", "file-3", {}]}).encode()
+    assert Run(JSON, job, kind=None, also=results).told == [
+        "registered file-2",
+        "registered file-3",
+    ]
+    assert Run(EVENTS, ADDED, b"", kind=None, also=ITEMS).told == ["registered msg_1"]
+    assert Run(JSON, b"[]", kind=None, also=results).told == []

@@ -24,8 +24,9 @@ def test_what_was_created_here_is_built_on_here_with_both_models_asked_about(sta
     third = stage.respond(None, previous_response_id=second)
     asked = [entry["models"] for entry in stage.decisions(3)]
     assert asked == [[MODEL], [BASE, MODEL], [BASE, MODEL]]
-    assert len({first, second, third}) == len(stage.records()) == 3
-    assert stage.counted("admissibility_registrations_total") == {"written": 3.0}
+    # Each with the one item of its output.
+    assert 2 * len({first, second, third}) == len(stage.records()) == 6
+    assert stage.counted("admissibility_registrations_total") == {"written": 6.0}
     assert stage.counted("admissibility_registration_lookups_total") == {"found": 2.0}
 
 
@@ -72,7 +73,7 @@ def test_a_conversation_reaches_every_model_that_had_a_part_in_it(stage: Stage) 
             (400, "ambiguous_model"),
         ),
         ([{"type": "additional_tools", "tools": []}], (403, "unsupported_operation")),
-        ([{"type": "item_reference", "id": "msg_1"}], (403, "unsupported_operation")),
+        ([{"type": "item_reference", "id": "msg_1"}], UNREGISTERED),
     ],
 )
 def test_a_conversation_begins_without_anything_that_could_name_a_model(
@@ -156,7 +157,11 @@ def test_a_streamed_response_is_registered_before_its_first_event_is_seen(stage:
         assert stage.respond(BASE, previous_response_id=created.response.id)
         stage.provider.hold.set()
         rest = [event.type for event in events]
-    assert rest == ["response.output_text.delta", "response.completed"]
+    assert rest == [
+        "response.output_item.added",
+        "response.output_text.delta",
+        "response.completed",
+    ]
 
 
 def test_an_answer_without_an_id_still_comes_and_registers_nothing(stage: Stage) -> None:
@@ -177,4 +182,4 @@ def test_a_folder_that_cannot_be_written_costs_the_object_and_not_the_answer(sta
     folder.rename(folder.with_name("elsewhere"))
     first = stage.respond(MODEL)
     assert code_of(lambda: stage.respond(BASE, previous_response_id=first)) == UNREGISTERED
-    assert stage.counted("admissibility_registrations_total") == {"failed": 1.0}
+    assert stage.counted("admissibility_registrations_total") == {"failed": 2.0}

@@ -76,9 +76,12 @@ class Provider:
         return await self._answer(request, received)
 
     async def _answer(self, request: web.BaseRequest, received: Received) -> web.StreamResponse:
+        number, route = next(self.numbers), _below(received.path)
+        stored = _stored(request.method, route, number)
+        if stored is not None:
+            return web.json_response(stored)
         if received.path.startswith(agents_upstream.ROOT):
             return await self.agents.answer(request, received.body)
-        number, route = next(self.numbers), _below(received.path)
         if route == "files":
             value: dict[str, Any] = file(f"file-{number}", received.size)
         elif route == "conversations":
@@ -99,8 +102,13 @@ class Provider:
         events: list[dict[str, Any]] = [
             {"type": "response.created", "response": {**value, "status": "in_progress"}},
             {
+                "type": "response.output_item.added",
+                "output_index": 0,
+                "item": {**value["output"][0], "status": "in_progress", "content": []},
+            },
+            {
                 "type": "response.output_text.delta",
-                "item_id": "msg_1",
+                "item_id": value["output"][0]["id"],
                 "output_index": 0,
                 "content_index": 0,
                 "delta": "Hello",
@@ -122,6 +130,42 @@ def _below(path: str) -> str:
     return re.sub(r"^/(v1|openai/v1|openai)/", "", path.partition("?")[0])
 
 
+_COLLECTIONS = {
+    "vector_stores": "vs",
+    "uploads": "upload",
+    "vaults": "vault",
+    "videos": "video",
+    "agents/environments": "env",
+    "agents/environments/templates": "template",
+    "fine_tuning/jobs": "ftjob",
+}
+
+
+def _stored(method: str, route: str, number: int) -> dict[str, Any] | None:
+    """What is answered about objects that are made without a model, read or changed."""
+    if method == "POST" and route in _COLLECTIONS:
+        return {"id": f"{_COLLECTIONS[route]}_{number}", "object": "made"}
+    if method == "POST" and re.fullmatch("vaults/[^/]+/credentials", route):
+        return {"id": f"credential_{number}", "object": "made"}
+    if route.startswith(("agents/environments/", "chat/completions/")):
+        return {"id": "stored", "object": "stored"}
+    if route.startswith("agents"):
+        return None
+    collection, _, rest = route.partition("/")
+    name = rest.partition("/")[0]
+    if not rest or route in {"responses/compact", "responses/input_tokens"}:
+        return None
+    if collection == "batches":
+        return {**batch(name, "file-0"), "status": "completed", "output_file_id": f"file-of-{name}"}
+    if collection == "responses":
+        return response(name, "unknown")
+    if route.startswith("fine_tuning/jobs/"):
+        return {"id": name, "object": "fine_tuning.job", "result_files": [f"file-of-{rest[5:]}"]}
+    if route.endswith("/complete"):
+        return {"id": name, "object": "upload", "file": file(f"file-of-{name}", 1)}
+    return {"id": name, "object": collection}
+
+
 def response(name: str, model: str) -> dict[str, Any]:
     text = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
     return {
@@ -132,7 +176,7 @@ def response(name: str, model: str) -> dict[str, Any]:
         "model": model,
         "output": [
             {
-                "id": "msg_1",
+                "id": f"msg_of_{name}",
                 "type": "message",
                 "status": "completed",
                 "role": "assistant",

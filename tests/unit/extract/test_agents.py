@@ -171,8 +171,8 @@ def test_what_would_run_models_that_no_request_names_is_refused(
         ("/v1/agents/sessions", {"agent_id": "a/b"}, Reason.MALFORMED_REQUEST),
         (
             "/v1/agents/sessions",
-            {"agent_id": "a", "input": [{"type": "item_reference", "id": "x"}]},
-            Reason.UNSUPPORTED_OPERATION,
+            {"agent_id": "a", "input": [{"type": "item_reference"}]},
+            Reason.MALFORMED_REQUEST,
         ),
         (f"{WORKS}/events", {"events": [{**SAID, "model": "n"}]}, Reason.AMBIGUOUS_MODEL),
         (f"{WORKS}/turns", {"input": "x"}, Reason.UNSUPPORTED_OPERATION),
@@ -193,7 +193,11 @@ def test_agents_and_sessions_are_made_to_be_registered_and_changed_with_what_the
     kinds = {name: (one.kind, one.registered) for name, one in made.items() if one is not None}
     assert kinds == {
         "agents.create": ("agent", True),
+        "agents.environments.create": ("agent_environment", False),
+        "agents.environments.templates.create": ("agent_template", False),
         "agents.sessions.create": ("session", True),
+        "vaults.create": ("vault", False),
+        "vaults.credentials.create": ("vault_credential", False),
     }
     assert {row.name: row.updates for row in AGENTS if row.updates} == {
         "agents.update": {"agent"},

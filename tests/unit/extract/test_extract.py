@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from sidecar.core.call import Call, Reference
-from sidecar.core.reasons import Reason
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.extract.references import built_on, owned
+from sidecar.providers.json_paths import Found, Owned, Stored
 from tests.support.gate.asking import Outcome
 from tests.support.gate.requests import CHAT, as_check_request, get_request
 from tests.support.gate.small_requests import chat, malformed, outcome
@@ -204,6 +206,10 @@ def test_a_method_is_upper_case_or_refused(method: str) -> None:
     )
 
 
+ENCODE = (
+    "a in the query must be percent-encoded UTF-8 without control characters, of at most 4096"
+    " characters"
+)
 BESIDE = "the query names a model where this operation reads none"
 
 
@@ -216,12 +222,59 @@ BESIDE = "the query names a model where this operation reads none"
         ("a=1;m%6Fdel=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
         ("model[]=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
         ("deployment=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
-        ("api-version=1", malformed("this operation takes no query")),
-        ("", malformed("this operation takes no query")),
+        ("filter[model]=x", (Reason.AMBIGUOUS_MODEL, BESIDE)),
+        ("agent_id=a", (Reason.AMBIGUOUS_MODEL, BESIDE)),
     ],
 )
-def test_a_query_is_refused(query: str, expected: Outcome) -> None:
+def test_a_query_that_could_name_a_model_is_refused(query: str, expected: Outcome) -> None:
     assert chat(b'{"model":"m"}', path=f"{CHAT}?{query}") == expected
+    assert outcome(get_request(f"/v1/models/m?{query}")) == expected
+
+
+@pytest.mark.parametrize("query", ["api-version=1", "", "metadata[a]=1"])
+def test_where_a_model_runs_the_query_has_the_keys_of_the_row_alone(query: str) -> None:
+    refused = malformed("this operation takes no query")
+    assert chat(b'{"model":"m"}', path=f"{CHAT}?{query}") == refused
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "api-version=1",
+        "include[]=file_search_call.results&include[]=reasoning.encrypted_content",
+        "include%5B%5D=file_search_call.results",
+        "include=a,b&include=c",
+        "order=desc&after=resp_1&before=resp_2&limit=100",
+        "metadata[team]=a%20b&metadata%5Bmodel%5D=x",
+        "filter[status]=done&created_after=2026-11-01T00:00:00%2B01:00",
+        "q=caf%C3%A9+%26+more",
+    ],
+)
+def test_a_query_that_names_no_model_is_no_reason_to_refuse_what_only_reads(query: str) -> None:
+    expected = Call("openai", "models.retrieve", ("m",))
+    assert outcome(get_request(f"/v1/models/m?{query}")) == expected
+
+
+@pytest.mark.parametrize(
+    ("query", "why"),
+    [
+        ("=x", "a key of the query is not letters, digits, . _ - and parts in brackets"),
+        ("a%62=x", "a key of the query is not letters, digits, . _ - and parts in brackets"),
+        ("a[[b]]=x", "a key of the query is not letters, digits, . _ - and parts in brackets"),
+        ("a=1;b=2", ENCODE),
+        ("a=%00", ENCODE),
+        ("a=%ff", ENCODE),
+        ("a=%4", ENCODE),
+        ("a=" + "x" * 4097, ENCODE),
+        ("&".join("abc"), None),
+        ("&".join(["a=1"] * 129), "the query has more than 128 keys"),
+    ],
+)
+def test_a_query_outside_the_grammar_is_refused_where_it_only_reads_too(
+    query: str, why: str | None
+) -> None:
+    expected = Call("openai", "models.retrieve", ("m",)) if why is None else malformed(why)
     assert outcome(get_request(f"/v1/models/m?{query}")) == expected
 
 
@@ -261,13 +314,43 @@ def test_a_prompt_that_nobody_here_wrote_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("item", [{"type": "item_reference", "id": "x"}, {"id": "x"}, {}])
-def test_an_input_item_by_reference_is_refused(item: dict[str, str]) -> None:
-    body = json.dumps({"model": "m", "input": [item]}).encode()
-    assert outcome(as_check_request(path="/v1/responses", body=body)) == (
-        Reason.UNSUPPORTED_OPERATION,
-        "an input item by reference: what is stored upstream may name another model",
+SECOND_TURN = {
+    "model": "m",
+    "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "hi"}]},
+        {"type": "item_reference", "id": "msg_1"},
+        {"id": "rs_1"},
+        {"type": "item_reference", "id": "msg_1"},
+        {"role": "user", "content": [{"type": "input_text", "text": "and?"}]},
+    ],
+}
+"""As SDKs send the second turn of a conversation with their defaults."""
+
+
+def test_an_input_item_by_reference_is_a_stored_object() -> None:
+    items = (Reference("item", "msg_1"), Reference("item", "rs_1"))
+    sent = json.dumps(SECOND_TURN).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=sent)) == Call(
+        "openai", "responses", ("m",), references=items
     )
+    unnamed = json.dumps({"input": SECOND_TURN["input"]}).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=unnamed)) == malformed(
+        "the request names no model"
+    )
+
+
+@pytest.mark.parametrize(
+    ("items", "why"),
+    [
+        ([{}], "input[] by reference must have the item's id"),
+        ([{"type": "item_reference", "role": "user"}],
+         "input[] by reference must have the item's id"),
+        ([{"id": 7}], "input[].id must be an id of 1 to 256 letters, digits, _ or -"),
+    ],
+)  # fmt: skip
+def test_a_reference_to_an_item_has_its_id(items: list[Any], why: str) -> None:
+    body = json.dumps({"model": "m", "input": items}).encode()
+    assert outcome(as_check_request(path="/v1/responses", body=body)) == malformed(why)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +366,16 @@ def test_an_input_item_of_another_shape_is_refused(item: Any, why: str) -> None:
     assert outcome(as_check_request(path="/v1/responses", body=body)) == malformed(why)
 
 
+def test_more_stored_objects_than_are_looked_up_are_refused() -> None:
+    limits = ((Stored("item"), 256, built_on), (Stored("response"), 16, built_on))
+    for role, most, read in (*limits, (Owned("file"), 512, owned)):
+        found = [Found(role, f"x_{number}", "x") for number in range(most + 1)]
+        assert len(read(found[1:])) == most
+        with pytest.raises(AdmissibilityError, match="more than"):
+            read(found)
+
+
 def test_more_models_than_anybody_needs_are_refused() -> None:
     tools = [{"type": "x", "model": f"m{number}"} for number in range(40)]
     body = json.dumps({"model": "m", "tools": tools}).encode()
-    assert chat(body) == malformed("more than 32 models or 16 objects are named")
+    assert chat(body) == malformed("more than 32 models are named")
