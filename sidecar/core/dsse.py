@@ -24,7 +24,7 @@ HINT = "fingerprint"
 """Field of a signature that holds its key's fingerprint: a hint, as ``keyid`` is.
 
 ``keyid`` is written empty: a library that selects keys by it derives ids of its own (Go's
-securesystemslib, and cosign with it, skip a signature with any other id), and has to try its keys
+securesystemslib skips a signature with any other id), and has to try its keys
 where there is none. DSSE lets a producer add fields (envelope.md, "Parsing rules").
 """
 

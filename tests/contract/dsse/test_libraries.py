@@ -107,7 +107,7 @@ def test_gos_securesystemslib_accepts_every_kind_of_evidence(
     go_program: Path, signer: Home, envelopes: dict[str, bytes], tmp_path: Path
 ) -> None:
     given = list(envelopes.values())
-    # With LoadKey's key id, and with none, which is how cosign makes its verifier.
+    # With LoadKey's key id, and with none, as sigstore's WrapVerifier has it.
     assert go_outcomes(go_program, authority.pem(signer), given, tmp_path) == [
         "verified; verified"
     ] * len(KINDS)

@@ -1,7 +1,7 @@
 // Verifies DSSE envelopes with go-securesystemslib: main KEY.pem ENVELOPE…
 //
 // For each envelope it prints one line: what a verifier with the key id of LoadKey finds, and what one
-// without a key id finds, as cosign makes it (sigstore's VerifierAdapter).
+// without a key id finds, as in sigstore's WrapVerifier.
 package main
 
 import (
