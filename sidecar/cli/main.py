@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("simulate", "sidecar.cli.simulate", "play"),
     ("authority", "sidecar.cli.authority", "app"),
     ("declare", "sidecar.cli.declare", "app"),
+    ("preflight", "sidecar.cli.preflight", "preflight"),
     ("bind", "sidecar.cli.bind", "bind"),
     ("suite", "sidecar.cli.suite", "app"),
     ("result", "sidecar.cli.result", "result"),

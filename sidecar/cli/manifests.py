@@ -10,6 +10,7 @@ from sidecar.cli.common import CliError
 from sidecar.core import dsse
 from sidecar.core.dsse import Envelope
 from sidecar.core.evidence import (
+    Environment,
     Manifest,
     Predicate,
     Specification,
@@ -74,6 +75,19 @@ def read_specification(path: Path) -> SpecificationFile:
     if not isinstance(statement.predicate, Specification):
         raise CliError(f"{path}: is evidence, but not a specification")
     return SpecificationFile(envelope.digest, statement, statement.predicate, envelope)
+
+
+def read_environment(path: Path) -> tuple[str, Environment]:
+    """Read an environment's declaration: its SPIFFE ID and predicate. Its signature is not checked.
+
+    Raises:
+        EvidenceError: Not an envelope.
+        CliError: It cannot be read, or holds something else.
+    """
+    statement = _statement_of(path, dsse.parse(common.read(path)))
+    if not isinstance(statement.predicate, Environment):
+        raise CliError(f"{path}: is evidence, but not an environment's declaration")
+    return statement.subject.name, statement.predicate
 
 
 def _statement_of(path: Path, envelope: Envelope) -> Statement[Predicate]:
