@@ -37,7 +37,9 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         },
         "manifests": list(assessment.manifests),
         "of_record": list(assessment.of_record),
-        "steps": [_step(finding) for finding in assessment.findings],
+        "steps": [
+            _step(finding) for finding in sorted(assessment.findings, key=lambda each: each.step)
+        ],
         "not_reached": _not_reached(assessment),
     }
 
@@ -92,16 +94,18 @@ def steps_table(assessment: Assessment, *, asked: dict[str, str]) -> Table:
     table = Table(title=heading, title_justify="left", show_header=False, pad_edge=False, box=None)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
-    for finding in assessment.findings:
-        mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
-        about = short.get(finding.subject, "" if finding.step in {0, 7} else finding.subject)
-        table.add_row(mark, _failed_text(finding, about))
+    for number in range(len(STEPS)):
+        found = [finding for finding in assessment.findings if finding.step == number]
+        for finding in found:
+            mark = Text("✓", style="green") if finding.holds else Text("✗", style="bold red")
+            about = short.get(finding.subject, "" if number in {0, 7} else finding.subject)
+            table.add_row(mark, _failed_text(finding, about))
+        if not found:
+            title = Text.assemble(f"{number}. {STEPS[number]}", ("  not reached", "dim"))
+            table.add_row("·", title)
     for kind, names, meaning in _relied_on(assessment):
         if names:
             table.add_row("", Text.assemble(f"{kind}: {', '.join(names)}", (f"  {meaning}", "dim")))
-    for number in _not_reached(assessment):
-        title = Text.assemble(f"{number}. {STEPS[number]}", ("  not reached", "dim"))
-        table.add_row("·", title)
     return table
 
 

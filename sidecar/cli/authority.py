@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from sidecar.authority import bundles
 from sidecar.authority import home as authority
@@ -22,6 +20,7 @@ from sidecar.authority.usable_keys import dropped, usable_keys
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
 from sidecar.cli.follow_bundle import follow_bundle
+from sidecar.cli.tables import show_table, stdout
 from sidecar.core import kinds, wire
 from sidecar.core.window import rfc3339
 
@@ -304,44 +303,46 @@ def _description(found: Description) -> dict[str, Any]:
 
 
 def _print_description(found: Description) -> None:
-    console = Console()
+    console = stdout()
     console.print(f"[bold]{found.name}[/bold]  publishes {found.repository}", soft_wrap=True)
-    console.print(_keys_table(found))
-    console.print(_metadata_table(found))
+    show_table(console, ("key", "where", "fingerprint"), _key_rows(found))
+    show_table(console, ("metadata", "version", "expires", "signed for"), _metadata_rows(found))
     for domain in found.trust_domains:
         jwks = len(domain.jwks["keys"]) if domain.jwks else 0
         console.print(
-            f"vouches for {domain.name}: {jwks} JWT keys, {len(domain.x509_roots)} X.509 roots"
+            f"vouches for {domain.name}: {jwks} JWT keys, {len(domain.x509_roots)} X.509 roots",
+            soft_wrap=True,
         )
-    table = Table("withdrawn", "subject", "reason", "from", title_justify="left")
-    for entry in found.withdrawals:
-        table.add_row(
+    withdrawn = [
+        (
             entry.kind,
             entry.subject,
             entry.reason,
             "at once" if entry.effective is None else rfc3339(entry.effective),
         )
-    console.print(table if found.withdrawals else "nothing is withdrawn")
+        for entry in found.withdrawals
+    ]
+    if withdrawn:
+        show_table(console, ("withdrawn", "subject", "reason", "from"), withdrawn)
+    else:
+        console.print("nothing is withdrawn")
     for failure in found.failures:
         console.print(f"failed: manifest {failure.manifest}, {failure.reason}", soft_wrap=True)
     for one in found.supersessions:
         console.print(f"superseded: manifest {one.manifest} by {one.by}", soft_wrap=True)
 
 
-def _keys_table(found: Description) -> Table:
-    table = Table("key", "where", "fingerprint")
-    for role, key in found.keys.items():
-        table.add_row(role, key.uri, key.fingerprint())
+def _key_rows(found: Description) -> list[tuple[str, str, str]]:
+    rows = [(role, key.uri, key.fingerprint()) for role, key in found.keys.items()]
     for attestation in found.document.keys:
         names = [kind.noun for kind in kinds.KINDS if kind.urn in attestation.predicate_types]
         until = rfc3339(attestation.window.not_after)
         signs = f"signs {', '.join(names)} until {until}" if attestation.active else "retired"
-        table.add_row("", signs, attestation.public_key().fingerprint)
-    return table
+        rows.append(("published", signs, attestation.public_key().fingerprint))
+    return rows
 
 
-def _metadata_table(found: Description) -> Table:
-    table = Table("metadata", "version", "expires", "signed for")
+def _metadata_rows(found: Description) -> list[tuple[str, str, str, str]]:
     signed_for = {
         "root": found.periods.root,
         "targets": found.periods.targets,
@@ -349,8 +350,7 @@ def _metadata_table(found: Description) -> Table:
         "timestamp": found.periods.timestamp,
         "trust-domains": found.periods.trust_domains,
     }
-    for name, number in found.versions.items():
-        table.add_row(
-            name, str(number), rfc3339(found.expires[name]), duration_text(signed_for[name])
-        )
-    return table
+    return [
+        (name, str(number), rfc3339(found.expires[name]), duration_text(signed_for[name]))
+        for name, number in found.versions.items()
+    ]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
+from sidecar.cli.tables import stdout
 from sidecar.doctor.diagnosis import Diagnosis, State, causes
 from sidecar.doctor.examine import examine
 from sidecar.doctor.installation import Tls, find_installation
@@ -79,15 +79,11 @@ def doctor(
 
 
 def _show(found: Sequence[Diagnosis]) -> None:
-    console = Console(highlight=False)
+    console = stdout()
     width = max(len(finding.name) for finding in found)
     for finding in found:
         mark, colour = _MARKS[finding.state]
         line = Text.assemble((f"{mark} ", colour), (f"{finding.name:{width}}  ", "bold"))
-        if finding.state is State.OK:
-            console.print(line + Text(finding.detail), no_wrap=True, overflow="ellipsis")
-            continue
-        # A problem is printed in full, however long the names of files are.
         in_flight = max(MIN_ROOM, console.width - width - 4)
         first, *more = _wrapped(finding.detail, in_flight) or [""]
         console.print(line + Text(first), soft_wrap=True)

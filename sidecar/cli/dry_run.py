@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sidecar.cli import assessment_view
 from sidecar.cli.common import CliError
+from sidecar.cli.tables import stdout
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import http_status, remedy
 from sidecar.extract.raw_request import RawRequestError, parse
@@ -48,7 +49,7 @@ def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json
     if as_json:
         print(json.dumps(to_json(result), indent=2))
     else:
-        show(Console(highlight=False), result)
+        show(stdout(), result)
     raise typer.Exit(0 if result.outcome.decision.allowed else 1)
 
 

@@ -30,6 +30,7 @@ from envoy_extauthz_lint.document import MAX_BYTES
 from sidecar import resources
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.lint_options import CREDENTIAL_HEADER, lint_options
+from sidecar.cli.tables import stdout
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 STDIN = "-"
@@ -105,7 +106,7 @@ def lint_file(
         found = formatters.to_sarif(report, file, version("admissibility-sidecar"), DRIVER)
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        _show(Console(highlight=False), report, file)
+        _show(stdout(), report, file)
     raise typer.Exit(1 if report.fails(Severity(fail_on.value)) else 0)
 
 

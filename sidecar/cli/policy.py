@@ -20,6 +20,7 @@ from rich.progress import Progress
 from sidecar import resources
 from sidecar.cli import assessment_view, common, policy_diff_view, policy_view, verify
 from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.tables import stdout
 from sidecar.core.facts import prove, to_input
 from sidecar.core.window import rfc3339
 from sidecar.opa import bundle, revision, signing, tree
@@ -86,7 +87,7 @@ def new(
         edited = None if made.edited is None else str(policies / made.edited)
         print(json.dumps({"id": made.id, "created": created, "edited": edited}, indent=2))
         return
-    console = Console(highlight=False)
+    console = stdout()
     for path in made.created:
         console.print(f"created {policies / path}", soft_wrap=True)
     if made.edited is not None:
@@ -113,7 +114,7 @@ def copy(
 @app.command()
 def check(policies: PoliciesOption = DEFAULT, as_json: JsonOption = False) -> None:
     """Check format, types against the schema of the facts, data against its schemas, and lint."""
-    console = Console(highlight=False)
+    console = stdout()
     done = []
     for checked in checks.check(opa_path(), policies):
         done.append(checked)
@@ -142,7 +143,7 @@ def run_tests(
     if as_json:
         print(json.dumps(policy_view.report_json(report), indent=2))
     else:
-        policy_view.print_report(Console(highlight=False), report)
+        policy_view.print_report(stdout(), report)
     lacking = report.coverage is not None and report.coverage < FULL_COVERAGE
     raise typer.Exit(1 if report.failed or lacking else 0)
 
@@ -160,7 +161,7 @@ def list_rules(
     elif markdown:
         print(policy_view.rules_markdown(catalogue, today), end="")
     else:
-        Console(highlight=False).print(policy_view.rules_table(catalogue, today))
+        stdout().print(policy_view.rules_table(catalogue, today))
 
 
 @app.command()
@@ -178,7 +179,7 @@ def explain(
     The structural predicate comes first, as in ``admit explain``; the policies see what it proved.
     """
     inquired = verify.inquire(model, environment, trust, provider, operation)
-    assessment, console = inquired.assessment, Console(highlight=False)
+    assessment, console = inquired.assessment, stdout()
     if not assessment.admissible:
         if as_json:
             report = assessment_view.to_json(assessment, asked=inquired.asked())
@@ -253,7 +254,7 @@ def diff(
         report = policy_diff_view.difference_json(found)
         print(json.dumps({"before": old.revision, "after": changed.revision, **report}, indent=2))
     else:
-        policy_diff_view.print_difference(Console(highlight=False), found)
+        policy_diff_view.print_difference(stdout(), found)
     raise typer.Exit(1 if found.changed else 0)
 
 

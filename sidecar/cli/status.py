@@ -10,9 +10,8 @@ import grpc
 import requests
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from rich.console import Console
-from rich.table import Table
 
+from sidecar.cli.tables import show_table, stdout
 from sidecar.gate.server import SERVICE
 
 Url = Annotated[str, typer.Option("--url", envvar="ADMIT_STATUS_URL", help="The metrics endpoint.")]
@@ -58,31 +57,42 @@ def health(gate: Gate = DEFAULT_GATE, as_json: AsJson = False) -> None:
 
 
 def _show(value: dict[str, Any]) -> None:
-    console = Console(highlight=False)
+    console = stdout()
     policy, evidence = value["policy"], value["evidence"]
     console.print(f"{'ready' if value['ready'] else 'NOT READY'}, trust epoch {value['epoch']}")
-    console.print(f"policy engine {'up' if policy['up'] else 'DOWN'}, {policy['revision']}")
+    console.print(
+        f"policy engine {'up' if policy['up'] else 'DOWN'}, {policy['revision']}", soft_wrap=True
+    )
     if policy["error"] is not None:
-        console.print(f"newer policies are not in force: {policy['error']}", markup=False)
+        console.print(
+            f"newer policies are not in force: {policy['error']}", markup=False, soft_wrap=True
+        )
     console.print(f"{evidence['manifests']} manifests, {evidence['rejected']} files refused")
     if evidence["waiting"]:
         console.print(f"{evidence['waiting']} files of unknown signers wait to be verified")
     for problem in evidence["problems"]:
-        console.print(f"evidence cannot be read: {problem}", markup=False)
+        console.print(f"evidence cannot be read: {problem}", markup=False, soft_wrap=True)
     columns = ("name", "version", "expires", "refreshed", "withdrawals")
-    table = Table("authority", *columns[1:], "grants: silence")
-    for item in value["authorities"]:
-        cells = ["—" if item[key] is None else str(item[key]) for key in columns]
-        table.add_row(*cells, _grants(item["grants"]))
-    console.print(table)
+    rows = [
+        [
+            *("—" if item[key] is None else str(item[key]) for key in columns),
+            _grants(item["grants"]),
+        ]
+        for item in value["authorities"]
+    ]
+    show_table(console, ("authority", *columns[1:], "grants: silence"), rows)
     for item in value["authorities"]:
         for problem in (item["stale"], item["error"]):
             if problem is not None:
-                console.print(f"{item['name']}: {problem}", markup=False)
+                console.print(f"{item['name']}: {problem}", markup=False, soft_wrap=True)
     for rejection in evidence["rejections"]:
-        console.print(f"refused {rejection['file_digest'][:12]}: {rejection['why']}", markup=False)
+        console.print(
+            f"refused {rejection['file_digest'][:12]}: {rejection['why']}",
+            markup=False,
+            soft_wrap=True,
+        )
     for problem in value["credential_problems"]:
-        console.print(f"credential roots: {problem}", markup=False)
+        console.print(f"credential roots: {problem}", markup=False, soft_wrap=True)
 
 
 def _grants(grants: list[dict[str, str]]) -> str:

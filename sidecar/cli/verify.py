@@ -17,6 +17,7 @@ from rich.console import Console
 
 from sidecar.cli import assessment_view, dry_run
 from sidecar.cli.common import CliError
+from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
@@ -81,7 +82,7 @@ def verify(
     if as_json:
         print(json.dumps(assessment_view.to_json(assessment, asked=inquired.asked()), indent=2))
     else:
-        console = Console(highlight=False)
+        console = stdout()
         console.print(assessment_view.summary(assessment))
         print_problems(console, inquired.statuses)
     raise typer.Exit(0 if assessment.admissible else 1)
@@ -134,7 +135,7 @@ def explain(
         value["authorities"] = [_authority(status) for status in inquired.statuses]
         print(json.dumps(value, indent=2))
     else:
-        console = Console(highlight=False)
+        console = stdout()
         console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
         console.print(assessment_view.summary(assessment))
         print_problems(console, inquired.statuses)

@@ -64,7 +64,8 @@ def test_the_command_fits_one_screen_and_its_exit_status_says_how_it_stands(whol
     lines = healthy.stdout.splitlines()
     named = f"others may change {whole.folder / 'trust.yaml'} (0666)"
     assert "".join(named.split()) in "".join(ill.stdout.split())
-    assert [line.split("  ")[0] for line in lines[:-1]] == [f"✓ {one.name}" for one in HEALTHY]
+    found = [line.split("  ")[0] for line in lines[:-1] if line.startswith("✓")]
+    assert found == [f"✓ {one.name}" for one in HEALTHY]
     assert lines[-1] == f"{len(HEALTHY)} in order, 0 to look at, 0 failed"
     shown = ill.stdout.splitlines()
     # A remedy, and as many lines as the name of the file takes.

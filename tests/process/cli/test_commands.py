@@ -100,9 +100,10 @@ def test_show_tells_keys_metadata_and_withdrawals(tmp_path: Path) -> None:
     versions = {name: part["version"] for name, part in shown["metadata"].items()}
     assert versions == {"root": 1, "targets": 2, "snapshot": 2, "timestamp": 2}
     assert shown["keys"]["attestation"]["fingerprint"] == made["key"]
-    table = admit("authority", "show", "--home", home).stdout.decode()
-    for text in ("acme", "poisoned", DIGEST, made["key"], "6h"):
-        assert text in table
+    for columns in ("200", "80"):
+        table = admit("authority", "show", "--home", home, COLUMNS=columns).stdout.decode()
+        for text in ("acme", "poisoned", DIGEST, made["key"], "6h"):
+            assert text in table
 
 
 def test_the_root_an_operator_pins_stays_the_first_one(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from sidecar.cli import assessment_view
@@ -42,11 +44,27 @@ def test_an_explanation_for_people_has_a_line_for_each_and_none_for_what_is_empt
     assert not [line for line in lines(admitted_world().ask()) if "floors" in line]
 
 
-def lines(assessment: Assessment) -> list[str]:
-    """The lines below the steps, without what they mean."""
+def test_an_explanation_has_the_steps_in_their_order_reached_or_not() -> None:
+    """Whatever the order in which they were taken, and where one in between was not reached."""
+    found = with_floor()
+    mixed = tuple(each for each in reversed(found.findings) if each.step != 3)
+    shown = text(replace(found, findings=mixed))
+    numbers = [int(line[1:].split(".")[0]) for line in shown if line[:1] in tuple("✓✗·")]
+    assert numbers == sorted(numbers)
+    assert set(numbers) == set(range(8))
+    value = assessment_view.to_json(replace(found, findings=mixed), asked=ASKED)
+    steps = [step["step"] for step in value["steps"]]
+    assert (steps == sorted(steps), 3 in value["not_reached"]) == (True, True)
+
+
+def text(assessment: Assessment) -> list[str]:
     console = Console(width=200, force_terminal=False)
     with console.capture() as captured:
         console.print(assessment_view.steps_table(assessment, asked=ASKED))
+    return [line.strip() for line in captured.get().splitlines()]
+
+
+def lines(assessment: Assessment) -> list[str]:
+    """The lines below the steps, without what they mean."""
     names = ("constituents:", "objectors:", "silence", "jurisdictions that", "roles that")
-    found = (line.strip() for line in captured.get().splitlines())
-    return [line.split("  ")[0] for line in found if line.startswith(names)]
+    return [line.split("  ")[0] for line in text(assessment) if line.startswith(names)]

@@ -1,0 +1,57 @@
+"""Prints tables that cut nothing, on a terminal of any width and into a pipe."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+_UNLIMITED = 10_000
+"""Columns of a pipe, so that each row is one line: what reads it need not join lines."""
+
+_GAP = 2
+Cell = str | Text
+
+
+def stdout() -> Console:
+    """Return a console on standard output; a pipe has no width unless ``COLUMNS`` gives one."""
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(highlight=False, width=_UNLIMITED if piped else None)
+
+
+def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
+    """Print rows as a table or, where one is too wide, each as a block of lines.
+
+    Args:
+        console: Where to print.
+        headings: Of the columns; the first names the row.
+        rows: As many cells each as there are headings. In a block, empty cells are left out.
+    """
+    cells = [[_text(cell) for cell in row] for row in rows]
+    widths = [
+        max(len(heading), *(len(row[column]) for row in cells), 0)
+        for column, heading in enumerate(headings)
+    ]
+    if sum(widths) + _GAP * (len(widths) - 1) <= console.width:
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+        for heading in headings:
+            table.add_column(heading, no_wrap=True)
+        for row in cells:
+            table.add_row(*row)
+        console.print(table)
+        return
+    label = max(len(heading) for heading in headings[1:])
+    for row in cells:
+        console.print(Text.assemble((f"{headings[0]} ", "dim"), row[0]), soft_wrap=True)
+        for heading, cell in zip(headings[1:], row[1:], strict=True):
+            if cell:
+                line = Text.assemble((f"  {heading:{label}}  ", "dim"), cell)
+                console.print(line, soft_wrap=True)
+
+
+def _text(cell: Cell) -> Text:
+    return cell if isinstance(cell, Text) else Text(cell)
