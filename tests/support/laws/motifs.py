@@ -179,7 +179,8 @@ def extended(author: Author) -> None:
         return
     under = old.content.specification or universe.UNDER
     base = universe.SPECIFICATION
-    place = replace(base.places[0], operations=(*universe.OPERATIONS, "batches"))
+    kept = author.rng.choice((universe.OPERATIONS, universe.OPERATIONS, (universe.CHAT,)))
+    place = replace(base.places[0], operations=(*kept, "batches"))
     begins = author.run.now - author.run.now % universe.DAY
     span = replace(author.span(), begins=begins)
     wider = author.say(replace(base, places=(place,), extends=under, span=span), "acme")
@@ -207,6 +208,35 @@ def extended(author: Author) -> None:
     author.queue.extend(_afterwards(author, "acme", wider.digest))
 
 
+def unspecified(author: Author) -> None:
+    """Case 13: what a model was tuned under is lost, withdrawn, or by a key that was replaced."""
+    who = author.rng.choice(sorted(author.run.world.published))
+    number = len(author.run.world.published["acme"].keys) + 1
+    options: list[Operation] = [
+        Lose(universe.UNDER),
+        Publish(who, Withdrawal("specification", universe.UNDER)),
+        Rotate("acme", f"acme/{number}", author.rng.choice((None, 6))),
+    ]
+    author.queue.extend(author.rng.sample(options, author.rng.randint(1, 2)))
+    author.queue.append(author.rng.choice((Restart(), Wait(7), Wait(49))))
+
+
+def chained(author: Author) -> None:
+    """Law 7: a successor of a successor, of which the one in between was lost before it counted."""
+    old = author.manifest()
+    if old is None:
+        return
+    second = author.succeed(old, author.rng.choice(author.made.producers))
+    lost: tuple[Operation, ...] = (Lose(second.digest), Restart())
+    author.queue.extend(lost[: author.rng.randint(0, 2)])
+    third = author.succeed(second, author.rng.choice(author.made.producers))
+    before = len(author.queue)
+    for content, by in universe.needed(author.made, third, author.rng):
+        author.say(content, by)
+    _at_once(author, before, "what the newest successor needs")
+    author.queue.append(Lose(third.digest))
+
+
 MOTIFS: tuple[Callable[[Author], None], ...] = (
     renewed_then_withdrawn,
     renewed_then_withdrawn,
@@ -220,4 +250,6 @@ MOTIFS: tuple[Callable[[Author], None], ...] = (
     moved,
     moved,
     extended,
+    unspecified,
+    chained,
 )
