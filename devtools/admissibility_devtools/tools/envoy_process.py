@@ -12,7 +12,6 @@ import json
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from admissibility_devtools.tools.envoy_config import LISTENER, Address
@@ -115,12 +114,7 @@ class EnvoyProcess:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def _await_ready(self, child: subprocess.Popen[bytes], address: Path) -> None:
