@@ -41,7 +41,8 @@ MIDDLE = """
 By default an SDK tries 503 again a few times: stale trust, overload and a gate that is not ready
 may pass. Other denials are final until somebody acts. Answers that Envoy makes by itself have no
 body in the API's form: 413 of its buffer, 429 of its rate limit (SDKs retry it), 403 of the
-[seal](../adr/0026-the-seal.md), 503 where the gate is down.
+[seal](../adr/0026-the-seal.md), 503 where the gate is down; `envoy/README.md` shows how to give
+them one.
 
 ## Where the exception `e` shows it
 """

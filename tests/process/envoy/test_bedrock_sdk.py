@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,14 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from admissibility_devtools.tools.envoy_config import reference
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
+from sidecar.core.reasons import Reason, remedy
 from sidecar.extract.check_request import read
 from sidecar.extract.extractor import extract
+from sidecar.gate import check_response
+from sidecar.providers import error_shapes
 from tests.process.envoy.sigv4 import KEY_ID, SIGNED, key_of
 from tests.process.envoy.sites import CREDENTIAL, SITES, Wired, wire
 
@@ -134,3 +139,36 @@ def test_a_call_that_the_gate_refuses_is_never_signed(bedrock: Wired) -> None:
         "withdrawn",
         [],
     )
+
+
+def test_envoys_own_answers_can_have_bedrocks_form(tmp_path: Path) -> None:
+    """As `envoy/README.md` says; what the gate answers stays as it is."""
+    (block,) = re.findall(
+        r"```yaml\n( +local_reply_config:.*?)```",
+        (Path(__file__).resolve().parents[3] / "envoy" / "README.md").read_text("utf-8"),
+        re.DOTALL,
+    )
+    anchor = "stat_prefix: applications\n"
+    template = reference("bedrock").replace(anchor, anchor + block, 1)
+    with wire("bedrock", tmp_path, template=template) as found:
+        sdk = client(found)
+        shown = []
+        for answer in (
+            pb.CheckResponse(status=pb.Status(code=0), ok_response=pb.OkHttpResponse()),
+            check_response.denial(Reason.WITHDRAWN, "c-1", "d-1", error_shapes.BEDROCK),
+        ):
+            found.gate.answer = answer
+            with pytest.raises(ClientError) as caught:
+                sdk.converse(modelId=MODEL, messages=ASKED)
+            shown.append(caught.value.response["Error"])
+        assert found.provider.received == []
+    assert shown == [
+        {
+            "Message": "The gateway answered by itself: rbac_access_denied_matched_policy[none]",
+            "Code": "ServiceUnavailableException",
+        },
+        {
+            "Message": f"c-1. {remedy(Reason.WITHDRAWN)} [withdrawn, decision d-1]",
+            "Code": "AccessDeniedException",
+        },
+    ]

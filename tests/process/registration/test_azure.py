@@ -12,6 +12,7 @@ from typing import Any
 
 import openai
 import pytest
+import requests
 
 from envoy_extauthz_lint import Severity, lint
 from sidecar.cli.lint_options import lint_options
@@ -175,3 +176,31 @@ def test_what_is_registered_says_which_names_are_deployments(stage: Stage) -> No
         [{"operation": "responses", "models": [SUPPORT], "tuned": [], "deployments": [SUPPORT],
           "modalities": [], "toolTypes": []}],
     )  # fmt: skip
+
+
+@pytest.mark.alone
+def test_a_bodys_model_is_ignored_as_azure_ignores_it_where_the_operator_lets_it(
+    stage: Stage,
+) -> None:
+    """LangChain's class for Azure names the base model in the body, for its own tracing."""
+
+    def chat() -> Any:
+        path = f"/openai/deployments/{SUPPORT}/chat/completions?api-version=2024-10-21"
+        body = {"model": "gpt-4o-2024-08-06", "messages": [{"role": "user", "content": "x"}]}
+        headers = stage.options()["default_headers"]
+        return requests.post(stage.address + path, json=body, headers=headers, timeout=60)
+
+    refused = chat()
+    assert (refused.status_code, stage.provider.requests) == (400, [])
+    message = refused.json()["error"]["message"]
+    assert all(part in message for part in (SUPPORT, "gpt-4o-2024-08-06", "azure_body_model"))
+    stage.restart(azure_body_model="ignore")
+    assert chat().status_code == 200
+    (received,) = stage.provider.requests
+    assert json.loads(received.body)["model"] == "gpt-4o-2024-08-06"
+    last = stage.decisions(2)[-1]
+    assert (last["outcome"], last["models"], last["ignored"]) == (
+        "allow",
+        [SUPPORT],
+        ["gpt-4o-2024-08-06"],
+    )
