@@ -79,7 +79,7 @@ class Signing:
 
 def problems(signing: Signing, known: Vocabulary) -> tuple[str, ...]:
     """Return what does not fit, one sentence each; none where everything does."""
-    found = (*_by_vocabulary(signing, known), *_by_operator(signing))
+    found = (*_by_vocabulary(signing, known), *by_operator(signing))
     return tuple(dict.fromkeys(found))
 
 
@@ -219,7 +219,8 @@ def _apart(what: str, given: Iterable[str], wanted: Iterable[str]) -> Iterator[s
             yield f"{what} {pattern!r} is outside the manifest, which has {_names(names)}"
 
 
-def _by_operator(signing: Signing) -> Iterator[str]:
+def by_operator(signing: Signing) -> Iterator[str]:
+    """Yield what does not fit an operator's grants and floors; nothing without an operator."""
     if signing.operator is None:
         return
     predicate, author = signing.statement.predicate, signing.author

@@ -10,6 +10,7 @@ import grpc
 import requests
 import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from rich.console import Console
 
 from sidecar.cli.tables import show_table, stdout
 from sidecar.gate.server import SERVICE
@@ -85,14 +86,17 @@ def _show(value: dict[str, Any]) -> None:
         for problem in (item["stale"], item["error"]):
             if problem is not None:
                 console.print(f"{item['name']}: {problem}", markup=False, soft_wrap=True)
-    for rejection in evidence["rejections"]:
-        console.print(
-            f"refused {rejection['file_digest'][:12]}: {rejection['why']}",
-            markup=False,
-            soft_wrap=True,
-        )
+    _show_rejections(console, evidence["rejections"])
     for problem in value["credential_problems"]:
         console.print(f"credential roots: {problem}", markup=False, soft_wrap=True)
+
+
+def _show_rejections(console: Console, rejections: list[dict[str, str]]) -> None:
+    for rejection in rejections:
+        refused = f"refused {rejection['file_digest'][:12]}: {rejection['why']}"
+        console.print(refused, markup=False, soft_wrap=True)
+    if rejections:
+        console.print("file, kind, model, key and grant of each: admit verify --evidence FOLDER")
 
 
 def _grants(grants: list[dict[str, str]]) -> str:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sidecar.cli import assessment_view, dry_run
+from sidecar.cli import assessment_view, dry_run, evidence_view
 from sidecar.cli.common import CliError
 from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
@@ -33,6 +33,8 @@ TUNING = "fine_tuning.jobs.create"
 
 Model = Annotated[str, typer.Argument(help="The model id that a call would name.")]
 Environment = Annotated[str, typer.Option("--environment", "-e", help="SPIFFE ID.")]
+OptionalModel = Annotated[str | None, typer.Argument(help="The model id that a call would name.")]
+OptionalEnvironment = Annotated[str | None, typer.Option("--environment", "-e", help="SPIFFE ID.")]
 Trust = Annotated[
     Path, typer.Option("--trust", "-t", envvar="ADMIT_TRUST", help="The operator's trust.yaml.")
 ]
@@ -62,20 +64,36 @@ DEFAULT_CONFIG = Path("sidecar.yaml")
 
 
 def verify(
-    model: Model,
-    environment: Environment,
+    model: OptionalModel = None,
+    environment: OptionalEnvironment = None,
     trust: Trust = DEFAULT_TRUST,
     provider: Provider = "openai",
     operation: Operation = CALLING,
     deployment: IsDeployment = False,
     tune: Tune = False,
     specification: SpecificationDigest = None,
+    evidence: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file or folder of evidence, instead of a model: whose each is, whether it is "
+            "accepted, and the grant that it lacks; repeatable."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Verify whether a model is structurally admissible in an environment now.
 
-    Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified.
+    Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified. With --evidence, 0 if
+    every file is accepted.
     """
+    if evidence:
+        if model is not None or environment is not None:
+            raise CliError("--evidence: leave MODEL and --environment out")
+        state, _ = load_once(load(trust))
+        found = evidence_view.judge(evidence, state, datetime.now(UTC))
+        raise typer.Exit(evidence_view.show(found, as_json=as_json))
+    if model is None or environment is None:
+        raise CliError("give MODEL and --environment, or --evidence PATH")
     how = Manner(deployment, tune, specification)
     inquired = inquire(model, environment, trust, provider, operation, how)
     assessment = inquired.assessment
@@ -89,12 +107,8 @@ def verify(
 
 
 def explain(
-    model: Annotated[
-        str | None, typer.Argument(help="The model id that a call would name.")
-    ] = None,
-    environment: Annotated[
-        str | None, typer.Option("--environment", "-e", help="SPIFFE ID.")
-    ] = None,
+    model: OptionalModel = None,
+    environment: OptionalEnvironment = None,
     trust: Trust = DEFAULT_TRUST,
     provider: Provider = "openai",
     operation: Operation = CALLING,

@@ -169,7 +169,8 @@ def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:
         yield warn(
             "evidence",
             f"{evidence['rejected']} files refused; the first: {why}",
-            "admit status names them; remove or replace them.",
+            "admit verify --evidence FOLDER names each file, its kind, model and key, and the "
+            "grant that it lacks; grant that, or remove the file.",
         )
     if not roots and not evidence["rejected"]:
         yield ok("evidence", f"{evidence['manifests']} manifests; no file refused")

@@ -146,7 +146,7 @@ def sentence(words: list[str]) -> list[str]:
     ("arguments", "problem"),
     [
         (["verify", "m", "--environment", "e"], None),
-        (["verify", "m"], "lacks ['environment']"),
+        (["policy", "explain", "m"], "lacks ['environment']"),
         (["verify", "m", "--environment"], "requires an argument"),
         (["verify", "m", "n", "--environment", "e"], "has no place for ['n']"),
         (["verify", "--nothing"], "No such option"),

@@ -287,17 +287,26 @@ def test_a_state_folder_inside_what_is_followed_is_told(operator: Operator, wher
     )
 
 
-def test_the_example_in_the_guide_is_a_whole_file(operator: Operator) -> None:
+def test_the_example_in_the_guide_grants_each_role_to_an_authority_of_its_own(
+    operator: Operator,
+) -> None:
     guide = Path(__file__).parents[3] / "docs/trust.md"
     text = guide.read_text().split("```yaml\n")[1].split("```")[0]
-    for number, name in enumerate(("acme-model-risk", "openai-of-record", "eu-office")):
-        root = list(operator.repositories.values())[number].first_root
-        (operator.folder / f"roots/{name}.root.json").write_bytes(root)
+    roles = {
+        "acme-model-risk": "customer",
+        "openai-of-record": "provider",
+        "acme-ml-platform": "producer",
+        "independent-evaluator": "evaluator",
+        "eu-office": "regulator",
+    }
+    for name in roles:
+        made = Repository(operator.folder / "made" / name, name)
+        (operator.folder / f"roots/{name}.root.json").write_bytes(made.first_root)
     operator.path.write_text(text)
     config = load(operator.path)
-    assert [authority.name for authority in config.authorities] == [
-        "acme-model-risk",
-        "openai-of-record",
-        "eu-office",
-    ]
+    granted = {
+        each.name: [grant.role for grant in config.operator.of(each.name)]
+        for each in config.authorities
+    }
+    assert granted == {name: [role] for name, role in roles.items()}
     assert config.operator.of("openai-of-record")[0].of_record
