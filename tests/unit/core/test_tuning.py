@@ -24,9 +24,11 @@ from tests.support.simulator.world import (
     NOW,
     World,
     credential,
+    grant,
     manifest_predicate,
     sha,
     statement,
+    window,
 )
 from tests.unit.core.tuning import TUNE, job, told, tuning_world, unverified
 
@@ -179,3 +181,21 @@ def test_a_deployment_is_tuned_as_what_it_is_bound_to() -> None:
     world.specify(models=[f"openai/{DEPLOYMENT}"])
     call = job(world, DEPLOYMENT, deployments=(DEPLOYMENT,))
     assert told(world, call) == unverified(f"it does not cover tuning openai/{BASE}")
+
+
+def test_a_customer_specifies_only_for_jurisdictions_that_it_is_granted() -> None:
+    world = tuning_world()
+    world.join("european", grant("customer", jurisdictions=("eu",)))
+    world.specify(signer="european")
+    assert told(world) == (None, -1, "")
+    world.declare(
+        label="both",
+        jurisdictions=["eu", "us"],
+        window=window(1, 20),
+        baseModels=[],
+        tuningModels=["openai/gpt-4o-*"],
+    )
+    detail = "signed by european: no customer of every environment it names and the one that tunes"
+    assert told(world) == unverified(detail)
+    world.specify()
+    assert told(world) == (None, -1, "")
