@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from sidecar.authority import home as authority
 from sidecar.core.documents import WithdrawalKind
 from sidecar.service import clock_floor
 from tests.support.site.site import Site
-from tests.support.site.talk import until
+from tests.support.site.talk import Verdict, until
 
 ADMITTED = (200, "admitted")
 WITHDRAWN = (403, "withdrawn")
@@ -157,6 +159,40 @@ def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site
     while (found := site.talk.verdict()) != WITHDRAWN:
         before.add(found)
         assert before == {(503, "trust_stale")}
+
+
+def test_law_1_under_load_a_start_answers_503_and_then_the_withdrawal(site: Site) -> None:
+    """Eight clients in a loop from before the start on; nothing holds the refresh up."""
+    site.start().front()
+    assert site.talk.verdict() == ADMITTED
+    site.stop_gate()
+    home, digest = site.organisations.homes[REGULATOR], site.stand.manifest.digest
+    authority.withdraw(home, WithdrawalKind.MANIFEST, digest, "unfit", None, now())
+    site.settings["listen"] = site.listen
+    site.write()
+    reached, ended = len(site.talk.upstream.received), threading.Event()
+
+    def client() -> list[Verdict]:
+        found = [site.talk.verdict()]
+        while not ended.is_set():
+            if (verdict := site.talk.verdict()) != found[-1]:
+                found.append(verdict)
+        return found
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(client) for _ in range(8)]
+        try:
+            site.start()
+            last = until(site.talk.verdict, WITHDRAWN)
+        finally:
+            ended.set()
+        seen = [each.result() for each in clients]
+    assert last == WITHDRAWN
+    # Without a gate Envoy answers 503 itself; no other refusal is final, and nothing is admitted.
+    assert {status for found in seen for status, _ in found} == {503, 403}
+    assert {verdict for found in seen for verdict in found if verdict[0] == 403} == {WITHDRAWN}
+    assert all(found == sorted(found, reverse=True) for found in ([v[0] for v in f] for f in seen))
+    assert len(site.talk.upstream.received) == reached
 
 
 def restart(site: Site) -> None:

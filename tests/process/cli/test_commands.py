@@ -145,6 +145,16 @@ def test_a_bundle_is_followed_once_and_until_it_is_stopped(tmp_path: Path) -> No
         "skipped": [],
     }
     assert told(*follow, "--once")["published"] is None
+    publish = ("authority", "trust-domain", "acme.example", "--bundle", path, "--home", home)
+    assert told(*publish)["warnings"] == []
+    (shown,) = told("authority", "show", "--home", home)["trust_domains"]
+    assert (len(shown["jwks"]["keys"]), len(shown["x509Roots"])) == (1, 1)
+    unusable = path.with_name("unusable.json")
+    unusable.write_text(json.dumps({"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "ed"}]}))
+    assert refused(*publish[:4], unusable, *publish[5:]) == (
+        "trust domain acme.example: no key is usable, so nothing was changed: JWK 'ed' was left"
+        " out: the public key cannot be parsed"
+    )
     with subprocess.Popen(
         [PROGRAM, *map(str, follow), "--refresh", "1s"], stderr=subprocess.PIPE, text=True
     ) as running:
@@ -154,7 +164,7 @@ def test_a_bundle_is_followed_once_and_until_it_is_stopped(tmp_path: Path) -> No
         fresh = tmp_path / "fresh.json"
         fresh.write_bytes(bundle(Issuer("acme.example"), spiffe_sequence=2))
         fresh.replace(path)
-        assert any("acme.example: published version 3" in line for line in lines)
+        assert any("acme.example: published version 4" in line for line in lines)
         running.terminate()
         assert running.wait(30) == 0
     assert refused("authority", "follow-bundle", "acme.example", "--home", home) == (
