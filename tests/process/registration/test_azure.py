@@ -168,14 +168,17 @@ def test_a_withdrawal_reaches_what_a_deployment_had_a_part_in(stage: Stage, shap
 
 def test_what_is_registered_says_which_names_are_deployments(stage: Stage) -> None:
     client(stage, "v1").responses.create(model=SUPPORT, input="hello")
-    (record,) = stage.records()
-    payload = json.loads(base64.b64decode(json.loads(record.read_bytes())["payload"]))
-    assert (payload["provider"], payload["api"], payload["uses"]) == (
+    payloads = [
+        json.loads(base64.b64decode(json.loads(record.read_bytes())["payload"]))
+        for record in stage.records()
+    ]
+    assert {payload["kind"] for payload in payloads} == {"response", "item"}
+    assert [(each["provider"], each["api"], each["uses"]) for each in payloads] == 2 * [(
         "azure",
         "azure",
         [{"operation": "responses", "models": [SUPPORT], "tuned": [], "deployments": [SUPPORT],
           "modalities": [], "toolTypes": []}],
-    )  # fmt: skip
+    )]  # fmt: skip
 
 
 @pytest.mark.alone

@@ -125,13 +125,9 @@ CASES = {
         uploading(b"no form"),
         line("malformed_request", "form: the form does not begin with its boundary", **FILES),
     ),
-    "purpose after the file": Case(
-        uploading(part(lines(MODEL)) + form_field("purpose", "batch") + END),
-        line(
-            "malformed_request",
-            "the purpose field comes after the file; send it before the file",
-            **FILES,
-        ),
+    "two purposes after the file": Case(
+        uploading(part(lines(MODEL)) + 2 * form_field("purpose", "batch") + END),
+        line("malformed_request", "the purpose field occurs twice", **FILES),
     ),
     "a second purpose behind a file that passes": Case(
         uploading(
@@ -150,7 +146,7 @@ CASES = {
     ),
     "no budget": Case(
         uploading(form(lines(*[MODEL] * 10))),
-        line("overloaded", "too many bytes of batch files are in flight; try again later", **FILES),
+        line("overloaded", "too many bytes of uploads are buffered; try again later", **FILES),
         {"limits": ProcessorLimits(held_bytes=512)},
     ),
     "no body": Case(
@@ -296,10 +292,10 @@ def told_by(answer: Answer) -> tuple[str, str]:
 
 REFUSED: dict[str, tuple[bytes, dict[str, Any]]] = {
     "the form": (
-        part(lines(MODEL)) + form_field("purpose", "batch") + END,
+        part(lines(MODEL)) + 2 * form_field("purpose", "batch") + END,
         line(
             "malformed_request",
-            "the purpose field comes after the file; send it before the file",
+            "the purpose field occurs twice",
             **{**FILES, "path": "/v1/files"},
         ),
     ),
