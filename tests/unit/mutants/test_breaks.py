@@ -53,4 +53,4 @@ def test_every_listed_line_and_test_file_is_still_there() -> None:
     for each in listed:
         broken((ROOT / each.file).read_text(), each)
         for file, _, test in (name.partition("::") for name in each.tests):
-            assert f"def {test}" in (ROOT / file).read_text(), each.name
+            assert f"def {test.partition('[')[0]}" in (ROOT / file).read_text(), each.name
