@@ -141,6 +141,10 @@ class PairsDraft(Generic[K, V]):
         else:
             self.changes.setdefault(left, {})[right] = keep
 
+    def get(self, left: K, default: object = None) -> Mapping[V, None]:  # noqa: ARG002
+        """Return what ``left`` is related to, as a table of relations does."""
+        return dict.fromkeys(self.of(left))
+
     def of(self, left: K) -> Iterator[V]:
         """Yield everything that ``left`` is related to."""
         changes = self.changes.get(left, {})

@@ -12,7 +12,7 @@ exist.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, KeysView, Mapping
+from collections.abc import Callable, Iterable, KeysView, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -94,6 +94,19 @@ class VerifiedState:
     def begin(cls, operator: OperatorTrust, memory: Remembered = NOTHING) -> VerifiedState:
         """Return a state without views and files, in which ``memory`` is remembered."""
         return cls(operator, memory, tables=recalled(memory, operator))
+
+    @classmethod
+    def resume(
+        cls, operator: OperatorTrust, tables: Tables, views: Mapping[str, AuthorityView]
+    ) -> VerifiedState:
+        """Return a state from its tables and the views that they follow from."""
+        step = _Step(cls(operator, RememberedTables(tables), tables=tables), Drafts.of(tables))
+        step.take_views(views)
+        indexes = dict(step.indexes)
+        Reach(step.drafts, indexes).update((), step.renewed)
+        state = step.result(indexes, lambda held, _: held)
+        refused = sorted(tables.refused.items())
+        return replace(state, rejected=tuple(Rejected(*each) for each in refused))
 
     def snapshot(self, epoch: int, refused: Iterable[Rejected] = ()) -> TrustState:
         """Return the trust state of an epoch.
@@ -186,11 +199,22 @@ def assemble(
     return advance(VerifiedState.begin(operator, memory), everything).snapshot(epoch, rejected)
 
 
-def advance(state: VerifiedState, change: Change) -> VerifiedState:
+Keep = Callable[[Tables, Drafts], Tables]
+"""Returns the tables after a step, from those before it and what it changes."""
+
+
+def advance(
+    state: VerifiedState, change: Change, keep: Keep = Tables.with_changes
+) -> VerifiedState:
     """Return the state after a change, computed from what the change touches.
 
     The result is the same, table by table, as when everything were assembled from nothing with what
     ``state`` remembered. All of a change takes effect together.
+
+    Args:
+        state: The state before.
+        change: What changed since.
+        keep: Where the tables are kept.
     """
     step = _Step(state, Drafts.of(state.tables))
     step.take_views(change.views)
@@ -199,7 +223,7 @@ def advance(state: VerifiedState, change: Change) -> VerifiedState:
     indexes = dict(step.indexes)
     Reach(step.drafts, indexes).update(changed.digests, step.renewed)
     Lineages(state.operator, step.drafts, step.published).update(changed, step.announced)
-    return step.result(indexes)
+    return step.result(indexes, keep)
 
 
 def public_keys(view: AuthorityView) -> tuple[PublicKey, ...]:
@@ -276,11 +300,13 @@ class _Step:
                 self.announced |= each.announced.keys()
         return failed
 
-    def result(self, indexes: dict[str, WithdrawalIndex]) -> VerifiedState:
+    def result(self, indexes: dict[str, WithdrawalIndex], keep: Keep) -> VerifiedState:
         """Return the state after the step."""
         state, drafts = self._state, self.drafts
-        tables = state.tables.with_changes(drafts)
+        tables = keep(state.tables, drafts)
         news = any(getattr(drafts, name).changes for name in RememberedTables.NAMES)
+        # What is remembered is read from the newest tables, so that no older ones are kept.
+        news |= isinstance(state.memory, RememberedTables) and state.memory.tables is state.tables
         same = all(indexes.get(name) is index for name, index in state.indexes.items())
         same &= len(indexes) == len(state.indexes)
         rejected = state.rejected

@@ -10,47 +10,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
-from sidecar.core.memory import NOTHING, Remembered
-from sidecar.core.trust_state import (
-    AuthorityView,
-    Change,
-    TrustState,
-    VerifiedState,
-    advance,
-    public_keys,
-)
+from sidecar.core.trust_state import AuthorityView, Change, TrustState, public_keys
 from sidecar.core.verification import VerifiedFile
+from sidecar.trust.durable_state import DurableState
 
 
 class Assembler:
     """Keeps what is verified and advances it. Thread-safe.
 
     Args:
-        operator: The operator's grants.
+        durable: The state as it is kept on disk.
         publish: Called with each new state, in the order of their epochs, never concurrently.
-        memory: As it was persisted.
-        save: Persists the memory of a new state, before that is published.
     """
 
-    def __init__(
-        self,
-        operator: OperatorTrust,
-        publish: Callable[[TrustState], None],
-        memory: Remembered = NOTHING,
-        save: Callable[[Remembered], None] = lambda _: None,
-    ) -> None:
+    def __init__(self, durable: DurableState, publish: Callable[[TrustState], None]) -> None:
+        self._durable = durable
         self._publish = publish
-        self._save = save
         self._entries = threading.Lock()
         self._views: dict[str, AuthorityView | None] = {}
         self._new_views: dict[str, AuthorityView | None] = {}
         self._new_files: dict[str, VerifiedFile | None] = {}
         self._unpublished = True
         self._building = threading.Lock()
-        self._verified = VerifiedState.begin(operator, memory)
-        self._epoch = 0
+        self._verified = durable.state
         self._closed = False
 
     def post_view(self, name: str, view: AuthorityView | None) -> bool:
@@ -78,9 +61,10 @@ class Assembler:
         return frozenset(key for view in views for key in public_keys(view))
 
     def save_again(self) -> None:
-        """Persist the memory, where that failed before."""
+        """Write what could not be written before."""
         with self._building:
-            self._save(self._verified.memory)
+            self._durable.save_again()
+            self._verified = self._durable.take_over(self._verified)
 
     def close(self) -> None:
         """Publish nothing any more; returns when nothing is being published."""
@@ -88,6 +72,19 @@ class Assembler:
             self._closed = True
         with self._building:
             return
+
+    def file(self, digest: str) -> VerifiedFile | None:
+        """Return the file with that digest, as it was verified; also in an earlier process."""
+        tables = self._verified.tables
+        payload = tables.files.get(digest)
+        if payload is None:
+            return None
+        held = tables.signed[payload]
+        return VerifiedFile(digest, payload, held.statement, dict(held.files)[digest])
+
+    def file_digests(self) -> frozenset[str]:
+        """Return the digests of every verified file."""
+        return frozenset(self._verified.tables.files)
 
     def _advance(self) -> None:
         """Advance and publish, unless another thread did so since the caller's change."""
@@ -99,11 +96,9 @@ class Assembler:
                 files, self._new_files = self._new_files, {}
                 self._unpublished = False
             try:
-                self._epoch += 1
-                self._verified = advance(self._verified, _change(views, files))
+                self._verified = self._durable.advance(self._verified, _change(views, files))
                 views, files = {}, {}
-                self._save(self._verified.memory)
-                self._publish(self._verified.snapshot(self._epoch))
+                self._publish(self._verified.snapshot(self._durable.epoch))
             except BaseException:
                 with self._entries:  # nobody has it yet: the next round tries again
                     self._new_views = views | self._new_views

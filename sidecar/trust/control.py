@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,14 +18,14 @@ from functools import partial
 from pathlib import Path
 
 from sidecar.core.trust_state import TrustState, build
-from sidecar.trust import config_file, evidence_folder, memory_file
+from sidecar.trust import config_file, durable_state, evidence_folder
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.config import TrustConfig, TrustConfigError, check_private
 from sidecar.trust.directory_source import FolderChanges
+from sidecar.trust.durable_state import DurableState
 from sidecar.trust.evidence_folder import EvidenceFolder
 from sidecar.trust.evidence_verifier import EvidenceReport, EvidenceVerifier
 from sidecar.trust.follower import Follower
-from sidecar.trust.memory_file import MemoryFile
 from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
 
 _LOG = logging.getLogger("sidecar.trust")
@@ -60,10 +61,9 @@ class ControlPath:
 
     def __init__(self, config: TrustConfig, publish: Callable[[TrustState], None]) -> None:
         make_private(config)
-        memory = memory_file.load(config.state_dir)
-        self._memory_file = MemoryFile(config.state_dir, memory)
-        self._assembler = Assembler(config.operator, publish, memory, self._memory_file.save)
-        self._verifier = EvidenceVerifier(self._assembler.post_files)
+        self._durable = DurableState(config.state_dir, config.operator)
+        self._assembler = Assembler(self._durable, publish)
+        self._verifier = EvidenceVerifier(self._assembler.post_files, find=self._assembler.file)
         self._refreshers = tuple(
             AuthorityRefresher(each, config.state_dir) for each in config.authorities
         )
@@ -72,6 +72,7 @@ class ControlPath:
         self._evidence_late = False
         self._problems: dict[Path, tuple[str, ...]] = {}
         self._read: dict[Path, frozenset[bytes]] = {}
+        self._lost, self._dropped, self._clean = threading.Lock(), False, True
         poll = config.poll_seconds
         self._followers = [
             Follower(
@@ -108,6 +109,7 @@ class ControlPath:
             if not thread.join(STOP_SECONDS):
                 _LOG.error("a follower is stuck in its source and did not stop")
         self._assembler.close()
+        self._durable.close()
 
     def first_refresh_done(self) -> bool:
         """Return whether every first refresh ended, well or not, and evidence is verified.
@@ -134,8 +136,7 @@ class ControlPath:
     def evidence(self) -> EvidenceStatus:
         """Return the status of the evidence folders."""
         problems = tuple(line for lines in tuple(self._problems.values()) for line in lines)
-        if self._memory_file.problem:
-            problems += (self._memory_file.problem,)
+        problems += tuple(filter(None, tuple(self._durable.problems.values())))
         return EvidenceStatus(self._verifier.report(), problems)
 
     def _refresh(self, refresher: AuthorityRefresher) -> bool:
@@ -153,6 +154,7 @@ class ControlPath:
         return self._verifier.holds_verified(path, _digest(data))
 
     def _evidence(self, path: Path, folder: EvidenceFolder) -> bool:
+        whole = False
         try:
             found = folder.read()
             for problem in sorted({*found.problems} - {*self._problems.get(path, ())}):
@@ -164,9 +166,26 @@ class ControlPath:
             self._read[path] = found.files
             if added or removed:
                 self._verifier.put_files(path, added, removed)
+            whole = found.whole
             return bool(added or removed)
         finally:
+            if path in self._pending:
+                self._clean &= whole
             self._pending.discard(path)
+            self._drop_lost()
+
+    def _drop_lost(self) -> None:
+        """Drop what was verified before the start and is in no folder any more.
+
+        Where a folder could not be read whole at the start, what is not found may still be there.
+        """
+        with self._lost:
+            if self._dropped or any(isinstance(each, Path) for each in tuple(self._pending)):
+                return
+            self._dropped = True
+        if self._clean:
+            found = {_digest(data) for files in self._read.values() for data in files}
+            self._assembler.post_files((), tuple(self._assembler.file_digests() - found))
 
 
 def _digest(data: bytes) -> str:
@@ -196,7 +215,7 @@ def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, .
         operator=config.operator,
         views=views,
         evidence=evidence,
-        memory=memory_file.load(config.state_dir),
+        memory=durable_state.remembered(config.state_dir),
     )
     return state, tuple(each.status for each in refreshers)
 

@@ -34,10 +34,12 @@ class EvidenceFiles:
     Attributes:
         files: The files' bytes.
         problems: One line for each thing that could not be read, sorted.
+        whole: Whether everything that is there was looked at.
     """
 
     files: frozenset[bytes]
     problems: tuple[str, ...]
+    whole: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class EvidenceFolder:
                 reading.found[path] = kept
         self._kept = reading.found
         files = frozenset(kept.data for kept in self._kept.values())
-        return EvidenceFiles(files, tuple(sorted(reading.problems)))
+        return EvidenceFiles(files, tuple(sorted(reading.problems)), not reading.failed)
 
 
 def read(folder: Path, limits: EvidenceLimits = EVIDENCE) -> EvidenceFiles:

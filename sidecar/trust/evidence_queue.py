@@ -3,7 +3,8 @@
 Theory of operation. A file passes up to three stages, and each stage is worked off before the next:
 
 1. *new*: it is parsed (short files first), and the keys that its key ids name are tried;
-2. *signed*: it has a verified signature; the remaining keys are tried, for further signers;
+2. *signed*: it has a verified signature, and others of which no key is known; the remaining keys
+   are tried;
 3. *unknown*: no key id led to a key. All keys are tried, as long as the folder's budget lasts; a
    file beyond it waits until the budget has grown again.
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from sidecar.core import dsse
@@ -60,6 +61,16 @@ class _File:
         except EvidenceError as error:
             self.error = str(error)
 
+    def complete(self) -> bool:
+        """Return whether a key is known for each signature."""
+        if self.verified is None or self.envelope is None:
+            return False
+        return len(self.verified.fingerprints) >= len(self.envelope.signatures)
+
+    def signed_by(self, key: PublicKey) -> bool:
+        """Return whether a signature by ``key`` verified."""
+        return self.verified is not None and key.fingerprint in self.verified.fingerprints
+
     def cost(self, keys: frozenset[PublicKey]) -> int:
         """Tries that it takes to try ``keys``."""
         return len(self.envelope.signatures) * len(keys) if self.envelope is not None else 0
@@ -92,10 +103,13 @@ class EvidenceQueue:
 
     Attributes:
         limits: See ``VerificationLimits``.
+        find: Returns a file that was verified before, by its digest; its signatures are not tried
+            again.
         budget: Tries left for files of unknown signers.
     """
 
     limits: VerificationLimits = VERIFICATION
+    find: Callable[[str], VerifiedFile | None] = lambda _: None
     budget: float = field(init=False)
     _refilled: float = 0.0
     _keys: frozenset[PublicKey] = _NO_KEYS
@@ -127,6 +141,7 @@ class EvidenceQueue:
         for data in added:
             file = _File(data, hashlib.sha256(data).hexdigest())
             if file.digest not in self._files:
+                file.verified = self.find(file.digest)
                 self._files[file.digest] = file
                 fresh.append(file)
         self._new.extend(sorted(fresh, key=_short_first))
@@ -161,7 +176,7 @@ class EvidenceQueue:
                 keys = self._named(file)
             elif self._signed:
                 file = self._signed.popleft()
-                keys = self._keys - file.tried
+                keys = frozenset(k for k in self._keys - file.tried if not file.signed_by(k))
             elif self._affordable():
                 file = self._unknown.popleft()
                 keys = self._keys - file.tried
@@ -224,11 +239,15 @@ class EvidenceQueue:
         if file.envelope is None:
             return _NO_KEYS
         named = (self._by_id.get(key_id) for key_id in file.envelope.key_ids)
-        return frozenset(key for key in named if key is not None and key not in file.tried)
+        return frozenset(
+            key
+            for key in named
+            if key is not None and key not in file.tried and not file.signed_by(key)
+        )
 
     def _stage(self, file: _File) -> None:
         """Put a file into the stage that is next for it, if any."""
-        if file.error:
+        if file.error or file.complete():
             return
         if file.envelope is None or self._named(file):
             self._new.append(file)

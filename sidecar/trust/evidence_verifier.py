@@ -51,14 +51,17 @@ class EvidenceVerifier:
         post: Called with the verified files that are new or count for more, and the digests of
             those that are gone, from this thread. What it raises is logged, and it is called again.
         limits: See ``VerificationLimits``.
+        find: See ``EvidenceQueue``.
     """
 
     def __init__(
         self,
         post: Callable[[tuple[VerifiedFile, ...], tuple[str, ...]], None],
         limits: VerificationLimits = VERIFICATION,
+        find: Callable[[str], VerifiedFile | None] = lambda _: None,
     ) -> None:
         self._post = post
+        self._find = find
         self._limits = limits
         self._queues: dict[Path, EvidenceQueue] = {}
         self._lock = threading.Condition()
@@ -147,7 +150,7 @@ class EvidenceVerifier:
             keys, self._new_keys = self._new_keys, None
         for folder, added, removed in news:
             if folder not in self._queues:
-                queue = EvidenceQueue(self._limits)
+                queue = EvidenceQueue(self._limits, self._find)
                 queue.replace_keys(self._keys)
                 self._queues = {**self._queues, folder: queue}
             self._queues[folder].change(added, removed)

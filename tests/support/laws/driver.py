@@ -47,6 +47,7 @@ class Gate:
         files: As of the newest state, by file digest.
         remembered: What was remembered before the newest step.
         junk: Files that are no envelopes.
+        change: The newest step's.
     """
 
     epoch: int = 0
@@ -56,6 +57,7 @@ class Gate:
     files: dict[str, VerifiedFile] = field(default_factory=dict)
     remembered: Remembered = NOTHING
     junk: tuple[Rejected, ...] = ()
+    change: Change = field(default_factory=Change)
 
     def take(self, run: Run) -> None:
         """Advance the trust state to what the control path has now."""
@@ -78,6 +80,7 @@ class Gate:
             tuple(self.files.keys() - files.keys()),
         )
         self.views, self.files = views, files
+        self.change = change
         self.verified = advance(self.verified, change)
         junk = (Rejected(sha(f"junk {n}"), "not an envelope") for n in range(run.junk))
         self.junk = tuple(junk)

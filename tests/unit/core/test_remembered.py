@@ -16,7 +16,8 @@ from sidecar.core.memory import (
     Takeover,
     WithdrawnStatement,
 )
-from sidecar.core.remembered import RememberedTables, recalled
+from sidecar.core.remembered import RememberedTables, added, merged, recall, recalled
+from sidecar.core.tables import Drafts
 from tests.support.simulator.party import grant
 
 GRANT = grant("customer", environments=("**",))
@@ -67,3 +68,26 @@ def test_what_is_recalled_can_be_looked_up_from_each_side() -> None:
     assert dict(tables.withdrawn_as) == {
         (WithdrawalKind.APPROVAL, each.digest): (each,) for each in WHOLE.withdrawn
     }
+
+
+def test_what_a_step_adds_and_what_was_before_make_the_whole() -> None:
+    before = Memory(
+        takeovers=WHOLE.takeovers[:1],
+        successors=WHOLE.successors[:1],
+        adapted=WHOLE.adapted[:1],
+        declared=WHOLE.declared[:1],
+        withdrawn=WHOLE.withdrawn[:1],
+    )
+    drafts = Drafts.of(recalled(before, OPERATOR))
+    recall(drafts, WHOLE, OPERATOR)
+    new = added(drafts)
+    assert new == Memory(
+        takeovers=WHOLE.takeovers[1:],
+        successors=WHOLE.successors[1:],
+        statements=WHOLE.statements,
+        adapted=WHOLE.adapted[1:],
+        declared=WHOLE.declared[1:],
+        withdrawn=WHOLE.withdrawn[1:],
+    )
+    assert merged((before, new, new)) == WHOLE
+    assert added(Drafts.of(recalled(WHOLE, OPERATOR))) == Memory()

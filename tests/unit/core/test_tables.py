@@ -51,6 +51,7 @@ def test_a_relation_is_changed_pair_by_pair() -> None:
     draft.put("b", "4", keep=False)
     draft.put("c", "5", keep=False)
     assert {left: sorted(draft.of(left)) for left in "abc"} == {"a": ["2", "3"], "b": [], "c": []}
+    assert dict(draft.get("a")) == {"2": None, "3": None}
 
 
 def test_the_tables_after_a_step_share_what_did_not_change() -> None:

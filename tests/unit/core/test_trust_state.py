@@ -13,9 +13,10 @@ from sidecar.core.evidence import APPROVAL, MANIFEST, RESULT, Signer
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import Reason
 from sidecar.core.refusals import ambiguous, malformed, unsupported
-from sidecar.core.trust_state import Rejected, assemble, build, public_keys
+from sidecar.core.trust_state import Rejected, VerifiedState, assemble, build, public_keys
 from sidecar.core.verification import verify_file
 from tests.support.simulator.keys import SimKey, envelope
+from tests.support.simulator.steps import Steps
 from tests.support.simulator.world import (
     MODEL,
     NOW,
@@ -24,6 +25,7 @@ from tests.support.simulator.world import (
     manifest_predicate,
     sha,
     statement,
+    window,
 )
 
 
@@ -113,6 +115,18 @@ def test_verified_files_are_assembled_without_trying_a_signature(
     state = assemble(epoch=1, operator=operator, views=fewer, files=files)
     assert dict(state.manifests) == {}
     assert [entry.why for entry in state.rejected] == ["no key of a known authority signed it"]
+
+
+def test_a_state_is_resumed_from_its_tables_and_views() -> None:
+    world = admitted_world()
+    world.approve("regulator", label="renewal", window=window(0, 25))
+    world.parties["regulator"].withdraw("approval", world.digests["renewal"])
+    world.parties["producer"].predicate_types = (APPROVAL,)
+    steps = Steps(world)
+    views = {name: party.view() for name, party in world.parties.items()}
+    resumed = VerifiedState.resume(world.operator(), steps.verified.tables, views)
+    assert resumed.snapshot(1) == steps.state
+    assert len(resumed.rejected) == 1
 
 
 def test_files_that_were_refused_before_are_listed_too() -> None:

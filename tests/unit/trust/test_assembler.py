@@ -10,6 +10,7 @@ import pytest
 from sidecar.core import dsse
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.control import load_once
+from sidecar.trust.durable_state import DurableState
 from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.trust.operator import ONE, Operator, Published, first_refresh, running
 
@@ -49,11 +50,15 @@ def test_a_state_that_could_not_be_handed_on_is_made_again(published: Operator) 
             raise failures.pop()
         states(state)  # type: ignore[arg-type]
 
-    assembler = Assembler(published.load().operator, publish)
+    config = published.load()
+    config.state_dir.mkdir(mode=0o700)
+    durable = DurableState(config.state_dir, config.operator)
+    assembler = Assembler(durable, publish)
     with pytest.raises(ValueError, match="not now"):
         assembler.post_view("acme", None)
     assert assembler.post_view("acme", None) is False
     assert [state.epoch for state in states.states] == [2]
+    durable.close()
 
 
 def test_nothing_is_published_after_the_end(published: Operator) -> None:

@@ -68,8 +68,8 @@ def test_the_key_that_a_key_id_names_is_tried_first(tried: list[tuple[str, str]]
     data, digest = signed_manifest(KEYS[2])
     worked(queue(data, *junk(2)))
     assert tried[0] == (digest, KEYS[2].fingerprint)
-    assert {key for found, key in tried if found == digest} == {key.fingerprint for key in KEYS}
-    assert len(tried) == len(set(tried)) == 3 * len(KEYS)
+    assert [key for found, key in tried if found == digest] == [KEYS[2].fingerprint]
+    assert len(tried) == len(set(tried)) == 1 + 2 * len(KEYS)
 
 
 def test_a_key_id_is_a_hint_and_nothing_more() -> None:

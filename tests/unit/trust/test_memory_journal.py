@@ -11,10 +11,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.memory import Memory
-from sidecar.core.memory import read as read_memory
-from sidecar.trust import memory_file
-from sidecar.trust.config import TrustConfigError
 from sidecar.trust.control import ControlPath, load_once
+from sidecar.trust.durable_state import remembered
 from tests.support.simulator.world import MODEL
 from tests.unit.trust.operator import (
     EVERYWHERE,
@@ -38,7 +36,7 @@ def bound(published: Operator) -> Path:
 
 
 def kept(operator: Operator) -> Memory:
-    return read_memory((operator.folder / "state/memory.json").read_bytes())
+    return remembered(operator.folder / "state")
 
 
 def test_law_7_what_is_remembered_survives_lost_evidence_and_a_restart(
@@ -52,7 +50,7 @@ def test_law_7_what_is_remembered_survives_lost_evidence_and_a_restart(
         states.wait_manifests()
         assert states.last.memory.adapted == ADAPTED
     assert kept(published).adapted == ADAPTED
-    mode = (published.folder / "state/memory.json").stat().st_mode
+    mode = (published.folder / "state/memory.jsonl").stat().st_mode
     assert stat.S_IMODE(mode) == 0o600
     with running(config) as (control, states):
         first_refresh(control)
@@ -68,7 +66,7 @@ def test_what_is_remembered_is_on_disk_before_the_state_is_handed_on(
 
     def publish(state: object) -> None:
         if getattr(state, "memory").adapted:  # noqa: B009 - a state, seen as the gate would
-            on_disk = (published.folder / "state/memory.json").exists()
+            on_disk = (published.folder / "state/memory.jsonl").exists()
             seen.append(on_disk and kept(published).adapted == ADAPTED)
 
     control = ControlPath(published.load(), publish)
@@ -90,29 +88,17 @@ def test_a_full_disk_is_reported_and_tried_again_and_holds_up_nothing(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(memory_file, "write_atomically", full)
-    path = published.folder / "state/memory.json"
+    monkeypatch.setattr(os, "pwrite", full)
+    path = published.folder / "state/memory.jsonl"
     with running(published.load()) as (control, states):
         first_refresh(control)
         assert states.last.memory.adapted == ADAPTED
         assert control.evidence().problems == (
-            f"{path} cannot be written: No space left on device",
+            f"{path} cannot be written: No space left on device; "
+            "a restart would forget what was superseded",
         )
         monkeypatch.undo()
         waiting = threading.Event()
         while control.evidence().problems:
             waiting.wait(0.01)
         assert kept(published).adapted == ADAPTED
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b'{"type": "other"}', b"\xff"])
-def test_a_damaged_memory_is_not_guessed(published: Operator, content: bytes) -> None:
-    config = published.load()
-    load_once(config)
-    path = config.state_dir / "memory.json"
-    path.write_bytes(content)
-    for use in (lambda: ControlPath(config, lambda _: None), lambda: load_once(config)):
-        with pytest.raises(TrustConfigError) as caught:
-            use()
-        assert str(caught.value).startswith(f"{path}: is damaged: ")
-        assert "restore it from a backup, or remove it" in str(caught.value)

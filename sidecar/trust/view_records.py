@@ -1,0 +1,56 @@
+"""Write authorities' views as records of the store, a record for each document.
+
+A heartbeat changes a view's expiry and version; its documents may be large and are not written
+again.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from sidecar.core import wire
+from sidecar.core.documents import AuthorityDocument, TrustDomainsDocument, WithdrawalsDocument
+from sidecar.core.snapshot import AuthorityView
+from sidecar.core.window import rfc3339
+
+_DOCUMENTS = {
+    "document": AuthorityDocument,
+    "withdrawals": WithdrawalsDocument,
+    "trust_domains": TrustDomainsDocument,
+}
+_HEAD = "head"
+
+
+def write(name: str, before: AuthorityView | None, view: AuthorityView | None) -> dict[str, Any]:
+    """Return the records that change with a view: key → bytes, or ``None`` for one that goes."""
+    found: dict[str, bytes | None] = {f"{name}/{_HEAD}": None if view is None else _head(view)}
+    for part in _DOCUMENTS:
+        old, new = getattr(before, part, None), getattr(view, part, None)
+        if old is not new and old != new:
+            found[f"{name}/{part}"] = None if new is None else wire.write(new)
+    return found
+
+
+def read(records: Mapping[str, bytes]) -> dict[str, AuthorityView]:
+    """Return the views of the records that ``write`` returned; none was heard since the start."""
+    names = [key.removesuffix(f"/{_HEAD}") for key in records if key.endswith(f"/{_HEAD}")]
+    return {name: _view(name, records) for name in names}
+
+
+def _head(view: AuthorityView) -> bytes:
+    return json.dumps([rfc3339(view.expires), view.version]).encode()
+
+
+def _view(name: str, records: Mapping[str, bytes]) -> AuthorityView:
+    expires, version = json.loads(records[f"{name}/{_HEAD}"])
+    documents: dict[str, Any] = {
+        part: wire.read(kind, data, max_bytes=len(data), what=part)
+        for part, kind in _DOCUMENTS.items()
+        if (data := records.get(f"{name}/{part}")) is not None
+    }
+    return AuthorityView(
+        name=name, expires=datetime.fromisoformat(expires), version=version, **documents
+    )

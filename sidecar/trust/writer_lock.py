@@ -1,0 +1,44 @@
+"""The lock of the one process that writes what is verified in a state folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+NAME = "writer.lock"
+
+
+class WriterLock:
+    """An advisory lock (flock(2)), which the kernel releases when its holder ends.
+
+    Args:
+        state_dir: The state folder, which exists.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._path = state_dir / NAME
+        self._descriptor: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Return whether this process holds it."""
+        return self._descriptor is not None
+
+    def acquire(self) -> bool:
+        """Take the lock if nobody has it; return whether it is held now."""
+        if self._descriptor is None:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(descriptor)
+            else:
+                self._descriptor = descriptor
+        return self.held
+
+    def release(self) -> None:
+        """Give the lock back, if it is held."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
