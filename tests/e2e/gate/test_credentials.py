@@ -22,6 +22,7 @@ from tests.support.site.tokens import (
 
 Key = ec.EllipticCurvePrivateKey
 INVALID = (401, "credential_invalid")
+UNKNOWN_KEY = (401, "credential_key_unknown")
 EXPIRED = (401, "credential_expired")
 MISSING = (401, "credential_missing")
 
@@ -92,9 +93,9 @@ TOKENS: dict[str, tuple[Callable[[Key], str], Verdict]] = {
     ),
     "ES256 over an HMAC": (lambda k: hs256(public_pem(k), header(), claims()), INVALID),
     "RS256 for an EC key": (lambda k: es256(k, header(alg="RS256"), claims()), INVALID),
-    "unknown kid": (lambda k: es256(k, header(kid="demo-2"), claims()), INVALID),
+    "unknown kid": (lambda k: es256(k, header(kid="demo-2"), claims()), UNKNOWN_KEY),
     "no kid": (lambda k: es256(k, header(kid=None), claims()), INVALID),
-    "kid is a path": (lambda k: es256(k, header(kid="../../demo-1"), claims()), INVALID),
+    "kid is a path": (lambda k: es256(k, header(kid="../../demo-1"), claims()), UNKNOWN_KEY),
     "kid is a list": (lambda k: es256(k, header(kid=["demo-1"]), claims()), INVALID),
     "crit": (lambda k: es256(k, header(crit=["exp"]), claims()), INVALID),
     "jku": (lambda k: es256(k, header(jku="https://x.example/keys"), claims()), INVALID),
