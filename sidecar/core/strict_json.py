@@ -99,7 +99,16 @@ def refuse_twins(mapping: Mapping[str, Any], keys: Iterable[str]) -> None:
     Raises:
         StrictJsonError: A twin is present.
     """
-    wanted = {fold(key): key for key in keys}
+    refuse_twins_of(mapping, folded(keys))
+
+
+def folded(keys: Iterable[str]) -> dict[str, str]:
+    """Return the folded form of each key → the key, for ``refuse_twins_of``."""
+    return {fold(key): key for key in keys}
+
+
+def refuse_twins_of(mapping: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
+    """Like ``refuse_twins``, with keys that ``folded`` folded once for many mappings."""
     for key in mapping:
         exact = wanted.get(fold(key))
         if exact is not None and key != exact:

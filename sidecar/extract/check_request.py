@@ -7,8 +7,8 @@ where two parsers could use different lines of it (CVE-2021-32777, CVE-2026-2630
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import EvidenceError
@@ -35,6 +35,9 @@ _ONCE = frozenset(
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """One host. Envoy joins two ``Host`` lines by a comma, and an upstream could use either."""
 
+_REMEMBERED_NAMES, _REMEMBERED_CHARS = 64, 2048
+"""Most header names, and most characters in them, whose answer is remembered."""
+
 _OWN_NAME = re.compile(re.escape(OWN_PREFIX) + r"[a-z0-9-]+")
 
 
@@ -57,29 +60,30 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
             "Envoy does not send headers line by line; have the operator set encode_raw_headers"
         )
     lines = [(line.key.lower(), _text(line)) for line in http.header_map.headers]
-    _check_pseudo(lines, http)
-    headers = tuple(line for line in lines if not line[0].startswith(":"))
-    _refuse_repeats(headers, credential_header)
+    method, path = http.method, http.path
+    headers = tuple(_regular(lines, method, path))
+    _check_names(tuple([name for name, _ in headers]), credential_header)
     _check_host(lines)
-    provider = attributes.context_extensions.get("provider", "")
+    extensions = attributes.context_extensions
+    provider = extensions.get("provider", "")
     if not provider:
         raise unsupported(
             "this route names no provider; have the operator set context_extensions.provider"
         )
-    request = HttpRequest(
-        method=http.method,
-        path=http.path,
+    return HttpRequest(
+        method=method,
+        path=path,
         headers=headers,
         raw_body=http.raw_body,
         text_body=http.body,
         provider=provider,
-        api=attributes.context_extensions.get("api", provider),
+        api=extensions.get("api", provider),
         principal=attributes.source.principal,
         certificate=attributes.source.certificate,
-        trusted_forwarder=_trusted_forwarder(attributes.context_extensions),
+        # Envoy's own ``id`` is the number of a stream, which occurs in no other log.
+        request_id=next((text for name, text in headers if name == REQUEST_ID), "") or http.id,
+        trusted_forwarder=_trusted_forwarder(extensions),
     )
-    # Envoy's own ``id`` is the number of a stream, which occurs in no other log.
-    return replace(request, request_id=request.header(REQUEST_ID) or http.id)
 
 
 def describe(message: pb.CheckRequest) -> HttpRequest:
@@ -118,10 +122,18 @@ def _text(line: pb.HeaderValue) -> str:
     return line.raw_value.decode("latin-1") if line.raw_value else line.value
 
 
-def _check_pseudo(lines: list[tuple[str, str]], http: pb.AttributeContext.HttpRequest) -> None:
-    """Require that pseudo-headers, which the upstream sees, equal method and path."""
-    for name, given in ((":method", http.method), (":path", http.path)):
-        if any(value != given for key, value in lines if key == name):
+def _regular(lines: list[tuple[str, str]], method: str, path: str) -> Iterator[tuple[str, str]]:
+    """Yield the lines that are no pseudo-headers.
+
+    Raises:
+        AdmissibilityError: ``:method`` or ``:path``, which the upstream sees, is another one.
+    """
+    given = {":method": method, ":path": path}
+    for line in lines:
+        name, value = line
+        if not name.startswith(":"):
+            yield line
+        elif given.get(name, value) != value:
             raise malformed(f"two different values of {name}")
 
 
@@ -131,13 +143,24 @@ def _check_host(lines: list[tuple[str, str]]) -> None:
         raise malformed("Host and :authority must name one host, as NAME or NAME:PORT")
 
 
-def _refuse_repeats(headers: tuple[tuple[str, str], ...], credential_header: str) -> None:
+def _check_names(names: tuple[str, ...], credential_header: str) -> None:
+    """Refuse names of which two parsers could use different lines, and forged ones of our own."""
+    short = len(names) <= _REMEMBERED_NAMES and sum(map(len, names)) <= _REMEMBERED_CHARS
+    problem = (_problem if short else _problem.__wrapped__)(names, credential_header)
+    if problem is not None:
+        raise malformed(problem)
+
+
+@lru_cache(maxsize=1024)
+def _problem(names: tuple[str, ...], credential_header: str) -> str | None:
+    """Return what is wrong with the names; a client and its Envoy send the same again and again."""
     seen: set[str] = set()
-    for name, _ in headers:
+    for name in names:
         if name in seen and (name in _ONCE or name == credential_header):
-            raise malformed(f"the header {name} occurs twice")
+            return f"the header {name} occurs twice"
         if name.startswith(OWN_PREFIX) and not _OWN_NAME.fullmatch(name):
-            raise malformed(
+            return (
                 "a header name begins with x-admissibility- and is not one of letters, digits and -"
             )
         seen.add(name)
+    return None

@@ -21,7 +21,7 @@ from sidecar.extract import multipart
 from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.references import ITEM, built_on, item_references, owned
-from sidecar.extract.router import ROUTES
+from sidecar.extract.router import ROUTES, route
 from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
 from sidecar.providers import json_paths
 from sidecar.providers.json_paths import Found, Only, Role
@@ -84,7 +84,7 @@ def examine(
             " operator set context_extensions.api"
             f" to one of {', '.join(sorted(ROUTES))}"
         )
-    operation, named = routes.match(request.method, request.path)
+    operation, named = route(request.api, request.method, request.path)
     _check_open(operation, opened)
     for name, _ in request.headers:
         if header_overrides(name):
@@ -142,7 +142,7 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
         value = strict_json.loads_object(body, max_bytes=len(body))
     except strict_json.StrictJsonError as error:
         raise malformed(f"body: {error}") from error
-    _refuse_overrides(operation.reads, value)
+    _refuse_overrides(operation.top_keys, value)
     found = json_paths.find(operation.tree, value, body, texts=operation.texts)
     narrowed = (_narrowed(operation, entry) for entry in found)
     return (*narrowed, *item_references(found))
@@ -151,7 +151,8 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
 def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Found, ...]:
     try:
         parts = multipart.parse(content_type, body)
-        _refuse_overrides(operation.form, (part.name for part in parts))
+        tops = frozenset(name.partition(".")[0].removesuffix("[]") for name in operation.form)
+        _refuse_overrides(tops, (part.name for part in parts))
         long = [name for name, role in operation.form.items() if role is Role.DATA]
         texts = multipart.fields(parts, operation.form, long)
     except multipart.AmbiguousFieldError as error:
@@ -178,11 +179,12 @@ def _narrowed(operation: Operation, entry: Found) -> Found:
     return replace(entry, role=entry.role.role)
 
 
-def _refuse_overrides(known: Iterable[str], body: Iterable[str]) -> None:
-    read = {place.partition(".")[0].removesuffix("[]") for place in known}
+def _refuse_overrides(read: frozenset[str], body: Iterable[str]) -> None:
     for key in body:
+        if key in read:
+            continue
         name = key.partition("[")[0]
-        if key not in read and key_overrides(name):
+        if key_overrides(name):
             raise ambiguous(
                 f"the key {strict_json.fold(name)[:200]} could make a server run another model"
             )

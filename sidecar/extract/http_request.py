@@ -6,7 +6,7 @@ pass Envoy unbuffered, and are refused by name instead of for their missing body
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PARTIAL_BODY = "x-envoy-auth-partial-body"
 OWN_PREFIX = "x-admissibility-"
@@ -43,11 +43,16 @@ class HttpRequest:
     certificate: str = ""
     request_id: str = ""
     trusted_forwarder: str | None = None
+    _first: dict[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the first line of each header."""
+        object.__setattr__(self, "_first", dict(reversed(self.headers)))
 
     def header(self, name: str) -> str | None:
         """Return the value of the first header ``name`` (lower case); ``None`` without one."""
-        return next((value for key, value in self.headers if key == name), None)
+        return self._first.get(name)
 
     def named(self, prefix: str) -> tuple[str, ...]:
         """Return the header names that begin with ``prefix``, sorted, without duplicates."""
-        return tuple(sorted({name for name, _ in self.headers if name.startswith(prefix)}))
+        return tuple(sorted([name for name in self._first if name.startswith(prefix)]))

@@ -7,7 +7,7 @@ worker process parses it (``gate.worker_pool``) with the same function.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
@@ -108,4 +108,17 @@ def parse(message: pb.CheckRequest, options: ReadOptions) -> ParsedRequest:
 
 
 def _bare(request: HttpRequest | None) -> HttpRequest | None:
-    return None if request is None else replace(request, raw_body=b"", text_body="")
+    """Return the request without its body; ``dataclasses.replace`` takes twice as long."""
+    if request is None:
+        return None
+    return HttpRequest(
+        request.method,
+        request.path,
+        request.headers,
+        provider=request.provider,
+        api=request.api,
+        principal=request.principal,
+        certificate=request.certificate,
+        request_id=request.request_id,
+        trusted_forwarder=request.trusted_forwarder,
+    )

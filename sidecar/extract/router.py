@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from urllib.parse import unquote
 
 from sidecar.core.refusals import malformed, unsupported
@@ -203,6 +203,25 @@ class Routes:
 
 ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in PROVIDERS.items()}
 """Every table, ready for matching."""
+
+_REMEMBERED_CHARS = 256
+"""Longest target whose match is remembered, so that what clients send bounds the memory used."""
+
+
+def route(api: str, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
+    """Match as ``Routes.match`` of an API in ``ROUTES``; a match of a short path is remembered.
+
+    Raises:
+        AdmissibilityError: As ``Routes.match``; a refusal is not remembered.
+    """
+    if len(path) <= _REMEMBERED_CHARS:
+        return _match(api, method, path)
+    return ROUTES[api].match(method, path)
+
+
+@lru_cache(maxsize=1024)
+def _match(api: str, method: str, path: str) -> tuple[Operation, tuple[Found, ...]]:
+    return ROUTES[api].match(method, path)
 
 
 def error_shape(api: str, method: str, path: str) -> ErrorShape:

@@ -105,6 +105,8 @@ class PathNode:
     each: PathNode | None = None
     role: What | None = None
     below: bool = False
+    twins: dict[str, str] = field(default_factory=dict)
+    """Of the keys below: the folded form → the key; see ``strict_json.refuse_twins``."""
 
 
 _UNKNOWN = PathNode()
@@ -126,7 +128,16 @@ def compile_places(places: Mapping[str, What]) -> PathNode:
                 node = node.keys.setdefault(name, PathNode())
         if role is not Role.MODELS_BELOW:
             node.role = role
+    _fold_keys(root)
     return root
+
+
+def _fold_keys(node: PathNode) -> None:
+    node.twins = strict_json.folded(node.keys)
+    for below in node.keys.values():
+        _fold_keys(below)
+    if node.each is not None:
+        _fold_keys(node.each)
 
 
 def find(root: PathNode, body: dict[str, Any], raw: bytes, *, texts: frozenset[str]) -> list[Found]:
@@ -143,7 +154,8 @@ def find(root: PathNode, body: dict[str, Any], raw: bytes, *, texts: frozenset[s
             at a place that the table does not have; ``malformed_request`` where a value on the
             way has another type.
     """
-    known = list(_walk(root, body, "", texts))
+    known: list[Found] = []
+    _walk(root, body, "", texts, known)
     if _may_hold_more(raw, known):
         known.extend(_search(root, body, ""))
     return known
@@ -157,31 +169,45 @@ def _may_hold_more(raw: bytes, known: list[Found]) -> bool:
     return sum(1 for _ in itertools.islice(_HINT.finditer(raw), read + 1)) > read
 
 
-def _walk(node: PathNode, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
+def _walk(
+    node: PathNode,
+    value: Any,  # noqa: ANN401 - JSON is any value
+    where: str,
+    texts: frozenset[str],
+    found: list[Found],
+) -> None:
+    """Add what the tree names of a value to ``found``."""
     if node.role is not None:
-        yield Found(node.role, value, where)
+        found.append(Found(node.role, value, where))
     if value is None:
         return
     if node.keys:
-        yield from _walk_keys(node, value, where, texts)
+        _walk_keys(node, value, where, texts, found)
     if node.each is not None and not (isinstance(value, str) and where in texts):
         if not isinstance(value, list):
             raise malformed(f"{where} must be a list")
+        each, place = node.each, f"{where}[]"
         for item in value:
-            yield from _walk(node.each, item, f"{where}[]", texts)
+            _walk(each, item, place, texts, found)
 
 
-def _walk_keys(node: PathNode, value: Any, where: str, texts: frozenset[str]) -> Iterator[Found]:  # noqa: ANN401
+def _walk_keys(
+    node: PathNode,
+    value: Any,  # noqa: ANN401 - JSON is any value
+    where: str,
+    texts: frozenset[str],
+    found: list[Found],
+) -> None:
     if not isinstance(value, dict):
         raise malformed(f"{where} must be an object")
     try:
-        strict_json.refuse_twins(value, node.keys)
+        strict_json.refuse_twins_of(value, node.twins)
     except strict_json.StrictJsonError as error:
         raise ambiguous(f"{where or 'body'}: {error}") from error
     for key, item in value.items():
         below = node.keys.get(key)
         if below is not None:
-            yield from _walk(below, item, f"{where}.{key}" if where else key, texts)
+            _walk(below, item, f"{where}.{key}" if where else key, texts, found)
 
 
 def _search(root: PathNode, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN401

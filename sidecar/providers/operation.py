@@ -83,6 +83,10 @@ class Operation:
         shut: Why it is refused unless the operator opens it; empty if it is open.
         never: Why it is always refused; empty if it is not.
         errors: The form of its errors, where it is not the provider's.
+        tree: The places in a JSON body, compiled.
+        fields: The fields of a multipart body, compiled.
+        top_keys: Keys at the top of a JSON body in which something is read.
+        has_main: Whether there is a place that names the operation's main model.
     """
 
     name: str
@@ -106,11 +110,18 @@ class Operation:
     errors: ErrorShape | None = None
     tree: PathNode = field(init=False, repr=False, compare=False)
     fields: PathNode = field(init=False, repr=False, compare=False)
+    top_keys: frozenset[str] = field(init=False, repr=False, compare=False)
+    has_main: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Compile the paths once."""
         object.__setattr__(self, "tree", compile_places(self.reads))
         object.__setattr__(self, "fields", compile_places(self.form))
+        tops = (place.partition(".")[0].removesuffix("[]") for place in self.reads)
+        object.__setattr__(self, "top_keys", frozenset(tops))
+        asked = {f"{key} in the query" for key in self.query}
+        main = MAIN & {*self.reads, *self.form, *asked}
+        object.__setattr__(self, "has_main", bool(_IN_PATH.search(self.route) or main))
         if self.reads or self.form:
             object.__setattr__(self, "body", Body.READ)
 
@@ -124,12 +135,6 @@ class Operation:
         """Return whether no key of its query could make the upstream run a model."""
         makes_nothing = self.kind is Kind.MODELLESS and self.creates is None
         return (makes_nothing or self.method in {"GET", "DELETE"}) and not self.upgrade
-
-    @property
-    def has_main(self) -> bool:
-        """Return whether the row has a place that names the operation's main model."""
-        asked = {f"{key} in the query" for key in self.query}
-        return bool(_IN_PATH.search(self.route) or MAIN & {*self.reads, *self.form, *asked})
 
 
 def modelless(

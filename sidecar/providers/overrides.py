@@ -7,6 +7,7 @@ for every provider.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from sidecar.core.strict_json import fold
 
@@ -113,6 +114,9 @@ OVERRIDING_PREFIXES: tuple[str, ...] = (
 MAX_KEY_CHARS = 128
 """Longest key that is split into words; no server has a longer one, and it may have megabytes."""
 
+_REMEMBERED_CHARS = 64
+"""Longest name whose answer is remembered, so that what clients send bounds the memory used."""
+
 _ANY_WORD = re.compile("model|lora|adapter|deployment")
 _KEY_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _HEADER_WORD = re.compile(r"[a-z]+")
@@ -124,6 +128,16 @@ def key_overrides(key: str) -> bool:
 
     ``model`` itself is checked by ``json_paths``.
     """
+    return _key(key) if len(key) <= _REMEMBERED_CHARS else _key.__wrapped__(key)
+
+
+def header_overrides(name: str) -> bool:
+    """Return whether a header (lower case) could make a server run another model."""
+    return _header(name) if len(name) <= _REMEMBERED_CHARS else _header.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _key(key: str) -> bool:
     folded = fold(key)
     if folded in OVERRIDES:
         return True
@@ -133,8 +147,8 @@ def key_overrides(key: str) -> bool:
     return not NAMING_WORDS.isdisjoint(words)
 
 
-def header_overrides(name: str) -> bool:
-    """Return whether a header (lower case) could make a server run another model."""
+@lru_cache(maxsize=4096)
+def _header(name: str) -> bool:
     return (
         name in OVERRIDING_HEADERS
         or name.startswith(OVERRIDING_PREFIXES)
