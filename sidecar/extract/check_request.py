@@ -7,7 +7,7 @@ where two parsers could use different lines of it (CVE-2021-32777, CVE-2026-2630
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 from sidecar._pb import ext_authz_pb2 as pb
@@ -59,11 +59,23 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         raise unsupported(
             "Envoy does not send headers line by line; have the operator set encode_raw_headers"
         )
-    lines = [(line.key.lower(), _text(line)) for line in http.header_map.headers]
     method, path = http.method, http.path
-    headers = tuple(_regular(lines, method, path))
+    lines, hosts = [], set()
+    for line in http.header_map.headers:
+        name, value = line.key.lower(), line.raw_value.decode("latin-1") or line.value
+        if not name.startswith(":"):
+            lines.append((name, value))
+            if name == "host":
+                hosts.add(value)
+        elif name == ":authority":
+            hosts.add(value)
+        elif value != {":method": method, ":path": path}.get(name, value):
+            # The upstream sees the pseudo-header.
+            raise malformed(f"two different values of {name}")
+    headers = tuple(lines)
     _check_names(tuple([name for name, _ in headers]), credential_header)
-    _check_host(lines)
+    if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
+        raise malformed("Host and :authority must name one host, as NAME or NAME:PORT")
     extensions = attributes.context_extensions
     provider = extensions.get("provider", "")
     if not provider:
@@ -120,27 +132,6 @@ def _trusted_forwarder(extensions: Mapping[str, str]) -> str | None:
 
 def _text(line: pb.HeaderValue) -> str:
     return line.raw_value.decode("latin-1") if line.raw_value else line.value
-
-
-def _regular(lines: list[tuple[str, str]], method: str, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines that are no pseudo-headers.
-
-    Raises:
-        AdmissibilityError: ``:method`` or ``:path``, which the upstream sees, is another one.
-    """
-    given = {":method": method, ":path": path}
-    for line in lines:
-        name, value = line
-        if not name.startswith(":"):
-            yield line
-        elif given.get(name, value) != value:
-            raise malformed(f"two different values of {name}")
-
-
-def _check_host(lines: list[tuple[str, str]]) -> None:
-    hosts = {value for key, value in lines if key in {":authority", "host"}}
-    if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
-        raise malformed("Host and :authority must name one host, as NAME or NAME:PORT")
 
 
 def _check_names(names: tuple[str, ...], credential_header: str) -> None:

@@ -95,7 +95,7 @@ def examine(
     if ignore_body_model and operation.path_decides:
         inside = tuple(_ignored(entry) for entry in inside)
     found = (*named, *inside)
-    return Examined(_call(request, routes.api, operation, found), found)
+    return Examined(_remembered_call(request, routes.api, operation, found), found)
 
 
 def _ignored(entry: Found) -> Found:
@@ -188,6 +188,36 @@ def _refuse_overrides(read: frozenset[str], body: Iterable[str]) -> None:
             raise ambiguous(
                 f"the key {strict_json.fold(name)[:200]} could make a server run another model"
             )
+
+
+_CALLS: dict[tuple[object, ...], Call] = {}
+_MAX_CALLS = 1024
+_MAX_FOUND, _MAX_VALUE_CHARS = 8, 256
+"""Most values of a call that is remembered, and the longest of them."""
+
+
+def _remembered_call(
+    request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
+) -> Call:
+    """Build the call as ``_call``, once for the same few short values at the same places."""
+    if operation.kind is Kind.TUNING or len(found) > _MAX_FOUND:
+        return _call(request, api, operation, found)
+    key: list[object] = [request.provider, api.name, operation.method, operation.route]
+    for entry in found:
+        value = entry.value
+        if type(value) is str:
+            if len(value) > _MAX_VALUE_CHARS:
+                return _call(request, api, operation, found)
+        elif value is not None and value is not True and value is not False:
+            return _call(request, api, operation, found)
+        key += (entry.role, value, entry.where)
+    call = _CALLS.get(tuple(key))
+    if call is None:
+        call = _call(request, api, operation, found)
+        if len(_CALLS) >= _MAX_CALLS:
+            _CALLS.clear()
+        _CALLS[tuple(key)] = call
+    return call
 
 
 def _call(

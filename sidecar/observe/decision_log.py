@@ -85,26 +85,10 @@ class DecisionLog:
         data = self._line(outcome)
         if not data:
             return False
-        if not self._queue and self._writable and self._appended(data):
-            return True
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append(_Entry(data, written))
         self._schedule()
         return await written
-
-    def _appended(self, data: bytes) -> bool:
-        """Append a line at once; return whether it was written whole.
-
-        What a pipe took of it counts as begun, so the caller must queue the line next.
-        """
-        try:
-            self._file.append(data)
-        except TornLineError as error:
-            self._begun = error.taken
-            return False
-        except OSError:
-            return False  # the flush of the queue tries again, and reports it
-        return True
 
     def put(self, outcome: Outcome) -> None:
         """Queue the line of a denial; never blocks."""

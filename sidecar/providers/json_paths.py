@@ -22,6 +22,7 @@ MODEL_KEY = "model"
 _BELOW = "**"
 _HINT = re.compile(rb'"model', re.IGNORECASE)
 _ESCAPE = b"\\u"
+_HINT_LOWER, _DOT_MODEL, _SHORT = b'"model', f".{MODEL_KEY}", 1 << 16
 
 
 class Role(Enum):
@@ -165,7 +166,12 @@ def _may_hold_more(raw: bytes, known: list[Found]) -> bool:
     """Return whether a key ``model``, in any spelling, may be where ``_walk`` did not read."""
     if _ESCAPE in raw or not raw.isascii():
         return True
-    read = sum(1 for found in known if found.where.rpartition(".")[2] == MODEL_KEY)
+    read = 0
+    for found in known:
+        if found.where == MODEL_KEY or found.where.endswith(_DOT_MODEL):
+            read += 1
+    if len(raw) <= _SHORT:
+        return raw.lower().count(_HINT_LOWER) > read
     return sum(1 for _ in itertools.islice(_HINT.finditer(raw), read + 1)) > read
 
 
