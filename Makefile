@@ -25,7 +25,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak docs wheel sbom fmt reference proto lock clean
+.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak examples docs wheel sbom fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ breaks: setup ## twenty changes that would let a call pass unchecked, each caugh
 soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py
 	@ADMIT_HISTORIES=100000 $(PYTEST) --dist load tests/unit/laws/test_histories.py
+
+examples: setup ## the programs in examples/, each run through Envoy; needs npm, Go and Maven for some
+	@$(BIN)/python -m tests.process.examples.install
+	@$(BIN)/python -m pytest -q -m 'examples or not examples' tests/process/examples
 
 docs: $(INSTALLED) ## the documentation site, built strictly into build/site; reads without a server
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

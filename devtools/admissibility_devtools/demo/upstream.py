@@ -113,7 +113,24 @@ async def _answer(request: web.BaseRequest, received: Received) -> web.StreamRes
         return _error(404, f"Invalid URL ({received.method} {path})", "unknown_url")
     if path == "/v1/chat/completions" and asked.get("stream"):
         return await _stream(request, model)
-    return web.json_response(shape(model))
+    answer = shape(model)
+    if path == "/v1/chat/completions" and isinstance(asked.get("tool_choice"), dict):
+        _call_tool(answer, asked)
+    return web.json_response(answer)
+
+
+def _call_tool(answer: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Turn an answer into a call of the tool that must be called, with text for each argument."""
+    (tool,) = (one["function"] for one in asked["tools"])
+    values = dict.fromkeys(tool["parameters"]["properties"], "".join(WORDS))
+    call = {
+        "id": "call_standin",
+        "type": "function",
+        "function": {"name": tool["name"], "arguments": json.dumps(values)},
+    }
+    choice = answer["choices"][0]
+    choice["message"].update(content=None, tool_calls=[call])
+    choice["finish_reason"] = "tool_calls"
 
 
 async def _stream(request: web.BaseRequest, model: str) -> web.StreamResponse:
