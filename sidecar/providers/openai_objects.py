@@ -90,6 +90,8 @@ BATCHES: tuple[Operation, ...] = (
     modelless("batches.cancel", "POST", "/batches/{batch}/cancel", body=Body.UNREAD, also=_RESULTS),
 )
 
+_FILE_BATCHES = "/vector_stores/{vector_store}/file_batches"
+
 VECTOR_STORES: tuple[Operation, ...] = (
     modelless("vector_stores.list", "GET", "/vector_stores", "after", "limit", "order", "before"),
     modelless(
@@ -123,9 +125,38 @@ VECTOR_STORES: tuple[Operation, ...] = (
             "chunking_strategy": Role.DATA,
         },
     ),
+    modelless(
+        "vector_stores.files.update",
+        "POST",
+        "/vector_stores/{vector_store}/files/{id}",
+        reads={"attributes": Role.DATA},
+    ),
     modelless("vector_stores.files.retrieve", "GET", "/vector_stores/{vector_store}/files/{id}"),
     modelless("vector_stores.files.delete", "DELETE", "/vector_stores/{vector_store}/files/{id}"),
     modelless(
         "vector_stores.files.content", "GET", "/vector_stores/{vector_store}/files/{id}/content"
+    ),
+    modelless(
+        "vector_stores.file_batches.create",
+        "POST",
+        _FILE_BATCHES,
+        reads={
+            "file_ids[]": Owned("file"),
+            "files[].file_id": Owned("file"),
+            "files[].attributes": Role.DATA,
+            "files[].chunking_strategy": Role.DATA,
+            "attributes": Role.DATA,
+            "chunking_strategy": Role.DATA,
+        },
+    ),
+    modelless("vector_stores.file_batches.retrieve", "GET", f"{_FILE_BATCHES}/{{id}}"),
+    modelless(
+        "vector_stores.file_batches.cancel",
+        "POST",
+        f"{_FILE_BATCHES}/{{id}}/cancel",
+        body=Body.UNREAD,
+    ),
+    modelless(
+        "vector_stores.file_batches.files", "GET", f"{_FILE_BATCHES}/{{id}}/files", "after", "limit"
     ),
 )

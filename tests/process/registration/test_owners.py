@@ -94,6 +94,13 @@ def _path(row: Operation, made: dict[str, str]) -> str:
     return _PARAMETER.sub(lambda match: made.get(match[1], f"{match[1]}_1"), row.route)
 
 
+def _value(place: str, made: dict[str, str]) -> Any:
+    """The owner's file where a file belongs, and else nothing in particular."""
+    if place == "file_ids[]":
+        return [made["file"]]
+    return made["file"] if place == "file_id" else {}
+
+
 KINDS = {name for row in ROWS for name in _PARAMETER.findall(row.route)} - {"id"}
 MADE_ELSEWHERE = {"fine_tuning_job", "video"}
 """Kinds whose making needs a model of another kind; nobody has one here."""
@@ -108,13 +115,13 @@ def test_an_operation_on_a_stored_object_is_its_owners(
     row: Operation, stage: Stage, made: dict[str, str]
 ) -> None:
     path = _path(row, made)
-    body = {"file_id": made["file"]} if row.name == "vector_stores.files.create" else None
+    body = {name.removesuffix("[]"): _value(name, made) for name in row.reads if "." not in name}
     reached = len(stage.provider.requests)
-    foreign = _send(stage, row.method, path, OTHER_ENV, body)
+    foreign = _send(stage, row.method, path, OTHER_ENV, body or None)
     assert _told(foreign) == (403, "object_unregistered")
     assert len(stage.provider.requests) == reached
     nobodys = set(_PARAMETER.findall(row.route)) & (ORPHANS | MADE_ELSEWHERE)
-    own = _told(_send(stage, row.method, path, ENV, body))
+    own = _told(_send(stage, row.method, path, ENV, body or None))
     assert own == ((403, "object_unregistered") if nobodys else (200, None)), path
 
 
@@ -159,11 +166,18 @@ def test_a_file_that_holds_no_admitted_calls_is_not_run_as_a_batch(
 def test_a_file_of_another_environment_is_put_into_no_vector_store(
     stage: Stage, made: dict[str, str]
 ) -> None:
+    theirs = _send(stage, "POST", "/v1/vector_stores", OTHER_ENV, {}).json()["id"]
     asked = {"file_ids": [made["file"]]}
-    assert _told(_send(stage, "POST", "/v1/vector_stores", OTHER_ENV, asked)) == (
-        403,
-        "object_unregistered",
-    )
+    found = [
+        _told(_send(stage, "POST", path, OTHER_ENV, body))
+        for path, body in (
+            ("/v1/vector_stores", asked),
+            (f"/v1/vector_stores/{theirs}/file_batches", asked),
+            (f"/v1/vector_stores/{theirs}/file_batches", {"files": [{"file_id": made["file"]}]}),
+            (f"/v1/vector_stores/{theirs}/files", {"file_id": made["file"]}),
+        )
+    ]
+    assert found == [(403, "object_unregistered")] * 4
 
 
 def test_an_id_in_a_path_that_no_owner_is_known_of_is_none_of_a_stored_object() -> None:
