@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class AuthorityError(Exception):
     """An operation of an authority failed; nothing was published unless the text states it."""
+
+
+class SecretError(AuthorityError):
+    """A PIN was wrong, or its token is locked: trying again would lock the token."""

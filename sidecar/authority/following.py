@@ -17,7 +17,7 @@ from datetime import datetime
 
 from sidecar.authority.bundle_sources import BundleSource, plain, same
 from sidecar.authority.bundles import TrustBundle
-from sidecar.authority.errors import AuthorityError
+from sidecar.authority.errors import AuthorityError, SecretError
 from sidecar.authority.home import NO_DOMAINS, Home, Publication, with_trust_domains_key
 from sidecar.authority.journal import FileWrite
 from sidecar.authority.open_home import OpenHome, locked_home
@@ -112,11 +112,16 @@ def follow(
         refresh: Seconds between rounds, instead of the bundle's hint.
         now: Returns the current time, aware.
         wait: Waits so many seconds; returns whether to stop, as ``threading.Event.wait`` does.
+
+    Raises:
+        SecretError: A PIN is wrong, or its token is locked.
     """
     ordinary, retry = refresh or DEFAULT_REFRESH, FIRST_RETRY
     while True:
         try:
             done = follow_once(home, name, source, now())
+        except SecretError:
+            raise  # a few more rounds with a wrong PIN would lock the token
         except AuthorityError as error:
             pause = min(retry, ordinary)
             retry *= 2

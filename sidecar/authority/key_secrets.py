@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from sidecar.authority.errors import AuthorityError
+from sidecar.authority.errors import AuthorityError, SecretError
 
 VARIABLE = "ADMIT_KEY_SECRET"
 NEW_KEY = "NEW"
@@ -47,14 +47,16 @@ def handler(role: str, uri: str, *, new: bool = False) -> Callable[[str], str]:
     return secret
 
 
-def failure(role: str, uri: str, error: Exception) -> str:
-    """Return why a signer's backend failed, for people."""
+def failure(role: str, uri: str, what: str, error: Exception) -> AuthorityError:
+    """Return the error for a signer's backend that failed; a ``SecretError`` if by its PIN."""
     kind = type(error).__name__
     if kind in _WRONG:
-        return (
-            f"the PIN of the {role} key ({uri}) is wrong; a token locks itself after a few wrong "
-            f"ones. It comes from {variable(role)}, else {VARIABLE}, else a prompt"
+        return SecretError(
+            f"{what}: the PIN of the {role} key ({uri}) is wrong; a token locks itself after a few "
+            f"wrong ones. It comes from {variable(role)}, else {VARIABLE}, else a prompt"
         )
     if kind in _LOCKED:
-        return f"the token of the {role} key ({uri}) is locked: its PIN was wrong too often"
-    return f"{role} key ({uri}): {error or kind}"
+        return SecretError(
+            f"{what}: the token of the {role} key ({uri}) is locked: its PIN was wrong too often"
+        )
+    return AuthorityError(f"{what}: {role} key ({uri}): {error or kind}")

@@ -206,8 +206,7 @@ def signer(home: Path, role: str, key: HeldKey, *, new: bool = False) -> KeySign
             f"cannot use the {role} key {key.uri}: {error}; pip install 'securesystemslib[{extra}]'"
         ) from error
     except Exception as error:  # a signer may raise whatever its backend raises
-        failed = key_secrets.failure(role, key.uri, error)
-        raise AuthorityError(f"cannot use a key: {failed}") from error
+        raise key_secrets.failure(role, key.uri, "cannot use a key", error) from error
 
 
 def sign(by: KeySigner, message: bytes) -> Signature:
@@ -222,9 +221,7 @@ def sign(by: KeySigner, message: bytes) -> Signature:
     except AuthorityError:
         raise
     except Exception as error:  # a signer may raise whatever its backend raises
-        raise AuthorityError(
-            f"cannot sign: {key_secrets.failure(by.role, by.uri, error)}"
-        ) from error
+        raise key_secrets.failure(by.role, by.uri, "cannot sign", error) from error
     return signature
 
 

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
+from securesystemslib.signer import Signature
 
+from sidecar.authority import edition
 from sidecar.authority import home as authority
 from sidecar.authority.bundles import TrustBundle
-from sidecar.authority.errors import AuthorityError
+from sidecar.authority.errors import AuthorityError, SecretError
 from sidecar.authority.following import bounded, follow, follow_once
 from sidecar.authority.home import Home
+from sidecar.authority.keys import KeySigner
 from sidecar.core.documents import TrustDomain
 from tests.unit.authority.helpers import Pin, key_file
 from tests.unit.authority.reader import NOW
@@ -121,6 +124,19 @@ def test_a_failing_source_is_tried_again_at_doubling_distances_and_ends_nothing(
     assert pinned(acme).trust_domains() == (domain("1"),)
     assert caplog.text.count("gone; what is published stays; next try in") == 7
     assert source.asked == [NAME] * 9
+
+
+def test_a_wrong_pin_ends_following_before_its_token_locks(
+    acme: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sign(by: KeySigner, message: bytes) -> Signature:
+        raise SecretError("the PIN is wrong")
+
+    monkeypatch.setattr(edition, "sign", sign)
+    source = Script([TrustBundle(domain("1"))] * 3)
+    with pytest.raises(SecretError, match="the PIN is wrong"):
+        run(acme, source, 3)
+    assert source.asked == [NAME]
 
 
 def test_the_refresh_hint_is_followed_within_bounds_and_the_option_wins(acme: Home) -> None:
