@@ -234,7 +234,7 @@ def test_a_second_purpose_behind_the_file_is_caught_before_its_chunk_goes_on() -
             1 << 20,
             1 << 12,
             Reason.OVERLOADED,
-            "of batch files are in flight",
+            "of uploads are buffered",
         ),
     ],
     ids=["before the file", "over the operator's bound", "over all streams' room"],
