@@ -78,7 +78,7 @@ def running() -> Iterator[Upstreams]:
     """Start all three; end them afterwards."""
     commands = (
         [sys.executable, "-I", str(SOURCES / "reader.py")],
-        [str(_built(SOURCES / "reader.go"))],
+        [str(built(SOURCES / "reader.go"))],
         [str(node_path()), str(SOURCES / "reader.js")],
     )
     with ExitStack() as stack:
@@ -98,7 +98,7 @@ def _child(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
         child.wait(timeout=10)
 
 
-def _built(source: Path) -> Path:
+def built(source: Path) -> Path:
     """The program made from a Go file; made once for each text of it, without a network."""
     go = go_path()
     version = subprocess.run([go, "version"], capture_output=True, check=True).stdout
