@@ -211,7 +211,7 @@ class SidecarConfig(_Strict):
     stop_seconds: Annotated[int, Field(ge=0, le=3600)] = 60
     """How long uploads and answers in flight may take after SIGTERM. Keep it below Envoy's drain
     time and the grace period of the pod or container; a second signal ends at once."""
-    max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 20 << 20
+    max_body_bytes: Annotated[int, Field(ge=1024, le=64 << 20)] = 26 << 20
     """The longest request body that is read. Not below Envoy's `max_request_bytes`."""
     max_body_bytes_in_flight: Annotated[int, Field(ge=1024, le=16 << 30)] = 256 << 20
     """Bodies of all requests in flight together; beyond it the reason is `overloaded`. The gate

@@ -23,7 +23,7 @@ def test_a_body_over_the_limit_is_413_and_one_at_the_limit_is_read(talk: Talk) -
     def sized(size: int) -> bytes:
         return talk.body(user="x" * (size - len(talk.body(user=""))))
 
-    limit = 20 << 20
+    limit = 26 << 20
     over = talk.seen(lambda: talk.call(sized(limit + 1)))
     assert over == refused((413, ""))
     whole = sized(limit)

@@ -34,6 +34,19 @@ def test_a_sound_form_is_judged_by_the_model_in_it(talk: Talk) -> None:
     assert send(talk, unbound + END) == Seen((403, "manifest_missing"), ())
 
 
+def test_audio_of_the_size_that_the_provider_takes_is_read_whole(talk: Talk) -> None:
+    audio = part('name="file"; filename="a.wav"', "x" * (25 << 20))
+    covered = part('name="model"', "{model}") + END
+    assert send(talk, audio + covered) == Seen((403, "operation_not_covered"), ())
+
+
+def test_a_form_as_net_writes_it_is_judged_by_the_model_in_it(talk: Talk) -> None:
+    boundary = "Ab3=_" + "x" * 65
+    body = (SOUND + END).replace(BOUNDARY, boundary)
+    found = send(talk, body, f'multipart/form-data; boundary="{boundary}"')
+    assert found == Seen((403, "operation_not_covered"), ())
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "verdict"),
     [

@@ -158,7 +158,7 @@ def test_the_gate_cannot_be_skipped_softened_or_misread(config: Config) -> None:
             "runtime_key": "admissibility.deny_at_disable",
         },
         "with_request_body": {
-            "max_request_bytes": 20971520,
+            "max_request_bytes": 27262976,
             "allow_partial_message": False,
             "pack_as_bytes": True,
         },

@@ -56,7 +56,7 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
         deadline_ms=1000,
         max_concurrent=256,
         stop_seconds=60,
-        max_body_bytes=20 << 20,
+        max_body_bytes=26 << 20,
         max_body_bytes_in_flight=256 << 20,
         open_operations=(),
         registration=None,
@@ -66,7 +66,7 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
         reuse_port=False,
     )
     assert config.source == Folder(tmp_path / "../policies")
-    assert config.settings == Settings("admissibility-gate", "x-environment-credential", 20 << 20)
+    assert config.settings == Settings("admissibility-gate", "x-environment-credential", 26 << 20)
     assert config.limits == Limits(1.0, 256, max(8, 4 * (os.cpu_count() or 1)))
     assert config.opa.remote is None
 
