@@ -56,6 +56,10 @@ class DecisionContext:
         if found:
             self.note(**found)
 
+    def resume(self) -> None:
+        """Begin to time the next stage now: what was waited for before belongs to none."""
+        self._marked = time.perf_counter()
+
     def note(self, **found: Any) -> None:  # noqa: ANN401 - fields of Progress
         """Set fields of ``Progress``."""
         old = self.progress

@@ -183,6 +183,7 @@ class Pipeline:
             AdmissibilityError: A stage refused.
         """
         with self.in_flight.take(body_size(message)):
+            context.resume()
             parsed = context.parsed or await self._parsed(message, context)
             if not isinstance(parsed.found, Call):
                 raise AdmissibilityError(*parsed.found)

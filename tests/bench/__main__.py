@@ -16,9 +16,9 @@ from rich.console import Console
 
 from admissibility_devtools.demo.gate_process import StageError
 from sidecar.opa.errors import ProgramError
-from tests.bench import host
+from tests.bench import chart, host
 from tests.bench.report import Report, Row, Stage, stages_between
-from tests.bench.stand import WAYS, Stand, Way, standing
+from tests.bench.stand import Stand, Way, standing
 from tests.bench.wrk import Measured, VoidError
 
 CONNECTIONS = (1, 32)
@@ -27,15 +27,20 @@ WARM_UP_SECONDS = 1.0
 Seconds = Annotated[int, typer.Option(min=1, max=60, help="Length of one measurement.")]
 Rounds = Annotated[int, typer.Option(min=1, max=20, help="Measurements for each row.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON instead.")]
+Into = Annotated[Path | None, typer.Option("--into", help="A folder for calls.json and calls.svg.")]
 
 
-def main(seconds: Seconds = 5, rounds: Rounds = 3, as_json: AsJson = False) -> None:
-    """Measure real Envoy alone and with the real gate, side by side, on this machine."""
+def main(
+    seconds: Seconds = 5, rounds: Rounds = 3, as_json: AsJson = False, into: Into = None
+) -> None:
+    """Measure Envoy alone, the gate and what it is compared with, side by side, on this machine."""
     console = Console(stderr=as_json, highlight=False)
     if shutil.which("wrk") is None:
         _fail(console, "wrk is not on PATH; install it (Debian: apt-get install wrk)")
     facts = host.facts()
-    console.print("bench: bringing up authorities, gate, OPA and three Envoys", style="dim")
+    console.print(
+        "bench: bringing up authorities, two gates, OPA and an Envoy for each way", style="dim"
+    )
     try:
         with (
             tempfile.TemporaryDirectory(prefix="admit-bench-") as folder,
@@ -46,6 +51,10 @@ def main(seconds: Seconds = 5, rounds: Rounds = 3, as_json: AsJson = False) -> N
         _fail(console, f"the run is void: {error}")
     except (StageError, ProgramError) as error:
         _fail(console, str(error))
+    if into is not None:
+        into.mkdir(parents=True, exist_ok=True)
+        (into / "calls.json").write_text(json.dumps(report.plain(), indent=2) + "\n")
+        (into / "calls.svg").write_text(chart.svg(report, max(CONNECTIONS)))
     if as_json:
         print(json.dumps(report.plain(), indent=2))  # noqa: T201
     else:
@@ -55,25 +64,26 @@ def main(seconds: Seconds = 5, rounds: Rounds = 3, as_json: AsJson = False) -> N
 def _measure(
     stand: Stand, facts: dict[str, str], seconds: float, rounds: int, console: Console
 ) -> Report:
-    for way in WAYS:
+    for way in stand.ways:
         stand.run(way, connections=max(CONNECTIONS), seconds=WARM_UP_SECONDS)
     found: dict[tuple[Way, int], list[tuple[Measured, dict[str, float]]]] = {}
     stages: dict[int, tuple[Stage, ...]] = {}
     for number in range(1, rounds + 1):
         for connections in CONNECTIONS:
-            for way in WAYS:
-                before = stand.stages()
+            for way in stand.ways:
+                before = stand.stages(way)
                 one = stand.run(way, connections=connections, seconds=seconds)
                 found.setdefault((way, connections), []).append(one)
-                if way == "gate":
-                    stages[connections] = stages_between(before, stand.stages())
+                if way == "fresh":
+                    stages[connections] = stages_between(before, stand.stages(way))
                 console.print(
-                    f"bench: round {number}/{rounds}, {connections:>2} connections, {way:<5}"
+                    f"bench: round {number}/{rounds}, {connections:>2} connections, {way:<9}"
                     f" {one[0].per_second:>9,.0f} calls/s",
                     style="dim",
                 )
     rows = tuple(Row.of(way, number, many) for (way, number), many in found.items())
-    return Report(facts, seconds, rounds, rows, stages)
+    memory = {way: stand.memory(way) for way in stand.ways}
+    return Report(facts, seconds, rounds, rows, stages, memory)
 
 
 def _fail(console: Console, why: str) -> None:

@@ -189,7 +189,7 @@ def roomy(folder: Path) -> Iterator[Roomy]:
         provider = stack.enter_context(
             EnvoyProcess(upstream.configuration(key, UPLOAD + _ROOM), folder / "provider")
         )
-        text = gateway(stage, ("127.0.0.1", provider.port), key, "registration")
+        text = gateway(stage, ("127.0.0.1", provider.port), key, name="registration")
         envoy = stack.enter_context(EnvoyProcess(text, folder / "envoy"))
         stand = Roomy(envoy, question(stage, story.model), stage.gate_pid(), folder)
         stand.check()

@@ -1,9 +1,9 @@
-"""What a run found, as rows: medians over the rounds, ratios, and where the gate's time goes."""
+"""What a run found, as rows: medians over the rounds, ratios, and the stages of a fresh gate."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,11 @@ from tests.bench.wrk import Measured
 
 NAMES: dict[Way, str] = {
     "alone": "Envoy alone",
-    "gate": "Envoy with the gate, each call decided afresh by OPA",
+    "constant": "constant-reply grpc.aio service",
+    "leased": "the gate, with leases",
+    "fresh": "the gate, each call asked of OPA",
+    "plugin": "opa-envoy-plugin, allow all",
+    "composite": "opa-envoy-plugin, four signatures in Rego",
 }
 
 
@@ -24,7 +28,7 @@ class Row:
     """One way at one number of connections; times in milliseconds, medians over the rounds.
 
     Attributes:
-        way: ``alone`` or ``gate``.
+        way: One of ``NAMES``.
         connections: Calls under way at any time.
         per_second: Calls a second.
         p50: Median time of a call.
@@ -58,19 +62,53 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """The gate against Envoy alone at one number of connections.
+    """One way against another at one number of connections, in the same run.
 
     Attributes:
+        way: What is compared.
+        against: With what.
         connections: Calls under way at any time.
-        per_second: Share of Envoy's calls a second that is left with the gate.
-        added_p50: What the gate adds to the median time, milliseconds.
-        added_p99: What it adds to the 99th percentile, milliseconds.
+        per_second: Calls a second, as a multiple.
+        p99: The 99th percentile of a call's time, as a multiple.
+        cpu: Processor time per call of what Envoy asks, as a multiple; ``None`` where it asks
+            nothing.
     """
 
+    way: Way
+    against: Way
     connections: int
     per_second: float
-    added_p50: float
-    added_p99: float
+    p99: float
+    cpu: float | None
+
+    @classmethod
+    def of(cls, row: Row, base: Row) -> Ratio:
+        """Compare two rows of one number of connections."""
+        asked, other = _asked(row), _asked(base)
+        return cls(
+            row.way,
+            base.way,
+            row.connections,
+            row.per_second / base.per_second,
+            row.p99 / base.p99,
+            asked / other if asked and other else None,
+        )
+
+
+COMPARED: tuple[tuple[Way, Way], ...] = (
+    ("constant", "alone"),
+    ("leased", "constant"),
+    ("fresh", "constant"),
+    ("leased", "plugin"),
+    ("leased", "composite"),
+    ("fresh", "composite"),
+)
+_BESIDE = frozenset({"Envoy", "upstream"})
+
+
+def _asked(row: Row) -> float:
+    """Processor time per call of the parts beside Envoy and the upstream."""
+    return sum(cost for part, cost in row.cpu.items() if part not in _BESIDE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +133,18 @@ class Report:
     rounds: int
     rows: tuple[Row, ...]
     stages: Mapping[int, tuple[Stage, ...]]
+    memory: Mapping[Way, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def ratios(self) -> tuple[Ratio, ...]:
-        """One for each number of connections."""
+        """Every comparison whose two ways were measured."""
         found = {(row.way, row.connections): row for row in self.rows}
+        numbers = dict.fromkeys(row.connections for row in self.rows)
         return tuple(
-            Ratio(
-                connections,
-                gate.per_second / found["alone", connections].per_second,
-                gate.p50 - found["alone", connections].p50,
-                gate.p99 - found["alone", connections].p99,
-            )
-            for (way, connections), gate in found.items()
-            if way == "gate"
+            Ratio.of(found[way, number], found[against, number])
+            for number in numbers
+            for way, against in COMPARED
+            if (way, number) in found and (against, number) in found
         )
 
     def plain(self) -> dict[str, Any]:
@@ -119,6 +155,7 @@ class Report:
             "rounds": self.rounds,
             "rows": [asdict(row) for row in self.rows],
             "ratios": [asdict(ratio) for ratio in self.ratios],
+            "memory_mib": {way: dict(parts) for way, parts in self.memory.items()},
             "stages": {str(n): [asdict(s) for s in stages] for n, stages in self.stages.items()},
         }
 
@@ -127,12 +164,7 @@ class Report:
         told = " · ".join(f"{name} {value}" for name, value in self.host.items())
         console.print(told, style="dim")
         console.print(self._calls())
-        for ratio in self.ratios:
-            console.print(
-                f"{ratio.connections:>3} connections: with the gate {100 * ratio.per_second:.0f} %"
-                f" of the calls a second; {ratio.added_p50:+.2f} ms at the median,"
-                f" {ratio.added_p99:+.2f} ms at p99"
-            )
+        console.print(self._compared())
         console.print(self._costs())
         console.print(self._stages())
 
@@ -152,6 +184,22 @@ class Report:
             )
         return table
 
+    def _compared(self) -> Table:
+        title = "Side by side, as multiples; processor time of what Envoy asks"
+        table = Table("", "against", title=title, title_justify="left")
+        for name in ("connections", "calls/s", "p99", "processor time"):
+            table.add_column(name, justify="right")
+        for ratio in self.ratios:
+            table.add_row(
+                NAMES[ratio.way],
+                NAMES[ratio.against],
+                str(ratio.connections),
+                f"{ratio.per_second:.2f}",
+                f"{ratio.p99:.2f}",
+                "" if ratio.cpu is None else f"{ratio.cpu:.2f}",
+            )
+        return table
+
     def _costs(self) -> Table:
         names = list(dict.fromkeys(part for row in self.rows for part in row.cpu))
         table = Table("", title="Processor time per call, µs", title_justify="left")
@@ -164,7 +212,9 @@ class Report:
         return table
 
     def _stages(self) -> Table:
-        table = Table("stage", title="Where the gate's time goes, by its own histogram")
+        table = Table(
+            "stage", title="Where the time of a gate without leases goes, by its own histogram"
+        )
         table.title_justify = "left"
         for connections in self.stages:
             table.add_column(f"µs at {connections}", justify="right")

@@ -1,10 +1,12 @@
 """What is measured: the admitted state of the demo behind two Envoys that differ in the gate.
 
-    wrk ──▶ Envoy alone ──────────────────────────┐
-    wrk ──▶ Envoy with the gate ──▶ (gate ──▶ OPA) ┴──▶ upstream (Envoy)
+    wrk ──▶ Envoy alone ───────────────────────────────────────────────┐
+    wrk ──▶ Envoy ──▶ constant-reply service, gate, gate without leases ┴──▶ upstream (Envoy)
 
 Authorities, keys, evidence, gate and OPA are those of ``admit demo``; only the upstream is another.
-Every measurement is held against what the gate and the upstream counted themselves.
+The second gate follows the same authorities with ``max_leases: 0``. Where ``OPA_ENVOY_PLUGIN``
+names a binary, two of them are measured too. Every measurement is held against what the gates and
+the upstream counted themselves.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ import re
 import secrets
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import yaml
+
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.gate_process import GateProcess
 from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
@@ -32,12 +37,14 @@ from admissibility_devtools.tools.envoy_config import (
     render,
 )
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
-from tests.bench import cpu, upstream
+from tests.bench import constant_server, cpu, plugin, upstream
 from tests.bench.without_gate import without_gate
-from tests.bench.wrk import Measured, Question, VoidError, measure
+from tests.bench.wrk import NUMBER, Measured, Question, VoidError, measure
 
-Way = Literal["alone", "gate"]
-WAYS: tuple[Way, ...] = ("alone", "gate")
+Way = Literal["alone", "constant", "leased", "fresh", "plugin", "composite"]
+WAYS: tuple[Way, ...] = ("alone", "constant", "leased", "fresh")
+GATES: tuple[Way, ...] = ("leased", "fresh")
+GATE_NAME = "admissibility"
 PATH, FILES_PATH = "/v1/chat/completions", "/v1/files"
 _ADMITTED = re.compile(
     r'^admissibility_decisions_total\{[^}]*reason="admitted"[^}]*\} (\S+)$', re.MULTILINE
@@ -59,12 +66,28 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """The running set-up."""
+    """The running set-up.
+
+    Attributes:
+        stage: The demo's.
+        question: What is sent.
+        envoys: An Envoy for each way.
+        provider: The upstream.
+        services: What each way's Envoy asks: name of the part → process id.
+        metrics: The HTTP endpoint of each gate.
+    """
 
     stage: Stage
     question: Question
     envoys: dict[Way, EnvoyProcess]
     provider: EnvoyProcess
+    services: dict[Way, dict[str, int]]
+    metrics: dict[Way, str]
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Everything that is measured, in order."""
+        return tuple(self.envoys)
 
     def check(self, way: Way) -> None:
         """Send one call and look at the whole of its reply's status.
@@ -78,7 +101,9 @@ class Stand:
                 "content-type": "application/json",
                 self.question.credential_header: self.question.credential,
             }
-            connection.request("POST", self.question.path, self.question.body, headers)
+            connection.request(
+                "POST", self.question.path, self.question.body.replace(NUMBER, "0"), headers
+            )
             reply = connection.getresponse()
             text = reply.read().decode("utf-8", errors="replace")
         if reply.status != http.client.OK:
@@ -97,7 +122,7 @@ class Stand:
         """
         self.check(way)
         parts = self.parts(way)
-        before, used = self.counted(), cpu.spent(parts)
+        before, used = self.counted(way), cpu.spent(parts)
         url = self.envoys[way].url
         measured = measure(
             url,
@@ -107,12 +132,12 @@ class Stand:
             folder=self.stage.folder,
         )
         costs = cpu.per_call(used, cpu.spent(parts), measured.requests)
-        agree(way, measured.requests, connections, before, self.counted())
+        agree(way, measured.requests, connections, before, self.counted(way))
         return measured, costs
 
-    def counted(self) -> Counted:
-        """Ask gate and upstream what they counted."""
-        text = self.metrics()
+    def counted(self, way: Way) -> Counted:
+        """Ask a way's gate, where it has one, and the upstream what they counted."""
+        text = self.exposition(way)
         name = f"http.{upstream.STAT_PREFIX}.downstream_rq_2xx"
         served = self.provider.ask_admin(f"/stats?filter=^{re.escape(name)}$")[1]
         return Counted(
@@ -124,20 +149,24 @@ class Stand:
     def parts(self, way: Way) -> dict[str, int]:
         """Process ids of what takes part in a call, by name."""
         found = {"Envoy": self.envoys[way].pid, "upstream": self.provider.pid}
-        if way == "gate":
-            found |= {"gate": self.stage.gate_pid(), "OPA": self.stage.opa_pid()}
-        return {name: pid for name, pid in found.items() if pid is not None}
+        return {name: pid for name, pid in found.items() if pid is not None} | self.services[way]
 
-    def stages(self) -> dict[str, tuple[float, int]]:
+    def memory(self, way: Way) -> dict[str, float]:
+        """Resident memory of what takes part in a call, in MiB."""
+        return {name: cpu.resident(pid) for name, pid in self.parts(way).items()}
+
+    def stages(self, way: Way) -> dict[str, tuple[float, int]]:
         """Seconds and number of passages of each stage so far, from the gate's own histogram."""
         found: dict[str, dict[str, float]] = {}
-        for kind, stage, number in _STAGE.findall(self.metrics()):
+        for kind, stage, number in _STAGE.findall(self.exposition(way)):
             found.setdefault(stage, {})[kind] = float(number)
         return {stage: (entry["sum"], int(entry["count"])) for stage, entry in found.items()}
 
-    def metrics(self) -> str:
-        """The gate's exposition text."""
-        with urllib.request.urlopen(f"{self.stage.metrics}/metrics", timeout=10) as reply:
+    def exposition(self, way: Way) -> str:
+        """A gate's exposition text; empty for a way without one."""
+        if way not in self.metrics:
+            return ""
+        with urllib.request.urlopen(f"{self.metrics[way]}/metrics", timeout=10) as reply:
             return str(reply.read().decode())
 
 
@@ -155,7 +184,7 @@ def agree(way: Way, requests: int, connections: int, before: Counted, after: Cou
     served = after.served - before.served
     most = requests + connections
     expected = asked == admitted and (
-        requests <= asked <= most if way == "gate" else asked == 0 and admitted == 0
+        requests <= asked <= most if way in GATES else asked == 0 and admitted == 0
     )
     if not expected or not requests <= served <= most:
         raise VoidError(
@@ -181,23 +210,98 @@ def standing(folder: Path) -> Iterator[Stand]:
         provider = stack.enter_context(
             EnvoyProcess(upstream.configuration(key), folder / "bench-provider")
         )
-        gated = gateway(stage, ("127.0.0.1", provider.port), key)
-        envoys: dict[Way, EnvoyProcess] = {
-            "alone": stack.enter_context(EnvoyProcess(without_gate(gated), folder / "bench-alone")),
-            "gate": stack.enter_context(EnvoyProcess(gated, folder / "bench-gate")),
-        }
-        stand = Stand(stage, question(stage, story.model), envoys, provider)
-        for way in WAYS:
+        found = _Services(stage, question(stage, story.model), stack)
+        found.start(story.model)
+        envoys: dict[Way, EnvoyProcess] = {}
+        address = ("127.0.0.1", provider.port)
+        plain = gateway(stage, address, key)
+        for way in ("alone", *found.listen):
+            listen = found.listen.get(way, stage.listen)
+            config = without_gate(plain) if way == "alone" else gateway(stage, address, key, listen)
+            envoys[way] = stack.enter_context(EnvoyProcess(config, folder / f"bench-{way}"))
+        stand = Stand(stage, found.question, envoys, provider, found.processes, found.metrics)
+        for way in stand.ways:
             stand.check(way)
         yield stand
 
 
-def gateway(stage: Stage, provider: Address, key: str, name: Name = "jwt") -> str:
-    """A reference configuration, to this stage's gate and to ``provider``."""
+@dataclass(slots=True)
+class _Services:
+    """Starts what the Envoys ask, and notes where it listens and which processes it is."""
+
+    stage: Stage
+    question: Question
+    stack: contextlib.ExitStack
+    listen: dict[Way, str] = field(default_factory=dict)
+    processes: dict[Way, dict[str, int]] = field(default_factory=lambda: {"alone": {}})
+    metrics: dict[Way, str] = field(default_factory=dict)
+
+    def start(self, model: str) -> None:
+        """Start every service; the gate of the stage runs already."""
+        header = self.question.credential_header
+        constant = self.stack.enter_context(constant_server.running(header, GATE_NAME))
+        self._note("constant", constant.port, {"service": constant.pid})
+        self.listen["leased"], self.metrics["leased"] = self.stage.listen, self.stage.metrics
+        self.processes["leased"] = _gate_processes(self.stage.gate_pid())
+        second = second_gate(self.stage)
+        self.stack.callback(second.stop)
+        self.listen["fresh"], self.metrics["fresh"] = second.listen, second.metrics
+        self.processes["fresh"] = _gate_processes(second.pid)
+        if (program := plugin.binary()) is None:
+            return
+        ways: tuple[tuple[Way, str], ...] = (
+            ("plugin", plugin.ALLOW_ALL),
+            ("composite", plugin.COMPOSITE),
+        )
+        for way, policy in ways:
+            folder = self.stage.folder / f"opa-{way}"
+            served = plugin.running(program, policy, model, header, GATE_NAME, folder)
+            running = self.stack.enter_context(served)
+            self._note(way, running.port, {"plugin": running.pid})
+
+    def _note(self, way: Way, port: int, processes: dict[str, int]) -> None:
+        self.listen[way] = f"127.0.0.1:{port}"
+        self.processes[way] = processes
+
+
+def _gate_processes(pid: int) -> dict[str, int]:
+    return {"gate": pid, "OPA": child_named("opa", pid)}
+
+
+def child_named(name: str, parent: int) -> int:
+    """Return the process id of a process's only child of that name.
+
+    Raises:
+        VoidError: There is none.
+    """
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            head, _, tail = entry.read_text().rpartition(")")
+            if head.endswith(f"({name}") and int(tail.split()[1]) == parent:
+                return int(entry.parent.name)
+    raise VoidError(f"process {parent} has no child {name}")
+
+
+def second_gate(stage: Stage) -> GateProcess:
+    """Start a gate without leases that follows the same authorities, with a state of its own."""
+    folder = stage.folder / "fresh"
+    folder.mkdir()
+    trust = yaml.safe_load((stage.folder / "trust.yaml").read_text(encoding="utf-8"))
+    path = stage.folder / "trust-fresh.yaml"
+    path.write_text(yaml.safe_dump({**trust, "state": str(folder / "state")}), encoding="utf-8")
+    settings = yaml.safe_load((stage.folder / "sidecar.yaml").read_text(encoding="utf-8"))
+    opa = {"managed": {"binary": settings["opa"]["managed"]["binary"]}}
+    gate = GateProcess(folder)
+    gate.configure({**settings, "trust": str(path), "opa": opa, "max_leases": 0})
+    return gate.start()
+
+
+def gateway(stage: Stage, provider: Address, key: str, listen: str = "", name: Name = "jwt") -> str:
+    """A reference configuration, to this stage's gate or another and to ``provider``."""
     credential = stage.folder / "bench-credential.yaml"
     credential.touch(0o600)
     credential.write_text(credential_document(f"Bearer {key}"), encoding="utf-8")
-    host, _, port = stage.listen.rpartition(":")
+    host, _, port = (listen or stage.listen).rpartition(":")
     return render(
         reference(name),
         listener_port=0,
@@ -214,7 +318,7 @@ def question(stage: Stage, model: str) -> Question:
         "model": model,
         "messages": [
             {"role": "system", "content": "You answer customers of a bank, briefly and kindly."},
-            {"role": "user", "content": "Where is my refund?"},
+            {"role": "user", "content": f"Where is my refund {NUMBER}?"},
         ],
         "temperature": 0.2,
     }

@@ -6,6 +6,7 @@ import copy
 import http.client
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import yaml
@@ -14,7 +15,7 @@ from admissibility_devtools.tools.envoy_config import reference
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.core.call import Call
 from sidecar.extract.multipart import parse
-from tests.bench import upstream
+from tests.bench import chart, constant_server, upstream
 from tests.bench.cpu import per_call
 from tests.bench.large import One
 from tests.bench.large import Row as LargeRow
@@ -29,8 +30,8 @@ from tests.bench.loads import (
 )
 from tests.bench.report import Report, Row, Stage, stages_between
 from tests.bench.stand import PATH, Counted, Way, agree
-from tests.bench.without_gate import GATE_FILTER, without_gate
-from tests.bench.wrk import MARK, Measured, Question, VoidError, read
+from tests.bench.without_gate import GATE_FILTER, SEAL, without_gate
+from tests.bench.wrk import MARK, NUMBER, Measured, Question, VoidError, read
 from tests.support.gate.batch import calls
 
 GOOD = '{"connect":0,"read":0,"write":0,"status":0,"timeout":0}'
@@ -64,13 +65,13 @@ def test_what_cannot_be_written_into_the_script_is_refused() -> None:
 
 def test_calls_that_went_around_the_gate_void_the_run() -> None:
     start, end = Counted(10, 12, 100), Counted(210, 212, 300)
-    agree("gate", 200, 1, start, end)
+    agree("leased", 200, 1, start, end)
     agree("alone", 200, 1, start, Counted(10, 12, 301))
     wrong: list[tuple[Way, Counted]] = [
-        ("gate", Counted(10, 12, 300)),  # nobody asked the gate
-        ("gate", Counted(209, 212, 300)),  # one was denied
-        ("gate", Counted(212, 214, 300)),  # somebody else asked too
-        ("gate", Counted(210, 212, 299)),  # one never reached the upstream
+        ("leased", Counted(10, 12, 300)),  # nobody asked the gate
+        ("leased", Counted(209, 212, 300)),  # one was denied
+        ("leased", Counted(212, 214, 300)),  # somebody else asked too
+        ("leased", Counted(210, 212, 299)),  # one never reached the upstream
         ("alone", Counted(11, 13, 300)),  # the gate was in the way
     ]
     for way, after in wrong:
@@ -82,15 +83,16 @@ def test_only_the_gate_is_taken_out_of_the_reference_configuration() -> None:
     expected = copy.deepcopy(yaml.safe_load(reference("jwt")))
     listener = expected["static_resources"]["listeners"][0]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
-    names = [entry["name"] for entry in manager["http_filters"]]
-    del manager["http_filters"][names.index(GATE_FILTER)]
+    kept = [each for each in manager["http_filters"] if each["name"] not in {GATE_FILTER, SEAL}]
+    assert len(kept) == len(manager["http_filters"]) - 2
+    manager["http_filters"] = kept
     for route in manager["route_config"]["virtual_hosts"][0]["routes"]:
         del route["typed_per_filter_config"][GATE_FILTER]
     assert yaml.safe_load(without_gate(reference("jwt"))) == expected
 
 
 def test_a_configuration_without_a_gate_is_no_comparison() -> None:
-    with pytest.raises(ValueError, match="0 gate filters"):
+    with pytest.raises(ValueError, match="expected one of each"):
         without_gate(without_gate(reference("jwt")))
 
 
@@ -109,16 +111,51 @@ def test_the_upstream_answers_only_to_the_injected_key(tmp_path: Path) -> None:
     assert found == [(200, True), (401, True), (200, True)]
 
 
-def test_rows_are_medians_and_ratios_compare_like_with_like() -> None:
-    def row(way: Way, *speeds: float) -> Row:
-        return Row.of(way, 32, [(Measured(7, v, 10 / v, 20 / v), {"Envoy": v}) for v in speeds])
+def row(way: Way, *speeds: float, **cpu: float) -> Row:
+    return Row.of(way, 32, [(Measured(7, v, 10 / v, 20 / v), {"Envoy": v, **cpu}) for v in speeds])
 
-    rows = (row("alone", 10.0, 1000.0, 20.0), row("gate", 5.0, 1.0, 1000.0))
-    assert rows[1] == Row("gate", 32, 5.0, 2.0, 4.0, 21, {"Envoy": 5.0})
+
+def test_rows_are_medians_and_ratios_compare_like_with_like() -> None:
+    rows = (
+        row("alone", 10.0, 1000.0, 20.0),
+        row("constant", 8.0, service=100.0),
+        row("leased", 5.0, 1.0, 1000.0, gate=150.0, OPA=50.0),
+    )
+    assert rows[0] == Row("alone", 32, 20.0, 0.5, 1.0, 21, {"Envoy": 20.0})
     plain: Any = Report({"cpu": "x"}, 5.0, 3, rows, {}).plain()
+    both = {"connections": 32}
     assert plain["ratios"] == [
-        {"connections": 32, "per_second": 0.25, "added_p50": 1.5, "added_p99": 3.0}
+        {"way": "constant", "against": "alone", "per_second": 0.4, "p99": 2.5, "cpu": None, **both},
+        {
+            "way": "leased",
+            "against": "constant",
+            "per_second": 0.625,
+            "p99": 1.6,
+            "cpu": 2.0,
+            **both,
+        },
     ]
+
+
+def test_the_chart_shows_every_row_of_its_number_of_connections() -> None:
+    rows = (row("alone", 20.0), row("leased", 5.0, gate=150.0))
+    drawn = chart.svg(Report({"load": "1 < 2"}, 5.0, 1, rows, {}), 32)
+    root = ET.fromstring(drawn)
+    texts = [element.text for element in root.iter() if element.text and element.text.strip()]
+    assert {"20 calls/s", "5 calls/s", "150 µs", "Envoy alone"} <= set(texts)
+
+
+def test_every_body_of_a_run_is_another_one() -> None:
+    script = Question(PATH, f'{{"n": "{NUMBER}"}}', "x-header", "token").script()
+    assert "before .. number .. after" in script
+    assert NUMBER not in script
+
+
+def test_the_constant_reply_passes_the_seal() -> None:
+    reply = constant_server.reply("x-environment-credential", "admissibility")
+    assert reply.status.code == 0
+    assert reply.dynamic_metadata.fields["admitted"].bool_value
+    assert reply.dynamic_metadata.fields["gate"].string_value == "admissibility"
 
 
 def test_a_stage_counts_only_what_happened_between_two_readings() -> None:

@@ -1,7 +1,8 @@
 """The reference configuration less the gate: what the same Envoy does alone.
 
-Only the gate's filter goes, with its settings on the routes. Everything else (bounds, header rules,
-credential injection, access log) stays, so that the difference between two rows is the gate.
+Only the gate's filter goes, with its settings on the routes, and the seal, which would refuse what
+no gate admitted. Everything else (bounds, header rules, credential injection, access log) stays, so
+that the difference between two rows is the gate.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 import yaml
 
-GATE_FILTER = "envoy.filters.http.ext_authz"
+GATE_FILTER, SEAL = "envoy.filters.http.ext_authz", "admissibility.seal"
 
 
 def without_gate(bootstrap: str) -> str:
@@ -24,21 +25,21 @@ def without_gate(bootstrap: str) -> str:
     """
     config = yaml.safe_load(bootstrap)
     removed = _strip(config)
-    if removed != 1:
-        raise ValueError(f"the configuration has {removed} gate filters, expected 1")
+    if removed != [GATE_FILTER, SEAL]:
+        raise ValueError(f"the configuration has the gate filters {removed}, expected one of each")
     return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 
-def _strip(value: Any) -> int:
-    """Remove the filter below ``value``; return how often it was there."""
-    removed = 0
+def _strip(value: Any) -> list[str]:
+    """Remove the filters below ``value``; return their names."""
+    removed: list[str] = []
     if isinstance(value, dict):
         value.get("typed_per_filter_config", {}).pop(GATE_FILTER, None)
         chain = value.get("http_filters", [])
-        kept = [entry for entry in chain if entry["name"] != GATE_FILTER]
-        removed = len(chain) - len(kept)
-        chain[:] = kept
+        removed = [entry["name"] for entry in chain if entry["name"] in {GATE_FILTER, SEAL}]
+        chain[:] = [entry for entry in chain if entry["name"] not in removed]
     children = value.values() if isinstance(value, dict) else value
     if isinstance(value, dict | list):
-        removed += sum(_strip(child) for child in children)
+        for child in children:
+            removed += _strip(child)
     return removed

@@ -13,13 +13,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "measured:"
+NUMBER = "<number>"
 _SPARE_SECONDS = 30.0
 _SCRIPT = """\
 wrk.method = "POST"
 wrk.path = %(path)s
-wrk.body = %(body)s
 wrk.headers["content-type"] = "application/json"
 wrk.headers[%(header)s] = %(credential)s
+
+-- Each body is another one, as in use: nothing may be answered from the bytes of the one before.
+local number = 0
+local before, after = %(before)s, %(after)s
+request = function()
+  number = number + 1
+  return wrk.format(nil, nil, nil, before .. number .. after)
+end
 
 done = function(summary, latency, requests)
   local e = summary.errors
@@ -38,7 +46,7 @@ class VoidError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What every call sends."""
+    """What every call sends; in place of ``NUMBER``, the body has the number of the call."""
 
     path: str
     body: str
@@ -47,9 +55,11 @@ class Question:
 
     def script(self) -> str:
         """The script for ``wrk``. JSON strings of printable ASCII are Lua strings."""
+        before, _, after = self.body.partition(NUMBER)
         parts = {
             "path": self.path,
-            "body": self.body,
+            "before": before,
+            "after": after,
             "header": self.credential_header,
             "credential": self.credential,
         }
