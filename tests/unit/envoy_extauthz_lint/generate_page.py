@@ -87,7 +87,10 @@ The gate is the cluster called `gate`; or the only one that `ext_authz` filters 
   PATTERN`;
 - it is named by `--provider-cluster NAME`;
 - a route to it has a `provider` in the gate's `context_extensions`;
-- Envoy adds a credential to requests for it;
+- Envoy adds a credential to requests for it: with `credential_injector` and its like in a
+  listener's chain, in the router or in the cluster's own upstream filters, with `header_mutation`,
+  or with `request_headers_to_add` at any level (a literal, `%ENVIRONMENT(…)%`), but not where the
+  value is copied from the client's request;
 - it is an aggregate of such clusters, or a member of such an aggregate.
 
 A route to a provider without the gate is an error. To any other cluster it is a warning, because

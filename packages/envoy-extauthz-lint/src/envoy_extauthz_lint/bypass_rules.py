@@ -26,7 +26,6 @@ from envoy_extauthz_lint.model import (
 from envoy_extauthz_lint.node import REDACTED, ConfigNode
 from envoy_extauthz_lint.view import (
     View,
-    adds_credential,
     authz_filters,
     authz_service,
     service_target,
@@ -189,7 +188,8 @@ def _weight(view: View, destination: Destination) -> Severity:
 def _reached(view: View, manager: Manager, destination: Destination) -> str:
     name = destination.cluster or f"chosen by {destination.chosen_by}"
     kind = "provider" if view.is_provider(destination.cluster) else "cluster"
-    keyed = "; Envoy adds the provider's credential" if adds_credential(manager) else ""
+    adders = view.adders(manager, destination)
+    keyed = f"; Envoy adds the provider's credential by {adders[0].what}" if adders else ""
     return f"{kind} {name} is reached without the gate{keyed}"
 
 

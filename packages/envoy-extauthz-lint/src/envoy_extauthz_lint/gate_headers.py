@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.matching import any_matches, regex_matches
 from envoy_extauthz_lint.model import HttpFilter
@@ -11,9 +12,6 @@ from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
-
-CREDENTIALS = ("authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key")
-"""Headers in which providers accept keys."""
 
 INSPECTED = (
     "content-encoding",
@@ -30,7 +28,7 @@ MOST_NAMES = 8
 """Maximum number of headers in one message."""
 
 NOT_TO_CHANGE = (
-    *CREDENTIALS,
+    *CREDENTIAL_HEADERS,
     ":authority",
     ":method",
     ":path",
@@ -115,7 +113,7 @@ def _received(view: View, gate: HttpFilter) -> Iterator[LintFinding]:
     lost = [name for name in judged if any_matches(patterns, name) is not False]
     if lost:
         yield HEADERS_HIDDEN.at(hidden or config, f"the gate does not receive {_listed(lost)}")
-    shown = [name for name in CREDENTIALS if any_matches(patterns, name) is not True]
+    shown = [name for name in CREDENTIAL_HEADERS if any_matches(patterns, name) is not True]
     if allowed is not None:
         takes = allowed.items("patterns")
         shown = [name for name in shown if any_matches(takes, name) is not False]

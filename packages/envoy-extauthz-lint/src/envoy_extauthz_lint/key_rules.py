@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 
 from envoy_extauthz_lint import filters
-from envoy_extauthz_lint.cluster import protocol_options
+from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS, injected_header
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
-from envoy_extauthz_lint.gate_headers import CREDENTIALS
-from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath, http_filters
+from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath
 from envoy_extauthz_lint.node import REDACTED, ConfigNode, snake
 from envoy_extauthz_lint.trust_rules import dropped
 from envoy_extauthz_lint.view import View
@@ -99,7 +98,7 @@ def check(view: View) -> Iterator[LintFinding]:
                 yield from _injector(manager, found)
             if found.kind == filters.TAP:
                 yield EXPOSED.at(found.node, "a tap records whole requests", WARNING)
-    names = frozenset({*CREDENTIALS, view.options.credential_header}) - {""}
+    names = frozenset({*CREDENTIAL_HEADERS, view.options.credential_header}) - {""}
     for root in (*view.config.listeners, *view.config.tables.values()):
         yield from _exposed(root, names)
 
@@ -140,7 +139,11 @@ def _secret(node: ConfigNode) -> Iterator[tuple[ConfigNode, str]]:
             yield found, f"{name} is inline"
     if "key" in node.mapping() and "value" in node.mapping():
         key, value = node.get("key"), node.get("value")
-        if key is not None and value is not None and str(key.raw.value).lower() in CREDENTIALS:
+        if (
+            key is not None
+            and value is not None
+            and str(key.raw.value).lower() in CREDENTIAL_HEADERS
+        ):
             yield value, f"{key.raw.value} has an inline value"
 
 
@@ -173,34 +176,12 @@ def _named(node: ConfigNode) -> set[str]:
     return {str(one.raw.value).lower() for one in found}
 
 
-def injected(found: HttpFilter) -> str:
-    """Return the header that a filter writes a credential to."""
-    if found.kind == filters.INJECTOR:
-        typed = found.config.at("credential", "typed_config")
-        if typed is not None and typed.typed()[0] == filters.GENERIC_CREDENTIAL:
-            return typed.typed()[1].text("header").lower() or "authorization"
-    return "authorization"
-
-
-def _adders(view: View, route_path: RoutePath, cluster: str) -> list[HttpFilter]:
-    """Return the filters that add a credential on a route, the cluster's included."""
-    found = [one for one in route_path.manager.filters if one.kind in filters.CREDENTIALS]
-    node = view.config.clusters.get(cluster)
-    options = None if node is None else protocol_options(node)
-    upstream = () if options is None else http_filters(options)
-    return found + [one for one in upstream if one.kind in filters.CREDENTIALS]
-
-
 def _clients(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
     for one in route_path.destinations:
         if not view.is_provider(one.cluster):
             continue
-        adders = _adders(view, route_path, one.cluster)
-        replaced = {
-            injected(adder)
-            for adder in adders
-            if adder.kind != filters.INJECTOR or adder.config.flag("overwrite")
-        }
+        adders = view.adders(route_path.manager, one)
+        replaced = {adder.header for adder in adders if adder.replaces}
         removed = {
             name.string().lower()
             for level in one.levels
@@ -208,7 +189,7 @@ def _clients(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
         }
         kept = [
             name
-            for name in CREDENTIALS
+            for name in CREDENTIAL_HEADERS
             if name not in replaced | removed and not dropped(route_path.manager, name)
         ]
         if kept:
@@ -218,7 +199,7 @@ def _clients(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
 
 
 def _injector(manager: Manager, found: HttpFilter) -> Iterator[LintFinding]:
-    config, header = found.config, injected(found)
+    config, header = found.config, injected_header(found)
     if not config.flag("overwrite"):
         gone = dropped(manager, header)
         message = (

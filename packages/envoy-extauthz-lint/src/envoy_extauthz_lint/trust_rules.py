@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.cluster import VALIDATION, accepts_untrusted, socket, validations
+from envoy_extauthz_lint.credentials import EARLY
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.matching import LOOPBACK, string_matches
 from envoy_extauthz_lint.model import Manager, RoutePath
@@ -13,7 +14,6 @@ from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
-EARLY = "envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation"
 CERTIFICATES = ("SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY")
 UNDERSCORES = ("ALLOW", "REJECT_REQUEST", "DROP_HEADER")
 

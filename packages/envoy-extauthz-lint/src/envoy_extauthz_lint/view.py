@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from envoy_extauthz_lint import filters, seal
+from envoy_extauthz_lint import seal
 from envoy_extauthz_lint.cluster import (
     VALIDATION,
     addresses,
@@ -22,6 +22,7 @@ from envoy_extauthz_lint.cluster import (
     tls_contexts,
 )
 from envoy_extauthz_lint.config import Config
+from envoy_extauthz_lint.credentials import Adder, cluster_adders, route_adders
 from envoy_extauthz_lint.matching import names_provider
 from envoy_extauthz_lint.model import (
     EXT_AUTHZ,
@@ -209,18 +210,29 @@ class View:
             found |= more
 
     @cached_property
+    def keyed_clusters(self) -> dict[str, list[Adder]]:
+        """What the upstream filters of each cluster add to its requests."""
+        clusters = self.config.clusters.items()
+        return {name: cluster_adders(cluster, self.config.filters) for name, cluster in clusters}
+
+    def adders(self, manager: Manager, destination: Destination) -> list[Adder]:
+        """Return what adds a credential to requests for a destination."""
+        upstream = self.keyed_clusters.get(destination.cluster, [])
+        return [*route_adders(manager, destination.levels), *upstream]
+
+    @cached_property
     def providers(self) -> frozenset[str]:
         """Clusters that are providers for any reason."""
-        found = set(self.hosted_providers)
+        found = self.hosted_providers | {name for name, held in self.keyed_clusters.items() if held}
         for route_path in self.route_paths:
-            keyed = adds_credential(route_path.manager)
             for one in route_path.destinations:
+                keyed = self.adders(route_path.manager, one)
                 text = any(
                     context_extensions(gate, one.levels).get("provider")
                     for gate in self.gates(route_path.manager)
                 )
                 if one.cluster and (keyed or text):
-                    found.add(one.cluster)
+                    found |= {one.cluster}
         return self._with_members(found) - self.options.next_hops - {self.gate_cluster, ""}
 
     def leads_to_gate(self, cluster: str) -> bool:
@@ -265,11 +277,6 @@ def service_target(config: ConfigNode) -> str:
         if held is not None:
             return held.string()
     return ""
-
-
-def adds_credential(manager: Manager) -> bool:
-    """Return whether this manager adds a provider's credential to requests."""
-    return any(found.kind in filters.CREDENTIALS for found in manager.filters)
 
 
 def client_certificates(chain: ConfigNode) -> bool:

@@ -7,6 +7,7 @@ them together are ``CASES``.
 from __future__ import annotations
 
 from tests.unit.envoy_extauthz_lint.mutations import (
+    added,
     bypass_onward,
     bypass_raw,
     bypass_unasked,
@@ -27,6 +28,7 @@ __all__ = [
     "CASES",
     "Case",
     "Change",
+    "added",
     "bypass_onward",
     "bypass_raw",
     "bypass_unasked",
@@ -48,6 +50,7 @@ SECTIONS = (
     bypass_unasked,
     bypass_raw,
     bypass_onward,
+    added,
     order,
     path,
     trust,
