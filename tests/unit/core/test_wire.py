@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ConfigDict
 
 from sidecar.core import wire
@@ -81,3 +85,26 @@ def test_a_fault_of_no_single_field_is_one_of_the_document() -> None:
     with pytest.raises(EvidenceError) as caught:
         wire.read_value(Window, backwards, what="w")
     assert str(caught.value) == "w: document: Value error, a window must end after it begins"
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+NUMBERS = st.integers(1 - 2**53, 2**53 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(TEXT, VALUES, max_size=3))
+def test_values_reach_strict_types_as_rfc_8785_writes_them(value: dict[str, Any]) -> None:
+    """1.0 as 1, keys in order: what is read does not depend on which of two writers was used."""
+    written = json.loads(wire._canonical_values(value))
+    expected = json.loads(rfc8785.dumps(value))
+    assert repr(written) == repr(expected)
+
+
+@pytest.mark.parametrize("number", [2**53, -(2**53), 10**300])
+def test_an_integer_beyond_doubles_is_refused_by_either_writer(number: int) -> None:
+    with pytest.raises(rfc8785.IntegerDomainError):
+        wire._canonical_values({"seed": number})
