@@ -8,11 +8,10 @@ withdrawal never waits for evidence, however much of it there is.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,14 +22,18 @@ from sidecar.trust.assembler import Assembler
 from sidecar.trust.config import TrustConfig, TrustConfigError, check_private
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.durable_state import DurableState
-from sidecar.trust.evidence_folder import EvidenceFolder
+from sidecar.trust.evidence_folder import EvidenceFolder, SeenFile
 from sidecar.trust.evidence_verifier import EvidenceReport, EvidenceVerifier
 from sidecar.trust.follower import Follower
+from sidecar.trust.limits import EVIDENCE
 from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
 
 _LOG = logging.getLogger("sidecar.trust")
 
 STOP_SECONDS = 10.0
+DRAIN_SECONDS = 5.0
+"""How long a folder's reading waits for verification that makes no progress."""
+_DRAIN_STEP = 0.02
 EVIDENCE_SECONDS = 30.0
 """How long a starting gate waits for evidence once every authority was asked."""
 
@@ -63,7 +66,9 @@ class ControlPath:
         make_private(config)
         self._durable = DurableState(config.state_dir, config.operator)
         self._assembler = Assembler(self._durable, publish)
-        self._verifier = EvidenceVerifier(self._assembler.post_files, find=self._assembler.file)
+        self._verifier = EvidenceVerifier(
+            self._assembler.post_files, find=self._assembler.file, kept=self._kept
+        )
         self._refreshers = tuple(
             AuthorityRefresher(each, config.state_dir) for each in config.authorities
         )
@@ -71,7 +76,7 @@ class ControlPath:
         self._evidence_since: float | None = None
         self._evidence_late = False
         self._problems: dict[Path, tuple[str, ...]] = {}
-        self._read: dict[Path, frozenset[bytes]] = {}
+        self._stopping = threading.Event()
         self._lost, self._dropped, self._clean = threading.Lock(), False, True
         poll = config.poll_seconds
         self._followers = [
@@ -80,18 +85,15 @@ class ControlPath:
             )
             for refresher in self._refreshers
         ]
+        self._folders = _folders(config, self._durable.paths(), self._verifier)
         self._followers.extend(
             Follower(
                 path.name,
-                FolderChanges(path),
+                FolderChanges(path, note=folder.note),
                 poll,
-                partial(
-                    self._evidence,
-                    path,
-                    EvidenceFolder(path, partial(self._holds_verified, path)),
-                ),
+                partial(self._evidence, path, folder),
             )
-            for path in config.evidence
+            for path, folder in self._folders.items()
         )
 
     def start(self) -> None:
@@ -102,6 +104,7 @@ class ControlPath:
 
     def stop(self) -> None:
         """Stop following; nothing is published after it returned."""
+        self._stopping.set()
         threads: list[Follower | EvidenceVerifier] = [*self._followers, self._verifier]
         for thread in threads:
             thread.request_stop()
@@ -150,29 +153,49 @@ class ControlPath:
             self._assembler.save_again()
             self._pending.discard(refresher)
 
-    def _holds_verified(self, path: Path, data: bytes) -> bool:
-        return self._verifier.holds_verified(path, _digest(data))
+    def _kept(self, digest: str) -> bool:
+        return any(folder.has(digest) for folder in self._folders.values())
 
     def _evidence(self, path: Path, folder: EvidenceFolder) -> bool:
-        whole = False
+        whole = news = False
+        if not folder.due(time.monotonic()):
+            return False
         try:
-            found = folder.read()
-            for problem in sorted({*found.problems} - {*self._problems.get(path, ())}):
-                _LOG.warning("evidence: %s", problem)
-            self._problems[path] = found.problems
-            before = self._read.get(path, frozenset())
-            added = tuple(found.files - before)
-            removed = tuple(_digest(data) for data in before - found.files)
-            self._read[path] = found.files
-            if added or removed:
-                self._verifier.put_files(path, added, removed)
-            whole = found.whole
-            return bool(added or removed)
+            more = True
+            while more:
+                found = folder.read(EVIDENCE.waiting - self._verifier.waiting_bytes(path))
+                self._report(path, found.problems)
+                if found.added or found.removed:
+                    news = True
+                    self._verifier.put_files(path, found.added, found.removed)
+                self._durable.keep_paths(folder.take_changed())
+                whole = found.whole and not found.more
+                more = found.more and self._drained(path)
+            if not whole and found.more:
+                line = f"{path}: more than {EVIDENCE.waiting} bytes wait to be verified"
+                self._report(path, (*found.problems, f"{line}; the rest is read later"))
+            return news
         finally:
             if path in self._pending:
                 self._clean &= whole
             self._pending.discard(path)
             self._drop_lost()
+
+    def _report(self, path: Path, problems: tuple[str, ...]) -> None:
+        for problem in sorted({*problems} - {*self._problems.get(path, ())}):
+            _LOG.warning("evidence: %s", problem)
+        self._problems[path] = problems
+
+    def _drained(self, path: Path) -> bool:
+        """Wait until half of what may wait is verified; return whether that was worked off."""
+        before, patience = self._verifier.waiting_bytes(path), DRAIN_SECONDS
+        while before > EVIDENCE.waiting // 2 and patience > 0:
+            if self._stopping.wait(_DRAIN_STEP):
+                return False
+            now = self._verifier.waiting_bytes(path)
+            patience = DRAIN_SECONDS if now < before else patience - _DRAIN_STEP
+            before = now
+        return patience > 0
 
     def _drop_lost(self) -> None:
         """Drop what was verified before the start and is in no folder any more.
@@ -184,12 +207,20 @@ class ControlPath:
                 return
             self._dropped = True
         if self._clean:
-            found = {_digest(data) for files in self._read.values() for data in files}
-            self._assembler.post_files((), tuple(self._assembler.file_digests() - found))
+            lost = (each for each in self._assembler.file_digests() if not self._kept(each))
+            self._assembler.post_files((), tuple(lost))
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _folders(
+    config: TrustConfig, seen: Mapping[str, SeenFile], verifier: EvidenceVerifier
+) -> dict[Path, EvidenceFolder]:
+    """Return each folder of evidence, with what an earlier process saw of it."""
+    made = {}
+    for path in config.evidence:
+        inside = {at: each for at, each in seen.items() if at.startswith(f"{path}/")}
+        verified = partial(verifier.holds_verified, path)
+        made[path] = EvidenceFolder(path, verified, EVIDENCE, inside)
+    return made
 
 
 def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, ...]]:

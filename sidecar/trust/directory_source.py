@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,8 @@ class FolderChanges:
 
     folder: Path
     limits: WatchLimits = WatchLimits()
+    note: Callable[[Iterable[str]], None] = lambda _: None
+    """Called with the paths that changed, before the item that announces them."""
 
     def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
         """Yield at the start, at every change and at every poll; see ``source.Changes``."""
@@ -83,7 +85,10 @@ class FolderChanges:
         outcome = watch.watch(self.limits.debounce_ms, self.limits.step_ms, poll_ms, stop)
         if outcome == "stop" or stop.is_set():
             return None
-        return Trigger.POLL if outcome == "timeout" else Trigger.CHANGE
+        if isinstance(outcome, str):
+            return Trigger.POLL
+        self.note(path for _, path in outcome)
+        return Trigger.CHANGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from sidecar.core.trust_state import Change, VerifiedState, advance
 from sidecar.core.verification import VerifiedFile
 from sidecar.trust import memory_journal, verified_store, view_records
 from sidecar.trust.config import TrustConfigError
+from sidecar.trust.evidence_folder import SeenFile
 from sidecar.trust.verified_store import CommittedStep, Meta, StoreWriteError
 from sidecar.trust.writer_lock import WriterLock
 
@@ -81,6 +83,16 @@ class DurableState:
             if name in self._operator.grants:
                 self._views |= view_records.write(name, state.views.get(name), view)
         return advance(state, change, self._keep)
+
+    def paths(self) -> dict[str, SeenFile]:
+        """Return the files of evidence as an earlier process saw them."""
+        return self._store.paths()
+
+    def keep_paths(self, changed: Mapping[str, SeenFile | None]) -> None:
+        """Keep how files of evidence were seen, where that is possible."""
+        if changed and self._lock.held:
+            with suppress(StoreWriteError):
+                self._store.keep_paths(changed)
 
     def save_again(self) -> None:
         """Write what is to be remembered and could not be written before."""

@@ -115,6 +115,8 @@ class EvidenceQueue:
     _keys: frozenset[PublicKey] = _NO_KEYS
     _by_id: dict[str, PublicKey] = field(default_factory=dict)
     _files: dict[str, _File] = field(default_factory=dict)
+    _done: set[str] = field(default_factory=set)
+    _bytes: int = 0
     _new: deque[_File] = field(default_factory=deque)
     _signed: deque[_File] = field(default_factory=deque)
     _unknown: deque[_File] = field(default_factory=deque)
@@ -130,17 +132,24 @@ class EvidenceQueue:
             added: Files that are new; known ones are passed over.
             removed: Digests of files that are gone; unknown ones are passed over.
         """
-        gone = [file for digest in removed if (file := self._files.pop(digest, None)) is not None]
-        for file in gone:
-            if file.verified is not None:
-                self._changed[file.digest] = None
+        gone = False
+        for digest in removed:
+            file = self._files.pop(digest, None)
+            if file is not None:
+                gone = True
+                self._bytes -= len(file.data)
+            held = digest in self._done or (file is not None and file.verified is not None)
+            if held or self.find(digest) is not None:
+                self._changed[digest] = None
+            self._done.discard(digest)
         if gone:
             for stage in (self._new, self._signed, self._unknown):
                 _retain(stage, self._files)
         fresh = []
         for data in added:
             file = _File(data, hashlib.sha256(data).hexdigest())
-            if file.digest not in self._files:
+            if file.digest not in self._files and file.digest not in self._done:
+                self._bytes += len(data)
                 file.verified = self.find(file.digest)
                 self._files[file.digest] = file
                 fresh.append(file)
@@ -203,14 +212,18 @@ class EvidenceQueue:
         """Return how many files wait for the budget."""
         return len(self._unknown)
 
+    def waiting_bytes(self) -> int:
+        """Return the bytes of the files that are held: those of which no key signed some part."""
+        return self._bytes
+
     def holds_verified(self, digest: str) -> bool:
         """Return whether the file with that digest has a verified signature."""
         file = self._files.get(digest)
-        return file is not None and file.verified is not None
+        return digest in self._done or (file is not None and file.verified is not None)
 
-    def verified(self) -> list[VerifiedFile]:
-        """Return the files with a verified signature."""
-        return [file.verified for file in self._files.values() if file.verified is not None]
+    def verified(self) -> int:
+        """Return how many files have a verified signature."""
+        return len(self._done) + sum(each.verified is not None for each in self._files.values())
 
     def rejected(self) -> list[Rejected]:
         """Return the files that were refused so far; those that wait are not among them."""
@@ -247,7 +260,12 @@ class EvidenceQueue:
 
     def _stage(self, file: _File) -> None:
         """Put a file into the stage that is next for it, if any."""
-        if file.error or file.complete():
+        if file.complete():
+            self._done.add(file.digest)  # nothing more can be learned of it
+            del self._files[file.digest]
+            self._bytes -= len(file.data)
+            return
+        if file.error:
             return
         if file.envelope is None or self._named(file):
             self._new.append(file)

@@ -52,6 +52,7 @@ class EvidenceVerifier:
             those that are gone, from this thread. What it raises is logged, and it is called again.
         limits: See ``VerificationLimits``.
         find: See ``EvidenceQueue``.
+        kept: Returns whether some folder has the file with a digest.
     """
 
     def __init__(
@@ -59,9 +60,11 @@ class EvidenceVerifier:
         post: Callable[[tuple[VerifiedFile, ...], tuple[str, ...]], None],
         limits: VerificationLimits = VERIFICATION,
         find: Callable[[str], VerifiedFile | None] = lambda _: None,
+        kept: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._post = post
         self._find = find
+        self._kept = kept
         self._limits = limits
         self._queues: dict[Path, EvidenceQueue] = {}
         self._lock = threading.Condition()
@@ -120,7 +123,16 @@ class EvidenceVerifier:
     def holds_verified(self, folder: Path, digest: str) -> bool:
         """Return whether the file with that digest, in ``folder``, has a verified signature."""
         queue = self._queues.get(folder)
-        return queue is not None and queue.holds_verified(digest)
+        held = queue is not None and queue.holds_verified(digest)
+        return held or self._find(digest) is not None
+
+    def waiting_bytes(self, folder: Path) -> int:
+        """Return the bytes of the files of a folder that are not verified yet."""
+        queue = self._queues.get(folder)
+        with self._lock:
+            handed = [added for path, added, _ in self._news if path == folder]
+        held = 0 if queue is None else queue.waiting_bytes()
+        return held + sum(len(data) for added in handed for data in added)
 
     def _run(self) -> None:
         posted = time.monotonic()
@@ -164,7 +176,8 @@ class EvidenceVerifier:
         """Add what changed in the folders; a file is gone when no folder has it any more."""
         for queue in queues:
             for digest, file in queue.take_changes().items():
-                if file is None and any(each.holds_verified(digest) for each in queues):
+                held = any(each.holds_verified(digest) for each in queues)
+                if file is None and (held or self._kept(digest)):
                     continue
                 self._changed[digest] = file
 
@@ -187,7 +200,7 @@ class EvidenceVerifier:
             return  # junk must not cost a pass over everything for each of its slices
         self._reported = now
         rejected = tuple(item for queue in queues for item in queue.rejected())
-        verified = sum(len(queue.verified()) for queue in queues)
+        verified = sum(queue.verified() for queue in queues)
         report = EvidenceReport(verified, rejected, waiting)
         with self._lock:
             self._report = report

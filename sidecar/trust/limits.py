@@ -48,13 +48,14 @@ class EvidenceLimits:
 
     Attributes:
         file: Bytes of one file.
-        total: Bytes of all files below the folder.
-        entries: Directory entries looked at below the folder.
+        waiting: Bytes of all files below the folder that were read and not verified; no more are
+            read while there are as many. What was verified is not held in memory.
+        walking: Share of the time that is spent on walking through the folder at polls.
     """
 
     file: int = MAX_ENVELOPE_BYTES
-    total: int = 1 << 28
-    entries: int = 200_000
+    waiting: int = 1 << 28
+    walking: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import shutil
+import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -28,6 +30,7 @@ import lmdb
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.tables import GONE, PAIRS, Drafts, Tables
 from sidecar.trust import records
+from sidecar.trust.evidence_folder import SeenFile
 from sidecar.trust.lmdb_tables import Epoch, RecordCache
 from sidecar.trust.records import CHECKSUM_BYTES
 
@@ -39,8 +42,11 @@ FORMAT = "1"
 _MAP_BYTES = 1 << 38
 """Address space, not memory and not disk: the file grows as it is filled."""
 _CACHED_RECORDS = 50_000
+_LONGEST_PATH = 500
 _META = "meta"
 _VIEWS = "views"
+_PATHS = "paths"
+_SEEN = struct.Struct(">4qB32s")
 _MODULUS = 1 << (8 * CHECKSUM_BYTES)
 
 
@@ -122,7 +128,7 @@ class VerifiedStore:
             mode=0o600,
         )
         self._environment.reader_check()
-        names = (*records.CODECS, *PAIRS, _META, _VIEWS)
+        names = (*records.CODECS, *PAIRS, _META, _VIEWS, _PATHS)
         self._databases = {
             name: self._environment.open_db(name.encode(), create=not read_only) for name in names
         }
@@ -148,6 +154,38 @@ class VerifiedStore:
             found = transaction.cursor(db=self._databases[_VIEWS])
             return {name.decode(): record[CHECKSUM_BYTES:] for name, record in found}
 
+    def paths(self) -> dict[str, SeenFile]:
+        """Return the files of evidence as they were seen last; a damaged record is left out."""
+        found = {}
+        with self._environment.begin() as transaction:
+            for at, record in transaction.cursor(db=self._databases[_PATHS]):
+                body = record[CHECKSUM_BYTES:]
+                if records.checksum(_PATHS, at, body) == record[:CHECKSUM_BYTES]:
+                    *stamp, signatures, digest = _SEEN.unpack(body)
+                    found[os.fsdecode(at)] = SeenFile(tuple(stamp), digest.hex(), signatures)
+        return found
+
+    def keep_paths(self, changed: Mapping[str, SeenFile | None]) -> None:
+        """Keep how files were seen; one that is not kept is read again after a restart.
+
+        Raises:
+            StoreWriteError: As ``commit``.
+        """
+        database = self._databases[_PATHS]
+        try:
+            with self._environment.begin(write=True) as transaction:
+                for path, seen in changed.items():
+                    at = os.fsencode(path)
+                    if len(at) > _LONGEST_PATH:
+                        continue
+                    if seen is None:
+                        transaction.delete(at, db=database)
+                        continue
+                    body = _SEEN.pack(*seen.stamp, seen.signatures, bytes.fromhex(seen.digest))
+                    transaction.put(at, records.checksum(_PATHS, at, body) + body, db=database)
+        except lmdb.Error as error:
+            raise StoreWriteError(f"{self.folder} cannot be written: {error}") from error
+
     def sound(self) -> bool:
         """Tell whether every record is as it was committed, by one pass over all of them."""
         meta = self.meta()
@@ -157,7 +195,7 @@ class VerifiedStore:
         try:
             with self._environment.begin() as transaction:
                 for name, database in self._databases.items():
-                    if name == _META:
+                    if name in (_META, _PATHS):
                         continue
                     for at, record in transaction.cursor(db=database):
                         stamp = record[:CHECKSUM_BYTES]

@@ -39,6 +39,7 @@ from tests.support.simulator.world import World
 SIZES = "10,1000"
 CHANGES = 200
 _PER_FOLDER = 1_000
+_ROOM = 1 << 26
 
 Sizes = Annotated[str, typer.Option(help="Numbers of manifests, separated by commas.")]
 Changes = Annotated[int, typer.Option(min=10, help="Single changes that are timed.")]
@@ -73,7 +74,11 @@ class Running:
         self.durable = DurableState(folder / "state", world.operator())
         self.assembler = Assembler(self.durable, self._publish)
         self.verifier = EvidenceVerifier(self.assembler.post_files, find=self.assembler.file)
-        self.evidence = EvidenceFolder(folder / "evidence")
+        self.evidence = EvidenceFolder(
+            folder / "evidence",
+            lambda digest: self.assembler.file(digest) is not None,
+            seen=self.durable.paths(),
+        )
         self.path = folder / "evidence"
 
     def _publish(self, state: TrustState) -> None:
@@ -88,9 +93,13 @@ class Running:
         self.verifier.start()
 
     def read(self) -> None:
-        self.verifier.put_files(self.path, tuple(self.evidence.read().files), ())
-        while not self.verifier.settled():
-            time.sleep(0.005)
+        news = self.evidence.read(_ROOM)
+        while news.added or news.more:
+            self.verifier.put_files(self.path, news.added, ())
+            while not self.verifier.settled():
+                time.sleep(0.005)
+            news = self.evidence.read(_ROOM)
+        self.durable.keep_paths(self.evidence.take_changed())
 
     def add(self, data: bytes) -> float:
         """Hand one file over; return the seconds until a state with it is published."""
@@ -186,8 +195,10 @@ def _restart(folder: Path) -> tuple[float, float]:
 
 
 def _child(what: str, folder: Path) -> str:
-    code = f"from tests.bench import size; from pathlib import Path; size.{what}(Path({str(folder)!r}))"
-    script = [sys.executable, "-c", code]
+    code = (
+        f"import sys, pathlib; from tests.bench import size; size.{what}(pathlib.Path(sys.argv[1]))"
+    )
+    script = [sys.executable, "-c", code, str(folder)]
     return subprocess.run(script, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 

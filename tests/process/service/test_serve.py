@@ -124,7 +124,7 @@ def test_a_name_in_the_evidence_folder_writes_no_line_of_the_gates_log(site: Sit
     with site.start() as running:
         assert ask(running) == "admitted"
         lines = running.log.read_bytes().decode("utf-8").splitlines()
-    told = [line for line in lines if "links are not followed" in line]
+    told = [line for line in lines if "a link that leads nowhere or out of the folder" in line]
     assert len(told) == 2
     assert all(" WARNING sidecar.trust: evidence: " in line for line in told)
     assert not any(line.startswith("2026-11-21 00:00:00,000 INFO") for line in lines)

@@ -111,7 +111,10 @@ def test_once_names_the_evidence_that_it_cannot_read(
     path = published.folder / "evidence/x.json"
     path.symlink_to("elsewhere")
     load_once(published.load())
-    assert f"evidence: {path}: a link; links are not followed" in caplog.messages
+    assert (
+        f"evidence: {path}: a link that leads nowhere or out of the folder; put a copy here"
+        in caplog.messages
+    )
 
 
 def test_once_keeps_versions_too(published: Operator) -> None:

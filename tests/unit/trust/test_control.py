@@ -277,7 +277,8 @@ def test_statuses_are_logged_once_for_each_change(
         states.wait({"maker": 1, "office": 2})
     assert sorted(record.getMessage() for record in caplog.records) == [
         "acme: metadata/timestamp.json is not there; was never verified (no verified set)",
-        f"evidence: {published.folder}/evidence/x.json: a link; links are not followed",
+        f"evidence: {published.folder}/evidence/x.json: a link that leads nowhere or out of the "
+        "folder; put a copy here",
         f"maker: version 1, until {expires['maker']}",
         f"office: version 1, until {expires['office']}",
         f"office: version 2, until {expires['office']}",

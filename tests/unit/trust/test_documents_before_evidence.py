@@ -14,7 +14,6 @@ import pytest
 from sidecar.core import dsse
 from sidecar.core.keys import PublicKey
 from sidecar.trust.evidence_folder import EvidenceFolder
-from sidecar.trust.limits import EvidenceLimits
 from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.trust.operator import ONE, Operator, first_refresh, running, signed_manifest
 
@@ -124,12 +123,16 @@ def failing(number: int) -> Callable[..., object]:
     return fail
 
 
-def folder_of(tmp_path: Path, verified: set[bytes], entries: int = 10) -> EvidenceFolder:
+def folder_of(tmp_path: Path, verified: set[bytes]) -> EvidenceFolder:
     for name, data in (("a/one", b"1"), ("a/two", b"2"), ("b/three", b"3")):
         path = tmp_path / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
-    return EvidenceFolder(tmp_path, verified.__contains__, EvidenceLimits(entries=entries))
+    return EvidenceFolder(tmp_path, lambda digest: digest in {sha(data) for data in verified})
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def test_law_2_an_unreadable_part_keeps_what_was_verified_there(
@@ -137,7 +140,7 @@ def test_law_2_an_unreadable_part_keeps_what_was_verified_there(
 ) -> None:
     verified: set[bytes] = set()
     folder = folder_of(tmp_path, verified)
-    assert folder.read().files == {b"1", b"2", b"3"}
+    assert {*folder.read().added} == {b"1", b"2", b"3"}
     verified |= {b"1", b"3"}
     (tmp_path / "b/three.json").unlink()
     real = os.scandir
@@ -147,31 +150,28 @@ def test_law_2_an_unreadable_part_keeps_what_was_verified_there(
 
     monkeypatch.setattr(os, "scandir", scandir)
     found = folder.read()
-    assert ({*found.files}, found.problems) == ({b"1"}, (f"{tmp_path}/a: Input/output error",))
+    assert ({*found.removed}, found.whole) == ({sha(b"2"), sha(b"3")}, False)
+    assert found.problems == (f"{tmp_path}/a: Input/output error",)
 
 
 def test_law_2_a_file_that_cannot_be_opened_stays_if_it_was_verified(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    verified = {b"1"}
-    folder = folder_of(tmp_path, verified)
+    folder = folder_of(tmp_path, {b"1"})
     folder.read()
     for name in ("a/one", "a/two"):  # new content, so that both must be read again
         (tmp_path / f"{name}.json").write_bytes(b"changed")
     monkeypatch.setattr(os, "open", failing(errno.EMFILE))
-    assert folder.read().files == {b"1"}
+    assert {*folder.read().removed} == {sha(b"2"), sha(b"3")}
 
 
-def test_law_2_junk_over_the_cap_evicts_nothing_that_was_verified(tmp_path: Path) -> None:
-    verified: set[bytes] = set()
-    folder = folder_of(tmp_path, verified)
+def test_law_2_junk_without_room_evicts_nothing(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, set())
     folder.read()
-    verified |= {b"1", b"2", b"3"}
     for number in range(20):
-        (tmp_path / f"{number}.json").write_bytes(hashlib.sha256(b"%d" % number).digest())
-    found = folder.read()
-    assert verified <= found.files
-    assert found.problems == (f"{tmp_path}: more than 10 entries; the rest is left out",)
+        (tmp_path / f"{number}.json").write_bytes(sha(b"%d" % number).encode())
+    found = folder.read(room=0)
+    assert (found.added, found.removed, found.more) == ((), (), True)
 
 
 def test_a_changed_file_is_read_again_and_an_old_one_is_not(
@@ -188,7 +188,7 @@ def test_a_changed_file_is_read_again_and_an_old_one_is_not(
         return real(path, *arguments)
 
     monkeypatch.setattr(os, "open", remember)
-    assert folder.read().files == {b"1", b"2", b"3"}
+    assert folder.read().added == ()
     (tmp_path / "a/one.json").write_bytes(b"9")
-    assert folder.read().files == {b"9", b"2", b"3"}
+    assert folder.read().added == (b"9",)
     assert opened == ["one.json"]

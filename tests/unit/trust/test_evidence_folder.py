@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import pytest
 
-from sidecar.trust.evidence_folder import EvidenceFiles, read
-from sidecar.trust.limits import EVIDENCE, EvidenceLimits
+from sidecar.trust.evidence_folder import EvidenceFiles, EvidenceFolder, read
+from sidecar.trust.limits import EVIDENCE
 
 
 @pytest.fixture
@@ -101,25 +102,133 @@ def test_an_unreadable_file_is_told(folder: Path, monkeypatch: pytest.MonkeyPatc
     left_out(folder, f"{path}: Permission denied")
 
 
-def test_links_are_not_followed(folder: Path, tmp_path: Path) -> None:
+LINK = "a link that leads nowhere or out of the folder; put a copy here"
+
+
+def test_links_out_of_the_folder_are_left_out(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "secret.json").write_bytes(b"s")
     (folder / "x.json").symlink_to(tmp_path / "secret.json")
+    (folder / "y.json").symlink_to("nowhere")
     (folder / "linked").symlink_to(tmp_path)
-    left_out(folder, f"{folder}/x.json: a link; links are not followed")
+    left_out(folder, *(f"{folder}/{name}: {LINK}" for name in ("linked", "x.json", "y.json")))
+
+
+def test_links_in_a_circle_end(folder: Path) -> None:
+    (folder / "a/again").symlink_to("../a")
+    left_out(folder)
+
+
+def mounted(folder: Path, name: str, files: dict[str, bytes]) -> None:
+    """Switch a volume to new content as the kubelet does: one rename of a link."""
+    (folder / name).mkdir(parents=True)
+    for path, data in files.items():
+        (folder / name / path).parent.mkdir(exist_ok=True)
+        (folder / name / path).write_bytes(data)
+    (folder / "..data_tmp").symlink_to(name)
+    (folder / "..data_tmp").rename(folder / "..data")
+
+
+def test_a_mounted_config_map_is_read_and_followed_when_it_is_switched(tmp_path: Path) -> None:
+    mounted(tmp_path, "..one", {"x.json": b"1", "sub/y.json": b"2"})
+    (tmp_path / "x.json").symlink_to("..data/x.json")
+    (tmp_path / "sub").symlink_to("..data/sub")
+    followed = EvidenceFolder(tmp_path)
+    assert found(followed) == ({b"1", b"2"}, set(), ())
+    mounted(tmp_path, "..two", {"x.json": b"3", "sub/y.json": b"2"})
+    followed.note([f"{tmp_path}/..data"])
+    assert found(followed) == ({b"3"}, {sha(b"1")}, ())
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def found(followed: EvidenceFolder) -> tuple[set[bytes], set[str], tuple[str, ...]]:
+    news = followed.read()
+    return {*news.added}, {*news.removed}, news.problems
+
+
+def test_only_noted_paths_are_looked_at(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = EvidenceFolder(folder)
+    followed.read()
+    (folder / "one.json").write_bytes(b"9")
+    (folder / "new").mkdir()
+    (folder / "new/three.json").write_bytes(b"3")
+    (folder / "a/b/two.dsse.json").unlink()
+    followed.note([f"{folder}/one.json", f"{folder}/new", f"{folder}/a/b/other.json"])
+    assert found(followed) == ({b"9", b"3"}, {sha(b"1")}, ())
+    followed.note([f"{folder}/a"])
+    assert found(followed) == (set(), {sha(b"2")}, ())
+
+
+def test_a_folder_that_is_gone_takes_its_files_and_one_that_is_moved_in_brings_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    followed = EvidenceFolder(folder)
+    followed.read()
+    (folder / "a").rename(tmp_path / "out")
+    followed.note([f"{folder}/a"])
+    assert found(followed) == (set(), {sha(b"2")}, ())
+    (tmp_path / "out").rename(folder / "in")
+    followed.note([f"{folder}/in"])
+    assert found(followed) == ({b"2"}, set(), ())
+
+
+def test_a_copy_elsewhere_keeps_a_file(folder: Path) -> None:
+    (folder / "copy.json").write_bytes(b"1")
+    followed = EvidenceFolder(folder)
+    assert sorted(followed.read().added) == [b"1", b"2"]
+    (folder / "one.json").unlink()
+    assert found(followed) == (set(), set(), ())
+    (folder / "copy.json").unlink()
+    assert found(followed) == (set(), {sha(b"1")}, ())
+
+
+def test_a_file_rewritten_within_the_clock_s_granularity_is_seen(folder: Path) -> None:
+    """Same size, same times: the file system's clock had not moved on."""
+    path = folder / "one.json"
+    followed = EvidenceFolder(folder)
+    followed.read()
+    times = path.stat()
+    path.write_bytes(b"9")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert found(followed) == ({b"9"}, {sha(b"1")}, ())
+
+
+def test_a_restart_reads_what_is_not_verified_or_may_have_further_signers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.trust.evidence_folder._SETTLED_NS", -1 << 62)
+    (folder / "both.json").write_bytes(b'{"sig" "sig"}')
+    first = EvidenceFolder(folder)
+    first.read()
+    seen = {path: file for path, file in first.take_changed().items() if file is not None}
+    (folder / "a/b/two.dsse.json").unlink()
+    verified = {sha(b"1"), sha(b"2"), sha(b'{"sig" "sig"}')}
+    again = EvidenceFolder(folder, verified.__contains__, seen=seen)
+    assert found(again) == ({b'{"sig" "sig"}'}, {sha(b"2")}, ())
+    assert again.has(sha(b"1"))
+    unverified = EvidenceFolder(folder, seen=seen)
+    assert found(unverified)[0] == {b"1", b'{"sig" "sig"}'}
+
+
+def test_what_has_no_room_is_read_later_and_forgets_nothing(folder: Path) -> None:
+    followed = EvidenceFolder(folder)
+    first = followed.read(room=1)
+    assert (len(first.added), first.more) == (1, True)
+    second = followed.read(room=0)
+    assert (second.added, second.removed, second.more) == ((), (), True)
+    third = followed.read(room=9)
+    assert ({*first.added, *third.added}, third.more) == ({b"1", b"2"}, False)
+    for name in ("one.json", "a/b/two.dsse.json"):
+        (folder / name).write_bytes(b"90")
+    followed.note([f"{folder}/one.json", f"{folder}/a"])
+    assert followed.read(room=1).more
+    assert followed.due(0.0)
+    assert found(followed)[2] == ()
+    assert {file.digest for file in followed._seen.values()} == {sha(b"90")}
 
 
 def test_a_pipe_does_not_hold_up_the_reading(folder: Path) -> None:
     os.mkfifo(folder / "x.json")
     left_out(folder, f"{folder}/x.json: not a regular file")
-
-
-def test_too_many_entries_are_told(folder: Path) -> None:
-    assert read(folder, EvidenceLimits(entries=1)) == EvidenceFiles(
-        frozenset(), (f"{folder}: more than 1 entries; the rest is left out",)
-    )
-
-
-def test_too_many_bytes_are_told(folder: Path) -> None:
-    found = read(folder, EvidenceLimits(total=1))
-    assert len(found.files) == 1
-    assert found.problems == (f"{folder}: more than 1 bytes together; the rest is left out",)
