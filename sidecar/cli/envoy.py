@@ -1,7 +1,8 @@
 """Check Envoy configurations: ``admit envoy …``.
 
-Reads the file, passes it to `envoy_extauthz_lint` and prints the report. Exit status 0 where no
-finding is as severe as ``--fail-on``, 1 where one is, 2 where the file cannot be read.
+Reads the files, passes them to `envoy_extauthz_lint` and prints the reports. Exit status 0 where no
+finding is as severe as ``--fail-on``, 1 where one is, 2 where a file cannot be read or no file has
+a cluster that an option names.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from rich.text import Text
 from envoy_extauthz_lint import (
     LintError,
     LintFinding,
+    LintOptions,
     LintReport,
     Severity,
     formatters,
     lint,
+    unknown_names,
 )
 from envoy_extauthz_lint.document import MAX_BYTES
 from sidecar import resources
@@ -59,8 +62,9 @@ def _group() -> None:
 
 @app.command(name="lint")
 def lint_file(
-    file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A bootstrap, or a /config_dump; - for stdin.")
+    files: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="A bootstrap, or a /config_dump; - for stdin."),
     ],
     gate_cluster: Annotated[
         str, typer.Option(metavar="NAME", help="The gate's cluster, where it is not `gate`.")
@@ -96,18 +100,31 @@ def lint_file(
         next_hops=next_hop or (),
         credential_header=credential_header,
     )
-    try:
-        report = lint(_read(file), options)
-    except LintError as error:
-        raise CliError(f"{file}: {error}") from error
+    reports = _reports(files, options)
     if as_json:
-        print(json.dumps(formatters.to_json(report, file), indent=2, ensure_ascii=False))
+        print(json.dumps(formatters.all_to_json(reports), indent=2, ensure_ascii=False))
     elif as_sarif:
-        found = formatters.to_sarif(report, file, version("admissibility-sidecar"), DRIVER)
+        found = formatters.all_to_sarif(reports, version("admissibility-sidecar"), DRIVER)
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        _show(stdout(), report, file)
-    raise typer.Exit(1 if report.fails(Severity(fail_on.value)) else 0)
+        for file, report in reports.items():
+            _show(stdout(), report, file)
+    failed = any(report.fails(Severity(fail_on.value)) for report in reports.values())
+    raise typer.Exit(1 if failed else 0)
+
+
+def _reports(files: list[str], options: LintOptions) -> dict[str, LintReport]:
+    """Check files, and that one of them has each cluster that the options name."""
+    reports = {}
+    for file in files:
+        try:
+            reports[file] = lint(_read(file), options)
+        except LintError as error:
+            raise CliError(f"{file}: {error}") from error
+    clusters = [name for report in reports.values() for name in report.clusters]
+    if unknown := unknown_names(options, clusters, reports):
+        raise CliError("\n".join(unknown))
+    return reports
 
 
 @app.command()

@@ -42,7 +42,10 @@ curl -s '127.0.0.1:9901/config_dump?include_eds' | admit envoy lint -
 |---|---|
 | 0 | no finding is as severe as `--fail-on` (default: error) |
 | 1 | at least one is |
-| 2 | the file cannot be read; one line states where and why |
+| 2 | a file cannot be read, or no file has a cluster that an option names: a line states which |
+
+Several files are checked in turn. `--gate-cluster`, `--provider-cluster` and `--next-hop` must name
+a cluster of at least one of them, because a mistyped name would hide a provider.
 
 | severity | meaning |
 |---|---|
@@ -123,7 +126,7 @@ the repository's root.
 With the exit status:
 
 ```sh
-for file in envoy/*.yaml; do admit envoy lint "$file" --fail-on warning --next-hop second-hop; done
+admit envoy lint envoy/*.yaml --fail-on warning --next-hop second-hop
 ```
 
 ## Rules

@@ -312,10 +312,54 @@ def test_operators_can_say_what_the_file_does_not(
     assert rules("--provider-cluster", "other") == [("bypass-tcp", "error")]
     assert rules("--next-hop", "other") == []
     assert rules("--provider-host", "127.*")[0] == ("bypass-tcp", "error")
-    assert ("bypass-without-gate", "error") in rules("--gate-cluster", "elsewhere")
+    assert ("bypass-without-gate", "error") in rules("--gate-cluster", "other")
     removed = rules("--credential-header", "X-My-Credential")
     assert removed.count(("trust-credential-leaves", "warning")) == 2
 
 
 def test_weights_have_an_order() -> None:
     assert [weight.rank for weight in Severity] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--provider-cluster", "provder"), "did you mean provider?"),
+        (("--next-hop", "Provider"), "did you mean provider?"),
+        (("--gate-cluster", "authz"), "its clusters are gate, provider"),
+    ],
+)
+def test_a_name_that_is_in_no_file_is_an_error_with_the_nearest_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, str], line: str
+) -> None:
+    file = written(tmp_path)
+    what = f"{' '.join(arguments)}: no cluster of that name in {file}; {line}"
+    assert ends(capsys, file, *arguments) == (2, "", f"admit: {what}\n")
+
+
+def test_a_name_need_be_in_one_of_several_files_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "other").mkdir()
+    files = (
+        written(tmp_path),
+        written(tmp_path / "other", mutations.bypass_raw.tcp_to_something_else),
+    )
+    arguments = (*files, "--next-hop", "other", "--json")
+    code, out, err = ends(capsys, *arguments)
+    found = json.loads(out)["files"]
+    assert (code, err, [(one["file"], one["findings"]) for one in found]) == (
+        0,
+        "",
+        [(file, []) for file in files],
+    )
+    _, out, _ = ends(capsys, *files, "--sarif")
+    runs = json.loads(out)["runs"]
+    assert [one["automationDetails"]["id"] for one in runs] == [
+        f"envoy-lint/file://{file}/" for file in files
+    ]
+    code, out, _ = ends(capsys, *files, "--fail-on", "warning")
+    assert (code, [line for line in out.splitlines() if " listener, " in line]) == (
+        1,
+        [line for line in out.splitlines() if any(file in line for file in files)],
+    )

@@ -32,6 +32,7 @@ from envoy_extauthz_lint import (
 from envoy_extauthz_lint.config import load
 from envoy_extauthz_lint.document import LintError, read
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
+from envoy_extauthz_lint.names import unknown_names
 from envoy_extauthz_lint.options import LintOptions
 from envoy_extauthz_lint.view import View
 
@@ -45,6 +46,7 @@ __all__ = [
     "LintRule",
     "Severity",
     "lint",
+    "unknown_names",
 ]
 
 FAMILIES = (
@@ -76,6 +78,7 @@ class LintReport:
         routes: How many routes.
         gate: Name of the gate's cluster; empty where it was not found.
         providers: Names of clusters that are providers.
+        clusters: Names of clusters that the file defines or leads to.
     """
 
     findings: tuple[LintFinding, ...]
@@ -84,6 +87,7 @@ class LintReport:
     routes: int
     gate: str
     providers: tuple[str, ...]
+    clusters: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
         """Count the findings of a severity."""
@@ -116,4 +120,5 @@ def lint(data: bytes, options: LintOptions) -> LintReport:
         routes=len(view.route_paths),
         gate=view.gate_cluster,
         providers=tuple(sorted(view.providers)),
+        clusters=tuple(sorted(view.cluster_names)),
     )

@@ -1,7 +1,7 @@
-"""The command ``envoy-extauthz-lint``: check one file and print what was found.
+"""The command ``envoy-extauthz-lint``: check files and print what was found.
 
-Exit status 0 where no finding is as severe as ``--fail-on``, 1 where one is, 2 where the file
-cannot be read.
+Exit status 0 where no finding is as severe as ``--fail-on``, 1 where one is, 2 where a file cannot
+be read or no file has a cluster that an option names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from envoy_extauthz_lint import LintError, LintOptions, Severity, formatters, lint
+from envoy_extauthz_lint import (
+    LintError,
+    LintOptions,
+    LintReport,
+    Severity,
+    formatters,
+    lint,
+    unknown_names,
+)
 from envoy_extauthz_lint.document import MAX_BYTES
 
 PROGRAM = "envoy-extauthz-lint"
@@ -37,20 +45,27 @@ def main(arguments: list[str] | None = None) -> int:
         seal_key=given.seal_key,
         seal_gate_key=given.seal_gate_key,
     )
-    try:
-        report = lint(_read(given.file), options)
-    except (LintError, OSError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        print(f"{PROGRAM}: {given.file}: {reason}", file=sys.stderr)
+    reports: dict[str, LintReport] = {}
+    for file in given.files:
+        try:
+            reports[file] = lint(_read(file), options)
+        except (LintError, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            print(f"{PROGRAM}: {file}: {reason}", file=sys.stderr)
+            return 2
+    clusters = [name for report in reports.values() for name in report.clusters]
+    if unknown := unknown_names(options, clusters, reports):
+        print("\n".join(f"{PROGRAM}: {line}" for line in unknown), file=sys.stderr)
         return 2
     if given.json:
-        print(json.dumps(formatters.to_json(report, given.file), indent=2, ensure_ascii=False))
+        print(json.dumps(formatters.all_to_json(reports), indent=2, ensure_ascii=False))
     elif given.sarif:
-        found = formatters.to_sarif(report, given.file, _version())
+        found = formatters.all_to_sarif(reports, _version())
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
-        print("\n".join(formatters.to_lines(report, given.file)))
-    return 1 if report.fails(Severity(given.fail_on)) else 0
+        for file, report in reports.items():
+            print("\n".join(formatters.to_lines(report, file)))
+    return 1 if any(one.fails(Severity(given.fail_on)) for one in reports.values()) else 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
         description="Find what in an Envoy configuration lets a request pass without ext_authz.",
     )
     add = parser.add_argument
-    add("file", metavar="FILE", help="a bootstrap, or a /config_dump; - for standard input")
+    text = "a bootstrap, or a /config_dump; - for standard input; several are checked in turn"
+    add("files", metavar="FILE", nargs="+", help=text)
     add("--gate-cluster", metavar="NAME", default="", help="cluster of the ext_authz service")
     for option, metavar, text in (
         ("--provider-cluster", "NAME", "cluster to be reached through ext_authz only"),

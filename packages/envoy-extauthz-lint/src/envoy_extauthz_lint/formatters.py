@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -59,6 +60,20 @@ def to_json(report: LintReport, name: str) -> dict[str, Any]:
             for one in report.findings
         ],
     }
+
+
+def all_to_json(reports: Mapping[str, LintReport]) -> dict[str, Any]:
+    """Format reports by file: one as `to_json` does, several as a list under ``files``."""
+    found = [to_json(report, name) for name, report in reports.items()]
+    return found[0] if len(found) == 1 else {"files": found}
+
+
+def all_to_sarif(
+    reports: Mapping[str, LintReport], version: str, driver_name: str = DRIVER
+) -> dict[str, Any]:
+    """Format reports by file as one SARIF log with a run for each file."""
+    logs = [to_sarif(report, name, version, driver_name) for name, report in reports.items()]
+    return {**logs[0], "runs": [run for log in logs for run in log["runs"]]}
 
 
 def to_sarif(

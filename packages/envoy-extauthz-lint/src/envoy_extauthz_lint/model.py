@@ -263,6 +263,18 @@ def udp_clusters(proxy: ConfigNode) -> list[str]:
     return names or [""]
 
 
+def network_clusters(found: NetworkFilter) -> list[str]:
+    """Return the clusters that a network filter forwards to; empty for other filters."""
+    if found.kind == filters.TCP_PROXY:
+        return tcp_clusters(found.config)
+    return generic_clusters(found.config) if found.kind == filters.GENERIC_PROXY else []
+
+
+def datagram_clusters(found: ListenerFilter) -> list[str]:
+    """Return the clusters that a listener filter forwards to; empty for other filters."""
+    return udp_clusters(found.config) if found.kind == filters.UDP_PROXY else []
+
+
 def route_paths(manager: Manager) -> Iterator[RoutePath]:
     """Yield every route of a connection manager, those hidden by earlier ones included."""
     for table in manager.tables:

@@ -33,9 +33,11 @@ from envoy_extauthz_lint.model import (
     NetworkFilter,
     RoutePath,
     context_extensions,
+    datagram_clusters,
     disabled_by,
     listener_filters,
     managers,
+    network_clusters,
     network_filters,
     route_paths,
 )
@@ -78,6 +80,15 @@ class View:
                 or (one.cluster != self.gate_cluster and self.gates(route_path.manager))
             }
         )
+
+    @cached_property
+    def cluster_names(self) -> frozenset[str]:
+        """Names of clusters that the file defines, or that something in it leads to."""
+        asked = [authz_service(found) for one in self.managers for found in authz_filters(one)]
+        routed = [one.cluster for route_path in self.route_paths for one in route_path.destinations]
+        passed = [name for one in self.network_filters for name in network_clusters(one)]
+        passed += [name for one in self.listener_filters for name in datagram_clusters(one)]
+        return frozenset((*self.config.clusters, *asked, *routed, *passed)) - {""}
 
     @cached_property
     def network_filters(self) -> tuple[NetworkFilter, ...]:
