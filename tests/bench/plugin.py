@@ -39,6 +39,9 @@ COMPOSITE = (
     + """
 default result := {"allowed": false}
 
+# Envoy sends headers line by line and the body as bytes, so the plugin parses neither.
+model := json.unmarshal(base64.decode(input.attributes.request.http.rawBody)).model
+
 result := admitted if {
 	every role in ["provider", "customer", "regulator", "evaluator"] {
 		agrees(role)
@@ -49,7 +52,7 @@ agrees(role) if {
 	[valid, _, claims] := io.jwt.decode_verify(data.tokens[role], {
 		"cert": data.keys[role],
 		"alg": "ES256",
-		"aud": input.parsed_body.model,
+		"aud": model,
 	})
 	valid
 	claims.role == role
