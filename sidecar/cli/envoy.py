@@ -77,6 +77,10 @@ def lint_file(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Further hosts of providers; repeatable."),
     ] = None,
+    not_a_provider: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Hosts that serve no model; repeatable."),
+    ] = None,
     next_hop: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A cluster that is another Envoy with the gate."),
@@ -97,6 +101,7 @@ def lint_file(
         gate_cluster=gate_cluster,
         provider_clusters=provider_cluster or (),
         provider_hosts=provider_host or (),
+        not_providers=not_a_provider or (),
         next_hops=next_hop or (),
         credential_header=credential_header,
     )

@@ -29,6 +29,7 @@ def lint_options(
     gate_cluster: str = "",
     provider_clusters: Iterable[str] = (),
     provider_hosts: Iterable[str] = (),
+    not_providers: Iterable[str] = (),
     next_hops: Iterable[str] = (),
     credential_header: str = CREDENTIAL_HEADER,
 ) -> LintOptions:
@@ -38,6 +39,7 @@ def lint_options(
         gate_cluster: Name of the gate's cluster; empty to find it.
         provider_clusters: Clusters that are providers whatever their hosts.
         provider_hosts: Patterns of hosts beside `PROVIDER_HOSTS`.
+        not_providers: Patterns of hosts that serve no model.
         next_hops: Clusters that are another Envoy with the gate.
         credential_header: Header with the environment's credential.
     """
@@ -45,6 +47,7 @@ def lint_options(
         gate_cluster=gate_cluster,
         provider_clusters=frozenset(provider_clusters),
         provider_hosts=(*PROVIDER_HOSTS, *provider_hosts),
+        not_providers=tuple(not_providers),
         next_hops=frozenset(next_hops),
         credential_header=credential_header.lower(),
         inspected_headers=(*NAMING_HEADERS, *sorted(OVERRIDING_HEADERS)),

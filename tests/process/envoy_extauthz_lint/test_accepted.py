@@ -16,7 +16,7 @@ from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import Edit
 from tests.unit.envoy_extauthz_lint.mutations import CASES, Case
 
-MODULES = (mutations.added,)
+MODULES = (mutations.added, mutations.bypass_hosts)
 TRIED = [case for case in CASES if case.change.__module__ in {one.__name__ for one in MODULES}]
 
 

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 from envoy_extauthz_lint import FAMILIES, LintRule
-from sidecar.cli.lint_options import PROVIDER_HOSTS
+from envoy_extauthz_lint.provider_hosts import AS_OF, KNOWN_PROVIDERS
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "envoy-lint.md"
 
@@ -86,8 +86,8 @@ for `context_extensions`, so a route's `provider` and `route_class` are checked 
 The gate is the cluster called `gate`; or the only one that `ext_authz` filters ask; or
 `--gate-cluster NAME`. A cluster is a provider if
 
-- its host, SNI or `host_rewrite_literal` is a known one ({hosts}), or matches `--provider-host
-  PATTERN`;
+- its host, SNI or `host_rewrite_literal` is one of a [known provider](#known-providers) or matches
+  `--provider-host PATTERN`, and does not match `--not-a-provider PATTERN`;
 - it is named by `--provider-cluster NAME`;
 - a route to it has a `provider` in the gate's `context_extensions`;
 - Envoy adds a credential to requests for it: with `credential_injector` and its like in a
@@ -99,7 +99,9 @@ The gate is the cluster called `gate`; or the only one that `ext_authz` filters 
 A route to a provider without the gate is an error. To any other cluster it is a warning, because
 the file does not show what that cluster is. Where it is another Envoy with the gate, pass
 `--next-hop NAME` and check that one too. A route to an internal listener of the same file is not
-reported, because the listener is checked. Routes that an earlier one hides are checked all the
+reported, because the listener is checked. A public host that is in no list is an error where the
+route, or another one of its virtual host, looks like one for model calls (`bypass-unknown-host`).
+Routes that an earlier one hides are checked all the
 same.
 
 ### The seal
@@ -152,16 +154,29 @@ BEHIND_SEAL = "warning behind the seal"
 
 def page() -> str:
     """The whole page."""
-    hosts = ", ".join(f"`{host}`" for host in PROVIDER_HOSTS)
-    intro = HEAD.replace("{hosts}", hosts)
-    parts = [intro.rstrip()]
+    parts = [HEAD.rstrip()]
     families: dict[str, list[LintRule]] = {}
     for rule in (rule for family in FAMILIES for rule in family.RULES):
         families.setdefault(rule.id.partition("-")[0], []).append(rule)
     for family, rules in families.items():
         parts.append(f"### {TITLES[family]}")
         parts += [_rule(rule) for rule in rules]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, _known()]) + "\n"
+
+
+def _known() -> str:
+    """List the hosts of the known providers."""
+    rows = [
+        f"| {one.name} | {', '.join(f'`{host}`' for host in one.hosts)} |"
+        for one in KNOWN_PROVIDERS
+    ]
+    intro = (
+        f"As of {AS_OF}, from each provider's public API reference. `--provider-host` adds to "
+        "them, `--not-a-provider` exempts from them."
+    )
+    return "\n".join(
+        ["## Known providers", "", _filled(intro), "", "| provider | hosts |", "|---|---|", *rows]
+    )
 
 
 def _rule(rule: LintRule) -> str:

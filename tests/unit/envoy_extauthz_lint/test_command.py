@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from envoy_extauthz_lint.__main__ import main
+from envoy_extauthz_lint.matching import names_provider
+from envoy_extauthz_lint.provider_hosts import KNOWN_HOSTS
 from sidecar.cli.lint_options import GATE_HEADER_PREFIX, PROVIDER_HOSTS, lint_options
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import ENVOY, Edit
@@ -73,6 +75,13 @@ def test_with_the_options_of_a_gate_it_finds_what_admit_envoy_lint_finds(
     lines = [f"{one['severity']} {one['rule']} [{one['where']}] {one['message']}" for one in found]
     assert len(lines) > 3
     assert lines == edit.found()
+
+
+def test_the_hosts_of_every_supported_provider_are_known_without_options() -> None:
+    samples = [host.replace("*", "eu-west-1") for host in PROVIDER_HOSTS]
+    assert [host for host in samples if not names_provider(host, KNOWN_HOSTS)] == []
+    assert not names_provider("api.newcomer.example", KNOWN_HOSTS)
+    assert len(set(KNOWN_HOSTS)) == len(KNOWN_HOSTS)
 
 
 def test_a_file_that_cannot_be_read_is_status_2_and_one_line(

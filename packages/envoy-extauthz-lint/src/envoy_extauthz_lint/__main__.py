@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         gate_cluster=given.gate_cluster,
         provider_clusters=frozenset(given.provider_cluster),
         provider_hosts=tuple(given.provider_host),
+        not_providers=tuple(given.not_a_provider),
         next_hops=frozenset(given.next_hop),
         credential_header=given.credential_header.lower(),
         inspected_headers=tuple(name.lower() for name in given.inspected_header),
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     for option, metavar, text in (
         ("--provider-cluster", "NAME", "cluster to be reached through ext_authz only"),
         ("--provider-host", "PATTERN", "hosts to be reached through ext_authz only"),
+        ("--not-a-provider", "PATTERN", "hosts that serve no model"),
         ("--next-hop", "NAME", "cluster that is another Envoy with the ext_authz filter"),
         ("--inspected-header", "NAME", "header that the service reads or refuses"),
     ):

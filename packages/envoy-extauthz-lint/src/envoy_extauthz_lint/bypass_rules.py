@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from envoy_extauthz_lint import filters, gate_rules
 from envoy_extauthz_lint.cluster import chooses
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity, behind_seal
+from envoy_extauthz_lint.host_rules import unknown_hosts
 from envoy_extauthz_lint.matching import calls_taken
 from envoy_extauthz_lint.model import (
     Destination,
@@ -196,6 +197,8 @@ def _reached(view: View, manager: Manager, destination: Destination) -> str:
 def _guarded(view: View, route_path: RoutePath, destination: Destination) -> Iterator[LintFinding]:
     gates = view.gates(route_path.manager)
     gate = view.active_gate(route_path, destination)
+    if gate is None and unknown_hosts(view, route_path, destination):
+        return  # reported by that rule
     weight, text = _weight(view, destination), _reached(view, route_path.manager, destination)
     sealed = view.sealed(route_path.manager, destination.levels)
     if not gates:

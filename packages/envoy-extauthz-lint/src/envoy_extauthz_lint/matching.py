@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import cache
 
 from envoy_extauthz_lint.node import ConfigNode
 
@@ -23,13 +24,28 @@ CALLS = (
 )
 """Sample paths of calls that name a model in the body."""
 
+OTHER_PATH = "/some/other/path"
+"""Sample path that no model is called at; a route that takes it takes any path."""
+
+_MODEL_PATH = re.compile(
+    r"completions|/embeddings\b|/responses\b|/messages\b|/converse|generateContent|/deployments/"
+    r"|/(?:openai|anthropic|claude|gemini|vertex|bedrock|mistral|cohere|groq|llm|llms|genai)\b",
+    re.IGNORECASE,
+)
+"""Parts of paths at which models are called, by the APIs in use."""
+
 LOOPBACK = re.compile(r"127(\.[0-9]{1,3}){3}|::1|localhost|\[::1\]", re.IGNORECASE)
 
 
 def names_provider(host: str, patterns: tuple[str, ...]) -> bool:
     """Return whether a host, or a wildcard such as ``*.openai.azure.com``, matches a pattern."""
     name = host.rstrip(".").lower().partition(":")[0]
-    return bool(name) and any(fnmatchcase(name, pattern.lower()) for pattern in patterns)
+    return bool(name) and bool(patterns) and _any_pattern(patterns).fullmatch(name) is not None
+
+
+@cache
+def _any_pattern(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern.lower()) for pattern in patterns))
 
 
 def string_matches(matcher: ConfigNode, text: str) -> bool | None:
@@ -93,6 +109,17 @@ def route_takes(match: ConfigNode | None, path: str) -> bool:
         return given == prefix or given.startswith(f"{prefix}/")
     regex = match.at("safe_regex", "regex")
     return True if regex is None else regex_matches(regex.string(), path) is not False
+
+
+def looks_like_calls(match: ConfigNode | None) -> bool:
+    """Return whether a route is for model calls: it names one, or takes them and not all paths."""
+    if match is None:
+        return False
+    text = "".join(match.text(kind) for kind in ("path", "prefix", "path_separated_prefix"))
+    regex = match.at("safe_regex", "regex")
+    if _MODEL_PATH.search(text if regex is None else regex.string()):
+        return True
+    return bool(calls_taken(match)) and not route_takes(match, OTHER_PATH)
 
 
 def calls_taken(match: ConfigNode | None) -> list[str]:

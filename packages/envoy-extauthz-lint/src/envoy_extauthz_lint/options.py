@@ -13,6 +13,8 @@ class LintOptions:
         gate_cluster: Name of the gate's cluster; empty to find it.
         provider_clusters: Clusters that are providers whatever their hosts.
         provider_hosts: Patterns of providers' hosts, with ``*`` as in file names.
+        not_providers: Patterns of hosts that serve no model, whatever the list of known providers
+            has.
         next_hops: Clusters that are another Envoy with the gate, which is checked by itself.
         credential_header: Header with the caller's credential, lower case; empty where there is
             none.
@@ -27,6 +29,7 @@ class LintOptions:
     gate_cluster: str = ""
     provider_clusters: frozenset[str] = frozenset()
     provider_hosts: tuple[str, ...] = ()
+    not_providers: tuple[str, ...] = ()
     next_hops: frozenset[str] = frozenset()
     credential_header: str = ""
     inspected_headers: tuple[str, ...] = ()

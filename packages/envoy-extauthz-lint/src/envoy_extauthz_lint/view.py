@@ -23,7 +23,7 @@ from envoy_extauthz_lint.cluster import (
 )
 from envoy_extauthz_lint.config import Config
 from envoy_extauthz_lint.credentials import Adder, cluster_adders, route_adders
-from envoy_extauthz_lint.matching import names_provider
+from envoy_extauthz_lint.matching import looks_like_calls, names_provider
 from envoy_extauthz_lint.model import (
     EXT_AUTHZ,
     Destination,
@@ -43,6 +43,7 @@ from envoy_extauthz_lint.model import (
 )
 from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.options import LintOptions
+from envoy_extauthz_lint.provider_hosts import KNOWN_HOSTS
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,12 @@ class View:
 
     def is_provider_host(self, host: str) -> bool:
         """Return whether a host is a provider's."""
-        return names_provider(host, self.options.provider_hosts)
+        known = (*self.options.provider_hosts, *KNOWN_HOSTS)
+        return names_provider(host, known) and not self.is_no_provider(host)
+
+    def is_no_provider(self, host: str) -> bool:
+        """Return whether the options state that a host serves no model."""
+        return names_provider(host, self.options.not_providers)
 
     @cached_property
     def hosted_providers(self) -> frozenset[str]:
@@ -245,6 +251,16 @@ class View:
                 if one.cluster and (keyed or text):
                     found |= {one.cluster}
         return self._with_members(found) - self.options.next_hops - {self.gate_cluster, ""}
+
+    @cached_property
+    def hosts_for_calls(self) -> frozenset[tuple[str | int, ...]]:
+        """Places of virtual hosts with a route that looks like one for model calls."""
+        return frozenset(
+            route_path.host.path
+            for route_path in self.route_paths
+            if looks_like_calls(route_path.route.get("match"))
+            or any(self.is_provider(one.cluster) for one in route_path.destinations)
+        )
 
     def leads_to_gate(self, cluster: str) -> bool:
         """Return whether a cluster is the gate, a next hop, or a listener of this file."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.unit.envoy_extauthz_lint.mutations import (
     added,
+    bypass_hosts,
     bypass_onward,
     bypass_raw,
     bypass_unasked,
@@ -29,6 +30,7 @@ __all__ = [
     "Case",
     "Change",
     "added",
+    "bypass_hosts",
     "bypass_onward",
     "bypass_raw",
     "bypass_unasked",
@@ -51,6 +53,7 @@ SECTIONS = (
     bypass_raw,
     bypass_onward,
     added,
+    bypass_hosts,
     order,
     path,
     trust,
