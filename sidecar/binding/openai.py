@@ -10,32 +10,17 @@ own, so it is a model of its own: its artifact is the canonical JSON of
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from sidecar.binding import specified
 from sidecar.binding.errors import BindingError
-from sidecar.binding.specified import KnownSpecification
+from sidecar.binding.job import AdaptedModel, Binding, Declared, bind_model
 from sidecar.core import strict_json, wire
-from sidecar.core.evidence import (
-    MANIFEST,
-    Corpus,
-    Document,
-    EnvironmentSpec,
-    EvaluationEnvelope,
-    EvaluationOutput,
-    Manifest,
-    ModelClaim,
-    RequiredApprovals,
-    Run,
-    Statement,
-    Subject,
-)
-from sidecar.core.window import Window
+from sidecar.core.evidence import Corpus, EvaluationOutput, Run
 from sidecar.core.wire import DigestSet
 from sidecar.providers import ADAPTED_NAMES
 
@@ -125,45 +110,6 @@ class Checkpoint:
     output: EvaluationOutput | None
 
 
-@dataclass(frozen=True, slots=True)
-class KnownManifest:
-    """Another manifest with its digest (SHA-256 of its payload)."""
-
-    digest: str
-    manifest: Manifest
-
-
-@dataclass(frozen=True, slots=True)
-class Declared:
-    """Everything in the manifest that the job's record does not contain.
-
-    ``supersedes`` is a digest where the manifest itself is not at hand; its model is then not
-    compared.
-    """
-
-    corpora: tuple[Corpus, ...]
-    outputs: tuple[EvaluationOutput, ...]
-    envelope: EvaluationEnvelope
-    environments: tuple[EnvironmentSpec, ...]
-    required_roles: tuple[str, ...]
-    window: Window
-    provider: str = PROVIDER
-    parent: KnownManifest | None = None
-    supersedes: KnownManifest | DigestSet | None = None
-    specification: KnownSpecification | None = None
-    shutdown: datetime | None = None
-    documents: tuple[Document, ...] = ()
-    declarations: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A manifest's statement, and the bytes whose SHA-256 is its subject."""
-
-    statement: Statement[Manifest]
-    artifact: bytes
-
-
 def read_job(data: bytes) -> Job:
     """Read a job's record.
 
@@ -213,41 +159,25 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
     """Return the manifest of a job, or of one of its checkpoints.
 
     Raises:
-        BindingError: Files and record do not agree; the parent is missing or of another model;
-            ``supersedes`` is of another model; the specification is not the one that the job names,
-            or differs from the declarations; the window ends before it begins.
+        BindingError: Files and record do not agree, or as ``job.bind``.
     """
     _check_corpora(job, declared.corpora)
     if checkpoint is not None and checkpoint.job != job.record["id"]:
         raise BindingError(f"the checkpoint is of job {checkpoint.job}, not {job.record['id']}")
-    model = job.model if checkpoint is None else checkpoint.model
     artifact = _canonical(
         job.record if checkpoint is None else {"checkpoint": checkpoint.record, "job": job.record},
         "job",
     )
-    output = checkpoint.output if checkpoint else None
-    manifest = Manifest(
-        model=ModelClaim(
-            provider=declared.provider,
-            id=model,
-            base=job.base,
-            parent=_parent(job, declared),
-            shutdown=declared.shutdown,
-        ),
-        corpora=declared.corpora,
+    adapted = AdaptedModel(
+        id=job.model if checkpoint is None else checkpoint.model,
+        base=job.base,
+        base_is_adapted=ADAPTED_NAMES.fullmatch(job.base) is not None,
         run=job.run,
-        evaluations=declared.outputs if output is None else (*declared.outputs, output),
-        envelope=declared.envelope,
-        environments=declared.environments,
-        approvals=RequiredApprovals(declared.required_roles),
-        window=_window(declared),
-        supersedes=_supersedes(model, declared),
-        specification=_specification(job, declared),
-        documents=declared.documents,
-        declarations=declared.declarations,
+        output=checkpoint.output if checkpoint else None,
+        specification=job.specification,
+        artifact=artifact,
     )
-    subject = Subject(model, DigestSet(_sha256(artifact)))
-    return Binding(Statement(subject, MANIFEST, manifest), artifact)
+    return bind_model(adapted, declared)
 
 
 def file_name(provider_id: str | None, name: str) -> str:
@@ -282,60 +212,6 @@ def _check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
         )
     if job.validation_file is None and "validation" in roles:
         raise BindingError("the job names no validation file, but one was given")
-
-
-def _parent(job: Job, declared: Declared) -> DigestSet | None:
-    """Return the digest of the base's manifest, required if the base is an adapted model."""
-    parent = declared.parent
-    if parent is None:
-        if ADAPTED_NAMES.fullmatch(job.base):
-            raise BindingError(f"{job.base} is itself adapted: give its manifest as the parent")
-        return None
-    claim = parent.manifest.model
-    if (claim.provider, claim.id) != (declared.provider, job.base):
-        raise BindingError(
-            f"the parent manifest is of {claim.provider}/{claim.id}, but the job was tuned from "
-            f"{declared.provider}/{job.base}"
-        )
-    return DigestSet(parent.digest)
-
-
-def _supersedes(model: str, declared: Declared) -> DigestSet | None:
-    known = declared.supersedes
-    if known is None or isinstance(known, DigestSet):
-        return known
-    claim = known.manifest.model
-    if (claim.provider, claim.id) != (declared.provider, model):
-        raise BindingError(
-            f"the manifest to supersede is of {claim.provider}/{claim.id}, not of "
-            f"{declared.provider}/{model}"
-        )
-    return DigestSet(known.digest)
-
-
-def _specification(job: Job, declared: Declared) -> DigestSet | None:
-    """Return the specification's digest; declarations that differ from it are an error."""
-    known = declared.specification
-    if known is None:
-        if job.specification is not None:
-            raise BindingError(f"the job names the specification {job.specification}: give it")
-        return None
-    chain = specified.chain(known)
-    specified.check_named(chain, job.specification)
-    specified.check_said(known, declared.environments, declared.envelope)
-    specified.check_base(known, f"{declared.provider}/{job.base}")
-    specified.check_times(chain, job.run.started, declared.window.not_before)
-    return DigestSet(known.digest)
-
-
-def _window(declared: Declared) -> Window:
-    """Return the requested window, cut at the model's shutdown."""
-    end = declared.shutdown
-    if end is None or declared.window.not_after <= end:
-        return declared.window
-    if end <= declared.window.not_before:
-        raise BindingError(f"the provider shut the model down at {end.isoformat()}")
-    return Window(declared.window.not_before, end)
 
 
 def _object(data: bytes, what: str) -> dict[str, Any]:

@@ -13,13 +13,8 @@ from sidecar.authority import home as authority
 from sidecar.authority import records
 from sidecar.authority.home import Home
 from sidecar.binding import declared, files, openai
-from sidecar.binding.openai import (
-    Binding,
-    Checkpoint,
-    Declared,
-    Job,
-    KnownManifest,
-)
+from sidecar.binding.job import Binding, Declared, KnownManifest
+from sidecar.binding.openai import Checkpoint, Job
 from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import (

@@ -16,7 +16,7 @@ from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.binding import declared, openai
 from sidecar.binding import files as run_files
-from sidecar.binding.openai import Declared, KnownManifest
+from sidecar.binding.job import Declared, KnownManifest
 from sidecar.core import dsse
 from sidecar.core.evidence import (
     APPROVAL,
@@ -137,6 +137,7 @@ class Organisations:
                 envelope=declared.envelope(data / "envelope.yaml"),
                 environments=declared.environments(data / "environments.yaml"),
                 required_roles=ALWAYS_REQUIRED,
+                provider=openai.PROVIDER,
                 window=_window(180),
                 parent=parent,
                 declarations={"gpai-modification": "minor"},

@@ -31,7 +31,7 @@ from admissibility_devtools.demo.gate_process import StageError
 from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from sidecar.authority import home as authority
-from sidecar.binding.openai import KnownManifest
+from sidecar.binding.job import KnownManifest
 from sidecar.core.documents import WithdrawalKind
 
 PATIENCE_SECONDS = 20.0

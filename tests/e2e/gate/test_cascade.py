@@ -26,7 +26,7 @@ from admissibility_devtools.demo.authorities import (
 from admissibility_devtools.demo.story import APPROVERS
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.binding.openai import KnownManifest
+from sidecar.binding.job import KnownManifest
 from sidecar.core import dsse
 from sidecar.core.documents import WithdrawalKind
 from tests.support.site.site import Site

@@ -15,7 +15,7 @@ from admissibility_devtools.demo.issuer import Issuer
 from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import AUDIENCE, Stage
 from admissibility_devtools.demo.story import Story
-from sidecar.binding.openai import KnownManifest
+from sidecar.binding.job import KnownManifest
 from tests.support.site.talk import Talk, credential_line
 
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sidecar.binding.openai import Declared
+from sidecar.binding import openai
+from sidecar.binding.job import Declared
 from sidecar.core.evidence import (
     Corpus,
     EnvironmentSpec,
@@ -62,7 +63,7 @@ ENVIRONMENTS = (
 )
 
 
-DECLARED = Declared(CORPORA, (), ENVELOPE, ENVIRONMENTS, ROLES, WINDOW)
+DECLARED = Declared(CORPORA, (), ENVELOPE, ENVIRONMENTS, ROLES, WINDOW, openai.PROVIDER)
 
 
 RUN = Run(

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.binding import declared, files, openai
 from sidecar.binding.errors import BindingError
-from sidecar.binding.openai import KnownManifest
+from sidecar.binding.job import KnownManifest
 from sidecar.core.evidence import (
     MANIFEST,
     Corpus,
@@ -233,3 +233,20 @@ def test_the_sample_files_are_the_sample_values(tmp_path: Path) -> None:
     )
     assert declared.envelope(folder / "envelope.yaml") == ENVELOPE
     assert declared.environments(folder / "environments.yaml") == ENVIRONMENTS
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"fine_tuned_model": BASE}, f"{BASE} is named as the model and as its base"),
+        (
+            {"finished_at": int((NOW + timedelta(minutes=6)).timestamp())},
+            "it finished at 2026-01-02T00:06:00+00:00, but now it is 2026-01-02T00:00:00+00:00; "
+            "compare the clocks, and bind the run after it has finished",
+        ),
+    ],
+)
+def test_a_record_that_cannot_be_true_is_refused(changes: dict[str, Any], why: str) -> None:
+    with pytest.raises(BindingError) as caught:
+        openai.bind(openai.read_job(job(**changes)), DECLARED)
+    assert str(caught.value) == f"run ftjob-abc123: {why}"

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.binding import openai
 from sidecar.binding.errors import BindingError
-from sidecar.binding.openai import Declared
+from sidecar.binding.job import Declared
 from sidecar.binding.specified import KnownSpecification
 from sidecar.core.evidence import EvaluationEnvelope, Specification
 from sidecar.core.window import Window
