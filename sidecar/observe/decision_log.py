@@ -1,10 +1,10 @@
 """Writes the decision log: one JSON line per decision, and no allow before its line is written.
 
-Theory of operation. The event loop collects the lines of one iteration and appends them with one
-write (group commit). An allow is answered only after that write, so neither a full disk nor the end
-of the process can leave an admitted call without a line; a write that fails turns the allow into a
-denial. Lines of denials wait in memory, are retried, and are dropped and counted once the queue is
-full.
+Theory of operation. The event loop collects the lines of one iteration, under load those of two
+milliseconds, and appends them with one write (group commit). An allow is answered only after that
+write, so neither a full disk nor the end of the process can leave an admitted call without a line;
+a write that fails turns the allow into a denial. Lines of denials wait in memory, are retried, and
+are dropped and counted once the queue is full.
 
 ``append_file`` notices a file that was renamed or removed. There is no thread: one would hand the
 interpreter's lock to and fro for each line, and an allow would wait for it.
@@ -31,6 +31,9 @@ log = logging.getLogger("sidecar.observe")
 _QUEUE_LINES = 16384
 _BATCH_LINES = 256
 _RETRY_SECONDS = 0.25
+_GATHER_SECONDS = 0.002
+_ALONE_SECONDS = 0.03
+"""How long nothing is gathered after one line gathered alone."""
 _BUSY_SECONDS = 0.001
 _BUSY_TRIES = 100
 """Tries of ``_BUSY_SECONDS`` each before a full pipe, or another's lock, counts as a failure."""
@@ -67,6 +70,8 @@ class DecisionLog:
         self._queue: deque[_Entry] = deque()
         self._begun = 0  # bytes of the first entry that a pipe has taken already
         self._timer: asyncio.Handle | None = None
+        self._flushed = self._alone_until = float("-inf")
+        self._gathers = False
         self._busy = 0
         self._writable = True
         self._broken = False
@@ -129,13 +134,27 @@ class DecisionLog:
             return b""
 
     def _schedule(self) -> None:
-        """Write at the end of this iteration of the event loop, unless a retry is due anyway."""
+        """Write at the end of this iteration of the event loop, unless a retry is due anyway.
+
+        Within ``_GATHER_SECONDS`` of the last write, wait for more lines until then: grpc.aio
+        accepts one request in each iteration, so that each line would be a write of its own. Where
+        that gathers nothing, as with one caller that waits for each answer, it is left for a while.
+        """
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_soon(self._flush)
+            loop = asyncio.get_running_loop()
+            now, due = loop.time(), self._flushed + _GATHER_SECONDS
+            self._gathers = self._alone_until <= now < due
+            if self._gathers:
+                self._timer = loop.call_at(due, self._flush)
+            else:
+                self._timer = loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Write a batch; what cannot be written now is tried again later."""
         self._timer = None
+        self._flushed = asyncio.get_running_loop().time()
+        if self._gathers and len(self._queue) == 1:
+            self._alone_until = self._flushed + _ALONE_SECONDS
         begun = len(self._queue), self._begun
         try:
             self._write()
