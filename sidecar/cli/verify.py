@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -21,14 +21,14 @@ from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.grants import CUSTOMER, OperatorTrust
 from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import rfc3339
+from sidecar.impact.assumed import assumed_credential
+from sidecar.impact.uses import CALLING
 from sidecar.trust.config import load
 from sidecar.trust.control import load_once
 from sidecar.trust.refresher import AuthorityStatus
 
-CALLING = "chat.completions"
 TUNING = "fine_tuning.jobs.create"
 
 Model = Annotated[str, typer.Argument(help="The model id that a call would name.")]
@@ -57,8 +57,6 @@ SpecificationDigest = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-ASSUMED = timedelta(days=3650)
-"""How long the assumed credential is valid: longer than anything that is relied on."""
 DEFAULT_TRUST = Path("trust.yaml")
 DEFAULT_CONFIG = Path("sidecar.yaml")
 
@@ -227,26 +225,12 @@ def inquire(
 ) -> Inquired:
     """Refresh every authority once and assess one model in one environment."""
     call = how.call(model, provider, operation)
-    trust_domain = check_spiffe_id(environment)
+    check_spiffe_id(environment)
     config = load(trust)
     state, statuses = load_once(config)
     now = datetime.now(UTC)
-    credential = Credential(
-        spiffe_id=environment,
-        trust_domain=trust_domain,
-        kind="assumed",
-        expires=now + ASSUMED,
-        authority=_voucher(config.operator, trust_domain),
-    )
+    credential = assumed_credential(config.operator, environment, now)
     return Inquired(call, credential, now, assess(call, credential, state, now), statuses)
-
-
-def _voucher(operator: OperatorTrust, trust_domain: str) -> str:
-    """Return the authority that owns the trust domain; empty if it is granted to none."""
-    for name, grants in operator.grants.items():
-        if any(g.role == CUSTOMER and trust_domain in g.trust_domains for g in grants):
-            return name
-    return ""
 
 
 def _authority(status: AuthorityStatus) -> dict[str, object]:

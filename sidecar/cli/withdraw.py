@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from sidecar.authority.subjects import normalised
 from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
+from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, LogOption
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 
 EvidenceOption = Annotated[
@@ -24,6 +26,20 @@ EvidenceOption = Annotated[
         help="Folder of evidence in which to show what the withdrawal matches; repeatable. What "
         "this home signed is looked at as well.",
     ),
+]
+
+
+TrustOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--trust",
+        "-t",
+        envvar="ADMIT_TRUST",
+        help="An operator's trust.yaml: what would stop is computed and shown before asking.",
+    ),
+]
+YesOption = Annotated[
+    bool, typer.Option("--yes", help="Publish at once: compute no impact and do not ask.")
 ]
 
 
@@ -41,12 +57,17 @@ def withdraw(
         bool, typer.Option("--reinstate", help="Take the withdrawal back instead.")
     ] = False,
     evidence: EvidenceOption = None,
+    trust: TrustOption = None,
+    log: LogOption = None,
+    days: DaysOption = DEFAULT_DAYS,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw something and publish that at once; or, with --reinstate, take it back.
 
     Withdrawing an approval, a result, an environment's declaration or a deployment binding also
-    withdraws what this authority signed before on that matter.
+    withdraws what this authority signed before on that matter. On a terminal the command shows
+    what would stop, as ``admit impact`` does, and asks; scripts are not asked.
     """
     at = common.now()
     opened = authority.load(home)
@@ -59,15 +80,11 @@ def withdraw(
     if not reason:
         raise CliError("a withdrawal needs its reason: give --reason")
     since = common.instant(effective, "--effective")
-    known = evidence_files.stated(opened, evidence or [])
     entry = Withdrawal(kind, normalised(kind, subject), reason, since)
-    other = other_kind(entry, known)
-    if other is not None:
-        raise CliError(
-            f"{entry.subject} is of kind {other}, so this matches nothing: "
-            f"admit withdraw {other} {entry.subject}"
-        )
-    found = matches(entry, known)
+    found = _matched(opened, entry, evidence)
+    stops = None
+    if not yes and sys.stdin.isatty():
+        stops = _confirmed(opened, entry, found, trust, evidence, Calls(log, days))
     withdrawn = authority.withdraw(opened, kind, subject, reason, since, at)
     if evidence and not found:
         common.warn("it matches nothing in this evidence; it is published all the same")
@@ -79,7 +96,56 @@ def withdraw(
         facts=_shown(found),
         older=[entry.subject for entry in withdrawn.older],
         matches=asdict(found),
+        impact=stops,
     )
+
+
+def _confirmed(
+    home: authority.Home,
+    entry: Withdrawal,
+    found: Matches,
+    trust: Path | None,
+    evidence: list[Path] | None,
+    calls: Calls,
+) -> dict[str, Any] | None:
+    """Show what would stop on the error stream and ask; return the impact, if it was computed.
+
+    An impact that cannot be computed is a warning: nothing may keep an authority from withdrawing.
+
+    Raises:
+        CliError: The answer was no.
+    """
+    stops: dict[str, Any] | None = None
+    if trust is None:
+        for title, names in _shown(found).items():
+            typer.echo(f"{title}: {names}", err=True)
+        common.warn("to see what stops at an operator's gates, give its trust.yaml with --trust")
+    else:
+        try:
+            # Imported here: without a trust.yaml, nothing of a gate is needed to withdraw.
+            impact = importlib.import_module("sidecar.cli.impact")
+            stops = impact.preview(trust, home.name, entry, evidence, calls)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the withdrawal goes on
+            common.warn(f"the impact is not computed: {error}")
+    if not typer.confirm(f"Withdraw {entry.kind} {entry.subject}?", err=True):
+        raise CliError("nothing was changed")
+    return stops
+
+
+def _matched(home: authority.Home, entry: Withdrawal, evidence: list[Path] | None) -> Matches:
+    """Return what an entry matches in folders and the home's own records.
+
+    Raises:
+        CliError: The evidence shows that the subject is of another kind.
+    """
+    known = evidence_files.stated(home, evidence or [])
+    other = other_kind(entry, known)
+    if other is not None:
+        raise CliError(
+            f"{entry.subject} is of kind {other}, so this matches nothing: "
+            f"admit withdraw {other} {entry.subject}"
+        )
+    return matches(entry, known)
 
 
 def _shown(found: Matches) -> dict[str, str]:

@@ -46,6 +46,7 @@ __all__ = [
     "assemble",
     "build",
     "public_keys",
+    "verified",
 ]
 
 
@@ -162,6 +163,25 @@ def build(
         evidence: Envelope files; the order and repetition do not matter.
         memory: Of the state this one replaces, or as it was persisted.
     """
+    state, rejected = verified(operator=operator, views=views, evidence=evidence, memory=memory)
+    return state.snapshot(epoch, rejected)
+
+
+def verified(
+    *,
+    operator: OperatorTrust,
+    views: Iterable[AuthorityView],
+    evidence: Iterable[bytes],
+    memory: Remembered = NOTHING,
+) -> tuple[VerifiedState, tuple[Rejected, ...]]:
+    """Verify all evidence; return the state that ``advance`` can start from, and what is refused.
+
+    Args:
+        operator: The operator's grants.
+        views: Verified documents, one per authority at most.
+        evidence: Envelope files; the order and repetition do not matter.
+        memory: As it was persisted.
+    """
     views = tuple(view for view in views if view.name in operator.grants)
     keys = {key for view in views for key in public_keys(view)}
     files: list[VerifiedFile] = []
@@ -171,9 +191,8 @@ def build(
             files.append(verify_file(data, keys))
         except EvidenceError as error:
             rejected.append(Rejected(hashlib.sha256(data).hexdigest(), str(error)))
-    return assemble(
-        epoch=epoch, operator=operator, views=views, files=files, rejected=rejected, memory=memory
-    )
+    everything = Change({view.name: view for view in views}, tuple(files))
+    return advance(VerifiedState.begin(operator, memory), everything), tuple(rejected)
 
 
 def assemble(

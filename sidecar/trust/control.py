@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from sidecar.core.trust_state import TrustState, build
+from sidecar.core.snapshot import Rejected
+from sidecar.core.trust_state import TrustState, VerifiedState, verified
 from sidecar.trust import config_file, durable_state, evidence_folder
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.config import TrustConfig, TrustConfigError, check_private
@@ -232,6 +233,18 @@ def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, .
     Raises:
         TrustConfigError: The state folder cannot be made or used.
     """
+    state, rejected, statuses = load_verified(config)
+    return state.snapshot(1, rejected), statuses
+
+
+def load_verified(
+    config: TrustConfig,
+) -> tuple[VerifiedState, tuple[Rejected, ...], tuple[AuthorityStatus, ...]]:
+    """Do the same and return the state that ``advance`` can start from, and what is refused.
+
+    Raises:
+        TrustConfigError: The state folder cannot be made or used.
+    """
     make_private(config)
     refreshers = tuple(AuthorityRefresher(a, config.state_dir) for a in config.authorities)
     views = [view for each in refreshers if (view := each.refresh()) is not None]
@@ -241,14 +254,13 @@ def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, .
         evidence |= found.files
         for problem in found.problems:
             _LOG.warning("evidence: %s", problem)
-    state = build(
-        epoch=1,
+    state, rejected = verified(
         operator=config.operator,
         views=views,
         evidence=evidence,
         memory=durable_state.remembered(config.state_dir),
     )
-    return state, tuple(each.status for each in refreshers)
+    return state, rejected, tuple(each.status for each in refreshers)
 
 
 def make_private(config: TrustConfig) -> None:

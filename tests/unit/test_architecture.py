@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"core", "formats"},
     "simulate": {"core", "formats", "providers"},
     "policy": {"core", "opa"},
+    "impact": {"core"},
     "service": {
         "core",
         "durable",
@@ -74,6 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "service",
         "doctor",
         "simulate",
+        "impact",
         "_pb",
     },
 }

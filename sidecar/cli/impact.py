@@ -1,0 +1,121 @@
+"""``admit impact``: what a withdrawal would stop, before it is published."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from sidecar.authority.subjects import normalised
+from sidecar.cli import impact_view
+from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, LogOption
+from sidecar.cli.tables import stdout
+from sidecar.cli.verify import print_problems
+from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.impact import seen
+from sidecar.impact.compare import Impact, impact
+from sidecar.trust.config import load
+from sidecar.trust.control import load_verified
+from sidecar.trust.refresher import AuthorityStatus
+
+
+def assess_impact(
+    kind: Annotated[WithdrawalKind, typer.Argument(help="The kind of what would be withdrawn.")],
+    subject: Annotated[
+        str, typer.Argument(help="Its digest, fingerprint, SPIFFE ID, provider/id or name.")
+    ],
+    authority: Annotated[
+        str, typer.Option("--as", help="The authority that would withdraw it, as in trust.yaml.")
+    ],
+    trust: Annotated[
+        Path, typer.Option("--trust", "-t", envvar="ADMIT_TRUST", help="The operator's trust.yaml.")
+    ] = Path("trust.yaml"),
+    evidence: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of evidence instead of those in trust.yaml; repeatable."),
+    ] = None,
+    log: LogOption = None,
+    days: DaysOption = DEFAULT_DAYS,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a withdrawal would stop: models, environments, jurisdictions and callers.
+
+    Every call that the evidence could admit is assessed twice, without and with the withdrawal.
+    Policies are not evaluated: what they deny already is listed as well. Nothing is published.
+    """
+    entry = Withdrawal(kind, normalised(kind, subject), "not published")
+    found, statuses = computed(trust, authority, entry, evidence=evidence, log=log, days=days)
+    if as_json:
+        print(json.dumps(impact_view.to_json(found, statuses), indent=2))
+        return
+    console = stdout()
+    impact_view.show(console, found)
+    print_problems(console, statuses)
+
+
+def computed(
+    trust: Path,
+    authority: str,
+    entry: Withdrawal,
+    *,
+    evidence: list[Path] | None = None,
+    log: list[Path] | None = None,
+    days: float = DEFAULT_DAYS,
+) -> tuple[Impact, tuple[AuthorityStatus, ...]]:
+    """Refresh every authority once and compute the impact of one withdrawal.
+
+    Raises:
+        CliError: A folder or a log cannot be read, or the authority is not in ``trust.yaml``.
+        ImpactError: The authority's documents were never read.
+        TrustConfigError: ``trust.yaml`` is wrong.
+    """
+    config = load(trust)
+    if evidence:
+        for folder in evidence:
+            if not folder.is_dir():
+                raise CliError(f"--evidence {folder}: not a folder")
+        config = replace(config, evidence=tuple(evidence))
+    if authority not in (names := [each.name for each in config.authorities]):
+        raise CliError(f"--as {authority}: not in {trust}; expected one of {', '.join(names)}")
+    now = datetime.now(UTC)
+    calls = seen.read(log, _since(now, days)) if log else None
+    state, _, statuses = load_verified(config)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("assessing")
+        found = impact(
+            state,
+            authority,
+            entry,
+            now,
+            seen=calls,
+            advanced=lambda done, of: bar.update(task, completed=done, total=of),
+        )
+    return found, statuses
+
+
+def preview(
+    trust: Path, authority: str, entry: Withdrawal, evidence: list[Path] | None, calls: Calls
+) -> dict[str, Any]:
+    """Compute the impact, show it on the error stream, and return it as JSON values."""
+    found, statuses = computed(
+        trust, authority, entry, evidence=evidence, log=calls.log, days=calls.days
+    )
+    console = Console(stderr=True, highlight=False)
+    impact_view.show(console, found)
+    print_problems(console, statuses)
+    return impact_view.to_json(found, statuses)
+
+
+def _since(now: datetime, days: float) -> datetime:
+    try:
+        return now - timedelta(days=days)
+    except (ValueError, OverflowError) as error:
+        raise CliError(f"--days {days}: not a number of days before now") from error

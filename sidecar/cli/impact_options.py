@@ -1,0 +1,31 @@
+"""Options of the commands that compute an impact; nothing of a gate is imported for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_DAYS = 30.0
+
+LogOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--log",
+        help="A gate's decision log: its callers are counted, and its calls are assessed as well; "
+        "repeatable.",
+    ),
+]
+DaysOption = Annotated[
+    float, typer.Option(min=0, help="Days before now that decision logs are read for.")
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Decision logs in which callers are looked for, and the days before now to read."""
+
+    log: list[Path] | None
+    days: float

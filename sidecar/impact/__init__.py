@@ -1,0 +1,1 @@
+"""Computes what a withdrawal would stop, before it is published."""

@@ -1,0 +1,122 @@
+"""List the calls that a trust state could admit: what to assess before and after a withdrawal.
+
+A use is one call from one environment. Uses come from the evidence (each manifest, deployment and
+base model, in each declared environment it is for) and from decision logs.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from sidecar.core.call import Call
+from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.core.evidence import Evidence, Manifest
+from sidecar.core.patterns import any_matches, matches
+from sidecar.core.snapshot import TrustState
+
+CALLING = "chat.completions"
+LISTING = "models.list"
+"""Stands for the operations that name no model: only the environment is asked about."""
+
+_ANY = "any"
+"""What a wildcard becomes where a pattern of base models is asked about by one name."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentCall:
+    """One call from one environment (a SPIFFE ID)."""
+
+    environment: str
+    call: Call
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Return ``provider/id`` of what it names, sorted; empty where it names no model."""
+        return tuple(sorted(f"{self.call.provider}/{name}" for name in self.call.named))
+
+
+def uses(
+    state: TrustState, entry: Withdrawal, seen: Iterable[EnvironmentCall] = ()
+) -> tuple[EnvironmentCall, ...]:
+    """Return every use to assess, each once.
+
+    Args:
+        state: Without the withdrawal.
+        entry: The withdrawal: a base model that it names exactly is asked about by name.
+        seen: Uses from decision logs.
+    """
+    seen = tuple(seen)
+    found = [*seen, *_adapted(state), *_deployed(state), *_without_model(state)]
+    found.extend(_base_models(state, entry, seen))
+    return tuple(dict.fromkeys(found))
+
+
+def _adapted(state: TrustState) -> Iterator[EnvironmentCall]:
+    for (provider, model), manifests in state.manifests.items():
+        for environment, operations in _covered(state, manifests).items():
+            for operation in operations:
+                yield EnvironmentCall(environment, Call(provider, operation, (model,)))
+
+
+def _deployed(state: TrustState) -> Iterator[EnvironmentCall]:
+    for (provider, name), bindings in state.bindings.items():
+        for model in {binding.predicate.model for binding in bindings}:
+            adapted = state.manifests.get((provider, model), ())
+            unadapted = dict.fromkeys(_listing(state, f"{provider}/{model}"), (CALLING,))
+            covered = _covered(state, adapted) if adapted else unadapted
+            for environment, operations in covered.items():
+                for operation in operations:
+                    call = Call(provider, operation, (name,), deployments=(name,))
+                    yield EnvironmentCall(environment, call)
+
+
+def _without_model(state: TrustState) -> Iterator[EnvironmentCall]:
+    provider = min((provider for provider, _ in state.manifests), default="openai")
+    for environment in state.environments:
+        yield EnvironmentCall(environment, Call(provider, LISTING, (), modelless=True))
+
+
+def _base_models(
+    state: TrustState, entry: Withdrawal, seen: tuple[EnvironmentCall, ...]
+) -> Iterator[EnvironmentCall]:
+    """Yield each base model that an environment lists, by name where one is known."""
+    known = {f"{use.call.provider}/{name}" for use in seen for name in use.call.named}
+    for (provider, _), manifests in state.manifests.items():
+        known |= {f"{provider}/{item.predicate.model.base}" for item in manifests}
+    if entry.kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}:
+        known.add(_instance(entry.subject))
+    for environment, items in state.environments.items():
+        patterns = {pattern for item in items for pattern in item.predicate.base_models}
+        names = {_instance(pattern) for pattern in patterns}
+        names |= {name for name in known if any_matches(tuple(sorted(patterns)), name)}
+        for name in sorted(names):
+            provider, _, model = name.partition("/")
+            if provider and model and name not in state.adapted:
+                yield EnvironmentCall(environment, Call(provider, CALLING, (model,)))
+
+
+def _listing(state: TrustState, name: str) -> Iterator[str]:
+    """Yield the environments that list a base model."""
+    for environment, items in state.environments.items():
+        if any(any_matches(item.predicate.base_models, name) for item in items):
+            yield environment
+
+
+def _instance(pattern: str) -> str:
+    """Return one name that a pattern covers."""
+    return pattern.replace("**", _ANY).replace("*", _ANY)
+
+
+def _covered(
+    state: TrustState, manifests: tuple[Evidence[Manifest], ...]
+) -> Mapping[str, tuple[str, ...]]:
+    """Return the declared environments that manifests are for, each with its operations."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for spec in {spec for item in manifests for spec in item.predicate.environments}:
+        exact = "*" not in spec.id
+        for environment in (spec.id,) if exact else state.environments:
+            if environment in state.environments and matches(spec.id, environment):
+                found[environment].update(spec.operations)
+    return {environment: tuple(sorted(names)) for environment, names in found.items()}

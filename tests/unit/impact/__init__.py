@@ -1,0 +1,1 @@
+"""What a withdrawal would stop, computed before it is published."""

@@ -1,0 +1,190 @@
+"""The impact is what the predicate answers with the withdrawal, no more and no less."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sidecar.cli import impact_view
+from sidecar.core.call import Call
+from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.core.trust_state import verified
+from sidecar.impact import seen
+from sidecar.impact.compare import Impact, ImpactError, impact
+from sidecar.impact.seen import CallCount, SeenCalls
+from sidecar.impact.uses import EnvironmentCall
+from tests.support.simulator.predicates import BASE, CHILD, DAY, ENV, MODEL, NOW, sha, stamp
+from tests.support.simulator.world import World, admitted_world, tuned_on_world
+
+SUPPORT, TUNED_ON, UNADAPTED = f"openai/{MODEL}", f"openai/{CHILD}", f"openai/{BASE}"
+
+
+def of(
+    world: World,
+    kind: WithdrawalKind,
+    subject: str,
+    authority: str = "regulator",
+    calls: SeenCalls | None = None,
+) -> Impact:
+    state, rejected = verified(
+        operator=world.operator(),
+        views=[party.view() for party in world.parties.values()],
+        evidence=world.evidence.values(),
+    )
+    assert rejected == ()
+    return impact(state, authority, Withdrawal(kind, subject, "not published"), NOW, seen=calls)
+
+
+def line(**changes: Any) -> bytes:
+    fields = {
+        "id": "1",
+        "time": stamp(NOW - DAY),
+        "outcome": "allow",
+        "provider": "openai",
+        "operation": "chat.completions",
+        "models": [MODEL],
+        "tuned": [],
+        "specification": None,
+        "environment": ENV,
+        "deployments": [],
+    }
+    return json.dumps({**fields, **changes}).encode() + b"\n"
+
+
+def logged(*lines: bytes, since: datetime = NOW - 30 * DAY) -> SeenCalls:
+    found = SeenCalls(since)
+    for each in lines:
+        found.add(each)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "models"),
+    [
+        (WithdrawalKind.CORPUS, sha(f"training of {CHILD}"), {TUNED_ON}),
+        (WithdrawalKind.CORPUS, sha(f"training of {MODEL}"), {SUPPORT, TUNED_ON}),
+        (WithdrawalKind.MODEL, TUNED_ON, {TUNED_ON}),
+        (WithdrawalKind.BASE_MODEL, "openai/gpt-4o-*", {SUPPORT, TUNED_ON, UNADAPTED}),
+        (WithdrawalKind.CORPUS, sha("something else"), set()),
+    ],
+)
+def test_what_is_downstream_of_the_subject_stops_and_nothing_else(
+    kind: WithdrawalKind, subject: str, models: set[str]
+) -> None:
+    world = tuned_on_world()
+    found = of(world, kind, subject)
+    assert set(found.models) == models
+    assert found.environments == ((ENV,) if models else ())
+    assert found.jurisdictions == (("eu",) if models else ())
+    # The same withdrawal, published: the gate denies exactly the models that were listed.
+    world.parties["regulator"].withdrawals.append(
+        {"kind": kind.value, "subject": subject, "reason": "found to be tainted"}
+    )
+    names = {SUPPORT: MODEL, TUNED_ON: CHILD, UNADAPTED: BASE}
+    assert {name for name, model in names.items() if world.ask(model).reason} == models
+
+
+def test_an_environment_stops_with_its_calls_that_name_no_model() -> None:
+    found = of(admitted_world(), WithdrawalKind.ENVIRONMENT, "spiffe://acme.example/**")
+    assert [stop.models for stop in found.stops] == [(), (SUPPORT,), (UNADAPTED,)]
+
+
+def test_a_withdrawal_of_an_authority_without_a_grant_in_scope_stops_nothing() -> None:
+    found = of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="stranger")
+    assert (found.stops, found.granted) == ((), True)
+
+
+def test_an_older_approval_of_the_author_is_reached_too() -> None:
+    world = admitted_world()
+    world.approve(
+        "regulator",
+        label="older",
+        conditions=["other"],
+        window={"notBefore": stamp(NOW - 20 * DAY), "notAfter": stamp(NOW + 10 * DAY)},
+    )
+    found = of(world, WithdrawalKind.APPROVAL, world.digests["approval:regulator"])
+    assert found.models == (SUPPORT,)
+    assert of(world, WithdrawalKind.APPROVAL, world.digests["older"]).models == ()
+
+
+def test_what_is_denied_already_does_not_stop() -> None:
+    world = admitted_world()
+    entry = {"kind": "model", "subject": SUPPORT, "reason": "new findings"}
+    world.parties["provider"].withdrawals.append(entry)
+    found = of(world, WithdrawalKind.CORPUS, sha(f"training of {MODEL}"))
+    assert (found.models, found.denied) == ((), {"withdrawn": 2})
+    assert of(world, WithdrawalKind.MODEL, SUPPORT, authority="provider").published
+
+
+def test_an_authority_that_was_never_read_is_an_error() -> None:
+    with pytest.raises(
+        ImpactError, match=r"'nobody': nothing can be added .* read were those of: c"
+    ):
+        of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="nobody")
+
+
+def test_callers_are_counted_by_their_admitted_calls_in_the_period() -> None:
+    calls = logged(
+        line(),
+        line(time=stamp(NOW - 3 * DAY)),
+        line(models=[MODEL, BASE]),
+        line(models=[BASE]),
+        line(outcome="deny"),
+        line(time=stamp(NOW - 31 * DAY)),
+        line(models=[MODEL + "…"]),
+        line(models=[f"m{number}" for number in range(64)]),
+        line(environment=None),
+        b'{"time":"2026-05-31T00:00:00Z","level":"info"}\n',
+        line(time="2026-05-31T00:00:00"),
+        b"[1]\n",
+        b"not JSON\n",
+    )
+    assert (calls.decisions, calls.older, calls.incomplete, calls.others) == (8, 1, 3, 4)
+    found = of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, calls=calls)
+    assert found.callers == {ENV: CallCount(3, NOW - 3 * DAY, NOW - DAY)}
+    assert [stop.models for stop in found.stops] == [(SUPPORT,), (SUPPORT, UNADAPTED)]
+
+
+def test_a_logged_call_is_asked_about_as_it_was_made(tmp_path: Path) -> None:
+    path = tmp_path / "decisions.jsonl"
+    tuning = line(
+        operation="fine_tuning.jobs.create", models=[BASE], tuned=[BASE], specification="ab" * 32
+    )
+    deployed = line(models=["support-prod"], deployments=[{"name": "support-prod", "model": MODEL}])
+    path.write_bytes(tuning + deployed + line(models=[], operation="files.list") + b"{" * 2_000_000)
+    found = seen.read([path, path], NOW - 2 * DAY)
+    job = Call("openai", "fine_tuning.jobs.create", (), tuned=(BASE,), specification="ab" * 32)
+    assert {use.call for use in found.uses} == {
+        job,
+        Call("openai", "chat.completions", ("support-prod",), deployments=("support-prod",)),
+        Call("openai", "files.list", (), modelless=True),
+    }
+    assert found.uses[EnvironmentCall(ENV, job)].calls == 2
+    assert (found.files, found.others) == (2, 2)
+
+
+def test_the_tables_fit_80_columns_and_name_what_stops() -> None:
+    stream = io.StringIO()
+    found = of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, calls=logged(line()))
+    impact_view.show(Console(file=stream, width=80), found)
+    assert [each.rstrip() for each in stream.getvalue().splitlines()] == [
+        f"model {SUPPORT}, withdrawn by regulator: 1 model would stop in 1 environment (eu); "
+        "of 4 calls that are admissible now, 2 would be denied",
+        "",
+        f"model {SUPPORT}",
+        f"  environment    {ENV}",
+        "  jurisdictions  eu",
+        "  operations     chat.completions, responses",
+        "  reason         withdrawn",
+        "",
+        f"caller {ENV}",
+        "  calls  1",
+        "  first  2026-05-31T12:00:00Z",
+        "  last   2026-05-31T12:00:00Z",
+    ]
