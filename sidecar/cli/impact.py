@@ -24,6 +24,7 @@ from sidecar.impact.compare import Impact, impact
 from sidecar.trust.config import load
 from sidecar.trust.control import load_verified
 from sidecar.trust.refresher import AuthorityStatus
+from sidecar.trust.source_config import DirectorySourceConfig
 
 
 def assess_impact(
@@ -81,7 +82,7 @@ def computed(
         for folder in evidence:
             if not folder.is_dir():
                 raise CliError(f"--evidence {folder}: not a folder")
-        config = replace(config, evidence=tuple(evidence))
+        config = replace(config, evidence=tuple(map(DirectorySourceConfig, evidence)))
     if authority not in (names := [each.name for each in config.authorities]):
         raise CliError(f"--as {authority}: not in {trust}; expected one of {', '.join(names)}")
     now = datetime.now(UTC)

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from sidecar.doctor import canary, certificates, clock, envoy, files, gate
+from sidecar.doctor import canary, certificates, clock, envoy, files, gate, sources
 from sidecar.doctor.diagnosis import Diagnosis, explained, fail
 from sidecar.doctor.installation import Installation
 
@@ -20,6 +20,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("configuration", files.configuration),
     ("trust", files.trust),
     ("permissions", files.permissions),
+    ("sources", sources.sources),
     ("decision log", files.decision_log),
     ("gate", gate.health),
     ("status", gate.standing),

@@ -111,6 +111,7 @@ def _secret(installation: Installation) -> Iterator[Path]:
     state = _state(installation)
     if state is not None:
         yield state  # other users cannot access anything below a folder of mode 0700
+    yield from _named(installation, "client_key", "bearer_file")
     if installation.config is None:
         return
     managed = installation.config.opa.managed
@@ -133,6 +134,7 @@ def _decisive(installation: Installation) -> Iterator[Path]:
     file = _trust_file(installation)
     if file is not None:
         yield from (installation.config.trust.parent / entry.root for entry in file.authorities)
+    yield from _named(installation, "ca", "client_certificate")
 
 
 def _state(installation: Installation) -> Path | None:
@@ -141,6 +143,18 @@ def _state(installation: Installation) -> Path | None:
     if installation.config is None or file is None:
         return None
     return installation.config.trust.parent / file.state
+
+
+def _named(installation: Installation, *options: str) -> Iterator[Path]:
+    """Yield the files that sources of ``trust.yaml`` name by these options."""
+    file = _trust_file(installation)
+    if installation.config is None or file is None:
+        return
+    for entry in (*file.evidence, *(authority.source for authority in file.authorities)):
+        for option in options:
+            name = getattr(entry, option)
+            if name is not None:
+                yield installation.config.trust.parent / name
 
 
 def _trust_file(installation: Installation) -> config_file.TrustFile | None:

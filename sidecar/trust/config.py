@@ -17,17 +17,11 @@ from sidecar.trust import config_file, roots
 from sidecar.trust.config_file import TrustFile
 from sidecar.trust.limits import MAX_CONFIG_BYTES, REPOSITORY
 from sidecar.trust.operator_config import operator_trust
+from sidecar.trust.source_config import DirectorySourceConfig, SourceConfig, source_config
 
 
 class TrustConfigError(Exception):
     """One clear line: the file, the place in it, what is wrong and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class DirectorySourceConfig:
-    """A repository in a folder, which holds ``metadata/`` and ``targets/``."""
-
-    path: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +36,7 @@ class TrustedAuthority:
 
     name: str
     root: bytes
-    source: DirectorySourceConfig
+    source: SourceConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,7 @@ class TrustConfig:
         path: Of the file itself.
         operator: Grants and required roles.
         authorities: In the order of the file.
-        evidence: Folders of evidence.
+        evidence: Where evidence is read from.
         state_dir: Where the highest versions seen are kept.
         poll_seconds: At the latest after this many seconds every source is looked at again.
     """
@@ -61,7 +55,7 @@ class TrustConfig:
     path: Path
     operator: OperatorTrust
     authorities: tuple[TrustedAuthority, ...]
-    evidence: tuple[Path, ...]
+    evidence: tuple[SourceConfig, ...]
     state_dir: Path
     poll_seconds: float
 
@@ -81,17 +75,20 @@ def load(path: Path) -> TrustConfig:
             TrustedAuthority(
                 entry.name,
                 _pinned(folder / entry.root, number),
-                DirectorySourceConfig(folder / entry.source.directory),
+                source_config(entry.source, folder, f"authorities.{number}.source"),
             )
             for number, entry in enumerate(file.authorities)
         )
         _check_separate(authorities)
         state_dir = folder / file.state
         check_private(state_dir)
-        _check_apart(state_dir, [folder / name for name in file.evidence], authorities)
+        evidence = tuple(
+            source_config(entry, folder, f"evidence.{number}")
+            for number, entry in enumerate(file.evidence)
+        )
+        _check_apart(state_dir, evidence, authorities)
     except config_file.FileError as error:
         raise TrustConfigError(f"{path}: {error}") from error
-    evidence = tuple(folder / name for name in file.evidence)
     return TrustConfig(path, operator, authorities, evidence, state_dir, file.poll_seconds)
 
 
@@ -146,7 +143,7 @@ def _pinned(path: Path, number: int) -> bytes:
 def _check_names(file: TrustFile) -> None:
     for what, names in (
         ("authorities", [entry.name for entry in file.authorities]),
-        ("evidence", file.evidence),
+        ("evidence", [entry.directory or entry.url or "" for entry in file.evidence]),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -167,11 +164,15 @@ def _check_separate(authorities: tuple[TrustedAuthority, ...]) -> None:
 
 
 def _check_apart(
-    state_dir: Path, evidence: list[Path], authorities: tuple[TrustedAuthority, ...]
+    state_dir: Path,
+    evidence: tuple[SourceConfig, ...],
+    authorities: tuple[TrustedAuthority, ...],
 ) -> None:
     """Refuse a kept folder within a followed one: each change would set off another."""
-    for followed in (*evidence, *(authority.source.path for authority in authorities)):
-        if state_dir.resolve().is_relative_to(followed.resolve()):
+    for source in (*evidence, *(authority.source for authority in authorities)):
+        if not isinstance(source, DirectorySourceConfig):
+            continue
+        if state_dir.resolve().is_relative_to(source.path.resolve()):
             raise config_file.FileError(
-                f"state: {state_dir} lies in {followed}, which is followed; put it elsewhere"
+                f"state: {state_dir} lies in {source.path}, which is followed; put it elsewhere"
             )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from sidecar.formats import unique_keys
@@ -61,10 +61,35 @@ class GrantEntry(_Strict):
 
 
 class SourceEntry(_Strict):
-    """Where an authority's repository is: a folder that holds ``metadata/`` and ``targets/``."""
+    """Where files are read from: a folder, or a web server. A text alone is one of the two."""
 
-    directory: _Text
-    """The folder that holds `metadata/` and `targets/`."""
+    directory: _Text | None = None
+    """A folder."""
+    url: _Text | None = None
+    """`https://HOST[:PORT]/PATH` of static files on a web server or object store. Redirects are not
+    followed."""
+    ca: _Text | None = None
+    """With `url`: PEM certificates of the CAs that the server is authenticated by, instead of the
+    system's."""
+    client_certificate: _Text | None = None
+    """With `url`: the client's certificate chain (PEM), for mutual TLS; read again when it
+    changes."""
+    client_key: _Text | None = None
+    """With `url`: the client's private key (PEM); read again when it changes."""
+    bearer_file: _Text | None = None
+    """With `url`: file with a bearer token; read for each request."""
+    proxy: _Text | None = None
+    """With `url`: `http://[USER:PASSWORD@]HOST:PORT` of an HTTP proxy, or `environment` for
+    `HTTPS_PROXY` and `NO_PROXY`. Without it the environment is not looked at."""
+
+
+def _as_mapping(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return {"url" if "://" in value else "directory": value}
+
+
+_Source = Annotated[SourceEntry, BeforeValidator(_as_mapping)]
 
 
 class AuthorityEntry(_Strict):
@@ -74,8 +99,9 @@ class AuthorityEntry(_Strict):
     """The same name as in the authority's own `authority.json`."""
     root: _Text
     """The pinned first TUF root (`1.root.json`, or a later one)."""
-    source: SourceEntry
-    """Where the authority's TUF repository is read from."""
+    source: _Source
+    """Where the authority's TUF repository, `metadata/` and `targets/`, is read from; a text alone
+    is its `directory` or `url`."""
     grants: Annotated[list[GrantEntry], Field(min_length=1, max_length=64)]
     """What you let it do; never what it declares about itself."""
 
@@ -110,8 +136,9 @@ class TrustFile(_Strict):
     can use it, if it belongs to another user, or if it lies inside a followed folder."""
     poll_seconds: Annotated[float, Field(ge=0.05, le=3600, allow_inf_nan=False)] = 5.0
     """Every source is read again after this many seconds at the latest."""
-    evidence: Annotated[list[_Text], Field(min_length=1, max_length=64)]
-    """Folders of evidence: every `*.json` below them. They need not exist yet."""
+    evidence: Annotated[list[_Source], Field(min_length=1, max_length=64)]
+    """Where evidence is read from: folders, every `*.json` below them, which need not exist yet; or
+    URLs of folders with an `index.json`. A text alone is a `directory` or `url`."""
     required_roles: _Roles | None = None
     """Roles that every adapted model needs, beyond provider, customer, a regulator for each
     jurisdiction, and what the manifest requires. It can only add."""

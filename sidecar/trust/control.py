@@ -18,16 +18,18 @@ from pathlib import Path
 
 from sidecar.core.snapshot import Rejected
 from sidecar.core.trust_state import TrustState, VerifiedState, verified
-from sidecar.trust import config_file, durable_state, evidence_folder
+from sidecar.trust import config_file, durable_state, sources
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.config import TrustConfig, TrustConfigError, check_private
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.durable_state import DurableState
 from sidecar.trust.evidence_folder import EvidenceFolder, SeenFile
+from sidecar.trust.evidence_mirror import NOTHING, EvidenceMirror
 from sidecar.trust.evidence_verifier import EvidenceReport, EvidenceVerifier
 from sidecar.trust.follower import Follower
 from sidecar.trust.limits import EVIDENCE
 from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
+from sidecar.trust.sources import OpenEvidence
 
 _LOG = logging.getLogger("sidecar.trust")
 
@@ -73,10 +75,14 @@ class ControlPath:
         self._refreshers = tuple(
             AuthorityRefresher(each, config.state_dir) for each in config.authorities
         )
-        self._pending: set[AuthorityRefresher | Path] = {*self._refreshers, *config.evidence}
+        opened = [sources.open_evidence(each, config.state_dir) for each in config.evidence]
+        self._pending: set[AuthorityRefresher | Path] = {
+            *self._refreshers,
+            *(each.folder for each in opened),
+        }
         self._evidence_since: float | None = None
         self._evidence_late = False
-        self._problems: dict[Path, tuple[str, ...]] = {}
+        self._problems: dict[Path | EvidenceMirror, tuple[str, ...]] = {}
         self._stopping = threading.Event()
         self._lost, self._dropped, self._clean = threading.Lock(), False, True
         poll = config.poll_seconds
@@ -86,15 +92,15 @@ class ControlPath:
             )
             for refresher in self._refreshers
         ]
-        self._folders = _folders(config, self._durable.paths(), self._verifier)
+        self._folders = _folders(opened, self._durable.paths(), self._verifier)
         self._followers.extend(
             Follower(
-                path.name,
-                FolderChanges(path, note=folder.note),
+                each.name,
+                each.mirror or FolderChanges(each.folder, note=self._folders[each.folder].note),
                 poll,
-                partial(self._evidence, path, folder),
+                partial(self._evidence, each, self._folders[each.folder]),
             )
-            for path, folder in self._folders.items()
+            for each in opened
         )
 
     def start(self) -> None:
@@ -157,11 +163,16 @@ class ControlPath:
     def _kept(self, digest: str) -> bool:
         return any(folder.has(digest) for folder in self._folders.values())
 
-    def _evidence(self, path: Path, folder: EvidenceFolder) -> bool:
-        whole = news = False
-        if not folder.due(time.monotonic()):
-            return False
+    def _evidence(self, source: OpenEvidence, folder: EvidenceFolder) -> bool:
+        path, whole, news, fetched = source.folder, False, False, NOTHING
         try:
+            if source.mirror is not None:
+                fetched = source.mirror.fetch()
+                if fetched.changed:
+                    folder.note(fetched.changed)
+                self._report(source.mirror, fetched.problems)
+            if not folder.due(time.monotonic()):
+                return False
             more = True
             while more:
                 found = folder.read(EVIDENCE.waiting - self._verifier.waiting_bytes(path))
@@ -177,12 +188,12 @@ class ControlPath:
                 self._report(path, (*found.problems, f"{line}; the rest is read later"))
             return news
         finally:
-            if path in self._pending:
-                self._clean &= whole
-            self._pending.discard(path)
+            if path in self._pending and not fetched.more:
+                self._clean &= whole and not fetched.problems
+                self._pending.discard(path)
             self._drop_lost()
 
-    def _report(self, path: Path, problems: tuple[str, ...]) -> None:
+    def _report(self, path: Path | EvidenceMirror, problems: tuple[str, ...]) -> None:
         for problem in sorted({*problems} - {*self._problems.get(path, ())}):
             _LOG.warning("evidence: %s", problem)
         self._problems[path] = problems
@@ -213,11 +224,11 @@ class ControlPath:
 
 
 def _folders(
-    config: TrustConfig, seen: Mapping[str, SeenFile], verifier: EvidenceVerifier
+    opened: list[OpenEvidence], seen: Mapping[str, SeenFile], verifier: EvidenceVerifier
 ) -> dict[Path, EvidenceFolder]:
     """Return each folder of evidence, with what an earlier process saw of it."""
     made = {}
-    for path in config.evidence:
+    for path in (each.folder for each in opened):
         inside = {at: each for at, each in seen.items() if at.startswith(f"{path}/")}
         verified = partial(verifier.holds_verified, path)
         made[path] = EvidenceFolder(path, verified, EVIDENCE, inside)
@@ -248,9 +259,11 @@ def load_verified(
     make_private(config)
     refreshers = tuple(AuthorityRefresher(a, config.state_dir) for a in config.authorities)
     views = [view for each in refreshers if (view := each.refresh()) is not None]
+    for each in refreshers:
+        sources.close(each.source)
     evidence: set[bytes] = set()
-    for path in config.evidence:
-        found = evidence_folder.read(path)
+    for place in config.evidence:
+        found = sources.read_evidence(place, config.state_dir)
         evidence |= found.files
         for problem in found.problems:
             _LOG.warning("evidence: %s", problem)

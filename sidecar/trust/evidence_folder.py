@@ -6,7 +6,8 @@ inode, size, modification or change time are not as they were, or where it chang
 a further change could carry the same times. Bytes are handed over once and not kept.
 
 An envelope is a ``*.json`` file; the plain statements and job records that ``admit bind`` may write
-beside one, for other tools to check against, are passed over. Links are followed as long as they
+beside one, for other tools to check against, are passed over, and so is the listing of a published
+folder. Links are followed as long as they
 stay below the folder: a mounted ConfigMap or Secret consists of links through ``..data``, which is
 switched whole; names that begin with two dots are reached through links only.
 
@@ -29,10 +30,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from sidecar.formats.evidence_index import INDEX_FILE
 from sidecar.trust.limits import EVIDENCE, EvidenceLimits
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
 
 _BLOBS = (".statement.json", ".artifact.json")
+_LISTING = f"/{INDEX_FILE}"
 _SETTLED_NS = 2_000_000_000
 """A file changed this recently is read again: its next change may carry the same time stamp."""
 _UNSETTLED = (0, 0, 0, 0)
@@ -105,8 +108,12 @@ class EvidenceFolder:
         """Path → file as it is now, or ``None``; grows until ``take_changed``."""
 
     def note(self, paths: Iterable[str]) -> None:
-        """Note paths that file notification named, for the next reading."""
-        self._noted = {*(self._noted or ()), *paths}
+        """Note paths that were named as changed, for the next reading.
+
+        A walk through everything that is due at once includes them.
+        """
+        if self._walk_at > 0:
+            self._noted = {*(self._noted or ()), *paths}
 
     def take_changed(self) -> dict[str, SeenFile | None]:
         """Return the paths whose file changed since the last call."""
@@ -351,4 +358,4 @@ class _Reading:
 
 
 def _is_envelope(path: str) -> bool:
-    return path.endswith(".json") and not path.endswith(_BLOBS)
+    return path.endswith(".json") and not path.endswith((*_BLOBS, _LISTING))

@@ -51,11 +51,15 @@ class EvidenceLimits:
         waiting: Bytes of all files below the folder that were read and not verified; no more are
             read while there are as many. What was verified is not held in memory.
         walking: Share of the time that is spent on walking through the folder at polls.
+        index: Bytes of a listing of published evidence.
+        fetched: Bytes of all files that one listing lists.
     """
 
     file: int = MAX_ENVELOPE_BYTES
     waiting: int = 1 << 28
     walking: float = 0.02
+    index: int = 1 << 24
+    fetched: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from tuf.api.exceptions import DownloadError, RepositoryError
 from tuf.ngclient import Updater
 
 from sidecar.trust import refresh, roots
-from sidecar.trust.config import DirectorySourceConfig, TrustedAuthority
+from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS
 from sidecar.trust.source import SourceError, SourceMissingError, Trigger
+from sidecar.trust.source_config import DirectorySourceConfig
 from sidecar.trust.store import StoreError
 from sidecar.trust.view import store_of
 

@@ -112,7 +112,7 @@ def without_the_gate() -> Report:
         ),
     }
     found = [changed.get(one.name, one) for one in HEALTHY if one.name not in inside]
-    found.insert(5, follows("gate", "status", "LOOPBACK: Connection refused"))
+    found.insert(6, follows("gate", "status", "LOOPBACK: Connection refused"))
     return tuple(found)
 
 

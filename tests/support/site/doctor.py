@@ -19,6 +19,7 @@ HEALTHY: Report = (
     ok("configuration", "HERE/sidecar.yaml is valid"),
     ok("trust", "5 authorities, each with a pinned root that is well signed"),
     ok("permissions", "state and keys are their owner's alone; nobody else may change the rest"),
+    ok("sources", "5 can be read from here"),
     ok("decision log", "HERE/decisions.jsonl: N MiB, room for N MiB"),
     ok("gate", "LOOPBACK: SERVING"),
     ok("readiness", "ready, version 0.1.0, trust epoch N"),

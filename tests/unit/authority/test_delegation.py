@@ -12,9 +12,10 @@ from sidecar.authority import home as authority
 from sidecar.authority.home import AuthorityError, Home
 from sidecar.core.documents import TrustDomain
 from sidecar.trust import delegation
-from sidecar.trust.config import DirectorySourceConfig, TrustedAuthority
+from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.refresh import refresh
+from sidecar.trust.source_config import DirectorySourceConfig
 from tests.unit.authority.helpers import DAY, Pin, key_file
 from tests.unit.authority.reader import NOW
 

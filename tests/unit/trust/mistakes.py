@@ -38,9 +38,52 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "authorities.0.grants.0.model: is not a key that is known here; check its spelling",
     ),
     (
-        "an unknown kind of source",
-        lambda v: authority(v).update(source={"url": "x"}),
-        "authorities.0.source.directory: is missing",
+        "an empty source",
+        lambda v: authority(v).update(source={}),
+        "authorities.0.source: has neither directory nor url; give exactly one",
+    ),
+    (
+        "two sources",
+        lambda v: v.update(evidence=[{"directory": "x", "url": "https://x.example"}]),
+        "evidence.0: has both directory and url; give exactly one",
+    ),
+    *(
+        (
+            f"the url {url}",
+            lambda v, url=url: authority(v).update(source=url),
+            f"authorities.0.source.url: {url!r} is not https://HOST[:PORT]/PATH "
+            "without user, query and fragment",
+        )
+        for url in (
+            "http://x.example/acme",
+            "ftp://x.example",
+            "https://",
+            "https://user@x.example",
+            "https://x.example:0",
+            "https://x.example:99999",
+            "https://x.example/a?b",
+            "https://x.example/a#b",
+            "https://x.example/a b",
+        )
+    ),
+    (
+        "an option that a folder has not",
+        lambda v: authority(v)["source"].update(ca="ca.pem"),
+        "authorities.0.source.ca: only a url has it; leave it out",
+    ),
+    (
+        "a certificate without its key",
+        lambda v: authority(v).update(
+            source={"url": "https://x.example", "client_certificate": "x"}
+        ),
+        "authorities.0.source: client_certificate and client_key go together; give both",
+    ),
+    (
+        "a proxy with TLS",
+        lambda v: authority(v).update(
+            source={"url": "https://x.example", "proxy": "https://user:secret@proxy.example"}
+        ),
+        "authorities.0.source.proxy: is neither http://[USER:PASSWORD@]HOST:PORT nor 'environment'",
     ),
     (
         "empty evidence",

@@ -35,7 +35,8 @@ from tuf.api.metadata import (
 )
 
 from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
-from sidecar.trust.config import DirectorySourceConfig, TrustedAuthority
+from sidecar.trust.config import TrustedAuthority
+from sidecar.trust.source_config import DirectorySourceConfig
 from tests.support.simulator.keys import SimKey
 
 ROLES = ("root", "timestamp", "snapshot", "targets")

@@ -15,13 +15,13 @@ from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.providers import ADAPTED_NAMES
 from sidecar.trust import limits
 from sidecar.trust.config import (
-    DirectorySourceConfig,
     TrustConfig,
     TrustConfigError,
     TrustedAuthority,
     load,
 )
 from sidecar.trust.control import ControlPath, load_once
+from sidecar.trust.source_config import DirectorySourceConfig
 from tests.unit.trust.mistakes import MISTAKES, Change
 from tests.unit.trust.operator import Operator
 from tests.unit.trust.repository import HOUR, Repository, now, sign, under_another_id
@@ -79,7 +79,7 @@ def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
             )
             for name, repo in operator.repositories.items()
         ),
-        evidence=(folder / "evidence",),
+        evidence=(DirectorySourceConfig(folder / "evidence"),),
         state_dir=folder / "state",
         poll_seconds=0.2,
     )

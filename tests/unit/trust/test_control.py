@@ -15,11 +15,11 @@ import pytest
 
 from sidecar.core.trust_state import Rejected
 from sidecar.trust import sources
-from sidecar.trust.config import DirectorySourceConfig
 from sidecar.trust.control import ControlPath, load_once
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.refresher import AuthorityStatus
 from sidecar.trust.source import Source, SourceError, Trigger
+from sidecar.trust.source_config import DirectorySourceConfig
 from tests.support.simulator.keys import SimKey
 from tests.unit.trust.operator import (
     GRANTS,

@@ -1,0 +1,94 @@
+"""Checks that each source named in ``trust.yaml`` can be read from this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok
+from sidecar.doctor.installation import Installation
+from sidecar.trust import config as trust_config
+from sidecar.trust.config import TrustConfig
+from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.http_connection import HttpLimits
+from sidecar.trust.http_evidence import HttpsEvidence
+from sidecar.trust.http_source import TIMESTAMP, HttpsSource
+from sidecar.trust.limits import REPOSITORY
+from sidecar.trust.source import SourceError
+from sidecar.trust.source_config import DirectorySourceConfig, HttpsSourceConfig, SourceConfig
+
+LIMITS = HttpLimits(step=3, total=6, attempts=1)
+"""Shorter than the patience of ``examine``."""
+
+_PARALLEL = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """One thing to read: its name in the report, where it is, and the reading."""
+
+    name: str
+    place: str
+    read: Callable[[], None]
+
+
+def sources(installation: Installation) -> tuple[Diagnosis, ...]:
+    """Read ``timestamp.json`` of every authority, and every listing of evidence over HTTPS."""
+    if installation.config is None:
+        return ()
+    try:
+        config = trust_config.load(installation.config.trust)
+    except trust_config.TrustConfigError:
+        return ()  # the check of the trust file names it
+    probes = tuple(_probes(config))
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        found = [one for one in pool.map(_examined, probes) if one is not None]
+    return tuple(found) or (ok("sources", f"{len(probes)} can be read from here"),)
+
+
+def _examined(probe: _Probe) -> Diagnosis | None:
+    try:
+        probe.read()
+    except SourceError as error:
+        line = "".join(c if c.isprintable() else "?" for c in str(error))
+        return fail(
+            f"source {probe.name}",
+            f"{probe.place}: {line}"[: REPOSITORY.message_characters],
+            "Correct its entry in trust.yaml, the network, or the server; the rest is kept until "
+            "it expires.",
+        )
+    return None
+
+
+def _probes(config: TrustConfig) -> Iterator[_Probe]:
+    for authority in config.authorities:
+        read = _repository(authority.source)
+        yield _Probe(authority.name, _place(authority.source), read)
+    for source in config.evidence:
+        if isinstance(source, HttpsSourceConfig):
+            yield _Probe("of evidence", source.url, _listing(source))
+
+
+def _place(source: SourceConfig) -> str:
+    return str(source.path) if isinstance(source, DirectorySourceConfig) else source.url
+
+
+def _repository(source: SourceConfig) -> Callable[[], None]:
+    def read() -> None:
+        if isinstance(source, DirectorySourceConfig):
+            DirectorySource(source.path).fetch(TIMESTAMP, REPOSITORY.timestamp)
+            return
+        with closing(HttpsSource(source, LIMITS)) as opened:
+            opened.fetch(TIMESTAMP, REPOSITORY.timestamp)
+
+    return read
+
+
+def _listing(source: HttpsSourceConfig) -> Callable[[], None]:
+    def read() -> None:
+        with closing(HttpsEvidence(source, LIMITS)) as opened:
+            opened.index()
+
+    return read
