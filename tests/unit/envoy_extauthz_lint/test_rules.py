@@ -14,6 +14,7 @@ import pytest
 from envoy_extauthz_lint import RULES
 from sidecar.cli.lint_options import lint_options
 from sidecar.providers.overrides import OVERRIDING_HEADERS
+from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import UDP_PROXY, Edit
 from tests.unit.envoy_extauthz_lint.mutations import CASES, Case
 
@@ -74,6 +75,36 @@ def test_what_is_known_before_and_beside_the_chains_is_not_told() -> None:
     edit.another("second-hop", "127.0.0.1")
     edit.datagrams(cluster="second-hop")
     assert edit.found(lint_options(next_hops={"second-hop"})) == []
+
+
+def test_a_filter_that_leaves_requests_alone_is_not_told() -> None:
+    for change in mutations.order.HARMLESS:
+        edit = Edit()
+        change(edit)
+        assert edit.found() == [], change.__name__
+
+
+def test_the_case_of_enum_names_is_nothing() -> None:
+    edit = Edit()
+    edit.gate["transport_api_version"] = "v3"
+    edit.gate["status_on_error"] = {"code": "serviceunavailable"}
+    edit.manager["codec_type"] = "auto"
+    edit.manager["forward_client_cert_details"] = "sanitize"
+    edit.clusters[0]["type"] = "static"
+    assert edit.found() == []
+    edit.clusters[0]["type"] = "original_dst"
+    assert [line.split(" ")[1] for line in edit.found()] == ["cluster-gate-elsewhere"]
+
+
+def test_what_can_be_switched_off_and_lets_pass_then_is_an_error() -> None:
+    edit = Edit()
+    edit.unseal()
+    mutations.gate.off_by_a_runtime_key_and_open_otherwise(edit)
+    assert "error gate-deny-at-disable" in " ".join(edit.found())
+    edit = Edit()
+    edit.unseal()
+    mutations.gate.deny_at_disable_left_out(edit)
+    assert [line for line in edit.found() if line.startswith("error")] == []
 
 
 def test_an_address_matters_only_where_requests_go_on() -> None:

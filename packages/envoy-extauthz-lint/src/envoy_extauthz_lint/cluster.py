@@ -129,7 +129,7 @@ def validations(common: ConfigNode) -> list[ConfigNode]:
 
 def accepts_untrusted(validation: ConfigNode) -> bool:
     """Return whether certificates are accepted that no trusted root has signed."""
-    return validation.text("trust_chain_verification") in {"ACCEPT_UNTRUSTED", "1"}
+    return validation.is_choice("trust_chain_verification", "ACCEPT_UNTRUSTED", "1")
 
 
 def kind(cluster: ConfigNode) -> str:
@@ -144,7 +144,7 @@ def kind(cluster: ConfigNode) -> str:
 
 def chooses(cluster: ConfigNode) -> bool:
     """Return whether the client's request chooses the endpoint of a cluster."""
-    return cluster.text("type") in ORIGINAL_DST or kind(cluster) in CHOOSING
+    return cluster.is_choice("type", *ORIGINAL_DST) or kind(cluster) in CHOOSING
 
 
 def members(cluster: ConfigNode) -> list[str]:
@@ -165,7 +165,7 @@ def members(cluster: ConfigNode) -> list[str]:
 
 def eds(cluster: ConfigNode) -> bool:
     """Return whether the endpoints are discovered (EDS)."""
-    return cluster.text("type") in {"EDS", "3"} or cluster.has("eds_cluster_config")
+    return cluster.is_choice("type", "EDS", "3") or cluster.has("eds_cluster_config")
 
 
 def endpoints(assignment: ConfigNode | None) -> Iterator[ConfigNode]:

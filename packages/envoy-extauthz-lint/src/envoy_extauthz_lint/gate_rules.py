@@ -78,6 +78,7 @@ DENY_AT_DISABLE = LintRule(
     "`deny_at_disable` is missing or false",
     "Whenever the filter is off (a runtime key, metadata, a later edit), requests pass.",
     "`deny_at_disable: {default_value: true, runtime_key: ext_authz.deny_at_disable}`.",
+    softer="warning where nothing in the file can switch the filter off",
     sealable=True,
 )
 NO_BODY = LintRule(
@@ -212,8 +213,8 @@ def _answers(gate: HttpFilter) -> Iterator[LintFinding]:
         yield UNVALIDATED.at(config, "the gate's header changes are not validated")
     status = config.at("status_on_error", "code")
     code = "Forbidden (the default)" if status is None else status.string()
-    if code not in {"ServiceUnavailable", "503"}:
-        opens = code.startswith(("OK", "Created", "Accepted", "NoContent", "1", "2", "3"))
+    if code.casefold() not in {"serviceunavailable", "503"}:
+        opens = code.casefold().startswith(("ok", "created", "accepted", "nocontent", *"123"))
         message = f"an unreachable gate is reported to clients as {code}"
         yield ERROR_STATUS.at(status or config, message, WARNING if opens else NOTE)
     if not config.text("stat_prefix"):
@@ -224,6 +225,8 @@ def _when(gate: HttpFilter, *, sealed: bool) -> Iterator[LintFinding]:
     """Check that every request is checked."""
     config = gate.config
     off = behind_seal("requests pass whenever the filter is off", sealed=sealed)
+    if not _can_be_off(config):
+        off = ("requests would pass if a later edit switched the filter off", WARNING)
     denies = config.get("deny_at_disable")
     sure = False
     if denies is None:
@@ -248,6 +251,13 @@ def _when(gate: HttpFilter, *, sealed: bool) -> Iterator[LintFinding]:
     if metadata is not None:
         message = "dynamic metadata decides whether the gate is asked"
         yield NOT_ALWAYS.at(metadata, *behind_seal(message, weight, sealed=sealed))
+
+
+def _can_be_off(config: ConfigNode) -> bool:
+    """Return whether the settings of the filter can exempt a request."""
+    enabled = config.get("filter_enabled")
+    partly = enabled is not None and (_share(enabled) < 1 or bool(enabled.text("runtime_key")))
+    return partly or config.has("filter_enabled_metadata")
 
 
 def _share(enabled: ConfigNode) -> float:

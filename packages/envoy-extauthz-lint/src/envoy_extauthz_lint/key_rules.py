@@ -9,7 +9,7 @@ from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS, injected_header
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath
-from envoy_extauthz_lint.node import REDACTED, ConfigNode, snake
+from envoy_extauthz_lint.node import REDACTED, ConfigNode
 from envoy_extauthz_lint.trust_rules import dropped
 from envoy_extauthz_lint.view import View
 
@@ -52,17 +52,7 @@ LEFT_OUT = LintRule(
     "`allow_request_without_credential: false`.",
 )
 
-EXPOSED = LintRule(
-    "key-exposed",
-    ERROR,
-    "a credential is copied into a response, a log, a trace or another header",
-    "Behind `credential_injector` a request has the provider's key: `%REQ(authorization)%` in a "
-    "response gives it to the application, in a log to its readers.",
-    "Remove credentials from formats, tags and added headers; remove the tap.",
-    softer="warning where it is not returned to clients",
-)
-
-RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT, EXPOSED)
+RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT)
 
 _KEYS = re.compile(
     r"(?:\b(?:sk|sk-proj|sk-ant|sk-svcacct|sk-admin)-[A-Za-z0-9_-]{16,}"
@@ -74,19 +64,6 @@ _SECRETS = frozenset({"secret_access_key", "session_token"})
 _SUBSTITUTED = re.compile(r"%[A-Z_]+(\(.*\))?(:\d+)?%")
 
 
-_FORMATTED = re.compile(r"%(?:REQ|REQ_WITHOUT_QUERY|CEL)\(([^%]*)\)")
-"""Command operators that Envoy replaces with a request header."""
-_RETURNED = frozenset(
-    {
-        "custom_response_matcher",
-        "direct_response",
-        "local_reply_config",
-        "response_headers_to_add",
-        "response_mutations",
-    }
-)
-
-
 def check(view: View) -> Iterator[LintFinding]:
     """Yield every finding of the family."""
     yield from _inline_keys(view.config.top)
@@ -96,11 +73,6 @@ def check(view: View) -> Iterator[LintFinding]:
         for found in manager.filters:
             if found.kind == filters.INJECTOR:
                 yield from _injector(manager, found)
-            if found.kind == filters.TAP:
-                yield EXPOSED.at(found.node, "a tap records whole requests", WARNING)
-    names = frozenset({*CREDENTIAL_HEADERS, view.options.credential_header}) - {""}
-    for root in (*view.config.listeners, *view.config.tables.values()):
-        yield from _exposed(root, names)
 
 
 def _inline_keys(top: ConfigNode) -> Iterator[LintFinding]:
@@ -150,30 +122,6 @@ def _secret(node: ConfigNode) -> Iterator[tuple[ConfigNode, str]]:
 def _is_message(node: ConfigNode, name: str) -> bool:
     found = node.get(name)
     return found is not None and hasattr(found.raw.value, "items")
-
-
-def _exposed(root: ConfigNode, names: frozenset[str]) -> Iterator[LintFinding]:
-    """Report formats, tags and log settings that name a credential's header."""
-    for node in root.descendants():
-        for name in sorted(_named(node) & names):
-            back = any(snake(str(step)) in _RETURNED for step in node.path)
-            where = "returned to clients" if back else "logged or copied"
-            yield EXPOSED.at(node, f"{name} is {where}", ERROR if back else WARNING)
-
-
-def _named(node: ConfigNode) -> set[str]:
-    """Return the request headers, lower case, whose value this setting copies."""
-    value = node.raw.value
-    if isinstance(value, str) and "%" in value:
-        text = (name for group in _FORMATTED.findall(value) for name in re.split(r"[?'\"]", group))
-        return {name.lower() for name in text}
-    if not isinstance(value, dict):
-        return set()
-    logged, tagged = node.get("additional_request_headers_to_log"), node.get("request_header")
-    found = [] if logged is None or not isinstance(logged.raw.value, tuple) else logged.elements()
-    if tagged is not None and isinstance(tagged.raw.value, dict) and node.has("tag"):
-        found += [one for one in [tagged.get("name")] if one is not None]
-    return {str(one.raw.value).lower() for one in found}
 
 
 def _clients(view: View, route_path: RoutePath) -> Iterator[LintFinding]:

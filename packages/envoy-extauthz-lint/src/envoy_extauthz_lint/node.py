@@ -278,6 +278,8 @@ class ConfigNode:
     def choice(self, name: str, names: tuple[str, ...]) -> str:
         """Return an enum field by name, whether the file has the name or the number.
 
+        Envoy's parser ignores the case of names, but takes no other spelling.
+
         Raises:
             LintError: It is none of the names.
         """
@@ -285,11 +287,16 @@ class ConfigNode:
         if held is None:
             return names[0]
         text = held.string()
-        if text in names:
-            return text
+        for name_ in names:
+            if name_.casefold() == text.casefold():
+                return name_
         if _INTEGER.fullmatch(text) and 0 <= int(text) < len(names):
             return names[int(text)]
         raise held.error(f"is none of {', '.join(names)}")
+
+    def is_choice(self, name: str, *names: str) -> bool:
+        """Return whether an enum field has one of these names or numbers, in any case."""
+        return self.text(name).casefold() in {one.casefold() for one in names}
 
     def error(self, what: str) -> LintError:
         """Build an error about this value."""

@@ -6,9 +6,17 @@ from collections.abc import Iterator
 
 from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.cluster import protocol_options
+from envoy_extauthz_lint.credentials import early_adders, filter_adders
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.matching import string_matches
-from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath, http_filters, setting
+from envoy_extauthz_lint.model import (
+    EXT_AUTHZ,
+    HttpFilter,
+    Manager,
+    RoutePath,
+    http_filters,
+    route_settings,
+)
 from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.view import View, authz_service, service_target
 
@@ -42,13 +50,15 @@ KEY_BEFORE = LintRule(
     WARNING,
     "the provider's credential is added before the gate",
     "Requests that are denied carry it too, and the gate and every filter before it can read it.",
-    "Move `credential_injector` behind the gate.",
+    "Move `credential_injector` behind the gate; instead of a header that is added on arrival use "
+    "one in the chain or `request_headers_to_add`, which the router adds.",
 )
 CHANGED_BEHIND = LintRule(
     "order-changed-behind-gate",
     ERROR,
     "a filter behind the gate can change what was checked",
-    "Custom code, a transcoder or a decompressor turns the admitted request into another one.",
+    "Custom code, a transcoder, a compressor of requests or a decompressor turns the admitted "
+    "request into another one.",
     "Move it to a listener in front, or remove it. An external processor is allowed here where it "
     "is the gate itself, or where `processing_mode` sends it no part of the request.",
 )
@@ -134,8 +144,16 @@ def _chain(view: View, manager: Manager) -> Iterator[LintFinding]:
         yield from _before(view, found)
         yield from _elsewhere(found)
     for found in manager.filters[first + 1 :]:
-        yield from _behind(view, found)
+        if found.kind == EXT_AUTHZ:
+            if view.runs(manager, gates[0], found):
+                yield _second(view, found)
+        else:
+            yield from _behind(view, found)
         yield from _elsewhere(found)
+    for adder in early_adders(manager):
+        yield KEY_BEFORE.at(
+            adder.node, f"{adder.header} is added to every request, before the gate"
+        )
 
 
 def _named(found: HttpFilter) -> str:
@@ -146,12 +164,12 @@ def _before(view: View, found: HttpFilter) -> Iterator[LintFinding]:
     other = not view.gate_cluster or service_target(found.config) != view.gate_cluster
     if found.kind in filters.CODE or (found.kind == filters.EXT_PROC and other):
         yield CODE_BEFORE.at(found.node, f"{_named(found)} runs before the gate")
-    if found.kind in filters.REWRITES:
+    if rewrites(found):
         yield BODY_BEFORE.at(found.node, f"{_named(found)} changes requests before the gate")
     if found.kind in filters.CACHES:
         yield CACHE_BEFORE.at(found.node, "responses from the cache are not checked")
-    if found.kind in filters.CREDENTIALS:
-        yield KEY_BEFORE.at(found.node, f"{_named(found)} is before the gate")
+    for adder in filter_adders(found):
+        yield KEY_BEFORE.at(adder.node, f"{adder.what} adds {adder.header} before the gate")
 
 
 def _elsewhere(found: HttpFilter) -> Iterator[LintFinding]:
@@ -160,7 +178,7 @@ def _elsewhere(found: HttpFilter) -> Iterator[LintFinding]:
 
 
 def _behind(view: View, found: HttpFilter) -> Iterator[LintFinding]:
-    if found.kind in filters.CODE | filters.REWRITES:
+    if found.kind in filters.CODE or rewrites(found):
         yield CHANGED_BEHIND.at(found.node, f"{_named(found)} can change an admitted request")
     elif found.kind == filters.EXT_PROC:
         yield from _processor(view, found)
@@ -168,9 +186,28 @@ def _behind(view: View, found: HttpFilter) -> Iterator[LintFinding]:
         mutations = found.config.get("mutations")
         if mutations is not None:
             yield from _mutations(view, mutations)
-    elif found.kind.endswith("ext_authz.v3.ExtAuthz"):
-        which = "the gate again" if view.is_gate(found) else authz_service(found) or "another"
-        yield SECOND_AUTHZ.at(found.node, f"a second ext_authz asks {which}")
+    elif found.kind == EXT_AUTHZ:
+        yield _second(view, found)
+
+
+def _second(view: View, found: HttpFilter) -> LintFinding:
+    which = "the gate again" if view.is_gate(found) else authz_service(found) or "another"
+    return SECOND_AUTHZ.at(found.node, f"a second ext_authz asks {which}")
+
+
+def rewrites(found: HttpFilter) -> bool:
+    """Return whether a filter replaces the body or the path of requests.
+
+    A compressor compresses responses only, unless it has a direction for requests; a decompressor
+    does both, unless that of requests is off.
+    """
+    if found.kind not in {filters.COMPRESSOR, filters.DECOMPRESSOR}:
+        return found.kind in filters.REWRITES
+    direction = found.config.get("request_direction_config")
+    if direction is None:
+        return found.kind == filters.DECOMPRESSOR
+    enabled = direction.at("common_config", "enabled")
+    return enabled is None or enabled.flag("default_value") or bool(enabled.text("runtime_key"))
 
 
 def _processor(view: View, found: HttpFilter) -> Iterator[LintFinding]:
@@ -223,18 +260,34 @@ def _mutated(view: View, one: ConfigNode) -> str:
 
 def _routes(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
     """Check per-route settings of the filters behind the gate, on the route itself."""
-    for found in route_path.manager.filters:
-        for kind, entry in setting((route_path.route,), found.name):
-            if kind == filters.HEADER_MUTATION_PER_ROUTE and view.gates(route_path.manager):
-                mutations = entry.get("mutations")
-                if mutations is not None:
-                    yield from _mutations(view, mutations)
+    gates = view.gates(route_path.manager)
+    chain = route_path.manager.filters
+    first = chain.index(gates[0]) if gates else len(chain)
+    for place, found in enumerate(chain):
+        for kind, entry in route_settings((route_path.route,), found.name):
+            mutations = entry.get("mutations")
+            if kind == filters.HEADER_MUTATION_PER_ROUTE and gates and mutations is not None:
+                yield from _mutations(view, mutations)
             overrides = entry.get("overrides") if kind == filters.EXT_PROC_PER_ROUTE else None
-            if overrides is not None and overrides.flag("failure_mode_allow"):
-                where = overrides.get("failure_mode_allow") or overrides
-                yield PROCESSOR_OPEN.at(
-                    where, "on this route content passes without being processed"
-                )
+            if overrides is not None:
+                yield from _overridden(view, found, overrides, behind=place > first)
+
+
+def _overridden(
+    view: View, found: HttpFilter, overrides: ConfigNode, *, behind: bool
+) -> Iterator[LintFinding]:
+    """Check the settings of an external processor on a route."""
+    if overrides.flag("failure_mode_allow"):
+        where = overrides.get("failure_mode_allow") or overrides
+        yield PROCESSOR_OPEN.at(where, "on this route content passes without being processed")
+    if not behind or not overrides.has("grpc_service", "processing_mode"):
+        return
+    service = service_target(overrides) or service_target(found.config)
+    config = overrides if overrides.has("processing_mode") else found.config
+    if (not view.gate_cluster or service != view.gate_cluster) and (shown := _processed(config)):
+        parts = ", ".join(shown)
+        text = f"on this route an external processor may change {parts}"
+        yield CHANGED_BEHIND.at(overrides, text)
 
 
 def _router(view: View, found: HttpFilter) -> Iterator[LintFinding]:

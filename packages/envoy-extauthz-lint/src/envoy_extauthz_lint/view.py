@@ -111,9 +111,35 @@ class View:
         if "gate" in self.config.clusters:
             return "gate"
         asked = {
-            authz_service(found) for manager in self.managers for found in authz_filters(manager)
+            authz_service(found)
+            for manager in self.managers
+            for found in authz_filters(manager)
+            if self.runs(manager, found)
         }
         return asked.pop() if len(asked) == 1 else ""
+
+    def runs(self, manager: Manager, *found: HttpFilter) -> bool:
+        """Return whether filters of a manager can run on one request.
+
+        One that is ``disabled`` in the chain runs only on routes with settings for it. Where routes
+        are not in the file, any filter can.
+        """
+        levels = [
+            one.levels
+            for route_path in self.route_paths_of.get(manager, [])
+            for one in route_path.destinations
+        ]
+        if not levels:
+            return True
+        return any(all(disabled_by(one, each) is None for one in found) for each in levels)
+
+    @cached_property
+    def route_paths_of(self) -> dict[Manager, list[RoutePath]]:
+        """Routes by connection manager."""
+        found: dict[Manager, list[RoutePath]] = {}
+        for route_path in self.route_paths:
+            found.setdefault(route_path.manager, []).append(route_path)
+        return found
 
     def is_gate(self, found: HttpFilter) -> bool:
         """Return whether a filter asks the gate; every ext_authz does where that is ambiguous."""

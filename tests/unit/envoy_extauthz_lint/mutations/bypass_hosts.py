@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.cli.lint_options import lint_options
-from tests.unit.envoy_extauthz_lint.edit import TLS, TYPES, Edit
+from tests.unit.envoy_extauthz_lint.edit import FILTER_CONFIG, SEAL, TLS, TYPES, Edit
 from tests.unit.envoy_extauthz_lint.mutations.bypass_unasked import second_listener
 from tests.unit.envoy_extauthz_lint.mutations.case import TRUSTED, breaks
 
@@ -12,13 +12,18 @@ CALLS = "/v1/chat/completions"
 
 
 def to_host(edit: Edit, host: str, *prefixes: str) -> None:
-    """Give a second listener without the gate routes to a host, over TLS."""
+    """Give a second listener without the gate routes to a host."""
     second_listener(edit)
     listener = edit.top["static_resources"]["listeners"][1]
     manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
     manager["route_config"]["virtual_hosts"][0]["routes"] = [
         {"match": {"prefix": prefix}, "route": {"cluster": "other"}} for prefix in prefixes
     ]
+    cluster(edit, host)
+
+
+def cluster(edit: Edit, host: str) -> None:
+    """Add cluster ``other``, over TLS."""
     context = {
         "@type": f"{TYPES}{TLS}UpstreamTlsContext",
         "sni": host,
@@ -49,6 +54,16 @@ def known_host_that_serves_no_model(edit: Edit) -> None:
 @breaks("bypass-unknown-host")
 def unknown_host_of_calls(edit: Edit) -> None:
     to_host(edit, NEWCOMER, CALLS)
+
+
+@breaks("bypass-unknown-host")
+def unknown_host_on_a_route_without_the_gate(edit: Edit) -> None:
+    cluster(edit, NEWCOMER)
+    off = {"@type": FILTER_CONFIG, "disabled": True}
+    # Without the injector nothing but its host shows what the cluster is.
+    names = [one["name"] for one in edit.filters[edit.at : -1] if one["name"] != SEAL]
+    route = {"match": {"prefix": "/v1/new"}, "route": {"cluster": "other"}}
+    edit.host["routes"].insert(0, {**route, "typed_per_filter_config": dict.fromkeys(names, off)})
 
 
 @breaks("bypass-unknown-host")

@@ -219,3 +219,9 @@ def no_statistics(edit: Edit) -> None:
 @breaks("gate-optional")
 def optional(edit: Edit) -> None:
     edit.filters[edit.at]["is_optional"] = True
+
+
+@breaks("gate-deny-at-disable", "gate-not-always")
+def off_by_a_runtime_key_and_open_otherwise(edit: Edit) -> None:
+    edit.gate["filter_enabled"]["runtime_key"] = "gate.enabled"
+    del edit.gate["deny_at_disable"]

@@ -101,3 +101,52 @@ def key_in_a_trace(edit: Edit) -> None:
 @breaks("key-exposed")
 def requests_tapped(edit: Edit) -> None:
     edit.insert(2, "tap.v3.Tap", common_config={"admin_config": {"config_id": "x"}})
+
+
+def _written(edit: Edit, text: str) -> None:
+    """One access log line of this form."""
+    path = "/dev/null"
+    edit.manager["access_log"] = _log("file.v3.FileAccessLog", path=path, log_format=_format(text))
+
+
+def _into_metadata(edit: Edit, header: str) -> None:
+    """Copy a header of requests into dynamic metadata, before the gate."""
+    present = {"metadata_namespace": "seen", "key": "who"}
+    rule = {"header": header, "on_header_present": present}
+    edit.insert(0, "header_to_metadata.v3.Config", request_rules=[rule])
+
+
+@breaks("key-exposed")
+def key_in_a_log_by_the_longer_name(edit: Edit) -> None:
+    _written(edit, "%REQUEST_HEADER(authorization)%")
+
+
+@breaks("key-exposed")
+def key_in_a_log_by_the_first_of_several(edit: Edit) -> None:
+    commands = '{"operators":[{"command":"REQ","param":"x-a"},{"command":"REQ","param":"api-key"}]}'
+    _written(edit, f"%COALESCE({commands})%")
+
+
+@breaks("key-exposed")
+def key_in_a_log_from_the_environment(edit: Edit) -> None:
+    _written(edit, "%ENVIRONMENT(OPENAI_API_KEY)% %ENVIRONMENT(REGION)%")
+
+
+@breaks("key-exposed")
+def key_in_a_trace_from_the_environment(edit: Edit) -> None:
+    tag = {"tag": "who", "environment": {"name": "OPENAI_API_KEY"}}
+    edit.manager["tracing"] = {"custom_tags": [tag]}
+
+
+@breaks("key-exposed")
+def credential_in_a_log_by_metadata(edit: Edit) -> None:
+    _into_metadata(edit, "x-environment-credential")
+    _written(edit, "%DYNAMIC_METADATA(seen:other)% %DYNAMIC_METADATA(seen:who)%")
+
+
+@breaks("key-exposed")
+def credential_in_a_log_of_all_metadata(edit: Edit) -> None:
+    _into_metadata(edit, "x-environment-credential")
+    service = {"envoy_grpc": {"cluster_name": "provider"}}
+    common = {"log_name": "all", "transport_api_version": "V3", "grpc_service": service}
+    edit.manager["access_log"] = _log("grpc.v3.HttpGrpcAccessLogConfig", common_config=common)

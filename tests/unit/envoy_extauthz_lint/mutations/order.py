@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.envoy_extauthz_lint.edit import HTTP, Edit
+from tests.unit.envoy_extauthz_lint.edit import HTTP, TYPES, Edit
 from tests.unit.envoy_extauthz_lint.mutations.case import breaks
 
 
@@ -89,3 +89,96 @@ def reader_fail_open_on_a_route(edit: Edit) -> None:
 def asked_twice(edit: Edit) -> None:
     service = {"envoy_grpc": {"cluster_name": "provider"}}
     edit.insert(1, "ext_authz.v3.ExtAuthz", grpc_service=service)
+
+
+def _direction(enabled: bool) -> dict[str, object]:
+    """The direction of requests of a compressor or decompressor."""
+    flag = {"default_value": enabled}
+    return {"request_direction_config": {"common_config": {"enabled": flag}}}
+
+
+def _library(edit: Edit, place: int, name: str, **settings: object) -> None:
+    """A compressor or decompressor with gzip."""
+    part, kind = f"{name}_library", f"compression.gzip.{name}.v3.Gzip"
+    typed = {"@type": f"{TYPES}envoy.extensions.{kind}"}
+    library = {part: {"name": "gzip", "typed_config": typed}}
+    edit.insert(place, f"{name}.v3.{name.capitalize()}", **library, **settings)
+
+
+@breaks("order-changed-behind-gate")
+def requests_compressed_behind(edit: Edit) -> None:
+    _library(edit, 1, "compressor", request_direction_config={})
+
+
+@breaks("order-body-before-gate")
+def requests_compressed_before(edit: Edit) -> None:
+    _library(edit, 0, "compressor", request_direction_config={})
+
+
+@breaks("order-changed-behind-gate")
+def body_processed_on_a_route(edit: Edit) -> None:
+    service = {"envoy_grpc": {"cluster_name": "provider"}}
+    mode = {"request_header_mode": "SKIP", "response_header_mode": "SKIP"}
+    kind = "ext_proc.v3.ExternalProcessor"
+    edit.insert(1, kind, grpc_service=service, processing_mode=mode)
+    overrides = {"processing_mode": {**mode, "request_body_mode": "BUFFERED"}}
+    per_route = {"@type": f"{HTTP}ext_proc.v3.ExtProcPerRoute", "overrides": overrides}
+    edit.route["typed_per_filter_config"]["ext_proc"] = per_route
+
+
+@breaks("order-key-before-gate")
+def key_on_arrival(edit: Edit) -> None:
+    header = {"key": "authorization", "value": "Bearer %ENVIRONMENT(KEY)%"}
+    action = "OVERWRITE_IF_EXISTS_OR_ADD"
+    edit.early.append({"append": {"header": header, "append_action": action}})
+
+
+@breaks("order-key-before-gate")
+def key_by_header_mutation_before(edit: Edit) -> None:
+    header = {"key": "api-key", "value": "%ENVIRONMENT(KEY)%"}
+    append = {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+    mutations = {"request_mutations": [{"append": append}]}
+    edit.insert(0, "header_mutation.v3.HeaderMutation", mutations=mutations)
+
+
+@breaks("order-second-authz")
+def asked_twice_on_a_route_that_enables_it(edit: Edit) -> None:
+    second = edit.copy_of_the_gate("provider")
+    edit.filters.insert(-1, {**second, "disabled": True})
+    per_route = {"@type": f"{HTTP}ext_authz.v3.ExtAuthzPerRoute", "check_settings": {}}
+    edit.route["typed_per_filter_config"]["second"] = per_route
+
+
+def responses_compressed(edit: Edit) -> None:
+    _library(edit, 1, "compressor")
+
+
+def requests_not_compressed(edit: Edit) -> None:
+    _library(edit, 1, "compressor", **_direction(False))
+
+
+def responses_decompressed(edit: Edit) -> None:
+    _library(edit, 1, "decompressor", **_direction(False))
+
+
+def second_authoriser_that_no_route_enables(edit: Edit) -> None:
+    edit.filters.insert(-1, {**edit.copy_of_the_gate("provider"), "disabled": True})
+
+
+def token_of_the_client_renamed_before(edit: Edit) -> None:
+    append = {"header": {"key": "x-tenant", "value": "%REQ(x-team)%"}}
+    edit.insert(
+        0,
+        "header_mutation.v3.HeaderMutation",
+        mutations={"request_mutations": [{"append": append}]},
+    )
+
+
+HARMLESS = (
+    responses_compressed,
+    requests_not_compressed,
+    responses_decompressed,
+    second_authoriser_that_no_route_enables,
+    token_of_the_client_renamed_before,
+)
+"""Near misses: what a rule of this family must not take for what it is about."""
