@@ -21,6 +21,7 @@ from sidecar.cli.verify import print_problems
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.impact import seen
 from sidecar.impact.compare import Impact, impact
+from sidecar.impact.page import impact_page
 from sidecar.trust.config import load
 from sidecar.trust.control import load_verified
 from sidecar.trust.refresher import AuthorityStatus
@@ -44,6 +45,10 @@ def assess_impact(
     ] = None,
     log: LogOption = None,
     days: DaysOption = DEFAULT_DAYS,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="File to write the same to as a page, with the graph of the lineage."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a withdrawal would stop: models, environments, jurisdictions and callers.
@@ -53,6 +58,8 @@ def assess_impact(
     """
     entry = Withdrawal(kind, normalised(kind, subject), "not published")
     found, statuses = computed(trust, authority, entry, evidence=evidence, log=log, days=days)
+    if html is not None:
+        html.write_text(impact_page(found), encoding="utf-8")
     if as_json:
         print(json.dumps(impact_view.to_json(found, statuses), indent=2))
         return

@@ -13,32 +13,16 @@ from rich.console import Console
 
 from sidecar.cli import impact_view
 from sidecar.core.call import Call
-from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.trust_state import verified
+from sidecar.core.documents import WithdrawalKind
 from sidecar.impact import seen
-from sidecar.impact.compare import Impact, ImpactError, impact
+from sidecar.impact.compare import ImpactError
 from sidecar.impact.seen import CallCount, SeenCalls
 from sidecar.impact.uses import EnvironmentCall
 from tests.support.simulator.predicates import BASE, CHILD, DAY, ENV, MODEL, NOW, sha, stamp
-from tests.support.simulator.world import World, admitted_world, tuned_on_world
+from tests.support.simulator.world import admitted_world, tuned_on_world
+from tests.unit.impact.asking import impact_of
 
 SUPPORT, TUNED_ON, UNADAPTED = f"openai/{MODEL}", f"openai/{CHILD}", f"openai/{BASE}"
-
-
-def of(
-    world: World,
-    kind: WithdrawalKind,
-    subject: str,
-    authority: str = "regulator",
-    calls: SeenCalls | None = None,
-) -> Impact:
-    state, rejected = verified(
-        operator=world.operator(),
-        views=[party.view() for party in world.parties.values()],
-        evidence=world.evidence.values(),
-    )
-    assert rejected == ()
-    return impact(state, authority, Withdrawal(kind, subject, "not published"), NOW, seen=calls)
 
 
 def line(**changes: Any) -> bytes:
@@ -78,7 +62,7 @@ def test_what_is_downstream_of_the_subject_stops_and_nothing_else(
     kind: WithdrawalKind, subject: str, models: set[str]
 ) -> None:
     world = tuned_on_world()
-    found = of(world, kind, subject)
+    found = impact_of(world, kind, subject)
     assert set(found.models) == models
     assert found.environments == ((ENV,) if models else ())
     assert found.jurisdictions == (("eu",) if models else ())
@@ -91,12 +75,12 @@ def test_what_is_downstream_of_the_subject_stops_and_nothing_else(
 
 
 def test_an_environment_stops_with_its_calls_that_name_no_model() -> None:
-    found = of(admitted_world(), WithdrawalKind.ENVIRONMENT, "spiffe://acme.example/**")
+    found = impact_of(admitted_world(), WithdrawalKind.ENVIRONMENT, "spiffe://acme.example/**")
     assert [stop.models for stop in found.stops] == [(), (SUPPORT,), (UNADAPTED,)]
 
 
 def test_a_withdrawal_of_an_authority_without_a_grant_in_scope_stops_nothing() -> None:
-    found = of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="stranger")
+    found = impact_of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="stranger")
     assert (found.stops, found.granted) == ((), True)
 
 
@@ -108,25 +92,25 @@ def test_an_older_approval_of_the_author_is_reached_too() -> None:
         conditions=["other"],
         window={"notBefore": stamp(NOW - 20 * DAY), "notAfter": stamp(NOW + 10 * DAY)},
     )
-    found = of(world, WithdrawalKind.APPROVAL, world.digests["approval:regulator"])
+    found = impact_of(world, WithdrawalKind.APPROVAL, world.digests["approval:regulator"])
     assert found.models == (SUPPORT,)
-    assert of(world, WithdrawalKind.APPROVAL, world.digests["older"]).models == ()
+    assert impact_of(world, WithdrawalKind.APPROVAL, world.digests["older"]).models == ()
 
 
 def test_what_is_denied_already_does_not_stop() -> None:
     world = admitted_world()
     entry = {"kind": "model", "subject": SUPPORT, "reason": "new findings"}
     world.parties["provider"].withdrawals.append(entry)
-    found = of(world, WithdrawalKind.CORPUS, sha(f"training of {MODEL}"))
+    found = impact_of(world, WithdrawalKind.CORPUS, sha(f"training of {MODEL}"))
     assert (found.models, found.denied) == ((), {"withdrawn": 2})
-    assert of(world, WithdrawalKind.MODEL, SUPPORT, authority="provider").published
+    assert impact_of(world, WithdrawalKind.MODEL, SUPPORT, authority="provider").published
 
 
 def test_an_authority_that_was_never_read_is_an_error() -> None:
     with pytest.raises(
         ImpactError, match=r"'nobody': nothing can be added .* read were those of: c"
     ):
-        of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="nobody")
+        impact_of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="nobody")
 
 
 def test_callers_are_counted_by_their_admitted_calls_in_the_period() -> None:
@@ -146,7 +130,7 @@ def test_callers_are_counted_by_their_admitted_calls_in_the_period() -> None:
         b"not JSON\n",
     )
     assert (calls.decisions, calls.older, calls.incomplete, calls.others) == (8, 1, 3, 4)
-    found = of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, calls=calls)
+    found = impact_of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, calls=calls)
     assert found.callers == {ENV: CallCount(3, NOW - 3 * DAY, NOW - DAY)}
     assert [stop.models for stop in found.stops] == [(SUPPORT,), (SUPPORT, UNADAPTED)]
 
@@ -171,7 +155,7 @@ def test_a_logged_call_is_asked_about_as_it_was_made(tmp_path: Path) -> None:
 
 def test_the_tables_fit_80_columns_and_name_what_stops() -> None:
     stream = io.StringIO()
-    found = of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, calls=logged(line()))
+    found = impact_of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, calls=logged(line()))
     impact_view.show(Console(file=stream, width=80), found)
     assert [each.rstrip() for each in stream.getvalue().splitlines()] == [
         f"model {SUPPORT}, withdrawn by regulator: 1 model would stop in 1 environment (eu); "
