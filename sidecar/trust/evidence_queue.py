@@ -208,6 +208,10 @@ class EvidenceQueue:
         """Return whether nothing can be done now; files that wait for the budget do not count."""
         return not self._new and not self._signed and not self._affordable()
 
+    def left(self) -> int:
+        """Return how many files are to be looked at, those that wait for the budget included."""
+        return len(self._new) + len(self._signed) + len(self._unknown)
+
     def waiting(self) -> int:
         """Return how many files wait for the budget."""
         return len(self._unknown)

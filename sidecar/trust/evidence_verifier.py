@@ -27,6 +27,9 @@ _LOG = logging.getLogger("sidecar.trust")
 RETRY_SECONDS = 1.0
 _WAITING_SECONDS = 0.2
 _REPORT_SECONDS = 5.0
+_PROGRESS_SECONDS = 5.0
+_POST_SHARE = 4.0
+"""How much longer than a step takes the next one is waited for, while there is more to verify."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class EvidenceVerifier:
         self._settled = True
         self._stopping = False
         self._reported = 0.0
+        self._began = self._logged_at = time.monotonic()
         self._report = EvidenceReport()
         self._thread = threading.Thread(target=self._run, name="verify-evidence", daemon=False)
 
@@ -135,17 +139,32 @@ class EvidenceVerifier:
         return held + sum(len(data) for added in handed for data in added)
 
     def _run(self) -> None:
-        posted = time.monotonic()
+        posted, pause = time.monotonic(), self._limits.post_seconds
         while self._take():
             now = time.monotonic()
             for queue in self._queues.values():
                 queue.work(now)
             idle = all(queue.idle() for queue in self._queues.values())
-            if idle or now - posted >= self._limits.post_seconds:
+            if idle or now - posted >= pause:
+                began = time.monotonic()
                 self._finish(idle=idle)
                 posted = time.monotonic()
+                # A first load spends its time on verifying, not on steps that are replaced at once.
+                pause = max(self._limits.post_seconds, _POST_SHARE * (posted - began))
+                self._progress(idle=idle)
             # Lets a thread that waits for the interpreter go first.
             time.sleep(0)
+
+    def _progress(self, *, idle: bool) -> None:
+        """Log how far a long verification has come, and its end."""
+        now, left = time.monotonic(), sum(queue.left() for queue in self._queues.values())
+        if idle:
+            if self._logged_at > self._began:
+                _LOG.info("evidence: all %d files are verified", self._report.verified)
+            self._began = self._logged_at = now
+        elif now - self._logged_at >= _PROGRESS_SECONDS:
+            self._logged_at = now
+            _LOG.info("evidence: %d files verified, %d left", self._report.verified, left)
 
     def _take(self) -> bool:
         """Take what was handed over, waiting while there is nothing to do; False at the end."""

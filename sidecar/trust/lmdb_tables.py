@@ -25,6 +25,9 @@ from sidecar.trust.records import CHECKSUM_BYTES, Codec, DamagedError
 Databases = Mapping[str, Any]
 """Table → LMDB's handle."""
 _MISSING: Final = object()
+_ABSENT: Final = object()
+_MOST_FOUND = 1024
+"""Keys that each table of an epoch keeps at hand."""
 _BATCH = 1024
 
 
@@ -114,16 +117,26 @@ class Epoch:
 
 
 class LmdbTable(Mapping[Any, Any]):
-    """A table of plain values."""
+    """A table of plain values; an epoch does not change, so what was found is found again."""
 
     def __init__(self, epoch: Epoch, codec: Codec) -> None:
         self._epoch, self._codec = epoch, codec
+        self._found: dict[Any, Any] = {}
 
     def get(self, key: Any, default: Any = None) -> Any:  # noqa: ANN401 - of any table
         """Return the value of a key; raises ``DamagedError`` where its record is damaged."""
+        value = self._found.get(key, _MISSING)
+        if value is _MISSING:
+            value = self._look_up(key)
+            if len(self._found) >= _MOST_FOUND:
+                self._found = {}
+            self._found[key] = value
+        return default if value is _ABSENT else value
+
+    def _look_up(self, key: Any) -> Any:  # noqa: ANN401 - of any table
         at = self._codec.key(key)
         record = self._epoch.get(self._codec.name, at)
-        return default if record is None else self._value(at, record)
+        return _ABSENT if record is None else self._value(at, record)
 
     def _value(self, at: bytes, record: bytes) -> Any:  # noqa: ANN401 - of any table
         cache, name, stamp = self._epoch.cache, self._codec.name, record[:CHECKSUM_BYTES]
@@ -135,13 +148,15 @@ class LmdbTable(Mapping[Any, Any]):
 
     def __getitem__(self, key: Any) -> Any:  # noqa: ANN401 - of any table
         """Return the value of a key; ``KeyError`` where it has none."""
-        value = self.get(key, _MISSING)
-        if value is _MISSING:
+        value = self.get(key, _ABSENT)
+        if value is _ABSENT:
             raise KeyError(key)
         return value
 
     def __contains__(self, key: object) -> bool:
         """Tell whether a key has a value."""
+        if key in self._found:
+            return self._found[key] is not _ABSENT
         return self._epoch.get(self._codec.name, self._codec.key(key)) is not None
 
     def __iter__(self) -> Iterator[Any]:
@@ -200,9 +215,8 @@ class SingleTable(LmdbTable):
         super().__init__(epoch, codec)
         self._evidence = evidence
 
-    def get(self, key: Any, default: Any = None) -> Any:  # noqa: ANN401 - evidence of any kind
-        """Return the evidence with a digest."""
-        return self._evidence[key] if key in self else default
+    def _look_up(self, key: Any) -> Any:  # noqa: ANN401 - evidence of any kind
+        return self._evidence[key] if key in self else _ABSENT
 
 
 class LmdbPairs(Mapping[str, Mapping[str, None]]):

@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -54,7 +55,7 @@ class Codec:
 
     def key(self, key: Any) -> bytes:  # noqa: ANN401 - keys of any table
         """Return the key's bytes in the database."""
-        text = json.dumps(key, ensure_ascii=False, separators=(",", ":")).encode()
+        text = _key_text(key).encode()
         if len(text) <= _LONGEST_KEY:
             return text
         return b"#" + hashlib.blake2b(text, digest_size=32).digest()
@@ -62,7 +63,7 @@ class Codec:
     def record(self, key: Any, value: Any) -> bytes:  # noqa: ANN401 - of any table
         """Return the record of a key and a value."""
         at = self.key(key)
-        text = b"" if at[:1] != b"#" else json.dumps(key, ensure_ascii=False).encode()
+        text = b"" if at[:1] != b"#" else _key_text(key).encode()
         body = len(text).to_bytes(_LENGTH_BYTES, "big") + text + self.write(value)
         return checksum(self.name, at, body) + body
 
@@ -87,6 +88,13 @@ class Codec:
         length = int.from_bytes(body[:_LENGTH_BYTES], "big")
         end = _LENGTH_BYTES + length
         return body[_LENGTH_BYTES:end], body[end:]
+
+
+def _key_text(key: Any) -> str:  # noqa: ANN401 - a text, or a tuple of texts
+    """Write a key as JSON; as ``json.dumps`` does, without its set-up."""
+    if isinstance(key, tuple):
+        return f"[{','.join(map(encode_basestring, key))}]"
+    return encode_basestring(key)
 
 
 def side(left: str, right: str = "") -> bytes:

@@ -1,0 +1,46 @@
+"""A long verification says how far it has come."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.keys import PublicKey
+from sidecar.trust import evidence_verifier
+from sidecar.trust.evidence_verifier import EvidenceVerifier
+from sidecar.trust.limits import VerificationLimits
+from tests.support.simulator.keys import SimKey
+from tests.unit.trust.operator import signed_manifest
+
+FILES = 12
+
+
+def test_a_first_load_logs_its_progress_and_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "sidecar.trust")
+    monkeypatch.setattr(evidence_verifier, "_PROGRESS_SECONDS", 0.0)
+    key = SimKey.ed25519()
+    files = [signed_manifest(key, f"ft:x:acme::{number}")[0] for number in range(FILES)]
+    posted: list[str] = []
+    made = EvidenceVerifier(
+        lambda added, _: posted.extend(file.file_digest for file in added),
+        VerificationLimits(slice_tries=1, post_seconds=0.0),
+    )
+    made.put_keys([PublicKey.from_pem(key.pem)])
+    made.put_files(Path("evidence"), tuple(files), ())
+    made.start()
+    waiting = threading.Event()
+    while not made.settled():
+        waiting.wait(0.005)
+    made.request_stop()
+    assert made.join(10)
+    lines = [line for line in caplog.messages if line.startswith("evidence: ")]
+    assert lines[-1] == f"evidence: all {FILES} files are verified"
+    counts = [tuple(map(int, re.findall(r"\d+", line))) for line in lines[:-1]]
+    assert {done + left for done, left in counts} == {FILES}
+    assert len(posted) == FILES
