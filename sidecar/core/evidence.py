@@ -153,11 +153,14 @@ def parse_statement(payload: bytes) -> Statement[Predicate]:
         raise EvidenceError(f"statement: {error}") from error
     if value.get("_type") != STATEMENT_TYPE:
         raise EvidenceError(f"statement: _type is not exactly {STATEMENT_TYPE}")
+    inside: Any = value.get("predicate")
+    if isinstance(inside, dict):
+        value = {**value, "predicate": {}}  # what is inside is read once, below
     frame = wire.read_value(_Frame, value, what="statement")
     kind = kinds.BY_URN.get(frame.predicate_type)
     if kind is None:
         raise EvidenceError(f"statement: predicate type {frame.predicate_type!r} is not known")
-    predicate: Predicate = wire.read_value(kind.predicate, frame.predicate, what="predicate")
+    predicate: Predicate = wire.read_value(kind.predicate, inside, what="predicate")
     kind.check_subject(frame.subject[0], predicate)
     return Statement(frame.subject[0], frame.predicate_type, predicate)
 

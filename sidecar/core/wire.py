@@ -102,7 +102,7 @@ def _refuse_unknown_critical(kind: type[Any], value: Mapping[str, Any], what: st
     critical = value.get("critical", [])
     if not isinstance(critical, list):
         raise EvidenceError(f"{what}: critical is not a list of names")
-    known = {to_camel(field.name) for field in fields(kind)}
+    known = {to_camel(field.name) for field in fields(kind)} if critical else set()
     for name in critical:
         if name not in known:
             raise EvidenceError(f"{what}: the critical field {name!r} is not understood")

@@ -82,6 +82,10 @@ class Assembler:
         held = tables.signed[payload]
         return VerifiedFile(digest, payload, held.statement, dict(held.files)[digest])
 
+    def has_file(self, digest: str) -> bool:
+        """Return whether the file with that digest was verified, also in an earlier process."""
+        return digest in self._verified.tables.files
+
     def file_digests(self) -> frozenset[str]:
         """Return the digests of every verified file."""
         return frozenset(self._verified.tables.files)

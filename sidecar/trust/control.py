@@ -92,7 +92,7 @@ class ControlPath:
             )
             for refresher in self._refreshers
         ]
-        self._folders = _folders(opened, self._durable.paths(), self._verifier)
+        self._folders = self._evidence_folders(opened, self._durable.paths())
         self._followers.extend(
             Follower(
                 each.name,
@@ -160,6 +160,19 @@ class ControlPath:
             self._assembler.save_again()
             self._pending.discard(refresher)
 
+    def _evidence_folders(
+        self, opened: list[OpenEvidence], seen: Mapping[str, SeenFile]
+    ) -> dict[Path, EvidenceFolder]:
+        """Return each folder of evidence, with what an earlier process saw of it."""
+        made = {}
+        for path in (each.folder for each in opened):
+            inside = {at: each for at, each in seen.items() if at.startswith(f"{path}/")}
+            made[path] = EvidenceFolder(path, partial(self._holds, path), EVIDENCE, inside)
+        return made
+
+    def _holds(self, path: Path, digest: str) -> bool:
+        return self._verifier.holds_verified(path, digest) or self._assembler.has_file(digest)
+
     def _kept(self, digest: str) -> bool:
         return any(folder.has(digest) for folder in self._folders.values())
 
@@ -221,18 +234,6 @@ class ControlPath:
         if self._clean:
             lost = (each for each in self._assembler.file_digests() if not self._kept(each))
             self._assembler.post_files((), tuple(lost))
-
-
-def _folders(
-    opened: list[OpenEvidence], seen: Mapping[str, SeenFile], verifier: EvidenceVerifier
-) -> dict[Path, EvidenceFolder]:
-    """Return each folder of evidence, with what an earlier process saw of it."""
-    made = {}
-    for path in (each.folder for each in opened):
-        inside = {at: each for at, each in seen.items() if at.startswith(f"{path}/")}
-        verified = partial(verifier.holds_verified, path)
-        made[path] = EvidenceFolder(path, verified, EVIDENCE, inside)
-    return made
 
 
 def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, ...]]:

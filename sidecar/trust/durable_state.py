@@ -62,7 +62,7 @@ class DurableState:
         self._lock = WriterLock(state_dir)
         self.problems: dict[str, str] = {}
         memory = _migrated(state_dir)
-        self._size = memory_journal.read(state_dir).size
+        self._size = memory_journal.size(state_dir)
         try:
             self._store = verified_store.open_store(state_dir, check=self._lock.acquire())
         except (OSError, lmdb.Error) as error:
@@ -105,8 +105,7 @@ class DurableState:
             return state
         unsaved, self._unsaved, self._uncommitted = self._unsaved, (), None
         self._views = {}
-        journal = memory_journal.read(self._state_dir)
-        self._size = journal.size
+        self._size = memory_journal.size(self._state_dir)
         self._append(merged(unsaved))
         epoch = self.epoch
         kept = self._resumed(NOTHING)
@@ -123,22 +122,22 @@ class DurableState:
         return held is None or dict(held.files).get(file.file_digest) != file.fingerprints
 
     def _resumed(self, memory: Memory) -> VerifiedState:
-        meta, journal = self._store.meta(), memory_journal.read(self._state_dir)
+        meta = self._store.meta()
         if not self._lock.held:
-            return self._borrowed(meta, merged((memory, journal.memory)))
-        if meta is not None and meta.remembered > journal.size:
+            return self._borrowed(meta, memory)
+        if meta is not None and meta.remembered > memory_journal.size(self._state_dir):
             _LOG.warning("the memory was removed or put back; the store is filled again")
             self._start_again()
             meta = None
         if meta is None:
             if memory != NOTHING:
                 self._append(memory)
-            return self._begun(merged((memory, journal.memory)))
+            return self._begun(merged((memory, self._journal())))
         self.epoch = meta.epoch
         tables = self._store.epoch().tables()
         views = view_records.read(self._store.views())
         if meta.operator != self._digest:
-            return self._rebuilt(tables, views, merged((_whole(tables), journal.memory)))
+            return self._rebuilt(tables, views, merged((_whole(tables), self._journal())))
         tail = memory_journal.read(self._state_dir, meta.remembered).memory
         if tail != NOTHING:
             drafts = Drafts.of(tables)
@@ -146,11 +145,14 @@ class DurableState:
             tables = self._commit(drafts)
         return VerifiedState.resume(self._operator, tables, views)
 
+    def _journal(self) -> Memory:
+        return memory_journal.read(self._state_dir).memory
+
     def _borrowed(self, meta: Meta | None, memory: Memory) -> VerifiedState:
         """Begin with what another process wrote, without writing."""
         _LOG.info("another process writes %s; its place is taken when it ends", self._state_dir)
         if meta is None or meta.operator != self._digest:
-            return VerifiedState.begin(self._operator, memory)
+            return VerifiedState.begin(self._operator, merged((memory, self._journal())))
         self.epoch = meta.epoch
         views = view_records.read(self._store.views())
         return VerifiedState.resume(self._operator, self._store.epoch().tables(), views)

@@ -127,8 +127,7 @@ class EvidenceVerifier:
     def holds_verified(self, folder: Path, digest: str) -> bool:
         """Return whether the file with that digest, in ``folder``, has a verified signature."""
         queue = self._queues.get(folder)
-        held = queue is not None and queue.holds_verified(digest)
-        return held or self._find(digest) is not None
+        return queue is not None and queue.holds_verified(digest)
 
     def waiting_bytes(self, folder: Path) -> int:
         """Return the bytes of the files of a folder that are not verified yet."""

@@ -51,15 +51,28 @@ def read(state_dir: Path, after: int = 0) -> Journal:
         TrustConfigError: It cannot be read. It is not guessed: what it holds are denials.
     """
     path = state_dir / NAME
+    data = _bytes(path)
+    end = data.rfind(b"\n") + 1
+    lines = data[after:end].splitlines()
+    return Journal(merged(_line(path, line) for line in lines), end)
+
+
+def size(state_dir: Path) -> int:
+    """Return ``Journal.size`` without reading the lines.
+
+    Raises:
+        TrustConfigError: As ``read``.
+    """
+    return _bytes(state_dir / NAME).rfind(b"\n") + 1
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        data = read_regular(path, MAX_MEMORY_BYTES)
+        return read_regular(path, MAX_MEMORY_BYTES)
     except FileNotFoundError:
-        return Journal()
+        return b""
     except (OSError, NotRegularError, TooLargeError) as error:
         raise _damaged(path, getattr(error, "strerror", None) or str(error)) from error
-    size = data.rfind(b"\n") + 1
-    lines = data[after:size].splitlines()
-    return Journal(merged(_line(path, line) for line in lines), size)
 
 
 def former(state_dir: Path) -> Memory:

@@ -229,7 +229,7 @@ def broken_suite(**changes: Any) -> dict[str, Any]:
         ),
         (
             manifest(run={**manifest_predicate()["run"], "hyperparameters": {"n": 2**60}}),
-            "statement: 1152921504606846976 exceeds safe integer domain for JSON floats",
+            "predicate: 1152921504606846976 exceeds safe integer domain for JSON floats",
         ),
     ],
 )
