@@ -10,7 +10,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.binding import declared as read_declared
-from sidecar.cli import common, extensions, manifests, signing_checks
+from sidecar.cli import adapter_folder, common, extensions, manifests, signing_checks
 from sidecar.cli.common import (
     BlobsOption,
     CliError,
@@ -123,6 +123,10 @@ def deployment(
         str | None, typer.Option(help="provider/id of the base model that it runs instead.")
     ] = None,
     signed_by: SignedByOption = None,
+    adapter: Annotated[
+        Path | None,
+        typer.Option(help="The adapter's folder that it serves: must be the manifest's."),
+    ] = None,
     days: Annotated[float, typer.Option(help="Days until the binding ends.")] = 1,
     trust: TrustOption = None,
     policies: PoliciesOption = None,
@@ -134,6 +138,8 @@ def deployment(
     """Declare, as its provider, which model a deployment runs. Sign again before it ends."""
     at = common.now()
     provider, model, blob = _target(manifest, base_model, signed_by)
+    if adapter is not None:
+        _check_adapter(adapter, manifest, quiet=as_json)
     binding = DeploymentBinding(provider, name, model, common.window(at, days))
     subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
@@ -171,6 +177,23 @@ def _target(
             raise CliError(f"--base-model: {base_model!r} is not provider/id")
         return provider, model_id, base_model.encode()
     raise CliError("a deployment runs one model: give either --manifest or --base-model")
+
+
+def _check_adapter(folder: Path, manifest: Path | None, *, quiet: bool) -> None:
+    """Require that a folder is the one that the manifest binds.
+
+    Raises:
+        CliError: It is not, or a base model is declared, which has no folder to compare with.
+    """
+    if manifest is None:
+        raise CliError("--adapter: is compared with a manifest: give --manifest")
+    compared = adapter_folder.compare(folder, manifest, manifests.read(manifest), None, quiet=quiet)
+    if not compared.same:
+        rows = "".join(f"; {what}: {names}" for what, names in compared.shown().items())
+        raise CliError(
+            f"{folder}: is not the folder that the manifest binds: its artifact is "
+            f"{compared.found}, expected {compared.expected}{rows}"
+        )
 
 
 @app.command()

@@ -31,6 +31,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("declare", "sidecar.cli.declare", "app"),
     ("preflight", "sidecar.cli.preflight", "preflight"),
     ("bind", "sidecar.cli.bind", "bind"),
+    ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),
+    ("verify-adapter", "sidecar.cli.adapter", "verify_adapter"),
     ("suite", "sidecar.cli.suite", "app"),
     ("result", "sidecar.cli.result", "result"),
     ("approve", "sidecar.cli.approve", "approve"),

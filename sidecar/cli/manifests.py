@@ -23,9 +23,13 @@ from sidecar.core.reasons import EvidenceError
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """A manifest's envelope as read from a file, and its payload's predicate."""
+    """A manifest's envelope as read from a file, and its payload's predicate.
+
+    ``artifact`` is its subject's digest: the hex SHA-256 of what was adapted.
+    """
 
     digest: str
+    artifact: str
     manifest: Manifest
     envelope: Envelope
 
@@ -57,10 +61,11 @@ def read(path: Path, signed_by: Path | None = None) -> ManifestFile:
         key = PublicKey.from_pem(common.read(signed_by).decode("ascii", errors="replace"))
         if not signed_with(envelope, key):
             raise CliError(f"{path}: not signed by the key in {signed_by}")
-    predicate = _statement_of(path, envelope).predicate
-    if not isinstance(predicate, Manifest):
+    statement = _statement_of(path, envelope)
+    if not isinstance(statement.predicate, Manifest):
         raise CliError(f"{path}: is evidence, but not a manifest")
-    return ManifestFile(envelope.digest, predicate, envelope)
+    artifact = statement.subject.digest.sha256
+    return ManifestFile(envelope.digest, artifact, statement.predicate, envelope)
 
 
 def read_specification(path: Path) -> SpecificationFile:

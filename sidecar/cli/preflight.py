@@ -17,7 +17,8 @@ from sidecar import resources
 from sidecar.binding import declared as read_declared
 from sidecar.binding import files, openai
 from sidecar.cli import common, manifests, signing_checks
-from sidecar.cli.bind import DataClassOption, RequireRoleOption, ResultFileOption, ValidationOption
+from sidecar.cli.bind import ResultFileOption, ValidationOption
+from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import CliError, DeclarationOption, JsonOption
 from sidecar.cli.signing_checks import PoliciesOption, TrustOption
 from sidecar.core.evidence import Corpus, Environment

@@ -48,6 +48,8 @@ class Parties:
         self.evidence = folder / "evidence"
         self.blobs = folder / "blobs"
         self.jurisdictions: tuple[str, ...] = ("eu",)
+        self.models: tuple[str, ...] = ("openai/**",)
+        self.base_models: tuple[str, ...] = ("openai/gpt-4o-*",)
         self._readers = {name: self._reader(name) for name in ROLES}
 
     def home(self, name: str) -> Path:
@@ -107,7 +109,7 @@ class Parties:
         """Ask about any call."""
         state = build(
             epoch=1,
-            operator=operator(self.jurisdictions),
+            operator=operator(self.jurisdictions, self.models, self.base_models),
             views=[self._view(name) for name in ROLES],
             evidence=[path.read_bytes() for path in sorted(self.evidence.glob("*.json"))],
         )
@@ -163,7 +165,11 @@ def _lists(given: Grant) -> dict[str, tuple[str, ...]]:
     return {name: getattr(given, name) for name in names}
 
 
-def operator(jurisdictions: tuple[str, ...] = ("eu",)) -> OperatorTrust:
+def operator(
+    jurisdictions: tuple[str, ...] = ("eu",),
+    models: tuple[str, ...] = ("openai/**",),
+    base_models: tuple[str, ...] = ("openai/gpt-4o-*",),
+) -> OperatorTrust:
     """Grants for the five, as an operator would write them."""
     return OperatorTrust(
         {
@@ -172,9 +178,9 @@ def operator(jurisdictions: tuple[str, ...] = ("eu",)) -> OperatorTrust:
                     role=role,
                     jurisdictions=jurisdictions,
                     sectors=("finance",),
-                    models=("openai/**",),
+                    models=models,
                     environments=("spiffe://acme.example/**",),
-                    base_models=("openai/gpt-4o-*",) if role == "provider" else (),
+                    base_models=base_models if role == "provider" else (),
                     trust_domains=("acme.example",) if role == "customer" else (),
                 ),
             )
