@@ -17,6 +17,7 @@ MUTANTS := .cache/mutants
 FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz
 SECONDS ?= 60
 COUNT ?= 400
+SIZES ?= 10,1000
 SEED ?= 1
 
 SHELL := /bin/bash
@@ -75,10 +76,11 @@ unit: setup $(READERS) ## tests without the end-to-end tests
 integration: setup ## tests through real Envoy and real OPA
 	@$(PYTEST) tests/e2e
 
-bench: setup ## calls a second and latency, with and without the gate (needs wrk)
+bench: setup ## calls a second and latency with and without the gate (needs wrk); the state by SIZES (10,1000) of manifests
 	@command -v wrk >/dev/null || { echo "bench: wrk is not on PATH; install it (Debian: apt-get install wrk)" >&2; exit 1; }
 	@$(BIN)/python -m tests.bench
 	@$(BIN)/python -m tests.bench.large
+	@$(BIN)/python -m tests.bench.size --sizes $(SIZES)
 
 fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; what it learns is kept
 	@for target in $$($(FUZZED) list); do \
