@@ -32,6 +32,7 @@ ALSO = (
     mutations.key.key_in_a_trace_from_the_environment,
     mutations.key.credential_in_a_log_by_metadata,
     mutations.key.credential_in_a_log_of_all_metadata,
+    mutations.key.key_of_a_collector,
 )
 CHANGES = [case.change for case in CASES if case.change.__module__ in MODULES]
 

@@ -126,7 +126,8 @@ def test_routes_that_come_from_elsewhere_are_found_in_the_dump(tmp_path: Path) -
     assert line == (
         "warning bypass-gate-disabled [virtual host provider, route 1, typed_per_filter_config,"
         " envoy.filters.http.ext_authz] provider provider is reached without the gate;"
-        " Envoy adds the provider's credential; the seal denies such requests (403)"
+        " Envoy adds the provider's credential by credential_injector;"
+        " the seal denies such requests (403)"
     )
 
 

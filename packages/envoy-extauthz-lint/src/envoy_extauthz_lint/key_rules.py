@@ -9,7 +9,7 @@ from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS, injected_header
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath
-from envoy_extauthz_lint.node import REDACTED, ConfigNode
+from envoy_extauthz_lint.node import REDACTED, ConfigNode, snake
 from envoy_extauthz_lint.trust_rules import dropped
 from envoy_extauthz_lint.view import View
 
@@ -22,6 +22,7 @@ IN_FILE = LintRule(
     "Anyone who can read the file, its backups or the admin interface can call the provider "
     "without the gate.",
     "`credential_injector` with `sds_config`: a secret file, or SDS.",
+    softer="warning where it is sent to a collector of logs, traces or statistics",
 )
 CLIENTS = LintRule(
     "key-of-client",
@@ -60,6 +61,8 @@ _KEYS = re.compile(
     r"|\b(?:Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{20,}"
     r"|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,})"
 )
+_TELEMETRY = frozenset({"access_log", "tracing", "stats_sinks"})
+_SENT = frozenset({"initial_metadata", "request_headers_to_add"})
 _SECRETS = frozenset({"secret_access_key", "session_token"})
 _SUBSTITUTED = re.compile(r"%[A-Z_]+(\(.*\))?(:\d+)?%")
 
@@ -82,13 +85,19 @@ def _inline_keys(top: ConfigNode) -> Iterator[LintFinding]:
         value = node.raw.value
         if isinstance(value, str) and _KEYS.search(value):
             text.add(node.path)
-            yield IN_FILE.at(node, "this string looks like a key or a token")
+            yield IN_FILE.at(node, "this string looks like a key or a token", _in_file(node))
         if not hasattr(value, "items"):
             continue
         for child, why in _secret(node):
             if child.path not in text and _is_inline(child):
                 text.add(child.path)
-                yield IN_FILE.at(child, why)
+                yield IN_FILE.at(child, why, _in_file(child))
+
+
+def _in_file(node: ConfigNode) -> Severity:
+    """Return WARNING for what Envoy sends to a collector of telemetry, else ERROR."""
+    steps = {snake(str(step)) for step in node.path}
+    return WARNING if steps & _TELEMETRY and steps & _SENT else ERROR
 
 
 def _is_inline(node: ConfigNode) -> bool:

@@ -150,3 +150,13 @@ def credential_in_a_log_of_all_metadata(edit: Edit) -> None:
     service = {"envoy_grpc": {"cluster_name": "provider"}}
     common = {"log_name": "all", "transport_api_version": "V3", "grpc_service": service}
     edit.manager["access_log"] = _log("grpc.v3.HttpGrpcAccessLogConfig", common_config=common)
+
+
+@breaks("key-in-file")
+def key_of_a_collector(edit: Edit) -> None:
+    service = {
+        "envoy_grpc": {"cluster_name": "provider"},
+        "initial_metadata": [{"key": "authorization", "value": "Bearer 0123456789abcdef0123"}],
+    }
+    common = {"log_name": "all", "transport_api_version": "V3", "grpc_service": service}
+    edit.manager["access_log"] = _log("grpc.v3.HttpGrpcAccessLogConfig", common_config=common)
