@@ -26,7 +26,6 @@ TRICKS = {
     "capital": "/v1/Chat/completions",
     "fragment": CHAT + "#x",
     "query": CHAT + "?model=x",
-    "empty query": CHAT + "?",
     "encoded query": CHAT + "%3fmodel=x",
     "null": CHAT + "%00",
     "tab inside": "/v1/ch\tat/completions",

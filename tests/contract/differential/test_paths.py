@@ -40,6 +40,7 @@ def agreed(upstreams: Upstreams, method: str, target: str) -> bool:
     ("method", "target"),
     [
         ("POST", CHAT),
+        ("GET", CHAT + "?"),
         ("POST", "/v1/responses"),
         ("GET", "/v1/models/m"),
         ("GET", f"/v1/models/{TUNED}"),

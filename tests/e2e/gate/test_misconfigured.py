@@ -8,20 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from admissibility_devtools.demo.authorities import PROD, UNLISTED_BASE
+from admissibility_devtools.demo.authorities import PROD, UNLISTED_BASE, now
+from admissibility_devtools.demo.stage import AUDIENCE
 from admissibility_devtools.tools.envoy_config import reference
 from tests.process.envoy.config import GATE, filters, host, manager
 from tests.support.site.envoy import Answer
 from tests.support.site.processes import stalled
 from tests.support.site.site import envoy_before
 from tests.support.site.stand import Stand
-from tests.support.site.talk import CHAT, JSON_TYPE, Lines, Seen, Talk, chunked, head
+from tests.support.site.talk import (
+    CHAT,
+    JSON_TYPE,
+    Lines,
+    Seen,
+    Talk,
+    chunked,
+    credential_line,
+    head,
+)
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -134,7 +146,10 @@ def test_a_body_as_text_is_taken_only_where_it_is_the_exact_bytes(
 def test_a_stalled_policy_engine_denies_before_an_envoy_that_fails_open_gives_up(
     stand: Stand, talk: Talk, tmp_path: Path
 ) -> None:
-    with misconfigured(stand, tmp_path, failing_open) as bad:
+    with misconfigured(stand, tmp_path, failing_open) as shared:
+        # A credential of its own: no lease of another test answers in place of OPA.
+        earlier = stand.stage.issuer.svid(PROD, AUDIENCE, now() - timedelta(seconds=17))
+        bad = replace(shared, credential=credential_line(earlier))
         mark = len(talk.upstream.received)
         with stalled(stand.stage.opa_pid()):
             verdict = bad.verdict()

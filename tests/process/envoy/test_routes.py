@@ -15,7 +15,7 @@ from tests.process.envoy.answers import by_envoy, received_by, without
 from tests.process.envoy.sites import BODY, SITES, Wired, wire
 from tests.support.site.envoy import request_bytes
 
-LIMIT = 20 * 1024 * 1024
+LIMIT = 26 * 1024 * 1024
 STRANGE = [
     "/v1//chat/completions",
     "/v1/files/../chat/completions",
