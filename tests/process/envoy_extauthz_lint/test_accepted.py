@@ -33,6 +33,7 @@ ALSO = (
     mutations.key.credential_in_a_log_by_metadata,
     mutations.key.credential_in_a_log_of_all_metadata,
     mutations.key.key_of_a_collector,
+    mutations.key.key_of_one_provider_for_another,
 )
 CHANGES = [case.change for case in CASES if case.change.__module__ in MODULES]
 
@@ -57,7 +58,9 @@ def validated(edit: Edit, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "change", [*CHANGES, *ALSO, *mutations.order.HARMLESS], ids=lambda change: change.__name__
+    "change",
+    [*CHANGES, *ALSO, *mutations.order.HARMLESS, *mutations.key.HARMLESS],
+    ids=lambda change: change.__name__,
 )
 def test_envoy_takes_what_is_found_and_what_nearly_is(change: Change, tmp_path: Path) -> None:
     edit = Edit()

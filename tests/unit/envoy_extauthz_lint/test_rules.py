@@ -78,7 +78,7 @@ def test_what_is_known_before_and_beside_the_chains_is_not_told() -> None:
 
 
 def test_a_filter_that_leaves_requests_alone_is_not_told() -> None:
-    for change in mutations.order.HARMLESS:
+    for change in (*mutations.order.HARMLESS, *mutations.key.HARMLESS):
         edit = Edit()
         change(edit)
         assert edit.found() == [], change.__name__

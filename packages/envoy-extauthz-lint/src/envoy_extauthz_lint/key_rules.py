@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator
 
 from envoy_extauthz_lint import filters
-from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS, injected_header
+from envoy_extauthz_lint.credentials import CREDENTIAL_HEADERS, Adder, injected_header
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.model import HttpFilter, Manager, RoutePath
 from envoy_extauthz_lint.node import REDACTED, ConfigNode, snake
+from envoy_extauthz_lint.provider_hosts import known_names
 from envoy_extauthz_lint.trust_rules import dropped
 from envoy_extauthz_lint.view import View
 
@@ -53,7 +54,16 @@ LEFT_OUT = LintRule(
     "`allow_request_without_credential: false`.",
 )
 
-RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT)
+SEVERAL = LintRule(
+    "key-to-several",
+    WARNING,
+    "one credential is added to requests for several providers",
+    "Each of them receives the key of another one, and can use it.",
+    "Add each key where only one provider's requests pass: in its cluster's upstream filters, or "
+    "by a filter that is `disabled` in the chain and enabled on its routes.",
+)
+
+RULES = (IN_FILE, CLIENTS, NOT_OVERWRITTEN, LEFT_OUT, SEVERAL)
 
 _KEYS = re.compile(
     r"(?:\b(?:sk|sk-proj|sk-ant|sk-svcacct|sk-admin)-[A-Za-z0-9_-]{16,}"
@@ -70,12 +80,29 @@ _SUBSTITUTED = re.compile(r"%[A-Z_]+(\(.*\))?(:\d+)?%")
 def check(view: View) -> Iterator[LintFinding]:
     """Yield every finding of the family."""
     yield from _inline_keys(view.config.top)
+    yield from _several(view)
     for route_path in view.route_paths:
         yield from _clients(view, route_path)
     for manager in view.managers:
         for found in manager.filters:
             if found.kind == filters.INJECTOR:
                 yield from _injector(manager, found)
+
+
+def _several(view: View) -> Iterator[LintFinding]:
+    """Report credentials that are added for hosts of more than one known provider."""
+    led: dict[tuple[str | int, ...], tuple[Adder, set[str]]] = {}
+    for route_path in view.route_paths:
+        for one in route_path.destinations:
+            cluster = view.config.clusters.get(one.cluster)
+            hosts = [] if cluster is None else view.hosts(cluster)
+            names = {name for host in hosts for name in known_names(host)}
+            for adder in view.adders(route_path.manager, one) if names else ():
+                led.setdefault(adder.node.path, (adder, set()))[1].update(names)
+    for adder, names in led.values():
+        if len(names) > 1:
+            text = f"{adder.what} adds the same {adder.header} for {', '.join(sorted(names))}"
+            yield SEVERAL.at(adder.node, text)
 
 
 def _inline_keys(top: ConfigNode) -> Iterator[LintFinding]:

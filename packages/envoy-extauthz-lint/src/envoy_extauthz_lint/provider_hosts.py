@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import cache
+
+from envoy_extauthz_lint.matching import names_provider
 
 AS_OF = "2026-11"
 """Month in which the list was last compared with the providers' references."""
@@ -165,6 +168,13 @@ KNOWN_PROVIDERS = (
 
 KNOWN_HOSTS: tuple[str, ...] = tuple(host for one in KNOWN_PROVIDERS for host in one.hosts)
 """Patterns of every known provider's hosts."""
+
+
+@cache
+def known_names(host: str) -> frozenset[str]:
+    """Return the names of the known providers that a host belongs to."""
+    return frozenset(one.name for one in KNOWN_PROVIDERS if names_provider(host, one.hosts))
+
 
 _INTERNAL = (
     "arpa",

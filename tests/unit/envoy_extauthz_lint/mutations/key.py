@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import Any
+
 from sidecar.cli.lint_options import lint_options
-from tests.unit.envoy_extauthz_lint.edit import TYPES, Edit
-from tests.unit.envoy_extauthz_lint.mutations.case import breaks
+from tests.unit.envoy_extauthz_lint.edit import FILTER_CONFIG, TYPES, Edit
+from tests.unit.envoy_extauthz_lint.mutations.case import TRUSTED, breaks, hosted
 
 
 @breaks("key-in-file")
@@ -160,3 +163,33 @@ def key_of_a_collector(edit: Edit) -> None:
     }
     common = {"log_name": "all", "transport_api_version": "V3", "grpc_service": service}
     edit.manager["access_log"] = _log("grpc.v3.HttpGrpcAccessLogConfig", common_config=common)
+
+
+def _second_provider(edit: Edit) -> dict[str, Any]:
+    """A second provider behind the same gate and injector; its route is given back."""
+    tls = {"common_tls_context": TRUSTED, "auto_sni_san_validation": True}
+    hosted(edit, **tls)
+    edit.clusters[1]["type"] = "STRICT_DNS"
+    socket = deepcopy(edit.clusters[1]["transport_socket"])
+    socket["typed_config"]["sni"] = "api.anthropic.com"
+    edit.another("second", "api.anthropic.com", type="STRICT_DNS", transport_socket=socket)
+    route = deepcopy(edit.route)
+    route["match"], route["route"]["cluster"] = {"path": "/v1/messages"}, "second"
+    edit.host["routes"].insert(0, route)
+    return route
+
+
+@breaks("key-to-several")
+def key_of_one_provider_for_another(edit: Edit) -> None:
+    _second_provider(edit)
+
+
+def key_of_one_provider_alone(edit: Edit) -> None:
+    route = _second_provider(edit)
+    (name,) = [one["name"] for one in edit.filters if "credential" in one["name"]]
+    off = {"@type": FILTER_CONFIG, "disabled": True}
+    route["typed_per_filter_config"][name] = off
+
+
+HARMLESS = (key_of_one_provider_alone,)
+"""Near misses: what a rule of this family must not take for what it is about."""
