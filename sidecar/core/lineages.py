@@ -227,12 +227,13 @@ class Lineages:
         return found
 
     def _superseding(self, digests: Iterable[str]) -> set[str]:
-        """Return ``digests`` and all that supersede one of them, by way of known manifests."""
+        """Return ``digests`` and all that supersede one of them, by way of lost ones too."""
         pending, seen = {*digests}, set[str]()
         while pending:
             digest = pending.pop()
             seen.add(digest)
-            pending.update({*self.drafts.superseding.of(digest)} - seen)
+            remembered = (each.by for each in self.drafts.lineages.get(digest, ()))
+            pending.update({*self.drafts.superseding.of(digest), *remembered} - seen)
         return seen
 
     def _declared(self, digest: str) -> Iterator[str]:

@@ -302,3 +302,10 @@ def test_a_document_is_written_as_canonical_json_and_read_back() -> None:
     written = wire.write(document)
     assert read_authority(written, name="acme") == document
     assert wire.canonical(json.loads(written)) == written
+
+
+@pytest.mark.parametrize("inside", [None, [], "text"])
+def test_a_predicate_that_is_no_object_is_refused(inside: object) -> None:
+    payload = json.loads(statement(MANIFEST, MODEL, sha("job"), manifest_predicate()))
+    with pytest.raises(EvidenceError, match="statement: predicate: "):
+        parse_statement(json.dumps({**payload, "predicate": inside}).encode())
