@@ -15,6 +15,7 @@ import math
 from pathlib import Path
 
 from sidecar.binding.errors import BindingError
+from sidecar.binding.model_files import Progress
 from sidecar.core import strict_json
 from sidecar.core.evidence import Corpus, Document, EvaluationOutput
 from sidecar.core.wire import DigestSet
@@ -23,7 +24,14 @@ MAX_LINE_BYTES = 16 << 20
 MAX_METRICS_BYTES = 64 << 20
 
 
-def corpus(path: Path, *, role: str, name: str, classes: tuple[str, ...] = ()) -> Corpus:
+def corpus(
+    path: Path,
+    *,
+    role: str,
+    name: str,
+    classes: tuple[str, ...] = (),
+    progress: Progress | None = None,
+) -> Corpus:
     """Hash a JSONL file and count its records: one JSON object per line, no empty line.
 
     Args:
@@ -31,6 +39,7 @@ def corpus(path: Path, *, role: str, name: str, classes: tuple[str, ...] = ()) -
         role: ``training`` or ``validation``.
         name: Its name in the manifest.
         classes: Data classes of its content, e.g. ``personal-data``.
+        progress: Called while the file is read.
 
     Raises:
         BindingError: It cannot be read, is empty, or a line is no record; with the line's number.
@@ -44,6 +53,8 @@ def corpus(path: Path, *, role: str, name: str, classes: tuple[str, ...] = ()) -
                 size += len(line)
                 digest.update(line)
                 _check_record(path, records, line)
+                if progress is not None:
+                    progress(len(line))
     except OSError as error:
         raise BindingError(f"{path}: {error.strerror}") from error
     if not records:

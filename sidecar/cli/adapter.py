@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.binding import files, job, lora
+from sidecar.binding import files, job, lora, model_files
 from sidecar.binding.job import Declared
 from sidecar.binding.lora import TrainingRun
 from sidecar.cli import adapter_folder, binding_options, common, manifests, signing_checks
@@ -31,6 +31,7 @@ from sidecar.cli.common import (
     OutOption,
     SignedByOption,
 )
+from sidecar.cli.hashing_progress import hashing, sizes
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import Corpus, EvaluationOutput
 from sidecar.core.grants import ALWAYS_REQUIRED
@@ -116,7 +117,7 @@ def bind_adapter(
     stated = TrainingRun(run, began, ended, base, base_revision, quantisation, seed)
     specified = binding_options.specified(specification, extended or [])
     known = Declared(
-        corpora=_corpora(training, validation or [], tuple(data_class or ())),
+        corpora=_corpora(training, validation or [], tuple(data_class or ()), quiet=as_json),
         outputs=_outputs(result_file or []),
         envelope=binding_options.envelope(envelope, specified),
         environments=binding_options.environments(environments, specified),
@@ -129,7 +130,7 @@ def bind_adapter(
         documents=binding_options.documents(document),
         declarations=common.pairs(declaration, "--declaration"),
     )
-    with adapter_folder.progress(folder, quiet=as_json) as advance:
+    with hashing(folder.name, model_files.total_bytes(folder), quiet=as_json) as advance:
         adapter = lora.read_adapter(folder, advance)
     bound = job.bind_model(lora.adapted_model(name, adapter, stated), known)
     written = signing_checks.sign_and_write(
@@ -187,13 +188,14 @@ def _instant(text: str, what: str) -> datetime:
 
 
 def _corpora(
-    training: list[Path], validation: list[Path], classes: tuple[str, ...]
+    training: list[Path], validation: list[Path], classes: tuple[str, ...], *, quiet: bool
 ) -> tuple[Corpus, ...]:
-    return tuple(
-        files.corpus(path, role=role, name=path.name, classes=classes)
-        for role, paths in (("training", training), ("validation", validation))
-        for path in paths
-    )
+    with hashing("corpora", sizes([*training, *validation]), quiet=quiet) as advance:
+        return tuple(
+            files.corpus(path, role=role, name=path.name, classes=classes, progress=advance)
+            for role, paths in (("training", training), ("validation", validation))
+            for path in paths
+        )
 
 
 def _outputs(paths: list[Path]) -> tuple[EvaluationOutput, ...]:

@@ -1,19 +1,16 @@
-"""Compares an adapter's folder with the manifest that binds it, and shows progress meanwhile."""
+"""Compares an adapter's folder with the manifest that binds it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from sidecar.binding import model_files
 from sidecar.cli import common
 from sidecar.cli.common import CliError
+from sidecar.cli.hashing_progress import hashing
 from sidecar.cli.manifests import ManifestFile
 
 
@@ -58,28 +55,13 @@ def compare(
         BindingError: The folder cannot be read, or is refused.
         CliError: ``artifact`` is not the manifest's.
     """
-    with progress(folder, quiet=quiet) as advance:
+    total = model_files.total_bytes(folder)
+    with hashing(folder.name, total, quiet=quiet) as advance:
         read = model_files.read_folder(folder, progress=advance)
     found = hashlib.sha256(read.artifact).hexdigest()
     same = found == manifest.artifact
     listed = None if same else _listed(path, artifact, manifest.artifact)
     return FolderComparison(found, manifest.artifact, _differences(read.digests, listed))
-
-
-@contextmanager
-def progress(folder: Path, *, quiet: bool) -> Iterator[model_files.Progress]:
-    """Show on a terminal how much of the folder was read, and how fast."""
-    console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(binary_units=True),
-        TransferSpeedColumn(),
-    )
-    hidden = quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(f"Hashing {folder.name}", total=model_files.total_bytes(folder))
-        yield lambda count: bar.advance(task, count)
 
 
 def _listed(manifest: Path, artifact: Path | None, expected: str) -> dict[str, str] | None:

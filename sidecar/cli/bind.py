@@ -23,6 +23,7 @@ from sidecar.cli.binding_options import (
     SupersedesOption,
 )
 from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonOption, OutOption
+from sidecar.cli.hashing_progress import hashing, sizes
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import Corpus, EvaluationOutput
 from sidecar.core.grants import ALWAYS_REQUIRED
@@ -75,7 +76,9 @@ def bind(
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
     specified = binding_options.specified(specification, extended or [])
     known = Declared(
-        corpora=_corpora(record, training, validation or [], tuple(data_class or ())),
+        corpora=_corpora(
+            record, training, validation or [], tuple(data_class or ()), quiet=as_json
+        ),
         outputs=_outputs(record, result_file or []),
         envelope=binding_options.envelope(envelope, specified),
         environments=binding_options.environments(environments, specified),
@@ -98,23 +101,30 @@ def bind(
 
 
 def _corpora(
-    job: Job, training: list[Path], validation: list[Path], classes: tuple[str, ...]
+    job: Job,
+    training: list[Path],
+    validation: list[Path],
+    classes: tuple[str, ...],
+    *,
+    quiet: bool,
 ) -> tuple[Corpus, ...]:
     given = (
         ("training", training, job.training_file),
         ("validation", validation, job.validation_file),
     )
-    return tuple(
-        files.corpus(
-            path,
-            role=role,
-            # Several files were concatenated before the upload: none of them is the upload.
-            name=openai.file_name(known if len(paths) == 1 else None, path.name),
-            classes=classes,
+    with hashing("corpora", sizes([*training, *validation]), quiet=quiet) as advance:
+        return tuple(
+            files.corpus(
+                path,
+                role=role,
+                # Several files were concatenated before the upload: none of them is the upload.
+                name=openai.file_name(known if len(paths) == 1 else None, path.name),
+                classes=classes,
+                progress=advance,
+            )
+            for role, paths, known in given
+            for path in paths
         )
-        for role, paths, known in given
-        for path in paths
-    )
 
 
 def _outputs(job: Job, paths: list[Path]) -> tuple[EvaluationOutput, ...]:

@@ -27,8 +27,11 @@ def sha(data: bytes) -> DigestSet:
     ("data", "records"), [(TRAINING, 12), (b'{"a": 1}', 1), (b'{"a": 1}\r\n{"b": 2}\r\n', 2)]
 )
 def test_a_corpus_is_hashed_and_counted_as_it_is(tmp_path: Path, data: bytes, records: int) -> None:
-    found = files.corpus(write(tmp_path, data), role="training", name="n")
+    read: list[int] = []
+    path = write(tmp_path, data)
+    found = files.corpus(path, role="training", name="n", progress=read.append)
     assert found == Corpus("training", "n", sha(data), len(data), records)
+    assert (len(read), sum(read)) == (records, len(data))
 
 
 @pytest.mark.parametrize(
