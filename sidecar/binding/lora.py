@@ -41,7 +41,8 @@ _CARD_LINE = re.compile(r"^- (load_in_4bit|load_in_8bit): True\s*$", re.MULTILIN
 _FACTOR = re.compile(r"(.*\.lora_(?:embedding_)?)([AB])((?:\.weight)?)")
 """Name of one of the two factors of a LoRA pair, by PEFT's convention."""
 
-_Text = Annotated[str, Field(min_length=1, max_length=512)]
+_Text = Annotated[str, Field(max_length=512)]
+"""Of a name; trainers write an empty one where they know none."""
 
 
 class _Config(BaseModel):
@@ -124,7 +125,7 @@ def read_adapter(folder: Path, progress: Progress | None = None) -> Adapter:
     pinned = config.revision if config.revision and _REVISION.fullmatch(config.revision) else None
     return Adapter(
         config=value,
-        base=None if base is None or _A_FOLDER.match(base) else base,
+        base=None if not base or _A_FOLDER.match(base) else base,
         revision=pinned,
         quantisations=_quantisations(folder, files),
         files=files,

@@ -67,7 +67,7 @@ def test_the_gate_reads_back_the_adapter_that_was_bound(tmp_path: Path) -> None:
     assert bound.statement.predicate.model == ModelClaim("vllm", "support-v3", BASE)
 
 
-@pytest.mark.parametrize("named", [None, "/mnt/models/qwen", "./qwen", "../qwen", "~/qwen"])
+@pytest.mark.parametrize("named", [None, "", "/mnt/models/qwen", "./qwen", "../qwen", "~/qwen"])
 def test_a_base_that_the_files_do_not_name_is_declared(tmp_path: Path, named: str | None) -> None:
     folder = lay_out(tmp_path / "adapter", base_model_name_or_path=named, revision="main")
     assert refusal(folder) == "the adapter's files do not state the base model: give --base"
