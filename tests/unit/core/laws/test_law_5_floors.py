@@ -123,6 +123,7 @@ def test_the_policies_get_the_union_of_declaration_and_floors() -> None:
     world.declare(label="anew", jurisdictions=["us"], window=window(1, 20))
     found = world.ask()
     assert (found.reason, found.jurisdictions) == (None, ("us", "eu"))
+    assert found.floor_jurisdictions == ("eu",)
     call = Call("openai", "chat.completions", (MODEL,))
     facts = prove(call, credential(), found, "now", "nonce")
     assert facts.environment.jurisdictions == ("us", "eu")
