@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from sidecar.authority import home as authority
 from sidecar.authority.matching import Matches, matches, other_kind
 from sidecar.authority.subjects import normalised
+from sidecar.authority.withdrawing import PublishedWithdrawal
 from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
@@ -38,6 +39,21 @@ TrustOption = Annotated[
         help="An operator's trust.yaml: what would stop is computed and shown before asking.",
     ),
 ]
+WaitOption = Annotated[
+    bool,
+    typer.Option(
+        "--wait",
+        help="Show which gates of the fleet have it in force, until all have; exit status 1 if "
+        "some have not in time.",
+    ),
+]
+TimeoutOption = Annotated[
+    float, typer.Option(min=0, help="With --wait: how many seconds to wait at most.")
+]
+WaitFleetOption = Annotated[
+    Path,
+    typer.Option("--fleet", envvar="ADMIT_FLEET", help="With --wait: the gates and their keys."),
+]
 YesOption = Annotated[
     bool, typer.Option("--yes", help="Publish at once: compute no impact and do not ask.")
 ]
@@ -61,6 +77,9 @@ def withdraw(
     log: LogOption = None,
     days: DaysOption = DEFAULT_DAYS,
     yes: YesOption = False,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = 45.0,
+    fleet: WaitFleetOption = Path("fleet.yaml"),
     as_json: JsonOption = False,
 ) -> None:
     """Withdraw something and publish that at once; or, with --reinstate, take it back.
@@ -88,16 +107,66 @@ def withdraw(
     withdrawn = authority.withdraw(opened, kind, subject, reason, since, at)
     if evidence and not found:
         common.warn("it matches nothing in this evidence; it is published all the same")
-    published(
-        opened,
-        f"withdrew {kind} {withdrawn.entry.subject}",
-        withdrawn.publication,
-        as_json=as_json,
-        facts=_shown(found),
-        older=[entry.subject for entry in withdrawn.older],
-        matches=asdict(found),
-        impact=stops,
-    )
+    waiting = Waiting(fleet, timeout) if wait else None
+    _report(opened, withdrawn, found, stops, waiting, as_json=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The fleet to wait for, and for how many seconds at most."""
+
+    fleet: Path
+    timeout: float
+
+
+def _report(
+    home: authority.Home,
+    done: PublishedWithdrawal,
+    found: Matches,
+    stops: dict[str, Any] | None,
+    waiting: Waiting | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Report what was published and, if asked to, wait for the fleet.
+
+    Raises:
+        Exit: With 1, if a gate has it not in force in time.
+    """
+    gates: list[dict[str, Any]] | None = None
+    problem: Exception | None = None
+
+    def show() -> None:
+        published(
+            home,
+            f"withdrew {done.entry.kind} {done.entry.subject}",
+            done.publication,
+            as_json=as_json,
+            facts=_shown(found),
+            older=[entry.subject for entry in done.older],
+            matches=asdict(found),
+            impact=stops,
+            fleet=gates,
+        )
+
+    if not as_json:
+        show()
+    if waiting is not None:
+        module = importlib.import_module("sidecar.cli.fleet")
+        try:
+            gates = module.wait_in_force(
+                waiting.fleet, home.name, done.publication.version, waiting.timeout, quiet=as_json
+            )
+        except Exception as error:  # noqa: BLE001 - it is published: that is reported first
+            problem = error
+    if as_json:
+        show()
+    if problem is not None:
+        raise CliError(f"published, but the fleet cannot be read: {problem}") from problem
+    if gates is not None and not all(each["in_force"] for each in gates):
+        missing = ", ".join(each["name"] for each in gates if not each["in_force"])
+        common.warn(f"not in force yet: {missing}")
+        raise typer.Exit(1)
 
 
 def _confirmed(

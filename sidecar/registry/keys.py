@@ -44,8 +44,8 @@ class RegistryKey:
         return self._private.sign(message)
 
 
-def open_or_create(path: Path) -> RegistryKey:
-    """Open the key file, or create it if there is none.
+def open_or_create(path: Path, what: str = "registration key") -> RegistryKey:
+    """Open the key file, or create it if there is none; ``what`` names it in errors.
 
     Raises:
         RegistryError: It can neither be read nor created, other users may use it, or it is not an
@@ -54,9 +54,9 @@ def open_or_create(path: Path) -> RegistryKey:
     try:
         if not path.exists():
             _create(path)
-        return _open(path)
+        return _open(path, what)
     except OSError as error:
-        raise RegistryError(f"registration key {path}: {error.strerror}") from error
+        raise RegistryError(f"{what} {path}: {error.strerror}") from error
 
 
 def _create(path: Path) -> None:
@@ -80,19 +80,17 @@ def _create(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def _open(path: Path) -> RegistryKey:
+def _open(path: Path, what: str) -> RegistryKey:
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # opening a FIFO must not block
     with os.fdopen(os.open(path, flags), "rb") as file:
-        _check_private(path, os.fstat(file.fileno()))  # checks the opened file, not the path
+        _check_private(path, what, os.fstat(file.fileno()))  # checks the opened file, not the path
         pem = file.read(MAX_KEY_BYTES)
     try:
         private = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise RegistryError(
-            f"registration key {path}: not a PEM private key without a password"
-        ) from error
+        raise RegistryError(f"{what} {path}: not a PEM private key without a password") from error
     if not isinstance(private, ed25519.Ed25519PrivateKey):
-        raise RegistryError(f"registration key {path}: not an Ed25519 key")
+        raise RegistryError(f"{what} {path}: not an Ed25519 key")
     public = private.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -100,16 +98,15 @@ def _open(path: Path) -> RegistryKey:
     return RegistryKey(PublicKey.from_pem(public.decode("ascii")), derived, private)
 
 
-def _check_private(path: Path, facts: os.stat_result) -> None:
+def _check_private(path: Path, what: str, facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
-        raise RegistryError(f"registration key {path}: not a regular file")
+        raise RegistryError(f"{what} {path}: not a regular file")
     if facts.st_mode & 0o077:
         raise RegistryError(
-            f"registration key {path}: mode {stat.S_IMODE(facts.st_mode):04o}, so group or others"
+            f"{what} {path}: mode {stat.S_IMODE(facts.st_mode):04o}, so group or others"
             " may use it; chmod 0600 it"
         )
     if facts.st_uid not in {0, os.geteuid()}:
         raise RegistryError(
-            f"registration key {path}: owned by another user; it"
-            " must belong to the gate's user or root"
+            f"{what} {path}: owned by another user; it must belong to the gate's user or root"
         )

@@ -234,6 +234,9 @@ class SidecarConfig(_Strict):
     facts_log: Path | None = None
     """A file to append the facts of every policy query to, for `admit policy diff`; not written if
     absent."""
+    status_folder: Path | None = None
+    """A folder to write the signed status to, for `admit fleet`; gates may share it. Not written if
+    absent; `/status/signed` serves it in any case."""
     ready_file: Path | None = None
     """Written once the gate is ready: JSON with `pid`, `listen` and `metrics` as bound; removed at
     the end."""
@@ -331,7 +334,7 @@ def _resolved(config: SidecarConfig, folder: Path) -> SidecarConfig:
         )
     elif config.policies is not None:
         changes["policies"] = folder / config.policies
-    for name in ("ready_file", "facts_log"):
+    for name in ("ready_file", "facts_log", "status_folder"):
         if getattr(config, name) is not None:
             changes[name] = folder / getattr(config, name)
     if config.decision_log != "-":

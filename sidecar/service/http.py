@@ -1,4 +1,4 @@
-"""Serves ``/metrics``, ``/status`` and ``/healthz`` over HTTP, read-only."""
+"""Serves ``/metrics``, ``/status``, ``/status/signed`` and ``/healthz`` over HTTP, read-only."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from aiohttp import web
 from sidecar.observe import metrics
 from sidecar.observe.metrics import Metrics
 from sidecar.service.config import split_address
+from sidecar.service.signed_status import MAX_NONCE_CHARS, StatusSigner
 from sidecar.service.status import Status
 
 
 class Endpoint:
     """The endpoint; to be used inside the event loop."""
 
-    def __init__(self, status: Status, collected: Metrics) -> None:
+    def __init__(self, status: Status, collected: Metrics, signer: StatusSigner) -> None:
         self._status = status
+        self._signer = signer
         self._metrics = collected
         app = web.Application()
         app.add_routes(
             [
                 web.get("/metrics", self._get_metrics),
                 web.get("/status", self._get_status),
+                web.get("/status/signed", self._get_signed),
                 web.get("/healthz", self._get_health),
             ]
         )
@@ -48,6 +51,13 @@ class Endpoint:
 
     async def _get_status(self, _: web.Request) -> web.Response:
         return web.json_response(self._status.to_json())
+
+    async def _get_signed(self, request: web.Request) -> web.Response:
+        """Answer with a status signed now, for the nonce in the query."""
+        nonce = request.query.get("nonce", "")
+        if len(nonce) > MAX_NONCE_CHARS or not nonce.isascii():
+            raise web.HTTPBadRequest(text=f"nonce: at most {MAX_NONCE_CHARS} ASCII characters\n")
+        return web.Response(body=self._signer.envelope(nonce), content_type="application/json")
 
     async def _get_health(self, _: web.Request) -> web.Response:
         """Answer 200 while the gate is ready, otherwise 503."""

@@ -48,6 +48,7 @@ from sidecar.service.draining import drain
 from sidecar.service.engine import Policies, start_policies
 from sidecar.service.http import Endpoint
 from sidecar.service.registry import processor, start_objects
+from sidecar.service.signed_status import StatusSigner
 from sidecar.service.status import GateStatus, Status
 from sidecar.service.trust_log import TrustLog
 from sidecar.trust import config as trust_config
@@ -157,7 +158,8 @@ async def running(
     parts = _parts(config, trust)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(_remove, config.ready_file)
-        endpoint = Endpoint(parts.status, parts.metrics)
+        signer = StatusSigner.of(parts.status, config.gate_name, parts.state_dir)
+        endpoint = Endpoint(parts.status, parts.metrics, signer)
         stack.push_async_callback(endpoint.stop)
         with _start(f"metrics: {config.metrics}"):
             port = await endpoint.start(config.metrics)
@@ -179,6 +181,9 @@ async def running(
         stack.push_async_callback(_cancel, watcher)
         keeper = asyncio.create_task(_keep(parts, server), name="clock")
         stack.push_async_callback(_cancel, keeper)
+        if config.status_folder is not None:
+            publisher = asyncio.create_task(signer.publish(config.status_folder), name="status")
+            stack.push_async_callback(_cancel, publisher)
         log.info("gate on %s, metrics on %s", parts.gate_status.listen, parts.gate_status.metrics)
         yield parts.gate_status
 

@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "simulate": {"core", "formats", "providers"},
     "policy": {"core", "opa"},
     "impact": {"core"},
+    "fleet": {"core", "durable", "formats"},
     "service": {
         "core",
         "durable",
@@ -43,6 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "ext_proc",
         "trust",
         "observe",
+        "fleet",
         "_pb",
     },
     "doctor": {
@@ -76,6 +78,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "doctor",
         "simulate",
         "impact",
+        "fleet",
         "_pb",
     },
 }

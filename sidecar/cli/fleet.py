@@ -1,0 +1,182 @@
+"""``admit fleet``: what each gate of an operator has in force, by its signed status."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import requests
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.tables import show_table, stdout
+from sidecar.core.window import rfc3339
+from sidecar.fleet import fleet_file
+from sidecar.fleet.fleet_file import PinnedGate
+from sidecar.fleet.reading import GateReading, fetched, read_fleet
+from sidecar.fleet.statement import first_seen
+
+FleetOption = Annotated[
+    Path,
+    typer.Option("--fleet", envvar="ADMIT_FLEET", help="The gates, each with its pinned key."),
+]
+DEFAULT_FLEET = Path("fleet.yaml")
+_AGAIN_SECONDS = 0.5
+
+
+def fleet(
+    path: FleetOption = DEFAULT_FLEET,
+    pin: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME=URL|FILE",
+            help="Add a gate to the fleet and pin the key that its status names now: compare the "
+            "fingerprint with the gate's own. The URL is its /status/signed.",
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it until interrupted.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each gate has in force, by statuses signed with the pinned keys.
+
+    Exit status 0 if every gate is ready and its status is current, 1 if not, 2 if the fleet cannot
+    be read.
+    """
+    if pin is not None:
+        _pin(path, pin, as_json=as_json)
+        return
+    gates = fleet_file.load(path)
+    if watch and not as_json:
+        _watched(gates)
+        return
+    found = read_fleet(gates)
+    if as_json:
+        print(json.dumps([reading_json(each) for each in found], indent=2))
+    else:
+        show_table(stdout(), _HEADINGS, _rows(found))
+    raise typer.Exit(0 if all(_well(each) for each in found) else 1)
+
+
+def wait_in_force(
+    path: Path, authority: str, version: int, timeout: float, *, quiet: bool
+) -> list[dict[str, Any]]:
+    """Wait until every gate has a version of an authority in force, or the time is over.
+
+    Args:
+        path: ``fleet.yaml``.
+        authority: By its name.
+        version: Of its TUF timestamp, as published.
+        timeout: In seconds.
+        quiet: Print nothing.
+
+    Returns:
+        One JSON object for each gate; ``in_force`` states whether it has the version.
+
+    Raises:
+        FleetError: The fleet cannot be read.
+    """
+    gates, until = fleet_file.load(path), time.monotonic() + timeout
+    done: dict[PinnedGate, GateReading] = {}
+    console = Console(stderr=True, highlight=False)
+    live = Live(console=console, auto_refresh=False, transient=True)
+    headings = ("gate", "in force", "version", "problem")
+    with live:
+        while True:
+            found = read_fleet(gate for gate in gates if gate not in done)
+            done.update((e.gate, e) for e in found if e.in_force(authority, version))
+            last = {**{each.gate: each for each in found}, **done}
+            shown = tuple(last[gate] for gate in gates)
+            rows = [_waiting(each, authority, version) for each in shown]
+            if not quiet and console.is_terminal:
+                live.update(_drawn(headings, rows, console), refresh=True)
+            if len(done) == len(gates) or time.monotonic() >= until:
+                break
+            time.sleep(min(_AGAIN_SECONDS, max(0.0, until - time.monotonic())))
+    if not quiet:
+        show_table(stdout(), headings, rows)
+    return [{**reading_json(each), "in_force": each.in_force(authority, version)} for each in shown]
+
+
+def reading_json(found: GateReading) -> dict[str, Any]:
+    """Return one gate's status as JSON values; ``status`` is null where none was read."""
+    statement = found.statement
+    return {
+        "name": found.gate.name,
+        "key": found.gate.key.fingerprint,
+        "read": rfc3339(found.at),
+        "proven": found.proven,
+        "problem": found.problem or None,
+        "status": None
+        if statement is None
+        else statement.model_dump(mode="json", exclude={"public_key", "nonce", "type"}),
+    }
+
+
+_HEADINGS = ("gate", "state", "epoch", "release", "policies", "authorities", "problem")
+
+
+def _rows(found: tuple[GateReading, ...]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for each in found:
+        one = each.statement
+        if one is None:
+            rows.append((each.gate.name, "unknown", "", "", "", "", each.problem))
+            continue
+        versions = ", ".join(f"{a.name} {a.version}" for a in one.authorities)
+        state = "ready" if one.ready else "NOT READY"
+        problem = "; ".join(filter(None, (each.problem, one.clock_problem)))
+        rows.append(
+            (each.gate.name, state, str(one.epoch), one.release, one.revision, versions, problem)
+        )
+    return rows
+
+
+def _waiting(each: GateReading, authority: str, version: int) -> tuple[str, ...]:
+    held = None if each.statement is None else each.statement.version_of(authority)
+    problem = each.problem
+    if each.statement is not None and held is None:
+        problem = f"does not follow {authority}"
+    mark = "yes" if each.in_force(authority, version) else "NO"
+    return each.gate.name, mark, "" if held is None else str(held), problem
+
+
+def _well(each: GateReading) -> bool:
+    return each.answers and each.statement is not None and each.statement.ready
+
+
+def _watched(gates: tuple[PinnedGate, ...]) -> None:
+    console = stdout()
+    with Live(console=console, auto_refresh=False) as live:
+        while True:
+            live.update(_drawn(_HEADINGS, _rows(read_fleet(gates)), console), refresh=True)
+            time.sleep(_AGAIN_SECONDS)
+
+
+def _drawn(headings: tuple[str, ...], rows: list[tuple[str, ...]], console: Console) -> Group:
+    """Return a table as ``show_table`` prints it."""
+    with console.capture() as captured:
+        show_table(console, headings, rows)
+    return Group(Text.from_ansi(captured.get()))
+
+
+def _pin(path: Path, text: str, *, as_json: bool) -> None:
+    name, equals, place = text.partition("=")
+    if not (name and equals and place):
+        raise CliError(f"--pin: {text!r} is not NAME=URL or NAME=FILE")
+    url = place.startswith(("http://", "https://"))
+    try:
+        statement, key = first_seen(fetched(place))
+    except (OSError, requests.RequestException) as error:
+        raise CliError(f"--pin: {place}: no status ({type(error).__name__})") from error
+    status = place if url else str(Path(place).absolute())
+    fleet_file.pin(path, PinnedGate(name, key, status))
+    if as_json:
+        print(json.dumps({"name": name, "key": key.fingerprint, "gate": statement.gate}))
+    else:
+        print(f"pinned {name} (gate {statement.gate}): {key.fingerprint}", file=sys.stdout)

@@ -1,0 +1,1 @@
+"""Signed statuses of gates, and the fleet that a person pins."""
