@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -73,6 +75,35 @@ def test_a_status_of_another_key_type_or_shape_proves_nothing(
     mixed = signed(statement(key.public), other.public, other.sign)
     with pytest.raises(EvidenceError, match="not signed with the pinned key"):
         first_seen(mixed)
+
+
+class _Replaying(BaseHTTPRequestHandler):
+    """Answers every question with the same status, whatever nonce is asked for."""
+
+    body = b""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Write nothing."""
+
+
+def test_a_status_that_was_not_signed_for_this_question_is_a_replay(
+    tmp_path: Path, key: RegistryKey
+) -> None:
+    gate = publish(tmp_path / "s.json", key, nonce="of an earlier question")
+    _Replaying.body = (tmp_path / "s.json").read_bytes()
+    with HTTPServer(("127.0.0.1", 0), _Replaying) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/status/signed"
+        found = read_gate(PinnedGate(gate.name, gate.key, url))
+        thread.join()
+    assert (found.statement, found.proven) == (None, False)
+    assert found.problem == "an old status was replayed: it has another nonce"
 
 
 def test_a_fleet_keeps_its_pins_and_refuses_one_name_or_key_twice(
