@@ -29,6 +29,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("explain", "sidecar.cli.verify", "explain"),
     ("simulate", "sidecar.cli.simulate", "play"),
     ("authority", "sidecar.cli.authority", "app"),
+    ("publish", "sidecar.cli.publish", "publish"),
     ("declare", "sidecar.cli.declare", "app"),
     ("preflight", "sidecar.cli.preflight", "preflight"),
     ("bind", "sidecar.cli.bind", "bind"),
