@@ -10,7 +10,14 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from sidecar.core.evidence import DeploymentBinding, Environment, Evidence, Predicate, Signer
+from sidecar.core.evidence import (
+    DeploymentBinding,
+    Environment,
+    Evidence,
+    Manifest,
+    Predicate,
+    Signer,
+)
 from sidecar.core.grants import Grant, OperatorTrust, Scope
 from sidecar.core.snapshot import TrustState
 
@@ -84,8 +91,10 @@ def newest_of_each_author(
     return tuple(sorted(current.values(), key=beginning, reverse=True))
 
 
-def beginning(item: Evidence[Environment] | Evidence[DeploymentBinding]) -> tuple[datetime, str]:
-    """Order declarations about one matter by when they begin, then by digest."""
+def beginning(
+    item: Evidence[Environment] | Evidence[DeploymentBinding] | Evidence[Manifest],
+) -> tuple[datetime, str]:
+    """Order evidence about one matter by when it begins, then by digest."""
     return item.predicate.window.not_before, item.digest
 
 

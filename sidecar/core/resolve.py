@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sidecar.core.assessment import Finding, Inquiry, Question
 from sidecar.core.eligibility import (
+    beginning,
     eligible_signers,
     newest_of_each_author,
     next_beginning,
@@ -129,19 +130,15 @@ def manifests(question: Question) -> tuple[tuple[Resolved | None, Finding], ...]
         )
         return ((None, Finding(2, question.model, Reason.MANIFEST_MISSING, detail)),)
     here = {item.digest for item in found}
+    newest = sorted(found, key=beginning, reverse=True)
     return tuple(
-        _with_parents(question, item)
-        for item in sorted(found, key=lambda i: (_pending(i, here), *_newest_first(i)))
+        _with_parents(question, item) for item in sorted(newest, key=lambda i: _pending(i, here))
     )
 
 
 def _pending(item: Evidence[Manifest], here: set[str]) -> bool:
     supersedes = item.predicate.supersedes
     return supersedes is not None and supersedes.sha256 in here
-
-
-def _newest_first(item: Evidence[Manifest]) -> tuple[float, str]:
-    return -item.predicate.window.not_before.timestamp(), item.digest
 
 
 def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
