@@ -170,7 +170,7 @@ def _show(console: Console, report: LintReport, file: str) -> None:
         f"; gate: {report.gate or 'not found'}"
         f"; providers: {', '.join(report.providers) or 'none found'}"
     )
-    console.print(Text(checked))
+    console.print(Text(checked), soft_wrap=True)
     counts = ", ".join(_many(report.count(weight), weight.value) for weight in Severity)
     more = ". Rules: docs/envoy-lint.md"
     console.print(Text(counts + (more if report.findings else "")))
