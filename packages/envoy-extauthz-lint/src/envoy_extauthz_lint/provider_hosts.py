@@ -14,7 +14,7 @@ from functools import cache
 from envoy_extauthz_lint.matching import names_provider
 
 AS_OF = "2026-11"
-"""Month in which the list was last compared with the providers' references."""
+"""Month in which the list was last revised, from general knowledge of the providers' APIs."""
 
 _AWS = ("amazonaws.com", "amazonaws.com.cn", "api.aws", "vpce.amazonaws.com")
 _BEDROCK = (
