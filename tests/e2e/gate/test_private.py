@@ -23,8 +23,8 @@ def mode(path: Path) -> int:
 def test_private_keys_credentials_and_state_are_the_owners_alone(stand: Stand) -> None:
     folder = stand.stage.folder
     keys = [path for path in folder.rglob("*.pem") if b"PRIVATE KEY" in path.read_bytes()]
-    # Four of each authority, and the customer's for its trust domains.
-    assert len(keys) == 4 * len(stand.stage.organisations.homes) + 1
+    # Four of each authority, the customer's for its trust domains, and the gate's for its status.
+    assert len(keys) == 4 * len(stand.stage.organisations.homes) + 2
     private = [*keys, folder / "provider-credential.yaml", folder / "decisions.jsonl"]
     assert {path.name: mode(path) for path in private if mode(path) != 0o600} == {}
     assert mode(folder / "state") == 0o700
