@@ -105,7 +105,8 @@ class Inquiry:
             known = self.state.declared.get(item.statement.subject.name, ())
             around = surroundings(operator, item, known)
             scope = Scope(around.environment, around.sector)
-            signers = signed_by(operator, item, CUSTOMER, scope, item.predicate.jurisdictions)
+            # For the union: a floor adds no jurisdiction that its customer could not declare.
+            signers = signed_by(operator, item, CUSTOMER, scope, around.jurisdictions)
             found = self.known[item.digest] = (around, signers)
         return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sidecar.core import memory
@@ -172,3 +174,12 @@ def test_several_floors_add_up_and_hold_for_base_models_too() -> None:
         grant("provider", base_models=(f"openai/{BASE}",), jurisdictions=("eu",)),
     )
     assert world.ask(BASE).reason is Reason.MANIFEST_MISSING
+
+
+def test_a_customer_declares_only_with_a_grant_for_the_jurisdictions_that_floors_add() -> None:
+    world = admitted_world()
+    world.floors = (Floor(EVERYWHERE, jurisdictions=("us",)),)
+    assert world.ask(BASE).reason is None
+    (held, *_) = world.grants["customer"]
+    world.grants["customer"] = (replace(held, jurisdictions=("eu",)),)
+    assert world.ask(BASE).reason is Reason.ENVIRONMENT_UNKNOWN
