@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ROLES, TRUST_DOMAINS, HeldKey, distinct
 from sidecar.core import kinds
+from sidecar.core.wire import first_fault
 from sidecar.formats import unique_keys
 
 SETTINGS_FILE = "authority.yaml"
@@ -125,9 +126,7 @@ def read(data: bytes) -> Settings:
     except yaml.YAMLError as error:
         raise AuthorityError(f"{SETTINGS_FILE} is not YAML") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "document"
-        raise AuthorityError(f"{SETTINGS_FILE}: {place}: {first['msg']}") from error
+        raise AuthorityError(f"{SETTINGS_FILE}: {first_fault(error)}") from error
     periods = {name: duration(text) for name, text in file.periods.model_dump().items()}
     held: dict[str, _Key] = {role: getattr(file.keys, role) for role in ROLES}
     if file.keys.trust_domains is not None:

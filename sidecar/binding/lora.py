@@ -25,6 +25,7 @@ from sidecar.binding.model_files import ModelFiles, Progress
 from sidecar.binding.safetensors import Tensor
 from sidecar.core import strict_json
 from sidecar.core.evidence import Run
+from sidecar.core.wire import first_fault
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"
@@ -180,9 +181,7 @@ def _config(value: dict[str, Any], what: str) -> _Config:
     try:
         config = _Config.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise BindingError(f"{what}: {place}: {first['msg']}") from error
+        raise BindingError(f"{what}: {first_fault(error)}") from error
     if config.peft_type != "LORA":
         raise BindingError(f"{what}: peft_type is {config.peft_type!r}, expected 'LORA'")
     return config

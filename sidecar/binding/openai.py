@@ -21,7 +21,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel, Binding, Declared, bind_model
 from sidecar.core import strict_json, wire
 from sidecar.core.evidence import Corpus, EvaluationOutput, Run
-from sidecar.core.wire import DigestSet
+from sidecar.core.wire import DigestSet, first_fault
 from sidecar.providers import ADAPTED_NAMES
 
 PROVIDER = "openai"
@@ -225,9 +225,7 @@ def _validate(kind: type[M], value: dict[str, Any], what: str) -> M:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "record"
-        raise BindingError(f"{what} record: {place}: {first['msg']}") from error
+        raise BindingError(f"{what} record: {first_fault(error, whole='record')}") from error
 
 
 def _canonical(value: dict[str, Any], what: str) -> bytes:

@@ -64,9 +64,7 @@ def read_value(kind: type[T], value: Mapping[str, Any], *, what: str) -> T:
         # Through JSON once more: only there do strict types accept arrays and RFC 3339 times.
         return _adapter(kind).validate_json(_canonical_values(dict(value)))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "document"
-        raise EvidenceError(f"{what}: {place}: {first['msg']}") from error
+        raise EvidenceError(f"{what}: {first_fault(error)}") from error
     except rfc8785.CanonicalizationError as error:
         raise EvidenceError(f"{what}: {error}") from error
 
@@ -81,6 +79,18 @@ def _canonical_values(value: dict[str, Any]) -> str | bytes:
     """Write JSON values as RFC 8785 does; ten times as fast where numbers are plain."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     return text if _WRITTEN_OTHERWISE.search(text) is None else rfc8785.dumps(value)
+
+
+def first_fault(error: ValidationError, *, whole: str = "document") -> str:
+    """Return the first fault that pydantic found, as ``place: message``.
+
+    Args:
+        error: Of a validation.
+        whole: Names the place of a fault that belongs to no single field.
+    """
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or whole
+    return f"{place}: {first['msg']}"
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any value

@@ -28,7 +28,7 @@ from sidecar.core.evidence import (
     SuiteResult,
 )
 from sidecar.core.window import Window
-from sidecar.core.wire import DigestSet
+from sidecar.core.wire import DigestSet, first_fault
 from sidecar.evaluation.errors import EvaluationError
 
 MAX_RESULTS_BYTES = 1 << 20
@@ -170,9 +170,7 @@ def _rows(value: Any) -> list[_Row]:  # noqa: ANN401 - JSON is any value
     try:
         return TypeAdapter(list[_Row]).validate_python(value)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "document"
-        raise EvaluationError(f"results: {place}: {first['msg']}") from error
+        raise EvaluationError(f"results: {first_fault(error)}") from error
 
 
 def _measured(row: _Row) -> Measured:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.formula import Formula, parse_formula
 from sidecar.evaluation.similarity import fuzzy_match
@@ -214,9 +215,7 @@ def parse_grader(value: Mapping[str, Any], *, where: str) -> Grader:
             case "multi":
                 return _multi(_Multi.model_validate(dict(value)), where)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "document"
-        raise EvaluationError(f"{where}: {place}: {first['msg']}") from error
+        raise EvaluationError(f"{where}: {first_fault(error)}") from error
     hint = "; graders that run code are not taken" if kind == "python" else ""
     raise EvaluationError(
         f"{where}: type {kind!r} is none of string_check, text_similarity, label_model, "

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidecar.core import strict_json
+from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import Answer, judges
 from sidecar.evaluation.interval import wilson
@@ -120,9 +121,7 @@ def _lines(data: bytes) -> dict[str, _Line]:
         except strict_json.StrictJsonError as error:
             raise EvaluationError(f"answers: line {number}: {error}") from error
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise EvaluationError(f"answers: line {number}: {place}: {first['msg']}") from error
+            raise EvaluationError(f"answers: line {number}: {first_fault(error)}") from error
         if line.id in found:
             raise EvaluationError(f"answers: line {number}: a second answer to case {line.id}")
         found[line.id] = line

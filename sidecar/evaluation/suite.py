@@ -22,6 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidecar.core import strict_json
+from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import Grader, parse_grader
 from sidecar.formats import unique_keys
@@ -159,9 +160,7 @@ def _header(path: Path) -> _Header:
     except yaml.YAMLError as error:
         raise EvaluationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "document"
-        raise EvaluationError(f"{path}: {place}: {first['msg']}") from error
+        raise EvaluationError(f"{path}: {first_fault(error)}") from error
     if not header.name:
         raise EvaluationError(f"{path}: name is empty")
     if not 0 <= header.threshold <= 1:
