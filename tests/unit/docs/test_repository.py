@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 ROOT = next(path for path in Path(__file__).parents if (path / "mkdocs.yml").exists())
@@ -123,3 +125,13 @@ def test_the_readme_says_that_no_licence_is_chosen_until_one_is() -> None:
     chosen = any(ROOT.glob("LICEN[CS]E*"))
     said = "has yet to choose a licence" in (ROOT / "README.md").read_text("utf-8")
     assert said is not chosen
+
+
+def test_no_link_is_committed() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "--stage"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode != 0:
+        pytest.skip("not a git checkout")
+    links = [line.split("\t")[1] for line in listed.stdout.splitlines() if line[:6] == "120000"]
+    assert links == [], "a link points outside of what a clone brings"
