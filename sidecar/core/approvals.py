@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, RolePass
 from sidecar.core.assignment import Offer, Slot, given
-from sidecar.core.cascade import Cascade
+from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.eligibility import eligible_signers, grant_for
 from sidecar.core.evidence import Approval, Evidence, Manifest
 from sidecar.core.grants import REGULATOR
@@ -65,14 +65,14 @@ def checked(
 
 
 def slots(
-    found: dict[Requirement, ApprovalOffers | Reason], cascade: Cascade, *, usable: bool
+    found: dict[Requirement, ApprovalOffers | Reason], cascade: Cascade, *, worst: Defect
 ) -> list[Slot[Evidence[Approval]]]:
-    """Return a slot for each requirement with approvals; only usable ones, or all, usable first."""
+    """Return a slot for each requirement with approvals; those not worse than ``worst``."""
     rows = []
     for requirement, offered in given(found).items():
         ranked = sorted(
             (
-                not cascade.usable(o.item, o.signer),
+                cascade.defect(o.item, o.signer),
                 -o.item.predicate.window.not_after.timestamp(),
                 o.signer,
                 o.item.digest,
@@ -80,7 +80,7 @@ def slots(
             )
             for number, o in enumerate(offered)
         )
-        kept = tuple(offered[row[-1]] for row in ranked if not (usable and row[0]))
+        kept = tuple(offered[row[-1]] for row in ranked if row[0] <= worst)
         rows.append(Slot(requirement.role, kept))
     return rows
 

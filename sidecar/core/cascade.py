@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import IntEnum
 
 from sidecar.core.assessment import Chain, Finding, Withdrawn
 from sidecar.core.documents import Withdrawal
@@ -30,6 +31,14 @@ from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import granted_successors
 from sidecar.core.withdrawals import AuthoredNode, WithdrawalIndex
+
+
+class Defect(IntEnum):
+    """Why a decision cannot rest on a signature, in the order in which it is tolerated."""
+
+    NONE = 0
+    STALE = 1
+    WITHDRAWN = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +100,19 @@ class Cascade:
         """Tell whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
         return bool(self.indexes) and self.withdrawn(evidence_nodes(item, signer)) is not None
 
+    def defect(self, item: Evidence[Predicate], signer: Signer) -> Defect:
+        """Return why a decision cannot rest on a signature, or that it can."""
+        if self.tainted(item, signer):
+            return Defect.WITHDRAWN
+        return Defect.NONE if self.fresh(signer.authority) else Defect.STALE
+
     def usable(self, item: Evidence[Predicate], signer: Signer) -> bool:
         """Tell whether a decision can rest on a signature: not withdrawn, its authority fresh."""
-        return self.fresh(signer.authority) and not self.tainted(item, signer)
+        return self.defect(item, signer) is Defect.NONE
 
     def preferred(self, item: Evidence[Predicate], signers: Iterable[Signer]) -> Signer:
         """Return of at least one signer the one to rely on: a usable one, if there is one."""
-        return min(signers, key=lambda s: (self.tainted(item, s), not self.fresh(s.authority), s))
+        return min(signers, key=lambda s: (self.defect(item, s), s))
 
     def fresh(self, authority: str) -> bool:
         """Tell whether an authority's metadata is unexpired and was heard since start."""

@@ -1,7 +1,7 @@
 """Steps 4 and 5 for one model: choose evaluators and approvers together.
 
-First among what is usable; where that leaves no choice, among everything that is signed and in
-window, so that steps 6 and 7 can name what was withdrawn or is stale.
+First among what is usable; where that leaves no choice, also among what is stale; then among
+everything that is signed and in window. So step 6 names a withdrawal only where it is what refuses.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sidecar.core import approvals, deployments, preactivation, specifications
 from sidecar.core.approvals import ApprovalOffers, Requirement
 from sidecar.core.assessment import Chain, Finding, Question, RolePass, SuitePass
 from sidecar.core.assignment import Offer, Slot, assign
-from sidecar.core.cascade import Cascade
+from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Evidence, Manifest, Signer, Suite
 from sidecar.core.grants import PRODUCER
@@ -88,11 +88,11 @@ def _chosen(
             _roles(ready, third if with_approvals else None, lacking, findings),
         )
         for with_results, with_approvals in _attempts(failed, lacking)
-        for usable in (True, False)
+        for worst in Defect
         for first, second, third in _assigned(
-            _producer(ready, item, cascade, usable=usable),
-            preactivation.slots(ready.results, cascade, usable=usable) if with_results else [],
-            approvals.slots(ready.approvals, cascade, usable=usable) if with_approvals else [],
+            _producer(ready, item, cascade, worst=worst),
+            preactivation.slots(ready.results, cascade, worst=worst) if with_results else [],
+            approvals.slots(ready.approvals, cascade, worst=worst) if with_approvals else [],
         )
     )
 
@@ -113,11 +113,11 @@ def _attempts(failed: Finding | None, lacking: Finding | None) -> Sequence[tuple
 
 
 def _producer(
-    ready: Prepared, item: Evidence[Manifest], cascade: Cascade, *, usable: bool
+    ready: Prepared, item: Evidence[Manifest], cascade: Cascade, *, worst: Defect
 ) -> list[Slot[Any]]:
     """Return a slot for the producer; none where step 3 found no signature that counts."""
-    ranked = sorted((not cascade.usable(item, signer), signer) for signer in ready.producers)
-    offered = tuple(Offer(signer, item) for bad, signer in ranked if not (usable and bad))
+    ranked = sorted((cascade.defect(item, signer), signer) for signer in ready.producers)
+    offered = tuple(Offer(signer, item) for defect, signer in ranked if defect <= worst)
     return [Slot(PRODUCER, offered)] if ready.producers else []
 
 

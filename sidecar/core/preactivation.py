@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
 from sidecar.core.assignment import Offer, Slot, given
-from sidecar.core.cascade import Cascade
+from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.eligibility import eligible_signers
 from sidecar.core.evidence import Evidence, Manifest, Result, Suite, SuiteResult
 from sidecar.core.grants import EVALUATOR
@@ -79,16 +79,16 @@ def checked(
 
 
 def slots(
-    found: dict[Suite, SuiteOffers | Reason], cascade: Cascade, *, usable: bool
+    found: dict[Suite, SuiteOffers | Reason], cascade: Cascade, *, worst: Defect
 ) -> list[Slot[SuiteEvidence]]:
-    """Return a slot for each suite that has results; only usable ones, or all, usable first."""
+    """Return a slot for each suite that has results, with those not worse than ``worst``."""
     rows = []
     for offered in given(found).values():
         ranked = sorted(
-            (not cascade.usable(o.item.result, o.signer), _shortest_last(o), o.signer, number)
+            (cascade.defect(o.item.result, o.signer), _shortest_last(o), o.signer, number)
             for number, o in enumerate(offered)
         )
-        kept = tuple(offered[number] for bad, _, _, number in ranked if not (usable and bad))
+        kept = tuple(offered[number] for defect, _, _, number in ranked if defect <= worst)
         rows.append(Slot(EVALUATOR, kept))
     return rows
 

@@ -83,19 +83,11 @@ def play(
 def _difference(ruling: Ruling, gate: Gate, run: Run, question: Question) -> str | None:
     found = gate.ask(run, question)
     failed = found.failed
-    if ruling.admitted == (failed is None) and (failed is None or _same_step(ruling, failed.step)):
+    if ruling.admitted == (failed is None) and (failed is None or failed.step == ruling.step):
         return None
     code = "admitted" if failed is None else f"{failed.step} {failed.reason}: {failed.detail}"
     noes = sorted(map(str, ruling.noes)) or ""
     return f"model: {ruling.step} {ruling.why} {noes}; code: {code}"
-
-
-def _same_step(ruling: Ruling, step: int) -> bool:
-    """Whether the code names the step that the model does.
-
-    Where one signature is withdrawn and another of the same kind is stale, either may be named.
-    """
-    return step == ruling.step or (ruling.step == 7 and step == 6 and "too little" in ruling.why)
 
 
 def shrunk(played: Played) -> Played:
