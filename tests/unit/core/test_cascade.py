@@ -219,6 +219,16 @@ def test_a_withdrawal_is_named_before_stale_trust() -> None:
     assert world.ask().reason is Reason.WITHDRAWN
 
 
+def test_a_stale_approval_beside_a_withdrawn_one_is_stale_and_not_withdrawn() -> None:
+    world = admitted_world()
+    world.approve("regulator", label="anew", window=window(1, 5))
+    world.parties["producer"].withdraw(K.APPROVAL, world.digests["approval:regulator"])
+    world.parties["regulator"].expires = NOW
+    failed = world.ask().failed
+    assert failed is not None
+    assert (failed.step, failed.reason, failed.missing) == (7, Reason.TRUST_STALE, ("regulator",))
+
+
 def test_nothing_ahead_means_no_next_change() -> None:
     world = admitted_world()
     cascade = Cascade.of(world.state(), Objectors(("regulator",), ()), (), NOW)
