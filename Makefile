@@ -162,7 +162,7 @@ $(OBTAINED): $(PINS) $(INSTALLED)
 	@touch $@
 
 $(READERS): $(PINS) $(OBTAINED)
-	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with, and Regal"
+	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with, Regal and NATS server"
 	@$(BIN)/python -m admissibility_devtools.tools --readers
 	@touch $@
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from admissibility_devtools.tools.find import ENVOY
+from admissibility_devtools.tools.nats_server import obtain_nats_server
 from admissibility_devtools.tools.obtain import ensure, obtain, obtain_readers
 from admissibility_devtools.tools.places import tools_folder
 from admissibility_devtools.tools.regal import obtain_regal
@@ -25,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print paths and versions as JSON")
     parser.add_argument("--tools", type=Path, default=None, help="folder to keep the programs in")
     parser.add_argument(
-        "--readers", action="store_true", help="what only the tests need: Go, Node, Regal"
+        "--readers",
+        action="store_true",
+        help="what only the tests need: Go, Node, Regal, NATS server",
     )
     chosen = parser.parse_args(arguments)
     try:
@@ -33,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
             tools = chosen.tools or tools_folder()
             readers = obtain_readers(tools)
             sys.stdout.writelines(f"{name:6} {path}\n" for name, path in readers.items())
-            return _obtain_linter(tools, readers["go"])
+            _obtain_others(tools, readers["go"])
+            return 0
         paths = ensure() if chosen.tools is None else obtain(chosen.tools)
     except ProgramError as error:
         sys.stderr.write(f"tools: {error}\n")
@@ -55,13 +59,13 @@ def show(paths: Mapping[str, Path], *, as_json: bool) -> None:
             sys.stdout.write(f"{name:6} {facts['version']:8} {facts['path']}\n")
 
 
-def _obtain_linter(tools: Path, go: Path) -> int:
-    """Obtain Regal where it can be had; without it the tests that run it are skipped."""
-    try:
-        sys.stdout.write(f"{'regal':6} {obtain_regal(tools, go)}\n")
-    except ProgramError as error:
-        sys.stderr.write(f"tools: no Regal, its tests are skipped: {error}\n")
-    return 0
+def _obtain_others(tools: Path, go: Path) -> None:
+    """Obtain what is built with Go, where it can be; without it the tests that run it skip."""
+    for name, obtain_one in (("regal", obtain_regal), ("nats-server", obtain_nats_server)):
+        try:
+            sys.stdout.write(f"{name:6} {obtain_one(tools, go)}\n")
+        except ProgramError as error:
+            sys.stderr.write(f"tools: no {name}, its tests are skipped: {error}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Finds the programs that the demo and the tests run beside OPA: Envoy, Node and Go."""
+"""Finds the programs that the demo and the tests run beside OPA, such as Envoy, Node and Go."""
 
 from __future__ import annotations
 
@@ -17,6 +17,14 @@ ENVOY = Program(
 )
 NODE = Program("node", pins.NODE, "ADMIT_NODE", ("--version",), r"^v(\S+)$", _READERS)
 REGAL = Program("regal", pins.REGAL, "ADMIT_REGAL", ("version",), r"^Version:\s+(\S+)$", _READERS)
+NATS = Program(
+    "nats-server",
+    pins.NATS,
+    "ADMIT_NATS_SERVER",
+    ("--version",),
+    r"^nats-server: v(\S+)$",
+    _READERS,
+)
 
 
 def envoy_path() -> Path:
@@ -44,6 +52,15 @@ def regal_path() -> Path:
         ProgramError: It is not found, or has another version.
     """
     return locate(REGAL)
+
+
+def nats_server_path() -> Path:
+    """Return the path of the pinned NATS server, which only tests need.
+
+    Raises:
+        ProgramError: It is not found, or has another version.
+    """
+    return locate(NATS)
 
 
 def go_path() -> Path:

@@ -58,3 +58,7 @@ NODE_SHA256 = (
 REGAL = "0.38.1"
 REGAL_MODULE = f"github.com/open-policy-agent/regal@v{REGAL}"
 REGAL_SUM = "h1:q5Qv18gg1lz95T0bmWC7d3Grn4QzJ++epuQWiIaPuhU="
+
+# Only the tests need it: repositories and evidence are read from it and published to it.
+NATS = "2.14.10"
+NATS_MODULE = f"github.com/nats-io/nats-server/v2@v{NATS}"
