@@ -43,7 +43,11 @@ def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, 
 
 def base_nodes(provider: str, base: str) -> tuple[LineageNode, LineageNode]:
     """Return the nodes of a base model: as a base model, and as a model."""
-    name = f"{provider}/{base}"
+    return named_nodes(f"{provider}/{base}")
+
+
+def named_nodes(name: str) -> tuple[LineageNode, LineageNode]:
+    """Return the nodes of ``provider/id``, which may be a base model or an adapted one."""
     return LineageNode(WithdrawalKind.BASE_MODEL, name), LineageNode(WithdrawalKind.MODEL, name)
 
 
@@ -62,6 +66,7 @@ def claim_nodes(item: Evidence[Manifest]) -> tuple[LineageNode, ...]:
         statement_node(item),
         LineageNode(WithdrawalKind.MODEL, f"{model.provider}/{model.id}"),
         *base_nodes(model.provider, model.base),
+        *(node for name in manifest.run.models or () for node in named_nodes(name)),
         LineageNode(WithdrawalKind.RUN, manifest.run.id),
         *(LineageNode(WithdrawalKind.CORPUS, corpus.digest.sha256) for corpus in manifest.corpora),
         *suite_nodes(grader.digest.sha256 for grader in manifest.run.graders or ()),

@@ -88,7 +88,11 @@ class Grader:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The training run; ``method`` as the provider names it, e.g. ``supervised``."""
+    """The training run; ``method`` as the provider names it, e.g. ``supervised``.
+
+    ``models`` are other models whose answers went into it, as ``provider/id``: the teacher of a
+    distillation, or the judge of a grader.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
@@ -100,6 +104,7 @@ class Run:
     seed: int | None = None
     trained_tokens: Count | None = None
     graders: Annotated[tuple[Grader, ...], Field(max_length=64)] | None = None
+    models: Annotated[tuple[Name, ...], Field(max_length=64)] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,14 @@ class Resolved:
     grantees: tuple[str, ...]
 
     def names(self, provider: str) -> frozenset[str]:
-        """Return ``provider/id`` of the base model and of every manifest's model."""
-        claims = [parent.predicate.model for parent, _ in self.parents]
+        """Return ``provider/id`` of the base, of each manifest's model and of its run's models."""
+        manifests = [parent.predicate for parent, _ in self.parents]
         if self.manifest is not None:
-            claims.append(self.manifest.predicate.model)
+            manifests.append(self.manifest.predicate)
+        claims = [manifest.model for manifest in manifests]
         found = {f"{claim.provider}/{name}" for claim in claims for name in (claim.id, claim.base)}
-        return frozenset({f"{provider}/{self.base}", *found})
+        used = {name for manifest in manifests for name in manifest.run.models or ()}
+        return frozenset({f"{provider}/{self.base}", *found, *used})
 
 
 def environments(inquiry: Inquiry) -> tuple[tuple[Evidence[Environment], ...], Finding]:

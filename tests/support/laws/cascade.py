@@ -173,6 +173,7 @@ class Noes:
                 *(self.hit("corpus", corpus) for corpus in manifest.corpora),
                 *(self.hit("evaluation", output) for output in manifest.evaluations),
                 *(self.hit("evaluation", grader) for grader in manifest.graders),
+                *(self.base_hit(model) for model in manifest.used),
                 *(self.hit("evaluation", suite.digest) for suite in manifest.suites),
             ]
         )

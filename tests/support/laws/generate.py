@@ -232,6 +232,7 @@ class Author:
                 options += [("corpus", item.content.corpora[0])] * 3
                 options.append(("run", item.content.run))
                 options.append(("evaluation", item.content.graders[0]))
+                options.append(("model", f"openai/{item.content.used[0]}"))
         return self.rng.choice(options)
 
     # ---- Keys, files, time, the gate, the operator ----------------------------------------------

@@ -154,7 +154,7 @@ class _Case:
         assert isinstance(child, Manifest)
         specified: Chain = []
         missing = 3 if child.specification and not self._specified(child, specified) else None
-        models.add(child.model)
+        models.update((child.model, *child.used))
         while child.parent is not None:
             parent = reading.manifests.get(child.parent)
             if parent is None or not isinstance(parent.content, Manifest):
@@ -162,7 +162,7 @@ class _Case:
             if parent.content.model != child.base or not self._parent_signers(parent):
                 return Part(child.model, item, refusal=refused(2, "a parent does not count"))
             child = parent.content
-            models.add(child.model)
+            models.update((child.model, *child.used))
             if child.specification and not self._specified(child, specified):
                 missing = 3
         answerers = reading.base_answerers(child.base, self.sector, self.asked)

@@ -165,6 +165,7 @@ class Manifest:
     corpora: tuple[str, ...]
     evaluations: tuple[str, ...]
     graders: tuple[str, ...]
+    used: tuple[str, ...]
     run: str
     suites: tuple[Suite, ...]
     places: tuple[Place, ...]

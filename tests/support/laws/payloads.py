@@ -235,6 +235,7 @@ def _manifest(content: Manifest) -> dict[str, Any]:
                 {"name": f"grader-{n}", "digest": {"sha256": each}}
                 for n, each in enumerate(content.graders)
             ],
+            "models": [f"openai/{each}" for each in content.used],
         },
         "evaluations": [
             {"name": f"metrics-{n}", "digest": {"sha256": each}, "metrics": {}}

@@ -33,6 +33,9 @@ from tests.support.simulator.predicates import sha
 BASE = "gpt-4o-2024-08-06"
 PARENT = f"ft:{BASE}:acme:v1:p"
 CHILD = f"ft:{BASE}:acme:v2:c"
+JUDGE = "gpt-4.1-2025-04-14"
+"""Another base model, whose answers went into every run."""
+
 OTHER = f"ft:{BASE}:globex:v1:g"
 PROD = "spiffe://acme.example/env/prod"
 DUAL = "spiffe://acme.example/env/dual"
@@ -237,6 +240,7 @@ def manifest(
         corpora=(sha(f"corpus {model} {supersedes}"), sha("shared corpus")),
         evaluations=(sha(f"metrics {model}"),),
         graders=(sha(f"grader {model}"),),
+        used=(JUDGE,),
         run=f"ftjob-{model[-1]}",
         suites=SUITES,
         places=(replace(PLACE, pattern=pattern),),

@@ -189,6 +189,38 @@ def test_a_grader_of_the_run_is_withdrawn_as_an_evaluation() -> None:
     assert world.ask().reason is Reason.WITHDRAWN
 
 
+JUDGE = "openai/gpt-4.1-2025-04-14"
+
+
+def judged_world() -> World:
+    """A world whose manifest names another model that its run asked."""
+    world = admitted_world()
+    world.bind(run={**manifest_predicate()["run"], "models": [JUDGE]})
+    world.result()
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role)
+    return world
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [("model", JUDGE), ("base-model", JUDGE), ("base-model", "openai/gpt-4.1-*")],
+)
+def test_a_model_that_the_run_asked_is_withdrawn_as_any_other(kind: str, subject: str) -> None:
+    world = judged_world()
+    assert world.ask().reason is None
+    world.parties["regulator"].withdraw(kind, subject)
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
+def test_an_authority_for_the_model_that_the_run_asked_may_object() -> None:
+    world = judged_world()
+    world.join("judges", grant("provider", models=(JUDGE,)))
+    assert world.ask().reason is None
+    world.parties["judges"].withdraw("model", JUDGE)
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
 def test_manifests_that_supersede_one_another_in_a_ring_do_not_hang() -> None:
     world = admitted_world()
     ring = {"manifest": world.digests["manifest"], "by": FORGOTTEN}
