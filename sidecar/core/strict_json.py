@@ -20,6 +20,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import jiter
+
 MAX_DEPTH = 64
 """Deepest nesting of arrays and objects that is read."""
 
@@ -39,6 +41,8 @@ MAX_TWIN_CHARS = 32
 """Longest key beyond ASCII that is compared with ours; no place that is read has a longer one."""
 
 _STRING = re.compile(rb'"[^"]*+"')
+_SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
+_MANY_DIGITS = b"0" * 100
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -63,6 +67,32 @@ def loads(data: bytes, *, max_bytes: int) -> Any:  # noqa: ANN401 - JSON is any 
     if len(data) > max_bytes:
         raise StrictJsonError(f"{len(data)} bytes, at most {max_bytes} are read")
     _check_structure(data)
+    try:
+        value = _loads_plain(data)
+    except ValueError:
+        return _loads_any(data)
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
+        _check_levels(value, surrogates=False)
+    return value
+
+
+def _loads_plain(data: bytes) -> Any:  # noqa: ANN401 - JSON is any value
+    """Parse with ``jiter``, which is several times faster, and as strict except about numbers.
+
+    Without a run of 100 digits and an exponent of three, every number is finite, and shorter than
+    ``MAX_DIGITS``. Text in a string that looks like one is no error, for ``json`` decides.
+
+    Raises:
+        ValueError: It is not JSON, or a number might be out of range.
+    """
+    shape = data.translate(_SHAPE)
+    if _MANY_DIGITS in shape or b"0e000" in shape or b"0e+000" in shape:
+        raise ValueError("a number that might be out of range")
+    return jiter.from_json(data, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+
+
+def _loads_any(data: bytes) -> Any:  # noqa: ANN401 - JSON is any value
+    """Parse with ``json``, which names what is wrong."""
     try:
         text = data.decode("utf-8", errors="strict")
     except UnicodeDecodeError as error:

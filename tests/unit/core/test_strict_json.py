@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sidecar.core import strict_json
 from sidecar.core.strict_json import (
@@ -16,6 +18,7 @@ from sidecar.core.strict_json import (
     MAX_TWIN_CHARS,
     StrictJsonError,
 )
+from tests.support.examples import examples
 
 KIB = 1024
 
@@ -207,3 +210,56 @@ def test_the_longest_twins_are_still_found() -> None:
 
 def test_exact_keys_and_unrelated_keys_pass() -> None:
     strict_json.refuse_twins({"model": 1, "Temperature": 2, "ümlaut": 3}, ["model"])
+
+
+PIECES = (
+    *(
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b'"',
+        b'"a"',
+        b'"a":',
+        b'"b":',
+        b"\\",
+        b"\\u",
+        b"\\u0061",
+    ),
+    *(b"0", b"1", b"-", b"+", b".", b"e", b"E", b"00", b"99", b"e99", b"9" * 99, b"9" * 100),
+    *(b"true", b"null", b"NaN", b"Infinity", b"\\ud800", b"\\udc00", b"\\ud83d\\ude00", b"'", b"/"),
+    *(b" ", b"\t", b"\n", b"\r", b"\x00", b"\x0b", b"\x1f", b"\x7f", b"\xc2\xa0", b"\xff", b"\xc0"),
+    *(b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xf4\x90\x80\x80", b"\xe2\x80\xa8", b"\xef\xbb\xbf"),
+)
+
+
+@settings(max_examples=examples(400))
+@given(
+    start=st.sampled_from([b"", b'{"a":1,"b":[2.5,{"c":"d"}]}', b'{"a":{"a":"\\u00e9"}}']),
+    pieces=st.lists(st.tuples(st.integers(0, 30), st.sampled_from(PIECES)), max_size=9),
+)
+def test_what_the_fast_parser_takes_the_careful_one_takes_for_the_same(
+    start: bytes, pieces: list[tuple[int, bytes]]
+) -> None:
+    data = start
+    for at, piece in pieces:
+        data = data[:at] + piece + data[at:]
+    try:
+        value = strict_json._loads_plain(data)
+    except ValueError:
+        return
+    assert repr(value) == repr(strict_json._loads_any(data))
+
+
+@pytest.mark.parametrize(
+    "number", [b"9" * 99, b"-1." + b"9" * 99, b"9" * 99 + b"." + b"9" * 99 + b"e+99", b"1e-999"]
+)
+def test_every_number_that_the_fast_parser_takes_is_in_range(number: bytes) -> None:
+    assert strict_json._loads_plain(number) == strict_json._loads_any(number)
+
+
+def test_a_hash_that_looks_like_a_number_out_of_range_is_read() -> None:
+    text = "3e4567" + "7" * 200
+    assert strict_json.loads(json.dumps({"sha": text}).encode(), max_bytes=KIB) == {"sha": text}
