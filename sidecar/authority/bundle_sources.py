@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sidecar.authority import bundles, trust_domains
 from sidecar.authority.bundles import MAX_BUNDLE_BYTES, TrustBundle
 from sidecar.authority.errors import AuthorityError
+from sidecar.durable.files import read_bounded
 
 CONNECT_SECONDS = 10.0
 """For each step of a connection: resolving, connecting, one read."""
@@ -56,8 +57,7 @@ class FileSource:
     def fetch(self, name: str) -> TrustBundle:
         """Read the file."""
         try:
-            with self.path.open("rb") as file:
-                data = file.read(MAX_BUNDLE_BYTES + 1)
+            data = read_bounded(self.path, MAX_BUNDLE_BYTES)
         except OSError as error:
             raise AuthorityError(f"{self.path}: {error.strerror}") from error
         return bundles.parse(name, data)

@@ -33,6 +33,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.core import strict_json, wire
 from sidecar.core.evidence import EnvironmentSpec, EvaluationEnvelope
 from sidecar.core.reasons import EvidenceError
+from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.suite import read_suite
 from sidecar.formats import unique_keys
@@ -88,12 +89,9 @@ def _items(path: Path, key: str, known: set[str]) -> list[dict[str, Any]]:
 
 def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_bounded(path, MAX_BYTES)
         if path.suffix == ".json":
             return strict_json.loads(data, max_bytes=MAX_BYTES)
-        if len(data) > MAX_BYTES:
-            raise BindingError(f"{path}: larger than {MAX_BYTES} bytes")
         return unique_keys.load(data)
     except OSError as error:
         raise BindingError(f"{path}: {error.strerror}") from error

@@ -16,6 +16,7 @@ from sidecar.binding.job import Binding, KnownManifest
 from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError
+from sidecar.cli.written import Written
 from sidecar.core.evidence import (
     Document,
     EnvironmentSpec,
@@ -65,9 +66,7 @@ ExtendedOption = Annotated[
 ]
 
 
-def report(
-    bound: Binding, written: common.Written, blobs: Path, what: str, *, as_json: bool
-) -> None:
+def report(bound: Binding, written: Written, blobs: Path, what: str, *, as_json: bool) -> None:
     """Write the two files that other tools verify against, and report the manifest."""
     payload = write_statement(bound.statement)
     manifest = bound.statement.predicate

@@ -1,10 +1,9 @@
-"""Share options, clocks, file reading, evidence writing and reports between commands."""
+"""Share options, clocks, file reading and reports between commands."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -13,12 +12,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from sidecar.authority import home as authority
-from sidecar.authority.home import Home, Issued
-from sidecar.core.evidence import Predicate, Statement
-from sidecar.core.kinds import kind_of
 from sidecar.core.window import Window, rfc3339
-from sidecar.durable.files import place_new
+from sidecar.durable.files import read_bounded
 
 HOME_VARIABLE = "ADMIT_HOME"
 MAX_INPUT_BYTES = 4 << 20
@@ -51,69 +46,6 @@ SignedByOption = Annotated[
 
 class CliError(Exception):
     """A command cannot run with its arguments; the message is one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """Evidence that the authority ``signer`` signed and wrote."""
-
-    signer: str
-    issued: Issued
-
-    @property
-    def kind(self) -> str:
-        """Return the noun of its kind, e.g. ``approval``."""
-        return kind_of(self.issued.statement.predicate).noun
-
-    @property
-    def digest(self) -> str:
-        """Return the hex SHA-256 of the payload."""
-        return self.issued.digest
-
-    def beside(self, folder: Path, suffix: str, data: bytes) -> str:
-        """Write a file whose digest the evidence has, named like the evidence; return its path."""
-        stem = f"{self.kind}-{self.digest[:12]}"
-        try:
-            return str(place_new(folder, stem, suffix, data))
-        except OSError as error:
-            raise CliError(f"cannot write to {folder}: {error.strerror}") from error
-
-    def facts(self) -> dict[str, str]:
-        """Return the rows that ``report`` shows of any evidence; print warnings to stderr."""
-        self._warn()
-        return {
-            "digest": self.digest,
-            "file": str(self.issued.path),
-            "signed by": self.signer,
-            "key": self.issued.fingerprint,
-        }
-
-    def more(self) -> dict[str, object]:
-        """Return the JSON keys that ``report`` adds: earlier statements, by their new state.
-
-        ``published`` is the version of the edition that was published, or ``None``.
-        """
-        done = self.issued.publication
-        return {
-            "replaced": list(self.issued.replaced),
-            "beside": list(self.issued.beside),
-            "later": list(self.issued.later),
-            "published": None if done is None else done.version,
-        }
-
-    def _warn(self) -> None:
-        issued, what = self.issued, kind_of(self.issued.statement.predicate).withdrawal
-        for digest in issued.replaced:
-            warn(f"the older {what} {digest} is withdrawn: this one permits less or ends sooner")
-        for digest in issued.beside:
-            warn(f"the older {what} {digest} stays in force beside this one")
-        for digest in issued.later:
-            warn(
-                f"the {what} {digest} begins later than this one and stays in force; "
-                f"to end it: admit withdraw {what} {digest}"
-            )
-        if issued.publication is not None:
-            warn(*issued.publication.warnings, "published: copy the repository folder now")
 
 
 DeclarationOption = Annotated[
@@ -184,26 +116,9 @@ def read(path: Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
         CliError: It cannot be read, or is larger.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        return read_bounded(path, max_bytes)
     except OSError as error:
         raise CliError(f"{path}: {error.strerror}") from error
-    if len(data) > max_bytes:
-        raise CliError(f"{path}: larger than {max_bytes} bytes")
-    return data
-
-
-def sign_and_write(
-    home: Home,
-    statement: Statement[Predicate],
-    out: Path,
-    at: datetime,
-    *,
-    keep_older: bool = False,
-) -> Written:
-    """Sign a statement, write it to ``out``, and publish the withdrawals that it implies."""
-    issued = authority.issue(home, statement, at, out=out, keep_older=keep_older)
-    return Written(home.name, issued)
 
 
 def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:

@@ -21,6 +21,7 @@ from sidecar.cli.common import (
     SignedByOption,
 )
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli.written import Written
 from sidecar.core.evidence import (
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -249,7 +250,7 @@ def specification(
 
 
 def _facts(
-    written: common.Written, window: Window, blobs: Path, suffix: str, blob: bytes
+    written: Written, window: Window, blobs: Path, suffix: str, blob: bytes
 ) -> dict[str, str]:
     """Write the file that the subject's digest is of, and return the rows of the report."""
     return {

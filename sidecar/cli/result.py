@@ -13,6 +13,7 @@ from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
 from sidecar.cli.manifests import ManifestFile
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli.written import Written
 from sidecar.core.evidence import Result
 from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured
@@ -126,7 +127,7 @@ def _check_independent(home: Home, handed: ManifestFile) -> None:
         raise CliError(f"{home.name} signed this manifest itself: another authority must evaluate")
 
 
-def _report(found: Result, handed: ManifestFile, written: common.Written, *, as_json: bool) -> None:
+def _report(found: Result, handed: ManifestFile, written: Written, *, as_json: bool) -> None:
     scores = ", ".join(
         f"{item.name} {item.annotations.score:g}/{item.annotations.threshold:g}"
         for item in found.configuration

@@ -10,10 +10,12 @@ import typer
 
 from sidecar import resources
 from sidecar.authority import checks
+from sidecar.authority import home as authority
 from sidecar.authority.checks import Signing, Vocabulary
 from sidecar.authority.home import Home
 from sidecar.cli import common
-from sidecar.cli.common import CliError, Written
+from sidecar.cli.common import CliError
+from sidecar.cli.written import Written
 from sidecar.core.evidence import Manifest, Predicate, Statement
 from sidecar.core.grants import OperatorTrust
 from sidecar.policy import names
@@ -102,4 +104,5 @@ def sign_and_write(
     at = common.now()
     signing = Signing(statement, home.name, at, manifest, operator(against.trust))
     check(home, signing, against)
-    return common.sign_and_write(home, statement, out, at, keep_older=keep_older)
+    issued = authority.issue(home, statement, at, out=out, keep_older=keep_older)
+    return Written(home.name, issued)

@@ -1,13 +1,28 @@
 """Write files durably: a reader finds the old bytes or the new ones, also after a power failure.
 
-Every function syncs the file's bytes before its name appears, and the folder afterwards (fsync(2):
-syncing a file does not sync the folder entry that names it).
+Every function that writes syncs the file's bytes before its name appears, and the folder afterwards
+(fsync(2): syncing a file does not sync the folder entry that names it).
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+
+def read_bounded(path: Path, max_bytes: int) -> bytes:
+    """Return the bytes of a small file.
+
+    Raises:
+        OSError: It cannot be read, or has more than ``max_bytes`` (``EFBIG``); ``strerror`` states
+            which.
+    """
+    with path.open("rb") as file:
+        data = file.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", str(path))
+    return data
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidecar.core import strict_json
 from sidecar.core.wire import first_fault
+from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import Grader, parse_grader
 from sidecar.formats import unique_keys
@@ -195,13 +196,8 @@ def _cases(path: Path) -> Iterable[Case]:
 
 def _text(path: Path, max_bytes: int) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+        return read_bounded(path, max_bytes).decode("utf-8")
     except OSError as error:
         raise EvaluationError(f"{path}: {error.strerror}") from error
-    if len(data) > max_bytes:
-        raise EvaluationError(f"{path}: larger than {max_bytes} bytes")
-    try:
-        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise EvaluationError(f"{path}: not UTF-8 at byte {error.start}") from error

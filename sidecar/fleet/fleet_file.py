@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
-from sidecar.durable.files import write_atomically
+from sidecar.durable.files import read_bounded, write_atomically
 from sidecar.formats import unique_keys
 
 MAX_FLEET_BYTES = 16 << 20
@@ -85,10 +85,7 @@ def pin(path: Path, gate: PinnedGate) -> None:
 
 def _load(path: Path) -> tuple[PinnedGate, ...]:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FLEET_BYTES + 1)
-        if len(data) > MAX_FLEET_BYTES:
-            raise FleetError(f"{path}: larger than {MAX_FLEET_BYTES} bytes")
+        data = read_bounded(path, MAX_FLEET_BYTES)
         found = _FleetFile.model_validate(unique_keys.load(data))
         gates = tuple(
             PinnedGate(entry.name, PublicKey.from_pem(entry.key), _place(path, entry.status))

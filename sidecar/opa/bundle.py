@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sidecar.durable.files import read_bounded
 from sidecar.opa import capabilities, executable, signing, tree
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.signing import SigningKey, VerificationKey
@@ -223,10 +224,6 @@ def _contents(bundle: Path) -> tuple[str, tuple[str, ...]]:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BUNDLE_BYTES + 1)
+        return read_bounded(path, MAX_BUNDLE_BYTES)
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}") from error
-    if len(data) > MAX_BUNDLE_BYTES:
-        raise PolicyError(f"{path}: more than {MAX_BUNDLE_BYTES} bytes")
-    return data

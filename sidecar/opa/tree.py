@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.durable.files import read_bounded
 from sidecar.opa.errors import PolicyError
 
 CAPABILITIES = "capabilities.json"
@@ -116,11 +117,7 @@ def _read(policies: Path) -> Iterator[tuple[str, bytes]]:
             name = path.relative_to(policies).as_posix()
             if path.is_symlink() or not path.is_file() or not is_served(name):
                 continue
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
-            if len(data) > MAX_FILE_BYTES:
-                raise PolicyError(f"{path}: more than {MAX_FILE_BYTES} bytes")
-            yield name, data
+            yield name, read_bounded(path, MAX_FILE_BYTES)
     except OSError as error:
         raise PolicyError(f"{error.filename or policies}: {error.strerror}") from error
 

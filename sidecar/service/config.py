@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from sidecar.durable.files import read_bounded
 from sidecar.formats import unique_keys
 from sidecar.gate.leases import MAX_LEASES
 from sidecar.gate.pipeline import Settings
@@ -299,11 +300,7 @@ def load(path: Path) -> SidecarConfig:
         ConfigError: It cannot be read, is not YAML, or has a value that is not allowed.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONFIG_BYTES + 1)
-        if len(data) > MAX_CONFIG_BYTES:
-            raise ConfigError(f"{path}: more than {MAX_CONFIG_BYTES} bytes")
-        value = unique_keys.load(data)
+        value = unique_keys.load(read_bounded(path, MAX_CONFIG_BYTES))
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:

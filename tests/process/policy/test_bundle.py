@@ -105,7 +105,7 @@ def test_names_and_contents_cannot_be_shifted_into_each_other() -> None:
         ),
         (
             lambda place: (place / "big.rego").write_bytes(b" " * (tree.MAX_FILE_BYTES + 1)),
-            f"PLACE/big.rego: more than {tree.MAX_FILE_BYTES} bytes",
+            f"PLACE/big.rego: larger than {tree.MAX_FILE_BYTES} bytes",
         ),
     ],
 )

@@ -200,7 +200,7 @@ def test_a_file_that_is_no_mapping_is_told(tmp_path: Path) -> None:
     assert mistake(tmp_path, "- x") == "must be a YAML mapping"
     assert mistake(tmp_path, "") == "must be a YAML mapping"
     assert mistake(tmp_path, "a: [").startswith("not YAML: ")
-    assert mistake(tmp_path, "#" * (1 << 20) + "\n\n") == "more than 1048576 bytes"
+    assert mistake(tmp_path, "#" * (1 << 20) + "\n\n") == "larger than 1048576 bytes"
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
