@@ -254,22 +254,9 @@ def prove(
     environment = assessment.environment
     if not assessment.admissible or environment is None:
         raise ValueError("only an admissible assessment yields facts")
-    declared = environment.predicate
+    declared, under = environment.predicate, assessment.specification
     return Facts(
-        request=RequestFacts(
-            provider=call.provider,
-            operation=call.operation,
-            models=call.named,
-            run=call.models,
-            tuned=call.tuned,
-            specification=None
-            if assessment.specification is None
-            else assessment.specification.specification.digest,
-            modelless=call.modelless,
-            stream=call.stream,
-            modalities=call.modalities,
-            tool_types=call.tool_types,
-        ),
+        request=request_facts(call, None if under is None else under.specification.digest),
         environment=EnvironmentFacts(
             id=environment.statement.subject.name,
             trust_domain=credential.trust_domain,
@@ -279,7 +266,7 @@ def prove(
             risk_class=declared.risk_class,
             owner=declared.owner,
             declarations=declared.declarations,
-            credential=CredentialFacts(credential.kind, rfc3339(credential.expires)),
+            credential=credential_facts(credential),
         ),
         adaptations=tuple(
             _adaptation(chain, chain.manifest, chain.producer)
@@ -299,6 +286,27 @@ def prove(
         now=now,
         nonce=nonce,
     )
+
+
+def request_facts(call: Call, specification: str | None) -> RequestFacts:
+    """Return what was asked for, under the specification with this digest if it is to tune."""
+    return RequestFacts(
+        provider=call.provider,
+        operation=call.operation,
+        models=call.named,
+        run=call.models,
+        tuned=call.tuned,
+        specification=specification,
+        modelless=call.modelless,
+        stream=call.stream,
+        modalities=call.modalities,
+        tool_types=call.tool_types,
+    )
+
+
+def credential_facts(credential: Credential) -> CredentialFacts:
+    """Return how the environment proved itself."""
+    return CredentialFacts(credential.kind, rfc3339(credential.expires))
 
 
 def _deployment(name: str, entry: Deployed) -> DeploymentFacts:

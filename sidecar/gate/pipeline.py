@@ -17,15 +17,10 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sidecar._pb import ext_authz_pb2 as pb
-from sidecar.core.assess import assess
-from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible, renew
-from sidecar.core.facts import prove
-from sidecar.core.reads import recording
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
-from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import (
     CheckMessage,
@@ -35,6 +30,7 @@ from sidecar.extract.parsed_request import (
     body_size,
     parse,
 )
+from sidecar.gate.assessments import Assessed, Assessments
 from sidecar.gate.credential_leases import CredentialLeases
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
@@ -106,6 +102,7 @@ class Pipeline:
     objects: Objects | None = None
     leases: Leases = field(init=False, repr=False)
     credentials: CredentialLeases = field(init=False, repr=False)
+    assessments: Assessments = field(default_factory=Assessments, repr=False)
 
     def __post_init__(self) -> None:
         """Start without any lease."""
@@ -124,6 +121,7 @@ class Pipeline:
         """End every lease, because the clock is not relied on."""
         self.leases.clear()
         self.credentials.clear()
+        self.assessments.clear()
 
     def at_once(self, message: CheckMessage, context: DecisionContext) -> Decision | None:
         """Decide about a request without waiting, where that is possible.
@@ -295,25 +293,21 @@ class Pipeline:
         if lease is not None:
             context.note(assessment=lease.decision.assessment)
             return renew(lease.decision, context.progress)
-        state, reads = snapshot.state, None
-        if engine is not None and self.leases.enabled:
-            state, reads = recording(state)
-        assessment = assess(call, caller, state, now)
+        assessment, assessed = self.assessments.assess(call, caller, snapshot, now)
         context.reached("assess", assessment=assessment)
         if assessment.admissible:
-            decision = await self._asked(call, caller, assessment, context)
+            decision = await self._asked(call, caller, assessed, context)
         else:
             decision = inadmissible(context.progress)
-        if reads is not None and self.policies.identity() is engine:
-            self.leases.put(decision, reads, snapshot, engine)
+        if engine is not None and self.policies.identity() is engine:
+            self.leases.put(decision, assessed.reads, snapshot, engine)
         return decision
 
     async def _asked(
-        self, call: Call, caller: Credential, assessment: Assessment, context: DecisionContext
+        self, call: Call, caller: Credential, assessed: Assessed, context: DecisionContext
     ) -> Decision:
         """Ask the policies about an admissible call."""
-        nonce = secrets.token_hex(16)
-        facts = prove(call, caller, assessment, rfc3339(context.progress.at), nonce)
+        facts = assessed.facts(call, caller, context.progress.at, secrets.token_hex(16))
         context.facts = facts
         verdict = await self.policies.ask(facts)
         context.reached("policy")

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import Verdict
 from sidecar.extract import check_request
 from sidecar.extract.parsed_request import THRESHOLD
-from sidecar.gate import check_response
+from sidecar.gate import assessments, check_response
 from sidecar.gate import pipeline as pipeline_module
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import SERVICE, Authorization, GateServer, Limits
@@ -139,8 +140,13 @@ def test_a_refusal_before_the_request_is_parsed_has_the_form_of_its_route_too() 
 @pytest.mark.parametrize(
     "error", [RuntimeError("secret"), RecursionError(), MemoryError(), KeyError("secret")], ids=repr
 )
-@pytest.mark.parametrize("stage", ["parse", "assess", "prove"])
+@pytest.mark.parametrize(
+    ("module", "stage"),
+    [(pipeline_module, "parse"), (assessments, "assess"), (assessments, "prove")],
+    ids=["parse", "assess", "prove"],
+)
 def test_a_stage_that_raises_is_a_denial_without_its_details(
+    module: ModuleType,
     stage: str,
     error: Exception,
     monkeypatch: pytest.MonkeyPatch,
@@ -149,7 +155,7 @@ def test_a_stage_that_raises_is_a_denial_without_its_details(
     def broken(*_: Any, **__: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(pipeline_module, stage, broken)
+    monkeypatch.setattr(module, stage, broken)
 
     async def story() -> pb.CheckResponse:
         async with running(Broken(error)) as gate:

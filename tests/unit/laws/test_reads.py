@@ -14,6 +14,8 @@ from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.facts import Facts, prove
 from sidecar.core.reads import Reads, recording
+from sidecar.core.reuse import question as asked_of
+from sidecar.core.reuse import restated, reused
 from sidecar.core.snapshot import TrustState
 from tests.support.laws import payloads, universe
 from tests.support.laws.driver import Gate
@@ -67,9 +69,22 @@ def same(old: Answer, new: Answer) -> bool:
     return old == (later, new[1]) and new[0].valid_until >= old[0].valid_until
 
 
+def same_for_others(kept: Kept, state: TrustState, now: datetime) -> bool:
+    """What is used again for another call and credential is what would be assessed of them."""
+    old, facts = kept.answer
+    if facts is None:
+        return True
+    call = replace(kept.call, stream=True, tool_types=("function",), ignored=("other",))
+    expires = now + timedelta(minutes=9)
+    credential = replace(kept.credential, kind="x509-svid", expires=expires)
+    assert asked_of(call) == asked_of(kept.call)
+    given = restated(facts, call, credential, "now", "nonce")
+    return same((reused(old, credential, now), given), answer(call, credential, state, now))
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_an_answer_whose_reads_are_unchanged_is_given_again(part: int) -> None:
-    reused, ended = 0, 0
+    again, ended = 0, 0
     for seed in range(part, settings().max_examples, PARTS):
         rng = Random(seed)
         made = universe.start(rng)
@@ -87,10 +102,11 @@ def test_an_answer_whose_reads_are_unchanged_is_given_again(part: int) -> None:
                     if lease.reads.unchanged(gate.state, now):
                         new = answer(lease.call, lease.credential, gate.state, now)
                         assert same(lease.answer, new), (seed, question)
-                        reused += 1
+                        assert same_for_others(lease, gate.state, now), (seed, question)
+                        again += 1
                         continue
                     ended += 1
                 authority = run.world.credentials[question.environment]
                 leases[question] = kept(question, authority, gate.state, now)
             run.apply(author.next())
-    assert min(reused, ended) > 50  # a history in which nothing changes would show little
+    assert min(again, ended) > 50  # a history in which nothing changes would show little

@@ -1,0 +1,88 @@
+"""Use an assessment again, for another credential of its environment and at another time.
+
+The predicate reads of a call what can name a model, and of a credential whom it names, for how long
+and whose roots vouch for it. ``question`` empties the rest, so that an assessment cannot depend on
+it. What was read of the trust state, and until when time alone changes nothing, is for
+``reads.Reads`` to tell; ``reused`` then gives what ``assess`` would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sidecar.core import validity
+from sidecar.core.assessment import Assessment, Ending
+from sidecar.core.call import Call, Credential
+from sidecar.core.facts import EnvironmentFacts, Facts, credential_facts, request_facts
+
+Caller = tuple[str, str, str]
+
+
+def question(call: Call) -> Call:
+    """Return what the predicate reads of a call."""
+    return Call(
+        call.provider,
+        call.operation,
+        call.models,
+        tuned=call.tuned,
+        deployments=call.deployments,
+        references=call.references,
+        specification=call.specification,
+        modelless=call.modelless,
+    )
+
+
+def caller(credential: Credential) -> Caller:
+    """Return what the predicate reads of a credential, beside the time at which it expires."""
+    return credential.spiffe_id, credential.trust_domain, credential.authority
+
+
+def reused(assessment: Assessment, credential: Credential, now: datetime) -> Assessment:
+    """Return an admissible assessment for another credential with the same ``caller``.
+
+    Args:
+        assessment: Made of the same question, from a state in which what it read is the same.
+        credential: One that has not expired.
+        now: Not before the assessment was made, and before the next instant that it read.
+    """
+    own = credential.expires
+    ends = tuple(
+        Ending(own, each.what, each.whose) if each.what == validity.CREDENTIAL else each
+        for each in assessment.endings
+    )
+    return replace(assessment, endings=ends, valid_until=validity.until(now, ends))
+
+
+def restated(facts: Facts, call: Call, credential: Credential, now: str, nonce: str) -> Facts:
+    """Return the facts of another call and credential, of the same question and ``caller``.
+
+    What the assessment proved is the same objects, so that it is written as JSON once.
+
+    Args:
+        facts: Proven by the assessment of the question.
+        call: The call, whole.
+        credential: Its credential.
+        now: The decision's reference time (RFC 3339).
+        nonce: Of this query.
+    """
+    declared = facts.environment
+    return Facts(
+        request_facts(call, facts.request.specification),
+        EnvironmentFacts(
+            declared.id,
+            declared.trust_domain,
+            declared.jurisdictions,
+            declared.sector,
+            declared.purpose,
+            declared.risk_class,
+            declared.owner,
+            declared.declarations,
+            credential_facts(credential),
+        ),
+        facts.adaptations,
+        facts.deployments,
+        facts.waivers,
+        now,
+        nonce,
+    )
