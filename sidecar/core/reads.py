@@ -103,9 +103,16 @@ class Reads:
 
 @dataclass(frozen=True, slots=True)
 class _IndexReads:
-    """What was read of one authority's withdrawals; ``held`` is ``None`` if it has no index."""
+    """What was read of one authority's withdrawals.
 
-    held: WithdrawalIndex | None
+    Attributes:
+        identity: Of the index that was read; ``None`` where the authority has none.
+        any: Whether it has entries.
+        hits: Node → the entries found.
+    """
+
+    identity: object
+    any: bool
     hits: dict[Node, tuple[Withdrawal, ...]]
 
 
@@ -201,7 +208,12 @@ class _Indexes(Mapping[str, WithdrawalIndex]):
 
     def __getitem__(self, name: str) -> WithdrawalIndex:
         index = self._held.get(name)
-        seen = self._seen.setdefault(name, _IndexReads(index, {}))
+        seen = self._seen.get(name)
+        if seen is None:
+            read = _IndexReads(None, any=False, hits={})
+            if index is not None:
+                read = _IndexReads(index.identity, bool(index.entries), {})
+            seen = self._seen[name] = read
         if index is None:
             raise KeyError(name)
         return _Index(index.entries, {}, (), {}, index, seen.hits)
@@ -259,10 +271,12 @@ def _still(
 
 
 def _same_index(withdrawals: Mapping[str, WithdrawalIndex], name: str, seen: _IndexReads) -> bool:
-    new, old = withdrawals.get(name), seen.held
-    if new is old:
+    new = withdrawals.get(name)
+    if new is None or seen.identity is None:
+        return new is seen.identity
+    if new.identity is seen.identity:
         return True
-    if new is None or old is None or bool(new.entries) is not bool(old.entries):
+    if bool(new.entries) is not seen.any:
         return False
     return all(new.hits(node) == found for node, found in seen.hits.items())
 

@@ -45,6 +45,7 @@ __all__ = [
     "advance",
     "assemble",
     "build",
+    "key_records",
     "public_keys",
     "verified",
 ]
@@ -288,7 +289,7 @@ class _Step:
 
     def _take_keys(self, name: str, view: AuthorityView | None) -> None:
         old = {signer for signer in self._keys if signer.authority == name}
-        new = {} if view is None else _records(view)
+        new = {} if view is None else key_records(view)
         for signer in old | new.keys():
             record, before = new.get(signer), self._keys.get(signer)
             if record == before:
@@ -345,7 +346,8 @@ class _Step:
         )
 
 
-def _records(view: AuthorityView) -> dict[Signer, KeyRecord]:
+def key_records(view: AuthorityView) -> dict[Signer, KeyRecord]:
+    """Return the attestation keys that a view lists, by signer."""
     records = {}
     for entry in view.document.keys:
         key = entry.public_key()

@@ -64,6 +64,11 @@ class WithdrawalIndex:
                 exact[entry.kind, entry.subject].append(entry)
         return cls(len(entries), frozen(exact), tuple(patterns), EMPTY)
 
+    @property
+    def identity(self) -> object:
+        """Return an object that is the same for as long as every answer is."""
+        return self
+
     def hits(self, node: LineageNode | AuthoredNode) -> tuple[Withdrawal, ...]:
         """Return the entries that withdraw ``node``, whenever they take effect."""
         if isinstance(node, AuthoredNode):
@@ -182,7 +187,8 @@ class Reach:
                     yield AuthoredNode(each.kind, each.digest, each.author)
 
     def _reach(self, nodes: set[AuthoredNode]) -> None:
-        newer = {node: self._newer(node) for node in nodes}
+        tables = self.drafts
+        newer = {node: reaching(node, tables.evidence, tables.withdrawn) for node in nodes}
         for name, index in self.indexes.items():
             authored: dict[AuthoredNode, tuple[Withdrawal, ...]] = {
                 node: tuple(
@@ -204,16 +210,28 @@ class Reach:
                     index.entries, index.exact, index.patterns, draft.finish()
                 )
 
-    def _newer(self, node: AuthoredNode) -> tuple[WithdrawnStatement, ...]:
-        """Return the withdrawn statements that reach ``node``, in the order of their beginning."""
-        item = self.drafts.evidence.get(node.digest)
-        authored = () if item is None else authored_statements(item)
-        older = next((each for each in authored if each.author == node.author), None)
-        if older is None:
-            return ()
-        began = older.began, older.digest
-        newer = (each for each in self._remembered(older) if (each.began, each.digest) > began)
-        return tuple(sorted(newer, key=lambda each: (each.began, each.digest)))
+
+def reaching(
+    node: AuthoredNode,
+    evidence: Mapping[str, Evidence[Any]],
+    withdrawn: Mapping[tuple[str, str], tuple[WithdrawnStatement, ...]],
+) -> tuple[WithdrawnStatement, ...]:
+    """Return the withdrawn statements that reach ``node``, in the order of their beginning.
+
+    Args:
+        node: Evidence as one author signed it.
+        evidence: Payload digest → evidence.
+        withdrawn: (author, matter) → remembered withdrawn statements.
+    """
+    item = evidence.get(node.digest)
+    authored = () if item is None else authored_statements(item)
+    older = next((each for each in authored if each.author == node.author), None)
+    if older is None:
+        return ()
+    began = older.began, older.digest
+    known = withdrawn.get((older.author, older.matter), ())
+    newer = (each for each in known if (each.began, each.digest) > began)
+    return tuple(sorted(newer, key=lambda each: (each.began, each.digest)))
 
 
 def remember(drafts: Drafts, statement: WithdrawnStatement) -> None:

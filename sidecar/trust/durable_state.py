@@ -47,16 +47,21 @@ class DurableState:
     Args:
         state_dir: The state folder, which exists.
         operator: The operator's grants.
+        continues: Whether the process that wrote before ended just now, so that who was heard then
+            is heard.
 
     Raises:
         TrustConfigError: The folder cannot be used, another process writes it, or the journal is
             damaged.
     """
 
-    def __init__(self, state_dir: Path, operator: OperatorTrust) -> None:
-        self._state_dir, self._operator = state_dir, operator
+    def __init__(
+        self, state_dir: Path, operator: OperatorTrust, *, continues: bool = False
+    ) -> None:
+        self._state_dir, self._operator, self._continues = state_dir, operator, continues
         self._digest = verified_store.operator_digest(operator)
         self._views: dict[str, bytes | None] = {}
+        self._marks: dict[str, tuple[int, bool]] = {}
         self._unsaved: tuple[Memory, ...] = ()
         self._uncommitted: Drafts | None = None
         self._lock = WriterLock(state_dir)
@@ -82,7 +87,29 @@ class DurableState:
         for name, view in change.views.items():
             if name in self._operator.grants:
                 self._views |= view_records.write(name, state.views.get(name), view)
+                self._marks.pop(name, None)
+                if view is not None:
+                    self._marks[name] = self.epoch, view.heard_since_start
         return advance(state, change, self._keep)
+
+    @property
+    def written(self) -> bool:
+        """Return whether the last step is in the store."""
+        return self._uncommitted is None
+
+    def identity(self) -> int:
+        """Return the identity of the store; see ``VerifiedStore.identity``."""
+        return self._store.identity()
+
+    def write_again(self) -> None:
+        """Write a step that could not be written before."""
+        if self._uncommitted is not None and self._lock.held:
+            step, self._uncommitted = self._uncommitted, None
+            self._commit(step)
+
+    def forget_readers(self) -> None:
+        """Free what processes that ended without closing the store were reading."""
+        self._store.forget_readers()
 
     def paths(self) -> dict[str, SeenFile]:
         """Return the files of evidence as an earlier process saw them."""
@@ -135,7 +162,7 @@ class DurableState:
             return self._begun(merged((memory, self._journal())))
         self.epoch = meta.epoch
         tables = self._store.epoch().tables()
-        views = view_records.read(self._store.views())
+        views = self._views_resumed()
         if meta.operator != self._digest:
             return self._rebuilt(tables, views, merged((_whole(tables), self._journal())))
         tail = memory_journal.read(self._state_dir, meta.remembered).memory
@@ -144,6 +171,17 @@ class DurableState:
             recall(drafts, tail, self._operator)
             tables = self._commit(drafts)
         return VerifiedState.resume(self._operator, tables, views)
+
+    def _views_resumed(self) -> dict[str, AuthorityView]:
+        """Return the views of the last step, each marked as it is heard now."""
+        marks = self._store.marks()
+        heard = {name for name, (_, was_heard) in marks.items() if was_heard and self._continues}
+        views = view_records.read(self._store.views(), heard)
+        self._marks = {
+            name: (marks.get(name, (self.epoch, False))[0], view.heard_since_start)
+            for name, view in views.items()
+        }
+        return views
 
     def _journal(self) -> Memory:
         return memory_journal.read(self._state_dir).memory
@@ -179,7 +217,7 @@ class DurableState:
 
     def _start_again(self) -> None:
         self._store.close()
-        self._store = verified_store.empty_store(self._state_dir)
+        self._store, self._marks = verified_store.empty_store(self._state_dir), {}
 
     def _keep(self, _: Tables, drafts: Drafts) -> Tables:
         new = added(drafts)
@@ -194,7 +232,9 @@ class DurableState:
             return _overlaid(step)
         try:
             tables = self._store.commit(
-                CommittedStep(step, self._views, self._digest, self.epoch, self._size)
+                CommittedStep(
+                    step, self._views, self._operator, self._marks, self.epoch, self._size
+                )
             )
         except StoreWriteError as error:
             self._note("store", f"{error}; a restart verifies again what was not written")

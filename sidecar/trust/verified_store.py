@@ -16,6 +16,7 @@ TUF keeps there; the checksums find accidents, not attackers.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import shutil
@@ -29,10 +30,10 @@ import lmdb
 
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.tables import GONE, PAIRS, Drafts, Tables
-from sidecar.trust import records
+from sidecar.trust import operator_record, records
 from sidecar.trust.evidence_folder import SeenFile
 from sidecar.trust.lmdb_tables import Epoch, RecordCache
-from sidecar.trust.records import CHECKSUM_BYTES
+from sidecar.trust.records import CHECKSUM_BYTES, DamagedError
 
 _LOG = logging.getLogger("sidecar.trust")
 
@@ -44,6 +45,7 @@ _MAP_BYTES = 1 << 38
 _CACHED_RECORDS = 50_000
 _LONGEST_PATH = 500
 _META = "meta"
+_OPERATOR, _MARKS, _IDENTITY = b"operator", b"marks", b"identity"
 _VIEWS = "views"
 _PATHS = "paths"
 _SEEN = struct.Struct(">4qB32s")
@@ -89,6 +91,9 @@ class Meta:
         return cls(parts[0], parts[1], *map(int, parts[2:]))
 
 
+Marks = Mapping[str, tuple[int, bool]]
+
+
 @dataclass(frozen=True, slots=True)
 class CommittedStep:
     """What one transaction writes.
@@ -96,14 +101,16 @@ class CommittedStep:
     Attributes:
         drafts: The changes of the tables.
         views: Key of ``view_records`` → bytes, where they changed; ``None`` where they are gone.
-        operator: Of ``operator_digest``.
+        operator: The configuration that the step follows from.
+        marks: Authority → of which step its view is, and whether it was heard since the start.
         epoch: Of the step.
         remembered: As ``Meta.remembered``.
     """
 
     drafts: Drafts
     views: Mapping[str, bytes | None]
-    operator: str
+    operator: OperatorTrust
+    marks: Marks
     epoch: int
     remembered: int
 
@@ -138,21 +145,31 @@ class VerifiedStore:
         """Close the environment; no epoch may be read afterwards."""
         self._environment.close()
 
+    def forget_readers(self) -> None:
+        """Free the epochs of readers that ended without closing the environment."""
+        self._environment.reader_check()
+
     def epoch(self) -> Epoch:
         """Return the newest epoch."""
         return Epoch(self._environment, self._databases, self._cache)
 
     def meta(self) -> Meta | None:
         """Return what the last transaction says of the store; ``None`` where there is none."""
-        with self._environment.begin() as transaction:
-            record = transaction.get(b"meta", db=self._databases[_META])
-        return None if record is None else Meta.read(bytes(record))
+        return meta_of(self.epoch())
+
+    def identity(self) -> int:
+        """Return a number of this store alone; 0 before its first step."""
+        return int.from_bytes(note(self.epoch(), _IDENTITY), "big")
 
     def views(self) -> dict[str, bytes]:
         """Return the views of the last step, as they were committed."""
         with self._environment.begin() as transaction:
             found = transaction.cursor(db=self._databases[_VIEWS])
             return {name.decode(): record[CHECKSUM_BYTES:] for name, record in found}
+
+    def marks(self) -> dict[str, tuple[int, bool]]:
+        """Return the marks of the last step; none where an earlier version wrote it."""
+        return marks_of(self.epoch())
 
     def paths(self) -> dict[str, SeenFile]:
         """Return the files of evidence as they were seen last; a damaged record is left out."""
@@ -227,11 +244,77 @@ class VerifiedStore:
                         else:
                             transaction.put(at, record, db=database)
                             total += int.from_bytes(record[:CHECKSUM_BYTES], "big")
-                written = Meta(FORMAT, step.operator, step.epoch, total % _MODULUS, step.remembered)
-                transaction.put(b"meta", written.write(), db=self._databases[_META])
+                operator = operator_digest(step.operator)
+                written = Meta(FORMAT, operator, step.epoch, total % _MODULUS, step.remembered)
+                database = self._databases[_META]
+                transaction.put(b"meta", written.write(), db=database)
+                changed = meta is None or meta.operator != operator
+                if changed or transaction.get(_OPERATOR, db=database) is None:
+                    configuration = operator_record.write(step.operator)
+                    transaction.put(_OPERATOR, _noted(_OPERATOR, configuration), db=database)
+                marks = json.dumps(step.marks).encode()
+                transaction.put(_MARKS, _noted(_MARKS, marks), db=database)
+                new = _noted(_IDENTITY, os.urandom(8))
+                transaction.put(_IDENTITY, new, overwrite=False, db=database)
         except lmdb.Error as error:
             raise StoreWriteError(f"{self.folder} cannot be written: {error}") from error
         return self.epoch().tables()
+
+
+def meta_of(epoch: Epoch) -> Meta | None:
+    """Return what an epoch's transaction says of the whole store; ``None`` where there is none."""
+    record = epoch.get(_META, b"meta")
+    return None if record is None else Meta.read(record)
+
+
+def marks_of(epoch: Epoch) -> dict[str, tuple[int, bool]]:
+    """Return the marks of an epoch; none where an earlier version wrote it."""
+    found = note(epoch, _MARKS)
+    return {name: (step, heard) for name, (step, heard) in json.loads(found or b"{}").items()}
+
+
+def operator_of(epoch: Epoch) -> OperatorTrust:
+    """Return the configuration that an epoch follows from.
+
+    Raises:
+        DamagedError: It is missing, damaged, or not the one that the tables follow from.
+    """
+    meta = meta_of(epoch)
+    try:
+        found = operator_record.read(note(epoch, _OPERATOR))
+    except ValueError as error:
+        raise DamagedError("the operator's configuration cannot be read") from error
+    if meta is None or meta.operator != operator_digest(found):
+        raise DamagedError("the operator's configuration is not that of the tables")
+    return found
+
+
+def view_bodies(epoch: Epoch, keys: Iterable[str]) -> dict[str, bytes]:
+    """Return the records of views that an epoch has, by key.
+
+    Raises:
+        DamagedError: One is not what was written.
+    """
+    found = {}
+    for key in keys:
+        record = epoch.get(_VIEWS, key.encode())
+        if record is not None:
+            body = record[CHECKSUM_BYTES:]
+            if records.checksum(_VIEWS, key.encode(), body) != record[:CHECKSUM_BYTES]:
+                raise DamagedError(f"the view {key} is not what was written")
+            found[key] = body
+    return found
+
+
+def note(epoch: Epoch, name: bytes) -> bytes:
+    """Return what is noted of the whole store under a name; empty where nothing is, or damaged."""
+    record = epoch.get(_META, name) or b""
+    body = record[CHECKSUM_BYTES:]
+    return body if records.checksum(_META, name, body) == record[:CHECKSUM_BYTES] else b""
+
+
+def _noted(name: bytes, body: bytes) -> bytes:
+    return records.checksum(_META, name, body) + body
 
 
 def open_store(state_dir: Path, *, check: bool = True) -> VerifiedStore:
@@ -273,7 +356,7 @@ def empty_store(state_dir: Path) -> VerifiedStore:
 
 def operator_digest(operator: OperatorTrust) -> str:
     """Return a digest of the configuration: tables of another one are computed again."""
-    return hashlib.sha256(repr(operator).encode()).hexdigest()
+    return hashlib.sha256(operator_record.write(operator)).hexdigest()
 
 
 _Changes = tuple[str, Iterable[tuple[bytes, bytes | None]]]

@@ -7,7 +7,7 @@ again.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -34,17 +34,29 @@ def write(name: str, before: AuthorityView | None, view: AuthorityView | None) -
     return found
 
 
-def read(records: Mapping[str, bytes]) -> dict[str, AuthorityView]:
-    """Return the views of the records that ``write`` returned; none was heard since the start."""
+def read(
+    records: Mapping[str, bytes], heard: Container[str] = frozenset()
+) -> dict[str, AuthorityView]:
+    """Return the views of the records that ``write`` returned.
+
+    Args:
+        records: Key → bytes.
+        heard: The authorities that were heard since the start.
+    """
     names = [key.removesuffix(f"/{_HEAD}") for key in records if key.endswith(f"/{_HEAD}")]
-    return {name: _view(name, records) for name in names}
+    return {name: _view(name, records, heard=name in heard) for name in names}
+
+
+def keys(name: str) -> tuple[str, ...]:
+    """Return the keys of every record that an authority's view may have."""
+    return tuple(f"{name}/{part}" for part in (_HEAD, *_DOCUMENTS))
 
 
 def _head(view: AuthorityView) -> bytes:
     return json.dumps([rfc3339(view.expires), view.version]).encode()
 
 
-def _view(name: str, records: Mapping[str, bytes]) -> AuthorityView:
+def _view(name: str, records: Mapping[str, bytes], *, heard: bool) -> AuthorityView:
     expires, version = json.loads(records[f"{name}/{_HEAD}"])
     documents: dict[str, Any] = {
         part: wire.read(kind, data, max_bytes=len(data), what=part)
@@ -52,5 +64,9 @@ def _view(name: str, records: Mapping[str, bytes]) -> AuthorityView:
         if (data := records.get(f"{name}/{part}")) is not None
     }
     return AuthorityView(
-        name=name, expires=datetime.fromisoformat(expires), version=version, **documents
+        name=name,
+        expires=datetime.fromisoformat(expires),
+        version=version,
+        heard_since_start=heard,
+        **documents,
     )

@@ -14,38 +14,16 @@ import pytest
 
 from sidecar.core import dsse
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.snapshot import TrustState
-from sidecar.core.trust_state import Change, VerifiedState
+from sidecar.core.trust_state import Change
 from sidecar.trust import memory_journal, verified_store
 from sidecar.trust.config import TrustConfigError
-from sidecar.trust.durable_state import DurableState, remembered
+from sidecar.trust.durable_state import remembered
 from tests.support.laws import check
 from tests.support.laws.driver import Gate
 from tests.support.laws.tables import differences
 from tests.support.simulator.steps import Steps
 from tests.support.simulator.world import APPROVERS, World, admitted_world, window
-
-
-class Kept:
-    """A durable state that can be closed, opened again, and compared."""
-
-    def __init__(self, folder: Path, operator: OperatorTrust) -> None:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        self.folder, self.operator = folder, operator
-        self.durable = DurableState(folder, operator)
-        self.state: VerifiedState = self.durable.state
-
-    def advance(self, change: Change) -> Kept:
-        self.state = self.durable.advance(self.state, change)
-        return self
-
-    def restarted(self, operator: OperatorTrust | None = None) -> Kept:
-        self.durable.close()
-        return Kept(self.folder, operator or self.operator)
-
-    @property
-    def snapshot(self) -> TrustState:
-        return self.state.snapshot(self.durable.epoch)
+from tests.unit.trust.durable import Kept, whole
 
 
 @pytest.fixture
@@ -78,14 +56,6 @@ def test_after_every_step_and_restart_it_equals_the_state_in_memory(
 
     check.play(seed, after=compare)
     kept[0].durable.close()
-
-
-def whole(folder: Path, world: World) -> Kept:
-    steps = Steps(world)
-    views = {name: party.view() for name, party in world.parties.items()}
-    kept = Kept(folder, world.operator())
-    kept.advance(Change(views))
-    return kept.advance(Change(added=tuple(map(steps.file, world.evidence.values()))))
 
 
 def test_a_restart_tries_no_signature_again_and_counts_on(
