@@ -73,6 +73,30 @@ test_all_jurisdictions_must_agree if {
 	[violation.code | some violation in answer.violations] == ["us.measure_performance"]
 }
 
+test_the_sandbox_asks_for_no_results_and_no_approvals if {
+	bare := array.concat(
+		[{"op": "replace", "path": path, "value": []} | some path in ["/adaptations/0/suites", "/adaptations/0/approvals"]],
+		[{"op": "replace", "path": "/request/sandbox", "value": true}],
+	)
+	answer := decide(fixtures.patched(bare))
+	answer.allow == true
+	answer.violations == []
+	count(answer.warnings) > 0
+	{warning.state | some warning in answer.warnings} == {"pending"}
+
+	unmeasured := array.concat(bare, [{"op": "replace", "path": "/adaptations/0/evaluations", "value": []}])
+	refused := decide(fixtures.patched(unmeasured))
+	refused.allow == false
+	{violation.term | some violation in refused.violations} == {"adaptations[].evaluations"}
+}
+
+test_without_the_sandbox_results_and_approvals_are_asked_for if {
+	answer := decide(fixtures.set("/adaptations/0/suites", []))
+	answer.allow == false
+	terms := {violation.term | some violation in answer.violations}
+	terms == {"adaptations[].suites", "adaptations[].approvals[].declarations"}
+}
+
 test_warnings_do_not_deny if {
 	answer := decide(fixtures.set("/adaptations/0/approvals/0/not_after", "2026-09-20T00:00:00Z"))
 	answer.allow == true

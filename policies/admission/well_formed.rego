@@ -36,6 +36,7 @@ request_complete if {
 	all_named(input.request.tuned)
 	null_or_named(input.request.specification)
 	is_boolean(input.request.modelless)
+	is_boolean(input.request.sandbox)
 	models_fit
 	is_boolean(input.request.stream)
 	all_texts(input.request.modalities)

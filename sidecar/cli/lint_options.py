@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from envoy_extauthz_lint import LintOptions
-from sidecar.gate.check_response import ADMITTED, GATE
+from sidecar.gate.check_response import ADMITTED, GATE, SANDBOX
 from sidecar.providers import PROVIDERS
 from sidecar.providers.overrides import OVERRIDING_HEADERS
 from sidecar.providers.provider import SELF_HOSTED
@@ -52,6 +52,6 @@ def lint_options(
         credential_header=credential_header.lower(),
         inspected_headers=(*NAMING_HEADERS, *sorted(OVERRIDING_HEADERS)),
         gate_header_prefix=GATE_HEADER_PREFIX,
-        seal_key=ADMITTED,
+        seal_keys=(ADMITTED, SANDBOX),
         seal_gate_key=GATE,
     )

@@ -8,7 +8,8 @@ The steps are numbered as in ``assessment.STEPS``; each lives in a module of its
    a deployment does so through the binding that is in force              (``deployments``).
 3. The manifest is a granted producer's, in window, covers the call        (``coverage``);
    what is or was tuned under a specification, a customer signed it       (``specifications``).
-4. Pre-activation: the declared envelope was run, passed, countersigned    (``preactivation``).
+4. Pre-activation: the declared envelope was run, passed, countersigned    (``preactivation``);
+   on a sandbox route instead: the caller is a granted evaluator            (``sandbox``).
 5. Approvals: every required role, each an authority of its own            (``approvals``);
    evaluators and approvers are chosen together                            (``choice``).
 6. Cascade: no objector withdrew anything in the lineage                   (``cascade``).
@@ -36,6 +37,7 @@ from sidecar.core import (
     deployments,
     preactivation,
     resolve,
+    sandbox,
     specifications,
     validity,
     waivers,
@@ -114,15 +116,24 @@ def _named(call: Call) -> Finding:
         kinds = ", ".join(sorted({reference.kind for reference in call.references}))
         detail = f"builds on stored objects that are not registered here: {kinds}"
         return Finding(0, subject, Reason.OBJECT_UNREGISTERED, detail)
-    if call.modelless == bool(call.named):
-        detail = "names a model where none can be" if call.modelless else "names no model"
-        return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
-    if not set(call.deployments) <= set(call.named):
-        detail = "says of a name that it does not use that it is a deployment's"
-        return Finding(0, subject, Reason.MALFORMED_REQUEST, detail)
+    if call.sandbox and not sandbox.only_runs(call):
+        detail = "does more than run adapted models, which is all that the sandbox is for"
+        return Finding(0, subject, Reason.UNSUPPORTED_OPERATION, detail)
+    contradiction = _contradiction(call)
+    if contradiction:
+        return Finding(0, subject, Reason.MALFORMED_REQUEST, contradiction)
     if call.modelless:
         return Finding(0, subject, None, "can reach no model: only the environment is asked about")
     return Finding(0, subject, None, "names " + ", ".join(call.named))
+
+
+def _contradiction(call: Call) -> str:
+    """Return how a call contradicts itself; empty if it does not."""
+    if call.modelless == bool(call.named):
+        return "names a model where none can be" if call.modelless else "names no model"
+    if not set(call.deployments) <= set(call.named):
+        return "says of a name that it does not use that it is a deployment's"
+    return ""
 
 
 def _assessments(
@@ -153,7 +164,7 @@ def _combined(
     models = _models(inquiry.call, prepared)
     cascaded = Cascade.of(
         state,
-        objectors(state.operator, around, models),
+        objectors(state.operator, around, models, everywhere=inquiry.call.sandbox),
         (signer.authority for signer in inquiry.customers(environment)),
         inquiry.now,
     )

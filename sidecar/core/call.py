@@ -41,6 +41,7 @@ class Call:
         modelless: Whether the operation can neither name nor reach a model, so that only the
             environment is asked about.
         ignored: Names that the upstream ignores, for the decision log alone.
+        sandbox: Whether it came over a sandbox route, to a model that need not be active yet.
     """
 
     provider: str
@@ -56,6 +57,7 @@ class Call:
     specification: str | None = None
     modelless: bool = False
     ignored: tuple[str, ...] = ()
+    sandbox: bool = False
 
     @property
     def named(self) -> tuple[str, ...]:

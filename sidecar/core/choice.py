@@ -7,10 +7,10 @@ everything that is signed and in window. So step 6 names a withdrawal only where
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sidecar.core import approvals, deployments, preactivation, specifications
+from sidecar.core import approvals, deployments, preactivation, sandbox, specifications
 from sidecar.core.approvals import ApprovalOffers, Requirement
 from sidecar.core.assessment import Chain, Finding, Question, RolePass, SuitePass
 from sidecar.core.assignment import Offer, Slot, assign
@@ -53,6 +53,10 @@ def choose(
     item = resolved.manifest
     if item is None:
         return Chain(question.model, resolved.base, None, None, (), (), (), deployed)
+    specified = tuple(specifications.relied_on(pledge, cascade) for pledge in ready.pledges)
+    if question.inquiry.call.sandbox:
+        chain = sandbox.chain(question, resolved, item, ready.producers, cascade, models, findings)
+        return replace(chain, deployed=deployed, specifications=specified)
     above = (parent for parent, _ in resolved.parents)
     failed = preactivation.checked(question, item, above, ready.results, models)
     lacking = approvals.checked(question, ready.approvals)
@@ -69,7 +73,7 @@ def choose(
         suites,
         roles,
         deployed,
-        tuple(specifications.relied_on(pledge, cascade) for pledge in ready.pledges),
+        specified,
     )
 
 

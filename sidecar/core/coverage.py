@@ -45,10 +45,15 @@ def covered(question: Question, item: Evidence[Manifest]) -> tuple[tuple[Signer,
 
 
 def _covers(spec: EnvironmentSpec, question: Question) -> bool:
+    """Tell whether a manifest's environment is that of the call.
+
+    A sandbox is none of them: it stands in for those in all of its jurisdictions.
+    """
     declared = question.environment.predicate
-    return (
+    if not set(question.around.jurisdictions) <= set(spec.jurisdictions):
+        return False
+    return question.inquiry.call.sandbox or (
         matches(spec.id, question.scope.environment)
-        and set(question.around.jurisdictions) <= set(spec.jurisdictions)
         and declared.sector == spec.sector
         and declared.purpose == spec.purpose
     )

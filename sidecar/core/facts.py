@@ -32,6 +32,8 @@ class RequestFacts:
         tuned: Those of ``models`` that it would tune; one that also grades the outcome is in both.
         specification: Digest of the specification under which it would tune them, else null.
         modelless: Whether the operation can reach no model at all, such as reading a file back.
+        sandbox: Whether an evaluator calls models that need not be active yet; their suites and
+            approvals are then empty.
         stream: Whether the reply is asked for as a stream.
         modalities: Output modalities asked for, e.g. ``text``, ``audio``; sorted.
         tool_types: Types of the tools offered to the model, e.g. ``function``; sorted.
@@ -44,6 +46,7 @@ class RequestFacts:
     tuned: tuple[str, ...]
     specification: str | None
     modelless: bool
+    sandbox: bool
     stream: bool
     modalities: tuple[str, ...]
     tool_types: tuple[str, ...]
@@ -298,6 +301,7 @@ def request_facts(call: Call, specification: str | None) -> RequestFacts:
         tuned=call.tuned,
         specification=specification,
         modelless=call.modelless,
+        sandbox=call.sandbox,
         stream=call.stream,
         modalities=call.modalities,
         tool_types=call.tool_types,

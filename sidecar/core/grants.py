@@ -55,6 +55,8 @@ class Grant:
             provider role.
         trust_domains: SPIFFE trust domains whose roots this authority publishes; exact names. Only
             for the customer role.
+        sandbox: Over SPIFFE IDs: environments from which this evaluator may call a model before it
+            is active. Only for the evaluator role.
         of_record: It attests what the provider's API said; the provider does not sign for itself.
         silence: Whether an authority that cannot be heard ``denies`` decisions in the grant's
             scope, or is ``ignored`` there unless it signed what they rest on; by role if ``None``.
@@ -67,6 +69,7 @@ class Grant:
     environments: tuple[str, ...]
     base_models: tuple[str, ...] = ()
     trust_domains: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
     of_record: bool = False
     silence: Literal["denies", "ignored"] | None = None
 

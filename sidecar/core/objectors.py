@@ -28,7 +28,13 @@ class Objectors:
     must_be_fresh: tuple[str, ...]
 
 
-def objectors(operator: OperatorTrust, around: Surroundings, models: frozenset[str]) -> Objectors:
+def objectors(
+    operator: OperatorTrust,
+    around: Surroundings,
+    models: frozenset[str],
+    *,
+    everywhere: bool = False,
+) -> Objectors:
     """Return the objectors of a question.
 
     Args:
@@ -36,10 +42,13 @@ def objectors(operator: OperatorTrust, around: Surroundings, models: frozenset[s
         around: The environment with its floors and everything it was ever declared for.
         models: ``provider/id`` of the models named, their parents and base models; where it is
             empty, the call can reach no model and every model pattern overlaps.
+        everywhere: Whether a grant for one of the models is enough, as in the sandbox.
     """
     names, fresh = [], []
     for authority, grants in operator.grants.items():
-        matching = [grant for grant in grants if overlaps(grant, around, models)]
+        matching = [
+            each for each in grants if overlaps(each, around, models, everywhere=everywhere)
+        ]
         if matching:
             names.append(authority)
             if any(grant.silence_denies for grant in matching):
@@ -47,8 +56,16 @@ def objectors(operator: OperatorTrust, around: Surroundings, models: frozenset[s
     return Objectors(tuple(sorted(names)), tuple(sorted(fresh)))
 
 
-def overlaps(grant: Grant, around: Surroundings, models: frozenset[str]) -> bool:
-    """Tell whether a grant's scope has anything in common with a question."""
+def overlaps(
+    grant: Grant, around: Surroundings, models: frozenset[str], *, everywhere: bool = False
+) -> bool:
+    """Tell whether a grant's scope has anything in common with a question.
+
+    With ``everywhere``, only its models count. A sandbox stands in for all the environments that
+    the model is made for, so whoever can object in one of them can object there.
+    """
+    if everywhere:
+        return any(_about(grant, models))
     return (
         any_matches(grant.environments, around.environment)
         and any(

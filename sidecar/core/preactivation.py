@@ -6,7 +6,7 @@ A result only adds agreement; what counts against a manifest is an evaluator's p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
@@ -63,10 +63,9 @@ def checked(
         return Finding(
             4, model, Reason.PREACTIVATION_MISSING, "the envelope lacks " + ", ".join(names), names
         )
-    known = (_published_failure(question, each, models) for each in (item, *parents))
-    failed = next((finding for finding in known if finding is not None), None)
-    if failed is not None:
-        return failed
+    for each in (item, *parents):
+        for _, failed in published_failures(question, each, models):
+            return failed
     lacking: dict[Reason, list[str]] = {}
     for suite, offered in found.items():
         if isinstance(offered, Reason):
@@ -149,24 +148,31 @@ def _offers(question: Question, item: Evidence[Manifest], suite: Suite) -> Suite
     return tuple(current) or reason
 
 
-def _published_failure(
+def published_failures(
     question: Question, item: Evidence[Manifest], models: frozenset[str]
-) -> Finding | None:
-    """Find a failure that its author has not taken back, nor the operator its grant."""
-    operator = question.inquiry.state.operator
+) -> Iterator[tuple[str, Finding]]:
+    """Yield each failure that its author has not taken back, nor the operator its grant.
+
+    Yields:
+        The author, and step 4 as it fails by that.
+    """
+    operator, everywhere = question.inquiry.state.operator, question.inquiry.call.sandbox
     suites = {suite.digest.sha256: suite for suite in item.predicate.envelope.suites}
     for authority, failure in question.inquiry.state.failures.get(item.digest, ()):
         suite = suites.get(failure.suite)
         if suite is not None and any(
-            grant.role == EVALUATOR and overlaps(grant, question.around, models)
+            grant.role == EVALUATOR
+            and overlaps(grant, question.around, models, everywhere=everywhere)
             for grant in operator.of(authority)
         ):
             label = _label(suite)
             tested = item.predicate.model.id
             which = label if tested == question.target else f"{label} of its parent {tested}"
             detail = f"{authority} published that {which} failed: {failure.reason}"
-            return Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,))
-    return None
+            yield (
+                authority,
+                Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,)),
+            )
 
 
 def _shortest_last(offer: Offer[SuiteEvidence]) -> float:

@@ -42,6 +42,7 @@ class Reason(StrEnum):
     SPECIFICATION_MISSING = "specification_missing"
     SPECIFICATION_UNVERIFIED = "specification_unverified"
     # 4: sandbox pre-activation
+    SANDBOX_NOT_GRANTED = "sandbox_not_granted"
     PREACTIVATION_MISSING = "preactivation_missing"
     PREACTIVATION_FAILED = "preactivation_failed"
     PREACTIVATION_EXPIRED = "preactivation_expired"
@@ -199,6 +200,12 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
             403,
             "Have the customer sign a specification that covers this job "
             "(admit declare specification).",
+        ),
+        Reason.SANDBOX_NOT_GRANTED: ReasonRow(
+            4,
+            403,
+            "Call from an environment that is declared for the purpose evaluation and that the "
+            "operator grants to an evaluator as its sandbox; others use the production route.",
         ),
         Reason.PREACTIVATION_MISSING: ReasonRow(
             4,

@@ -151,6 +151,9 @@ def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
     would go around every other authority.
     """
     inquiry = question.inquiry
+    if inquiry.call.sandbox:
+        detail = "no manifest, and the sandbox is for adapted models alone"
+        return None, Finding(2, question.model, Reason.MANIFEST_MISSING, detail)
     grantees = _grantees(question, inquiry.call.provider, question.target)
     if not grantees:
         detail = "no manifest, and no known base model"

@@ -18,6 +18,7 @@ from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 
 REQUEST_ID = "x-request-id"
 TRUSTED_FORWARDER = "trusted_forwarder"
+SANDBOX = "sandbox"
 
 _ONCE = frozenset(
     {
@@ -95,6 +96,7 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         # Envoy's own ``id`` is the number of a stream, which occurs in no other log.
         request_id=next((text for name, text in headers if name == REQUEST_ID), "") or http.id,
         trusted_forwarder=_trusted_forwarder(extensions),
+        sandbox=_sandbox(extensions),
     )
 
 
@@ -113,6 +115,17 @@ def describe(message: pb.CheckRequest) -> HttpRequest:
         api=extensions.get("api", provider),
         request_id=next(ids, "") or http.id,
     )
+
+
+def _sandbox(extensions: Mapping[str, str]) -> bool:
+    """Return whether the route is a sandbox; only one spelling makes it one."""
+    text = extensions.get(SANDBOX)
+    if text not in {None, "true"}:
+        raise unsupported(
+            f"this route's {SANDBOX} is {text[:64]!r}; have the operator set it to 'true', or"
+            " leave it out for production"
+        )
+    return text is not None
 
 
 def _trusted_forwarder(extensions: Mapping[str, str]) -> str | None:

@@ -30,6 +30,7 @@ class HttpRequest:
         request_id: Of Envoy, for the log: ``x-request-id``, or the number of the stream.
         trusted_forwarder: SPIFFE ID of the one peer whose ``x-forwarded-client-cert`` is believed,
             from the route's context extensions; ``None`` where that header is ignored.
+        sandbox: Whether the route is a sandbox, from the context extensions too.
     """
 
     method: str
@@ -43,6 +44,7 @@ class HttpRequest:
     certificate: str = ""
     request_id: str = ""
     trusted_forwarder: str | None = None
+    sandbox: bool = False
     _first: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

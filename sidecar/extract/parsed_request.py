@@ -7,7 +7,7 @@ worker process parses it (``gate.worker_pool``) with the same function.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import DecodeError
 
@@ -104,7 +104,7 @@ def parse(message: pb.CheckRequest, options: ReadOptions) -> ParsedRequest:
         )
     except AdmissibilityError as error:
         return ParsedRequest(_bare(request), (error.reason, error.message))
-    return ParsedRequest(_bare(request), call)
+    return ParsedRequest(_bare(request), replace(call, sandbox=True) if request.sandbox else call)
 
 
 def _bare(request: HttpRequest | None) -> HttpRequest | None:
@@ -121,4 +121,5 @@ def _bare(request: HttpRequest | None) -> HttpRequest | None:
         certificate=request.certificate,
         request_id=request.request_id,
         trusted_forwarder=request.trusted_forwarder,
+        sandbox=request.sandbox,
     )

@@ -22,8 +22,10 @@ OK, PERMISSION_DENIED, UNAUTHENTICATED = 0, 7, 16
 DECISION_ID = "x-admissibility-decision-id"
 REASON = "x-admissibility-reason"
 MAX_MESSAGE_CHARS = 1024
-ADMITTED, GATE = "admitted", "gate"
-"""Keys of the dynamic metadata that the seal requires: true, and this gate's name."""
+ADMITTED, SANDBOX, GATE = "admitted", "sandbox", "gate"
+"""Keys of the dynamic metadata that a seal requires: one of the first two true, and the gate's
+name. An allow on a sandbox route has ``sandbox`` and no ``admitted``, so that the seal of a
+production route refuses it, and that of a sandbox route every other allow."""
 
 
 def respond(
@@ -58,7 +60,8 @@ def respond(
     reply.ok_response.headers_to_remove.append(credential_header)
     reply.ok_response.headers_to_remove.extend(request.named(OWN_PREFIX))
     reply.ok_response.response_headers_to_add.append(_header(DECISION_ID, decision.id))
-    reply.dynamic_metadata.update({**(metadata or {}), **_seal(decision, gate_name)})
+    more = {k: v for k, v in (metadata or {}).items() if k not in {ADMITTED, SANDBOX, GATE}}
+    reply.dynamic_metadata.update({**more, **_seal(decision, gate_name)})
     return reply
 
 
@@ -66,7 +69,7 @@ def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:
     """Return the fields of an allow's dynamic metadata, as JSON values."""
     call, until = decision.call, decision.lease_until
     return {
-        ADMITTED: True,
+        SANDBOX if call is not None and call.sandbox else ADMITTED: True,
         GATE: gate_name,
         "decision_id": decision.id,
         "models": [] if call is None else [f"{call.provider}/{name}" for name in call.named],

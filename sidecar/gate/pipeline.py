@@ -150,7 +150,7 @@ class Pipeline:
         self, request: HttpRequest, call: Call, context: DecisionContext
     ) -> Decision | None:
         """Decide from a lease, unless the call uses, creates or changes stored objects."""
-        if self.objects is None:
+        if self.objects is None or call.sandbox:
             _unregistered(call, request.api)
         elif (
             call.references
@@ -219,7 +219,7 @@ class Pipeline:
         # The call itself comes last: the log and the response describe the last one judged.
         calls = (*resolved.later, resolved.call)
         decision = await self._each(snapshot, calls, caller, context)
-        if decision.allowed and self.objects is not None:
+        if decision.allowed and self.objects is not None and not call.sandbox:
             await self.objects.add_uses(resolved)
             context.metadata = self.objects.metadata(
                 resolved, request.api, caller, decision.id, now
@@ -239,7 +239,7 @@ class Pipeline:
     async def _resolved(
         self, call: Call, request: HttpRequest, caller: Credential, context: DecisionContext
     ) -> ResolvedCall:
-        if self.objects is None:
+        if self.objects is None or call.sandbox:
             return _unregistered(call, request.api)
         now = context.progress.at
         return await self.objects.resolve(call, request.api, caller.spiffe_id, now)
@@ -315,7 +315,10 @@ class Pipeline:
 
 
 def _unregistered(call: Call, api: str) -> ResolvedCall:
-    """Resolve a call with registration off: stored objects can be neither used nor created."""
+    """Resolve a call with registration off: stored objects can be neither used nor created.
+
+    Registration is off in the sandbox: what is stored there must not be used in production.
+    """
     if call.references:
         raise registration_off(call.references[0])
     created = creation(api, call.operation)
@@ -324,4 +327,4 @@ def _unregistered(call: Call, api: str) -> ResolvedCall:
             f"{call.operation} creates an object that runs later, with models that the later"
             " request does not name; it needs registration, which the operator has not turned on"
         )
-    return ResolvedCall(replace(call, owned=()))
+    return ResolvedCall(call if call.sandbox else replace(call, owned=()))

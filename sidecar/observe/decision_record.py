@@ -34,6 +34,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "withdrawn": _withdrawn(decision),
         "provider": _text(outcome.provider),
         "operation": None if call is None else call.operation,
+        "sandbox": call is not None and call.sandbox,
         "method": _text(outcome.method),
         "path": _text(outcome.path),
         "models": [] if call is None else _texts(call.named),

@@ -169,6 +169,7 @@ def facts(draft: Draft, operator: OperatorTrust | None, now: datetime) -> Facts:
         tuned=(),
         specification=None,
         modelless=False,
+        sandbox=False,
         stream=False,
         modalities=(),
         tool_types=(),

@@ -70,6 +70,7 @@ class GrantEntry(Entry):
     environments: Texts = _ALL
     base_models: tuple[Text, ...] = ()
     trust_domains: tuple[Text, ...] = ()
+    sandbox: tuple[Text, ...] = ()
     of_record: bool = False
     silence: Literal["denies", "ignored"] | None = None
 

@@ -170,6 +170,7 @@ def granted(name: str, entries: tuple[GrantEntry, ...]) -> tuple[Grant, ...]:
             base_models=entry.base_models,
             trust_domains=entry.trust_domains
             or ((f"{name}.example",) if entry.role == CUSTOMER else ()),
+            sandbox=entry.sandbox,
             of_record=entry.of_record,
             silence=entry.silence,
         )

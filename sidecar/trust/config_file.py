@@ -34,7 +34,7 @@ class _Strict(BaseModel):
 
 
 class GrantEntry(_Strict):
-    """One grant. ``base_models``, ``trust_domains`` and ``of_record`` go with certain roles."""
+    """One grant. Some keys, such as ``base_models``, go with certain roles."""
 
     role: _Role
     """`producer`, `evaluator`, `provider`, `customer`, `regulator`, or another approving role."""
@@ -51,6 +51,9 @@ class GrantEntry(_Strict):
     patterns."""
     trust_domains: Annotated[list[_TrustDomain] | None, Field(min_length=1, max_length=64)] = None
     """Customers only: SPIFFE trust domains whose roots it publishes. One authority for each."""
+    sandbox: Annotated[list[_Text] | None, Field(min_length=1, max_length=64)] = None
+    """Evaluators only: environments from which it evaluates models that are not active yet, over a
+    sandbox route; patterns over SPIFFE IDs. The environments' declared purpose is `evaluation`."""
     of_record: bool = False
     """Providers only: it attests what the provider's API said; the provider does not sign for
     itself."""

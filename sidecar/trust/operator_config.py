@@ -12,6 +12,7 @@ from types import MappingProxyType
 from sidecar.core.grants import (
     ALWAYS_REQUIRED,
     CUSTOMER,
+    EVALUATOR,
     PROVIDER,
     REGULATOR,
     Floor,
@@ -67,6 +68,7 @@ def _grant(entry: GrantEntry, place: str) -> Grant:
         ("base_models", PROVIDER, entry.base_models is not None),
         ("of_record", PROVIDER, entry.of_record),
         ("trust_domains", CUSTOMER, entry.trust_domains is not None),
+        ("sandbox", EVALUATOR, entry.sandbox is not None),
     ):
         if given and entry.role != role:
             raise FileError(
@@ -80,6 +82,7 @@ def _grant(entry: GrantEntry, place: str) -> Grant:
         environments=tuple(entry.environments),
         base_models=tuple(entry.base_models or ()),
         trust_domains=tuple(entry.trust_domains or ()),
+        sandbox=tuple(entry.sandbox or ()),
         of_record=entry.of_record,
         silence=entry.silence,
     )

@@ -35,8 +35,9 @@ TRUSTED_FORWARDER = "trusted_forwarder"
 Address = tuple[str, int]
 Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "vertex", "vllm"]
 """Every reference configuration that has a gate, for `render`."""
-Name = Gated | Literal["registration", "xfcc-edge"]
-"""All of them: `registration` asks the gate twice; the one without a gate is for `render_edge`."""
+Name = Gated | Literal["registration", "sandbox", "xfcc-edge"]
+"""All of them: `registration` asks the gate twice, `sandbox` is for evaluators; the one without a
+gate is for `render_edge`."""
 
 
 @dataclass(frozen=True, slots=True)

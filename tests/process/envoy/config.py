@@ -16,7 +16,7 @@ SEAL = "admissibility.seal"
 COUNTED = "admissibility.bodies"
 PACE = "envoy.filters.http.local_ratelimit"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-ALL: list[Name] = [*SITES, "registration", "xfcc-edge"]
+ALL: list[Name] = [*SITES, "registration", "sandbox", "xfcc-edge"]
 
 
 def loaded(name: Name) -> Config:

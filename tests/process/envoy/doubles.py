@@ -27,12 +27,14 @@ LAST_CHUNK = b"0\r\n\r\n"
 GATE_NAME = "admissibility"
 
 
-def admitted(ok: pb.OkHttpResponse | None = None, gate: str = GATE_NAME) -> pb.CheckResponse:
+def admitted(
+    ok: pb.OkHttpResponse | None = None, gate: str = GATE_NAME, key: str = "admitted"
+) -> pb.CheckResponse:
     """An allow with the metadata that the seal of the references requires."""
     reply = pb.CheckResponse(
         status=pb.Status(code=0), ok_response=pb.OkHttpResponse() if ok is None else ok
     )
-    reply.dynamic_metadata.update({"admitted": True, "gate": gate})
+    reply.dynamic_metadata.update({key: True, "gate": gate})
     return reply
 
 

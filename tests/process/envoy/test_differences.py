@@ -263,6 +263,16 @@ def registered(config: Config) -> None:
     registration.change(host(config), manager(config)["http_filters"], gate)
 
 
+def sandbox(config: Config) -> None:
+    config["admin"]["address"]["socket_address"]["port_value"] = 9902
+    config["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = 10002
+    for told in extensions(config):
+        told["sandbox"] = "true"
+    (policy,) = filters(config)["admissibility.seal"]["rules"]["policies"].values()
+    (admitted, _) = policy["permissions"][0]["and_rules"]["rules"]
+    admitted["sourced_metadata"]["metadata_matcher"]["path"] = [{"key": "sandbox"}]
+
+
 DIFFERENCES: dict[Name, Callable[[Config], None]] = {
     "jwt": lambda _: None,
     "mtls": mtls,
@@ -274,6 +284,7 @@ DIFFERENCES: dict[Name, Callable[[Config], None]] = {
     "vertex": vertex,
     "vllm": vllm,
     "registration": registered,
+    "sandbox": sandbox,
 }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
-from admissibility_devtools.tools.envoy_config import credential_document, render
+from admissibility_devtools.tools.envoy_config import Name, credential_document, render
 from sidecar._pb import ext_authz_pb2 as pb
 from tests.process.envoy.config import GATE, SEAL, TYPES, Config, host, loaded, manager
 from tests.process.envoy.doubles import (
@@ -148,6 +148,22 @@ def test_what_this_gate_admits_passes(config: Config, tmp_path: Path) -> None:
         sealed.gate.answer = DENIAL
         assert sealed.send() == (401, b"by the gate")
         assert (len(sealed.provider.received), sealed.denials()) == (1, 0)
+
+
+@pytest.mark.parametrize(("name", "passes"), [("jwt", "admitted"), ("sandbox", "sandbox")])
+def test_a_seal_passes_what_was_admitted_for_its_own_route_and_never_for_the_other(
+    tmp_path: Path, name: Name, passes: str
+) -> None:
+    with running(loaded(name), tmp_path) as sealed:
+        for key in ("admitted", "sandbox"):
+            sealed.gate.answer = admitted(key=key)
+            sealed.provider.received.clear()
+            if key == passes:
+                assert (sealed.send()[0], len(sealed.provider.received)) == (200, 1)
+            else:
+                assert (sealed.send(), sealed.provider.received) == (DENIED, [])
+        told = [each.attributes.context_extensions.get("sandbox") for each in sealed.gate.asked]
+        assert told == 2 * ["true" if name == "sandbox" else None]
 
 
 def test_a_dead_gate_that_fails_open_admits_nothing(config: Config, tmp_path: Path) -> None:

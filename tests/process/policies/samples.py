@@ -39,6 +39,7 @@ def sample_facts(**changes: Any) -> Facts:
             tuned=(),
             specification=None,
             modelless=False,
+            sandbox=False,
             stream=False,
             modalities=("text",),
             tool_types=("function",),

@@ -137,6 +137,7 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
         "tuned": (),
         "specification": None,
         "modelless": False,
+        "sandbox": False,
         "stream": True,
         "modalities": ("text",),
         "tool_types": ("function",),

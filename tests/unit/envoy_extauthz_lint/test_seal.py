@@ -145,5 +145,5 @@ def test_a_gate_that_sets_no_metadata_is_asked_for_no_seal() -> None:
     edit = Edit()
     edit.unseal()
     assert finding_lines(json.dumps(edit.top)) != []
-    options = dataclasses.replace(lint_options(), seal_key="")
+    options = dataclasses.replace(lint_options(), seal_keys=())
     assert edit.found(options) == []

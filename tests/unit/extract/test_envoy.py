@@ -17,6 +17,7 @@ from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.window import rfc3339
 from sidecar.extract import check_request
 from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.parsed_request import ReadOptions, parse
 from sidecar.gate import check_response
 from tests.support.gate.requests import HEADER, as_check_request
 
@@ -116,6 +117,29 @@ def test_a_route_without_a_provider_says_so() -> None:
     )
 
 
+def test_only_the_route_makes_a_call_one_of_the_sandbox() -> None:
+    body = b'{"model": "ft:gpt-5:acme::1", "messages": []}'
+    for told in (None, "true"):
+        message = as_check_request(body=body, headers=[("sandbox", "true")])
+        if told is not None:
+            message.attributes.context_extensions["sandbox"] = told
+        parsed = parse(message, ReadOptions(HEADER, 1 << 20))
+        assert isinstance(parsed.found, Call)
+        assert parsed.request is not None
+        assert (parsed.found.sandbox, parsed.request.sandbox) == (told is not None,) * 2
+
+
+@pytest.mark.parametrize("told", ["", "false", "True", "yes"])
+def test_a_sandbox_that_is_misspelt_is_refused(told: str) -> None:
+    message = as_check_request()
+    message.attributes.context_extensions["sandbox"] = told
+    assert read(message) == (
+        Reason.UNSUPPORTED_OPERATION,
+        f"this route's sandbox is {told!r}; have the operator set it to 'true', or leave it out for"
+        " production",
+    )
+
+
 def test_merged_headers_are_not_believed() -> None:
     message = as_check_request()
     message.attributes.request.http.ClearField("header_map")
@@ -161,6 +185,13 @@ def test_an_allow_carries_the_metadata_that_the_seal_requires() -> None:
         "lease_until": rfc3339(until),
         "ticket": "t",
     }
+
+
+def test_an_allow_in_the_sandbox_never_passes_the_seal_of_production() -> None:
+    call = Call("openai", "chat.completions", ("ft:gpt-5:acme::1",), sandbox=True)
+    reply = respond(dataclasses.replace(DECISION, call=call), REQUEST, {"admitted": "forged"})
+    found = MessageToDict(reply.dynamic_metadata)
+    assert (found["sandbox"], found["gate"], "admitted" in found) == (True, "gate-of-tests", False)
 
 
 def test_no_denial_carries_metadata_which_shadow_mode_would_emit() -> None:

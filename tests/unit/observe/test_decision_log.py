@@ -34,6 +34,7 @@ def expected(**changes: Any) -> dict[str, Any]:
         "withdrawn": None,
         "provider": "openai",
         "operation": "chat.completions",
+        "sandbox": False,
         "method": "POST",
         "path": "/v1/chat/completions",
         "models": [MODEL],

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         credential_header=given.credential_header.lower(),
         inspected_headers=tuple(name.lower() for name in given.inspected_header),
         gate_header_prefix=given.gate_header_prefix.lower(),
-        seal_key=given.seal_key,
+        seal_keys=tuple(given.seal_key),
         seal_gate_key=given.seal_gate_key,
     )
     reports: dict[str, LintReport] = {}
@@ -84,11 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         ("--not-a-provider", "PATTERN", "hosts that serve no model"),
         ("--next-hop", "NAME", "cluster that is another Envoy with the ext_authz filter"),
         ("--inspected-header", "NAME", "header that the service reads or refuses"),
+        ("--seal-key", "KEY", "boolean in the metadata of an allow"),
     ):
         add(option, metavar=metavar, action="append", default=[], help=f"{text}; repeatable")
     add("--credential-header", metavar="NAME", default="", help="header with the credential")
     add("--gate-header-prefix", metavar="PREFIX", default="", help="of headers the service adds")
-    add("--seal-key", metavar="KEY", default="", help="boolean in the metadata of an allow")
     add("--seal-gate-key", metavar="KEY", default="", help="the service's name in that metadata")
     add("--fail-on", choices=["error", "warning"], default="error", help="exit status 1 from here")
     forms = parser.add_mutually_exclusive_group()

@@ -19,8 +19,8 @@ class LintOptions:
         credential_header: Header with the caller's credential, lower case; empty where there is
             none.
         inspected_headers: Further headers that the gate reads or refuses, lower case.
-        seal_key: Boolean that the gate sets in the dynamic metadata of an allow; empty where it
-            sets none.
+        seal_keys: Booleans of which the gate sets one in the dynamic metadata of an allow, by the
+            kind of route; empty where it sets none. A seal requires one of them throughout.
         seal_gate_key: String with the gate's name in that metadata; empty where there is none.
         gate_header_prefix: Prefix of the headers that the gate itself adds, lower case; empty where
             it adds none.
@@ -34,5 +34,5 @@ class LintOptions:
     credential_header: str = ""
     inspected_headers: tuple[str, ...] = ()
     gate_header_prefix: str = ""
-    seal_key: str = ""
+    seal_keys: tuple[str, ...] = ()
     seal_gate_key: str = ""

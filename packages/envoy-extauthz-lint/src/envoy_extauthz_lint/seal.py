@@ -9,7 +9,7 @@ can write the namespace, answer from a cache or forward a request; no route disa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from envoy_extauthz_lint import filters
@@ -63,11 +63,11 @@ class Problem:
 
 def find(chain: tuple[HttpFilter, ...], options: LintOptions) -> HttpFilter | None:
     """Return the first RBAC filter that refers to the gate's metadata; None where there is none."""
-    if not options.seal_key:
+    if not options.seal_keys:
         return None
     for found in chain:
         if found.kind == RBAC and any(
-            _is_about(node, options.seal_key) for node in found.config.descendants()
+            _is_about(node, key) for node in found.config.descendants() for key in options.seal_keys
         ):
             return found
     return None
@@ -84,9 +84,15 @@ def policy(config: ConfigNode, options: LintOptions) -> Problem | None:
     policies = rules.entries("policies")
     if not policies:
         return Problem(rules, "the rules have no policy")
+    found = [_unrequired(policies, key) for key in options.seal_keys]
+    return None if None in found else found[0]
+
+
+def _unrequired(policies: Mapping[str, ConfigNode], key: str) -> Problem | None:
+    """Return the first policy that passes something without one key; None if all require it."""
     for name, one in policies.items():
-        if not _requires(one, lambda node: _boolean(node, options.seal_key)):
-            return Problem(one, f"policy {name} passes requests without {options.seal_key}: true")
+        if not _requires(one, lambda node: _boolean(node, key)):
+            return Problem(one, f"policy {name} passes requests without {key}: true")
     return None
 
 

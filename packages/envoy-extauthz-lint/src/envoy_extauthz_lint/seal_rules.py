@@ -59,7 +59,7 @@ RULES = (MISSING, POLICY, MISPLACED, FORGEABLE, DISABLED)
 
 def check(view: View) -> Iterator[LintFinding]:
     """Yield every finding of the family; none where the gate sets no metadata."""
-    if not view.options.seal_key:
+    if not view.options.seal_keys:
         return
     for manager in view.managers:
         found = seal.find(manager.filters, view.options)

@@ -1,0 +1,115 @@
+"""Steps 4 and 5 on a sandbox route: an evaluator calls a model that need not be active yet.
+
+Results and approvals are not asked for, because the sandbox is where results come from. Everything
+else is: the credential, the manifest and its producer, withdrawals and freshness. What makes an
+environment a sandbox is the operator's grant to an evaluator (``Grant.sandbox``), which no evidence
+can widen, together with the purpose ``evaluation`` in its signed declaration.
+
+A no counts from further away than elsewhere: in the sandbox everybody who is granted anything for
+the model, wherever, is an objector. A published failure denies too, except where the evaluator is
+one of those that published one: it alone can take it back (law 1), and must be able to look again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sidecar.core import preactivation
+from sidecar.core.assessment import Chain, Finding, Question
+from sidecar.core.call import Call
+from sidecar.core.cascade import Cascade
+from sidecar.core.evidence import Evidence, Manifest, Signer
+from sidecar.core.grants import EVALUATOR
+from sidecar.core.patterns import any_matches
+from sidecar.core.reasons import Reason
+from sidecar.core.resolve import Resolved
+
+PURPOSE = "evaluation"
+"""The purpose that a sandbox environment declares."""
+
+NOT_ASKED = "not asked for in the sandbox"
+
+
+def only_runs(call: Call) -> bool:
+    """Tell whether a call does nothing but run the models that it names."""
+    return not (call.modelless or call.tuned or call.references or call.owned)
+
+
+def evaluators(question: Question) -> tuple[str, ...]:
+    """Return the evaluators whose sandbox the environment is for the model, sorted."""
+    around = question.around
+    return tuple(
+        sorted(
+            authority
+            for authority, grants in question.inquiry.state.operator.grants.items()
+            if any(
+                grant.role == EVALUATOR
+                and any_matches(grant.sandbox, around.environment)
+                and any_matches(grant.models, question.name)
+                and any_matches(grant.sectors, around.sector)
+                and all(any_matches(grant.jurisdictions, name) for name in around.jurisdictions)
+                for grant in grants
+            )
+        )
+    )
+
+
+def chain(
+    question: Question,
+    resolved: Resolved,
+    item: Evidence[Manifest],
+    producers: tuple[Signer, ...],
+    cascade: Cascade,
+    models: frozenset[str],
+    findings: list[Finding],
+) -> Chain:
+    """Return what one model's admission to the sandbox relies on, and add steps 4 and 5.
+
+    Args:
+        question: The model in the evaluator's environment.
+        resolved: From step 2.
+        item: The manifest.
+        producers: Its signers that count, from step 3.
+        cascade: The withdrawals that count.
+        models: ``provider/id`` of the models and base models of the call.
+        findings: Grows by two.
+    """
+    above = tuple(parent for parent, _ in resolved.parents)
+    findings.append(_permitted(question, (item, *above), producers, models))
+    findings.append(Finding(5, question.model, None, f"approvals are {NOT_ASKED}"))
+    parents = tuple(
+        (parent, cascade.preferred(parent, signers)) for parent, signers in resolved.parents
+    )
+    producer = cascade.preferred(item, producers) if producers else None
+    return Chain(question.model, resolved.base, item, producer, parents, (), ())
+
+
+def _permitted(
+    question: Question,
+    items: Iterable[Evidence[Manifest]],
+    producers: tuple[Signer, ...],
+    models: frozenset[str],
+) -> Finding:
+    """Step 4: the environment is the sandbox of an evaluator that is not the producer."""
+
+    def refused(detail: str) -> Finding:
+        return Finding(4, question.model, Reason.SANDBOX_NOT_GRANTED, detail)
+
+    name = question.around.environment
+    purpose = question.environment.predicate.purpose
+    if purpose != PURPOSE:
+        return refused(f"{name} is declared for the purpose {purpose}, not {PURPOSE}")
+    granted = evaluators(question)
+    if not granted:
+        return refused(f"{name} is no evaluator's sandbox for this model")
+    signing = {signer.authority for signer in producers}
+    if producers and not any(signing - {authority} for authority in granted):
+        return refused(f"{', '.join(granted)} produced the model: another authority evaluates it")
+    failures = [
+        each for item in items for each in preactivation.published_failures(question, item, models)
+    ]
+    if failures and not {authority for authority, _ in failures} & set(granted):
+        return failures[0][1]
+    return Finding(
+        4, question.model, None, f"in the sandbox of {', '.join(granted)}; results are {NOT_ASKED}"
+    )
