@@ -121,6 +121,7 @@ def test_a_policy_sees_everything_that_was_proven_and_nothing_else() -> None:
             "tuned": (),
             "specification": None,
             "modelless": False,
+            "sandbox": False,
             "stream": True,
             "modalities": ("audio", "text"),
             "tool_types": ("function",),
