@@ -21,7 +21,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.reasons import http_status, remedy
 from sidecar.extract.raw_request import RawRequestError, parse
 from sidecar.observe.decision_record import record
-from sidecar.providers.json_paths import Found, Only, Owned, Role, Stored
+from sidecar.providers.json_paths import Found, Input, Only, Owned, Role, Stored
 from sidecar.service import config as service_config
 from sidecar.service.dry_run import DryRun, dry_run
 from sidecar.trust.config import load
@@ -125,7 +125,7 @@ def _models_found(result: DryRun) -> list[Found]:
 
 def _what(found: Found) -> str:
     role = found.role.role if isinstance(found.role, Only) else found.role
-    return role.kind if isinstance(role, Stored | Owned) else role.value
+    return role.kind if isinstance(role, Stored | Owned | Input) else role.value
 
 
 def _verdict(decision: Decision) -> Text:

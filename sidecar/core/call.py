@@ -36,6 +36,8 @@ class Call:
         references: Objects stored upstream that it builds on; each must have been registered.
         owned: Objects stored upstream that it reads or changes without running them; with
             registration on, each must have been registered for the caller's environment.
+        inputs: Files and other objects stored upstream that its input names; found only where
+            registration is on, and then each must be the caller's environment's.
         specification: SHA-256, in hex, of the environment specification that came with a tuning
             job.
         modelless: Whether the operation can neither name nor reach a model, so that only the
@@ -54,6 +56,7 @@ class Call:
     deployments: tuple[str, ...] = ()
     references: tuple[Reference, ...] = ()
     owned: tuple[Reference, ...] = ()
+    inputs: tuple[Reference, ...] = ()
     specification: str | None = None
     modelless: bool = False
     ignored: tuple[str, ...] = ()

@@ -89,12 +89,17 @@ class Decisions:
             await self.objects.register(ticket, created, uses, reading.at)
 
     async def judge(
-        self, calls: Mapping[Call, int], ticket: AdmissionTicket, request: HttpRequest
+        self,
+        calls: Mapping[Call, int],
+        inputs: Mapping[Reference, int],
+        ticket: AdmissionTicket,
+        request: HttpRequest,
     ) -> None:
         """Decide about every call of a batch file, as one recorded decision.
 
         Args:
             calls: Every distinct call, with the number of its first line.
+            inputs: Every stored object that they name as input, likewise.
             ticket: The upload's ticket.
             request: The upload's head, for the log.
 
@@ -102,14 +107,29 @@ class Decisions:
             AdmissibilityError: ``clock_unreliable``; nothing was decided.
             AccountedError: A call is refused.
         """
-        context = _context(ticket, request, self.now())
+        now = self.now()
+        context = _context(ticket, request, now)
+
+        async def decide() -> Decision:
+            await self._check_inputs(inputs, ticket, now)
+            return await self.pipeline.judge(tuple(calls), ticket.caller, context)
+
         decision = await self._live(
             context,
-            lambda: self.pipeline.judge(tuple(calls), ticket.caller, context),
+            decide,
             lambda found: _with_line(found, calls),
         )
         if not decision.allowed:
             raise AccountedError(decision)
+
+    async def _check_inputs(
+        self, inputs: Mapping[Reference, int], ticket: AdmissionTicket, now: datetime
+    ) -> None:
+        """Require that the stored inputs of a batch file's lines are the caller's."""
+        where = {each: f"line {number} of the batch file: " for each, number in inputs.items()}
+        if where:
+            objects, caller = self.objects, ticket.spiffe_id
+            await objects.check_inputs(ticket.provider, ticket.api, where, caller, now)
 
     async def refused(
         self, error: AdmissibilityError, ticket: AdmissionTicket | None, request: HttpRequest | None

@@ -232,8 +232,8 @@ class _Stream:
             self._begin_upload(self.ticket, self.request)
 
     def _begin_upload(self, ticket: AdmissionTicket, request: HttpRequest) -> None:
-        async def judge(calls: Mapping[Call, int]) -> None:
-            await self._decisions.judge(calls, ticket, request)
+        async def judge(calls: Mapping[Call, int], inputs: Mapping[Reference, int]) -> None:
+            await self._decisions.judge(calls, inputs, ticket, request)
 
         self._upload = Upload(
             request, self._budget, self._max_batch_bytes, judge, self._decisions.reader

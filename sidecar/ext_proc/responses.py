@@ -136,9 +136,7 @@ class ResponseReader:
         for event in events:
             kind = event.get("type") if isinstance(event, dict) else None
             if self._also and isinstance(kind, str) and kind.startswith(_ITEM_EVENT):
-                name = _id(event.get("item"))
-                if name is not None:
-                    await self._keep(Reference("item", name))
+                await self._keep_at({"output": [event.get("item")]})
 
     async def _whole(self, body: bytes) -> None:
         """Register what a JSON body names."""
@@ -156,6 +154,10 @@ class ResponseReader:
                 self._unread("the response has no id")
                 return
             await self._keep(Reference(self._kind, name))
+        await self._keep_at(value)
+
+    async def _keep_at(self, value: Any) -> None:  # noqa: ANN401 - JSON is any value
+        """Register the further objects that a response, or one output item of it, names."""
         for place, kind in self._also:
             for found in values_at(value, place):
                 if isinstance(found, str) and _ID.fullmatch(found):

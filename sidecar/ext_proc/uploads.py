@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from enum import Enum
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import ambiguous, malformed
 from sidecar.ext_proc.buffer_budget import BufferBudget, Held, pieces
@@ -35,8 +35,8 @@ _PURPOSE, _FILE = "purpose", "file"
 _READ = (_PURPOSE, _FILE)
 _MAX_PURPOSE_BYTES = 64
 
-Judge = Callable[[Mapping[Call, int]], Awaitable[None]]
-"""Admits every call of a file, given with the number of its first line, or raises."""
+Judge = Callable[[Mapping[Call, int], Mapping[Reference, int]], Awaitable[None]]
+"""Admits every call of a file and every stored input, with the numbers of their first lines."""
 
 
 class UploadState(Enum):
@@ -215,7 +215,7 @@ class Upload:
             if self._file_first:
                 await self._read_held()
             await self._lines_in(self._lines.close())
-            await self._judge(self._lines.calls)
+            await self._judge(self._lines.calls, self._lines.inputs)
             self.calls = tuple(self._lines.calls)
             self.state = UploadState.ADMITTED
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sidecar.core import strict_json
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.extract.extractor import extract
@@ -30,6 +30,9 @@ BLOCK_BYTES = 256 << 10
 
 MAX_DIFFERENT = 64
 """Most calls in a file that differ in anything but their content."""
+
+MAX_INPUTS = 4096
+"""Most different stored objects, such as pictures, that the lines of a file name as input."""
 
 _KEYS = frozenset({"custom_id", "method", "url", "body"})
 _EMPTY = frozenset({b"", b"\r"})
@@ -59,10 +62,12 @@ class BlockCalls:
 
     Attributes:
         calls: Every distinct call before the first refused line, with its first line's number.
+        inputs: Every stored object that these lines name as input, with its first line's number.
         refused: Code and message of the refused line; ``None`` if every line was parsed.
     """
 
     calls: Mapping[Call, int]
+    inputs: Mapping[Reference, int]
     refused: tuple[Reason, str] | None = None
 
 
@@ -73,17 +78,20 @@ BlockReader = Callable[[Block], Awaitable[BlockCalls]]
 def read_block(block: Block) -> BlockCalls:
     """Parse a block; a refusal is returned, because the calls before it are judged first."""
     calls: dict[Call, int] = {}
+    inputs: dict[Reference, int] = {}
     # Not splitlines: it ends lines at more than a line feed.
     for number, line in enumerate(block.data.removesuffix(b"\n").split(b"\n"), block.first):
         try:
             call = _line(line, number, block)
         except AdmissibilityError as error:
-            return BlockCalls(calls, (error.reason, error.message))
+            return BlockCalls(calls, inputs, (error.reason, error.message))
         if call is not None:
-            calls.setdefault(call, number)
-        if len(calls) > MAX_DIFFERENT:
+            for named in call.inputs:
+                inputs.setdefault(named, number)
+            calls.setdefault(replace(call, inputs=()) if call.inputs else call, number)
+        if len(calls) > MAX_DIFFERENT or len(inputs) > MAX_INPUTS:
             break  # ``Lines.add`` refuses it, by the first line that is too many in the whole file
-    return BlockCalls(calls)
+    return BlockCalls(calls, inputs)
 
 
 async def read_here(block: Block) -> BlockCalls:
@@ -100,10 +108,12 @@ class Lines:
 
     Attributes:
         calls: Every distinct call so far, with the number of the first line that makes it.
+        inputs: Every stored object named as input so far, with the number of the first such line.
     """
 
     def __init__(self, provider: str, api: str) -> None:
         self.calls: dict[Call, int] = {}
+        self.inputs: dict[Reference, int] = {}
         self._provider = provider
         self._api = api
         self._parts: list[bytes] = []
@@ -167,6 +177,13 @@ class Lines:
                     f"line {number} of the batch file: more than {MAX_DIFFERENT} calls that"
                     " differ in operation, models or types of tools; split the file"
                 )
+        for named, number in found.inputs.items():
+            self.inputs.setdefault(named, number)
+            if len(self.inputs) > MAX_INPUTS:
+                raise malformed(
+                    f"line {number} of the batch file: more than {MAX_INPUTS} different stored"
+                    " objects are named as input; split the file"
+                )
         if found.refused is not None:
             raise AdmissibilityError(*found.refused)
 
@@ -211,7 +228,7 @@ def _call(line: bytes, block: Block) -> Call:
         raise malformed(str(error)) from error
     if set(value) != _KEYS or not isinstance(value["custom_id"], str):
         raise malformed("the keys must be exactly custom_id (a string), method, url and body")
-    call = extract(_request(value, block), max_bytes=MAX_LINE_BYTES)
+    call = extract(_request(value, block), max_bytes=MAX_LINE_BYTES, inputs=True)
     if call.references:
         raise AdmissibilityError(
             Reason.OBJECT_UNREGISTERED,

@@ -17,17 +17,18 @@ from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed, unsupported
-from sidecar.extract import multipart
+from sidecar.extract import multipart, stored_inputs
 from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.references import ITEM, built_on, item_references, owned
 from sidecar.extract.router import ROUTES, route
 from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
 from sidecar.providers import json_paths
-from sidecar.providers.json_paths import Found, Only, Role
+from sidecar.providers.json_paths import Found, Input, Only, Role
 from sidecar.providers.operation import MAIN, Body, Kind, Operation
 from sidecar.providers.overrides import header_overrides, key_overrides
 from sidecar.providers.provider import NameKind, Provider
+from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
 
 MAX_MODELS = 32
 SPECIFICATION_HEADER = "x-environment-specification"
@@ -52,10 +53,15 @@ def extract(
     max_bytes: int,
     opened: Collection[str] = frozenset(),
     ignore_body_model: bool = False,
+    inputs: bool = False,
 ) -> Call:
     """Name the operation and every model of a request; see ``examine``."""
     return examine(
-        request, max_bytes=max_bytes, opened=opened, ignore_body_model=ignore_body_model
+        request,
+        max_bytes=max_bytes,
+        opened=opened,
+        ignore_body_model=ignore_body_model,
+        inputs=inputs,
     ).call
 
 
@@ -65,6 +71,7 @@ def examine(
     max_bytes: int,
     opened: Collection[str] = frozenset(),
     ignore_body_model: bool = False,
+    inputs: bool = False,
 ) -> Examined:
     """Name the operation and every model of a request, with their places.
 
@@ -73,6 +80,7 @@ def examine(
         max_bytes: The most bytes that a body may have.
         opened: Names of operations, closed by default, that the operator opened.
         ignore_body_model: Whether ``model`` in the body is ignored where the path has a deployment.
+        inputs: Whether stored objects that the input names are looked for (registration is on).
 
     Raises:
         AdmissibilityError: Any code of step 0.
@@ -91,7 +99,7 @@ def examine(
             raise ambiguous(
                 f"the header {name} could make a server run another model; leave it out"
             )
-    inside = _inside(request, operation, max_bytes)
+    inside = _inside(request, operation, max_bytes, routes.api.inputs if inputs else NO_INPUTS)
     if ignore_body_model and operation.path_decides:
         inside = tuple(_ignored(entry) for entry in inside)
     found = (*named, *inside)
@@ -112,7 +120,9 @@ def _check_open(operation: Operation, opened: Collection[str]) -> None:
         )
 
 
-def _inside(request: HttpRequest, operation: Operation, max_bytes: int) -> tuple[Found, ...]:
+def _inside(
+    request: HttpRequest, operation: Operation, max_bytes: int, inputs: StoredInputs
+) -> tuple[Found, ...]:
     """Return the values that the body names."""
     if operation.upgrade:
         check_websocket(request)
@@ -122,18 +132,20 @@ def _inside(request: HttpRequest, operation: Operation, max_bytes: int) -> tuple
         return ()
     body = body_of(request, max_bytes=max_bytes)
     if operation.body is Body.READ:
-        return _read(request, operation, body)
+        return _read(request, operation, body, inputs)
     if operation.body is Body.NONE and body:
         raise malformed("this operation has no body")
-    return ()
+    return tuple(stored_inputs.in_unread(inputs, body)) if body else ()
 
 
-def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Found, ...]:
+def _read(
+    request: HttpRequest, operation: Operation, body: bytes, inputs: StoredInputs
+) -> tuple[Found, ...]:
     content_type = request.header("content-type")
     if content_type is None:
         content_type = "application/json" if operation.untyped else ""
     if operation.form and _FORM_TYPE.match(content_type):
-        return _from_form(operation, content_type, body)
+        return _from_form(operation, content_type, body, inputs)
     if not operation.reads:
         raise malformed("Content-Type must be multipart/form-data")
     if not _JSON_TYPE.fullmatch(content_type):
@@ -145,16 +157,20 @@ def _read(request: HttpRequest, operation: Operation, body: bytes) -> tuple[Foun
     _refuse_overrides(operation.top_keys, value)
     found = json_paths.find(operation.tree, value, body, texts=operation.texts)
     narrowed = (_narrowed(operation, entry) for entry in found)
-    return (*narrowed, *item_references(found))
+    named = stored_inputs.in_json(inputs, operation.tree, value, body)
+    return (*narrowed, *item_references(found), *named)
 
 
-def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Found, ...]:
+def _from_form(
+    operation: Operation, content_type: str, body: bytes, inputs: StoredInputs
+) -> tuple[Found, ...]:
     try:
         parts = multipart.parse(content_type, body)
         tops = frozenset(name.partition(".")[0].removesuffix("[]") for name in operation.form)
         _refuse_overrides(tops, (part.name for part in parts))
         long = [name for name, role in operation.form.items() if role is Role.DATA]
         texts = multipart.fields(parts, operation.form, long)
+        named = tuple(stored_inputs.in_form(inputs, parts, operation.form))
     except multipart.AmbiguousFieldError as error:
         raise ambiguous(f"form: {error}") from error
     except multipart.MultipartError as error:
@@ -164,7 +180,7 @@ def _from_form(operation: Operation, content_type: str, body: bytes) -> tuple[Fo
         role = operation.form[name]
         value: object = _FLAGS.get(text, text) if role is Role.STREAM else text
         found.append(Found(role, value, name))
-    return tuple(found)
+    return (*found, *named)
 
 
 def _narrowed(operation: Operation, entry: Found) -> Found:
@@ -241,6 +257,7 @@ def _call(
         deployments=_deployments(api, models, tuned),
         references=references,
         owned=owned(found),
+        inputs=owned(found, Input),
         specification=_specification(request, operation, found),
         modelless=operation.kind is Kind.MODELLESS,
         ignored=tuple(name for name in _models(found, Role.IGNORED) if name not in models),

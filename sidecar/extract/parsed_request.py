@@ -51,6 +51,7 @@ class ReadOptions:
     max_body_bytes: int
     opened: frozenset[str] = frozenset()
     ignore_body_model: bool = False
+    inputs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,7 @@ def parse(message: pb.CheckRequest, options: ReadOptions) -> ParsedRequest:
             max_bytes=options.max_body_bytes,
             opened=options.opened,
             ignore_body_model=options.ignore_body_model,
+            inputs=options.inputs,
         )
     except AdmissibilityError as error:
         return ParsedRequest(_bare(request), (error.reason, error.message))

@@ -13,7 +13,7 @@ from sidecar.core import strict_json
 from sidecar.core.call import Reference
 from sidecar.core.refusals import malformed
 from sidecar.extract.tools import given, of_role
-from sidecar.providers.json_paths import Found, Owned, Role, Stored
+from sidecar.providers.json_paths import Found, Input, Owned, Role, Stored
 
 ITEM = "item"
 MAX_REFERENCES = 16
@@ -40,13 +40,13 @@ def built_on(found: Iterable[Found]) -> tuple[Reference, ...]:
     return references
 
 
-def owned(found: Iterable[Found]) -> tuple[Reference, ...]:
-    """Return the objects that the request reads or changes, without duplicates.
+def owned(found: Iterable[Found], role: type[Owned | Input] = Owned) -> tuple[Reference, ...]:
+    """Return the objects that the request reads or changes, or takes as input, without duplicates.
 
     Raises:
         AdmissibilityError: ``malformed_request`` for no id, or more objects than are looked up.
     """
-    references = _referring(found, Owned)
+    references = _referring(found, role)
     if len(references) > MAX_OWNED:
         raise malformed(f"more than {MAX_OWNED} stored objects are referred to")
     return references
@@ -76,7 +76,7 @@ def item_references(found: Iterable[Found]) -> Iterator[Found]:
             yield Found(Stored(ITEM), item["id"], f"{entry.where}.id")
 
 
-def _referring(found: Iterable[Found], role: type[Stored | Owned]) -> tuple[Reference, ...]:
+def _referring(found: Iterable[Found], role: type[Stored | Owned | Input]) -> tuple[Reference, ...]:
     references = []
     for entry in found:
         if not isinstance(entry.role, role) or not given(entry):

@@ -39,7 +39,8 @@ from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.observe.lease_metrics import CREDENTIAL, DECISION, LeaseCounts
 from sidecar.opa.client import PolicyEngine
 from sidecar.providers import creation, updated_by
-from sidecar.registry.objects import Objects, ResolvedCall, registration_off
+from sidecar.registry.objects import Objects, ResolvedCall
+from sidecar.registry.refusals import registration_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,11 @@ class Settings:
     gate_name: str = "admissibility"
     ignore_body_model: bool = False
     max_leases: int = MAX_LEASES
-    read_options: ReadOptions = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        """Derive the settings that parsing a ``CheckRequest`` needs."""
-        options = ReadOptions(
-            self.credential_header, self.max_body_bytes, self.opened, self.ignore_body_model
-        )
-        object.__setattr__(self, "read_options", options)
+    def read_options(self, *, inputs: bool) -> ReadOptions:
+        """Return the settings of parsing; ``inputs``: whether stored inputs are looked for."""
+        header, longest = self.credential_header, self.max_body_bytes
+        return ReadOptions(header, longest, self.opened, self.ignore_body_model, inputs)
 
 
 class RequestReader(Protocol):
@@ -103,10 +101,13 @@ class Pipeline:
     leases: Leases = field(init=False, repr=False)
     credentials: CredentialLeases = field(init=False, repr=False)
     assessments: Assessments = field(default_factory=Assessments, repr=False)
+    read_options: ReadOptions = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Start without any lease."""
+        """Start without any lease, and look for stored inputs only where registration is on."""
         settings = self.settings
+        options = settings.read_options(inputs=self.objects is not None)
+        object.__setattr__(self, "read_options", options)
         object.__setattr__(self, "leases", Leases(settings.max_leases))
         verified = CredentialLeases(
             settings.max_leases, header=settings.credential_header, audience=settings.audience
@@ -138,7 +139,7 @@ class Pipeline:
         """
         if isinstance(message, Large):
             return None
-        parsed = parse(message, self.settings.read_options)
+        parsed = parse(message, self.read_options)
         context.parsed, context.request = parsed, parsed.request
         context.reached("parse")
         if not isinstance(parsed.found, Call):
@@ -155,6 +156,7 @@ class Pipeline:
         elif (
             call.references
             or call.owned
+            or call.inputs
             or creation(request.api, call.operation) is not None
             or updated_by(request.api, call.operation)
         ):
@@ -189,7 +191,7 @@ class Pipeline:
             return await self._decide(parsed.request, parsed.found, context)
 
     async def _parsed(self, message: CheckMessage, context: DecisionContext) -> ParsedRequest:
-        options = self.settings.read_options
+        options = self.read_options
         if isinstance(message, Large):
             parsed = await self.reader(message, options)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role
-from sidecar.providers.openai_objects import BATCHES, FILES
+from sidecar.providers.openai_objects import BATCHES, FILES, INPUTS
 from sidecar.providers.operation import Operation, never, prefixed
 from sidecar.providers.provider import AdaptedNames, Provider, always_a_deployment
 
@@ -80,4 +80,5 @@ PROVIDER = Provider(
     ),
     errors=error_shapes.AZURE,
     lines=_LINES,
+    inputs=INPUTS,
 )

@@ -66,6 +66,16 @@ class Owned:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """A reference to an object stored upstream that goes into what is run, such as a file.
+
+    It brings no model; with registration on, its owner is asked about (``StoredInputs``).
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Only:
     """A path with a list of allowed values; any other would run models that the request omits.
 
@@ -86,7 +96,7 @@ class Only:
         return value is None or (isinstance(value, str | bool) and value in self.values)
 
 
-What = Role | Stored | Owned | Only
+What = Role | Stored | Owned | Input | Only
 
 
 @dataclass(frozen=True, slots=True)

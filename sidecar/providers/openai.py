@@ -9,7 +9,14 @@ from __future__ import annotations
 from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role, Stored, What
 from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
-from sidecar.providers.openai_objects import BATCHES, FILES, VECTOR_STORES, VIDEOS
+from sidecar.providers.openai_objects import (
+    BATCHES,
+    CONTAINERS,
+    FILES,
+    INPUTS,
+    VECTOR_STORES,
+    VIDEOS,
+)
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, Provider, always_a_model
 
@@ -78,8 +85,9 @@ COMPLETIONS: tuple[Operation, ...] = (
 _BETA: dict[str, What] = {"beta": Role.WORD}
 """``?beta=true``: the same operation and the same paths, with more in the response."""
 
-ITEMS = {"output[].id": "item"}
-"""Items of a response's output, to which an SDK refers by id in the next turn."""
+ITEMS = {"output[].id": "item", "output[].container_id": "container"}
+"""Items of a response's output, to which an SDK refers by id in the next turn, and the containers
+in which its tools ran."""
 
 RESPONSES = Operation(
     "responses",
@@ -365,6 +373,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *MODELS,
     *REALTIME,
     *VECTOR_STORES,
+    *CONTAINERS,
     *AGENTS,
     *_REFUSED,
 )
@@ -386,4 +395,5 @@ PROVIDER = Provider(
         "itself, and needs no binding. Routes to `api.openai.com` set `provider: openai`."
     ),
     errors=error_shapes.OPENAI,
+    inputs=INPUTS,
 )

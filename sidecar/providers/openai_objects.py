@@ -1,9 +1,30 @@
-"""Lists the rows of what OpenAI stores: videos, files, batches, vector stores."""
+"""Lists the rows of what OpenAI stores, and the keys that name such an object as input."""
 
 from __future__ import annotations
 
 from sidecar.providers.json_paths import Owned, Role, Stored, What
 from sidecar.providers.operation import Body, Operation, modelless, never
+from sidecar.providers.stored_inputs import StoredInputs
+
+INPUTS = StoredInputs(
+    {
+        "file_id": "file",
+        "file_ids": "file",
+        "training_file": "file",
+        "validation_file": "file",
+        "vector_store_id": "vector_store",
+        "vector_store_ids": "vector_store",
+        "container": "container",
+        "container_id": "container",
+        "environment_id": "agent_environment",
+        "environment_template_id": "agent_template",
+        "vault_id": "vault",
+        "vault_ids": "vault",
+        "credential_id": "vault_credential",
+    },
+    data=frozenset({"annotations", "attributes", "env", "headers", "metadata", "request_metadata"}),
+)
+"""Annotations are an earlier response's; the files in them are not read again."""
 
 _PROMPT: dict[str, What] = {"prompt": Role.DATA}
 _VIDEO_FORM: dict[str, What] = {"video[id]": Stored("video"), **_PROMPT}
@@ -160,3 +181,24 @@ VECTOR_STORES: tuple[Operation, ...] = (
         "vector_stores.file_batches.files", "GET", f"{_FILE_BATCHES}/{{id}}/files", "after", "limit"
     ),
 )
+
+_CONTAINER_FILES = "/containers/{container}/files"
+
+CONTAINERS: tuple[Operation, ...] = (
+    modelless("containers.list", "GET", "/containers", "after", "limit", "order", "name"),
+    modelless("containers.create", "POST", "/containers", body=Body.UNREAD, creates="container"),
+    modelless("containers.retrieve", "GET", "/containers/{container}"),
+    modelless("containers.delete", "DELETE", "/containers/{container}"),
+    modelless("containers.files.list", "GET", _CONTAINER_FILES, "after", "limit", "order"),
+    modelless(
+        "containers.files.create",
+        "POST",
+        _CONTAINER_FILES,
+        reads={"file_id": Owned("file")},
+        form={"file_id": Owned("file")},
+    ),
+    modelless("containers.files.retrieve", "GET", f"{_CONTAINER_FILES}/{{id}}"),
+    modelless("containers.files.delete", "DELETE", f"{_CONTAINER_FILES}/{{id}}"),
+    modelless("containers.files.content", "GET", f"{_CONTAINER_FILES}/{{id}}/content"),
+)
+"""Where the code interpreter runs; files that it writes are read below their container."""

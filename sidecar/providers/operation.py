@@ -146,6 +146,7 @@ def modelless(
     creates: str | None = None,
     also: Mapping[str, str] | None = None,
     reads: Mapping[str, What] | None = None,
+    form: Mapping[str, What] | None = None,
 ) -> Operation:
     """Return a row that can neither name nor reach a model; closed until the operator opens it."""
     return Operation(
@@ -153,6 +154,7 @@ def modelless(
         method,
         route,
         reads or {},
+        form=form or {},
         query=dict.fromkeys(query, Role.WORD),
         kind=Kind.MODELLESS,
         body=body,

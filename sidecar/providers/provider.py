@@ -13,6 +13,7 @@ from enum import Enum
 
 from sidecar.providers.error_shapes import ErrorShape
 from sidecar.providers.operation import Operation
+from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
 
 
 class NameKind(Enum):
@@ -78,6 +79,7 @@ class Provider:
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.
+        inputs: Keys that name stored objects as input, whose owner is checked with registration on.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Provider:
     errors: ErrorShape
     slashes: bool = False
     lines: tuple[tuple[str, str], ...] = (("/", "/"),)
+    inputs: StoredInputs = NO_INPUTS
 
     def __post_init__(self) -> None:
         """Refuse a provider that lacks a part.

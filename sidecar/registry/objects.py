@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -18,7 +18,9 @@ from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
 from sidecar.providers import CHANGING, creation, updated_by
 from sidecar.registry.errors import RegistryResult, UnregisteredError
+from sidecar.registry.lookups import UNKNOWN, find_each, look_up
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
+from sidecar.registry.refusals import foreign_input, unregistered, without_calls
 from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD, AdmissionTicket, sign, verify
 
@@ -66,6 +68,7 @@ class Objects:
         looked_up: Called with the result of each look-up.
         written: Called with the result of each registration.
         keeping: Whether registrations are written; false in a dry run.
+        unregistered_inputs: Whether a call may name an input that no gate registered.
     """
 
     store: RegistrationStore
@@ -73,6 +76,7 @@ class Objects:
     looked_up: Callable[[RegistryResult], None] = _uncounted
     written: Callable[[RegistryResult], None] = _uncounted
     keeping: bool = True
+    unregistered_inputs: bool = False
     _readers: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_THREADS, "lookup"), repr=False
     )
@@ -90,8 +94,13 @@ class Objects:
             now: The decision's reference time.
 
         Raises:
-            AdmissibilityError: ``object_unregistered`` if a reference has no valid registration.
+            AdmissibilityError: ``object_unregistered`` if a reference has no valid registration,
+                or an input is not the environment's.
         """
+        if call.inputs:
+            where = dict.fromkeys(call.inputs, "")
+            await self.check_inputs(call.provider, api, where, environment, now)
+            call = replace(call, inputs=())
         created, updates = creation(api, call.operation), updated_by(api, call.operation)
         lasting = bool(updates) or (created is not None and not created.upload)
         if not call.references and not call.owned:
@@ -113,7 +122,7 @@ class Objects:
             owned=(),
         )
         if not whole.named:
-            raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, _no_calls(call.references))
+            raise without_calls(call.references)
         # A call that names no model itself runs the models of the objects it refers to.
         own = (Use.of(call if call.named else whole),) if call.named or lasting else ()
         try:
@@ -149,6 +158,38 @@ class Objects:
             if result is not RegistryResult.WRITTEN:
                 raise unregistered(Reference(entry.kind, entry.id))
 
+    async def check_inputs(
+        self,
+        provider: str,
+        api: str,
+        inputs: Mapping[Reference, str],
+        environment: str,
+        now: datetime,
+    ) -> None:
+        """Require that the stored objects which an input names are the environment's.
+
+        Args:
+            provider: The provider whose manifests name the models.
+            api: Name of the upstream's table of operations.
+            inputs: The objects, each with text for its refusal; may be empty.
+            environment: SPIFFE ID of the caller.
+            now: The decision's reference time.
+
+        Raises:
+            AdmissibilityError: ``object_unregistered`` if one is not.
+        """
+        passing = UNKNOWN if self.unregistered_inputs else frozenset()
+        keys = {each: Key(provider, api, each.kind, each.id) for each in inputs}
+        loop = asyncio.get_running_loop()
+        results = await loop.run_in_executor(
+            self._readers, look_up, self.store, keys, environment, now, passing
+        )
+        for reference, result in results.items():
+            self.looked_up(result)
+            if result is not RegistryResult.FOUND and result not in passing:
+                log.info("%s %s, named as input: %s", reference.kind, reference.id, result)
+                raise foreign_input(reference, inputs[reference])
+
     async def _find(
         self,
         call: Call,
@@ -161,7 +202,7 @@ class Objects:
         keys = [Key(call.provider, api, each.kind, each.id) for each in references]
         loop = asyncio.get_running_loop()
         found, error = await loop.run_in_executor(
-            self._readers, _find_each, self.store, keys, environment, now
+            self._readers, find_each, self.store, keys, environment, now
         )
         for _ in found:
             self.looked_up(RegistryResult.FOUND)
@@ -309,30 +350,6 @@ class Objects:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def registration_off(reference: Reference) -> AdmissibilityError:
-    """Return the refusal of a stored object while nothing is registered, with the setting."""
-    otherwise = "; or send the item itself, not its id" if reference.kind == "item" else ""
-    return AdmissibilityError(
-        Reason.OBJECT_UNREGISTERED,
-        f"the {reference.kind} {reference.id} is stored upstream, and may hold what another model"
-        " or environment put into it; have the operator set registration in sidecar.yaml"
-        f" (docs/stored-objects.md){otherwise}",
-    )
-
-
-def _find_each(
-    store: RegistrationStore, keys: Sequence[Key], environment: str, now: datetime
-) -> tuple[list[Registration], UnregisteredError | None]:
-    """Look up objects until one has no valid registration."""
-    found: list[Registration] = []
-    for key in keys:
-        try:
-            found.append(store.find(key, environment, now))
-        except UnregisteredError as error:
-            return found, error
-    return found, None
-
-
 def _modelless(call: Call, entries: Sequence[Registration], *, lasting: bool) -> ResolvedCall:
     """Resolve a call that runs no model: its objects are the caller's, and nothing else counts.
 
@@ -347,19 +364,6 @@ def _modelless(call: Call, entries: Sequence[Registration], *, lasting: bool) ->
     except EvidenceError as error:
         raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
     return ResolvedCall(bare, uses=uses)
-
-
-def _no_calls(references: Sequence[Reference]) -> str:
-    names = ", ".join(f"{each.kind} {each.id}" for each in references)
-    return f"no model is registered for the {names}; a file must be uploaded with purpose batch"
-
-
-def unregistered(reference: Reference) -> AdmissibilityError:
-    """Return the refusal; the message is the same if another environment has the object."""
-    return AdmissibilityError(
-        Reason.OBJECT_UNREGISTERED,
-        f"the {reference.kind} {reference.id} is not registered for this environment",
-    )
 
 
 def _together(own: tuple[str, ...], others: Iterable[tuple[str, ...]]) -> tuple[str, ...]:

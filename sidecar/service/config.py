@@ -165,6 +165,15 @@ class RegistrationSettings(_Strict):
     """How many days a registration lasts."""
     max_batch_bytes: Annotated[int, Field(ge=1 << 16, le=256 << 20)] = 20 << 20
     """The longest upload of a batch file, in bytes."""
+    unregistered_inputs: Literal["refuse", "pass"] = "refuse"
+    """Whether a call may name as input a file, vector store or container that is registered for no
+    environment, such as one uploaded past the gate. One of another environment is refused either
+    way, until its registration expires."""
+
+    @property
+    def passes_unregistered_inputs(self) -> bool:
+        """Return whether inputs that are registered for no environment pass."""
+        return self.unregistered_inputs == "pass"
 
 
 def _form(value: object) -> str:

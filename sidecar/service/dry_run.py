@@ -101,6 +101,7 @@ def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | Non
             max_bytes=settings.max_body_bytes,
             opened=settings.opened,
             ignore_body_model=settings.ignore_body_model,
+            inputs=config.registration is not None,
         )
     except AdmissibilityError:
         return None

@@ -50,6 +50,7 @@ async def start_objects(
         timedelta(days=wanted.expires_days),
         metrics.registration_looked_up,
         metrics.registration_written,
+        unregistered_inputs=wanted.passes_unregistered_inputs,
     )
     stack.callback(objects.close)
     sweeper = asyncio.create_task(_sweep(store), name="sweeper")
@@ -80,7 +81,12 @@ def read_only(config: SidecarConfig) -> Iterator[Objects | None]:
         if not wanted.key.exists() or not wanted.folder.exists():
             empty = {"key": Path(nowhere, "key.pem"), "folder": Path(nowhere, "registrations")}
             wanted = wanted.model_copy(update=empty)
-        objects = Objects(_open(wanted), timedelta(days=wanted.expires_days), keeping=False)
+        objects = Objects(
+            _open(wanted),
+            timedelta(days=wanted.expires_days),
+            keeping=False,
+            unregistered_inputs=wanted.passes_unregistered_inputs,
+        )
         try:
             yield objects
         finally:

@@ -22,7 +22,7 @@ FILES = BELOW + "files"
 CREATING = (
     BELOW + "(conversations|responses(/compact)?|batches|fine_tuning/jobs)",
     "/v1/(agents(/sessions)?|videos(/edits|/extensions|/[^/]+/remix)?)",
-    BELOW + "(vector_stores|uploads/[^/]+/complete|batches/[^/]+/cancel)",
+    BELOW + "(containers|vector_stores|uploads/[^/]+/complete|batches/[^/]+/cancel)",
     "/v1/(agents/environments(/templates)?|vaults(/[^/]+/credentials)?)",
 )
 UPLOADS = BELOW + "uploads"

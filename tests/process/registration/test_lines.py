@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.ext_proc.buffer_budget import PIECE, BufferBudget
 from sidecar.ext_proc.rate_limiter import RateLimiter
@@ -148,7 +148,7 @@ class Judge:
         self.reason = reason
         self.asked: list[Mapping[Call, int]] = []
 
-    async def __call__(self, calls: Mapping[Call, int]) -> None:
+    async def __call__(self, calls: Mapping[Call, int], _: Mapping[Reference, int]) -> None:
         self.asked.append(dict(calls))
         if self.reason is not None:
             raise AdmissibilityError(self.reason, "no")

@@ -63,6 +63,7 @@ def made(stage: Stage) -> dict[str, str]:
         "file": client.files.create(file=("a.txt", b"x"), purpose="user_data").id,
         "response": stage.respond(MODEL),
         "upload": _post(stage, "/v1/uploads", {"purpose": "user_data"}),
+        "container": _post(stage, "/v1/containers", {"name": "box"}),
         "vector_store": _post(stage, "/v1/vector_stores", {"file_ids": [batch_file.id]}),
     }
 

@@ -82,8 +82,10 @@ class Provider:
             return web.json_response(stored)
         if received.path.startswith(agents_upstream.ROOT):
             return await self.agents.answer(request, received.body)
-        if route == "files":
-            value: dict[str, Any] = file(f"file-{number}", received.size)
+        if route in {"chat/completions", "images/edits"}:
+            value: dict[str, Any] = {"id": "c_1", "object": "chat.completion", "choices": []}
+        elif route == "files":
+            value = file(f"file-{number}", received.size)
         elif route == "conversations":
             value = {"id": f"conv_{number}", "object": "conversation", "created_at": 1780000000}
         elif route == "batches":
@@ -132,6 +134,7 @@ def _below(path: str) -> str:
 
 _COLLECTIONS = {
     "vector_stores": "vs",
+    "containers": "cntr",
     "uploads": "upload",
     "vaults": "vault",
     "videos": "video",

@@ -1,0 +1,162 @@
+"""A call may name as input only its own environment's files, vector stores and containers.
+
+Real Envoy, gate and OPA; the objects are made through the gate by the environment that owns them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+
+from sidecar.providers import shut_operations
+from tests.process.registration.stage import OTHER_ENV, Stage, staged
+from tests.support.simulator.world import BASE, ENV
+
+REFUSED, ADMITTED = (403, "object_unregistered"), (200, None)
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+REGISTRATION = {"folder": "registrations", "key": "registration.pem"}
+_AUTO = "cntr_auto"
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One stage with the operations open that make objects."""
+    folder = tmp_path_factory.mktemp("inputs")
+    with pytest.MonkeyPatch.context() as patch:
+        opened = sorted(shut_operations() - {"realtime.connect"})
+        with staged(folder, patch, open_operations=opened) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def made(stage: Stage) -> dict[str, str]:
+    """Objects of one environment; a container too, which a response's tool has made."""
+    file = stage.client().files.create(file=("a.txt", b"x"), purpose="user_data").id
+    box = {"type": "code_interpreter_call", "id": "ci_1", "container_id": _AUTO}
+    stage.provider.changes = {"output": [box]}
+    assert asked(stage, RESPONSES, {"input": "hi"}) == ADMITTED
+    stage.provider.changes = {}
+    store = send(stage, "/v1/vector_stores", {"file_ids": [file]}).json()["id"]
+    return {"file": file, "vector_store": store, "container": _AUTO}
+
+
+@contextmanager
+def restarted(stage: Stage, registration: dict[str, str] | None) -> Iterator[None]:
+    """Run the gate with another setting, and then with the first again."""
+    stage.restart(registration=registration)
+    try:
+        yield
+    finally:
+        stage.restart(registration=REGISTRATION)
+
+
+def send(
+    stage: Stage, path: str, body: dict[str, Any], environment: str = ENV
+) -> requests.Response:
+    headers = stage.options(environment)["default_headers"]
+    return requests.post(stage.address + path, json=body, headers=headers, timeout=60)
+
+
+def asked(stage: Stage, path: str, body: dict[str, Any], environment: str = ENV) -> Any:
+    answer = send(stage, path, {"model": BASE, **body}, environment)
+    return answer.status_code, answer.headers.get("x-admissibility-reason")
+
+
+def inputs(made: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
+    part = {"type": "file", "file": {"file_id": made["file"]}}
+    output = [{"type": "input_image", "file_id": made["file"]}]
+    tool = {"type": "code_interpreter", "container": made["container"]}
+    return [
+        (CHAT, {"messages": [{"role": "user", "content": [part]}]}),
+        (
+            RESPONSES,
+            {"input": [{"type": "function_call_output", "call_id": "c", "output": output}]},
+        ),
+        (
+            RESPONSES,
+            {
+                "input": "hi",
+                "tools": [{"type": "file_search", "vector_store_ids": [made["vector_store"]]}],
+            },
+        ),
+        (RESPONSES, {"input": "hi", "tools": [tool]}),
+    ]
+
+
+def test_an_input_is_its_environments_wherever_it_is_named(
+    stage: Stage, made: dict[str, str]
+) -> None:
+    reached = len(stage.provider.requests)
+    foreign = [asked(stage, *call, OTHER_ENV) for call in inputs(made)]
+    assert (foreign, len(stage.provider.requests)) == ([REFUSED] * 4, reached)
+    assert [asked(stage, *call) for call in inputs(made)] == [ADMITTED] * 4
+
+
+def test_an_input_that_no_gate_registered_is_refused_in_the_same_words(
+    stage: Stage, made: dict[str, str]
+) -> None:
+    texts = []
+    for name, environment in ((made["file"], OTHER_ENV), ("file-stranger", ENV)):
+        part = {"type": "file", "file": {"file_id": name}}
+        body = {"model": BASE, "messages": [{"role": "user", "content": [part]}]}
+        error = send(stage, CHAT, body, environment).json()["error"]
+        texts.append(error["message"].replace(name, "X"))
+    assert texts[0] == texts[1]
+    assert "the file X, named as input, is not registered for this environment" in texts[0]
+    assert "create it through the gate from this environment" in texts[0]
+
+
+@pytest.mark.parametrize("environment", [ENV, OTHER_ENV])
+def test_a_line_of_a_batch_names_its_environments_inputs_alone(
+    environment: str, stage: Stage, made: dict[str, str]
+) -> None:
+    part = {"type": "file", "file": {"file_id": made["file"]}}
+    bodies = [
+        {"model": BASE, "messages": [{"role": "user", "content": content}]}
+        for content in ("hi", [part], "there")
+    ]
+    text = "".join(
+        json.dumps({"custom_id": str(n), "method": "POST", "url": CHAT, "body": body}) + "\n"
+        for n, body in enumerate(bodies)
+    )
+    answer = requests.post(
+        f"{stage.address}/v1/files",
+        files={"file": ("lines.jsonl", text.encode())},
+        data={"purpose": "batch"},
+        headers=stage.options(environment)["default_headers"],
+        timeout=60,
+    )
+    told = answer.status_code, answer.headers.get("x-admissibility-reason")
+    if environment == ENV:
+        assert told == ADMITTED
+    else:
+        assert told == REFUSED
+        assert "line 2 of the batch file: the file" in answer.json()["error"]["message"]
+
+
+def test_where_the_operator_lets_unregistered_inputs_pass_another_environments_is_refused(
+    stage: Stage, made: dict[str, str]
+) -> None:
+    found = []
+    with restarted(stage, {**REGISTRATION, "unregistered_inputs": "pass"}):
+        for name, environment in (
+            ("file-stranger", ENV),
+            (made["file"], ENV),
+            (made["file"], OTHER_ENV),
+        ):
+            content = [{"type": "file", "file": {"file_id": name}}]
+            body = {"messages": [{"role": "user", "content": content}]}
+            found.append(asked(stage, CHAT, body, environment))
+    assert found == [ADMITTED, ADMITTED, REFUSED]
+
+
+def test_with_registration_off_no_owner_is_known_and_inputs_pass(
+    stage: Stage, made: dict[str, str]
+) -> None:
+    with restarted(stage, None):
+        assert [asked(stage, *call, OTHER_ENV) for call in inputs(made)[:1]] == [ADMITTED]
