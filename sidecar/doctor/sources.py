@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok
 from sidecar.doctor.installation import Installation
+from sidecar.jetstream.config import NatsConfig
+from sidecar.jetstream.session import NatsLimits
 from sidecar.trust import config as trust_config
 from sidecar.trust.config import TrustConfig
 from sidecar.trust.directory_source import DirectorySource
@@ -16,11 +18,14 @@ from sidecar.trust.http_connection import HttpLimits
 from sidecar.trust.http_evidence import HttpsEvidence
 from sidecar.trust.http_source import TIMESTAMP, HttpsSource
 from sidecar.trust.limits import REPOSITORY
+from sidecar.trust.nats_evidence import NatsEvidence
+from sidecar.trust.nats_source import NatsSource
 from sidecar.trust.source import SourceError
 from sidecar.trust.source_config import DirectorySourceConfig, HttpsSourceConfig, SourceConfig
 
 LIMITS = HttpLimits(step=3, total=6, attempts=1)
 """Shorter than the patience of ``examine``."""
+NATS_LIMITS = NatsLimits(step=3, total=6)
 
 _PARALLEL = 16
 
@@ -35,7 +40,7 @@ class _Probe:
 
 
 def sources(installation: Installation) -> tuple[Diagnosis, ...]:
-    """Read ``timestamp.json`` of every authority, and every listing of evidence over HTTPS."""
+    """Read ``timestamp.json`` of every authority, and every listing of published evidence."""
     if installation.config is None:
         return ()
     try:
@@ -67,7 +72,7 @@ def _probes(config: TrustConfig) -> Iterator[_Probe]:
         read = _repository(authority.source)
         yield _Probe(authority.name, _place(authority.source), read)
     for source in config.evidence:
-        if isinstance(source, HttpsSourceConfig):
+        if not isinstance(source, DirectorySourceConfig):
             yield _Probe("of evidence", source.url, _listing(source))
 
 
@@ -80,14 +85,22 @@ def _repository(source: SourceConfig) -> Callable[[], None]:
         if isinstance(source, DirectorySourceConfig):
             DirectorySource(source.path).fetch(TIMESTAMP, REPOSITORY.timestamp)
             return
+        if isinstance(source, NatsConfig):
+            with closing(NatsSource(source, NATS_LIMITS)) as bucket:
+                bucket.fetch(TIMESTAMP, REPOSITORY.timestamp)
+            return
         with closing(HttpsSource(source, LIMITS)) as opened:
             opened.fetch(TIMESTAMP, REPOSITORY.timestamp)
 
     return read
 
 
-def _listing(source: HttpsSourceConfig) -> Callable[[], None]:
+def _listing(source: HttpsSourceConfig | NatsConfig) -> Callable[[], None]:
     def read() -> None:
+        if isinstance(source, NatsConfig):
+            with closing(NatsEvidence(source, NATS_LIMITS)) as bucket:
+                bucket.index()
+            return
         with closing(HttpsEvidence(source, LIMITS)) as opened:
             opened.index()
 

@@ -7,6 +7,7 @@ digest, so no file ever changes and a listing cannot name one half-written.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -73,3 +74,23 @@ def read(data: bytes) -> EvidenceIndex:
                 f"files: an entry is not 'SHA256 BYTES', or differs from another: {entry!r:.100}"
             )
     return EvidenceIndex(number, files)
+
+
+MAX_POINTER = 128
+
+
+def write_pointer(listing: bytes) -> bytes:
+    """Return what names a listing where it cannot be replaced in place: ``SHA256 BYTES``."""
+    return f"{hashlib.sha256(listing).hexdigest()} {len(listing)}\n".encode()
+
+
+def read_pointer(data: bytes) -> tuple[str, int]:
+    """Parse what names a listing; returns its hex SHA-256 and size in bytes.
+
+    Raises:
+        BadIndexError: It is not ``SHA256 BYTES``.
+    """
+    found = _ENTRY.fullmatch(data.decode("ascii", errors="replace").strip())
+    if found is None:
+        raise BadIndexError("does not name a listing as 'SHA256 BYTES'")
+    return found[1], int(found[2])

@@ -64,13 +64,14 @@ class GrantEntry(_Strict):
 
 
 class SourceEntry(_Strict):
-    """Where files are read from: a folder, or a web server. A text alone is one of the two."""
+    """Where files are read from: a folder, a web server or NATS. A text alone is one of them."""
 
     directory: _Text | None = None
     """A folder."""
     url: _Text | None = None
-    """`https://HOST[:PORT]/PATH` of static files on a web server or object store. Redirects are not
-    followed."""
+    """`https://HOST[:PORT]/PATH` of static files on a web server or object store, of which
+    redirects are not followed; or `tls://HOST[:PORT][,HOST[:PORT]]/BUCKET/FOLDER` of a NATS
+    JetStream key-value bucket and the object store of the same name (`nats://` without TLS)."""
     ca: _Text | None = None
     """With `url`: PEM certificates of the CAs that the server is authenticated by, instead of the
     system's."""
@@ -80,10 +81,17 @@ class SourceEntry(_Strict):
     client_key: _Text | None = None
     """With `url`: the client's private key (PEM); read again when it changes."""
     bearer_file: _Text | None = None
-    """With `url`: file with a bearer token; read for each request."""
+    """With `https://`: file with a bearer token; read for each request."""
     proxy: _Text | None = None
-    """With `url`: `http://[USER:PASSWORD@]HOST:PORT` of an HTTP proxy, or `environment` for
+    """With `https://`: `http://[USER:PASSWORD@]HOST:PORT` of an HTTP proxy, or `environment` for
     `HTTPS_PROXY` and `NO_PROXY`. Without it the environment is not looked at."""
+    credentials_file: _Text | None = None
+    """With `tls://` or `nats://`: a NATS `.creds` file, with the user's JWT and NKey seed; read
+    again when it changes."""
+    nkey_file: _Text | None = None
+    """With `tls://` or `nats://`: file with a user's NKey seed; read again when it changes."""
+    user_file: _Text | None = None
+    """With `tls://`: file with `USER:PASSWORD` of NATS; read again when it changes."""
 
 
 def _as_mapping(value: object) -> object:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import importlib.util
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
+from sidecar.jetstream import config as jetstream
+from sidecar.jetstream.config import NatsConfig
 from sidecar.trust.config_file import FileError, SourceEntry
 
 ENVIRONMENT = "environment"
-_HTTPS_ONLY = ("ca", "client_certificate", "client_key", "bearer_file", "proxy")
+_TLS = ("ca", "client_certificate", "client_key")
+_HTTPS_ONLY = ("bearer_file", "proxy")
+_NATS_LOGINS = ("credentials_file", "nkey_file", "user_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,7 @@ class HttpsSourceConfig:
     proxy: str | None = None
 
 
-SourceConfig = DirectorySourceConfig | HttpsSourceConfig
+SourceConfig = DirectorySourceConfig | HttpsSourceConfig | NatsConfig
 
 
 def source_config(entry: SourceEntry, folder: Path, place: str) -> SourceConfig:
@@ -59,13 +64,14 @@ def source_config(entry: SourceEntry, folder: Path, place: str) -> SourceConfig:
         found = "neither directory nor url" if entry.url is None else "both directory and url"
         raise FileError(f"{place}: has {found}; give exactly one")
     if entry.directory is not None:
-        for name in _HTTPS_ONLY:
-            if getattr(entry, name) is not None:
-                raise FileError(f"{place}.{name}: only a url has it; leave it out")
+        _refuse(entry, (*_TLS, *_HTTPS_ONLY, *_NATS_LOGINS), place, "only a url has it")
         return DirectorySourceConfig(folder / entry.directory)
     assert entry.url is not None
     if (entry.client_certificate is None) != (entry.client_key is None):
         raise FileError(f"{place}: client_certificate and client_key go together; give both")
+    if jetstream.is_nats(entry.url):
+        return _nats(entry, entry.url, folder, place)
+    _refuse(entry, _NATS_LOGINS, place, "only a url of NATS has it")
     return HttpsSourceConfig(
         url=_https(entry.url, place),
         ca=_below(folder, entry.ca),
@@ -74,6 +80,39 @@ def source_config(entry: SourceEntry, folder: Path, place: str) -> SourceConfig:
         bearer=_below(folder, entry.bearer_file),
         proxy=None if entry.proxy is None else _proxy(entry.proxy, place),
     )
+
+
+def _refuse(entry: SourceEntry, names: tuple[str, ...], place: str, why: str) -> None:
+    for name in names:
+        if getattr(entry, name) is not None:
+            raise FileError(f"{place}.{name}: {why}; leave it out")
+
+
+def _nats(entry: SourceEntry, url: str, folder: Path, place: str) -> NatsConfig:
+    _refuse(entry, _HTTPS_ONLY, place, "only a url of HTTPS has it")
+    try:
+        found = jetstream.parse(url)
+    except ValueError as error:
+        raise FileError(f"{place}.url: {error}") from error
+    if importlib.util.find_spec("nats") is None:
+        raise FileError(
+            f"{place}.url: {url!r} needs the Python module nats; run "
+            "`python -m pip install 'admissibility-sidecar[nats]'` in this environment"
+        )
+    try:
+        return jetstream.checked(
+            replace(
+                found,
+                ca=_below(folder, entry.ca),
+                certificate=_below(folder, entry.client_certificate),
+                key=_below(folder, entry.client_key),
+                credentials=_below(folder, entry.credentials_file),
+                nkey=_below(folder, entry.nkey_file),
+                user=_below(folder, entry.user_file),
+            )
+        )
+    except ValueError as error:
+        raise FileError(f"{place}: {error}") from error
 
 
 def _below(folder: Path, name: str | None) -> Path | None:

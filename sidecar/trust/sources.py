@@ -6,14 +6,17 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar.jetstream.config import NatsConfig
 from sidecar.trust import evidence_folder
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.evidence_folder import EvidenceFiles
-from sidecar.trust.evidence_mirror import EvidenceMirror
+from sidecar.trust.evidence_mirror import EvidenceMirror, RemoteEvidence
 from sidecar.trust.http_evidence import HttpsEvidence
 from sidecar.trust.http_source import HttpsSource
+from sidecar.trust.nats_evidence import NatsEvidence
+from sidecar.trust.nats_source import NatsSource
 from sidecar.trust.source import Source
-from sidecar.trust.source_config import DirectorySourceConfig, SourceConfig
+from sidecar.trust.source_config import DirectorySourceConfig, HttpsSourceConfig, SourceConfig
 
 MIRRORS = "fetched"
 """Folder, below the state's, in which evidence from elsewhere is kept."""
@@ -38,12 +41,12 @@ def open_source(config: SourceConfig) -> Source:
     """Return the source that the operator configured; does not access it yet."""
     if isinstance(config, DirectorySourceConfig):
         return DirectorySource(config.path)
-    return HttpsSource(config)
+    return NatsSource(config) if isinstance(config, NatsConfig) else HttpsSource(config)
 
 
 def close(source: Source) -> None:
     """Close a source's connections; its next reading makes others."""
-    if isinstance(source, HttpsSource):
+    if isinstance(source, HttpsSource | NatsSource):
         source.close()
 
 
@@ -57,7 +60,11 @@ def open_evidence(config: SourceConfig, state_dir: Path) -> OpenEvidence:
     if isinstance(config, DirectorySourceConfig):
         return OpenEvidence(config.path.name, config.path)
     folder = state_dir / MIRRORS / hashlib.sha256(config.url.encode()).hexdigest()[:32]
-    return OpenEvidence(config.url, folder, EvidenceMirror(HttpsEvidence(config), folder))
+    return OpenEvidence(config.url, folder, EvidenceMirror(_remote(config), folder))
+
+
+def _remote(config: HttpsSourceConfig | NatsConfig) -> RemoteEvidence:
+    return NatsEvidence(config) if isinstance(config, NatsConfig) else HttpsEvidence(config)
 
 
 def read_evidence(config: SourceConfig, state_dir: Path) -> EvidenceFiles:

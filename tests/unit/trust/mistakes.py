@@ -71,6 +71,50 @@ MISTAKES: list[tuple[str, Change, str]] = [
         lambda v: authority(v)["source"].update(ca="ca.pem"),
         "authorities.0.source.ca: only a url has it; leave it out",
     ),
+    *(
+        (
+            f"the url {url}",
+            lambda v, url=url: authority(v).update(source=url),
+            f"authorities.0.source.url: {shown} is not tls://HOST[:PORT][,HOST[:PORT]]/BUCKET"
+            "[/FOLDER] without user, query and fragment",
+        )
+        for url, shown in (
+            ("tls://nats.example", "'tls://nats.example'"),
+            ("nats://:4222/trust/acme", "'nats://:4222/trust/acme'"),
+            ("tls://a.example,/trust/acme", "'tls://a.example,/trust/acme'"),
+            ("tls://a.example:0/trust", "'tls://a.example:0/trust'"),
+            ("tls://a.example/trust/a.b", "'tls://a.example/trust/a.b'"),
+            ("tls://a.example/trust/*", "'tls://a.example/trust/*'"),
+            ("tls://me:secret@a.example/trust", "the URL, which names a user,"),
+        )
+    ),
+    (
+        "an option that NATS has not",
+        lambda v: authority(v).update(source={"url": "tls://a/b", "bearer_file": "token"}),
+        "authorities.0.source.bearer_file: only a url of HTTPS has it; leave it out",
+    ),
+    (
+        "an option that HTTPS has not",
+        lambda v: authority(v).update(source={"url": "https://a/b", "nkey_file": "nkey"}),
+        "authorities.0.source.nkey_file: only a url of NATS has it; leave it out",
+    ),
+    (
+        "a password that would be sent in clear",
+        lambda v: authority(v).update(source={"url": "nats://a/b", "user_file": "user"}),
+        "authorities.0.source: a password needs TLS; give tls:// instead of nats://",
+    ),
+    (
+        "a CA without TLS",
+        lambda v: authority(v).update(source={"url": "nats://a/b", "ca": "ca.pem"}),
+        "authorities.0.source: certificates need TLS; give tls:// instead of nats://",
+    ),
+    (
+        "two logins",
+        lambda v: authority(v).update(
+            source={"url": "tls://a/b", "user_file": "user", "nkey_file": "nkey"}
+        ),
+        "authorities.0.source: has several logins; give one of a .creds file, an NKey and a user",
+    ),
     (
         "a certificate without its key",
         lambda v: authority(v).update(
