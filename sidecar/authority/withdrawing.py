@@ -58,16 +58,16 @@ def withdraw(
     since = None if effective is None else instant(effective)
     entry = Withdrawal(kind, normalised(kind, subject), reason, since)
     with locked_home(home.path) as opened:
-        published = _of(opened.withdrawals, entry)
+        published = entries_for(opened.withdrawals, entry)
         for known in published:
-            if not _earlier(entry.effective, known.effective, now):
+            if not begins_earlier(entry.effective, known.effective, now):
                 began = "at once" if known.effective is None else known.effective.isoformat()
                 raise AuthorityError(
                     f"{kind} {entry.subject} is withdrawn already, from {began}; a withdrawal can "
                     "be brought forward, not postponed"
                 )
         older = _older(opened, entry, now)
-        dropped = {*published, *(e for one in older for e in _of(opened.withdrawals, one))}
+        dropped = {*published, *(e for one in older for e in entries_for(opened.withdrawals, one))}
         kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)
         changed = replace(opened.withdrawals, entries=(*kept, *older, entry))
         return PublishedWithdrawal(entry, older, publish_changes(opened, now, withdrawals=changed))
@@ -127,19 +127,20 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
         one
         for one in entries
         if all(
-            _earlier(one.effective, known.effective, now) for known in _of(opened.withdrawals, one)
+            begins_earlier(one.effective, known.effective, now)
+            for known in entries_for(opened.withdrawals, one)
         )
     )
 
 
-def _earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
+def begins_earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:
     """Return whether an entry would take effect before the one that is published."""
     if known is None or (new is None and known <= now):
         return False
     return new is None or new < known
 
 
-def _of(known: WithdrawalsDocument, entry: Withdrawal) -> tuple[Withdrawal, ...]:
+def entries_for(known: WithdrawalsDocument, entry: Withdrawal) -> tuple[Withdrawal, ...]:
     """Return the published entries for the subject of ``entry``."""
     wanted = (entry.kind, entry.subject)
     return tuple(one for one in known.entries if (one.kind, one.subject) == wanted)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.core.assessment import STEPS, Assessment, Ending, Finding
+from sidecar.core.assessment import ANNOUNCED, SHUTDOWN, STEPS, Assessment, Ending, Finding
 from sidecar.core.reasons import Reason, remedy
 from sidecar.core.validity import CREDENTIAL
 from sidecar.core.window import rfc3339
@@ -21,12 +21,14 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         asked: What was asked: ``model``, ``environment``, ``provider``, ``operation``, ``at``.
     """
     ends = first_ending(assessment) if assessment.admissible else None
+    announced = _announced(assessment) if assessment.admissible else None
     return {
         **asked,
         "admissible": assessment.admissible,
         "reason": assessment.reason or Reason.ADMITTED,
         "valid_until": None if ends is None else rfc3339(ends.at),
         "ends_first": None if ends is None else _ending(ends),
+        "announced_end": None if announced is None else _ending(announced),
         "constituents": list(assessment.constituents),
         "objectors": list(assessment.objectors),
         "must_be_fresh": list(assessment.must_be_fresh),
@@ -48,6 +50,13 @@ def first_ending(assessment: Assessment) -> Ending | None:
     """Return what ends first of what was relied on, apart from the (assumed) credential."""
     ends = [ending for ending in assessment.endings if ending.what != CREDENTIAL]
     return min(ends, default=None)
+
+
+def _announced(assessment: Assessment) -> Ending | None:
+    """Return the next announced end, however far ahead."""
+    return min(
+        (end for end in assessment.endings if end.what in (ANNOUNCED, SHUTDOWN)), default=None
+    )
 
 
 def _ending(ending: Ending) -> dict[str, str]:
@@ -142,11 +151,16 @@ def summary(assessment: Assessment) -> Text:
         if ends is None:
             return Text.assemble(("admissible", "bold green"), ", policies permitting")
         whose = f" of {ends.whose}" if ends.whose else ""
-        return Text.assemble(
+        text = Text.assemble(
             ("admissible", "bold green"),
             f" until {rfc3339(ends.at)}, policies permitting\n",
             (f"the first to end: {ends.what}{whose}", "dim"),
         )
+        announced = _announced(assessment)
+        if announced is not None:
+            by = f" by {announced.whose}" if announced.whose else ""
+            text.append(f"\nannounced to end on {rfc3339(announced.at)}{by}", style="yellow")
+        return text
     failed = assessment.failed
     detail = "" if failed is None else f"  {failed.subject}: {failed.detail}"
     return Text.assemble(

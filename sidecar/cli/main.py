@@ -43,6 +43,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("impact", "sidecar.cli.impact", "assess_impact"),
     ("withdraw", "sidecar.cli.withdraw", "withdraw"),
     ("retract", "sidecar.cli.withdraw", "retract"),
+    ("retirements", "sidecar.cli.retirements", "app"),
     ("policy", "sidecar.cli.policy", "app"),
     ("envoy", "sidecar.cli.envoy", "app"),
 )

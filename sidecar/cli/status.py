@@ -86,6 +86,13 @@ def _show(value: dict[str, Any]) -> None:
         for problem in (item["stale"], item["error"]):
             if problem is not None:
                 console.print(f"{item['name']}: {problem}", markup=False, soft_wrap=True)
+    for item in value["announced"]:
+        console.print(
+            f"ends on {item['at'][:10]}: {item['kind']} {item['subject']} "
+            f"({item['authority']}: {item['reason']})",
+            markup=False,
+            soft_wrap=True,
+        )
     _show_rejections(console, evidence["rejections"])
     for problem in value["credential_problems"]:
         console.print(f"credential roots: {problem}", markup=False, soft_wrap=True)

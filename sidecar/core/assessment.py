@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sidecar.core.call import Call, Credential
@@ -229,6 +229,14 @@ class Waived:
     signer: Signer
 
 
+ANNOUNCED = "announced withdrawal"
+SHUTDOWN = "shutdown of the model"
+"""What ends on a date that was published beforehand, for all who call the model."""
+
+NOTICE = timedelta(days=90)
+"""How long ahead an announced end is reported with each admitted call."""
+
+
 class Ending(NamedTuple):
     """The end of one thing that a decision relies on, or the start of what changes the answer.
 
@@ -297,6 +305,14 @@ class Assessment:
             if c.deployed is not None and c.deployed.of_record
         }
         return tuple(sorted(approving | binding))
+
+    def announced_end(self, now: datetime) -> Ending | None:
+        """Return what is announced to end it within ``NOTICE``, the earliest; ``None`` if nothing.
+
+        An admissible call is denied from then on, whatever else is renewed.
+        """
+        ahead = (end for end in self.endings if end.what in {ANNOUNCED, SHUTDOWN})
+        return min((end for end in ahead if end.at <= now + NOTICE), default=None)
 
     @property
     def failed(self) -> Finding | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
-from sidecar.core.assessment import Chain, Finding, Withdrawn
+from sidecar.core.assessment import ANNOUNCED, Chain, Ending, Finding, Withdrawn
 from sidecar.core.documents import Withdrawal
 from sidecar.core.evidence import Evidence, Manifest, Predicate, Signer
 from sidecar.core.grants import Scope
@@ -84,14 +84,14 @@ class Cascade:
                     return Withdrawn(named, authority, entry.reason, entry.effective)
         return None
 
-    def next_change(self, nodes: Iterable[AnyNode]) -> datetime | None:
-        """Return when the next withdrawal of one of ``nodes`` takes effect."""
+    def announced(self, nodes: Iterable[AnyNode]) -> Ending | None:
+        """Return the next withdrawal of one of ``nodes`` that is yet to take effect."""
         if not self.indexes:
             return None
         ahead = [
-            entry.effective
+            Ending(entry.effective, ANNOUNCED, authority)
             for node in nodes
-            for _, entry in self._hits(node)
+            for authority, entry in self._hits(node)
             if entry.effective is not None and entry.effective > self.now
         ]
         return min(ahead, default=None)

@@ -183,6 +183,15 @@ class WithdrawalsDocument:
     supersessions: Annotated[tuple[Supersession, ...], Field(max_length=100_000)] = ()
     critical: tuple[str, ...] = ()
 
+    def announced(self, now: datetime, until: datetime) -> tuple[Withdrawal, ...]:
+        """Return the withdrawals that take effect after ``now``, by ``until``; the next first."""
+        ahead = [
+            (entry.effective, entry.subject, entry)
+            for entry in self.entries
+            if entry.effective is not None and now < entry.effective <= until
+        ]
+        return tuple(entry for *_, entry in sorted(ahead, key=lambda row: row[:2]))
+
 
 @dataclass(frozen=True, slots=True)
 class TrustDomainsDocument:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from sidecar.core import resolve
-from sidecar.core.assessment import Chain, Ending, Inquiry, Specified, Waived
+from sidecar.core.assessment import SHUTDOWN, Chain, Ending, Inquiry, Specified, Waived
 from sidecar.core.cascade import Cascade
 from sidecar.core.evidence import Environment, Evidence, Signer
 from sidecar.core.lineage import AnyNode, evidence_nodes
@@ -54,9 +54,9 @@ def endings(
         if each in state.authorities
     )
     found.extend(_key(state, signer) for signer in declarers)
-    coming = cascaded.next_change(nodes)
+    coming = cascaded.announced(nodes)
     if coming is not None:
-        found.append(Ending(coming, "announced withdrawal", ""))
+        found.append(coming)
     newer = resolve.next_declaration(inquiry, name)
     if newer is not None:
         found.append(Ending(newer, "newer environment declaration", ""))
@@ -85,9 +85,9 @@ def _waiver_endings(cascaded: Cascade, entry: Waived) -> Iterator[Ending]:
     """Yield when a waiver that may have helped ends, and the decision with it."""
     yield Ending(entry.waiver.predicate.window.not_after, "waiver", entry.signer.authority)
     yield _key(cascaded.state, entry.signer)
-    coming = cascaded.next_change(evidence_nodes(entry.waiver, entry.signer))
+    coming = cascaded.announced(evidence_nodes(entry.waiver, entry.signer))
     if coming is not None:
-        yield Ending(coming, "announced withdrawal", "")
+        yield coming
 
 
 def _chain_endings(chain: Chain, state: TrustState) -> Iterator[Ending]:
@@ -96,7 +96,7 @@ def _chain_endings(chain: Chain, state: TrustState) -> Iterator[Ending]:
         yield Ending(chain.manifest.predicate.window.not_after, "manifest", producer)
         model = chain.manifest.predicate.model
         if model.shutdown is not None:
-            yield Ending(model.shutdown, "shutdown of the model", model.provider)
+            yield Ending(model.shutdown, SHUTDOWN, model.provider)
     for suite in chain.suites:
         yield Ending(suite.result.predicate.window.not_after, "result", suite.signer.authority)
     for entry in chain.approvals:

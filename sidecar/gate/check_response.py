@@ -26,6 +26,8 @@ ADMITTED, SANDBOX, GATE = "admitted", "sandbox", "gate"
 """Keys of the dynamic metadata that a seal requires: one of the first two true, and the gate's
 name. An allow on a sandbox route has ``sandbox`` and no ``admitted``, so that the seal of a
 production route refuses it, and that of a sandbox route every other allow."""
+ANNOUNCED_END, ANNOUNCED_BY = "announced_end", "announced_by"
+"""Keys that are there from 90 days before a published end of the model: when, and by whom."""
 
 
 def respond(
@@ -68,12 +70,14 @@ def respond(
 def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:
     """Return the fields of an allow's dynamic metadata, as JSON values."""
     call, until = decision.call, decision.lease_until
+    ends = None if decision.assessment is None else decision.assessment.announced_end(decision.at)
     return {
         SANDBOX if call is not None and call.sandbox else ADMITTED: True,
         GATE: gate_name,
         "decision_id": decision.id,
         "models": [] if call is None else [f"{call.provider}/{name}" for name in call.named],
         "lease_until": rfc3339(decision.at if until is None else until),
+        **({} if ends is None else {ANNOUNCED_END: rfc3339(ends.at), ANNOUNCED_BY: ends.whose}),
     }
 
 

@@ -49,6 +49,7 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "revision": decision.revision,
         "epoch": decision.epoch,
         "lease_until": None if decision.lease_until is None else rfc3339(decision.lease_until),
+        "announced_end": _announced_end(decision),
         "request_id": _text(outcome.request_id),
         "duration_us": round(outcome.seconds * 1_000_000),
     }
@@ -126,6 +127,15 @@ def _withdrawn(decision: Decision) -> dict[str, str] | None:
         "authority": found.authority,
         "reason": _text(found.reason),
     }
+
+
+def _announced_end(decision: Decision) -> dict[str, str] | None:
+    """Return what is announced to end an admitted call within 90 days."""
+    found = decision.assessment
+    ends = found.announced_end(decision.at) if found is not None and decision.allowed else None
+    if ends is None:
+        return None
+    return {"at": rfc3339(ends.at), "what": ends.what, "whose": _text(ends.whose)}
 
 
 def _texts(values: tuple[str, ...]) -> list[str]:

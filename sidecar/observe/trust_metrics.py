@@ -24,6 +24,8 @@ class AuthorityReading:
     stale: bool
     version: int | None
     withdrawals: int
+    announced: tuple[datetime, ...] = ()
+    """When announced withdrawals of the next 90 days take effect, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,17 @@ _BY_AUTHORITY: tuple[tuple[str, str, Callable[[AuthorityReading, datetime], floa
         "admissibility_trust_withdrawals",
         "Withdrawals and failed results that the authority publishes.",
         lambda item, _: item.withdrawals,
+    ),
+    (
+        "admissibility_trust_announced",
+        "Withdrawals, such as retirement dates, that the authority has announced for the next 90 "
+        "days; `admit status` names them.",
+        lambda item, _: len(item.announced),
+    ),
+    (
+        "admissibility_trust_announced_in_seconds",
+        "Seconds until the next of them takes effect.",
+        lambda item, now: (item.announced[0] - now).total_seconds() if item.announced else None,
     ),
 )
 

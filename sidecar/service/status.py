@@ -10,6 +10,8 @@ from typing import Any
 
 from cryptography import x509
 
+from sidecar.core.assessment import NOTICE
+from sidecar.core.documents import Withdrawal
 from sidecar.core.grants import Grant
 from sidecar.core.trust_state import Rejected
 from sidecar.core.window import Window, rfc3339
@@ -72,7 +74,10 @@ class Status:
             evidence_rejected=len(self._rejected()),
             evidence_waiting=evidence.report.waiting,
             evidence_problems=len(evidence.problems),
-            authorities=tuple(_reading(status, now) for status in self.statuses()),
+            authorities=tuple(
+                _reading(status, now, self._announced(status.name, now))
+                for status in self.statuses()
+            ),
             trust_domains=self._trust_domains(),
         )
 
@@ -98,6 +103,7 @@ class Status:
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
             "trust_domains": [_domain(item) for item in self._trust_domains()],
+            "announced": self._all_announced(datetime.now(UTC)),
             "clock": {"problem": self.gate_status.clock_problem or None},
             "policy": {
                 "up": self.gate_status.engine_up,
@@ -105,6 +111,33 @@ class Status:
                 "error": self.gate_status.policy_error or None,
             },
         }
+
+    def _announced(self, authority: str, now: datetime) -> tuple[Withdrawal, ...]:
+        """Return an authority's withdrawals that take effect within ``NOTICE``, the next first."""
+        snapshot = self.holder.published
+        view = None if snapshot is None else snapshot.state.authorities.get(authority)
+        if view is None:
+            return ()
+        return view.withdrawals.announced(now, now + NOTICE)
+
+    def _all_announced(self, now: datetime) -> list[dict[str, str]]:
+        found = (
+            (entry, status.name)
+            for status in self.statuses()
+            for entry in self._announced(status.name, now)
+        )
+        rows = [
+            {
+                "at": rfc3339(entry.effective),
+                "authority": name,
+                "kind": entry.kind.value,
+                "subject": entry.subject,
+                "reason": entry.reason,
+            }
+            for entry, name in found
+            if entry.effective is not None
+        ]
+        return sorted(rows, key=lambda row: (row["at"], row["subject"]))[:MAX_SHOWN]
 
     def _trust_domains(self) -> tuple[TrustDomainReading, ...]:
         snapshot = self.holder.published
@@ -155,7 +188,9 @@ def _by_digest(item: Rejected) -> str:
     return item.file_digest
 
 
-def _reading(status: AuthorityStatus, now: datetime) -> AuthorityReading:
+def _reading(
+    status: AuthorityStatus, now: datetime, announced: tuple[Withdrawal, ...]
+) -> AuthorityReading:
     return AuthorityReading(
         name=status.name,
         refreshed=status.refreshed,
@@ -164,6 +199,7 @@ def _reading(status: AuthorityStatus, now: datetime) -> AuthorityReading:
         stale=bool(status.stale(now)),
         version=status.version,
         withdrawals=status.withdrawals,
+        announced=tuple(entry.effective for entry in announced if entry.effective is not None),
     )
 
 

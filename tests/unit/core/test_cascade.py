@@ -229,7 +229,7 @@ def test_a_stale_approval_beside_a_withdrawn_one_is_stale_and_not_withdrawn() ->
     assert (failed.step, failed.reason, failed.missing) == (7, Reason.TRUST_STALE, ("regulator",))
 
 
-def test_nothing_ahead_means_no_next_change() -> None:
+def test_nothing_ahead_means_that_nothing_is_announced() -> None:
     world = admitted_world()
     cascade = Cascade.of(world.state(), Objectors(("regulator",), ()), (), NOW)
-    assert cascade.next_change([LineageNode(K.MODEL, f"openai/{MODEL}")]) is None
+    assert cascade.announced([LineageNode(K.MODEL, f"openai/{MODEL}")]) is None

@@ -68,3 +68,21 @@ def test_a_trust_domain_is_listed_once() -> None:
     assert read_trust_domains(wire.write(document)) == document
     with pytest.raises(EvidenceError, match="one trust domain is listed twice"):
         read_trust_domains(wire.write(TrustDomainsDocument(kind, (domain, domain))))  # type: ignore[arg-type]
+
+
+def test_what_is_announced_is_listed_by_its_time_up_to_the_bound() -> None:
+    def entry(subject: str, days: int | None) -> Withdrawal:
+        at = None if days is None else NOW + timedelta(days=days)
+        return Withdrawal(WithdrawalKind.RUN, subject, "why", at)
+
+    entries = (
+        entry("late", 3),
+        entry("far", 4),
+        entry("now", 0),
+        entry("past", -1),
+        entry("at once", None),
+        entry("soon", 1),
+    )
+    document = WithdrawalsDocument("urn:admissibility:withdrawals:v1", entries)
+    found = document.announced(NOW, NOW + timedelta(days=3))
+    assert [each.subject for each in found] == ["soon", "late"]

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sidecar.core.assess import assess
-from sidecar.core.assessment import Ending
+from sidecar.core.assessment import NOTICE, Ending
 from sidecar.core.call import Call
+from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.validity import LONGEST_VALIDITY
 from tests.support.simulator.world import (
+    BASE,
     MODEL,
     NOW,
     OPERATION,
@@ -60,3 +62,20 @@ def test_each_end_is_named_with_its_owner_and_the_earliest_is_the_answer() -> No
         "approval as customer",
         "approval as regulator",
     }
+
+
+def test_an_announced_end_is_named_from_ninety_days_ahead_with_its_author() -> None:
+    world = admitted_world()
+    ends = NOW + NOTICE + timedelta(hours=1)
+    world.parties["provider"].withdraw(K.BASE_MODEL, f"openai/{BASE}", ends)
+    found = assess(CALL, credential(expires=LONG), world.state(), NOW)
+    assert found.announced_end(NOW) is None
+    named = Ending(ends, "announced withdrawal", "provider")
+    assert found.announced_end(NOW + timedelta(hours=1)) == named
+    assert named in found.endings
+
+
+def test_what_ends_without_an_announcement_is_not_named_as_one() -> None:
+    world = admitted_world()
+    world.approve("regulator", window=window(1, 0.25))
+    assert assess(CALL, credential(expires=LONG), world.state(), NOW).announced_end(NOW) is None

@@ -20,6 +20,7 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import ReadOptions, parse
 from sidecar.gate import check_response
 from tests.support.gate.requests import HEADER, as_check_request
+from tests.unit.observe.samples import ending
 
 DECISION = Decision("d-1", Reason.ADMITTED, "admitted", datetime(2026, 6, 1, tzinfo=UTC))
 REQUEST = HttpRequest(
@@ -192,6 +193,11 @@ def test_an_allow_in_the_sandbox_never_passes_the_seal_of_production() -> None:
     reply = respond(dataclasses.replace(DECISION, call=call), REQUEST, {"admitted": "forged"})
     found = MessageToDict(reply.dynamic_metadata)
     assert (found["sandbox"], found["gate"], "admitted" in found) == (True, "gate-of-tests", False)
+
+
+def test_an_allow_carries_what_is_announced_to_end_it() -> None:
+    found = MessageToDict(respond(ending().decision, REQUEST).dynamic_metadata)
+    assert (found["announced_end"], found["announced_by"]) == ("2026-08-29T12:00:00Z", "provider")
 
 
 def test_no_denial_carries_metadata_which_shadow_mode_would_emit() -> None:

@@ -20,7 +20,14 @@ READING = TrustReading(
     1,
     (
         AuthorityReading(
-            "customer", NOW - timedelta(seconds=5), NOW + timedelta(hours=1), False, False, 41, 3
+            "customer",
+            NOW - timedelta(seconds=5),
+            NOW + timedelta(hours=1),
+            False,
+            False,
+            41,
+            3,
+            (NOW + timedelta(days=1), NOW + timedelta(days=2)),
         ),
         AuthorityReading(
             "regulator", NOW - timedelta(hours=2), NOW - timedelta(seconds=9), True, True, 7, 0

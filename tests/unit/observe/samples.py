@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from sidecar.core.assess import assess
 from sidecar.core.call import Call
 from sidecar.core.decide import Progress, decide, inadmissible, refuse
+from sidecar.core.documents import WithdrawalKind
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
 from sidecar.observe.outcome import Outcome
-from tests.support.simulator.world import MODEL, NOW, World, admitted_world, credential
+from tests.support.simulator.world import BASE, MODEL, NOW, World, admitted_world, credential
 
 STAGES = {"parse": 0.0001, "credential": 0.0002}
 
@@ -45,6 +47,14 @@ def outcome(decision: Any, **changes: Any) -> Outcome:
 
 def admitted() -> Outcome:
     return outcome(decide(progress(admitted_world()), verdict()))
+
+
+def ending() -> Outcome:
+    """A call that is admitted, of a model whose base is announced to end in 89 days."""
+    world = admitted_world()
+    at = NOW + timedelta(days=89)
+    world.parties["provider"].withdraw(WithdrawalKind.BASE_MODEL, f"openai/{BASE}", at)
+    return outcome(decide(progress(world), verdict()))
 
 
 def withdrawn() -> Outcome:

@@ -19,7 +19,7 @@ from sidecar.observe import decision_log
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.decision_record import line, record
 from tests.support.simulator.world import MODEL
-from tests.unit.observe.samples import admitted, outcome, unread, violating, withdrawn
+from tests.unit.observe.samples import admitted, ending, outcome, unread, violating, withdrawn
 
 CONSTITUENTS = ["customer", "evaluator", "producer", "provider", "regulator"]
 
@@ -52,6 +52,7 @@ def expected(**changes: Any) -> dict[str, Any]:
         "revision": "",
         "epoch": 1,
         "lease_until": "2026-06-01T12:00:00Z",
+        "announced_end": None,
         "request_id": "1234",
         "duration_us": 3000,
     }
@@ -69,6 +70,14 @@ def test_an_allow_says_what_it_relies_on() -> None:
         revision="r-1",
         lease_until="2026-06-01T12:00:30Z",
     )
+
+
+def test_an_announced_end_is_recorded_with_the_calls_that_rely_on_it() -> None:
+    assert record(ending())["announced_end"] == {
+        "at": "2026-08-29T12:00:00Z",
+        "what": "announced withdrawal",
+        "whose": "provider",
+    }
 
 
 def test_a_withdrawal_is_told_with_kind_subject_and_authority() -> None:
