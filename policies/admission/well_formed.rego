@@ -130,6 +130,7 @@ training_complete(i) if {
 		is_string(corpus.digest)
 		is_number(corpus.bytes)
 		is_number(corpus.records)
+		is_number(corpus.irregular)
 		all_texts(corpus.classes)
 	}
 	every evaluation in input.adaptations[i].evaluations {
@@ -186,6 +187,7 @@ deployments_complete if {
 		named(deployment.authority)
 		is_boolean(deployment.of_record)
 		dates.instant(deployment.not_after)
+		declarations(deployment.declarations)
 	}
 }
 

@@ -79,6 +79,7 @@ deployed(name) := {
 	"model": "ft:base-1:acme:support:def",
 	"authority": "the-provider",
 	"of_record": false,
+	"declarations": {},
 	"not_after": "2026-09-02T12:00:00Z",
 }
 

@@ -70,7 +70,11 @@ def relation(new: Statement[Predicate], old: Statement[Predicate]) -> Relation:
     elif isinstance(ours, Environment) and isinstance(before, Environment):
         renews = longer and _same_environment(ours, before)
     elif isinstance(ours, DeploymentBinding) and isinstance(before, DeploymentBinding):
-        same = (ours.model, new.subject.digest) == (before.model, old.subject.digest)
+        same = (ours.model, new.subject.digest, ours.declarations) == (
+            before.model,
+            old.subject.digest,
+            before.declarations,
+        )
         renews = longer and same
     else:
         raise TypeError(f"{type(ours).__name__} and {type(before).__name__} share no matter")

@@ -1,7 +1,4 @@
-"""Reads the files of a run: hashes and counts corpora, and reads metrics from CSV.
-
-No provider's API returns the hash of a training file, so the file itself is hashed.
-"""
+"""Reads the small files of a run: hashes documents, and reads metrics from CSV."""
 
 from __future__ import annotations
 
@@ -15,51 +12,10 @@ import math
 from pathlib import Path
 
 from sidecar.binding.errors import BindingError
-from sidecar.binding.model_files import Progress
-from sidecar.core import strict_json
-from sidecar.core.evidence import Corpus, Document, EvaluationOutput
+from sidecar.core.evidence import Document, EvaluationOutput
 from sidecar.core.wire import DigestSet
 
-MAX_LINE_BYTES = 16 << 20
 MAX_METRICS_BYTES = 64 << 20
-
-
-def corpus(
-    path: Path,
-    *,
-    role: str,
-    name: str,
-    classes: tuple[str, ...] = (),
-    progress: Progress | None = None,
-) -> Corpus:
-    """Hash a JSONL file and count its records: one JSON object per line, no empty line.
-
-    Args:
-        path: The file, as it was uploaded.
-        role: ``training`` or ``validation``.
-        name: Its name in the manifest.
-        classes: Data classes of its content, e.g. ``personal-data``.
-        progress: Called while the file is read.
-
-    Raises:
-        BindingError: It cannot be read, is empty, or a line is no record; with the line's number.
-    """
-    digest = hashlib.sha256()
-    size = records = 0
-    try:
-        with path.open("rb") as file:
-            while line := file.readline(MAX_LINE_BYTES + 2):
-                records += 1
-                size += len(line)
-                digest.update(line)
-                _check_record(path, records, line)
-                if progress is not None:
-                    progress(len(line))
-    except OSError as error:
-        raise BindingError(f"{path}: {error.strerror}") from error
-    if not records:
-        raise BindingError(f"{path}: has no records; expected one JSON object per line")
-    return Corpus(role, name, DigestSet(digest.hexdigest()), size, records, classes)
 
 
 def document(path: Path, *, kind: str) -> Document:
@@ -96,13 +52,6 @@ def run_output(path: Path, *, name: str) -> EvaluationOutput:
     if not metrics:
         raise BindingError(f"{path}: has no metrics; expected CSV with a header line")
     return EvaluationOutput(name, DigestSet(hashlib.sha256(data).hexdigest()), metrics)
-
-
-def _check_record(path: Path, number: int, line: bytes) -> None:
-    try:
-        strict_json.loads_object(line.rstrip(b"\r\n"), max_bytes=MAX_LINE_BYTES)
-    except strict_json.StrictJsonError as error:
-        raise BindingError(f"{path}: line {number}: {error}") from error
 
 
 def _csv_text(path: Path, data: bytes) -> str:

@@ -1,24 +1,29 @@
-"""Binds an OpenAI fine-tuning job into a manifest. Pure.
+"""Binds a fine-tuning job of OpenAI or Azure OpenAI into manifests. Pure.
 
-Theory of operation. The record is the object that ``GET /v1/fine_tuning/jobs/{id}`` returns. The
-artifact is the record itself, as RFC 8785 canonical JSON: its SHA-256 is the subject of the
-manifest, which can be compared with the job fetched again. A checkpoint is called by a name of its
-own, so it is a model of its own: its artifact is the canonical JSON of
-``{"checkpoint": …, "job": …}``, both records as returned.
+Theory of operation. The record is the object that ``GET /v1/fine_tuning/jobs/{id}`` returns, parsed
+from its bytes. The artifact is the record itself, as RFC 8785 canonical JSON: its SHA-256 is the
+subject of the manifest. A checkpoint is called by a name of its own, so it is a model of its own:
+its artifact is the canonical JSON of ``{"checkpoint": …, "job": …}``, both records as returned.
+Checkpoints are listed by the provider, never derived; one with the name of the final model is the
+final model itself. Providers add fields to records, so a job that is fetched again is compared by
+``differences``, not by digest.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar
 
 import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sidecar.binding import hosted_names
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel, Binding, Declared, bind_model
+from sidecar.binding.openai_graders import Graders, read_graders
 from sidecar.core import strict_json, wire
 from sidecar.core.evidence import Corpus, EvaluationOutput, Run
 from sidecar.core.wire import DigestSet, first_fault
@@ -29,6 +34,9 @@ MAX_RECORD_BYTES = 1 << 20
 SPECIFICATION_KEY = "admissibility_specification"
 """Key of a job's metadata whose value is the digest of its environment specification."""
 
+UNKNOWN = "unknown"
+"""A hyperparameter that the provider chose and does not state."""
+
 _Id = Annotated[str, Field(min_length=1, max_length=512)]
 M = TypeVar("M", bound=BaseModel)
 
@@ -38,7 +46,8 @@ class _Model(BaseModel):
 
 
 class _Hyperparameters(_Model):
-    hyperparameters: dict[str, Any] = {}
+    hyperparameters: dict[str, Any] | None = None
+    grader: dict[str, Any] | None = None
 
 
 class _Method(_Model):
@@ -58,7 +67,7 @@ class _JobRecord(_Model):
     finished_at: int | None = None
     training_file: _Id
     validation_file: _Id | None = None
-    result_files: list[_Id] = []
+    result_files: list[_Id] | None = None
     hyperparameters: dict[str, Any] | None = None
     method: _Method | None = None
     seed: int | None = None
@@ -72,7 +81,7 @@ class _CheckpointRecord(_Model):
     fine_tuned_model_checkpoint: _Id
     fine_tuning_job_id: _Id
     step_number: int
-    metrics: dict[str, float | None] = {}
+    metrics: dict[str, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +89,7 @@ class Job:
     """A job that succeeded.
 
     Attributes:
+        id: The provider's id.
         record: The record as the API returned it.
         model: The fine-tuned model's id.
         base: Id of the model that it was tuned from.
@@ -88,8 +98,10 @@ class Job:
         validation_file: The provider's id of the validation file; ``None`` without one.
         result_files: The provider's ids of the metrics files.
         specification: Digest of the specification that the job names; ``None`` without one.
+        judges: Ids of the models that graded the run's samples.
     """
 
+    id: str
     record: dict[str, Any]
     model: str
     base: str
@@ -98,15 +110,17 @@ class Job:
     validation_file: str | None
     result_files: tuple[str, ...]
     specification: str | None = None
+    judges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint of a job: a model of its own."""
+    """A checkpoint of a job, after ``step`` steps: a model of its own."""
 
     record: dict[str, Any]
     model: str
     job: str
+    step: int
     output: EvaluationOutput | None
 
 
@@ -124,15 +138,22 @@ def read_job(data: bytes) -> Job:
         raise BindingError(f"job {job.id}: it names no fine_tuned_model or no finished_at")
     if job.finished_at < job.created_at:
         raise BindingError(f"job {job.id}: it finished before it was created")
+    if not hosted_names.agree(job.fine_tuned_model, job.model):
+        raise BindingError(
+            f"job {job.id}: {job.fine_tuned_model} is not of the base {job.model} that it names"
+        )
+    graders = _graders(job)
     return Job(
+        id=job.id,
         record=value,
         model=job.fine_tuned_model,
         base=job.model,
-        run=_run(job, job.finished_at),
+        run=_run(job, job.finished_at, graders),
         training_file=job.training_file,
         validation_file=job.validation_file,
-        result_files=tuple(job.result_files),
+        result_files=tuple(job.result_files or ()),
         specification=(job.metadata or {}).get(SPECIFICATION_KEY),
+        judges=graders.judges if graders else (),
     )
 
 
@@ -142,15 +163,22 @@ def read_checkpoint(data: bytes) -> Checkpoint:
     Raises:
         BindingError: Not such a record.
     """
-    value = _object(data, "checkpoint")
+    return read_checkpoint_value(_object(data, "checkpoint"))
+
+
+def read_checkpoint_value(value: dict[str, Any]) -> Checkpoint:
+    """Like ``read_checkpoint``, from an object that was already parsed strictly."""
     record = _validate(_CheckpointRecord, value, "checkpoint")
-    metrics = {name: number for name, number in record.metrics.items() if number is not None}
+    metrics = {
+        name: number for name, number in (record.metrics or {}).items() if number is not None
+    }
     digest = DigestSet(_sha256(_canonical(value, "checkpoint")))
     output = EvaluationOutput(f"{record.id} step {record.step_number}", digest, metrics)
     return Checkpoint(
         record=value,
         model=record.fine_tuned_model_checkpoint,
         job=record.fine_tuning_job_id,
+        step=record.step_number,
         output=output if metrics else None,
     )
 
@@ -161,23 +189,56 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
     Raises:
         BindingError: Files and record do not agree, or as ``job.bind``.
     """
-    _check_corpora(job, declared.corpora)
-    if checkpoint is not None and checkpoint.job != job.record["id"]:
-        raise BindingError(f"the checkpoint is of job {checkpoint.job}, not {job.record['id']}")
-    artifact = _canonical(
-        job.record if checkpoint is None else {"checkpoint": checkpoint.record, "job": job.record},
-        "job",
-    )
-    adapted = AdaptedModel(
+    check_corpora(job, declared.corpora)
+    return bind_model(adapted_model(job, checkpoint, declared.provider), declared)
+
+
+def adapted_models(
+    job: Job, checkpoints: Sequence[Checkpoint], provider: str
+) -> tuple[AdaptedModel, ...]:
+    """Return every model that a job made: the final one, then its other checkpoints.
+
+    Args:
+        job: The job.
+        checkpoints: All that the provider lists for it, in any order.
+        provider: The provider's name in manifests.
+
+    Raises:
+        BindingError: A checkpoint is of another job or base, or two have one name.
+    """
+    by_name = {each.model: each for each in checkpoints}
+    if len(by_name) != len(checkpoints):
+        raise BindingError(f"job {job.id}: two of its checkpoints have the same name")
+    final = adapted_model(job, by_name.pop(job.model, None), provider)
+    others = sorted(by_name.values(), key=lambda each: (each.step, each.model))
+    return (final, *(adapted_model(job, each, provider) for each in others))
+
+
+def adapted_model(job: Job, checkpoint: Checkpoint | None, provider: str) -> AdaptedModel:
+    """Return the final model of a job, or the model that a checkpoint is.
+
+    Raises:
+        BindingError: The checkpoint is of another job, or of another base.
+    """
+    if checkpoint is not None and checkpoint.job != job.id:
+        raise BindingError(f"the checkpoint is of job {checkpoint.job}, not {job.id}")
+    if checkpoint is not None and not hosted_names.agree(checkpoint.model, job.base):
+        raise BindingError(
+            f"the checkpoint {checkpoint.model} is not of {job.base}, from which {job.id} was tuned"
+        )
+    judges = tuple(f"{provider}/{name}" for name in job.judges)
+    artifact = job.record
+    if checkpoint is not None and checkpoint.model != job.model:
+        artifact = {"checkpoint": checkpoint.record, "job": job.record}
+    return AdaptedModel(
         id=job.model if checkpoint is None else checkpoint.model,
         base=job.base,
         base_is_adapted=ADAPTED_NAMES.fullmatch(job.base) is not None,
-        run=job.run,
+        run=replace(job.run, models=judges or None),
         output=checkpoint.output if checkpoint else None,
         specification=job.specification,
-        artifact=artifact,
+        artifact=_canonical(artifact, "job"),
     )
-    return bind_model(adapted, declared)
 
 
 def file_name(provider_id: str | None, name: str) -> str:
@@ -185,23 +246,59 @@ def file_name(provider_id: str | None, name: str) -> str:
     return name if provider_id is None else f"{provider_id}:{name}"
 
 
-def _run(job: _JobRecord, finished: int) -> Run:
-    method = job.method.type if job.method else "supervised"
-    # Older jobs, and some supervised ones, keep their hyperparameters at the top.
-    detail = getattr(job.method, method) if job.method else None
-    hyperparameters = detail.hyperparameters if detail else job.hyperparameters or {}
+def _detail(job: _JobRecord) -> _Hyperparameters | None:
+    """Return the object of the job's method, where its record has one."""
+    detail = getattr(job.method, job.method.type) if job.method else None
+    return detail if isinstance(detail, _Hyperparameters) else None
+
+
+def _graders(job: _JobRecord) -> Graders | None:
+    detail = _detail(job)
+    if detail is None or detail.grader is None:
+        return None
+    return read_graders(detail.grader, job.id)
+
+
+def _run(job: _JobRecord, finished: int, graders: Graders | None) -> Run:
+    method, detail = job.method.type if job.method else "supervised", _detail(job)
     return Run(
         id=job.id,
         method=method,
-        hyperparameters=hyperparameters,
+        hyperparameters=_hyperparameters(
+            detail.hyperparameters if detail else None, job.hyperparameters or {}
+        ),
         started=_instant(job.created_at, job.id),
         finished=_instant(finished, job.id),
         seed=job.seed,
         trained_tokens=job.trained_tokens,
+        graders=graders.graders if graders else None,
     )
 
 
-def _check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
+def _hyperparameters(asked: dict[str, Any] | None, used: dict[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters as finally used.
+
+    The method's object repeats what was asked for; the record's own, where there is one, has what
+    was chosen. Azure writes ``-1`` for ``"auto"``. Older records, and some supervised ones, have
+    the record's own alone.
+
+    Args:
+        asked: Of the method; ``None`` where it has none.
+        used: Of the record itself.
+    """
+    found = asked or used
+    return {
+        name: next((each for each in (value, used.get(name)) if not _open(each)), UNKNOWN)
+        for name, value in found.items()
+    }
+
+
+def _open(value: object) -> bool:
+    """Return whether a hyperparameter was left to the provider."""
+    return value is None or value == "auto" or (not isinstance(value, bool) and value == -1)
+
+
+def check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
     """Require exactly the corpora that the job's record names."""
     roles = {corpus.role for corpus in corpora}
     if "training" not in roles:

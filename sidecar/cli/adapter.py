@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.binding import files, job, lora, model_files
+from sidecar.binding import corpora, files, job, lora, model_files
 from sidecar.binding.job import Declared
 from sidecar.binding.lora import TrainingRun
 from sidecar.cli import adapter_folder, binding_options, common, manifests, signing_checks
@@ -192,7 +192,12 @@ def _corpora(
 ) -> tuple[Corpus, ...]:
     with hashing("corpora", sizes([*training, *validation]), quiet=quiet) as advance:
         return tuple(
-            files.corpus(path, role=role, name=path.name, classes=classes, progress=advance)
+            binding_options.recorded(
+                path,
+                corpora.read_corpus(
+                    path, role=role, name=path.name, classes=classes, progress=advance
+                ),
+            )
             for role, paths in (("training", training), ("validation", validation))
             for path in paths
         )

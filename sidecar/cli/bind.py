@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.binding import files, openai
+from sidecar.binding import corpora, files, openai
 from sidecar.binding.job import Declared
 from sidecar.binding.openai import Job
 from sidecar.cli import binding_options, common, signing_checks
@@ -114,13 +114,16 @@ def _corpora(
     )
     with hashing("corpora", sizes([*training, *validation]), quiet=quiet) as advance:
         return tuple(
-            files.corpus(
+            binding_options.recorded(
                 path,
-                role=role,
-                # Several files were concatenated before the upload: none of them is the upload.
-                name=openai.file_name(known if len(paths) == 1 else None, path.name),
-                classes=classes,
-                progress=advance,
+                corpora.read_corpus(
+                    path,
+                    role=role,
+                    # Several files were concatenated before the upload: none of them is it.
+                    name=openai.file_name(known if len(paths) == 1 else None, path.name),
+                    classes=classes,
+                    progress=advance,
+                ),
             )
             for role, paths, known in given
             for path in paths

@@ -11,13 +11,15 @@ import typer
 
 from sidecar.authority import records
 from sidecar.authority.home import Home
-from sidecar.binding import declared, files
+from sidecar.binding import corpora, declared, files
+from sidecar.binding.corpora import CorpusReading
 from sidecar.binding.job import Binding, KnownManifest
 from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError
 from sidecar.cli.written import Written
 from sidecar.core.evidence import (
+    Corpus,
     Document,
     EnvironmentSpec,
     EvaluationEnvelope,
@@ -85,6 +87,13 @@ def report(bound: Binding, written: Written, blobs: Path, what: str, *, as_json:
         provider=manifest.model.provider,
         **written.more(),
     )
+
+
+def recorded(path: Path, reading: CorpusReading) -> Corpus:
+    """Return the corpus of a run that has succeeded; warn about its irregular lines."""
+    if reading.irregular:
+        common.warn(f"{path}: {corpora.described(reading)}; the run succeeded with them")
+    return reading.corpus
 
 
 def documents(texts: list[str] | None) -> tuple[Document, ...]:

@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sidecar import resources
+from sidecar.binding import corpora, files, openai, record_formats
 from sidecar.binding import declared as read_declared
-from sidecar.binding import files, openai
-from sidecar.cli import common, manifests, signing_checks
+from sidecar.cli import binding_options, common, manifests, signing_checks
 from sidecar.cli.bind import ResultFileOption, ValidationOption
 from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import CliError, DeclarationOption, JsonOption
@@ -71,6 +71,13 @@ ApprovalDeclarationOption = Annotated[
 ]
 ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
 OperationOption = Annotated[str, typer.Option(help="A call that will be made.")]
+MethodOption = Annotated[
+    str,
+    typer.Option(
+        help="Of a job that was not created yet: supervised, dpo or reinforcement; its corpora "
+        "are checked against it."
+    ),
+]
 DaysOption = Annotated[float, typer.Option(help="Days that the manifest will be valid.")]
 
 
@@ -94,6 +101,7 @@ def preflight(
     require_role: RequireRoleOption = None,
     provider: ProviderOption = openai.PROVIDER,
     operation: OperationOption = "chat.completions",
+    method: MethodOption = "supervised",
     days: DaysOption = 180,
     trust: TrustOption = None,
     policies: PoliciesOption = None,
@@ -113,9 +121,14 @@ def preflight(
         provider=provider,
         operation=operation,
         base="" if record is None else record.base,
-        method="supervised" if record is None else record.run.method,
+        method=method if record is None else record.run.method,
         hyperparameters={} if record is None else record.run.hyperparameters,
-        corpora=_corpora(training or [], validation or [], tuple(data_class or ())),
+        corpora=_corpora(
+            training or [],
+            validation or [],
+            tuple(data_class or ()),
+            method if record is None else None,
+        ),
         outputs=tuple(files.run_output(path, name=path.name) for path in result_file or ()),
         envelope=read_declared.envelope(envelope),
         documents=tuple(text.partition("=")[0] for text in document or ()),
@@ -192,12 +205,19 @@ def _described(subject: str, declared: Environment, named: dict[str, str]) -> di
 
 
 def _corpora(
-    training: list[Path], validation: list[Path], classes: tuple[str, ...]
+    training: list[Path], validation: list[Path], classes: tuple[str, ...], method: str | None
 ) -> tuple[Corpus, ...]:
+    """Read the corpora; irregular lines are refused while the job is still to be created."""
+    check = None if method is None else record_formats.check_for(method)
     return tuple(
-        files.corpus(path, role=role, name=path.name, classes=classes)
+        binding_options.recorded(path, reading)
+        if method is None
+        else corpora.require_regular(path, reading)
         for role, paths in (("training", training), ("validation", validation))
         for path in paths
+        for reading in [
+            corpora.read_corpus(path, role=role, name=path.name, classes=classes, check=check)
+        ]
     )
 
 

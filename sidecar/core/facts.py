@@ -15,7 +15,7 @@ from typing import Any
 
 from sidecar.core.assessment import Assessment, Chain, Deployed, RolePass, SuitePass, Waived
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
+from sidecar.core.evidence import Corpus, Environment, Evidence, Manifest, Signer
 from sidecar.core.window import rfc3339
 
 
@@ -81,7 +81,10 @@ class EnvironmentFacts:
 
 @dataclass(frozen=True, slots=True)
 class CorpusFacts:
-    """One corpus: ``digest`` is lower-case hex SHA-256, ``bytes`` and ``records`` are counts."""
+    """One corpus: ``digest`` is lower-case hex SHA-256, the numbers are counts.
+
+    ``irregular`` lines are no JSON object of their own; the provider made the model with them.
+    """
 
     role: str
     name: str
@@ -89,6 +92,7 @@ class CorpusFacts:
     bytes: int
     records: int
     classes: tuple[str, ...]
+    irregular: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +186,8 @@ class DeploymentFacts:
     """Which model one of ``request.models`` stands for: ``name`` is bound to run ``model``.
 
     ``authority`` is the provider that says so, ``of_record`` as in an approval; ``not_after`` is
-    when that ceases to hold.
+    when that ceases to hold. ``declarations`` are what its API states of the deployment: for Azure
+    ``sku``, e.g. ``GlobalStandard``, and ``processing``: ``global``, ``data-zone`` or ``region``.
     """
 
     name: str
@@ -190,6 +195,7 @@ class DeploymentFacts:
     authority: str
     of_record: bool
     not_after: str
+    declarations: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +326,20 @@ def _deployment(name: str, entry: Deployed) -> DeploymentFacts:
         authority=entry.signer.authority,
         of_record=entry.of_record,
         not_after=rfc3339(entry.until),
+        declarations=entry.binding.predicate.declarations,
+    )
+
+
+def corpus_facts(corpus: Corpus) -> CorpusFacts:
+    """Return the facts of one corpus of a manifest."""
+    return CorpusFacts(
+        role=corpus.role,
+        name=corpus.name,
+        digest=corpus.digest.sha256,
+        bytes=corpus.bytes,
+        records=corpus.records,
+        classes=corpus.classes,
+        irregular=corpus.irregular or 0,
     )
 
 
@@ -356,10 +376,7 @@ def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> Ada
         specification=None if manifest.specification is None else manifest.specification.sha256,
         producer=producer.authority,
         method=manifest.run.method,
-        corpora=tuple(
-            CorpusFacts(c.role, c.name, c.digest.sha256, c.bytes, c.records, c.classes)
-            for c in manifest.corpora
-        ),
+        corpora=tuple(corpus_facts(c) for c in manifest.corpora),
         hyperparameters=manifest.run.hyperparameters,
         evaluations=tuple(
             EvaluationFacts(e.name, e.digest.sha256, e.metrics) for e in manifest.evaluations

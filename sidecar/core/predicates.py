@@ -53,6 +53,8 @@ class Corpus:
     """One file that went into the run; ``bytes`` and ``records`` are counts.
 
     ``classes`` says what kind of data it holds, e.g. ``personal-data`` or ``export-controlled``.
+    ``irregular`` counts lines that are no JSON object of their own, with which the run succeeded
+    all the same; ``None`` without any.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -63,6 +65,7 @@ class Corpus:
     bytes: Count
     records: Count
     classes: Annotated[tuple[Name, ...], Field(max_length=64)] = ()
+    irregular: Count | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +308,8 @@ class DeploymentBinding:
 
     The subject's digest is that of the manifest where the model is adapted, and
     ``base_model_digest`` where it is a base model. ``provider`` is the one of the gate's routes; a
-    deployment's name means something only there.
+    deployment's name means something only there. ``declarations`` are what the provider's API
+    states of the deployment for policies to read, such as its ``sku`` and its ``processing``.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -314,6 +318,7 @@ class DeploymentBinding:
     deployment: Name
     model: Name
     window: Window
+    declarations: Declarations = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
 

@@ -16,6 +16,7 @@ from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.binding import declared, openai
 from sidecar.binding import files as run_files
+from sidecar.binding.corpora import read_corpus
 from sidecar.binding.job import Declared, KnownManifest
 from sidecar.core import dsse
 from sidecar.core.evidence import (
@@ -122,14 +123,14 @@ class Organisations:
             job = openai.read_job((data / f"job{suffix}.json").read_bytes())
             known = Declared(
                 corpora=(
-                    run_files.corpus(
+                    read_corpus(
                         data / f"training{suffix}.jsonl", role="training", name=job.training_file
-                    ),
-                    run_files.corpus(
+                    ).corpus,
+                    read_corpus(
                         data / "validation.jsonl",
                         role="validation",
                         name=job.validation_file or "validation.jsonl",
-                    ),
+                    ).corpus,
                 ),
                 outputs=(
                     run_files.run_output(data / f"metrics{suffix}.csv", name=job.result_files[0]),

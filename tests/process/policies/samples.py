@@ -91,8 +91,8 @@ def sample_adaptation(**changes: Any) -> AdaptationFacts:
         producer="acme-ml",
         method="supervised",
         corpora=(
-            CorpusFacts("training", "train.jsonl", "b" * 64, 9000, 30, ("synthetic",)),
-            CorpusFacts("validation", "valid.jsonl", "c" * 64, 3000, 10, ("synthetic",)),
+            CorpusFacts("training", "train.jsonl", "b" * 64, 9000, 30, ("synthetic",), 0),
+            CorpusFacts("validation", "valid.jsonl", "c" * 64, 3000, 10, ("synthetic",), 0),
         ),
         hyperparameters={"n_epochs": 3},
         evaluations=(EvaluationFacts("final", "d" * 64, {"valid_loss": 1.1}),),
@@ -160,6 +160,7 @@ def sample_deployment(**changes: Any) -> DeploymentFacts:
         authority="the-provider",
         of_record=True,
         not_after="2026-09-02T12:00:00Z",
+        declarations={"sku": "Standard", "processing": "region"},
     )
     return dataclasses.replace(deployment, **changes)
 

@@ -69,7 +69,7 @@ DECLARED = Declared(CORPORA, (), ENVELOPE, ENVIRONMENTS, ROLES, WINDOW, openai.P
 RUN = Run(
     id="ftjob-abc123",
     method="supervised",
-    hyperparameters={"n_epochs": 3, "batch_size": "auto", "learning_rate_multiplier": 1.8},
+    hyperparameters={"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 1.8},
     started=datetime(2026, 1, 1, 0, 0, tzinfo=UTC),
     finished=datetime(2026, 1, 1, 1, 0, tzinfo=UTC),
     seed=683058546,

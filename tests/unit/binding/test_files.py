@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.binding import files
+from sidecar.binding import corpora, files
 from sidecar.binding.errors import BindingError
-from sidecar.core.evidence import Corpus, EvaluationOutput
+from sidecar.core.evidence import EvaluationOutput
 from sidecar.core.wire import DigestSet
-from tests.unit.binding.samples import METRICS, TRAINING
+from tests.unit.binding.samples import METRICS
 
 
 def write(folder: Path, data: bytes) -> Path:
@@ -23,51 +23,9 @@ def sha(data: bytes) -> DigestSet:
     return DigestSet(hashlib.sha256(data).hexdigest())
 
 
-@pytest.mark.parametrize(
-    ("data", "records"), [(TRAINING, 12), (b'{"a": 1}', 1), (b'{"a": 1}\r\n{"b": 2}\r\n', 2)]
-)
-def test_a_corpus_is_hashed_and_counted_as_it_is(tmp_path: Path, data: bytes, records: int) -> None:
-    read: list[int] = []
-    path = write(tmp_path, data)
-    found = files.corpus(path, role="training", name="n", progress=read.append)
-    assert found == Corpus("training", "n", sha(data), len(data), records)
-    assert (len(read), sum(read)) == (records, len(data))
-
-
-@pytest.mark.parametrize(
-    ("data", "why"),
-    [
-        (b'{"a": 1}\n{"a": \n', "line 2: not JSON: Expecting value at character 6"),
-        (b'{"a": 1}\n\n{"a": 1}\n', "line 2: not JSON: Expecting value at character 0"),
-        (b"[1]\n", "line 1: not a JSON object"),
-        (b'{"a": 1, "a": 2}\n', "line 1: a key is given twice"),
-        (b'{"a": 1}\n{"a": "\xff"}\n', "line 2: not UTF-8"),
-        (b'\xef\xbb\xbf{"a": 1}\n', "line 1: begins with a byte-order mark"),
-        (b'{"a": NaN}\n', "line 1: NaN is not JSON"),
-        (b"", "has no records; expected one JSON object per line"),
-    ],
-)
-def test_a_corpus_with_a_bad_line_is_refused_by_its_number(
-    tmp_path: Path, data: bytes, why: str
-) -> None:
-    path = write(tmp_path, data)
-    with pytest.raises(BindingError) as caught:
-        files.corpus(path, role="training", name="n")
-    assert str(caught.value) == f"{path}: {why}"
-
-
-def test_a_line_without_end_is_not_read_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "MAX_LINE_BYTES", 64)
-    path = write(tmp_path, b'{"a": "' + b"x" * 1000 + b'"}\n')
-    with pytest.raises(BindingError, match="line 1: 66 bytes, at most 64 are read"):
-        files.corpus(path, role="training", name="n")
-
-
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
     for read in (
-        lambda path: files.corpus(path, role="training", name="n"),
+        lambda path: corpora.read_corpus(path, role="training", name="n"),
         lambda path: files.run_output(path, name="n"),
     ):
         with pytest.raises(BindingError) as caught:

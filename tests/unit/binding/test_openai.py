@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from sidecar.binding import declared, files, openai
+from sidecar.binding import corpora, declared, openai
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import KnownManifest
 from sidecar.core.evidence import (
     MANIFEST,
     Corpus,
     EvaluationOutput,
+    Grader,
     ModelClaim,
     Statement,
     Subject,
@@ -66,17 +67,24 @@ def test_the_artifact_does_not_depend_on_how_the_record_was_laid_out() -> None:
     ("changes", "method", "hyperparameters"),
     [
         ({"method": None}, "supervised", JOB["hyperparameters"]),
+        ({}, "supervised", JOB["hyperparameters"]),
+        (
+            {"hyperparameters": {"n_epochs": 3, "batch_size": "auto"}},
+            "supervised",
+            {"n_epochs": 3, "batch_size": "unknown", "learning_rate_multiplier": 1.8},
+        ),
+        (
+            {"method": None, "hyperparameters": {"n_epochs": -1, "batch_size": None}},
+            "supervised",
+            {"n_epochs": "unknown", "batch_size": "unknown"},
+        ),
         ({"method": None, "hyperparameters": None}, "supervised", {}),
         (
             {"method": {"type": "dpo", "dpo": {"hyperparameters": {"beta": "auto"}}}},
             "dpo",
-            {"beta": "auto"},
+            {"beta": "unknown"},
         ),
-        (
-            {"method": {"type": "reinforcement", "reinforcement": {"grader": {"type": "x"}}}},
-            "reinforcement",
-            {},
-        ),
+        ({"method": {"type": "reinforcement"}, "hyperparameters": None}, "reinforcement", {}),
         ({"method": {"type": "dpo"}}, "dpo", JOB["hyperparameters"]),
     ],
 )
@@ -85,6 +93,100 @@ def test_method_and_hyperparameters_are_where_the_job_has_them(
 ) -> None:
     read = openai.read_job(job(**changes))
     assert read.run == replace(RUN, method=method, hyperparameters=hyperparameters)
+
+
+RECORDS_OF_OLD: tuple[dict[str, Any], ...] = (
+    {"method": None, "metadata": None, "result_files": None, "error": {}, "seed": None},
+    {"error": None, "integrations": [{"type": "wandb", "wandb": {"project": "p", "tags": ["a"]}}]},
+    {"metadata": {}, "result_files": [], "validation_file": None, "estimated_finish": None},
+)
+
+
+@pytest.mark.parametrize("changes", RECORDS_OF_OLD)
+def test_records_as_they_were_and_with_integrations_are_bound(changes: dict[str, Any]) -> None:
+    read = openai.read_job(job(**changes))
+    corpora = CORPORA if read.validation_file else CORPORA[:1]
+    bound = openai.bind(read, replace(DECLARED, corpora=corpora))
+    assert bound.statement.predicate.model == ModelClaim("openai", MODEL, BASE)
+
+
+STRING_CHECK = {"type": "string_check", "name": "exact", "operation": "eq"}
+JUDGE = {"type": "score_model", "name": "judge", "model": "gpt-4o-judge"}
+
+
+def digest_of(grader: dict[str, Any]) -> DigestSet:
+    return sha(canonical(grader))
+
+
+@pytest.mark.parametrize(
+    "inner", [STRING_CHECK, [STRING_CHECK, JUDGE], {"one": STRING_CHECK, "two": JUDGE}]
+)
+def test_graders_and_judges_are_read_in_every_form(inner: Any) -> None:
+    multi = {"type": "multi", "name": "all", "graders": inner, "calculate_output": "one"}
+    method = {"type": "reinforcement", "reinforcement": {"grader": multi}}
+    read = openai.read_job(job(method=method))
+    run = openai.bind(read, DECLARED).statement.predicate.run
+    expected = [Grader("all", digest_of(multi)), Grader("exact", digest_of(STRING_CHECK))]
+    if inner is not STRING_CHECK:
+        expected.append(Grader("judge", digest_of(JUDGE)))
+    assert run.graders == tuple(expected)
+    assert run.models == (None if inner is STRING_CHECK else ("openai/gpt-4o-judge",))
+
+
+@pytest.mark.parametrize(
+    ("grader", "why"),
+    [
+        ({"name": "x"}, "job ftjob-abc123: grader is no grader: it has no type"),
+        (
+            {"type": "multi", "graders": ["x"]},
+            "job ftjob-abc123: grader.graders.0 is no grader: it has no type",
+        ),
+        ({"type": "multi", "graders": 7}, "job ftjob-abc123: grader.graders is neither an object"),
+        (
+            {"type": "multi", "graders": [STRING_CHECK] * 64},
+            "job ftjob-abc123: has 65 graders, at most 64 are read",
+        ),
+    ],
+)
+def test_what_is_no_grader_is_refused(grader: Any, why: str) -> None:
+    method = {"type": "reinforcement", "reinforcement": {"grader": grader}}
+    with pytest.raises(BindingError) as caught:
+        openai.read_job(job(method=method))
+    assert str(caught.value).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("base", "model"),
+    [
+        ("gpt-4o-mini", "ft:gpt-4o-mini-2024-07-18:acme::abc"),
+        ("ft:gpt-4o-mini-2024-07-18:acme::abc", "ft:gpt-4o-mini-2024-07-18:acme::def"),
+        ("gpt-4o-mini-2024-07-18", "gpt-4o-mini-2024-07-18.ft-0123456789abcdef"),
+        ("curie", "curie:ft-acme-2023-01-01-00-00-00"),
+        ("gpt-4", "acme-custom-model"),
+    ],
+)
+def test_a_model_is_of_the_base_in_its_name(base: str, model: str) -> None:
+    assert openai.read_job(job(model=base, fine_tuned_model=model)).model == model
+
+
+def test_a_model_of_another_base_is_refused() -> None:
+    with pytest.raises(BindingError, match=r"ft:gpt-3\.5-turbo:acme::1 is not of the base gpt-4o"):
+        openai.read_job(job(fine_tuned_model="ft:gpt-3.5-turbo:acme::1"))
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "ft:gpt-4o-mini-2024-07-18:acme::abc",
+        "gpt-4o-mini-2024-07-18.ft-0123456789abcdef",
+        "curie:ft-acme-2023-01-01-00-00-00",
+        "arn:aws:bedrock:us-east-1:1:custom-model/nova/abc123",
+    ],
+)
+def test_every_providers_names_of_adapted_models_need_a_parent(base: str) -> None:
+    read = openai.read_job(job(model=base, fine_tuned_model="acme-custom-model"))
+    with pytest.raises(BindingError, match="is itself adapted: give its manifest as the parent"):
+        openai.bind(read, DECLARED)
 
 
 def test_what_the_provider_does_not_tell_is_not_made_up() -> None:
@@ -161,6 +263,32 @@ def test_a_checkpoint_of_another_job_is_refused() -> None:
         openai.bind(openai.read_job(job()), DECLARED, checkpoint)
 
 
+def checkpoint(**changes: Any) -> openai.Checkpoint:
+    return openai.read_checkpoint(json.dumps({**CHECKPOINT, **changes}).encode())
+
+
+def test_the_checkpoint_with_the_final_models_name_is_the_final_model() -> None:
+    read = openai.read_job(job())
+    last = checkpoint(id="ckpt-3", fine_tuned_model_checkpoint=MODEL, step_number=30)
+    first = checkpoint(id="ckpt-1", fine_tuned_model_checkpoint=f"{MODEL}:ckpt-step-10")
+    models = openai.adapted_models(read, [last, first, checkpoint()], "openai")
+    assert [(each.id, each.artifact == canonical(JOB)) for each in models] == [
+        (MODEL, True),
+        (f"{MODEL}:ckpt-step-10", False),
+        (f"{MODEL}:ckpt-step-20", False),
+    ]
+    assert models[0].output == last.output
+
+
+def test_checkpoints_of_one_name_or_another_base_are_refused() -> None:
+    read = openai.read_job(job())
+    with pytest.raises(BindingError, match="two of its checkpoints have the same name"):
+        openai.adapted_models(read, [checkpoint(), checkpoint(id="other")], "openai")
+    odd = checkpoint(fine_tuned_model_checkpoint="ft:gpt-3.5-turbo-0125:acme::1:ckpt-step-1")
+    with pytest.raises(BindingError, match=r"ckpt-step-1 is not of gpt-4o-mini-2024-07-18, from"):
+        openai.adapted_models(read, [odd], "openai")
+
+
 def test_a_job_record_is_not_a_checkpoint() -> None:
     with pytest.raises(BindingError, match="checkpoint record: object: Input should be"):
         openai.read_checkpoint(job())
@@ -228,7 +356,9 @@ def test_a_manifest_does_not_outlast_its_model() -> None:
 def test_the_sample_files_are_the_sample_values(tmp_path: Path) -> None:
     folder = samples.lay_out(tmp_path)
     assert (
-        files.corpus(folder / "training.jsonl", role="training", name="file-train:training.jsonl")
+        corpora.read_corpus(
+            folder / "training.jsonl", role="training", name="file-train:training.jsonl"
+        ).corpus
         == CORPORA[0]
     )
     assert declared.envelope(folder / "envelope.yaml") == ENVELOPE

@@ -237,7 +237,9 @@ def test_the_facts_say_what_the_request_named_and_what_that_is_bound_to() -> Non
         request=dataclasses.replace(direct.request, models=(DEPLOYMENT,), run=(DEPLOYMENT,)),
         adaptations=(dataclasses.replace(adaptation, model=DEPLOYMENT),),
         deployments=(
-            facts_module.DeploymentFacts(DEPLOYMENT, MODEL, "provider", False, stamp(NOW + DAY)),
+            facts_module.DeploymentFacts(
+                DEPLOYMENT, MODEL, "provider", False, stamp(NOW + DAY), {}
+            ),
         ),
     )
     based = facts(based_world().put(CALL))

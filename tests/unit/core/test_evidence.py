@@ -104,7 +104,8 @@ def test_a_deployment_binding_is_written_in_exactly_these_bytes() -> None:
         Statement(Subject("prod", DigestSet(digest)), DEPLOYMENT_BINDING, said)
     )
     predicate = (
-        '{"critical":[],"deployment":"prod","model":"gpt-4o-2024-08-06","provider":"azure",'
+        '{"critical":[],"declarations":{},"deployment":"prod","model":"gpt-4o-2024-08-06",'
+        '"provider":"azure",'
         '"window":' + PERIOD + "}"
     )
     assert written.decode() == golden(DEPLOYMENT_BINDING, predicate, "prod", digest)

@@ -1,0 +1,108 @@
+"""Defines what a provider's adapter offers: its jobs, and one finished job with its files.
+
+Every adapter is a ``JobSource``: ``openai`` and ``azure`` by the ``openai`` SDK, ``bedrock`` by
+``boto3``. The binder polls ``jobs``, and calls ``fetch`` for a job that succeeded; what it gets is
+neutral, and bound by ``job.bind_model`` one model at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Protocol
+
+from sidecar.binding.job import AdaptedModel
+from sidecar.binding.model_files import Progress
+from sidecar.core.evidence import Corpus, EvaluationOutput
+
+
+class JobState(Enum):
+    """States of a job, as far as binding distinguishes them."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    ENDED = "ended"
+    """Failed, cancelled or expired: there is no model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedJob:
+    """A job as its provider lists it.
+
+    Attributes:
+        id: The provider's id.
+        state: Its state.
+        created: When it was created.
+        specification: Digest of the specification that it names; ``None`` without one.
+    """
+
+    id: str
+    state: JobState
+    created: datetime
+    specification: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedJob:
+    """A job that succeeded, with its files as they were read.
+
+    Attributes:
+        id: The provider's id.
+        models: Every model that it made and that can be called by itself; the final one first.
+        corpora: The files that went into it.
+        outputs: The metrics files of the run.
+        irregular: What was irregular in the corpora, for people; one entry for each file.
+    """
+
+    id: str
+    models: tuple[AdaptedModel, ...]
+    corpora: tuple[Corpus, ...]
+    outputs: tuple[EvaluationOutput, ...]
+    irregular: tuple[str, ...] = ()
+
+    @property
+    def specification(self) -> str | None:
+        """Return the digest of the specification that its record names."""
+        return self.models[0].specification
+
+
+class SourceError(Exception):
+    """The provider could not be asked, or did not answer as expected; it may answer later."""
+
+
+class JobSource(Protocol):
+    """A provider's API, as far as finished jobs are concerned."""
+
+    @property
+    def provider(self) -> str:
+        """Return the provider's name in manifests: that of the gate's routes."""
+        ...
+
+    def jobs(self, since: datetime) -> Iterator[ListedJob]:
+        """Yield the jobs that were created at ``since`` or later.
+
+        Raises:
+            SourceError: The provider cannot be asked.
+            BindingError: Its answer is not one that can be bound.
+        """
+        ...
+
+    def fetch(
+        self, job: str, work: Path, classes: tuple[str, ...], progress: Progress | None
+    ) -> FinishedJob:
+        """Fetch one job anew, with its files.
+
+        Args:
+            job: The provider's id.
+            work: A folder for files in transit; what is left in it is resumed from.
+            classes: Data classes of the corpora, which no provider knows.
+            progress: Called with numbers of bytes as files are read.
+
+        Raises:
+            SourceError: The provider cannot be asked.
+            BindingError: The job cannot be bound, now or ever; says why.
+        """
+        ...
