@@ -123,12 +123,7 @@ def preflight(
         base="" if record is None else record.base,
         method=method if record is None else record.run.method,
         hyperparameters={} if record is None else record.run.hyperparameters,
-        corpora=_corpora(
-            training or [],
-            validation or [],
-            tuple(data_class or ()),
-            method if record is None else None,
-        ),
+        corpora=_corpora(training, validation, data_class, None if record else method),
         outputs=tuple(files.run_output(path, name=path.name) for path in result_file or ()),
         envelope=read_declared.envelope(envelope),
         documents=tuple(text.partition("=")[0] for text in document or ()),
@@ -205,7 +200,10 @@ def _described(subject: str, declared: Environment, named: dict[str, str]) -> di
 
 
 def _corpora(
-    training: list[Path], validation: list[Path], classes: tuple[str, ...], method: str | None
+    training: list[Path] | None,
+    validation: list[Path] | None,
+    classes: list[str] | None,
+    method: str | None,
 ) -> tuple[Corpus, ...]:
     """Read the corpora; irregular lines are refused while the job is still to be created."""
     check = None if method is None else record_formats.check_for(method)
@@ -214,9 +212,11 @@ def _corpora(
         if method is None
         else corpora.require_regular(path, reading)
         for role, paths in (("training", training), ("validation", validation))
-        for path in paths
+        for path in paths or ()
         for reading in [
-            corpora.read_corpus(path, role=role, name=path.name, classes=classes, check=check)
+            corpora.read_corpus(
+                path, role=role, name=path.name, classes=tuple(classes or ()), check=check
+            )
         ]
     )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from sidecar.core.assessment import Assessment, Chain, Deployed, RolePass, SuitePass, Waived
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import Corpus, Environment, Evidence, Manifest, Signer
+from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
 from sidecar.core.window import rfc3339
 
 
@@ -330,19 +330,6 @@ def _deployment(name: str, entry: Deployed) -> DeploymentFacts:
     )
 
 
-def corpus_facts(corpus: Corpus) -> CorpusFacts:
-    """Return the facts of one corpus of a manifest."""
-    return CorpusFacts(
-        role=corpus.role,
-        name=corpus.name,
-        digest=corpus.digest.sha256,
-        bytes=corpus.bytes,
-        records=corpus.records,
-        classes=corpus.classes,
-        irregular=corpus.irregular or 0,
-    )
-
-
 def _names_of(
     entry: Waived, environment: Evidence[Environment], chains: tuple[Chain, ...]
 ) -> tuple[str, ...]:
@@ -376,7 +363,12 @@ def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> Ada
         specification=None if manifest.specification is None else manifest.specification.sha256,
         producer=producer.authority,
         method=manifest.run.method,
-        corpora=tuple(corpus_facts(c) for c in manifest.corpora),
+        corpora=tuple(
+            CorpusFacts(
+                c.role, c.name, c.digest.sha256, c.bytes, c.records, c.classes, c.irregular or 0
+            )
+            for c in manifest.corpora
+        ),
         hyperparameters=manifest.run.hyperparameters,
         evaluations=tuple(
             EvaluationFacts(e.name, e.digest.sha256, e.metrics) for e in manifest.evaluations

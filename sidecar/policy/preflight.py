@@ -19,6 +19,7 @@ from sidecar.core.evidence import Corpus, EvaluationEnvelope, EvaluationOutput
 from sidecar.core.facts import (
     AdaptationFacts,
     ApprovalFacts,
+    CorpusFacts,
     CredentialFacts,
     DocumentFacts,
     EnvironmentFacts,
@@ -27,7 +28,6 @@ from sidecar.core.facts import (
     RequestFacts,
     SuiteFacts,
     WindowFacts,
-    corpus_facts,
 )
 from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, EVALUATOR, REGULATOR, OperatorTrust
 from sidecar.core.patterns import any_matches
@@ -190,7 +190,12 @@ def _adaptation(
         specification=None,
         producer="producer",
         method=draft.method,
-        corpora=tuple(corpus_facts(c) for c in draft.corpora),
+        corpora=tuple(
+            CorpusFacts(
+                c.role, c.name, c.digest.sha256, c.bytes, c.records, c.classes, c.irregular or 0
+            )
+            for c in draft.corpora
+        ),
         hyperparameters=dict(draft.hyperparameters),
         evaluations=tuple(
             EvaluationFacts(e.name, e.digest.sha256, e.metrics) for e in draft.outputs
