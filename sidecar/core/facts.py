@@ -320,14 +320,9 @@ def credential_facts(credential: Credential) -> CredentialFacts:
 
 
 def _deployment(name: str, entry: Deployed) -> DeploymentFacts:
-    return DeploymentFacts(
-        name=name,
-        model=entry.binding.predicate.model,
-        authority=entry.signer.authority,
-        of_record=entry.of_record,
-        not_after=rfc3339(entry.until),
-        declarations=entry.binding.predicate.declarations,
-    )
+    bound, until = entry.binding.predicate, rfc3339(entry.until)
+    spoken = entry.signer.authority, entry.of_record
+    return DeploymentFacts(name, bound.model, *spoken, until, bound.declarations)
 
 
 def _names_of(
@@ -364,10 +359,9 @@ def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> Ada
         producer=producer.authority,
         method=manifest.run.method,
         corpora=tuple(
-            CorpusFacts(
-                c.role, c.name, c.digest.sha256, c.bytes, c.records, c.classes, c.irregular or 0
-            )
+            CorpusFacts(*about, c.bytes, c.records, c.classes, c.irregular or 0)
             for c in manifest.corpora
+            for about in [(c.role, c.name, c.digest.sha256)]
         ),
         hyperparameters=manifest.run.hyperparameters,
         evaluations=tuple(
