@@ -3,72 +3,83 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated
 
-import typer
 from rich.console import Console
 from rich.progress import Progress
 
 from sidecar.authority import home as authority
 from sidecar.authority import publishing
-from sidecar.authority.publishing import Advance, Copied, DirectoryDestination
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.publish_options import (
+    Ca,
+    ClientCertificate,
+    ClientKey,
+    CredentialsFile,
+    Endpoint,
+    Evidence,
+    Home,
+    NkeyFile,
+    To,
+    UserFile,
+)
 from sidecar.core import dsse
 from sidecar.core.reasons import EvidenceError
+from sidecar.destinations import places
+from sidecar.destinations.evidence import Advance, Copied
+from sidecar.destinations.places import PlaceNameError, PlaceOptions
 from sidecar.trust import evidence_folder
 
 
 def publish(
-    to: Annotated[
-        Path,
-        typer.Option(
-            "--to",
-            help="The folder to publish to, such as a web server's; created if needed.",
-            show_default=False,
-        ),
-    ],
-    home: Annotated[
-        Path | None,
-        typer.Option(
-            "--home",
-            envvar=common.HOME_VARIABLE,
-            help="The authority's home folder: its repository goes to metadata/ and targets/.",
-            show_default=False,
-        ),
-    ] = None,
-    evidence: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--evidence",
-            help="Folder of evidence: it goes to evidence/, with a listing; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
+    to: To,
+    home: Home = None,
+    evidence: Evidence = None,
+    endpoint_url: Endpoint = None,
+    ca: Ca = None,
+    client_certificate: ClientCertificate = None,
+    client_key: ClientKey = None,
+    credentials_file: CredentialsFile = None,
+    nkey_file: NkeyFile = None,
+    user_file: UserFile = None,
     as_json: JsonOption = False,
 ) -> None:
     """Publish a repository, evidence, or both; run it again after each change.
 
     Readers find the state before or the one after. Evidence that is in none of the folders any more
-    is no longer listed.
+    is no longer listed. Credentials for S3 are found as by AWS's own tools.
     """
     if home is None and not evidence:
         raise CliError("nothing to publish; give --home, --evidence or both")
+    options = PlaceOptions(
+        endpoint=endpoint_url,
+        ca=ca,
+        certificate=client_certificate,
+        key=client_key,
+        credentials=credentials_file,
+        nkey=nkey_file,
+        user=user_file,
+    )
+    try:
+        opened = places.open_place(to, options)
+    except PlaceNameError as error:
+        raise CliError(f"--to: {error}") from error
     files = _envelopes(evidence) if evidence else frozenset()
-    place = DirectoryDestination(to)
     done: dict[str, Copied] = {}
-    if home is not None:
-        opened = authority.load(home)
-        done["repository"] = _shown(
-            "repository", lambda advance: publishing.publish_repository(opened, place, advance)
-        )
-    if evidence:
-        done["evidence"] = _shown(
-            "evidence", lambda advance: publishing.publish_evidence(files, place, advance)
-        )
+    with closing(opened) as place:
+        if home is not None:
+            loaded = authority.load(home)
+            done["repository"] = _shown(
+                "repository", lambda advance: publishing.publish_repository(loaded, place, advance)
+            )
+        if evidence:
+            done["evidence"] = _shown(
+                "evidence", lambda advance: publishing.publish_evidence(files, place, advance)
+            )
     if as_json:
-        common.report("", {"to": str(to)}, as_json=True, **{k: _plain(v) for k, v in done.items()})
+        common.report("", {"to": to}, as_json=True, **{k: _plain(v) for k, v in done.items()})
         return
     facts = {name: _line(name, copied) for name, copied in done.items()}
     common.report(f"Published to {to}.", facts, as_json=False)

@@ -77,6 +77,13 @@ def read(data: bytes) -> EvidenceIndex:
 
 
 MAX_POINTER = 128
+LISTINGS = "listings"
+"""Folder of listings that are named by digest."""
+
+
+def listing_name(digest: str) -> str:
+    """Return the name of the listing whose bytes have this hex SHA-256."""
+    return f"{LISTINGS}/{digest}.json"
 
 
 def write_pointer(listing: bytes) -> bytes:

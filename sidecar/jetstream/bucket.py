@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sidecar.jetstream.config import NatsConfig
-from sidecar.jetstream.errors import ConflictError, JetStreamError, MissingError
+from sidecar.jetstream.errors import ConflictError, JetStreamError, MissingError, NoBucketError
 from sidecar.jetstream.session import LIMITS, NatsLimits, Session
 
 if TYPE_CHECKING:
     from nats.aio.msg import Msg
     from nats.js import JetStreamContext
     from nats.js.api import RawStreamMsg
+    from nats.js.object_store import ObjectStore
 
 _NO_MESSAGE, _NO_STREAM = 10037, 10059
 _WRONG_SEQUENCE = frozenset({10071, 10164})
@@ -179,7 +180,7 @@ class Bucket:
 
         async def work(js: JetStreamContext) -> None:
             with _named(name):
-                store = await js.object_store(self._config.bucket)
+                store = self._store(js)
                 await store.put(self._object(name), data)
 
         self.session.call(name, work)
@@ -190,7 +191,7 @@ class Bucket:
         async def work(js: JetStreamContext) -> None:
             try:
                 with _named(name):
-                    store = await js.object_store(self._config.bucket)
+                    store = self._store(js)
                     await store.delete(self._object(name))
             except MissingError:
                 return
@@ -203,13 +204,14 @@ class Bucket:
 
         async def work(js: JetStreamContext) -> dict[str, int]:
             with _named(folder):
-                store = await js.object_store(self._config.bucket)
+                store = self._store(js)
                 listed = await store.list(ignore_deletes=True)
-            return {
+            found = {
                 each.name.removeprefix(prefix): each.size or 0
                 for each in listed
                 if each.name.startswith(prefix) and not each.deleted
             }
+            return {name: size for name, size in found.items() if "/" not in name}
 
         try:
             return self.session.call(folder, work, _MAX_META * 4096)
@@ -238,6 +240,11 @@ class Bucket:
     def close(self) -> None:
         """Close the connection; the next call makes another."""
         self.session.close()
+
+    def _store(self, js: JetStreamContext) -> ObjectStore:
+        from nats.js.object_store import ObjectStore  # noqa: PLC0415 - an extra
+
+        return ObjectStore(self._config.bucket, self._objects, js)
 
     def _object(self, name: str) -> str:
         return "/".join((*self._config.folder, name))
@@ -290,13 +297,13 @@ def _named(name: str) -> Iterator[None]:
     except errors.APIError as error:
         code = error.err_code
         if code == _NO_STREAM or isinstance(error, errors.BucketNotFoundError):
-            raise JetStreamError(f"{name}: the bucket is not there") from error
+            raise NoBucketError(f"{name}: the bucket is not there") from error
         if code == _NO_MESSAGE or isinstance(error, errors.NotFoundError):
             raise MissingError(f"{name} is not there") from error
         if code in _WRONG_SEQUENCE:
             raise ConflictError(f"{name} was changed by someone else meanwhile") from error
         raise JetStreamError(f"{name}: {error.description or code}") from error
     except errors.NoStreamResponseError as error:
-        raise JetStreamError(f"{name}: the bucket is not there") from error
+        raise NoBucketError(f"{name}: the bucket is not there") from error
     except errors.Error as error:
         raise JetStreamError(f"{name}: {type(error).__name__}") from error

@@ -11,5 +11,9 @@ class MissingError(JetStreamError):
     """There is no such key or object in the bucket."""
 
 
+class NoBucketError(JetStreamError):
+    """There is no such bucket."""
+
+
 class ConflictError(JetStreamError):
     """The key was changed since it was read."""

@@ -15,6 +15,7 @@ from sidecar.formats.evidence_index import (
     BadIndexError,
     EvidenceIndex,
     file_name,
+    listing_name,
 )
 from sidecar.jetstream.bucket import Bucket
 from sidecar.jetstream.config import NatsConfig
@@ -49,7 +50,7 @@ class NatsEvidence:
             digest, size = evidence_index.read_pointer(entry.data)
             if size > EVIDENCE.index:
                 raise SourceError(f"{INDEX_FILE} is larger than {EVIDENCE.index} bytes")
-            data = self._bucket.get_object(file_name(digest), size)
+            data = self._bucket.get_object(listing_name(digest), size)
             if hashlib.sha256(data).hexdigest() != digest:
                 raise SourceError(f"{INDEX_FILE}: its bytes have another digest")
             found = evidence_index.read(data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,14 @@ from sidecar.authority import home as authority
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.home import Home
 from sidecar.authority.publishing import (
-    Copied,
-    DirectoryDestination,
     publish_evidence,
     publish_repository,
 )
 from sidecar.authority.withdrawing import withdraw
 from sidecar.cli.main import run
 from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.destinations.directory import DirectoryDestination
+from sidecar.destinations.evidence import Copied
 from sidecar.formats import evidence_index
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.evidence_folder import read
@@ -53,11 +54,17 @@ class Interrupted:
         self.left -= 1
         self.place.write(name, data)
 
-    def names(self, folder: str) -> list[str]:
-        return self.place.names(folder)
+    def replace(self, name: str, data: bytes) -> None:
+        self.write(name, data)
+
+    def sizes(self, folder: str) -> Mapping[str, int]:
+        return self.place.sizes(folder)
 
     def remove(self, name: str) -> None:
         self.place.remove(name)
+
+    def close(self) -> None:
+        return
 
 
 def withdrawals(home: Home, folder: Path, state: Path) -> int:
@@ -118,7 +125,7 @@ def listed(place: DirectoryDestination) -> tuple[int, set[str]]:
 
 
 def held(place: DirectoryDestination) -> set[str]:
-    return {name.removesuffix(".json") for name in place.names("evidence")} - {"index"}
+    return {name.removesuffix(".json") for name in place.sizes("evidence")} - {"index"}
 
 
 def sha(data: bytes) -> str:
