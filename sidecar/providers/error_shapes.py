@@ -65,6 +65,7 @@ _OPENAI_TYPES = {
     403: "permission_error",
     413: "invalid_request_error",
     415: "invalid_request_error",
+    429: "rate_limit_error",
     503: "server_error",
 }
 
@@ -104,6 +105,7 @@ _BEDROCK_TYPES = {
     403: "AccessDeniedException",
     413: "ValidationException",
     415: "ValidationException",
+    429: "ThrottlingException",
     503: "ServiceUnavailableException",
 }
 """Exceptions that the service model declares; SDKs retry the last alone, for its status too."""
@@ -121,6 +123,7 @@ _GOOGLE_STATUSES = {
     403: "PERMISSION_DENIED",
     413: "INVALID_ARGUMENT",
     415: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
 }
 
@@ -154,6 +157,7 @@ _ANTHROPIC_TYPES = {
     403: "permission_error",
     413: "request_too_large",
     415: "invalid_request_error",
+    429: "rate_limit_error",
     503: "api_error",
 }
 

@@ -39,10 +39,11 @@ A test raises each of these with the real SDK, through Envoy. Statuses and codes
 
 MIDDLE = """
 By default an SDK tries 503 again a few times: stale trust, overload and a gate that is not ready
-may pass. Other denials are final until somebody acts. Answers that Envoy makes by itself have no
-body in the API's form: 413 of its buffer, 429 of its rate limit (SDKs retry it), 403 of the
-[seal](../adr/0026-the-seal.md), 503 where the gate is down; `envoy/README.md` shows how to give
-them one.
+may pass. Other denials are final until somebody acts. Answers that Envoy makes by itself have the
+same form and no decision id; their code is Envoy's name of the cause: 413
+`request_payload_too_large`, 429 `local_rate_limited` (SDKs retry it), 403
+`rbac_access_denied_matched_policy[none]` of the [seal](../adr/0026-the-seal.md), 503
+`ext_authz_error` where the gate is down.
 
 ## Where the exception `e` shows it
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from admissibility_devtools.tools.envoy_config import reference
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason, remedy
@@ -23,6 +21,7 @@ from sidecar.extract.check_request import read
 from sidecar.extract.extractor import extract
 from sidecar.gate import check_response
 from sidecar.providers import error_shapes
+from tests.process.envoy.local_replies import CAUSES
 from tests.process.envoy.sigv4 import KEY_ID, SIGNED, key_of
 from tests.process.envoy.sites import CREDENTIAL, SITES, Wired, wire
 
@@ -141,16 +140,10 @@ def test_a_call_that_the_gate_refuses_is_never_signed(bedrock: Wired) -> None:
     )
 
 
-def test_envoys_own_answers_can_have_bedrocks_form(tmp_path: Path) -> None:
-    """As `envoy/README.md` says; what the gate answers stays as it is."""
-    (block,) = re.findall(
-        r"```yaml\n( +local_reply_config:.*?)```",
-        (Path(__file__).resolve().parents[3] / "envoy" / "README.md").read_text("utf-8"),
-        re.DOTALL,
-    )
-    anchor = "stat_prefix: applications\n"
-    template = reference("bedrock").replace(anchor, anchor + block, 1)
-    with wire("bedrock", tmp_path, template=template) as found:
+def test_envoys_own_answers_have_bedrocks_form_and_the_gates_stay_as_they_are(
+    tmp_path: Path,
+) -> None:
+    with wire("bedrock", tmp_path) as found:
         sdk = client(found)
         shown = []
         for answer in (
@@ -164,7 +157,7 @@ def test_envoys_own_answers_can_have_bedrocks_form(tmp_path: Path) -> None:
         assert found.provider.received == []
     assert shown == [
         {
-            "Message": "The gateway answered by itself: rbac_access_denied_matched_policy[none]",
+            "Message": f"{CAUSES[-1].message} [rbac_access_denied_matched_policy[none]]",
             "Code": "ServiceUnavailableException",
         },
         {

@@ -30,6 +30,7 @@ from tests.process.envoy.config import (
     named,
     provider,
 )
+from tests.process.envoy.local_replies import local_replies, shape_of
 from tests.process.envoy.sites import SITES
 
 EDGE_ID = "spiffe://acme.example/edge"
@@ -100,6 +101,7 @@ def xfcc_edge(config: Config) -> None:
     held["set_current_client_cert_details"] = {"cert": True, "chain": True, "uri": True}
     host(config)["request_headers_to_remove"].remove("x-forwarded-client-cert")
     held["http_filters"] = held["http_filters"][-1:]
+    del held["local_reply_config"]
     (_, anything) = host(config)["routes"]
     del anything["typed_per_filter_config"]
     anything["route"]["cluster"] = "second-hop"
@@ -167,11 +169,17 @@ def counted_as(config: Config, api: str) -> None:
     service["initial_metadata"][1] = {"key": API, "value": api}
 
 
+def answering_as(config: Config, name: str) -> None:
+    """What Envoy and the filter that counts bodies answer has this API's form of errors."""
+    counted_as(config, name)
+    manager(config)["local_reply_config"] = local_replies(shape_of(name))
+
+
 def azure(config: Config) -> None:
     rewritten(config, "acme-models.openai.azure.com")
     for told in extensions(config):
         told.update(provider="azure", api="azure")
-    counted_as(config, "azure")
+    answering_as(config, "azure")
     upload = "/openai(/v1)?/(files|uploads|uploads/[A-Za-z0-9_-]+/parts)"
     host(config)["routes"][0]["match"] = {"safe_regex": {"regex": upload}}
     host(config)["request_headers_to_remove"].append("x-ms-oai-image-generation-deployment")
@@ -184,7 +192,7 @@ def bedrock(config: Config) -> None:
     del host(config)["routes"][0]
     for told in extensions(config):
         told.update(provider="bedrock", api="bedrock")
-    counted_as(config, "bedrock")
+    answering_as(config, "bedrock")
     amazon = {"remove_on_match": {"key_matcher": {"prefix": "x-amz-", "ignore_case": True}}}
     mutations(config).insert(mutations(config).index({"remove": "openai-project"}) + 1, amazon)
     signer = {
@@ -228,7 +236,7 @@ def vertex(config: Config) -> None:
     rewritten(config, "europe-west4-aiplatform.googleapis.com")
     for told in extensions(config):
         told.update(provider="vertex", api="vertex")
-    counted_as(config, "vertex")
+    answering_as(config, "vertex")
 
 
 SERVED = (

@@ -12,6 +12,7 @@ import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
 from tests.process.envoy.answers import by_envoy, received_by, without
+from tests.process.envoy.local_replies import BY_ITSELF, TOO_LONG, replied, shown
 from tests.process.envoy.sites import BODY, SITES, Wired, wire
 from tests.support.site.envoy import request_bytes
 
@@ -130,9 +131,9 @@ def test_a_body_is_seen_whole_or_the_request_ends(wired: Wired) -> None:
     too_large = wired.send(body=b" " * (LIMIT + 1))
     sizes = [len(asked.attributes.request.http.raw_body) for asked in wired.gate.asked]
     passed = [len(received.body) for received in received_by(wired)]
-    assert (fits.status, without(too_large, "date"), sizes, passed) == (
+    assert (fits.status, shown(too_large), sizes, passed) == (
         200,
-        by_envoy(413, b"Payload Too Large"),
+        replied(wired.site.name, TOO_LONG, 413, "request_payload_too_large"),
         [LIMIT],
         [LIMIT],
     )
@@ -144,7 +145,8 @@ def test_an_upgrade_is_refused_before_anyone_sees_it(wired: Wired) -> None:
     for method, body in (("GET", b""), ("POST", BODY)):
         request = request_bytes(method, "/v1/realtime", upgrade, body)
         answers.append(wired.send_bytes(request.replace(b"Connection: close\r\n", b"")))
-    assert [without(answer, "date") for answer in answers] == [by_envoy(403), by_envoy(403)]
+    refused = replied(wired.site.name, BY_ITSELF, 403, "upgrade_failed")
+    assert [shown(answer) for answer in answers] == [refused, refused]
     assert (wired.gate.asked, wired.provider.received) == ([], [])
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated, reference
 from sidecar._pb import ext_authz_pb2 as pb
-from tests.process.envoy.answers import by_envoy, header, without
+from tests.process.envoy.answers import header, without
 from tests.process.envoy.doubles import LAST_CHUNK, admitted
+from tests.process.envoy.local_replies import BY_ITSELF, NO_GATE, SEALED, replied, shown
 from tests.process.envoy.sites import CREDENTIAL, SITES, Wired, wire
 from tests.support.site.envoy import Answer
 
@@ -23,7 +24,7 @@ def test_an_empty_answer_of_the_gate_is_an_allow_to_ext_authz_and_ends_at_the_se
     # A fact about Envoy, kept as a test: it is why every reply of the gate starts as a denial.
     wired.gate.answer = pb.CheckResponse()
     assert wired.gate.answer.SerializeToString() == b""
-    assert without(wired.send(), "date") == by_envoy(403, b"RBAC: access denied")
+    assert shown(wired.send()) == replied(wired.site.name, BY_ITSELF, 403, SEALED)
     assert wired.provider.received == []
 
 
@@ -65,10 +66,11 @@ def test_without_a_gate_every_call_is_a_503(tmp_path: Path, name: Gated) -> None
     with wire(name, tmp_path) as wired:
         wired.gate.stop()
         answers = [
-            without(wired.send(method, target), "date")
+            shown(wired.send(method, target))
             for method, target in (("POST", None), ("GET", "/anything"))
         ]
-    assert (answers, wired.provider.received) == ([by_envoy(503), by_envoy(503)], [])
+    dead = replied(name, NO_GATE, 503, "ext_authz_error")
+    assert (answers, wired.provider.received) == ([dead, dead], [])
 
 
 def test_the_gate_sees_exactly_what_the_client_sent_and_what_the_operator_said(

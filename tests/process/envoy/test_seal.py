@@ -26,10 +26,11 @@ from tests.process.envoy.doubles import (
     fake_gate,
     fake_provider,
 )
+from tests.process.envoy.local_replies import SEALED
 from tests.support.site.envoy import EnvoyProcess, exchange, patient, request_bytes
 
 CALL = request_bytes("POST", "/v1/chat/completions", None, b'{"model":"m"}')
-DENIED = (403, b"RBAC: access denied")
+DENIED = (403, SEALED)
 PER_ROUTE = TYPES + "filters.http.ext_authz.v3.ExtAuthzPerRoute"
 DISABLED = {"@type": PER_ROUTE, "disabled": True}
 DENIAL = pb.CheckResponse(
@@ -47,8 +48,11 @@ class Sealed:
     other: FakeGate
     provider: FakeProvider
 
-    def send(self, port: int | None = None) -> tuple[int, bytes]:
+    def send(self, port: int | None = None) -> tuple[int, bytes | str]:
+        """Status, and Envoy's name of the cause of its own answer or else the body."""
         answer = exchange(port or self.envoy.port, CALL)
+        if answer.headers.get("content-type") == "application/json" and answer.status == 403:
+            return answer.status, json.loads(answer.body)["error"]["code"]
         return answer.status, answer.body
 
     def port_of(self, listener: str) -> int:

@@ -23,6 +23,7 @@ from tests.process.envoy.config import (
     loaded,
     manager,
 )
+from tests.process.envoy.local_replies import local_replies, shape_of
 from tests.process.envoy.sites import SITES
 
 
@@ -259,7 +260,14 @@ def test_paths_headers_and_streams_are_bounded_and_left_as_they_came(
     config: dict[str, Any],
 ) -> None:
     held = manager(config)
-    aside = ("http_filters", "route_config", "access_log", "early_header_mutation_extensions")
+    assert held["local_reply_config"] == local_replies(shape_of("jwt"))
+    aside = (
+        "local_reply_config",
+        "http_filters",
+        "route_config",
+        "access_log",
+        "early_header_mutation_extensions",
+    )
     assert {key: value for key, value in held.items() if key not in aside} == {
         "@type": TYPES + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "applications",
