@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("preflight", "sidecar.cli.preflight", "preflight"),
     ("bind", "sidecar.cli.bind", "bind"),
     ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),
+    ("export", "sidecar.cli.export", "export"),
     ("verify-adapter", "sidecar.cli.adapter", "verify_adapter"),
     ("suite", "sidecar.cli.suite", "app"),
     ("result", "sidecar.cli.result", "result"),
