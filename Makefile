@@ -19,6 +19,7 @@ SECONDS ?= 60
 COUNT ?= 400
 SIZES ?= 10,1000
 SEED ?= 1
+RUNS ?= 200
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -26,7 +27,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak examples docs wheel sbom fmt reference proto lock clean
+.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak chaos examples docs wheel sbom fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +96,9 @@ breaks: setup ## twenty changes that would let a call pass unchecked, each caugh
 soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py
 	@ADMIT_HISTORIES=100000 $(PYTEST) --dist load tests/unit/laws/test_histories.py
+
+chaos: setup ## RUNS (200) of real processes under faults, drawn by SEED (1): is any answer unsafe?
+	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED)
 
 examples: setup ## the programs in examples/, each run through Envoy; needs npm, Go and Maven for some
 	@$(BIN)/python -m tests.process.examples.install
