@@ -15,12 +15,15 @@ _STEP_BYTES = 1 << 20
 
 
 @contextmanager
-def hashing(label: str, total: int, *, quiet: bool) -> Iterator[model_files.Progress]:
+def hashing(
+    label: str, total: int, *, quiet: bool, verb: str = "Hashing"
+) -> Iterator[model_files.Progress]:
     """Return what is called with each number of bytes that were read.
 
     Args:
         label: What is hashed, for people.
         total: Bytes to read.
+        verb: What is done with it.
         quiet: Show nothing. Nothing is shown either where stderr is no terminal.
     """
     console = Console(stderr=True)
@@ -32,7 +35,7 @@ def hashing(label: str, total: int, *, quiet: bool) -> Iterator[model_files.Prog
     )
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        task = bar.add_task(f"Hashing {label}", total=total)
+        task = bar.add_task(f"{verb} {label}", total=total)
         pending = 0
 
         def advance(count: int) -> None:

@@ -32,6 +32,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("publish", "sidecar.cli.publish", "publish"),
     ("declare", "sidecar.cli.declare", "app"),
     ("preflight", "sidecar.cli.preflight", "preflight"),
+    ("job", "sidecar.cli.job", "app"),
     ("bind", "sidecar.cli.bind", "bind"),
     ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),
     ("export", "sidecar.cli.export", "export"),
@@ -53,6 +54,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 EXPECTED_ERRORS = frozenset(
     {
         "AuthorityError",
+        "BinderError",
         "BindingError",
         "CliError",
         "ConfigError",
@@ -68,6 +70,7 @@ EXPECTED_ERRORS = frozenset(
         "RegistryError",
         "ResourceError",
         "ServiceError",
+        "SourceError",
         "StoreError",
         "ProgramError",
         "TrustConfigError",

@@ -1,0 +1,7 @@
+"""Defines the error of the binder."""
+
+from __future__ import annotations
+
+
+class BinderError(Exception):
+    """Something cannot be done as it is configured or asked for; the message is one line."""

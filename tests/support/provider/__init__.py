@@ -1,0 +1,1 @@
+"""A provider's control plane in its real wire format, served on loopback."""

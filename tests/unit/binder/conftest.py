@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sidecar.binder.endpoint import Endpoint
+from sidecar.binder.openai_source import OpenAiSource
+from sidecar.binder.secrets import Secret
+from tests.support.provider.openai_jobs import KEY, OpenAiJobs, serving
+
+
+@pytest.fixture
+def account() -> Iterator[OpenAiJobs]:
+    with serving(OpenAiJobs()) as served:
+        yield served
+
+
+@pytest.fixture(params=["openai", "azure-v1", "azure-dated"])
+def endpoint(account: OpenAiJobs, request: pytest.FixtureRequest) -> Endpoint:
+    key = Secret(KEY, "test")
+    return {
+        "openai": Endpoint("openai", f"{account.url}/v1", key),
+        "azure-v1": Endpoint("azure", account.url, key),
+        "azure-dated": Endpoint("azure", account.url, key, "2025-04-01-preview"),
+    }[request.param]
+
+
+@pytest.fixture
+def source(account: OpenAiJobs) -> OpenAiSource:
+    endpoint = Endpoint("openai", f"{account.url}/v1", Secret(KEY, "test"))
+    return OpenAiSource("openai", endpoint)
