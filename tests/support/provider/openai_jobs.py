@@ -327,7 +327,7 @@ def _create_upload(handler: Handler, *, body: bytes, **_: Any) -> None:
 
 
 def _add_part(handler: Handler, upload: str, *, body: bytes, **_: Any) -> None:
-    _, parts = handler.account.uploads[upload]
+    parts = handler.account.uploads[upload][1]
     part = f"part_{len(parts) + 1}"
     parts.append((part, handler.form(body)["data"][1]))
     handler.answer({"id": part, "object": "upload.part", "upload_id": upload})
