@@ -38,6 +38,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("export", "sidecar.cli.export", "export"),
     ("verify-adapter", "sidecar.cli.adapter", "verify_adapter"),
     ("suite", "sidecar.cli.suite", "app"),
+    ("evaluate", "sidecar.cli.evaluate", "app"),
     ("result", "sidecar.cli.result", "result"),
     ("approve", "sidecar.cli.approve", "approve"),
     ("waive", "sidecar.cli.waive", "waive"),

@@ -12,9 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sidecar.core import strict_json
 from sidecar.core.evidence import (
@@ -48,6 +48,7 @@ class _Row(BaseModel):
     low: float | None = None
     high: float | None = None
     tool: str | None = None
+    report: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,15 @@ def _measured(row: _Row) -> Measured:
     if any(end is not None and not math.isfinite(end) for end in ends):
         raise EvaluationError(f"results: the interval of {row.name} is not of numbers")
     return Measured(
-        row.name, row.score, row.kind, row.jurisdiction, digest, row.samples, *ends, row.tool
+        row.name,
+        row.score,
+        row.kind,
+        row.jurisdiction,
+        digest,
+        row.samples,
+        *ends,
+        row.tool,
+        row.report,
     )
 
 

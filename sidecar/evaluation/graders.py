@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -24,6 +24,7 @@ from sidecar.evaluation.similarity import fuzzy_match
 
 _PLACEHOLDER = re.compile(r"\{\{\s*(item|sample)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
 _ANY_PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -80,6 +81,14 @@ class TextSimilarity:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """A message to a judge; its text has the same placeholders as other templates."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class LabelModel:
     """A judge that answers with one of some labels, of which some pass."""
 
@@ -87,6 +96,16 @@ class LabelModel:
     model: str
     labels: tuple[str, ...]
     passing_labels: tuple[str, ...]
+    prompt: tuple[Message, ...] = ()
+
+    def form(self) -> str:
+        """Return what the judge is told about the form of its answer."""
+        labels = ", ".join(self.labels)
+        return f"Answer with exactly one of these labels and nothing else: {labels}"
+
+    def parse(self, text: str) -> str | float:
+        """Parse a judge's answer."""
+        return text.strip()
 
     def score(self, answer: Answer) -> float:
         """Return 1 where the judge's label passes, else 0."""
@@ -107,6 +126,17 @@ class ScoreModel:
     model: str
     low: float
     high: float
+    prompt: tuple[Message, ...] = ()
+    sampling: Mapping[str, float | int] = field(default_factory=dict)
+
+    def form(self) -> str:
+        """Return what the judge is told about the form of its answer."""
+        return f"Answer with one number from {self.low:g} to {self.high:g} and nothing else."
+
+    def parse(self, text: str) -> str | float:
+        """Parse a judge's answer; what is no number stays a text, which ``score`` refuses."""
+        plain = text.strip()
+        return float(plain) if _NUMBER.match(plain) else plain
 
     def score(self, answer: Answer) -> float:
         """Return the judge's score, mapped from its range to 0 … 1."""
@@ -149,6 +179,37 @@ def judges(grader: Grader) -> Iterator[LabelModel | ScoreModel]:
             yield from judges(each)
 
 
+def judge_messages(judge: LabelModel | ScoreModel, answer: Answer) -> list[dict[str, str]]:
+    """Return what a judge is asked about one answer, as messages of a chat.
+
+    Raises:
+        EvaluationError: The grader has no prompt, or the case lacks a field that it names.
+    """
+    if not judge.prompt:
+        raise EvaluationError(f"grader {judge.name}: input has no message for the judge")
+    asked = [{"role": m.role, "content": _filled(m.text, answer)} for m in judge.prompt]
+    return [{"role": "system", "content": judge.form()}, *asked]
+
+
+class _Content(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    type: Literal["input_text", "text"]
+    text: str
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+    role: Literal["assistant", "developer", "system", "user"]
+    content: str | _Content | list[_Content]
+
+
+class _Sampling(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore")
+    temperature: float | None = None
+    top_p: float | None = None
+    seed: int | None = None
+
+
 class _Named(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
     type: str
@@ -169,16 +230,16 @@ class _TextSimilarity(_Named):
 
 class _LabelModel(_Named):
     model: str
-    input: list[dict[str, Any]]
+    input: list[_Message]
     labels: list[str]
     passing_labels: list[str]
 
 
 class _ScoreModel(_Named):
     model: str
-    input: list[dict[str, Any]]
+    input: list[_Message]
     range: tuple[float, float] = (0.0, 1.0)
-    sampling_params: dict[str, Any] = {}
+    sampling_params: _Sampling = _Sampling()
 
 
 class _Multi(_Named):
@@ -229,7 +290,18 @@ def _label_model(read: _LabelModel, where: str) -> LabelModel:
         raise EvaluationError(
             f"{where}: labels must differ, and passing_labels must be some but not all of them"
         )
-    return LabelModel(read.name, read.model, labels, passing)
+    return LabelModel(read.name, read.model, labels, passing, _prompt(read.input, where))
+
+
+def _prompt(messages: list[_Message], where: str) -> tuple[Message, ...]:
+    found = []
+    for each in messages:
+        parts = each.content if isinstance(each.content, list) else [each.content]
+        text = "\n".join(part if isinstance(part, str) else part.text for part in parts)
+        _check_templates(where, text)
+        # `developer` is the newer name; servers of open weights know `system` alone.
+        found.append(Message("system" if each.role == "developer" else each.role, text))
+    return tuple(found)
 
 
 def _score_model(value: Mapping[str, Any], where: str) -> ScoreModel:
@@ -241,7 +313,8 @@ def _score_model(value: Mapping[str, Any], where: str) -> ScoreModel:
     low, high = read.range
     if not low < high:
         raise EvaluationError(f"{where}: range [{low:g}, {high:g}] is empty")
-    return ScoreModel(read.name, read.model, low, high)
+    sampling = read.sampling_params.model_dump(exclude_none=True)
+    return ScoreModel(read.name, read.model, low, high, _prompt(read.input, where), sampling)
 
 
 def _multi(read: _Multi, where: str) -> MultiGrader:

@@ -68,18 +68,25 @@ class GradedSuite:
         """Return whether the score reaches the suite's threshold."""
         return self.score >= self.suite.threshold
 
-    def row(self) -> dict[str, Any]:
-        """Return the suite as an entry of a results file (``countersign.read_results``)."""
+    def row(self, runner: str = "", report: str = "") -> dict[str, Any]:
+        """Return the suite as an entry of a results file (``countersign.read_results``).
+
+        Args:
+            runner: What put the cases to the model, with its version, where known.
+            report: SHA-256 of its log.
+        """
         declared = self.suite.declaration()
         declared.pop("threshold")
-        asked = tuple(judges(self.suite.grader))
-        return declared | {
+        asked = sorted({f"judge {each.model}" for each in judges(self.suite.grader)})
+        tool = ", ".join(([runner] if runner else []) + [GRADER, *asked])
+        row = declared | {
             "score": self.score,
             "samples": len(self.cases),
             "low": self.low,
             "high": self.high,
-            "tool": ", ".join((GRADER, *sorted({f"judge {each.model}" for each in asked}))),
+            "tool": tool,
         }
+        return row | {"report": report} if report else row
 
 
 def grade(suite: SuiteFolder, data: bytes) -> GradedSuite:

@@ -1,0 +1,208 @@
+"""``admit evaluate``: run the suites of a manifest over a sandbox route, and grade them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sidecar.cli import common, manifests
+from sidecar.cli.common import CliError, JsonOption, SignedByOption
+from sidecar.durable.files import write_atomically
+from sidecar.evaluation.runner import environment
+from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress, declared
+from sidecar.evaluation.runner.plan import Bounds, Route
+from sidecar.evaluation.runner.process import Usage
+from sidecar.evaluation.suite import read_suite
+from sidecar.opa.location import tools_folder
+
+NOT_PASSED = 3
+"""Exit status where a score is below its threshold, as for ``admit result``."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Run the suites of a manifest before its model is active, and again when they are due.",
+)
+
+CredentialOption = Annotated[
+    Path | None,
+    typer.Option(help="File with the JWT-SVID of the evaluator's environment, read each time."),
+]
+
+
+@app.command()
+def setup(as_json: JsonOption = False) -> None:
+    """Install Inspect AI into an environment of its own, from a lock with hashes.
+
+    Some 80 packages and 350 MB. Nothing is done where it is there already.
+    """
+    tools = tools_folder()
+    if tools is None:
+        raise CliError("this user has no home folder; set ADMIT_TOOLS to a folder")
+    with Console(stderr=True).status(f"Installing Inspect AI {environment.version()} …"):
+        python = environment.make(tools)
+    facts = {"inspect": environment.version(), "python": str(python)}
+    common.report("The evaluation environment is ready.", facts, as_json=as_json)
+
+
+@app.command()
+def run(
+    suites: Annotated[list[Path], typer.Argument(help="Suites' folders.", show_default=False)],
+    manifest: Annotated[Path, typer.Option(help="The manifest that declares them (*.dsse.json).")],
+    via: Annotated[
+        str, typer.Option(help="Base URL of the sandbox route, such as https://sandbox.example/v1.")
+    ],
+    credential_file: CredentialOption = None,
+    credential_header: Annotated[
+        str, typer.Option(help="The header that carries it.")
+    ] = "x-environment-credential",
+    ca: Annotated[Path | None, typer.Option(help="PEM roots of the gateway's certificate.")] = None,
+    client_certificate: Annotated[
+        Path | None, typer.Option(help="X.509-SVID (PEM), for a route with mutual TLS.")
+    ] = None,
+    client_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    judge_via: Annotated[
+        str | None, typer.Option(help="Base URL of the production route, for judge models.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The name to call, where it is a deployment's.")
+    ] = None,
+    signed_by: SignedByOption = None,
+    out: Annotated[Path, typer.Option(help="Results file for `admit result --results`.")] = Path(
+        "results.json"
+    ),
+    runs: Annotated[Path, typer.Option(help="Folder of all runs: logs, answers, scores.")] = Path(
+        "runs"
+    ),
+    connections: Annotated[
+        int, typer.Option(min=1, max=1000, help="Requests in flight at once.")
+    ] = 8,
+    retries: Annotated[
+        int, typer.Option(min=0, max=100, help="Further attempts after a 429, 5xx or time-out.")
+    ] = 5,
+    timeout_seconds: Annotated[
+        int, typer.Option(min=1, max=3600, help="Time-out of one attempt of a request.")
+    ] = 120,
+    price: Annotated[
+        str | None, typer.Option(help="IN,OUT: price of a million tokens, to show the cost.")
+    ] = None,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Ask again what earlier runs have answers to.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Put every case of the suites to the model, grade the answers, and write the scores.
+
+    A run that was interrupted goes on where it was. Exit status 3 if a suite is not passed.
+    """
+    handed = manifests.read(manifest, signed_by)
+    read = [read_suite(folder) for folder in suites]
+    for each in read:
+        declared(handed.manifest, each)
+    if len({each.digest for each in read}) != len(read):
+        raise CliError("a suite is given twice")
+    prices = _prices(price)
+
+    def route(url: str) -> Route:
+        return Route(url, credential_file, credential_header, ca, client_certificate, client_key)
+
+    python = environment.interpreter(tools_folder())
+    with _shown(quiet=as_json) as on_progress:
+        evaluator = Evaluator(
+            python,
+            handed.digest,
+            handed.manifest.model.id if model is None else model,
+            runs,
+            route(via),
+            None if judge_via is None else route(judge_via),
+            Bounds(connections, retries, seconds=timeout_seconds),
+            restart,
+            on_progress,
+        )
+        found = [evaluator.evaluate(each) for each in read]
+    rows = [each.row() for each in found]
+    write_atomically(out, json.dumps(rows, indent=2).encode() + b"\n", mode=0o644)
+    if as_json:
+        print(json.dumps({"results": str(out), "suites": [_facts(e, prices) for e in found]}))
+    else:
+        for evaluated in found:
+            _print(evaluated, prices)
+        missing = len(handed.manifest.envelope.suites) - len(found)
+        rest = f"; {missing} suites of the envelope are not in it" if missing else ""
+        print(f"results: {out}{rest}")
+    if not all(each.graded.passed for each in found):
+        raise typer.Exit(NOT_PASSED)
+
+
+def _prices(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        cost_in, cost_out = map(float, text.split(","))
+    except ValueError as error:
+        raise CliError(f"--price: {text!r} is not two numbers, such as 3.75,15") from error
+    return cost_in, cost_out
+
+
+def _facts(found: Evaluated, prices: tuple[float, float] | None) -> dict[str, Any]:
+    usage = found.usage
+    facts = found.row() | {
+        "threshold": found.graded.suite.threshold,
+        "passed": found.graded.passed,
+        "folder": str(found.folder),
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "seconds": round(usage.seconds, 3),
+    }
+    return facts if prices is None else facts | {"cost": _cost(usage, prices)}
+
+
+def _cost(usage: Usage, prices: tuple[float, float]) -> float:
+    paid = usage.input_tokens * prices[0] + usage.output_tokens * prices[1]
+    return round(paid / 1_000_000, 6)
+
+
+def _print(found: Evaluated, prices: tuple[float, float] | None) -> None:
+    graded, usage = found.graded, found.usage
+    verdict = "passed" if graded.passed else "NOT passed"
+    print(
+        f"{graded.suite.name}: {verdict}: {graded.score:.4f}, threshold"
+        f" {graded.suite.threshold:g}, 95 % interval {graded.low:.4f} to {graded.high:.4f},"
+        f" {len(graded.cases)} cases"
+    )
+    cost = "" if prices is None else f", cost {_cost(usage, prices):g}"
+    print(
+        f"    {usage.calls} calls, {usage.input_tokens} tokens in, {usage.output_tokens} out,"
+        f" {usage.seconds:.1f} s of answers{cost}; {found.folder}"
+    )
+
+
+@contextmanager
+def _shown(*, quiet: bool) -> Iterator[OnProgress]:
+    """Show how many cases are answered, and the tokens; nothing where stderr is no terminal."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[tokens]} tokens", markup=False),
+    )
+    hidden = quiet or not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+        tasks: dict[str, Any] = {}
+
+        def on_progress(what: str, usage: Usage) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=usage.total, tokens=0)
+            tokens = usage.input_tokens + usage.output_tokens
+            bar.update(tasks[what], completed=usage.done, tokens=tokens)
+
+        yield on_progress

@@ -1,0 +1,1 @@
+"""Runs suites on Inspect AI, in an environment and a process of its own."""

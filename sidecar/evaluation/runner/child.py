@@ -1,0 +1,155 @@
+"""Puts the cases of one suite to a model, on Inspect AI: ``python child.py PLAN``.
+
+This file is run by the interpreter of the environment that ``environment`` makes, which holds
+Inspect and not this project: it imports nothing of ours. It scores nothing either. The parent reads
+the answers from the log, and grades them itself (``process``).
+
+Output: one JSON object a line, ``{"event": "sample" | "usage" | "end", …}``; Inspect's own output
+goes to standard error. What is in the plan: see ``plan``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import openai
+from inspect_ai import Task, eval_set
+from inspect_ai.dataset import MemoryDataset, Sample
+from inspect_ai.hooks import Hooks, ModelUsageData, SampleEnd, hooks
+from inspect_ai.model import (
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageUser,
+    GenerateConfig,
+    Model,
+    get_model,
+)
+from inspect_ai.solver import generate
+
+_OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
+os.dup2(2, 1)  # whatever Inspect prints goes to standard error
+_MESSAGES: dict[str, Any] = {
+    "assistant": ChatMessageAssistant,
+    "system": ChatMessageSystem,
+    "user": ChatMessageUser,
+}
+
+
+def report(**event: object) -> None:
+    """Write one event to the parent."""
+    _OUT.write(json.dumps(event) + "\n")
+    _OUT.flush()
+
+
+@hooks(name="admit_progress", description="Progress of one suite, for the parent process.")
+class Progress(Hooks):  # type: ignore[misc]  # Inspect is not installed beside mypy
+    """Reports each sample that ended, and what each call of the model used."""
+
+    async def on_sample_end(self, data: SampleEnd) -> None:
+        """Report a sample, well or not."""
+        report(event="sample", id=str(data.sample.id), error=data.sample.error is not None)
+
+    async def on_model_usage(self, data: ModelUsageData) -> None:
+        """Report the tokens and the time of one call."""
+        usage = data.usage
+        report(
+            event="usage",
+            input=usage.input_tokens,
+            output=usage.output_tokens,
+            seconds=round(data.call_duration, 3),
+        )
+
+
+def client(plan: dict[str, Any]) -> Any:  # noqa: ANN401 - httpx's or httpx2's
+    """Return an HTTP client that adds the environment's credential to each request.
+
+    As ``auth``, because headers that a model is made with are written to the log in clear. The file
+    is read for each request: an SVID is replaced while a long suite runs.
+    """
+    header, file = plan["credential"]["header"], plan["credential"]["file"]
+
+    def add_credential(request: Any) -> Any:  # noqa: ANN401 - httpx's or httpx2's
+        if file is not None:
+            request.headers[header] = Path(file).read_text(encoding="ascii").strip()
+        return request
+
+    tls: dict[str, Any] = {}
+    if plan["tls"]["ca"] is not None or plan["tls"]["certificate"] is not None:
+        import ssl  # noqa: PLC0415 - without TLS settings of its own, httpx makes the context
+
+        context = ssl.create_default_context(cafile=plan["tls"]["ca"])
+        if plan["tls"]["certificate"] is not None:
+            context.load_cert_chain(plan["tls"]["certificate"], plan["tls"]["key"])
+        tls["verify"] = context
+    # No proxy, no .netrc: what is not in the plan has no part in where a request goes.
+    return openai.DefaultAsyncHttpxClient(auth=add_credential, trust_env=False, **tls)
+
+
+def model(plan: dict[str, Any]) -> Model:
+    """Return the model, behind the gateway that the plan names."""
+    return get_model(
+        f"openai-api/gateway/{plan['model']}",
+        base_url=plan["base_url"],
+        api_key="held-by-the-gateway",
+        http_client=client(plan),
+        responses_api=False,
+        # The SDK retries nothing: Inspect does, within the plan's bound.
+        max_retries=0,
+        config=GenerateConfig(
+            max_retries=plan["max_retries"],
+            max_connections=plan["max_connections"],
+            attempt_timeout=plan["timeout_seconds"],
+            timeout=plan["timeout_seconds"] * (plan["max_retries"] + 1),
+            cache=False,
+            **plan["generation"],
+        ),
+        memoize=False,
+    )
+
+
+def main() -> int:
+    """Run the plan; 0 if every sample has an answer."""
+    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    folder = Path(plan["folder"])
+    # Inspect reads the nearest .env at or above the working directory; the one here is empty.
+    os.chdir(folder)
+    samples = [
+        Sample(
+            id=each["id"], input=[_MESSAGES[m["role"]](content=m["content"]) for m in each["ask"]]
+        )
+        for each in plan["samples"]
+    ]
+    task = Task(name=plan["task"], dataset=MemoryDataset(samples), solver=[generate()])
+    good, logs = eval_set(
+        [task],
+        log_dir=str(folder / "logs"),
+        model=model(plan),
+        log_format="json",
+        retry_attempts=plan["attempts"],
+        retry_wait=1,
+        retry_on_error=0,
+        fail_on_error=True,
+        epochs=1,
+        score=False,
+        display="none",
+        log_level="warning",
+        log_realtime=False,
+        # How many answers a kill loses at most. The log is written anew each time.
+        log_buffer=max(1, len(samples) // 50),
+        log_images=False,
+        ctl_server=False,
+        acp_server=False,
+        max_samples=plan["max_connections"],
+    )
+    for log in logs:
+        error = None if log.error is None else log.error.message
+        report(event="end", good=good, status=log.status, log=log.location, error=error)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

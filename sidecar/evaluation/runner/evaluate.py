@@ -1,0 +1,214 @@
+"""Runs one suite and grades it: the answers, then what the judges say of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sidecar.core.predicates import Manifest
+from sidecar.durable.files import write_atomically
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.graders import (
+    Answer,
+    LabelModel,
+    ScoreModel,
+    judge_messages,
+    judges,
+)
+from sidecar.evaluation.grading import COMPLETE, GradedSuite, grade
+from sidecar.evaluation.runner import process
+from sidecar.evaluation.runner.inspect_log import AnswerLog, ModelAnswer
+from sidecar.evaluation.runner.plan import Bounds, Plan, Route, suite_plan
+from sidecar.evaluation.runner.process import Usage
+from sidecar.evaluation.suite import SuiteFolder
+
+RECORD = "graded.json"
+OnProgress = Callable[[str, Usage], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """What all suites of one evaluation have in common.
+
+    Attributes:
+        python: Interpreter of the environment that holds Inspect.
+        manifest: Digest of the manifest that is evaluated.
+        model: As the sandbox route names it.
+        runs: Folder of all runs.
+        sandbox: The route to the model.
+        production: The route to the judges; ``None`` where there is none.
+        bounds: How hard it is tried.
+        restart: Forget the answers of earlier runs.
+        on_progress: Called with what is asked, and how far it is.
+    """
+
+    python: Path
+    manifest: str
+    model: str
+    runs: Path
+    sandbox: Route
+    production: Route | None = None
+    bounds: Bounds = field(default_factory=Bounds)
+    restart: bool = False
+    on_progress: OnProgress = lambda _, __: None
+
+    def evaluate(self, suite: SuiteFolder) -> Evaluated:
+        """Run a suite, ask its judges, grade the answers, and write the record.
+
+        Raises:
+            EvaluationError: A case has no answer that the model ended itself; a judge's answer is
+                missing or out of range; there is no route to a judge.
+        """
+        asked = tuple(judges(suite.grader))
+        if asked and self.production is None:
+            models = ", ".join(sorted({each.model for each in asked}))
+            raise EvaluationError(
+                f"suite {suite.name} has judges ({models}), which are called over the production"
+                " route; name it"
+            )
+        plan = suite_plan(suite, self.manifest, self.model)
+        log, usage = self._run(plan, self.sandbox, suite.name)
+        _check_ended(suite.name, log)
+        judged: dict[str, dict[str, str | float]] = {name: {} for name in log.answers}
+        for judge in asked:
+            for name, verdict in self._judged(suite, judge, log).items():
+                judged[name][judge.name] = verdict
+        graded = grade(suite, _lines(log.answers, judged))
+        found = Evaluated(graded, log, judged, usage, plan.folder(self.runs))
+        write_atomically(found.folder / RECORD, found.record(self.manifest, self.model), mode=0o600)
+        return found
+
+    def _run(self, plan: Plan, route: Route, what: str) -> tuple[AnswerLog, Usage]:
+        return process.run(
+            self.python,
+            plan,
+            self.runs,
+            route,
+            self.bounds,
+            lambda usage: self.on_progress(what, usage),
+            restart=self.restart,
+        )
+
+    def _judged(
+        self, suite: SuiteFolder, judge: LabelModel | ScoreModel, log: AnswerLog
+    ) -> dict[str, str | float]:
+        """Ask one judge about every answer, in a run of its own."""
+        assert self.production is not None
+        fields = {case.id: case.fields for case in suite.cases}
+        samples = {
+            name: tuple(judge_messages(judge, Answer(fields[name], answer.output_text, {})))
+            for name, answer in log.answers.items()
+        }
+        sampling = judge.sampling if isinstance(judge, ScoreModel) else {}
+        plan = Plan(
+            f"{suite.name} judge {judge.name}",
+            self.manifest,
+            suite.digest,
+            judge.model,
+            samples,
+            sampling,
+        )
+        verdicts, _ = self._run(plan, self.production, f"{suite.name}, judge {judge.model}")
+        _check_ended(plan.task, verdicts)
+        return {name: judge.parse(each.output_text) for name, each in verdicts.answers.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """One suite that was run and graded.
+
+    Attributes:
+        graded: Score, interval and the score of each case.
+        log: The answers.
+        judged: Case id → grader → what its judge answered.
+        usage: Of this run; what an earlier one had asked already is not in it.
+        folder: The run's folder.
+    """
+
+    graded: GradedSuite
+    log: AnswerLog
+    judged: Mapping[str, Mapping[str, str | float]]
+    usage: Usage
+    folder: Path
+
+    def row(self) -> dict[str, Any]:
+        """Return the suite as an entry of a results file."""
+        return self.graded.row(self.log.runner, self.log.digest)
+
+    def record(self, manifest: str, model: str) -> bytes:
+        """Return what a report shows of it, as JSON."""
+        suite = self.graded.suite
+        fields = {case.id: case.fields for case in suite.cases}
+        value = self.row() | {
+            "threshold": suite.threshold,
+            "passed": self.graded.passed,
+            "manifest": manifest,
+            "model": model,
+            "cases": [
+                {
+                    "id": name,
+                    "score": score,
+                    "input": fields[name]["input"],
+                    "reference": fields[name].get("reference"),
+                    "output": self.log.answers[name].output_text,
+                    "judged": dict(self.judged[name]),
+                }
+                for name, score in self.graded.cases
+            ],
+        }
+        return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def declared(manifest: Manifest, suite: SuiteFolder) -> None:
+    """Require that a manifest declared exactly this suite, before it is run.
+
+    Raises:
+        EvaluationError: It declares none of that name and kind, or another edition of it.
+    """
+    named = [s for s in manifest.envelope.suites if (s.name, s.kind) == (suite.name, suite.kind)]
+    for each in named:
+        if (each.digest.sha256, each.jurisdiction) == (suite.digest, suite.jurisdiction):
+            return
+    if not named:
+        known = ", ".join(each.name for each in manifest.envelope.suites)
+        raise EvaluationError(
+            f"the manifest declares no {suite.kind} suite {suite.name}; it declares {known}"
+        )
+    editions = ", ".join(each.digest.sha256 for each in named)
+    raise EvaluationError(
+        f"suite {suite.name} was changed since the manifest declared it: its digest is"
+        f" {suite.digest}, the declared one {editions}"
+    )
+
+
+def _check_ended(what: str, log: AnswerLog) -> None:
+    cut = [
+        f"{name} ({answer.finish_reason})"
+        for name, answer in log.answers.items()
+        if answer.finish_reason not in COMPLETE
+    ]
+    if cut:
+        raise EvaluationError(
+            f"{what}: {len(cut)} answers were not ended by the model: {', '.join(cut[:5])}; an"
+            " answer that was cut off or filtered is no answer, and is asked for again only with"
+            " --restart"
+        )
+
+
+def _lines(
+    answers: Mapping[str, ModelAnswer], judged: Mapping[str, Mapping[str, str | float]]
+) -> bytes:
+    return b"\n".join(
+        json.dumps(
+            {
+                "id": name,
+                "output_text": each.output_text,
+                "finish_reason": each.finish_reason,
+                "judged": dict(judged[name]),
+            }
+        ).encode()
+        for name, each in answers.items()
+    )

@@ -1,0 +1,96 @@
+"""Reads the answers from an Inspect log, if it is the whole log of exactly one plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar.durable.files import read_bounded
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.runner.plan import SERVICE, Plan
+
+MAX_LOG_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswer:
+    """One answer: its text, and why it ended."""
+
+    output_text: str
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLog:
+    """The answers of one run.
+
+    Attributes:
+        answers: Case id → answer, in the order of the plan; one for each case.
+        digest: SHA-256 of the log.
+        runner: Inspect with its version.
+    """
+
+    answers: Mapping[str, ModelAnswer]
+    digest: str
+    runner: str
+
+
+def read_log(path: Path, plan: Plan) -> AnswerLog:
+    """Read a log.
+
+    Inspect averages over the samples that it has, keeps samples of earlier runs, and turns a
+    provider's refusal into an answer. So nothing it computed is used, and every sample must be one
+    that the plan asked for, in these words.
+
+    Raises:
+        EvaluationError: The log is of another plan, incomplete, or malformed.
+    """
+    data = read_bounded(path, MAX_LOG_BYTES)
+    try:
+        return _read(json.loads(data), hashlib.sha256(data).hexdigest(), plan)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise EvaluationError(f"{path}: not an Inspect log of this run: {error!r}") from error
+
+
+def _read(log: Mapping[str, Any], digest: str, plan: Plan) -> AnswerLog:
+    spec = log["eval"]
+    expected = f"{SERVICE}/{plan.model}"
+    if spec["model"] != expected:
+        raise EvaluationError(f"the log is of the model {spec['model']}, not {expected}")
+    if log["status"] != "success" or log.get("invalidated"):
+        raise EvaluationError(f"the log's status is {log['status']}, not success")
+    config = spec["config"]
+    if config.get("limit") is not None or config.get("epochs") not in {None, 1}:
+        raise EvaluationError("the log is of a part of the cases, or of several passes")
+    samples = log["samples"]
+    if len(samples) != len(plan.samples):
+        raise EvaluationError(f"the log holds {len(samples)} of {len(plan.samples)} cases")
+    answers: dict[str, ModelAnswer] = {}
+    for sample in samples:
+        name = str(sample["id"])
+        if name not in plan.samples or name in answers:
+            raise EvaluationError(f"the log holds a case {name} that was not asked, or twice")
+        answers[name] = _answer(name, sample, plan)
+    version = spec["packages"]["inspect_ai"]
+    ordered = {name: answers[name] for name in plan.samples}
+    return AnswerLog(ordered, digest, f"inspect_ai {version}")
+
+
+def _answer(name: str, sample: Mapping[str, Any], plan: Plan) -> ModelAnswer:
+    if sample.get("error"):
+        raise EvaluationError(f"case {name} ended with an error")
+    asked = [{"role": m["role"], "content": _text(m["content"])} for m in sample["input"]]
+    if asked != [dict(each) for each in plan.samples[name]]:
+        raise EvaluationError(f"the log's case {name} asked something else")
+    (choice,) = sample["output"]["choices"]
+    return ModelAnswer(_text(choice["message"]["content"]), choice["stop_reason"])
+
+
+def _text(content: Any) -> str:  # noqa: ANN401 - a text, or a list of parts
+    if isinstance(content, str):
+        return content
+    return "".join(part["text"] for part in content if part["type"] == "text")

@@ -1,0 +1,235 @@
+"""Suites on real Inspect AI: what is asked, what counts as an answer, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from sidecar.evaluation.countersign import read_results
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.runner.environment import VARIABLE
+from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator
+from sidecar.evaluation.runner.plan import Bounds, Route, suite_plan
+from tests.process.evaluation.conftest import Suites
+from tests.process.evaluation.scripted import Asked, Reply, Scripted, refuses, says, scripted
+
+pytestmark = pytest.mark.slow
+MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
+MANIFEST = "ab" * 32
+SECRET = "eyJhbGciOi.the-svid-of-the-lab.c2lnbmF0dXJl"
+LONG = "yes " + "and so on " * 2_000
+CASES = {"plain": "Is it?", "busy": "Is it, later?", "long": "Say more.", "wrong": "Is it not?"}
+ANSWERS = {"Is it?": "Yes.", "Is it, later?": "yes", "Say more.": LONG, "Is it not?": "No."}
+
+
+def answer(asked: Asked) -> Reply:
+    return says(ANSWERS[asked.text])
+
+
+def busy_once() -> Iterator[Reply | None]:
+    yield refuses(429, "rate_limit_exceeded")
+    while True:
+        yield None
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """One run with everything around it."""
+
+    found: Evaluated
+    provider: Scripted
+    folder: Path
+    evaluator: Evaluator
+
+
+def evaluator(python: Path, folder: Path, provider: Scripted, **changes: object) -> Evaluator:
+    svid = folder / "svid"
+    svid.write_text(SECRET + "\n")
+    route = Route(provider.url, svid)
+    # One that is above a run's folder, as a project's often is.
+    (folder / ".env").write_text("INSPECT_DISABLE_MODEL_API=1\nOPENAI_API_KEY=sk-of-the-parent\n")
+    bounds = Bounds(connections=4, retries=3, attempts=1, seconds=30)
+    value = Evaluator(python, MANIFEST, MODEL, folder / "runs", route, route, bounds)
+    return replace(value, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def ran(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]:
+    folder = tmp_path_factory.mktemp("ran")
+    make_suite = Suites(tmp_path_factory.mktemp("suites"))
+    overload = busy_once()
+
+    def script(asked: Asked) -> Reply:
+        later = next(overload) if asked.text == "Is it, later?" else None
+        return later or answer(asked)
+
+    with scripted(script) as provider:
+        ready = evaluator(python, folder, provider)
+        yield Ran(ready.evaluate(make_suite("support", CASES)), provider, folder, ready)
+
+
+def test_every_case_is_asked_with_the_suites_settings_and_a_429_again(ran: Ran) -> None:
+    asked = ran.provider.asked[:5]
+    assert sorted(each.text for each in asked) == sorted([*CASES.values(), "Is it, later?"])
+    for each in asked:
+        messages = each.body.pop("messages")
+        assert messages[0] == {"role": "system", "content": "You are a support assistant."}
+        assert each.body == {"model": MODEL, "temperature": 0.0, "seed": 7, "max_tokens": 50}
+
+
+def test_the_answers_are_graded_here_and_the_log_is_named(ran: Ran) -> None:
+    graded = ran.found.graded
+    assert dict(graded.cases) == {"plain": 1.0, "busy": 1.0, "long": 1.0, "wrong": 0.0}
+    assert (graded.score, graded.passed) == (0.75, True)
+    assert ran.found.log.answers["long"].output_text == LONG
+    (row,) = read_results(json.dumps([ran.found.row()]).encode())
+    (log,) = (ran.found.folder / "logs").glob("*_support_*.json")
+    assert row.report == hashlib.sha256(log.read_bytes()).hexdigest()
+    assert row.tool == "inspect_ai 0.3.285, admit suite grade"
+    assert (row.samples, row.digest) == (4, graded.suite.digest)
+    usage = ran.found.usage
+    assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (4, 4, 36, 28)
+
+
+def test_the_credential_is_in_each_request_and_in_no_file(ran: Ran) -> None:
+    assert {each.headers["x-environment-credential"] for each in ran.provider.asked} == {SECRET}
+    assert {each.headers["authorization"] for each in ran.provider.asked} == {
+        "Bearer held-by-the-gateway"
+    }
+    for path in (ran.folder / "runs").rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert SECRET.encode() not in data, path
+            assert b"sk-of-the-parent" not in data, path
+
+
+def test_the_same_run_again_asks_nothing(ran: Ran, make_suite: Suites) -> None:
+    before = len(ran.provider.asked)
+    again = ran.evaluator.evaluate(make_suite("support", CASES))
+    assert (len(ran.provider.asked), again.log.digest) == (before, ran.found.log.digest)
+
+
+def test_a_changed_suite_manifest_or_model_has_a_folder_of_its_own(make_suite: Suites) -> None:
+    """In the folder of the old one, Inspect would take the old answers for the new cases."""
+    suites = [make_suite("s", {"a": "1"}), make_suite("s", {"a": "2"})]
+    plans = [suite_plan(each, "ab" * 32, MODEL) for each in suites]
+    plans += [suite_plan(suites[0], "cd" * 32, MODEL), suite_plan(suites[0], "ab" * 32, "other")]
+    assert len({plan.folder(Path("runs")) for plan in plans}) == len(plans)
+
+
+@pytest.mark.parametrize(
+    ("replies", "message"),
+    [
+        (
+            {"2": refuses(403, "withdrawn", "acme withdrew the manifest")},
+            r"did not end well \(PermissionDeniedError.*403 - acme withdrew the manifest",
+        ),
+        (
+            {"2": refuses(400, "content_filter"), "3": says("yes", "length")},
+            r"2 answers were not ended by the model: two \(content_filter\), three \(max_tokens\)",
+        ),
+    ],
+    ids=["denied by the gate", "filtered and cut off"],
+)
+def test_what_the_model_did_not_answer_itself_is_no_score(
+    python: Path, make_suite: Suites, tmp_path: Path, replies: dict[str, Reply], message: str
+) -> None:
+    """Inspect makes an answer of a provider's refusal, with which a suite of attacks would pass."""
+
+    def script(asked: Asked) -> Reply:
+        return replies.get(asked.text, says("yes"))
+
+    suite = make_suite("some", {"one": "1", "two": "2", "three": "3"})
+    with scripted(script) as provider, pytest.raises(EvaluationError, match=message):
+        evaluator(python, tmp_path, provider).evaluate(suite)
+    assert len(provider.asked) <= 2 * len(suite.cases)
+    assert list(tmp_path.rglob("graded.json")) == []
+
+
+def test_a_judge_is_asked_over_the_production_route_about_each_answer(
+    python: Path, make_suite: Suites, tmp_path: Path
+) -> None:
+    prompt = "Q: {{ item.input }} A: {{ sample.output_text }}"
+    grader = {
+        "type": "score_model",
+        "name": "judge",
+        "model": "gpt-4.1",
+        "range": [0.0, 10.0],
+        "input": [{"role": "user", "content": prompt}],
+        "sampling_params": {"temperature": 0.0},
+    }
+    suite = make_suite("judged", {"one": "1", "two": "2"}, grader=grader)
+
+    def judge(asked: Asked) -> Reply:
+        return says("10" if "Q: 1" in asked.text else " 5\n")
+
+    with scripted(lambda _: says("{{ item.reference }}")) as model, scripted(judge) as other:
+        ready = evaluator(python, tmp_path, model, production=Route(other.url))
+        with pytest.raises(EvaluationError, match="called over the production route; name it"):
+            replace(ready, production=None).evaluate(suite)
+        assert model.asked == []
+        found = ready.evaluate(suite)
+    assert dict(found.graded.cases) == {"one": 1.0, "two": 0.5}
+    assert other.texts() == ["Q: 1 A: {{ item.reference }}", "Q: 2 A: {{ item.reference }}"]
+    assert {each.body["model"] for each in other.asked} == {"gpt-4.1"}
+    assert other.asked[0].body["messages"][0] == {
+        "role": "system",
+        "content": "Answer with one number from 0 to 10 and nothing else.",
+    }
+    assert found.row()["tool"] == "inspect_ai 0.3.285, admit suite grade, judge gpt-4.1"
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from sidecar.evaluation.runner.evaluate import Evaluator
+from sidecar.evaluation.runner.plan import Bounds, Route, suite_plan
+from sidecar.evaluation.suite import read_suite
+python, manifest, model, runs, url, suite = sys.argv[1:]
+Evaluator(Path(python), manifest, model, Path(runs), Route(url), bounds=Bounds(1)).evaluate(
+    read_suite(Path(suite)))
+"""
+
+
+def test_a_run_that_was_killed_goes_on_where_it_was(
+    python: Path, make_suite: Suites, tmp_path: Path
+) -> None:
+    suite = make_suite("killed", {f"c{number}": str(number) for number in range(6)})
+    held, go_on = threading.Event(), threading.Event()
+
+    def script(asked: Asked) -> Reply:
+        if len(provider.asked) == 4 and not go_on.is_set():
+            held.set()
+            go_on.wait(60)
+        return says("yes")
+
+    with scripted(script) as provider:
+        child = subprocess.Popen(
+            [
+                *(sys.executable, "-c", KILLED, str(python), MANIFEST, MODEL),
+                *(str(tmp_path / "runs"), provider.url, str(make_suite.folder(suite))),
+            ],
+            start_new_session=True,
+            env={**os.environ, VARIABLE: str(python)},
+        )
+        assert held.wait(120)
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        go_on.set()
+        route = Route(provider.url)
+        found = Evaluator(
+            python, MANIFEST, MODEL, tmp_path / "runs", route, bounds=Bounds(1)
+        ).evaluate(suite)
+    assert found.graded.score == 1.0
+    # Three had their answers, the fourth was under way: it and the two others are asked (again).
+    assert len(provider.asked) == 7
