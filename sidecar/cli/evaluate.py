@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from sidecar.cli import common, manifests
+from sidecar.cli import evaluate_options as options
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.runner import environment
@@ -29,11 +30,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Run the suites of a manifest before its model is active, and again when they are due.",
 )
-
-CredentialOption = Annotated[
-    Path | None,
-    typer.Option(help="File with the JWT-SVID of the evaluator's environment, read each time."),
-]
 
 
 @app.command()
@@ -53,48 +49,24 @@ def setup(as_json: JsonOption = False) -> None:
 
 @app.command()
 def run(
-    suites: Annotated[list[Path], typer.Argument(help="Suites' folders.", show_default=False)],
-    manifest: Annotated[Path, typer.Option(help="The manifest that declares them (*.dsse.json).")],
-    via: Annotated[
-        str, typer.Option(help="Base URL of the sandbox route, such as https://sandbox.example/v1.")
-    ],
-    credential_file: CredentialOption = None,
-    credential_header: Annotated[
-        str, typer.Option(help="The header that carries it.")
-    ] = "x-environment-credential",
-    ca: Annotated[Path | None, typer.Option(help="PEM roots of the gateway's certificate.")] = None,
-    client_certificate: Annotated[
-        Path | None, typer.Option(help="X.509-SVID (PEM), for a route with mutual TLS.")
-    ] = None,
-    client_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
-    judge_via: Annotated[
-        str | None, typer.Option(help="Base URL of the production route, for judge models.")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="The name to call, where it is a deployment's.")
-    ] = None,
+    suites: options.Suites,
+    manifest: options.ManifestFile,
+    via: options.Via,
+    credential_file: options.CredentialFile = None,
+    credential_header: options.CredentialHeader = "x-environment-credential",
+    ca: options.Ca = None,
+    client_certificate: options.ClientCertificate = None,
+    client_key: options.ClientKey = None,
+    judge_via: options.JudgeVia = None,
+    model: options.ModelName = None,
     signed_by: SignedByOption = None,
-    out: Annotated[Path, typer.Option(help="Results file for `admit result --results`.")] = Path(
-        "results.json"
-    ),
-    runs: Annotated[Path, typer.Option(help="Folder of all runs: logs, answers, scores.")] = Path(
-        "runs"
-    ),
-    connections: Annotated[
-        int, typer.Option(min=1, max=1000, help="Requests in flight at once.")
-    ] = 8,
-    retries: Annotated[
-        int, typer.Option(min=0, max=100, help="Further attempts after a 429, 5xx or time-out.")
-    ] = 5,
-    timeout_seconds: Annotated[
-        int, typer.Option(min=1, max=3600, help="Time-out of one attempt of a request.")
-    ] = 120,
-    price: Annotated[
-        str | None, typer.Option(help="IN,OUT: price of a million tokens, to show the cost.")
-    ] = None,
-    restart: Annotated[
-        bool, typer.Option("--restart", help="Ask again what earlier runs have answers to.")
-    ] = False,
+    out: options.ResultsFile = Path("results.json"),
+    runs: options.Runs = Path("runs"),
+    connections: options.Connections = 8,
+    retries: options.Retries = 5,
+    timeout_seconds: options.TimeoutSeconds = 120,
+    price: options.Price = None,
+    restart: options.Restart = False,
     as_json: JsonOption = False,
 ) -> None:
     """Put every case of the suites to the model, grade the answers, and write the scores.
@@ -128,16 +100,27 @@ def run(
         found = [evaluator.evaluate(each) for each in read]
     rows = [each.row() for each in found]
     write_atomically(out, json.dumps(rows, indent=2).encode() + b"\n", mode=0o644)
-    if as_json:
-        print(json.dumps({"results": str(out), "suites": [_facts(e, prices) for e in found]}))
-    else:
-        for evaluated in found:
-            _print(evaluated, prices)
-        missing = len(handed.manifest.envelope.suites) - len(found)
-        rest = f"; {missing} suites of the envelope are not in it" if missing else ""
-        print(f"results: {out}{rest}")
+    _report(found, out, prices, len(handed.manifest.envelope.suites), as_json=as_json)
     if not all(each.graded.passed for each in found):
         raise typer.Exit(NOT_PASSED)
+
+
+def _report(
+    found: list[Evaluated],
+    out: Path,
+    prices: tuple[float, float] | None,
+    declared_suites: int,
+    *,
+    as_json: bool,
+) -> None:
+    if as_json:
+        print(json.dumps({"results": str(out), "suites": [_facts(e, prices) for e in found]}))
+        return
+    for each in found:
+        _print(each, prices)
+    missing = declared_suites - len(found)
+    rest = f"; {missing} suites of the envelope are not in it" if missing else ""
+    print(f"results: {out}{rest}")
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:
