@@ -25,24 +25,38 @@ Format = Annotated[
 ]
 
 
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", help="Processes that answer Envoy, instead of `workers`."),
+]
+
+
 def serve(
     config: Config = Path("sidecar.yaml"),
     log_level: LogLevel = "info",
     log_format: Format = LogFormat.TEXT,
+    workers: Workers = None,
 ) -> None:
     """Run the gate beside Envoy until SIGTERM or SIGINT.
 
-    Exit status 2, with one line that names the cause, if something is missing or wrong.
+    With several workers, SIGHUP restarts every process, one after the other. Exit status 2, with
+    one line that names the cause, if something is missing or wrong.
     """
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:
         raise typer.BadParameter(f"{log_level!r} is no log level")
     set_up(level, log_format)
-    try:
-        run_gate(config)
-    except StartError as error:
+
+    def report(error: StartError) -> None:
         if log_format is LogFormat.JSON:
             logging.getLogger("sidecar.service").critical("%s", error)
         else:
             print(f"admit serve: {error}", file=sys.stderr)
+
+    try:
+        status = run_gate(config, workers, report)
+    except StartError as error:
+        report(error)
         raise typer.Exit(2) from error
+    if status:
+        raise typer.Exit(status)

@@ -44,6 +44,10 @@ log = logging.getLogger("sidecar.gate")
 SERVICE = "envoy.service.auth.v3.Authorization"
 REPLY_SECONDS = 0.25
 """Kept of Envoy's deadline for writing the decision down and for the way back."""
+CONNECTION_SECONDS = 10.0
+"""Where gates share a port: how long a connection lives, give or take a tenth. It is then closed
+gracefully (GOAWAY), and the next one may go to another gate; streams on it end in their own time.
+"""
 ENVELOPE_BYTES = 1 << 20
 """Upper bound of what a ``CheckRequest`` holds beside its body."""
 
@@ -223,12 +227,13 @@ class GateServer:
         self._streams = streams
         # Larger than any body that is read, so that the gate itself refuses a body over its limit.
         size = 2 * max_body_bytes + ENVELOPE_BYTES
-        self._server = grpc.aio.server(
-            options=[
-                ("grpc.max_receive_message_length", size),
-                ("grpc.so_reuseport", int(reuse_port)),
-            ]
-        )
+        options = [
+            ("grpc.max_receive_message_length", size),
+            ("grpc.so_reuseport", int(reuse_port)),
+        ]
+        if reuse_port:
+            options.append(("grpc.max_connection_age_ms", int(CONNECTION_SECONDS * 1000)))
+        self._server = grpc.aio.server(options=options)
         self._ready: bool | None = None
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
         self._server.add_generic_rpc_handlers((_handler(service),))

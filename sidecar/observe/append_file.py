@@ -2,21 +2,34 @@
 
 A file is opened by its path again as soon as the path leads elsewhere, so that a rotation by rename
 (logrotate's default) needs no signal. Several processes may append to one file: each append holds
-a lock, and what a full disk cut is cut off under it, so that no line is ever merged with another.
+a lock, and what a full disk cut is cut off under it, so that no line is ever merged with another. A
+line that a killed process left unfinished is ended by the next append. A pipe, which processes
+share as standard output, is written whole lines at a time, at most ``PIPE_BUF`` bytes, which the
+kernel takes as one or not at all; while a longer line is under way, the lock is kept.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import select
 import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 
 STDOUT = "-"
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class _Kind(Enum):
+    """Of what is appended to."""
+
+    REGULAR = "regular"
+    PIPE = "pipe"
+    OTHER = "other"
 
 
 class TornLineError(OSError):
@@ -41,7 +54,9 @@ class AppendFile:
     def __init__(self, path: str, write: Callable[[int, bytes], int] = os.write) -> None:
         self._path = None if path == STDOUT else Path(path)
         self._write = write
-        self._file, self._regular = self._open()
+        self._end = -1  # of a regular file, after the last append by this process
+        self._held = False
+        self._file, self._kind = self._open()
 
     def append(self, data: bytes) -> None:
         """Append whole lines, all or none of them where the file is a regular one.
@@ -65,18 +80,47 @@ class AppendFile:
 
     def _append(self, data: bytes) -> None:
         with self._locked():
+            self._end_line()
             taken = 0
             try:
                 while taken < len(data):
-                    taken += self._write(self._file, data[taken:])
+                    taken += self._write(self._file, self._next(data, taken))
             except OSError as error:
                 if taken and not self._cut(taken):
+                    self._held = self._kind is _Kind.PIPE and data[taken - 1 : taken] != b"\n"
                     raise TornLineError(taken, error) from error
                 raise
+            if self._kind is _Kind.REGULAR:
+                self._end = os.fstat(self._file).st_size
+
+    def _next(self, data: bytes, taken: int) -> bytes:
+        """Return what to write next; to a pipe whole lines that it takes as one."""
+        if self._kind is not _Kind.PIPE or len(data) - taken <= select.PIPE_BUF:
+            return data[taken:]
+        end = data.rfind(b"\n", taken, taken + select.PIPE_BUF) + 1
+        return data[taken : end or data.find(b"\n", taken) + 1 or len(data)]
+
+    def _end_line(self) -> None:
+        """End a line that another process was killed in; its call was never answered."""
+        if self._kind is not _Kind.REGULAR:
+            return
+        size = os.fstat(self._file).st_size
+        if size in (0, self._end):
+            return
+        try:
+            reader = os.open(f"/proc/self/fd/{self._file}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:  # a file that may only be written
+            return
+        try:
+            torn = os.pread(reader, 1, size - 1) != b"\n"
+        finally:
+            os.close(reader)
+        if torn:
+            self._write(self._file, b"\n")
 
     def _cut(self, taken: int) -> bool:
         """Cut off the bytes just written; return whether that was possible."""
-        if not self._regular:
+        if self._kind is not _Kind.REGULAR:
             return False
         try:
             os.ftruncate(self._file, max(0, os.fstat(self._file).st_size - taken))
@@ -86,14 +130,17 @@ class AppendFile:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        if not self._regular:
+        if self._kind is _Kind.OTHER:
             yield
             return
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not self._held:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._held = False
         try:
             yield
         finally:
-            fcntl.flock(self._file, fcntl.LOCK_UN)
+            if not self._held:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _moved(self) -> bool:
         """Return whether the path leads to another file now, or to none."""
@@ -107,16 +154,19 @@ class AppendFile:
         return (held.st_dev, held.st_ino) != (found.st_dev, found.st_ino)
 
     def _reopen(self) -> None:
-        file, regular = self._open()
+        file, kind = self._open()
         os.close(self._file)
-        self._file, self._regular = file, regular
+        self._file, self._kind, self._end = file, kind, -1
 
-    def _open(self) -> tuple[int, bool]:
+    def _open(self) -> tuple[int, _Kind]:
         if self._path is None:
             file = _own_stdout()
         else:
             file = os.open(self._path, _FLAGS | os.O_CREAT, 0o600)
-        return file, stat.S_ISREG(os.fstat(file).st_mode)
+        mode = os.fstat(file).st_mode
+        if stat.S_ISREG(mode):
+            return file, _Kind.REGULAR
+        return file, _Kind.PIPE if stat.S_ISFIFO(mode) else _Kind.OTHER
 
 
 def _own_stdout() -> int:

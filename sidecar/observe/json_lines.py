@@ -18,7 +18,15 @@ FIELDS = "fields"
 
 
 class JsonLines(logging.Formatter):
-    """Writes a record as JSON; texts are shortened like those of ``PlainLines``."""
+    """Writes a record as JSON; texts are shortened like those of ``PlainLines``.
+
+    Args:
+        process: Name of this process, where there are several.
+    """
+
+    def __init__(self, process: str = "") -> None:
+        super().__init__()
+        self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
         """See ``logging.Formatter``."""
@@ -28,6 +36,8 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": plain(record.getMessage()),
         }
+        if self._process:
+            value["process"] = self._process
         fields = getattr(record, FIELDS, None)
         if isinstance(fields, dict):
             value |= {

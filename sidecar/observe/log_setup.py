@@ -20,6 +20,15 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+def name_process(name: str) -> None:
+    """Name this process in each line of its log, where several write to one stream."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, JsonLines):
+            handler.setFormatter(JsonLines(name))
+        elif isinstance(handler.formatter, PlainLines):
+            handler.setFormatter(PlainLines(name))
+
+
 def set_up(level: int, log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Log to ``stream`` (standard error by default), from ``level`` on.
 

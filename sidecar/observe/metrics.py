@@ -57,6 +57,8 @@ class Metrics:
         unknown_keys: UnknownKeys | None = None,
     ) -> None:
         self.registry = CollectorRegistry()
+        self.decisions = 0
+        """How many decisions were counted: whether anything did change since a look."""
         self._operations = frozenset(operations)
         self._jurisdictions = frozenset(jurisdictions)
         self._sets: set[str] = set()
@@ -203,6 +205,7 @@ class Metrics:
 
     def count(self, outcome: Outcome) -> None:
         """Count one decision and its timings."""
+        self.decisions += 1
         for counter in self._counters(outcome):
             counter.inc()
         if outcome.recurring is None:

@@ -9,14 +9,19 @@ from __future__ import annotations
 import logging
 
 MAX_CHARS = 2000
-_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_REST = "%(name)s: %(message)s"
+_FORMAT = f"%(asctime)s %(levelname)s {_REST}"
 
 
 class PlainLines(logging.Formatter):
-    """Escapes unprintable characters, truncates long messages, and indents tracebacks."""
+    """Escapes unprintable characters, truncates long messages, and indents tracebacks.
 
-    def __init__(self) -> None:
-        super().__init__(_FORMAT)
+    Args:
+        process: Name of this process, where there are several.
+    """
+
+    def __init__(self, process: str = "") -> None:
+        super().__init__(f"%(asctime)s %(levelname)s {process} {_REST}" if process else _FORMAT)
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
         """See ``logging.Formatter``."""

@@ -28,6 +28,10 @@ class UnknownKeys:
         """Count one credential."""
         self._found[trust_domain] = KeyMisses(self.of(trust_domain).count + 1, at)
 
+    def names(self) -> tuple[str, ...]:
+        """Return the trust domains of which a key was unknown."""
+        return tuple(self._found)
+
     def of(self, trust_domain: str) -> KeyMisses:
         """Return the count of one trust domain."""
         return self._found.get(trust_domain, KeyMisses())

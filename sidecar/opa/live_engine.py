@@ -53,8 +53,11 @@ class Engine:
     jurisdictions: tuple[str, ...] = ()
     child: OpaProcess | None = None
     folder: Path | None = None
+    followed: bool = False
+    """Whether another process runs the child, and states each change at once."""
     _awaited: int = 0
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _abandoned: asyncio.Event = field(default_factory=asyncio.Event)
 
     @contextlib.contextmanager
     def question(self) -> Iterator[Opa]:
@@ -75,9 +78,16 @@ class Engine:
                 async with asyncio.timeout(_LAST_ANSWER_SECONDS):
                     await self._idle.wait()
 
+    async def abandoned(self, seconds: float) -> None:
+        """Wait that long, or until ``abandon``."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._abandoned.wait()
+
     def abandon(self) -> None:
         """Stop waiting for queries in flight."""
         self._idle.set()
+        self._abandoned.set()
 
     async def stop(self) -> None:
         """Close the client, end the child and remove its folder."""
@@ -91,10 +101,16 @@ class Engine:
 
 
 class LivePolicies:
-    """A ``PolicyEngine`` that queries the engine in force. Use it inside one event loop."""
+    """A ``PolicyEngine`` that queries the engine in force. Use it inside one event loop.
 
-    def __init__(self, engine: Engine) -> None:
+    Args:
+        engine: The first engine in force.
+        linger_seconds: How long a replaced engine still answers other processes' queries.
+    """
+
+    def __init__(self, engine: Engine, linger_seconds: float = 0.0) -> None:
         self._engine = engine
+        self._linger_seconds = linger_seconds
         self._retiring: dict[asyncio.Task[None], Engine] = {}
 
     def current(self) -> Engine:
@@ -103,7 +119,8 @@ class LivePolicies:
 
     def identity(self) -> Engine | None:
         """Return the engine in force; ``None`` where its policies may change without notice."""
-        return None if self._engine.child is None else self._engine
+        engine = self._engine
+        return None if engine.child is None and not engine.followed else engine
 
     async def ask(self, facts: Facts) -> Verdict:
         """Query the engine in force.
@@ -125,7 +142,7 @@ class LivePolicies:
             self._engine,
             engine,
         )  # one assignment: a query uses the old or the new engine
-        task = asyncio.create_task(_retire(old), name="opa-retire")
+        task = asyncio.create_task(_retire(old, self._linger_seconds), name="opa-retire")
         self._retiring[task] = old
         task.add_done_callback(self._retiring.pop)
 
@@ -137,7 +154,9 @@ class LivePolicies:
         await self._engine.stop()
 
 
-async def _retire(engine: Engine) -> None:
+async def _retire(engine: Engine, linger_seconds: float) -> None:
+    if linger_seconds:
+        await engine.abandoned(linger_seconds)
     await engine.answered()
     await engine.stop()
 

@@ -30,6 +30,7 @@ from sidecar.opa.client import UNIX, Address
 from sidecar.providers import shut_operations
 
 MAX_CONFIG_BYTES = 1 << 20
+MAX_WORKERS = 64
 _HEADER = re.compile(r"[a-z0-9-]{1,64}")
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _RESERVED = frozenset(
@@ -252,11 +253,16 @@ class SidecarConfig(_Strict):
     the end."""
     reuse_port: bool = False
     """Share the port with another gate (`SO_REUSEPORT`), for a restart without a gap."""
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1
+    """Processes that answer Envoy. With 1 the gate is one process. With more they share the port,
+    and one further process follows the authorities for all of them; limits hold for each. SIGHUP
+    then restarts them one by one."""
 
     @model_validator(mode="after")
     def _listens_once(self) -> SidecarConfig:
-        if self.reuse_port and self.listen.startswith(UNIX):
-            raise ValueError("reuse_port needs HOST:PORT in listen, which is a Unix socket")
+        for name, shared in (("reuse_port", self.reuse_port), ("workers", self.workers > 1)):
+            if shared and self.listen.startswith(UNIX):
+                raise ValueError(f"{name} needs HOST:PORT in listen, which is a Unix socket")
         return self
 
     @model_validator(mode="after")
@@ -274,6 +280,11 @@ class SidecarConfig(_Strict):
         if self.opa.managed is None and isinstance(self.policies, SignedPolicies):
             raise ValueError("an OPA at `address` verifies its own bundle; remove it from policies")
         return self
+
+    @property
+    def shares_port(self) -> bool:
+        """Return whether other processes listen on the same port."""
+        return self.reuse_port or self.workers > 1
 
     @property
     def source(self) -> PolicySource | None:
@@ -302,8 +313,12 @@ class SidecarConfig(_Strict):
         return Limits(self.deadline_ms / 1000, self.max_concurrent, slots)
 
 
-def load(path: Path) -> SidecarConfig:
+def load(path: Path, workers: int | None = None) -> SidecarConfig:
     """Read ``sidecar.yaml``.
+
+    Args:
+        path: The file.
+        workers: ``workers``, instead of what the file says.
 
     Raises:
         ConfigError: It cannot be read, is not YAML, or has a value that is not allowed.
@@ -316,6 +331,8 @@ def load(path: Path) -> SidecarConfig:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: must be a YAML mapping")
+    if workers is not None:
+        value = {**value, "workers": workers}
     try:
         config = SidecarConfig.model_validate(value)
     except ValidationError as error:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sidecar.observe.json_lines import event
@@ -23,10 +24,14 @@ log = logging.getLogger("sidecar.service")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Reports to metrics and status which policies are in force, and why newer ones are not."""
+    """Reports to metrics and status which policies are in force, and why newer ones are not.
+
+    ``changed`` is called after each report.
+    """
 
     metrics: Metrics
     gate_status: GateStatus
+    changed: Callable[[], None] = lambda: None
 
     def loaded(self, engine: Engine) -> None:
         """Report that ``engine`` is in force."""
@@ -45,16 +50,19 @@ class Account:
         self.metrics.set_policy_revision(engine.revision)
         self.gate_status.revision = engine.revision
         self.gate_status.policy_error = ""
+        self.changed()
 
     def refused(self, why: str) -> None:
         """Report that the current policies cannot be used; the engine in force stays."""
         self.metrics.policy_load_failures.inc()
         self.gate_status.policy_error = why
+        self.changed()
         log.error("policies not loaded, %s stays in force: %s", self.gate_status.revision, why)
 
     def unchanged(self) -> None:
         """Report that the current policies are in force."""
         self.gate_status.policy_error = ""
+        self.changed()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +82,27 @@ class Policies:
 
 
 async def start_policies(
-    config: SidecarConfig, metrics: Metrics, gate_status: GateStatus
+    config: SidecarConfig,
+    metrics: Metrics,
+    gate_status: GateStatus,
+    *,
+    linger_seconds: float = 0.0,
+    changed: Callable[[], None] = lambda: None,
 ) -> Policies:
     """Start the engine and, for a managed one, follow changes of its policies.
+
+    Args:
+        config: From ``config.load``.
+        metrics: Counts restarts and failures.
+        gate_status: Gets the revision in force.
+        linger_seconds: As of ``LivePolicies``.
+        changed: Called after each report of what is in force.
 
     Raises:
         PolicyError: The policies, the child, or the socket at ``address`` cannot be used.
         ProgramError: The OPA program was not found.
     """
-    account = Account(metrics, gate_status)
+    account = Account(metrics, gate_status, changed)
     address = config.opa.remote
     if address is not None:
         _check_socket(address)
@@ -102,7 +122,7 @@ async def start_policies(
     candidate = await asyncio.to_thread(source.read)
     engine = await factory.engine(candidate)
     account.loaded(engine)
-    live = LivePolicies(engine)
+    live = LivePolicies(engine, linger_seconds)
     reloader = Reloader(source, factory, live, account, candidate.identity)
     reloader.start()
     return Policies(live, reloader)

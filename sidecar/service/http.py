@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Callable
+
 from aiohttp import web
 
 from sidecar.observe import metrics
-from sidecar.observe.metrics import Metrics
 from sidecar.service.config import split_address
 from sidecar.service.signed_status import MAX_NONCE_CHARS, StatusSigner
 from sidecar.service.status import Status
 
 
 class Endpoint:
-    """The endpoint; to be used inside the event loop."""
+    """The endpoint; to be used inside the event loop.
 
-    def __init__(self, status: Status, collected: Metrics, signer: StatusSigner) -> None:
+    Args:
+        status: What ``/status`` and ``/healthz`` answer.
+        render: Returns the exposition text of ``/metrics``.
+        signer: Signs ``/status/signed``.
+    """
+
+    def __init__(self, status: Status, render: Callable[[], bytes], signer: StatusSigner) -> None:
         self._status = status
         self._signer = signer
-        self._metrics = collected
+        self._render = render
         app = web.Application()
         app.add_routes(
             [
@@ -40,14 +48,17 @@ class Endpoint:
         await web.TCPSite(self._runner, host, port).start()
         return int(self._runner.addresses[0][1])
 
+    async def accept(self, listening: socket.socket) -> None:
+        """Answer on a socket that listens already."""
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening).start()
+
     async def stop(self) -> None:
         """Stop listening."""
         await self._runner.cleanup()
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.render(), headers={"Content-Type": metrics.CONTENT_TYPE}
-        )
+        return web.Response(body=self._render(), headers={"Content-Type": metrics.CONTENT_TYPE})
 
     async def _get_status(self, _: web.Request) -> web.Response:
         return web.json_response(self._status.to_json())

@@ -29,7 +29,7 @@ _BATCHES_HELD = 8
 
 
 async def start_objects(
-    config: SidecarConfig, metrics: Metrics, stack: AsyncExitStack
+    config: SidecarConfig, metrics: Metrics, stack: AsyncExitStack, *, sweep: bool = True
 ) -> Objects | None:
     """Open the registry; ``None`` if registration is off.
 
@@ -37,6 +37,7 @@ async def start_objects(
         config: From ``config.load``.
         metrics: Counts the results of look-ups and registrations.
         stack: Closes the registry on exit.
+        sweep: Whether to remove expired registrations; one process of a gate does.
 
     Raises:
         RegistryError: The key or the folder cannot be used.
@@ -53,8 +54,8 @@ async def start_objects(
         unregistered_inputs=wanted.passes_unregistered_inputs,
     )
     stack.callback(objects.close)
-    sweeper = asyncio.create_task(_sweep(store), name="sweeper")
-    stack.push_async_callback(_cancelled, sweeper)
+    if sweep:
+        _start_sweeper(store, stack)
     log.info(
         "registration on: %s, key %s, for %d days",
         wanted.folder,
@@ -62,6 +63,21 @@ async def start_objects(
         wanted.expires_days,
     )
     return objects
+
+
+async def start_sweeping(config: SidecarConfig, stack: AsyncExitStack) -> None:
+    """Remove expired registrations for the processes of a gate that use the registry.
+
+    Raises:
+        RegistryError: The key or the folder cannot be used.
+    """
+    if config.registration is not None:
+        _start_sweeper(await asyncio.to_thread(_open, config.registration), stack)
+
+
+def _start_sweeper(store: RegistrationStore, stack: AsyncExitStack) -> None:
+    sweeper = asyncio.create_task(_sweep(store), name="sweeper")
+    stack.push_async_callback(_cancelled, sweeper)
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 from cryptography import x509
 
@@ -17,7 +17,7 @@ from sidecar.core.trust_state import Rejected
 from sidecar.core.window import Window, rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading
-from sidecar.observe.unknown_keys import UnknownKeys
+from sidecar.observe.unknown_keys import KeyMisses, UnknownKeys
 from sidecar.trust.control import EvidenceStatus
 from sidecar.trust.refresher import AuthorityStatus
 
@@ -54,9 +54,24 @@ class GateStatus:
         return self.started and not self.clock_problem and not self.stopping
 
 
+class ProcessesStatus(Protocol):
+    """What a gate of several processes states of them."""
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return each process that runs."""
+        ...
+
+    def misses(self, trust_domain: str) -> KeyMisses:
+        """Return how often a key of a trust domain was unknown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Combines the status of the gate, the trust state and the authorities, on demand."""
+    """Combines the status of the gate, the trust state and the authorities, on demand.
+
+    ``processes`` is ``None`` in a gate of one process.
+    """
 
     holder: SnapshotHolder
     gate_status: GateStatus
@@ -64,6 +79,7 @@ class Status:
     evidence: Callable[[], EvidenceStatus] = EvidenceStatus
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     unknown_keys: UnknownKeys = field(default_factory=UnknownKeys)
+    processes: ProcessesStatus | None = None
 
     def reading(self) -> TrustReading:
         """Return the numbers of the trust state, for the metrics."""
@@ -102,7 +118,7 @@ class Status:
                 "problems": list(evidence.problems[:MAX_SHOWN]),
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
-            "trust_domains": [_domain(item) for item in self._trust_domains()],
+            "trust_domains": [_domain(self._missed(item)) for item in self._trust_domains()],
             "announced": self._all_announced(datetime.now(UTC)),
             "clock": {"problem": self.gate_status.clock_problem or None},
             "policy": {
@@ -110,6 +126,7 @@ class Status:
                 "revision": self.gate_status.revision,
                 "error": self.gate_status.policy_error or None,
             },
+            "processes": [] if self.processes is None else self.processes.to_json(),
         }
 
     def _announced(self, authority: str, now: datetime) -> tuple[Withdrawal, ...]:
@@ -138,6 +155,12 @@ class Status:
             if entry.effective is not None
         ]
         return sorted(rows, key=lambda row: (row["at"], row["subject"]))[:MAX_SHOWN]
+
+    def _missed(self, item: TrustDomainReading) -> TrustDomainReading:
+        """Return a trust domain with the misses of every process."""
+        if self.processes is None:
+            return item
+        return replace(item, misses=self.processes.misses(item.name))
 
     def _trust_domains(self) -> tuple[TrustDomainReading, ...]:
         snapshot = self.holder.published

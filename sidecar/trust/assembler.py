@@ -8,7 +8,8 @@ news waits at most for one step, and a step costs what depends on its changes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from sidecar.core.keys import PublicKey
 from sidecar.core.trust_state import AuthorityView, Change, TrustState, public_keys
@@ -65,6 +66,12 @@ class Assembler:
         with self._building:
             self._durable.save_again()
             self._verified = self._durable.take_over(self._verified)
+
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Hold every step back for as long as the context lasts, once none is under way."""
+        with self._building:
+            yield
 
     def close(self) -> None:
         """Publish nothing any more; returns when nothing is being published."""

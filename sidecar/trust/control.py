@@ -30,6 +30,7 @@ from sidecar.trust.follower import Follower
 from sidecar.trust.limits import EVIDENCE
 from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
 from sidecar.trust.sources import OpenEvidence
+from sidecar.trust.writer_lock import WriterLock
 
 _LOG = logging.getLogger("sidecar.trust")
 
@@ -54,26 +55,49 @@ class EvidenceStatus:
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the store has: its last step, which store it is, and whether the step is in it."""
+
+    epoch: int
+    store: int
+    written: bool
+
+
 class ControlPath:
     """The long-running control path.
 
     Args:
         config: From ``config.load``.
         publish: Called with each new trust state, from one thread at a time.
+        lock: As of ``DurableState``.
+        continues: As of ``DurableState``.
 
     Raises:
         TrustConfigError: The state folder cannot be made or used, or is damaged.
     """
 
-    def __init__(self, config: TrustConfig, publish: Callable[[TrustState], None]) -> None:
+    def __init__(
+        self,
+        config: TrustConfig,
+        publish: Callable[[TrustState], None],
+        *,
+        lock: WriterLock | None = None,
+        continues: bool = False,
+    ) -> None:
         make_private(config)
-        self._durable = DurableState(config.state_dir, config.operator)
+        self._durable = DurableState(
+            config.state_dir, config.operator, lock=lock, continues=continues
+        )
         self._assembler = Assembler(self._durable, publish)
         self._verifier = EvidenceVerifier(
             self._assembler.post_files, find=self._assembler.file, kept=self._kept
         )
+        views = self._durable.state.views
+        heard = {name for name, view in views.items() if view.heard_since_start}
         self._refreshers = tuple(
-            AuthorityRefresher(each, config.state_dir) for each in config.authorities
+            AuthorityRefresher(each, config.state_dir, heard=each.name in heard)
+            for each in config.authorities
         )
         opened = [sources.open_evidence(each, config.state_dir) for each in config.evidence]
         self._pending: set[AuthorityRefresher | Path] = {
@@ -127,7 +151,7 @@ class ControlPath:
         Evidence is waited for ``EVIDENCE_SECONDS`` at most: a folder that hangs or is flooded can
         make the gate deny, and must not keep it from becoming ready.
         """
-        if any(isinstance(each, AuthorityRefresher) for each in tuple(self._pending)):
+        if not self.asked():
             return False
         if not self._pending and self._verifier.settled():
             return True
@@ -138,6 +162,28 @@ class ControlPath:
             self._evidence_late = True
             _LOG.warning("evidence is not verified yet; what rests on the rest is denied meanwhile")
         return late
+
+    def asked(self) -> bool:
+        """Return whether every authority's first refresh ended, well or not."""
+        return not any(isinstance(each, AuthorityRefresher) for each in tuple(self._pending))
+
+    def committed(self) -> Committed:
+        """Return what the store has now."""
+        durable = self._durable
+        return Committed(durable.epoch, durable.identity(), written=durable.written)
+
+    def at_rest(self, work: Callable[[Committed], None]) -> None:
+        """Call ``work`` while no step is under way: what was found before is in force.
+
+        What could not be written is written first, where that is possible now.
+        """
+        with self._assembler.at_rest():
+            self._durable.write_again()
+            work(self.committed())
+
+    def forget_readers(self) -> None:
+        """Free what processes that ended without closing the store were reading."""
+        self._durable.forget_readers()
 
     def statuses(self) -> tuple[AuthorityStatus, ...]:
         """Return the status of each authority, in the order of the configuration."""

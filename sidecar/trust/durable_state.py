@@ -47,6 +47,7 @@ class DurableState:
     Args:
         state_dir: The state folder, which exists.
         operator: The operator's grants.
+        lock: The writer's lock, where it is held already.
         continues: Whether the process that wrote before ended just now, so that who was heard then
             is heard.
 
@@ -56,7 +57,12 @@ class DurableState:
     """
 
     def __init__(
-        self, state_dir: Path, operator: OperatorTrust, *, continues: bool = False
+        self,
+        state_dir: Path,
+        operator: OperatorTrust,
+        *,
+        lock: WriterLock | None = None,
+        continues: bool = False,
     ) -> None:
         self._state_dir, self._operator, self._continues = state_dir, operator, continues
         self._digest = verified_store.operator_digest(operator)
@@ -64,7 +70,7 @@ class DurableState:
         self._marks: dict[str, tuple[int, bool]] = {}
         self._unsaved: tuple[Memory, ...] = ()
         self._uncommitted: Drafts | None = None
-        self._lock = WriterLock(state_dir)
+        self._lock = lock or WriterLock(state_dir)
         self.problems: dict[str, str] = {}
         memory = _migrated(state_dir)
         self._size = memory_journal.size(state_dir)

@@ -111,6 +111,8 @@ class EpochPage:
             return "no control path has run since the machine was started"
         if words[_STATE_AT] != _State.IN_FORCE:
             return _PROBLEMS[_State(words[_STATE_AT])]
+        if not words[_BEAT_AT]:
+            return _PROBLEMS[_State.ASKING]
         silent = (now - words[_BEAT_AT]) / _SECOND
         if 0 <= silent <= SILENT_SECONDS:
             return ""

@@ -88,9 +88,8 @@ class FollowedStore:
             self._state = self._read()
         except (lmdb.Error, DamagedError, OSError, ValueError, KeyError) as error:
             self._state = None
-            problem = f"{self._state_dir}: the epoch in force cannot be read: {error}"
-            self._note(problem)
-            raise NotInForceError(problem) from error
+            self._note(f"{self._state_dir}: the epoch in force cannot be read: {error}")
+            raise NotInForceError("the epoch in force cannot be read; see the log") from error
         self._sequence = sequence
         self._note("")
         return self._state
@@ -137,7 +136,8 @@ class FollowedStore:
         shown = problem.rstrip("0123456789 s") if problem.endswith(" s") else problem
         if shown != self._noted:
             if problem:
-                _LOG.warning("not ready: %s", problem)
+                level = logging.WARNING if self._sequence else logging.INFO
+                _LOG.log(level, "not ready: %s", problem)
             elif self._noted:
                 _LOG.info("the epoch in force can be read again")
             self._noted = shown

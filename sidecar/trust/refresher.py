@@ -49,14 +49,22 @@ class AuthorityStatus:
 
 
 class AuthorityRefresher:
-    """Refreshes one authority; ``status`` is replaced whole with each refresh."""
+    """Refreshes one authority; ``status`` is replaced whole with each refresh.
 
-    def __init__(self, authority: TrustedAuthority, state_dir: Path) -> None:
+    Args:
+        authority: From ``trust.yaml``.
+        state_dir: The state folder.
+        heard: Whether it was heard already, by a process that this one continues.
+    """
+
+    def __init__(
+        self, authority: TrustedAuthority, state_dir: Path, *, heard: bool = False
+    ) -> None:
         self._authority = authority
         self.source = sources.open_source(authority.source)
         self._state_dir = state_dir
         self._memo = Memo()
-        self._heard = False
+        self._heard = heard
         self.status = AuthorityStatus(authority.name, None, None, None, None)
 
     def recall(self) -> AuthorityView | None:

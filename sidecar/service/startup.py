@@ -1,0 +1,192 @@
+"""What every process of a gate needs to start: limits, signals, logs, metrics and the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sidecar.core.grants import OperatorTrust
+from sidecar.gate.clock import Clock
+from sidecar.gate.in_flight_limiter import InFlightLimiter
+from sidecar.gate.pipeline import Pipeline
+from sidecar.gate.server import ENVELOPE_BYTES, Authorization, GateServer
+from sidecar.gate.snapshot_holder import SnapshotHolder
+from sidecar.gate.worker_pool import WorkerPool
+from sidecar.observe.decision_log import DecisionLog
+from sidecar.observe.facts_log import FactsLog
+from sidecar.observe.metrics import Metrics
+from sidecar.observe.observer import Observer
+from sidecar.observe.trust_metrics import TrustReading
+from sidecar.observe.unknown_keys import UnknownKeys
+from sidecar.opa.client import UNIX, PolicyEngine
+from sidecar.opa.errors import PolicyError, ProgramError
+from sidecar.providers import operation_names
+from sidecar.registry.errors import RegistryError
+from sidecar.registry.objects import Objects
+from sidecar.service import clock_floor
+from sidecar.service.clock_floor import LatestTimeError
+from sidecar.service.config import ConfigError, SidecarConfig, split_address
+from sidecar.service.port_sockets import PortSockets
+from sidecar.service.registry import processor
+from sidecar.trust.config import TrustConfigError
+
+log = logging.getLogger("sidecar.service")
+
+_HURRY_SECONDS = 3.0
+"""How long a process takes to end after a second signal, at most."""
+
+
+class StartError(Exception):
+    """The gate cannot start; the message is one line."""
+
+
+@contextlib.contextmanager
+def start_errors() -> Iterator[None]:
+    """Turn the errors of every part that cannot be used into a ``StartError`` of one line."""
+    try:
+        yield
+    except (
+        ConfigError,
+        LatestTimeError,
+        TrustConfigError,
+        PolicyError,
+        RegistryError,
+        ProgramError,
+    ) as error:
+        raise StartError(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def starting(place: str) -> Iterator[None]:
+    """Name the setting whose file or address cannot be used."""
+    try:
+        yield
+    except OSError as error:
+        raise StartError(f"{place}: {error.strerror or error}") from error
+
+
+def allow_connections() -> None:
+    """Raise the limit of open files to its maximum: Envoy may open a connection per request.
+
+    Many systems set 1,024 by default, for programs that use ``select``, which the gate does not.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def stop_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return what the first SIGTERM or SIGINT sets, and what a second one sets.
+
+    A second one also ends the process if that takes too long.
+    """
+    stopped, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def signalled() -> None:
+        if stopped.is_set() and not hurry.is_set():
+            log.warning("a second signal: stopping at once")
+            hurry.set()
+            loop.call_later(_HURRY_SECONDS, os._exit, 1)
+        stopped.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    return stopped, hurry
+
+
+def make_metrics(
+    operator: OperatorTrust, trust: Callable[[], TrustReading], unknown_keys: UnknownKeys
+) -> Metrics:
+    """Return the metrics of one process.
+
+    Args:
+        operator: Its grants name jurisdictions that may be labels.
+        trust: Returns the trust state's numbers.
+        unknown_keys: Counts credentials with unknown keys.
+    """
+    granted = {
+        name
+        for grants in operator.grants.values()
+        for grant in grants
+        for name in grant.jurisdictions
+        if "*" not in name
+    }
+    return Metrics(
+        operations=sorted(operation_names()),
+        jurisdictions=granted,
+        trust=trust,
+        unknown_keys=unknown_keys,
+    )
+
+
+def open_observer(
+    config: SidecarConfig, metrics: Metrics, stack: contextlib.AsyncExitStack
+) -> Observer:
+    """Open the logs, to be closed after every part that writes to them."""
+    with starting(f"decision_log: {config.decision_log}"):
+        decisions = DecisionLog(config.decision_log, metrics.log_lost.inc)
+    metrics.log_writable.set_function(decisions.ready)
+    stack.callback(decisions.close)
+    facts = None
+    if config.facts_log is not None:
+        with starting(f"facts_log: {config.facts_log}"):
+            facts = FactsLog(config.facts_log, metrics.facts_lost.inc)
+        stack.callback(facts.close)
+    return Observer(metrics, decisions, facts)
+
+
+def make_server(
+    config: SidecarConfig,
+    trust: SnapshotHolder,
+    policies: PolicyEngine,
+    bodies: WorkerPool,
+    observer: Observer,
+    objects: Objects | None,
+    clock: Clock,
+) -> GateServer:
+    """Return the gRPC server with the request path behind it; it does not listen yet."""
+    # A large message is not decoded here, so its size includes what is around the body.
+    in_flight = InFlightLimiter(config.max_body_bytes_in_flight + ENVELOPE_BYTES)
+    pipeline = Pipeline(config.settings, trust, policies, bodies, in_flight, objects)
+    proc = processor(config, pipeline, observer, clock.read, bodies.lines)
+    observer.metrics.leases.read = pipeline.lease_counts
+    return GateServer(
+        Authorization(pipeline, config.limits, observer, clock.read),
+        max_body_bytes=config.max_body_bytes,
+        reuse_port=config.shares_port,
+        processor=proc,
+        streams=lambda: proc.streams,
+    )
+
+
+def shared_port(config: SidecarConfig) -> PortSockets | None:
+    """Return the port that other processes listen on too; ``None`` if none does."""
+    return PortSockets(split_address(config.listen)[1]) if config.shares_port else None
+
+
+def keep_time(state_dir: Path, clock: Clock) -> None:
+    """Persist the latest time relied on, where that is possible."""
+    try:
+        clock_floor.keep(state_dir, clock.latest)
+    except OSError as error:
+        log.error("%s: the latest time cannot be written: %s", state_dir, error.strerror)  # noqa: TRY400
+
+
+def bound(address: str, port: int) -> str:
+    """Return the address with the bound port; a Unix socket's address is returned unchanged."""
+    if address.startswith(UNIX):
+        return address
+    split_address(address)
+    return f"{address.rpartition(':')[0]}:{port}"
+
+
+async def cancel(work: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end."""
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
