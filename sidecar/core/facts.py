@@ -232,21 +232,22 @@ def to_input(facts: Facts) -> dict[str, Any]:
 
     ``dataclasses.asdict`` copies every leaf, which costs more than writing the JSON.
     """
-    return {field.name: _plain(getattr(facts, field.name)) for field in dataclasses.fields(facts)}
+    return {field.name: plain(getattr(facts, field.name)) for field in dataclasses.fields(facts)}
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+def plain(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
+    """Return a part of the facts as a JSON value; to be read only."""
     names = _names(value.__class__)
     if names is not None:
-        return {name: _plain(getattr(value, name)) for name in names}
+        return {name: plain(getattr(value, name)) for name in names}
     if isinstance(value, tuple):
-        return tuple([_plain(item) for item in value])
+        return tuple([plain(item) for item in value])
     return value
 
 
 @cache
 def _names(kind: type) -> tuple[str, ...] | None:
-    """Field names of a dataclass; null for any other type. Asked for every leaf, so remembered."""
+    """Return the field names of a dataclass; ``None`` for any other type."""
     if not dataclasses.is_dataclass(kind):
         return None
     return tuple(field.name for field in dataclasses.fields(kind))

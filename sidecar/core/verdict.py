@@ -7,6 +7,8 @@ revision the gate expects (OPA REST API, "Get a Document").
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +18,8 @@ from sidecar.core import strict_json
 from sidecar.core.reasons import AdmissibilityError, Reason
 
 MAX_VERDICT_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 4 << 20
+"""The longest response to several questions that is read."""
 JURISDICTION_UNKNOWN = "jurisdiction_unknown"
 
 
@@ -85,7 +89,15 @@ class _Body:
     result: Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class _Bodies:
+    """OPA's response to several questions, each verdict by the nonce of its question."""
+
+    result: dict[str, Verdict]
+
+
 _ADAPTER = TypeAdapter(_Body)
+_SEVERAL = TypeAdapter(_Bodies)
 
 
 def read(data: bytes, *, nonce: str, revision: str, jurisdictions: tuple[str, ...]) -> Verdict:
@@ -102,14 +114,67 @@ def read(data: bytes, *, nonce: str, revision: str, jurisdictions: tuple[str, ..
         AdmissibilityError: ``policy_unavailable``: no ``result``, another shape, another nonce or
             revision, a jurisdiction without an answer, or an allow that contradicts itself.
     """
+    _result(data, MAX_VERDICT_BYTES)
     try:
-        if "result" not in strict_json.loads_object(data, max_bytes=MAX_VERDICT_BYTES):
-            raise _unavailable("the decision is undefined")
         verdict = _ADAPTER.validate_json(data, strict=True).result
-    except strict_json.StrictJsonError as error:
-        raise _unavailable(f"the answer is {error}") from error
     except ValidationError as error:
         raise _unavailable("the answer has another shape") from error
+    return _checked(verdict, nonce, revision, jurisdictions)
+
+
+def read_several(
+    data: bytes, *, asked: Mapping[str, tuple[str, ...]], revision: str
+) -> dict[str, Verdict | AdmissibilityError]:
+    """Read OPA's response to several questions; one that is not well answered fails alone.
+
+    Args:
+        data: The body of a 200 response.
+        asked: The nonce of each question with the jurisdictions of its environment.
+        revision: The policy revision the gate expects.
+
+    Returns:
+        For each nonce its verdict, or the error that ``read`` would raise.
+
+    Raises:
+        AdmissibilityError: ``policy_unavailable``: nothing of the response can be read.
+    """
+    result = _result(data, MAX_ANSWER_BYTES)
+    if not isinstance(result, dict):
+        raise _unavailable("the answer has another shape")
+    try:
+        verdicts = _SEVERAL.validate_json(data, strict=True).result
+    except ValidationError:
+        verdicts = {}  # each is read by itself below
+    found: dict[str, Verdict | AdmissibilityError] = {}
+    for nonce, jurisdictions in asked.items():
+        try:
+            if nonce not in result:
+                raise _unavailable("the decision is undefined")
+            if nonce in verdicts:
+                found[nonce] = _checked(verdicts[nonce], nonce, revision, jurisdictions)
+            else:
+                alone = json.dumps({"result": result[nonce]}).encode()
+                found[nonce] = read(
+                    alone, nonce=nonce, revision=revision, jurisdictions=jurisdictions
+                )
+        except AdmissibilityError as error:
+            found[nonce] = error
+    return found
+
+
+def _result(data: bytes, most: int) -> object:
+    try:
+        document = strict_json.loads_object(data, max_bytes=most)
+    except strict_json.StrictJsonError as error:
+        raise _unavailable(f"the answer is {error}") from error
+    if "result" not in document:
+        raise _unavailable("the decision is undefined")
+    return document["result"]
+
+
+def _checked(
+    verdict: Verdict, nonce: str, revision: str, jurisdictions: tuple[str, ...]
+) -> Verdict:
     if verdict.nonce != nonce:
         raise _unavailable("the answer is to another question")
     if verdict.revision != revision:

@@ -18,7 +18,6 @@ from sidecar.doctor.installation import Installation
 from sidecar.doctor.trust_domains import instant, span, trust_domains
 from sidecar.gate.server import SERVICE
 from sidecar.opa.client import HEALTH, Address
-from sidecar.service.config import split_address
 from sidecar.trust import config as trust_config
 
 _START = "Start it: admit serve --config FILE; its log says why it ended."
@@ -74,8 +73,7 @@ def engine(installation: Installation) -> tuple[Diagnosis, ...]:
 def _where(remote: Address) -> Place:
     if remote.socket is not None:
         return Place(remote.socket, None)
-    host, port = split_address(remote.base.removeprefix("http://"))
-    return Place(host, port)
+    return Place(*remote.host)
 
 
 def _told(installation: Installation, value: dict[str, Any], now: datetime) -> Iterator[Diagnosis]:

@@ -196,4 +196,5 @@ class EngineFactory:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         client = Opa(child.address, connections=self._connections)
+        await client.ask_several()
         return Engine(client, bundle.revision, bundle.jurisdictions, child, folder)

@@ -114,8 +114,8 @@ async def start_policies(
     assert source is not None
     binary = managed.binary if managed.binary is not None else opa_path()
     # The child shares this machine's cores: more concurrent queries than it can evaluate would
-    # queue inside it, and exceed the deadline together.
-    connections = max(4, 2 * (os.cpu_count() or 1))
+    # queue inside it, and exceed the deadline together. What waits is asked together.
+    connections = max(2, os.cpu_count() or 1)
     factory = EngineFactory(
         Managed(binary, managed.directory), connections, metrics.engine_restarts.inc
     )

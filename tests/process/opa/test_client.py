@@ -14,7 +14,7 @@ from aiohttp import web
 
 from sidecar.core.facts import Facts, to_input
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.core.verdict import MAX_VERDICT_BYTES, Verdict
+from sidecar.core.verdict import MAX_ANSWER_BYTES, MAX_VERDICT_BYTES, Verdict
 from sidecar.opa.client import DECISION, Address, Opa
 from tests.process.policies.samples import sample_facts
 
@@ -61,7 +61,7 @@ def test_policies_of_another_revision_do_not_count(opa_address: Address) -> None
 
 
 def test_nobody_there_is_unavailable() -> None:
-    expected = unavailable("no answer (UnixClientConnectorError)")
+    expected = unavailable("no answer (FileNotFoundError)")
     assert ask(Address("unix:///nowhere/opa.sock", "r-1"), sample_facts()) == expected
 
 
@@ -131,7 +131,16 @@ def test_the_question_is_put_at_the_fixed_path_with_strict_errors() -> None:
         (500, json.dumps({"result": GOOD}).encode(), "it answered 500"),
         (401, b"{}", "it answered 401"),
         (204, b"", "it answered 204"),
-        (200, b" " * (MAX_VERDICT_BYTES + 1), "the answer is too long"),
+        (
+            200,
+            b" " * (MAX_VERDICT_BYTES + 1),
+            "the answer is 1048577 bytes, at most 1048576 are read",
+        ),
+        (
+            200,
+            b" " * (MAX_ANSWER_BYTES + 1),
+            "the answer cannot be read: the response is too long",
+        ),
         (
             200,
             json.dumps({"result": {**GOOD, "nonce": "other"}}).encode(),

@@ -53,6 +53,7 @@ NOT_THE_DECISION = (
     ("POST", "/v1/data/admission//decision?strict-builtin-errors=true"),
     ("POST", "/v1/data/admission%2fdecision?strict-builtin-errors=true"),
     ("POST", "/v1/batch/data/admission/decision?strict-builtin-errors=true"),
+    ("POST", "/v1/data/admission/batch/decisions?strict-builtin-errors=true"),
     ("GET", "/health/live"),
 )
 """What an OPA that others can reach refuses, by ``system.authz``: method and path."""

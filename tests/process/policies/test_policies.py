@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.opa.server import DECISION
+from sidecar.opa.client import DECISION, DECISIONS
 from tests.process.policies import generate_capabilities, generate_schema
 from tests.process.policies.opa import (
     CAPABILITIES,
@@ -147,14 +147,13 @@ def test_the_capabilities_are_those_of_the_pinned_engine_without_the_outside() -
     }
 
 
-def test_there_is_one_entrypoint_and_it_is_where_the_gate_asks() -> None:
+def test_the_entrypoints_are_where_the_gate_asks() -> None:
     marked = [
-        "/".join(part["value"] for part in one["path"])
+        "/v1/" + "/".join(part["value"] for part in one["path"])
         for one in _annotations()
         if one["annotations"].get("entrypoint")
     ]
-    assert marked == ["data/admission/decision"]
-    assert DECISION.split("?", maxsplit=1)[0] == f"/v1/{marked[0]}"
+    assert marked == [path.partition("?")[0] for path in (DECISIONS, DECISION)]
 
 
 def test_a_bundle_holds_rules_and_data_and_no_tests(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sidecar.core import verdict as verdict_module
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import JurisdictionVerdict, Verdict
-from tests.unit.core.verdicts import VIOLATION, body, read
+from tests.unit.core.verdicts import VIOLATION, answer, body, read
 
 
 def test_a_well_formed_allow_is_read_whole() -> None:
@@ -62,3 +64,37 @@ def test_any_other_answer_is_no_answer(data: bytes, message: str) -> None:
 def test_nobody_to_ask_is_not_consent() -> None:
     with pytest.raises(AdmissibilityError, match="contradicts itself"):
         verdict_module.read(body(jurisdictions={}), nonce="n-1", revision="r-1", jurisdictions=())
+
+
+def several(answers: dict[str, object]) -> dict[str, Verdict | str]:
+    """Read the answers to the questions a and b."""
+    data = json.dumps({"result": answers}).encode()
+    asked = {"a": ("eu",), "b": ("eu",)}
+    found = verdict_module.read_several(data, asked=asked, revision="r-1")
+    return {n: v if isinstance(v, Verdict) else v.message for n, v in found.items()}
+
+
+def test_each_of_several_answers_is_read_as_if_it_came_alone() -> None:
+    a, b = answer(nonce="a"), answer(nonce="b", lease_seconds=5)
+    whole = several({"a": a, "b": b, "c": {}})
+    assert whole == several({"a": a, "b": b})
+    assert [v.lease_seconds for v in whole.values() if isinstance(v, Verdict)] == [30, 5]
+    missing = "policy engine: the decision is undefined"
+    assert several({"a": a}) == {"a": whole["a"], "b": missing}
+    swapped = "policy engine: the answer is to another question"
+    assert several({"a": a, "b": a}) == {"a": whole["a"], "b": swapped}
+    shape = "policy engine: the answer has another shape"
+    assert several({"a": a, "b": 1}) == {"a": whole["a"], "b": shape}
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"{}", "the decision is undefined"),
+        (b'{"result": []}', "the answer has another shape"),
+        (b'{"result": {"a": 1, "a": 2}}', "the answer is a key is given twice"),
+    ],
+)
+def test_a_response_to_several_that_cannot_be_read_answers_none(data: bytes, message: str) -> None:
+    with pytest.raises(AdmissibilityError, match=message):
+        verdict_module.read_several(data, asked={"a": ("eu",)}, revision="r-1")
