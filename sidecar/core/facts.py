@@ -228,15 +228,12 @@ class Facts:
 
 
 def to_input(facts: Facts) -> dict[str, Any]:
-    """Return ``facts`` as the JSON object that OPA gets as ``input``; to be read only.
-
-    ``dataclasses.asdict`` copies every leaf, which costs more than writing the JSON.
-    """
+    """Return ``facts`` as the JSON object that OPA gets as ``input``; to be read only."""
     return {field.name: plain(getattr(facts, field.name)) for field in dataclasses.fields(facts)}
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - JSON is any value
-    """Return a part of the facts as a JSON value; to be read only."""
+    """Return a part of the facts as a JSON value; ``dataclasses.asdict`` copies every leaf."""
     names = _names(value.__class__)
     if names is not None:
         return {name: plain(getattr(value, name)) for name in names}

@@ -9,37 +9,19 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from sidecar.core.verdict import Verdict
 from sidecar.opa import tree
-from sidecar.opa.bundle import Bundle, Folder
 from sidecar.opa.client import Opa
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.location import opa_path
 from sidecar.opa.process import OpaProcess, private_folder
+from tests.process.opa.child import built, child
 from tests.process.policies.opa import POLICIES, ROOT
 from tests.process.policies.samples import sample_facts
-
-
-def built(folder: Path) -> Bundle:
-    folder.mkdir()
-    return Folder(POLICIES).read().make(opa_path(), folder)
-
-
-@asynccontextmanager
-async def child(tmp_path: Path, restarts: list[int]) -> AsyncIterator[OpaProcess]:
-    folder = tmp_path / "run"
-    process = OpaProcess(opa_path(), built(folder), folder, lambda: restarts.append(1))
-    await process.start()
-    try:
-        yield process
-    finally:
-        await process.stop()
 
 
 async def ask(process: OpaProcess) -> Verdict:

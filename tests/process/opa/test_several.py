@@ -19,7 +19,7 @@ from sidecar.core.facts import Facts
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import Verdict
 from sidecar.opa.client import DECISION, DECISIONS, MAX_TOGETHER, Address, Opa
-from tests.process.opa.test_process import child
+from tests.process.opa.child import child
 from tests.process.policies.opa import OpaServer, build_bundle, copy_policies
 from tests.process.policies.samples import sample_environment, sample_facts
 from tests.support.site.opa_double import REVISION, OpaDouble, Reply, honest, opa_double
