@@ -64,6 +64,7 @@ def _show(value: dict[str, Any]) -> None:
     console.print(
         f"policy engine {'up' if policy['up'] else 'DOWN'}, {policy['revision']}", soft_wrap=True
     )
+    _show_processes(console, value.get("processes", []))
     if policy["error"] is not None:
         console.print(
             f"newer policies are not in force: {policy['error']}", markup=False, soft_wrap=True
@@ -96,6 +97,14 @@ def _show(value: dict[str, Any]) -> None:
     _show_rejections(console, evidence["rejections"])
     for problem in value["credential_problems"]:
         console.print(f"credential roots: {problem}", markup=False, soft_wrap=True)
+
+
+def _show_processes(console: Console, processes: list[dict[str, Any]]) -> None:
+    """Show the processes of a gate that has several."""
+    for each in processes:
+        epoch = "" if each["epoch"] is None else f", epoch {each['epoch']}"
+        ready = "ready" if each["ready"] else "NOT READY"
+        console.print(f"{each['role']} {each['number']}: {ready}, pid {each['pid']}{epoch}")
 
 
 def _show_rejections(console: Console, rejections: list[dict[str, str]]) -> None:

@@ -78,6 +78,7 @@ def _where(remote: Address) -> Place:
 
 def _told(installation: Installation, value: dict[str, Any], now: datetime) -> Iterator[Diagnosis]:
     yield _readiness(value)
+    yield from _processes(value.get("processes", []))
     yield from _policies(value["policy"])
     yield from _authorities(value["authorities"], now, _poll(installation))
     yield from trust_domains(value["trust_domains"], now)
@@ -91,6 +92,23 @@ def _readiness(value: dict[str, Any]) -> Diagnosis:
     if theirs != ours:
         return warn("readiness", f"ready, version {theirs}; this is {ours}", "Run one version.")
     return ok("readiness", f"ready, version {theirs}, trust epoch {value['epoch']}")
+
+
+def _processes(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
+    """Check the processes of a gate that has several."""
+    if not entries:
+        return
+    idle = [f"{each['role']} {each['number']}" for each in entries if not each["ready"]]
+    workers = [each for each in entries if each["role"] == "worker"]
+    if idle:
+        yield warn(
+            "processes",
+            f"not ready: {', '.join(idle)}",
+            "The supervisor restarts what ends or hangs; the gate's log says why it does.",
+        )
+    else:
+        epochs = sorted({each["epoch"] for each in workers})
+        yield ok("processes", f"{len(workers)} workers, at epoch {', '.join(map(str, epochs))}")
 
 
 def _policies(policy: dict[str, Any]) -> Iterator[Diagnosis]:

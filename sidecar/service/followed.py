@@ -117,6 +117,7 @@ class FollowedPolicies:
         self.record = PoliciesRecord()
         self._number = (0, 0)
         self._live: LivePolicies | None = None
+        self._finding: asyncio.Task[bool] | None = None
 
     def identity(self) -> Engine | None:
         """Return the engine in force; ``None`` where its policies may change without notice."""
@@ -146,6 +147,8 @@ class FollowedPolicies:
 
     async def close(self) -> None:
         """Close every client."""
+        if self._finding is not None:
+            await asyncio.gather(self._finding, return_exceptions=True)
         if self._live is not None:
             await self._live.close()
 
@@ -164,6 +167,8 @@ class FollowedPolicies:
             return
         self._number = number
         client = Opa(Address(record.url, record.revision), connections=self._connections)
+        if record.noticed:
+            self._finding = asyncio.create_task(client.ask_several(), name="ask-several")
         engine = Engine(client, record.revision, record.jurisdictions, followed=record.noticed)
         if self._live is None:
             self._live = LivePolicies(engine)

@@ -192,11 +192,6 @@ class Scoreboard:
         number = self._words[_POLICIES_SLOT]
         return self.slots[number - 1] if number else None
 
-    @property
-    def policies_number(self) -> int:
-        """Return the number of ``policies``, counted from 1; 0 without one."""
-        return self._words[_POLICIES_SLOT]
-
     def put_policies_in_force(self, slot: Slot) -> None:
         """State that the policies of the process in ``slot`` are in force."""
         self._words[_POLICIES_SLOT] = slot.number + 1

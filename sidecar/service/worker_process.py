@@ -179,7 +179,7 @@ async def _started(setup: Setup, stack: AsyncExitStack) -> _Worker:
     store = FollowedStore(trust.state_dir)
     stack.callback(store.close)
     snapshots = FollowedSnapshots(store)
-    connections = max(4, 2 * (os.cpu_count() or 1))
+    connections = max(2, os.cpu_count() or 1)
     if config.opa.remote is not None:
         connections = config.max_concurrent
     policies = FollowedPolicies(setup.board, connections)

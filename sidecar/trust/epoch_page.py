@@ -45,6 +45,8 @@ class _State(IntEnum):
     """Something is in force that could not be committed."""
 
 
+_IN_FORCE = int(_State.IN_FORCE)
+_SILENT_NS = int(SILENT_SECONDS * _SECOND)
 _PROBLEMS = {
     _State.ASKING: "the control path has not asked every authority since it started",
     _State.UNWRITTEN: "a change cannot be written to the store; see the control path's log",
@@ -90,11 +92,13 @@ class EpochPage:
 
     def problem(self) -> str:
         """Return why nothing in the store may be relied on now; empty if it may."""
-        words, now = self._words, since_boot()
+        words = self._words
+        beat = words[_BEAT_AT]  # before the clock: it may be written at any moment
+        now = since_boot()
         if (
-            words[_STATE_AT] == _State.IN_FORCE
+            words[_STATE_AT] == _IN_FORCE
             and words[_BOOT_AT] == self._boot
-            and 0 <= now - words[_BEAT_AT] <= SILENT_SECONDS * _SECOND
+            and 0 <= now - beat <= _SILENT_NS
             and words[_FORMAT_AT] == _FORMAT
         ):
             return ""
@@ -111,9 +115,10 @@ class EpochPage:
             return "no control path has run since the machine was started"
         if words[_STATE_AT] != _State.IN_FORCE:
             return _PROBLEMS[_State(words[_STATE_AT])]
-        if not words[_BEAT_AT]:
+        beat = words[_BEAT_AT]
+        if not beat:
             return _PROBLEMS[_State.ASKING]
-        silent = (now - words[_BEAT_AT]) / _SECOND
+        silent = (since_boot() - beat) / _SECOND
         if 0 <= silent <= SILENT_SECONDS:
             return ""
         return f"the control path has been silent for {silent:.0f} s"

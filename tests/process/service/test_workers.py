@@ -20,6 +20,7 @@ from typing import Any
 import grpc
 import pytest
 import requests
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
@@ -130,7 +131,9 @@ class Load:
                 while not stop.is_set():
                     began = time.monotonic()
                     try:
-                        reason = reason_of(stub.Check(message, timeout=20))
+                        # As Envoy does, connect again where a connection is reset.
+                        reply = stub.Check(message, timeout=20, wait_for_ready=True)
+                        reason = reason_of(reply)
                     except grpc.RpcError as error:
                         reason = error.code().name
                     self.replies.append(Reply(began, time.monotonic(), reason))
@@ -141,6 +144,16 @@ class Load:
         """Wait for that many further replies."""
         before = len(self.replies)
         eventually(lambda: len(self.replies) >= before + count)
+
+
+def last(replies: list[Reply], reason: str) -> None:
+    """Wait until the last twenty replies have one reason."""
+    eventually(lambda: [each.reason for each in replies[-20:]] == [reason] * 20)
+
+
+def restarted(gate: Running) -> int:
+    """How often every process was restarted so far."""
+    return gate.log.read_text().count("every process was restarted")
 
 
 def reasons(replies: list[Reply]) -> Counter[str]:
@@ -260,6 +273,55 @@ def test_a_worker_that_stood_still_goes_on_with_what_is_in_force_then(gate: Runn
         eventually(lambda: [each.reason for each in replies[-20:]] == ["withdrawn"] * 20)
     assert processes(gate, "worker") == workers
     take_back(gate)
+
+
+def test_a_configuration_that_cannot_be_used_restarts_nothing(gate: Running) -> None:
+    before, text = status(gate)["processes"], gate.site.config.read_text()
+    gate.site.config.write_text("workers: none\n")
+    os.kill(gate.pid, signal.SIGHUP)
+    eventually(lambda: "nothing is restarted: " in gate.log.read_text())
+    gate.site.config.write_text(text)
+    assert [each["pid"] for each in before] == [each["pid"] for each in status(gate)["processes"]]
+
+
+def test_grants_that_the_operator_takes_away_end_with_a_restart_one_by_one(gate: Running) -> None:
+    """No call is decided by the grants of one configuration and the evidence of another."""
+    text = gate.site.trust.read_text()
+    changed = yaml.safe_load(text)
+    changed["authorities"] = [each for each in changed["authorities"] if each["name"] != "stranger"]
+    (evaluator,) = (each for each in changed["authorities"] if each["name"] == "evaluator")
+    evaluator["grants"][0]["models"] = ["openai/another"]
+    load = Load(gate, fresh=True)
+    with load.running() as replies:
+        load.more()
+        for now, reason in ((yaml.safe_dump(changed), "preactivation_missing"), (text, "admitted")):
+            gate.site.trust.write_text(now)
+            restarts = restarted(gate)
+            os.kill(gate.pid, signal.SIGHUP)
+            last(replies, reason)
+            assert until(lambda: restarted(gate), restarts + 1) == restarts + 1
+    assert {*reasons(load.replies)} == {"admitted", "preactivation_missing"}
+
+
+def test_a_gate_beside_another_takes_its_port_and_state_over(
+    tmp_path: Path,
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        site = in_the_present(tmp_path, patched, workers=WORKERS, reuse_port=True)
+    with site.start() as first:
+        site.configure(listen=first.listen, ready_file="second.json")
+        second = Running(site)
+        second.log, second._ready = tmp_path / "second.log", tmp_path / "second.json"
+        load = Load(first)
+        with load.running(), second.spawn():
+            load.more()
+            eventually(lambda: second.log.read_text().count(" ready\n") == WORKERS)
+            assert first.stop() == 0
+            eventually(lambda: second.ready)
+            last(load.replies, "admitted")
+            withdraw(site)
+            last(load.replies, "withdrawn")
+    assert {"admitted", "withdrawn"} <= {*reasons(load.replies)}
 
 
 def test_an_end_of_the_supervisor_ends_every_process(tmp_path: Path) -> None:
