@@ -21,16 +21,7 @@ Caller = tuple[str, str, str]
 
 def question(call: Call) -> Call:
     """Return what the predicate reads of a call."""
-    return Call(
-        call.provider,
-        call.operation,
-        call.models,
-        tuned=call.tuned,
-        deployments=call.deployments,
-        references=call.references,
-        specification=call.specification,
-        modelless=call.modelless,
-    )
+    return replace(call, stream=False, modalities=(), tool_types=(), owned=(), ignored=())
 
 
 def caller(credential: Credential) -> Caller:

@@ -39,11 +39,18 @@ def test_a_question_keeps_everything_that_can_name_a_model() -> None:
         specification="s" * 64,
         modelless=True,
         ignored=("ignored",),
+        inputs=(Reference("file", "3"),),
+        sandbox=True,
     )
     emptied = {"stream", "modalities", "tool_types", "owned", "ignored"}
     kept = question(given)
     for each in fields(Call):
         empty = getattr(CALL, each.name)
+        assert getattr(given, each.name) != empty or each.name in {
+            "provider",
+            "operation",
+            "models",
+        }
         expected = empty if each.name in emptied else getattr(given, each.name)
         assert getattr(kept, each.name) == expected, each.name
 
