@@ -59,12 +59,14 @@ class _Process:
         slot: Its part of the scoreboard.
         started: When, by the monotonic clock.
         end_by: When it is killed, once it was asked to end.
+        killed: Whether it was killed, because it did not answer or end.
     """
 
     pid: int
     slot: Slot
     started: float
     end_by: float | None = None
+    killed: bool = False
 
     @property
     def reading(self) -> SlotReading:
@@ -250,7 +252,8 @@ class Supervisor:
     def _kill_if_stuck(self, process: _Process, now: float) -> None:
         silent = process.reading.silent
         late = process.end_by is not None and now > process.end_by
-        if late or (silent > HUNG_SECONDS and process.end_by is None):
+        if not process.killed and (late or (silent > HUNG_SECONDS and process.end_by is None)):
+            process.killed = True
             log.error("process %d does not answer (%.0f s); it is killed", process.pid, silent)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
