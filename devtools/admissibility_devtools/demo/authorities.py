@@ -18,7 +18,7 @@ from sidecar.binding import declared, openai
 from sidecar.binding import files as run_files
 from sidecar.binding.corpora import read_corpus
 from sidecar.binding.job import Declared, KnownManifest
-from sidecar.core import dsse
+from sidecar.core import dsse, sandbox
 from sidecar.core.evidence import (
     APPROVAL,
     ENVIRONMENT,
@@ -37,6 +37,7 @@ from sidecar.evaluation import countersign
 TRUST_DOMAIN = "acme.example"
 PROD = "spiffe://acme.example/env/prod"
 LAB = "spiffe://acme.example/env/lab"
+EVALUATION = "spiffe://acme.example/env/evaluation"
 LISTED_BASE = "gpt-4o-mini-2024-07-18"
 UNLISTED_BASE = "gpt-4.1-2025-04-14"
 BASE_CLASS = "openai/gpt-4o-2024-*"
@@ -63,7 +64,7 @@ GRANTS: dict[str, dict[str, Any]] = {
     },
     CUSTOMER: {"role": "customer", **_EVERYWHERE, "trust_domains": [TRUST_DOMAIN]},
     REGULATOR: {"role": "regulator", **_EVERYWHERE},
-    EVALUATOR: {"role": "evaluator", **_EVERYWHERE},
+    EVALUATOR: {"role": "evaluator", **_EVERYWHERE, "sandbox": [EVALUATION]},
     PRODUCER: {"role": "producer", **_EVERYWHERE},
 }
 """What this operator lets each authority do. Nobody declares this of itself."""
@@ -100,12 +101,12 @@ class Organisations:
         write_atomically(self.evidence / f"{label}.dsse.json", envelope, mode=0o644)
         return dsse.parse(envelope).digest
 
-    def declare(self, spiffe_id: str, label: str) -> str:
+    def declare(self, spiffe_id: str, label: str, purpose: str = "customer-support") -> str:
         """Sign, as the customer, the declaration of an environment."""
         environment = Environment(
             jurisdictions=("eu",),
             sector="finance",
-            purpose="customer-support",
+            purpose=purpose,
             risk_class="limited",
             owner=CUSTOMER,
             window=_window(365),
@@ -147,11 +148,17 @@ class Organisations:
         digest = self.sign(PRODUCER, bound.statement, f"manifest-{version}")
         return KnownManifest(digest, bound.statement.predicate)
 
-    def countersign(self, manifest: KnownManifest, label: str) -> str:
-        """Sign, as the evaluator, the result with the measured scores."""
-        data = (files("admissibility_devtools.demo") / "data" / "results.json").read_bytes()
+    def declare_environments(self) -> None:
+        """Sign, as the customer, the declarations of all three environments."""
+        self.declare(PROD, "environment-prod")
+        self.declare(LAB, "environment-lab")
+        self.declare(EVALUATION, "environment-evaluation", sandbox.PURPOSE)
+
+    def countersign(self, manifest: KnownManifest, scores: bytes, label: str) -> str:
+        """Sign, as the evaluator, the result with the scores of a results file."""
+        measured = countersign.read_results(scores)
         statement = countersign.countersign(
-            manifest.manifest, manifest.digest, countersign.read_results(data), _window(90)
+            manifest.manifest, manifest.digest, measured, _window(90)
         )
         return self.sign(EVALUATOR, statement, label)
 

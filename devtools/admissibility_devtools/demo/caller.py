@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import openai
@@ -28,6 +28,7 @@ class SdkReply:
         text: The answer, or the error's message.
         error: Name of the SDK's exception; empty for an answer.
         seconds: How long the call took.
+        finish_reason: Why the answer ended, where it was asked for with ``ask``.
     """
 
     status: int
@@ -35,6 +36,7 @@ class SdkReply:
     text: str
     error: str = ""
     seconds: float = 0.0
+    finish_reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,17 @@ class Application:
     def chat(self, model: str) -> SdkReply:
         """Ask ``model`` one question."""
         return _outcome(lambda: str(self._ask(model).choices[0].message.content))
+
+    def ask(self, model: str, question: str, **settings: float) -> SdkReply:
+        """Ask ``model`` a question with the settings of a suite."""
+        ended: list[str] = []
+
+        def answer() -> str:
+            choice = self._ask(model, question, **settings).choices[0]
+            ended.append(choice.finish_reason)
+            return str(choice.message.content)
+
+        return replace(_outcome(answer), finish_reason="".join(ended))
 
     def stream(self, model: str) -> SdkReply:
         """Ask for the answer as a stream of server-sent events."""
@@ -70,10 +83,10 @@ class Application:
 
         return _outcome(post)
 
-    def _ask(self, model: str) -> Any:  # noqa: ANN401 - the SDK's own type, not re-exported
+    def _ask(self, model: str, question: str = QUESTION, **settings: Any) -> Any:  # noqa: ANN401 - the SDK's own types
         with self._client() as client:
             return client.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": QUESTION}]
+                model=model, messages=[{"role": "user", "content": question}], **settings
             )
 
     def _client(self) -> openai.OpenAI:

@@ -14,7 +14,8 @@ import secrets
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -23,7 +24,7 @@ import yaml
 
 from admissibility_devtools.demo.authorities import (
     CUSTOMER,
-    LAB,
+    EVALUATION,
     PROD,
     TRUST_DOMAIN,
     Organisations,
@@ -34,7 +35,12 @@ from admissibility_devtools.demo.caller import CREDENTIAL_HEADER, Application
 from admissibility_devtools.demo.gate_process import GateProcess, StageError
 from admissibility_devtools.demo.issuer import Issuer
 from admissibility_devtools.demo.upstream import StandInUpstream
-from admissibility_devtools.tools.envoy_config import credential_document, reference, render
+from admissibility_devtools.tools.envoy_config import (
+    Name,
+    credential_document,
+    reference,
+    render,
+)
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar import resources
 from sidecar.authority import home as authority
@@ -131,12 +137,11 @@ class Stage:
         return Application(self.gateway, svid)
 
     def found_authorities(self) -> Organisations:
-        """Create the authorities, the customer's trust domain and its two environments."""
+        """Create the authorities, the customer's trust domain and its environments."""
         self._organisations = Organisations.found(self.folder / "authorities")
         domain = TrustDomain(TRUST_DOMAIN, jwks=self.issuer.jwks())
         authority.set_trust_domains(self.organisations.homes[CUSTOMER], (domain,), now())
-        self.organisations.declare(PROD, "environment-prod")
-        self.organisations.declare(LAB, "environment-lab")
+        self.organisations.declare_environments()
         return self.organisations
 
     def start(self) -> None:
@@ -155,17 +160,35 @@ class Stage:
             os.open(credential, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
         ) as file:
             file.write(credential_document(f"Bearer {key}"))
+        self._envoy = self._envoy_of("jwt", self.folder / "envoy")
+        self._envoy.start()
+
+    @contextmanager
+    def sandbox(self) -> Iterator[str]:
+        """Run the Envoy of the sandbox route, beside that of production; its base URL."""
+        envoy = self._envoy_of("sandbox", self.folder / "envoy-sandbox")
+        envoy.start()
+        try:
+            yield f"{envoy.url}/v1"
+        finally:
+            envoy.stop()
+
+    def evaluator(self, gateway: str) -> Application:
+        """Return an application in the evaluator's environment."""
+        return Application(gateway, self.issuer.svid(EVALUATION, AUDIENCE, now()))
+
+    def _envoy_of(self, name: Name, folder: Path) -> EnvoyProcess:
+        """Return an Envoy, not started, with a reference configuration before the gate."""
         host, _, port = self.listen.rpartition(":")
         config = render(
-            reference("jwt"),
+            reference(name),
             listener_port=0,
             admin_port=0,
             gate=(host, int(port)),
-            upstream=(self._upstream.host, self._upstream.port),
-            credential_file=credential,
+            upstream=(self.upstream.host, self.upstream.port),
+            credential_file=self.folder / "provider-credential.yaml",
         )
-        self._envoy = EnvoyProcess(config, self.folder / "envoy")
-        self._envoy.start()
+        return EnvoyProcess(config, folder)
 
     def gate_pid(self) -> int:
         """Process id of the gate; ``start`` comes first."""

@@ -26,7 +26,8 @@ from admissibility_devtools.demo.authorities import (
     now,
     role_of,
 )
-from admissibility_devtools.demo.caller import SdkReply
+from admissibility_devtools.demo.caller import Application, SdkReply
+from admissibility_devtools.demo.evaluator import results, run_suites
 from admissibility_devtools.demo.gate_process import StageError
 from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
@@ -100,9 +101,18 @@ class Story:
         self._until("chat with the bound model", "preactivation_missing", self._chat)
 
     def the_envelope_is_countersigned(self) -> None:
-        """Play scene 3: the evaluator countersigns the declared envelope."""
-        self.printer.scene(3, "The evaluator countersigns the declared envelope")
-        self.stage.organisations.countersign(self._bound(), "result-v3")
+        """Play scene 3: the evaluator runs the declared envelope, and countersigns it."""
+        self.printer.scene(3, "The evaluator runs the envelope in the sandbox, and countersigns it")
+        here = self.stage.evaluator(self.stage.gateway)
+        self._until(
+            "the evaluator, in production", "environment_not_covered", self._from(here.chat)
+        )
+        with self.stage.sandbox() as url:
+            prod = Application(url, self.stage.application().credential)
+            self._until("production, in the sandbox", "sandbox_not_granted", self._from(prod.chat))
+            lab = self.stage.evaluator(url)
+            self._until("the evaluator, in the sandbox", "admitted", self._from(lab.chat))
+            self._evaluate(lab, self._bound(), "result-v3")
         self._until("chat with the evaluated model", "approval_missing", self._chat)
 
     def the_three_approve(self) -> None:
@@ -157,8 +167,7 @@ class Story:
         self._until("after the regulator approved anew", "admitted", self._chat)
         authority.rotate(organisations.homes[CUSTOMER], "attestation", now())
         self._until("what rests on the old key", "environment_unknown", self._chat)
-        organisations.declare(PROD, "environment-prod")
-        organisations.declare(LAB, "environment-lab")
+        organisations.declare_environments()
         self._until("with the environment declared anew", "approval_missing", self._chat)
         organisations.approve(CUSTOMER, self._bound(), "approval-customer")
         self._until("with the approval signed anew", "admitted", self._chat)
@@ -168,10 +177,16 @@ class Story:
         self.printer.scene(8, "The provider retires a class of base models")
         organisations = self.stage.organisations
         self.v4 = organisations.bind("v4", parent=self._bound())
-        organisations.countersign(self.v4, "result-v4")
+        tuned_on = self.v4.manifest.model.id
+        with self.stage.sandbox() as url:
+            lab = self.stage.evaluator(url)
+            self._until(
+                "a model tuned on from ours, in the sandbox", "admitted", lambda: lab.chat(tuned_on)
+            )
+            self._evaluate(lab, self.v4, "result-v4")
         for name in APPROVERS:
             organisations.approve(name, self.v4, f"approval-{role_of(name)}-v4")
-        chat, tuned_on = self.stage.application().chat, self.v4.manifest.model.id
+        chat = self.stage.application().chat
         self._until("a model tuned on from ours", "admitted", lambda: chat(tuned_on))
         home = organisations.homes[PROVIDER]
         authority.withdraw(home, WithdrawalKind.BASE_MODEL, BASE_CLASS, "retired", None, now())
@@ -219,6 +234,16 @@ class Story:
         self._until("the gate was restarted", "withdrawn", self._chat)
         authority.reinstate(home, WithdrawalKind.CORPUS, subject, now())
         self._until("the regulator took it back", "admitted", self._chat)
+
+    def _evaluate(self, evaluator: Application, manifest: KnownManifest, label: str) -> None:
+        """Run the declared suites over the sandbox route, and sign the result."""
+        graded = run_suites(evaluator, manifest.manifest.model.id)
+        for each in graded:
+            self.printer.note(
+                f"{each.suite.name}: score {each.score:g} over {len(each.cases)} cases,"
+                f" threshold {each.suite.threshold:g}"
+            )
+        self.stage.organisations.countersign(manifest, results(graded), label)
 
     def heartbeat(self) -> None:
         """Publish every authority's metadata anew, so that a running stage stays admitted."""

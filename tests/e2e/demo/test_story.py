@@ -27,6 +27,9 @@ MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 _READY_SECONDS = 180.0
 STORY = [
     ("chat with the bound model", 403, "preactivation_missing"),
+    ("the evaluator, in production", 403, "environment_not_covered"),
+    ("production, in the sandbox", 403, "sandbox_not_granted"),
+    ("the evaluator, in the sandbox", 200, "admitted"),
     ("chat with the evaluated model", 403, "approval_missing"),
     ("after the provider approved", 403, "approval_missing"),
     ("after the customer approved", 403, "approval_missing"),
@@ -42,6 +45,7 @@ STORY = [
     ("what rests on the old key", 403, "environment_unknown"),
     ("with the environment declared anew", 403, "approval_missing"),
     ("with the approval signed anew", 200, "admitted"),
+    ("a model tuned on from ours, in the sandbox", 200, "admitted"),
     ("a model tuned on from ours", 200, "admitted"),
     ("our model", 403, "withdrawn"),
     ("the model tuned on from it", 403, "withdrawn"),

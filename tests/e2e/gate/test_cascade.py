@@ -7,6 +7,7 @@ from the evidence files, not taken from the product's own walk over them.
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -61,7 +62,8 @@ def chain(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ch
     with Site(stand, tmp_path_factory.mktemp("cascade") / "site") as site:
         parties = site.organisations
         child = parties.bind("v4", parent=stand.manifest)
-        result = parties.countersign(child, "result-v4")
+        scores = [{"name": one.name, "score": 1.0} for one in child.manifest.envelope.suites]
+        result = parties.countersign(child, json.dumps(scores).encode(), "result-v4")
         approvals = [parties.approve(n, child, f"approval-{role_of(n)}-v4") for n in APPROVERS]
         auditor = join_auditor(site)
         site.start().front()
