@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,31 @@ def find(home: Path, digest: str) -> Recorded | None:
     for path in (home / FOLDER).glob(f"*/*/{digest}{SUFFIX}"):
         return _read(path)
     return None
+
+
+def of_kind(home: Path, noun: str) -> Iterator[Recorded]:
+    """Yield every recorded statement of a kind.
+
+    Args:
+        home: The home's folder.
+        noun: Of the kind, e.g. ``manifest``.
+
+    Raises:
+        AuthorityError: A record cannot be read.
+    """
+    for path in sorted((home / FOLDER).glob(f"{noun}/*/*{SUFFIX}")):
+        yield _read(path)
+
+
+def envelope(home: Path, digest: str) -> bytes:
+    """Return the bytes of a recorded envelope.
+
+    Raises:
+        AuthorityError: There is none with this digest.
+    """
+    for path in (home / FOLDER).glob(f"*/*/{digest}{SUFFIX}"):
+        return path.read_bytes()
+    raise AuthorityError(f"{home} has no record of {digest}")
 
 
 def _read(path: Path) -> Recorded:

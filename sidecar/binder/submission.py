@@ -10,18 +10,17 @@ job exists it returns that job.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar.binder.errors import BinderError
+from sidecar.binder.locks import claimed
 from sidecar.binding import corpora, record_formats, specified
 from sidecar.binding.model_files import Progress
 from sidecar.binding.specified import KnownSpecification
@@ -204,28 +203,9 @@ class SubmissionFolder:
         data = json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
         write_atomically(self.path(submission.key), data, mode=0o600)
 
-    @contextmanager
-    def locked(self, key: str) -> Iterator[None]:
-        """Hold a submission, so that the same command twice at once submits it once.
-
-        Raises:
-            BinderError: Another process holds it, or the folder cannot be written.
-        """
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-            descriptor = os.open(self._folder / f".{key[:32]}.lock", flags, 0o600)
-        except OSError as error:
-            raise BinderError(f"{self._folder}: {error.strerror}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise BinderError("another process is submitting the same job now") from error
-        try:
-            yield
-        finally:
-            os.close(descriptor)
+    def locked(self, key: str) -> AbstractContextManager[None]:
+        """Hold a submission, so that the same command twice at once submits it once."""
+        return claimed(self._folder / f".{key[:32]}.lock")
 
 
 def submit(

@@ -1,8 +1,7 @@
-"""``admit job``: submits a tuning job under a specification, shows it, and compares it later."""
+"""``admit job``: submits a tuning job under a specification, binds it, and compares it."""
 
 from __future__ import annotations
 
-import importlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +14,11 @@ from sidecar.binder.submission import JobRequest, Submission, SubmissionFolder, 
 from sidecar.binding import openai_listing
 from sidecar.binding.source import JobState
 from sidecar.binding.specified import KnownSpecification
-from sidecar.cli import binding_options, common, manifests, provider_options
+from sidecar.cli import binding_options, common, job_source, manifests, provider_options
 from sidecar.cli.binding_options import DataClassOption, ExtendedOption
 from sidecar.cli.common import CliError, JsonOption
-from sidecar.cli.extras import missing_extra
 from sidecar.cli.hashing_progress import hashing, sizes
+from sidecar.cli.job_binding import bind_job
 from sidecar.cli.provider_options import (
     ApiOption,
     ApiVersionOption,
@@ -38,13 +37,13 @@ METHODS = ("supervised", "dpo", "reinforcement")
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Submit a tuning job under a specification, show it, and compare it with its manifest.",
+    help="Submit a tuning job under a specification, bind it, and compare it with its manifest.",
 )
 
 
 @app.callback()
 def _group() -> None:
-    """Submit a tuning job under a specification, show it, and compare it with its manifest."""
+    """Submit a tuning job under a specification, bind it, and compare it with its manifest."""
 
 
 ModelArgument = Annotated[str, typer.Argument(help="The base model to tune, by its id.")]
@@ -72,6 +71,9 @@ StateOption = Annotated[
     Path, typer.Option(help="Folder that remembers what was uploaded and created.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Check everything; send nothing.")]
+
+
+app.command("bind")(bind_job)
 
 
 @app.command("submit")
@@ -143,7 +145,7 @@ def _prepared(
 def _create(
     prepared: Submission, folder: SubmissionFolder, reached: Endpoint, *, as_json: bool
 ) -> None:
-    creator = _openai_creator().OpenAiCreator(prepared.request.provider, reached)
+    creator = job_source.creator_module().OpenAiCreator(prepared.request.provider, reached)
     total = sum(upload.corpus.bytes for upload in prepared.uploads)
     with hashing("corpora", total, quiet=as_json, verb="Uploading") as advance:
         done, created = submit(prepared, folder, creator, common.now, advance)
@@ -162,13 +164,6 @@ def _create(
     )
 
 
-def _openai_creator() -> Any:  # noqa: ANN401 - the module of an optional extra
-    try:
-        return importlib.import_module("sidecar.binder.openai_creator")
-    except ModuleNotFoundError as error:
-        raise missing_extra("admit job", "openai", error) from error
-
-
 @app.command()
 def show(
     job: Annotated[str, typer.Argument(help="The provider's id of the job.")],
@@ -181,7 +176,7 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show a job as the provider has it now; exit status 1 if it ended without a model."""
-    source = _source(api, provider, base_url, api_version, key_file, credential_file)
+    source = job_source.open_ai(api, provider, base_url, api_version, key_file, credential_file)
     value = strict_json.loads_object(source.record(job), max_bytes=common.MAX_INPUT_BYTES)
     listed = openai_listing.listed_job(value)
     facts = {
@@ -221,7 +216,7 @@ def check(
     bound = manifests.read(manifest).manifest
     checkpoints: tuple[Any, ...] = ()
     if record is None:
-        source = _source(api, None, base_url, api_version, key_file, credential_file)
+        source = job_source.open_ai(api, None, base_url, api_version, key_file, credential_file)
         data, checkpoints = source.record(bound.run.id), source.checkpoints(bound.run.id)
     else:
         data = common.read(record)
@@ -234,18 +229,6 @@ def check(
         common.report(f"Job {bound.run.id} {title} {manifest}.", facts, as_json=False)
     if found:
         raise typer.Exit(DIFFERS)
-
-
-def _source(
-    api: str,
-    provider: str | None,
-    base_url: str | None,
-    api_version: str | None,
-    key_file: Path | None,
-    credential_file: Path | None,
-) -> Any:  # noqa: ANN401 - of an optional extra
-    reached = provider_options.endpoint(api, base_url, api_version, key_file, credential_file)
-    return _openai_creator().OpenAiSource(provider or api, reached)
 
 
 def _method(method: str, grader: Path | None) -> str:
@@ -286,7 +269,7 @@ def _show_dry_run(prepared: Submission, folder: SubmissionFolder, *, as_json: bo
     known = folder.read(prepared.key)
     if known is not None:
         prepared = replace(known, request=prepared.request)
-    body = _openai_creator().request_body(prepared)
+    body = job_source.creator_module().request_body(prepared)
     if as_json:
         print(json.dumps({"job": prepared.job, "body": body}, indent=2, ensure_ascii=False))
         return

@@ -122,3 +122,28 @@ def test_a_job_that_changed_after_binding_differs(parties: Parties, job: Path) -
     changed.write_text(text.replace('"status": "succeeded"', '"status": "cancelled"'))
     found = told("job", "check", bound["file"], "--record", changed, code=1)
     assert found["differences"] == ["status is 'cancelled', bound was 'succeeded'"]
+
+
+def test_a_finished_job_is_bound_with_its_checkpoints_once_and_no_file_has_the_key(
+    account: OpenAiJobs, specification: Path, parties: Parties, tmp_path: Path
+) -> None:
+    first = told(*submitted(account, specification, tmp_path), OPENAI_API_KEY=KEY)
+    model = account.finish(first["job"])
+    command = (
+        *("job", "bind", first["job"], "--evidence", parties.evidence),
+        *("--submissions", tmp_path / "state", "--state", tmp_path / "binder"),
+        *("--out", tmp_path / "out", "--base-url", f"{account.url}/v1"),
+    )
+    home = str(parties.home("tuning-lab"))
+    bound = told(*command, OPENAI_API_KEY=KEY, ADMIT_HOME=home)
+    assert bound["bound"]
+    assert {model, f"{model}:ckpt-step-10"} < set(bound)
+    assert told(*command, OPENAI_API_KEY=KEY, ADMIT_HOME=home) == bound
+    assert len(list((tmp_path / "out").glob("*.dsse.json"))) == 2
+    kept = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [path for path in kept if KEY.encode() in path.read_bytes()]
+    account.jobs["ftjob-by-hand"] = {**account.jobs[first["job"]], "id": "ftjob-by-hand"}
+    account.jobs["ftjob-by-hand"]["metadata"] = None
+    by_hand = ("job", "bind", "ftjob-by-hand", *command[3:])
+    other = told(*by_hand, code=1, OPENAI_API_KEY=KEY, ADMIT_HOME=home)
+    assert "was submitted under no specification" in other["reason"]

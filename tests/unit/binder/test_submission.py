@@ -236,7 +236,10 @@ def test_a_specification_must_cover_the_job(tmp_path: Path) -> None:
 def test_one_submission_at_a_time(account: OpenAiJobs, tmp_path: Path) -> None:
     submission = prepared(tmp_path)
     folder = SubmissionFolder(tmp_path / "state")
-    with folder.locked(submission.key), pytest.raises(BinderError, match="another process is"):
+    with (
+        folder.locked(submission.key),
+        pytest.raises(BinderError, match="another process works on it"),
+    ):
         submit(submission, folder, creator(account), now)
     assert account.asked == []
 

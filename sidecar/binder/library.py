@@ -1,0 +1,83 @@
+"""Finds the specifications and manifests that a binding needs, in folders of evidence.
+
+Signatures are not checked here: a file that is put there can only make the binder sign a manifest
+that the gate refuses, since the gate checks the specification's and the parent's signatures itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from sidecar.authority import records
+from sidecar.authority.home import Home
+from sidecar.binder.errors import BinderError
+from sidecar.binding.job import KnownManifest
+from sidecar.binding.specified import KnownSpecification
+from sidecar.core import dsse
+from sidecar.core.evidence import Manifest, Predicate, Specification, parse_statement
+from sidecar.core.reasons import EvidenceError
+from sidecar.durable.files import read_bounded
+
+MAX_BYTES = 4 << 20
+
+
+def specification(folders: tuple[Path, ...], digest: str) -> KnownSpecification:
+    """Return a specification by its digest, with those that it extends.
+
+    Raises:
+        BinderError: One of them is not there.
+    """
+    known = {
+        found: KnownSpecification(found, predicate)
+        for found, predicate in _evidence(folders)
+        if isinstance(predicate, Specification)
+    }
+    chain: list[KnownSpecification] = []
+    wanted: str | None = digest
+    while wanted is not None:
+        found = known.pop(wanted, None)
+        if found is None:
+            places = ", ".join(map(str, folders))
+            raise BinderError(
+                f"the specification {wanted} is in none of the folders {places}: copy it there"
+            )
+        chain.append(found)
+        extends = found.specification.extends
+        wanted = None if extends is None else extends.sha256
+    return replace(chain[0], others=tuple(chain[1:]))
+
+
+def manifest_of(home: Home, folders: tuple[Path, ...], provider: str, model: str) -> KnownManifest:
+    """Return the newest manifest of a model, of this home or in folders.
+
+    Raises:
+        BinderError: There is none.
+    """
+    own = (
+        (found.digest, found.statement.predicate)
+        for found in records.of_kind(home.path, "manifest")
+    )
+    found = [
+        KnownManifest(digest, predicate)
+        for digest, predicate in (*own, *_evidence(folders))
+        if isinstance(predicate, Manifest)
+        and (predicate.model.provider, predicate.model.id) == (provider, model)
+    ]
+    if not found:
+        raise BinderError(
+            f"{provider}/{model} is itself adapted, and none of the folders has its manifest: "
+            "bind it first, or copy its manifest there"
+        )
+    return max(found, key=lambda each: (each.manifest.window.not_before, each.digest))
+
+
+def _evidence(folders: tuple[Path, ...]) -> Iterator[tuple[str, Predicate]]:
+    for folder in folders:
+        for path in sorted(folder.rglob("*.dsse.json")):
+            try:
+                envelope = dsse.parse(read_bounded(path, MAX_BYTES))
+                yield envelope.digest, parse_statement(envelope.payload).predicate
+            except (OSError, EvidenceError):
+                continue

@@ -1,0 +1,303 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar.authority import home as authority
+from sidecar.authority import records
+from sidecar.binder import binder as binder_module
+from sidecar.binder.binder import Binder, BindingSettings
+from sidecar.binder.endpoint import Endpoint
+from sidecar.binder.job_records import JobRecord, JobRecords, Progress
+from sidecar.binder.openai_creator import OpenAiCreator
+from sidecar.binder.openai_source import OpenAiSource
+from sidecar.binder.secrets import Secret
+from sidecar.binder.submission import SubmissionFolder, prepare, submit
+from sidecar.core.evidence import (
+    SPECIFICATION,
+    Manifest,
+    Statement,
+    Subject,
+    specification_blob,
+)
+from sidecar.core.wire import DigestSet
+from tests.support.provider.openai_jobs import KEY, Handler, OpenAiJobs
+from tests.unit.binder.helpers import asked, files, known, now
+from tests.unit.binding.jobs import ENVELOPE, ENVIRONMENTS, sha
+
+MODELS = ("openai/**",)
+
+
+class World:
+    """A producer's home, a signed specification, and a job that was submitted under it."""
+
+    def __init__(self, account: OpenAiJobs, folder: Path) -> None:
+        self.account = account
+        self.folder = folder
+        self.home = authority.init(folder / "home", "tuning-lab", now=now() - timedelta(hours=2))
+        self.specification = self.specify()
+        self.source = OpenAiSource(
+            "openai", Endpoint("openai", f"{account.url}/v1", Secret(KEY, "test"))
+        )
+
+    def specify(self) -> str:
+        blob = specification_blob(ENVIRONMENTS, ENVELOPE)
+        subject = Subject("support", DigestSet(sha(blob).sha256))
+        statement = Statement(subject, SPECIFICATION, known(MODELS).specification)
+        customer = authority.init(self.folder / "customer", "acme", now=now() - timedelta(hours=2))
+        issued = authority.issue(customer, statement, now(), out=self.folder / "evidence")
+        return issued.digest
+
+    def submit(self, **more: Any) -> str:
+        request = asked(**more)
+        specified = replace(known(MODELS), digest=self.specification)
+        submission = prepare(
+            request, files(self.folder), specified, now(), classes=("personal-data",)
+        )
+        creator = OpenAiCreator("openai", self.source.endpoint)
+        done, _ = submit(submission, SubmissionFolder(self.folder / "submissions"), creator, now)
+        return str(done.job)
+
+    def binder(self, state: str = "state", out: str = "out") -> Binder:
+        settings = BindingSettings(
+            home=self.home,
+            out=self.folder / out,
+            blobs=self.folder / "blobs",
+            evidence=(self.folder / "evidence", self.folder / out),
+            submissions=self.folder / "submissions",
+        )
+        return Binder(settings, JobRecords(self.folder / state), now)
+
+    def signed(self) -> list[Manifest]:
+        found = (each.statement.predicate for each in records.of_kind(self.home.path, "manifest"))
+        return [each for each in found if isinstance(each, Manifest)]
+
+    def handed_out(self, out: str = "out") -> list[str]:
+        return sorted(path.name for path in (self.folder / out).glob("*.dsse.json"))
+
+
+@pytest.fixture
+def world(account: OpenAiJobs, tmp_path: Path) -> World:
+    return World(account, tmp_path)
+
+
+def test_a_finished_job_becomes_a_manifest_of_each_of_its_models(world: World) -> None:
+    job = world.submit()
+    model = world.account.finish(job)
+    record = world.binder().attempt(world.source, job)
+    assert record is not None
+    assert (record.progress, set(record.manifests)) == (
+        Progress.BOUND,
+        {model, f"{model}:ckpt-step-10"},
+    )
+    manifests = {each.model.id: each for each in world.signed()}
+    assert set(manifests) == set(record.manifests)
+    final = manifests[model]
+    assert final.specification == DigestSet(world.specification)
+    assert (final.environments, final.envelope) == (ENVIRONMENTS, ENVELOPE)
+    assert [each.classes for each in final.corpora] == [("personal-data",)] * 2
+    assert final.run.hyperparameters == {
+        "n_epochs": 3,
+        "batch_size": 1,
+        "learning_rate_multiplier": 1.8,
+    }
+    assert len(world.handed_out()) == 2
+    assert len(list((world.folder / "blobs").glob("*.artifact.json"))) == 2
+    assert not world.binder().state.work("openai", job).exists()
+
+
+def test_a_job_is_bound_once_however_often_it_is_tried(world: World) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    first = world.binder().attempt(world.source, job)
+    world.account.jobs[job]["usage"] = "a field that was added later"
+    assert [world.binder().attempt(world.source, job) for _ in range(3)] == [first] * 3
+    # Another binder, or one whose state was lost, finds the manifests in the home.
+    other = world.binder("other", "elsewhere").attempt(world.source, job)
+    assert other == first
+    assert len(world.signed()) == 2
+    assert world.handed_out("elsewhere") == world.handed_out()
+
+
+def test_of_two_binders_at_once_one_works(world: World) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    one = world.binder()
+    with one.state.claimed("openai", job):
+        assert world.binder().attempt(world.source, job) is None
+    assert world.signed() == []
+
+
+def killed_after(world: World, job: str, signed: int, place: str) -> None:
+    """Run a binder in a process of its own, which is killed at a place once so much is signed."""
+    original: Callable[..., Any] = getattr(binder_module.Binder, place)
+
+    def dying(self: Binder, *given: Any) -> Any:
+        if len(world.signed()) >= signed:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, *given)
+
+    def run() -> None:
+        setattr(binder_module.Binder, place, dying)
+        world.binder().attempt(world.source, job)
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("signed", "place"),
+    [
+        (0, "_declared"),
+        (0, "_existing"),
+        (1, "_write_blobs"),
+        (1, "_existing"),
+        (2, "_write_blobs"),
+    ],
+)
+def test_a_binder_that_is_killed_leaves_nothing_half_bound(
+    world: World, signed: int, place: str
+) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    killed_after(world, job, signed, place)
+    record = world.binder().attempt(world.source, job)
+    assert record is not None
+    assert record.progress is Progress.BOUND
+    assert sorted(record.manifests) == sorted(each.model.id for each in world.signed())
+    assert len(world.signed()) == len(world.handed_out()) == 2
+    assert {name for path in (world.folder / "blobs").iterdir() for name in [path.name[:21]]} == {
+        f"manifest-{digest[:12]}" for digest in record.manifests.values()
+    }
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (
+            lambda world, job: world.account.jobs[job]["metadata"].update(
+                admissibility_specification="77" * 32
+            ),
+            "names the specification 77",
+        ),
+        (
+            lambda world, job: world.account.add_file("file-0001", "training.jsonl", b"{}\n" * 12),
+            "its training file has the digest",
+        ),
+        (
+            lambda world, job: world.account.jobs[job].update(finished_at=4102444800),
+            "compare the clocks, and bind the run after it has finished",
+        ),
+        (
+            lambda world, job: world.account.jobs[job].update(
+                fine_tuned_model=world.account.jobs[job]["model"]
+            ),
+            "is named as the model and as its base",
+        ),
+        (
+            lambda world, job: world.account.checkpoints[job][0].update(
+                fine_tuned_model_checkpoint="ft:gpt-3.5-turbo:acme::1:ckpt-step-1"
+            ),
+            "ckpt-step-1 is not of gpt-4o-mini-2024-07-18",
+        ),
+        (
+            lambda world, job: world.account.jobs[job].update(
+                model="ft:gpt-4o-mini-2024-07-18:acme::0", method=None
+            ),
+            "is itself adapted, and none of the folders has its manifest",
+        ),
+        (
+            lambda world, job: (world.folder / "evidence").rename(world.folder / "moved"),
+            "is in none of the folders",
+        ),
+    ],
+)
+def test_what_cannot_be_bound_signs_nothing_and_says_why(
+    world: World, spoil: Callable[[World, str], object], why: str
+) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    spoil(world, job)
+    record = world.binder().attempt(world.source, job)
+    assert record is not None
+    assert record.progress is Progress.REFUSED
+    assert why in record.reason
+    assert (world.signed(), world.handed_out()) == ([], [])
+
+
+def test_a_job_without_a_specification_is_not_bound(world: World) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    world.account.jobs[job]["metadata"] = None
+    binder = world.binder()
+    record = binder.attempt(world.source, job)
+    assert record is not None
+    assert record.progress is Progress.BOUND  # the submission knows it
+    world.account.jobs["ftjob-by-hand"] = {**world.account.jobs[job], "id": "ftjob-by-hand"}
+    unknown = binder.attempt(world.source, "ftjob-by-hand")
+    assert unknown is not None
+    assert "was submitted under no specification" in unknown.reason
+
+
+def test_a_model_tuned_from_a_bound_model_gets_it_as_its_parent(world: World) -> None:
+    first = world.submit()
+    parent = world.account.finish(first)
+    binder = world.binder()
+    bound = binder.attempt(world.source, first)
+    second = world.submit(model=parent)
+    world.account.finish(second, steps=(10,))
+    model = f"ft:gpt-4o-mini-2024-07-18:acme:v2:{second[-6:]}"
+    world.account.jobs[second]["fine_tuned_model"] = model
+    world.account.checkpoints[second] = []
+    record = binder.attempt(world.source, second)
+    assert record is not None
+    assert bound is not None
+    assert record.reason == ""
+    (manifest,) = [each for each in world.signed() if each.model.id == model]
+    assert manifest.model.parent == DigestSet(bound.manifests[parent])
+
+
+def test_a_provider_that_cannot_be_asked_is_asked_again_later(world: World) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    binder = world.binder()
+
+    def refuse(handler: Handler, _: str) -> bool:
+        handler.answer({"error": {}}, 403)
+        return True
+
+    world.account.misbehave = refuse
+    first = binder.attempt(world.source, job)
+    second = binder.attempt(world.source, job)
+    assert first is not None
+    assert second is not None
+    assert (first.progress, first.attempts, second.attempts) == (Progress.PENDING, 1, 2)
+    assert not second.is_due(now())
+    world.account.misbehave = lambda _handler, _path: False
+    assert binder.state.enqueue("openai", job)
+    third = binder.attempt(world.source, job)
+    assert third is not None
+    assert third.progress is Progress.BOUND
+    assert not binder.state.enqueue("openai", job)
+
+
+def test_records_of_jobs_name_no_file_by_what_a_provider_sent(tmp_path: Path) -> None:
+    state = JobRecords(tmp_path)
+    state.write(JobRecord("openai", "../../etc/passwd"))
+    state.take_webhook("../../x")
+    assert state.has_webhook("../../x")
+    assert [path.parent.name for path in tmp_path.rglob("*") if path.is_file()] in (
+        ["openai", "webhooks"],
+        ["webhooks", "openai"],
+    )
+    assert [each.job for each in state.all()] == ["../../etc/passwd"]
