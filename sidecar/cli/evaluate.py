@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from sidecar.cli import common, manifests
 from sidecar.cli import evaluate_options as options
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
+from sidecar.cli.evaluate_due import due
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.runner import environment
 from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress, declared
@@ -30,6 +31,8 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Run the suites of a manifest before its model is active, and again when they are due.",
 )
+
+app.command()(due)
 
 
 @app.command()

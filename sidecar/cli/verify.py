@@ -55,6 +55,9 @@ SpecificationDigest = Annotated[
     str | None,
     typer.Option("--specification", help="Digest of the specification that a job would name."),
 ]
+Sandbox = Annotated[
+    bool, typer.Option("--sandbox", help="Ask as over a sandbox route, for an evaluator's call.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 DEFAULT_TRUST = Path("trust.yaml")
@@ -70,6 +73,7 @@ def verify(
     deployment: IsDeployment = False,
     tune: Tune = False,
     specification: SpecificationDigest = None,
+    sandbox: Sandbox = False,
     evidence: Annotated[
         list[Path] | None,
         typer.Option(
@@ -92,7 +96,7 @@ def verify(
         raise typer.Exit(evidence_view.show(found, as_json=as_json))
     if model is None or environment is None:
         raise CliError("give MODEL and --environment, or --evidence PATH")
-    how = Manner(deployment, tune, specification)
+    how = Manner(deployment, tune, specification, sandbox)
     inquired = inquire(model, environment, trust, provider, operation, how)
     assessment = inquired.assessment
     if as_json:
@@ -113,6 +117,7 @@ def explain(
     deployment: IsDeployment = False,
     tune: Tune = False,
     specification: SpecificationDigest = None,
+    sandbox: Sandbox = False,
     request: Annotated[
         Path | None,
         typer.Option(
@@ -139,7 +144,7 @@ def explain(
         dry_run.explain(request, config, provider=provider, api=api, as_json=as_json)
     if model is None or environment is None:
         raise CliError("give MODEL and --environment, or --request FILE")
-    how = Manner(deployment, tune, specification)
+    how = Manner(deployment, tune, specification, sandbox)
     inquired = inquire(model, environment, trust, provider, operation, how)
     assessment = inquired.assessment
     if as_json:
@@ -191,17 +196,21 @@ class Manner:
         deployment: The name is a deployment's.
         tune: The model is to be tuned, not run; so it is wherever a specification is named.
         specification: Digest of the specification that a job would name.
+        sandbox: It is called over a sandbox route.
     """
 
     deployment: bool = False
     tune: bool = False
     specification: str | None = None
+    sandbox: bool = False
 
     def call(self, model: str, provider: str, operation: str) -> Call:
         """Return the call that would run one model, or tune it."""
         deployments = (model,) if self.deployment else ()
         if not (self.tune or self.specification is not None or operation == TUNING):
-            return Call(provider, operation, (model,), deployments=deployments)
+            return Call(
+                provider, operation, (model,), deployments=deployments, sandbox=self.sandbox
+            )
         return Call(
             provider,
             TUNING if operation == CALLING else operation,
@@ -209,6 +218,7 @@ class Manner:
             tuned=(model,),
             deployments=deployments,
             specification=self.specification,
+            sandbox=self.sandbox,
         )
 
 
