@@ -30,6 +30,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("simulate", "sidecar.cli.simulate", "play"),
     ("authority", "sidecar.cli.authority", "app"),
     ("publish", "sidecar.cli.publish", "publish"),
+    ("relay", "sidecar.cli.relay", "relay"),
     ("declare", "sidecar.cli.declare", "app"),
     ("preflight", "sidecar.cli.preflight", "preflight"),
     ("job", "sidecar.cli.job", "app"),

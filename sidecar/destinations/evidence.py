@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from sidecar.destinations.destination import EVIDENCE, Destination
 from sidecar.formats import evidence_index
 from sidecar.formats.evidence_index import INDEX_FILE, EvidenceIndex, file_name
 
+FOLDER = EVIDENCE
 LISTING = f"{EVIDENCE}/{INDEX_FILE}"
 _COPY = re.compile(r"([0-9a-f]{64})\.json")
 
@@ -34,6 +36,11 @@ class Copied:
     removed: int = 0
 
 
+def digest_of(data: bytes) -> str:
+    """Return the hex SHA-256 that names a file."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def read_listing(to: Destination) -> EvidenceIndex | None:
     """Return what a place lists; None where it lists nothing.
 
@@ -50,6 +57,7 @@ def publish(
     load: Callable[[str], bytes],
     to: Destination,
     advance: Advance = lambda _done, _all: None,
+    number: int | None = None,
 ) -> Copied:
     """Make the set of evidence that a place lists exactly these files.
 
@@ -62,6 +70,7 @@ def publish(
         load: Returns the bytes of a digest.
         to: The place.
         advance: See ``Advance``.
+        number: Of the listing, where it forwards another one; None for the next.
 
     Raises:
         ChangedError: Someone else published there meanwhile.
@@ -76,8 +85,9 @@ def publish(
             to.write(f"{EVIDENCE}/{file_name(digest)}", load(digest))
             written += 1
         advance(done, len(files))
-    changed = before is None or before.files != files
-    number = (0 if before is None else before.number) + (1 if changed else 0)
+    changed = before is None or before.files != files or number not in {None, before.number}
+    if number is None:
+        number = (0 if before is None else before.number) + (1 if changed else 0)
     if changed:
         to.replace(LISTING, evidence_index.write(EvidenceIndex(number, files)))
     listed = {*files, *(before.files if before is not None else ())}

@@ -6,6 +6,7 @@ fill the memory; and where TLS is configured it connects without, if the server 
 
 from __future__ import annotations
 
+import logging
 import ssl
 import time
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,9 @@ from nats.protocol.parser import Parser
 from sidecar.jetstream.config import NatsConfig
 from sidecar.jetstream.errors import JetStreamError
 from sidecar.jetstream.login import Login
+
+# What fails is in the error that names the file; a server must not fill the log by itself.
+logging.getLogger("nats").setLevel(logging.CRITICAL)
 
 UNASKED_BYTES = 1 << 20
 UNASKED_BYTES_PER_SECOND = 1 << 16

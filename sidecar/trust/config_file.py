@@ -94,13 +94,14 @@ class SourceEntry(_Strict):
     """With `tls://`: file with `USER:PASSWORD` of NATS; read again when it changes."""
 
 
-def _as_mapping(value: object) -> object:
+def as_mapping(value: object) -> object:
+    """Read a text alone as the directory or URL of a source."""
     if not isinstance(value, str):
         return value
     return {"url" if "://" in value else "directory": value}
 
 
-_Source = Annotated[SourceEntry, BeforeValidator(_as_mapping)]
+_Source = Annotated[SourceEntry, BeforeValidator(as_mapping)]
 
 
 class AuthorityEntry(_Strict):

@@ -134,10 +134,12 @@ class EvidenceMirror:
         self._unfinished = False
         self._changed: list[Path] = []
         self._lock: int | None = None
+        self.heard = False
+        """Whether the last reading had a listing within the limits."""
 
     def fetch(self) -> Fetched:
         """Bring the folder in line with the listing, as far as it comes in one slice."""
-        self._unfinished = False
+        self._unfinished = self.heard = False
         self._changed = []
         try:
             problems = self._synchronise()
@@ -162,6 +164,18 @@ class EvidenceMirror:
             return found.problems
         finally:
             self.close()
+
+    @property
+    def number(self) -> int | None:
+        """Of the newest listing; None before the first."""
+        return None if self._index is None else self._index.number
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return digest → size in bytes of the listed files that the folder holds."""
+        listed = dict(self._lagging.files) if self._lagging is not None else {}
+        listed |= dict(self._index.files) if self._index is not None else {}
+        have = self._have or set()
+        return {digest: size for digest, size in listed.items() if digest in have}
 
     def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
         """Yield when there may be something to read; see ``source.Changes``."""
@@ -212,6 +226,7 @@ class EvidenceMirror:
                 self._take(index)
         if self._refused:
             raise SourceError(f"{INDEX_FILE}: {self._refused}")
+        self.heard = True
         if self._lagging is not None and self._clock() - self._lagging_since >= self._pace.lag:
             self._index, self._lagging = self._lagging, None
         if self._index is None:

@@ -43,10 +43,12 @@ class Answer:
     Attributes:
         data: Its bytes; None for 304.
         etag: Of the bytes, to be sent with the next request; None where there is none to use.
+        waits: Whether the server applies the preference to wait for a change.
     """
 
     data: bytes | None
     etag: str | None
+    waits: bool = False
 
 
 class HttpClient:
@@ -78,13 +80,16 @@ class HttpClient:
             self._connection.close()
             self._connection = None
 
-    def get(self, name: str, max_bytes: int, etag: str | None = None) -> Answer:
+    def get(
+        self, name: str, max_bytes: int, etag: str | None = None, wait: int | None = None
+    ) -> Answer:
         """Fetch a file.
 
         Args:
             name: Path below the folder, already checked.
             max_bytes: The most that is read.
             etag: Of the bytes that the caller has; the answer may be that they are current.
+            wait: Seconds for which the server may hold the answer until they are not.
 
         Raises:
             SourceMissingError: The server answered that there is no such file.
@@ -94,7 +99,7 @@ class HttpClient:
         attempt = 1
         while True:
             try:
-                return self._attempt(name, max_bytes, etag, until)
+                return self._attempt(name, max_bytes, etag, until, wait)
             except _AgainError as error:
                 self.close()
                 left = until - time.monotonic()
@@ -109,8 +114,12 @@ class HttpClient:
                 self.close()
                 raise
 
-    def _attempt(self, name: str, max_bytes: int, etag: str | None, until: float) -> Answer:
+    def _attempt(
+        self, name: str, max_bytes: int, etag: str | None, until: float, wait: int | None
+    ) -> Answer:
         headers = self._headers(etag)
+        if wait is not None:
+            headers["Prefer"] = f"wait={wait}"
         connection = self._connected(name)
         try:
             with connection.watched(until, self._stop):
@@ -135,7 +144,7 @@ class HttpClient:
         status = answer.status
         if status == http.client.NOT_MODIFIED and etag is not None:
             answer.read()
-            return Answer(None, etag)
+            return Answer(None, etag, _waits(answer))
         if status in _AGAIN:
             raise _AgainError(f"HTTP {status}")
         if status in _MISSING:
@@ -155,7 +164,7 @@ class HttpClient:
                 raise SourceError(f"{name} is larger than {max_bytes} bytes")
         if answer.length:
             raise _AgainError("the answer was cut off")
-        return Answer(bytes(data), _usable(answer.getheader("ETag")))
+        return Answer(bytes(data), _usable(answer.getheader("ETag")), _waits(answer))
 
     def _headers(self, etag: str | None) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "User-Agent": "admissibility-sidecar"}
@@ -221,6 +230,10 @@ def _token(path: Path) -> str:
 def _stamp(path: Path) -> tuple[int, int, int]:
     status = path.stat()
     return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _waits(answer: http.client.HTTPResponse) -> bool:
+    return (answer.getheader("Preference-Applied") or "").startswith("wait=")
 
 
 def _usable(etag: str | None) -> str | None:

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from sidecar.formats import evidence_index
 from sidecar.formats.evidence_index import INDEX_FILE, BadIndexError, EvidenceIndex, file_name
+from sidecar.trust.http_changing import ChangingFile
 from sidecar.trust.http_client import LIMITS, HttpClient
 from sidecar.trust.http_connection import HttpLimits
-from sidecar.trust.http_source import spread
 from sidecar.trust.limits import EVIDENCE
 from sidecar.trust.source import SourceError, Trigger
 from sidecar.trust.source_config import HttpsSourceConfig
@@ -27,7 +27,7 @@ class HttpsEvidence:
         self._limits = limits
         slower = replace(limits, total=limits.total * _INDEX_TIMES_TOTAL)
         self._listing = HttpClient(config, slower)
-        self._etag: str | None = None
+        self._changing = ChangingFile(self._listing, INDEX_FILE)
         self._idle: queue.SimpleQueue[HttpClient] = queue.SimpleQueue()
         self._stop = threading.Event()
 
@@ -38,16 +38,14 @@ class HttpsEvidence:
 
     def index(self) -> EvidenceIndex | None:
         """Fetch the listing; None where the server answers that it did not change."""
-        answer = self._listing.get(INDEX_FILE, EVIDENCE.index, self._etag)
-        if answer.data is None:
+        data = self._changing.fetch(EVIDENCE.index)
+        if data is None:
             return None
-        self._etag = None
         try:
-            found = evidence_index.read(answer.data)
+            return evidence_index.read(data)
         except BadIndexError as error:
+            self._changing.forget()
             raise SourceError(f"{INDEX_FILE}: {error}") from error
-        self._etag = answer.etag
-        return found
 
     def fetch(self, digest: str, size: int) -> bytes:
         """Fetch one file, over one of the connections that are kept."""
@@ -63,8 +61,8 @@ class HttpsEvidence:
         return answer.data or b""
 
     def wait(self, poll_seconds: float, stop: threading.Event) -> Trigger | None:
-        """Wait for the next poll."""
-        return None if stop.wait(spread(poll_seconds)) else Trigger.POLL
+        """Wait for a change that the server announces, or the next poll."""
+        return self._changing.wait(poll_seconds, stop)
 
     def close(self) -> None:
         """Close every connection."""

@@ -35,6 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"core", "opa"},
     "impact": {"core"},
     "fleet": {"core", "durable", "formats"},
+    "relay": {"core", "destinations", "formats", "trust"},
     "service": {
         "core",
         "durable",
@@ -65,6 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         "core",
+        "relay",
         "destinations",
         "resources",
         "durable",

@@ -1,0 +1,71 @@
+"""The relay's metrics, for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from sidecar.relay.links import LinkStatus
+
+PREFIX = "admissibility_relay"
+
+
+class RelayMetrics:
+    """Counters of requests, and the state of each link."""
+
+    def __init__(self, statuses: Iterable[LinkStatus]) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            f"{PREFIX}_requests", "Requests answered, by status.", ["code"], registry=self._registry
+        )
+        self._bytes = Counter(
+            f"{PREFIX}_changing_bytes",
+            "Bytes of timestamps and listings that were sent.",
+            registry=self._registry,
+        )
+        self.waiting = Gauge(
+            f"{PREFIX}_waiting", "Requests that wait for a change.", registry=self._registry
+        )
+        self._registry.register(_Links(tuple(statuses)))
+
+    def answered(self, code: int, size: int) -> None:
+        """Count a request."""
+        self._requests.labels(str(code)).inc()
+        self._bytes.inc(size)
+
+    def render(self) -> bytes:
+        """Return the metrics in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+
+class _Links(Collector):
+    def __init__(self, statuses: tuple[LinkStatus, ...]) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        labels = ["name", "kind"]
+        age = GaugeMetricFamily(
+            f"{PREFIX}_source_age_seconds",
+            "Seconds since a source was heard; +Inf where it never was.",
+            labels=labels,
+        )
+        failing = GaugeMetricFamily(
+            f"{PREFIX}_source_failing",
+            "1 where a source's last round failed in whole or in part, else 0.",
+            labels=labels,
+        )
+        forwarded = GaugeMetricFamily(
+            f"{PREFIX}_source_forwarded",
+            "How often something new of a source was forwarded since the start.",
+            labels=labels,
+        )
+        for status in self._statuses:
+            named = [status.name, status.kind]
+            seconds = status.age()
+            age.add_metric(named, float("inf") if seconds is None else seconds)
+            failing.add_metric(named, float(bool(status.problem)))
+            forwarded.add_metric(named, status.forwarded)
+        yield from (age, failing, forwarded)
