@@ -16,6 +16,7 @@ from sidecar.cli import common, manifests
 from sidecar.cli import evaluate_options as options
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.evaluate_due import due
+from sidecar.cli.evaluate_report import report_
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.runner import environment
 from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress, declared
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 
 app.command()(due)
+app.command("report")(report_)
 
 
 @app.command()

@@ -15,7 +15,7 @@ def test_what_is_missing_or_ends_within_the_days_makes_the_status_3(
     trust = parties.trust()
     value = told("evaluate", "due", "--trust", trust, code=3)
     assert (value["due"], {each["is"] for each in value["suites"]}) == (3, {"missing"})
-    parties.result(manifest, 0.97)
+    parties.result(manifest, 1.0)
     value = told("evaluate", "due", "--trust", trust)
     assert (value["due"], value["suites"], value["unheard"]) == (0, [], {})
     text = admit("evaluate", "due", "--trust", trust, "--within", "365", code=3).stdout.decode()

@@ -1,0 +1,195 @@
+"""Reads the records that runs leave, and puts those of one manifest together with its results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sidecar.core import strict_json
+from sidecar.core.evidence import Manifest, Suite
+from sidecar.core.wire import first_fault
+from sidecar.evaluation.errors import EvaluationError
+
+MAX_RECORD_BYTES = 1 << 30
+
+SuiteKey = tuple[str, str, str | None, str]
+"""Kind, name, jurisdiction and digest: two suites may be of the same cases."""
+
+
+class _Case(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    id: str
+    score: float
+    input: Any
+    reference: Any = None
+    output: str
+    judged: dict[str, str | float] = {}
+
+
+class SuiteRecord(BaseModel):
+    """What a run left of one suite (``runner.evaluate.Evaluated.record``)."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: str
+    kind: str
+    jurisdiction: str | None = None
+    digest: str
+    score: float
+    samples: int
+    low: float
+    high: float
+    tool: str
+    report: str = ""
+    threshold: float
+    passed: bool
+    manifest: str
+    model: str
+    cases: list[_Case]
+
+    @property
+    def label(self) -> str:
+        """The suite's name, with the jurisdiction of a compliance suite."""
+        return f"{self.name} ({self.jurisdiction})" if self.jurisdiction else self.name
+
+    @property
+    def key(self) -> SuiteKey:
+        """What identifies the suite in an envelope."""
+        return self.kind, self.name, self.jurisdiction, self.digest
+
+    @property
+    def failing(self) -> list[_Case]:
+        """Cases that score below 1, the worst first."""
+        return sorted((c for c in self.cases if c.score < 1), key=lambda c: (c.score, c.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signed result about the manifest.
+
+    Attributes:
+        digest: Of the result.
+        outcome: ``PASSED`` or ``FAILED``.
+        signer: Fingerprint of the key that it was verified by; empty where none was given.
+        suites: Each suite that it is about → its score.
+        until: When it ends.
+    """
+
+    digest: str
+    outcome: str
+    signer: str
+    suites: dict[SuiteKey, float]
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The evaluation of one manifest.
+
+    Attributes:
+        model: Id of the model.
+        manifest: Digest of the manifest.
+        declared: Its envelope.
+        records: Of the suites that were run, in the order of the envelope.
+        signatures: Results about it.
+        earlier: Records of another manifest, the parent's or the superseded one's, to compare with.
+        at: When the report was made.
+    """
+
+    model: str
+    manifest: str
+    declared: tuple[Suite, ...]
+    records: tuple[SuiteRecord, ...]
+    signatures: tuple[Signature, ...]
+    earlier: tuple[SuiteRecord, ...]
+    at: datetime
+
+    @property
+    def passed(self) -> bool:
+        """Whether every declared suite was run and passed."""
+        return len(self.records) == len(self.declared) and all(r.passed for r in self.records)
+
+    @property
+    def missing(self) -> tuple[Suite, ...]:
+        """Declared suites without a record."""
+        run = {record.key for record in self.records}
+        return tuple(suite for suite in self.declared if suite_key(suite) not in run)
+
+    def before(self, record: SuiteRecord) -> SuiteRecord | None:
+        """Return the earlier record of the same suite, whatever its edition; ``None`` if none."""
+        same = (record.kind, record.name, record.jurisdiction)
+        return next((e for e in self.earlier if (e.kind, e.name, e.jurisdiction) == same), None)
+
+    def signed(self, record: SuiteRecord) -> Signature | None:
+        """Return the result that states exactly the record's score; the longest, if several do."""
+        about = [s for s in self.signatures if s.suites.get(record.key) == record.score]
+        return max(about, key=lambda s: (bool(s.signer), s.until), default=None)
+
+
+def suite_key(suite: Suite) -> SuiteKey:
+    """Return what identifies a declared suite."""
+    return suite.kind, suite.name, suite.jurisdiction, suite.digest.sha256
+
+
+def read_record(data: bytes, what: str) -> SuiteRecord:
+    """Read a record.
+
+    Raises:
+        EvaluationError: Not a record; names the field.
+    """
+    try:
+        value = strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
+        record = SuiteRecord.model_validate(value)
+    except strict_json.StrictJsonError as error:
+        raise EvaluationError(f"{what}: {error}") from error
+    except ValidationError as error:
+        raise EvaluationError(f"{what}: {first_fault(error)}") from error
+    numbers = (record.score, record.low, record.high, record.threshold)
+    if not all(math.isfinite(each) and 0 <= each <= 1 for each in numbers):
+        raise EvaluationError(
+            f"{what}: a score, an end of its interval or a threshold is not 0 … 1"
+        )
+    if len(record.cases) != record.samples:
+        raise EvaluationError(
+            f"{what}: it holds {len(record.cases)} cases and states {record.samples}"
+        )
+    return record
+
+
+def report(
+    manifest: Manifest,
+    digest: str,
+    records: Iterable[SuiteRecord],
+    signatures: Iterable[Signature],
+    earlier: Iterable[SuiteRecord],
+    at: datetime,
+) -> Report:
+    """Put a report together.
+
+    Raises:
+        EvaluationError: A record is of another manifest, of a suite that is not declared, or one of
+            two about one suite.
+    """
+    suites = manifest.envelope.suites
+    order = {suite_key(suite): number for number, suite in enumerate(suites)}
+    found: dict[SuiteKey, SuiteRecord] = {}
+    for record in records:
+        if record.manifest != digest:
+            raise EvaluationError(
+                f"the record of {record.label} is of the manifest {record.manifest}, not {digest}"
+            )
+        if record.key not in order:
+            raise EvaluationError(f"the manifest does not declare this edition of {record.label}")
+        if record.key in found:
+            raise EvaluationError(f"two records of {record.label}")
+        found[record.key] = record
+    ordered = sorted(found.values(), key=lambda record: order[record.key])
+    return Report(
+        manifest.model.id, digest, suites, tuple(ordered), tuple(signatures), tuple(earlier), at
+    )

@@ -1,0 +1,62 @@
+"""`admit evaluate run` as an evaluator runs it: real Inspect, Envoy, gate and policies."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import pytest
+
+from admissibility_devtools.demo.authorities import EVALUATION, PROD
+from admissibility_devtools.demo.evaluator import SUITES
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.runner import environment
+from sidecar.opa.location import tools_folder
+from tests.process.cli.admit import admit, told
+from tests.support.site.stand import Stand
+
+
+@pytest.mark.slow
+def test_suites_run_over_the_sandbox_route_and_for_nobody_else(
+    stand: Stand, tmp_path: Path
+) -> None:
+    try:
+        python = environment.interpreter(tools_folder())
+    except EvaluationError as error:
+        pytest.skip(str(error))
+    manifest = stand.stage.organisations.evidence / "manifest-v3.dsse.json"
+    svid = tmp_path / "svid"
+    with (
+        as_file(files("admissibility_devtools.demo") / "data" / "suites") as suites,
+        stand.stage.sandbox() as via,
+    ):
+        run = (
+            *("evaluate", "run", *(suites / name for name in SUITES), "--manifest", manifest),
+            *("--via", via, "--credential-file", svid, "--out", tmp_path / "results.json"),
+            *("--runs", tmp_path / "runs"),
+        )
+        svid.write_text(stand.token(PROD))
+        denied = admit(*run, code=2, ADMIT_EVALUATE_PYTHON=str(python))
+        assert b"is declared for the purpose customer-support, not evaluation" in denied.stderr
+        assert not (tmp_path / "results.json").exists()
+        svid.write_text(stand.token(EVALUATION))
+        value = told(*run, ADMIT_EVALUATE_PYTHON=str(python))
+        edited = tmp_path / "edited"
+        edited.mkdir()
+        for path in (suites / SUITES[0]).iterdir():
+            text = path.read_text("utf-8").replace("threshold: 0.9", "threshold: 0.1")
+            (edited / path.name).write_text(text, encoding="utf-8")
+        changed = ("evaluate", "run", edited, "--manifest", manifest, "--via", via)
+        refused = admit(*changed, code=2, ADMIT_EVALUATE_PYTHON=str(python))
+    assert b"was changed since the manifest declared it" in refused.stderr
+    assert [(each["name"], each["score"]) for each in value["suites"]] == [
+        (name, 1.0) for name in SUITES
+    ]
+    assert json.loads((tmp_path / "results.json").read_text())[0]["tool"].startswith("inspect_ai")
+    secrets = [stand.token(PROD).split(".")[0], stand.stage.upstream.api_key]
+    for path in (tmp_path / "runs").rglob("*"):
+        if path.is_file():
+            assert [s for s in secrets if s.encode() in path.read_bytes()] == [], path
+    report = ("evaluate", "report", tmp_path / "runs", "--manifest", manifest)
+    assert told(*report, "--out", tmp_path / "page.html")["passed"]

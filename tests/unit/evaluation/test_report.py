@@ -1,0 +1,183 @@
+"""What people and CI see of an evaluation; what models answered is hostile to both."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from sidecar.core.evidence import EvaluationEnvelope, Manifest, Suite
+from sidecar.core.wire import DigestSet, read_value
+from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.report.junit import junit_xml
+from sidecar.evaluation.report.page import MAX_CASES, html_page
+from sidecar.evaluation.report.record import Report, Signature, read_record, report
+from tests.support.simulator.predicates import manifest_predicate
+
+AT = datetime(2026, 11, 29, tzinfo=UTC)
+MANIFEST, PARENT = "ab" * 32, "cd" * 32
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=y> \u202egnp.exe \x1b[2J\x00 ]]> & \"'"
+SUITES = (
+    Suite("adversarial", "probes", DigestSet("11" * 32), 0.5),
+    Suite("compliance", "checks", DigestSet("22" * 32), 1.0, "eu"),
+)
+
+
+def case(name: str, score: float, output: str = "fine") -> dict[str, Any]:
+    return {"id": name, "score": score, "input": f"ask {name}", "output": output, "judged": {}}
+
+
+def record(suite: Suite = SUITES[0], manifest: str = MANIFEST, **changes: Any) -> dict[str, Any]:
+    cases = changes.pop("cases", [case("one", 1.0), case("two", 0.0, HOSTILE)])
+    score = sum(each["score"] for each in cases) / len(cases)
+    return {
+        "name": suite.name,
+        "kind": suite.kind,
+        "jurisdiction": suite.jurisdiction,
+        "digest": suite.digest.sha256,
+        "score": score,
+        "samples": len(cases),
+        "low": 0.1,
+        "high": 0.9,
+        "tool": "inspect_ai 0.3.285, admit suite grade",
+        "report": "ee" * 32,
+        "threshold": suite.threshold,
+        "passed": score >= suite.threshold,
+        "manifest": manifest,
+        "model": "ft:m",
+        "cases": cases,
+        **changes,
+    }
+
+
+def made(
+    *records: dict[str, Any],
+    signatures: tuple[Signature, ...] = (),
+    earlier: tuple[dict[str, Any], ...] = (),
+) -> Report:
+    manifest = read_value(Manifest, manifest_predicate(), what="manifest")
+    manifest = replace(manifest, envelope=EvaluationEnvelope(SUITES))
+    read = [read_record(json.dumps(each).encode(), "graded.json") for each in records]
+    before = [read_record(json.dumps(each).encode(), "graded.json") for each in earlier]
+    return report(manifest, MANIFEST, read, signatures, before, AT)
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page, as a browser reads them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.texts: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+def test_a_page_shows_what_a_model_answered_and_runs_none_of_it() -> None:
+    names = [case(HOSTILE, 0.0, HOSTILE)]
+    hostile = record(cases=names, tool=HOSTILE)
+    page = html_page(made(hostile, earlier=(record(cases=names, manifest=PARENT),)))
+    read = Page(page)
+    assert not {"script", "img", "link", "iframe", "base", "form", "a", "object"} & read.tags
+    assert not {
+        name for name in read.attributes if name.startswith("on") or name in {"src", "href"}
+    }
+    assert "default-src 'none'" in page
+    assert re.findall(r"(?:https?:)?//[a-z]", page) == []
+    assert (
+        r"<script>alert(1)</script><img src=x onerror=y> \u{202e}gnp.exe \u{1b}[2J\u{0}"
+        in read.text
+    )
+    assert not any(character in page for character in "\u202e\x1b\x00")
+
+
+def test_a_page_states_verdict_thresholds_signatures_and_what_was_not_run() -> None:
+    key = ("adversarial", "probes", None, SUITES[0].digest.sha256)
+    signed = Signature("99" * 32, "PASSED", "sha256:77", {key: 0.5}, AT)
+    text = Page(html_page(made(record(), signatures=(signed,)))).text
+    assert "Not run: checks." in text
+    assert "passed 0.5000 of 0.5; 0.100 to 0.900" in text
+    assert "PASSED, by the key sha256:77 2026-11-29" in text
+    whole = made(record(), record(SUITES[1], cases=[case("c", 1.0)]))
+    text = Page(html_page(whole)).text
+    assert "All 2 suites of the envelope passed." in text
+    assert text.count("not signed") == 2
+
+
+def test_a_signature_counts_for_exactly_the_score_that_it_states() -> None:
+    key = ("adversarial", "probes", None, SUITES[0].digest.sha256)
+    other = Signature("99" * 32, "PASSED", "sha256:77", {key: 0.75}, AT)
+    unchecked = Signature("98" * 32, "PASSED", "", {key: 0.5}, AT)
+    found = made(record(), signatures=(other,))
+    assert found.signed(found.records[0]) is None
+    found = made(record(), signatures=(other, unchecked))
+    assert found.signed(found.records[0]) == unchecked
+    assert "signature not checked" in Page(html_page(found)).text
+
+
+def test_a_comparison_names_the_cases_that_became_worse() -> None:
+    before = record(manifest=PARENT, digest="33" * 32, cases=[case("one", 0.0), case("two", 1.0)])
+    text = Page(html_page(made(record(), earlier=(before,)))).text
+    assert (
+        "probes 0.5000 0.5000 +0.0000 worse: two better: one another edition of the suite" in text
+    )
+
+
+def test_a_page_of_many_failing_cases_says_how_many_it_leaves_out() -> None:
+    many = [case(f"c{number}", 0.0) for number in range(MAX_CASES + 7)]
+    text = Page(html_page(made(record(cases=many)))).text
+    assert f"probes: {MAX_CASES + 7} of {MAX_CASES + 7} below 1" in text
+    assert "and 7 more" in text
+
+
+def test_junit_fails_with_the_suite_and_holds_only_what_xml_can() -> None:
+    root = ET.fromstring(junit_xml(made(record())))
+    (passed, missing) = root
+    assert passed.attrib == {
+        "name": "probes",
+        "tests": "3",
+        "failures": "0",
+        "errors": "0",
+        "skipped": "1",
+    }
+    (skipped,) = passed.iter("skipped")
+    assert "\ufffd[2J\ufffd ]]> &" in str(skipped.text)
+    assert missing.find("testcase/error") is not None
+    failed = ET.fromstring(junit_xml(made(record(threshold=0.9, passed=False))))
+    assert [each.attrib["message"] for each in failed.iter("failure")] == [
+        "score 0.5000, threshold 0.9",
+        "score 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "message"),
+    [
+        ([record(manifest=PARENT)], f"is of the manifest {PARENT}"),
+        ([record(digest="33" * 32)], "does not declare this edition of probes"),
+        ([record(), record()], "two records of probes"),
+        ([record(samples=3)], "holds 2 cases and states 3"),
+        ([record(score=1.5)], "not 0 … 1"),
+        ([record(extra=1)], "extra"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused(records: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        made(*records)
