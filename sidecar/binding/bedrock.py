@@ -50,6 +50,7 @@ class BedrockModel:
         base: Its base, as calls name it; ``None`` where no record states it.
         run: The run, as the manifest states it.
         training: S3 URIs of the training data, of objects or of prefixes; empty if none is known.
+        logs: The one of them below which Bedrock writes invocation logs, at any time.
         validation: S3 URIs of the validation data.
         weights: S3 URI of imported weights; ``None`` if it was trained here.
         output: The metrics in the job's record.
@@ -61,6 +62,7 @@ class BedrockModel:
     base: str | None
     run: Run
     training: tuple[str, ...] = ()
+    logs: str | None = None
     validation: tuple[str, ...] = ()
     weights: str | None = None
     output: EvaluationOutput | None = None
@@ -104,14 +106,15 @@ def read_customization(
         models=tuple(f"{provider}/{each}" for each in models) or None,
     )
     data, checks = done.training_data_config, done.validation_data_config
-    logs = data.invocation_logs_config
-    sources = (data.s3_uri, None if logs is None else logs.invocation_log_source.s3_uri)
+    config_of_logs = data.invocation_logs_config
+    logs = None if config_of_logs is None else config_of_logs.invocation_log_source.s3_uri
     return BedrockModel(
         records={"job": job_value, "model": model_value},
         name=name.text,
         base=base,
         run=run,
-        training=tuple(uri for uri in sources if uri is not None),
+        training=tuple(uri for uri in (data.s3_uri, logs) if uri is not None),
+        logs=logs,
         validation=tuple(each.s3_uri for each in checks.validators if each.s3_uri is not None)
         if checks
         else (),

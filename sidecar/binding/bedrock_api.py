@@ -24,6 +24,7 @@ from sidecar.binding.bedrock_deployments import BedrockDeployment
 from sidecar.binding.bedrock_records import CustomizationJob, ImportJob
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
+from sidecar.binding.source import SourceError
 
 _CONFIG = Config(
     connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}
@@ -58,9 +59,9 @@ class BedrockApi:
             region: The region, where ``access`` states none.
 
         Raises:
-            BindingError: There is no region, or no such profile.
+            SourceError: There is no region, or no such profile.
         """
-        with _refusing("AWS configuration"):
+        with _asking("AWS configuration"):
             session = boto3.Session(
                 profile_name=access.profile, region_name=access.region or region
             )
@@ -80,18 +81,30 @@ class BedrockApi:
             **arguments: Its arguments.
 
         Raises:
-            BindingError: AWS refused or did not answer.
+            SourceError: AWS refused or did not answer.
         """
-        with _refusing(next(iter(arguments.values()), operation)):
+        with _asking(next(iter(arguments.values()), operation)):
             getattr(self.client, operation)(**arguments)
         return self._body
 
     def specification(self, arn: str) -> str | None:
         """Return the digest of the specification that a resource's tags name; ``None`` if none."""
-        with _refusing(arn):
+        with _asking(arn):
             tags = self.client.list_tags_for_resource(resourceARN=arn).get("tags", ())
         found = [tag["value"] for tag in tags if tag["key"] == bedrock.SPECIFICATION_TAG]
         return found[0] if found else None
+
+    def jobs(self, since: datetime) -> Iterator[tuple[str, str, datetime]]:
+        """Yield ARN, status and time of creation of the customization jobs since a time.
+
+        Raises:
+            SourceError: AWS refused or did not answer.
+        """
+        pages = self.client.get_paginator("list_model_customization_jobs")
+        with _asking("customization jobs"):
+            for page in pages.paginate(creationTimeAfter=since):
+                for each in page.get("modelCustomizationJobSummaries", ()):
+                    yield each["jobArn"], each["status"], each["creationTime"]
 
     def model(self, name: str, provider: str = bedrock.PROVIDER) -> BedrockModel:
         """Fetch the records of a model.
@@ -101,7 +114,8 @@ class BedrockApi:
             provider: The provider's name in manifests.
 
         Raises:
-            BindingError: AWS refused, or as ``bedrock.read_customization``.
+            SourceError: AWS refused or did not answer.
+            BindingError: As ``bedrock.read_customization``.
         """
         found = self._model(name, provider)
         if found.run.id != name:
@@ -130,7 +144,8 @@ class BedrockApi:
         """Fetch what a custom model deployment or a provisioned throughput runs, by its ARN.
 
         Raises:
-            BindingError: AWS refused, or as ``bedrock_deployments``.
+            SourceError: AWS refused or did not answer.
+            BindingError: As ``bedrock_deployments``.
         """
         arn = parse_arn(name, bedrock_deployments.DEPLOYMENT, bedrock_deployments.PROVISIONED)
         if arn.kind == bedrock_deployments.DEPLOYMENT:
@@ -165,6 +180,25 @@ class BedrockApi:
         for each in found:
             yield each.uri, s3_objects.fetch(self.s3, each, work, progress)
 
+    def logs(
+        self, uri: str, began: datetime, work: Path, progress: Progress | None = None
+    ) -> Iterator[tuple[str, Path]]:
+        """Yield the same of invocation logs; what was written since the job began is passed over.
+
+        Each copy is removed before the next one is made.
+
+        Raises:
+            BindingError: As ``objects``, or there were none when the job began.
+        """
+        every = s3_objects.find(self.s3, uri, s3_objects.MAX_LISTED)
+        older = [each for each in every if each.modified <= began]
+        if not older:
+            raise BindingError(f"{uri}: has no logs from before the job began at {began}")
+        for each in older:
+            path = s3_objects.fetch(self.s3, each, work, progress)
+            yield each.uri, path
+            path.unlink()
+
 
 def _field(kind: type[records.M], data: bytes) -> records.M:
     return records.validate(kind, records.parse_object(data, "job"), "job")
@@ -176,8 +210,8 @@ def _no_model(job: str, data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _refusing(what: str) -> Iterator[None]:
+def _asking(what: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise BindingError(f"{what}: {error}") from error
+        raise SourceError(f"{what}: {error}") from error

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,9 +23,14 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, Inc
 
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
+from sidecar.binding.source import SourceError
+from sidecar.core import wire
 
 MAX_OBJECTS = 1000
-"""Most objects below one prefix: a manifest has at most 1,024 corpora."""
+"""Most objects below one prefix that are corpora: a manifest has at most 1,024."""
+
+MAX_LISTED = 100_000
+"""Most objects below one prefix that are listed in one document."""
 
 _URI = re.compile(r"s3://(?P<bucket>[a-z0-9][-.a-z0-9]{1,61}[a-z0-9])(?:/(?P<key>.*))?", re.DOTALL)
 _CHUNK = 1 << 20
@@ -51,15 +56,21 @@ class S3Object:
         return f"s3://{self.bucket}/{self.key}"
 
 
-def find(client: Any, uri: str) -> tuple[S3Object, ...]:  # noqa: ANN401 - boto3 has no types
+def find(
+    client: Any,  # noqa: ANN401 - boto3 has no types
+    uri: str,
+    most: int = MAX_OBJECTS,
+) -> tuple[S3Object, ...]:
     """Return the object of that name or, if there is none, all below that prefix, by key.
 
     Args:
         client: A boto3 client of S3.
         uri: ``s3://BUCKET/KEY`` or ``s3://BUCKET/PREFIX``.
+        most: Objects that are taken.
 
     Raises:
-        BindingError: Not such a URI; S3 refused; there are none, or more than ``MAX_OBJECTS``.
+        SourceError: S3 refused.
+        BindingError: Not such a URI; there are none, or more than ``most``.
     """
     match = _URI.fullmatch(uri)
     if match is None:
@@ -71,11 +82,11 @@ def find(client: Any, uri: str) -> tuple[S3Object, ...]:  # noqa: ANN401 - boto3
             if single is not None:
                 return (single,)
         prefix = key if not key or key.endswith("/") else f"{key}/"
-        found = tuple(sorted(_listed(client, bucket, prefix), key=lambda each: each.key))
+        found = tuple(sorted(_listed(client, bucket, prefix, most), key=lambda each: each.key))
     if not found:
         raise BindingError(f"{uri}: there is no such object, and none below it")
-    if len(found) > MAX_OBJECTS:
-        raise BindingError(f"{uri}: has more than {MAX_OBJECTS} objects below it")
+    if len(found) > most:
+        raise BindingError(f"{uri}: has more than {most} objects below it")
     return found
 
 
@@ -99,60 +110,132 @@ def fetch(client: Any, found: S3Object, work: Path, progress: Progress | None = 
     Args:
         client: A boto3 client of S3.
         found: The object, whose version is the only one that is read.
-        work: The folder of files in transit.
+        work: The folder of files in transit; created if needed.
         progress: Called with numbers of bytes.
 
     Returns:
         The file.
 
     Raises:
-        BindingError: It was replaced while it was read; it is not as long as was stated; or S3
-            refused.
+        SourceError: S3 refused, or the connection breaks again and again; what arrived is kept.
+        BindingError: It was replaced while it was read, or is not as long as was stated.
     """
+    work.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(json.dumps([found.uri, found.etag]).encode()).hexdigest()
     whole, part = work / f"{name}.whole", work / f"{name}.part"
     if whole.exists() and whole.stat().st_size == found.size:
         return whole
-    tries = 0
-    while (have := part.stat().st_size if part.exists() else 0) < found.size or not part.exists():
-        try:
-            _append(client, found, part, have, progress)
-        except _INTERRUPTED as error:
-            tries = tries + 1 if not part.exists() or part.stat().st_size == have else 0
-            if tries == _TRIES:
-                raise BindingError(f"{found.uri}: {error}") from error
-    size = part.stat().st_size
+    with part.open("ab") as file:
+        _read_all(client, found, file.tell(), file.write, lambda: file.truncate(0), progress)
+        file.flush()
+        os.fsync(file.fileno())
+        size = file.tell()
     if size != found.size:
         part.unlink()
         raise BindingError(f"{found.uri}: has {size} bytes, but S3 stated {found.size}")
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
     part.replace(whole)
     return whole
 
 
-def _append(
+def digest(client: Any, found: S3Object, progress: Progress | None = None) -> str:  # noqa: ANN401
+    """Return the hex SHA-256 of an object, of which nothing is kept.
+
+    Raises:
+        BindingError: As ``fetch``.
+    """
+    hashed = hashlib.sha256()
+    size = 0
+
+    def take(chunk: bytes) -> None:
+        nonlocal size
+        size += len(chunk)
+        hashed.update(chunk)
+
+    def restart() -> None:
+        nonlocal size, hashed
+        size, hashed = 0, hashlib.sha256()
+
+    _read_all(client, found, 0, take, restart, progress)
+    if size != found.size:
+        raise BindingError(f"{found.uri}: has {size} bytes, but S3 stated {found.size}")
+    return hashed.hexdigest()
+
+
+def listing(
+    client: Any,  # noqa: ANN401
+    uri: str,
+    began: datetime,
+    progress: Progress | None = None,
+) -> bytes:
+    """Return RFC 8785 canonical JSON of all objects at or below a URI: name → hex SHA-256.
+
+    Raises:
+        BindingError: As ``find``, ``require_older`` and ``fetch``.
+    """
+    found = find(client, uri, MAX_LISTED)
+    for each in found:
+        require_older(each, began)
+    return listed({each.uri: digest(client, each, progress) for each in found})
+
+
+def listed(digests: Mapping[str, str]) -> bytes:
+    """Return the listing of objects, URI → hex SHA-256, as RFC 8785 canonical JSON."""
+    return wire.canonical(dict(digests))
+
+
+def file_digest(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_all(
     client: Any,  # noqa: ANN401
     found: S3Object,
-    part: Path,
     have: int,
+    take: Callable[[bytes], object],
+    restart: Callable[[], object],
     progress: Progress | None,
 ) -> None:
-    """Read on from byte ``have``, to the end or to where the connection breaks."""
+    """Read an object from byte ``have`` to its end, however often the connection breaks.
+
+    ``restart`` is called where S3 sends everything again.
+    """
+    tries = 0
+    while True:
+        before = have
+        try:
+            for chunk in _chunks(client, found, have):
+                if chunk is None:
+                    restart()
+                    have = 0
+                    continue
+                take(chunk)
+                have += len(chunk)
+                if progress is not None:
+                    progress(len(chunk))
+        except _INTERRUPTED as error:
+            tries = tries + 1 if have == before else 0
+            if tries == _TRIES:
+                raise SourceError(f"{found.uri}: {error}") from error
+        else:
+            return
+
+
+def _chunks(client: Any, found: S3Object, have: int) -> Iterator[bytes | None]:  # noqa: ANN401
+    """Yield an object's bytes from ``have`` on; ``None`` first if they begin at the beginning."""
+    if 0 < have >= found.size:
+        return
     asked = {"Bucket": found.bucket, "Key": found.key, "IfMatch": found.etag}
     if have:
         asked["Range"] = f"bytes={have}-"
-    with part.open("ab") as file, _asking(found.uri):
+    with _asking(found.uri):
         answer = client.get_object(**asked)
         if answer["ETag"] != found.etag:
             raise _changed(found.uri)
         if have and not answer.get("ContentRange", "").startswith(f"bytes {have}-"):
-            # It sent everything again.
-            file.truncate(0)
-        for chunk in answer["Body"].iter_chunks(_CHUNK):
-            file.write(chunk)
-            if progress is not None:
-                progress(len(chunk))
+            yield None
+        yield from answer["Body"].iter_chunks(_CHUNK)
 
 
 def _head(client: Any, bucket: str, key: str) -> S3Object | None:  # noqa: ANN401
@@ -165,7 +248,7 @@ def _head(client: Any, bucket: str, key: str) -> S3Object | None:  # noqa: ANN40
     return S3Object(bucket, key, answer["ETag"], answer["ContentLength"], answer["LastModified"])
 
 
-def _listed(client: Any, bucket: str, prefix: str) -> Iterator[S3Object]:  # noqa: ANN401
+def _listed(client: Any, bucket: str, prefix: str, most: int) -> Iterator[S3Object]:  # noqa: ANN401
     """Yield the objects below a prefix; consoles make empty ones that stand for folders."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     count = 0
@@ -175,7 +258,7 @@ def _listed(client: Any, bucket: str, prefix: str) -> Iterator[S3Object]:  # noq
                 continue
             yield S3Object(bucket, each["Key"], each["ETag"], each["Size"], each["LastModified"])
             count += 1
-            if count > MAX_OBJECTS:
+            if count > most:
                 return
 
 
@@ -190,9 +273,9 @@ def _asking(uri: str) -> Iterator[None]:
         code = error.response["Error"]["Code"]
         if code in _CHANGED:
             raise _changed(uri) from error
-        raise BindingError(f"{uri}: {error}") from error
+        raise SourceError(f"{uri}: {error}") from error
     except BotoCoreError as error:
-        raise BindingError(f"{uri}: {error}") from error
+        raise SourceError(f"{uri}: {error}") from error
 
 
 def _changed(uri: str) -> BindingError:

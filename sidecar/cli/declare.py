@@ -10,7 +10,14 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.binding import declared as read_declared
-from sidecar.cli import adapter_folder, common, extensions, manifests, signing_checks
+from sidecar.cli import (
+    adapter_folder,
+    common,
+    declare_bedrock,
+    extensions,
+    manifests,
+    signing_checks,
+)
 from sidecar.cli.common import (
     BlobsOption,
     CliError,
@@ -258,3 +265,6 @@ def _facts(
         "until": common.until(window),
         "blob": written.beside(blobs, suffix, blob),
     }
+
+
+app.command("bedrock-deployment")(declare_bedrock.bedrock_deployment)

@@ -35,6 +35,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("preflight", "sidecar.cli.preflight", "preflight"),
     ("job", "sidecar.cli.job", "app"),
     ("bind", "sidecar.cli.bind", "bind"),
+    ("bind-bedrock", "sidecar.cli.bind_bedrock", "bind_bedrock"),
     ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),
     ("export", "sidecar.cli.export", "export"),
     ("verify-adapter", "sidecar.cli.adapter", "verify_adapter"),

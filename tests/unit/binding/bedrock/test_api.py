@@ -12,6 +12,7 @@ from botocore.exceptions import ReadTimeoutError
 from sidecar.binding import bedrock, s3_objects
 from sidecar.binding.bedrock_api import AwsAccess, BedrockApi
 from sidecar.binding.errors import BindingError
+from sidecar.binding.source import SourceError
 from tests.support.bedrock import (
     DEPLOYMENT_ARN,
     IMPORT_JOB_ARN,
@@ -103,7 +104,7 @@ def test_an_answer_that_is_not_the_record_asked_for_is_refused(
 
 def test_what_aws_refuses_is_one_line_without_credentials(api: BedrockApi) -> None:
     missing = JOB_ARN[:-6] + "000000"
-    with pytest.raises(BindingError) as caught:
+    with pytest.raises(SourceError) as caught:
         api.model(missing)
     text = str(caught.value)
     assert text.startswith(f"{missing}: An error occurred (ResourceNotFoundException)")
@@ -111,9 +112,9 @@ def test_what_aws_refuses_is_one_line_without_credentials(api: BedrockApi) -> No
 
 
 def test_a_region_or_profile_that_is_nowhere_is_named() -> None:
-    with pytest.raises(BindingError, match="You must specify a region"):
+    with pytest.raises(SourceError, match="You must specify a region"):
         BedrockApi(AwsAccess())
-    with pytest.raises(BindingError, match=r"The config profile \(acme\) could not be found"):
+    with pytest.raises(SourceError, match=r"The config profile \(acme\) could not be found"):
         BedrockApi(AwsAccess(profile="acme"), REGION)
 
 
@@ -156,7 +157,6 @@ def test_an_object_that_was_written_after_the_job_began_is_refused(
     [
         ("https://acme-corpora/x", "is not s3://BUCKET/KEY"),
         (f"s3://{BUCKET}/nothing", "there is no such object, and none below it"),
-        ("s3://no-such-bucket/x", "The specified bucket does not exist"),
     ],
 )
 def test_a_place_without_objects_is_named(
@@ -164,6 +164,11 @@ def test_a_place_without_objects_is_named(
 ) -> None:
     with pytest.raises(BindingError, match=message):
         list(api.objects(uri, LATER, tmp_path))
+
+
+def test_what_s3_refuses_may_be_granted_later(bucket: Any) -> None:
+    with pytest.raises(SourceError, match="The specified bucket does not exist"):
+        s3_objects.find(bucket, "s3://no-such-bucket/x")
 
 
 class Flaky:
@@ -206,7 +211,7 @@ def test_an_object_that_was_replaced_between_two_attempts_is_refused(
     bucket: Any, tmp_path: Path
 ) -> None:
     (found,) = s3_objects.find(bucket, TRAINING)
-    with pytest.raises(BindingError, match="Read timeout"):
+    with pytest.raises(SourceError, match="Read timeout"):
         s3_objects.fetch(Flaky(bucket, 0, 99), found, tmp_path)
     s3_objects.fetch(Flaky(bucket, 100, 1), found, tmp_path)
     for left in tmp_path.iterdir():

@@ -1,0 +1,77 @@
+"""Options of how AWS is reached; credentials are found as AWS's SDK finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sidecar.binding.bedrock_arns import parse_arn
+from sidecar.cli.extras import missing_extra
+
+if TYPE_CHECKING:
+    from sidecar.binding.bedrock_api import BedrockApi
+
+ProfileOption = Annotated[
+    str | None, typer.Option("--profile", help="Of the AWS configuration, if not the default.")
+]
+RegionOption = Annotated[
+    str | None, typer.Option("--region", help="If not that of the ARN or of the profile.")
+]
+EndpointOption = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", help="Of Bedrock's control plane, e.g. a VPC endpoint."),
+]
+S3EndpointOption = Annotated[str | None, typer.Option("--s3-endpoint-url", help="Of S3.")]
+WorkOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--work",
+        help="Folder for objects in transit, which an interrupted command goes on from; a "
+        "temporary one, if not given.",
+    ),
+]
+
+
+def open_api(
+    command: str,
+    name: str | None,
+    profile: str | None,
+    region: str | None,
+    endpoint: str | None,
+    s3_endpoint: str | None,
+) -> BedrockApi:
+    """Open Bedrock's API; nothing is asked yet.
+
+    Args:
+        command: As the user types it.
+        name: ARN whose region is the default; ``None`` for that of the configuration.
+        profile: As the option.
+        region: As the option.
+        endpoint: As the option.
+        s3_endpoint: As the option.
+
+    Raises:
+        CliError: ``boto3`` is not installed.
+        SourceError: There is no region, or no such profile.
+    """
+    try:
+        from sidecar.binding.bedrock_api import (  # noqa: PLC0415 - an optional extra
+            AwsAccess,
+            BedrockApi,
+        )
+    except ModuleNotFoundError as error:
+        raise missing_extra(command, "bedrock", error) from error
+    at = None if name is None else parse_arn(name, *KINDS).owner[1]
+    return BedrockApi(AwsAccess(region, profile, endpoint, s3_endpoint), at)
+
+
+KINDS = (
+    "model-customization-job",
+    "model-import-job",
+    "custom-model",
+    "custom-model-deployment",
+    "provisioned-model",
+)
+"""Types of the resources that commands take by their ARN."""

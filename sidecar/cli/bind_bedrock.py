@@ -1,0 +1,211 @@
+"""``admit bind-bedrock``: a model that Amazon Bedrock customized or imported."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sidecar.authority import home as authority
+from sidecar.binding import bedrock, files, job
+from sidecar.binding.bedrock import BedrockModel
+from sidecar.binding.job import Declared
+from sidecar.binding.model_files import Progress
+from sidecar.cli import aws_options, binding_options, common, signing_checks
+from sidecar.cli.aws_options import (
+    EndpointOption,
+    ProfileOption,
+    RegionOption,
+    S3EndpointOption,
+    WorkOption,
+)
+from sidecar.cli.binding_options import (
+    DataClassOption,
+    DocumentOption,
+    EnvelopeOption,
+    EnvironmentsOption,
+    ExtendedOption,
+    RequireRoleOption,
+    SpecificationOption,
+    SupersedesOption,
+)
+from sidecar.cli.common import (
+    BlobsOption,
+    CliError,
+    DeclarationOption,
+    HomeOption,
+    JsonOption,
+    OutOption,
+)
+from sidecar.cli.hashing_progress import hashing
+from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.core.evidence import Corpus, Document
+from sidecar.core.grants import ALWAYS_REQUIRED
+from sidecar.core.wire import DigestSet
+
+if TYPE_CHECKING:
+    from sidecar.binding.bedrock_api import BedrockApi
+    from sidecar.binding.bedrock_source import BedrockSource
+
+COMMAND = "admit bind-bedrock"
+WEIGHTS = "imported-weights"
+"""Kind of the document that is the listing of imported weights."""
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(
+        help="ARN of a customization job, of an import job, or of a custom model that was imported."
+    ),
+]
+FilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[S3URI=]FILE",
+        help="A copy of what the job read at that URI, in place of the object; for an import, a "
+        "file (JSONL) that the model was trained on. Repeatable.",
+    ),
+]
+ResultFileOption = Annotated[
+    list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
+]
+BaseOption = Annotated[
+    str | None, typer.Option(help="The base model's id, where no record states it: of an import.")
+]
+ParentOption = Annotated[
+    Path | None, typer.Option(help="Manifest of the custom model that this one was tuned from.")
+]
+ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
+DaysOption = Annotated[float, typer.Option(help="Days that the manifest is valid.")]
+
+
+def bind_bedrock(
+    name: NameArgument,
+    home: HomeOption,
+    envelope: EnvelopeOption = None,
+    environments: EnvironmentsOption = None,
+    specification: SpecificationOption = None,
+    extended: ExtendedOption = None,
+    training: FilesOption = None,
+    validation: FilesOption = None,
+    result_file: ResultFileOption = None,
+    base: BaseOption = None,
+    parent: ParentOption = None,
+    supersedes: SupersedesOption = None,
+    require_role: RequireRoleOption = None,
+    provider: ProviderOption = bedrock.PROVIDER,
+    data_class: DataClassOption = None,
+    document: DocumentOption = None,
+    declaration: DeclarationOption = None,
+    days: DaysOption = 180,
+    profile: ProfileOption = None,
+    region: RegionOption = None,
+    endpoint_url: EndpointOption = None,
+    s3_endpoint_url: S3EndpointOption = None,
+    work: WorkOption = None,
+    trust: TrustOption = None,
+    policies: PoliciesOption = None,
+    force: ForceOption = False,
+    out: OutOption = Path(),
+    blobs: BlobsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a finished job of Amazon Bedrock and its corpora, and bind it into a manifest."""
+    at, owner = common.now(), authority.load(home)
+    api = aws_options.open_api(COMMAND, name, profile, region, endpoint_url, s3_endpoint_url)
+    specified = binding_options.specified(specification, extended or [])
+    found = api.model(name, provider)
+    given = (_given(training, "--training"), _given(validation, "--validation"))
+    with _folder(work) as transit:
+        read, weights = _read(api, found, given, tuple(data_class or ()), transit, quiet=as_json)
+    known = Declared(
+        corpora=read,
+        outputs=tuple(files.run_output(path, name=path.name) for path in result_file or ()),
+        envelope=binding_options.envelope(envelope, specified),
+        environments=binding_options.environments(environments, specified),
+        required_roles=tuple(dict.fromkeys((*ALWAYS_REQUIRED, *(require_role or [])))),
+        window=common.window(at, days),
+        provider=provider,
+        parent=binding_options.known_manifest(parent),
+        supersedes=binding_options.superseded(owner, supersedes),
+        specification=specified,
+        documents=(*binding_options.documents(document), *weights),
+        declarations=common.pairs(declaration, "--declaration"),
+    )
+    bound = job.bind_model(bedrock.adapted_model(found, read, base), known)
+    written = signing_checks.sign_and_write(
+        owner, bound.statement, out, Against(trust, policies, force)
+    )
+    binding_options.report(bound, written, blobs or out, "job", as_json=as_json)
+
+
+Given = list[tuple[str | None, Path]]
+"""Files at hand, each with the S3 URI whose object it is a copy of, if any."""
+
+
+def _given(texts: list[str] | None, option: str) -> Given:
+    found: Given = []
+    for text in texts or []:
+        if not text.startswith("s3://"):
+            found.append((None, Path(text)))
+            continue
+        # No S3 URI of a job has an equals sign in it (botocore, pattern of S3Uri).
+        uri, equals, path = text.partition("=")
+        if not (equals and path):
+            raise CliError(f"{option}: {text!r} is not S3URI=FILE")
+        found.append((uri, Path(path)))
+    return found
+
+
+def _read(
+    api: BedrockApi,
+    found: BedrockModel,
+    given: tuple[Given, Given],
+    classes: tuple[str, ...],
+    transit: Path,
+    *,
+    quiet: bool,
+) -> tuple[tuple[Corpus, ...], tuple[Document, ...]]:
+    """Return the corpora, and the listing of imported weights."""
+    from sidecar.binding.bedrock_source import BedrockSource, read_object  # noqa: PLC0415 - the extra
+
+    source = BedrockSource(bedrock.PROVIDER, api)
+    copies = {uri: path for each in given for uri, path in each if uri is not None}
+    unknown = copies.keys() - {*found.training, *found.validation}
+    if unknown:
+        raise CliError(f"{', '.join(sorted(unknown))}: is no URI that the job names")
+    with hashing("corpora", 0, quiet=quiet) as advance:
+        readings = [
+            (reading.corpus.name, reading)
+            for reading in source.corpora(found, transit, classes, advance, copies)
+        ]
+        readings += [
+            (str(path), read_object(path, role, path.name, classes, advance))
+            for role, each in zip(("training", "validation"), given, strict=True)
+            for uri, path in each
+            if uri is None
+        ]
+        weights = _weights(source, found, advance)
+    corpora = tuple(binding_options.recorded(Path(name), each) for name, each in readings)
+    return corpora, weights
+
+
+def _weights(source: BedrockSource, found: BedrockModel, advance: Progress) -> tuple[Document, ...]:
+    if found.weights is None:
+        return ()
+    listing = source.weights(found.weights, found.run.started, advance)
+    digest = DigestSet(hashlib.sha256(listing).hexdigest())
+    return (Document(WEIGHTS, found.weights, digest),)
+
+
+@contextmanager
+def _folder(work: Path | None) -> Iterator[Path]:
+    if work is not None:
+        yield work
+        return
+    with tempfile.TemporaryDirectory(prefix="admit-") as folder:
+        yield Path(folder)
