@@ -155,14 +155,17 @@ class Lineages:
         )
 
     def _named_by(self, item: Evidence[Manifest]) -> Iterator[LineageNode]:
-        """Yield what a manifest names, and the specifications that its own extends."""
+        """Yield what a manifest names, and the specifications that its own extends.
+
+        A specification is named by what extends it, also where its file is lost.
+        """
         yield from claim_nodes(item)
         digest = item.predicate.specification
-        specifications = self.drafts.specifications
         # A digest cannot name a payload that names it, so the chain ends.
-        while digest is not None and (known := specifications.get(digest.sha256)) is not None:
-            yield statement_node(known)
-            digest = known.predicate.extends
+        while digest is not None:
+            yield LineageNode(WithdrawalKind.SPECIFICATION, digest.sha256)
+            known = self.drafts.specifications.get(digest.sha256)
+            digest = None if known is None else known.predicate.extends
 
     def _ancestry(self, item: Evidence[Manifest]) -> Iterator[Evidence[Manifest]]:
         """Yield a manifest and its known parents, as many as step 2 follows."""

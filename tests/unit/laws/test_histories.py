@@ -34,3 +34,14 @@ def test_model_and_code_agree_on_every_step_of_every_history(part: int) -> None:
     assert complaints == [], "\n".join(complaints)
     # Histories in which everything is denied, or nothing is, would show little.
     assert 0.3 < admitted / asked < 0.9
+
+
+@pytest.mark.parametrize("seed", [636740, 638131, 665870, 677009])
+def test_a_specification_is_named_by_what_extends_it_also_where_its_file_is_lost(seed: int) -> None:
+    """A manifest that supersedes the called one was made under an extension of a withdrawn one."""
+    assert check.play(seed).complaint is None
+
+
+@pytest.mark.parametrize("seed", [508978, 512154])
+def test_a_stale_signature_beside_a_withdrawn_one_refuses_as_stale(seed: int) -> None:
+    assert check.play(seed).complaint is None
