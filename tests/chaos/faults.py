@@ -110,12 +110,13 @@ def full_disk(pid: int) -> Callable[[], None]:
 
 
 def _limited(pid: int, what: int, soft: int) -> Callable[[], None]:
-    before = resource.prlimit(pid, what)
-    resource.prlimit(pid, what, (soft, before[1]))
+    _, hard = resource.prlimit(pid, what)
+    resource.prlimit(pid, what, (soft, hard))
 
     def end() -> None:
+        # To the hard limit: what was found may be an earlier fault that has not ended.
         with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, what, before)
+            resource.prlimit(pid, what, (hard, hard))
 
     return end
 
