@@ -16,6 +16,7 @@ from sidecar.binder.openai_source import OpenAiSource
 from sidecar.binder.submission import CreatedJob, NotCreatedError, Submission
 from sidecar.binding import openai, openai_listing
 from sidecar.binding.model_files import Progress
+from sidecar.binding.records import MAX_RECORD_BYTES
 from sidecar.binding.source import SourceError
 from sidecar.core import strict_json
 from sidecar.core.evidence import Corpus
@@ -90,11 +91,7 @@ class OpenAiCreator:
             if error.status < 500 and error.status not in {408, 409}:
                 raise NotCreatedError(str(error)) from error
             raise
-        try:
-            value = strict_json.loads_object(data, max_bytes=openai.MAX_RECORD_BYTES)
-        except strict_json.StrictJsonError as error:
-            raise SourceError(f"create the job: {error}") from error
-        created = _created(value)
+        created = _created(_parsed(data, "create the job"))
         self.forgotten = created.specification is None
         return created
 
@@ -128,7 +125,7 @@ class OpenAiCreator:
                 parts.append(_identified(bytes(part.http_response.content), f"upload {name}"))
             done = uploads.with_raw_response.complete(upload, part_ids=parts)
             data = bytes(done.http_response.content)
-        value = strict_json.loads_object(data, max_bytes=openai.MAX_RECORD_BYTES)
+        value = _parsed(data, f"upload {name}")
         inner = value.get("file")
         if not isinstance(inner, dict) or not isinstance(inner.get("id"), str):
             raise SourceError(f"upload {name}: completed without a file")
@@ -210,12 +207,16 @@ class _Counted(io.RawIOBase):
 
 def _identified(data: bytes, what: str) -> str:
     try:
-        value = strict_json.loads_object(data, max_bytes=openai.MAX_RECORD_BYTES)
-        return _Identified.model_validate(value).id
-    except strict_json.StrictJsonError as error:
-        raise SourceError(f"{what}: {error}") from error
+        return _Identified.model_validate(_parsed(data, what)).id
     except ValidationError as error:
         raise SourceError(f"{what}: {first_fault(error)}") from error
+
+
+def _parsed(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        return strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
+    except strict_json.StrictJsonError as error:
+        raise SourceError(f"{what}: {error}") from error
 
 
 def _created(value: dict[str, Any]) -> CreatedJob:

@@ -19,6 +19,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.openai import Job
 from sidecar.binding.openai_listing import Page
+from sidecar.binding.records import MAX_RECORD_BYTES
 from sidecar.binding.source import FinishedJob, ListedJob, SourceError
 from sidecar.core import strict_json
 from sidecar.core.evidence import EvaluationOutput
@@ -120,7 +121,7 @@ class OpenAiSource:
             found = self._client.files.with_raw_response.retrieve(file)
             data = bytes(found.http_response.content)
         try:
-            value = strict_json.loads_object(data, max_bytes=openai.MAX_RECORD_BYTES)
+            value = strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
             info = _File.model_validate(value)
         except strict_json.StrictJsonError as error:
             raise BindingError(f"file {file}: {error}") from error

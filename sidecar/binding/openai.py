@@ -15,59 +15,50 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-import rfc8785
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from sidecar.binding import hosted_names
+from sidecar.binding import hosted_names, records
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel, Binding, Declared, bind_model
 from sidecar.binding.openai_graders import Graders, read_graders
-from sidecar.core import strict_json, wire
+from sidecar.binding.records import Identifier, Record
 from sidecar.core.evidence import Corpus, EvaluationOutput, Run
-from sidecar.core.wire import DigestSet, first_fault
+from sidecar.core.wire import DigestSet
 from sidecar.providers import ADAPTED_NAMES
 
 PROVIDER = "openai"
-MAX_RECORD_BYTES = 1 << 20
 SPECIFICATION_KEY = "admissibility_specification"
 """Key of a job's metadata whose value is the digest of its environment specification."""
 
 UNKNOWN = "unknown"
 """A hyperparameter that the provider chose and does not state."""
 
-_Id = Annotated[str, Field(min_length=1, max_length=512)]
-M = TypeVar("M", bound=BaseModel)
 
-
-class _Model(BaseModel):
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
-
-
-class _Hyperparameters(_Model):
+class _Hyperparameters(Record):
     hyperparameters: dict[str, Any] | None = None
     grader: dict[str, Any] | None = None
 
 
-class _Method(_Model):
+class _Method(Record):
     type: Literal["supervised", "dpo", "reinforcement"]
     supervised: _Hyperparameters | None = None
     dpo: _Hyperparameters | None = None
     reinforcement: _Hyperparameters | None = None
 
 
-class _JobRecord(_Model):
+class _JobRecord(Record):
     object: Literal["fine_tuning.job"]
-    id: _Id
+    id: Identifier
     status: str
-    model: _Id
-    fine_tuned_model: _Id | None = None
+    model: Identifier
+    fine_tuned_model: Identifier | None = None
     created_at: int
     finished_at: int | None = None
-    training_file: _Id
-    validation_file: _Id | None = None
-    result_files: list[_Id] | None = None
+    training_file: Identifier
+    validation_file: Identifier | None = None
+    result_files: list[Identifier] | None = None
     hyperparameters: dict[str, Any] | None = None
     method: _Method | None = None
     seed: int | None = None
@@ -75,11 +66,11 @@ class _JobRecord(_Model):
     metadata: dict[str, str] | None = None
 
 
-class _CheckpointRecord(_Model):
+class _CheckpointRecord(Record):
     object: Literal["fine_tuning.job.checkpoint"]
-    id: _Id
-    fine_tuned_model_checkpoint: _Id
-    fine_tuning_job_id: _Id
+    id: Identifier
+    fine_tuned_model_checkpoint: Identifier
+    fine_tuning_job_id: Identifier
     step_number: int
     metrics: dict[str, float | None] | None = None
 
@@ -130,8 +121,8 @@ def read_job(data: bytes) -> Job:
     Raises:
         BindingError: Not such a record, or the job did not succeed.
     """
-    value = _object(data, "job")
-    job = _validate(_JobRecord, value, "job")
+    value = records.parse_object(data, "job")
+    job = records.validate(_JobRecord, value, "job")
     if job.status != "succeeded":
         raise BindingError(f"job {job.id}: its status is {job.status!r}, not 'succeeded'")
     if job.fine_tuned_model is None or job.finished_at is None:
@@ -163,16 +154,16 @@ def read_checkpoint(data: bytes) -> Checkpoint:
     Raises:
         BindingError: Not such a record.
     """
-    return read_checkpoint_value(_object(data, "checkpoint"))
+    return read_checkpoint_value(records.parse_object(data, "checkpoint"))
 
 
 def read_checkpoint_value(value: dict[str, Any]) -> Checkpoint:
     """Like ``read_checkpoint``, from an object that was already parsed strictly."""
-    record = _validate(_CheckpointRecord, value, "checkpoint")
+    record = records.validate(_CheckpointRecord, value, "checkpoint")
     metrics = {
         name: number for name, number in (record.metrics or {}).items() if number is not None
     }
-    digest = DigestSet(_sha256(_canonical(value, "checkpoint")))
+    digest = DigestSet(_sha256(records.canonical(value, "checkpoint")))
     output = EvaluationOutput(f"{record.id} step {record.step_number}", digest, metrics)
     return Checkpoint(
         record=value,
@@ -237,7 +228,7 @@ def adapted_model(job: Job, checkpoint: Checkpoint | None, provider: str) -> Ada
         run=replace(job.run, models=judges or None),
         output=checkpoint.output if checkpoint else None,
         specification=job.specification,
-        artifact=_canonical(artifact, "job"),
+        artifact=records.canonical(artifact, "job"),
     )
 
 
@@ -309,27 +300,6 @@ def check_corpora(job: Job, corpora: tuple[Corpus, ...]) -> None:
         )
     if job.validation_file is None and "validation" in roles:
         raise BindingError("the job names no validation file, but one was given")
-
-
-def _object(data: bytes, what: str) -> dict[str, Any]:
-    try:
-        return strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
-    except strict_json.StrictJsonError as error:
-        raise BindingError(f"{what} record: {error}") from error
-
-
-def _validate(kind: type[M], value: dict[str, Any], what: str) -> M:
-    try:
-        return kind.model_validate(value)
-    except ValidationError as error:
-        raise BindingError(f"{what} record: {first_fault(error, whole='record')}") from error
-
-
-def _canonical(value: dict[str, Any], what: str) -> bytes:
-    try:
-        return wire.canonical(value)
-    except rfc8785.CanonicalizationError as error:
-        raise BindingError(f"{what} record: {error}") from error
 
 
 def _sha256(data: bytes) -> str:

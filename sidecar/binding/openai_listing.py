@@ -8,13 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sidecar.binding import records
 from sidecar.binding.errors import BindingError
-from sidecar.binding.openai import (
-    MAX_RECORD_BYTES,
-    SPECIFICATION_KEY,
-    Checkpoint,
-    read_checkpoint_value,
-)
+from sidecar.binding.openai import SPECIFICATION_KEY, Checkpoint, read_checkpoint_value
 from sidecar.binding.source import JobState, ListedJob
 from sidecar.core import strict_json
 from sidecar.core.evidence import Manifest
@@ -120,10 +116,7 @@ def differences(
     Raises:
         BindingError: The record is not strict JSON.
     """
-    try:
-        value = strict_json.loads_object(record, max_bytes=MAX_RECORD_BYTES)
-    except strict_json.StrictJsonError as error:
-        raise BindingError(f"job record: {error}") from error
+    value = records.parse_object(record, "job")
     run = manifest.run
     method = value.get("method")
     bound: dict[str, object] = {
