@@ -28,6 +28,7 @@ from sidecar.authority.subjects import normalised
 from sidecar.authority.withdrawing import begins_earlier, entries_for
 from sidecar.core import strict_json
 from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.core.window import parse_instant
 
 MAX_LIST_BYTES = 4 << 20
 
@@ -202,11 +203,6 @@ def _date(value: Any, where: str) -> datetime | None:  # noqa: ANN401 - as a lis
     try:
         if isinstance(value, int) and not isinstance(value, bool):
             return datetime.fromtimestamp(value, UTC)
-        found = datetime.fromisoformat(value)
-    except (TypeError, ValueError, OverflowError, OSError) as error:
-        raise AuthorityError(f"{where}: {value!r} is not a date such as 2027-01-14") from error
-    if found.tzinfo is None:
-        if len(value) > len("2027-01-14"):
-            raise AuthorityError(f"{where}: {value!r}: a time needs its offset")
-        found = found.replace(tzinfo=UTC)
-    return found.astimezone(UTC).replace(microsecond=0)
+        return parse_instant(str(value)).replace(microsecond=0)
+    except (ValueError, OverflowError, OSError) as error:
+        raise AuthorityError(f"{where}: {error}") from error

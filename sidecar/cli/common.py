@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from sidecar.core.window import Window, rfc3339
+from sidecar.core.window import Window, parse_instant, rfc3339
 from sidecar.durable.files import read_bounded
 
 HOME_VARIABLE = "ADMIT_HOME"
@@ -87,14 +87,9 @@ def instant(text: str | None, what: str) -> datetime | None:
     if text is None:
         return None
     try:
-        found = datetime.fromisoformat(text)
+        return parse_instant(text)
     except ValueError as error:
-        raise CliError(f"{what}: {text!r} is not a date such as 2027-01-14") from error
-    if found.tzinfo is None:
-        if len(text) > len("2027-01-14"):
-            raise CliError(f"{what}: a time needs its offset, such as 2027-01-14T00:00:00Z")
-        found = found.replace(tzinfo=UTC)
-    return found.astimezone(UTC)
+        raise CliError(f"{what}: {error}") from error
 
 
 def window(begin: datetime, days: float) -> Window:

@@ -32,6 +32,23 @@ class Window:
         return self.not_before <= now < self.not_after
 
 
+def parse_instant(text: str) -> datetime:
+    """Parse a date, which is its midnight in UTC, or a time with its offset.
+
+    Raises:
+        ValueError: Neither of them; the text states what was expected.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a date such as 2027-01-14") from None
+    if found.tzinfo is None:
+        if len(text) > len("2027-01-14"):
+            raise ValueError("a time needs its offset, such as 2027-01-14T00:00:00Z")
+        found = found.replace(tzinfo=UTC)
+    return found.astimezone(UTC)
+
+
 def rfc3339(instant: datetime) -> str:
     """Write an instant as RFC 3339 in UTC, whole seconds unless it has a fraction."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from sidecar.core.window import Window, rfc3339
+from sidecar.core.window import Window, parse_instant, rfc3339
 
 BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 END = BEGIN + timedelta(days=1)
@@ -48,3 +48,23 @@ def test_a_window_that_never_holds_or_has_no_offset_is_refused(
 )
 def test_an_instant_is_written_in_utc(instant: datetime, text: str) -> None:
     assert rfc3339(instant) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["2026-11-01", "2026-11-01T00:00:00Z", "2026-11-01T02:00:00+02:00"]
+)
+def test_a_date_is_its_midnight_in_utc_and_a_time_keeps_its_offset(text: str) -> None:
+    assert parse_instant(text) == BEGIN
+    assert parse_instant(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("soon", "'soon' is not a date such as 2027-01-14"),
+        ("2026-11-01T00:00:00", "a time needs its offset, such as 2027-01-14T00:00:00Z"),
+    ],
+)
+def test_an_instant_that_is_no_date_or_has_no_offset_is_refused(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        parse_instant(text)
