@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.gate.worker_pool import WorkerPool
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
-from sidecar.service import clock_floor
+from sidecar.service import clock_floor, ready_file
 from sidecar.service import config as config_module
 from sidecar.service.config import SidecarConfig
 from sidecar.service.draining import drain
@@ -139,7 +137,7 @@ async def running(
     """
     parts = _parts(config, trust)
     async with contextlib.AsyncExitStack() as stack:
-        stack.callback(_remove, config.ready_file)
+        stack.callback(ready_file.remove, config.ready_file)
         signer = StatusSigner.of(parts.status, config.gate_name, parts.state_dir)
         endpoint = Endpoint(parts.status, parts.metrics.render, signer)
         stack.push_async_callback(endpoint.stop)
@@ -235,7 +233,7 @@ async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
         if refreshed and gate_status.engine_up and not gate_status.started:
             gate_status.started = True
             await _report_ready(parts, server)
-            _write_ready(parts)
+            ready_file.write(parts.config.ready_file, gate_status.listen, gate_status.metrics)
         await asyncio.sleep(_WATCH_SECONDS if gate_status.started else _WATCH_UNREADY_SECONDS)
 
 
@@ -245,23 +243,3 @@ async def _report_ready(parts: _Parts, server: GateServer) -> None:
     if await server.set_ready(ready=ready):
         parts.metrics.ready.set(ready)
         log.info("ready") if ready else log.warning("not ready")
-
-
-def _write_ready(parts: _Parts) -> None:
-    """Write the ready file atomically: process id and bound addresses."""
-    path, gate_status = parts.config.ready_file, parts.gate_status
-    if path is None:
-        return
-    value = {"pid": os.getpid(), "listen": gate_status.listen, "metrics": gate_status.metrics}
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_text(json.dumps(value) + "\n")
-        beside.replace(path)
-    except OSError as error:
-        log.error("ready_file %s cannot be written: %s", path, error.strerror)  # noqa: TRY400
-
-
-def _remove(path: Path | None) -> None:
-    if path is not None:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)

@@ -15,16 +15,15 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 import logging
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from sidecar.observe import summed_metrics
+from sidecar.service import ready_file
 from sidecar.service.child import START_FAILED, fork
 from sidecar.service.config import SidecarConfig
 from sidecar.service.scoreboard import Role, Scoreboard, Slot, SlotReading
@@ -147,7 +146,7 @@ class Supervisor:
             for process in self._processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-            _remove(self._config.ready_file)
+            ready_file.remove(self._config.ready_file)
             self._sockets.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._status
@@ -287,7 +286,8 @@ class Supervisor:
         if not self._was_ready and all(each.ready for each in readings):
             self._was_ready = True
             log.info("ready: %d workers", len(workers))
-            _write_ready(self._config)
+            config = self._config
+            ready_file.write(config.ready_file, config.listen, config.metrics)
 
     # A restart, one process after the other.
 
@@ -343,23 +343,3 @@ class Supervisor:
         """End a restart where a new process failed; those that are not replaced stay."""
         self._rolling = []
         log.error("the restart ends here: the new %s %s; the others stay", place.name, why)
-
-
-def _write_ready(config: SidecarConfig) -> None:
-    """Write the ready file atomically: process id and bound addresses."""
-    path = config.ready_file
-    if path is None:
-        return
-    value = {"pid": os.getpid(), "listen": config.listen, "metrics": config.metrics}
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_text(json.dumps(value) + "\n")
-        beside.replace(path)
-    except OSError as error:
-        log.error("ready_file %s cannot be written: %s", path, error.strerror)  # noqa: TRY400
-
-
-def _remove(path: Path | None) -> None:
-    if path is not None:
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
