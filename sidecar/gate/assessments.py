@@ -21,9 +21,9 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.facts import Facts, prove
-from sidecar.core.reads import Reads, recording
+from sidecar.core.reads import recording
 from sidecar.core.window import rfc3339
-from sidecar.gate.leases import LeaseTable
+from sidecar.gate.leases import Kept, LeaseTable
 from sidecar.gate.snapshot_holder import Snapshot
 from sidecar.observe.lease_metrics import End
 
@@ -31,34 +31,16 @@ MAX_ASSESSMENTS = 4096
 
 
 @dataclass(slots=True, eq=False)
-class Assessed:
+class Assessed(Kept):
     """An assessment, with what it takes to use it again.
 
     Attributes:
         assessment: The assessment.
-        reads: What it read.
-        mark: Of the trust state under which the reads were last compared; see ``Snapshot``.
-        since: When it was made.
-        until: It does not hold from then on.
         proven: The facts of the first call that was asked of the policies.
     """
 
     assessment: Assessment
-    reads: Reads
-    mark: object
-    since: datetime
-    until: datetime
     proven: Facts | None = None
-
-    def ended(self, snapshot: Snapshot, now: datetime) -> End | None:
-        """Return why it does not hold under ``snapshot``; ``None`` if it does."""
-        if not self.since <= now < self.until:
-            return End.EXPIRED
-        if snapshot.mark is not self.mark:
-            if not self.reads.unchanged(snapshot.state, now):
-                return End.TRUST
-            self.mark = snapshot.mark
-        return None
 
     def facts(self, call: Call, credential: Credential, now: datetime, nonce: str) -> Facts:
         """Return the facts of a call that the assessment admits."""
@@ -96,13 +78,14 @@ class Assessments:
         question = reuse.question(call)
         key = reuse.caller(credential), question
         if now < credential.expires:
-            kept = self._table.find(key, lambda held: held.ended(snapshot, now))
+            kept = self._table.find(key, lambda held: held.lapsed(snapshot, now))
             if kept is not None:
                 return reuse.reused(kept.assessment, credential, now), kept
         state, reads = recording(snapshot.state)
         assessment = assess(question, credential, state, now)
         change = reads.next_change(now) if assessment.admissible else None
-        made = Assessed(assessment, reads, snapshot.mark, now, now if change is None else change)
+        until = now if change is None else change
+        made = Assessed(reads, snapshot.mark, now, until, assessment)
         if change is not None:
             self._table.put(key, made)
         return assessment, made

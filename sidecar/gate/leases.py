@@ -89,34 +89,23 @@ class LeaseTable(Generic[K, V]):
 
 
 @dataclass(slots=True, eq=False)
-class Lease:
-    """A decision that may be made again.
+class Kept:
+    """What holds for a time, and while nothing that was read for it has changed.
 
     Attributes:
-        decision: The decision; another one made from it has its own id and time.
-        reads: What its assessment read.
+        reads: What was read of the trust state.
         mark: Of the trust state under which the reads were last compared; see ``Snapshot``.
-        engine: The policy engine in force when it was made.
-        since: The decision's reference time.
+        since: The reference time at which it was made.
         until: It does not hold from then on.
-        recurring: What the records of all decisions made from it have in common.
-        reply: The serialized answer in parts, to be joined by the decision's id; ``None`` until
-            the first one was written.
     """
 
-    decision: Decision
     reads: Reads
     mark: object
-    engine: object
     since: datetime
     until: datetime
-    recurring: Recurring = field(default_factory=Recurring)
-    reply: list[bytes] | None = None
 
-    def ended(self, snapshot: Snapshot, engine: object, now: datetime) -> End | None:
-        """Return why it does not hold under ``snapshot`` and ``engine``; ``None`` if it does."""
-        if engine is not self.engine:
-            return End.POLICIES
+    def lapsed(self, snapshot: Snapshot, now: datetime) -> End | None:
+        """Return why it does not hold under ``snapshot``; ``None`` if it does."""
         if not self.since <= now < self.until:
             return End.EXPIRED
         if snapshot.mark is not self.mark:
@@ -124,6 +113,30 @@ class Lease:
                 return End.TRUST
             self.mark = snapshot.mark
         return None
+
+
+@dataclass(slots=True, eq=False)
+class Lease(Kept):
+    """A decision that may be made again.
+
+    Attributes:
+        decision: The decision; another one made from it has its own id and time.
+        engine: The policy engine in force when it was made.
+        recurring: What the records of all decisions made from it have in common.
+        reply: The serialized answer in parts, to be joined by the decision's id; ``None`` until
+            the first one was written.
+    """
+
+    decision: Decision
+    engine: object
+    recurring: Recurring = field(default_factory=Recurring)
+    reply: list[bytes] | None = None
+
+    def ended(self, snapshot: Snapshot, engine: object, now: datetime) -> End | None:
+        """Return why it does not hold under ``snapshot`` and ``engine``; ``None`` if it does."""
+        if engine is not self.engine:
+            return End.POLICIES
+        return self.lapsed(snapshot, now)
 
 
 class Leases:
@@ -172,7 +185,7 @@ class Leases:
             return
         until = _until(decision, caller, reads)
         if until > now:
-            lease = Lease(decision, reads, snapshot.mark, engine, now, until)
+            lease = Lease(reads, snapshot.mark, now, until, decision, engine)
             self._table.put((caller, call), lease)
 
     def clear(self, why: End = End.CLOCK) -> None:
