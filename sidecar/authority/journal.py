@@ -13,7 +13,6 @@ the journal has not happened at all. A lock keeps two commands apart.
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import logging
 import os
@@ -23,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.authority.errors import AuthorityError
+from sidecar.durable import locks
 from sidecar.durable.files import place_new, sync_folder, write_atomically
 
 JOURNAL_FILE = "journal.json"
@@ -70,11 +70,10 @@ def locked(home: Path) -> Iterator[None]:
         AuthorityError: The home cannot be locked or the journal not carried out.
     """
     try:
-        descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = locks.wait_for(home / LOCK_FILE)
     except OSError as error:
         raise AuthorityError(f"cannot lock {home}: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         _recover(home)
         yield
     finally:

@@ -10,7 +10,6 @@ the place belongs to another authority or another copy of the home; nothing is w
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -36,6 +35,7 @@ from sidecar.destinations.destination import (
     Destination,
 )
 from sidecar.destinations.evidence import Advance, Copied
+from sidecar.durable import locks
 from sidecar.formats import evidence_index
 from sidecar.formats.evidence_index import BadIndexError
 
@@ -79,9 +79,8 @@ def _tried(work: Callable[[], _Result]) -> _Result:
 
 @contextmanager
 def _one_at_a_time(home: Path) -> Iterator[None]:
-    descriptor = os.open(home / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = locks.wait_for(home / LOCK_FILE)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

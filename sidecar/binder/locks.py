@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sidecar.binder.errors import BinderError
+from sidecar.durable import locks
 
 
 class ClaimedError(BinderError):
@@ -31,15 +31,11 @@ def claimed(path: Path, *, wait: bool = False) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(path, flags, 0o600)
+        descriptor = locks.wait_for(path) if wait else locks.take(path)
     except OSError as error:
         raise BinderError(f"{path}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise ClaimedError(f"{path}: another process works on it now") from error
+    if descriptor is None:
+        raise ClaimedError(f"{path}: another process works on it now")
     try:
         yield
     finally:

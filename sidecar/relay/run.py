@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ from aiohttp import web
 from sidecar.destinations.destination import Destination
 from sidecar.destinations.directory import DirectoryDestination
 from sidecar.destinations.places import open_place
+from sidecar.durable import locks
 from sidecar.relay.config import RelayConfig, RelayConfigError
 from sidecar.relay.links import EvidenceLink, FolderFeed, LinkStatus, MirrorFeed, RepositoryLink
 from sidecar.relay.metrics import RelayMetrics
@@ -197,14 +197,11 @@ def run(config: RelayConfig, started: Callable[[Relay], None] = lambda _: None) 
 def _locked(config: RelayConfig) -> int:
     try:
         config.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        lock = os.open(config.folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(lock)
-            raise RelayConfigError(f"folder: {config.folder} is another relay's") from error
+        lock = locks.take(config.folder / _LOCK)
     except OSError as error:
         raise RelayConfigError(f"folder: {config.folder}: {error.strerror}") from error
+    if lock is None:
+        raise RelayConfigError(f"folder: {config.folder} is another relay's")
     return lock
 
 

@@ -15,7 +15,6 @@ that lags behind: what it lists is added, and nothing is removed until it has be
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import random
@@ -27,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from sidecar.durable import locks
 from sidecar.formats.evidence_index import INDEX_FILE, EvidenceIndex, file_name
 from sidecar.trust.limits import EVIDENCE, REPOSITORY, EvidenceLimits
 from sidecar.trust.source import SourceError, Trigger
@@ -203,14 +203,9 @@ class EvidenceMirror:
         """Return whether this process is the one that fetches."""
         if self._lock is None:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                os.close(lock)
-                if isinstance(error, BlockingIOError):
-                    return False
-                raise
+            lock = locks.take(self._folder / _LOCK)
+            if lock is None:
+                return False
             self._lock, self._have = lock, None
         return True
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
+
+from sidecar.durable import locks
 
 NAME = "writer.lock"
 
@@ -28,13 +29,7 @@ class WriterLock:
     def acquire(self) -> bool:
         """Take the lock if nobody has it; return whether it is held now."""
         if self._descriptor is None:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(descriptor)
-            else:
-                self._descriptor = descriptor
+            self._descriptor = locks.take(self._path)
         return self.held
 
     def release(self) -> None:

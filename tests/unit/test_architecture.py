@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"core", "opa"},
     "impact": {"core"},
     "fleet": {"core", "durable", "formats"},
-    "relay": {"core", "destinations", "formats", "trust"},
+    "relay": {"core", "destinations", "durable", "formats", "trust"},
     "service": {
         "core",
         "durable",
