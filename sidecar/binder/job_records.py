@@ -1,7 +1,7 @@
 """Keeps on disk what the binder knows of each job, and which webhooks it has taken.
 
-``STATE/jobs/PROVIDER/KEY.json`` is one job, ``STATE/webhooks/KEY`` one delivery, and
-``STATE/work/PROVIDER/KEY/`` its files in transit; KEY is a digest, since ids come from outside.
+In the state folder ``jobs/PROVIDER/KEY.json`` is one job, ``webhooks/KEY`` one delivery, and
+``work/PROVIDER/KEY/`` a job's files in transit; KEY is a digest, since ids come from outside.
 A record says what to do next; what was signed is known from the home that signed it.
 """
 

@@ -29,6 +29,10 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 _Result = TypeVar("_Result")
 
 
+class _UnknownConditionError(Exception):
+    """The store does not know the condition of a write."""
+
+
 class _Client(Protocol):
     """What is used of boto3's client, whose methods are made at run time."""
 
@@ -107,7 +111,7 @@ class S3Destination:
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
             self._put(name, data, condition)
-        except NotImplementedError:
+        except _UnknownConditionError:
             self._put(name, data, {})
 
     def sizes(self, folder: str) -> Mapping[str, int]:
@@ -159,7 +163,7 @@ class S3Destination:
 
         Raises:
             FileNotFoundError: There is no such object.
-            NotImplementedError: The store does not know the condition of a write.
+            _UnknownConditionError: The store does not know the condition of a write.
             PlaceError: Anything else.
         """
         exceptions = importlib.import_module("botocore.exceptions")
@@ -172,7 +176,7 @@ class S3Destination:
             if code in _MISSING:
                 raise FileNotFoundError(name) from error
             if code in _UNKNOWN:
-                raise NotImplementedError(code) from error
+                raise _UnknownConditionError(code) from error
             if code in _CONFLICTS:
                 reason = f"{name} was changed by someone else meanwhile"
                 raise ChangedError(self._config.url, reason) from error
