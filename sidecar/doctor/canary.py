@@ -19,8 +19,9 @@ MODEL = "admissibility-canary"
 _BOUNDARY = "admissibility-canary"
 _REASON = "x-admissibility-reason"
 _DECISION = "x-admissibility-decision-id"
-_SEALED = b"RBAC: access denied"
-"""Envoy's reply where an RBAC filter denies."""
+_SEALED, _SEALED_CODE = b"RBAC: access denied", b"rbac_access_denied"
+"""Envoy's reply where an RBAC filter denies: its own text, and its response code details, which the
+reference configurations write in the API's form of errors."""
 _OURS = frozenset(
     {
         Reason.POLICY_UNAVAILABLE,
@@ -101,7 +102,7 @@ def _judged(canary: Canary, reply: Reply) -> Diagnosis:
             f"{said}: it was NOT denied",
             "This route is not checked: enable ext_authz on it.",
         )
-    if reply.status == 403 and reply.body == _SEALED:
+    if reply.status == 403 and reason is None and _sealed(reply.body):
         return fail(
             canary.name,
             f"{said} from an RBAC filter, such as the seal: the gate did not admit or deny it",
@@ -118,6 +119,10 @@ def _judged(canary: Canary, reply: Reply) -> Diagnosis:
     if reason in _OURS:
         return warn(canary.name, f"{said} {reason}", "Denied, but not for its own sake; see above.")
     return ok(canary.name, f"{said} {reason} from the gate")
+
+
+def _sealed(body: bytes) -> bool:
+    return body == _SEALED or _SEALED_CODE in body
 
 
 def _code(reply: Reply) -> object:

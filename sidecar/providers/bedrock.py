@@ -13,6 +13,7 @@ from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
+from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
 _MODELS = frozenset({"foundation-model", "custom-model", "imported-model"})
@@ -171,5 +172,6 @@ PROVIDER = Provider(
         "`provider: bedrock`."
     ),
     errors=error_shapes.BEDROCK,
+    inputs=NO_INPUTS,
     slashes=True,
 )

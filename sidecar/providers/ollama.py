@@ -12,6 +12,7 @@ from sidecar.providers.provider import (
     Provider,
     always_a_deployment,
 )
+from sidecar.providers.stored_inputs import NO_INPUTS
 
 _STREAMING: dict[str, What] = {"model": Role.MODEL, "stream": Role.STREAM}
 _SCHEMA: dict[str, What] = {"format": Role.DATA}
@@ -58,4 +59,5 @@ PROVIDER = Provider(
         "ollama`, and otherwise follow the reference configuration of vLLM."
     ),
     errors=error_shapes.OLLAMA,
+    inputs=NO_INPUTS,
 )

@@ -13,7 +13,7 @@ from enum import Enum
 
 from sidecar.providers.error_shapes import ErrorShape
 from sidecar.providers.operation import Operation
-from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
+from sidecar.providers.stored_inputs import StoredInputs
 
 
 class NameKind(Enum):
@@ -76,10 +76,11 @@ class Provider:
         documentation: One paragraph for the page of operations: where models are named, what a
             name denotes, and what an operator sets.
         errors: The form of its errors, for every row that has none of its own.
+        inputs: Keys that name stored objects as input, whose owner is checked with registration on;
+            ``NO_INPUTS`` where its API has none.
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.
-        inputs: Keys that name stored objects as input, whose owner is checked with registration on.
     """
 
     name: str
@@ -91,9 +92,9 @@ class Provider:
     configurations: tuple[str, ...]
     documentation: str
     errors: ErrorShape
+    inputs: StoredInputs
     slashes: bool = False
     lines: tuple[tuple[str, str], ...] = (("/", "/"),)
-    inputs: StoredInputs = NO_INPUTS
 
     def __post_init__(self) -> None:
         """Refuse a provider that lacks a part.

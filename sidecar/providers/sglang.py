@@ -15,6 +15,7 @@ from sidecar.providers.provider import (
     NameKind,
     Provider,
 )
+from sidecar.providers.stored_inputs import NO_INPUTS
 
 
 def names(name: str) -> NameKind:
@@ -67,4 +68,5 @@ PROVIDER = Provider(
         "otherwise follow the reference configuration of vLLM."
     ),
     errors=error_shapes.OPENAI,
+    inputs=NO_INPUTS,
 )

@@ -17,6 +17,7 @@ from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
+from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
 _BASE = re.compile(r"(?:publishers/google/models|google)/[^/]+")
@@ -159,4 +160,5 @@ PROVIDER = Provider(
         " `provider: vertex`."
     ),
     errors=error_shapes.GOOGLE,
+    inputs=NO_INPUTS,
 )

@@ -12,6 +12,7 @@ from sidecar.providers.provider import (
     Provider,
     always_a_model,
 )
+from sidecar.providers.stored_inputs import NO_INPUTS
 
 _SCORING = tuple(
     Operation(name, "POST", route, MODEL)
@@ -70,4 +71,5 @@ PROVIDER = Provider(
         "`provider` of the operator's own, whose manifests count."
     ),
     errors=error_shapes.OPENAI,
+    inputs=NO_INPUTS,
 )

@@ -194,7 +194,8 @@ def _form(operation: Published, body: dict[str, Any]) -> bytes:
             continue
         for key, item in _flat(name, value):
             lines.append(_part(key, item))
-    return "".join([*lines, f"--{BOUNDARY}--\r\n"]).encode()
+    # A form has at least one part (RFC 2046, 5.1.1), also where every field is optional.
+    return "".join([*(lines or [_part("file", FILE)]), f"--{BOUNDARY}--\r\n"]).encode()
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:

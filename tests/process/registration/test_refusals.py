@@ -43,6 +43,8 @@ NOTHING: dict[str, Any] = {
     "time": rfc3339(NOW),
     "outcome": "deny",
     "step": None,
+    "sandbox": False,
+    "announced_end": None,
     "missing": [],
     "withdrawn": None,
     "provider": "",
