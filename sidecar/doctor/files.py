@@ -111,7 +111,9 @@ def _secret(installation: Installation) -> Iterator[Path]:
     state = _state(installation)
     if state is not None:
         yield state  # other users cannot access anything below a folder of mode 0700
-    yield from _named(installation, "client_key", "bearer_file")
+    yield from _named(
+        installation, "client_key", "bearer_file", "credentials_file", "nkey_file", "user_file"
+    )
     if installation.config is None:
         return
     managed = installation.config.opa.managed

@@ -80,3 +80,21 @@ def test_a_token_that_others_may_read_is_named(tmp_path: Path) -> None:
     operator.value["evidence"] = [{"url": "https://x.example", "bearer_file": "token"}]
     found = permissions(installation(operator))
     assert f"others may use {operator.folder}/token (0640)" in {one.detail for one in found}
+
+
+def test_a_nats_server_that_is_gone_is_named_and_so_is_an_open_login(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "operator")
+    for repo in operator.repositories.values():
+        repo.publish()
+    url = "nats://127.0.0.1:1/trust/acme"
+    (operator.folder / "nkey").write_text("x")
+    operator.value["authorities"][0]["source"] = {"url": url, "nkey_file": "nkey"}
+    operator.value["evidence"] = [f"{url}/evidence"]
+    (operator.folder / "nkey").chmod(0o640)
+    found = permissions(installation(operator))
+    assert f"others may use {operator.folder}/nkey (0640)" in {one.detail for one in found}
+    operator.value["authorities"][0]["source"] = url
+    assert examined(operator) == (
+        fail("source acme", f"{url}: metadata/timestamp.json: Connection refused", REMEDY),
+        fail("source of evidence", f"{url}/evidence: index.json: Connection refused", REMEDY),
+    )
