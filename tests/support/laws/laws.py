@@ -36,6 +36,9 @@ class Watch:
         """Which law the last operation broke for this question, if any."""
         before, self.last[question] = self.last.get(question), now
         self.by_hand |= isinstance(operation, Add) and operation.by_hand
+        standing = sorted({authority for authority, entry in now.noes if _to_lineage(entry)})
+        if now.admitted and standing:
+            return f"law 1: admitted, while the noes of {standing} to its lineage are in force"
         if operation is None or before is None or before.admitted:
             return None
         if now.admitted and isinstance(operation, Lose | Shuffle) and not self.by_hand:

@@ -40,7 +40,8 @@ class Ruling:
     """Whether it is admitted; else the step that refuses and why.
 
     ``manifest`` is what the model resolved to, ``declaration`` the environment's that it was asked
-    under, and ``noes`` is every no that hits the lineage.
+    under, and ``noes`` is every no that hits the lineage or, also where it is admitted, anything
+    that could be relied on: who signed and what was signed may be hit while others agree.
     """
 
     admitted: bool
@@ -256,21 +257,33 @@ class _Case:
         hits.extend(noes.base_hit(model) for model in models)
         hits.extend(self._hit(noes, part) for part in parts if part.item is not None)
         hits.extend(self._specification_hit(noes, item) for item, _ in tuned)
+        needed = self._needed(parts, tuned)
+        self._look_at_all(noes, parts, needed)
         if any(hits):
             return refused(6, "withdrawn", frozenset(noes.found))
-        needed = self._needed(parts, tuned)
         if not self._relied_on(parts, needed, lambda word, s: not noes.said_hit(word, s)):
             return refused(6, "too little is left unwithdrawn", frozenset(noes.found))
         stale = {name for name, denies in objecting.items() if denies and not reading.fresh(name)}
         stale |= {name for name in {vouching, *answerers} if not reading.fresh(name)}
         stale |= {name for name in objecting if name not in reading.world.views}
         if stale:
-            return refused(7, f"not fresh: {', '.join(sorted(stale))}")
+            return refused(7, f"not fresh: {', '.join(sorted(stale))}", frozenset(noes.found))
         if not self._relied_on(
             parts, needed, lambda word, s: reading.fresh(s[0]) and not noes.said_hit(word, s)
         ):
-            return refused(7, "too little is left that is fresh")
-        return Ruling(True, 8, "admitted")
+            return refused(7, "too little is left that is fresh", frozenset(noes.found))
+        return Ruling(True, 8, "admitted", None, frozenset(noes.found))
+
+    def _look_at_all(self, noes: Noes, parts: tuple[Part, ...], needed: Needed) -> None:
+        """Find the noes to everybody who signed what could be relied on, chosen or not."""
+        items = [item for item, _ in needed]
+        for part in parts:
+            if part.item is not None:
+                items.append(part.item)
+                items.extend(word for word, _ in self.reading.of_manifest(part.item.digest))
+        for item in items:
+            for signer in self.reading.as_signed(item):
+                noes.said_hit(item, signer)
 
     def _hit(self, noes: Noes, part: Part) -> bool:
         """Law 6: whether a no hits the lineage of an adapted model, or its successors."""

@@ -45,7 +45,7 @@ class Reading:
                 for key in documents.keys:
                     self.listed.setdefault(key.name, []).append((authority, key))
         self.memory = world.memory
-        self._signed: dict[str, set[Signer]] = {}
+        self._signed: dict[tuple[str, frozenset[str]], set[Signer]] = {}
         self.manifests = self._verified(Manifest)
         self.specifications = self._verified(Specification)
         self._holding: dict[tuple[object, ...], bool] = {}
@@ -58,13 +58,15 @@ class Reading:
 
     def as_signed(self, item: Item) -> set[Signer]:
         """Signers by any listed key: active, retired, or out of its window."""
-        if item.digest not in self._signed:
-            self._signed[item.digest] = {
+        # By its keys too: what is remembered of an item may hold more of them than its files.
+        at = (item.digest, item.keys)
+        if at not in self._signed:
+            self._signed[at] = {
                 (authority, key.name)
                 for name in item.keys
                 for authority, key in self.listed.get(name, ())
             }
-        return self._signed[item.digest]
+        return self._signed[at]
 
     def agreeing(self, item: Item) -> set[Signer]:
         """Signers whose key is active and in its window now."""

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from tests.support.laws import check, universe
-from tests.support.laws.history import Add, Lose, Rotate
+from tests.support.laws.history import Add, Lose, Rotate, TakeBack
 from tests.support.laws.laws import Watch
-from tests.support.laws.model import Ruling
+from tests.support.laws.model import No, Ruling
 from tests.support.laws.nouns import Withdrawal
 from tests.support.laws.universe import PROD
 from tests.unit.laws.scene import PARENT_IN_PROD, Scene
@@ -46,3 +46,22 @@ def test_the_watch_sees_a_denial_that_a_lost_file_ended() -> None:
     assert "law 5" in (watch.broken(scene.run, PARENT_IN_PROD, redeclared, yes) or "")
     watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), no)
     assert "law 1" in (watch.broken(scene.run, PARENT_IN_PROD, Rotate("a", "a/2", None), yes) or "")
+
+
+def test_the_watch_sees_a_no_that_somebody_else_unsaid() -> None:
+    """What stands against a signer that is not relied on is not unsaid; all else is."""
+    scene = Scene()
+    to_key, to_corpus = Withdrawal("key", "eu-b/1"), Withdrawal("corpus", "ab")
+    stands = frozenset({("eu-a", to_key)})
+    no, yes = Ruling(False, 6, "withdrawn"), Ruling(True, 8, "admitted")
+
+    def after(operation: TakeBack, then: frozenset[No], now: frozenset[No] = frozenset()) -> str:
+        watch = Watch()
+        watch.broken(scene.run, PARENT_IN_PROD, None, replace(no, noes=then))
+        return watch.broken(scene.run, PARENT_IN_PROD, operation, replace(yes, noes=now)) or ""
+
+    stranger, author = TakeBack("us-a", to_key), TakeBack("eu-a", to_key)
+    assert "law 1: the noes of ['eu-a'] were unsaid" in after(stranger, stands)
+    assert (after(stranger, stands, stands), after(author, stands)) == ("", "")
+    to_lineage = frozenset({("eu-a", to_corpus)})
+    assert "['eu-a'] to its lineage are in force" in after(stranger, stands, to_lineage)
