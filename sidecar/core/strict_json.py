@@ -137,9 +137,9 @@ def folded(keys: Iterable[str]) -> dict[str, str]:
     return {fold(key): key for key in keys}
 
 
-def refuse_twins_of(mapping: Mapping[str, Any], wanted: Mapping[str, str]) -> None:
+def refuse_twins_of(keys: Iterable[str], wanted: Mapping[str, str]) -> None:
     """Like ``refuse_twins``, with keys that ``folded`` folded once for many mappings."""
-    for key in mapping:
+    for key in keys:
         exact = wanted.get(fold(key))
         if exact is not None and key != exact:
             raise StrictJsonError(f"the key {key!r} is a twin of {exact!r}")

@@ -31,8 +31,27 @@ def body_of(request: HttpRequest, *, max_bytes: int) -> bytes:
             Reason.BODY_INCOMPLETE, "Envoy sent the gate only a prefix of the body"
         )
     _check_encoding(request)
-    length = _content_length(request)
+    length = _content_length(request.header("content-length"))
     body = request.raw_body or _exact_text(request.text_body, length)
+    _check_size(body, length, max_bytes)
+    return body
+
+
+def check_bytes(body: bytes, content_length: str | None, *, max_bytes: int) -> None:
+    """Check the bytes of a body as ``body_of``, where it checked all else of such a request before.
+
+    Args:
+        body: The body's bytes.
+        content_length: The value of ``content-length``; ``None`` without one.
+        max_bytes: The most bytes that a body may have.
+
+    Raises:
+        AdmissibilityError: As ``body_of``.
+    """
+    _check_size(body, _content_length(content_length), max_bytes)
+
+
+def _check_size(body: bytes, length: int | None, max_bytes: int) -> None:
     if len(body) > max_bytes:
         raise AdmissibilityError(
             Reason.BODY_INCOMPLETE,
@@ -43,7 +62,6 @@ def body_of(request: HttpRequest, *, max_bytes: int) -> bytes:
             Reason.BODY_INCOMPLETE,
             f"Envoy sent the gate {len(body)} bytes of the body; Content-Length is {length}",
         )
-    return body
 
 
 def refuse_upgrade(request: HttpRequest) -> None:
@@ -96,8 +114,7 @@ def _check_encoding(request: HttpRequest) -> None:
         raise malformed("Transfer-Encoding must be chunked, and Content-Length absent beside it")
 
 
-def _content_length(request: HttpRequest) -> int | None:
-    text = request.header("content-length")
+def _content_length(text: str | None) -> int | None:
     if text is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) <= 18):

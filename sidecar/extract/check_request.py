@@ -14,7 +14,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.core.spiffe_id import check_spiffe_id
-from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
+from sidecar.extract.http_request import OWN_PREFIX, SPECIFICATION_HEADER, HttpRequest
 
 REQUEST_ID = "x-request-id"
 TRUSTED_FORWARDER = "trusted_forwarder"
@@ -32,6 +32,9 @@ _ONCE = frozenset(
     }
 )
 """Headers of which two parsers could use different lines."""
+
+VALUES = _ONCE | {REQUEST_ID, "connection", "upgrade", SPECIFICATION_HEADER}
+"""Headers whose values are read, beside the one with the credential; of others only the names."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 """One host. Envoy joins two ``Host`` lines by a comma, and an upstream could use either."""
@@ -61,11 +64,14 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
             "Envoy does not send headers line by line; have the operator set encode_raw_headers"
         )
     method, path = http.method, http.path
-    lines, hosts = [], set()
+    names, lines, hosts = [], [], set()
+    kept = VALUES | {credential_header}
     for line in http.header_map.headers:
         name, value = line.key.lower(), line.raw_value.decode("latin-1") or line.value
         if not name.startswith(":"):
-            lines.append((name, value))
+            names.append(name)
+            if name in kept:
+                lines.append((name, value))
             if name == "host":
                 hosts.add(value)
         elif name == ":authority":
@@ -74,7 +80,7 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
             # The upstream sees the pseudo-header.
             raise malformed(f"two different values of {name}")
     headers = tuple(lines)
-    _check_names(tuple([name for name, _ in headers]), credential_header)
+    _check_names(tuple(names), credential_header)
     if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
         raise malformed("Host and :authority must name one host, as NAME or NAME:PORT")
     extensions = attributes.context_extensions
@@ -97,6 +103,7 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         request_id=next((text for name, text in headers if name == REQUEST_ID), "") or http.id,
         trusted_forwarder=_trusted_forwarder(extensions),
         sandbox=_sandbox(extensions),
+        names=tuple(names),
     )
 
 

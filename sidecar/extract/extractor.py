@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
@@ -19,7 +20,7 @@ from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.extract import multipart, stored_inputs
 from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
-from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.http_request import SPECIFICATION_HEADER, HttpRequest
 from sidecar.extract.references import ITEM, built_on, item_references, owned
 from sidecar.extract.router import ROUTES, route
 from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
@@ -31,7 +32,6 @@ from sidecar.providers.provider import NameKind, Provider
 from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
 
 MAX_MODELS = 32
-SPECIFICATION_HEADER = "x-environment-specification"
 _MODEL_ID = re.compile(r"[!-~]{1,512}")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _FLAGS = {"true": True, "false": False}
@@ -45,6 +45,15 @@ class Examined:
 
     call: Call
     found: tuple[Found, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """The operation of a request, its upstream's table, and the values that the path names."""
+
+    api: Provider
+    operation: Operation
+    named: tuple[Found, ...]
 
 
 def extract(
@@ -85,6 +94,18 @@ def examine(
     Raises:
         AdmissibilityError: Any code of step 0.
     """
+    matched = match(request, opened)
+    wanted = matched.api.inputs if inputs else NO_INPUTS
+    inside = _inside(request, matched.operation, max_bytes, wanted)
+    return _examined(request, matched, inside, ignore_body_model=ignore_body_model)
+
+
+def match(request: HttpRequest, opened: Collection[str]) -> Matched:
+    """Find a request's operation by its method and path, and refuse headers that override it.
+
+    Raises:
+        AdmissibilityError: ``unsupported_operation``, ``malformed_request``, ``ambiguous_model``.
+    """
     routes = ROUTES.get(request.api)
     if routes is None:
         raise unsupported(
@@ -94,16 +115,51 @@ def examine(
         )
     operation, named = route(request.api, request.method, request.path)
     _check_open(operation, opened)
-    for name, _ in request.headers:
+    for name in request.names:
         if header_overrides(name):
             raise ambiguous(
                 f"the header {name} could make a server run another model; leave it out"
             )
-    inside = _inside(request, operation, max_bytes, routes.api.inputs if inputs else NO_INPUTS)
-    if ignore_body_model and operation.path_decides:
+    return Matched(routes.api, operation, named)
+
+
+def reads_json(request: HttpRequest, operation: Operation) -> bool:
+    """Return whether the operation reads the body of such a request as JSON."""
+    content_type = request.header("content-type")
+    return (
+        operation.body is Body.READ
+        and bool(operation.reads)
+        and not operation.upgrade
+        and content_type is not None
+        and _JSON_TYPE.fullmatch(content_type) is not None
+    )
+
+
+def examine_json(
+    request: HttpRequest,
+    matched: Matched,
+    body: bytes,
+    *,
+    ignore_body_model: bool = False,
+    inputs: bool = False,
+) -> Examined:
+    """Examine a request whose body is JSON, when all of it but the body was examined before.
+
+    Raises:
+        AdmissibilityError: As ``examine``.
+    """
+    wanted = matched.api.inputs if inputs else NO_INPUTS
+    inside = _from_json(matched.operation, body, wanted)
+    return _examined(request, matched, inside, ignore_body_model=ignore_body_model)
+
+
+def _examined(
+    request: HttpRequest, matched: Matched, inside: tuple[Found, ...], *, ignore_body_model: bool
+) -> Examined:
+    if ignore_body_model and matched.operation.path_decides:
         inside = tuple(_ignored(entry) for entry in inside)
-    found = (*named, *inside)
-    return Examined(_remembered_call(request, routes.api, operation, found), found)
+    found = (*matched.named, *inside)
+    return Examined(_remembered_call(request, matched.api, matched.operation, found), found)
 
 
 def _ignored(entry: Found) -> Found:
@@ -150,13 +206,19 @@ def _read(
         raise malformed("Content-Type must be multipart/form-data")
     if not _JSON_TYPE.fullmatch(content_type):
         raise malformed("Content-Type must be application/json, in UTF-8")
+    return _from_json(operation, body, inputs)
+
+
+def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple[Found, ...]:
     try:
         value = strict_json.loads_object(body, max_bytes=len(body))
     except strict_json.StrictJsonError as error:
         raise malformed(f"body: {error}") from error
     _refuse_overrides(operation.top_keys, value)
     found = json_paths.find(operation.tree, value, body, texts=operation.texts)
-    narrowed = (_narrowed(operation, entry) for entry in found)
+    narrowed = [
+        _narrowed(operation, entry) if type(entry.role) is Only else entry for entry in found
+    ]
     named = stored_inputs.in_json(inputs, operation.tree, value, body)
     return (*narrowed, *item_references(found), *named)
 
@@ -196,15 +258,24 @@ def _narrowed(operation: Operation, entry: Found) -> Found:
 
 
 def _refuse_overrides(read: frozenset[str], body: Iterable[str]) -> None:
-    for key in body:
-        if key in read:
-            continue
-        name = key.partition("[")[0]
-        if key_overrides(name):
-            raise ambiguous(
-                f"the key {strict_json.fold(name)[:200]} could make a server run another model"
-            )
+    keys = tuple(body)
+    short = sum(map(len, keys)) + len(keys) <= _MAX_KEY_CHARS
+    name = (_overriding if short else _overriding.__wrapped__)(read, keys)
+    if name is not None:
+        raise ambiguous(
+            f"the key {strict_json.fold(name)[:200]} could make a server run another model"
+        )
 
+
+@lru_cache(maxsize=1024)
+def _overriding(read: frozenset[str], keys: tuple[str, ...]) -> str | None:
+    """Return the first key that could make a server run another model."""
+    names = (key.partition("[")[0] for key in keys if key not in read)
+    return next((name for name in names if key_overrides(name)), None)
+
+
+_MAX_KEY_CHARS = 512
+"""Most characters of a body's keys whose answer is remembered."""
 
 _CALLS: dict[tuple[object, ...], Call] = {}
 _MAX_CALLS = 1024

@@ -7,9 +7,12 @@ pass Envoy unbuffered, and are refused by name instead of for their missing body
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+LENGTH = "content-length"
 PARTIAL_BODY = "x-envoy-auth-partial-body"
 OWN_PREFIX = "x-admissibility-"
+SPECIFICATION_HEADER = "x-environment-specification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,7 @@ class HttpRequest:
         method: HTTP method as sent.
         path: Raw path and query; nothing is decoded.
         headers: Lines in order, names in lower case, values as Latin-1; pseudo-headers are left
-            out.
+            out. Of a ``CheckRequest`` only those whose value is read: ``check_request.VALUES``.
         raw_body: The body's bytes, where Envoy packs bytes.
         text_body: The body as a string, where it does not; see ``body``.
         provider: From the route's context extensions, never from the client.
@@ -31,6 +34,7 @@ class HttpRequest:
         trusted_forwarder: SPIFFE ID of the one peer whose ``x-forwarded-client-cert`` is believed,
             from the route's context extensions; ``None`` where that header is ignored.
         sandbox: Whether the route is a sandbox, from the context extensions too.
+        names: The names of all lines; by default those of ``headers``.
     """
 
     method: str
@@ -45,11 +49,17 @@ class HttpRequest:
     request_id: str = ""
     trusted_forwarder: str | None = None
     sandbox: bool = False
+    names: tuple[str, ...] = ()
+    derived: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What was derived from it before; requests with the same head share it."""
+
     _first: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index the first line of each header."""
         object.__setattr__(self, "_first", dict(reversed(self.headers)))
+        if not self.names:
+            object.__setattr__(self, "names", tuple(name for name, _ in self.headers))
 
     def header(self, name: str) -> str | None:
         """Return the value of the first header ``name`` (lower case); ``None`` without one."""
@@ -57,4 +67,8 @@ class HttpRequest:
 
     def named(self, prefix: str) -> tuple[str, ...]:
         """Return the header names that begin with ``prefix``, sorted, without duplicates."""
-        return tuple(sorted([name for name in self._first if name.startswith(prefix)]))
+        found: tuple[str, ...] | None = self.derived.get(prefix)
+        if found is None:
+            found = tuple(sorted({name for name in self.names if name.startswith(prefix)}))
+            self.derived[prefix] = found
+        return found

@@ -19,6 +19,9 @@ from sidecar.identity import credential, xfcc
 from sidecar.identity.trust_bundles import DomainRoots, TrustBundles
 from sidecar.observe.lease_metrics import End, LeaseCounts
 
+_KEY = "credential lease"
+"""Under which a request keeps its key; requests with the same head share it."""
+
 _NONE = b"\xff" * 4
 
 
@@ -69,7 +72,9 @@ class CredentialLeases:
         """
         if not self._enabled:
             return self._verify(request, bundles, now)
-        key = self._key(request)
+        key = request.derived.get(_KEY)
+        if key is None:
+            key = request.derived[_KEY] = self._key(request)
         held = self._table.find(key, lambda held: held.ended(bundles, now))
         if held is not None:
             return held.credential

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.call import Credential
-from sidecar.core.decide import Decision, Progress
+from sidecar.core.decide import Decision, Progress, renew
 from sidecar.core.facts import Facts
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import ParsedRequest
 from sidecar.gate.leases import Lease
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 
 
 @dataclass(slots=True)
@@ -31,6 +31,7 @@ class DecisionContext:
         metadata: Further dynamic metadata of an allow.
         stages: Seconds of each stage.
         lease: The lease that the decision was made from.
+        epoch: Of the trust state under which the lease held.
         looked_up: Whether it is known that there is no lease.
         verified: The credential, and the mark of the trust state under which it was verified.
     """
@@ -43,6 +44,7 @@ class DecisionContext:
     metadata: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
     lease: Lease | None = None
+    epoch: int = 0
     looked_up: bool = False
     verified: tuple[object, Credential] | None = None
     _began: float = field(default_factory=time.perf_counter)
@@ -74,6 +76,36 @@ class DecisionContext:
             get("assessment", old.assessment),
         )
 
+    def renewed(self, lease: Lease) -> Decision:
+        """Make the decision of the lease that was found, for this request."""
+        made = lease.decision
+        self.note(
+            epoch=self.epoch,
+            call=made.call,
+            credential=made.credential,
+            assessment=made.assessment,
+        )
+        return renew(made, self.progress)
+
+    def leased_outcome(self, lease: Lease) -> LeasedOutcome:
+        """Return the outcome of the lease that was found, without making the decision."""
+        parsed, progress = self.parsed, self.progress
+        assert parsed is not None
+        request = parsed.request
+        assert request is not None
+        return LeasedOutcome(
+            lease.decision,
+            lease.recurring,
+            progress.id,
+            progress.at,
+            self.epoch,
+            request.provider,
+            request.method,
+            request.path.partition("?")[0],
+            parsed.request_id,
+            time.perf_counter() - self._began,
+        )
+
     def outcome(self, decision: Decision) -> Outcome:
         """Return the outcome of the finished decision, for the log and the metrics."""
         request = self.request
@@ -82,10 +114,15 @@ class DecisionContext:
             provider="" if request is None else request.provider,
             method="" if request is None else request.method,
             path="" if request is None else request.path.partition("?")[0],
-            request_id="" if request is None else request.request_id,
+            request_id=self._request_id(),
             stages=dict(self.stages),
             seconds=time.perf_counter() - self._began,
             facts=self.facts,
             key_unknown_in=self.key_unknown_in,
             recurring=None if self.lease is None else self.lease.recurring,
         )
+
+    def _request_id(self) -> str:
+        if self.parsed is not None and self.parsed.request_id:
+            return self.parsed.request_id
+        return "" if self.request is None else self.request.request_id

@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from sidecar.core.decide import Decision, refuse
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.identity.jwt_svid import UnknownKeyError
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 
 log = logging.getLogger("sidecar.gate")
 
@@ -37,13 +38,21 @@ class Observer(Protocol):
         """Count a decision that begins."""
         ...
 
-    async def record(self, outcome: Outcome) -> bool:
+    async def record(self, outcome: Outcome | LeasedOutcome) -> bool:
         """Write the line of an allow before it is answered; return whether it was written."""
         ...
 
-    def end(self, outcome: Outcome | None) -> None:
+    def end(self, outcome: Outcome | LeasedOutcome | None) -> None:
         """Count a decision that was answered, and record a denial; ``None`` if Envoy cancelled."""
         ...
+
+
+@dataclass(slots=True, eq=False)
+class Reuse(Generic[T]):
+    """An allow that was made from a lease: the response, and what is recorded."""
+
+    response: T
+    outcome: LeasedOutcome
 
 
 async def live(
@@ -53,7 +62,7 @@ async def live(
     observer: Observer,
     answer: Callable[[Decision], T],
     *,
-    at_once: Callable[[], Decision | None] | None = None,
+    at_once: Callable[[], Reuse[T] | Decision | None] | None = None,
     describe: Callable[[Decision], Decision] | None = None,
 ) -> T:
     """Run one decision through its lifecycle.
@@ -70,10 +79,17 @@ async def live(
     Returns:
         What ``answer`` returned.
     """
-    outcome = None
+    outcome: Outcome | LeasedOutcome | None = None
     observer.begin()
     try:
-        decision = await _decided(at_once, asked, context, seconds)
+        decision = _at_once(at_once, context)
+        if isinstance(decision, Reuse):
+            if observer.ready() and await observer.record(decision.outcome):
+                outcome = decision.outcome
+                return decision.response
+            decision = refuse(context.progress, _LOST)
+        elif decision is None:
+            decision = await _decided(asked, context, seconds)
         if describe is not None:
             decision = describe(decision)
         if decision.allowed and not observer.ready():
@@ -88,28 +104,38 @@ async def live(
     return answered
 
 
-async def _decided(
-    at_once: Callable[[], Decision | None] | None,
-    asked: Callable[[], Awaitable[Decision]],
-    context: DecisionContext,
-    seconds: float,
-) -> Decision:
-    """Return the decision, without a timer if it needs none; an exception becomes a denial."""
+def _at_once(
+    at_once: Callable[[], Reuse[T] | Decision | None] | None, context: DecisionContext
+) -> Reuse[T] | Decision | None:
+    """Return what needs no wait; an exception becomes a denial."""
+    if at_once is None:
+        return None
     try:
-        decision = None if at_once is None else at_once()
-        if decision is not None:
-            return decision
+        return at_once()
+    except Exception as error:  # noqa: BLE001 - none may leave the servicer
+        return _refused(error, context)
+
+
+async def _decided(
+    asked: Callable[[], Awaitable[Decision]], context: DecisionContext, seconds: float
+) -> Decision:
+    """Return the decision; an exception becomes a denial."""
+    try:
         async with asyncio.timeout(seconds):
             return await asked()
-    except AdmissibilityError as error:
-        if isinstance(error, UnknownKeyError):
-            context.key_unknown_in = error.trust_domain
-        return refuse(context.progress, error)
     except TimeoutError:
         late = AdmissibilityError(
             Reason.DEADLINE_EXCEEDED, f"the decision took longer than {seconds:g} s"
         )
         return refuse(context.progress, late)
-    except Exception:
-        log.exception("decision %s failed", context.progress.id)
-        return refuse(context.progress, INTERNAL)
+    except Exception as error:  # noqa: BLE001 - none may leave the servicer
+        return _refused(error, context)
+
+
+def _refused(error: Exception, context: DecisionContext) -> Decision:
+    if isinstance(error, AdmissibilityError):
+        if isinstance(error, UnknownKeyError):
+            context.key_unknown_in = error.trust_domain
+        return refuse(context.progress, error)
+    log.error("decision %s failed", context.progress.id, exc_info=error)
+    return refuse(context.progress, INTERNAL)

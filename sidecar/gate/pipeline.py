@@ -21,6 +21,7 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible, renew
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
+from sidecar.extract.heads import Heads
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import (
     CheckMessage,
@@ -34,7 +35,7 @@ from sidecar.gate.assessments import Assessed, Assessments
 from sidecar.gate.credential_leases import CredentialLeases
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
-from sidecar.gate.leases import MAX_LEASES, Leases
+from sidecar.gate.leases import MAX_LEASES, Lease, Leases
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.observe.lease_metrics import CREDENTIAL, DECISION, LeaseCounts
 from sidecar.opa.client import PolicyEngine
@@ -102,6 +103,7 @@ class Pipeline:
     credentials: CredentialLeases = field(init=False, repr=False)
     assessments: Assessments = field(default_factory=Assessments, repr=False)
     read_options: ReadOptions = field(init=False, repr=False)
+    heads: Heads = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Start without any lease, and look for stored inputs only where registration is on."""
@@ -113,6 +115,7 @@ class Pipeline:
             settings.max_leases, header=settings.credential_header, audience=settings.audience
         )
         object.__setattr__(self, "credentials", verified)
+        object.__setattr__(self, "heads", Heads(settings.credential_header))
 
     def lease_counts(self) -> dict[str, LeaseCounts]:
         """Return the numbers of leases, for the metrics."""
@@ -124,22 +127,22 @@ class Pipeline:
         self.credentials.clear()
         self.assessments.clear()
 
-    def at_once(self, message: CheckMessage, context: DecisionContext) -> Decision | None:
-        """Decide about a request without waiting, where that is possible.
+    def leased(self, message: CheckMessage, context: DecisionContext) -> Lease | None:
+        """Find the lease that decides about a request without waiting.
 
         Args:
             message: Envoy's ``CheckRequest``.
             context: As for ``check``, which continues from it.
 
         Returns:
-            A decision made from a lease; ``None`` where ``check`` must decide.
+            A lease that holds; ``None`` where ``check`` must decide.
 
         Raises:
             AdmissibilityError: Step 0 or the credential refused.
         """
         if isinstance(message, Large):
             return None
-        parsed = parse(message, self.read_options)
+        parsed = parse(message, self.read_options, self.heads)
         context.parsed, context.request = parsed, parsed.request
         context.reached("parse")
         if not isinstance(parsed.found, Call):
@@ -147,10 +150,8 @@ class Pipeline:
         assert parsed.request is not None
         return self._leased(parsed.request, parsed.found, context)
 
-    def _leased(
-        self, request: HttpRequest, call: Call, context: DecisionContext
-    ) -> Decision | None:
-        """Decide from a lease, unless the call uses, creates or changes stored objects."""
+    def _leased(self, request: HttpRequest, call: Call, context: DecisionContext) -> Lease | None:
+        """Find the lease, unless the call uses, creates or changes stored objects."""
         if self.objects is None or call.sandbox:
             _unregistered(call, request.api)
         elif (
@@ -162,15 +163,17 @@ class Pipeline:
         ):
             return None
         now, snapshot, engine = context.progress.at, self.trust.current(), self.policies.identity()
-        context.note(call=call, epoch=snapshot.state.epoch)
-        caller = self._verified(request, snapshot, context)
+        try:
+            caller = self._verified(request, snapshot, context)
+        except AdmissibilityError:
+            context.note(call=call, epoch=snapshot.state.epoch)
+            raise
         lease = self.leases.find(caller, call, snapshot, engine, now)
         context.looked_up = lease is None
         if lease is None or self.trust.current() is not snapshot:
             return None
-        context.lease = lease
-        context.note(credential=caller, assessment=lease.decision.assessment)
-        return renew(lease.decision, context.progress)
+        context.lease, context.epoch = lease, snapshot.state.epoch
+        return lease
 
     async def check(self, message: CheckMessage, context: DecisionContext) -> Decision:
         """Decide about one request.
@@ -329,4 +332,4 @@ def _unregistered(call: Call, api: str) -> ResolvedCall:
             f"{call.operation} creates an object that runs later, with models that the later"
             " request does not name; it needs registration, which the operator has not turned on"
         )
-    return ResolvedCall(call if call.sandbox else replace(call, owned=()))
+    return ResolvedCall(replace(call, owned=()) if call.owned and not call.sandbox else call)

@@ -32,7 +32,7 @@ from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
-from sidecar.gate.lifecycle import INTERNAL, Observer, live
+from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, live
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
 from sidecar.gate.request_queue import RequestQueue
@@ -129,8 +129,8 @@ class Authorization(rpc.AuthorizationServicer):
 
     def _at_once(
         self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
-    ) -> Decision | None:
-        """Decide without waiting, where that is possible; see ``Pipeline.at_once``."""
+    ) -> Reuse[Answered] | Decision | None:
+        """Decide without waiting, where that is possible; see ``Pipeline.leased``."""
         if self.stopping:
             raise AdmissibilityError(
                 Reason.STOPPING, "this gate is stopping and takes no new requests"
@@ -148,7 +148,13 @@ class Authorization(rpc.AuthorizationServicer):
             self._pipeline.forget()
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
         self._pipeline.trust.current()  # a gate that is not ready answers 503 to any request
-        return self._pipeline.at_once(message, context)
+        lease = self._pipeline.leased(message, context)
+        if lease is None:
+            return None
+        if lease.reply is None or not lease.recurring.filled or _forged(context):
+            return context.renewed(lease)
+        reply = context.progress.id.encode().join(lease.reply)
+        return Reuse(reply, context.leased_outcome(lease))
 
     async def _ask(
         self, message: CheckMessage, context: DecisionContext, seconds: float
@@ -165,9 +171,7 @@ class Authorization(rpc.AuthorizationServicer):
             # A request that is refused before it is parsed is still named in the log.
             context.request = describe(message)
         lease = context.lease
-        if lease is None or not decision.allowed or context.metadata or context.request is None:
-            return self._respond(decision, context)
-        if context.request.named(OWN_PREFIX):
+        if lease is None or not decision.allowed or context.metadata or _forged(context):
             return self._respond(decision, context)
         if lease.reply is None:
             mark = secrets.token_hex(16)
@@ -185,6 +189,11 @@ class Authorization(rpc.AuthorizationServicer):
             metadata=context.metadata,
             shape=_error_shape(decision, context.request),
         )
+
+
+def _forged(context: DecisionContext) -> bool:
+    """Return whether the request has headers of our own, which its response must remove."""
+    return context.request is None or bool(context.request.named(OWN_PREFIX))
 
 
 def _error_shape(decision: Decision, request: HttpRequest | None) -> ErrorShape:

@@ -24,7 +24,7 @@ from itertools import islice
 
 from sidecar.observe.append_file import AppendFile, TornLineError
 from sidecar.observe.decision_record import line
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 
 log = logging.getLogger("sidecar.observe")
 
@@ -80,7 +80,7 @@ class DecisionLog:
         """Return whether an allow can be recorded now, as far as the last write shows."""
         return self._writable and not self._broken and len(self._queue) < _QUEUE_LINES // 2
 
-    async def record(self, outcome: Outcome) -> bool:
+    async def record(self, outcome: Outcome | LeasedOutcome) -> bool:
         """Write the line of an allow; return whether it was written.
 
         After ``False`` the caller denies and records the denial, whose line has the same id. If a
@@ -121,13 +121,13 @@ class DecisionLog:
             self._on_lost(len(self._queue))
         self._file.close()
 
-    def _line(self, outcome: Outcome) -> bytes:
+    def _line(self, outcome: Outcome | LeasedOutcome) -> bytes:
         try:
             return line(outcome)
         except Exception:
             log.exception(
                 "decision %s cannot be serialized; nothing is admitted any more until a restart",
-                outcome.decision.id,
+                outcome.id,
             )
             self._broken = True  # later decisions would fail to be recorded too
             self._on_lost(1)

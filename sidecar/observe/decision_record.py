@@ -13,7 +13,7 @@ from typing import Any
 from sidecar.core.assessment import Assessment
 from sidecar.core.decide import Decision
 from sidecar.core.window import rfc3339
-from sidecar.observe.outcome import Outcome, Recurring
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 
 MAX_TEXT_CHARS = 512
 MAX_ITEMS = 64
@@ -61,22 +61,21 @@ _VARYING = ("id", "time", "method", "path", "epoch", "request_id", "duration_us"
 _escaped = json.encoder.encode_basestring_ascii
 
 
-def line(outcome: Outcome) -> bytes:
+def line(outcome: Outcome | LeasedOutcome) -> bytes:
     """Return one line of the log, with its line feed."""
-    if outcome.recurring is not None:
-        return _recurring_line(outcome, outcome.recurring)
+    if isinstance(outcome, LeasedOutcome):
+        return _leased_line(outcome, outcome.recurring.line)
+    if outcome.recurring is not None and not outcome.recurring.line:
+        outcome.recurring.line = _line_parts(outcome)
     return json.dumps(record(outcome), separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def _recurring_line(outcome: Outcome, recurring: Recurring) -> bytes:
+def _leased_line(outcome: LeasedOutcome, parts: tuple[str, ...]) -> bytes:
     """Return the line of a decision from a lease: the same text, and what varies put in."""
-    if not recurring.line:
-        recurring.line = _line_parts(outcome)
-    decision, parts = outcome.decision, recurring.line
     text = (
-        f"{parts[0]}{_escaped(decision.id)}{parts[1]}{_escaped(rfc3339(decision.at))}{parts[2]}"
+        f"{parts[0]}{_escaped(outcome.id)}{parts[1]}{_escaped(rfc3339(outcome.at))}{parts[2]}"
         f"{_escaped(_text(outcome.method))}{parts[3]}{_escaped(_text(outcome.path))}{parts[4]}"
-        f"{decision.epoch}{parts[5]}{_escaped(_text(outcome.request_id))}{parts[6]}"
+        f"{outcome.epoch}{parts[5]}{_escaped(_text(outcome.request_id))}{parts[6]}"
         f"{round(outcome.seconds * 1_000_000)}{parts[7]}\n"
     )
     return text.encode("ascii")

@@ -22,7 +22,7 @@ from prometheus_client.process_collector import ProcessCollector
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason
 from sidecar.observe.lease_metrics import LeaseCollector
-from sidecar.observe.outcome import STAGES, UNKNOWN, Outcome
+from sidecar.observe.outcome import STAGES, UNKNOWN, LeasedOutcome, Outcome
 from sidecar.observe.trust_metrics import TrustCollector, TrustReading
 from sidecar.observe.unknown_keys import UnknownKeys
 
@@ -214,6 +214,12 @@ class Metrics:
         self._observe_total(outcome.seconds)
         if outcome.key_unknown_in:
             self._unknown_keys.add(outcome.key_unknown_in, outcome.decision.at)
+
+    def count_leased(self, outcome: LeasedOutcome) -> None:
+        """Count one allow that was made from a lease, and how long it took."""
+        for counter in outcome.recurring.counters:
+            counter.inc()
+        self._observe_total(outcome.seconds)
 
     def _counters(self, outcome: Outcome) -> tuple[Counter, ...]:
         """Return the counters of a decision; those of a lease's are looked up once."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.facts_log import FactsLog
 from sidecar.observe.metrics import Metrics
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,16 @@ class Observer:
         """Count a request in flight."""
         self.metrics.in_flight.inc()
 
-    async def record(self, outcome: Outcome) -> bool:
+    async def record(self, outcome: Outcome | LeasedOutcome) -> bool:
         """Write the line of an allow before it is answered; return whether it was written."""
         return await self.decisions.record(outcome)
 
-    def end(self, outcome: Outcome | None) -> None:
+    def end(self, outcome: Outcome | LeasedOutcome | None) -> None:
         """Record a request's end; ``outcome`` is ``None`` if Envoy cancelled it."""
         self.metrics.in_flight.dec()
-        if outcome is not None:
+        if isinstance(outcome, LeasedOutcome):
+            self.metrics.count_leased(outcome)
+        elif outcome is not None:
             self.metrics.count(outcome)
             if not outcome.decision.allowed:
                 self.decisions.put(outcome)

@@ -47,6 +47,8 @@ class Role(Enum):
     WORD = "a value that names no model"
     IGNORED = "a name that the upstream ignores, because the path names the deployment"
 
+    __hash__ = object.__hash__  # members are compared by identity; ``Enum`` hashes the name anew
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -119,6 +121,16 @@ class PathNode:
     twins: dict[str, str] = field(default_factory=dict)
     """Of the keys below: the folded form → the key; see ``strict_json.refuse_twins``."""
 
+    known: dict[tuple[str, ...], Below] = field(default_factory=dict, compare=False, repr=False)
+    """Keys of objects that were checked for twins → those of them that are read."""
+
+
+Below = tuple[tuple[str, PathNode], ...]
+
+MAX_KNOWN = 64
+"""Most sets of keys that a node remembers; the longest has ``MAX_KNOWN_CHARS``."""
+
+MAX_KNOWN_CHARS = 256
 
 _UNKNOWN = PathNode()
 _ANY_MODEL = PathNode(below=True)
@@ -216,14 +228,29 @@ def _walk_keys(
 ) -> None:
     if not isinstance(value, dict):
         raise malformed(f"{where} must be an object")
+    keys = tuple(value)
+    below = node.known.get(keys)
+    if below is None:
+        below = _below(node, keys, where)
+    for key, under in below:
+        _walk(under, value[key], f"{where}.{key}" if where else key, texts, found)
+
+
+def _below(node: PathNode, keys: tuple[str, ...], where: str) -> Below:
+    """Return those of an object's keys that the tree has, if none is a twin of one of the tree's.
+
+    The answer is remembered: an application sends objects with the same keys again and again.
+    """
     try:
-        strict_json.refuse_twins_of(value, node.twins)
+        strict_json.refuse_twins_of(keys, node.twins)
     except strict_json.StrictJsonError as error:
         raise ambiguous(f"{where or 'body'}: {error}") from error
-    for key, item in value.items():
-        below = node.keys.get(key)
-        if below is not None:
-            _walk(below, item, f"{where}.{key}" if where else key, texts, found)
+    below = tuple((key, node.keys[key]) for key in keys if key in node.keys)
+    if sum(map(len, keys)) + len(keys) <= MAX_KNOWN_CHARS:
+        if len(node.known) >= MAX_KNOWN:
+            node.known.clear()
+        node.known[keys] = below
+    return below
 
 
 def _search(root: PathNode, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN401

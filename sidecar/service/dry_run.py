@@ -16,7 +16,7 @@ from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import Authorization, Limits
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import Metrics
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 from sidecar.providers import operation_names
 from sidecar.service.config import SidecarConfig
 from sidecar.service.engine import start_policies
@@ -59,11 +59,11 @@ class _Recorder:
     def begin(self) -> None:
         """Count nothing: there is one decision."""
 
-    async def record(self, outcome: Outcome) -> bool:  # noqa: ARG002 - kept by end
+    async def record(self, outcome: Outcome | LeasedOutcome) -> bool:  # noqa: ARG002 - kept by end
         return True
 
-    def end(self, outcome: Outcome | None) -> None:
-        self.outcome = outcome
+    def end(self, outcome: Outcome | LeasedOutcome | None) -> None:
+        self.outcome = outcome.whole() if isinstance(outcome, LeasedOutcome) else outcome
 
 
 async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRequest) -> DryRun:

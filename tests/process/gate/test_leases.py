@@ -134,6 +134,9 @@ def test_the_log_line_of_a_leased_decision_is_that_of_any_other() -> None:
         assert [each.recurring is not None for each in outcomes] == [False, True, True, True]
         for outcome in outcomes:
             assert line(outcome) == line(replace(outcome, recurring=None))
+        assert [line(each) for each in scene.gate.book.leased] == [
+            line(outcome) for outcome in outcomes[2:]
+        ]
         assert record(outcomes[-1])["epoch"] == 7
 
     play(story)

@@ -19,7 +19,8 @@ from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline, Settings
 from sidecar.gate.server import Authorization, GateServer, Limits
 from sidecar.gate.snapshot_holder import SnapshotHolder
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.decision_record import line
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 from sidecar.opa.client import PolicyEngine
 from tests.support.gate.requests import HEADER
 from tests.support.simulator.svid import AUDIENCE, Issuer
@@ -35,6 +36,7 @@ class Book:
     recordable: bool = True
     began: int = 0
     ended: list[Outcome | None] = field(default_factory=list)
+    leased: list[LeasedOutcome] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def ready(self) -> bool:
@@ -43,10 +45,17 @@ class Book:
     def begin(self) -> None:
         self.began += 1
 
-    async def record(self, outcome: Outcome) -> bool:
+    async def record(self, outcome: Outcome | LeasedOutcome) -> bool:
         return self.recordable
 
-    def end(self, outcome: Outcome | None) -> None:
+    def end(self, outcome: Outcome | LeasedOutcome | None) -> None:
+        if isinstance(outcome, LeasedOutcome):
+            self.leased.append(outcome)
+            outcome = outcome.whole()
+        elif outcome is not None and outcome.recurring is not None:
+            # What the real observer fills when it records the first decision of a lease.
+            line(outcome)
+            outcome.recurring.counters = (None,)
         self.ended.append(outcome)
         self.over.set()
 

@@ -73,10 +73,17 @@ def test_the_request_id_is_the_one_that_every_filter_sees() -> None:
 
 
 def test_header_bytes_are_kept_one_by_one() -> None:
-    message = as_check_request(headers=[("X-Odd", "\xff\xe9"), ("x-odd", "2")])
+    message = as_check_request(headers=[("Connection", "\xff\xe9"), ("connection", "2")])
     request = read(message)
     assert isinstance(request, HttpRequest)
-    assert request.headers[-2:] == (("x-odd", "\xff\xe9"), ("x-odd", "2"))
+    assert request.headers[-2:] == (("connection", "\xff\xe9"), ("connection", "2"))
+
+
+def test_of_a_header_that_is_not_read_only_the_name_is_kept() -> None:
+    request = read(as_check_request(headers=[("Cookie", "secret"), ("x-odd", "1"), ("x-odd", "2")]))
+    assert isinstance(request, HttpRequest)
+    assert request.names[-3:] == ("cookie", "x-odd", "x-odd")
+    assert not {name for name, _ in request.headers} & {"cookie", "x-odd"}
 
 
 @pytest.mark.parametrize(

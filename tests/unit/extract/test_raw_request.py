@@ -16,12 +16,12 @@ def read(data: bytes) -> HttpRequest:
 
 @pytest.mark.parametrize("end", [b"\r\n", b"\n"])
 def test_a_request_is_read_with_either_line_end(end: bytes) -> None:
-    head = [b"POST /v1/x?a=%2f HTTP/1.1", b"Host: h", b"X-A:  b: c ", b"X-A: d"]
+    head = [b"POST /v1/x?a=%2f HTTP/1.1", b"Host: h", b"Upgrade:  b: c ", b"UPGRADE: d"]
     data = end.join(head) + end + end + b"{\xff}\n"
     assert read(data) == HttpRequest(
         method="POST",
         path="/v1/x?a=%2f",
-        headers=(("host", "h"), ("x-a", "b: c"), ("x-a", "d"), ("content-length", "3")),
+        headers=(("host", "h"), ("upgrade", "b: c"), ("upgrade", "d"), ("content-length", "3")),
         raw_body=b"{\xff}",
         provider="acme",
         api="vllm",
