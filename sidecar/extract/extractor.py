@@ -10,30 +10,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sidecar.core import strict_json
-from sidecar.core.call import Call, Reference
-from sidecar.core.reasons import AdmissibilityError
+from sidecar.core.call import Call
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.extract import multipart, stored_inputs
 from sidecar.extract.body import body_of, check_websocket, refuse_upgrade
-from sidecar.extract.http_request import SPECIFICATION_HEADER, HttpRequest
-from sidecar.extract.references import ITEM, built_on, item_references, owned
+from sidecar.extract.call_builder import remembered_call
+from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.references import item_references
 from sidecar.extract.router import ROUTES, route
-from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
 from sidecar.providers import json_paths
-from sidecar.providers.json_paths import Found, Input, Only, Role
-from sidecar.providers.operation import MAIN, Body, Kind, Operation
+from sidecar.providers.json_paths import Found, Only, Role
+from sidecar.providers.operation import Body, Operation
 from sidecar.providers.overrides import header_overrides, key_overrides
-from sidecar.providers.provider import NameKind, Provider
+from sidecar.providers.provider import Provider
 from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
 
-MAX_MODELS = 32
-_MODEL_ID = re.compile(r"[!-~]{1,512}")
-_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _FLAGS = {"true": True, "false": False}
 _FORM_TYPE = re.compile(r"multipart/", re.IGNORECASE)
 _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.IGNORECASE)
@@ -159,7 +155,7 @@ def _examined(
     if ignore_body_model and matched.operation.path_decides:
         inside = tuple(_ignored(entry) for entry in inside)
     found = (*matched.named, *inside)
-    return Examined(_remembered_call(request, matched.api, matched.operation, found), found)
+    return Examined(remembered_call(request, matched.api, matched.operation, found), found)
 
 
 def _ignored(entry: Found) -> Found:
@@ -276,152 +272,3 @@ def _overriding(read: frozenset[str], keys: tuple[str, ...]) -> str | None:
 
 _MAX_KEY_CHARS = 512
 """Most characters of a body's keys whose answer is remembered."""
-
-_CALLS: dict[tuple[object, ...], Call] = {}
-_MAX_CALLS = 1024
-_MAX_FOUND, _MAX_VALUE_CHARS = 8, 256
-"""Most values of a call that is remembered, and the longest of them."""
-
-
-def _remembered_call(
-    request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
-) -> Call:
-    """Build the call as ``_call``, once for the same few short values at the same places."""
-    if operation.kind is Kind.TUNING or len(found) > _MAX_FOUND:
-        return _call(request, api, operation, found)
-    key: list[object] = [request.provider, api.name, operation.method, operation.route]
-    for entry in found:
-        value = entry.value
-        if type(value) is str:
-            if len(value) > _MAX_VALUE_CHARS:
-                return _call(request, api, operation, found)
-        elif value is not None and value is not True and value is not False:
-            return _call(request, api, operation, found)
-        key += (entry.role, value, entry.where)
-    call = _CALLS.get(tuple(key))
-    if call is None:
-        call = _call(request, api, operation, found)
-        if len(_CALLS) >= _MAX_CALLS:
-            _CALLS.clear()
-        _CALLS[tuple(key)] = call
-    return call
-
-
-def _call(
-    request: HttpRequest, api: Provider, operation: Operation, found: tuple[Found, ...]
-) -> Call:
-    """Build the call from the values that path, query and body name."""
-    _refuse_foreign(operation, found)
-    check_formats(found)
-    models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
-    references = built_on(found)
-    _check_named(operation, found, models, tuned, references)
-    return Call(
-        provider=request.provider,
-        operation=operation.name,
-        models=models,
-        stream=operation.streams
-        or True in {_stream(entry) for entry in of_role(found, Role.STREAM)},
-        modalities=tuple(sorted({word(entry) for entry in of_role(found, Role.MODALITY)})),
-        tool_types=tool_types(found),
-        tuned=tuned,
-        deployments=_deployments(api, models, tuned),
-        references=references,
-        owned=owned(found),
-        inputs=owned(found, Input),
-        specification=_specification(request, operation, found),
-        modelless=operation.kind is Kind.MODELLESS,
-        ignored=tuple(name for name in _models(found, Role.IGNORED) if name not in models),
-    )
-
-
-def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
-    for entry in of_role(found, Role.FOREIGN):
-        if given(entry):
-            raise unsupported(
-                f"{operation.name} with {entry.where}: what is stored upstream may name"
-                " another model"
-            )
-
-
-def _models(found: Iterable[Found], role: Role) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_model(entry) for entry in of_role(found, role) if given(entry)))
-
-
-def _check_named(
-    operation: Operation,
-    found: tuple[Found, ...],
-    models: tuple[str, ...],
-    tuned: tuple[str, ...],
-    references: tuple[Reference, ...],
-) -> None:
-    """Require that the operation's main places name one model, or a reference, and no other."""
-    if operation.kind is Kind.MODELLESS:
-        return
-    if len(models) + len(tuned) > MAX_MODELS:
-        raise malformed(f"more than {MAX_MODELS} models are named")
-    wanted = Role.TUNED if operation.kind is Kind.TUNING else Role.MODEL
-    main = {
-        entry.value: entry.where
-        for entry in found
-        if entry.role is wanted and entry.where in MAIN and given(entry)
-    }
-    if len(main) > 1:
-        raise _different(main, operation)
-    # An item brings no model of its own to run: without one, the provider would choose.
-    inherited = any(each.kind != ITEM for each in references)
-    if not inherited and not (main if operation.has_main else (*models, *tuned)):
-        raise malformed("the request names no model")
-
-
-def _different(main: Mapping[str, str], operation: Operation) -> AdmissibilityError:
-    names = ", ".join(f"{where} is {name[:200]!r}" for name, where in main.items())
-    what = (
-        "; leave the body's out, or have the operator set azure_body_model: ignore"
-        if operation.path_decides
-        else ""
-    )
-    return ambiguous(f"different models are named: {names}{what}")
-
-
-def _deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the models that are names of deployments; the base of a tuning job never is one."""
-    kinds = {name: api.names(name) for name in (*models, *tuned)}
-    for name, kind in kinds.items():
-        if kind is NameKind.CHOOSER:
-            raise unsupported(f"{name[:200]} is a router that chooses models; name a model")
-    return tuple(name for name in models if kinds[name] is NameKind.DEPLOYMENT)
-
-
-def _specification(
-    request: HttpRequest, operation: Operation, found: Iterable[Found]
-) -> str | None:
-    """Return the specification's digest of a tuning job, from the body or the header."""
-    if operation.kind is not Kind.TUNING:
-        return None
-    named = [entry.value for entry in of_role(found, Role.SPECIFICATION) if given(entry)]
-    named.extend(value for name, value in request.headers if name == SPECIFICATION_HEADER)
-    digests = []
-    for value in named:
-        match = _DIGEST.fullmatch(value) if isinstance(value, str) else None
-        if match is None:
-            raise malformed(
-                "the environment specification must be named by its"
-                " SHA-256, 64 lower-case hex digits"
-            )
-        digests.append(match[1])
-    if len(set(digests)) > 1:
-        raise malformed("two different environment specifications are named")
-    return digests[0] if digests else None
-
-
-def _model(entry: Found) -> str:
-    if not isinstance(entry.value, str) or not _MODEL_ID.fullmatch(entry.value):
-        raise malformed(f"{entry.where} must be a model id of 1 to 512 printable ASCII characters")
-    return entry.value
-
-
-def _stream(entry: Found) -> bool:
-    if entry.value is not None and not isinstance(entry.value, bool):
-        raise malformed(f"{entry.where} must be true or false")
-    return entry.value is True
