@@ -217,6 +217,7 @@ class Metrics:
 
     def count_leased(self, outcome: LeasedOutcome) -> None:
         """Count one allow that was made from a lease, and how long it took."""
+        self.decisions += 1
         for counter in outcome.recurring.counters:
             counter.inc()
         self._observe_total(outcome.seconds)

@@ -12,7 +12,7 @@ from sidecar.core.decide import Progress, decide, inadmissible, refuse
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import LeasedOutcome, Outcome
 from tests.support.simulator.world import BASE, MODEL, NOW, World, admitted_world, credential
 
 STAGES = {"parse": 0.0001, "credential": 0.0002}
@@ -47,6 +47,23 @@ def outcome(decision: Any, **changes: Any) -> Outcome:
 
 def admitted() -> Outcome:
     return outcome(decide(progress(admitted_world()), verdict()))
+
+
+def leased(first: Outcome) -> LeasedOutcome:
+    """The same allow once more, made from the lease of the first."""
+    assert first.recurring is not None
+    return LeasedOutcome(
+        first.decision,
+        first.recurring,
+        first.id,
+        first.decision.at,
+        first.decision.epoch,
+        first.provider,
+        first.method,
+        first.path,
+        first.request_id,
+        first.seconds,
+    )
 
 
 def ending() -> Outcome:

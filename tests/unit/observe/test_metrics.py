@@ -17,13 +17,14 @@ from sidecar.observe.metrics import (
     REGISTRATION_RESULTS,
     Metrics,
 )
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import Outcome, Recurring
 from sidecar.observe.unknown_keys import KeyMisses, UnknownKeys
 from sidecar.registry.errors import RegistryResult
 from tests.support.simulator.world import ENV, MODEL, NOW, admitted_world, grant
 from tests.unit.observe.gauges import metrics
 from tests.unit.observe.samples import (
     admitted,
+    leased,
     outcome,
     progress,
     unread,
@@ -80,6 +81,18 @@ def test_stages_and_the_whole_are_timed() -> None:
         "policy": 0.0,
         "total": 1.0,
     }
+
+
+def test_an_allow_from_a_lease_counts_as_the_same_allow_made_anew() -> None:
+    found, anew = metrics(), metrics()
+    first = admitted()
+    recurring = replace(first, recurring=Recurring(), stages={})
+    found.count(recurring)
+    found.count_leased(leased(recurring))
+    for _ in range(2):
+        anew.count(replace(first, stages={}))
+    assert found.decisions == anew.decisions == 2
+    assert samples(found, "admissibility_") == samples(anew, "admissibility_")
 
 
 def test_freshness_is_computed_when_it_is_asked_for() -> None:
