@@ -28,11 +28,16 @@ class SourceFetcher(FetcherInterface):
     Args:
         source: Where from.
         only_roots: Give nothing but root documents.
+        no_roots: Names of root documents that the source was found not to have: not asked for
+            again, and added to.
     """
 
-    def __init__(self, source: Source, *, only_roots: bool = False) -> None:
+    def __init__(
+        self, source: Source, *, only_roots: bool = False, no_roots: set[str] | None = None
+    ) -> None:
         self._source = source
         self._only_roots = only_roots
+        self._no_roots = set() if no_roots is None else no_roots
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         """Return the bytes of ``url``, which is a name in the repository.
@@ -42,9 +47,13 @@ class SourceFetcher(FetcherInterface):
         is_root = _ROOT.fullmatch(url) is not None
         if self._only_roots and not is_root:
             raise OnlyRootsError(url)
+        if url in self._no_roots:
+            raise DownloadHTTPError(f"{url}: the source had none a moment ago", 404)
         try:
             data = self._source.fetch(url, REPOSITORY.fetch)
         except SourceMissingError as error:
+            if is_root:
+                self._no_roots.add(url)
             raise DownloadHTTPError(str(error), 404) from error
         except SourceError as error:
             raise DownloadError(str(error)) from error

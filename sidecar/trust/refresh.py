@@ -101,8 +101,9 @@ def refresh(
         with store.locked():
             before = store.stamps()
             try:
-                root = _follow_roots(authority, source, store)
-                updater, good = _follow_rest(authority, source, store, root)
+                no_roots: set[str] = set()
+                root = _follow_roots(authority, source, store, no_roots)
+                updater, good = _follow_rest(authority, source, store, root, no_roots)
             finally:
                 store.sync_changed(before)
             verified = verify_set(root, good)
@@ -124,29 +125,32 @@ def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Mem
 
 
 def _updater(
-    authority: TrustedAuthority, source: Source, store: Store, *, only_roots: bool
+    authority: TrustedAuthority, source: Source, store: Store, no_roots: set[str], *, only: bool
 ) -> Updater:
     return Updater(
         metadata_dir=str(store.metadata),
         metadata_base_url=METADATA,
         target_dir=str(store.targets),
         target_base_url=TARGETS,
-        fetcher=SourceFetcher(source, only_roots=only_roots),
+        fetcher=SourceFetcher(source, only_roots=only, no_roots=no_roots),
         config=_LIMITS,
         bootstrap=authority.root,
     )
 
 
-def _follow_roots(authority: TrustedAuthority, source: Source, store: Store) -> Root:
+def _follow_roots(
+    authority: TrustedAuthority, source: Source, store: Store, no_roots: set[str]
+) -> Root:
     """Bring the chain of roots up to date, drop what rested on replaced keys; return the newest.
 
     Apart from the rest, because an earlier timestamp's numbers must not be compared with a later
-    one's if the key that signed the earlier one was taken away.
+    one's if the key that signed the earlier one was taken away. ``no_roots`` gets the name of the
+    root after the newest, so that the source is asked for it once in a refresh.
     """
     pinned = pinned_digest(authority)
     seen = store.seen()
     with suppress(OnlyRootsError):
-        _updater(authority, source, store, only_roots=True).refresh()
+        _updater(authority, source, store, no_roots, only=True).refresh()
     root = root_chain(authority, store)[-1]
     now = Seen(pinned, root.version, roots.online_digest(root))
     if seen is not None and seen.online != now.online:
@@ -157,14 +161,14 @@ def _follow_roots(authority: TrustedAuthority, source: Source, store: Store) -> 
 
 
 def _follow_rest(
-    authority: TrustedAuthority, source: Source, store: Store, root: Root
+    authority: TrustedAuthority, source: Source, store: Store, root: Root, no_roots: set[str]
 ) -> tuple[Updater, GoodSet]:
     """Bring the rest up to date and return the complete set.
 
     The two documents are looked up in what the targets role lists itself, never through
     delegations: nobody else speaks for an authority.
     """
-    updater = _updater(authority, source, store, only_roots=False)
+    updater = _updater(authority, source, store, no_roots, only=False)
     updater.refresh()
     targets = (store.metadata / "targets.json").read_bytes()
     signed = Metadata[Targets].from_bytes(targets).signed

@@ -79,8 +79,9 @@ def main(arguments: list[str]) -> int:
     try:
         with store.locked():
             try:
-                root = refresh._follow_roots(authority, source, store)
-                updater, _ = refresh._follow_rest(authority, source, store, root)
+                no_roots: set[str] = set()
+                root = refresh._follow_roots(authority, source, store, no_roots)
+                updater, _ = refresh._follow_rest(authority, source, store, root, no_roots)
                 for name in given.target_name:
                     _download(updater, name, Path(given.target_dir))
             finally:

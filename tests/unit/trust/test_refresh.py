@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from sidecar.core.trust_state import AuthorityView
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.refresh import RefreshError, refresh
+from sidecar.trust.source import Trigger
 from sidecar.trust.view import NoViewError, read_view
 from tests.unit.trust.refreshing import KEY, expected, fresh, refused
 from tests.unit.trust.repository import HOUR, Repository, now
@@ -49,6 +53,32 @@ def test_a_restart_without_its_source_keeps_the_last_word(repo: Repository, stat
     shutil.rmtree(repo.folder)
     assert refused(repo, state) == "metadata/timestamp.json is not there"
     assert read_view(repo.trusted(), state) == view
+
+
+@dataclass
+class Counted:
+    """A repository, and the names that it was asked for."""
+
+    source: DirectorySource
+    asked: list[str] = field(default_factory=list)
+
+    def fetch(self, name: str, max_bytes: int) -> bytes:
+        self.asked.append(name)
+        return self.source.fetch(name, max_bytes)
+
+    def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
+        return self.source.changes(poll_seconds, stop)
+
+
+def test_a_refresh_asks_for_no_file_twice(repo: Repository, state: Path) -> None:
+    fresh(repo, state)
+    repo.rotate_root()
+    repo.withdraw("key", KEY)
+    source = Counted(DirectorySource(repo.folder))
+    refresh(repo.trusted(), source, state)
+    roots = [name for name in source.asked if name.endswith("root.json")]
+    assert roots == ["metadata/2.root.json", "metadata/3.root.json"]
+    assert len(source.asked) == len(set(source.asked))
 
 
 def test_an_authority_that_was_never_reached_has_no_view(repo: Repository, state: Path) -> None:
