@@ -141,8 +141,8 @@ def test_a_clock_that_was_set_back_brings_nothing_back(site: Site) -> None:
     assert site.talk.verdict() == ADMITTED
 
 
-def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site: Site) -> None:
-    """The regulator's first refresh is held up: what was kept of it knows no withdrawal yet."""
+def _withdrawn_while_down(site: Site) -> None:
+    """Admit once, stop the gate, and have the regulator withdraw the manifest meanwhile."""
     site.start().front()
     assert site.talk.verdict() == ADMITTED
     site.stop_gate()
@@ -150,6 +150,11 @@ def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site
     authority.withdraw(home, WithdrawalKind.MANIFEST, digest, "unfit", None, now())
     site.settings["listen"] = site.listen
     site.write()
+
+
+def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site: Site) -> None:
+    """The regulator's first refresh is held up: what was kept of it knows no withdrawal yet."""
+    _withdrawn_while_down(site)
     with (site.folder / "state" / REGULATOR / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         site.gate.spawn().await_listening()
@@ -163,13 +168,7 @@ def test_law_1_what_was_withdrawn_while_the_gate_was_down_is_never_admitted(site
 
 def test_law_1_under_load_a_start_answers_503_and_then_the_withdrawal(site: Site) -> None:
     """Eight clients in a loop from before the start on; nothing holds the refresh up."""
-    site.start().front()
-    assert site.talk.verdict() == ADMITTED
-    site.stop_gate()
-    home, digest = site.organisations.homes[REGULATOR], site.stand.manifest.digest
-    authority.withdraw(home, WithdrawalKind.MANIFEST, digest, "unfit", None, now())
-    site.settings["listen"] = site.listen
-    site.write()
+    _withdrawn_while_down(site)
     reached, ended = len(site.talk.upstream.received), threading.Event()
 
     def client() -> list[Verdict]:

@@ -94,11 +94,7 @@ def write_toy(folder: Path, *, floor: int = 5, more: str = "") -> Path:
         "system/authz/authz.rego": SHUT,
         "capabilities.json": CAPABILITIES.read_text(),
     }
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return folder
+    return _written(folder, files)
 
 
 def facts(score: int, subject: str = "model-1") -> dict[str, Any]:
@@ -144,6 +140,10 @@ def write_gate_toy(folder: Path, *, shut: bool = False) -> Path:
         "system/authz/authz.rego": SHUT,
         "capabilities.json": CAPABILITIES.read_text(),
     }
+    return _written(folder, files)
+
+
+def _written(folder: Path, files: dict[str, str]) -> Path:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

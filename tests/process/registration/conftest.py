@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.providers import shut_operations
 from tests.process.registration.stage import Stage, staged
 
 
@@ -37,3 +38,13 @@ def own_stage(
 ) -> Iterator[Stage]:
     with staged(tmp_path, monkeypatch, getattr(request.module, "PROVIDER", "openai")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def open_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One stage with every operation open that can be: those that make objects."""
+    opened = sorted(shut_operations() - {"realtime.connect"})
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("open")
+        with staged(folder, patch, open_operations=opened) as running:
+            yield running

@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from sidecar.providers import shut_operations
-from tests.process.registration.stage import OTHER_ENV, Stage, staged
+from tests.process.registration.stage import OTHER_ENV, Stage
 from tests.support.simulator.world import BASE, ENV
 
 REFUSED, ADMITTED = (403, "object_unregistered"), (200, None)
@@ -24,13 +23,8 @@ _AUTO = "cntr_auto"
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One stage with the operations open that make objects."""
-    folder = tmp_path_factory.mktemp("inputs")
-    with pytest.MonkeyPatch.context() as patch:
-        opened = sorted(shut_operations() - {"realtime.connect"})
-        with staged(folder, patch, open_operations=opened) as running:
-            yield running
+def stage(open_stage: Stage) -> Stage:
+    return open_stage
 
 
 @pytest.fixture(scope="module")

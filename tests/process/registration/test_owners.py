@@ -7,15 +7,14 @@ stored object is in the test by itself.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import requests
 
-from sidecar.providers import PROVIDERS, shut_operations
+from sidecar.providers import PROVIDERS
 from sidecar.providers.operation import Kind, Operation
-from tests.process.registration.stage import OTHER_ENV, Stage, lines, staged
+from tests.process.registration.stage import OTHER_ENV, Stage, lines
 from tests.support.simulator.world import BASE, ENV, MODEL
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
@@ -29,13 +28,8 @@ ORPHANS = {"automation", "chat_completion", "video_character"}
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """One stage, with everything open that can be: nothing here is withdrawn or stopped."""
-    folder = tmp_path_factory.mktemp("owners")
-    with pytest.MonkeyPatch.context() as patch:
-        opened = sorted(shut_operations() - {"realtime.connect"})
-        with staged(folder, patch, open_operations=opened) as running:
-            yield running
+def stage(open_stage: Stage) -> Stage:
+    return open_stage
 
 
 @pytest.fixture(scope="module")

@@ -9,19 +9,12 @@ from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.matching import any_matches, regex_matches
 from envoy_extauthz_lint.model import HttpFilter
 from envoy_extauthz_lint.node import ConfigNode
+from envoy_extauthz_lint.request_headers import BODY, DETERMINING, PSEUDO
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING
 
-INSPECTED = (
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-    "upgrade",
-    "x-forwarded-client-cert",
-)
+INSPECTED = (*DETERMINING, "upgrade", "x-forwarded-client-cert")
 """Headers on which any decision about a request depends."""
 
 MOST_NAMES = 8
@@ -29,14 +22,8 @@ MOST_NAMES = 8
 
 NOT_TO_CHANGE = (
     *CREDENTIAL_HEADERS,
-    ":authority",
-    ":method",
-    ":path",
-    ":scheme",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
+    *PSEUDO,
+    *BODY,
     "x-envoy-original-path",
     "x-forwarded-client-cert",
 )

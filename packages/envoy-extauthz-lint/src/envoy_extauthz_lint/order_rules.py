@@ -18,6 +18,7 @@ from envoy_extauthz_lint.model import (
     route_settings,
 )
 from envoy_extauthz_lint.node import ConfigNode
+from envoy_extauthz_lint.request_headers import DETERMINING, PSEUDO
 from envoy_extauthz_lint.view import View, authz_service, service_target
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -104,17 +105,7 @@ PROCESSED_PARTS = {
     ),
     "request_trailer_mode": ("DEFAULT", "SEND", "SKIP"),
 }
-REQUEST = (
-    ":authority",
-    ":method",
-    ":path",
-    ":scheme",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "transfer-encoding",
-)
+REQUEST = (*PSEUDO, *DETERMINING)
 """Headers that determine what a request is."""
 
 

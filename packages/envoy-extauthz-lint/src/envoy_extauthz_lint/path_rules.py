@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
 from envoy_extauthz_lint.model import Manager, RoutePath
 from envoy_extauthz_lint.node import ConfigNode
+from envoy_extauthz_lint.request_headers import DETERMINING
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -76,16 +77,6 @@ HEADERS_CHANGED = LintRule(
 )
 
 RULES = (REWRITTEN, FILTER_VIEW, NORMALIZED, UNESCAPED, PARAMETERS, HEADERS_CHANGED)
-
-DETERMINING = frozenset(
-    {
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "host",
-        "transfer-encoding",
-    }
-)
 
 
 def check(view: View) -> Iterator[LintFinding]:
