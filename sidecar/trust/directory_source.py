@@ -18,8 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from watchfiles import _rust_notify
-
+from sidecar.trust.folder_watch import FolderWatch
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
 from sidecar.trust.source import SourceError, SourceMissingError, Trigger, check_name
 
@@ -27,68 +26,46 @@ _LOG = logging.getLogger("sidecar.trust")
 
 
 @dataclass(frozen=True, slots=True)
-class WatchLimits:
-    """How file notification is collected, in milliseconds.
-
-    Attributes:
-        debounce_ms: Changes within this time are one.
-        step_ms: How often the watch is looked at meanwhile, and ``stop`` with it. Each look takes
-            the interpreter's lock, once per folder: at 10 ms most of what an idle gate used.
-    """
-
-    debounce_ms: int = 60
-    step_ms: int = 30
-
-
-@dataclass(frozen=True, slots=True)
 class FolderChanges:
     """Announces changes below one folder, which need not exist; see ``source.Changes``."""
 
     folder: Path
-    limits: WatchLimits = WatchLimits()
     note: Callable[[Iterable[str]], None] = lambda _: None
     """Called with the paths that changed, before the item that announces them."""
 
     def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
         """Yield at the start, at every change and at every poll; see ``source.Changes``."""
-        folder, poll_ms = self.folder.absolute(), max(1, round(poll_seconds * 1000))
+        folder = self.folder.absolute()
         trigger: Trigger | None = Trigger.START
         while trigger is not None:
             identity = _identity(folder)
             with self._watching(folder) as watch:
                 yield trigger
-                trigger = self._wait(watch, poll_ms, stop)
+                trigger = self._wait(watch, poll_seconds, stop)
                 while trigger is not None and watch and _identity(folder) == identity:
                     yield trigger
-                    trigger = self._wait(watch, poll_ms, stop)
+                    trigger = self._wait(watch, poll_seconds, stop)
 
-    def _watching(self, folder: Path) -> _rust_notify.RustNotify | nullcontext[None]:
+    def _watching(self, folder: Path) -> FolderWatch | nullcontext[None]:
         nearest = _nearest(folder)
         try:
-            return _rust_notify.RustNotify(
-                [str(nearest)],
-                False,  # noqa: FBT003 - debug
-                False,  # noqa: FBT003 - force polling
-                0,
-                nearest == folder,
-                True,  # noqa: FBT003 - ignore permission errors
-            )
-        except (OSError, _rust_notify.WatchfilesRustInternalError) as error:
+            return FolderWatch(nearest, recursive=nearest == folder)
+        except OSError as error:
             _LOG.warning("following %s: no notification, only polling: %s", folder.name, error)
             return nullcontext()
 
     def _wait(
-        self, watch: _rust_notify.RustNotify | None, poll_ms: int, stop: threading.Event
+        self, watch: FolderWatch | None, poll_seconds: float, stop: threading.Event
     ) -> Trigger | None:
         """Wait for a change or the poll; returns None when ``stop`` is set."""
         if watch is None:
-            return None if stop.wait(poll_ms / 1000) else Trigger.POLL
-        outcome = watch.watch(self.limits.debounce_ms, self.limits.step_ms, poll_ms, stop)
-        if outcome == "stop" or stop.is_set():
+            return None if stop.wait(poll_seconds) else Trigger.POLL
+        changed = watch.wait(poll_seconds, stop)
+        if changed is None:
             return None
-        if isinstance(outcome, str):
+        if not changed:
             return Trigger.POLL
-        self.note(path for _, path in outcome)
+        self.note(changed)
         return Trigger.CHANGE
 
 

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sidecar.trust.folder_watch import StopEvent
 from sidecar.trust.source import Changes, Trigger
 
 _LOG = logging.getLogger("sidecar.trust")
@@ -65,7 +66,7 @@ class Follower:
         self._poll_seconds = poll_seconds
         self._work = work
         self._pace = pace
-        self._stop = threading.Event()
+        self._stop = StopEvent()
         self._thread = threading.Thread(target=self._run, name=f"follow-{name}", daemon=False)
         self._idle = 0
 

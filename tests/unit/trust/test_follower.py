@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watchfiles import _rust_notify
+from inotify_simple import INotify
 
 from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.follower import Follower, Pace
@@ -139,7 +139,7 @@ def test_what_notification_cannot_tell_the_poll_finds(
     def refuse(*_: object) -> None:
         raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr("watchfiles._rust_notify.RustNotify", refuse)
+    monkeypatch.setattr("inotify_simple.INotify.add_watch", refuse)
     work = Reader(tmp_path)
     with following(work, poll=0.05):
         work.wait({})
@@ -169,15 +169,15 @@ def test_work_that_raises_is_tried_again(tmp_path: Path, caplog: pytest.LogCaptu
 def test_a_watch_that_breaks_is_set_up_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    real = _rust_notify.RustNotify
+    real = INotify.read
     broken = [RuntimeError("the watch broke")]
 
-    def break_once(paths: list[str], *settings: Any) -> _rust_notify.RustNotify:
+    def break_once(self: INotify, timeout: int) -> Any:
         if broken:
             raise broken.pop()
-        return real(paths, *settings)
+        return real(self, timeout)
 
-    monkeypatch.setattr(_rust_notify, "RustNotify", break_once)
+    monkeypatch.setattr(INotify, "read", break_once)
     work = Reader(tmp_path)
     with following(work):
         work.wait({})
