@@ -223,7 +223,7 @@ def read_roots(name: str, data: bytes) -> tuple[str, ...]:
 
 
 def plain(bundle: TrustBundle) -> str:
-    """Say what a bundle holds, in one line for logs."""
+    """Describe the content of a bundle, in one line for logs."""
     jwks = bundle.domain.jwks or {"keys": []}
     sequence = "" if bundle.sequence is None else f", sequence {bundle.sequence}"
     return f"{len(bundle.domain.x509_roots)} X.509 roots, {len(jwks['keys'])} JWT keys{sequence}"

@@ -40,7 +40,7 @@ S = TypeVar("S", Root, Targets, Snapshot, Timestamp)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the next edition should say.
+    """The content of the next edition.
 
     Attributes:
         keys: The public key of each of ``root``, ``targets`` and ``online``, and of the delegated

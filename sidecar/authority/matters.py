@@ -42,7 +42,7 @@ class Relation(StrEnum):
 
 
 def matter(statement: Statement[Predicate]) -> tuple[str, ...] | None:
-    """Return what a statement is about, or ``None`` for a kind of which each stands alone."""
+    """Return the matter of a statement (law 3); ``None`` for a kind without matters."""
     subject, predicate = statement.subject, statement.predicate
     match predicate:
         case Approval():

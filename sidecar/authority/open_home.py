@@ -236,7 +236,7 @@ def _document_bytes(
     withdrawals: WithdrawalsDocument,
     domains: TrustDomainsDocument | None,
 ) -> dict[str, bytes]:
-    """Write the documents, and read them back as the gate will before anybody signs them."""
+    """Write the documents, and read them back as the gate will, before they are signed."""
     written = {
         documents.AUTHORITY_FILE: wire.write(document),
         documents.WITHDRAWALS_FILE: wire.write(withdrawals),

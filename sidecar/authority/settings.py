@@ -70,7 +70,7 @@ class Settings:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a PEM as a block, the way people know it."""
+    """Writes a PEM as a literal block of YAML."""
 
     def represent_text(self, text: str) -> yaml.ScalarNode:
         """Represent ``text``: as a literal block where it has several lines."""

@@ -74,7 +74,7 @@ def _name(kind: WithdrawalKind, subject: str) -> str:
 
 
 def is_environment_pattern(text: str) -> bool:
-    """Tell whether some SPIFFE ID of a workload can match a pattern; ``**`` matches all."""
+    """Return whether some SPIFFE ID of a workload can match a pattern; ``**`` matches all."""
     segments = text.removeprefix("spiffe://").split("/")
     return text == "**" or (
         _ENVIRONMENT.fullmatch(text) is not None and not {".", ".."} & set(segments)

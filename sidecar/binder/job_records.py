@@ -1,4 +1,4 @@
-"""Keeps on disk what the binder knows of each job, and which webhooks it has taken.
+"""Keep on disk the record of each job, and the webhooks that were taken.
 
 In the state folder ``jobs/PROVIDER/KEY.json`` is one job, ``webhooks/KEY`` one delivery, and
 ``work/PROVIDER/KEY/`` a job's files in transit; KEY is a digest, since ids come from outside.
@@ -45,7 +45,7 @@ class Progress(Enum):
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """What the binder knows of one job.
+    """The record of one job.
 
     Attributes:
         provider: As the binder's settings name it.

@@ -159,7 +159,7 @@ class OpenAiSource:
             return EvaluationOutput(known, DigestSet(digest), {})
 
     def _pages(self, what: str, ask: Callable[..., Any]) -> Iterator[Page]:
-        """Yield every page of a list, until one says that there is no more."""
+        """Yield every page of a list, up to one whose ``has_more`` is false."""
         where: dict[str, Any] = {"limit": PAGE}
         seen: set[str] = set()
         for _ in range(MAX_PAGES):

@@ -249,7 +249,7 @@ def _head(client: Any, bucket: str, key: str) -> S3Object | None:  # noqa: ANN40
 
 
 def _listed(client: Any, bucket: str, prefix: str, most: int) -> Iterator[S3Object]:  # noqa: ANN401
-    """Yield the objects below a prefix; consoles make empty ones that stand for folders."""
+    """Yield the objects below a prefix; consoles make empty ones in place of folders."""
     pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     count = 0
     for page in pages:

@@ -17,7 +17,7 @@ from sidecar.core.specifications import taken_away
 
 @dataclass(frozen=True, slots=True)
 class KnownSpecification:
-    """A specification: its digest (SHA-256 of its payload) and what it says.
+    """A specification: its digest (SHA-256 of its payload) and its content.
 
     ``others`` are further ones at hand, among them every one that it extends; in any order.
     """

@@ -56,7 +56,7 @@ def report_(
     junit: Annotated[Path | None, typer.Option(help="JUnit XML as well, into this file.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write what was measured, against which thresholds, and who signed it.
+    """Write the scores, their thresholds and the signers.
 
     The page holds everything and loads nothing. Exit status 3 if a declared suite is not passed or
     was not run.

@@ -135,7 +135,7 @@ class Accepted:
         return touched
 
     def _evidence(self, digest: str) -> Evidence[Any] | None:
-        """Return a payload with everybody who signed it and may; ``None`` where that is nobody."""
+        """Return a payload with its granted signers; ``None`` where it has none."""
         held: SignedPayload | None = self.drafts.signed.get(digest)
         if held is None:
             return None

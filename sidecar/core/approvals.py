@@ -51,7 +51,7 @@ def offers(
 def checked(
     question: Question, found: dict[Requirement, ApprovalOffers | Reason]
 ) -> Finding | None:
-    """Return why step 5 cannot hold whoever is chosen, if so."""
+    """Return why step 5 cannot hold for any choice of approvers; ``None`` if it can."""
     lacking: dict[Reason, dict[str, None]] = {}
     for requirement, offered in found.items():
         if isinstance(offered, Reason):

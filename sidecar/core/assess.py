@@ -69,7 +69,7 @@ MAX_COMBINATIONS = 256
 
 @dataclass(frozen=True, slots=True)
 class _Alternative:
-    """One way in which a name of the call resolves: steps 2 and 3, and what comes of them."""
+    """One resolution of a name in the call, with the outcome of steps 2 and 3."""
 
     findings: tuple[Finding, ...]
     prepared: Prepared | None = None
@@ -105,7 +105,7 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
 
 
 def _named(call: Call) -> Finding:
-    """Step 0, as far as it can be told without the bytes: nothing required may be empty.
+    """Check step 0 as far as it needs no bytes: nothing required may be empty.
 
     A reference that is still here was not looked up, so nobody knows which models it holds.
     """
@@ -204,7 +204,7 @@ def _combined(
 def _alternatives(
     inquiry: Inquiry, environment: Evidence[Environment], model: str
 ) -> Iterator[_Alternative]:
-    """Resolve one name of the call in every way that could hold, newest first."""
+    """Return every resolution of one name in the call that could hold, newest first."""
     if model not in inquiry.call.deployments:
         yield from _prepare(Question(inquiry, environment, model), None)
         return

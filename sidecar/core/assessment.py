@@ -176,7 +176,7 @@ class RolePass:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """The binding that says which model a deployment runs, and who says so.
+    """The binding of a deployment to the model that it runs, and its signer.
 
     ``until`` is when this ceases to be the answer: with its window, its signer's key, or because a
     newer binding begins.
@@ -223,7 +223,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class Waived:
-    """A waiver that stands, by the regulator's signer that counts. Only policies read it."""
+    """A waiver in force, with the regulator's signer that counts. Only policies read it."""
 
     waiver: Evidence[Waiver]
     signer: Signer

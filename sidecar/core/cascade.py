@@ -97,7 +97,7 @@ class Cascade:
         return min(ahead, default=None)
 
     def tainted(self, item: Evidence[Predicate], signer: Signer) -> bool:
-        """Tell whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
+        """Return whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
         return bool(self.indexes) and self.withdrawn(evidence_nodes(item, signer)) is not None
 
     def defect(self, item: Evidence[Predicate], signer: Signer) -> Defect:
@@ -107,7 +107,7 @@ class Cascade:
         return Defect.NONE if self.fresh(signer.authority) else Defect.STALE
 
     def usable(self, item: Evidence[Predicate], signer: Signer) -> bool:
-        """Tell whether a decision can rest on a signature: not withdrawn, its authority fresh."""
+        """Return whether a decision can rest on a signature: not withdrawn, its authority fresh."""
         return self.defect(item, signer) is Defect.NONE
 
     def preferred(self, item: Evidence[Predicate], signers: Iterable[Signer]) -> Signer:
@@ -115,7 +115,7 @@ class Cascade:
         return min(signers, key=lambda s: (self.defect(item, s), s))
 
     def fresh(self, authority: str) -> bool:
-        """Tell whether an authority's metadata is unexpired and was heard since start."""
+        """Return whether an authority's metadata is unexpired and was heard since start."""
         view = self.state.authorities.get(authority)
         return view is not None and view.heard_since_start and view.expires > self.now
 

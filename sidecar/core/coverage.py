@@ -45,7 +45,7 @@ def covered(question: Question, item: Evidence[Manifest]) -> tuple[tuple[Signer,
 
 
 def _covers(spec: EnvironmentSpec, question: Question) -> bool:
-    """Tell whether a manifest's environment is that of the call.
+    """Return whether a manifest's environment is that of the call.
 
     A sandbox is none of them: it stands in for those in all of its jurisdictions.
     """

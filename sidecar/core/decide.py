@@ -1,4 +1,4 @@
-"""The decision: allow only if the assessment *and* the verdict say so.
+"""Decide: allow only if the assessment *and* the verdict allow.
 
 There is one place that makes an allow, ``decide``; ``renew`` repeats one while its lease holds, and
 everything else can only make denials.

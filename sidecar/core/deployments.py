@@ -1,4 +1,4 @@
-"""Step 2, where a call names a deployment: signed evidence says which model that runs.
+"""Resolve a deployment to the model that signed evidence binds it to (step 2).
 
 A deployment can be pointed at another model under the same name, by anyone that runs the account.
 What it runs is the provider's to know, so only a provider's binding (or that of a provider of

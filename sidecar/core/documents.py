@@ -139,7 +139,7 @@ class Withdrawal:
         return self.kind in _BY_PATTERN
 
     def hits(self, kind: WithdrawalKind, subject: str) -> bool:
-        """Tell whether this entry withdraws ``subject``, apart from when."""
+        """Return whether this entry withdraws ``subject`` at some time."""
         if kind is not self.kind:
             return False
         return matches(self.subject, subject) if self.by_pattern else self.subject == subject
@@ -205,7 +205,7 @@ class TrustDomainsDocument:
 
 
 def read_authority(data: bytes, *, name: str) -> AuthorityDocument:
-    """Read ``authority.json`` of the authority the operator knows as ``name``.
+    """Read ``authority.json`` of the authority that ``trust.yaml`` calls ``name``.
 
     Raises:
         EvidenceError: Malformed, speaks of another authority, an unsupported key, or one key

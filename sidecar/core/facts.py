@@ -183,7 +183,7 @@ class AdaptationFacts:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
-    """Which model one of ``request.models`` stands for: ``name`` is bound to run ``model``.
+    """The model behind one of ``request.models``: ``name`` is bound to run ``model``.
 
     ``authority`` is the provider that says so, ``of_record`` as in an approval; ``not_after`` is
     when that ceases to hold. ``declarations`` are what its API states of the deployment: for Azure
@@ -200,7 +200,7 @@ class DeploymentFacts:
 
 @dataclass(frozen=True, slots=True)
 class WaiverFacts:
-    """A regulator's waiver of one rule that stands here and now.
+    """A regulator's waiver of one rule, in force here and now.
 
     ``subject`` is the environment's SPIFFE ID, or the model it was given for as the request names
     it.

@@ -29,7 +29,7 @@ SILENCE_DENIES = (REGULATOR, CUSTOMER, PROVIDER)
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a decision asks a grant to cover.
+    """The scope of a decision, which a grant must cover.
 
     ``model`` is ``provider/id``, or ``None`` where no model is concerned (an environment's own
     declaration).
@@ -81,7 +81,7 @@ class Grant:
         return self.silence == "denies"
 
     def covers(self, role: str, scope: Scope, jurisdictions: tuple[str, ...] = ()) -> bool:
-        """Tell whether the grant holds for ``role`` in ``scope`` and every jurisdiction given."""
+        """Return whether the grant holds for ``role`` in ``scope`` and every jurisdiction given."""
         return (
             role == self.role
             and (scope.model is None or any_matches(self.models, scope.model))

@@ -40,7 +40,7 @@ def blocks(text: str) -> list[str]:
 
 
 def describe(text: str) -> str:
-    """Return what ``text`` holds, in a few words with an article.
+    """Describe what ``text`` holds, in a noun phrase with an article.
 
     Args:
         text: What was given as a key; undecodable bytes may be replaced.

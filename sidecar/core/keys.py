@@ -64,7 +64,7 @@ class PublicKey:
         return cls("sha256:" + hashlib.sha256(der).hexdigest(), canonical.decode("ascii"), key)
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
-        """Tell whether ``signature`` (raw Ed25519, or DER ECDSA) is this key's over ``message``."""
+        """Return whether ``signature`` (raw Ed25519, or DER ECDSA) of ``message`` is this key's."""
         try:
             if isinstance(self._key, ed25519.Ed25519PublicKey):
                 self._key.verify(signature, message)

@@ -230,7 +230,7 @@ class Lineages:
         return found
 
     def _superseding(self, digests: Iterable[str]) -> set[str]:
-        """Return ``digests`` and all that supersede one of them, by way of lost ones too."""
+        """Return ``digests`` and all that supersede one of them, through lost ones too."""
         pending, seen = {*digests}, set[str]()
         while pending:
             digest = pending.pop()

@@ -59,7 +59,7 @@ def objectors(
 def overlaps(
     grant: Grant, around: Surroundings, models: frozenset[str], *, everywhere: bool = False
 ) -> bool:
-    """Tell whether a grant's scope has anything in common with a question.
+    """Return whether a grant's scope overlaps a question.
 
     With ``everywhere``, only its models count. A sandbox stands in for all the environments that
     the model is made for, so whoever can object in one of them can object there.

@@ -19,13 +19,13 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Tell whether ``pattern`` covers ``name`` as a whole. An empty pattern covers nothing."""
+    """Return whether ``pattern`` covers all of ``name``; an empty one covers nothing."""
     return bool(pattern) and _compiled(pattern).fullmatch(name) is not None
 
 
 @lru_cache(maxsize=4096)
 def any_matches(patterns: tuple[str, ...], name: str) -> bool:
-    """Tell whether one of ``patterns`` covers ``name``; none, where there are none."""
+    """Return whether one of ``patterns`` covers ``name``; false where there are none."""
     # Every call asks the same few questions of the same grants, dozens of them; see the bound.
     return any(matches(pattern, name) for pattern in patterns)
 
@@ -43,7 +43,7 @@ def _compiled_outer(pattern: str) -> re.Pattern[str]:
 
 
 def any_covers(outer: tuple[str, ...], pattern: str) -> bool:
-    """Tell whether one of ``outer`` covers every name that ``pattern`` covers.
+    """Return whether one of ``outer`` covers every name that ``pattern`` covers.
 
     May say no where several of ``outer`` do so together, and never says yes where they do not.
     """

@@ -46,7 +46,7 @@ def checked(
     found: dict[Suite, SuiteOffers | Reason],
     models: frozenset[str],
 ) -> Finding | None:
-    """Return why step 4 cannot hold whoever is chosen, if so.
+    """Return why step 4 cannot hold for any choice of evaluators; ``None`` if it can.
 
     Args:
         question: The model in its environment.
@@ -105,7 +105,7 @@ def passed(
 
 
 def unassignable(question: Question, found: dict[Suite, SuiteOffers | Reason]) -> Finding:
-    """Return step 4 where every suite has results, but only by those who fill another role."""
+    """Return step 4 where every suite has results, but only by authorities in another role."""
     names = tuple(_label(suite) for suite in found)
     detail = "one authority, and one key, fills one role: too few for " + ", ".join(names)
     return Finding(4, question.model, Reason.PREACTIVATION_MISSING, detail, names)

@@ -163,7 +163,7 @@ class EnvironmentSpec:
 
 @dataclass(frozen=True, slots=True)
 class RequiredApprovals:
-    """Roles the manifest itself asks for; others may only add to them."""
+    """Roles that the manifest itself requires; others may only add to them."""
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 

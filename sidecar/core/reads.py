@@ -66,7 +66,7 @@ class Reads:
         self._whole: dict[str, Any] = {}
 
     def unchanged(self, state: TrustState, now: datetime) -> bool:
-        """Tell whether everything that was read is the same in ``state``.
+        """Return whether everything that was read is the same in ``state``.
 
         Args:
             state: A newer state of the same control path, not a recording one.
@@ -260,7 +260,7 @@ def _still(
     old: Any,  # noqa: ANN401 - a view, or none
     now: datetime,
 ) -> bool:
-    """Tell whether an authority's freshness is the same; later expiry of the fresh is."""
+    """Return whether an authority's freshness is the same; a later expiry counts as such."""
     new: Any = authorities.get(name, _ABSENT)
     if new is old:
         return True

@@ -321,4 +321,4 @@ class AdmissibilityError(Exception):
 
 
 class EvidenceError(Exception):
-    """Evidence, a document or a configuration was refused; the text says which rule it broke."""
+    """Evidence, a document or a configuration was refused; the text states the broken rule."""

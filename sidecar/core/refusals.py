@@ -1,4 +1,4 @@
-"""What step 0 says no with: one line for each of its three commonest reasons."""
+"""Format the refusals of step 0: one line for each of its three commonest reasons."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def _listed_base(question: Question) -> tuple[Resolved | None, Finding]:
 
 
 def _with_parents(question: Question, item: Evidence[Manifest]) -> tuple[Resolved | None, Finding]:
-    """Follow ``parent`` to the base model; every manifest on the way must be a producer's."""
+    """Follow ``parent`` to the base model; every manifest passed must be a producer's."""
     state = question.inquiry.state
     parents: list[tuple[Evidence[Manifest], tuple[Signer, ...]]] = []
     child = item.predicate.model

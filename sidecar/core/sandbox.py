@@ -31,7 +31,7 @@ NOT_ASKED = "not asked for in the sandbox"
 
 
 def only_runs(call: Call) -> bool:
-    """Tell whether a call does nothing but run the models that it names."""
+    """Return whether a call does nothing but run the models that it names."""
     return not (call.modelless or call.tuned or call.references or call.owned)
 
 

@@ -48,7 +48,7 @@ class Pledge:
 def for_tuning(
     inquiry: Inquiry, environment: Evidence[Environment], names: tuple[str, ...]
 ) -> tuple[Pledge | None, Finding]:
-    """Return the specification a tuning job came with, and what step 3 says of it.
+    """Return the specification of a tuning job, and its finding in step 3.
 
     Args:
         inquiry: The call, with the specification's digest.
@@ -88,7 +88,7 @@ def for_tuning(
 def for_manifests(
     question: Question, manifests: Iterable[Evidence[Manifest]]
 ) -> tuple[tuple[Pledge, ...], Finding | None]:
-    """Return the specifications that a manifest and its parents name, and what step 3 says.
+    """Return the specifications of a manifest and its parents, and the finding in step 3.
 
     Such a specification needs signatures that count now, like all evidence; its window need only
     have held when the run began, for that is when it was relied on.

@@ -47,7 +47,7 @@ _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class StrictJsonError(ValueError):
-    """The bytes are not JSON that every parser reads the same way."""
+    """The bytes are not JSON that every parser reads alike."""
 
 
 def loads(data: bytes, *, max_bytes: int) -> Any:  # noqa: ANN401 - JSON is any value

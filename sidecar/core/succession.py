@@ -50,7 +50,7 @@ class KnownEvidence(Protocol):
 
 
 def suite_passed(suite: Suite, entry: SuiteResult, outcome: str) -> bool:
-    """Tell whether one entry of a result passes exactly ``suite`` (step 4)."""
+    """Return whether one entry of a result passes exactly ``suite`` (step 4)."""
     annotations = entry.annotations
     return (
         outcome == "PASSED"
@@ -61,7 +61,7 @@ def suite_passed(suite: Suite, entry: SuiteResult, outcome: str) -> bool:
 
 
 def same_suite(suite: Suite, entry: SuiteResult) -> bool:
-    """Tell whether a result's entry is about exactly ``suite``."""
+    """Return whether a result's entry is about exactly ``suite``."""
     return (entry.name, entry.digest, entry.annotations.kind, entry.annotations.jurisdiction) == (
         suite.name,
         suite.digest,
@@ -73,7 +73,7 @@ def same_suite(suite: Suite, entry: SuiteResult) -> bool:
 def required_roles(
     state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]
 ) -> set[str]:
-    """Return the roles that must approve a manifest: a union that nobody makes smaller (law 5)."""
+    """Return the roles that must approve a manifest: a union that only grows (law 5)."""
     operator = state.operator
     roles = {*ALWAYS_REQUIRED, *item.predicate.approvals.required, *operator.required_roles}
     roles |= around.roles
@@ -93,7 +93,7 @@ def required_approvals(
 
 
 def complete(state: KnownEvidence, around: Surroundings, item: Evidence[Manifest]) -> bool:
-    """Tell whether all required results and approvals of a manifest exist, as signed."""
+    """Return whether all required results and approvals of a manifest exist, as signed."""
     model = item.predicate.model
     scope = Scope(around.environment, around.sector, f"{model.provider}/{model.id}")
     answered = {suite.jurisdiction for suite in item.predicate.envelope.suites}

@@ -74,7 +74,7 @@ class Draft(MutableMapping[K, V]):
         return cast("V", found)
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether ``key`` has a value."""
+        """Return whether ``key`` has a value."""
         return self.get(cast("K", key), GONE) is not GONE
 
     def __setitem__(self, key: K, value: V) -> None:

@@ -28,7 +28,7 @@ class Window:
             raise ValueError("a window must end after it begins")
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether ``now`` lies in the window."""
+        """Return whether ``now`` lies in the window."""
         return self.not_before <= now < self.not_after
 
 

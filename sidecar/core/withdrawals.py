@@ -81,7 +81,7 @@ class WithdrawalIndex:
 
 @dataclass(frozen=True, slots=True)
 class PublishedNoes:
-    """What one authority's ``withdrawals.json`` says of manifests, besides its entries.
+    """Failures and supersessions in one authority's ``withdrawals.json``.
 
     Attributes:
         document: Of which this is the index.

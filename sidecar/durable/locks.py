@@ -24,7 +24,7 @@ def take(path: Path) -> int | None:
 
 
 def wait_for(path: Path) -> int:
-    """Lock a file, after whoever holds the lock, and return its descriptor.
+    """Wait for a file's lock, take it, and return its descriptor.
 
     Raises:
         OSError: The file cannot be created or locked.

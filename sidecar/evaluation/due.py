@@ -22,7 +22,7 @@ from sidecar.core.succession import same_suite, suite_passed
 
 
 class Standing(StrEnum):
-    """How a suite of a manifest stands."""
+    """The state of one suite of a manifest."""
 
     CURRENT = "current"
     ENDING = "ending"
@@ -58,14 +58,14 @@ class SuiteStanding:
 
     @property
     def due(self) -> bool:
-        """Whether somebody has to do something about it."""
+        """Whether an evaluator has to act."""
         return self.standing is not Standing.CURRENT
 
 
 def standings(
     state: TrustState, now: datetime, soon: datetime, editions: Mapping[tuple[str, str], str]
 ) -> tuple[SuiteStanding, ...]:
-    """Return how every suite of every manifest stands, by model, manifest and suite.
+    """Return the state of every suite of every manifest, by model, manifest and suite.
 
     A manifest whose window is over, or that a successor took over from wherever it may run, is left
     out: no result can activate it again.
@@ -132,7 +132,7 @@ def _counting(
 
 
 def _evaluates(state: TrustState, authority: str, model: str, suite: Suite) -> bool:
-    """Tell whether an authority is granted to evaluate the model, in whatever environment."""
+    """Return whether an authority may evaluate the model in some environment."""
     return any(
         grant.role == EVALUATOR
         and any_matches(grant.models, model)
@@ -142,7 +142,7 @@ def _evaluates(state: TrustState, authority: str, model: str, suite: Suite) -> b
 
 
 def _withdrawn(state: TrustState, result: Evidence[Result], signer: Signer, now: datetime) -> bool:
-    """Tell whether anybody withdrew a result: whose no counts differs between environments."""
+    """Return whether some authority withdrew a result; which count, depends on the environment."""
     everybody = Objectors(tuple(sorted(state.withdrawals)), ())
     return Cascade.of(state, everybody, (), now).tainted(result, signer)
 
@@ -150,7 +150,7 @@ def _withdrawn(state: TrustState, result: Evidence[Result], signer: Signer, now:
 def _why_none(
     state: TrustState, item: Evidence[Manifest], suite: Suite
 ) -> tuple[Standing, None, str, str]:
-    """Return how a suite stands that no result passes."""
+    """Return the state of a suite that no result passes."""
     results: Iterable[Evidence[Result]] = state.results.get(item.digest, ())
     if any(same_suite(suite, e) for r in results for e in r.predicate.configuration):
         detail = "no result passes it, signed by an evaluator's active key"
@@ -159,7 +159,7 @@ def _why_none(
 
 
 def _succeeded(state: TrustState, item: Evidence[Manifest]) -> bool:
-    """Tell whether a successor took over in every declared environment of a manifest."""
+    """Return whether a successor took over in every declared environment of a manifest."""
     patterns = tuple(spec.id for spec in item.predicate.environments)
     here = [name for name in state.environments if any_matches(patterns, name)]
     return bool(here) and all((item.digest, name) in state.taken_over for name in here)

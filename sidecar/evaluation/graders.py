@@ -99,7 +99,7 @@ class LabelModel:
     prompt: tuple[Message, ...] = ()
 
     def form(self) -> str:
-        """Return what the judge is told about the form of its answer."""
+        """Return the instruction to the judge about the form of its answer."""
         labels = ", ".join(self.labels)
         return f"Answer with exactly one of these labels and nothing else: {labels}"
 
@@ -130,7 +130,7 @@ class ScoreModel:
     sampling: Mapping[str, float | int] = field(default_factory=dict)
 
     def form(self) -> str:
-        """Return what the judge is told about the form of its answer."""
+        """Return the instruction to the judge about the form of its answer."""
         return f"Answer with one number from {self.low:g} to {self.high:g} and nothing else."
 
     def parse(self, text: str) -> str | float:

@@ -267,7 +267,7 @@ def _lm_eval_score(task: str, metrics: Mapping[str, Any], samples: int) -> Itera
 
 
 def _is_metric(name: str) -> bool:
-    """Tell ``metric,filter`` from error estimates and other fields."""
+    """Return whether a field is ``metric,filter``, not an error estimate or another field."""
     metric, comma, _ = name.partition(",")
     return bool(comma) and not metric.endswith("_stderr")
 

@@ -19,7 +19,7 @@ BUILD_TYPE = "urn:admissibility:tuning:v1"
 
 
 def statement(source: ManifestSource) -> dict[str, Any]:
-    """Return the statement; whoever wants it signed signs it with a tool of their own."""
+    """Return the statement, unsigned."""
     manifest, run = source.manifest, source.manifest.run
     parameters: dict[str, Any] = {
         "provider": manifest.model.provider,

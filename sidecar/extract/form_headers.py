@@ -130,7 +130,7 @@ def _check_extended(filename: str, extended: str) -> None:
 
 
 def _decoded(filename: str) -> str | None:
-    """Return the text of an encoded word (RFC 2047 §2); ``None`` for anything else."""
+    """Decode an ``encoded-word`` (RFC 2047 §2); return ``None`` for anything else."""
     if not _ENCODED_WORD.fullmatch(filename):
         return None
     ((data, _),) = decode_header(filename)

@@ -65,14 +65,14 @@ def _unnamed(what: str) -> AdmissibilityError:
 
 
 def word(entry: Found) -> str:
-    """Return a word that names no model, such as the type of a tool."""
+    """Return a string that names no model, such as the type of a tool."""
     if not isinstance(entry.value, str) or not _WORD.fullmatch(entry.value):
         raise malformed(f"{entry.where} must be 1 to 64 letters, digits or . _ : -")
     return entry.value
 
 
 def given(entry: Found) -> bool:
-    """Return whether a value is given; JSON ``null`` counts as absent."""
+    """Return whether a value is given; JSON's ``null`` counts as absent."""
     return entry.value is not None
 
 

@@ -138,7 +138,7 @@ def _node(node: GraphNode, x: int, y: int) -> str:
 
 
 def _shortened(name: str) -> str:
-    """Cut a long name in the middle: both ends tell names apart."""
+    """Cut a long name in the middle: names differ at both ends."""
     if len(name) <= _SHOWN_CHARS:
         return name
     half = (_SHOWN_CHARS - 1) // 2

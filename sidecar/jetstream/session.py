@@ -61,7 +61,7 @@ LIMITS = NatsLimits()
 
 
 class _ProblemError(Exception):
-    """A failure whose cause the connection knows better than the error."""
+    """A failure whose cause is recorded by the connection, not by the error."""
 
 
 class Session:
@@ -94,7 +94,7 @@ class Session:
 
     @property
     def connected(self) -> bool:
-        """Whether the connection stands, as far as is known."""
+        """Whether the connection is up, as far as is known."""
         client = self._client
         return client is not None and client.is_connected
 
@@ -162,7 +162,7 @@ class Session:
             raise
 
     def _problem(self, error: BaseException) -> str:
-        """Return what the connection says of a failure; empty where the error itself does."""
+        """Return the connection's cause of a failure; empty where the error has it."""
         client = self._client
         if client is None or isinstance(error, asyncio.CancelledError):
             return ""
@@ -219,7 +219,7 @@ class Session:
 
 
 def _abort(client: BoundedClient) -> None:
-    """Close the socket of a client that could not say goodbye."""
+    """Close the socket of a client that could not end its session."""
     transport = client._transport  # a connection under way has no other end
     writer = getattr(transport, "_bare_io_writer", None)
     if writer is not None:

@@ -88,7 +88,7 @@ class Address:
 
 @dataclass(slots=True, eq=False)
 class _Question:
-    """One question to the policies, and all who wait for its answer."""
+    """One question to the policies, and the calls that wait for its answer."""
 
     stem: str
     facts: Facts
@@ -98,7 +98,7 @@ class _Question:
 
     @property
     def abandoned(self) -> bool:
-        """Return whether nobody waits for it any more."""
+        """Return whether no call waits for it any more."""
         return all(waiter.done() for waiter in self.waiters)
 
     def text(self) -> str:
@@ -106,7 +106,7 @@ class _Question:
         return whole(self.stem, self.facts.now, self.facts.nonce)
 
     def settle(self, answer: Verdict | AdmissibilityError) -> None:
-        """Give the answer to everybody who waits."""
+        """Give the answer to every waiting call."""
         for waiter in self.waiters:
             if waiter.done():
                 continue
@@ -181,7 +181,7 @@ class Opa:
             return False
 
     async def close(self) -> None:
-        """Close every connection; what is under way fails."""
+        """Close every connection; exchanges in flight fail."""
         self._closed = True
         for query in self._queries:
             query.cancel()
@@ -192,7 +192,7 @@ class Opa:
             self._idle.pop().close()
 
     def _send(self) -> None:
-        """Send as much of what waits as may be under way."""
+        """Send waiting questions, up to the limit in flight."""
         while self._waiting and len(self._queries) < self._most and not self._closed:
             questions = self._next()
             if questions:
@@ -203,7 +203,7 @@ class Opa:
                     each.asked_by, each.beside = query, questions
 
     def _next(self) -> list[_Question]:
-        """Take the questions that waited longest, without those that nobody waits for."""
+        """Take the questions that waited longest, without the abandoned ones."""
         taken: list[_Question] = []
         size = 0
         while self._waiting and len(taken) < self._together and size < MAX_TOGETHER_CHARS:

@@ -81,7 +81,7 @@ class Connection(asyncio.Protocol):
                 self._awaited.set_result(response)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Fail the exchange under way; called by the event loop."""
+        """Fail the exchange in flight; called by the event loop."""
         self._end(error if isinstance(error, OSError) else ConnectionResetError("closed by OPA"))
 
     def _end(self, error: Exception) -> None:

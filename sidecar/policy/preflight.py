@@ -135,7 +135,7 @@ def jurisdictions(draft: Draft, operator: OperatorTrust | None) -> tuple[str, ..
 
 
 def required_roles(draft: Draft, operator: OperatorTrust | None) -> tuple[str, ...]:
-    """Return every role that must approve, sorted: a union that nobody can shrink."""
+    """Return every role that must approve, sorted: a union that only grows."""
     found = {*ALWAYS_REQUIRED, *draft.roles}
     if operator is not None:
         found |= set(operator.required_roles)
@@ -281,7 +281,7 @@ def _later(
     what: str,
     command: str,
 ) -> Item:
-    """Return an item that is signed later, or is missing because nobody is granted its role."""
+    """Return an item that is signed later, or is missing for want of a grant of its role."""
     where = ", ".join(places)
     if operator is None:
         return Item(State.LATER, what, where, role, "", "", command)
@@ -321,7 +321,7 @@ def by_policies(answer: Mapping[str, Any], catalogue: Catalogue, draft: Draft) -
 
 
 def _supply(term: str, description: str, remedy: str, draft: Draft) -> tuple[str, str]:
-    """Return who supplies a term of the facts, and by which command."""
+    """Return the role that supplies a term of the facts, and its command."""
     text = remedy.partition(", declare")[0] if term.endswith("documents") else remedy
     names = dict.fromkeys(_NAME.findall(text) or _QUOTED.findall(description)) or {"NAME": None}
     declaring = " ".join(f"--declaration {name}=TEXT" for name in names)

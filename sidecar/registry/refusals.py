@@ -1,4 +1,4 @@
-"""Words the refusals of stored objects, each with what the caller or the operator can do."""
+"""Format the refusals of stored objects, each with its remedy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def unregistered(reference: Reference) -> AdmissibilityError:
 
 
 def foreign_input(reference: Reference, where: str) -> AdmissibilityError:
-    """Return the refusal of an object that a call names as input, in the same words for all causes.
+    """Return the refusal of an object named as input: one text for all causes.
 
     Args:
         reference: The object.

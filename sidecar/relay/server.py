@@ -212,7 +212,7 @@ def _counting(metrics: RelayMetrics) -> Middleware:
 
 
 def _wished(request: web.Request) -> int | None:
-    """Return the seconds that a request asks to wait, at most ``MAX_WAIT_SECONDS``."""
+    """Return the seconds that a request may be held, at most ``MAX_WAIT_SECONDS``."""
     found = _WAIT.search(request.headers.get("Prefer", ""))
     return None if found is None else min(int(found[1]), MAX_WAIT_SECONDS)
 

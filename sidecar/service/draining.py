@@ -52,7 +52,7 @@ async def drain(
 
 
 async def _until_left(server: GateServer, port: PortSockets, hurry: asyncio.Event) -> None:
-    """Wait until nobody is connected, or there is nobody else to connect to."""
+    """Wait until no client is connected, or no other process is left to connect to."""
     port.stop_listening()
     while port.connected() and port.others_listen() and not hurry.is_set():
         await _wait(hurry)

@@ -204,7 +204,7 @@ async def until(stopped: asyncio.Event, seconds: float) -> bool:
 
 
 def no_trust(unknown_keys: UnknownKeys) -> Callable[[], TrustReading]:
-    """Return what a process states of the trust state that another one knows: key misses alone."""
+    """Return a reader's part of the trust status: its key misses alone."""
 
     def reading() -> TrustReading:
         misses = tuple(

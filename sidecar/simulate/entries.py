@@ -214,7 +214,7 @@ class Deploy(Signed):
 
 
 class EvidenceEntry(Entry):
-    """Names evidence: by manifest, or by what it is about and who signed it, the newest first."""
+    """Names evidence: by manifest, or by its subject and signer, the newest first."""
 
     manifest: Text | None = None
     approval: Text | None = None
@@ -225,7 +225,7 @@ class EvidenceEntry(Entry):
 
 
 class Withdrawable(EvidenceEntry):
-    """Names what is withdrawn; ``of`` is the author, where it is somebody else's statement."""
+    """Names what is withdrawn; ``of`` is the author of another authority's statement."""
 
     corpus: Text | None = None
     run: Text | None = None

@@ -29,7 +29,7 @@ STEP = timedelta(minutes=1)
 
 @dataclass(slots=True)
 class SimulatedGate:
-    """What a gate has: views, who was heard since it started, its memory and its trust state."""
+    """A gate's state: views, authorities heard since its start, memory and trust state."""
 
     views: dict[str, AuthorityView] = field(default_factory=dict)
     heard: set[str] = field(default_factory=set)

@@ -69,7 +69,7 @@ class Assembler:
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
-        """Hold every step back for as long as the context lasts, once none is under way."""
+        """Wait for the running step, and hold further steps back until the context ends."""
         with self._building:
             yield
 

@@ -1,4 +1,4 @@
-"""The operator's say, read once: ``trust.yaml`` with its pinned roots, as frozen values.
+"""Read the operator's ``trust.yaml`` and its pinned roots once, into frozen values.
 
 Everything that can be wrong is found here, before anything is served, and told as one line that
 names the file, the place and what to do. What is *not* checked is the outside world: a source that
@@ -26,7 +26,7 @@ class TrustConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrustedAuthority:
-    """An authority as the operator knows it.
+    """An authority as ``trust.yaml`` configures it.
 
     Attributes:
         name: Unique, and safe as a file name.
@@ -151,7 +151,7 @@ def _check_names(file: TrustFile) -> None:
 
 
 def _check_separate(authorities: tuple[TrustedAuthority, ...]) -> None:
-    """Refuse one key holder under two names, who could fill two roles."""
+    """Refuse one key holder under two names, which could fill two roles."""
     owners: dict[str, str] = {}
     for authority in authorities:
         for key in roots.root_fingerprints(roots.pinned(authority.root).signed):

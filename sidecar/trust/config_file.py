@@ -1,4 +1,4 @@
-"""The shape of ``trust.yaml``, and how a mistake in it is told in one line.
+"""Define the schema of ``trust.yaml``, and report a mistake in it in one line.
 
 Strict on purpose: an unknown key, a key given twice or an empty list is a mistake that would
 otherwise weaken something silently.
@@ -119,7 +119,7 @@ class AuthorityEntry(_Strict):
 
 
 class JurisdictionEntry(_Strict):
-    """What one jurisdiction asks for beyond the rest."""
+    """Requirements of one jurisdiction beyond those of all."""
 
     required_roles: _Roles
     """Roles that this jurisdiction requires in addition."""

@@ -173,7 +173,7 @@ class ControlPath:
         return Committed(durable.epoch, durable.identity(), written=durable.written)
 
     def at_rest(self, work: Callable[[Committed], None]) -> None:
-        """Call ``work`` while no step is under way: what was found before is in force.
+        """Call ``work`` between two steps: what was found before is in force.
 
         What could not be written is written first, where that is possible now.
         """

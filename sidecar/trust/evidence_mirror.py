@@ -138,7 +138,7 @@ class EvidenceMirror:
         """Whether the last reading had a listing within the limits."""
 
     def fetch(self) -> Fetched:
-        """Bring the folder in line with the listing, as far as it comes in one slice."""
+        """Make the folder equal to the listing, as far as one slice of work goes."""
         self._unfinished = self.heard = False
         self._changed = []
         try:

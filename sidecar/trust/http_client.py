@@ -33,7 +33,7 @@ _Stamps = tuple[tuple[int, int, int], ...]
 
 
 class _AgainError(Exception):
-    """An attempt failed in a way that may pass; the text says how."""
+    """An attempt failed, perhaps for a moment only; the text states how."""
 
 
 @dataclass(frozen=True, slots=True)

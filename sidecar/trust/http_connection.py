@@ -106,7 +106,7 @@ class Connection(http.client.HTTPConnection):
             raise
 
     def cut(self) -> None:
-        """End whatever is under way on this connection; called from another thread."""
+        """Abort the exchange on this connection; called from another thread."""
         self._is_cut = True
         cut = self._cut
         if cut is not None:

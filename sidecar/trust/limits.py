@@ -14,7 +14,7 @@ from sidecar.core.dsse import MAX_ENVELOPE_BYTES
 
 @dataclass(frozen=True, slots=True)
 class RepositoryLimits:
-    """Caps on one authority's TUF repository, in bytes where nothing else is said.
+    """Caps on one authority's TUF repository, in bytes unless another unit is given.
 
     Attributes:
         root: One root document.

@@ -154,7 +154,7 @@ class LmdbTable(Mapping[Any, Any]):
         return value
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether a key has a value."""
+        """Return whether a key has a value."""
         if key in self._found:
             return self._found[key] is not _ABSENT
         return self._epoch.get(self._codec.name, self._codec.key(key)) is not None
@@ -250,7 +250,7 @@ class LmdbSide(Mapping[str, None]):
         self._epoch, self._name, self._left = epoch, name, left
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether the left side is related to a digest."""
+        """Return whether the left side is related to a digest."""
         return self._epoch.get(self._name, self._left + bytes.fromhex(str(key))) is not None
 
     def __getitem__(self, key: str) -> None:

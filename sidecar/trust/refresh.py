@@ -1,4 +1,4 @@
-"""One refresh of one authority: what its source says now, verified and kept.
+"""Refresh one authority: fetch what its source holds now, verify it and keep it.
 
 python-tuf does the client workflow of the TUF specification (5.3 to 5.7); around it stands what it
 leaves open: roots that count one key twice are refused before it sees them, a replaced timestamp or
@@ -141,7 +141,7 @@ def _updater(
 def _follow_roots(
     authority: TrustedAuthority, source: Source, store: Store, no_roots: set[str]
 ) -> Root:
-    """Bring the chain of roots up to date, drop what rested on replaced keys; return the newest.
+    """Update the chain of roots, drop what rested on replaced keys; return the newest.
 
     Apart from the rest, because an earlier timestamp's numbers must not be compared with a later
     one's if the key that signed the earlier one was taken away. ``no_roots`` gets the name of the
@@ -163,7 +163,7 @@ def _follow_roots(
 def _follow_rest(
     authority: TrustedAuthority, source: Source, store: Store, root: Root, no_roots: set[str]
 ) -> tuple[Updater, GoodSet]:
-    """Bring the rest up to date and return the complete set.
+    """Update timestamp, snapshot and targets; return the complete set.
 
     The two documents are looked up in what the targets role lists itself, never through
     delegations: nobody else speaks for an authority.
@@ -185,7 +185,7 @@ def _follow_rest(
 def _follow_domains(
     updater: Updater, source: Source, store: Store, verified: VerifiedSet, good: GoodSet
 ) -> str:
-    """Bring the delegated role up to date; return why it could not be, or an empty text."""
+    """Update the delegated role; return why that failed, or an empty text."""
     if delegation.role_of(verified.targets) is None:
         store.forget_domains()
         return ""

@@ -19,7 +19,7 @@ _LOG = logging.getLogger("sidecar.trust")
 
 @dataclass(frozen=True, slots=True)
 class AuthorityStatus:
-    """The state of an authority's repository, as this process knows it.
+    """The state of an authority's repository in this process.
 
     Attributes:
         name: As the operator knows it.

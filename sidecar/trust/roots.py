@@ -31,7 +31,7 @@ ONLINE_ROLES = ("timestamp", "snapshot")
 
 
 class RootError(Exception):
-    """A root document was refused; the text says which rule it broke."""
+    """A root document was refused; the text states the rule that it broke."""
 
 
 def fingerprint(key: Key) -> str:
@@ -137,7 +137,7 @@ def chain(first: bytes, history: Path, limits: RepositoryLimits = REPOSITORY) ->
 
 
 def online_digest(root: Root) -> str:
-    """Hex SHA-256 over who may sign timestamp and snapshot, and how many of them it takes."""
+    """Hex SHA-256 over the keys and thresholds of timestamp and snapshot."""
     lines = []
     for name in ONLINE_ROLES:
         role = root.roles[name]

@@ -34,7 +34,7 @@ LOCK_SECONDS = 10.0
 
 
 class StoreError(Exception):
-    """The state folder cannot be used; the text says why."""
+    """The state folder cannot be used; the text states why."""
 
 
 @dataclass(frozen=True, slots=True)

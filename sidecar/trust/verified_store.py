@@ -58,7 +58,7 @@ class StoreWriteError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What one transaction says of the whole store.
+    """The header of the whole store, as one transaction wrote it.
 
     Attributes:
         format: ``FORMAT`` as it was written.
@@ -154,7 +154,7 @@ class VerifiedStore:
         return Epoch(self._environment, self._databases, self._cache)
 
     def meta(self) -> Meta | None:
-        """Return what the last transaction says of the store; ``None`` where there is none."""
+        """Return the store's header as last committed; ``None`` where there is none."""
         return meta_of(self.epoch())
 
     def identity(self) -> int:
@@ -204,7 +204,7 @@ class VerifiedStore:
             raise StoreWriteError(f"{self.folder} cannot be written: {error}") from error
 
     def sound(self) -> bool:
-        """Tell whether every record is as it was committed, by one pass over all of them."""
+        """Return whether every record is as it was committed, by one pass over all of them."""
         meta = self.meta()
         if meta is None:
             return False
@@ -262,7 +262,7 @@ class VerifiedStore:
 
 
 def meta_of(epoch: Epoch) -> Meta | None:
-    """Return what an epoch's transaction says of the whole store; ``None`` where there is none."""
+    """Return the store's header as of one epoch; ``None`` where there is none."""
     record = epoch.get(_META, b"meta")
     return None if record is None else Meta.read(record)
 

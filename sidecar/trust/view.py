@@ -1,4 +1,4 @@
-"""One authority's view, read from what is kept: the same way after a refresh and after a restart.
+"""Read one authority's view from what is kept: by one path after refresh and restart.
 
 Theory of operation. ``read_kept`` trusts nothing that is on disk but the pinned root. It follows
 the chain of roots, and from the root under which the last complete set was verified it verifies
@@ -56,7 +56,7 @@ S = TypeVar("S", Timestamp, Snapshot, Targets)
 
 
 class NoViewError(Exception):
-    """Nothing that is kept can be relied on; the text says why."""
+    """Nothing that is kept can be relied on; the text states why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class WriterLock:
         return self._descriptor is not None
 
     def acquire(self) -> bool:
-        """Take the lock if nobody has it; return whether it is held now."""
+        """Take the lock if it is free; return whether it is held now."""
         if self._descriptor is None:
             self._descriptor = locks.take(self._path)
         return self.held

@@ -1,4 +1,4 @@
-"""Plays the evaluator: asks the cases of the suites over the sandbox route, and grades the answers.
+"""Act as the evaluator: run the suites over the sandbox route, and grade the answers.
 
 A few cases need no more than the SDK. `admit evaluate run` does the same for suites of any size, on
 Inspect AI.

@@ -97,7 +97,7 @@ class Stage:
 
     @property
     def upstream(self) -> StandInUpstream:
-        """The stand-in provider; ``start`` comes first."""
+        """The stand-in provider; call ``start`` first."""
         return _there(self._upstream)
 
     @property

@@ -82,7 +82,7 @@ def _title(markdown: str, page: Page) -> str:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Let names in tables break after ``/`` and ``.``, long ones after each word, nowhere else."""
+    """Let names in tables break after ``/`` and ``.``, long ones after each part as well."""
     return _CELL.sub(lambda cell: _CODE.sub(_breaking, cell[0]), html)
 
 

@@ -100,7 +100,7 @@ def _variants(schema: Schema, defs: Schema) -> Iterator[Schema]:
 
 
 def _kind(schema: Schema) -> str:
-    """Return a value's kind and limits, in plain words."""
+    """Return a value's kind and limits, as text."""
     if "const" in schema:
         return f"`{schema['const']}`"
     if "enum" in schema:

@@ -42,7 +42,7 @@ gate is for `render_edge`."""
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """What an mTLS listener, or the way to a second hop, presents, and whom it believes.
+    """The certificate and trusted roots of an mTLS listener, or of the route to a second hop.
 
     Attributes:
         certificate: The gateway's own certificate chain, PEM.

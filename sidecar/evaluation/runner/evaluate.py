@@ -1,4 +1,4 @@
-"""Runs one suite and grades it: the answers, then what the judges say of them."""
+"""Run one suite and grade it: first the answers, then the judges' grades of them."""
 
 from __future__ import annotations
 

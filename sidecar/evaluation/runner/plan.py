@@ -26,7 +26,7 @@ SERVICE = "openai-api/gateway"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A way to a model, and the credential for it.
+    """The route to a model, and the credential for it.
 
     Attributes:
         url: Base URL of an OpenAI-compatible API, such as ``https://sandbox.example/v1``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -15,6 +16,12 @@ REPLACED = re.compile(
     re.IGNORECASE,
 )
 """Words that the project used for something that has a name in its field."""
+
+OF_PEOPLE = re.compile(
+    r"\b(?:who|whoever|nobody|somebody|anybody|everybody|tells?|told|says?|said|wants|knows"
+    r"|stands? (?!in for)|brings?|ways?)\b"
+)
+"""Words for people: a value returns, holds or states; it does not tell, and no value is a who."""
 
 
 def prose(page: str) -> str:
@@ -55,3 +62,17 @@ def test_every_name_of_the_glossary_is_one_of_the_code() -> None:
     )
     assert len(names) > 25
     assert [name for name in names if not re.search(rf"\b{name}\b", sources)] == []
+
+
+def test_no_first_line_of_a_docstring_speaks_of_a_value_as_of_a_person() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {first}"
+        for folder in ("sidecar", "devtools", "packages/envoy-extauthz-lint/src")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "_pb" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        for first in (ast.get_docstring(node) or "").splitlines()[:1]
+        if OF_PEOPLE.search(first)
+    ]
+    assert "\n".join(found) == ""

@@ -1,4 +1,4 @@
-"""Check who can change a running Envoy, and its limits in time (families ``admin``, ``limit``)."""
+"""Check what can change a running Envoy, and its timeouts (families ``admin``, ``limit``)."""
 
 from __future__ import annotations
 

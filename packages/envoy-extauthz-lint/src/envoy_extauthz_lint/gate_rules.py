@@ -269,7 +269,7 @@ def _share(enabled: ConfigNode) -> float:
 
 
 def _service(gate: HttpFilter) -> Iterator[LintFinding]:
-    """Check the service that the filter asks."""
+    """Check the service that the filter calls."""
     config = gate.config
     if config.choice("transport_api_version", VERSIONS) != "V3":
         where = config.get("transport_api_version") or config

@@ -1,4 +1,4 @@
-"""Find public hosts that nobody named behind routes for model calls (family ``bypass``)."""
+"""Find unnamed public hosts behind routes for model calls (family ``bypass``)."""
 
 from __future__ import annotations
 

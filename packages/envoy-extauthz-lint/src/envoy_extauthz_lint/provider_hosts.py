@@ -1,4 +1,4 @@
-"""List the hosts of well-known model providers, and tell public hosts from internal ones.
+"""List the hosts of well-known model providers; distinguish public from internal hosts.
 
 The hosts are those of each provider's public API reference at the date below. The list is never
 complete: a public host that is not in it is a finding where a route looks like one for model calls

@@ -142,7 +142,7 @@ class View:
         return found
 
     def is_gate(self, found: HttpFilter) -> bool:
-        """Return whether a filter asks the gate; every ext_authz does where that is ambiguous."""
+        """Return whether a filter calls the gate; every ext_authz does where that is ambiguous."""
         return found.kind == EXT_AUTHZ and self.gate_cluster in {"", authz_service(found)}
 
     def gates(self, manager: Manager) -> list[HttpFilter]:
@@ -314,7 +314,7 @@ def authz_filters(manager: Manager) -> list[HttpFilter]:
 
 
 def authz_service(found: HttpFilter) -> str:
-    """Return the cluster that a filter asks, or the target of its google_grpc client."""
+    """Return the cluster that a filter calls, or the target of its google_grpc client."""
     return service_target(found.config)
 
 
