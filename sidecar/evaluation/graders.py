@@ -21,26 +21,10 @@ from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.formula import Formula, parse_formula
 from sidecar.evaluation.similarity import fuzzy_match
+from sidecar.evaluation.templates import Answer, check_templates, fill, names_pair
 
-_PLACEHOLDER = re.compile(r"\{\{\s*(item|sample)\.([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
-_ANY_PLACEHOLDER = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _NUMBER = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a model answered to one case.
-
-    Attributes:
-        item: The fields of the case.
-        output_text: The model's answer.
-        judged: Name of a model grader → the label or score that its judge returned.
-    """
-
-    item: Mapping[str, Any]
-    output_text: str
-    judged: Mapping[str, str | float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +38,7 @@ class StringCheck:
 
     def score(self, answer: Answer) -> float:
         """Return 1 where the comparison holds, else 0."""
-        text, reference = _filled(self.input, answer), _filled(self.reference, answer)
+        text, reference = fill(self.input, answer), fill(self.reference, answer)
         match self.operation:
             case "eq":
                 holds = text == reference
@@ -77,7 +61,7 @@ class TextSimilarity:
 
     def score(self, answer: Answer) -> float:
         """Return the similarity, from 0 to 1."""
-        return fuzzy_match(_filled(self.input, answer), _filled(self.reference, answer))
+        return fuzzy_match(fill(self.input, answer), fill(self.reference, answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +163,17 @@ def judges(grader: Grader) -> Iterator[LabelModel | ScoreModel]:
             yield from judges(each)
 
 
+def compares_pairs(grader: Grader) -> bool:
+    """Return whether a grader, or one in it, compares with the answer to the paired case."""
+    match grader:
+        case MultiGrader():
+            return any(compares_pairs(each) for _, each in grader.graders)
+        case LabelModel() | ScoreModel():
+            return any(names_pair(each.text) for each in grader.prompt)
+        case _:
+            return names_pair(grader.input) or names_pair(grader.reference)
+
+
 def judge_messages(judge: LabelModel | ScoreModel, answer: Answer) -> list[dict[str, str]]:
     """Return what a judge is asked about one answer, as messages of a chat.
 
@@ -187,7 +182,7 @@ def judge_messages(judge: LabelModel | ScoreModel, answer: Answer) -> list[dict[
     """
     if not judge.prompt:
         raise EvaluationError(f"grader {judge.name}: input has no message for the judge")
-    asked = [{"role": m.role, "content": _filled(m.text, answer)} for m in judge.prompt]
+    asked = [{"role": m.role, "content": fill(m.text, answer)} for m in judge.prompt]
     return [{"role": "system", "content": judge.form()}, *asked]
 
 
@@ -263,11 +258,11 @@ def parse_grader(value: Mapping[str, Any], *, where: str) -> Grader:
         match kind:
             case "string_check":
                 check = _StringCheck.model_validate(dict(value))
-                _check_templates(where, check.input, check.reference)
+                check_templates(where, check.input, check.reference)
                 return StringCheck(check.name, check.input, check.reference, check.operation)
             case "text_similarity":
                 text = _TextSimilarity.model_validate(dict(value))
-                _check_templates(where, text.input, text.reference)
+                check_templates(where, text.input, text.reference)
                 return TextSimilarity(text.name, text.input, text.reference)
             case "label_model":
                 return _label_model(_LabelModel.model_validate(dict(value)), where)
@@ -298,7 +293,7 @@ def _prompt(messages: list[_Message], where: str) -> tuple[Message, ...]:
     for each in messages:
         parts = each.content if isinstance(each.content, list) else [each.content]
         text = "\n".join(part if isinstance(part, str) else part.text for part in parts)
-        _check_templates(where, text)
+        check_templates(where, text)
         # `developer` is the newer name; servers of open weights know `system` alone.
         found.append(Message("system" if each.role == "developer" else each.role, text))
     return tuple(found)
@@ -352,31 +347,6 @@ def _members(graders: dict[str, Any] | list[Any], where: str) -> dict[str, Any]:
     if odd or not members:
         raise EvaluationError(f"{where}: graders: {odd or 'none'}; a formula needs plain names")
     return members
-
-
-def _check_templates(where: str, *templates: str) -> None:
-    for template in templates:
-        for found in _ANY_PLACEHOLDER.findall(template):
-            match = _PLACEHOLDER.fullmatch(found)
-            if match is None or (match[1] == "sample" and match[2] != "output_text"):
-                raise EvaluationError(
-                    f"{where}: {found} is none of {{{{ sample.output_text }}}} and "
-                    "{{ item.FIELD }}"
-                )
-
-
-def _filled(template: str, answer: Answer) -> str:
-    """Fill a template in one pass, so that an answer with braces in it is not filled again."""
-
-    def value(match: re.Match[str]) -> str:
-        if match[1] == "sample":
-            return answer.output_text
-        if match[2] not in answer.item:
-            raise EvaluationError(f"case {answer.item.get('id')}: has no field {match[2]}")
-        found = answer.item[match[2]]
-        return found if isinstance(found, str) else str(found)
-
-    return _PLACEHOLDER.sub(value, template)
 
 
 def _judged(name: str, answer: Answer) -> str | float:

@@ -2,11 +2,13 @@
 
 Theory of operation. Whoever ran the suite hands over one answer for each case, as JSONL:
 
-    {"id": "case-1", "output_text": "…", "finish_reason": "stop", "judged": {"GRADER": "label"}}
+    {"id": "case-1", "output_text": "…", "finish_reason": "stop", "judged": {"GRADER": "label"},
+     "output_tools": [{"type": "function", "function": {"name": "…", "arguments": "{…}"}}]}
 
 A case without an answer, a second answer, an answer that was cut off or filtered: each is an error
-and never a score, because what was not answered cannot have passed. The score of the suite is the
-mean over all cases.
+and never a score, because what was not answered cannot have passed. An answer with neither text nor
+tool call scores 0 whatever the grader, as it would pass every suite of attacks. The score of the
+suite is the mean over all cases.
 """
 
 from __future__ import annotations
@@ -20,9 +22,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sidecar.core import strict_json
 from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
-from sidecar.evaluation.graders import Answer, judges
+from sidecar.evaluation.graders import judges
 from sidecar.evaluation.interval import wilson
-from sidecar.evaluation.suite import SuiteFolder
+from sidecar.evaluation.suite import Case, SuiteFolder
+from sidecar.evaluation.templates import PAIR, Answer
+from sidecar.evaluation.tool_calls import read_calls
 
 MAX_ANSWERS_BYTES = 1 << 30
 MAX_LINE_BYTES = 16 << 20
@@ -43,6 +47,7 @@ class _Line(BaseModel):
     output_text: str
     finish_reason: str
     judged: dict[str, str | float] = {}
+    output_tools: list[Any] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +109,22 @@ def grade(suite: SuiteFolder, data: bytes) -> GradedSuite:
     _check_complete(suite, lines)
     scores = []
     for case in suite.cases:
-        line = lines[case.id]
-        answer = Answer(case.fields, line.output_text, line.judged)
         try:
-            scores.append((case.id, suite.grader.score(answer)))
+            scores.append((case.id, _score(suite, case, lines)))
         except EvaluationError as error:
             raise EvaluationError(f"case {case.id}: {error}") from error
     mean = sum(score for _, score in scores) / len(scores)
     low, high = wilson(mean, len(scores))
     return GradedSuite(suite, mean, low, high, tuple(scores))
+
+
+def _score(suite: SuiteFolder, case: Case, lines: Mapping[str, _Line]) -> float:
+    line, pair = lines[case.id], lines.get(str(case.fields.get(PAIR)))
+    calls = read_calls(line.output_tools, where="output_tools")
+    text = None if pair is None else pair.output_text
+    answer = Answer(case.fields, line.output_text, line.judged, calls, text)
+    score = suite.grader.score(answer)
+    return score if line.output_text.strip() or calls else 0.0
 
 
 def _lines(data: bytes) -> dict[str, _Line]:

@@ -1,12 +1,14 @@
 """Reads an evaluation suite from its folder, and computes the digest that a manifest declares.
 
-    suite.yaml    name, kind, jurisdiction?, threshold, grader, generation?, description?
-    cases.jsonl   one case a line: {id, input, reference?, …}
+    suite.yaml    name, kind, jurisdiction?, threshold, grader, generation?, tools?, tool_choice?,
+                  description?
+    cases.jsonl   one case a line: {id, input, reference?, pair?, …}
     solver.txt    the system prompt that precedes each case; optional
 
 The digest is the SHA-256 of the RFC 8785 canonical JSON of ``{cases, generation, grader, solver,
-threshold}``: of everything that decides a score, and of nothing else. So a description may be
-mended after a manifest declared the suite; a case, a prompt or a threshold may not.
+threshold}``, and of ``tools`` and ``tool_choice`` where there are any: of everything that decides a
+score, and of nothing else. So a description may be mended after a manifest declared the suite; a
+case, a prompt or a threshold may not.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ from sidecar.core import strict_json
 from sidecar.core.wire import first_fault
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
-from sidecar.evaluation.graders import Grader, parse_grader
+from sidecar.evaluation.graders import Grader, compares_pairs, parse_grader
+from sidecar.evaluation.templates import PAIR
+from sidecar.evaluation.tool_calls import check_tools
 from sidecar.formats import unique_keys
 
 SUITE_FILE = "suite.yaml"
@@ -57,6 +61,8 @@ class _Header(BaseModel):
     grader: dict[str, Any]
     jurisdiction: str | None = None
     generation: _Generation = _Generation()
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Literal["auto", "none", "required"] | None = None
     description: str = ""
 
 
@@ -82,6 +88,7 @@ class SuiteFolder:
         grader: What scores an answer.
         solver: The system prompt; empty for none.
         generation: Settings that are sent with each request.
+        offered: ``tools`` and ``tool_choice`` that are sent with each request; empty for none.
         digest: SHA-256, lower-case hex.
     """
 
@@ -94,6 +101,7 @@ class SuiteFolder:
     grader: Grader
     solver: str
     generation: Mapping[str, float | int]
+    offered: Mapping[str, Any]
     digest: str
 
     def declaration(self) -> dict[str, Any]:
@@ -120,6 +128,8 @@ def read_suite(folder: Path) -> SuiteFolder:
     solver_path = folder / SOLVER_FILE
     solver = _text(solver_path, MAX_SUITE_BYTES) if solver_path.exists() else ""
     generation = header.generation.model_dump(exclude_none=True)
+    if compares_pairs(grader):
+        _check_pairs(folder / CASES_FILE, cases)
     return SuiteFolder(
         name=header.name,
         kind=header.kind,
@@ -130,6 +140,7 @@ def read_suite(folder: Path) -> SuiteFolder:
         grader=grader,
         solver=solver,
         generation=generation,
+        offered=_offered(header),
         digest=_digest(folder, cases, header, solver, generation),
     )
 
@@ -147,11 +158,28 @@ def _digest(
         "grader": header.grader,
         "solver": solver,
         "threshold": header.threshold,
-    }
+    } | _offered(header)
     try:
         return hashlib.sha256(rfc8785.dumps(whole)).hexdigest()
     except rfc8785.CanonicalizationError as error:
         raise EvaluationError(f"{folder}: has no canonical JSON (RFC 8785): {error}") from error
+
+
+def _offered(header: _Header) -> dict[str, Any]:
+    chosen = {"tool_choice": header.tool_choice} if header.tool_choice else {}
+    return {"tools": header.tools, **chosen} if header.tools else {}
+
+
+def _check_pairs(path: Path, cases: tuple[Case, ...]) -> None:
+    """Require that each case names another one, as the grader compares the two answers."""
+    known = {case.id for case in cases}
+    for case in cases:
+        other = case.fields.get(PAIR)
+        if other not in known or other == case.id:
+            raise EvaluationError(
+                f"{path}: case {case.id}: {PAIR} is {other!r}, not the id of another case; the"
+                " grader compares the answers to both"
+            )
 
 
 def _header(path: Path) -> _Header:
@@ -170,6 +198,9 @@ def _header(path: Path) -> _Header:
         raise EvaluationError(
             f"{path}: a compliance suite names its jurisdiction, and no other suite names one"
         )
+    check_tools(header.tools or (), where=str(path))
+    if header.tool_choice is not None and not header.tools:
+        raise EvaluationError(f"{path}: tool_choice without tools")
     return header
 
 

@@ -43,7 +43,7 @@ def _suite(record: SuiteRecord) -> str:
         + (
             "/>\n"
             if case.score >= 1
-            else f">{_outcome(record, case.score, case.output)}</testcase>\n"
+            else f">{_outcome(record, case.score, case.answer)}</testcase>\n"
         )
         for case in record.cases
     )

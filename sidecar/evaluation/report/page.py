@@ -191,7 +191,7 @@ def _failing(record: SuiteRecord) -> str:
     shown = "".join(
         f"<details><summary><code>{_text(case.id)}</code> {case.score:g}</summary>"
         f"{_part('asked', case.input)}{_part('expected', case.reference)}"
-        f"{_part('answered', case.output)}{_part('judged', case.judged or None)}</details>"
+        f"{_part('answered', case.answer)}{_part('judged', case.judged or None)}</details>"
         for case in failing[:MAX_CASES]
     )
     more = len(failing) - MAX_CASES

@@ -21,6 +21,13 @@ SuiteKey = tuple[str, str, str | None, str]
 """Kind, name, jurisdiction and digest: two suites may be of the same cases."""
 
 
+class _Called(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    name: str
+    arguments: str
+
+
 class _Case(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -30,6 +37,13 @@ class _Case(BaseModel):
     reference: Any = None
     output: str
     judged: dict[str, str | float] = {}
+    calls: list[_Called] = []
+
+    @property
+    def answer(self) -> str:
+        """The text of the answer, and after it the tool calls, each on a line."""
+        lines = [f"→ {call.name}({call.arguments})" for call in self.calls]
+        return "\n".join(([self.output] if self.output else []) + lines)
 
 
 class SuiteRecord(BaseModel):

@@ -23,20 +23,17 @@ from inspect_ai.hooks import Hooks, ModelUsageData, SampleEnd, hooks
 from inspect_ai.model import (
     ChatMessageAssistant,
     ChatMessageSystem,
+    ChatMessageTool,
     ChatMessageUser,
     GenerateConfig,
     Model,
     get_model,
 )
 from inspect_ai.solver import generate
+from inspect_ai.tool import ToolCall
 
 _OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)  # whatever Inspect prints goes to standard error
-_MESSAGES: dict[str, Any] = {
-    "assistant": ChatMessageAssistant,
-    "system": ChatMessageSystem,
-    "user": ChatMessageUser,
-}
 
 
 def report(**event: object) -> None:
@@ -89,6 +86,27 @@ def client(plan: dict[str, Any]) -> Any:  # noqa: ANN401 - httpx's or httpx2's
     return openai.DefaultAsyncHttpxClient(auth=add_credential, trust_env=False, **tls)
 
 
+def message(given: dict[str, Any]) -> Any:  # noqa: ANN401 - one of Inspect's kinds of message
+    """Return a message of the plan as Inspect's."""
+    text = given["content"]
+    match given["role"]:
+        case "system":
+            return ChatMessageSystem(content=text)
+        case "user":
+            return ChatMessageUser(content=text)
+        case "tool":
+            return ChatMessageTool(content=text, tool_call_id=given["tool_call_id"])
+    calls = [
+        ToolCall(
+            id=call["id"],
+            function=call["function"]["name"],
+            arguments=json.loads(call["function"]["arguments"] or "{}"),
+        )
+        for call in given.get("tool_calls", ())
+    ]
+    return ChatMessageAssistant(content=text, tool_calls=calls or None)
+
+
 def model(plan: dict[str, Any]) -> Model:
     """Return the model, behind the gateway that the plan names."""
     return get_model(
@@ -105,6 +123,8 @@ def model(plan: dict[str, Any]) -> Model:
             attempt_timeout=plan["timeout_seconds"],
             timeout=plan["timeout_seconds"] * (plan["max_retries"] + 1),
             cache=False,
+            # As the suite writes them: Inspect's own form of tools drops parts of their schemas.
+            extra_body=plan["offered"] or None,
             **plan["generation"],
         ),
         memoize=False,
@@ -118,12 +138,11 @@ def main() -> int:
     # Inspect reads the nearest .env at or above the working directory; the one here is empty.
     os.chdir(folder)
     samples = [
-        Sample(
-            id=each["id"], input=[_MESSAGES[m["role"]](content=m["content"]) for m in each["ask"]]
-        )
-        for each in plan["samples"]
+        Sample(id=each["id"], input=[message(m) for m in each["ask"]]) for each in plan["samples"]
     ]
-    task = Task(name=plan["task"], dataset=MemoryDataset(samples), solver=[generate()])
+    task = Task(
+        name=plan["task"], dataset=MemoryDataset(samples), solver=[generate(tool_calls="none")]
+    )
     good, logs = eval_set(
         [task],
         log_dir=str(folder / "logs"),

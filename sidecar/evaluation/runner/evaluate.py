@@ -12,7 +12,6 @@ from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import (
-    Answer,
     LabelModel,
     ScoreModel,
     judge_messages,
@@ -24,6 +23,7 @@ from sidecar.evaluation.runner.inspect_log import AnswerLog, ModelAnswer
 from sidecar.evaluation.runner.plan import Bounds, Plan, Route, suite_plan
 from sidecar.evaluation.runner.process import Usage
 from sidecar.evaluation.suite import SuiteFolder
+from sidecar.evaluation.templates import PAIR, Answer
 
 RECORD = "graded.json"
 OnProgress = Callable[[str, Usage], None]
@@ -99,7 +99,7 @@ class Evaluator:
         assert self.production is not None
         fields = {case.id: case.fields for case in suite.cases}
         samples = {
-            name: tuple(judge_messages(judge, Answer(fields[name], answer.output_text, {})))
+            name: tuple(judge_messages(judge, _unjudged(fields[name], answer, log)))
             for name, answer in log.answers.items()
         }
         sampling = judge.sampling if isinstance(judge, ScoreModel) else {}
@@ -155,6 +155,10 @@ class Evaluated:
                     "reference": fields[name].get("reference"),
                     "output": self.log.answers[name].output_text,
                     "judged": dict(self.judged[name]),
+                    "calls": [
+                        {"name": call.name, "arguments": call.arguments}
+                        for call in self.log.answers[name].output_tools
+                    ],
                 }
                 for name, score in self.graded.cases
             ],
@@ -198,6 +202,12 @@ def _check_ended(what: str, log: AnswerLog) -> None:
         )
 
 
+def _unjudged(fields: Mapping[str, Any], answer: ModelAnswer, log: AnswerLog) -> Answer:
+    pair = log.answers.get(str(fields.get(PAIR)))
+    text = None if pair is None else pair.output_text
+    return Answer(fields, answer.output_text, {}, answer.output_tools, text)
+
+
 def _lines(
     answers: Mapping[str, ModelAnswer], judged: Mapping[str, Mapping[str, str | float]]
 ) -> bytes:
@@ -208,6 +218,7 @@ def _lines(
                 "output_text": each.output_text,
                 "finish_reason": each.finish_reason,
                 "judged": dict(judged[name]),
+                "output_tools": [call.wire() for call in each.output_tools],
             }
         ).encode()
         for name, each in answers.items()

@@ -12,16 +12,18 @@ from typing import Any
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.runner.plan import SERVICE, Plan
+from sidecar.evaluation.tool_calls import UNREADABLE, ToolCall, canonical, read_arguments
 
 MAX_LOG_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswer:
-    """One answer: its text, and why it ended."""
+    """One answer: its text, why it ended, and the tools it calls."""
 
     output_text: str
     finish_reason: str
+    output_tools: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ def _read(log: Mapping[str, Any], digest: str, plan: Plan) -> AnswerLog:
     config = spec["config"]
     if config.get("limit") is not None or config.get("epochs") not in {None, 1}:
         raise EvaluationError("the log is of a part of the cases, or of several passes")
+    if (spec["model_generate_config"].get("extra_body") or {}) != dict(plan.offered):
+        raise EvaluationError("the log's requests offered other tools")
     samples = log["samples"]
     if len(samples) != len(plan.samples):
         raise EvaluationError(f"the log holds {len(samples)} of {len(plan.samples)} cases")
@@ -83,11 +87,41 @@ def _read(log: Mapping[str, Any], digest: str, plan: Plan) -> AnswerLog:
 def _answer(name: str, sample: Mapping[str, Any], plan: Plan) -> ModelAnswer:
     if sample.get("error"):
         raise EvaluationError(f"case {name} ended with an error")
-    asked = [{"role": m["role"], "content": _text(m["content"])} for m in sample["input"]]
-    if asked != [dict(each) for each in plan.samples[name]]:
+    asked = [_logged(message) for message in sample["input"]]
+    if asked != [_planned(message) for message in plan.samples[name]]:
         raise EvaluationError(f"the log's case {name} asked something else")
     (choice,) = sample["output"]["choices"]
-    return ModelAnswer(_text(choice["message"]["content"]), choice["stop_reason"])
+    message = choice["message"]
+    calls = tuple(ToolCall(*each) for each in _calls(message))
+    return ModelAnswer(_text(message["content"]), choice["stop_reason"], calls)
+
+
+Asked = tuple[str, str, str | None, list[tuple[str, str]]]
+"""Role, text, id of the call that a tool's result answers, and calls as (name, arguments)."""
+
+
+def _logged(message: Mapping[str, Any]) -> Asked:
+    """Return a message of a log in a form in which it can be compared."""
+    text = _text(message["content"])
+    return message["role"], text, message.get("tool_call_id"), _calls(message)
+
+
+def _planned(message: Mapping[str, Any]) -> Asked:
+    """Return a message of a plan in the same form."""
+    functions = [each["function"] for each in message.get("tool_calls", ())]
+    calls = [(each["name"], read_arguments(each["arguments"])) for each in functions]
+    return message["role"], message["content"], message.get("tool_call_id"), calls
+
+
+def _calls(message: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the calls in a message of a log; Inspect leaves out arguments that it cannot parse."""
+    return [
+        (
+            call["function"],
+            UNREADABLE if call.get("parse_error") else canonical(call["arguments"]),
+        )
+        for call in message.get("tool_calls") or ()
+    ]
 
 
 def _text(content: Any) -> str:  # noqa: ANN401 - a text, or a list of parts

@@ -12,13 +12,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import rfc8785
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.suite import Case, SuiteFolder
+from sidecar.evaluation.tool_calls import UNREADABLE, read_arguments
 
 SERVICE = "openai-api/gateway"
 """How Inspect names the gateway; its logs prefix the model with it."""
@@ -79,16 +82,18 @@ class Plan:
         manifest: Digest of the manifest.
         suite: Digest of the suite.
         model: As the route names it.
-        samples: Case id → messages, each ``{role, content}``, in the order of the suite.
+        samples: Case id → messages in the API's shape, in the order of the suite.
         generation: Settings of each request.
+        offered: ``tools`` and ``tool_choice`` of each request, as they are sent.
     """
 
     task: str
     manifest: str
     suite: str
     model: str
-    samples: Mapping[str, tuple[Mapping[str, str], ...]]
+    samples: Mapping[str, tuple[Mapping[str, Any], ...]]
     generation: Mapping[str, float | int] = field(default_factory=dict)
+    offered: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -102,6 +107,7 @@ class Plan:
                 for name, asked in self.samples.items()
             ],
             "generation": dict(self.generation),
+            "offered": dict(self.offered),
         }
         return hashlib.sha256(rfc8785.dumps(whole)).hexdigest()
 
@@ -131,6 +137,7 @@ class Plan:
                     "key": path(route.key),
                 },
                 "generation": dict(self.generation),
+                "offered": dict(self.offered),
                 "max_connections": bounds.connections,
                 "max_retries": bounds.retries,
                 "attempts": bounds.attempts,
@@ -157,24 +164,55 @@ def suite_plan(suite: SuiteFolder, manifest: str, model: str) -> Plan:
         model,
         {case.id: _messages(suite, case) for case in suite.cases},
         suite.generation,
+        suite.offered,
     )
 
 
-def _messages(suite: SuiteFolder, case: Case) -> tuple[Mapping[str, str], ...]:
+def _messages(suite: SuiteFolder, case: Case) -> tuple[Mapping[str, Any], ...]:
     first = [{"role": "system", "content": suite.solver}] if suite.solver else []
     given = case.fields["input"]
     if isinstance(given, str):
         return (*first, {"role": "user", "content": given})
     if not isinstance(given, list) or not given:
         raise EvaluationError(f"case {case.id}: input is neither a text nor a list of messages")
-    asked: list[dict[str, str]] = []
-    for number, each in enumerate(given):
-        role = each.get("role") if isinstance(each, dict) else None
-        content = each.get("content") if isinstance(each, dict) else None
-        if role not in {"assistant", "system", "user"} or not isinstance(content, str):
-            raise EvaluationError(
-                f"case {case.id}: input.{number} is no message with a role (system, user or"
-                " assistant) and a text as content"
-            )
-        asked.append({"role": role, "content": content})
-    return (*first, *asked)
+    return (*first, *(_message(f"case {case.id}: input.{n}", m) for n, m in enumerate(given)))
+
+
+class _Function(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    name: str
+    arguments: str
+
+
+class _Call(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    id: str
+    type: Literal["function"]
+    function: _Function
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+    role: Literal["assistant", "system", "tool", "user"]
+    content: str
+    tool_calls: list[_Call] | None = None
+    tool_call_id: str | None = None
+
+
+def _message(where: str, value: object) -> Mapping[str, Any]:
+    """Parse a message of a conversation before the answer that is asked for."""
+    try:
+        read = _Message.model_validate(value)
+    except ValidationError as error:
+        raise EvaluationError(
+            f"{where} is no message with a role (system, user, assistant or tool) and a text as"
+            f" content: {first_fault(error)}"
+        ) from error
+    if (read.role == "tool") != (read.tool_call_id is not None):
+        raise EvaluationError(f"{where}: a message has a tool_call_id if its role is tool")
+    if read.tool_calls is not None and read.role != "assistant":
+        raise EvaluationError(f"{where}: only a message of the assistant has tool_calls")
+    for call in read.tool_calls or ():
+        if read_arguments(call.function.arguments) == UNREADABLE:
+            raise EvaluationError(f"{where}: the arguments of {call.id} are no JSON object")
+    return read.model_dump(exclude_none=True)

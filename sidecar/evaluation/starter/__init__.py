@@ -7,13 +7,18 @@ from pathlib import Path
 
 STARTERS = (
     "canary-leakage",
+    "eu-investment-information",
     "eu-transparency",
     "format-conformance",
     "jailbreak",
+    "paired-fairness",
     "prompt-injection",
     "refusal-regression",
+    "tool-calls",
     "uk-consumer-duty",
     "us-adverse-action",
+    "us-controlled-information",
+    "us-health-privacy",
 )
 
 

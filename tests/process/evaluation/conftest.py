@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ class Suites:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def __call__(self, name: str, cases: dict[str, str], **header: Any) -> SuiteFolder:
+    def __call__(self, name: str, cases: Mapping[str, Any], **header: Any) -> SuiteFolder:
         """Write a suite, and read it."""
         folder = self._folder / f"{len(list(self._folder.iterdir()))}"
         folder.mkdir()

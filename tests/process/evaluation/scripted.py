@@ -23,9 +23,11 @@ class Asked:
     headers: dict[str, str]
 
 
-def says(text: str, finish_reason: str = "stop") -> Reply:
+def says(
+    text: str, finish_reason: str = "stop", tool_calls: list[dict[str, Any]] | None = None
+) -> Reply:
     """An answer."""
-    message = {"role": "assistant", "content": text}
+    message = {"role": "assistant", "content": text, "tool_calls": tool_calls}
     return 200, {
         "id": "chatcmpl-1",
         "object": "chat.completion",

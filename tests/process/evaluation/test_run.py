@@ -20,6 +20,7 @@ from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.runner.environment import VARIABLE
 from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator
 from sidecar.evaluation.runner.plan import Bounds, Route, suite_plan
+from sidecar.evaluation.tool_calls import ToolCall
 from tests.process.evaluation.conftest import Suites
 from tests.process.evaluation.scripted import Asked, Reply, Scripted, refuses, says, scripted
 
@@ -28,12 +29,69 @@ MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 MANIFEST = "ab" * 32
 SECRET = "eyJhbGciOi.the-svid-of-the-lab.c2lnbmF0dXJl"
 LONG = "yes " + "and so on " * 2_000
-CASES = {"plain": "Is it?", "busy": "Is it, later?", "long": "Say more.", "wrong": "Is it not?"}
-ANSWERS = {"Is it?": "Yes.", "Is it, later?": "yes", "Say more.": LONG, "Is it not?": "No."}
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "look",
+            "strict": True,
+            # `pattern` is a part of schemas that Inspect's own form of tools has no room for.
+            "parameters": {"type": "object", "properties": {"n": {"pattern": "^[0-9]$"}}},
+        },
+    }
+]
+EARLIER = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"n": "1"}'}}
+TURNS = [
+    {"role": "user", "content": "Look twice."},
+    {"role": "assistant", "content": "", "tool_calls": [EARLIER]},
+    {"role": "tool", "tool_call_id": "c1", "content": "nothing"},
+]
+CASES = {
+    "plain": "Is it?",
+    "busy": "Is it, later?",
+    "long": "Say more.",
+    "wrong": "Is it not?",
+    "calls": TURNS,
+}
+CALL = {"id": "c2", "type": "function", "function": {"name": "look", "arguments": '{"n": "yes"}'}}
+ANSWERS = {
+    "Is it?": says("Yes."),
+    "Is it, later?": says("yes"),
+    "Say more.": says(LONG),
+    "Is it not?": says("No."),
+    "nothing": says("", "tool_calls", [CALL]),
+}
+HAS = {
+    "type": "string_check",
+    "name": "has",
+    "operation": "ilike",
+    "input": "{{ sample.output_text }} {{ sample.output_tools[0].function.arguments }}",
+    "reference": "{{ item.reference }}",
+}
+JUDGE = {
+    "type": "score_model",
+    "name": "judge",
+    "model": "gpt-4.1",
+    "range": [0.0, 10.0],
+    "input": [
+        {"role": "user", "content": "Q: {{ item.id }} A: {{ sample.output_text }}"},
+    ],
+    "sampling_params": {"temperature": 0.0},
+}
+GRADER = {
+    "type": "multi",
+    "name": "both",
+    "graders": {"has": HAS, "judge": JUDGE},
+    "calculate_output": "has * judge",
+}
 
 
 def answer(asked: Asked) -> Reply:
-    return says(ANSWERS[asked.text])
+    return ANSWERS[asked.text]
+
+
+def judge(asked: Asked) -> Reply:
+    return says(" 5\n" if "Q: busy" in asked.text else "10")
 
 
 def busy_once() -> Iterator[Reply | None]:
@@ -48,6 +106,7 @@ class Ran:
 
     found: Evaluated
     provider: Scripted
+    judges: Scripted
     folder: Path
     evaluator: Evaluator
 
@@ -73,32 +132,54 @@ def ran(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]
         later = next(overload) if asked.text == "Is it, later?" else None
         return later or answer(asked)
 
-    with scripted(script) as provider:
-        ready = evaluator(python, folder, provider)
-        yield Ran(ready.evaluate(make_suite("support", CASES)), provider, folder, ready)
+    suite = make_suite("support", CASES, grader=GRADER, tools=TOOLS)
+    with scripted(script) as provider, scripted(judge) as judges:
+        ready = evaluator(python, folder, provider, production=Route(judges.url))
+        with pytest.raises(EvaluationError, match="called over the production route; name it"):
+            replace(ready, production=None).evaluate(suite)
+        assert provider.asked == []
+        yield Ran(ready.evaluate(suite), provider, judges, folder, ready)
 
 
 def test_every_case_is_asked_with_the_suites_settings_and_a_429_again(ran: Ran) -> None:
-    asked = ran.provider.asked[:5]
-    assert sorted(each.text for each in asked) == sorted([*CASES.values(), "Is it, later?"])
+    asked = ran.provider.asked
+    assert ran.provider.texts() == sorted([*list(ANSWERS), "Is it, later?"])
+    system = {"role": "system", "content": "You are a support assistant."}
     for each in asked:
-        messages = each.body.pop("messages")
-        assert messages[0] == {"role": "system", "content": "You are a support assistant."}
-        assert each.body == {"model": MODEL, "temperature": 0.0, "seed": 7, "max_tokens": 50}
+        body = dict(each.body)
+        first, *rest = body.pop("messages")
+        assert first == system
+        expected = TURNS if each.text == "nothing" else [{"role": "user", "content": each.text}]
+        assert [{k: v for k, v in m.items() if k != "name"} for m in rest] == expected
+        settings = {"model": MODEL, "temperature": 0.0, "seed": 7, "max_tokens": 50}
+        assert body == {**settings, "tools": TOOLS}
 
 
 def test_the_answers_are_graded_here_and_the_log_is_named(ran: Ran) -> None:
     graded = ran.found.graded
-    assert dict(graded.cases) == {"plain": 1.0, "busy": 1.0, "long": 1.0, "wrong": 0.0}
-    assert (graded.score, graded.passed) == (0.75, True)
+    scores = {"plain": 1.0, "busy": 0.5, "long": 1.0, "wrong": 0.0, "calls": 1.0}
+    assert (dict(graded.cases), graded.passed) == (scores, True)
+    assert graded.score == pytest.approx(0.7)
     assert ran.found.log.answers["long"].output_text == LONG
+    assert ran.found.log.answers["calls"].output_tools == (ToolCall("look", '{"n":"yes"}'),)
     (row,) = read_results(json.dumps([ran.found.row()]).encode())
     (log,) = (ran.found.folder / "logs").glob("*_support_*.json")
     assert row.report == hashlib.sha256(log.read_bytes()).hexdigest()
-    assert row.tool == "inspect_ai 0.3.285, admit suite grade"
-    assert (row.samples, row.digest) == (4, graded.suite.digest)
+    assert row.tool == "inspect_ai 0.3.285, admit suite grade, judge gpt-4.1"
+    assert (row.samples, row.digest) == (5, graded.suite.digest)
     usage = ran.found.usage
-    assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (4, 4, 36, 28)
+    assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (5, 5, 45, 35)
+
+
+def test_a_judge_is_asked_over_the_production_route_about_each_answer(ran: Ran) -> None:
+    texts = {"plain": "Yes.", "busy": "yes", "wrong": "No."}
+    asked = {f"Q: {key} A: {text}" for key, text in texts.items()} | {"Q: calls A: "}
+    assert asked < {each.text.rstrip("\n") for each in ran.judges.asked}
+    assert len(ran.judges.asked) == 5
+    first = {"role": "system", "content": "Answer with one number from 0 to 10 and nothing else."}
+    for each in ran.judges.asked:
+        assert each.body["messages"][0] == first
+        assert (each.body["model"], each.body.get("tools")) == ("gpt-4.1", None)
 
 
 def test_the_credential_is_in_each_request_and_in_no_file(ran: Ran) -> None:
@@ -114,9 +195,16 @@ def test_the_credential_is_in_each_request_and_in_no_file(ran: Ran) -> None:
 
 
 def test_the_same_run_again_asks_nothing(ran: Ran, make_suite: Suites) -> None:
-    before = len(ran.provider.asked)
-    again = ran.evaluator.evaluate(make_suite("support", CASES))
-    assert (len(ran.provider.asked), again.log.digest) == (before, ran.found.log.digest)
+    """Not even the child is started; what it left is read and graded as before."""
+    suite = make_suite("support", CASES, grader=GRADER, tools=TOOLS)
+    again = replace(ran.evaluator, python=Path("/does/not/exist")).evaluate(suite)
+    assert (again.row(), again.usage.done) == (ran.found.row(), 5)
+    log = next((ran.found.folder / "logs").glob("*_support_*.json"))
+    whole = log.read_bytes()
+    log.write_bytes(whole.replace(b"Look twice.", b"Look once. "))
+    with pytest.raises(EvaluationError, match="case calls asked something else"):
+        ran.evaluator.evaluate(suite)
+    log.write_bytes(whole)
 
 
 def test_a_changed_suite_manifest_or_model_has_a_folder_of_its_own(make_suite: Suites) -> None:
@@ -127,66 +215,18 @@ def test_a_changed_suite_manifest_or_model_has_a_folder_of_its_own(make_suite: S
     assert len({plan.folder(Path("runs")) for plan in plans}) == len(plans)
 
 
-@pytest.mark.parametrize(
-    ("replies", "message"),
-    [
-        (
-            {"2": refuses(403, "withdrawn", "acme withdrew the manifest")},
-            r"did not end well \(PermissionDeniedError.*403 - acme withdrew the manifest",
-        ),
-        (
-            {"2": refuses(400, "content_filter"), "3": says("yes", "length")},
-            r"2 answers were not ended by the model: two \(content_filter\), three \(max_tokens\)",
-        ),
-    ],
-    ids=["denied by the gate", "filtered and cut off"],
-)
 def test_what_the_model_did_not_answer_itself_is_no_score(
-    python: Path, make_suite: Suites, tmp_path: Path, replies: dict[str, Reply], message: str
-) -> None:
-    """Inspect makes an answer of a provider's refusal, with which a suite of attacks would pass."""
-
-    def script(asked: Asked) -> Reply:
-        return replies.get(asked.text, says("yes"))
-
-    suite = make_suite("some", {"one": "1", "two": "2", "three": "3"})
-    with scripted(script) as provider, pytest.raises(EvaluationError, match=message):
-        evaluator(python, tmp_path, provider).evaluate(suite)
-    assert len(provider.asked) <= 2 * len(suite.cases)
-    assert list(tmp_path.rglob("graded.json")) == []
-
-
-def test_a_judge_is_asked_over_the_production_route_about_each_answer(
     python: Path, make_suite: Suites, tmp_path: Path
 ) -> None:
-    prompt = "Q: {{ item.input }} A: {{ sample.output_text }}"
-    grader = {
-        "type": "score_model",
-        "name": "judge",
-        "model": "gpt-4.1",
-        "range": [0.0, 10.0],
-        "input": [{"role": "user", "content": prompt}],
-        "sampling_params": {"temperature": 0.0},
-    }
-    suite = make_suite("judged", {"one": "1", "two": "2"}, grader=grader)
-
-    def judge(asked: Asked) -> Reply:
-        return says("10" if "Q: 1" in asked.text else " 5\n")
-
-    with scripted(lambda _: says("{{ item.reference }}")) as model, scripted(judge) as other:
-        ready = evaluator(python, tmp_path, model, production=Route(other.url))
-        with pytest.raises(EvaluationError, match="called over the production route; name it"):
-            replace(ready, production=None).evaluate(suite)
-        assert model.asked == []
-        found = ready.evaluate(suite)
-    assert dict(found.graded.cases) == {"one": 1.0, "two": 0.5}
-    assert other.texts() == ["Q: 1 A: {{ item.reference }}", "Q: 2 A: {{ item.reference }}"]
-    assert {each.body["model"] for each in other.asked} == {"gpt-4.1"}
-    assert other.asked[0].body["messages"][0] == {
-        "role": "system",
-        "content": "Answer with one number from 0 to 10 and nothing else.",
-    }
-    assert found.row()["tool"] == "inspect_ai 0.3.285, admit suite grade, judge gpt-4.1"
+    """Inspect makes an answer of a provider's refusal, with which a suite of attacks would pass."""
+    replies = {"2": refuses(400, "content_filter"), "3": says("yes", "length")}
+    suite = make_suite("some", {"one": "1", "two": "2", "three": "3"})
+    message = r"2 answers were not ended by the model: two \(content_filter\), three \(max_tokens\)"
+    with scripted(lambda asked: replies.get(asked.text, says("yes"))) as provider:
+        with pytest.raises(EvaluationError, match=message):
+            evaluator(python, tmp_path, provider).evaluate(suite)
+        assert len(provider.asked) == len(suite.cases)
+    assert list(tmp_path.rglob("graded.json")) == []
 
 
 KILLED = """

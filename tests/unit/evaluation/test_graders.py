@@ -6,8 +6,9 @@ import pytest
 
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.formula import parse_formula
-from sidecar.evaluation.graders import Answer, judges, parse_grader
+from sidecar.evaluation.graders import judges, parse_grader
 from sidecar.evaluation.similarity import fuzzy_match
+from sidecar.evaluation.templates import Answer
 
 ITEM = {"id": "1", "reference": "Paris", "n": 7}
 

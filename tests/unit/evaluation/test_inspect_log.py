@@ -12,6 +12,7 @@ import pytest
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.runner.inspect_log import ModelAnswer, read_log
 from sidecar.evaluation.runner.plan import Plan, Route
+from sidecar.evaluation.tool_calls import UNREADABLE, ToolCall
 
 PLAN = Plan(
     "suite",
@@ -42,6 +43,7 @@ def log() -> dict[str, Any]:
         "eval": {
             "model": "openai-api/gateway/ft:m",
             "config": {"epochs": 1},
+            "model_generate_config": {"max_retries": 3},
             "packages": {"inspect_ai": "0.3.285"},
         },
         "results": {"total_samples": 2, "scores": [{"metrics": {"accuracy": {"value": 1.0}}}]},
@@ -65,6 +67,17 @@ def test_the_answers_are_in_the_order_of_the_plan(tmp_path: Path) -> None:
         ("two", ModelAnswer("answer two", "stop")),
     ]
     assert found.runner == "inspect_ai 0.3.285"
+
+
+def test_a_call_whose_arguments_inspect_could_not_parse_has_none(tmp_path: Path) -> None:
+    value = log()
+    message = value["samples"][0]["output"]["choices"][0]["message"]
+    call = {"id": "1", "function": "f", "arguments": {"b": 1, "a": []}, "type": "function"}
+    message["tool_calls"] = [call, call | {"arguments": {}, "parse_error": "Expecting value"}]
+    assert read(tmp_path, value).answers["two"].output_tools == (
+        ToolCall("f", '{"a":[],"b":1}'),
+        ToolCall("f", UNREADABLE),
+    )
 
 
 def other_model(value: dict[str, Any]) -> None:
@@ -107,6 +120,15 @@ def of_other_words(value: dict[str, Any]) -> None:
     value["samples"][0]["input"][0]["content"] = "an easier question"
 
 
+def other_tools(value: dict[str, Any]) -> None:
+    value["eval"]["model_generate_config"]["extra_body"] = {"tools": []}
+
+
+def a_call_before(value: dict[str, Any]) -> None:
+    call = {"id": "1", "function": "f", "arguments": {}, "type": "function"}
+    value["samples"][0]["input"][0]["tool_calls"] = [call]
+
+
 def two_choices(value: dict[str, Any]) -> None:
     value["samples"][0]["output"]["choices"] *= 2
 
@@ -128,6 +150,8 @@ def no_answer(value: dict[str, Any]) -> None:
         (a_foreign_one, "a case three that was not asked"),
         (one_failed, "case two ended with an error"),
         (of_other_words, "case two asked something else"),
+        (other_tools, "offered other tools"),
+        (a_call_before, "case two asked something else"),
         (two_choices, "not an Inspect log of this run"),
         (no_answer, "not an Inspect log of this run"),
     ],

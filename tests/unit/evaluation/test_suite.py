@@ -58,11 +58,15 @@ def test_the_digest_covers_what_decides_a_score_and_nothing_else(tmp_path: Path)
             jsonl(CASES),
         ),
         "case": suite(tmp_path / "4", HEADER, jsonl(CASES[:1])),
+        "tools": suite(tmp_path / "8", HEADER | {"tools": [TOOL]}, jsonl(CASES)),
+        "choice": suite(
+            tmp_path / "9", HEADER | {"tools": [TOOL], "tool_choice": "required"}, jsonl(CASES)
+        ),
         "order": suite(tmp_path / "5", HEADER, jsonl(CASES[::-1])),
         "solver": suite(tmp_path / "6", HEADER, jsonl(CASES), "be brief"),
     }
     digests = {what: read_suite(folder).digest for what, folder in others.items()}
-    assert len({digest, *digests.values()}) == 7, digests
+    assert len({digest, *digests.values()}) == 9, digests
 
 
 def test_a_suite_is_read_as_a_declaration_for_the_envelope(tmp_path: Path) -> None:
@@ -118,3 +122,42 @@ def test_every_starter_suite_is_whole_and_described(name: str) -> None:
 def test_every_folder_of_starter_suites_is_listed() -> None:
     parent = starter_folder("x").parent
     assert tuple(sorted(each.parent.name for each in parent.glob("*/suite.yaml"))) == STARTERS
+
+
+def test_every_jurisdiction_and_sector_of_the_policies_has_a_compliance_suite() -> None:
+    """A sector's package holds beside its jurisdiction's; its suite is of the jurisdiction."""
+    suites = [read_suite(starter_folder(name)) for name in STARTERS]
+    packages = {each.name for each in Path("policies/jurisdiction").iterdir() if each.is_dir()}
+    covered = {each.jurisdiction for each in suites if each.kind == "compliance"}
+    for package in packages - covered:
+        jurisdiction = package.split("-")[0]
+        assert [
+            each.name
+            for each in suites
+            if each.jurisdiction == jurisdiction and f"(policies `{package}`)" in each.description
+        ], package
+
+
+PAIRED = {"type": "string_check", "name": "same", "operation": "eq"} | {
+    "input": "{{ sample.output_text }}",
+    "reference": "{{ pair.output_text }}",
+}
+TOOL = {"type": "function", "function": {"name": "get", "parameters": {"type": "object"}}}
+
+
+@pytest.mark.parametrize(
+    ("header", "cases", "message"),
+    [
+        ({"grader": PAIRED}, [{"id": "a", "input": "?"}], "case a: pair is None, not the id of an"),
+        ({"grader": PAIRED}, [{"id": "a", "input": "?", "pair": "a"}], "pair is 'a', not the id"),
+        ({"grader": PAIRED}, [{"id": "a", "input": "?", "pair": "b"}], "pair is 'b', not the id"),
+        ({"tools": [{"type": "web_search"}]}, CASES, "tools.0: type: Input should be 'function'"),
+        ({"tools": [TOOL, TOOL]}, CASES, "tools.1: the name 'get' is not 1 to 64 letters"),
+        ({"tool_choice": "required"}, CASES, "tool_choice without tools"),
+    ],
+)
+def test_a_pair_is_another_case_and_a_tool_is_a_function(
+    tmp_path: Path, header: dict[str, Any], cases: list[dict[str, Any]], message: str
+) -> None:
+    with pytest.raises(EvaluationError, match=message):
+        read_suite(suite(tmp_path / "s", HEADER | header, jsonl(cases)))
