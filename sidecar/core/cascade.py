@@ -138,11 +138,11 @@ def lineage(chain: Chain, cascade: Cascade, provider: str, scope: Scope) -> tupl
         nodes.extend(evidence_nodes(chain.deployed.binding, chain.deployed.signer))
     if chain.manifest is not None and chain.producer is not None:
         nodes.extend(manifest_nodes(chain.manifest, chain.producer))
-        nodes.extend(_succeeded(state, chain.manifest, scope))
+        nodes.extend(_succeeded(cascade, chain.manifest, scope))
     for parent, signer in chain.parents:
         nodes.extend(manifest_nodes(parent, signer))
         nodes.extend(state.statements.get(parent.digest, ()))
-        nodes.extend(_succeeded(state, parent, scope))
+        nodes.extend(_succeeded(cascade, parent, scope))
     for entry in chain.specifications:
         nodes.extend(specification_nodes(entry.specification, entry.signer))
         for item, signer in entry.extended:
@@ -154,15 +154,18 @@ def lineage(chain: Chain, cascade: Cascade, provider: str, scope: Scope) -> tupl
     return tuple(dict.fromkeys(nodes))
 
 
-def _succeeded(state: TrustState, item: Evidence[Manifest], scope: Scope) -> Iterator[LineageNode]:
+def _succeeded(cascade: Cascade, item: Evidence[Manifest], scope: Scope) -> Iterator[LineageNode]:
     """Yield the lineage of everything that supersedes a manifest (law 6)."""
-    model = item.predicate.model
+    model, state = item.predicate.model, cascade.state
     about = Scope(scope.environment, scope.sector, f"{model.provider}/{model.id}")
     for entry, signers in granted_successors(state, item.digest, about):
         yield from entry.nodes
         yield from state.statements.get(entry.by, ())
-        if len(signers) == 1 and signers[0].fingerprint:
-            yield from signer_nodes(signers[0])
+        # Of an announcement only the digest is known, and no key.
+        nodes = [signer_nodes(signer) for signer in signers if signer.fingerprint]
+        if nodes:
+            # One signer that is not withdrawn is enough: so it is only if all are that it denies.
+            yield from min(nodes, key=lambda each: (cascade.withdrawn(each) is not None, each))
 
 
 def intact(cascade: Cascade, subject: str, nodes: tuple[AnyNode, ...]) -> Finding:

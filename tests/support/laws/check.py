@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tests.support.laws import universe
+from tests.support.laws import endings, universe
 from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
 from tests.support.laws.history import Operation, Restart, Run
@@ -56,10 +56,13 @@ def play(
         # An authority that this gate has never heard yet.
         run.hung.add(rng.choice(sorted(made.world.published)))
     length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
+    ends = length + (0 if operations is not None else endings.drawn(seed))
     played = Played(seed, [])
     run.refresh()
-    for at in range(length + 1):
+    for at in range(ends + 1):
         operation = None
+        if at == length + 1:
+            endings.begin(author, seed)
         if at > 0:
             operation = author.next() if operations is None else operations[at - 1]
             played.operations.append(operation)

@@ -141,6 +141,20 @@ def test_the_key_of_a_successors_only_signer_counts() -> None:
     assert world.ask(CHILD).reason is Reason.WITHDRAWN
 
 
+def test_a_successor_counts_until_no_key_under_it_stands_and_denies_from_then_on() -> None:
+    world = tuned_on_world()
+    for name in ("tuner", "partner"):
+        world.join(name, grant("producer"))
+    supersedes = {"sha256": world.digests["manifest"]}
+    predicate = manifest_predicate(supersedes=supersedes, window=window(5, 9))
+    world.sign("second", statement(MANIFEST, MODEL, sha("job"), predicate), "tuner", "partner")
+    regulator = world.parties["regulator"]
+    regulator.withdraw("key", world.parties["tuner"].key.fingerprint)
+    assert world.ask(CHILD).reason is None
+    regulator.withdraw("authority", "partner")
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
 @pytest.mark.parametrize("how", ["evidence", "announcement"])
 def test_a_successor_by_one_that_may_not_produce_here_hits_nothing(how: str) -> None:
     world = tuned_on_world()
