@@ -35,9 +35,10 @@ TRUSTED_FORWARDER = "trusted_forwarder"
 Address = tuple[str, int]
 Gated = Literal["jwt", "mtls", "xfcc-gate", "egress", "azure", "bedrock", "vertex", "vllm"]
 """Every reference configuration that has a gate, for `render`."""
-Name = Gated | Literal["registration", "sandbox", "xfcc-edge"]
-"""All of them: `registration` asks the gate twice, `sandbox` is for evaluators; the one without a
-gate is for `render_edge`."""
+Sandbox = Literal["sandbox", "sandbox-azure", "sandbox-bedrock", "sandbox-vertex", "sandbox-vllm"]
+"""The references for evaluators; the first one is for OpenAI."""
+Name = Gated | Sandbox | Literal["registration", "xfcc-edge"]
+"""All of them: `registration` asks the gate twice; the one without a gate is for `render_edge`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
-from admissibility_devtools.tools.envoy_config import Name, reference
+from admissibility_devtools.tools.envoy_config import Name, Sandbox, reference
 from tests.process.envoy.sites import SITES
 
 Config = dict[str, Any]
@@ -16,7 +16,8 @@ SEAL = "admissibility.seal"
 COUNTED = "admissibility.bodies"
 PACE = "envoy.filters.http.local_ratelimit"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-ALL: list[Name] = [*SITES, "registration", "sandbox", "xfcc-edge"]
+SANDBOXES: tuple[Sandbox, ...] = get_args(Sandbox)
+ALL: list[Name] = [*SITES, "registration", *SANDBOXES, "xfcc-edge"]
 
 
 def loaded(name: Name) -> Config:

@@ -281,6 +281,16 @@ def sandbox(config: Config) -> None:
     admitted["sourced_metadata"]["metadata_matcher"]["path"] = [{"key": "sandbox"}]
 
 
+def sandbox_of(change: Callable[[Config], None]) -> Callable[[Config], None]:
+    """A sandbox differs from the reference of its provider as that of OpenAI does from its own."""
+
+    def both(config: Config) -> None:
+        change(config)
+        sandbox(config)
+
+    return both
+
+
 DIFFERENCES: dict[Name, Callable[[Config], None]] = {
     "jwt": lambda _: None,
     "mtls": mtls,
@@ -293,6 +303,10 @@ DIFFERENCES: dict[Name, Callable[[Config], None]] = {
     "vllm": vllm,
     "registration": registered,
     "sandbox": sandbox,
+    "sandbox-azure": sandbox_of(azure),
+    "sandbox-bedrock": sandbox_of(bedrock),
+    "sandbox-vertex": sandbox_of(vertex),
+    "sandbox-vllm": sandbox_of(vllm),
 }
 
 
