@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,39 +35,6 @@ WorkOption = Annotated[
 ]
 
 
-def open_api(
-    command: str,
-    name: str | None,
-    profile: str | None,
-    region: str | None,
-    endpoint: str | None,
-    s3_endpoint: str | None,
-) -> BedrockApi:
-    """Open Bedrock's API; nothing is asked yet.
-
-    Args:
-        command: As the user types it.
-        name: ARN whose region is the default; ``None`` for that of the configuration.
-        profile: As the option.
-        region: As the option.
-        endpoint: As the option.
-        s3_endpoint: As the option.
-
-    Raises:
-        CliError: ``boto3`` is not installed.
-        SourceError: There is no region, or no such profile.
-    """
-    try:
-        from sidecar.binding.bedrock_api import (  # noqa: PLC0415 - an optional extra
-            AwsAccess,
-            BedrockApi,
-        )
-    except ModuleNotFoundError as error:
-        raise missing_extra(command, "bedrock", error) from error
-    at = None if name is None else parse_arn(name, *KINDS).owner[1]
-    return BedrockApi(AwsAccess(region, profile, endpoint, s3_endpoint), at)
-
-
 KINDS = (
     "model-customization-job",
     "model-import-job",
@@ -75,3 +43,36 @@ KINDS = (
     "provisioned-model",
 )
 """Types of the resources that commands take by their ARN."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsOptions:
+    """Options of how Bedrock is reached; an option group."""
+
+    profile: ProfileOption = None
+    region: RegionOption = None
+    endpoint_url: EndpointOption = None
+
+    def open(self, command: str, name: str | None, s3_endpoint: str | None = None) -> BedrockApi:
+        """Open Bedrock's API; nothing is asked yet.
+
+        Args:
+            command: As the user types it.
+            name: ARN whose region is the default; ``None`` for that of the configuration.
+            s3_endpoint: As the option.
+
+        Raises:
+            CliError: ``boto3`` is not installed.
+            BindingError: ``name`` is not such an ARN.
+            SourceError: There is no region, or no such profile.
+        """
+        try:
+            from sidecar.binding.bedrock_api import (  # noqa: PLC0415 - an optional extra
+                AwsAccess,
+                BedrockApi,
+            )
+        except ModuleNotFoundError as error:
+            raise missing_extra(command, "bedrock", error) from error
+        at = None if name is None else parse_arn(name, *KINDS).owner[1]
+        access = AwsAccess(self.region, self.profile, self.endpoint_url, s3_endpoint)
+        return BedrockApi(access, at)

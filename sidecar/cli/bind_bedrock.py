@@ -6,46 +6,24 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sidecar.authority import home as authority
-from sidecar.binding import bedrock, files, job
+from sidecar.binding import bedrock, job
 from sidecar.binding.bedrock import BedrockModel
-from sidecar.binding.job import Declared
 from sidecar.binding.model_files import Progress
-from sidecar.cli import aws_options, binding_options, common, signing_checks
-from sidecar.cli.aws_options import (
-    EndpointOption,
-    ProfileOption,
-    RegionOption,
-    S3EndpointOption,
-    WorkOption,
-)
-from sidecar.cli.binding_options import (
-    DataClassOption,
-    DocumentOption,
-    EnvelopeOption,
-    EnvironmentsOption,
-    ExtendedOption,
-    RequireRoleOption,
-    SpecificationOption,
-    SupersedesOption,
-)
-from sidecar.cli.common import (
-    BlobsOption,
-    CliError,
-    DeclarationOption,
-    HomeOption,
-    JsonOption,
-    OutOption,
-)
+from sidecar.cli import binding_options, common, run_files
+from sidecar.cli.aws_options import AwsOptions, S3EndpointOption, WorkOption
+from sidecar.cli.binding_options import DeclaredOptions
+from sidecar.cli.common import CliError
 from sidecar.cli.hashing_progress import hashing
-from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli.option_groups import grouped
+from sidecar.cli.run_files import ResultFileOption
+from sidecar.cli.signing_checks import SigningOptions
 from sidecar.core.evidence import Corpus, Document
-from sidecar.core.grants import ALWAYS_REQUIRED
 from sidecar.core.wire import DigestSet
 
 if TYPE_CHECKING:
@@ -70,77 +48,37 @@ FilesOption = Annotated[
         "file (JSONL) that the model was trained on. Repeatable.",
     ),
 ]
-ResultFileOption = Annotated[
-    list[Path] | None, typer.Option(help="A metrics file (CSV) of the run; repeatable.")
-]
 BaseOption = Annotated[
     str | None, typer.Option(help="The base model's id, where no record states it: of an import.")
 ]
-ParentOption = Annotated[
-    Path | None, typer.Option(help="Manifest of the custom model that this one was tuned from.")
-]
 ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
-DaysOption = Annotated[float, typer.Option(help="Days that the manifest is valid.")]
 
 
+@grouped
 def bind_bedrock(
     name: NameArgument,
-    home: HomeOption,
-    envelope: EnvelopeOption = None,
-    environments: EnvironmentsOption = None,
-    specification: SpecificationOption = None,
-    extended: ExtendedOption = None,
+    signing: SigningOptions,
+    declared: DeclaredOptions,
+    aws: AwsOptions,
     training: FilesOption = None,
     validation: FilesOption = None,
     result_file: ResultFileOption = None,
     base: BaseOption = None,
-    parent: ParentOption = None,
-    supersedes: SupersedesOption = None,
-    require_role: RequireRoleOption = None,
     provider: ProviderOption = bedrock.PROVIDER,
-    data_class: DataClassOption = None,
-    document: DocumentOption = None,
-    declaration: DeclarationOption = None,
-    days: DaysOption = 180,
-    profile: ProfileOption = None,
-    region: RegionOption = None,
-    endpoint_url: EndpointOption = None,
     s3_endpoint_url: S3EndpointOption = None,
     work: WorkOption = None,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
-    out: OutOption = Path(),
-    blobs: BlobsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Fetch a finished job of Amazon Bedrock and its corpora, and bind it into a manifest."""
-    at, owner = common.now(), authority.load(home)
-    api = aws_options.open_api(COMMAND, name, profile, region, endpoint_url, s3_endpoint_url)
-    specified = binding_options.specified(specification, extended or [])
+    at, owner = common.now(), signing.owner()
+    api = aws.open(COMMAND, name, s3_endpoint_url)
     found = api.model(name, provider)
     given = (_given(training, "--training"), _given(validation, "--validation"))
     with _folder(work) as transit:
-        read, weights = _read(api, found, given, tuple(data_class or ()), transit, quiet=as_json)
-    known = Declared(
-        corpora=read,
-        outputs=tuple(files.run_output(path, name=path.name) for path in result_file or ()),
-        envelope=binding_options.envelope(envelope, specified),
-        environments=binding_options.environments(environments, specified),
-        required_roles=tuple(dict.fromkeys((*ALWAYS_REQUIRED, *(require_role or [])))),
-        window=common.window(at, days),
-        provider=provider,
-        parent=binding_options.known_manifest(parent),
-        supersedes=binding_options.superseded(owner, supersedes),
-        specification=specified,
-        documents=(*binding_options.documents(document), *weights),
-        declarations=common.pairs(declaration, "--declaration"),
-    )
+        read, weights = _read(api, found, given, declared.classes, transit, quiet=signing.as_json)
+    known = declared.declared(owner, at, provider, read, run_files.outputs(result_file))
+    known = replace(known, documents=(*known.documents, *weights))
     bound = job.bind_model(bedrock.adapted_model(found, read, base), known)
-    written = signing_checks.sign_and_write(
-        owner, bound.statement, out, Against(trust, policies, force)
-    )
-    binding_options.report(bound, written, blobs or out, "job", as_json=as_json)
+    binding_options.sign(signing, owner, bound, "job")
 
 
 Given = list[tuple[str | None, Path]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,19 +14,21 @@ from sidecar.authority import records
 from sidecar.authority.home import Home
 from sidecar.binding import corpora, declared, files
 from sidecar.binding.corpora import CorpusReading
-from sidecar.binding.job import Binding, KnownManifest
+from sidecar.binding.job import Binding, Declared, KnownManifest
 from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
-from sidecar.cli.common import CliError
-from sidecar.cli.written import Written
+from sidecar.cli.common import CliError, DeclarationOption
+from sidecar.cli.signing_checks import SigningOptions
 from sidecar.core.evidence import (
     Corpus,
     Document,
     EnvironmentSpec,
     EvaluationEnvelope,
+    EvaluationOutput,
     Manifest,
     write_statement,
 )
+from sidecar.core.grants import ALWAYS_REQUIRED
 from sidecar.core.wire import DigestSet
 
 DataClassOption = Annotated[
@@ -68,20 +71,95 @@ ExtendedOption = Annotated[
 ]
 
 
-def report(bound: Binding, written: Written, blobs: Path, what: str, *, as_json: bool) -> None:
-    """Write the two files that other tools verify against, and report the manifest."""
+ParentOption = Annotated[
+    Path | None,
+    typer.Option(help="Manifest of the adapted model that this one was tuned from."),
+]
+DaysOption = Annotated[float, typer.Option(help="Days that the manifest is valid.")]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredOptions:
+    """Options of what a manifest declares beside the model; an option group."""
+
+    envelope: EnvelopeOption = None
+    environments: EnvironmentsOption = None
+    specification: SpecificationOption = None
+    extended: ExtendedOption = None
+    parent: ParentOption = None
+    supersedes: SupersedesOption = None
+    require_role: RequireRoleOption = None
+    data_class: DataClassOption = None
+    document: DocumentOption = None
+    declaration: DeclarationOption = None
+    days: DaysOption = 180
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the data classes of the corpora."""
+        return tuple(self.data_class or ())
+
+    def declared(
+        self,
+        owner: Home,
+        at: datetime,
+        provider: str,
+        read: tuple[Corpus, ...],
+        outputs: tuple[EvaluationOutput, ...],
+    ) -> Declared:
+        """Read what the options name.
+
+        Args:
+            owner: The home that signs, which knows what it signed before.
+            at: When the manifest's window begins.
+            provider: The provider's name in manifests.
+            read: The corpora.
+            outputs: Metrics files of the run.
+
+        Raises:
+            CliError: Something is missing, or cannot be read.
+        """
+        known = specified(self.specification, self.extended or [])
+        return Declared(
+            corpora=read,
+            outputs=outputs,
+            envelope=envelope(self.envelope, known),
+            environments=environments(self.environments, known),
+            required_roles=tuple(dict.fromkeys((*ALWAYS_REQUIRED, *(self.require_role or [])))),
+            window=common.window(at, self.days),
+            provider=provider,
+            parent=known_manifest(self.parent),
+            supersedes=superseded(owner, self.supersedes),
+            specification=known,
+            documents=documents(self.document),
+            declarations=common.pairs(self.declaration, "--declaration"),
+        )
+
+
+def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> None:
+    """Sign a manifest, write it and the two files that tools verify it with, and report it.
+
+    Args:
+        signing: As the options say.
+        owner: The home that signs.
+        bound: The manifest's statement, and its artifact.
+        what: Noun of what was bound, such as ``job``.
+
+    Raises:
+        CliError: As ``signing_checks.check``.
+    """
+    written, manifest = signing.issue(owner, bound.statement), bound.statement.predicate
     payload = write_statement(bound.statement)
-    manifest = bound.statement.predicate
     facts = {
         **written.facts(),
         "until": common.until(manifest.window),
-        "artifact": written.beside(blobs, ".artifact.json", bound.artifact),
-        "statement": written.beside(blobs, ".statement.json", payload),
+        "artifact": written.beside(signing.beside, ".artifact.json", bound.artifact),
+        "statement": written.beside(signing.beside, ".statement.json", payload),
     }
     common.report(
         f"Bound {what} {manifest.run.id} as {manifest.model.provider}/{manifest.model.id}.",
         facts,
-        as_json=as_json,
+        as_json=signing.as_json,
         model=manifest.model.id,
         base=manifest.model.base,
         provider=manifest.model.provider,

@@ -8,19 +8,12 @@ from typing import Annotated
 
 import typer
 
-from sidecar.authority import home as authority
 from sidecar.binding import bedrock
-from sidecar.cli import aws_options, common, manifests, signing_checks
-from sidecar.cli.aws_options import EndpointOption, ProfileOption, RegionOption
-from sidecar.cli.common import (
-    BlobsOption,
-    CliError,
-    HomeOption,
-    JsonOption,
-    OutOption,
-    SignedByOption,
-)
-from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli import common, manifests
+from sidecar.cli.aws_options import AwsOptions
+from sidecar.cli.common import CliError, SignedByOption
+from sidecar.cli.option_groups import grouped
+from sidecar.cli.signing_checks import SigningOptions
 from sidecar.core.evidence import (
     DEPLOYMENT_BINDING,
     DeploymentBinding,
@@ -40,46 +33,36 @@ ManifestOption = Annotated[
 ]
 
 
+@grouped
 def bedrock_deployment(
     arn: ArnArgument,
-    home: HomeOption,
+    signing: SigningOptions,
+    aws: AwsOptions,
     manifest: ManifestOption = None,
     signed_by: SignedByOption = None,
     provider: Annotated[str, typer.Option(help="As the gate's routes name it.")] = bedrock.PROVIDER,
     days: Annotated[float, typer.Option(help="Days until the binding ends.")] = 1,
-    profile: ProfileOption = None,
-    region: RegionOption = None,
-    endpoint_url: EndpointOption = None,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
-    out: OutOption = Path(),
-    blobs: BlobsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Ask Amazon Bedrock which model a deployment runs, and declare it for a short time.
 
     Without --manifest it must run a base model. Sign again before the binding ends.
     """
     at = common.now()
-    api = aws_options.open_api(COMMAND, arn, profile, region, endpoint_url, None)
-    model = api.deployment(arn).model
+    model = aws.open(COMMAND, arn).deployment(arn).model
     blob = _base(provider, model) if manifest is None else _adapted(manifest, signed_by, model)
     binding = DeploymentBinding(provider, arn, model, common.window(at, days))
     subject = Subject(arn, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
-    written = signing_checks.sign_and_write(
-        authority.load(home), statement, out, Against(trust, policies, force)
-    )
+    written = signing.issue(signing.owner(), statement)
     facts = {
         **written.facts(),
         "until": common.until(binding.window),
-        "blob": written.beside(blobs or out, ".subject.txt", blob),
+        "blob": written.beside(signing.beside, ".subject.txt", blob),
     }
     common.report(
         f"Bound deployment {arn} to {provider}/{model}, as Amazon Bedrock states it.",
         facts,
-        as_json=as_json,
+        as_json=signing.as_json,
         deployment=arn,
         provider=provider,
         model=model,

@@ -17,9 +17,9 @@ from sidecar import resources
 from sidecar.binding import corpora, files, openai, record_formats
 from sidecar.binding import declared as read_declared
 from sidecar.cli import binding_options, common, manifests, signing_checks
-from sidecar.cli.bind import ResultFileOption, ValidationOption
 from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import CliError, DeclarationOption, JsonOption
+from sidecar.cli.run_files import ResultFileOption, ValidationOption
 from sidecar.cli.signing_checks import PoliciesOption, TrustOption
 from sidecar.core.evidence import Corpus, Environment
 from sidecar.core.facts import to_input

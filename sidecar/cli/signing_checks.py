@@ -14,7 +14,7 @@ from sidecar.authority import home as authority
 from sidecar.authority.checks import Signing, Vocabulary
 from sidecar.authority.home import Home
 from sidecar.cli import common
-from sidecar.cli.common import CliError
+from sidecar.cli.common import BlobsOption, CliError, HomeOption, JsonOption, OutOption
 from sidecar.cli.written import Written
 from sidecar.core.evidence import Manifest, Predicate, Statement
 from sidecar.core.grants import OperatorTrust
@@ -106,3 +106,34 @@ def sign_and_write(
     check(home, signing, against)
     issued = authority.issue(home, statement, at, out=out, keep_older=keep_older)
     return Written(home.name, issued)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningOptions:
+    """Options of how evidence is signed and handed out; an option group."""
+
+    home: HomeOption
+    trust: TrustOption = None
+    policies: PoliciesOption = None
+    force: ForceOption = False
+    out: OutOption = Path()
+    blobs: BlobsOption = None
+    as_json: JsonOption = False
+
+    @property
+    def beside(self) -> Path:
+        """Return the folder of the files whose digests the evidence names."""
+        return self.blobs or self.out
+
+    def owner(self) -> Home:
+        """Return the home that signs.
+
+        Raises:
+            AuthorityError: There is none.
+        """
+        return authority.load(self.home)
+
+    def issue(self, owner: Home, statement: Statement[Predicate]) -> Written:
+        """Check, sign and write a statement; see ``sign_and_write``."""
+        against = Against(self.trust, self.policies, self.force)
+        return sign_and_write(owner, statement, self.out, against)
