@@ -12,6 +12,7 @@ notification cannot report (network file systems, a full inotify table) the poll
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -24,6 +25,10 @@ from sidecar.trust.source import SourceError, SourceMissingError, Trigger, check
 
 _LOG = logging.getLogger("sidecar.trust")
 
+_NUMBERED = re.compile(
+    r"/(?:[0-9]+\.(?!root\.)[^/]+\.json|targets/[0-9a-f]{64,}\.[^/]+|\.(?!\.)[^/]+)\Z"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FolderChanges:
@@ -32,6 +37,8 @@ class FolderChanges:
     folder: Path
     note: Callable[[Iterable[str]], None] = lambda _: None
     """Called with the paths that changed, before the item that announces them."""
+    partial: Callable[[str], bool] = lambda _: False
+    """As of ``FolderWatch``."""
 
     def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
         """Yield at the start, at every change and at every poll; see ``source.Changes``."""
@@ -49,7 +56,7 @@ class FolderChanges:
     def _watching(self, folder: Path) -> FolderWatch | nullcontext[None]:
         nearest = _nearest(folder)
         try:
-            return FolderWatch(nearest, recursive=nearest == folder)
+            return FolderWatch(nearest, recursive=nearest == folder, partial=self.partial)
         except OSError as error:
             _LOG.warning("following %s: no notification, only polling: %s", folder.name, error)
             return nullcontext()
@@ -98,7 +105,16 @@ class DirectorySource:
 
     def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:
         """Yield at every change below the folder; see ``source.Changes``."""
-        return FolderChanges(self.root).changes(poll_seconds, stop)
+        return FolderChanges(self.root, partial=waits_for_timestamp).changes(poll_seconds, stop)
+
+
+def waits_for_timestamp(path: str) -> bool:
+    """Return whether a file is one that readers look for only once a new timestamp lists it.
+
+    Its name carries its version or digest (TUF specification §6.2), or it is not complete yet. A
+    publication writes several, and ``timestamp.json`` last.
+    """
+    return _NUMBERED.search(path) is not None
 
 
 def _nearest(folder: Path) -> Path:

@@ -3,7 +3,8 @@
 Theory of operation. Each folder has a watch of its own (inotify is not recursive). One that comes
 later is watched first and then named as changed, so that whoever reads it finds what was put there
 before the watch. A thread waits for the kernel alone: an idle watch costs nothing, and a change is
-announced as soon as a few milliseconds pass without another one.
+announced as soon as a few milliseconds pass without another one: each file of a publication is a
+change of its own.
 
 Links to folders are not followed: what a link leads to lies below the folder, or is not read.
 """
@@ -14,7 +15,7 @@ import os
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,17 +40,21 @@ _LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class WatchLimits:
-    """How long changes are gathered, in milliseconds.
+class Gathering:
+    """How long changes are gathered before they are announced, in milliseconds.
 
     Attributes:
-        quiet_ms: Changes are announced once this long passed without another one. Each file of a
-            publication is a change of its own.
-        most_ms: Or once this long passed since the first of them.
+        quiet_ms: Until this long passed without another one.
+        most_ms: Or until this long passed since the first of them.
     """
 
     quiet_ms: int = 8
     most_ms: int = 60
+
+
+_PROMPT = Gathering()
+_PATIENT = Gathering(quiet_ms=60, most_ms=500)
+"""Where every change so far is one that means nothing without another, which is awaited."""
 
 
 class StopEvent(threading.Event):
@@ -81,16 +86,20 @@ class FolderWatch:
     Args:
         folder: Exists.
         recursive: Whether folders below it are watched too.
-        limits: See ``WatchLimits``.
+        partial: Returns whether a changed path means nothing until another one changes, too.
 
     Raises:
         OSError: There are no more watches to be had (``fs.inotify.max_user_watches``).
     """
 
     def __init__(
-        self, folder: Path, *, recursive: bool = True, limits: WatchLimits = WatchLimits()
+        self,
+        folder: Path,
+        *,
+        recursive: bool = True,
+        partial: Callable[[str], bool] = lambda _: False,
     ) -> None:
-        self._top, self._recursive, self._limits = str(folder), recursive, limits
+        self._top, self._recursive, self._partial = str(folder), recursive, partial
         self._paths: dict[int, str] = {}
         self._inotify = INotify()
         try:
@@ -133,11 +142,14 @@ class FolderWatch:
     def _gathered(self) -> set[str]:
         """Return every change until some time passes without one."""
         paths: set[str] = set()
-        end = time.monotonic() + self._limits.most_ms / 1e3
+        limits, began = _PATIENT, time.monotonic()
         while True:
             for event in self._inotify.read(timeout=0):
-                paths.update(self._changed(event))
-            left = min(self._limits.quiet_ms / 1e3, end - time.monotonic())
+                for path in self._changed(event):
+                    paths.add(path)
+                    limits = limits if self._partial(path) else _PROMPT
+            end = began + limits.most_ms / 1e3
+            left = min(limits.quiet_ms / 1e3, end - time.monotonic())
             if left <= 0 or not self._readable(left):
                 return paths
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.directory_source import DirectorySource, waits_for_timestamp
 from sidecar.trust.source import SourceError, SourceMissingError
 
 NAME = "metadata/timestamp.json"
@@ -111,3 +111,22 @@ def test_what_is_not_there_is_missing(folder: Path, name: str) -> None:
     with pytest.raises(SourceMissingError) as caught:
         DirectorySource(folder).fetch(name, 100)
     assert str(caught.value) == f"{name} is not there"
+
+
+@pytest.mark.parametrize(
+    ("path", "waits"),
+    [
+        ("metadata/timestamp.json", False),
+        ("metadata/3.root.json", False),
+        ("metadata/root.json", False),
+        ("metadata", False),
+        ("..data", False),
+        ("metadata/3.snapshot.json", True),
+        ("metadata/3.targets.json", True),
+        ("metadata/3.trust-domains.json", True),
+        (f"targets/{'a' * 64}.withdrawals.json", True),
+        ("metadata/.timestamp.json.tmp", True),
+    ],
+)
+def test_files_that_a_timestamp_must_list_first_wait_for_it(path: str, waits: bool) -> None:
+    assert waits_for_timestamp(f"/repository/{path}") is waits

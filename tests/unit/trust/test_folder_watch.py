@@ -107,3 +107,16 @@ def test_a_stop_ends_the_wait(watch: FolderWatch, stop: StopEvent) -> None:
 
 def test_the_time_passes_without_a_change(watch: FolderWatch, stop: StopEvent) -> None:
     assert watch.wait(0.001, stop) == set()
+
+
+def test_a_change_that_waits_for_another_is_announced_with_it(
+    stop: StopEvent, tmp_path: Path
+) -> None:
+    """A publication is read once, when its last file is there, and not once for each file."""
+    with FolderWatch(tmp_path, partial=lambda path: path.endswith("part")) as watch:
+        (tmp_path / "part").write_text("1")
+        last = threading.Timer(0.03, (tmp_path / "whole").write_text, ("1",))
+        last.start()
+        assert changed(watch, stop, tmp_path) == {"part", "whole"}
+        (tmp_path / "part").write_text("2")
+        assert changed(watch, stop, tmp_path) == {"part"}
