@@ -65,9 +65,10 @@ def test_the_lines_that_end_tls_at_a_shared_edge_do_so(tmp_path: Path) -> None:
 
 def places(folder: Path, name: Name) -> dict[str, Any]:
     credential = folder / "credential.yaml"
-    key = sigv4.credentials_file() if name == "bedrock" else credential_document("Bearer sk-x")
+    provider = name.removeprefix("sandbox-")
+    key = sigv4.credentials_file() if provider == "bedrock" else credential_document("Bearer sk-x")
     credential.write_text(key, encoding="utf-8")
-    site = next((each for each in SITES.values() if each.name == name), SITES["jwt"])
+    site = next((each for each in SITES.values() if each.name == provider), SITES["jwt"])
     roots = serve_as(site.host, folder / "roots")[1] if site.tls else None
     return {
         "listener_port": 1,
