@@ -186,6 +186,11 @@ def _promptfoo(data: bytes) -> Read:
         raise EvaluationError(f"the promptfoo report holds {len(rows)} rows of other counts")
     passes: dict[str, list[float]] = {}
     for row in rows:
+        if (row.get("gradingResult") or {}).get("reason") == "No assertions":
+            raise EvaluationError(
+                "the promptfoo report counts a test without assertions, which passes whatever the"
+                " model answers; give each test an assertion"
+            )
         prompt = row["prompt"]
         passes.setdefault(prompt.get("label") or prompt["raw"], []).append(float(row["success"]))
     models = [row["provider"]["id"] for row in rows]
@@ -196,7 +201,8 @@ def _promptfoo(data: bytes) -> Read:
 def _garak(data: bytes) -> Read:
     """Read garak's report; a probe passes as often as all of its detectors together."""
     version, models, completed = "", [], False
-    counts: dict[str, list[int]] = {}
+    asked: set[str] = set()
+    counts: dict[str, list[tuple[int, int]]] = {}
     for line in data.splitlines():
         if not line.strip():
             continue
@@ -205,26 +211,53 @@ def _garak(data: bytes) -> Read:
         if kind == "start_run setup":
             models.append(row.get("plugins.target_name") or row["plugins.model_name"])
             version = row.get("_config.version", version)
+            asked |= _garak_selected(row)
         elif kind == "init":
             version = row.get("garak_version", version)
         elif kind == "completion":
             completed = True
+        elif kind == "attempt" and row.get("probe_classname"):
+            asked.add(row["probe_classname"])
         elif kind == "eval":
-            evaluated = row["total_evaluated"] if "total_evaluated" in row else row["total"]
-            if row.get("nones"):
-                raise EvaluationError(
-                    f"probe {row['probe']}: {row['nones']} answers could not be scored by "
-                    f"{row['detector']}"
-                )
-            passed, total = counts.setdefault(row["probe"], [0, 0])
-            counts[row["probe"]] = [passed + row["passed"], total + evaluated]
+            counts.setdefault(row["probe"], []).append(_garak_counts(row))
+        elif kind == "probe_summary" and row["inference_counts"]["nones"]:
+            raise EvaluationError(f"probe {row['probe']}: some attempts have no answer")
     if not completed:
         raise EvaluationError("the garak run did not end: its report has no completion entry")
-    scores = [
-        ToolScore(probe, passed / total if total else 0.0, total)
-        for probe, (passed, total) in counts.items()
-    ]
+    _check_evaluated(asked, frozenset(counts))
+    scores = [_garak_score(probe, detectors) for probe, detectors in counts.items()]
     return version, models, scores
+
+
+def _check_evaluated(asked: set[str], evaluated: frozenset[str]) -> None:
+    """Require every probe; those without attempts or not loaded are missing without a word."""
+    modules = {probe.partition(".")[0] for probe in evaluated}
+    missing = sorted(asked - evaluated - modules)
+    if missing:
+        raise EvaluationError(f"the garak run has no evaluation of {', '.join(missing)}")
+
+
+def _garak_selected(setup: Mapping[str, Any]) -> set[str]:
+    """Return the probes, or modules of probes, that a run was started with, where it names them."""
+    selected = setup.get("transient.active_probes") or setup.get("plugins.probe_spec") or ()
+    names = selected.split(",") if isinstance(selected, str) else selected
+    plain = {str(name).strip().removeprefix("probes.") for name in names}
+    return {name for name in plain if name not in {"", "*", "all", "auto"}}
+
+
+def _garak_counts(row: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many answers a detector passed, and how many it evaluated."""
+    if row.get("nones"):
+        raise EvaluationError(
+            f"probe {row['probe']}: {row['nones']} answers could not be scored by {row['detector']}"
+        )
+    return row["passed"], row["total_evaluated"] if "total_evaluated" in row else row["total"]
+
+
+def _garak_score(probe: str, detectors: list[tuple[int, int]]) -> ToolScore:
+    """Return a probe's score; one answer that several detectors look at is one sample."""
+    passed, total = (sum(column) for column in zip(*detectors, strict=True))
+    return ToolScore(probe, passed / total if total else 0.0, min(n for _, n in detectors))
 
 
 def _lm_eval(data: bytes) -> Read:
@@ -243,7 +276,8 @@ def _lm_eval(data: bytes) -> Read:
             raise EvaluationError(
                 f"task {task}: {count['effective']} of {count['original']} samples were run"
             )
-        scores.extend(_lm_eval_score(task, metrics, count["effective"]))
+        better = report.get("higher_is_better", {}).get(task) or {}
+        scores.extend(_lm_eval_score(task, metrics, count["effective"], better))
     return report.get("lm_eval_version", ""), models, scores
 
 
@@ -255,12 +289,20 @@ def _lm_eval_model(config: Mapping[str, Any]) -> str:
     return str(named)
 
 
-def _lm_eval_score(task: str, metrics: Mapping[str, Any], samples: int) -> Iterator[ToolScore]:
-    """Yield one score under the task's name, or each under ``task:metric,filter`` if several."""
+def _lm_eval_score(
+    task: str, metrics: Mapping[str, Any], samples: int, better: Mapping[str, Any]
+) -> Iterator[ToolScore]:
+    """Yield one score under the task's name, or each under ``task:metric,filter`` if several.
+
+    A metric of which less is better (error rates, stereotypes) is no score: it would pass a
+    threshold by being bad.
+    """
     found = {
         name: float(value)
         for name, value in metrics.items()
-        if type(value) in {int, float} and _is_metric(name)
+        if type(value) in {int, float}
+        and _is_metric(name)
+        and better.get(name.partition(",")[0]) is not False
     }
     for name, value in found.items():
         yield ToolScore(task if len(found) == 1 else f"{task}:{name}", value, samples)

@@ -98,7 +98,12 @@ def written(report: Any) -> bytes:
 REPORTS = {
     "inspect": (INSPECT, "inspect 0.3.150", ToolScore("probes", 0.625, 4)),
     "promptfoo": (PROMPTFOO, "promptfoo 0.120.0", ToolScore("probes", 2 / 3, 3)),
-    "garak": (GARAK, "garak 0.13.1", ToolScore("dan.Dan_11_0", 0.85, 20)),
+    "garak": (GARAK, "garak 0.13.1", ToolScore("dan.Dan_11_0", 0.85, 10)),
+    "garak, by module": (
+        [GARAK[0] | {"plugins.probe_spec": "dan"}, *GARAK[1:]],
+        "garak 0.13.1",
+        ToolScore("dan.Dan_11_0", 0.85, 10),
+    ),
     "lm-eval": (LM_EVAL, "lm-eval 0.4.9", ToolScore("facts", 0.75, 8)),
 }
 
@@ -107,7 +112,7 @@ REPORTS = {
 def test_a_whole_report_is_read_and_digested(tool: str) -> None:
     report, name, expected = REPORTS[tool]
     data = written(report)
-    read = read_report(tool, data)
+    read = read_report(tool.partition(",")[0], data)
     read.check_model(MODEL)
     assert (read.tool, read.digest) == (name, hashlib.sha256(data).hexdigest())
     assert read.scores == {expected.key: expected}
@@ -162,6 +167,54 @@ PARTIAL = {
         [*GARAK[:3], GARAK[3] | {"passed": 0, "total_evaluated": 0}, GARAK[-1]],
         "no sample for dan.Dan_11_0",
     ),
+    "promptfoo: no assertion": (
+        "promptfoo",
+        changed(
+            PROMPTFOO, "results", "results", 0, "gradingResult", to={"reason": "No assertions"}
+        ),
+        "a test without assertions",
+    ),
+    "garak: probe named": (
+        "garak",
+        [GARAK[0] | {"plugins.probe_spec": "dan.Dan_11_0,encoding.A"}, *GARAK[1:]],
+        "no evaluation of encoding.A",
+    ),
+    "garak: probe resolved": (
+        "garak",
+        [
+            GARAK[0] | {"transient.active_probes": ["probes.dan.Dan_11_0", "probes.lmrc.B"]},
+            *GARAK[1:],
+        ],
+        "no evaluation of lmrc.B",
+    ),
+    "garak: module": (
+        "garak",
+        [GARAK[0] | {"plugins.probe_spec": "dan,encoding"}, *GARAK[1:]],
+        "no evaluation of encoding",
+    ),
+    "garak: attempted": (
+        "garak",
+        changed(GARAK, 2, "probe_classname", to="encoding.A"),
+        "no evaluation of encoding.A",
+    ),
+    "garak: unanswered": (
+        "garak",
+        [
+            *GARAK[:-1],
+            {
+                "entry_type": "probe_summary",
+                "probe": "dan.Dan_11_0",
+                "inference_counts": {"total_evaluated": 10, "nones": 3},
+            },
+            GARAK[-1],
+        ],
+        "dan.Dan_11_0: some attempts have no answer",
+    ),
+    "lm-eval: less is better": (
+        "lm-eval",
+        LM_EVAL | {"higher_is_better": {"facts": {"acc": False}}},
+        "measures nothing",
+    ),
     "lm-eval: limit": ("lm-eval", changed(LM_EVAL, "config", "limit", to=2.0), "limited to 2.0"),
     "lm-eval: some": (
         "lm-eval",
@@ -207,12 +260,13 @@ def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() 
     rows = [*GARAK[:-1], GARAK[3] | {"probe": "encoding.A", "passed": 10}, GARAK[-1]]
     report = read_report("garak", written(rows))
     keys = {"jailbreaks": ["dan.Dan_11_0", "encoding.A"]}
-    low, high = wilson(0.9, 30)
+    # Of 20 answers to two probes, those to one of them seen by two detectors.
+    low, high = wilson(0.925, 20)
     assert measured([report], keys, MODEL) == (
         Measured(
             "jailbreaks",
-            0.9,
-            samples=30,
+            0.925,
+            samples=20,
             low=low,
             high=high,
             tool="garak 0.13.1",
