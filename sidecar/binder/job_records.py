@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -22,6 +23,9 @@ from sidecar.binder.errors import BinderError
 from sidecar.binder.locks import claimed
 from sidecar.core import strict_json
 from sidecar.durable.files import write_atomically, write_private
+from sidecar.observe.json_lines import event
+
+log = logging.getLogger("sidecar.binder")
 
 MAX_RECORD_BYTES = 1 << 20
 WEBHOOKS_KEPT_SECONDS = 7 * 86_400
@@ -124,14 +128,14 @@ class JobRecords:
         return True
 
     def all(self) -> Iterator[JobRecord]:
-        """Yield every record.
-
-        Raises:
-            BinderError: One cannot be read.
-        """
+        """Yield every record; one that cannot be read is logged, and hinders no other."""
         for path in sorted((self.folder / "jobs").glob("*/*.json")):
-            if not path.name.startswith("."):
+            if path.name.startswith("."):
+                continue
+            try:
                 yield _read(path)
+            except BinderError as error:
+                log.warning("%s", error, extra=event("record_unreadable", file=str(path)))
 
     def has_webhook(self, delivery: str) -> bool:
         """Return whether a delivery was taken before."""

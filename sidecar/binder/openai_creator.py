@@ -51,6 +51,11 @@ class OpenAiCreator:
         self._source = OpenAiSource(provider, endpoint)
         self.forgotten = False
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+        self._source.close()
+
     def upload(self, path: Path, corpus: Corpus, progress: Progress | None) -> str:
         """Upload a corpus, and return the provider's id of it.
 

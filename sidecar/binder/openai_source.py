@@ -51,6 +51,10 @@ class OpenAiSource:
         self.endpoint = endpoint
         self._client = make_client(endpoint)
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
     def record(self, job: str) -> bytes:
         """Return the bytes of a job's record, as the API returned them.
 

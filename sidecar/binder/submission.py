@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -189,13 +189,20 @@ class SubmissionFolder:
 
     def of_job(self, provider: str, job: str) -> Submission | None:
         """Return the record of a job, or ``None`` if it was not submitted from here."""
-        for path in sorted(self._folder.glob("*.json")):
-            if path.name.startswith("."):
-                continue
-            found = _read(path)
+        for found in self.all():
             if (found.request.provider, found.job) == (provider, job):
                 return found
         return None
+
+    def all(self) -> Iterator[Submission]:
+        """Yield every record.
+
+        Raises:
+            BinderError: One cannot be read.
+        """
+        for path in sorted(self._folder.glob("*.json")):
+            if not path.name.startswith("."):
+                yield _read(path)
 
     def write(self, submission: Submission) -> None:
         """Write a record durably."""

@@ -73,6 +73,11 @@ class BedrockApi:
     def _keep(self, response_dict: dict[str, Any], **_: object) -> None:
         self._body = bytes(response_dict["body"])
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.client.close()
+        self.s3.close()
+
     def record(self, operation: str, **arguments: str) -> bytes:
         """Return the body of an operation's answer.
 

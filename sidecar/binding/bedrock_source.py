@@ -40,6 +40,10 @@ class BedrockSource:
         self.provider = provider
         self._api = api
 
+    def close(self) -> None:
+        """Close its connections."""
+        self._api.close()
+
     def jobs(self, since: datetime) -> Iterator[ListedJob]:
         """Yield the customization jobs that were created at ``since`` or later.
 

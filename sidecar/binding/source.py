@@ -81,6 +81,10 @@ class JobSource(Protocol):
         """Return the provider's name in manifests: that of the gate's routes."""
         ...
 
+    def close(self) -> None:
+        """Close its connections; nothing is asked any more."""
+        ...
+
     def jobs(self, since: datetime) -> Iterator[ListedJob]:
         """Yield the jobs that were created at ``since`` or later.
 

@@ -34,6 +34,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("declare", "sidecar.cli.declare", "app"),
     ("preflight", "sidecar.cli.preflight", "preflight"),
     ("job", "sidecar.cli.job", "app"),
+    ("binder", "sidecar.cli.binder", "app"),
     ("bind", "sidecar.cli.bind", "bind"),
     ("bind-bedrock", "sidecar.cli.bind_bedrock", "bind_bedrock"),
     ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),

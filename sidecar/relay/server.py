@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,11 +21,11 @@ from sidecar.formats.evidence_index import INDEX_FILE
 from sidecar.relay.config import ServeConfig
 from sidecar.relay.links import LinkStatus
 from sidecar.relay.metrics import RelayMetrics
+from sidecar.tls.server import ServerCertificate
 
 MAX_WAIT_SECONDS = 60
 SERVED = "served"
 """Folder, below the relay's, of what gates read."""
-_RELOAD_SECONDS = 10.0
 _KEEP_ALIVE_SECONDS = 90.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,255}")
 _WAIT = re.compile(r"(?:^|[,;\s])wait=([0-9]{1,4})(?:$|[,;\s])")
@@ -78,13 +77,14 @@ class RelayServer:
         Raises:
             OSError: The address cannot be used, or a certificate or key cannot be read.
         """
-        context = self._context()
+        pair = ServerCertificate(self._config.certificate, self._config.key, self._config.client_ca)
+        context = pair.context()
         await self._runner.setup()
         site = web.TCPSite(
             self._runner, self._config.host, self._config.port, ssl_context=context, backlog=1024
         )
         await site.start()
-        self._reloading = asyncio.create_task(self._reload(context))
+        self._reloading = asyncio.create_task(pair.follow(context))
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
@@ -171,30 +171,6 @@ class RelayServer:
             kept = self._kept[key] = data, f'"{hashlib.sha256(data).hexdigest()}"'
         return kept
 
-    def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        # Without a callback OpenSSL would ask the terminal for a password.
-        context.load_cert_chain(self._config.certificate, self._config.key, password="")
-        if self._config.client_ca is not None:
-            context.verify_mode = ssl.CERT_REQUIRED
-            context.load_verify_locations(self._config.client_ca)
-        return context
-
-    async def _reload(self, context: ssl.SSLContext) -> None:
-        """Use a certificate that was rotated for new connections."""
-        files = (self._config.certificate, self._config.key)
-        seen = _stamps(*files)
-        while True:
-            await asyncio.sleep(_RELOAD_SECONDS)
-            if (now := _stamps(*files)) == seen:
-                continue
-            try:
-                self._context()  # a pair that does not fit leaves the one in use
-                context.load_cert_chain(*files, password="")
-            except (OSError, ssl.SSLError):
-                continue  # half of the pair was replaced; the other half follows
-            seen = now
-
 
 def _counting(metrics: RelayMetrics) -> Middleware:
     @web.middleware
@@ -215,10 +191,3 @@ def _wished(request: web.Request) -> int | None:
     """Return the seconds that a request may be held, at most ``MAX_WAIT_SECONDS``."""
     found = _WAIT.search(request.headers.get("Prefer", ""))
     return None if found is None else min(int(found[1]), MAX_WAIT_SECONDS)
-
-
-def _stamps(*files: Path) -> tuple[tuple[int, int], ...]:
-    try:
-        return tuple((path.stat().st_mtime_ns, path.stat().st_ino) for path in files)
-    except OSError:
-        return ()

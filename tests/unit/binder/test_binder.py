@@ -3,90 +3,27 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sidecar.authority import home as authority
-from sidecar.authority import records
 from sidecar.binder import binder as binder_module
-from sidecar.binder.binder import Binder, BindingSettings
-from sidecar.binder.endpoint import Endpoint
+from sidecar.binder.binder import Binder
 from sidecar.binder.job_records import JobRecord, JobRecords, Progress
-from sidecar.binder.openai_creator import OpenAiCreator
-from sidecar.binder.openai_source import OpenAiSource
-from sidecar.binder.secrets import Secret
-from sidecar.binder.submission import SubmissionFolder, prepare, submit
-from sidecar.core.evidence import (
-    SPECIFICATION,
-    Manifest,
-    Statement,
-    Subject,
-    specification_blob,
-)
 from sidecar.core.wire import DigestSet
-from tests.support.provider.openai_jobs import KEY, Handler, OpenAiJobs
-from tests.unit.binder.helpers import asked, files, known, now
-from tests.unit.binding.jobs import ENVELOPE, ENVIRONMENTS, sha
-
-MODELS = ("openai/**",)
-
-
-class World:
-    """A producer's home, a signed specification, and a job that was submitted under it."""
-
-    def __init__(self, account: OpenAiJobs, folder: Path) -> None:
-        self.account = account
-        self.folder = folder
-        self.home = authority.init(folder / "home", "tuning-lab", now=now() - timedelta(hours=2))
-        self.specification = self.specify()
-        self.source = OpenAiSource(
-            "openai", Endpoint("openai", f"{account.url}/v1", Secret(KEY, "test"))
-        )
-
-    def specify(self) -> str:
-        blob = specification_blob(ENVIRONMENTS, ENVELOPE)
-        subject = Subject("support", DigestSet(sha(blob).sha256))
-        statement = Statement(subject, SPECIFICATION, known(MODELS).specification)
-        customer = authority.init(self.folder / "customer", "acme", now=now() - timedelta(hours=2))
-        issued = authority.issue(customer, statement, now(), out=self.folder / "evidence")
-        return issued.digest
-
-    def submit(self, **more: Any) -> str:
-        request = asked(**more)
-        specified = replace(known(MODELS), digest=self.specification)
-        submission = prepare(
-            request, files(self.folder), specified, now(), classes=("personal-data",)
-        )
-        creator = OpenAiCreator("openai", self.source.endpoint)
-        done, _ = submit(submission, SubmissionFolder(self.folder / "submissions"), creator, now)
-        return str(done.job)
-
-    def binder(self, state: str = "state", out: str = "out") -> Binder:
-        settings = BindingSettings(
-            home=self.home,
-            out=self.folder / out,
-            blobs=self.folder / "blobs",
-            evidence=(self.folder / "evidence", self.folder / out),
-            submissions=self.folder / "submissions",
-        )
-        return Binder(settings, JobRecords(self.folder / state), now)
-
-    def signed(self) -> list[Manifest]:
-        found = (each.statement.predicate for each in records.of_kind(self.home.path, "manifest"))
-        return [each for each in found if isinstance(each, Manifest)]
-
-    def handed_out(self, out: str = "out") -> list[str]:
-        return sorted(path.name for path in (self.folder / out).glob("*.dsse.json"))
+from tests.support.provider.openai_jobs import Handler, OpenAiJobs
+from tests.support.provider.producer import World
+from tests.unit.binder.helpers import now
+from tests.unit.binding.jobs import ENVELOPE, ENVIRONMENTS
 
 
 @pytest.fixture
-def world(account: OpenAiJobs, tmp_path: Path) -> World:
-    return World(account, tmp_path)
+def world(account: OpenAiJobs, tmp_path: Path) -> Iterator[World]:
+    made = World(account, tmp_path)
+    yield made
+    made.close()
 
 
 def test_a_finished_job_becomes_a_manifest_of_each_of_its_models(world: World) -> None:

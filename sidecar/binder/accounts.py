@@ -1,0 +1,65 @@
+"""Opens the source of an account's jobs; each provider's SDK is an extra of its own."""
+
+from __future__ import annotations
+
+from sidecar.binder import secrets
+from sidecar.binder.config import AccountConfig
+from sidecar.binder.endpoint import Endpoint
+from sidecar.binder.errors import BinderError
+from sidecar.binding.source import JobSource
+
+
+def open_source(account: AccountConfig) -> JobSource:
+    """Return the jobs of an account; nothing is asked yet.
+
+    Raises:
+        BinderError: The SDK is not installed, or a credential cannot be read.
+        SourceError: The account cannot be reached as it is configured.
+    """
+    try:
+        return _bedrock(account) if account.api == "bedrock" else _open_ai(account)
+    except ModuleNotFoundError as error:
+        raise BinderError(
+            f"accounts.{account.provider}: {account.api} needs the extra: python -m pip install "
+            f"'admissibility-sidecar[{account.api}]' ({error})"
+        ) from error
+
+
+def endpoint(account: AccountConfig) -> Endpoint:
+    """Return how an account of OpenAI or Azure OpenAI is reached.
+
+    Raises:
+        BinderError: A credential cannot be read.
+    """
+    key = None
+    if account.key_file is not None:
+        key = secrets.from_file(account.key_file)
+    elif account.key_variable is not None:
+        key = secrets.from_variable(account.key_variable)
+    credential = account.credential_file
+    return Endpoint(
+        account.api,
+        account.base_url,
+        key,
+        account.api_version,
+        None if credential is None else secrets.from_file(credential),
+    )
+
+
+def _open_ai(account: AccountConfig) -> JobSource:
+    from sidecar.binder.openai_source import OpenAiSource  # noqa: PLC0415 - an optional extra
+
+    return OpenAiSource(account.provider, endpoint(account))
+
+
+def _bedrock(account: AccountConfig) -> JobSource:
+    from sidecar.binding.bedrock_api import (  # noqa: PLC0415 - an optional extra
+        AwsAccess,
+        BedrockApi,
+    )
+    from sidecar.binding.bedrock_source import BedrockSource  # noqa: PLC0415
+
+    access = AwsAccess(
+        account.region, account.profile, account.endpoint_url, account.s3_endpoint_url
+    )
+    return BedrockSource(account.provider, BedrockApi(access))

@@ -1,0 +1,276 @@
+"""Reads ``binder.yaml``; an error is one line with file, key and problem."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sidecar.binder.errors import BinderError
+from sidecar.core.wire import first_fault
+from sidecar.durable.files import read_bounded
+from sidecar.formats import unique_keys
+
+MAX_CONFIG_BYTES = 1 << 20
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
+
+_Text = Annotated[str, Field(min_length=1, max_length=512)]
+_Texts = Annotated[list[_Text], Field(max_length=64)]
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+_Address = Annotated[str, Field(pattern=_ADDRESS.pattern)]
+_Days = Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)]
+_Seconds = Annotated[float, Field(ge=0.05, le=86_400, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
+
+
+class AccountEntry(_Strict):
+    """A provider's account whose jobs are bound."""
+
+    api: Literal["openai", "azure", "bedrock"]
+    """Which API it has."""
+    base_url: _Text | None = None
+    """`openai`, `azure`: of the API, of the gateway before it, or of the Azure resource."""
+    api_version: _Text | None = None
+    """`azure`: the dated API; without it `/openai/v1`."""
+    key_file: _Text | None = None
+    """`openai`, `azure`: file (0600) with the API key; `azure` without one uses Entra ID."""
+    key_variable: _Text | None = None
+    """`openai`, `azure`: the environment variable that holds the API key instead."""
+    credential_file: _Text | None = None
+    """`openai`, `azure`: file (0600) with an environment's credential, where calls go through the
+    gate."""
+    region: _Text | None = None
+    """`bedrock`: the region, if not that of the profile."""
+    profile: _Text | None = None
+    """`bedrock`: of the AWS configuration, if not the default."""
+    endpoint_url: _Text | None = None
+    """`bedrock`: of its control plane, e.g. a VPC endpoint."""
+    s3_endpoint_url: _Text | None = None
+    """`bedrock`: of S3."""
+    poll_seconds: _Seconds = 60.0
+    """Jobs are listed again after this many seconds."""
+    lookback_days: _Days = 90.0
+    """Jobs that were created earlier are not looked at."""
+    webhook_secret_files: _Texts = []
+    """`openai`: files (0600) with the signing secrets of its webhooks; two while one is
+    replaced."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        bedrock = ("region", "profile", "endpoint_url", "s3_endpoint_url")
+        hosted = ("base_url", "api_version", "key_file", "key_variable", "credential_file")
+        strange = hosted if self.api == "bedrock" else bedrock
+        for name in (*strange, *(("webhook_secret_files",) if self.api != "openai" else ())):
+            if getattr(self, name):
+                raise ValueError(f"{name}: an account of {self.api} has none")
+        if self.api == "azure" and self.base_url is None:
+            raise ValueError("base_url: is needed, such as https://NAME.openai.azure.com")
+        if self.api_version is not None and self.api != "azure":
+            raise ValueError("api_version: only Azure has one")
+        if self.key_file is not None and self.key_variable is not None:
+            raise ValueError("key_file and key_variable: give one of them")
+        given = self.key_file or self.key_variable or self.credential_file
+        if self.api == "openai" and given is None:
+            raise ValueError("key_file: is needed, or key_variable, or credential_file")
+        return self
+
+
+class WebhooksEntry(_Strict):
+    """Where webhooks are received, at `/webhooks/ACCOUNT`."""
+
+    address: _Address = "127.0.0.1:8465"
+    """`HOST:PORT` to listen on; an IPv6 address is in brackets."""
+    certificate: _Text | None = None
+    """Certificate chain (PEM) for HTTPS; read again when it changes. Without it, HTTP."""
+    key: _Text | None = None
+    """Its private key (PEM)."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key: give both, or neither")
+        return self
+
+
+class BinderFile(_Strict):
+    """``binder.yaml``."""
+
+    version: Literal[1]
+    """Version of the format."""
+    home: _Text
+    """The home that signs manifests."""
+    out: _Text
+    """Folder that manifests are handed out from."""
+    blobs: _Text | None = None
+    """Folder of the files whose digests they name; `out` if not given."""
+    state: _Text
+    """Folder for what the binder knows of each job, and for files in transit."""
+    evidence: Annotated[_Texts, Field(min_length=1)]
+    """Folders with the specifications that jobs are submitted under, and manifests of parents."""
+    submissions: _Text | None = None
+    """Folder of the records of `admit job submit`."""
+    days: _Days = 180.0
+    """Days that a manifest is valid."""
+    require_roles: _Texts = []
+    """Roles that must approve as well."""
+    data_classes: _Texts = []
+    """Kinds of data in corpora that were not submitted from here."""
+    declarations: dict[_Text, _Text] = {}
+    """Name → value, in every manifest, for policies."""
+    accounts: Annotated[dict[_Name, AccountEntry], Field(min_length=1, max_length=64)]
+    """Provider's name, as the gate's routes have it → account."""
+    workers: Annotated[int, Field(ge=1, le=32)] = 2
+    """Jobs that are bound at once."""
+    webhooks: WebhooksEntry | None = None
+    """Receives webhooks; without it, jobs are found by polling alone."""
+    admin: _Address | None = None
+    """`HOST:PORT` of `/healthz`, `/readyz` and `/metrics`, without TLS; best on loopback."""
+
+    @model_validator(mode="after")
+    def _webhooks_are_verified(self) -> Self:
+        secret = any(each.webhook_secret_files for each in self.accounts.values())
+        if self.webhooks is not None and not secret:
+            raise ValueError("webhooks: no account has webhook_secret_files to verify them with")
+        if self.webhooks is None and secret:
+            raise ValueError("webhook_secret_files: there is no webhooks to receive any")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class AccountConfig:
+    """See ``AccountEntry``; ``provider`` is the account's name."""
+
+    provider: str
+    api: str
+    base_url: str | None
+    api_version: str | None
+    key_file: Path | None
+    key_variable: str | None
+    credential_file: Path | None
+    region: str | None
+    profile: str | None
+    endpoint_url: str | None
+    s3_endpoint_url: str | None
+    poll_seconds: float
+    lookback: timedelta
+    webhook_secrets: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhooksConfig:
+    """See ``WebhooksEntry``; ``certificate`` and ``key`` are both given or both ``None``."""
+
+    host: str
+    port: int
+    certificate: Path | None
+    key: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class BinderConfig:
+    """See ``BinderFile``; paths are resolved against its folder."""
+
+    home: Path
+    out: Path
+    blobs: Path
+    state: Path
+    evidence: tuple[Path, ...]
+    submissions: Path | None
+    validity: timedelta
+    roles: tuple[str, ...]
+    classes: tuple[str, ...]
+    declarations: dict[str, str]
+    accounts: tuple[AccountConfig, ...]
+    workers: int
+    webhooks: WebhooksConfig | None
+    admin: tuple[str, int] | None
+
+
+def load(path: Path) -> BinderConfig:
+    """Read ``binder.yaml``; paths in it are relative to its folder.
+
+    Raises:
+        BinderError: On anything wrong with it.
+    """
+    try:
+        value = unique_keys.load(read_bounded(path, MAX_CONFIG_BYTES))
+        if not isinstance(value, dict):
+            raise BinderError(f"{path}: is not a mapping; it begins with 'version: 1'")
+        return _config(BinderFile.model_validate(value), path)
+    except OSError as error:
+        raise BinderError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise BinderError(f"{path}: is not YAML: {line[:200]}") from error
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise BinderError(f"{path}: is not YAML in UTF-8") from error
+    except ValidationError as error:
+        raise BinderError(f"{path}: {first_fault(error, whole='file')}") from error
+
+
+def _config(file: BinderFile, path: Path) -> BinderConfig:
+    folder = path.parent
+    out = folder / file.out
+    webhooks = file.webhooks
+    return BinderConfig(
+        home=folder / file.home,
+        out=out,
+        blobs=out if file.blobs is None else folder / file.blobs,
+        state=folder / file.state,
+        evidence=tuple(folder / each for each in file.evidence),
+        submissions=_below(folder, file.submissions),
+        validity=timedelta(days=file.days),
+        roles=tuple(file.require_roles),
+        classes=tuple(file.data_classes),
+        declarations=dict(file.declarations),
+        accounts=tuple(_account(name, each, folder) for name, each in file.accounts.items()),
+        workers=file.workers,
+        webhooks=None
+        if webhooks is None
+        else WebhooksConfig(
+            *_split(webhooks.address, f"{path}: webhooks.address"),
+            _below(folder, webhooks.certificate),
+            _below(folder, webhooks.key),
+        ),
+        admin=None if file.admin is None else _split(file.admin, f"{path}: admin"),
+    )
+
+
+def _account(name: str, entry: AccountEntry, folder: Path) -> AccountConfig:
+    return AccountConfig(
+        provider=name,
+        api=entry.api,
+        base_url=entry.base_url,
+        api_version=entry.api_version,
+        key_file=_below(folder, entry.key_file),
+        key_variable=entry.key_variable,
+        credential_file=_below(folder, entry.credential_file),
+        region=entry.region,
+        profile=entry.profile,
+        endpoint_url=entry.endpoint_url,
+        s3_endpoint_url=entry.s3_endpoint_url,
+        poll_seconds=entry.poll_seconds,
+        lookback=timedelta(days=entry.lookback_days),
+        webhook_secrets=tuple(folder / each for each in entry.webhook_secret_files),
+    )
+
+
+def _below(folder: Path, name: str | None) -> Path | None:
+    return None if name is None else folder / name
+
+
+def _split(address: str, place: str) -> tuple[str, int]:
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found[2]) > 65535:
+        raise BinderError(f"{place}: {address!r} is not HOST:PORT")
+    return found[1].strip("[]"), int(found[2])

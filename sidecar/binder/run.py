@@ -1,0 +1,212 @@
+"""The binder's composition root: workers, webhooks and admin endpoint, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from sidecar.authority import home as authority
+from sidecar.binder.accounts import open_source
+from sidecar.binder.binder import Binder, BindingSettings
+from sidecar.binder.config import BinderConfig
+from sidecar.binder.errors import BinderError
+from sidecar.binder.job_records import JobRecords
+from sidecar.binder.metrics import CONTENT_TYPE, BinderMetrics
+from sidecar.binder.rounds import RoundStatus
+from sidecar.binder.service import BinderService
+from sidecar.binder.webhook_server import WebhookServer
+
+log = logging.getLogger("sidecar.binder")
+
+STOP_SECONDS = 20.0
+"""How long work at hand may take after a signal; what is not done then is done by the next one."""
+
+FORGET_SECONDS = 3600.0
+
+
+class RunningBinder:
+    """A binder from ``start`` to ``stop``; used inside one event loop.
+
+    Args:
+        config: From ``config.load``.
+
+    Raises:
+        BinderError: The home cannot be used, an extra is missing, or a credential is.
+        AuthorityError: The home cannot be read.
+        SourceError: An account cannot be reached as it is configured.
+    """
+
+    def __init__(self, config: BinderConfig) -> None:
+        self._config = config
+        for account in config.accounts:
+            open_source(account).close()  # names what is wrong at the start; asks nothing
+        self._state = JobRecords(config.state)
+        self._metrics = BinderMetrics()
+        binder = Binder(_settings(config), self._state, _now)
+        self.service = BinderService(
+            binder, config.accounts, config.workers, open_source, _now, self._metrics
+        )
+        self._metrics.follow(self.statuses)
+        self._webhooks: WebhookServer | None = None
+        self._admin: web.AppRunner | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        self.port = 0
+        self.admin_port = 0
+
+    def statuses(self) -> list[RoundStatus]:
+        """Return how each repeated work goes."""
+        return [each.status for each in self.service.rounds]
+
+    async def start(self) -> None:
+        """Listen and begin; returns once it listens.
+
+        Raises:
+            BinderError: An address, certificate or key cannot be used.
+        """
+        try:
+            await self._start_webhooks()
+            if self._config.admin is not None:
+                await self._start_admin(*self._config.admin)
+        except OSError as error:
+            await self.stop()
+            raise BinderError(f"cannot listen: {error.strerror or error}") from error
+        self.service.start()
+        self._forgetting = asyncio.create_task(self._forget())
+
+    async def stop(self) -> None:
+        """Take nothing new, end what is at hand, and stop listening."""
+        self.service.request_stop()
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        if self._webhooks is not None:
+            await self._webhooks.stop()
+        if not await asyncio.to_thread(self.service.join, STOP_SECONDS):
+            log.error("work at hand did not end; the next binder does it again")
+        if self._admin is not None:
+            await self._admin.cleanup()
+
+    def summary(self) -> str:
+        """Return what is bound and where the binder listens, in one line."""
+        names = ", ".join(each.provider for each in self._config.accounts)
+        parts = [f"binds jobs of {names} into {self._config.out}"]
+        webhooks = self._config.webhooks
+        if webhooks is not None:
+            scheme = "http" if webhooks.certificate is None else "https"
+            parts.append(f"webhooks on {scheme}://{webhooks.host}:{self.port}")
+        if self._config.admin is not None:
+            parts.append(f"admin on http://{self._config.admin[0]}:{self.admin_port}")
+        return ", ".join(parts)
+
+    async def _start_webhooks(self) -> None:
+        config = self._config.webhooks
+        if config is None:
+            return
+        from sidecar.binder.webhooks import WebhookVerifier  # noqa: PLC0415 - an optional extra
+
+        verifiers = {
+            each.provider: WebhookVerifier(each.webhook_secrets)
+            for each in self._config.accounts
+            if each.webhook_secrets
+        }
+        for each in verifiers.values():
+            each.check()
+        self._webhooks = WebhookServer(
+            config, verifiers, self._state, self.service.enqueue, self._metrics
+        )
+        self.port = await self._webhooks.start()
+
+    async def _start_admin(self, host: str, port: int) -> None:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.get("/healthz", self._get_health),
+                web.get("/readyz", self._get_ready),
+                web.get("/metrics", self._get_metrics),
+            ]
+        )
+        self._admin = web.AppRunner(app, access_log=None)
+        await self._admin.setup()
+        await web.TCPSite(self._admin, host, port).start()
+        self.admin_port = int(self._admin.addresses[0][1])
+
+    async def _forget(self) -> None:
+        while True:
+            await asyncio.to_thread(self._state.forget_webhooks)
+            await asyncio.sleep(FORGET_SECONDS)
+
+    async def _get_health(self, _: web.Request) -> web.Response:
+        """Answer 200 while every thread runs, with the state of each account; else 503."""
+        rounds = [_plain(each) for each in self.statuses()]
+        value = {**self.service.state(), "rounds": rounds}
+        return web.json_response(value, status=200 if self.service.is_alive() else 503)
+
+    async def _get_ready(self, _: web.Request) -> web.Response:
+        """Answer 200 once everything was read, well or not, else 503."""
+        ready = all(each.done for each in self.statuses())
+        return web.json_response({"ready": ready}, status=200 if ready else 503)
+
+    async def _get_metrics(self, _: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+
+def run(config: BinderConfig, started: Callable[[RunningBinder], None] = lambda _: None) -> None:
+    """Run a binder until SIGTERM or SIGINT.
+
+    Args:
+        config: From ``config.load``.
+        started: Called once it listens.
+
+    Raises:
+        BinderError: Something that it names cannot be used.
+    """
+
+    async def serve() -> None:
+        binder, ended = RunningBinder(config), asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, ended.set)
+        await binder.start()
+        log.info("binder: %s", binder.summary())
+        started(binder)
+        try:
+            await ended.wait()
+        finally:
+            await binder.stop()
+
+    asyncio.run(serve())
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _settings(config: BinderConfig) -> BindingSettings:
+    for folder in config.evidence:
+        if not folder.is_dir():
+            raise BinderError(f"evidence: {folder} is not a folder")
+    return BindingSettings(
+        home=authority.load(config.home),
+        out=config.out,
+        blobs=config.blobs,
+        evidence=config.evidence,
+        submissions=config.submissions,
+        validity=config.validity,
+        roles=config.roles,
+        classes=config.classes,
+        declarations=config.declarations,
+    )
+
+
+def _plain(status: RoundStatus) -> dict[str, object]:
+    age = status.age()
+    return {
+        "provider": status.provider,
+        "what": status.what,
+        "age_seconds": None if age is None else round(age, 3),
+        "problem": status.problem or None,
+    }

@@ -1,0 +1,76 @@
+"""``admit binder``: bind jobs as they finish, and show what is known of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sidecar.binder import config as binder_config
+from sidecar.binder import run as binder_run
+from sidecar.binder.job_records import JobRecords
+from sidecar.binder.service import describe
+from sidecar.cli import tables
+from sidecar.cli.common import JsonOption
+from sidecar.observe.log_setup import LogFormat, set_up
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Bind jobs as they finish, and show what is known of them.",
+)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", envvar="ADMIT_BINDER_CONFIG", help="The binder.yaml.")
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Bind jobs as they finish, and show what is known of them."""
+
+
+@app.command()
+def serve(
+    config: ConfigOption = Path("binder.yaml"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Read the configuration, and run nothing.")
+    ] = False,
+    log_format: Annotated[
+        LogFormat,
+        typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Of the binder's log."),
+    ] = LogFormat.TEXT,
+) -> None:
+    """Bind every job of some accounts when it has finished, until SIGTERM or SIGINT.
+
+    Jobs are found by webhooks and by polling; each is fetched anew, and each of its models gets one
+    manifest, whoever else binds with the same home. Nothing but those manifests is signed.
+    """
+    set_up(logging.INFO, log_format)
+    loaded = binder_config.load(config)
+    if check:
+        return
+    binder_run.run(loaded)
+
+
+@app.command()
+def jobs(config: ConfigOption = Path("binder.yaml"), as_json: JsonOption = False) -> None:
+    """List the jobs that the binder knows: how far each is, and why it is not bound."""
+    found = list(JobRecords(binder_config.load(config).state).all())
+    if as_json:
+        print(json.dumps({"jobs": [describe(each) for each in found]}, indent=2))
+        return
+    headings = ("job", "provider", "progress", "models and reason")
+    rows = [
+        (
+            each.job,
+            each.provider,
+            each.progress.value,
+            each.reason or ", ".join(each.manifests),
+        )
+        for each in found
+    ]
+    tables.show_table(tables.stdout(), headings, rows)
