@@ -27,7 +27,7 @@ class JobQueue:
         self._ended = False
 
     def add(self, job: QueuedJob, due: datetime) -> None:
-        """Add a job, or bring it forward; it is never put off."""
+        """Add a job with its due time; of two times the earlier one holds."""
         with self._changed:
             known = self._due.get(job)
             self._due[job] = due if known is None else min(due, known)

@@ -46,7 +46,7 @@ def serve(
 ) -> None:
     """Bind every job of some accounts when it has finished, until SIGTERM or SIGINT.
 
-    Jobs are found by webhooks and by polling; each is fetched anew, and each of its models gets one
+    Jobs are found by webhooks and by polling; each is fetched, and each of its models gets one
     manifest, whoever else binds with the same home. Nothing but those manifests is signed.
     """
     set_up(logging.INFO, log_format)
@@ -58,7 +58,7 @@ def serve(
 
 @app.command()
 def jobs(config: ConfigOption = Path("binder.yaml"), as_json: JsonOption = False) -> None:
-    """List the jobs that the binder knows: how far each is, and why it is not bound."""
+    """List the jobs on record: the progress of each, and why it is not bound."""
     found = list(JobRecords(binder_config.load(config).state).all())
     if as_json:
         print(json.dumps({"jobs": [describe(each) for each in found]}, indent=2))
