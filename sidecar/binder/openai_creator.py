@@ -56,7 +56,7 @@ class OpenAiCreator:
         self._client.close()
         self._source.close()
 
-    def upload(self, path: Path, corpus: Corpus, progress: Progress | None) -> str:
+    def upload(self, path: str, corpus: Corpus, progress: Progress | None) -> str:
         """Upload a corpus, and return the provider's id of it.
 
         Raises:
@@ -64,12 +64,12 @@ class OpenAiCreator:
             BinderError: The file is not the one that was checked.
         """
         try:
-            with path.open("rb", buffering=0) as raw:
-                file = _Counted(raw, progress)
+            with Path(path).open("rb", buffering=0) as raw:
+                file, name = _Counted(raw, progress), Path(path).name
                 if corpus.bytes <= SINGLE_BYTES:
-                    found = self._whole(path.name, file)
+                    found = self._whole(name, file)
                 else:
-                    found = self._in_parts(path.name, file, corpus.bytes)
+                    found = self._in_parts(name, file, corpus.bytes)
         except OSError as error:
             raise BinderError(f"{path}: {error.strerror}") from error
         if file.digest() != corpus.digest.sha256:

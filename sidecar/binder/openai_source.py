@@ -20,9 +20,9 @@ from sidecar.binding.model_files import Progress
 from sidecar.binding.openai import Job
 from sidecar.binding.openai_listing import Page
 from sidecar.binding.records import MAX_RECORD_BYTES
-from sidecar.binding.source import FinishedJob, ListedJob, SourceError
+from sidecar.binding.source import FinishedJob, JobView, ListedJob, SourceError
 from sidecar.core import strict_json
-from sidecar.core.evidence import EvaluationOutput
+from sidecar.core.evidence import EvaluationOutput, Manifest
 from sidecar.core.wire import DigestSet, first_fault
 
 PAGE = 100
@@ -113,6 +113,15 @@ class OpenAiSource:
                 irregular.append(f"{name}: {corpora.described(reading)}")
         outputs = tuple(self._output(each, work) for each in record.result_files)
         return FinishedJob(job, models, tuple(read), outputs, tuple(irregular))
+
+    def show(self, job: str) -> JobView:
+        """Fetch one job, whatever its state; see ``JobSource``."""
+        return openai_listing.job_view(self.record(job))
+
+    def differences(self, manifest: Manifest) -> list[str]:
+        """Compare a job with its manifest; see ``JobSource``."""
+        job = manifest.run.id
+        return openai_listing.differences(manifest, self.record(job), self.checkpoints(job))
 
     def file_info(self, file: str) -> FileInfo:
         """Return how the provider describes a file.

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from sidecar.binder.errors import BinderError
@@ -47,6 +48,7 @@ class JobRequest:
         seed: Of the run.
         suffix: Part of the model's name.
         metadata: Kept with the job.
+        settings: Further fields of the request that only this provider has.
     """
 
     provider: str
@@ -59,11 +61,12 @@ class JobRequest:
     seed: int | None = None
     suffix: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A corpus of a submission, and the provider's id of it once it is uploaded."""
+    """A corpus of a submission: its path or URI, and the provider's id of it once it has one."""
 
     path: str
     corpus: Corpus
@@ -104,8 +107,19 @@ class Submission:
 class JobCreator(Protocol):
     """A provider's calls that create a job; each is made at most once where it is possible."""
 
-    def upload(self, path: Path, corpus: Corpus, progress: Progress | None) -> str:
-        """Upload a corpus, compare what was read with its digest, and return its id."""
+    @property
+    def forgotten(self) -> bool:
+        """Return whether the job that was created does not repeat its specification."""
+        ...
+
+    def upload(self, path: str, corpus: Corpus, progress: Progress | None) -> str:
+        """Upload a corpus, compare what was read with its digest, and return its id.
+
+        Args:
+            path: The file's path, or the URI of an object that is stored already.
+            corpus: As it was checked.
+            progress: Called with numbers of bytes.
+        """
         ...
 
     def create(self, submission: Submission) -> CreatedJob:
@@ -123,10 +137,11 @@ class NotCreatedError(BinderError):
 
 def prepare(
     request: JobRequest,
-    files: dict[str, Path],
+    files: Mapping[str, Path],
     known: KnownSpecification,
     now: datetime,
     *,
+    places: Mapping[str, str] = MappingProxyType({}),
     classes: tuple[str, ...] = (),
     progress: Progress | None = None,
 ) -> Submission:
@@ -137,6 +152,7 @@ def prepare(
         files: ``training``, and ``validation`` if there is one.
         known: The specification that the job is submitted under.
         now: Aware.
+        places: Role → URI of the stored object that the job will read, of which the file is a copy.
         classes: Data classes of the corpora.
         progress: Called with numbers of bytes as files are read.
 
@@ -154,15 +170,19 @@ def prepare(
     check = record_formats.check_for(request.method)
     uploads = []
     for role, path in files.items():
+        place = places.get(role)
+        name = path.name if place is None else place
         reading = corpora.read_corpus(
-            path, role=role, name=path.name, classes=classes, progress=progress, check=check
+            path, role=role, name=name, classes=classes, progress=progress, check=check
         )
-        uploads.append(Upload(str(path.resolve()), corpora.require_regular(path, reading)))
+        corpus = corpora.require_regular(place or path, reading)
+        uploads.append(Upload(place or str(path.resolve()), corpus))
     decided = {
         "request": {k: v for k, v in asdict(request).items() if k != "endpoint"},
         "endpoint": request.endpoint,
         "corpora": [[each.corpus.role, each.corpus.digest.sha256] for each in uploads],
         "specification": known.digest,
+        "places": dict(places),
     }
     key = hashlib.sha256(wire.canonical(decided)).hexdigest()
     return Submission(key, request, known.digest, tuple(uploads))
@@ -239,7 +259,7 @@ def submit(
         for number, upload in enumerate(done.uploads):
             if upload.file is None:
                 # Where it lies now counts: the record may be of an earlier attempt.
-                path = Path(submission.uploads[number].path)
+                path = submission.uploads[number].path
                 file = creator.upload(path, upload.corpus, progress)
                 uploads = list(done.uploads)
                 uploads[number] = replace(upload, file=file)

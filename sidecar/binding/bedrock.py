@@ -28,7 +28,7 @@ from sidecar.binding.bedrock_records import (
 )
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel
-from sidecar.core.evidence import Corpus, EvaluationOutput, Run
+from sidecar.core.evidence import Corpus, EvaluationOutput, Manifest, Run
 from sidecar.providers import ADAPTED_NAMES
 
 PROVIDER = "bedrock"
@@ -217,6 +217,31 @@ def adapted_model(
         output=found.output,
         specification=found.specification,
     )
+
+
+def differences(manifest: Manifest, found: BedrockModel) -> list[str]:
+    """Compare a model's records, fetched again, with the manifest that they were bound into."""
+    run, again = manifest.run, found.run
+    named = [(each.role, each.name) for each in manifest.corpora]
+    uris = [("training", uri) for uri in found.training]
+    uris += [("validation", uri) for uri in found.validation]
+    pairs: list[tuple[str, object, object]] = [
+        ("model", manifest.model.id, found.name),
+        ("base", manifest.model.base, found.base or manifest.model.base),
+        ("method", run.method, again.method),
+        ("hyperparameters", run.hyperparameters, again.hyperparameters),
+        ("creationTime", run.started.isoformat(), again.started.isoformat()),
+        ("endTime", run.finished.isoformat(), again.finished.isoformat()),
+        ("graders", run.graders, again.graders),
+        ("teachers", run.models, again.models),
+    ]
+    changed = [f"{what} is {now!r}, bound was {was!r}" for what, was, now in pairs if was != now]
+    lost = [
+        f"{role} data {uri} was not bound"
+        for role, uri in uris
+        if not any(role == of and is_of(name, uri) for of, name in named)
+    ]
+    return changed + lost
 
 
 def is_of(name: str, uri: str) -> bool:

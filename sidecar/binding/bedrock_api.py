@@ -61,7 +61,7 @@ class BedrockApi:
         Raises:
             SourceError: There is no region, or no such profile.
         """
-        with _asking("AWS configuration"):
+        with asking("AWS configuration"):
             session = boto3.Session(
                 profile_name=access.profile, region_name=access.region or region
             )
@@ -88,13 +88,13 @@ class BedrockApi:
         Raises:
             SourceError: AWS refused or did not answer.
         """
-        with _asking(next(iter(arguments.values()), operation)):
+        with asking(next(iter(arguments.values()), operation)):
             getattr(self.client, operation)(**arguments)
         return self._body
 
     def specification(self, arn: str) -> str | None:
         """Return the digest of the specification that a resource's tags name; ``None`` if none."""
-        with _asking(arn):
+        with asking(arn):
             tags = self.client.list_tags_for_resource(resourceARN=arn).get("tags", ())
         found = [tag["value"] for tag in tags if tag["key"] == bedrock.SPECIFICATION_TAG]
         return found[0] if found else None
@@ -106,7 +106,7 @@ class BedrockApi:
             SourceError: AWS refused or did not answer.
         """
         pages = self.client.get_paginator("list_model_customization_jobs")
-        with _asking("customization jobs"):
+        with asking("customization jobs"):
             for page in pages.paginate(creationTimeAfter=since):
                 for each in page.get("modelCustomizationJobSummaries", ()):
                     yield each["jobArn"], each["status"], each["creationTime"]
@@ -215,7 +215,8 @@ def _no_model(job: str, data: bytes) -> str:
 
 
 @contextlib.contextmanager
-def _asking(what: str) -> Iterator[None]:
+def asking(what: str) -> Iterator[None]:
+    """Turn the SDK's errors into a ``SourceError``, whose cause is the SDK's."""
     try:
         yield
     except (BotoCoreError, ClientError) as error:

@@ -14,14 +14,14 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from sidecar.binding import bedrock, corpora, s3_objects
+from sidecar.binding import bedrock, bedrock_arns, bedrock_records, corpora, records, s3_objects
 from sidecar.binding.bedrock import BedrockModel
 from sidecar.binding.bedrock_api import BedrockApi
 from sidecar.binding.corpora import CorpusReading
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
-from sidecar.binding.source import FinishedJob, JobState, ListedJob
-from sidecar.core.evidence import Corpus
+from sidecar.binding.source import FinishedJob, JobState, JobView, ListedJob
+from sidecar.core.evidence import Corpus, Manifest
 from sidecar.core.wire import DigestSet
 
 _STATES = {"InProgress": JobState.RUNNING, "Stopping": JobState.RUNNING}
@@ -51,10 +51,9 @@ class BedrockSource:
             SourceError: AWS cannot be asked.
         """
         for arn, status, created in self._api.jobs(since):
-            done = status == "Completed"
-            state = JobState.SUCCEEDED if done else _STATES.get(status, JobState.ENDED)
+            state = _state(status)
             # Only a job that can be bound is worth a further request.
-            named = self._api.specification(arn) if done else None
+            named = self._api.specification(arn) if state is JobState.SUCCEEDED else None
             yield ListedJob(arn, state, created, named)
 
     def fetch(
@@ -75,6 +74,25 @@ class BedrockSource:
             if reading.irregular
         )
         return FinishedJob(job, (bedrock.adapted_model(found, read),), read, (), irregular)
+
+    def show(self, job: str) -> JobView:
+        """Fetch one customization job, by ARN or name, whatever its state; see ``JobSource``."""
+        data = self._api.record("get_model_customization_job", jobIdentifier=job)
+        value = records.parse_object(data, "job")
+        found = records.validate(bedrock_records.CustomizationJob, value, "job")
+        error = value.get("failureMessage")
+        named = self._api.specification(found.job_arn)
+        return JobView(
+            ListedJob(found.job_arn, _state(found.status), found.creation_time, named),
+            found.status,
+            bedrock_arns.model_name(found.base_model_arn),
+            found.output_model_arn,
+            None if error is None else str(error),
+        )
+
+    def differences(self, manifest: Manifest) -> list[str]:
+        """Compare a job with its manifest; see ``JobSource``."""
+        return bedrock.differences(manifest, self._api.model(manifest.run.id, self.provider))
 
     def corpora(
         self,
@@ -145,6 +163,10 @@ class BedrockSource:
             BindingError: As ``s3_objects``.
         """
         return s3_objects.listing(self._api.s3, uri, began, progress)
+
+
+def _state(status: str) -> JobState:
+    return JobState.SUCCEEDED if status == "Completed" else _STATES.get(status, JobState.ENDED)
 
 
 def read_object(

@@ -91,7 +91,7 @@ def read_corpus(
     return CorpusReading(corpus, tuple(scan.irregular))
 
 
-def require_regular(path: Path, reading: CorpusReading) -> Corpus:
+def require_regular(path: Path | str, reading: CorpusReading) -> Corpus:
     """Return the corpus, if none of its lines is irregular.
 
     Raises:

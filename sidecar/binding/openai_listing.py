@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.binding import records
 from sidecar.binding.errors import BindingError
 from sidecar.binding.openai import SPECIFICATION_KEY, Checkpoint, read_checkpoint_value
-from sidecar.binding.source import JobState, ListedJob
+from sidecar.binding.source import JobState, JobView, ListedJob
 from sidecar.core import strict_json
 from sidecar.core.evidence import Manifest
 from sidecar.core.wire import first_fault
@@ -89,6 +89,24 @@ def listed_job(value: dict[str, Any]) -> ListedJob:
         raise BindingError(f"list of jobs: created_at: {error}") from error
     state = _STATES.get(job.status, JobState.RUNNING)
     return ListedJob(job.id, state, created, (job.metadata or {}).get(SPECIFICATION_KEY))
+
+
+def job_view(record: bytes) -> JobView:
+    """Read a job's record, whatever its state.
+
+    Raises:
+        BindingError: Not a job.
+    """
+    value = records.parse_object(record, "job")
+    model, error = value.get("fine_tuned_model"), value.get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    return JobView(
+        listed_job(value),
+        str(value.get("status")),
+        str(value.get("model")),
+        None if model is None else str(model),
+        str(message) if message else None,
+    )
 
 
 def read_checkpoints(pages: tuple[Page, ...]) -> tuple[Checkpoint, ...]:

@@ -3,7 +3,8 @@
 Shapes by OpenAI's guides "Supervised fine-tuning", "Direct preference optimization",
 "Reinforcement fine-tuning" and "Vision fine-tuning" (Azure OpenAI has the same ones). Checked is
 what the provider would refuse hours later, or train on otherwise than meant; a key that is merely
-unknown is left alone.
+unknown is left alone. Bedrock's shapes by its user guide "Prepare your training datasets"; they
+differ between model families, so only what all of a method have in common is checked.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def check_for(method: str) -> RecordCheck | None:
     """Return the check of a method's records; ``None`` for a method without a known format.
 
     Args:
-        method: ``supervised``, ``dpo`` or ``reinforcement``.
+        method: ``supervised``, ``dpo`` or ``reinforcement``; or Bedrock's customization type.
     """
     rule = _RULES.get(method)
     if rule is None:
@@ -80,10 +81,49 @@ def _reinforcement(record: Mapping[str, Any]) -> None:
         raise _RecordError("messages: the last one is the assistant's; the model is to answer")
 
 
+_PAIRS = (("prompt", "completion"), ("image-ref", "caption"))
+
+
+def _bedrock_tuning(record: Mapping[str, Any]) -> None:
+    """Check a conversation, a prompt with its completion, or an image with its caption."""
+    for pair in _PAIRS:
+        if record.keys() >= set(pair):
+            for key in pair:
+                _text(record, key, "the record")
+            return
+    turns = _turns(record)
+    if not any(each.get("role") == "assistant" for each in turns):
+        raise _RecordError("messages: none is the assistant's, so there is nothing to learn")
+
+
+def _bedrock_prompts(record: Mapping[str, Any]) -> None:
+    """Check a conversation, or a prompt, that a teacher or the model itself answers."""
+    if "messages" in record:
+        _turns(record)
+    else:
+        _text(record, "prompt", "the record")
+
+
+def _bedrock_pretraining(record: Mapping[str, Any]) -> None:
+    """Check a text without labels."""
+    _text(record, "input", "the record")
+
+
+def _turns(record: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    items = record.get("messages")
+    if not isinstance(items, list) or not items:
+        raise _RecordError("the record: messages is no list of messages")
+    return [_object(item, f"messages.{number}") for number, item in enumerate(items)]
+
+
 _RULES: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "supervised": _supervised,
     "dpo": _dpo,
     "reinforcement": _reinforcement,
+    "FINE_TUNING": _bedrock_tuning,
+    "CONTINUED_PRE_TRAINING": _bedrock_pretraining,
+    "DISTILLATION": _bedrock_prompts,
+    "REINFORCEMENT_FINE_TUNING": _bedrock_prompts,
 }
 
 

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from sidecar.binding.job import AdaptedModel
 from sidecar.binding.model_files import Progress
-from sidecar.core.evidence import Corpus, EvaluationOutput
+from sidecar.core.evidence import Corpus, EvaluationOutput, Manifest
 
 
 class JobState(Enum):
@@ -43,6 +43,25 @@ class ListedJob:
     state: JobState
     created: datetime
     specification: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as its provider has it now, for people.
+
+    Attributes:
+        listed: As a list has it.
+        status: The provider's own name of its state.
+        base: The model that it tunes.
+        model: The model that it made; ``None`` before there is one.
+        error: Why it ended without one; ``None`` where the provider states nothing.
+    """
+
+    listed: ListedJob
+    status: str
+    base: str
+    model: str | None
+    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,5 +127,26 @@ class JobSource(Protocol):
         Raises:
             SourceError: The provider cannot be asked.
             BindingError: The job cannot be bound, now or ever; says why.
+        """
+        ...
+
+    def show(self, job: str) -> JobView:
+        """Fetch one job, whatever its state.
+
+        Raises:
+            SourceError: The provider cannot be asked.
+            BindingError: Its answer is not a job.
+        """
+        ...
+
+    def differences(self, manifest: Manifest) -> list[str]:
+        """Compare a job, as it is now, with the manifest that it was bound into.
+
+        Compared are ids, models, files, method, seed, times and status: a provider adds other
+        fields to its records at any time.
+
+        Raises:
+            SourceError: The provider cannot be asked.
+            BindingError: Its answer is not a job, or no job with a model any more.
         """
         ...

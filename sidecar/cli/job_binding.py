@@ -15,14 +15,8 @@ from sidecar.cli import common, job_source
 from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import BlobsOption, DeclarationOption, HomeOption, JsonOption, OutOption
 from sidecar.cli.hashing_progress import hashing
-from sidecar.cli.provider_options import (
-    ApiOption,
-    ApiVersionOption,
-    BaseUrlOption,
-    CredentialFileOption,
-    KeyFileOption,
-    ProviderOption,
-)
+from sidecar.cli.option_groups import grouped
+from sidecar.cli.provider_options import AccountOptions
 
 NOT_BOUND = 1
 """Exit status where the job is not bound."""
@@ -33,10 +27,12 @@ EvidenceOption = Annotated[
 ]
 
 
+@grouped
 def bind_job(
-    job: Annotated[str, typer.Argument(help="The provider's id of the job.")],
+    job: Annotated[str, typer.Argument(help="The provider's id of the job; of Bedrock its ARN.")],
     evidence: EvidenceOption,
     home: HomeOption,
+    account: AccountOptions,
     submissions: Annotated[
         Path | None, typer.Option(help="Folder that admit job submit wrote its records to.")
     ] = None,
@@ -47,12 +43,6 @@ def bind_job(
     data_class: DataClassOption = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="Days that the manifests are valid.")] = 180,
-    api: ApiOption = "openai",
-    provider: ProviderOption = None,
-    base_url: BaseUrlOption = None,
-    api_version: ApiVersionOption = None,
-    key_file: KeyFileOption = None,
-    credential_file: CredentialFileOption = None,
     out: OutOption = Path(),
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
@@ -62,7 +52,7 @@ def bind_job(
     Environments and envelope are those of the specification that the job was submitted under. The
     same command again signs nothing twice. Exit status 1 if the job is not bound.
     """
-    source = job_source.open_ai(api, provider, base_url, api_version, key_file, credential_file)
+    source = job_source.open_source(job_source.for_job(account, job), job)
     settings = BindingSettings(
         home=authority.load(home),
         out=out,

@@ -1,7 +1,8 @@
 """A stand-in for the control plane of Amazon Bedrock: rest-json on the loopback.
 
-It answers the reads that binding uses, the creation of a job and its stop, in the wire format of
-the service model ``bedrock/2023-04-20`` (a test validates its answers against that). S3 is moto's.
+It answers the reads that binding uses and the creation of a job, in the wire format of the service
+model ``bedrock/2023-04-20`` (a test validates its answers against that). A job
+succeeds when the test calls ``finish``. S3 is moto's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -152,6 +154,7 @@ class BedrockServer:
         tags: ARN → its tags.
         received: Method, path and body of each request.
         unsigned: Requests without a SigV4 signature.
+        silent: Whether the next job is created without an answer.
     """
 
     url: str = ""
@@ -159,6 +162,7 @@ class BedrockServer:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     received: list[tuple[str, str, Any]] = field(default_factory=list)
     unsigned: int = 0
+    silent: bool = False
 
     def serve(self, **records: Any) -> None:
         """Answer an operation's sample identifier with another record."""
@@ -170,6 +174,8 @@ class BedrockServer:
         if (method, path) == ("POST", "/listTagsForResource"):
             tags = self.tags.get(body["resourceARN"], {})
             return 200, _json({"tags": [{"key": k, "value": v} for k, v in tags.items()]})
+        if (method, path) == ("POST", "/model-customization-jobs"):
+            return self._create(body)
         if (method, path) == ("GET", "/model-customization-jobs"):
             return 200, _json({"modelCustomizationJobSummaries": self._summaries()})
         for operation, (route, _) in READS.items():
@@ -179,13 +185,89 @@ class BedrockServer:
                     return 200, found if isinstance(found, bytes) else _json(found)
         return 404, _json({"message": f"there is no {method} {path}"})
 
+    def _create(self, body: dict[str, Any]) -> tuple[int, bytes]:
+        """Create a job, or answer with the one of the same token."""
+        for (operation, _), record in list(self.records.items()):
+            if operation != "GetModelCustomizationJob" or record["jobName"] != body["jobName"]:
+                continue
+            if record["clientRequestToken"] == body["clientRequestToken"]:
+                return 201, _json({"jobArn": record["jobArn"]})
+            return 409, _json({"message": f"a job named {body['jobName']} exists"})
+        base, number = body["baseModelIdentifier"], f"{len(self.received):012}"
+        arn = f"{ARN}:model-customization-job/{base}/{number}"
+        kept = ("jobName", "clientRequestToken", "roleArn", "customizationType", "hyperParameters")
+        config = ("trainingDataConfig", "validationDataConfig", "outputDataConfig")
+        more = ("customizationConfig",)
+        record = {
+            "jobArn": arn,
+            "outputModelName": body["customModelName"],
+            "status": "InProgress",
+            "creationTime": _now(),
+            "lastModifiedTime": _now(),
+            "baseModelArn": base if base.startswith("arn:") else _foundation(base),
+            **{key: body[key] for key in (*kept, *config, *more) if key in body},
+        }
+        # A job is asked for by its ARN or by its name.
+        self.records["GetModelCustomizationJob", arn] = record
+        self.records["GetModelCustomizationJob", body["jobName"]] = record
+        self.tags[arn] = {tag["key"]: tag["value"] for tag in body.get("jobTags", ())}
+        if self.silent:
+            self.silent = False
+            return 0, b""
+        return 201, _json({"jobArn": arn})
+
+    def finish(self, job: str) -> str:
+        """Let a job succeed; return the ARN of the model."""
+        record = self.records["GetModelCustomizationJob", job]
+        base = record["baseModelArn"].partition("/")[2]
+        model = f"{ARN}:custom-model/{base}/{job[-12:]}"
+        ended = _now()
+        record |= {
+            "status": "Completed",
+            "outputModelArn": model,
+            "endTime": ended,
+            "lastModifiedTime": ended,
+            "trainingMetrics": {"trainingLoss": 0.625},
+        }
+        repeated = (
+            *("jobArn", "jobName", "baseModelArn", "customizationType", "hyperParameters"),
+            *("trainingDataConfig", "validationDataConfig", "outputDataConfig", "trainingMetrics"),
+        )
+        self.records["GetCustomModel", model] = {
+            "modelArn": model,
+            "modelName": record["outputModelName"],
+            "creationTime": ended,
+            "modelStatus": "Active",
+            **{key: record[key] for key in repeated if key in record},
+        }
+        return model
+
+    def deploy(self, model: str) -> str:
+        """Deploy a model; return the deployment's ARN."""
+        arn = f"{ARN}:custom-model-deployment/{model[-12:]}"
+        self.records["GetCustomModelDeployment", arn] = {
+            **{key: value for key, value in DEPLOYMENT.items() if key != "updateDetails"},
+            "customModelDeploymentArn": arn,
+            "modelArn": model,
+        }
+        return arn
+
     def _summaries(self) -> list[dict[str, Any]]:
         shared = ("jobArn", "baseModelArn", "jobName", "status", "creationTime", "endTime")
         return [
             {key: record[key] for key in shared if key in record}
-            for (operation, _), record in self.records.items()
+            for (operation, name), record in self.records.items()
             if operation == "GetModelCustomizationJob" and isinstance(record, dict)
+            if name == record["jobArn"]
         ]
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _foundation(model: str) -> str:
+    return f"arn:aws:bedrock:{REGION}::foundation-model/{model}"
 
 
 def _json(value: Any) -> bytes:
@@ -211,6 +293,9 @@ def bedrock_server() -> Iterator[BedrockServer]:
             if not self.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
                 state.unsigned += 1
             status, answer = state.answer(self.command, path, body)
+            if not status:
+                self.close_connection = True
+                return
             self.send_response(status)
             if status >= 300:
                 self.send_header("x-amzn-errortype", "ResourceNotFoundException")

@@ -134,7 +134,7 @@ class Dying(OpenAiCreator):
 
     left = 0
 
-    def upload(self, path: Path, corpus: Corpus, progress: Progress | None) -> str:
+    def upload(self, path: str, corpus: Corpus, progress: Progress | None) -> str:
         return self._then(super().upload(path, corpus, progress))
 
     def create(self, submission: Submission) -> CreatedJob:
