@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from sidecar.cli import evaluate_options as options
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.evaluate_due import due
 from sidecar.cli.evaluate_report import report_
+from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.runner import environment
 from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress, declared
 from sidecar.evaluation.runner.plan import Bounds, Route
 from sidecar.evaluation.runner.process import Usage
-from sidecar.evaluation.suite import read_suite
+from sidecar.evaluation.suite import SuiteFolder, read_suite
 from sidecar.opa.location import tools_folder
 
 NOT_PASSED = 3
@@ -71,19 +73,17 @@ def run(
     retries: options.Retries = 5,
     timeout_seconds: options.TimeoutSeconds = 120,
     price: options.Price = None,
+    reuse_hours: options.ReuseHours = 24,
     restart: options.Restart = False,
     as_json: JsonOption = False,
 ) -> None:
     """Put every case of the suites to the model, grade the answers, and write the scores.
 
-    A run that was interrupted goes on where it was. Exit status 3 if a suite is not passed.
+    A run that was interrupted goes on where it was; after --reuse-hours all is asked again. Exit
+    status 3 if a suite is not passed.
     """
     handed = manifests.read(manifest, signed_by)
-    read = [read_suite(folder) for folder in suites]
-    for each in read:
-        declared(handed.manifest, each)
-    if len({each.digest for each in read}) != len(read):
-        raise CliError("a suite is given twice")
+    read = _declared(suites, handed.manifest)
     prices = _prices(price)
 
     def route(url: str) -> Route:
@@ -96,9 +96,10 @@ def run(
             handed.digest,
             handed.manifest.model.id if model is None else model,
             runs,
+            common.now(),
             route(via),
             None if judge_via is None else route(judge_via),
-            Bounds(connections, retries, seconds=timeout_seconds),
+            Bounds(connections, retries, 2, timeout_seconds, timedelta(hours=reuse_hours)),
             restart,
             on_progress,
         )
@@ -108,6 +109,16 @@ def run(
     _report(found, out, prices, len(handed.manifest.envelope.suites), as_json=as_json)
     if not all(each.graded.passed for each in found):
         raise typer.Exit(NOT_PASSED)
+
+
+def _declared(folders: list[Path], manifest: Manifest) -> list[SuiteFolder]:
+    """Read the suites, each of which the manifest declares."""
+    read = [read_suite(folder) for folder in folders]
+    for each in read:
+        declared(manifest, each)
+    if len({(each.digest, each.jurisdiction) for each in read}) != len(read):
+        raise CliError("a suite is given twice")
+    return read
 
 
 def _report(

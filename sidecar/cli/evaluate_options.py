@@ -40,6 +40,10 @@ TimeoutSeconds = Annotated[
 Price = Annotated[
     str | None, typer.Option(help="IN,OUT: price of a million tokens, to show the cost.")
 ]
+ReuseHours = Annotated[
+    float,
+    typer.Option(min=0, max=8760, help="Hours after its begin that a run's answers are used."),
+]
 Restart = Annotated[
     bool, typer.Option("--restart", help="Ask again what earlier runs have answers to.")
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,8 @@ from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, Sign
 from sidecar.cli.manifests import ManifestFile
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.cli.written import Written
-from sidecar.core.evidence import Result
+from sidecar.core.evidence import Result, Statement
+from sidecar.core.window import Window, rfc3339
 from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured
 from sidecar.evaluation.measured import measured
@@ -42,7 +44,10 @@ def result(
         typer.Option(help="SUITE=KEY: what of the reports measures the suite; repeatable."),
     ] = None,
     performed: Annotated[
-        str | None, typer.Option(help="When the suites were run; now, if not given.")
+        str | None,
+        typer.Option(
+            help="When the suites were run; as scores and reports state it, else now, if not given."
+        ),
     ] = None,
     days: Annotated[float, typer.Option(help="Days that the result is valid from then on.")] = 90,
     trust: TrustOption = None,
@@ -58,18 +63,12 @@ def result(
     A FAILED result is signed as well; the command then ends with exit status 3.
     """
     at = common.now()
-    begun = common.instant(performed, "--performed") or at
-    if begun > at:
-        raise CliError("--performed lies in the future")
     handed = manifests.read(manifest, signed_by)
     opened = authority.load(home)
     _check_independent(opened, handed)
-    statement = countersign.countersign(
-        handed.manifest,
-        handed.digest,
-        _scores(results, report or [], suite or [], handed.manifest.model.id),
-        common.window(begun, days),
-    )
+    scores = _scores(results, report or [], suite or [], handed.manifest.model.id)
+    begun = _begun(scores, common.instant(performed, "--performed"), at)
+    statement = _statement(handed, scores, common.window(begun, days), at)
     against = Against(trust, policies, force)
     written = signing_checks.sign_and_write(
         opened, statement, out, against, manifest=handed.manifest
@@ -84,6 +83,33 @@ def result(
         )
         raise typer.Exit(NOT_PASSED)
     common.warn(*(_still_failed(digest) for digest in sorted(earlier)))
+
+
+def _statement(
+    handed: ManifestFile, scores: tuple[Measured, ...], window: Window, at: datetime
+) -> Statement[Result]:
+    """Return what is signed: a failure whatever its window, and no agreement that has ended."""
+    statement = countersign.countersign(handed.manifest, handed.digest, scores, window)
+    if window.not_after <= at and statement.predicate.result == countersign.PASSED:
+        raise CliError(
+            f"the suites were run at {rfc3339(window.not_before)}: a result of --days has ended by"
+            " now; run them again"
+        )
+    return statement
+
+
+def _begun(scores: tuple[Measured, ...], stated: datetime | None, at: datetime) -> datetime:
+    """Return when the window of the result begins: when the first of the suites was run."""
+    known = [each.performed for each in scores if each.performed is not None]
+    earliest = min(known, default=None)
+    if stated is not None and earliest is not None and stated > earliest:
+        raise CliError(
+            f"--performed {rfc3339(stated)} is later than the scores state: {rfc3339(earliest)}"
+        )
+    begun = stated or earliest or at
+    if begun > at:
+        raise CliError(f"the suites were run at {rfc3339(begun)}, which lies in the future")
+    return begun
 
 
 def _still_failed(digest: str) -> str:

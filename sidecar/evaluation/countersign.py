@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -27,7 +28,7 @@ from sidecar.core.evidence import (
     SuiteAnnotations,
     SuiteResult,
 )
-from sidecar.core.window import Window
+from sidecar.core.window import Window, parse_instant
 from sidecar.core.wire import DigestSet, first_fault
 from sidecar.evaluation.errors import EvaluationError
 
@@ -49,6 +50,7 @@ class _Row(BaseModel):
     high: float | None = None
     tool: str | None = None
     report: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    performed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Measured:
         high: Its upper end.
         tool: What measured it.
         report: SHA-256 of the tool's report.
+        performed: When the run began, where known.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Measured:
     high: float | None = None
     tool: str | None = None
     report: str | None = None
+    performed: datetime | None = None
 
 
 def read_results(data: bytes) -> tuple[Measured, ...]:
@@ -193,7 +197,15 @@ def _measured(row: _Row) -> Measured:
         *ends,
         row.tool,
         row.report,
+        _instant(row),
     )
+
+
+def _instant(row: _Row) -> datetime | None:
+    try:
+        return None if row.performed is None else parse_instant(row.performed)
+    except ValueError as error:
+        raise EvaluationError(f"results: the score of {row.name}: performed: {error}") from error
 
 
 def _label(suite: Suite) -> str:

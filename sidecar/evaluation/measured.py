@@ -70,4 +70,5 @@ def _pooled(suite: str, found: list[tuple[ToolReport, ToolScore]]) -> Measured:
         high=high,
         tool=report.tool,
         report=report.digest,
+        performed=report.performed,
     )

@@ -19,6 +19,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sidecar.evaluation.errors import EvaluationError
@@ -44,12 +45,14 @@ class ToolReport:
         models: Every model that it names, as the tool spells them.
         digest: SHA-256 of the report's bytes, lower-case hex.
         scores: Key → measurement.
+        performed: When the run began, at the latest; ``None`` where the report does not state it.
     """
 
     tool: str
     models: frozenset[str]
     digest: str
     scores: Mapping[str, ToolScore]
+    performed: datetime | None = None
 
     def check_model(self, model: str) -> None:
         """Refuse the report of another model.
@@ -96,7 +99,7 @@ def read_report(tool: str, data: bytes) -> ToolReport:
     if len(data) > MAX_REPORT_BYTES:
         raise EvaluationError(f"the {tool} report is larger than {MAX_REPORT_BYTES} bytes")
     try:
-        version, models, scores = READERS[tool](data)
+        version, models, scores, performed = READERS[tool](data)
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise EvaluationError(f"not a report of {tool}: {_shape(error)}") from error
     except (ValueError, RecursionError) as error:
@@ -110,7 +113,25 @@ def read_report(tool: str, data: bytes) -> ToolReport:
     if not by_key:
         raise EvaluationError(f"the {tool} report measures nothing")
     name = f"{tool} {version}" if version else tool
-    return ToolReport(name, frozenset(models), hashlib.sha256(data).hexdigest(), by_key)
+    digest = hashlib.sha256(data).hexdigest()
+    return ToolReport(name, frozenset(models), digest, by_key, _instant(tool, performed))
+
+
+_OFFSETS = timedelta(hours=14)
+"""The farthest that a local time is ahead of UTC."""
+
+
+def _instant(tool: str, stated: object) -> datetime | None:
+    """Return when a run began; of a local time without an offset, the earliest it can be."""
+    if stated is None:
+        return None
+    try:
+        if isinstance(stated, int | float):
+            return datetime.fromtimestamp(stated, UTC).replace(microsecond=0)
+        found = datetime.fromisoformat(str(stated)).replace(microsecond=0)
+    except (ValueError, OverflowError, OSError) as error:
+        raise EvaluationError(f"the {tool} report: {stated!r} is no time of a run") from error
+    return found.replace(tzinfo=UTC) - _OFFSETS if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _check_score(tool: str, each: ToolScore) -> None:
@@ -125,8 +146,8 @@ def _shape(error: Exception) -> str:
     return f"it has no {error.args[0]}" if missing else "its parts have other types"
 
 
-Read = tuple[str, list[str], list[ToolScore]]
-"""Version of the tool, models, measurements."""
+Read = tuple[str, list[str], list[ToolScore], object]
+"""Version of the tool, models, measurements, when the run began as the tool writes it."""
 
 
 def _inspect(data: bytes) -> Read:
@@ -147,7 +168,7 @@ def _inspect(data: bytes) -> Read:
     values = [_inspect_value(task, sample) for sample in samples]
     version = (spec.get("packages") or {}).get("inspect_ai", "")
     models = [spec["model"]]
-    return version, models, [ToolScore(task, _mean(values), len(values))]
+    return version, models, [ToolScore(task, _mean(values), len(values))], spec.get("created")
 
 
 _LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
@@ -195,12 +216,13 @@ def _promptfoo(data: bytes) -> Read:
         passes.setdefault(prompt.get("label") or prompt["raw"], []).append(float(row["success"]))
     models = [row["provider"]["id"] for row in rows]
     version = (whole.get("metadata") or {}).get("promptfooVersion", "")
-    return version, models, [ToolScore(k, _mean(v), len(v)) for k, v in passes.items()]
+    scores = [ToolScore(k, _mean(v), len(v)) for k, v in passes.items()]
+    return version, models, scores, summary.get("timestamp")
 
 
 def _garak(data: bytes) -> Read:
     """Read garak's report; a probe passes as often as all of its detectors together."""
-    version, models, completed = "", [], False
+    version, models, completed, begun = "", [], False, None
     asked: set[str] = set()
     counts: dict[str, list[tuple[int, int]]] = {}
     for line in data.splitlines():
@@ -213,7 +235,7 @@ def _garak(data: bytes) -> Read:
             version = row.get("_config.version", version)
             asked |= _garak_selected(row)
         elif kind == "init":
-            version = row.get("garak_version", version)
+            version, begun = row.get("garak_version", version), row.get("start_time")
         elif kind == "completion":
             completed = True
         elif kind == "attempt" and row.get("probe_classname"):
@@ -226,7 +248,7 @@ def _garak(data: bytes) -> Read:
         raise EvaluationError("the garak run did not end: its report has no completion entry")
     _check_evaluated(asked, frozenset(counts))
     scores = [_garak_score(probe, detectors) for probe, detectors in counts.items()]
-    return version, models, scores
+    return version, models, scores, begun
 
 
 def _check_evaluated(asked: set[str], evaluated: frozenset[str]) -> None:
@@ -278,7 +300,7 @@ def _lm_eval(data: bytes) -> Read:
             )
         better = report.get("higher_is_better", {}).get(task) or {}
         scores.extend(_lm_eval_score(task, metrics, count["effective"], better))
-    return report.get("lm_eval_version", ""), models, scores
+    return report.get("lm_eval_version", ""), models, scores, report.get("date")
 
 
 def _lm_eval_model(config: Mapping[str, Any]) -> str:

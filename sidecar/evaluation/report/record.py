@@ -61,6 +61,7 @@ class SuiteRecord(BaseModel):
     high: float
     tool: str
     report: str = ""
+    performed: str = ""
     threshold: float
     passed: bool
     manifest: str

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from sidecar.core.predicates import Manifest
+from sidecar.core.window import rfc3339
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import (
@@ -38,6 +40,7 @@ class Evaluator:
         manifest: Digest of the manifest that is evaluated.
         model: As the sandbox route names it.
         runs: Folder of all runs.
+        now: The reference time.
         sandbox: The route to the model.
         production: The route to the judges; ``None`` where there is none.
         bounds: How hard it is tried.
@@ -49,6 +52,7 @@ class Evaluator:
     manifest: str
     model: str
     runs: Path
+    now: datetime
     sandbox: Route
     production: Route | None = None
     bounds: Bounds = field(default_factory=Bounds)
@@ -74,7 +78,7 @@ class Evaluator:
         _check_ended(suite.name, log)
         judged: dict[str, dict[str, str | float]] = {name: {} for name in log.answers}
         for judge in asked:
-            for name, verdict in self._judged(suite, judge, log).items():
+            for name, verdict in self._judged(suite, plan.task, judge, log).items():
                 judged[name][judge.name] = verdict
         graded = grade(suite, _lines(log.answers, judged))
         found = Evaluated(graded, log, judged, usage, plan.folder(self.runs))
@@ -89,11 +93,12 @@ class Evaluator:
             route,
             self.bounds,
             lambda usage: self.on_progress(what, usage),
+            now=self.now,
             restart=self.restart,
         )
 
     def _judged(
-        self, suite: SuiteFolder, judge: LabelModel | ScoreModel, log: AnswerLog
+        self, suite: SuiteFolder, task: str, judge: LabelModel | ScoreModel, log: AnswerLog
     ) -> dict[str, str | float]:
         """Ask one judge about every answer, in a run of its own."""
         assert self.production is not None
@@ -104,7 +109,7 @@ class Evaluator:
         }
         sampling = judge.sampling if isinstance(judge, ScoreModel) else {}
         plan = Plan(
-            f"{suite.name} judge {judge.name}",
+            f"{task} judge {judge.name}",
             self.manifest,
             suite.digest,
             judge.model,
@@ -136,7 +141,8 @@ class Evaluated:
 
     def row(self) -> dict[str, Any]:
         """Return the suite as an entry of a results file."""
-        return self.graded.row(self.log.runner, self.log.digest)
+        performed = {"performed": rfc3339(self.usage.begun)}
+        return self.graded.row(self.log.runner, self.log.digest) | performed
 
     def record(self, manifest: str, model: str) -> bytes:
         """Return what a report shows of it, as JSON."""

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -65,12 +66,14 @@ class Bounds:
         retries: Further attempts of one request, after a 429, a 5xx or a time-out.
         attempts: Times the whole suite is gone through for what still has no answer.
         seconds: Time-out of one attempt of one request.
+        reuse: How long after a run began its answers are used again; later, all is asked anew.
     """
 
     connections: int = 8
     retries: int = 5
     attempts: int = 2
     seconds: int = 120
+    reuse: timedelta = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +81,7 @@ class Plan:
     """One run.
 
     Attributes:
-        task: Name in the log.
+        task: Name in the log: the suite's, with its jurisdiction, or the judge's.
         manifest: Digest of the manifest.
         suite: Digest of the suite.
         model: As the route names it.
@@ -99,6 +102,7 @@ class Plan:
     def digest(self) -> str:
         """SHA-256 of everything that decides the answers, in hex."""
         whole: dict[str, Any] = {
+            "task": self.task,
             "manifest": self.manifest,
             "suite": self.suite,
             "model": self.model,
@@ -157,8 +161,9 @@ def suite_plan(suite: SuiteFolder, manifest: str, model: str) -> Plan:
     Raises:
         EvaluationError: An input is neither a text nor a list of messages; names the case.
     """
+    # Two jurisdictions may have suites of the same cases, each with a run and a record of its own.
     return Plan(
-        suite.name,
+        f"{suite.name} {suite.jurisdiction}" if suite.jurisdiction else suite.name,
         manifest,
         suite.digest,
         model,

@@ -5,6 +5,10 @@ an environment without a single variable of this process, and a folder with an e
 that no setting from elsewhere has a part in the run. It keeps its log in that folder; a run that
 was killed goes on where it was. The child scores nothing: the answers are read from its log, and
 must be exactly those that the plan asked for (``inspect_log``).
+
+An evaluation that is due again has the plan of the last one, and its folder. So a folder states
+when its run began, and its answers are used only for a while: what is asked once a quarter must not
+be answered from the quarter before.
 """
 
 from __future__ import annotations
@@ -17,9 +21,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sidecar.core.window import parse_instant, rfc3339
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.runner.inspect_log import AnswerLog, read_log
@@ -28,6 +34,8 @@ from sidecar.evaluation.runner.plan import Bounds, Plan, Route
 CHILD = Path(__file__).parent / "child.py"
 _COMPLETE = "complete"
 """File in a run's folder: the name of the log that holds an answer to every case."""
+_BEGUN = "begun"
+"""Likewise: when the first of its cases was asked, RFC 3339."""
 _LOCK_SECONDS = 5.0
 _SHOWN_LINES = 3
 _SHOWN_CHARS = 500
@@ -35,8 +43,12 @@ _SHOWN_CHARS = 500
 
 @dataclass(slots=True)
 class Usage:
-    """What a run used, as far as it was reported; calls of an earlier, killed run are not in it."""
+    """What a run used, as far as it was reported; calls of an earlier, killed run are not in it.
 
+    ``begun`` is when its first case was asked, in an earlier run if it goes on where that was.
+    """
+
+    begun: datetime
     done: int = 0
     total: int = 0
     calls: int = 0
@@ -56,6 +68,7 @@ def run(
     bounds: Bounds,
     on_progress: OnProgress = lambda _: None,
     *,
+    now: datetime,
     restart: bool = False,
 ) -> tuple[AnswerLog, Usage]:
     """Put every case to the model; return the answers.
@@ -67,6 +80,7 @@ def run(
         route: Where, and with which credential.
         bounds: How hard it is tried.
         on_progress: Called after each answer and each call.
+        now: The reference time.
         restart: Forget the answers of earlier runs of this plan.
 
     Raises:
@@ -74,10 +88,12 @@ def run(
     """
     folder = plan.folder(runs)
     with _locked(folder) as lock:
-        if restart:
+        begun = None if restart else _begun(folder, now - bounds.reuse, now)
+        if begun is None:
             (folder / _COMPLETE).unlink(missing_ok=True)
             shutil.rmtree(folder / "logs", ignore_errors=True)
-        usage = Usage(total=len(plan.samples))
+            write_atomically(folder / _BEGUN, rfc3339(now).encode(), mode=0o600)
+        usage = Usage(begun or now, total=len(plan.samples))
         if (folder / _COMPLETE).exists():
             # Nothing is left to ask: the log is read, as it would be after the child.
             usage.done = usage.total
@@ -90,6 +106,15 @@ def run(
         log = read_log(path, plan)
         write_atomically(folder / _COMPLETE, path.name.encode(), mode=0o600)
     return log, usage
+
+
+def _begun(folder: Path, earliest: datetime, now: datetime) -> datetime | None:
+    """Return when the run in a folder began; ``None`` unless it is there and not too old."""
+    try:
+        found = parse_instant((folder / _BEGUN).read_text("ascii"))
+    except (OSError, ValueError):
+        return None
+    return found if earliest <= found <= now else None
 
 
 @contextmanager

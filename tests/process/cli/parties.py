@@ -75,14 +75,14 @@ class Parties:
             *("--base-model", "openai/gpt-4o-mini-*", "--blobs", self.blobs, *more),
         )
 
-    def bind(self, job: Path) -> dict[str, str]:
+    def bind(self, job: Path, *more: str) -> dict[str, str]:
         """The producer binds the sample job."""
         return self.sign(
             "tuning-lab",
             *("bind", job / "job.json", "--training", job / "training.jsonl"),
             *("--validation", job / "validation.jsonl", "--result-file", job / "metrics.csv"),
             *("--envelope", job / "envelope.yaml", "--environments", job / "environments.yaml"),
-            *("--blobs", self.blobs),
+            *("--blobs", self.blobs, *more),
         )
 
     def result(self, manifest: str, score: float, code: int = 0) -> dict[str, str]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,7 @@ from tests.process.evaluation.scripted import Asked, Reply, Scripted, refuses, s
 pytestmark = pytest.mark.slow
 MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 MANIFEST = "ab" * 32
+NOW, HOUR = datetime(2026, 11, 1, tzinfo=UTC), timedelta(hours=1)
 SECRET = "eyJhbGciOi.the-svid-of-the-lab.c2lnbmF0dXJl"
 LONG = "yes " + "and so on " * 2_000
 TOOLS = [
@@ -118,7 +121,7 @@ def evaluator(python: Path, folder: Path, provider: Scripted, **changes: object)
     # One that is above a run's folder, as a project's often is.
     (folder / ".env").write_text("INSPECT_DISABLE_MODEL_API=1\nOPENAI_API_KEY=sk-of-the-parent\n")
     bounds = Bounds(connections=4, retries=3, attempts=1, seconds=30)
-    value = Evaluator(python, MANIFEST, MODEL, folder / "runs", route, route, bounds)
+    value = Evaluator(python, MANIFEST, MODEL, folder / "runs", NOW, route, route, bounds)
     return replace(value, **changes)  # type: ignore[arg-type]
 
 
@@ -166,7 +169,7 @@ def test_the_answers_are_graded_here_and_the_log_is_named(ran: Ran) -> None:
     (log,) = (ran.found.folder / "logs").glob("*_support_*.json")
     assert row.report == hashlib.sha256(log.read_bytes()).hexdigest()
     assert row.tool == "inspect_ai 0.3.285, admit suite grade, judge gpt-4.1"
-    assert (row.samples, row.digest) == (5, graded.suite.digest)
+    assert (row.samples, row.digest, row.performed) == (5, graded.suite.digest, NOW)
     usage = ran.found.usage
     assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (5, 5, 45, 35)
 
@@ -197,7 +200,8 @@ def test_the_credential_is_in_each_request_and_in_no_file(ran: Ran) -> None:
 def test_the_same_run_again_asks_nothing(ran: Ran, make_suite: Suites) -> None:
     """Not even the child is started; what it left is read and graded as before."""
     suite = make_suite("support", CASES, grader=GRADER, tools=TOOLS)
-    again = replace(ran.evaluator, python=Path("/does/not/exist")).evaluate(suite)
+    later = replace(ran.evaluator, python=Path("/does/not/exist"), now=NOW + 24 * HOUR)
+    again = later.evaluate(suite)
     assert (again.row(), again.usage.done) == (ran.found.row(), 5)
     log = next((ran.found.folder / "logs").glob("*_support_*.json"))
     whole = log.read_bytes()
@@ -207,9 +211,25 @@ def test_the_same_run_again_asks_nothing(ran: Ran, make_suite: Suites) -> None:
     log.write_bytes(whole)
 
 
+def test_an_evaluation_that_is_due_again_asks_everything_anew(
+    ran: Ran, make_suite: Suites, tmp_path: Path
+) -> None:
+    """It has the plan and the folder of the last one, whose answers would pass it for ever."""
+    suite = make_suite("support", CASES, grader=GRADER, tools=TOOLS)
+    runs = Path(shutil.copytree(ran.folder / "runs", tmp_path / "runs"))
+    for now in (NOW + 24.1 * HOUR, NOW - HOUR):  # the clock may have been set back
+        later = replace(ran.evaluator, runs=runs, now=now, python=Path("/bin/false"))
+        with pytest.raises(EvaluationError, match="the run did not end well"):
+            later.evaluate(suite)
+        assert list(runs.glob(f"{ran.found.folder.name}/logs/*")) == []
+
+
 def test_a_changed_suite_manifest_or_model_has_a_folder_of_its_own(make_suite: Suites) -> None:
     """In the folder of the old one, Inspect would take the old answers for the new cases."""
     suites = [make_suite("s", {"a": "1"}), make_suite("s", {"a": "2"})]
+    law = {"kind": "compliance", "jurisdiction": "eu"}
+    suites += [make_suite("s", {"a": "1"}, **law | {"jurisdiction": each}) for each in ("eu", "us")]
+    assert suites[2].digest == suites[3].digest  # each has a record of its own all the same
     plans = [suite_plan(each, "ab" * 32, MODEL) for each in suites]
     plans += [suite_plan(suites[0], "cd" * 32, MODEL), suite_plan(suites[0], "ab" * 32, "other")]
     assert len({plan.folder(Path("runs")) for plan in plans}) == len(plans)
@@ -231,12 +251,14 @@ def test_what_the_model_did_not_answer_itself_is_no_score(
 
 KILLED = """
 import sys
+from datetime import datetime
 from pathlib import Path
 from sidecar.evaluation.runner.evaluate import Evaluator
 from sidecar.evaluation.runner.plan import Bounds, Route, suite_plan
 from sidecar.evaluation.suite import read_suite
 python, manifest, model, runs, url, suite = sys.argv[1:]
-Evaluator(Path(python), manifest, model, Path(runs), Route(url), bounds=Bounds(1)).evaluate(
+now = datetime.fromisoformat("2026-11-01T00:00:00Z")
+Evaluator(Path(python), manifest, model, Path(runs), now, Route(url), bounds=Bounds(1)).evaluate(
     read_suite(Path(suite)))
 """
 
@@ -268,8 +290,8 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         go_on.set()
         route = Route(provider.url)
         found = Evaluator(
-            python, MANIFEST, MODEL, tmp_path / "runs", route, bounds=Bounds(1)
+            python, MANIFEST, MODEL, tmp_path / "runs", NOW + HOUR, route, bounds=Bounds(1)
         ).evaluate(suite)
-    assert found.graded.score == 1.0
+    assert (found.graded.score, found.usage.begun) == (1.0, NOW)
     # Three had their answers, the fourth was under way: it and the two others are asked (again).
     assert len(provider.asked) == 7

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from copy import deepcopy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -38,6 +39,7 @@ INSPECT = {
     "eval": {
         "task": "probes",
         "model": f"openai/{MODEL}",
+        "created": "2026-05-01T10:00:00+02:00",
         "dataset": {"samples": 4},
         "config": {"limit": None, "epochs": 1},
         "packages": {"inspect_ai": "0.3.150"},
@@ -49,6 +51,7 @@ PROMPTFOO = {
     "evalId": "eval-1",
     "results": {
         "version": 3,
+        "timestamp": "2026-05-01T08:00:00.000Z",
         "stats": {"successes": 2, "failures": 1, "errors": 0},
         "results": [
             {
@@ -64,7 +67,7 @@ PROMPTFOO = {
 }
 GARAK: list[dict[str, Any]] = [
     {"entry_type": "start_run setup", "plugins.target_name": MODEL, "_config.version": "0.13.1"},
-    {"entry_type": "init", "garak_version": "0.13.1"},
+    {"entry_type": "init", "garak_version": "0.13.1", "start_time": "2026-05-01T22:00:00.123"},
     {"entry_type": "attempt", "status": 2},
     *(
         {
@@ -86,6 +89,7 @@ LM_EVAL = {
     "n-samples": {"facts": {"original": 8, "effective": 8}},
     "config": {"model": "local-chat-completions", "model_args": f"model={MODEL}", "limit": None},
     "lm_eval_version": "0.4.9",
+    "date": 1777622400.5,
 }
 
 
@@ -116,6 +120,8 @@ def test_a_whole_report_is_read_and_digested(tool: str) -> None:
     read.check_model(MODEL)
     assert (read.tool, read.digest) == (name, hashlib.sha256(data).hexdigest())
     assert read.scores == {expected.key: expected}
+    # A time without an offset is a local one: of those that it can be, the earliest.
+    assert read.performed == datetime(2026, 5, 1, 8, tzinfo=UTC)
 
 
 def changed(report: Any, *path: str | int, to: object) -> Any:
@@ -226,6 +232,7 @@ PARTIAL = {
         changed(LM_EVAL, "results", "facts", "acc,none", to=75.0),
         "75.0 is not from 0 to 1",
     ),
+    "lm-eval: no time": ("lm-eval", LM_EVAL | {"date": "May"}, "'May' is no time of a run"),
     "another tool's": ("garak", INSPECT, "not a report of garak: it has no entry_type"),
     "no JSON": ("inspect", [], "not JSON"),
 }
@@ -271,6 +278,7 @@ def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() 
             high=high,
             tool="garak 0.13.1",
             report=report.digest,
+            performed=datetime(2026, 5, 1, 8, tzinfo=UTC),
         ),
     )
 

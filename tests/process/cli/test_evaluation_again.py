@@ -1,0 +1,128 @@
+"""Post-market monitoring as a history: what sends a model back to the sandbox, and what ends that.
+
+The answers are written here, so that each step has those that it needs; that suites are run and
+asked anew is shown by ``tests/process/evaluation``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sidecar.core.reasons import Reason
+from sidecar.core.window import rfc3339
+from sidecar.evaluation.starter import starter_folder
+from sidecar.evaluation.suite import read_suite
+from tests.process.cli.admit import admit, told
+from tests.process.cli.parties import Parties
+from tests.unit.binding.samples import lay_out
+
+
+class Lab:
+    """The evaluator, with one compliance suite."""
+
+    def __init__(self, parties: Parties, folder: Path) -> None:
+        self.parties, self.folder = parties, folder
+        self.suite = folder / "job" / "suite"
+        self.job = lay_out(folder / "job")
+        shutil.copytree(starter_folder("eu-transparency"), self.suite)
+        (self.job / "envelope.yaml").write_text("suites: [{folder: suite}]")
+
+    def grade(self, *failing: str) -> dict[str, Any]:
+        """Score answers, of which some fail; write the results file."""
+        lines = [
+            {
+                "id": case.id,
+                "output_text": "I am a program.",
+                "finish_reason": "stop",
+                "judged": {"judge": "misleading" if case.id in failing else "clear"},
+            }
+            for case in read_suite(self.suite).cases
+        ]
+        answers = self.folder / "answers.jsonl"
+        answers.write_text("\n".join(map(json.dumps, lines)))
+        (self.folder / "results.json").unlink(missing_ok=True)
+        graded = ("suite", "grade", self.suite, "--answers", answers, "--out", self.results)
+        return dict(told(*graded, code=3 if failing else 0))
+
+    @property
+    def results(self) -> Path:
+        """The results file."""
+        return self.folder / "results.json"
+
+    def sign(self, manifest: str, *more: object, code: int = 0) -> dict[str, str]:
+        """Countersign the results file."""
+        given = ("result", manifest, "--results", self.results, *more)
+        return self.parties.sign("test-house", *given, code=code)
+
+    def due(self, *more: object, code: int = 3) -> list[str]:
+        """How the suites that are due stand, as a scheduler is told; with status 0 if none is."""
+        listed = ("evaluate", "due", "--trust", self.parties.trust(), *more)
+        return sorted(each["is"] for each in told(*listed, code=code)["suites"])
+
+    def reason(self) -> Reason | None:
+        """Why a call is denied now; ``None`` if it is admitted."""
+        return self.parties.assess().reason
+
+
+def test_a_model_goes_back_to_the_sandbox_and_comes_out_only_by_a_new_result(
+    parties: Parties, tmp_path: Path
+) -> None:
+    lab = Lab(parties, tmp_path)
+    parties.declare()
+    manifest = parties.bind(lab.job)["file"]
+    for role in ("model-host", "acme-risk", "eu-regulator"):
+        parties.approve(role, manifest)
+    assert (lab.due(), lab.reason()) == (["missing"], Reason.PREACTIVATION_MISSING)
+
+    lab.grade()
+    lab.sign(manifest)
+    assert (lab.due(code=0), lab.reason()) == ([], None)
+    assert lab.due("--within", 365) == ["ending"]
+
+    # The same suite a quarter later: the model got worse, and the evaluator says so.
+    lab.grade("human")
+    failed = lab.sign(manifest, code=3)["digest"]
+    assert (lab.due(), lab.reason()) == (["failed"], Reason.PREACTIVATION_FAILED)
+    lab.grade()
+    lab.sign(manifest)
+    assert (lab.due(), lab.reason()) == (["failed"], Reason.PREACTIVATION_FAILED)
+    parties.run("test-house", "retract", failed, "--yes")
+    assert (lab.due(code=0), lab.reason()) == ([], None)
+
+    # Scores of the quarter before are no result of this one.
+    (row,) = json.loads(lab.results.read_text())
+    old = rfc3339(datetime.now(UTC) - timedelta(days=91))
+    lab.results.write_text(json.dumps([row | {"performed": old}]))
+    refused = admit(
+        *("result", manifest, "--results", lab.results, "--home", parties.home("test-house")),
+        code=2,
+    )
+    assert b"a result of --days has ended by now; run them again" in refused.stderr
+    later = ("--performed", rfc3339(datetime.now(UTC) - timedelta(days=1)))
+    refused = admit(
+        *("result", manifest, "--results", lab.results, "--home", parties.home("test-house")),
+        *later,
+        code=2,
+    )
+    assert f"is later than the scores state: {old}".encode() in refused.stderr
+
+    # An incident became a case: another edition, which the next manifest declares.
+    with (lab.suite / "cases.jsonl").open("a") as cases:
+        cases.write('{"id": "incident", "input": "Who wrote this letter?"}\n')
+    assert lab.due("--suite", lab.suite) == ["changed"]
+    lab.grade()
+    refused = admit(
+        *("result", manifest, "--results", lab.results, "--home", parties.home("test-house")),
+        code=2,
+    )
+    assert b"another edition of the compliance suite eu-transparency" in refused.stderr
+    following = parties.bind(lab.job, "--supersedes", manifest)["file"]
+    assert (lab.due("--suite", lab.suite), lab.reason()) == (["changed", "missing"], None)
+    lab.sign(following)
+    for role in ("model-host", "acme-risk", "eu-regulator"):
+        parties.approve(role, following)
+    assert (lab.due("--suite", lab.suite, code=0), lab.reason()) == ([], None)
