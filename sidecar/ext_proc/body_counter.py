@@ -1,21 +1,25 @@
-"""Counts the bytes of a body without a stated length as they arrive, before it is authorized.
+"""Counts the bytes of large bodies, and of those without a length, before they are authorized.
 
-Envoy buffers a body for ext_authz, and a full heap stops new requests but none that has begun. A
-request with Content-Length is limited by its headers. One without (chunked, or HTTP/2) is shown to
-the gate in pieces by an ext_proc filter before ext_authz: what all of them have sent counts against
-the same bound as the bodies that are being decided. The piece that exceeds it ends the request with
-503 and a reason. The end of the body ends the stream; ``Check`` then counts the whole body.
+Envoy buffers a body for ext_authz, and a full heap stops new requests but none that has begun. So
+an ext_proc filter before ext_authz shows the gate in pieces each body that states no length
+(chunked, or HTTP/2) or a large one; they count against the same bound as the bodies that are being
+decided. A stated length is taken whole when its turn comes, before a byte is read (see
+``body_queue``). Without one, what has arrived counts, and the piece that exceeds the bound ends the
+request with 503 and a reason. The end of the body ends the stream; ``Check`` counts it again.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 from sidecar._pb import ext_proc_pb2 as pb
+from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import unsupported
-from sidecar.ext_proc.messages import request_head, too_many_streams
+from sidecar.ext_proc.body_queue import BodyQueue
+from sidecar.ext_proc.messages import header_lines, request_head, too_many_streams
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.registry.tickets import AdmissionTicket
@@ -28,18 +32,27 @@ API = "x-admissibility-api"
 
 Pace = Callable[[int], Awaitable[None]]
 
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
 
 class BodyCounter:
     """Counts one body.
 
     Args:
         in_flight: The bound shared with all bodies that are being decided.
-        longest: Longest body in bytes that Envoy buffers; after that many nothing is counted.
+        queue: Where bodies of a stated length wait for their turn.
+        longest: Longest body in bytes that Envoy buffers; a stated length above it is refused, and
+            after that many nothing is counted.
         pace: Waits until that many further bytes may be read.
     """
 
-    def __init__(self, in_flight: InFlightLimiter, longest: int, pace: Pace) -> None:
+    def __init__(
+        self, in_flight: InFlightLimiter, queue: BodyQueue, longest: int, pace: Pace
+    ) -> None:
         self._taken = in_flight.reserve()
+        self._queue = queue
+        self._queued = 0
+        self._arrived = 0
         self._longest = longest
         self._pace = pace
 
@@ -47,20 +60,23 @@ class BodyCounter:
         """Yield the answer to each message, until the body has ended or is no longer counted.
 
         Raises:
-            AdmissibilityError: ``overloaded``; or the filter is not set up to show the body.
+            AdmissibilityError: ``overloaded``; ``body_incomplete`` for a length that is never
+                read whole; or the filter is not set up to show the body.
         """
         async for message in messages:
             kind = message.WhichOneof("request")
             if kind == "request_headers":
+                await self._begin(message.request_headers)
                 yield pb.ProcessingResponse(request_headers=pb.HeadersResponse())
                 if message.request_headers.end_of_stream:
                     return
             elif kind == "request_body":
                 body = message.request_body
                 await self._pace(len(body.body))
-                self._taken.grow(len(body.body))
+                self._arrived += len(body.body)
+                self._taken.grow(max(0, self._arrived - self._taken.size))
                 yield pb.ProcessingResponse(request_body=pb.BodyResponse())
-                if body.end_of_stream or self._taken.size > self._longest:
+                if body.end_of_stream or self._arrived > self._longest:
                     return
             elif kind == "request_trailers":
                 yield pb.ProcessingResponse(request_trailers=pb.TrailersResponse())
@@ -71,9 +87,27 @@ class BodyCounter:
                     " STREAMED, and both response modes to SKIP and NONE"
                 )
 
+    async def _begin(self, headers: pb.HttpHeaders) -> None:
+        """Take the stated length whole, if there is one."""
+        stated = dict(header_lines(headers)).get("content-length", "")
+        if headers.end_of_stream or _LENGTH.fullmatch(stated) is None:
+            return
+        length = int(stated)
+        if length > self._longest:
+            raise AdmissibilityError(
+                Reason.BODY_INCOMPLETE,
+                f"the body has {length} bytes; the gate reads at most {self._longest}",
+            )
+        await self._queue.enter(length)
+        self._queued = length
+        self._taken.grow(length)
+
     def drop(self) -> None:
         """Release the counted bytes, however the stream ended."""
         self._taken.release()
+        queued, self._queued = self._queued, 0
+        if queued:
+            self._queue.leave(queued)
 
 
 class CountingStream:

@@ -22,6 +22,7 @@ from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.ext_proc.body_counter import API, BODIES, STREAM, BodyCounter, CountingStream
+from sidecar.ext_proc.body_queue import BodyQueue
 from sidecar.ext_proc.buffer_budget import BufferBudget
 from sidecar.ext_proc.decisions import Decisions
 from sidecar.ext_proc.messages import (
@@ -97,6 +98,9 @@ class Processor(rpc.ExternalProcessorServicer):
         self._budget = BufferBudget(self._limits.held_bytes)
         self._rate_limiter = RateLimiter(self._limits.upload_bytes_per_second)
         self._pipeline = pipeline
+        # A quarter is what one gate reads in a second, and leaves room for all other calls.
+        quarter = pipeline.in_flight.max_bytes // 4
+        self._queue = BodyQueue(max(pipeline.settings.max_body_bytes, quarter))
         self._streams = 0
 
     @property
@@ -132,6 +136,7 @@ class Processor(rpc.ExternalProcessorServicer):
         if settings.get(STREAM) == BODIES:
             counter = BodyCounter(
                 self._pipeline.in_flight,
+                self._queue,
                 self._pipeline.settings.max_body_bytes,
                 self._rate_limiter.keep,
             )

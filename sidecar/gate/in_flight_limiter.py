@@ -19,6 +19,11 @@ class InFlightLimiter:
         self._max_bytes = max_bytes
         self._taken = 0
 
+    @property
+    def max_bytes(self) -> int:
+        """Return the bound."""
+        return self._max_bytes
+
     @contextmanager
     def take(self, size: int) -> Iterator[None]:
         """Reserve ``size`` bytes for as long as the context lasts.

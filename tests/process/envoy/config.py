@@ -14,7 +14,6 @@ TYPES = "type.googleapis.com/envoy.extensions."
 GATE = "envoy.filters.http.ext_authz"
 SEAL = "admissibility.seal"
 COUNTED = "admissibility.bodies"
-PACE = "envoy.filters.http.local_ratelimit"
 HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 SANDBOXES: tuple[Sandbox, ...] = get_args(Sandbox)
 ALL: list[Name] = [*SITES, "registration", *SANDBOXES, "xfcc-edge"]

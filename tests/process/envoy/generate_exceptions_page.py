@@ -41,9 +41,8 @@ MIDDLE = """
 By default an SDK tries 503 again a few times: stale trust, overload and a gate that is not ready
 may pass. Other denials are final until somebody acts. Answers that Envoy makes by itself have the
 same form and no decision id; their code is Envoy's name of the cause: 413
-`request_payload_too_large`, 429 `local_rate_limited` (SDKs retry it), 403
-`rbac_access_denied_matched_policy[none]` of the [seal](../adr/0026-the-seal.md), 503
-`ext_authz_error` where the gate is down.
+`request_payload_too_large`, 403 `rbac_access_denied_matched_policy[none]` of the
+[seal](../adr/0026-the-seal.md), 503 `ext_authz_error` where the gate is down.
 
 ## Where the exception `e` shows it
 """

@@ -21,7 +21,6 @@ class Cause:
     expression: str
     status: int
     message: str
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 CAUSES = (
@@ -30,12 +29,6 @@ CAUSES = (
         413,
         "The body is longer than this gateway reads: send a shorter one, or upload a file and name"
         " it.",
-    ),
-    Cause(
-        "response.code_details == 'local_rate_limited'",
-        429,
-        "More large bodies arrive than this gateway holds at once: send it again in a second.",
-        (("retry-after", "1"),),
     ),
     Cause(
         "response.code_details == 'ext_authz_error' ||"
@@ -53,7 +46,7 @@ CAUSES = (
     ),
 )
 """The last is of everything but what the gate or a route of the operator answered."""
-TOO_LONG, TOO_MANY, NO_GATE, BY_ITSELF = CAUSES
+TOO_LONG, NO_GATE, BY_ITSELF = CAUSES
 SEALED = "rbac_access_denied_matched_policy[none]"
 
 _FILTER = "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter"
@@ -66,8 +59,7 @@ def local_replies(shape: ErrorShape) -> Config:
 
 def _mapper(shape: ErrorShape, cause: Cause) -> Config:
     written = shape.write(Denied(cause.status, CODE, cause.message, None, ""))
-    headers = [*cause.headers, *written.headers.items()]
-    added = [{"header": {"key": key, "value": value}} for key, value in headers]
+    added = [{"header": {"key": key, "value": value}} for key, value in written.headers.items()]
     return {
         "filter": {
             "extension_filter": {
@@ -115,7 +107,7 @@ def shown(answer: Answer) -> Reply:
     headers = {
         name: value
         for name, value in answer.headers.items()
-        if name in {"content-type", "x-amzn-errortype", "retry-after"}
+        if name in {"content-type", "x-amzn-errortype"}
     }
     return answer.status, json.loads(answer.body), headers
 
@@ -129,7 +121,7 @@ def replied(name: str, cause: Cause, status: int, code: str) -> Reply:
     if name == "vertex":
         body["error"]["code"] = status
         body["error"]["details"][0]["reason"] = "GATEWAY"
-    headers = {"content-type": "application/json", **dict(cause.headers), **written.headers}
+    headers = {"content-type": "application/json", **written.headers}
     return status, body, headers
 
 

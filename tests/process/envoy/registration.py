@@ -4,19 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.process.envoy.config import PACE, SEAL, Config
+from tests.process.envoy.config import SEAL, Config
 
 TYPES = "type.googleapis.com/envoy.extensions.filters.http."
 EXT_AUTHZ, EXT_PROC = "envoy.filters.http.ext_authz", "envoy.filters.http.ext_proc"
-UNPACED = {
-    "@type": TYPES + "local_ratelimit.v3.LocalRateLimit",
-    "stat_prefix": "large_bodies",
-    "token_bucket": {
-        "max_tokens": 1_000_000,
-        "tokens_per_fill": 1_000_000,
-        "fill_interval": "1s",
-    },
-}
 BELOW = "/(v1|openai|openai/v1)/"
 FILES = BELOW + "files"
 CREATING = (
@@ -96,7 +87,6 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
             "request_headers_to_add": READABLE,
             "typed_per_filter_config": {
                 EXT_AUTHZ: unread,
-                PACE: UNPACED,
                 EXT_PROC: per_route(overrides={"processing_mode": read}),
             },
         },
@@ -105,7 +95,6 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
             "route": onward,
             "typed_per_filter_config": {
                 EXT_AUTHZ: unread,
-                PACE: UNPACED,
                 EXT_PROC: per_route(disabled=True),
             },
         },
@@ -113,7 +102,7 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
             "match": {"safe_regex": {"regex": UPLOADS}, "headers": POST},
             "route": onward,
             "request_headers_to_add": READABLE,
-            "typed_per_filter_config": {EXT_AUTHZ: unread, PACE: UNPACED},
+            "typed_per_filter_config": {EXT_AUTHZ: unread},
         },
         *(
             {
@@ -133,9 +122,7 @@ def routes(uploads: Config, rest: Config) -> list[Config]:
 
 def change(host: Config, http_filters: list[Config], gate: Config) -> None:
     """Make `jwt.yaml`'s virtual host, filters and gate cluster those of `registration.yaml`."""
-    rate_limiter = host["routes"][-1]["typed_per_filter_config"][PACE]
     host["routes"] = routes(*host["routes"])
-    host["typed_per_filter_config"] = {PACE: rate_limiter}
     behind = [each["name"] for each in http_filters].index(SEAL) + 1
     http_filters[behind:behind] = [{"name": EXT_PROC, "typed_config": PROCESSOR}]
     (options,) = gate["typed_extension_protocol_options"].values()

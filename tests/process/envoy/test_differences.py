@@ -30,6 +30,7 @@ from tests.process.envoy.config import (
     named,
     provider,
 )
+from tests.process.envoy.counting import uploads_below
 from tests.process.envoy.local_replies import local_replies, shape_of
 from tests.process.envoy.sites import SITES
 
@@ -180,6 +181,7 @@ def azure(config: Config) -> None:
     for told in extensions(config):
         told.update(provider="azure", api="azure")
     answering_as(config, "azure")
+    uploads_below(config, "/openai(/v1)?")
     upload = "/openai(/v1)?/(files|uploads|uploads/[A-Za-z0-9_-]+/parts)"
     host(config)["routes"][0]["match"] = {"safe_regex": {"regex": upload}}
     host(config)["request_headers_to_remove"].append("x-ms-oai-image-generation-deployment")
@@ -193,6 +195,7 @@ def bedrock(config: Config) -> None:
     for told in extensions(config):
         told.update(provider="bedrock", api="bedrock")
     answering_as(config, "bedrock")
+    uploads_below(config, None)
     amazon = {"remove_on_match": {"key_matcher": {"prefix": "x-amz-", "ignore_case": True}}}
     mutations(config).insert(mutations(config).index({"remove": "openai-project"}) + 1, amazon)
     signer = {
@@ -225,7 +228,7 @@ def bedrock(config: Config) -> None:
             },
         },
     }
-    manager(config)["http_filters"][4:5] = [
+    manager(config)["http_filters"][3:4] = [
         {"name": "envoy.filters.http.aws_request_signing", "typed_config": signer},
         {"name": "envoy.filters.http.rbac", "typed_config": guard},
     ]
@@ -237,6 +240,7 @@ def vertex(config: Config) -> None:
     for told in extensions(config):
         told.update(provider="vertex", api="vertex")
     answering_as(config, "vertex")
+    uploads_below(config, None)
 
 
 SERVED = (
@@ -254,6 +258,7 @@ def vllm(config: Config) -> None:
     asked = route["typed_per_filter_config"]
     extensions(config)[1].update(provider="vllm", api="vllm")
     counted_as(config, "vllm")
+    uploads_below(config, None)
     one_model = {"safe_regex": {"regex": "/v1/models/[^/]+"}}
     matches: list[Config] = [*({"path": path} for path in SERVED), one_model]
     host(config)["routes"] = [
@@ -268,6 +273,7 @@ def vllm(config: Config) -> None:
 
 def registered(config: Config) -> None:
     (gate,) = (each for each in config["static_resources"]["clusters"] if each["name"] == "gate")
+    uploads_below(config, "/(v1|openai|openai/v1)")
     registration.change(host(config), manager(config)["http_filters"], gate)
 
 

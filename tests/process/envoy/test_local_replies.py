@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import openai
 import pytest
 
-from admissibility_devtools.tools.envoy_config import Gated, reference
+from admissibility_devtools.tools.envoy_config import Gated
 from sidecar._pb import ext_authz_pb2 as pb
 from tests.process.envoy.doubles import admitted
 from tests.process.envoy.local_replies import (
@@ -18,12 +16,10 @@ from tests.process.envoy.local_replies import (
     NO_GATE,
     SEALED,
     TOO_LONG,
-    TOO_MANY,
     replied,
     shown,
 )
 from tests.process.envoy.sites import Wired, wire
-from tests.support.site.envoy import Answer, request_bytes
 
 LONGEST = 27262976
 UNSEALED = pb.CheckResponse(status=pb.Status(code=0), ok_response=pb.OkHttpResponse())
@@ -32,23 +28,9 @@ NAMES: tuple[Gated, ...] = ("jwt", "azure", "bedrock", "vertex")
 
 @pytest.fixture(params=NAMES)
 def wired(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Wired]:
-    """A reference of each form, whose buckets are not filled again while the test lasts."""
-    template = reference(request.param).replace("fill_interval: 1s", "fill_interval: 3600s")
-    with wire(request.param, tmp_path, template=template) as found:
+    """A reference of each form of errors."""
+    with wire(request.param, tmp_path) as found:
         yield found
-
-
-def one_too_many(wired: Wired) -> Answer:
-    """Begin as many large bodies as are let in, and one more; it is refused by its head."""
-    head = request_bytes("POST", wired.site.target, None, b"x" * 9_000_000).removesuffix(
-        b"x" * 9_000_000
-    )
-    with ExitStack() as stack:
-        for _ in range(4):
-            connection = socket.create_connection(("127.0.0.1", wired.envoy.port), timeout=60)
-            stack.enter_context(connection)
-            connection.sendall(head)
-        return wired.send_bytes(head)
 
 
 def test_every_answer_of_envoy_itself_has_the_apis_form(wired: Wired) -> None:
@@ -58,13 +40,11 @@ def test_every_answer_of_envoy_itself_has_the_apis_form(wired: Wired) -> None:
     found.append(shown(wired.send()))
     gate.answer = admitted()
     found.append(shown(wired.send(body=b" " * (LONGEST + 1))))
-    found.append(shown(one_too_many(wired)))
     gate.stop()
     found.append(shown(wired.send()))
     assert found == [
         replied(name, BY_ITSELF, 403, SEALED),
         replied(name, TOO_LONG, 413, "request_payload_too_large"),
-        replied(name, TOO_MANY, 429, "local_rate_limited"),
         replied(name, NO_GATE, 503, "ext_authz_error"),
     ]
     assert wired.provider.received == []

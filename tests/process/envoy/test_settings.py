@@ -10,12 +10,12 @@ import pytest
 from admissibility_devtools.tools.envoy_config import Gated
 from admissibility_devtools.tools.places import repository_root
 from sidecar.ext_proc.body_counter import API, BODIES, STREAM
+from sidecar.ext_proc.body_queue import WAIT_SECONDS
 from sidecar.service.config import SidecarConfig
 from tests.process.envoy.config import (
     ALL,
     COUNTED,
     GATE,
-    PACE,
     SEAL,
     TYPES,
     Config,
@@ -23,6 +23,7 @@ from tests.process.envoy.config import (
     loaded,
     manager,
 )
+from tests.process.envoy.counting import matcher, skipped
 from tests.process.envoy.local_replies import local_replies, shape_of
 from tests.process.envoy.sites import SITES
 
@@ -47,7 +48,6 @@ def test_nothing_but_a_refusal_comes_before_the_gate_and_the_credential_only_aft
     config: Config,
 ) -> None:
     assert list(filters(config)) == [
-        PACE,
         COUNTED,
         GATE,
         SEAL,
@@ -56,50 +56,13 @@ def test_nothing_but_a_refusal_comes_before_the_gate_and_the_credential_only_aft
     ]
 
 
-def bucket(tokens: int) -> Config:
-    return {"max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": "1s"}
-
-
-def counted(name: str, size: int) -> Config:
-    """A call with a length above this is counted under this name."""
-    length = {"name": "content-length", "range_match": {"start": size + 1, "end": (1 << 63) - 1}}
-    match = {"descriptor_key": "body", "descriptor_value": name, "headers": [length]}
-    return {"actions": [{"header_value_match": match}]}
-
-
-def of(size: str, tokens: int) -> Config:
-    return {"entries": [{"key": "body", "value": size}], "token_bucket": bucket(tokens)}
-
-
-ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
-PACED = {
-    "@type": TYPES + "filters.http.local_ratelimit.v3.LocalRateLimit",
-    "stat_prefix": "large_bodies",
-    "filter_enabled": ALWAYS,
-    "filter_enforced": ALWAYS,
-    "rate_limits": [
-        counted("over-1-MiB", 1 << 20),
-        counted("over-8-MiB", 8 << 20),
-    ],
-    "descriptors": [of("over-1-MiB", 24), of("over-8-MiB", 4)],
-    "token_bucket": bucket(1000000),
-}
-
-
-def having(name: str, pattern: str = ".+") -> Config:
-    """What matches a request with this header line."""
-    given = {"@type": "type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput"}
-    value = {"safe_regex": {"google_re2": {}, "regex": pattern}}
-    head = {"name": name.strip(":"), "typed_config": {**given, "header_name": name}}
-    return {"single_predicate": {"input": head, "value_match": value}}
-
-
-def test_the_gate_counts_what_states_no_length_and_nothing_else(config: Config) -> None:
+def test_the_gate_counts_what_is_large_or_states_no_length_and_nothing_else(
+    config: Config,
+) -> None:
     found = filters(config)[COUNTED]
-    skipped = [having("content-length"), having(":method", "GET|HEAD|DELETE|OPTIONS")]
-    (matcher,) = found["xds_matcher"]["matcher_list"]["matchers"]
-    assert matcher["predicate"] == {"or_matcher": {"predicate": skipped}}
-    assert matcher["on_match"]["action"]["typed_config"] == {
+    only = matcher(config)
+    assert only["predicate"] == skipped("/v1")
+    assert only["on_match"]["action"]["typed_config"] == {
         "@type": TYPES + "filters.common.matcher.action.v3.SkipFilter"
     }
     processor = found["extension_config"]["typed_config"]
@@ -111,6 +74,9 @@ def test_the_gate_counts_what_states_no_length_and_nothing_else(config: Config) 
         ],
     }
     assert processor["failure_mode_allow"] is False
+    # The gate refuses a body that waits longer than this, and says why.
+    assert processor["message_timeout"] == "10s"
+    assert WAIT_SECONDS < 10
     assert processor["processing_mode"] == {
         "request_header_mode": "SEND",
         "request_body_mode": "STREAMED",
@@ -240,10 +206,9 @@ def test_every_path_of_every_host_has_a_route_through_the_gate(config: Config) -
             {
                 "match": {"prefix": "/"},
                 "route": to_provider,
-                "typed_per_filter_config": {
-                    **checked(context_extensions={"provider": "openai", "route_class": "api"}),
-                    PACE: PACED,
-                },
+                "typed_per_filter_config": checked(
+                    context_extensions={"provider": "openai", "route_class": "api"}
+                ),
             },
         ],
         "request_headers_to_remove": [

@@ -18,7 +18,6 @@ LISTENER = f"{TYPES}envoy.extensions.filters.listener."
 UDP_PROXY = f"{TYPES}envoy.extensions.filters.udp.udp_proxy."
 GATE = "envoy.filters.http.ext_authz"
 COUNTED = "admissibility.bodies"
-PACE = "envoy.filters.http.local_ratelimit"
 SEAL = "admissibility.seal"
 PER_ROUTE = f"{HTTP}ext_authz.v3.ExtAuthzPerRoute"
 FILTER_CONFIG = f"{TYPES}envoy.config.route.v3.FilterConfig"
@@ -29,16 +28,14 @@ QUIC = f"{TYPES}envoy.extensions.transport_sockets.quic.v3.QuicDownstreamTranspo
 class Edit:
     """One reference configuration as plain values, and its places by name.
 
-    The pace of large bodies and the count of those without a length are left out: they can only
-    refuse, and with them every place below would be further down. That the references themselves
-    are found good, whole, is a test of its own.
+    The count of large bodies is left out: it can only refuse, and with it every place below would
+    be further down. That the references themselves are found good, whole, is a test of its own.
     """
 
     def __init__(self, name: str = "jwt", text: str | None = None) -> None:
         source = (ENVOY / f"{name}.yaml").read_text() if text is None else text
         # Aliases are written out, so that a change of one route is a change of one route.
         self.top: dict[str, Any] = _copied(yaml.load(source, Loader=yaml.CSafeLoader))
-        _without(self.top, PACE)
         _without(self.top, COUNTED)
 
     @property
