@@ -10,17 +10,18 @@ kernel takes as one or not at all; while a longer line is under way, the lock is
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
 import stat
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 
 STDOUT = "-"
+_TRIES = 3
+"""How often lines are written whose file is replaced meanwhile."""
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -52,11 +53,11 @@ class AppendFile:
     """
 
     def __init__(self, path: str, write: Callable[[int, bytes], int] = os.write) -> None:
-        self._path = None if path == STDOUT else Path(path)
+        self._path = None if path == STDOUT else path
         self._write = write
         self._end = -1  # of a regular file, after the last append by this process
         self._held = False
-        self._file, self._kind = self._open()
+        self._open()
 
     def append(self, data: bytes) -> None:
         """Append whole lines, all or none of them where the file is a regular one.
@@ -66,32 +67,49 @@ class AppendFile:
             TornLineError: A pipe took only a part.
             OSError: Nothing was written, such as with a full disk.
         """
-        if self._moved():
+        for _ in range(_TRIES):
+            if self._append(data):
+                return
             self._reopen()
-        self._append(data)
-        if self._path is not None and os.fstat(self._file).st_nlink == 0:
-            # Removed meanwhile: the lines are nowhere. Renamed, they are in the renamed file.
-            self._reopen()
-            self._append(data)
+        raise OSError(errno.ESTALE, f"the log was replaced {_TRIES} times while it was written")
 
     def close(self) -> None:
         """Close the file; standard output stays open."""
         os.close(self._file)
 
-    def _append(self, data: bytes) -> None:
-        with self._locked():
-            self._end_line()
-            taken = 0
-            try:
-                while taken < len(data):
-                    taken += self._write(self._file, self._next(data, taken))
-            except OSError as error:
-                if taken and not self._cut(taken):
-                    self._held = self._kind is _Kind.PIPE and data[taken - 1 : taken] != b"\n"
-                    raise TornLineError(taken, error) from error
-                raise
-            if self._kind is _Kind.REGULAR:
-                self._end = os.fstat(self._file).st_size
+    def _append(self, data: bytes) -> bool:
+        """Append under the lock; return whether the path leads to the lines, or to a renamed file.
+
+        Each look is one call of the system, since the request path waits for it.
+        """
+        if self._lockable and not self._held:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._held = False
+        try:
+            size = self._size()
+            if size is None:
+                return False
+            if self._kind is _Kind.REGULAR and size not in (0, self._end):
+                self._end_line(size)
+            self._write_all(data)
+            after = os.fstat(self._file)
+            self._end = after.st_size
+            # Removed meanwhile, the lines are nowhere. Renamed, they are in the renamed file.
+            return self._path is None or after.st_nlink > 0
+        finally:
+            if self._lockable and not self._held:
+                fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _write_all(self, data: bytes) -> None:
+        taken = 0
+        try:
+            while taken < len(data):
+                taken += self._write(self._file, self._next(data, taken))
+        except OSError as error:
+            if taken and not self._cut(taken):
+                self._held = self._kind is _Kind.PIPE and data[taken - 1 : taken] != b"\n"
+                raise TornLineError(taken, error) from error
+            raise
 
     def _next(self, data: bytes, taken: int) -> bytes:
         """Return what to write next; to a pipe whole lines that it takes as one."""
@@ -100,13 +118,18 @@ class AppendFile:
         end = data.rfind(b"\n", taken, taken + select.PIPE_BUF) + 1
         return data[taken : end or data.find(b"\n", taken) + 1 or len(data)]
 
-    def _end_line(self) -> None:
+    def _size(self) -> int | None:
+        """Return the file's size; ``None`` where the path leads to another file now, or to none."""
+        if self._path is None:
+            return os.fstat(self._file).st_size
+        try:
+            found = os.stat(self._path)  # noqa: PTH116 - a Path takes as long again
+        except OSError:
+            return None
+        return found.st_size if (found.st_dev, found.st_ino) == self._identity else None
+
+    def _end_line(self, size: int) -> None:
         """End a line that another process was killed in; its call was never answered."""
-        if self._kind is not _Kind.REGULAR:
-            return
-        size = os.fstat(self._file).st_size
-        if size in (0, self._end):
-            return
         try:
             reader = os.open(f"/proc/self/fd/{self._file}", os.O_RDONLY | os.O_CLOEXEC)
         except OSError:  # a file that may only be written
@@ -128,45 +151,25 @@ class AppendFile:
             return False
         return True
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        if self._kind is _Kind.OTHER:
-            yield
-            return
-        if not self._held:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._held = False
-        try:
-            yield
-        finally:
-            if not self._held:
-                fcntl.flock(self._file, fcntl.LOCK_UN)
-
-    def _moved(self) -> bool:
-        """Return whether the path leads to another file now, or to none."""
-        if self._path is None:
-            return False
-        held = os.fstat(self._file)
-        try:
-            found = self._path.stat()
-        except OSError:
-            return True
-        return (held.st_dev, held.st_ino) != (found.st_dev, found.st_ino)
-
     def _reopen(self) -> None:
-        file, kind = self._open()
-        os.close(self._file)
-        self._file, self._kind, self._end = file, kind, -1
+        before = self._file
+        self._open()
+        os.close(before)
 
-    def _open(self) -> tuple[int, _Kind]:
+    def _open(self) -> None:
+        """Open the path, or standard output, in place of what is open."""
         if self._path is None:
             file = _own_stdout()
         else:
             file = os.open(self._path, _FLAGS | os.O_CREAT, 0o600)
-        mode = os.fstat(file).st_mode
-        if stat.S_ISREG(mode):
-            return file, _Kind.REGULAR
-        return file, _Kind.PIPE if stat.S_ISFIFO(mode) else _Kind.OTHER
+        found = os.fstat(file)
+        if stat.S_ISREG(found.st_mode):
+            self._kind = _Kind.REGULAR
+        else:
+            self._kind = _Kind.PIPE if stat.S_ISFIFO(found.st_mode) else _Kind.OTHER
+        self._lockable = self._kind is not _Kind.OTHER
+        self._file, self._identity = file, (found.st_dev, found.st_ino)
+        self._end, self._held = -1, False
 
 
 def _own_stdout() -> int:

@@ -1,10 +1,11 @@
 """Writes the decision log: one JSON line per decision, and no allow before its line is written.
 
-Theory of operation. The event loop collects the lines of one iteration, under load those of two
-milliseconds, and appends them with one write (group commit). An allow is answered only after that
-write, so neither a full disk nor the end of the process can leave an admitted call without a line;
-a write that fails turns the allow into a denial. Lines of denials wait in memory, are retried, and
-are dropped and counted once the queue is full.
+Theory of operation. The line of an allow is appended at once, which takes less of the processor
+than a wait of the event loop. The allow is answered only after that write, so neither a full disk
+nor the end of the process can leave an admitted call without a line; a write that fails turns the
+allow into a denial. Lines of denials wait in memory, are appended together, retried, and dropped
+and counted once the queue is full. Lines of allows join them where some wait already, and where the
+last append took long (group commit).
 
 ``append_file`` notices a file that was renamed or removed. There is no thread: one would hand the
 interpreter's lock to and fro for each line, and an allow would wait for it.
@@ -32,8 +33,8 @@ _QUEUE_LINES = 16384
 _BATCH_LINES = 256
 _RETRY_SECONDS = 0.25
 _GATHER_SECONDS = 0.002
-_ALONE_SECONDS = 0.03
-"""How long nothing is gathered after one line gathered alone."""
+_SLOW_SECONDS = 0.0005
+"""A write that takes longer is one of several lines."""
 _BUSY_SECONDS = 0.001
 _BUSY_TRIES = 100
 """Tries of ``_BUSY_SECONDS`` each before a full pipe, or another's lock, counts as a failure."""
@@ -70,8 +71,8 @@ class DecisionLog:
         self._queue: deque[_Entry] = deque()
         self._begun = 0  # bytes of the first entry that a pipe has taken already
         self._timer: asyncio.Handle | None = None
-        self._flushed = self._alone_until = float("-inf")
-        self._gathers = False
+        self._flushed = float("-inf")
+        self._slow = False
         self._busy = 0
         self._writable = True
         self._broken = False
@@ -90,10 +91,24 @@ class DecisionLog:
         data = self._line(outcome)
         if not data:
             return False
+        if not self._queue and self._timer is None and not self._slow and self._appended(data):
+            return True
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append(_Entry(data, written))
         self._schedule()
         return await written
+
+    def _appended(self, data: bytes) -> bool:
+        """Append a line at once; return whether it is written. What failed is tried again later."""
+        try:
+            self._append(data)
+        except TornLineError as error:
+            self._begun = error.taken
+        except OSError:
+            pass
+        else:
+            return True
+        return False
 
     def put(self, outcome: Outcome) -> None:
         """Queue the line of a denial; never blocks."""
@@ -134,17 +149,15 @@ class DecisionLog:
             return b""
 
     def _schedule(self) -> None:
-        """Write at the end of this iteration of the event loop, unless a retry is due anyway.
+        """Write what waits, unless a write is due anyway.
 
         Within ``_GATHER_SECONDS`` of the last write, wait for more lines until then: grpc.aio
-        accepts one request in each iteration, so that each line would be a write of its own. Where
-        that gathers nothing, as with one caller that waits for each answer, it is left for a while.
+        accepts one request in each iteration, so that each line would be a write of its own.
         """
         if self._timer is None:
             loop = asyncio.get_running_loop()
-            now, due = loop.time(), self._flushed + _GATHER_SECONDS
-            self._gathers = self._alone_until <= now < due
-            if self._gathers:
+            due = self._flushed + _GATHER_SECONDS
+            if loop.time() < due:
                 self._timer = loop.call_at(due, self._flush)
             else:
                 self._timer = loop.call_soon(self._flush)
@@ -153,8 +166,6 @@ class DecisionLog:
         """Write a batch; what cannot be written now is tried again later."""
         self._timer = None
         self._flushed = asyncio.get_running_loop().time()
-        if self._gathers and len(self._queue) == 1:
-            self._alone_until = self._flushed + _ALONE_SECONDS
         begun = len(self._queue), self._begun
         try:
             self._write()
@@ -201,11 +212,16 @@ class DecisionLog:
         batch = b"".join(entry.data for entry in islice(self._queue, _BATCH_LINES))
         data = batch[self._begun :]
         try:
-            self._file.append(data)
+            self._append(data)
         except TornLineError as error:
             self._took(error.taken)
             raise
         self._took(len(data))
+
+    def _append(self, data: bytes) -> None:
+        began = time.monotonic()
+        self._file.append(data)
+        self._slow = time.monotonic() - began > _SLOW_SECONDS
 
     def _took(self, taken: int) -> None:
         """Remove and settle the entries whose lines end within the ``taken`` bytes."""

@@ -29,6 +29,19 @@ def test_a_line_that_a_killed_process_left_unfinished_is_ended(tmp_path: Path) -
         each.close()
 
 
+def test_a_file_that_is_replaced_again_and_again_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+
+    def removed(file: int, data: bytes) -> int:
+        path.unlink()
+        return os.write(file, data)
+
+    file = AppendFile(str(path), removed)
+    with pytest.raises(OSError, match="replaced 3 times"):
+        file.append(line("a"))
+    file.close()
+
+
 @pytest.fixture
 def pipe(tmp_path: Path) -> tuple[Path, int]:
     path = tmp_path / "pipe"

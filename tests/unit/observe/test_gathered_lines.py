@@ -1,4 +1,4 @@
-"""Under load several lines of the decision log are one write, whatever iteration they come in."""
+"""Lines of the decision log are one write where a write takes long, or where denials wait."""
 
 from __future__ import annotations
 
@@ -10,28 +10,74 @@ import pytest
 
 from sidecar.observe import decision_log
 from sidecar.observe.decision_log import DecisionLog
-from tests.unit.observe.samples import admitted
+from sidecar.observe.decision_record import line
+from tests.unit.observe.samples import admitted, withdrawn
 
 
-def test_lines_soon_after_a_write_are_gathered_until_the_next(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decision_log, "_GATHER_SECONDS", 0.3)
-    writes = list[int]()
+@pytest.fixture
+def writes() -> list[int]:
+    """The number of lines of each write."""
+    return []
 
+
+@pytest.fixture
+def log(tmp_path: Path, writes: list[int]) -> DecisionLog:
     def counted(file: int, data: bytes) -> int:
         writes.append(data.count(b"\n"))
         return os.write(file, data)
 
+    return DecisionLog(str(tmp_path / "log.jsonl"), lambda _: None, counted)
+
+
+async def recorded(log: DecisionLog, count: int) -> list[bool]:
+    """Record allows, each in an iteration of the event loop of its own."""
+    waiting = []
+    for _ in range(count):
+        waiting.append(asyncio.ensure_future(log.record(admitted())))
+        await asyncio.sleep(0)
+    return await asyncio.gather(*waiting)
+
+
+def test_the_line_of_an_allow_is_written_without_waiting_for_others(
+    log: DecisionLog, writes: list[int]
+) -> None:
     async def story() -> None:
-        log = DecisionLog(str(tmp_path / "log.jsonl"), lambda _: None, counted)
-        assert await log.record(admitted())
-        later = []
-        for _ in range(3):  # each in an iteration of its own
-            later.append(asyncio.ensure_future(log.record(admitted())))
-            await asyncio.sleep(0)
-        assert await asyncio.gather(*later) == [True] * 3
+        for number in range(1, 4):
+            waiting = log.record(admitted())
+            with pytest.raises(StopIteration) as ended:
+                waiting.send(None)
+            assert (ended.value.value, writes) == (True, [1] * number)
         log.close()
 
     asyncio.run(story())
-    assert writes == [1, 3]
+
+
+def test_where_a_write_takes_long_lines_wait_for_the_next(
+    log: DecisionLog, writes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decision_log, "_GATHER_SECONDS", 0.3)
+    monkeypatch.setattr(decision_log, "_SLOW_SECONDS", -1)
+
+    async def story() -> None:
+        assert await recorded(log, 1) == [True]
+        assert await recorded(log, 1) == [True]
+        assert await recorded(log, 3) == [True] * 3
+        log.close()
+
+    asyncio.run(story())
+    assert writes == [1, 1, 3]
+
+
+def test_the_line_of_an_allow_comes_after_those_of_denials_that_wait(
+    log: DecisionLog, writes: list[int], tmp_path: Path
+) -> None:
+    async def story() -> None:
+        log.put(withdrawn())
+        log.put(withdrawn())
+        assert await log.record(admitted())
+        log.close()
+
+    asyncio.run(story())
+    assert writes == [3]
+    lines = (tmp_path / "log.jsonl").read_bytes()
+    assert lines == line(withdrawn()) * 2 + line(admitted())
