@@ -55,8 +55,8 @@ class Settings:
         opened: Names of operations, closed by default, that the operator opened.
         gate_name: The name that the seal in Envoy's configuration requires of an allow.
         ignore_body_model: Whether ``model`` in a body is ignored where the path has a deployment.
-        max_leases: The most decisions, and the most verified credentials, that are kept for reuse;
-            0 keeps none.
+        max_leases: The most decisions that are kept for reuse; 0 keeps none.
+        max_credentials: The most verified credentials that are kept for reuse; 0 keeps none.
     """
 
     audience: str
@@ -66,6 +66,7 @@ class Settings:
     gate_name: str = "admissibility"
     ignore_body_model: bool = False
     max_leases: int = MAX_LEASES
+    max_credentials: int = MAX_LEASES
 
     def read_options(self, *, inputs: bool) -> ReadOptions:
         """Return the settings of parsing; ``inputs``: whether stored inputs are looked for."""
@@ -112,7 +113,7 @@ class Pipeline:
         object.__setattr__(self, "read_options", options)
         object.__setattr__(self, "leases", Leases(settings.max_leases))
         verified = CredentialLeases(
-            settings.max_leases, header=settings.credential_header, audience=settings.audience
+            settings.max_credentials, header=settings.credential_header, audience=settings.audience
         )
         object.__setattr__(self, "credentials", verified)
         object.__setattr__(self, "heads", Heads(settings.credential_header))

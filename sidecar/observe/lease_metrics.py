@@ -63,7 +63,8 @@ class LeaseCollector(Collector):
         ends = CounterMetricFamily(
             "admissibility_lease_ends",
             "Leases that ended: `expired`; something that they read changed (`trust`); the "
-            "`policies` changed; the `clock` jumped; `evicted`, because `max_leases` are held.",
+            "`policies` changed; the `clock` jumped; `evicted`, because as many as `max_leases` or "
+            "`max_credentials` are held.",
             labels=("kind", "cause"),
         )
         for kind, counts in reading.items():

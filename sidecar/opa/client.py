@@ -4,8 +4,9 @@ Theory of operation. A query is sent at once while fewer than ``connections`` ar
 comes then waits, in order, for the first that ends. Questions that wait together go out together
 where the policies have the entry point for several (``ask_several``), up to ``MAX_TOGETHER``; and
 equal questions, which differ in time and nonce alone, are one question: it has the time of the
-newest. So a call that waits is never answered by an evaluation that began before it asked, and
-nothing is kept.
+newest. Where several callers were seen, a question waits a few milliseconds for theirs
+(``gathering``). So a call that waits is never answered by an evaluation that began before it
+asked, and nothing is kept.
 
 Each question has a nonce of its own, by which its answer is found; a question without a well-formed
 answer is denied, and no other because of it: where a response to several as a whole cannot be read,
@@ -19,8 +20,10 @@ answers 200 without a result where a rule is undefined.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +35,7 @@ from sidecar.core.facts import Facts
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import MAX_ANSWER_BYTES, Verdict
 from sidecar.opa.connection import Connection, connect
+from sidecar.opa.gathering import GATHER_SECONDS, Gathering
 from sidecar.opa.http_response import Response, ResponseError
 from sidecar.opa.question import FactsWriter, one, several, whole
 
@@ -41,6 +45,8 @@ DECISION = "/v1/data/admission/decision?strict-builtin-errors=true"
 DECISIONS = "/v1/data/admission/batch/decisions?strict-builtin-errors=true"
 HEALTH = "/health"
 UNIX = "unix://"
+QUERIES = max(1, (os.cpu_count() or 1) - 1)
+"""Most queries of a managed OPA under way: it evaluates each on one core, and one is the gate's."""
 MAX_TOGETHER = 16
 """Most questions of one query: OPA evaluates them one after the other."""
 MAX_TOGETHER_CHARS = 1 << 20
@@ -122,9 +128,12 @@ class Opa:
     Args:
         address: Where it listens.
         connections: The most queries under way, each on a connection of its own.
+        gather_seconds: Longest wait for other callers' questions.
     """
 
-    def __init__(self, address: Address, *, connections: int) -> None:
+    def __init__(
+        self, address: Address, *, connections: int, gather_seconds: float = GATHER_SECONDS
+    ) -> None:
         self._address = address
         self._most = connections
         self._together = 1
@@ -132,6 +141,9 @@ class Opa:
         self._waiting: dict[str, _Question] = {}
         self._queries: set[asyncio.Task[None]] = set()
         self._idle: list[Connection] = []
+        self._gathering = Gathering(gather_seconds)
+        self._callers = 0  # whose questions wait
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     def identity(self) -> None:
@@ -153,6 +165,7 @@ class Opa:
             question.facts = facts
         waiter: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
         question.waiters.append(waiter)
+        self._callers += 1
         self._send()
         try:
             return await waiter
@@ -183,6 +196,7 @@ class Opa:
     async def close(self) -> None:
         """Close every connection; exchanges in flight fail."""
         self._closed = True
+        self._wait_for_none()
         for query in self._queries:
             query.cancel()
         await asyncio.gather(*self._queries, return_exceptions=True)
@@ -192,15 +206,39 @@ class Opa:
             self._idle.pop().close()
 
     def _send(self) -> None:
-        """Send waiting questions, up to the limit in flight."""
+        """Send waiting questions, up to the limit in flight, unless more are to gather first."""
         while self._waiting and len(self._queries) < self._most and not self._closed:
+            if self._gathers():
+                return
             questions = self._next()
             if questions:
                 query = asyncio.create_task(self._query(questions), name="opa-query")
                 self._queries.add(query)
-                query.add_done_callback(self._ended)
+                query.add_done_callback(functools.partial(self._ended, questions))
                 for each in questions:
                     each.asked_by, each.beside = query, questions
+
+    def _gathers(self) -> bool:
+        """Return whether to wait for more questions; ``_send`` is called again when that ends."""
+        if self._together == 1:
+            return False
+        loop = asyncio.get_running_loop()
+        until = self._gathering.until(self._callers, loop.time())
+        if until is None:
+            self._wait_for_none()
+            return False
+        if self._timer is None:
+            self._timer = loop.call_at(until, self._gathered)
+        return True
+
+    def _gathered(self) -> None:
+        self._timer = None
+        self._send()
+
+    def _wait_for_none(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
 
     def _next(self) -> list[_Question]:
         """Take the questions that waited longest, without the abandoned ones."""
@@ -208,13 +246,16 @@ class Opa:
         size = 0
         while self._waiting and len(taken) < self._together and size < MAX_TOGETHER_CHARS:
             question = self._waiting.pop(next(iter(self._waiting)))
+            self._callers -= len(question.waiters)
             if not question.abandoned:
                 taken.append(question)
                 size += len(question.stem)
         return taken
 
-    def _ended(self, query: asyncio.Task[None]) -> None:
+    def _ended(self, questions: Sequence[_Question], query: asyncio.Task[None]) -> None:
         self._queries.discard(query)
+        answered = sum(len(each.waiters) for each in questions)
+        self._gathering.ended(answered + self._callers, asyncio.get_running_loop().time())
         self._send()
 
     async def _query(self, questions: Sequence[_Question]) -> None:

@@ -228,8 +228,11 @@ class SidecarConfig(_Strict):
     """Bodies of all requests in flight together; beyond it the reason is `overloaded`. The gate
     holds a body about twice while it decides, so plan for twice as much memory."""
     max_leases: Annotated[int, Field(ge=0, le=1 << 20)] = MAX_LEASES
-    """The most decisions, and the most verified credentials, that are kept for reuse while nothing
-    they rest on changes. 0 turns leases off: each call is assessed, and OPA asked."""
+    """The most decisions that are kept for reuse while nothing they rest on changes. 0 turns leases
+    off: OPA is asked about each call."""
+    max_credentials: Annotated[int, Field(ge=0, le=1 << 20)] = MAX_LEASES
+    """The most verified credentials that are kept, each until it expires or the keys of its trust
+    domain change. 0 verifies the credential of each call anew."""
     open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
     """Operations that are closed by default and opened here, by name."""
     azure_body_model: Literal["refuse", "ignore"] = "refuse"
@@ -304,6 +307,7 @@ class SidecarConfig(_Strict):
             self.gate_name,
             ignore_body_model=self.azure_body_model == "ignore",
             max_leases=self.max_leases,
+            max_credentials=self.max_credentials,
         )
 
     @property

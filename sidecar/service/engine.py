@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sidecar.observe.json_lines import event
 from sidecar.observe.metrics import Metrics
-from sidecar.opa.client import Address
+from sidecar.opa.client import QUERIES, Address
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies, Managed, remote
 from sidecar.opa.location import opa_path
@@ -115,7 +115,7 @@ async def start_policies(
     binary = managed.binary if managed.binary is not None else opa_path()
     # The child shares this machine's cores: more concurrent queries than it can evaluate would
     # queue inside it, and exceed the deadline together. What waits is asked together.
-    connections = max(2, os.cpu_count() or 1)
+    connections = QUERIES
     factory = EngineFactory(
         Managed(binary, managed.directory), connections, metrics.engine_restarts.inc
     )

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from sidecar.gate.worker_pool import WORKERS, WorkerPool
 from sidecar.observe import summed_metrics
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
+from sidecar.opa.client import QUERIES
 from sidecar.service import clock_floor
 from sidecar.service.draining import drain
 from sidecar.service.followed import FollowedPolicies, FollowedSnapshots, no_trust, until
@@ -179,7 +179,7 @@ async def _started(setup: Setup, stack: AsyncExitStack) -> _Worker:
     store = FollowedStore(trust.state_dir)
     stack.callback(store.close)
     snapshots = FollowedSnapshots(store)
-    connections = max(2, os.cpu_count() or 1)
+    connections = QUERIES
     if config.opa.remote is not None:
         connections = config.max_concurrent
     policies = FollowedPolicies(setup.board, connections)

@@ -290,6 +290,7 @@ def second_gate(stage: Stage) -> GateProcess:
     path = stage.folder / "trust-fresh.yaml"
     path.write_text(yaml.safe_dump({**trust, "state": str(folder / "state")}), encoding="utf-8")
     settings = yaml.safe_load((stage.folder / "sidecar.yaml").read_text(encoding="utf-8"))
+    settings.pop("facts_log", None)  # the demo's, for authors of policies; off by default
     opa = {"managed": {"binary": settings["opa"]["managed"]["binary"]}}
     gate = GateProcess(folder)
     gate.configure({**settings, "trust": str(path), "opa": opa, "max_leases": 0})

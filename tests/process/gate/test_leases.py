@@ -83,7 +83,7 @@ def play(story: Callable[[Scene], Awaitable[None]], engine: Agreeing | None = No
 
     async def run() -> None:
         holder, policies, time = SnapshotHolder(), engine or Agreeing(), Time()
-        pipeline = Pipeline(replace(SETTINGS, max_leases=8), holder, policies)
+        pipeline = Pipeline(replace(SETTINGS, max_leases=8, max_credentials=8), holder, policies)
         async with running(policies, pipeline=pipeline, clock=time.read) as gate:
             gate.holder = holder
             scene = Scene(gate, policies, time, pipeline)
@@ -380,10 +380,12 @@ def test_a_credential_is_verified_once_until_its_roots_change_or_it_expires() ->
     play(story)
 
 
-def test_without_leases_each_call_is_decided_anew() -> None:
+@pytest.mark.parametrize("most", [0, 8])
+def test_without_leases_each_call_is_decided_anew(most: int) -> None:
     async def run() -> None:
         holder, engine = SnapshotHolder(), Agreeing()
-        pipeline = Pipeline(replace(SETTINGS, max_leases=0), holder, engine)
+        settings = replace(SETTINGS, max_leases=0, max_credentials=most)
+        pipeline = Pipeline(settings, holder, engine)
         async with running(engine, pipeline=pipeline) as gate:
             world = admitted_world()
             world.parties["customer"].trust_domains = [gate.issuer.document(NOW)]
@@ -393,5 +395,6 @@ def test_without_leases_each_call_is_decided_anew() -> None:
                 reply = await gate.ask(as_check_request(credential=token))
                 assert reason_of(reply) == "admitted"
         assert engine.asked == 2
+        assert pipeline.credentials.counts.hits == (1 if most else 0)
 
     asyncio.run(run())

@@ -320,6 +320,38 @@ def test_no_more_queries_are_under_way_than_connections(held: Held) -> None:
     assert held.seen[2:] == [["n-2", "n-3", "n-4", "n-5"]]
 
 
+def test_callers_that_were_answered_together_are_asked_about_together_again(held: Held) -> None:
+    async def whole() -> None:
+        opa = Opa(held.address, connections=1, gather_seconds=60)
+        assert await opa.ask_several()
+        held.let.release(10)
+        first, *others = asking(opa, *(question(n) for n in range(3)))
+        await first
+        await asyncio.gather(*asking(opa, question(3)), *others)
+        others = asking(opa, question(4), question(5))
+        await asyncio.sleep(0.02)
+        assert len(held.seen) == 2
+        await asyncio.gather(*asking(opa, question(6)), *others)
+        await opa.close()
+
+    asyncio.run(whole())
+    assert held.seen == [["n-0"], ["n-1", "n-2", "n-3"], ["n-4", "n-5", "n-6"]]
+
+
+def test_one_caller_after_another_waits_for_nobody(held: Held) -> None:
+    async def whole() -> None:
+        opa = Opa(held.address, connections=1, gather_seconds=60)
+        assert await opa.ask_several()
+        held.let.release(10)
+        async with asyncio.timeout(20):
+            for number in range(3):
+                await asyncio.gather(*asking(opa, question(number)))
+        await opa.close()
+
+    asyncio.run(whole())
+    assert held.seen == [["n-0"], ["n-1"], ["n-2"]]
+
+
 def test_closing_denies_what_is_under_way_and_what_waits(held: Held) -> None:
     async def story() -> None:
         opa = Opa(held.address, connections=1)
