@@ -7,7 +7,8 @@ CVE-2022-35929).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic
+from functools import cache
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 from pydantic import ConfigDict, Field
 
@@ -93,15 +94,18 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 MAX_PAYLOAD_BYTES = 1 << 19
 
 
+Inside = TypeVar("Inside")
+
+
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """A statement whose predicate is not looked at yet."""
+class _Frame(Generic[Inside]):
+    """A statement, and what its predicate is read as."""
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
     subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
     predicate_type: str
-    predicate: dict[str, Any]
+    predicate: Inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +159,34 @@ def parse_statement(payload: bytes) -> Statement[Predicate]:
         raise EvidenceError(f"statement: {error}") from error
     if value.get("_type") != STATEMENT_TYPE:
         raise EvidenceError(f"statement: _type is not exactly {STATEMENT_TYPE}")
+    return _plain(payload, value) or _explained(value)
+
+
+def _plain(payload: bytes, value: dict[str, Any]) -> Statement[Predicate] | None:
+    """Parse a statement in one pass; ``None`` where something may be wrong with it."""
+    urn, inside = value.get("predicateType"), value.get("predicate")
+    kind = kinds.BY_URN.get(urn) if isinstance(urn, str) else None
+    if kind is None or not isinstance(inside, dict) or "critical" in value or "critical" in inside:
+        return None
+    whole: Any = wire.read_directly(_frame(kind.urn), payload)
+    if whole is None:
+        return None
+    kind.check_subject(whole.subject[0], whole.predicate)
+    return Statement(whole.subject[0], kind.urn, whole.predicate)
+
+
+@cache
+def _frame(urn: str) -> Any:  # noqa: ANN401 - a type that is known only here
+    frame: Any = _Frame
+    return frame[kinds.BY_URN[urn].predicate]
+
+
+def _explained(value: dict[str, Any]) -> Statement[Predicate]:
+    """Parse a statement part by part, and raise what is wrong with it."""
     inside: Any = value.get("predicate")
     if isinstance(inside, dict):
         value = {**value, "predicate": {}}  # what is inside is read once, below
-    frame = wire.read_value(_Frame, value, what="statement")
+    frame = wire.read_value(_Frame[dict[str, Any]], value, what="statement")
     kind = kinds.BY_URN.get(frame.predicate_type)
     if kind is None:
         raise EvidenceError(f"statement: predicate type {frame.predicate_type!r} is not known")

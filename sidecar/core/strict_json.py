@@ -80,15 +80,21 @@ def _loads_plain(data: bytes) -> Any:  # noqa: ANN401 - JSON is any value
     """Parse with ``jiter``, which is several times faster, and as strict except about numbers.
 
     Without a run of 100 digits and an exponent of three, every number is finite, and shorter than
-    ``MAX_DIGITS``. Text in a string that looks like one is no error, for ``json`` decides.
+    ``MAX_DIGITS``. Text in a string may look like one, as parts of a digest do.
 
     Raises:
         ValueError: It is not JSON, or a number might be out of range.
     """
     shape = data.translate(_SHAPE)
-    if _MANY_DIGITS in shape or b"0e000" in shape or b"0e+000" in shape:
+    # Without escapes, quotes are where strings begin and end.
+    if _out_of_range(shape) and (b"\\" in data or _out_of_range(_STRING.sub(b"", shape))):
         raise ValueError("a number that might be out of range")
     return jiter.from_json(data, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True)
+
+
+def _out_of_range(shape: bytes) -> bool:
+    """Tell whether some number might be out of range, by the shape of the text."""
+    return _MANY_DIGITS in shape or b"0e000" in shape or b"0e+000" in shape
 
 
 def _loads_any(data: bytes) -> Any:  # noqa: ANN401 - JSON is any value

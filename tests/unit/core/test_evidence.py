@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core import evidence, wire
+from sidecar.core import evidence, strict_json, wire
 from sidecar.core.documents import read_authority, read_withdrawals
 from sidecar.core.evidence import (
     APPROVAL,
@@ -310,3 +310,44 @@ def test_a_predicate_that_is_no_object_is_refused(inside: object) -> None:
     payload = json.loads(statement(MANIFEST, MODEL, sha("job"), manifest_predicate()))
     with pytest.raises(EvidenceError, match="statement: predicate: "):
         parse_statement(json.dumps({**payload, "predicate": inside}).encode())
+
+
+PLACES = (
+    '"seed":7',  # an integer, strictly
+    '"threshold":0.9',  # a number
+    '"n_epochs":3',  # anything
+)
+NUMBERS = (
+    *("7", "-7", "0.50", "0.25", "-0", "-0.0", "0", "7.0", "7.00 ", "70e-1", "7E0", "1e2", "0.9e0"),
+    *("123456789012345", "1234567890123456", "9007199254740993", "0.1234567890123456789"),
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_number_is_read_as_it_would_be_once_it_is_written_canonically(
+    place: str, number: str
+) -> None:
+    """What is read in one pass is what RFC 8785 would make of it, types of numbers included."""
+    changed = manifest(run={**manifest_predicate()["run"], "hyperparameters": {"n_epochs": 3}})
+    name = place.partition(":")[0]
+    text = wire.canonical(json.loads(changed)).decode()
+    assert place in text
+    data = text.replace(place, f"{name}: {number}").encode()
+
+    def outcome(parse: Any) -> str:
+        try:
+            return repr(parse())
+        except EvidenceError as error:
+            return str(error)
+
+    def explained() -> object:
+        value = strict_json.loads_object(data, max_bytes=evidence.MAX_PAYLOAD_BYTES)
+        return evidence._explained(value)
+
+    assert outcome(lambda: parse_statement(data)) == outcome(explained)
+
+
+def test_what_is_well_formed_is_read_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "_explained", None)
+    assert parse_statement(manifest()).predicate_type == MANIFEST

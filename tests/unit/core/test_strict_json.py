@@ -263,3 +263,18 @@ def test_every_number_that_the_fast_parser_takes_is_in_range(number: bytes) -> N
 def test_a_hash_that_looks_like_a_number_out_of_range_is_read() -> None:
     text = "3e4567" + "7" * 200
     assert strict_json.loads(json.dumps({"sha": text}).encode(), max_bytes=KIB) == {"sha": text}
+
+
+def test_a_digest_that_looks_like_a_number_out_of_range_is_read_by_the_fast_parser(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """More than half of all evidence has one."""
+    monkeypatch.setattr(strict_json, "_loads_any", None)
+    text = "3e4567" + "7" * 200
+    assert strict_json.loads(json.dumps({"sha": text}).encode(), max_bytes=KIB) == {"sha": text}
+
+
+def test_a_number_out_of_range_beside_such_a_digest_is_refused() -> None:
+    with pytest.raises(StrictJsonError):
+        strict_json.loads(b'{"sha":"3e4567","x":1e400}', max_bytes=KIB)
+    assert strict_json.loads(b'{"a\\"1e400":"3e4567"}', max_bytes=KIB) == {'a"1e400': "3e4567"}
