@@ -26,25 +26,30 @@ WARM_UP_SECONDS = 1.0
 
 Seconds = Annotated[int, typer.Option(min=1, max=60, help="Length of one measurement.")]
 Rounds = Annotated[int, typer.Option(min=1, max=20, help="Measurements for each row.")]
+Workers = Annotated[int, typer.Option(min=1, max=64, help="Processes of a gate that answer Envoy.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON instead.")]
 Into = Annotated[Path | None, typer.Option("--into", help="A folder for calls.json and calls.svg.")]
 
 
 def main(
-    seconds: Seconds = 5, rounds: Rounds = 3, as_json: AsJson = False, into: Into = None
+    seconds: Seconds = 5,
+    rounds: Rounds = 3,
+    workers: Workers = 1,
+    as_json: AsJson = False,
+    into: Into = None,
 ) -> None:
     """Measure Envoy alone, the gate and what it is compared with, side by side, on this machine."""
     console = Console(stderr=as_json, highlight=False)
     if shutil.which("wrk") is None:
         _fail(console, "wrk is not on PATH; install it (Debian: apt-get install wrk)")
-    facts = host.facts()
+    facts = {**host.facts(), "workers": str(workers)}
     console.print(
         "bench: bringing up authorities, two gates, OPA and an Envoy for each way", style="dim"
     )
     try:
         with (
             tempfile.TemporaryDirectory(prefix="admit-bench-") as folder,
-            standing(Path(folder) / "stage") as stand,
+            standing(Path(folder) / "stage", workers) as stand,
         ):
             report = _measure(stand, facts, float(seconds), rounds, console)
     except VoidError as error:

@@ -16,6 +16,7 @@ import http.client
 import json
 import re
 import secrets
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ from admissibility_devtools.tools.envoy_config import (
     render,
 )
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
+from sidecar.service.setup import BEAT_SECONDS
 from tests.bench import constant_server, cpu, plugin, upstream
 from tests.bench.without_gate import without_gate
 from tests.bench.wrk import NUMBER, Measured, Question, VoidError, measure
@@ -122,7 +124,7 @@ class Stand:
         """
         self.check(way)
         parts = self.parts(way)
-        before, used = self.counted(way), cpu.spent(parts)
+        before, used = self._settled(way), cpu.spent(parts)
         url = self.envoys[way].url
         measured = measure(
             url,
@@ -132,8 +134,18 @@ class Stand:
             folder=self.stage.folder,
         )
         costs = cpu.per_call(used, cpu.spent(parts), measured.requests)
-        agree(way, measured.requests, connections, before, self.counted(way))
+        agree(way, measured.requests, connections, before, self._settled(way))
         return measured, costs
+
+    def _settled(self, way: Way) -> Counted:
+        """Return what was counted, once each worker of a gate of several has stated its part."""
+        found = self.counted(way)
+        while "writer" in self.services[way]:
+            time.sleep(2 * BEAT_SECONDS)
+            before, found = found, self.counted(way)
+            if found == before:
+                break
+        return found
 
     def counted(self, way: Way) -> Counted:
         """Ask a way's gate, where it has one, and the upstream what they counted."""
@@ -194,8 +206,12 @@ def agree(way: Way, requests: int, connections: int, before: Counted, after: Cou
 
 
 @contextlib.contextmanager
-def standing(folder: Path) -> Iterator[Stand]:
+def standing(folder: Path, workers: int = 1) -> Iterator[Stand]:
     """Bring everything up in ``folder``, and down again.
+
+    Args:
+        folder: Is emptied.
+        workers: Of each gate: how many processes answer Envoy.
 
     Raises:
         StageError: The gate did not become ready.
@@ -203,7 +219,7 @@ def standing(folder: Path) -> Iterator[Stand]:
         VoidError: The demo's call is not admitted.
     """
     with contextlib.ExitStack() as stack:
-        stage = stack.enter_context(Stage(folder))
+        stage = stack.enter_context(Stage(folder, settings={"workers": workers}))
         story = Story(stage, StoryPrinter(quiet=True))
         story.prepare()
         key = f"sk-{secrets.token_hex(16)}"
@@ -242,11 +258,11 @@ class _Services:
         constant = self.stack.enter_context(constant_server.running(header, GATE_NAME))
         self._note("constant", constant.port, {"service": constant.pid})
         self.listen["leased"], self.metrics["leased"] = self.stage.listen, self.stage.metrics
-        self.processes["leased"] = _gate_processes(self.stage.gate_pid())
+        self.processes["leased"] = _gate_processes(self.stage.gate_pid(), self.stage.metrics)
         second = second_gate(self.stage)
         self.stack.callback(second.stop)
         self.listen["fresh"], self.metrics["fresh"] = second.listen, second.metrics
-        self.processes["fresh"] = _gate_processes(second.pid)
+        self.processes["fresh"] = _gate_processes(second.pid, second.metrics)
         if (program := plugin.binary()) is None:
             return
         ways: tuple[tuple[Way, str], ...] = (
@@ -264,8 +280,15 @@ class _Services:
         self.processes[way] = processes
 
 
-def _gate_processes(pid: int) -> dict[str, int]:
-    return {"gate": pid, "OPA": child_named("opa", pid)}
+def _gate_processes(pid: int, metrics: str) -> dict[str, int]:
+    """Return the processes of a gate by role; ``gate`` is the one that was started."""
+    with urllib.request.urlopen(f"{metrics}/status", timeout=10) as reply:
+        told = json.load(reply)["processes"]
+    found = {"gate": pid}
+    for each in told:
+        role, number = each["role"], each["number"]
+        found[f"{role} {number}" if role == "worker" else role] = each["pid"]
+    return found | {"OPA": child_named("opa", found.get("policies", pid))}
 
 
 def child_named(name: str, parent: int) -> int:
