@@ -11,6 +11,9 @@ Theory of operation. A file passes up to three stages, and each stage is worked 
 A key id is a hint: it decides when a key is tried, never whether. When new keys become known, only
 these are tried, and files whose key ids name one of them come first.
 
+While very many files are new, the signatures of the first stage are verified by a pool of processes
+(``signature_pool``), some batches ahead of what is parsed here.
+
 The budget counts tries (signature × key), so neither many files nor many signatures in one file
 buy more of the processor; it is one folder's own, so a flooded folder delays only itself.
 """
@@ -20,6 +23,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from sidecar.core import dsse
@@ -29,6 +33,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import Rejected
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile
 from sidecar.trust.limits import VERIFICATION, VerificationLimits
+from sidecar.trust.signature_pool import Found, SignaturePool
 
 _NO_KEYS: frozenset[PublicKey] = frozenset()
 _BYTES_PER_TRY = 8192
@@ -75,11 +80,17 @@ class _File:
         """Tries that it takes to try ``keys``."""
         return len(self.envelope.signatures) * len(keys) if self.envelope is not None else 0
 
-    def attempt(self, keys: frozenset[PublicKey]) -> bool:
-        """Try ``keys``; returns whether the file counts for more than before."""
+    def attempt(self, keys: frozenset[PublicKey], signed: frozenset[str] | None = None) -> bool:
+        """Try ``keys``; returns whether the file counts for more than before.
+
+        Args:
+            keys: Keys that were not tried before.
+            signed: The fingerprints of those whose signature verified, where that is known.
+        """
         assert self.envelope is not None
         self.tried |= keys
-        signed = dsse.verified_by(self.envelope, keys)
+        if signed is None:
+            signed = dsse.verified_by(self.envelope, keys)
         if not signed:
             return False
         if self.verified is not None:
@@ -97,6 +108,14 @@ class _File:
         return Rejected(self.digest, self.error or UNKNOWN_SIGNER)
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Files that the pool verifies, with the keys that are tried on each."""
+
+    files: tuple[tuple[_File, frozenset[PublicKey]], ...]
+    found: Future[Found]
+
+
 @dataclass(slots=True)
 class EvidenceQueue:
     """Return the files of one folder. Not thread-safe: one thread owns it.
@@ -105,11 +124,13 @@ class EvidenceQueue:
         limits: See ``VerificationLimits``.
         find: Returns a file that was verified before, by its digest; its signatures are not tried
             again.
+        pool: Verifies signatures while very many files are new.
         budget: Tries left for files of unknown signers.
     """
 
     limits: VerificationLimits = VERIFICATION
     find: Callable[[str], VerifiedFile | None] = lambda _: None
+    pool: SignaturePool | None = None
     budget: float = field(init=False)
     _refilled: float = 0.0
     _keys: frozenset[PublicKey] = _NO_KEYS
@@ -121,6 +142,7 @@ class EvidenceQueue:
     _signed: deque[_File] = field(default_factory=deque)
     _unknown: deque[_File] = field(default_factory=deque)
     _changed: dict[str, VerifiedFile | None] = field(default_factory=dict)
+    _ahead: deque[_Batch] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.budget = float(self.limits.unknown_tries)
@@ -158,6 +180,8 @@ class EvidenceQueue:
     def replace_keys(self, keys: frozenset[PublicKey]) -> None:
         """Take the attestation keys of all authorities."""
         added = keys - self._keys
+        while self._ahead:
+            self._take_back()
         self._keys = keys
         self._by_id = {
             text: key
@@ -178,6 +202,9 @@ class EvidenceQueue:
             now: Monotonic seconds, by which the budget grows.
         """
         self._refill(now)
+        if self.pool is not None and (self._ahead or len(self._new) >= self.limits.many):
+            self._hand_out(self.pool)
+            return
         spent = 0
         while spent < self.limits.slice_tries:
             if self._new:
@@ -191,12 +218,44 @@ class EvidenceQueue:
                 keys = self._keys - file.tried
             else:
                 break
-            if keys and file.attempt(keys) and file.verified is not None:
-                self._changed[file.digest] = file.verified
-            cost = file.cost(keys)
-            if file.verified is None:
-                self.budget = max(0.0, self.budget - cost)
-            spent += 1 + cost + len(file.data) // _BYTES_PER_TRY
+            self._try(file, keys)
+            spent += 1 + file.cost(keys) + len(file.data) // _BYTES_PER_TRY
+            self._stage(file)
+
+    def _try(
+        self, file: _File, keys: frozenset[PublicKey], signed: frozenset[str] | None = None
+    ) -> None:
+        """Try keys on a file; what none of them signed costs of the budget."""
+        if keys and file.attempt(keys, signed) and file.verified is not None:
+            self._changed[file.digest] = file.verified
+        if file.verified is None:
+            self.budget = max(0.0, self.budget - file.cost(keys))
+
+    def _hand_out(self, pool: SignaturePool) -> None:
+        """Hand a batch of new files to the pool, and take back what it finished meanwhile."""
+        batch: list[tuple[_File, frozenset[PublicKey]]] = []
+        while self._new and len(batch) < self.limits.batch:
+            file = self._new.popleft()
+            keys = self._named(file)
+            if keys:
+                batch.append((file, keys))
+            else:
+                self._stage(file)
+        if batch:
+            tasks = [(file.envelope, keys) for file, keys in batch if file.envelope is not None]
+            self._ahead.append(_Batch(tuple(batch), pool.submit(tasks)))
+        if not batch or len(self._ahead) > pool.processes:
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Take the oldest batch back; what the pool did not verify is tried here."""
+        ahead = self._ahead.popleft()
+        found = ahead.found.result()
+        for number, (file, keys) in enumerate(ahead.files):
+            if self._files.get(file.digest) is not file:
+                continue  # it is gone
+            signed = None if found is None else found[number]
+            self._try(file, keys, signed)
             self._stage(file)
 
     def take_changes(self) -> dict[str, VerifiedFile | None]:
@@ -206,11 +265,12 @@ class EvidenceQueue:
 
     def idle(self) -> bool:
         """Return whether nothing can be done now; files that wait for the budget do not count."""
-        return not self._new and not self._signed and not self._affordable()
+        return not (self._new or self._signed or self._ahead or self._affordable())
 
     def left(self) -> int:
         """Return how many files are to be looked at, those that wait for the budget included."""
-        return len(self._new) + len(self._signed) + len(self._unknown)
+        ahead = sum(len(batch.files) for batch in self._ahead)
+        return len(self._new) + len(self._signed) + len(self._unknown) + ahead
 
     def waiting(self) -> int:
         """Return how many files wait for the budget."""
@@ -232,6 +292,7 @@ class EvidenceQueue:
     def rejected(self) -> list[Rejected]:
         """Return the files that were refused so far; those that wait are not among them."""
         waiting = {id(file) for stage in (self._new, self._unknown) for file in stage}
+        waiting.update(id(file) for batch in self._ahead for file, _ in batch.files)
         return [
             file.rejected()
             for file in self._files.values()

@@ -21,6 +21,7 @@ from sidecar.core.trust_state import Rejected
 from sidecar.core.verification import VerifiedFile
 from sidecar.trust.evidence_queue import EvidenceQueue
 from sidecar.trust.limits import VERIFICATION, VerificationLimits
+from sidecar.trust.signature_pool import SignaturePool
 
 _LOG = logging.getLogger("sidecar.trust")
 
@@ -69,6 +70,7 @@ class EvidenceVerifier:
         self._find = find
         self._kept = kept
         self._limits = limits
+        self._pool = SignaturePool()
         self._queues: dict[Path, EvidenceQueue] = {}
         self._lock = threading.Condition()
         self._news: list[tuple[Path, tuple[bytes, ...], tuple[str, ...]]] = []
@@ -138,6 +140,12 @@ class EvidenceVerifier:
         return held + sum(len(data) for added in handed for data in added)
 
     def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._pool.rest()
+
+    def _work(self) -> None:
         posted, pause = time.monotonic(), self._limits.post_seconds
         while self._take():
             now = time.monotonic()
@@ -151,6 +159,8 @@ class EvidenceVerifier:
                 # A first load spends its time on verifying, not on steps that are replaced at once.
                 pause = max(self._limits.post_seconds, _POST_SHARE * (posted - began))
                 self._progress(idle=idle)
+            if idle:
+                self._pool.rest()
             # Lets a thread that waits for the interpreter go first.
             time.sleep(0)
 
@@ -180,7 +190,7 @@ class EvidenceVerifier:
             keys, self._new_keys = self._new_keys, None
         for folder, added, removed in news:
             if folder not in self._queues:
-                queue = EvidenceQueue(self._limits, self._find)
+                queue = EvidenceQueue(self._limits, self._find, self._pool)
                 queue.replace_keys(self._keys)
                 self._queues = {**self._queues, folder: queue}
             self._queues[folder].change(added, removed)

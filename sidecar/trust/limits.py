@@ -71,12 +71,16 @@ class VerificationLimits:
         unknown_tries: Tries in a row, for one folder, on files whose key ids name no known key.
         unknown_tries_per_second: How fast a folder gets these back once they are used up.
         post_seconds: While there is more to verify, a new trust state is made this often.
+        many: New files of one folder from which on the signature pool is used.
+        batch: Files that it verifies at a time.
     """
 
     slice_tries: int = 64
     unknown_tries: int = 50_000
     unknown_tries_per_second: float = 1_000.0
     post_seconds: float = 0.25
+    many: int = 2_000
+    batch: int = 256
 
 
 REPOSITORY = RepositoryLimits()

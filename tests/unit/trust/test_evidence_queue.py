@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import replace
+from operator import attrgetter
 
 import pytest
 
@@ -12,6 +16,7 @@ from sidecar.core.keys import PublicKey
 from sidecar.core.verification import VerifiedFile
 from sidecar.trust.evidence_queue import EvidenceQueue
 from sidecar.trust.limits import VerificationLimits
+from sidecar.trust.signature_pool import Found, SignaturePool, Task
 from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.trust.operator import signed_manifest
 
@@ -161,3 +166,64 @@ def test_what_can_never_be_used_is_refused_once(tried: list[tuple[str, str]]) ->
     made.replace_keys(frozenset({PublicKey.from_pem(SimKey.ed25519().pem)}))
     worked(made)
     assert len(tried) == count
+
+
+class Pool(SignaturePool):
+    """Verifies in this process, when its answer is asked for; or answers that it could not."""
+
+    def __init__(self, *, broken: bool = False) -> None:
+        super().__init__(2)
+        self.broken = broken
+        self.batches = 0
+
+    def submit(self, batch: Sequence[Task]) -> Future[Found]:
+        self.batches += 1
+        done: Future[Found] = Future()
+        found = tuple(dsse.verified_by(envelope, keys) for envelope, keys in batch)
+        done.set_result(None if self.broken else found)
+        return done
+
+
+def pooled(pool: Pool) -> Queue:
+    """A queue whose every new file goes to the pool, two at a time."""
+    made = Queue(replace(LIMITS, many=1, batch=2), pool=pool)
+    made.replace_keys(KNOWN)
+    return made
+
+
+def signed(count: int) -> list[bytes]:
+    return [signed_manifest(KEYS[n % 4], f"openai/ft:{n}")[0] for n in range(count)]
+
+
+def digests(files: list[bytes]) -> set[str]:
+    return {hashlib.sha256(data).hexdigest() for data in files}
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_pool_changes_nothing_of_what_is_verified(*, broken: bool) -> None:
+    """Files of a batch that its process did not verify are verified here, none is left out."""
+    both, other = json.loads(signed(1)[0]), json.loads(signed_manifest(KEYS[3], "openai/ft:0")[0])
+    both["signatures"] += [{**other["signatures"][0], "keyid": "nobody", "fingerprint": ""}]
+    false = with_key_id(signed_manifest(SimKey.ed25519())[0], KEYS[1].fingerprint)
+    files = [*signed(9), json.dumps(both).encode(), false, *junk(2), b"no envelope"]
+    expected = worked(queue(*files))
+    made = pooled(pool := Pool(broken=broken))
+    made.change(files)
+    assert worked(made).left() == expected.left()
+    assert pool.batches == 6
+    key = attrgetter("file_digest")
+    assert sorted(made.files(), key=key) == sorted(expected.files(), key=key)
+    assert sorted(made.rejected(), key=key) == sorted(expected.rejected(), key=key)
+
+
+def test_what_happens_while_a_pool_verifies_is_not_lost() -> None:
+    files = signed(4)
+    made = pooled(Pool())
+    made.change(files)
+    made.work(0.0)
+    assert (made.left(), made.idle(), made.rejected(), made.files()) == (4, False, [], [])
+    made.change(files[:1], digests(files[:2]))
+    made.change((), digests(files[1:2]))
+    made.replace_keys(KNOWN | {PublicKey.from_pem(SimKey.ed25519().pem)})
+    found = {file.file_digest for file in worked(made).files()}
+    assert found == digests([files[0], *files[2:]])
