@@ -54,7 +54,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .25rem 0 .75rem; p
   table.wide td:empty { display: none }
   table.wide td::before { content: attr(data-of) ": "; opacity: .75 } }
 @media print { :root { color-scheme: light; font-size: 11pt; --good: #1b7f3b; --bad: #c62828 }
-  body { max-width: none; padding: 0 } details, .suite { break-inside: avoid }
+  body { max-width: none; padding: 0 } details, .suite, tr { break-inside: avoid }
+  h2, h3 { break-after: avoid }
   details::details-content { content-visibility: visible; block-size: auto } }
 """
 _LEFT, _RIGHT, _WIDTH = 10, 410, 420
@@ -111,7 +112,8 @@ def _plot(report: Report, record: SuiteRecord) -> str:
     return f"""<div class="suite"><div><strong>{_text(record.label)}</strong>
 <span class="dim">{_text(record.kind)}, {record.samples} cases</span><br>
 <span class="{good}">{word}</span> {record.score:.4f}
-<span class="dim">of {record.threshold:g}; {record.low:.3f} to {record.high:.3f}</span></div>
+<span class="dim">threshold {record.threshold:g},
+interval {record.low:.3f} to {record.high:.3f}</span></div>
 <svg viewBox="0 0 {_WIDTH} 40" role="img" aria-label="{_text(label)}">
 <line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="16" y2="16"/>
 <line class="interval" x1="{_x(record.low)}" x2="{_x(record.high)}" y1="16" y2="16"/>
@@ -144,9 +146,10 @@ def _signatures(report: Report) -> str:
                 else '; <span class="bad">signature not checked</span>'
             )
             until = f"{found.until:%Y-%m-%d}"
-        tool = f"{_text(record.tool)}" + (
-            f"<br>SHA-256 of its log <code>{_text(record.report)}</code>" if record.report else ""
-        )
+        tool = _text(record.tool)
+        tool += f"<br>at {_text(record.performed)}" if record.performed else ""
+        if record.report:
+            tool += f"<br>SHA-256 of its log <code>{_text(record.report)}</code>"
         rows.append((_text(record.label), state, until, tool))
     return _table(("suite", "result", "until", "measured by"), rows)
 
@@ -154,8 +157,9 @@ def _signatures(report: Report) -> str:
 def _comparison(report: Report) -> str:
     if not report.earlier:
         return ""
-    others = ", ".join(
-        f"<code>{_text(m)}</code>" for m in sorted({e.manifest for e in report.earlier})
+    others = "<br>".join(
+        f"{_text(relation)} <code>{_text(manifest)}</code>"
+        for manifest, relation in report.compared_with()
     )
     rows = [row for record in report.records for row in _compared(report, record)]
     table = _table(("suite", "before", "now", "change", "cases"), rows)
@@ -189,8 +193,9 @@ def _failing(record: SuiteRecord) -> str:
     failing = record.failing
     title = f"<h3>{_text(record.label)}: {len(failing)} of {record.samples} below 1</h3>"
     shown = "".join(
-        f"<details><summary><code>{_text(case.id)}</code> {case.score:g}</summary>"
-        f"{_part('asked', case.input)}{_part('expected', case.reference)}"
+        f"<details><summary><code>{_text(case.id)}</code> {case.score:g}"
+        f' <span class="dim">{_text(case.excerpt)}</span></summary>'
+        f"{_part('asked', case.asked)}{_part('expected', case.reference)}"
         f"{_part('answered', case.answer)}{_part('judged', case.judged or None)}</details>"
         for case in failing[:MAX_CASES]
     )

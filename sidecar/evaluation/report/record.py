@@ -16,6 +16,8 @@ from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 
 MAX_RECORD_BYTES = 1 << 30
+MAX_EXCERPT = 80
+"""Characters of what a case asks, beside its id."""
 
 SuiteKey = tuple[str, str, str | None, str]
 """Kind, name, jurisdiction and digest: two suites may be of the same cases."""
@@ -28,16 +30,37 @@ class _Called(BaseModel):
     arguments: str
 
 
+def _turn(message: dict[str, Any]) -> str:
+    calls = [each["function"] for each in message.get("tool_calls", ())]
+    called = "".join(f" → {each['name']}({each['arguments']})" for each in calls)
+    return f"{message['role']}: {message['content']}{called}"
+
+
 class _Case(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     id: str
     score: float
-    input: Any
+    input: str | list[dict[str, Any]]
     reference: Any = None
     output: str
     judged: dict[str, str | float] = {}
     calls: list[_Called] = []
+
+    @property
+    def asked(self) -> str:
+        """What the model was asked: a text, or each message of a conversation with its role."""
+        if not isinstance(self.input, list):
+            return str(self.input)
+        return "\n".join(_turn(each) for each in self.input)
+
+    @property
+    def excerpt(self) -> str:
+        """The begin of what a user asked last, on one line."""
+        turns = self.input if isinstance(self.input, list) else []
+        users = [each["content"] for each in turns if each.get("role") == "user"]
+        line = " ".join(str(users[-1] if users else self.asked).split())
+        return line if len(line) <= MAX_EXCERPT else f"{line[:MAX_EXCERPT]} …"
 
     @property
     def answer(self) -> str:
@@ -115,6 +138,8 @@ class Report:
         signatures: Results about it.
         earlier: Records of another manifest, the parent's or the superseded one's, to compare with.
         at: When the report was made.
+        parent: Digest of the manifest of the model that it was tuned from, if that is adapted.
+        supersedes: Digest of the manifest that it supersedes.
     """
 
     model: str
@@ -124,6 +149,14 @@ class Report:
     signatures: tuple[Signature, ...]
     earlier: tuple[SuiteRecord, ...]
     at: datetime
+    parent: str | None = None
+    supersedes: str | None = None
+
+    def compared_with(self) -> list[tuple[str, str]]:
+        """Return each earlier manifest, with what it is to this one."""
+        known = {self.supersedes: "the superseded manifest", self.parent: "the parent's manifest"}
+        manifests = sorted({record.manifest for record in self.earlier})
+        return [(each, known.get(each, "neither parent nor superseded:")) for each in manifests]
 
     @property
     def passed(self) -> bool:
@@ -174,6 +207,11 @@ def read_record(data: bytes, what: str) -> SuiteRecord:
         raise EvaluationError(
             f"{what}: it holds {len(record.cases)} cases and states {record.samples}"
         )
+    mean = sum(case.score for case in record.cases) / max(1, len(record.cases))
+    if not math.isclose(mean, record.score, abs_tol=1e-9):
+        raise EvaluationError(f"{what}: the score {record.score:g} is not the mean of its cases")
+    if record.passed != (record.score >= record.threshold):
+        raise EvaluationError(f"{what}: passed is {record.passed} with such a score and threshold")
     return record
 
 
@@ -206,5 +244,13 @@ def report(
         found[record.key] = record
     ordered = sorted(found.values(), key=lambda record: order[record.key])
     return Report(
-        manifest.model.id, digest, suites, tuple(ordered), tuple(signatures), tuple(earlier), at
+        manifest.model.id,
+        digest,
+        suites,
+        tuple(ordered),
+        tuple(signatures),
+        tuple(earlier),
+        at,
+        None if manifest.model.parent is None else manifest.model.parent.sha256,
+        None if manifest.supersedes is None else manifest.supersedes.sha256,
     )

@@ -158,7 +158,7 @@ class Evaluated:
                     "id": name,
                     "score": score,
                     "input": fields[name]["input"],
-                    "reference": fields[name].get("reference"),
+                    "reference": _expected(fields[name]),
                     "output": self.log.answers[name].output_text,
                     "judged": dict(self.judged[name]),
                     "calls": [
@@ -170,6 +170,12 @@ class Evaluated:
             ],
         }
         return json.dumps(value, indent=1, ensure_ascii=False).encode() + b"\n"
+
+
+def _expected(fields: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a field is any JSON value
+    """Return what a report shows beside the answer: the reference, or whatever a case has else."""
+    others = {key: value for key, value in fields.items() if key not in {"id", "input"}}
+    return others.get("reference", others or None)
 
 
 def declared(manifest: Manifest, suite: SuiteFolder) -> None:

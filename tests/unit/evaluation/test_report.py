@@ -113,7 +113,7 @@ def test_a_page_states_verdict_thresholds_signatures_and_what_was_not_run() -> N
     signed = Signature("99" * 32, "PASSED", "sha256:77", {key: 0.5}, AT)
     text = Page(html_page(made(record(), signatures=(signed,)))).text
     assert "Not run: checks." in text
-    assert "passed 0.5000 of 0.5; 0.100 to 0.900" in text
+    assert "passed 0.5000 threshold 0.5, interval 0.100 to 0.900" in text
     assert "PASSED, by the key sha256:77 2026-11-29" in text
     whole = made(record(), record(SUITES[1], cases=[case("c", 1.0)]))
     text = Page(html_page(whole)).text
@@ -138,6 +138,32 @@ def test_a_comparison_names_the_cases_that_became_worse() -> None:
     assert (
         "probes 0.5000 0.5000 +0.0000 worse: two better: one another edition of the suite" in text
     )
+
+
+def test_a_page_states_what_the_compared_manifest_is_to_this_one() -> None:
+    found = made(record(), earlier=(record(manifest=PARENT),))
+    for related, expected in (
+        (replace(found, parent=PARENT), "the parent's manifest"),
+        (replace(found, supersedes=PARENT), "the superseded manifest"),
+        (found, "neither parent nor superseded:"),
+    ):
+        assert f"{expected} {PARENT}" in Page(html_page(related)).text
+
+
+def test_a_conversation_and_the_calls_of_an_answer_are_shown_as_lines() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "get", "arguments": "{}"}}
+    turns = [
+        {"role": "user", "content": "Show\nit."},
+        {"role": "assistant", "content": "", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "nothing"},
+    ]
+    made_calls = [{"name": "drop", "arguments": '{"n":1}'}]
+    shown = case("one", 0.0, "") | {"input": turns, "calls": made_calls, "reference": {"f": "x"}}
+    found = made(record(cases=[shown]))
+    text = Page(html_page(found)).text
+    assert "one 0 Show it. asked user: Show it. assistant: → get({}) tool: nothing" in text
+    assert 'expected { "f": "x" } answered → drop({"n":1})' in text
+    assert '→ drop({"n":1})' in [each.text for each in ET.fromstring(junit_xml(found)).iter()]
 
 
 def test_a_page_of_many_failing_cases_says_how_many_it_leaves_out() -> None:
@@ -175,6 +201,8 @@ def test_junit_fails_with_the_suite_and_holds_only_what_xml_can() -> None:
         ([record(), record()], "two records of probes"),
         ([record(samples=3)], "holds 2 cases and states 3"),
         ([record(score=1.5)], "not 0 … 1"),
+        ([record(score=0.75)], "the score 0.75 is not the mean of its cases"),
+        ([record(threshold=0.9, passed=True)], "passed is True with such a score"),
         ([record(extra=1)], "extra"),
     ],
 )
