@@ -47,7 +47,7 @@ def on_matter(home: Path, statement: Statement[Predicate], digest: str) -> tuple
     if matter(statement) is None:
         return ()
     files = sorted((home / _folder(statement, digest)).glob(f"*{SUFFIX}"))
-    return tuple(found for path in files if (found := _read(path)).digest != digest)
+    return tuple(found for path in files if (found := read(path)).digest != digest)
 
 
 def find(home: Path, digest: str) -> Recorded | None:
@@ -57,7 +57,7 @@ def find(home: Path, digest: str) -> Recorded | None:
         AuthorityError: The record cannot be read.
     """
     for path in (home / FOLDER).glob(f"*/*/{digest}{SUFFIX}"):
-        return _read(path)
+        return read(path)
     return None
 
 
@@ -71,8 +71,13 @@ def of_kind(home: Path, noun: str) -> Iterator[Recorded]:
     Raises:
         AuthorityError: A record cannot be read.
     """
-    for path in sorted((home / FOLDER).glob(f"{noun}/*/*{SUFFIX}")):
-        yield _read(path)
+    for path in paths_of_kind(home, noun):
+        yield read(path)
+
+
+def paths_of_kind(home: Path, noun: str) -> list[Path]:
+    """Return the files of the recorded statements of a kind; none ever changes."""
+    return sorted((home / FOLDER).glob(f"{noun}/*/*{SUFFIX}"))
 
 
 def envelope(home: Path, digest: str) -> bytes:
@@ -86,7 +91,12 @@ def envelope(home: Path, digest: str) -> bytes:
     raise AuthorityError(f"{home} has no record of {digest}")
 
 
-def _read(path: Path) -> Recorded:
+def read(path: Path) -> Recorded:
+    """Read one record.
+
+    Raises:
+        AuthorityError: It cannot be read.
+    """
     try:
         envelope = dsse.parse(path.read_bytes())
         return Recorded(envelope.digest, parse_statement(envelope.payload))

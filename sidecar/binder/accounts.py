@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sidecar.binder import secrets
-from sidecar.binder.config import AccountConfig
+from sidecar.binder.config import AccountConfig, DeploymentsConfig
 from sidecar.binder.endpoint import Endpoint
 from sidecar.binder.errors import BinderError
+from sidecar.binding.deployments import DeploymentSource
 from sidecar.binding.source import JobSource
+
+if TYPE_CHECKING:
+    from sidecar.binding.bedrock_api import BedrockApi
 
 
 def open_source(account: AccountConfig) -> JobSource:
@@ -19,10 +25,7 @@ def open_source(account: AccountConfig) -> JobSource:
     try:
         return _bedrock(account) if account.api == "bedrock" else _open_ai(account)
     except ModuleNotFoundError as error:
-        raise BinderError(
-            f"accounts.{account.provider}: {account.api} needs the extra: python -m pip install "
-            f"'admissibility-sidecar[{account.api}]' ({error})"
-        ) from error
+        raise _missing(account, error) from error
 
 
 def endpoint(account: AccountConfig) -> Endpoint:
@@ -53,13 +56,51 @@ def _open_ai(account: AccountConfig) -> JobSource:
 
 
 def _bedrock(account: AccountConfig) -> JobSource:
+    from sidecar.binding.bedrock_source import BedrockSource  # noqa: PLC0415 - an optional extra
+
+    return BedrockSource(account.provider, _bedrock_api(account))
+
+
+def _bedrock_api(account: AccountConfig) -> BedrockApi:
     from sidecar.binding.bedrock_api import (  # noqa: PLC0415 - an optional extra
         AwsAccess,
         BedrockApi,
     )
-    from sidecar.binding.bedrock_source import BedrockSource  # noqa: PLC0415
 
     access = AwsAccess(
         account.region, account.profile, account.endpoint_url, account.s3_endpoint_url
     )
-    return BedrockSource(account.provider, BedrockApi(access))
+    return BedrockApi(access)
+
+
+def open_deployments(account: AccountConfig, kept: DeploymentsConfig) -> DeploymentSource:
+    """Return the deployments of an account; nothing is asked yet.
+
+    Raises:
+        BinderError: The SDK is not installed.
+        SourceError: The account cannot be reached as it is configured.
+    """
+    try:
+        if account.api == "bedrock":
+            from sidecar.binding.bedrock_source import (  # noqa: PLC0415 - an optional extra
+                BedrockDeployments,
+            )
+
+            return BedrockDeployments(account.provider, _bedrock_api(account), kept.names)
+        from sidecar.binder.azure_api import (  # noqa: PLC0415 - an optional extra
+            AzureDeployments,
+            AzureResource,
+        )
+    except ModuleNotFoundError as error:
+        raise _missing(account, error) from error
+    resource = AzureResource(
+        kept.subscription, kept.resource_group, kept.resource, kept.endpoint_url
+    )
+    return AzureDeployments(account.provider, resource, kept.names)
+
+
+def _missing(account: AccountConfig, error: ModuleNotFoundError) -> BinderError:
+    return BinderError(
+        f"accounts.{account.provider}: {account.api} needs the extra: python -m pip install "
+        f"'admissibility-sidecar[{account.api}]' ({error})"
+    )

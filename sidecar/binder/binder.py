@@ -190,7 +190,7 @@ class Binder:
         parent = None
         if model.base_is_adapted:
             home, folders = self.settings.home, self.settings.evidence
-            parent = library.manifest_of(home, folders, provider, model.base)
+            parent = library.manifest_of((home,), folders, provider, model.base)
         begin = self._now()
         return Declared(
             corpora=finished.corpora,

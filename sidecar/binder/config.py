@@ -33,6 +33,30 @@ class _Strict(BaseModel):
     )
 
 
+class DeploymentsEntry(_Strict):
+    """Deployments of an account that are kept bound to the models that they run."""
+
+    home: _Text
+    """The provider's home, or that of a provider of record: signs bindings and withdraws them."""
+    out: _Text | None = None
+    """Folder that bindings are handed out from; the binder's if not given."""
+    names: Annotated[list[_Text], Field(max_length=1024)] = []
+    """`azure`: deployments, by name; all if none is given. `bedrock`: ARNs of custom model
+    deployments and of provisioned throughput."""
+    subscription: _Text | None = None
+    """`azure`: id of the subscription."""
+    resource_group: _Text | None = None
+    """`azure`: name of the resource group."""
+    resource: _Text | None = None
+    """`azure`: name of the Azure OpenAI resource."""
+    endpoint_url: _Text | None = None
+    """`azure`: of Resource Manager, if not the public cloud's."""
+    hours: Annotated[float, Field(gt=0, le=168, allow_inf_nan=False)] = 2.0
+    """Hours that a binding holds; it is renewed when half of them are over."""
+    check_seconds: _Seconds = 60.0
+    """Deployments are read again after this many seconds."""
+
+
 class AccountEntry(_Strict):
     """A provider's account whose jobs are bound."""
 
@@ -64,6 +88,8 @@ class AccountEntry(_Strict):
     webhook_secret_files: _Texts = []
     """`openai`: files (0600) with the signing secrets of its webhooks; two while one is
     replaced."""
+    deployments: DeploymentsEntry | None = None
+    """`azure`, `bedrock`: keeps deployments bound."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -73,6 +99,8 @@ class AccountEntry(_Strict):
         for name in (*strange, *(("webhook_secret_files",) if self.api != "openai" else ())):
             if getattr(self, name):
                 raise ValueError(f"{name}: an account of {self.api} has none")
+        if self.deployments is not None:
+            self._deployments_fit(self.deployments)
         if self.api == "azure" and self.base_url is None:
             raise ValueError("base_url: is needed, such as https://NAME.openai.azure.com")
         if self.api_version is not None and self.api != "azure":
@@ -83,6 +111,19 @@ class AccountEntry(_Strict):
         if self.api == "openai" and given is None:
             raise ValueError("key_file: is needed, or key_variable, or credential_file")
         return self
+
+    def _deployments_fit(self, entry: DeploymentsEntry) -> None:
+        places = {
+            name: getattr(entry, name) for name in ("subscription", "resource_group", "resource")
+        }
+        if self.api == "openai":
+            raise ValueError("deployments: an account of openai has none")
+        for name, value in places.items():
+            if (value is None) == (self.api == "azure"):
+                missing = "is needed" if value is None else "only Azure has one"
+                raise ValueError(f"deployments.{name}: {missing}")
+        if self.api == "bedrock" and not entry.names:
+            raise ValueError("deployments.names: is needed: the ARNs of what is kept bound")
 
 
 class WebhooksEntry(_Strict):
@@ -147,6 +188,21 @@ class BinderFile(_Strict):
 
 
 @dataclass(frozen=True, slots=True)
+class DeploymentsConfig:
+    """See ``DeploymentsEntry``."""
+
+    home: Path
+    out: Path
+    names: tuple[str, ...]
+    subscription: str
+    resource_group: str
+    resource: str
+    endpoint_url: str | None
+    validity: timedelta
+    check_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class AccountConfig:
     """See ``AccountEntry``; ``provider`` is the account's name."""
 
@@ -164,6 +220,7 @@ class AccountConfig:
     poll_seconds: float
     lookback: timedelta
     webhook_secrets: tuple[Path, ...]
+    deployments: DeploymentsConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +290,7 @@ def _config(file: BinderFile, path: Path) -> BinderConfig:
         roles=tuple(file.require_roles),
         classes=tuple(file.data_classes),
         declarations=dict(file.declarations),
-        accounts=tuple(_account(name, each, folder) for name, each in file.accounts.items()),
+        accounts=tuple(_account(name, each, folder, out) for name, each in file.accounts.items()),
         workers=file.workers,
         webhooks=None
         if webhooks is None
@@ -246,7 +303,7 @@ def _config(file: BinderFile, path: Path) -> BinderConfig:
     )
 
 
-def _account(name: str, entry: AccountEntry, folder: Path) -> AccountConfig:
+def _account(name: str, entry: AccountEntry, folder: Path, out: Path) -> AccountConfig:
     return AccountConfig(
         provider=name,
         api=entry.api,
@@ -262,6 +319,21 @@ def _account(name: str, entry: AccountEntry, folder: Path) -> AccountConfig:
         poll_seconds=entry.poll_seconds,
         lookback=timedelta(days=entry.lookback_days),
         webhook_secrets=tuple(folder / each for each in entry.webhook_secret_files),
+        deployments=None if entry.deployments is None else _kept(entry.deployments, folder, out),
+    )
+
+
+def _kept(entry: DeploymentsEntry, folder: Path, out: Path) -> DeploymentsConfig:
+    return DeploymentsConfig(
+        home=folder / entry.home,
+        out=out if entry.out is None else folder / entry.out,
+        names=tuple(entry.names),
+        subscription=entry.subscription or "",
+        resource_group=entry.resource_group or "",
+        resource=entry.resource or "",
+        endpoint_url=entry.endpoint_url,
+        validity=timedelta(hours=entry.hours),
+        check_seconds=entry.check_seconds,
     )
 
 

@@ -49,14 +49,17 @@ def specification(folders: tuple[Path, ...], digest: str) -> KnownSpecification:
     return replace(chain[0], others=tuple(chain[1:]))
 
 
-def manifest_of(home: Home, folders: tuple[Path, ...], provider: str, model: str) -> KnownManifest:
-    """Return the newest manifest of a model, of this home or in folders.
+def manifest_of(
+    homes: tuple[Home, ...], folders: tuple[Path, ...], provider: str, model: str
+) -> KnownManifest:
+    """Return the newest manifest of a model, of these homes or in folders.
 
     Raises:
         BinderError: There is none.
     """
     own = (
         (found.digest, found.statement.predicate)
+        for home in homes
         for found in records.of_kind(home.path, "manifest")
     )
     found = [

@@ -7,17 +7,20 @@ import logging
 import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 from aiohttp import web
 
 from sidecar.authority import home as authority
-from sidecar.binder.accounts import open_source
+from sidecar.authority.home import Home
+from sidecar.binder.accounts import open_deployments, open_source
 from sidecar.binder.binder import Binder, BindingSettings
-from sidecar.binder.config import BinderConfig
+from sidecar.binder.config import AccountConfig, BinderConfig, DeploymentsConfig
+from sidecar.binder.deployments import DeploymentKeeper, KeeperSettings
 from sidecar.binder.errors import BinderError
 from sidecar.binder.job_records import JobRecords
 from sidecar.binder.metrics import CONTENT_TYPE, BinderMetrics
-from sidecar.binder.rounds import RoundStatus
+from sidecar.binder.rounds import Rounds, RoundStatus
 from sidecar.binder.service import BinderService
 from sidecar.binder.webhook_server import WebhookServer
 
@@ -48,6 +51,17 @@ class RunningBinder:
         self._state = JobRecords(config.state)
         self._metrics = BinderMetrics()
         binder = Binder(_settings(config), self._state, _now)
+        self._keepers = [_keeper(each, config, binder.settings.home) for each in config.accounts]
+        self._kept = [
+            Rounds(
+                "deployments",
+                account.provider,
+                account.deployments.check_seconds,
+                partial(_keep, keeper, account, account.deployments),
+            )
+            for account, keeper in zip(config.accounts, self._keepers, strict=True)
+            if keeper is not None and account.deployments is not None
+        ]
         self.service = BinderService(
             binder, config.accounts, config.workers, open_source, _now, self._metrics
         )
@@ -60,7 +74,7 @@ class RunningBinder:
 
     def statuses(self) -> list[RoundStatus]:
         """Return how each repeated work goes."""
-        return [each.status for each in self.service.rounds]
+        return [each.status for each in (*self.service.rounds, *self._kept)]
 
     async def start(self) -> None:
         """Listen and begin; returns once it listens.
@@ -76,19 +90,27 @@ class RunningBinder:
             await self.stop()
             raise BinderError(f"cannot listen: {error.strerror or error}") from error
         self.service.start()
+        for each in self._kept:
+            each.start()
         self._forgetting = asyncio.create_task(self._forget())
 
     async def stop(self) -> None:
         """Take nothing new, end what is at hand, and stop listening."""
         self.service.request_stop()
+        for each in self._kept:
+            each.request_stop()
         if self._forgetting is not None:
             self._forgetting.cancel()
         if self._webhooks is not None:
             await self._webhooks.stop()
-        if not await asyncio.to_thread(self.service.join, STOP_SECONDS):
+        if not await asyncio.to_thread(self._join):
             log.error("work at hand did not end; the next binder does it again")
         if self._admin is not None:
             await self._admin.cleanup()
+
+    def _join(self) -> bool:
+        kept = [each.join(STOP_SECONDS) for each in self._kept]
+        return self.service.join(STOP_SECONDS) and all(kept)
 
     def summary(self) -> str:
         """Return what is bound and where the binder listens, in one line."""
@@ -142,8 +164,15 @@ class RunningBinder:
     async def _get_health(self, _: web.Request) -> web.Response:
         """Answer 200 while every thread runs, with the state of each account; else 503."""
         rounds = [_plain(each) for each in self.statuses()]
-        value = {**self.service.state(), "rounds": rounds}
-        return web.json_response(value, status=200 if self.service.is_alive() else 503)
+        deployments = [
+            {"name": kept.name, "model": kept.model, "reason": kept.reason or None}
+            for keeper in self._keepers
+            if keeper is not None
+            for kept in keeper.kept
+        ]
+        value = {**self.service.state(), "rounds": rounds, "deployments": deployments}
+        alive = self.service.is_alive() and all(each.is_alive() for each in self._kept)
+        return web.json_response(value, status=200 if alive else 503)
 
     async def _get_ready(self, _: web.Request) -> web.Response:
         """Answer 200 once everything was read, well or not, else 503."""
@@ -200,6 +229,29 @@ def _settings(config: BinderConfig) -> BindingSettings:
         classes=config.classes,
         declarations=config.declarations,
     )
+
+
+def _keeper(
+    account: AccountConfig, config: BinderConfig, producer: Home
+) -> DeploymentKeeper | None:
+    """Return what keeps an account's deployments bound; ``None`` if nothing is to be."""
+    kept = account.deployments
+    if kept is None:
+        return None
+    open_deployments(account, kept).close()  # names what is wrong at the start; asks nothing
+    settings = KeeperSettings(
+        authority.load(kept.home), kept.out, config.evidence, producer, kept.validity
+    )
+    return DeploymentKeeper(settings, _now)
+
+
+def _keep(keeper: DeploymentKeeper, account: AccountConfig, kept: DeploymentsConfig) -> None:
+    """Keep the deployments of an account for one round, on connections of its own."""
+    source = open_deployments(account, kept)
+    try:
+        keeper.round(source)
+    finally:
+        source.close()
 
 
 def _plain(status: RoundStatus) -> dict[str, object]:

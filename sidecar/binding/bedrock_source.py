@@ -18,6 +18,7 @@ from sidecar.binding import bedrock, bedrock_arns, bedrock_records, corpora, rec
 from sidecar.binding.bedrock import BedrockModel
 from sidecar.binding.bedrock_api import BedrockApi
 from sidecar.binding.corpora import CorpusReading
+from sidecar.binding.deployments import DeployedModel
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.source import FinishedJob, JobState, JobView, ListedJob
@@ -167,6 +168,35 @@ class BedrockSource:
 
 def _state(status: str) -> JobState:
     return JobState.SUCCEEDED if status == "Completed" else _STATES.get(status, JobState.ENDED)
+
+
+class BedrockDeployments:
+    """Custom model deployments and provisioned throughput: a ``DeploymentSource``.
+
+    Args:
+        provider: The provider's name in bindings: that of the gate's routes.
+        api: How Bedrock is reached.
+        arns: Which ones.
+    """
+
+    def __init__(self, provider: str, api: BedrockApi, arns: tuple[str, ...]) -> None:
+        self.provider = provider
+        self._api = api
+        self._arns = arns
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._api.close()
+
+    def names(self) -> Iterator[str]:
+        """Yield the ARNs; see ``DeploymentSource``."""
+        yield from self._arns
+
+    def read(self, name: str) -> DeployedModel:
+        """Return what a deployment runs; see ``DeploymentSource``."""
+        found = self._api.deployment(name)
+        adapted = found.model.startswith("arn:")
+        return DeployedModel(found.name, found.model, adapted, found.projection)
 
 
 def read_object(

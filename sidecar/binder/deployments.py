@@ -1,0 +1,243 @@
+"""Keeps the bindings of deployments true to what their provider states, by short windows.
+
+Theory of operation. In each round every deployment is read anew. One that runs what its newest
+binding states gets that binding renewed when half of its window is over; one that runs another
+model gets another binding, whose signing withdraws the one before. A deployment that cannot be
+bound now, or is not there, has its binding withdrawn. One that cannot be asked for is left alone,
+so that its binding ends with its window. The home that signs is the memory: the binding carries a
+digest of the provider's record, so a deployment that was pointed elsewhere and back is noticed by
+any binder. What a person withdrew stays withdrawn until that person takes it back.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sidecar.authority import home as authority
+from sidecar.authority import records
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.home import Home
+from sidecar.authority.records import Recorded
+from sidecar.binder import library
+from sidecar.binder.errors import BinderError
+from sidecar.binder.locks import claimed
+from sidecar.binding.deployments import RECORD, DeployedModel, DeploymentSource
+from sidecar.binding.errors import BindingError
+from sidecar.binding.source import SourceError
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.evidence import (
+    DEPLOYMENT_BINDING,
+    DeploymentBinding,
+    Predicate,
+    Statement,
+    Subject,
+    base_model_digest,
+)
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.window import Window
+from sidecar.core.wire import DigestSet
+from sidecar.observe.json_lines import event
+
+log = logging.getLogger("sidecar.binder")
+
+CLEARED_AFTER = timedelta(days=1)
+KEEPER_LOCK = ".deployments.lock"
+BY_BINDER = "binder: "
+"""Beginning of the reason of a withdrawal that a binder published, and a binder may outdate."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeeperSettings:
+    """How deployments of one account are bound.
+
+    Attributes:
+        home: The provider's home, which signs and withdraws.
+        out: Folder that bindings are handed out from.
+        evidence: Folders with the manifests of adapted models.
+        producer: A home whose own manifests count as well; ``None`` without one.
+        validity: How long a binding holds.
+    """
+
+    home: Home
+    out: Path
+    evidence: tuple[Path, ...]
+    producer: Home | None
+    validity: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDeployment:
+    """A deployment after a round: what it is bound to, or why it is not."""
+
+    name: str
+    model: str | None
+    reason: str = ""
+
+
+class DeploymentKeeper:
+    """Binds the deployments of one account, round by round.
+
+    Args:
+        settings: How.
+        now: The clock.
+    """
+
+    def __init__(self, settings: KeeperSettings, now: Callable[[], datetime]) -> None:
+        self._settings = settings
+        self._now = now
+        self._read: dict[Path, Recorded] = {}
+        self._cleared: set[str] = set()
+        self.kept: tuple[KeptDeployment, ...] = ()
+
+    def round(self, source: DeploymentSource) -> None:
+        """Read every deployment, and sign or withdraw what has to be.
+
+        Raises:
+            SourceError: One could not be read; the others were kept.
+        """
+        # Two binders with one home would each withdraw what the other has just signed.
+        with claimed(self._settings.home.path / KEEPER_LOCK, wait=True):
+            bound = self._bound(source.provider)
+            own = (name for name in sorted(bound) if RECORD in _of(bound[name]).declarations)
+            names = dict.fromkeys((*source.names(), *own))
+            kept: list[KeptDeployment] = []
+            failure: Exception | None = None
+            for name in names:
+                try:
+                    kept.append(self._keep(source, name, bound.get(name)))
+                except (SourceError, AuthorityError, EvidenceError, OSError) as error:
+                    failure = failure or error
+                    kept.append(KeptDeployment(name, None, str(error)))
+            self.kept = tuple(kept)
+            if failure is not None:
+                raise failure
+
+    def _keep(self, source: DeploymentSource, name: str, newest: Recorded | None) -> KeptDeployment:
+        held = self._withdrawn(newest)
+        if held is not None and not held.startswith(BY_BINDER):
+            return KeptDeployment(name, None, f"withdrawn by hand: {held}")
+        try:
+            found = source.read(name)
+            wanted = self._statement(source.provider, found)
+        except (BindingError, BinderError) as error:
+            if newest is not None and held is None and not self._over(newest):
+                self._withdraw(source.provider, name, newest, str(error))
+            return KeptDeployment(name, None, str(error))
+        if newest is None or held is not None or not self._current(newest, wanted):
+            self._sign(source.provider, name, wanted)
+        return KeptDeployment(name, found.model)
+
+    def _bound(self, provider: str) -> dict[str, Recorded]:
+        """Return the newest binding of each deployment that this home bound."""
+        newest: dict[str, Recorded] = {}
+        for path in records.paths_of_kind(self._settings.home.path, "deployment"):
+            if path not in self._read:
+                self._read[path] = records.read(path)
+            recorded = self._read[path]
+            if _of(recorded).provider != provider:
+                continue
+            known = newest.get(_of(recorded).deployment)
+            if known is None or _begins(known) < _begins(recorded):
+                newest[_of(recorded).deployment] = recorded
+            self._clear_away(recorded)
+        return newest
+
+    def _clear_away(self, recorded: Recorded) -> None:
+        """Remove the file of a binding that ended: it can permit nothing any more."""
+        ended = _of(recorded).window.not_after < self._now() - CLEARED_AFTER
+        if ended and recorded.digest not in self._cleared:
+            name = f"deployment-{recorded.digest[:12]}{records.SUFFIX}"
+            (self._settings.out / name).unlink(missing_ok=True)
+            self._cleared.add(recorded.digest)
+
+    def _withdrawn(self, newest: Recorded | None) -> str | None:
+        """Return the reason for which a binding is withdrawn; ``None`` if it is not."""
+        if newest is None:
+            return None
+        for entry in authority.describe(self._settings.home).withdrawals:
+            if (entry.kind, entry.subject) == (WithdrawalKind.DEPLOYMENT_BINDING, newest.digest):
+                return entry.reason
+        return None
+
+    def _statement(self, provider: str, found: DeployedModel) -> Statement[Predicate]:
+        """Return the binding of what a deployment runs.
+
+        Raises:
+            BinderError: It runs an adapted model whose manifest is not known.
+        """
+        settings = self._settings
+        if found.adapted:
+            homes = () if settings.producer is None else (settings.producer,)
+            folders = settings.evidence
+            digest = library.manifest_of(homes, folders, provider, found.model).digest
+        else:
+            digest = base_model_digest(provider, found.model)
+        begin = self._now()
+        binding = DeploymentBinding(
+            provider,
+            found.name,
+            found.model,
+            Window(begin, begin + settings.validity),
+            found.declarations(),
+        )
+        return Statement(Subject(found.name, DigestSet(digest)), DEPLOYMENT_BINDING, binding)
+
+    def _current(self, newest: Recorded, wanted: Statement[Predicate]) -> bool:
+        """Return whether the newest binding equals this one, with over half a window left."""
+        known, new = _of(newest), wanted.predicate
+        assert isinstance(new, DeploymentBinding)
+        same = (newest.statement.subject, known.model, known.declarations) == (
+            wanted.subject,
+            new.model,
+            new.declarations,
+        )
+        return same and known.window.not_after - self._now() > self._settings.validity / 2
+
+    def _over(self, newest: Recorded) -> bool:
+        return _of(newest).window.not_after <= self._now()
+
+    def _sign(self, provider: str, name: str, wanted: Statement[Predicate]) -> None:
+        settings = self._settings
+        issued = authority.issue(settings.home, wanted, self._now(), out=settings.out)
+        binding = issued.statement.predicate
+        assert isinstance(binding, DeploymentBinding)
+        log.info(
+            "deployment %s of %s is bound to %s",
+            name,
+            provider,
+            binding.model,
+            extra=event(
+                "deployment_bound",
+                provider=provider,
+                deployment=name,
+                model=binding.model,
+                digest=issued.digest,
+                withdrawn=list(issued.replaced),
+            ),
+        )
+
+    def _withdraw(self, provider: str, name: str, newest: Recorded, reason: str) -> None:
+        kind = WithdrawalKind.DEPLOYMENT_BINDING
+        home, text = self._settings.home, f"{BY_BINDER}{reason}"[:500]
+        authority.withdraw(home, kind, newest.digest, text, None, self._now())
+        log.warning(
+            "the binding of deployment %s of %s is withdrawn: %s",
+            name,
+            provider,
+            reason,
+            extra=event("deployment_withdrawn", provider=provider, deployment=name, reason=reason),
+        )
+
+
+def _of(recorded: Recorded) -> DeploymentBinding:
+    binding = recorded.statement.predicate
+    assert isinstance(binding, DeploymentBinding)
+    return binding
+
+
+def _begins(recorded: Recorded) -> tuple[datetime, str]:
+    return _of(recorded).window.not_before, recorded.digest
