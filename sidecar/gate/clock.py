@@ -9,10 +9,14 @@ It is reliable again when the jump is undone, or when wall clock and boot clock 
 together for ``SETTLE_SECONDS``: a paused machine is corrected by a jump (a hypervisor stops both
 clocks), and a restart would accept it at once. A wall clock behind the latest time relied on stays
 unreliable, however long it advances evenly.
+
+A time after which all trust metadata has expired admits nothing, and is not kept as relied on: a
+clock that was years ahead would otherwise be unreliable for years once it is right.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -53,6 +57,8 @@ class Clock:
         latest: The latest time relied on before this start, in seconds since the epoch.
         wall: Seconds since the epoch.
         boot: Seconds since boot.
+        bound: Latest time that is kept as relied on, in seconds since the epoch: the last expiry of
+            any trust metadata, which changes with it.
     """
 
     def __init__(
@@ -60,8 +66,10 @@ class Clock:
         latest: float = 0.0,
         wall: Callable[[], float] = time.time,
         boot: Callable[[], float] = since_boot,
+        bound: float = math.inf,
     ) -> None:
         self._wall, self._boot = wall, boot
+        self.bound = bound
         self._anchor = _Pair(max(wall(), latest), boot())
         self._settling: _Pair | None = None
         self._latest = latest
@@ -79,7 +87,8 @@ class Clock:
             if now.boot - self._anchor.boot > _ANCHOR_SECONDS:
                 self._anchor = now
             self._settling = None
-            self._latest = max(self._latest, now.wall)
+            if now.wall <= self.bound:
+                self._latest = max(self._latest, now.wall)
         return Reading(datetime.fromtimestamp(now.wall, UTC), problem)
 
     def _problem(self, now: _Pair) -> str:

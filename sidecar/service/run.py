@@ -26,8 +26,8 @@ from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.gate.worker_pool import WorkerPool
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
-from sidecar.service import clock_floor, ready_file
 from sidecar.service import config as config_module
+from sidecar.service import ready_file
 from sidecar.service.config import SidecarConfig
 from sidecar.service.draining import drain
 from sidecar.service.engine import Policies, start_policies
@@ -43,8 +43,10 @@ from sidecar.service.startup import (
     make_metrics,
     make_server,
     open_observer,
+    read_clock,
     shared_port,
     start_errors,
+    started_clock,
     starting,
     stop_signals,
 )
@@ -200,7 +202,7 @@ def _parts(config: SidecarConfig, trust: TrustConfig) -> _Parts:
         unknown_keys,
     )
     metrics = make_metrics(trust.operator, status.reading, unknown_keys)
-    clock = Clock(clock_floor.load(trust.state_dir))
+    clock = started_clock(trust.state_dir)
     gate_status.clock_problem = clock.read().problem
     return _Parts(config, holder, control, gate_status, status, metrics, clock, trust.state_dir)
 
@@ -209,7 +211,7 @@ async def _keep(parts: _Parts, server: GateServer) -> None:
     """Check the clock, and persist the latest time relied on."""
     kept = float("-inf")
     while True:
-        reading = parts.clock.read()
+        reading = read_clock(parts.clock, parts.holder.published)
         if bool(reading.problem) != bool(parts.gate_status.clock_problem):
             log.warning("%s", reading.problem or "the clock is relied on again")
         parts.metrics.clock_sound.set(not reading.problem)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sidecar.core.grants import OperatorTrust
-from sidecar.gate.clock import Clock
+from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import ENVELOPE_BYTES, Authorization, GateServer
-from sidecar.gate.snapshot_holder import SnapshotHolder
+from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.gate.worker_pool import WorkerPool
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.facts_log import FactsLog
@@ -168,6 +168,23 @@ def make_server(
 def shared_port(config: SidecarConfig) -> PortSockets | None:
     """Return the port that other processes listen on too; ``None`` if none does."""
     return PortSockets(split_address(config.listen)[1]) if config.shares_port else None
+
+
+def started_clock(state_dir: Path) -> Clock:
+    """Return a clock that relies on no time before there is trust metadata.
+
+    Raises:
+        LatestTimeError: The latest time relied on cannot be read.
+    """
+    return Clock(clock_floor.load(state_dir), bound=0.0)
+
+
+def read_clock(clock: Clock, published: Snapshot | None) -> Reading:
+    """Read the clock, which relies on times until the last expiry of any trust metadata."""
+    if published is not None:
+        views = published.state.authorities.values()
+        clock.bound = max((view.expires.timestamp() for view in views), default=0.0)
+    return clock.read()
 
 
 def keep_time(state_dir: Path, clock: Clock) -> None:

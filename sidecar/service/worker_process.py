@@ -23,7 +23,6 @@ from sidecar.observe import summed_metrics
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
 from sidecar.opa.client import QUERIES
-from sidecar.service import clock_floor
 from sidecar.service.draining import drain
 from sidecar.service.followed import FollowedPolicies, FollowedSnapshots, no_trust, until
 from sidecar.service.registry import start_objects
@@ -34,7 +33,9 @@ from sidecar.service.startup import (
     make_metrics,
     make_server,
     open_observer,
+    read_clock,
     shared_port,
+    started_clock,
     starting,
     stop_signals,
 )
@@ -120,7 +121,7 @@ class _Worker:
 
     async def look(self) -> None:
         """Look at the clock, the epoch and the policies, and state how the worker is."""
-        status, reading = self.status, self.clock.read()
+        status, reading = self.status, read_clock(self.clock, self.snapshots.published)
         if bool(reading.problem) != bool(status.clock_problem):
             log.warning("%s", reading.problem or "the clock is relied on again")
             self.counted = -1
@@ -190,6 +191,6 @@ async def _started(setup: Setup, stack: AsyncExitStack) -> _Worker:
     objects = await start_objects(config, metrics, stack, sweep=False)
     bodies = WorkerPool(max(2, WORKERS // config.workers))
     stack.push_async_callback(bodies.close)
-    clock = Clock(clock_floor.load(trust.state_dir))
+    clock = started_clock(trust.state_dir)
     server = make_server(config, snapshots, policies, bodies, observer, objects, clock)
     return _Worker(setup, snapshots, policies, clock, metrics, unknown_keys, bodies, server)

@@ -19,7 +19,6 @@ from sidecar.gate.clock import Clock
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.unknown_keys import UnknownKeys
-from sidecar.service import clock_floor
 from sidecar.service.followed import PoliciesRecord, alive, until
 from sidecar.service.http import Endpoint
 from sidecar.service.process_status import Processes
@@ -27,7 +26,15 @@ from sidecar.service.registry import start_sweeping
 from sidecar.service.scoreboard import Role
 from sidecar.service.setup import BEAT_SECONDS, Setup
 from sidecar.service.signed_status import StatusSigner
-from sidecar.service.startup import StartError, cancel, keep_time, make_metrics, stop_signals
+from sidecar.service.startup import (
+    StartError,
+    cancel,
+    keep_time,
+    make_metrics,
+    read_clock,
+    started_clock,
+    stop_signals,
+)
 from sidecar.service.status import GateStatus, Status
 from sidecar.service.trust_log import TrustLog
 from sidecar.trust.control import Committed, ControlPath, make_private
@@ -166,7 +173,8 @@ class _Writer:
         if not self.opened and self.control.first_refresh_done():
             self.opened = True
             self.page.open()
-        status, board, reading = self.gate_status, self.setup.board, self.clock.read()
+        status, board = self.gate_status, self.setup.board
+        reading = read_clock(self.clock, self.holder.published)
         if bool(reading.problem) != bool(status.clock_problem):
             log.warning("%s", reading.problem or "the clock is relied on again")
         self.metrics.clock_sound.set(not reading.problem)
@@ -206,7 +214,7 @@ def _started(setup: Setup, page: EpochPage, lock: WriterLock) -> _Writer:
         processes=processes,
     )
     metrics = make_metrics(trust.operator, status.reading, UnknownKeys())
-    clock = Clock(clock_floor.load(trust.state_dir))
+    clock = started_clock(trust.state_dir)
     gate_status.clock_problem = clock.read().problem
     return _Writer(
         setup, page, holder, control, gate_status, status, metrics, processes, clock, continues

@@ -7,7 +7,7 @@ import sys
 import time
 from functools import partial
 
-from tests.chaos.play import play
+from tests.chaos.play import Outcome, play
 
 write = partial(print, flush=True)
 
@@ -18,23 +18,32 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of the first run")
     parser.add_argument("--verbose", action="store_true", help="print what happened in each run")
     options = parser.parse_args()
-    wrong = asked = admitted = 0
-    slowest, began = 0.0, time.monotonic()
+    outcomes: list[Outcome] = []
+    began = time.monotonic()
     for number in range(options.runs):
         outcome = play(options.seed + number)
-        wrong += bool(outcome.complaints)
-        asked, admitted = asked + outcome.asked, admitted + outcome.admitted
-        slowest = max(slowest, outcome.recovery)
+        outcomes.append(outcome)
         if outcome.complaints or options.verbose:
-            write(f"seed {outcome.seed}:", *outcome.happened, sep="\n  ")
+            write(f"seed {outcome.seed}, {outcome.setup}:", *outcome.happened, sep="\n  ")
             write(*(f"  ! {each}" for each in outcome.complaints[:5]), sep="\n")
         left = (time.monotonic() - began) / (number + 1) * (options.runs - number - 1)
         write(
-            f"chaos: {number + 1}/{options.runs} runs, {wrong} with complaints; "
-            f"{asked} answers, {admitted} admitted; slowest recovery {slowest:.1f} s; "
-            f"{left / 60:.0f} min left",
+            f"chaos: {number + 1}/{options.runs} runs; {counts(outcomes)}; {left / 60:.0f} min left"
         )
-    return 1 if wrong else 0
+    return 1 if any(each.complaints for each in outcomes) else 0
+
+
+def counts(outcomes: list[Outcome]) -> str:
+    """Return what there was of each kind, in one line."""
+    return (
+        f"{sum(each.asked for each in outcomes)} answers, "
+        f"{sum(each.admitted for each in outcomes)} admitted; "
+        f"unsafe allows {sum(each.unsafe for each in outcomes)}, "
+        f"unrecorded allows {sum(each.unrecorded for each in outcomes)}, "
+        f"lost withdrawals {sum(each.lost for each in outcomes)}, "
+        f"not recovered {sum(each.stuck for each in outcomes)}; "
+        f"slowest recovery {max(each.recovery for each in outcomes):.1f} s"
+    )
 
 
 if __name__ == "__main__":

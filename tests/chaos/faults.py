@@ -7,6 +7,7 @@ import http.server
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -79,25 +80,6 @@ def misbehave(server: HttpsServer, authority: str, how: Callable[..., None], sha
     server.misbehave = answer
 
 
-def serve_from(server: HttpsServer, authority: str, folder: Path, only: str = "") -> None:
-    """Serve one authority's files, or those with ``only`` in their name, from another folder."""
-
-    def answer(handler: Handler) -> bool:
-        name = handler.path.removeprefix(f"/{authority}/")
-        if name == handler.path or only not in name:
-            return False
-        path = folder / name
-        data = path.read_bytes() if path.is_file() else b""
-        with contextlib.suppress(OSError):
-            handler.send_response(200 if path.is_file() else 404)
-            handler.send_header("Content-Length", str(len(data)))
-            handler.end_headers()
-            handler.wfile.write(data)
-        return True
-
-    server.misbehave = answer
-
-
 def no_more_files(pid: int) -> Callable[[], None]:
     """Let a process open no further file (``EMFILE``); return how to end that."""
     opened = len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -121,6 +103,30 @@ def _limited(pid: int, what: int, soft: int) -> Callable[[], None]:
     return end
 
 
+def filled(folder: Path) -> Callable[[], None]:
+    """Fill the disk that a folder is on (``ENOSPC``); return how to end that."""
+    path = folder / "filler"
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1 << 12))
+
+    def end() -> None:
+        path.unlink(missing_ok=True)
+
+    return end
+
+
+def killed_when_it_writes(pid: int, data: Path, seconds: float) -> bool:
+    """Kill a process as soon as it changes a file, in the middle of a commit; whether it did."""
+    before, until = data.stat().st_mtime_ns, time.monotonic() + seconds
+    while time.monotonic() < until:
+        if data.stat().st_mtime_ns != before:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            return True
+    return False
+
+
 def stopped(pid: int) -> Callable[[], None]:
     """Stop a process as a paused machine would; return how to let it go on."""
     os.kill(pid, signal.SIGSTOP)
@@ -132,13 +138,18 @@ def stopped(pid: int) -> Callable[[], None]:
     return end
 
 
-def children(pid: int, name: str) -> list[int]:
-    """Return the child processes of ``pid`` whose program has this name."""
-    found = []
+def descendants(pid: int) -> dict[int, str]:
+    """Return the processes below ``pid`` with the names of their programs."""
+    programs, below = dict[int, str](), dict[int, list[int]]()
     for path in Path("/proc").glob("[0-9]*/stat"):
         # It may end while it is looked at.
         with contextlib.suppress(OSError):
             program, _, fields = path.read_text().partition("(")[2].rpartition(")")
-            if program == name and fields.split()[1] == str(pid):
-                found.append(int(path.parent.name))
+            programs[int(path.parent.name)] = program
+            below.setdefault(int(fields.split()[1]), []).append(int(path.parent.name))
+    found, pending = dict[int, str](), [pid]
+    while pending:
+        for child in below.get(pending.pop(), ()):
+            found[child] = programs[child]
+            pending.append(child)
     return found

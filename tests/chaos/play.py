@@ -3,200 +3,99 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import tempfile
 import time
-from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from random import Random
 
-from tests.chaos import faults
 from tests.chaos.editions import QUESTIONS
+from tests.chaos.setups import Setup, drawn
 from tests.chaos.stage import Stage, stage
+from tests.chaos.steps import Steps
 
 STEPS = 14
 PAUSES = (0.05, 0.7)
-START_SECONDS = RECOVERY_SECONDS = 60.0
+START_SECONDS = RECOVERY_SECONDS = 90.0
 RESTART_SECONDS = 1.0
 """Between an end of the gate by itself and its next start, as a supervisor would wait."""
-SHORT_LIFE = timedelta(seconds=4)
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How a run ended: complaints, and what happened in it."""
+    """How a run ended: complaints by their kind, and what happened in it.
+
+    Attributes:
+        unsafe: Allows that no state which the gate may have had admits.
+        unrecorded: Allows that are not in the decision log.
+        lost: Withdrawals that are published and do not deny.
+        stuck: Whether it did not start or recover by itself.
+    """
 
     seed: int
+    setup: Setup
     complaints: list[str] = field(default_factory=list)
     happened: list[str] = field(default_factory=list)
     asked: int = 0
     admitted: int = 0
+    unsafe: int = 0
+    unrecorded: int = 0
+    lost: int = 0
+    stuck: bool = False
     recovery: float = 0.0
 
 
-def play(seed: int) -> Outcome:
+def play(seed: int, setup: Setup | None = None, steps: int = STEPS) -> Outcome:
     """Play a seed's run; the processes that it starts have ended when it returns."""
-    outcome, random = Outcome(seed), Random(seed)
-    with tempfile.TemporaryDirectory(prefix="chaos") as folder, stage(Path(folder)) as made:
+    random = Random(seed)
+    outcome = Outcome(seed, setup or drawn(seed))
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos") as folder,
+        stage(Path(folder), outcome.setup) as made,
+    ):
         made.launch()
         watching = list(made.watch())
         for each in watching:
             each.start()
         if not _settled(made, outcome, START_SECONDS):
-            outcome.complaints.append(f"did not start: {_last_line(made)}")
+            outcome.stuck = True
+            outcome.complaints.append(f"did not start: {_answers(made)}; {_last_line(made)}")
             return outcome
-        run = _Run(made, random, outcome)
-        for _ in range(STEPS):
+        run = Steps(made, random, outcome.happened)
+        for _ in range(steps):
             run.step()
             time.sleep(random.uniform(*PAUSES))
         run.heal()
-        began = made.clock()
-        if not _settled(made, outcome, RECOVERY_SECONDS):
-            outcome.complaints.append(f"did not recover: {_answers(made)}; {_last_line(made)}")
-        outcome.recovery = made.clock() - began
+        _recover(made, outcome)
         made.over.set()
         for each in watching:
             each.join(10)
-        outcome.asked = sum(call.answer is not None for call in made.record.asked)
-        outcome.admitted = sum(call.admitted for call in made.record.asked)
-        outcome.complaints += made.record.unsafe()
-        outcome.complaints += _unrecorded(made)
+        _judge(made, outcome)
     return outcome
 
 
-class _Run:
-    """The steps of one run; what was begun and must be ended is in ``_ends``."""
-
-    def __init__(self, made: Stage, random: Random, outcome: Outcome) -> None:
-        self._made, self._random, self._outcome = made, random, outcome
-        self._ends: list[tuple[str, Callable[[], None]]] = []
-
-    def step(self) -> None:
-        """Do one thing, drawn by its weight; a gate that is down is often started again."""
-        made, random = self._made, self._random
-        if not made.running and random.random() < 0.7:
-            self._did("start", made.launch)
-            return
-        choices: tuple[tuple[int, Callable[[], None]], ...] = (
-            (5, self._change),
-            (2, self._renew),
-            (2, self._expire),
-            (4, self._source),
-            (2, self._lose),
-            (2, self._junk),
-            (2, self._kill),
-            (2, self._kill_opa),
-            (2, self._limit),
-            (1, self._stop),
-            (1, self._hang_opa),
-            (3, self._end_one),
-        )
-        weights = [weight for weight, _ in choices]
-        random.choices([each for _, each in choices], weights)[0]()
-
-    def heal(self) -> None:
-        """Take every fault away; publish what expires soon; start the gate if it is down."""
-        while self._ends:
-            self._end_one()
-        for name in self._made.authorities:
-            self._made.publish(name)
-        if not self._made.running:
-            self._did("start", self._made.launch)
-
-    def _did(self, what: str, do: Callable[[], object]) -> None:
-        self._outcome.happened.append(f"{self._made.clock():.2f} {what}")
-        do()
-
-    def _change(self) -> None:
-        made, noun = self._made, self._random.choice(self._made.nouns)
-        back = noun in made.withdrawn
-        (made.withdrawn.discard if back else made.withdrawn.add)(noun)
-        what = "reinstate" if back else "withdraw"
-        self._did(f"{noun.authority}: {what} {noun.kind}", lambda: made.publish(noun.authority))
-
-    def _renew(self) -> None:
-        name = self._random.choice(self._made.authorities)
-        self._did(f"{name}: heartbeat", lambda: self._made.publish(name))
-
-    def _expire(self) -> None:
-        name = self._random.choice(self._made.authorities)
-        self._did(f"{name}: expires soon", lambda: self._made.publish(name, SHORT_LIFE))
-
-    def _source(self) -> None:
-        """Begin a fault of one authority's source; another one ends with it."""
-        made, random = self._made, self._random
-        name, server = random.choice(made.authorities), made.server
-        server.behave()
-        if random.random() < 0.5:
-            how, share = random.choice(faults.ANSWERS), random.choice((1.0, 1.0, 0.5))
-            what = f"source {name}: {how.__name__.strip('_')} of {share:.0%}"
-            self._did(what, lambda: faults.misbehave(server, name, how, share))
-        else:
-            old = random.choice(made.copies[name])
-            only = random.choice(("", "timestamp", "snapshot"))
-            what = f"source {name}: {only or 'everything'} of version {old.name}"
-            self._did(what, lambda: faults.serve_from(server, name, old, only))
-        self._ends.append(("source behaves", server.behave))
-
-    def _lose(self) -> None:
-        """Take a file of evidence away, and bring it back later."""
-        folder = self._made.site.folder / "evidence"
-        found = sorted(path for path in folder.iterdir() if path.suffix == ".json")
-        if not found:
-            return
-        path = self._random.choice(found)
-        aside = path.with_suffix(".aside")
-        self._did(f"lose {path.name}", lambda: path.rename(aside))
-        self._ends.append((f"find {path.name}", lambda: _rename(aside, path)))
-
-    def _junk(self) -> None:
-        """Add files that are no evidence, and a torn copy of one that is."""
-        folder, random = self._made.site.folder / "evidence", self._random
-        data = next(iter(self._made.site.world.evidence.values()))
-        for number in range(20):
-            torn = data[: random.randrange(len(data))]
-            (folder / f"junk-{random.randrange(10**9)}-{number}.json").write_bytes(torn)
-        self._did("junk", lambda: None)
-
-    def _kill(self) -> None:
-        if self._made.running:
-            self._did("kill -9 gate", self._made.kill)
-
-    def _kill_opa(self) -> None:
-        if self._made.running:
-            for pid in faults.children(self._made.gate.pid, "opa"):
-                self._did("kill -9 opa", partial(os.kill, pid, signal.SIGKILL))
-
-    def _hang_opa(self) -> None:
-        if self._made.running:
-            for pid in faults.children(self._made.gate.pid, "opa"):
-                self._did("SIGSTOP opa", lambda: None)
-                self._ends.append(("SIGCONT opa", faults.stopped(pid)))
-
-    def _limit(self) -> None:
-        if not self._made.running:
-            return
-        fault = self._random.choice((faults.no_more_files, faults.full_disk))
-        self._did(fault.__name__, lambda: None)
-        self._ends.append((f"end of {fault.__name__}", fault(self._made.gate.pid)))
-
-    def _stop(self) -> None:
-        if self._made.running:
-            self._did("SIGSTOP", lambda: None)
-            self._ends.append(("SIGCONT", faults.stopped(self._made.gate.pid)))
-
-    def _end_one(self) -> None:
-        if self._ends:
-            what, end = self._ends.pop(self._random.randrange(len(self._ends)))
-            self._did(what, end)
+def _recover(made: Stage, outcome: Outcome) -> None:
+    began = made.clock()
+    if not _settled(made, outcome, RECOVERY_SECONDS):
+        outcome.stuck = True
+        found = _answers(made)
+        expected = made.record.expected()
+        outcome.lost = sum(found[q] == "admitted" and not yes for q, yes in expected.items())
+        outcome.complaints.append(f"did not recover: {found}; {_last_line(made)}")
+    outcome.recovery = made.clock() - began
 
 
-def _rename(path: Path, name: Path) -> None:
-    path.rename(name)
+def _judge(made: Stage, outcome: Outcome) -> None:
+    """Look at every answer, and at the decision log."""
+    outcome.asked = sum(call.answer is not None for call in made.record.asked)
+    outcome.admitted = sum(call.admitted for call in made.record.asked)
+    unsafe = made.record.unsafe()
+    outcome.unsafe = len(unsafe)
+    outcome.complaints += unsafe
+    unrecorded, why = _unrecorded(made)
+    outcome.unrecorded = unrecorded
+    outcome.complaints += why
 
 
 def _answers(made: Stage) -> dict[str, str | None]:
@@ -223,17 +122,15 @@ def _settled(made: Stage, outcome: Outcome, seconds: float) -> bool:
     return False
 
 
-def _unrecorded(made: Stage) -> list[str]:
-    """Return a sentence if an allow is missing from the decision log."""
-    lines = made.gate.decisions.read_bytes().splitlines()
+def _unrecorded(made: Stage) -> tuple[int, list[str]]:
+    """Count the allows that the decision log misses, with a sentence about it."""
     known = set()
-    for line in lines:
-        try:
+    for line in made.gate.decisions.read_bytes().splitlines():
+        # A process that was killed leaves its last line unfinished; the next one ends it.
+        with suppress(ValueError):
             known.add(json.loads(line)["id"])
-        except ValueError:
-            return [f"the decision log has a broken line: {line[:80]!r}"]
-    missing = [c for c in made.record.asked if c.admitted and c.decision not in known]
-    return [f"{len(missing)} admitted calls are not in the decision log"] if missing else []
+    missing = sum(call.admitted and call.decision not in known for call in made.record.asked)
+    return missing, ([f"{missing} admitted calls are not in the decision log"] if missing else [])
 
 
 def _last_line(made: Stage) -> str:

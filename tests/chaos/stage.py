@@ -1,16 +1,18 @@
-"""A real installation for one run: gate, OPA, authorities, an HTTPS server, and who watches it."""
+"""A real installation for one run: gate, OPA, authorities, their servers, and who watches it."""
 
 from __future__ import annotations
 
 import json
 import re
 import shutil
+import subprocess
+import tempfile
 import threading
 import time
 import urllib.request
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -21,12 +23,17 @@ import pytest
 import yaml
 
 from sidecar._pb import ext_authz_pb2 as pb
+from tests.chaos import transports
+from tests.chaos.clock import SteppedClock, SteppedGate
 from tests.chaos.editions import BASE_CALL, MODEL_CALL, QUESTIONS, Asked, Edition, Noun, Record
+from tests.chaos.proxy import LossyProxy, lossy_proxy
+from tests.chaos.setups import Setup
+from tests.chaos.transports import Files, Transport, files_of
+from tests.process.policies.opa import REVISION, OpaServer, build_bundle
 from tests.process.service.site import Running, Site, in_the_present
 from tests.support.gate.requests import as_check_request, json_body
-from tests.support.https_server import HttpsServer, serving
 from tests.support.simulator.world import BASE, ENV, MODEL, World, admitted_world
-from tests.unit.trust.repository import now
+from tests.unit.trust.repository import Repository, now
 
 CHECK = "/envoy.service.auth.v3.Authorization/Check"
 POLL_SECONDS = 0.2
@@ -35,7 +42,8 @@ NEEDED = {
     BASE_CALL: ("customer", "provider"),
 }
 LIFE = timedelta(hours=1)
-_METRICS = re.compile(r"metrics on (\S+)\n")
+STATE_BYTES = 24 << 20
+_LISTENING = re.compile(r"gate on (\S+), metrics on (\S+)\n")
 
 
 @dataclass
@@ -43,15 +51,22 @@ class Stage:
     """One run's installation; ``clock()`` is its time, in seconds since it began.
 
     Attributes:
+        policies: Between the gate and an OPA that it does not start, if there is one.
+        wall: The gate's wall clock, where a run steps it.
+        forks: Authority → an edition by other keys.
         copies: Authority → a copy of its repository for each edition.
         withdrawn: What is withdrawn now.
     """
 
+    setup: Setup
     site: Site
-    server: HttpsServer
+    transport: Transport
     gate: Running
     record: Record
     nouns: tuple[Noun, ...]
+    policies: LossyProxy | None = None
+    wall: SteppedClock | None = None
+    forks: dict[str, Files] = field(default_factory=dict)
     copies: dict[str, list[Path]] = field(default_factory=dict)
     withdrawn: set[Noun] = field(default_factory=set)
     began: float = field(default_factory=time.monotonic)
@@ -74,14 +89,15 @@ class Stage:
         expires = now() + life
         repository.expires["timestamp"] = expires
         left = (expires - self.site.now).total_seconds()
+        at = self.clock()  # from here on a gate may have it, in whatever order files arrive
         self.site.publish(party)
-        at = self.clock()
         ends = frozenset(question for noun in own for question in noun.ends)
         version = repository.versions["timestamp"]
         self.record.publish(authority, Edition(version, at, at + left, ends))
         copy = self.site.folder / "copies" / authority / str(version)
         shutil.copytree(repository.folder, copy)
         self.copies.setdefault(authority, []).append(copy)
+        self.transport.serve(authority, files_of(repository.folder))
 
     def launch(self) -> None:
         """Start the gate, and wait for nothing."""
@@ -108,10 +124,13 @@ class Stage:
             MODEL_CALL: json_body(model=MODEL),
             BASE_CALL: json_body(model=BASE),
         }
-        target = f"unix:{self.site.folder / 'gate.sock'}"
         number = 0
-        while not self.over.is_set():
-            with grpc.insecure_channel(target) as channel:
+        options = [("grpc.use_local_subchannel_pool", 1)]  # workers share a port: ask them all
+        while not self.over.wait(0.01):
+            found = self._listening()
+            if found is None:
+                continue
+            with grpc.insecure_channel(found[0], options=options) as channel:
                 check = channel.unary_unary(
                     CHECK,
                     request_serializer=pb.CheckRequest.SerializeToString,
@@ -149,13 +168,28 @@ class Stage:
     def in_force(self) -> dict[str, int]:
         """Return the versions by which the gate states that it decides."""
         # Another port at each start; the log begins anew as well.
-        found = _METRICS.search(self.gate.log.read_text(errors="replace"))
-        if found is None:
-            return {}
-        with urllib.request.urlopen(f"http://{found[1]}/status/signed", timeout=2) as reply:
-            envelope = json.load(reply)
+        envelope = self._get("status/signed")
         statement = json.loads(b64decode(envelope["payload"]))
         return {each["name"]: each["version"] for each in statement["authorities"]}
+
+    def processes(self, role: str) -> list[int]:
+        """Return the processes of a role in a gate of several; none if it does not answer."""
+        with suppress(OSError, ValueError, KeyError):
+            found = self._get("status")["processes"]
+            return [each["pid"] for each in found if each["role"] == role and each["pid"]]
+        return []
+
+    def _get(self, path: str) -> dict[str, Any]:
+        found = self._listening()
+        if found is None:
+            raise OSError("the gate does not listen")
+        with urllib.request.urlopen(f"http://{found[1]}/{path}", timeout=2) as reply:
+            return dict(json.load(reply))
+
+    def _listening(self) -> tuple[str, str] | None:
+        """Return where it answers calls and status; other ports, and a new log, at each start."""
+        found = _LISTENING.search(self.gate.log.read_text(errors="replace"))
+        return None if found is None else (found[1], found[2])
 
 
 def nouns(world: World) -> tuple[Noun, ...]:
@@ -171,24 +205,65 @@ def nouns(world: World) -> tuple[Noun, ...]:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
-    """Set everything up in a folder whose name is short, since a socket is in it."""
-    with pytest.MonkeyPatch.context() as patch, serving(folder) as server:
-        site = in_the_present(
-            folder, patch, admitted_world, listen=f"unix://{folder / 'gate.sock'}"
-        )
-        server.folder = folder / "repositories"
-        trust = yaml.safe_load(site.trust.read_text())
-        trust["poll_seconds"] = POLL_SECONDS
-        for entry in trust["authorities"]:
-            entry["source"] = {"url": f"{server.url}/{entry['name']}", "ca": str(server.ca)}
-        site.trust.write_text(yaml.safe_dump(trust))
-        made = Stage(site, server, Running(site), Record(NEEDED), nouns(site.world))
+def stage(folder: Path, setup: Setup) -> Iterator[Stage]:
+    """Set everything up below a folder."""
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        settings: dict[str, Any] = {"workers": setup.workers}
+        policies = None
+        if setup.opa_by_proxy:
+            # A socket's path has 107 characters.
+            short = stack.enter_context(tempfile.TemporaryDirectory(prefix="opa-"))
+            opa = stack.enter_context(OpaServer(build_bundle(Path(short)), Path(short)))
+            policies = stack.enter_context(lossy_proxy(opa.socket))
+            address = f"http://127.0.0.1:{policies.port}"
+            settings |= {"opa": {"address": address, "revision": REVISION}}
+        site = in_the_present(folder, patch, admitted_world, **settings)
+        if setup.opa_by_proxy:
+            del site.settings["policies"]
+            site.configure()
+        if setup.own_disk:
+            stack.enter_context(_disk(folder / "state"))
+        wall = SteppedClock(folder / "clock") if setup.stepped_clock else None
+        gate = Running(site) if wall is None else SteppedGate(site, wall)
+        transport = stack.enter_context(transports.over(setup.transport, folder / "places"))
+        known, subjects = Record(NEEDED), nouns(site.world)
+        made = Stage(setup, site, transport, gate, known, subjects, policies, wall)
         for name in made.authorities:
             made.publish(name)
-        try:
-            yield made
-        finally:
-            made.over.set()
-            server.behave()
-            made.kill()
+            made.forks[name] = _fork(folder / "forks" / name, name)
+        transports.begin(transport, made.authorities)
+        _configure(made)
+        stack.callback(made.kill)
+        stack.callback(made.over.set)
+        yield made
+
+
+def _configure(made: Stage) -> None:
+    trust = yaml.safe_load(made.site.trust.read_text())
+    trust["poll_seconds"] = POLL_SECONDS
+    for entry in trust["authorities"]:
+        entry["source"] = made.transport.source(entry["name"])
+    made.site.trust.write_text(yaml.safe_dump(trust))
+
+
+def _fork(folder: Path, name: str) -> Files:
+    fork = Repository(folder, name)
+    fork.publish(timestamp=99, snapshot=99, targets=99)
+    return files_of(folder)
+
+
+@contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Mount a small disk, where this user may; elsewhere it is the one of everything else."""
+    folder.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={STATE_BYTES},mode=700", "none", str(folder)],
+        capture_output=True,
+        check=False,
+    )
+    try:
+        yield
+    finally:
+        if made.returncode == 0:
+            subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from contextlib import suppress
+from random import Random
+
 import pytest
 
 from tests.chaos.editions import BASE_CALL, MODEL_CALL, Asked, Edition, Record
 from tests.chaos.play import play
+from tests.chaos.proxy import LOSSES, lossy_proxy
+from tests.chaos.setups import Setup
+from tests.support.nats_server import needs_nats
 
 NEEDED = {MODEL_CALL: ("regulator",), BASE_CALL: ()}
 WITHDRAWN = frozenset({MODEL_CALL})
@@ -42,8 +50,49 @@ def test_an_allow_is_unsafe_once_everything_possible_has_expired() -> None:
     assert made.unsafe() == [why]
 
 
-@pytest.mark.parametrize("seed", [3, 4])
-def test_no_answer_is_unsafe_and_the_gate_recovers_by_itself(seed: int) -> None:
-    outcome = play(seed)
+@pytest.mark.parametrize(
+    ("seed", "setup"),
+    [
+        (3, Setup("https", opa_by_proxy=True)),
+        pytest.param(4, Setup("nats", workers=2), marks=needs_nats),
+    ],
+    ids=["https, an OPA elsewhere", "nats, several processes"],
+)
+def test_no_answer_is_unsafe_and_the_gate_recovers_by_itself(seed: int, setup: Setup) -> None:
+    outcome = play(seed, setup)
     assert outcome.complaints == [], "\n".join(outcome.happened)
     assert outcome.admitted > 0
+
+
+@pytest.mark.parametrize("how", LOSSES)
+def test_a_lossy_proxy_loses_as_it_is_set_and_forwards_again(how: str) -> None:
+    """A proxy that forwards everything whatever is set would prove nothing."""
+    sent = bytes(range(256)) * 200
+
+    def echo(listener: socket.socket) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client, suppress(OSError):
+                    client.sendall(client.makefile("rb").read(len(sent)))
+
+    def exchange(port: int) -> bytes:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as client:
+            client.settimeout(0.5 if how == "silent" else 30)
+            client.sendall(sent)
+            return client.makefile("rb").read(len(sent))
+        return b""
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=echo, args=(listener,), daemon=True).start()
+        with lossy_proxy(listener.getsockname()[1]) as proxy:
+            assert exchange(proxy.port) == sent
+            proxy.lose(how, 1)
+            if how == "slow":
+                proxy.random = Random(2)
+                assert exchange(proxy.port) == sent
+            elif how != "lossy":  # by chance it forwards everything
+                assert exchange(proxy.port) != sent
+            proxy.heal()
+            assert exchange(proxy.port) == sent
+        listener.shutdown(socket.SHUT_RDWR)

@@ -46,6 +46,43 @@ def test_a_clock_that_only_goes_on_is_believed() -> None:
     assert clock.latest == hands.wall
 
 
+def test_a_clock_that_was_years_ahead_is_relied_on_again_once_it_is_right() -> None:
+    """While it was, all trust metadata had expired: such a time admits nothing, and is not kept."""
+    hands = Hands()
+    clock = hands.clock()
+    clock.bound = START + HOUR
+    hands.pass_(10)
+    clock.read()
+    hands.wall += 3 * 365 * 24 * HOUR
+    settled(hands, clock)
+    assert clock.latest == START + 10
+    hands.wall -= 3 * 365 * 24 * HOUR
+    settled(hands, clock)
+    # A time that metadata reaches is kept, as before.
+    hands.wall = clock.bound - 100
+    settled(hands, clock)
+    assert clock.latest == hands.wall
+    hands.wall = START + 100
+    assert "behind" in clock.read().problem
+
+
+def test_a_gate_that_starts_years_ahead_keeps_no_such_time() -> None:
+    hands = Hands(wall=START + 3 * 365 * 24 * HOUR)
+    clock = Clock(START, lambda: hands.wall, lambda: hands.boot, bound=0.0)
+    assert (clock.read().problem, clock.latest) == ("", START)
+    clock.bound = START + HOUR
+    assert (clock.read().problem, clock.latest) == ("", START)
+
+
+def settled(hands: Hands, clock: Clock) -> None:
+    """After a jump, wait until both clocks have agreed for long enough."""
+    assert clock.read().problem != ""
+    for _ in range(3):
+        hands.pass_(SETTLE_SECONDS / 3)
+        reading = clock.read()
+    assert reading.problem == ""
+
+
 @pytest.mark.parametrize("jump", [SKEW_SECONDS + 1, 30 * 24 * HOUR, -SKEW_SECONDS - 1, -HOUR])
 def test_a_jump_is_refused_until_it_is_undone(jump: float) -> None:
     hands = Hands()

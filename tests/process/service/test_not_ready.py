@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.gate.clock import SETTLE_SECONDS, Clock, since_boot
 from sidecar.service import config as service_config
-from sidecar.service import run
+from sidecar.service import run, startup
 from sidecar.trust import config as trust_config
 from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
@@ -78,8 +78,11 @@ class Hands:
     wall: float = 0.0
     boot: float = 0.0
 
-    def clock(self, latest: float) -> Clock:
-        return Clock(latest, lambda: time.time() + self.wall, lambda: since_boot() + self.boot)
+    def clock(self, latest: float, bound: float) -> Clock:
+        def wall() -> float:
+            return time.time() + self.wall
+
+        return Clock(latest, wall, lambda: since_boot() + self.boot, bound)
 
 
 async def until(listen: str, status: int) -> None:
@@ -93,7 +96,7 @@ def test_a_gate_with_an_unreliable_clock_is_not_serving_until_its_clocks_agree(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hands = Hands()
-    monkeypatch.setattr(run, "Clock", hands.clock)
+    monkeypatch.setattr(startup, "Clock", hands.clock)
     config = service_config.load(site.config)
 
     async def story() -> list[str]:

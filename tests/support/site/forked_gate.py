@@ -12,7 +12,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -35,14 +35,24 @@ class ForkedGate(GateProcess):
             child.kill()
 
     def _launch(self, arguments: Sequence[str]) -> Child:
-        umask = os.umask(0)
-        os.umask(umask)
-        surroundings = (str(Path.cwd()), dict(os.environ), umask)
-        process = _server().Process(
-            target=_serve, args=(list(arguments), str(self.log), *surroundings), daemon=True
-        )
-        process.start()
-        return _Forked(process)
+        return forked(arguments, self.log, os.environ)
+
+
+def forked(
+    arguments: Sequence[str],
+    log: Path,
+    environment: Mapping[str, str],
+    prepare: Callable[[], None] | None = None,
+) -> Child:
+    """Run the command with these variables; ``prepare`` is called in its process before."""
+    umask = os.umask(0)
+    os.umask(umask)
+    surroundings = (str(Path.cwd()), dict(environment), umask, prepare)
+    process = _server().Process(
+        target=_serve, args=(list(arguments), str(log), *surroundings), daemon=True
+    )
+    process.start()
+    return _Forked(process)
 
 
 class _Forked:
@@ -80,7 +90,12 @@ def _server() -> ForkServerContext:
 
 
 def _serve(
-    arguments: list[str], log: str, folder: str, environment: Mapping[str, str], umask: int
+    arguments: list[str],
+    log: str,
+    folder: str,
+    environment: Mapping[str, str],
+    umask: int,
+    prepare: Callable[[], None] | None,
 ) -> None:
     """Become the gate: its folder, variables, mask and streams are those of the caller."""
     os.umask(umask)
@@ -95,4 +110,6 @@ def _serve(
         for number in numbers:
             os.dup2(stream, number)
         os.close(stream)
+    if prepare is not None:
+        prepare()
     sys.exit(run(arguments))
