@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,18 @@ import typer
 
 from sidecar.cli.extras import missing_extra
 
+
+class StoryName(Enum):
+    """Stories of the demo."""
+
+    HOSTED = "hosted"
+    LORA = "lora"
+
+
+StoryOption = Annotated[
+    StoryName,
+    typer.Option(help="A fine-tuning job of OpenAI, or a LoRA adapter behind a server of its own."),
+]
 Keep = Annotated[
     bool, typer.Option("--keep", help="Stop at the admitted state and run until interrupted.")
 ]
@@ -16,7 +29,12 @@ Folder = Annotated[Path, typer.Option("--folder", help="Where everything lives; 
 AsJson = Annotated[bool, typer.Option("--json", help="Print every call as JSON instead.")]
 
 
-def demo(keep: Keep = False, folder: Folder = Path(".demo"), as_json: AsJson = False) -> None:
+def demo(
+    story: StoryOption = StoryName.HOSTED,
+    keep: Keep = False,
+    folder: Folder = Path(".demo"),
+    as_json: AsJson = False,
+) -> None:
     """Run the demo with real Envoy, OPA, keys and repositories on this machine.
 
     Exit status 0 only if every call ended as stated.
@@ -25,4 +43,5 @@ def demo(keep: Keep = False, folder: Folder = Path(".demo"), as_json: AsJson = F
         from admissibility_devtools.demo.run import run  # noqa: PLC0415 - an optional extra
     except ModuleNotFoundError as error:
         raise missing_extra("admit demo", "demo", error) from error
-    raise typer.Exit(0 if run(folder, keep=keep, as_json=as_json) else 1)
+    good = run(folder, keep=keep, as_json=as_json, story=story.value)
+    raise typer.Exit(0 if good else 1)

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from admissibility_devtools.tools.envoy_config import Gated, Sandbox
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.binding import declared, openai
@@ -70,9 +71,65 @@ GRANTS: dict[str, dict[str, Any]] = {
 """What this operator lets each authority do. Nobody declares this of itself."""
 
 
+HOST = "acme-model-host"
+ADAPTER_BASE = "Qwen/Qwen3-0.6B"
+UNLISTED_OPEN_BASE = "Qwen/Qwen3-8B"
+_OPEN_WEIGHTS: dict[str, Any] = {**_EVERYWHERE, "models": ["vllm/**"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Who takes part, and at which provider the model is.
+
+    Attributes:
+        provider: As the gate's routes name it.
+        host: The authority that approves as the provider.
+        grants: What the operator lets each authority do.
+        listed_base: The base model that environments may call un-adapted.
+        gateway: The reference configuration of Envoy.
+        sandbox: That of the sandbox route.
+    """
+
+    provider: str
+    host: str
+    grants: Mapping[str, Mapping[str, Any]]
+    listed_base: str
+    gateway: Gated
+    sandbox: Sandbox
+
+    def role_of(self, name: str) -> str:
+        """Return the one role that an authority is granted."""
+        return str(self.grants[name]["role"])
+
+    @property
+    def approvers(self) -> tuple[str, str, str]:
+        """Return those that approve: provider, customer, regulator."""
+        return (self.host, CUSTOMER, REGULATOR)
+
+
+HOSTED = Scenario("openai", PROVIDER, GRANTS, LISTED_BASE, "jwt", "sandbox")
+"""A model of OpenAI, for which a provider of record speaks."""
+OPEN_WEIGHTS = Scenario(
+    "vllm",
+    HOST,
+    {
+        HOST: {"role": "provider", **_OPEN_WEIGHTS, "base_models": ["vllm/Qwen/*"]},
+        **{
+            name: {**grant, "models": _OPEN_WEIGHTS["models"]}
+            for name, grant in GRANTS.items()
+            if name != PROVIDER
+        },
+    },
+    ADAPTER_BASE,
+    "vllm",
+    "sandbox-vllm",
+)
+"""A LoRA adapter behind a server of its own, whose host speaks for itself."""
+
+
 def role_of(name: str) -> str:
-    """Return the one role that an authority of the demo is granted."""
-    return str(GRANTS[name]["role"])
+    """Return the one role that an authority of the hosted scenario is granted."""
+    return HOSTED.role_of(name)
 
 
 def now() -> datetime:
@@ -86,14 +143,15 @@ class Organisations:
 
     homes: Mapping[str, Home]
     evidence: Path
+    scenario: Scenario = HOSTED
 
     @classmethod
-    def found(cls, folder: Path) -> Organisations:
+    def found(cls, folder: Path, scenario: Scenario = HOSTED) -> Organisations:
         """Create all five with keys and a TUF repository each."""
         evidence = folder / "evidence"
         evidence.mkdir(parents=True)
-        homes = {name: authority.init(folder / name, name, now=now()) for name in GRANTS}
-        return cls(homes, evidence)
+        homes = {name: authority.init(folder / name, name, now=now()) for name in scenario.grants}
+        return cls(homes, evidence, scenario)
 
     def sign(self, name: str, statement: Statement[Predicate], label: str) -> str:
         """Sign as one of them, write the envelope, and return the digest of its payload."""
@@ -110,7 +168,7 @@ class Organisations:
             risk_class="limited",
             owner=CUSTOMER,
             window=_window(365),
-            base_models=(f"openai/{LISTED_BASE}",),
+            base_models=(f"{self.scenario.provider}/{self.scenario.listed_base}",),
             declarations={"ict-register-reference": "ROI-2026-0114"},
         )
         digest = DigestSet(hashlib.sha256(spiffe_id.encode()).hexdigest())
@@ -166,7 +224,7 @@ class Organisations:
         """Sign, as one of them, the approval of a manifest in its own role."""
         signed_off = {"model-risk-sign-off": "MRC-2026-31"} if name == CUSTOMER else {}
         approval = Approval(
-            role=role_of(name),
+            role=self.scenario.role_of(name),
             jurisdictions=("eu",),
             environments=(PROD,),
             operations=OPERATIONS,
@@ -197,7 +255,7 @@ class Organisations:
                     "name": name,
                     "root": f"roots/{pinned.name}",
                     "source": {"directory": str(home.repository)},
-                    "grants": [GRANTS[name]],
+                    "grants": [dict(self.scenario.grants[name])],
                 }
             )
         trust = {

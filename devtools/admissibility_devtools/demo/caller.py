@@ -83,6 +83,16 @@ class Application:
 
         return _outcome(post)
 
+    def load_adapter(self, name: str, path: str) -> SdkReply:
+        """Ask a server of open weights to load an adapter, as its administrator would."""
+        body = {"lora_name": name, "lora_path": path}
+
+        def post() -> str:
+            with self._client() as client:
+                return str(client.post("/load_lora_adapter", cast_to=object, body=body))
+
+        return _outcome(post)
+
     def _ask(self, model: str, question: str = QUESTION, **settings: Any) -> Any:  # noqa: ANN401 - the SDK's own types
         with self._client() as client:
             return client.chat.completions.create(

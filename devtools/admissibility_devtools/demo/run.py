@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from admissibility_devtools.demo.authorities import UNLISTED_BASE
+from admissibility_devtools.demo.authorities import (
+    HOSTED,
+    OPEN_WEIGHTS,
+    UNLISTED_BASE,
+    UNLISTED_OPEN_BASE,
+    Scenario,
+)
+from admissibility_devtools.demo.lora_story import LoraStory
+from admissibility_devtools.demo.scenes import Scenes
 from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
@@ -19,13 +29,30 @@ from sidecar.durable.files import write_atomically
 HEARTBEAT_SECONDS = 6 * 3600.0
 
 
-def run(folder: Path, *, keep: bool, as_json: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class Production:
+    """A story, who takes part in it, and a base model that its environments may not call."""
+
+    scenario: Scenario
+    scenes: Callable[[Stage, StoryPrinter], Scenes]
+    denied: str
+
+
+STORIES = {
+    "hosted": Production(HOSTED, Story, UNLISTED_BASE),
+    "lora": Production(OPEN_WEIGHTS, LoraStory, UNLISTED_OPEN_BASE),
+}
+"""By the name that ``admit demo --story`` takes."""
+
+
+def run(folder: Path, *, keep: bool, as_json: bool, story: str = "hosted") -> bool:
     """Run every scene of the demo, or only those up to the admitted state.
 
     Args:
         folder: Where everything is written; emptied first.
         keep: Whether to stop at the admitted state and run until interrupted.
         as_json: Whether to print every call as JSON instead of the story.
+        story: Which of ``STORIES``.
 
     Returns:
         Whether every call ended as stated.
@@ -39,23 +66,24 @@ def run(folder: Path, *, keep: bool, as_json: bool) -> bool:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     ensure()
-    with Stage(folder.absolute()) as stage:
+    chosen = STORIES[story]
+    with Stage(folder.absolute(), scenario=chosen.scenario) as stage:
         printer = StoryPrinter(quiet=as_json)
-        story = Story(stage, printer)
+        scenes = chosen.scenes(stage, printer)
         if keep:
-            story.prepare()
-            _keep(stage, story)
+            scenes.prepare()
+            _keep(stage, scenes, chosen.denied)
         else:
-            story.play()
+            scenes.play()
         good = printer.end()
     if as_json:
         print(json.dumps([_line(line) for line in printer.lines], indent=2))
     return good
 
 
-def _keep(stage: Stage, story: Story) -> None:
+def _keep(stage: Stage, story: Scenes, denied: str) -> None:
     """Write ``demo.json``, then renew every authority's timestamp until interrupted."""
-    value = stage.describe(model=story.model, denied_model=UNLISTED_BASE)
+    value = stage.describe(model=story.model, denied_model=denied)
     path = stage.folder / "demo.json"
     write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
     console = Console(highlight=False)

@@ -25,11 +25,12 @@ import yaml
 from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     EVALUATION,
+    HOSTED,
     PROD,
     TRUST_DOMAIN,
     Organisations,
+    Scenario,
     now,
-    role_of,
 )
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER, Application
 from admissibility_devtools.demo.gate_process import GateProcess, StageError
@@ -59,6 +60,7 @@ class Stage:
         folder: Where everything lives; emptied first.
         policies: The folder of the policies; changes in it take effect.
         settings: Of the gate, beside those that the story needs.
+        scenario: Who takes part, and at which provider the model is.
         organisations: The authorities, once founded.
         listen: ``host:port`` of the gate's ext_authz service.
         metrics: URL of the gate's HTTP endpoint.
@@ -67,6 +69,7 @@ class Stage:
     folder: Path
     policies: Path = field(default_factory=resources.policies)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    scenario: Scenario = HOSTED
     issuer: Issuer = field(default_factory=lambda: Issuer(TRUST_DOMAIN))
     listen: str = ""
     metrics: str = ""
@@ -138,7 +141,7 @@ class Stage:
 
     def found_authorities(self) -> Organisations:
         """Create the authorities, the customer's trust domain and its environments."""
-        self._organisations = Organisations.found(self.folder / "authorities")
+        self._organisations = Organisations.found(self.folder / "authorities", self.scenario)
         domain = TrustDomain(TRUST_DOMAIN, jwks=self.issuer.jwks())
         authority.set_trust_domains(self.organisations.homes[CUSTOMER], (domain,), now())
         self.organisations.declare_environments()
@@ -160,13 +163,13 @@ class Stage:
             os.open(credential, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w", encoding="utf-8"
         ) as file:
             file.write(credential_document(f"Bearer {key}"))
-        self._envoy = self._envoy_of("jwt", self.folder / "envoy")
+        self._envoy = self._envoy_of(self.scenario.gateway, self.folder / "envoy")
         self._envoy.start()
 
     @contextmanager
     def sandbox(self) -> Iterator[str]:
         """Run the Envoy of the sandbox route, beside that of production; its base URL."""
-        envoy = self._envoy_of("sandbox", self.folder / "envoy-sandbox")
+        envoy = self._envoy_of(self.scenario.sandbox, self.folder / "envoy-sandbox")
         envoy.start()
         try:
             yield f"{envoy.url}/v1"
@@ -235,7 +238,11 @@ class Stage:
             "opa": self.opa_socket,
             "trust": str(self.folder / "trust.yaml"),
             "authorities": [
-                {"name": name, "roles": [role_of(name)], "repository": str(home.repository)}
+                {
+                    "name": name,
+                    "roles": [self.scenario.role_of(name)],
+                    "repository": str(home.repository),
+                }
                 for name, home in self.organisations.homes.items()
             ],
         }

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -46,11 +47,16 @@ class Received:
 
 @dataclass
 class StandInUpstream:
-    """Serves on loopback from a thread of its own until ``stop``."""
+    """Serves on loopback from a thread of its own until ``stop``.
+
+    ``adapters`` are the LoRA adapters of a server of open weights, name → folder; with none of
+    them, every model id is served. One whose folder cannot be read is not served.
+    """
 
     api_key: str
     host: str = "127.0.0.1"
     port: int = 0
+    adapters: dict[str, Path] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
@@ -105,7 +111,24 @@ class StandInUpstream:
         self.received.append(received)
         if received.header("authorization") != (f"Bearer {self.api_key}",):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        if self.adapters and not self._serves(received):
+            return _error(404, "The model does not exist.", "model_not_found")
         return await _answer(request, received)
+
+    def _serves(self, received: Received) -> bool:
+        """Return whether a question names an adapter that is here, or the base of one."""
+        try:
+            model = json.loads(received.body)["model"]
+        except (ValueError, KeyError, TypeError):
+            return True  # the answer states what is wrong with it
+        bases = []
+        for name, folder in self.adapters.items():
+            try:
+                config = json.loads((folder / "adapter_config.json").read_bytes())
+            except (OSError, ValueError):
+                continue
+            bases += [name, config["base_model_name_or_path"]]
+        return model in bases
 
 
 async def _answer(request: web.BaseRequest, received: Received) -> web.StreamResponse:

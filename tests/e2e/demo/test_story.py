@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
 ADMIT = (sys.executable, "-m", "sidecar.cli")
 MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 _READY_SECONDS = 180.0
+JWT = rb"\beyJ[\w-]{20,}\.eyJ[\w-]{20,}\."
 STORY = [
     ("chat with the bound model", 403, "preactivation_missing"),
     ("the evaluator, in production", 403, "environment_not_covered"),
@@ -63,6 +65,22 @@ STORY = [
     ("the regulator took it back", 200, "admitted"),
 ]
 """Tried, status, reason: the story as the README tells it."""
+LORA = [
+    ("chat with the bound adapter", 403, "preactivation_missing"),
+    *STORY[1:9],
+    ("from another environment", 403, "environment_not_covered"),
+    ("the base model, which is listed", 200, "admitted"),
+    ("another base model", 403, "base_model_not_listed"),
+    ("an adapter to load under this name", 403, "unsupported_operation"),
+    ("after the host withdrew it", 403, "withdrawn"),
+    ("with the bound weights again", 200, "admitted"),
+    ("the next call", 403, "withdrawn"),
+    ("the base model alone", 200, "admitted"),
+    ("after the regulator took it back", 200, "admitted"),
+    ("the adapter", 403, "withdrawn"),
+    ("the base model itself", 403, "withdrawn"),
+]
+"""The same of the story of an adapter: the whole life of open weights, no step by hand."""
 
 
 @pytest.fixture
@@ -85,9 +103,13 @@ def admit(*arguments: str) -> tuple[int, Any]:
     return ran.returncode, json.loads(ran.stdout)
 
 
-def test_the_story_ends_as_stated(tmp_path: Path, scratch: Path) -> None:
+@pytest.mark.parametrize(("name", "stated"), [("hosted", STORY), ("lora", LORA)])
+def test_the_story_ends_as_stated_and_writes_no_credential(
+    tmp_path: Path, scratch: Path, name: str, stated: list[tuple[str, int, str]]
+) -> None:
+    folder = tmp_path / "demo"
     ran = subprocess.run(
-        [*ADMIT, "demo", "--json", "--folder", str(tmp_path / "demo")],
+        [*ADMIT, "demo", "--story", name, "--json", "--folder", str(folder)],
         capture_output=True,
         text=True,
         env=environment(scratch),
@@ -95,9 +117,19 @@ def test_the_story_ends_as_stated(tmp_path: Path, scratch: Path) -> None:
         check=False,
     )
     told = json.loads(ran.stdout)
-    assert [(line["tried"], line["status"], line["reason"]) for line in told] == STORY
+    assert [(line["tried"], line["status"], line["reason"]) for line in told] == stated
     assert {line["as_stated"] for line in told} == {True}
     assert (ran.returncode, ran.stderr, list(scratch.iterdir())) == (0, "", [])
+    key = folder / "provider-credential.yaml"
+    secrets = [
+        *re.findall(rb"sk-[0-9a-f]{32}", key.read_bytes()),
+        rb"\beyJ[\w-]{20,}\.eyJ[\w-]{20,}\.",
+    ]
+    assert len(secrets) == 2
+    written = [path for path in folder.rglob("*") if path.is_file() and path != key]
+    assert len(written) > 50
+    for text in (ran.stdout.encode(), *(path.read_bytes() for path in written)):
+        assert not [secret for secret in secrets if re.search(secret, text)]
 
 
 @dataclass(frozen=True, slots=True)

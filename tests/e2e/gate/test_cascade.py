@@ -17,6 +17,7 @@ from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     EVALUATOR,
     GRANTS,
+    HOSTED,
     PROD,
     PRODUCER,
     PROVIDER,
@@ -24,7 +25,6 @@ from admissibility_devtools.demo.authorities import (
     now,
     role_of,
 )
-from admissibility_devtools.demo.story import APPROVERS
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.binding.job import KnownManifest
@@ -64,7 +64,9 @@ def chain(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ch
         child = parties.bind("v4", parent=stand.manifest)
         scores = [{"name": one.name, "score": 1.0} for one in child.manifest.envelope.suites]
         result = parties.countersign(child, json.dumps(scores).encode(), "result-v4")
-        approvals = [parties.approve(n, child, f"approval-{role_of(n)}-v4") for n in APPROVERS]
+        approvals = [
+            parties.approve(n, child, f"approval-{role_of(n)}-v4") for n in HOSTED.approvers
+        ]
         auditor = join_auditor(site)
         site.start().front()
         made = Chain(
@@ -120,7 +122,7 @@ def nouns(
         for suite in predicate.envelope.suites:
             yield f"suite {suite.name}", (K.EVALUATION, suite.digest.sha256)
     yield "result", (K.RESULT, result)
-    for name, digest in zip(APPROVERS, approvals, strict=True):
+    for name, digest in zip(HOSTED.approvers, approvals, strict=True):
         yield f"approval {role_of(name)}", (K.APPROVAL, digest)
     yield "environment", (K.ENVIRONMENT, PROD)
     file = site.organisations.evidence / "environment-prod.dsse.json"
@@ -137,7 +139,7 @@ NAMES = [
     *(f"corpus {role} {which}" for role in ("training", "validation") for which in ("child",)),
     *("corpus training parent", "corpus validation parent"),
     *("suite prompt-injection-probes", "suite support-regression", "suite eu-transparency-checks"),
-    *(f"approval {role_of(name)}" for name in APPROVERS),
+    *(f"approval {role_of(name)}" for name in HOSTED.approvers),
     *("result", "environment", "declaration"),
 ]
 CASES = list(zip(NAMES, itertools.cycle(PARTIES), strict=False))

@@ -68,5 +68,5 @@ def standing(folder: Path) -> Iterator[Stand]:
         story = Story(stage, printer)
         story.prepare()
         assert [line for line in printer.lines if not line.as_stated] == []
-        assert story.v3 is not None
-        yield Stand(stage, story.v3, key)
+        assert story.bound is not None
+        yield Stand(stage, story.bound, key)
