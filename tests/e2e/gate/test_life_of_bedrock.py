@@ -1,0 +1,182 @@
+"""The whole life of a model of Amazon Bedrock, from its submission to a withdrawal, by commands.
+
+Real are Envoy, which signs for AWS, the gate, OPA, keys, repositories and the SDKs. Bedrock and S3
+are stand-ins; no step is done by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from admissibility_devtools.demo.authorities import CUSTOMER, PRODUCER, PROVIDER, REGULATOR, now
+from admissibility_devtools.demo.caller import SdkReply
+from admissibility_devtools.demo.evaluator import results, run_suites
+from sidecar.authority import home as authority
+from sidecar.binding.job import KnownManifest
+from sidecar.cli import manifests
+from sidecar.core.documents import WithdrawalKind
+from tests.process.cli.admit import admit
+from tests.process.envoy import sigv4
+from tests.support.bedrock import (
+    BASE,
+    REGION,
+    ROLE,
+    TRAINING,
+    VALIDATION,
+    BedrockServer,
+    bedrock_server,
+)
+from tests.support.s3_server import s3_server
+from tests.support.site.bedrock_stage import BedrockStage
+
+SECRET = "secret-of-the-tuning-account"
+PATIENCE_SECONDS = 30
+
+
+@dataclass
+class Life:
+    """A stage, the stand-ins of AWS, and everything that commands printed."""
+
+    stage: BedrockStage
+    bedrock: BedrockServer
+    options: tuple[str, ...]
+    printed: list[bytes] = field(default_factory=list)
+
+    def admit(self, *arguments: object) -> dict[str, Any]:
+        """Run a command with AWS's variables, and return what it printed."""
+        variables = {
+            "AWS_ACCESS_KEY_ID": "AKIDTUNING",
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+        done = admit(*arguments, "--json", code=0, **variables)
+        self.printed += [done.stdout, done.stderr]
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def home(self, name: str) -> Path:
+        return self.stage.organisations.homes[name].path
+
+    def until(self, expected: str, call: Callable[[], SdkReply]) -> None:
+        """Call until a change of evidence has reached the gate."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (reply := call()).reason != expected and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert reply.reason == expected, reply
+
+
+@contextmanager
+def corpora(folder: Path) -> Iterator[str]:
+    """S3 with the demo's corpora."""
+    with s3_server("acme-corpora") as url:
+        client = boto3.client("s3", endpoint_url=url)
+        for uri, name in ((TRAINING, "training.jsonl"), (VALIDATION, "validation.jsonl")):
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            client.put_object(Bucket=bucket, Key=key, Body=(folder / name).read_bytes())
+        client.close()
+        yield url
+
+
+@pytest.fixture
+def life(tmp_path: Path) -> Iterator[Life]:
+    with (
+        as_file(files("admissibility_devtools.demo") / "data") as data,
+        corpora(data) as s3,
+        bedrock_server() as bedrock,
+        BedrockStage(tmp_path / "stage") as stage,
+    ):
+        bedrock.records.clear()
+        stage.found_authorities()
+        stage.start()
+        at = ("--region", REGION, "--endpoint-url", bedrock.url)
+        yield Life(stage, bedrock, (*at, "--s3-endpoint-url", s3))
+
+
+def submitted(life: Life, folder: Path) -> str:
+    """The customer declares what the job is for, and the producer submits it; returns the job."""
+    evidence = life.stage.organisations.evidence
+    with as_file(files("admissibility_devtools.demo") / "data") as data:
+        declared = life.admit(
+            *("declare", "specification", "support", "--model", "bedrock/amazon.nova-*"),
+            *("--environments", data / "environments.yaml", "--envelope", data / "envelope.yaml"),
+            *("--home", life.home(CUSTOMER), "--out", evidence, "--blobs", folder / "blobs"),
+        )
+    created = life.admit(
+        *("job", "submit", BASE, "--api", "bedrock", "--specification", declared["file"]),
+        *("--training", TRAINING, "--validation", VALIDATION, "--role-arn", ROLE),
+        *("--output", "s3://acme-corpora/output/", "--model-name", "support"),
+        *("--hyperparameter", "epochCount=2", "--state", folder / "submissions", *life.options),
+    )
+    return str(created["job"])
+
+
+def bound(life: Life, job: str, folder: Path) -> KnownManifest:
+    """The producer binds the finished job."""
+    evidence = life.stage.organisations.evidence
+    done = life.admit(
+        *("job", "bind", job, "--evidence", evidence, "--submissions", folder / "submissions"),
+        *("--state", folder / "binder", "--declaration", "gpai-modification=minor"),
+        *("--home", life.home(PRODUCER), "--out", evidence, "--blobs", folder / "blobs"),
+        *life.options,
+    )
+    assert done["bound"], done
+    (path,) = evidence.glob("manifest-*.dsse.json")
+    handed = manifests.read(path)
+    assert life.admit("job", "check", path, *life.options)["differences"] == []
+    return KnownManifest(handed.digest, handed.manifest)
+
+
+def test_a_model_is_admitted_after_its_whole_life_and_stopped_by_a_withdrawal(
+    life: Life, tmp_path: Path
+) -> None:
+    folder, organisations = tmp_path / "work", life.stage.organisations
+    job = submitted(life, folder)
+    model = life.bedrock.finish(job)
+    manifest = bound(life, job, folder)
+    assert manifest.manifest.model.id == model
+    deployment = life.bedrock.deploy(model)
+    prod = life.stage.application()
+    life.until("deployment_unbound", lambda: prod.chat(deployment))
+    life.admit(
+        *("declare", "bedrock-deployment", deployment, "--home", life.home(PROVIDER)),
+        *("--manifest", next(organisations.evidence.glob("manifest-*.dsse.json"))),
+        *("--out", organisations.evidence, "--blobs", folder / "blobs", *life.options[:4]),
+    )
+    life.until("preactivation_missing", lambda: prod.chat(deployment))
+    with life.stage.sandbox() as url:
+        lab = life.stage.evaluator(f"{url.removesuffix('/v1')}/openai/v1")
+        life.until("admitted", lambda: lab.chat(deployment))
+        graded = run_suites(lab, deployment)
+    organisations.countersign(manifest, results(graded), "result")
+    for name in life.stage.scenario.approvers:
+        life.until("approval_missing", lambda: prod.chat(deployment))
+        organisations.approve(name, manifest, f"approval-{name}")
+    life.until("admitted", lambda: prod.chat(deployment))
+    corpus = manifest.manifest.corpora[0].digest.sha256
+    home = organisations.homes[REGULATOR]
+    authority.withdraw(home, WithdrawalKind.CORPUS, corpus, "no consent", None, now())
+    life.until("withdrawn", lambda: prod.chat(deployment))
+    assert {call.headers["authorization"] for call in life.stage.verified} == {sigv4.SIGNED}
+    require_no_credential(life, (prod.credential, lab.credential), tmp_path)
+
+
+def require_no_credential(life: Life, svids: tuple[str | None, ...], folder: Path) -> None:
+    """Search everything that was printed or written for every credential that was used."""
+    secrets = [SECRET, sigv4.SECRET, sigv4.TOKEN, *(str(each) for each in svids)]
+    own = life.stage.folder / "credential" / "file"
+    written = [path for path in folder.rglob("*") if path.is_file() and path != own]
+    assert len(written) > 50
+    for text in (*life.printed, *(path.read_bytes() for path in written)):
+        assert not [each for each in secrets if each.encode() in text]
