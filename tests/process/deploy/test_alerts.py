@@ -41,6 +41,12 @@ def test_every_metric_and_label_of_a_rule_is_one_of_the_gate() -> None:
     assert len(used) > 15
 
 
+def test_every_rule_fires_in_a_unit_test_of_the_rules() -> None:
+    tried = (ROOT / "deploy/alerts_test.yml").read_text("utf-8")
+    fired = set(re.findall(r'\{alertname="(\w+)"\}\', value: 1\}', tried))
+    assert {rule["alert"] for rule in RULES} == fired
+
+
 @pytest.mark.skipif(PROMTOOL is None, reason="promtool (Debian package prometheus) is not on PATH")
 def test_the_rules_are_valid_and_their_unit_tests_hold() -> None:
     assert PROMTOOL is not None
