@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
+
+OBJECT_ID = re.compile(
+    r"[A-Za-z0-9_-]{1,256}|arn:aws[a-z-]{0,16}:[a-z0-9-]{1,32}:[A-Za-z0-9._:/-]{1,256}"
+)
+"""An id of a stored object, or an ARN, which is AWS's."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -305,8 +305,8 @@ class _Stream:
             decisions.objects.unread(ticket, why)
 
         named = creation(ticket.api, ticket.operation)
-        also = () if named is None else named.also
-        return ResponseReader(ticket.creates or None, self._budget, register, unread, also)
+        also, at = ((), "id") if named is None else (named.also, named.named_at)
+        return ResponseReader(ticket.creates or None, self._budget, register, unread, also, at)
 
     async def _response_body(self, body: pb.HttpBody) -> None:
         await self._forward(body.body, last=body.end_of_stream, trailers=False)

@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Any
 
 from sidecar.core import strict_json
-from sidecar.core.call import Reference
+from sidecar.core.call import OBJECT_ID, Reference
 from sidecar.ext_proc.buffer_budget import BufferBudget, Held, pieces
 
 MAX_ANSWER_BYTES = 8 << 20
@@ -25,7 +25,6 @@ MAX_NAMED = 1024
 """Most objects that are registered of one response."""
 
 _IN_THREAD_BYTES = 64 << 10
-_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _JSON = re.compile(r"application/json(?:\s*;.*)?", re.IGNORECASE)
 _EVENTS = re.compile(r"text/event-stream(?:\s*;.*)?", re.IGNORECASE)
 _ITEM_EVENT = "response.output_item."
@@ -52,6 +51,7 @@ class ResponseReader:
         register: Called with each object that the response names.
         unread: Called with the cause if no id can be read.
         also: Further objects that the response names: place and kind.
+        named_at: Key of a JSON response that names the created object.
     """
 
     def __init__(
@@ -61,12 +61,14 @@ class ResponseReader:
         register: Register,
         unread: Unread,
         also: Also = (),
+        named_at: str = "id",
     ) -> None:
         self._kind = kind
         self._budget = budget
         self._register = register
         self._unread = unread
         self._also = also
+        self._named_at = named_at
         self._mode = _Mode.FORWARD
         self._held = Held(budget, 0)
         self._events = Events()
@@ -149,9 +151,9 @@ class ResponseReader:
             self._unread(f"the response is not strict JSON: {error}")
             return
         if self._kind is not None:
-            name = _id(value)
+            name = _id(value, self._named_at)
             if name is None:
-                self._unread("the response has no id")
+                self._unread(f"the response has no {self._named_at}")
                 return
             await self._keep(Reference(self._kind, name))
         await self._keep_at(value)
@@ -160,7 +162,7 @@ class ResponseReader:
         """Register the further objects that a response, or one output item of it, names."""
         for place, kind in self._also:
             for found in values_at(value, place):
-                if isinstance(found, str) and _ID.fullmatch(found):
+                if isinstance(found, str) and OBJECT_ID.fullmatch(found):
                     await self._keep(Reference(kind, found))
 
     async def _keep(self, named: Reference) -> None:
@@ -228,6 +230,15 @@ def _object(event: Any, kind: str | None) -> str | None:  # noqa: ANN401 - JSON 
     return _id(event)
 
 
-def _id(value: Any) -> str | None:  # noqa: ANN401 - JSON is any value
-    name = value.get("id") if isinstance(value, dict) else None
-    return name if isinstance(name, str) and _ID.fullmatch(name) else None
+def _id(value: Any, key: str = "id") -> str | None:  # noqa: ANN401 - JSON is any value
+    """Return the id of an object, as later requests have it in their path.
+
+    An ARN is an id. Of another resource name (``projects/…/tuningJobs/1``) it is the last part,
+    since a project has two names, and either may be in the path.
+    """
+    name = value.get(key) if isinstance(value, dict) else None
+    if not isinstance(name, str):
+        return None
+    if key != "id" and not name.startswith("arn:"):
+        name = name.rpartition("/")[2]
+    return name if OBJECT_ID.fullmatch(name) else None

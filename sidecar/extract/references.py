@@ -6,11 +6,10 @@ with (``Stored``). One that is only read or changed names no model; its owner co
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
 from sidecar.core import strict_json
-from sidecar.core.call import Reference
+from sidecar.core.call import OBJECT_ID, Reference
 from sidecar.core.refusals import malformed
 from sidecar.extract.tools import given, of_role
 from sidecar.providers.json_paths import Found, Input, Owned, Role, Stored
@@ -21,7 +20,6 @@ MAX_ITEMS = 256
 """Items of earlier turns; an SDK sends each of a conversation by its id."""
 
 MAX_OWNED = 512
-_OBJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _REFERENCE = "item_reference"
 
 
@@ -86,7 +84,7 @@ def _referring(found: Iterable[Found], role: type[Stored | Owned | Input]) -> tu
             if set(value) != {"id"}:
                 raise malformed(f"{entry.where} must be an id, or an object with the key id alone")
             value = value["id"]
-        if not isinstance(value, str) or not _OBJECT_ID.fullmatch(value):
+        if not isinstance(value, str) or not OBJECT_ID.fullmatch(value):
             raise malformed(f"{entry.where} must be an id of 1 to 256 letters, digits, _ or -")
         references.append(Reference(entry.role.kind, value))
     return tuple(dict.fromkeys(references))

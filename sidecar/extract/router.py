@@ -173,19 +173,21 @@ class Routes:
                     found.append(Found(Role.MODEL, "/".join(parts), where))
             elif want.name in _NAMING:
                 found.append(Found(Role.MODEL, self._decoded(given, number), where))
-            elif not (_ID.fullmatch(given) or (want.name == "id" and self._arn(given, number))):
-                raise malformed(
-                    f"path segment {number}: an id has only letters, digits and _ -, unescaped"
-                )
-            elif want.name != "id":
-                owned = operation.kind is Kind.MODELLESS
-                role: What = Owned(want.name) if owned else Stored(want.name)
-                found.append(Found(role, given, where))
+            else:
+                identity = self._identity(given, number)
+                if want.name != "id":
+                    owned = operation.kind is Kind.MODELLESS
+                    role: What = Owned(want.name) if owned else Stored(want.name)
+                    found.append(Found(role, identity, where))
         return found
 
-    def _arn(self, segment: str, number: int) -> bool:
-        """Return whether an id is an ARN, at a provider whose ids may be ARNs."""
-        return self.api.slashes and self._decoded(segment, number).startswith("arn:")
+    def _identity(self, segment: str, number: int) -> str:
+        """Return an id; at a provider whose ids may be ARNs, an ARN decoded."""
+        if _ID.fullmatch(segment):
+            return segment
+        if self.api.slashes and (found := self._decoded(segment, number)).startswith("arn:"):
+            return found
+        raise malformed(f"path segment {number}: an id has only letters, digits and _ -, unescaped")
 
     def _decoded(self, segment: str, number: int) -> str:
         problem = malformed(

@@ -56,12 +56,14 @@ class Creation:
         kind: Kind of the object that it creates; ``None`` if it only names others.
         upload: Whether its models are in a body that ext_authz does not see.
         registered: Whether it may be created only if it is registered.
+        named_at: Key of the response that names it.
         also: Further objects: place in the response, and kind.
     """
 
     kind: str | None
     upload: bool
     registered: bool
+    named_at: str = "id"
     also: tuple[tuple[str, str], ...] = ()
 
 
@@ -72,6 +74,7 @@ _CREATIONS: Mapping[tuple[str, str], Creation] = {
         row.creates,
         row.body is Body.STREAMED and row.creates == FILE,
         row.registered,
+        row.named_at,
         tuple(row.also.items()),
     )
     for api in PROVIDERS.values()

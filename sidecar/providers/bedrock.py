@@ -98,11 +98,14 @@ RUNTIME: tuple[Operation, ...] = (
         "POST",
         "/async-invoke",
         {"modelId": Role.MODEL, "modelInput": Role.WORD, "tags[]": Role.DATA},
+        creates="async_invocation",
+        named_at="invocationArn",
     ),
-    modelless("invoke.async.retrieve", "GET", "/async-invoke/{id}"),
+    modelless("invoke.async.retrieve", "GET", "/async-invoke/{async_invocation}"),
     modelless("invoke.async.list", "GET", "/async-invoke", "maxResults", "nextToken"),
 )
 
+_JOB = "/model-customization-jobs/{fine_tuning_job}"
 _AUXILIARY = "it makes something that runs or names models later"
 
 CONTROL: tuple[Operation, ...] = (
@@ -123,14 +126,13 @@ CONTROL: tuple[Operation, ...] = (
         },
         kind=Kind.TUNING,
         creates="fine_tuning_job",
+        named_at="jobArn",
     ),
     modelless(
         "fine_tuning.jobs.list", "GET", "/model-customization-jobs", "maxResults", "nextToken"
     ),
-    modelless("fine_tuning.jobs.retrieve", "GET", "/model-customization-jobs/{id}"),
-    modelless(
-        "fine_tuning.jobs.cancel", "POST", "/model-customization-jobs/{id}/stop", body=Body.UNREAD
-    ),
+    modelless("fine_tuning.jobs.retrieve", "GET", _JOB),
+    modelless("fine_tuning.jobs.cancel", "POST", f"{_JOB}/stop", body=Body.UNREAD),
     never("model_invocation_jobs.create", "POST", "/model-invocation-job", _AUXILIARY),
     never("provisioned_throughput.create", "POST", "/provisioned-model-throughput", _AUXILIARY),
     never("inference_profiles.create", "POST", "/inference-profiles", _AUXILIARY),

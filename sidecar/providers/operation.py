@@ -74,6 +74,7 @@ class Operation:
         texts: Paths where a string may replace a list.
         untyped: Whether a body without Content-Type is JSON, as the provider documents.
         creates: The kind of object that the response names; ``None`` if later calls cannot use it.
+        named_at: Key of the response that names the created object, as an id or a resource name.
         also: Further objects that the response names, which are the caller's too: place and kind.
         registered: Whether it is refused with registration off, because the object that it creates
             runs later, by requests that name no model.
@@ -100,6 +101,7 @@ class Operation:
     texts: frozenset[str] = frozenset()
     untyped: bool = False
     creates: str | None = None
+    named_at: str = "id"
     also: Mapping[str, str] = field(default_factory=dict)
     registered: bool = False
     updates: frozenset[str] = frozenset()

@@ -110,13 +110,21 @@ _TUNING: dict[str, What] = _spelled(
 )
 _LATER = "it makes something that runs or names models later"
 
+_JOB = f"{_HOME}/tuningJobs/{{fine_tuning_job}}"
+
 _JOBS: tuple[Operation, ...] = (
-    Operation("fine_tuning.jobs.create", "POST", f"{_HOME}/tuningJobs", _TUNING, kind=Kind.TUNING),
-    modelless("fine_tuning.jobs.list", "GET", f"{_HOME}/tuningJobs", "pageSize", "pageToken"),
-    modelless("fine_tuning.jobs.retrieve", "GET", f"{_HOME}/tuningJobs/{{id}}"),
-    modelless(
-        "fine_tuning.jobs.cancel", "POST", f"{_HOME}/tuningJobs/{{id}}:cancel", body=Body.UNREAD
+    Operation(
+        "fine_tuning.jobs.create",
+        "POST",
+        f"{_HOME}/tuningJobs",
+        _TUNING,
+        kind=Kind.TUNING,
+        creates="fine_tuning_job",
+        named_at="name",
     ),
+    modelless("fine_tuning.jobs.list", "GET", f"{_HOME}/tuningJobs", "pageSize", "pageToken"),
+    modelless("fine_tuning.jobs.retrieve", "GET", _JOB),
+    modelless("fine_tuning.jobs.cancel", "POST", f"{_JOB}:cancel", body=Body.UNREAD),
     *(
         never(f"{kind}.create", "POST", f"{_HOME}/{kind}", _LATER)
         for kind in ("batchPredictionJobs", "cachedContents", "reasoningEngines", "endpoints")

@@ -30,12 +30,13 @@ class Run:
         in_flight: int = 64 << 20,
         kind: str | None = "response",
         also: tuple[tuple[str, str], ...] = (),
+        named_at: str = "id",
     ) -> None:
         self.told: list[str] = []
         self.gone: list[bytes] = []
         self.before: list[int] = []
         budget = BufferBudget(in_flight)
-        answer = ResponseReader(kind, budget, self._register, self.told.append, also)
+        answer = ResponseReader(kind, budget, self._register, self.told.append, also, named_at)
 
         async def run() -> None:
             answer.begin(head)
@@ -69,6 +70,25 @@ def test_a_stream_with_other_line_ends_and_data_in_two_lines() -> None:
     assert Run(EVENTS, text, b"").told == ["registered resp_2"]
     bare = b'data: {"id":"resp_3","object":"response"}\n\n'
     assert Run(EVENTS, DELTA, bare, b"").told == ["registered resp_3"]
+
+
+ARN = "arn:aws:bedrock:eu-central-1:123456789012:model-customization-job/amazon.nova:0/abc123"
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "told"),
+    [
+        ("jobArn", ARN, f"registered {ARN}"),
+        ("jobArn", "job", "registered job"),
+        ("jobArn", f"{ARN} x", "the response has no jobArn"),
+        ("name", "projects/1/locations/europe-west4/tuningJobs/42", "registered 42"),
+        ("name", "projects/1/locations/europe-west4/tuningJobs/", "the response has no name"),
+        ("id", "a/b", "the response has no id"),
+    ],
+)
+def test_a_resource_name_is_registered_as_a_path_has_it(key: str, name: str, told: str) -> None:
+    body = json.dumps({"id": 1, key: name}).encode()
+    assert Run(JSON, body, named_at=key).told == [told]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
 from tests.support.gate.asking import ARN, Outcome, ambiguous, ask, get, post
 from tests.support.gate.requests import Lines, as_check_request
@@ -138,11 +138,15 @@ def test_a_name_in_a_path_is_plain_or_an_arn(segment: str) -> None:
     assert outcome[0] in {Reason.MALFORMED_REQUEST, Reason.UNSUPPORTED_OPERATION}
 
 
-def test_a_job_of_bedrock_is_read_back_by_its_arn() -> None:
-    opened = frozenset({"fine_tuning.jobs.retrieve"})
-    path = f"/model-customization-jobs/{escaped(f'{ARN}:model-customization-job/base/abc')}"
-    call = Call("bedrock", "fine_tuning.jobs.retrieve", (), modelless=True)
+def test_a_job_of_bedrock_is_its_owners_by_its_arn() -> None:
+    opened = frozenset({"fine_tuning.jobs.retrieve", "fine_tuning.jobs.cancel"})
+    arn = f"{ARN}:model-customization-job/base/abc"
+    path = f"/model-customization-jobs/{escaped(arn)}"
+    owned = (Reference("fine_tuning_job", arn),)
+    call = Call("bedrock", "fine_tuning.jobs.retrieve", (), modelless=True, owned=owned)
     assert get("bedrock", path, opened=opened) == call
+    stopped = replace(call, operation="fine_tuning.jobs.cancel")
+    assert get("bedrock", f"{path}/stop", opened=opened, method="POST") == stopped
     for other in ("..%2Fx", "a%2Fb", "arn%3Aaws%3A..%2F"):
         refused = get("bedrock", f"/model-customization-jobs/{other}", opened=opened)
         assert not isinstance(refused, Call)

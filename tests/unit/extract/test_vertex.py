@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sidecar.core.call import Call
+from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
-from tests.support.gate.asking import ambiguous, post
+from tests.support.gate.asking import ambiguous, get, post
 
 HOME = "/v1/projects/acme/locations/europe-west4"
 ENDPOINT = "projects/acme/locations/europe-west4/endpoints/1234567890"
@@ -46,6 +47,16 @@ def test_a_tuning_job_names_the_model_that_it_tunes_in_either_spelling() -> None
         assert found == Call(
             "vertex", "fine_tuning.jobs.create", (), tuned=("google/gemini-2.5-flash",)
         )
+
+
+def test_a_tuning_job_is_its_owners_whichever_name_of_the_project_the_path_has() -> None:
+    opened = frozenset({"fine_tuning.jobs.retrieve", "fine_tuning.jobs.cancel"})
+    owned = (Reference("fine_tuning_job", "42"),)
+    call = Call("vertex", "fine_tuning.jobs.retrieve", (), modelless=True, owned=owned)
+    for home in (HOME, "/v1/projects/123456789012/locations/europe-west4"):
+        assert get("vertex", f"{home}/tuningJobs/42", opened=opened) == call
+        cancelled = get("vertex", f"{home}/tuningJobs/42:cancel", opened=opened, method="POST")
+        assert cancelled == replace(call, operation="fine_tuning.jobs.cancel")
 
 
 @pytest.mark.parametrize(
