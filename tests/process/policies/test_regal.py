@@ -16,7 +16,7 @@ import pytest
 
 from admissibility_devtools.tools.find import regal_path
 from sidecar.opa.errors import ProgramError
-from tests.process.policies.opa import POLICIES, ROOT, copy_policies
+from tests.process.policies.opa import POLICIES, ROOT
 
 CONFIGURATION = ROOT / ".regal" / "config.yaml"
 
@@ -51,12 +51,12 @@ def test_regal_finds_nothing() -> None:
 
 @needs_regal
 def test_regal_finds_an_expression_that_a_loop_repeats(tmp_path: Path) -> None:
-    tree = copy_policies(tmp_path)
-    (tree / "lib" / "facts" / "slow.rego").write_text(
+    (tmp_path / "lib" / "facts").mkdir(parents=True)
+    (tmp_path / "lib" / "facts" / "slow.rego").write_text(
         "package lib.facts\n\nslow if {\n\tsome adaptation in input.adaptations\n"
         '\tinput.request.provider == "openai"\n\tadaptation.base == "base-1"\n}\n'
     )
-    assert violations(tree) == [("non-loop-expression", "lib/facts/slow.rego")]
+    assert violations(tmp_path) == [("non-loop-expression", "lib/facts/slow.rego")]
 
 
 def test_each_rule_that_is_off_or_narrowed_has_its_reason() -> None:

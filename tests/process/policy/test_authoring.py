@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -165,8 +164,8 @@ def spoil_types(tree: Path) -> None:
 
 
 def spoil_calls(tree: Path) -> None:
-    (tree / "lib" / "dates" / "added.rego").write_text(
-        "package lib.dates\n\nadded if time.now_ns() > 0\n"
+    (tree / "lib" / "dates" / "called.rego").write_text(
+        "package lib.dates\n\ncalled if time.now_ns() > 0\n"
     )
 
 
@@ -180,54 +179,63 @@ def spoil_data(tree: Path) -> None:
 
 
 def spoil_schema(tree: Path) -> None:
-    (tree / "params" / "zz").mkdir()
-    (tree / "params" / "zz" / "data.json").write_text("{}")
+    (tree / "params" / "xx").mkdir()
+    (tree / "params" / "xx" / "data.json").write_text("{}")
 
 
 def spoil_rule(tree: Path) -> None:
-    made = scaffold.new(tree, "zz", "2026-11-21")
+    made = scaffold.new(tree, "yy", "2026-11-21")
     path = tree / made.created[0]
     path.write_text(path.read_text().replace("#   citation: Name the provision\n", ""))
 
 
-@pytest.mark.parametrize(
-    ("spoil", "check", "file", "says"),
-    [
-        (spoil_format, "format", "lib/dates/dates.rego", "not formatted"),
-        (
-            spoil_types,
-            "types",
-            "lib/dates/added.rego",
-            "undefined ref: input.environment.riskClass",
-        ),
-        (
-            spoil_calls,
-            "types",
-            "lib/dates/added.rego",
-            "a policy may not call time.now_ns: its result depends on more than the facts"
-            " (network, clock, randomness or environment); the time is input.now, and"
-            " data.lib.dates compares with it",
-        ),
-        (
-            spoil_allow,
-            "lint",
-            "jurisdiction/zz/zz.rego",
-            "a rule called allow is never asked, for a jurisdiction can only deny:"
-            " write deny … if not helper",
-        ),
-        (spoil_data, "data", "params/admission/data.json", "lease_seconds: "),
-        (spoil_schema, "data", "params/zz/data.json", "there is no schemas/params.zz.schema.json"),
-        (spoil_rule, "lint", "jurisdiction/zz/zz.rego", "the rule has no custom.citation"),
-    ],
-)
-def test_each_check_finds_what_it_is_there_for(
-    tmp_path: Path, spoil: Callable[[Path], None], check: str, file: str, says: str
+SPOILED = [
+    (spoil_format, "format", "lib/dates/dates.rego", "not formatted"),
+    (
+        spoil_types,
+        "types",
+        "lib/dates/added.rego",
+        "undefined ref: input.environment.riskClass",
+    ),
+    (
+        spoil_calls,
+        "types",
+        "lib/dates/called.rego",
+        "a policy may not call time.now_ns: its result depends on more than the facts"
+        " (network, clock, randomness or environment); the time is input.now, and"
+        " data.lib.dates compares with it",
+    ),
+    (
+        spoil_allow,
+        "lint",
+        "jurisdiction/zz/zz.rego",
+        "a rule called allow is never asked, for a jurisdiction can only deny:"
+        " write deny … if not helper",
+    ),
+    (spoil_data, "data", "params/admission/data.json", "lease_seconds: "),
+    (spoil_schema, "data", "params/xx/data.json", "there is no schemas/params.xx.schema.json"),
+    (spoil_rule, "lint", "jurisdiction/yy/yy.rego", "the rule has no custom.citation"),
+]
+
+
+@pytest.mark.parametrize("unknown", [True, False])
+def test_each_check_finds_what_it_is_there_for_and_nothing_else(
+    tmp_path: Path, *, unknown: bool
 ) -> None:
+    """OPA ends its check at an unknown reference: it stands alone, and all others in one tree."""
     tree = copy_policies(tmp_path)
-    spoil(tree)
+    rows = [row for row in SPOILED if (row[0] is spoil_types) == unknown]
+    for spoil, *_ in rows:
+        spoil(tree)
     found = found_by(tree)
-    assert {one.file for one in found[check]} == {file}
-    assert any(says in one.message for one in found[check])
+    for check in {check for _, check, _, _ in rows}:
+        files = {file for _, of, file, _ in rows if of == check}
+        assert {one.file for one in found[check]} == files
+    unseen = [
+        says for _, check, file, says in rows
+        if not any(one.file == file and says in one.message for one in found[check])
+    ]  # fmt: skip
+    assert unseen == []
     assert str(tmp_path) not in repr(found)
 
 
