@@ -11,17 +11,36 @@ from pathlib import Path
 log = logging.getLogger("sidecar.service")
 
 
-def write(path: Path | None, listen: str, metrics: str) -> None:
-    """Write the file atomically, if there is to be one; a failure is logged."""
-    if path is None:
-        return
-    value = {"pid": os.getpid(), "listen": listen, "metrics": metrics}
-    beside = path.with_name(path.name + ".new")
-    try:
-        beside.write_text(json.dumps(value) + "\n")
-        beside.replace(path)
-    except OSError as error:
-        log.error("ready_file %s cannot be written: %s", path, error.strerror)  # noqa: TRY400
+class ReadyFile:
+    """The file of one process; what cannot be written while a disk is full is written later.
+
+    Args:
+        path: Where it is; ``None`` if there is to be none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._written = self._reported = False
+
+    def write(self, listen: str, metrics: str) -> None:
+        """Write it atomically unless it was written before; a failure is logged once."""
+        if self._path is None or self._written:
+            return
+        value = {"pid": os.getpid(), "listen": listen, "metrics": metrics}
+        beside = self._path.with_name(self._path.name + ".new")
+        try:
+            beside.write_text(json.dumps(value) + "\n")
+            beside.replace(self._path)
+        except OSError as error:
+            if not self._reported:
+                log.error(  # noqa: TRY400
+                    "ready_file %s cannot be written, and is tried again: %s",
+                    self._path,
+                    error.strerror,
+                )
+            self._reported = True
+            return
+        self._written = True
 
 
 def remove(path: Path | None) -> None:

@@ -226,6 +226,7 @@ async def _keep(parts: _Parts, server: GateServer) -> None:
 async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
     """Check the engine, and open the trust state after every authority's first refresh."""
     gate_status, refreshed = parts.gate_status, False
+    ready = ready_file.ReadyFile(parts.config.ready_file)
     while True:
         gate_status.engine_up = await policies.live.healthy()
         parts.metrics.engine_up.set(gate_status.engine_up)
@@ -235,7 +236,8 @@ async def _watch(parts: _Parts, policies: Policies, server: GateServer) -> None:
         if refreshed and gate_status.engine_up and not gate_status.started:
             gate_status.started = True
             await _report_ready(parts, server)
-            ready_file.write(parts.config.ready_file, gate_status.listen, gate_status.metrics)
+        if gate_status.started:
+            ready.write(gate_status.listen, gate_status.metrics)
         await asyncio.sleep(_WATCH_SECONDS if gate_status.started else _WATCH_UNREADY_SECONDS)
 
 

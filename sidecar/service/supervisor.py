@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sidecar.observe import summed_metrics
-from sidecar.service import ready_file
 from sidecar.service.child import START_FAILED, fork
 from sidecar.service.config import SidecarConfig
+from sidecar.service.ready_file import ReadyFile, remove
 from sidecar.service.scoreboard import Role, Scoreboard, Slot, SlotReading
 from sidecar.service.setup import Setup
 from sidecar.service.sockets import Sockets
@@ -127,6 +127,7 @@ class Supervisor:
         self._rolling: list[_Place] = []
         self._leaving: list[_Place] = []
         self._rolled_at = 0.0
+        self._ready_file = ReadyFile(config.ready_file)
         self._announced = self._was_ready = False
         self._stopping = self._hurried = False
         self._status = 0
@@ -146,7 +147,7 @@ class Supervisor:
             for process in self._processes():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
-            ready_file.remove(self._config.ready_file)
+            remove(self._config.ready_file)
             self._sockets.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return self._status
@@ -286,8 +287,8 @@ class Supervisor:
         if not self._was_ready and all(each.ready for each in readings):
             self._was_ready = True
             log.info("ready: %d workers", len(workers))
-            config = self._config
-            ready_file.write(config.ready_file, config.listen, config.metrics)
+        if self._was_ready:
+            self._ready_file.write(self._config.listen, self._config.metrics)
 
     # A restart, one process after the other.
 

@@ -96,9 +96,11 @@ def _limited(pid: int, what: int, soft: int) -> Callable[[], None]:
     resource.prlimit(pid, what, (soft, hard))
 
     def end() -> None:
-        # To the hard limit: what was found may be an earlier fault that has not ended.
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, what, (hard, hard))
+        # To the hard limit: what was found may be an earlier fault that has not ended. What it
+        # started meanwhile has the limit too.
+        for each in (pid, *descendants(pid)):
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(each, what, (hard, hard))
 
     return end
 

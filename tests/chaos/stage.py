@@ -187,9 +187,17 @@ class Stage:
             return dict(json.load(reply))
 
     def _listening(self) -> tuple[str, str] | None:
-        """Return where it answers calls and status; other ports, and a new log, at each start."""
+        """Return where it answers calls and status; at other ports after each start.
+
+        From its log, or from its ready file: while the disk is full it can write neither.
+        """
         found = _LISTENING.search(self.gate.log.read_text(errors="replace"))
-        return None if found is None else (found[1], found[2])
+        if found is not None:
+            return found[1], found[2]
+        with suppress(OSError, ValueError, KeyError):
+            ready = json.loads((self.site.folder / "gate.json").read_text())
+            return ready["listen"], ready["metrics"]
+        return None
 
 
 def nouns(world: World) -> tuple[Noun, ...]:
