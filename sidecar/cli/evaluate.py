@@ -18,6 +18,7 @@ from sidecar.cli import evaluate_options as options
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.evaluate_due import due
 from sidecar.cli.evaluate_report import report_
+from sidecar.cli.tables import show_table, stdout
 from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.runner import environment
@@ -132,8 +133,9 @@ def _report(
     if as_json:
         print(json.dumps({"results": str(out), "suites": [_facts(e, prices) for e in found]}))
         return
-    for each in found:
-        _print(each, prices)
+    headings = ("suite", "verdict", "score", "threshold", "95 % interval", "cases", "calls")
+    more = ("tokens in", "tokens out", "time", "cost", "folder")
+    show_table(stdout(), headings + more, [row for e in found for row in _rows(e, prices)])
     missing = declared_suites - len(found)
     rest = f"; {missing} suites of the envelope are not in it" if missing else ""
     print(f"results: {out}{rest}")
@@ -155,10 +157,8 @@ def _facts(found: Evaluated, prices: tuple[float, float] | None) -> dict[str, An
         "threshold": found.graded.suite.threshold,
         "passed": found.graded.passed,
         "folder": str(found.folder),
-        "calls": usage.calls,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "seconds": round(usage.seconds, 3),
+        **_used(usage),
+        "judges": [{"model": model, **_used(each)} for model, each in found.judges],
     }
     return facts if prices is None else facts | {"cost": _cost(usage, prices)}
 
@@ -168,19 +168,36 @@ def _cost(usage: Usage, prices: tuple[float, float]) -> float:
     return round(paid / 1_000_000, 6)
 
 
-def _print(found: Evaluated, prices: tuple[float, float] | None) -> None:
-    graded, usage = found.graded, found.usage
-    verdict = "passed" if graded.passed else "NOT passed"
-    print(
-        f"{graded.suite.name}: {verdict}: {graded.score:.4f}, threshold"
-        f" {graded.suite.threshold:g}, 95 % interval {graded.low:.4f} to {graded.high:.4f},"
-        f" {len(graded.cases)} cases"
+def _used(usage: Usage) -> dict[str, Any]:
+    return {
+        "calls": usage.calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "seconds": round(usage.seconds, 3),
+    }
+
+
+def _rows(found: Evaluated, prices: tuple[float, float] | None) -> Iterator[tuple[str, ...]]:
+    """Yield the row of a suite, and one for what each of its judges used."""
+    graded = found.graded
+    yield (
+        graded.suite.name,
+        "passed" if graded.passed else "NOT passed",
+        f"{graded.score:.4f}",
+        f"{graded.suite.threshold:g}",
+        f"{graded.low:.4f} to {graded.high:.4f}",
+        str(len(graded.cases)),
+        *_used_cells(found.usage),
+        "" if prices is None else f"{_cost(found.usage, prices):g}",
+        str(found.folder),
     )
-    cost = "" if prices is None else f", cost {_cost(usage, prices):g}"
-    print(
-        f"    {usage.calls} calls, {usage.input_tokens} tokens in, {usage.output_tokens} out,"
-        f" {usage.seconds:.1f} s of answers{cost}; {found.folder}"
-    )
+    for model, usage in found.judges:
+        yield f"  judge {model}", "", "", "", "", "", *_used_cells(usage), "", ""
+
+
+def _used_cells(usage: Usage) -> tuple[str, str, str, str]:
+    tokens = (str(usage.input_tokens), str(usage.output_tokens))
+    return str(usage.calls), *tokens, f"{usage.seconds:.1f} s"
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ import typer
 
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
+from sidecar.cli.tables import show_table, stdout
 from sidecar.core import dsse
 from sidecar.core.evidence import Result, parse_statement
 from sidecar.core.keys import PublicKey
@@ -84,15 +85,28 @@ def report_(
     if as_json:
         print(json.dumps(_facts(found, out), indent=2))
     else:
-        for record in found.records:
-            verdict = "passed" if record.passed else "NOT passed"
-            signed = "" if found.signed(record) else ", not signed"
-            print(f"{record.label}: {verdict}, {len(record.failing)} cases below 1{signed}")
-        for suite in found.missing:
-            print(f"{suite.name}: NOT run")
+        headings = ("suite", "verdict", "score", "threshold", "before", "below 1", "signed")
+        show_table(stdout(), headings, [*_rows(found)])
         print(f"report: {out}")
     if not found.passed:
         raise typer.Exit(NOT_PASSED)
+
+
+def _rows(found: Report) -> Iterator[tuple[str, ...]]:
+    for record in found.records:
+        before, signed = found.before(record), found.signed(record)
+        state = "no" if signed is None else signed.outcome
+        yield (
+            record.label,
+            "passed" if record.passed else "NOT passed",
+            f"{record.score:.4f}",
+            f"{record.threshold:g}",
+            "" if before is None else f"{before.score:.4f}",
+            f"{len(record.failing)} of {record.samples}",
+            state if signed is None or signed.signer else f"{state}, not checked",
+        )
+    for suite in found.missing:
+        yield suite.name, "NOT run", "", f"{suite.threshold:g}", "", "", ""
 
 
 def _records(folders: Iterable[Path]) -> list[SuiteRecord]:

@@ -9,9 +9,12 @@ from typing import Annotated, Any
 
 import typer
 import yaml
+from rich.padding import Padding
+from rich.text import Text
 
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.tables import stdout
 from sidecar.evaluation.grading import GradedSuite, grade
 from sidecar.evaluation.starter import STARTERS, starter_folder
 from sidecar.evaluation.suite import SuiteFolder, read_suite
@@ -33,10 +36,11 @@ def list_(as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps([_facts(each) for each in suites], indent=2))
         return
+    console = stdout()
     for each in suites:
         where = f" ({each.jurisdiction})" if each.jurisdiction else ""
-        print(f"{each.name}  {each.kind}{where}, {len(each.cases)} cases")
-        print(f"    {' '.join(each.description.split())}")
+        console.print(f"[bold]{each.name}[/bold]  {each.kind}{where}, {len(each.cases)} cases")
+        console.print(Padding(Text(" ".join(each.description.split())), (0, 0, 0, 4), expand=False))
 
 
 @app.command()

@@ -77,11 +77,14 @@ class Evaluator:
         log, usage = self._run(plan, self.sandbox, suite.name)
         _check_ended(suite.name, log)
         judged: dict[str, dict[str, str | float]] = {name: {} for name in log.answers}
+        used = []
         for judge in asked:
-            for name, verdict in self._judged(suite, plan.task, judge, log).items():
+            verdicts, by_judge = self._judged(suite, plan.task, judge, log)
+            used.append((judge.model, by_judge))
+            for name, verdict in verdicts.items():
                 judged[name][judge.name] = verdict
         graded = grade(suite, _lines(log.answers, judged))
-        found = Evaluated(graded, log, judged, usage, plan.folder(self.runs))
+        found = Evaluated(graded, log, judged, usage, tuple(used), plan.folder(self.runs))
         write_atomically(found.folder / RECORD, found.record(self.manifest, self.model), mode=0o600)
         return found
 
@@ -99,7 +102,7 @@ class Evaluator:
 
     def _judged(
         self, suite: SuiteFolder, task: str, judge: LabelModel | ScoreModel, log: AnswerLog
-    ) -> dict[str, str | float]:
+    ) -> tuple[dict[str, str | float], Usage]:
         """Ask one judge about every answer, in a run of its own."""
         assert self.production is not None
         fields = {case.id: case.fields for case in suite.cases}
@@ -116,9 +119,10 @@ class Evaluator:
             samples,
             sampling,
         )
-        verdicts, _ = self._run(plan, self.production, f"{suite.name}, judge {judge.model}")
+        verdicts, usage = self._run(plan, self.production, f"{suite.name}, judge {judge.model}")
         _check_ended(plan.task, verdicts)
-        return {name: judge.parse(each.output_text) for name, each in verdicts.answers.items()}
+        parsed = {name: judge.parse(each.output_text) for name, each in verdicts.answers.items()}
+        return parsed, usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class Evaluated:
         log: The answers.
         judged: Case id → grader → what its judge answered.
         usage: Of this run; what an earlier one had asked already is not in it.
+        judges: What each judge model used, likewise.
         folder: The run's folder.
     """
 
@@ -137,6 +142,7 @@ class Evaluated:
     log: AnswerLog
     judged: Mapping[str, Mapping[str, str | float]]
     usage: Usage
+    judges: tuple[tuple[str, Usage], ...]
     folder: Path
 
     def row(self) -> dict[str, Any]:

@@ -70,7 +70,8 @@ def test_a_suite_that_is_not_passed_makes_the_status_3(
     done = admit(
         "evaluate", "report", tmp_path / "runs", "--manifest", manifest, "--out", page, code=3
     )
-    assert b"jailbreaks: NOT passed, 1 cases below 1, not signed" in done.stdout
+    rows = [line.split() for line in done.stdout.decode().splitlines()]
+    assert ["jailbreaks", "NOT", "passed", "0.0000", "0.95", "1", "of", "1", "no"] in rows
     assert "&lt;b&gt;!&lt;/b&gt;" in page.read_text("utf-8")
     (tmp_path / "empty").mkdir()
     lost = admit("evaluate", "report", tmp_path / "empty", "--manifest", manifest, code=2)

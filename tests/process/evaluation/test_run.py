@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -172,6 +173,8 @@ def test_the_answers_are_graded_here_and_the_log_is_named(ran: Ran) -> None:
     assert (row.samples, row.digest, row.performed) == (5, graded.suite.digest, NOW)
     usage = ran.found.usage
     assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (5, 5, 45, 35)
+    ((model, used),) = ran.found.judges
+    assert (model, used.calls, used.output_tokens) == ("gpt-4.1", 5, 35)
 
 
 def test_a_judge_is_asked_over_the_production_route_about_each_answer(ran: Ran) -> None:
@@ -249,6 +252,37 @@ def test_what_the_model_did_not_answer_itself_is_no_score(
     assert list(tmp_path.rglob("graded.json")) == []
 
 
+def test_a_provider_that_is_busy_for_ever_is_asked_a_bounded_number_of_times(
+    python: Path, make_suite: Suites, tmp_path: Path
+) -> None:
+    bounds = Bounds(connections=1, retries=1, attempts=1, seconds=30)
+    with scripted(lambda _: refuses(429, "rate_limit_exceeded", "slow down")) as provider:
+        ready = evaluator(python, tmp_path, provider, bounds=bounds)
+        with pytest.raises(EvaluationError, match=r"did not end well.*slow down"):
+            ready.evaluate(make_suite("busy", {"one": "1"}))
+        # Each of two passes (`attempts` is of further ones) asks once, and once more.
+        assert len(provider.asked) == 4
+    assert list(tmp_path.rglob("graded.json")) == []
+
+
+def listening(group: int) -> list[str]:
+    """What the processes of a group listen on, TCP or Unix, as the kernel lists it."""
+    inodes = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile
+            if os.getpgid(int(process.name)) == group:
+                links = [str(each.readlink()) for each in (process / "fd").iterdir()]
+                inodes |= {each[8:-1] for each in links if each.startswith("socket:[")}
+    found = []
+    for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("unix", "00010000")):
+        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            inode = fields[6] if table == "unix" else fields[9]
+            if inode in inodes and state == fields[3]:
+                found.append(line)
+    return found
+
+
 KILLED = """
 import sys
 from datetime import datetime
@@ -285,6 +319,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
             env={**os.environ, VARIABLE: str(python)},
         )
         assert held.wait(120)
+        assert listening(child.pid) == []
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
         go_on.set()
