@@ -53,7 +53,7 @@ class Answer:
 
 
 def check_templates(where: str, *templates: str) -> None:
-    """Require that every placeholder is one that ``fill`` knows.
+    """Require that every placeholder is one that ``fill`` accepts.
 
     Raises:
         EvaluationError: One is not; names it.
