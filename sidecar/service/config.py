@@ -232,7 +232,7 @@ class SidecarConfig(_Strict):
     off: OPA is asked about each call."""
     max_credentials: Annotated[int, Field(ge=0, le=1 << 20)] = MAX_LEASES
     """The most verified credentials that are kept, each until it expires or the keys of its trust
-    domain change. 0 verifies the credential of each call anew."""
+    domain change. 0 verifies the credential of each call."""
     open_operations: tuple[Annotated[str, AfterValidator(_shut)], ...] = ()
     """Operations that are closed by default and opened here, by name."""
     azure_body_model: Literal["refuse", "ignore"] = "refuse"
