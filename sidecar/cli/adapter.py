@@ -10,9 +10,10 @@ import typer
 
 from sidecar.binding import job, lora, model_files
 from sidecar.binding.lora import TrainingRun
+from sidecar.binding.slsa import Provenance
 from sidecar.cli import adapter_folder, binding_options, common, manifests
 from sidecar.cli.binding_options import DeclaredOptions
-from sidecar.cli.common import JsonOption, SignedByOption
+from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.hashing_progress import hashing
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.run_files import RunFileOptions
@@ -28,10 +29,12 @@ NameOption = Annotated[
     str, typer.Option(help="The model id: the name under which servers load the adapter.")
 ]
 RunOption = Annotated[
-    str, typer.Option(help="The training run's id, by which it can be withdrawn.")
+    str | None, typer.Option(help="The training run's id, by which it can be withdrawn.")
 ]
-StartedOption = Annotated[str, typer.Option(help="When the run began (2027-01-14T08:00:00Z).")]
-FinishedOption = Annotated[str, typer.Option(help="When it ended.")]
+StartedOption = Annotated[
+    str | None, typer.Option(help="When the run began (2027-01-14T08:00:00Z).")
+]
+FinishedOption = Annotated[str | None, typer.Option(help="When it ended.")]
 ProviderOption = Annotated[str, typer.Option(help="As the gate's routes name it.")]
 BaseOption = Annotated[
     str | None, typer.Option(help="The base model's id, if the adapter names only a folder.")
@@ -52,12 +55,12 @@ def bind_adapter(
     folder: FolderArgument,
     name: NameOption,
     run_files: RunFileOptions,
-    run: RunOption,
-    started: StartedOption,
-    finished: FinishedOption,
     provider: ProviderOption,
     signing: SigningOptions,
     declared: DeclaredOptions,
+    run: RunOption = None,
+    started: StartedOption = None,
+    finished: FinishedOption = None,
     base: BaseOption = None,
     base_revision: BaseRevisionOption = None,
     quantisation: QuantisationOption = None,
@@ -65,15 +68,34 @@ def bind_adapter(
 ) -> None:
     """Bind a LoRA or QLoRA adapter's folder, as PEFT saves it, into a signed manifest."""
     at, owner = common.now(), signing.owner()
-    began, ended = _instant(started, "--started"), _instant(finished, "--finished")
-    stated = TrainingRun(run, began, ended, base, base_revision, quantisation, seed)
-    read = run_files.corpora(declared.classes, quiet=signing.as_json)
+    found = run_files.provenance(declared.classes)
+    name_of_run, began, ended = _run(run, started, finished, found)
+    stated = TrainingRun(name_of_run, began, ended, base, base_revision, quantisation, seed)
+    read = run_files.corpora_of(found, declared.classes, quiet=signing.as_json)
     known = declared.declared(owner, at, provider, read, run_files.outputs())
     total = model_files.total_bytes(folder)
     with hashing(folder.name, total, quiet=signing.as_json) as advance:
         adapter = lora.read_adapter(folder, advance)
-    bound = job.bind_model(lora.adapted_model(name, adapter, stated), known)
-    binding_options.sign(signing, owner, bound, "run")
+    model = lora.adapted_model(name, adapter, stated)
+    if found is not None:
+        known = binding_options.with_provenance(found, model, known, adapter.files.digests)
+    binding_options.sign(signing, owner, job.bind_model(model, known), "run")
+
+
+def _run(
+    run: str | None, started: str | None, finished: str | None, found: Provenance | None
+) -> tuple[str, datetime, datetime]:
+    """Return the run's id and times, by options or by its provenance.
+
+    Raises:
+        CliError: Neither states one of them.
+    """
+    began, ended = common.instant(started, "--started"), common.instant(finished, "--finished")
+    if found is not None:
+        run, began, ended = run or found.run, began or found.started, ended or found.finished
+    if run is None or began is None or ended is None:
+        raise CliError("give --run, --started and --finished, or --from-slsa, which states them")
+    return run, began, ended
 
 
 def verify_adapter(
@@ -116,9 +138,3 @@ def verify_adapter(
         differences=compared.differences,
     )
     raise typer.Exit(0 if compared.same else DIFFERENT)
-
-
-def _instant(text: str, what: str) -> datetime:
-    found = common.instant(text, what)
-    assert found is not None  # only of no text
-    return found

@@ -10,6 +10,7 @@ import typer
 
 from sidecar.binding import files, openai
 from sidecar.binding.openai import Job
+from sidecar.binding.slsa import Provenance
 from sidecar.cli import binding_options, common
 from sidecar.cli.binding_options import DeclaredOptions
 from sidecar.cli.option_groups import grouped
@@ -38,15 +39,24 @@ def bind(
     at, record = common.now(), openai.read_job(common.read(job))
     owner = signing.owner()
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))
-    read = _corpora(record, run_files, declared.classes, quiet=signing.as_json)
+    found = run_files.provenance(declared.classes)
+    read = _corpora(record, run_files, found, declared.classes, quiet=signing.as_json)
     known = declared.declared(owner, at, provider, read, _outputs(record, run_files))
     known = replace(known, shutdown=common.instant(shutdown, "--shutdown"))
+    if found is not None:
+        model = openai.adapted_model(record, point, provider)
+        known = binding_options.with_provenance(found, model, known)
     bound = openai.bind(record, known, point)
     binding_options.sign(signing, owner, bound, "job" if point is None else "checkpoint")
 
 
 def _corpora(
-    job: Job, given: RunFileOptions, classes: tuple[str, ...], *, quiet: bool
+    job: Job,
+    given: RunFileOptions,
+    found: Provenance | None,
+    classes: tuple[str, ...],
+    *,
+    quiet: bool,
 ) -> tuple[Corpus, ...]:
     ids = {"training": job.training_file, "validation": job.validation_file}
 
@@ -54,7 +64,7 @@ def _corpora(
         # Several files were concatenated before the upload: none of them is it.
         return openai.file_name(ids[role] if len(paths) == 1 else None, path.name)
 
-    return given.corpora(classes, quiet=quiet, name_of=name_of)
+    return given.corpora_of(found, classes, quiet=quiet, name_of=name_of)
 
 
 def _outputs(job: Job, given: RunFileOptions) -> tuple[EvaluationOutput, ...]:

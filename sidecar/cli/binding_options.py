@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +14,10 @@ import typer
 
 from sidecar.authority import records
 from sidecar.authority.home import Home
-from sidecar.binding import corpora, declared, files
+from sidecar.binding import corpora, declared, files, slsa
 from sidecar.binding.corpora import CorpusReading
-from sidecar.binding.job import Binding, Declared, KnownManifest
+from sidecar.binding.job import AdaptedModel, Binding, Declared, KnownManifest
+from sidecar.binding.slsa import Provenance
 from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, DeclarationOption
@@ -134,6 +137,23 @@ class DeclaredOptions:
             documents=documents(self.document),
             declarations=common.pairs(self.declaration, "--declaration"),
         )
+
+
+def with_provenance(
+    found: Provenance,
+    model: AdaptedModel,
+    known: Declared,
+    artifact_files: Mapping[str, str] | None = None,
+) -> Declared:
+    """Check a provenance against what is bound, and add it as a document.
+
+    Raises:
+        BindingError: As ``slsa.check``.
+    """
+    parent = None if known.parent is None else known.parent.digest
+    artifact = hashlib.sha256(model.artifact).hexdigest()
+    slsa.check(found, model, known.provider, artifact, artifact_files, parent)
+    return replace(known, documents=(*known.documents, found.document))
 
 
 def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> None:

@@ -12,6 +12,7 @@ from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import Parties
+from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.binding.adapters import BASE, REVISION, lay_out
 
 NAME = "support-v3"
@@ -119,3 +120,33 @@ def test_nothing_is_signed_for_a_folder_with_a_pickle(
     )
     assert b"training_args.bin: loading such a file can run code" in done.stderr
     assert set(parties.evidence.glob("*")) == before
+
+
+def test_signed_provenance_states_the_run_and_the_corpora_in_place_of_files(
+    parties: Parties, folder: Path, job: Path, manifest: str, tmp_path: Path
+) -> None:
+    key = SimKey.p256()
+    exported = admit("export", manifest, "--format", "slsa").stdout
+    provenance, pem = tmp_path / "provenance.json", tmp_path / "builder.pem"
+    provenance.write_bytes(envelope(exported, key))
+    pem.write_text(key.pem)
+    command = (
+        *("bind-adapter", folder, "--name", NAME, "--provider", "vllm"),
+        *("--from-slsa", provenance, "--slsa-key", pem),
+        *("--envelope", job / "envelope.yaml", "--environments", job / "environments.yaml"),
+        *("--out", tmp_path / "out", "--blobs", tmp_path / "blobs"),
+    )
+    builder = ("--slsa-builder", "urn:admissibility:provider:vllm")
+    home = str(parties.home("tuning-lab"))
+    bound = told(*command, *builder, ADMIT_HOME=home)
+    first, again = (manifests.read(Path(each)).manifest for each in (manifest, bound["file"]))
+    assert (again.corpora, again.run) == (first.corpora, first.run)
+    assert [each.kind for each in again.documents] == ["slsa-provenance"]
+    refusals = {
+        ("--slsa-builder", "other"): b"is of builder 'urn:admissibility:provider:vllm', not",
+        (*builder, "--training", str(job / "validation.jsonl")): b"its corpora are",
+        (*builder, "--run", "run-8"): b"its run is 'run-7', not 'run-8'",
+        (): b"--from-slsa, --slsa-key and --slsa-builder: give all three, or none",
+    }
+    for more, message in refusals.items():
+        assert message in admit(*command, *more, code=2, ADMIT_HOME=home).stderr
