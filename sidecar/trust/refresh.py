@@ -29,7 +29,7 @@ from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError, SourceFetcher
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.memo import Memo
-from sidecar.trust.source import Source, SourceError
+from sidecar.trust.source import Source, SourceError, SourceMissingError
 from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
 from sidecar.trust.view import (
     NoViewError,
@@ -71,10 +71,40 @@ class Refreshed:
         view: The same as ``read_view`` gives from now on.
         domains_error: Why the delegated role's metadata or document could not be had; empty where
             it could, or where the authority delegates none.
+        edition: What the source has for as long as nothing is new.
     """
 
     view: AuthorityView
-    domains_error: str = ""
+    domains_error: str
+    edition: Edition
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """What names one whole publication of an authority.
+
+    Attributes:
+        timestamp: The bytes of ``timestamp.json``; through its snapshot they fix everything else.
+        root: Version of the newest root, which a timestamp does not name.
+    """
+
+    timestamp: bytes
+    root: int
+
+    def is_newest(self, source: Source) -> bool:
+        """Return whether a source has the same timestamp, and no newer root."""
+        try:
+            if source.fetch(f"{METADATA}timestamp.json", REPOSITORY.timestamp) != self.timestamp:
+                return False
+        except SourceError:
+            return False
+        try:
+            source.fetch(f"{METADATA}{self.root + 1}.root.json", REPOSITORY.root)
+        except SourceMissingError:
+            return True
+        except SourceError:
+            pass
+        return False
 
 
 def refresh(
@@ -110,7 +140,8 @@ def refresh(
             _check_understood(authority.name, verified, good, memo)
             store.keep(good)
             domains_error = _follow_domains(updater, source, store, verified, good)
-            return Refreshed(read_view(authority, state_dir, memo), domains_error)
+            edition = Edition(good.timestamp, root.version)
+            return Refreshed(read_view(authority, state_dir, memo), domains_error, edition)
     except (RepositoryError, DownloadError, roots.RootError, StoreError, NoViewError) as error:
         raise RefreshError(str(error)) from error
     except (OSError, ValueError, RecursionError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,10 +12,13 @@ from sidecar.core.trust_state import AuthorityView
 from sidecar.trust import sources
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.memo import Memo
-from sidecar.trust.refresh import NotUnderstoodError, RefreshError, refresh
+from sidecar.trust.refresh import NotUnderstoodError, Refreshed, RefreshError, refresh
 from sidecar.trust.view import NoViewError, read_kept
 
 _LOG = logging.getLogger("sidecar.trust")
+
+WHOLE_SECONDS = 60.0
+"""How often everything is verified and kept again, though the source has nothing new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class AuthorityRefresher:
         self._state_dir = state_dir
         self._memo = Memo()
         self._heard = heard
+        self._last: Refreshed | None = None
+        self._last_at = 0.0
         self.status = AuthorityStatus(authority.name, None, None, None, None)
 
     def recall(self) -> AuthorityView | None:
@@ -74,7 +80,14 @@ class AuthorityRefresher:
         return view
 
     def refresh(self) -> AuthorityView | None:
-        """Ask the source; return the view that holds afterwards, if any."""
+        """Ask the source; return the view that holds afterwards, if any.
+
+        A source that has what was verified a moment ago is read no further.
+        """
+        if self._last is not None and self._unchanged(self._last):
+            self._note(self._last.view, datetime.now(UTC), None)
+            return self._last.view
+        self._last = None
         try:
             found = refresh(self._authority, self.source, self._state_dir, self._memo)
         except RefreshError as error:
@@ -87,7 +100,14 @@ class AuthorityRefresher:
         self._heard = True
         view = replace(found.view, heard_since_start=True)
         self._note(view, datetime.now(UTC), found.domains_error or None)
+        if not found.domains_error:
+            self._last, self._last_at = replace(found, view=view), time.monotonic()
         return view
+
+    def _unchanged(self, last: Refreshed) -> bool:
+        if time.monotonic() - self._last_at >= WHOLE_SECONDS:
+            return False
+        return last.view.expires > datetime.now(UTC) and last.edition.is_newest(self.source)
 
     def _kept(self) -> tuple[AuthorityView | None, str]:
         """Return the view that is kept, and why it is stale or absent."""
