@@ -8,26 +8,31 @@ shares it, whatever else the calls differ in. It holds
   the same (``Reads.unchanged``, compared once per assessment and state);
 * until the next instant, of everything that it read, at which time alone could change it.
 
-Refusals are assessed each time.
+Refusals are assessed each time. What one credential and call get is kept too (``Applied``): it is
+the same for each of their requests, and so is most of what is recorded and answered.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 from sidecar.core import reuse
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
+from sidecar.core.decide import Decision
 from sidecar.core.facts import Facts, prove
 from sidecar.core.reads import recording
 from sidecar.core.window import rfc3339
 from sidecar.gate.leases import Kept, LeaseTable
 from sidecar.gate.snapshot_holder import Snapshot
 from sidecar.observe.lease_metrics import End
+from sidecar.observe.outcome import Recurring
 
 MAX_ASSESSMENTS = 4096
+_APPLIED = timedelta(seconds=1)
+"""How long the validity computed for one request is given to others; it only grows with time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +56,48 @@ class Assessed(Kept):
         return reuse.restated(self.proven, call, credential, at, nonce)
 
 
+@dataclass(slots=True, eq=False)
+class Applied:
+    """An assessment for one credential and call.
+
+    Attributes:
+        assessed: What it was made from.
+        assessment: The assessment for the credential.
+        at: The time for which its validity was computed.
+        recurring: What the records and responses of its allows have in common.
+    """
+
+    assessed: Assessed
+    assessment: Assessment
+    at: datetime
+    recurring: Recurring = field(default_factory=Recurring)
+    _proven: Facts | None = None
+    _alike: object = None
+
+    def facts(self, call: Call, credential: Credential, now: datetime, nonce: str) -> Facts:
+        """Return the facts of a request; but for time and nonce, the same objects each time."""
+        proven = self._proven
+        if proven is None:
+            self._proven = proven = self.assessed.facts(call, credential, now, nonce)
+        return Facts(
+            proven.request,
+            proven.environment,
+            proven.adaptations,
+            proven.deployments,
+            proven.waivers,
+            rfc3339(now),
+            nonce,
+        )
+
+    def recurs(self, decision: Decision) -> Recurring:
+        """Return what an allow has in common with the others that the policies answered alike."""
+        ends = self.assessment.announced_end(decision.at)
+        alike = decision.revision, decision.violations, decision.warnings, ends
+        if self._alike != alike:
+            self._alike, self.recurring = alike, Recurring()
+        return self.recurring
+
+
 class Assessments:
     """The assessments of one gate; to be used inside one event loop.
 
@@ -60,10 +107,11 @@ class Assessments:
 
     def __init__(self, most: int = MAX_ASSESSMENTS) -> None:
         self._table: LeaseTable[tuple[reuse.Caller, Call], Assessed] = LeaseTable(most)
+        self._applied: LeaseTable[tuple[Credential, Call], Applied] = LeaseTable(most)
 
     def assess(
         self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
-    ) -> tuple[Assessment, Assessed]:
+    ) -> Applied:
         """Assess a call, or use again what was assessed of the same question.
 
         Args:
@@ -73,14 +121,14 @@ class Assessments:
             now: The decision's reference time.
 
         Returns:
-            The assessment for this credential and time, and the one that it was made from.
+            The assessment for this credential and time.
         """
+        if now < credential.expires:
+            applied = self._apply(call, credential, snapshot, now)
+            if applied is not None:
+                return applied
         question = reuse.question(call)
         key = reuse.caller(credential), question
-        if now < credential.expires:
-            kept = self._table.find(key, lambda held: held.lapsed(snapshot, now))
-            if kept is not None:
-                return reuse.reused(kept.assessment, credential, now), kept
         state, reads = recording(snapshot.state)
         assessment = assess(question, credential, state, now)
         change = reads.next_change(now) if assessment.admissible else None
@@ -88,8 +136,28 @@ class Assessments:
         made = Assessed(reads, snapshot.mark, now, until, assessment)
         if change is not None:
             self._table.put(key, made)
-        return assessment, made
+        return Applied(made, assessment, now)
+
+    def _apply(
+        self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
+    ) -> Applied | None:
+        """Apply what was assessed of the same question; ``None`` where nothing holds."""
+        applied = self._applied.find(
+            (credential, call), lambda held: held.assessed.lapsed(snapshot, now)
+        )
+        if applied is None:
+            key = reuse.caller(credential), reuse.question(call)
+            kept = self._table.find(key, lambda held: held.lapsed(snapshot, now))
+            if kept is None:
+                return None
+            applied = Applied(kept, reuse.reused(kept.assessment, credential, now), now)
+            self._applied.put((credential, call), applied)
+        elif not applied.at <= now < applied.at + _APPLIED:
+            applied.assessment = reuse.reused(applied.assessed.assessment, credential, now)
+            applied.at = now
+        return applied
 
     def clear(self) -> None:
         """Drop every assessment."""
         self._table.clear(End.CLOCK)
+        self._applied.clear(End.CLOCK)

@@ -31,7 +31,7 @@ from sidecar.extract.parsed_request import (
     body_size,
     parse,
 )
-from sidecar.gate.assessments import Assessed, Assessments
+from sidecar.gate.assessments import Applied, Assessments
 from sidecar.gate.credential_leases import CredentialLeases
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
@@ -271,6 +271,7 @@ class Pipeline:
             snapshot = self.trust.current()
             context.note(epoch=snapshot.state.epoch)
             decision = await self._each(snapshot, calls, caller, context)
+            context.recurring = None  # of one call, and this decision is about all of them
             if not decision.allowed or self.trust.current() is snapshot:
                 return decision
 
@@ -294,30 +295,33 @@ class Pipeline:
     ) -> Decision:
         now, engine = context.progress.at, self.policies.identity()
         context.note(call=call)
+        context.recurring = None
         missed, context.looked_up = context.looked_up, False
         lease = None if missed else self.leases.find(caller, call, snapshot, engine, now)
         if lease is not None:
             context.note(assessment=lease.decision.assessment)
             return renew(lease.decision, context.progress)
-        assessment, assessed = self.assessments.assess(call, caller, snapshot, now)
-        context.reached("assess", assessment=assessment)
-        if assessment.admissible:
-            decision = await self._asked(call, caller, assessed, context)
+        applied = self.assessments.assess(call, caller, snapshot, now)
+        context.reached("assess", assessment=applied.assessment)
+        if applied.assessment.admissible:
+            decision = await self._asked(call, caller, applied, context)
         else:
             decision = inadmissible(context.progress)
         if engine is not None and self.policies.identity() is engine:
-            self.leases.put(decision, assessed.reads, snapshot, engine)
+            self.leases.put(decision, applied.assessed.reads, snapshot, engine)
         return decision
 
     async def _asked(
-        self, call: Call, caller: Credential, assessed: Assessed, context: DecisionContext
+        self, call: Call, caller: Credential, applied: Applied, context: DecisionContext
     ) -> Decision:
         """Ask the policies about an admissible call."""
-        facts = assessed.facts(call, caller, context.progress.at, secrets.token_hex(16))
+        facts = applied.facts(call, caller, context.progress.at, secrets.token_hex(16))
         context.facts = facts
         verdict = await self.policies.ask(facts)
         context.reached("policy")
-        return decide(context.progress, verdict)
+        decision = decide(context.progress, verdict)
+        context.recurring = applied.recurs(decision) if decision.allowed else None
+        return decision
 
 
 def _unregistered(call: Call, api: str) -> ResolvedCall:

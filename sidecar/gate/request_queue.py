@@ -32,8 +32,11 @@ class RequestQueue:
             AdmissibilityError: ``overloaded``: none was free within ``seconds``.
         """
         try:
-            async with asyncio.timeout(seconds):
-                await self._free.acquire()
+            if self._free.locked():
+                async with asyncio.timeout(seconds):
+                    await self._free.acquire()
+            else:
+                await self._free.acquire()  # at once, and without a timer
         except TimeoutError:
             raise AdmissibilityError(
                 Reason.OVERLOADED,

@@ -26,6 +26,7 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 )
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
 from sidecar.extract.router import error_shape
@@ -36,6 +37,7 @@ from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, live
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
 from sidecar.gate.request_queue import RequestQueue
+from sidecar.observe.outcome import Recurring
 from sidecar.opa.client import UNIX
 from sidecar.providers.error_shapes import OPENAI, ErrorShape
 
@@ -63,7 +65,8 @@ class Limits:
 
 Answered = pb.CheckResponse | bytes
 """A ``CheckResponse``, or a serialized one: the ids of decisions are all of one length, so that the
-response of a lease's first decision is that of all its decisions, with another id."""
+response of a lease's first decision is that of all its decisions, with another id. Without a lease
+the end of its validity differs too."""
 
 
 class Authorization(rpc.AuthorizationServicer):
@@ -170,14 +173,34 @@ class Authorization(rpc.AuthorizationServicer):
         if context.request is None and not decision.allowed:
             # A request that is refused before it is parsed is still named in the log.
             context.request = describe(message)
-        lease = context.lease
-        if lease is None or not decision.allowed or context.metadata or _forged(context):
+        lease, recurring = context.lease, context.recurring
+        if not decision.allowed or context.metadata or _forged(context):
             return self._respond(decision, context)
+        if lease is None:
+            if recurring is None:
+                return self._respond(decision, context)
+            return self._recurring(recurring, decision, context)
         if lease.reply is None:
             mark = secrets.token_hex(16)
             written = self._respond(replace(decision, id=mark), context)
             lease.reply = written.SerializeToString().split(mark.encode())
         return decision.id.encode().join(lease.reply)
+
+    def _recurring(
+        self, recurring: Recurring, decision: Decision, context: DecisionContext
+    ) -> Answered:
+        """Answer as ``_respond``, with what is serialized already where ids and times fit in."""
+        until = rfc3339(decision.lease_until or decision.at).encode()
+        parts = recurring.responses.get(len(until))
+        if parts is None:
+            mark = secrets.token_hex(16)
+            written = self._respond(replace(decision, id=mark), context).SerializeToString()
+            parts = tuple(part.split(mark.encode()) for part in written.split(until))
+            if len(parts) != 2:  # the same text is elsewhere in it too
+                return self._respond(decision, context)
+            recurring.responses[len(until)] = parts
+        own = decision.id.encode()
+        return until.join([own.join(part) for part in parts])
 
     def _respond(self, decision: Decision, context: DecisionContext) -> pb.CheckResponse:
         settings = self._pipeline.settings

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from datetime import datetime
 from typing import Any
 
 from sidecar.core.assessment import Assessment
@@ -55,8 +56,8 @@ def record(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-_VARYING = ("id", "time", "method", "path", "epoch", "request_id", "duration_us")
-"""Fields in which the lines of one lease's decisions differ, in the order of the line."""
+_VARYING = ("id", "time", "method", "path", "epoch", "lease_until", "request_id", "duration_us")
+"""Fields in which the lines of recurring decisions differ, in the order of the line."""
 
 _escaped = json.encoder.encode_basestring_ascii
 
@@ -64,19 +65,31 @@ _escaped = json.encoder.encode_basestring_ascii
 def line(outcome: Outcome | LeasedOutcome) -> bytes:
     """Return one line of the log, with its line feed."""
     if isinstance(outcome, LeasedOutcome):
-        return _leased_line(outcome, outcome.recurring.line)
-    if outcome.recurring is not None and not outcome.recurring.line:
-        outcome.recurring.line = _line_parts(outcome)
-    return json.dumps(record(outcome), separators=(",", ":")).encode("ascii") + b"\n"
+        lease = outcome.leased.lease_until
+        return _recurring_line(outcome, outcome.recurring.line, outcome.at, outcome.epoch, lease)
+    recurring, decision = outcome.recurring, outcome.decision
+    if recurring is None:
+        return json.dumps(record(outcome), separators=(",", ":")).encode("ascii") + b"\n"
+    if not recurring.line:
+        recurring.line = _line_parts(outcome)
+    until = decision.lease_until
+    return _recurring_line(outcome, recurring.line, decision.at, decision.epoch, until)
 
 
-def _leased_line(outcome: LeasedOutcome, parts: tuple[str, ...]) -> bytes:
-    """Return the line of a decision from a lease: the same text, and what varies put in."""
+def _recurring_line(
+    outcome: Outcome | LeasedOutcome,
+    parts: tuple[str, ...],
+    at: datetime,
+    epoch: int,
+    until: datetime | None,
+) -> bytes:
+    """Return the line of a recurring decision: the same text, and what varies put in."""
+    ends = "null" if until is None else f'"{rfc3339(until)}"'
     text = (
-        f"{parts[0]}{_escaped(outcome.id)}{parts[1]}{_escaped(rfc3339(outcome.at))}{parts[2]}"
+        f"{parts[0]}{_escaped(outcome.id)}{parts[1]}{_escaped(rfc3339(at))}{parts[2]}"
         f"{_escaped(_text(outcome.method))}{parts[3]}{_escaped(_text(outcome.path))}{parts[4]}"
-        f"{outcome.epoch}{parts[5]}{_escaped(_text(outcome.request_id))}{parts[6]}"
-        f"{round(outcome.seconds * 1_000_000)}{parts[7]}\n"
+        f"{epoch}{parts[5]}{ends}{parts[6]}{_escaped(_text(outcome.request_id))}{parts[7]}"
+        f"{round(outcome.seconds * 1_000_000)}{parts[8]}\n"
     )
     return text.encode("ascii")
 

@@ -89,8 +89,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
-        for stage in STAGES:
-            self._stages.labels(stage)
+        self._observe_stage = {stage: self._stages.labels(stage).observe for stage in STAGES}
         self._observe_total = self._stages.labels("total").observe
         self._watch_engine()
         self._watch_policies()
@@ -208,9 +207,9 @@ class Metrics:
         self.decisions += 1
         for counter in self._counters(outcome):
             counter.inc()
-        if outcome.recurring is None:
+        if outcome.recurring is None or outcome.facts is not None:
             for stage, seconds in outcome.stages.items():
-                self._stages.labels(stage).observe(seconds)
+                self._observe_stage[stage](seconds)
         self._observe_total(outcome.seconds)
         if outcome.key_unknown_in:
             self._unknown_keys.add(outcome.key_unknown_in, outcome.decision.at)
@@ -223,7 +222,7 @@ class Metrics:
         self._observe_total(outcome.seconds)
 
     def _counters(self, outcome: Outcome) -> tuple[Counter, ...]:
-        """Return the counters of a decision; those of a lease's are looked up once."""
+        """Return the counters of a decision; those of recurring ones are looked up once."""
         recurring = outcome.recurring
         if recurring is None:
             return tuple(self._find_counters(outcome.decision))

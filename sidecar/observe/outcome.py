@@ -20,15 +20,20 @@ STAGES = ("parse", "credential", "assess", "policy")
 
 @dataclass(slots=True, eq=False)
 class Recurring:
-    """What the records of all decisions from one lease have in common; filled at the first one.
+    """What all decisions from one lease have in common; filled at the first one.
+
+    Without a lease: all allows of one credential and call that the policies answered alike.
 
     Attributes:
         line: The parts of the line of the decision log around its varying fields.
         counters: The metrics' counters to increment.
+        responses: By the length of ``lease_until``: the serialized response in parts, to be joined
+            by it, and each of them in parts to be joined by the decision's id.
     """
 
     line: tuple[str, ...] = ()
     counters: tuple[Any, ...] = field(default=())
+    responses: dict[int, tuple[list[bytes], ...]] = field(default_factory=dict)
 
     @property
     def filled(self) -> bool:
@@ -50,7 +55,7 @@ class Outcome:
         seconds: Seconds from receipt to response.
         facts: The policies' input; ``None`` if no policy was queried.
         key_unknown_in: The trust domain that has not published the credential's key; else empty.
-        recurring: Of the lease that the decision was made from; ``None`` without one.
+        recurring: What it has in common with other decisions; ``None`` if that is not known.
     """
 
     decision: Decision

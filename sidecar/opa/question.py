@@ -13,7 +13,7 @@ from typing import Any
 
 from sidecar.core.facts import Facts, plain
 
-MAX_KEPT = 1024
+MAX_KEPT = 4096
 """Values whose JSON is kept; each is a few KiB."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -34,15 +34,15 @@ class FactsWriter:
     def stem(self, facts: Facts) -> str:
         """Return the JSON of facts up to their time and nonce; equal for equal questions."""
         return (
-            f'{{"request":{_encode(plain(facts.request))},'
-            f'"environment":{_encode(plain(facts.environment))},'
+            f'{{"request":{self._once(facts.request)},'
+            f'"environment":{self._once(facts.environment)},'
             f'"adaptations":{self._once(facts.adaptations)},'
             f'"deployments":{self._once(facts.deployments)},'
             f'"waivers":{self._once(facts.waivers)},'
         )
 
-    def _once(self, value: tuple[Any, ...]) -> str:
-        if not value:
+    def _once(self, value: Any) -> str:  # noqa: ANN401 - a dataclass, or a tuple of them
+        if value == ():
             return "[]"
         found = self._kept.get(id(value))
         if found is None:

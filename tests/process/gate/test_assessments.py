@@ -11,7 +11,7 @@ from sidecar.core.assess import assess
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
 from sidecar.gate import assessments
-from sidecar.gate.assessments import Assessed, Assessments
+from sidecar.gate.assessments import Applied, Assessments
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from tests.support.simulator.world import (
     BASE,
@@ -43,10 +43,11 @@ class Scene:
 
     def ask(
         self, at: datetime = NOW, call: Call = CALL, expires: datetime = NOW + DAY
-    ) -> tuple[Reason | None, int, Assessed]:
+    ) -> tuple[Reason | None, int, Applied]:
         caller, snapshot = credential(expires=expires), self.holder.current()
         before = self.assessed
-        found, made = self.kept.assess(call, caller, snapshot, at)
+        made = self.kept.assess(call, caller, snapshot, at)
+        found = made.assessment
         times = self.assessed - before
         expected = assess(call, caller, snapshot.state, at)
         assert replace(found, valid_until=NOW) == replace(expected, valid_until=NOW)
@@ -124,3 +125,7 @@ def test_facts_are_proven_once_and_restated_for_the_next_call(scene: Scene) -> N
     assert (first.now, second.now) == ("2026-06-01T12:00:00Z", "2026-06-01T12:00:20Z")
     assert second.environment.credential.expires == "2026-06-02T12:00:00Z"
     assert second.adaptations is first.adaptations
+    again = scene.ask(LATER, replace(CALL, stream=True))[2]
+    thrice = [again.facts(replace(CALL, stream=True), other, LATER, "n-3") for _ in range(2)]
+    assert thrice == [replace(second, nonce="n-3")] * 2
+    assert thrice[0].request is thrice[1].request

@@ -19,7 +19,7 @@ from sidecar.observe.decision_record import line, record
 from sidecar.observe.lease_metrics import End
 from tests.support.gate.bench import SETTINGS, Gate, reason_of, running
 from tests.support.gate.requests import as_check_request, json_body
-from tests.support.simulator.world import BASE, DAY, ENV, NOW, admitted_world, window
+from tests.support.simulator.world import BASE, DAY, ENV, NOW, window
 
 LEASE = 30
 
@@ -131,7 +131,7 @@ def test_the_log_line_of_a_leased_decision_is_that_of_any_other() -> None:
         scene.publish(7)
         await scene.ask(headers=[("x-request-id", "r-4")])
         outcomes = [each for each in scene.gate.book.ended if each is not None]
-        assert [each.recurring is not None for each in outcomes] == [False, True, True, True]
+        assert [each.recurring is not None for each in outcomes] == [True] * 4
         for outcome in outcomes:
             assert line(outcome) == line(replace(outcome, recurring=None))
         assert [line(each) for each in scene.gate.book.leased] == [
@@ -380,21 +380,19 @@ def test_a_credential_is_verified_once_until_its_roots_change_or_it_expires() ->
     play(story)
 
 
-@pytest.mark.parametrize("most", [0, 8])
-def test_without_leases_each_call_is_decided_anew(most: int) -> None:
-    async def run() -> None:
-        holder, engine = SnapshotHolder(), Agreeing()
-        settings = replace(SETTINGS, max_leases=0, max_credentials=most)
-        pipeline = Pipeline(settings, holder, engine)
-        async with running(engine, pipeline=pipeline) as gate:
-            world = admitted_world()
-            world.parties["customer"].trust_domains = [gate.issuer.document(NOW)]
-            holder.publish(world.state())
-            token = gate.issuer.jwt_svid(ENV, NOW)
-            for _ in range(2):
-                reply = await gate.ask(as_check_request(credential=token))
-                assert reason_of(reply) == "admitted"
-        assert engine.asked == 2
-        assert pipeline.credentials.counts.hits == (1 if most else 0)
+def test_a_lease_whose_first_use_could_not_be_recorded_is_recorded_as_an_allow_later() -> None:
+    async def story(scene: Scene) -> None:
+        book, token = scene.gate.book, scene.gate.issuer.jwt_svid(ENV, NOW)
+        scene.engine.lease_seconds = LEASE
+        book.recordable = False
+        assert await scene.ask(token=token) == "internal_error"
+        assert await scene.ask(token=token) == "internal_error"
+        book.recordable = True
+        for _ in range(3):
+            assert await scene.ask(token=token) == "admitted"
+        for outcome in book.ended[-3:]:
+            assert outcome is not None
+            assert line(outcome) == line(replace(outcome, recurring=None))
+        assert scene.engine.asked == 1
 
-    asyncio.run(run())
+    play(story)
