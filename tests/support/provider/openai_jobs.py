@@ -15,6 +15,7 @@ import hmac
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +55,8 @@ class OpenAiJobs:
         misbehave: Called first with each request; returns whether it has answered.
         lengths: Id of a file → the size that is stated instead of its own.
         silent: Whether the next job is created without an answer.
+        azure: Whether models are named as Azure names them.
+        answers: Answers a chat completion; without it there is none.
     """
 
     url: str = ""
@@ -67,6 +70,8 @@ class OpenAiJobs:
     misbehave: Callable[[Handler, str], bool] = lambda _handler, _path: False
     lengths: dict[str, int] = field(default_factory=dict)
     silent: bool = False
+    azure: bool = False
+    answers: Callable[[dict[str, Any]], dict[str, Any]] | None = None
     uploads: dict[str, tuple[str, list[tuple[str, bytes]]]] = field(default_factory=dict)
 
     def add_file(self, file: str, name: str, data: bytes) -> str:
@@ -78,6 +83,8 @@ class OpenAiJobs:
         record = self.jobs[job]
         ended = int(time.time()) if at is None else at
         model = f"ft:{record['model']}:acme:{record.get('suffix') or ''}:{job[-6:]}"
+        if self.azure:
+            model = f"{record['model']}.ft-{hashlib.sha256(job.encode()).hexdigest()[:32]}"
         metrics = self.add_file(f"file-metrics-{job}", "step_metrics.csv", b"step,loss\n1,0.5\n")
         record |= {
             "status": "succeeded",
@@ -166,8 +173,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         split = urlsplit(self.path)
         path = PREFIX.sub("", split.path, count=1)
         azure = split.path.startswith("/openai/") and "api-version" in parse_qs(split.query)
-        given = headers.get("api-key") if azure else headers.get("authorization")
-        if given != (KEY if azure else f"Bearer {KEY}"):
+        given = headers.get("api-key", headers.get("authorization"))
+        if given not in {KEY, "" if azure else f"Bearer {KEY}"}:
             message = f"Incorrect API key provided: {given}. Find yours in the settings."
             error = {"message": message, "type": "invalid_request_error", "code": "invalid_api_key"}
             self.answer({"error": error}, 401)
@@ -289,6 +296,12 @@ def _create_job(handler: Handler, *, body: bytes, **_: Any) -> None:
     return handler.answer(account.jobs[job])
 
 
+def _chat(handler: Handler, *, body: bytes, **_: Any) -> None:
+    if handler.account.answers is None:
+        return handler.missing("model")
+    return handler.answer(handler.account.answers(json.loads(body)))
+
+
 def _paged(handler: Handler, entries: list[dict[str, Any]], query: dict[str, list[str]]) -> None:
     begin = 0
     if "after" in query:
@@ -350,6 +363,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("POST", "/uploads", _create_upload),
     ("POST", "/uploads/([^/]+)/parts", _add_part),
     ("POST", "/uploads/([^/]+)/complete", _complete_upload),
+    ("POST", "/chat/completions", _chat),
     ("POST", "/fine_tuning/jobs", _create_job),
     ("GET", "/fine_tuning/jobs", _list_jobs),
     ("GET", "/fine_tuning/jobs/([^/]+)", _get_job),
@@ -360,14 +374,23 @@ ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
 @contextmanager
 def serving(account: OpenAiJobs) -> Iterator[OpenAiJobs]:
     """Serve an account on loopback; ``account.url`` is set inside."""
+    with listening(account) as port:
+        account.url = f"http://127.0.0.1:{port}"
+        yield account
+
+
+@contextmanager
+def listening(account: OpenAiJobs, context: ssl.SSLContext | None = None) -> Iterator[int]:
+    """Serve an account on a port of its own, over TLS if a context is given."""
     made = type("AccountHandler", (Handler,), {"account": account})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), made)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
-    account.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="openai-jobs")
     thread.start()
     try:
-        yield account
+        yield int(server.server_address[1])
     finally:
         server.shutdown()
         thread.join()
