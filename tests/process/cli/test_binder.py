@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.binder import config as binder_config
 from tests.process.cli.admit import PROGRAM, admit, told
+from tests.support.guides import ROOT
 from tests.support.provider.openai_jobs import KEY, WEBHOOK_SECRET, Handler, OpenAiJobs, serving
 from tests.support.provider.producer import World
 from tests.support.site.talk import until
@@ -151,3 +153,8 @@ def test_what_is_wrong_is_one_line_and_what_is_known_is_listed(world: World) -> 
     world.binder().state.enqueue("openai", job)
     listed = admit("binder", "jobs", "--config", world.config()).stdout.decode()
     assert [line.split() for line in listed.splitlines()][1] == [job, "openai", "pending"]
+
+
+def test_the_example_is_a_configuration() -> None:
+    loaded = binder_config.load(ROOT / "deploy" / "binder" / "binder.yaml")
+    assert [each.provider for each in loaded.accounts] == ["openai", "azure"]
