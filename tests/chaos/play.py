@@ -87,7 +87,10 @@ def _recover(made: Stage, outcome: Outcome) -> None:
 
 
 def _judge(made: Stage, outcome: Outcome) -> None:
-    """Look at every answer, and at the decision log."""
+    """Look at every answer, at the decision log, and at what outlives the gate."""
+    left = made.end()
+    if left:
+        outcome.complaints.append(f"processes outlived their gate: {left}")
     outcome.asked = sum(call.answer is not None for call in made.record.asked)
     outcome.admitted = sum(call.admitted for call in made.record.asked)
     unsafe = made.record.unsafe()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
@@ -23,7 +25,7 @@ import pytest
 import yaml
 
 from sidecar._pb import ext_authz_pb2 as pb
-from tests.chaos import transports
+from tests.chaos import faults, transports
 from tests.chaos.clock import SteppedClock, SteppedGate
 from tests.chaos.editions import BASE_CALL, MODEL_CALL, QUESTIONS, Asked, Edition, Noun, Record
 from tests.chaos.proxy import LossyProxy, lossy_proxy
@@ -43,6 +45,7 @@ NEEDED = {
 }
 LIFE = timedelta(hours=1)
 STATE_BYTES = 24 << 20
+ORPHAN_SECONDS = 30.0
 _LISTENING = re.compile(r"gate on (\S+), metrics on (\S+)\n")
 
 
@@ -56,6 +59,7 @@ class Stage:
         forks: Authority → an edition by other keys.
         copies: Authority → a copy of its repository for each edition.
         withdrawn: What is withdrawn now.
+        orphans: What a gate that was killed had started.
     """
 
     setup: Setup
@@ -69,6 +73,7 @@ class Stage:
     forks: dict[str, Files] = field(default_factory=dict)
     copies: dict[str, list[Path]] = field(default_factory=dict)
     withdrawn: set[Noun] = field(default_factory=set)
+    orphans: dict[int, str] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -109,10 +114,23 @@ class Stage:
         return child is not None and child.poll() is None
 
     def kill(self) -> None:
-        """End the gate as ``kill -9`` does, and with it the OPA that it would have ended."""
+        """End the gate as ``kill -9`` does; its other processes must then end by themselves."""
         if self.running:
+            self.orphans |= faults.descendants(self.gate.pid)
             self.gate._started().kill()
             self.gate._started().wait(10)
+
+    def end(self) -> list[int]:
+        """End the gate; return which of its processes have not ended in time."""
+        self.kill()
+        until = time.monotonic() + ORPHAN_SECONDS
+        left = list(self.orphans)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)  # a run may have stopped it
+        while (left := [pid for pid in left if _runs(pid)]) and time.monotonic() < until:
+            time.sleep(0.02)
+        return left
 
     def watch(self) -> Iterator[threading.Thread]:
         """Yield threads that ask the gate all the time, and look at what it has in force."""
@@ -200,6 +218,13 @@ class Stage:
         return None
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process runs: one that has ended may still be listed until it is waited for."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def nouns(world: World) -> tuple[Noun, ...]:
     """What is withdrawn and reinstated in a run."""
     both = (MODEL_CALL, BASE_CALL)
@@ -242,7 +267,7 @@ def stage(folder: Path, setup: Setup) -> Iterator[Stage]:
             made.forks[name] = _fork(folder / "forks" / name, name)
         transports.begin(transport, made.authorities)
         _configure(made)
-        stack.callback(made.kill)
+        stack.callback(made.end)
         stack.callback(made.over.set)
         yield made
 
