@@ -219,9 +219,10 @@ def test_a_parent_that_is_left_out_is_no_base_model_under_a_wide_grant() -> None
 def test_a_parent_that_is_unknown_hidden_foreign_or_unsigned_is_refused() -> None:
     unknown = tuned_on_world()
     unknown.evidence.pop("manifest")
-    assert told(unknown, CHILD)[:2] == (
+    assert told(unknown, CHILD) == (
         Reason.MANIFEST_MISSING,
         f"the parent manifest of {CHILD} is not known",
+        2,
     )
     hidden = tuned_on_world()
     rebind(hidden, "child", model={"provider": "openai", "id": CHILD, "base": MODEL})

@@ -83,6 +83,10 @@ FILES = [
         "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
         "a PEM block PUBLIC KEY that cannot be read",
     ),
+    (
+        "0\0also where it is UTF-8",
+        "binary data (DER? convert it: openssl pkey -inform DER, with -pubin if public)",
+    ),
     ("-----BEGIN X509 CRL-----\n", "a PEM block X509 CRL"),
     ('{"kty": "OKP"}', "a JWK (convert it to PEM)"),
     ('{"dsseEnvelope": {}}', "a Sigstore bundle"),

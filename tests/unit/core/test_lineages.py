@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import pytest
 
+from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.grants import Grant
-from sidecar.core.memory import Takeover
+from sidecar.core.memory import LineageNode, Takeover
 from tests.support.simulator.steps import Steps
 from tests.support.simulator.world import (
     APPROVERS,
@@ -150,6 +151,21 @@ def _bind(world: World, label: str, model: Mapping[str, object], superseded: str
     world.sign(label, statement(MANIFEST, OTHER, sha("job"), predicate), "producer")
 
 
+def test_what_a_successor_names_grows_with_the_specifications_that_its_own_extends() -> None:
+    """The one in the middle comes last: by it, what it extends in turn is reached."""
+    world = admitted_world()
+    first = world.specify("first")
+    middle = world.specify("middle", extends={"sha256": first})
+    last = world.specify("last", extends={"sha256": middle})
+    supersedes = {"sha256": world.digests["manifest"]}
+    world.bind("second", supersedes=supersedes, specification={"sha256": last})
+    late = world.evidence.pop("middle")
+    steps = Steps(world)
+    named = LineageNode(WithdrawalKind.SPECIFICATION, first)
+    assert named not in steps.state.memory.successors[0].nodes
+    assert named in steps.add(late).state.memory.successors[0].nodes
+
+
 def test_statements_about_a_parent_are_remembered_when_the_child_comes_later() -> None:
     world = tuned_on_world()
     child = world.evidence.pop("child")
@@ -170,7 +186,10 @@ def test_an_announced_successor_is_listed_beside_the_remembered_ones() -> None:
     (known,) = steps.state.successors[manifest]
     producer.supersessions = [{"manifest": manifest, "by": "f" * 64}]
     entries = steps.publish("producer").state.successors[manifest]
-    assert [entry.by for entry in entries] == [known.by, "f" * 64]
+    assert [(entry.manifest, entry.by) for entry in entries] == [
+        (manifest, known.by),
+        (manifest, "f" * 64),
+    ]
     producer.supersessions = []
     assert steps.publish("producer").state.successors[manifest] == (known,)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from sidecar.core.assessment import Assessment
+from sidecar.core.assessment import Assessment, Ending
 from sidecar.core.call import Call
 from sidecar.core.facts import WaiverFacts, prove
 from sidecar.core.reasons import Reason
@@ -105,6 +106,16 @@ def test_structure_cannot_be_waived(label: str) -> None:
     assert world.ask().reason is not None
 
 
+def test_a_regulator_of_the_sector_waives_for_a_manifest_by_its_models() -> None:
+    world = admitted_world()
+    world.waive(RULE, MODEL, world.digests["manifest"])
+    (whole,) = world.grants["regulator"]
+    for models, found in (((f"openai/{MODEL}",), 1), (("openai/ft:other",), 0)):
+        world.join("sector", replace(whole, sectors=("finance",), models=models))
+        world.waive(RULE, MODEL, world.digests["manifest"], signer="sector")
+        assert len(facts(world.ask())) == found
+
+
 def test_a_decision_ends_with_a_waiver_it_may_have_needed() -> None:
     def until(change: Callable[[World], Any]) -> Any:
         world = admitted_world()
@@ -119,3 +130,6 @@ def test_a_decision_ends_with_a_waiver_it_may_have_needed() -> None:
         world.parties["regulator"].withdraw("waiver", digest, soon)
 
     assert until(withdrawn_soon) == soon
+    world = admitted_world()
+    world.waive(RULE)
+    assert Ending(NOW + 20 * DAY, "waiver", "regulator") in world.ask().endings

@@ -58,6 +58,16 @@ def test_case_12_a_superseding_manifest_does_not_take_the_old_one_down_on_arriva
     assert world.memory.takeovers == (takeover,)
 
 
+def test_a_result_counts_for_a_take_over_only_where_its_evaluator_may_evaluate() -> None:
+    """A compliance suite of a jurisdiction, passed by an evaluator that is granted another one."""
+    world = superseding()
+    world.join("elsewhere", grant("evaluator", jurisdictions=("us",)))
+    complete(world)
+    world.result("second:result", manifest="second", signer="elsewhere")
+    assert in_force(world) == world.digests["manifest"]
+    assert world.memory.takeovers == ()
+
+
 def test_a_successor_whose_file_is_lost_is_said_to_be_missing_not_the_older_one() -> None:
     world = complete(superseding())
     assert in_force(world) == world.digests["second"]
