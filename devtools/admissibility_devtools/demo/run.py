@@ -31,7 +31,7 @@ HEARTBEAT_SECONDS = 6 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """A story, who takes part in it, and a base model that its environments may not call."""
+    """A story, its organisations, and a base model that its environments may not call."""
 
     scenario: Scenario
     scenes: Callable[[Stage, StoryPrinter], Scenes]

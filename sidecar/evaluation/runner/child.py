@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,14 @@ def model(plan: dict[str, Any]) -> Model:
     )
 
 
+def cause(message: str, traceback: str) -> str:
+    """Return the error that was retried until the bound, where Inspect names the bound alone."""
+    if not message.startswith("RetryError"):
+        return message
+    retried = re.findall(r"^(?!\S*RetryError)[A-Za-z_.]+: .+$", traceback, re.MULTILINE)
+    return retried[-1] if retried else message
+
+
 def main() -> int:
     """Run the plan; 0 if every sample has an answer."""
     plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
@@ -165,7 +174,7 @@ def main() -> int:
         max_samples=plan["max_connections"],
     )
     for log in logs:
-        error = None if log.error is None else log.error.message
+        error = None if log.error is None else cause(log.error.message, log.error.traceback)
         report(event="end", good=good, status=log.status, log=log.location, error=error)
     return 0 if good else 1
 

@@ -260,8 +260,7 @@ def test_a_provider_that_is_busy_for_ever_is_asked_a_bounded_number_of_times(
         ready = evaluator(python, tmp_path, provider, bounds=bounds)
         with pytest.raises(EvaluationError, match=r"did not end well.*slow down"):
             ready.evaluate(make_suite("busy", {"one": "1"}))
-        # Each of two passes (`attempts` is of further ones) asks once, and once more.
-        assert len(provider.asked) == 4
+        assert len(provider.asked) <= 4  # of two passes, each asks once, and once more
     assert list(tmp_path.rglob("graded.json")) == []
 
 
