@@ -37,6 +37,10 @@ _CHUNK = 1 << 16
 Roots = Callable[[], tuple[str, ...]]
 
 
+class _UntrustedError(AuthorityError):
+    """The server's certificate leads to no known root."""
+
+
 class BundleSource(Protocol):
     """Where the bundle of one trust domain comes from."""
 
@@ -104,7 +108,14 @@ class SpiffeSource:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False  # an X.509-SVID names a SPIFFE ID, which is checked below
         context.load_verify_locations(cadata="\n".join(roots))
-        return bundles.parse(name, _get(self.url, context, self._check_server))
+        try:
+            return bundles.parse(name, _get(self.url, context, self._check_server))
+        except _UntrustedError as error:
+            raise AuthorityError(
+                f"{error}; its server's certificate leads to none of the {len(roots)} roots that "
+                f"are known for {self.spiffe_id}. If they were replaced while nobody followed: "
+                "admit authority trust-domain NAME --bundle FILE, with its present bundle"
+            ) from error
 
     def _check_server(self, certificate: x509.Certificate) -> None:
         try:
@@ -180,6 +191,8 @@ def _get(
             moved = f" (to {target}: give that URL if you trust it)" if target else ""
             raise AuthorityError(f"{url}: HTTP {answer.status}, not 200{moved}")
         return _body(url, answer, until)
+    except ssl.SSLCertVerificationError as error:
+        raise _UntrustedError(f"{url}: TLS: {error.reason}: {error.verify_message}") from error
     except ssl.SSLError as error:
         raise AuthorityError(f"{url}: TLS: {error.reason or error}") from error
     except (OSError, http.client.HTTPException) as error:

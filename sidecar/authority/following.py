@@ -52,11 +52,11 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
             which a gate can use none, or cannot be published. What is published stays.
     """
     bundle = source.fetch(name)
-    for text in bundle.skipped:
-        log.warning("%s: entry skipped: %s", name, text)
     usable = usable_keys(bundle.domain, now)
-    for text in usable.left_out:
-        log.warning("%s: not usable by a gate: %s", name, text)
+    left_out = (
+        *(f"{name}: entry skipped: {text}" for text in bundle.skipped),
+        *(f"{name}: not usable by a gate: {text}" for text in usable.left_out),
+    )
     bundle = replace(bundle, domain=usable.domain)
     with locked_home(home.path) as opened:
         sequences = _sequences(opened)
@@ -72,7 +72,11 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
                 f"{name} --remove, then follow it again"
             )
         if known is not None and same(known, bundle.domain):
+            for text in left_out:
+                log.debug("%s", text)  # was a warning when it was left out first
             return Round(bundle, None)
+        for text in left_out:
+            log.warning("%s", text)
         if known is None:
             domains = (*published, bundle.domain)
         else:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography import x509
 
 from sidecar.authority import bundle_sources, following, trust_domains
 from sidecar.authority import home as authority
@@ -49,7 +50,7 @@ BootstrapOption = Annotated[
     Path | None,
     typer.Option(
         help="https_spiffe: first roots of the endpoint's trust domain (SPIFFE bundle or PEM), "
-        "as long as none are published."
+        "as long as none that are valid are published."
     ),
 ]
 WorkloadApiOption = Annotated[
@@ -151,9 +152,19 @@ def _source(
 
 
 def _roots(home: Home, domain: str) -> tuple[str, ...]:
-    """Return the X.509 roots that are published for a trust domain."""
+    """Return the X.509 roots that are published for a trust domain and have not expired.
+
+    Expired ones authenticate nothing, so a follower that was stopped for longer than they lived
+    begins again with ``--bootstrap``.
+    """
     published = authority.describe(home).trust_domains
-    return next((found.x509_roots for found in published if found.name == domain), ())
+    roots = next((found.x509_roots for found in published if found.name == domain), ())
+    now = common.now()
+    return tuple(
+        pem
+        for pem in roots
+        if x509.load_pem_x509_certificate(pem.encode("ascii")).not_valid_after_utc > now
+    )
 
 
 def _log_to_stderr() -> None:

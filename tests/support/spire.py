@@ -1,0 +1,178 @@
+"""A real SPIRE server, and an agent below it, as the issuer of a trust domain's SVIDs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.site.talk import until
+
+DOMAIN = "acme.example"
+SERVER_ID = f"spiffe://{DOMAIN}/spire/server"
+SERVER, AGENT = shutil.which("spire-server"), shutil.which("spire-agent")
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n", re.DOTALL)
+_SERVER = """
+server {{
+  bind_address = "127.0.0.1"
+  bind_port = "{port}"
+  socket_path = "{folder}/api.sock"
+  trust_domain = "{domain}"
+  data_dir = "{folder}"
+  log_level = "WARN"
+  federation {{
+    bundle_endpoint {{
+      address = "127.0.0.1"
+      port = {endpoint}
+      {profile}
+    }}
+  }}
+}}
+plugins {{
+  DataStore "sql" {{
+    plugin_data {{ database_type = "sqlite3", connection_string = "{folder}/store.sqlite3" }}
+  }}
+  KeyManager "memory" {{ plugin_data {{}} }}
+  NodeAttestor "join_token" {{ plugin_data {{}} }}
+}}
+"""
+_AGENT = """
+agent {{
+  server_address = "127.0.0.1"
+  server_port = "{port}"
+  socket_path = "{folder}/agent.sock"
+  trust_domain = "{domain}"
+  data_dir = "{folder}/agent"
+  join_token = "{token}"
+  insecure_bootstrap = true
+  log_level = "WARN"
+}}
+plugins {{
+  KeyManager "memory" {{ plugin_data {{}} }}
+  NodeAttestor "join_token" {{ plugin_data {{}} }}
+  WorkloadAttestor "unix" {{ plugin_data {{}} }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Spire:
+    """A running server.
+
+    Attributes:
+        folder: Its data; short, since a path of a socket has at most 107 characters.
+        port: Of the server.
+        endpoint: Port of its bundle endpoint.
+    """
+
+    folder: Path
+    port: int
+    endpoint: int
+
+    @property
+    def url(self) -> str:
+        """The bundle endpoint."""
+        return f"https://localhost:{self.endpoint}/"
+
+    def command(self, *arguments: str) -> str:
+        """Run a command of the server."""
+        assert SERVER is not None
+        command, *rest = arguments
+        words = [SERVER, command, *rest, "-socketPath", str(self.folder / "api.sock")]
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def bundle(self) -> bytes:
+        """The trust domain's bundle."""
+        return self.command("bundle", "show", "-format", "spiffe").encode()
+
+    def jwt_svid(self, environment: str, audience: str) -> str:
+        """A JWT-SVID."""
+        words = ("-spiffeID", environment, "-audience", audience)
+        return self.command("jwt", "mint", *words).strip()
+
+    def x509_svid(self, environment: str) -> str:
+        """The leaf of an X.509-SVID, as PEM."""
+        out = self.command("x509", "mint", "-spiffeID", environment)
+        return str(_CERTIFICATE.findall(out)[0])
+
+    def authority(self, kind: str, command: str, identity: str = "") -> str:
+        """Prepare, activate, taint or revoke an authority (``jwt`` or ``x509``); return its id."""
+        named = ("-authorityID", identity) if identity else ()
+        found: dict[str, Any] = json.loads(
+            self.command("localauthority", kind, command, *named, "-output", "json")
+        )
+        (value,) = (each for key, each in found.items() if key.endswith("_authority"))
+        return str(value["authority_id"])
+
+    def previous(self, kind: str) -> str:
+        """The id of the authority that was active before."""
+        found = json.loads(self.command("localauthority", kind, "show", "-output", "json"))
+        return str(found["old"]["authority_id"])
+
+
+@contextmanager
+def spire(profile: str) -> Iterator[Spire]:
+    """Run a server whose bundle endpoint has this profile, with its block of settings."""
+    assert SERVER is not None
+    with tempfile.TemporaryDirectory(prefix="spire-") as name:
+        running = Spire(Path(name), _free_port(), _free_port())
+        settings = _SERVER.format(
+            folder=name,
+            port=running.port,
+            endpoint=running.endpoint,
+            domain=DOMAIN,
+            profile=profile,
+        )
+        with _process(running.folder, "server", [SERVER, "run"], settings):
+            until(lambda: _listens(running.endpoint), True)
+            yield running
+
+
+@contextmanager
+def workload_api(server: Spire, environment: str) -> Iterator[str]:
+    """Run an agent that gives this process an SVID of an environment; its Workload API."""
+    assert AGENT is not None
+    parent = f"spiffe://{DOMAIN}/agent"
+    token = server.command("token", "generate", "-spiffeID", parent).split()[1]
+    entry = ("-parentID", parent, "-spiffeID", environment, "-selector", "unix:uid:0")
+    server.command("entry", "create", *entry)
+    settings = _AGENT.format(folder=server.folder, port=server.port, domain=DOMAIN, token=token)
+    path = server.folder / "agent.sock"
+    fetch = [AGENT, "api", "fetch", "x509", "-socketPath", str(path), "-silent"]
+    with _process(server.folder, "agent", [AGENT, "run"], settings):
+        # The agent learns of its entries a few seconds after it started.
+        until(lambda: subprocess.run(fetch, capture_output=True, check=False).returncode, 0)
+        yield f"unix://{path}"
+
+
+@contextmanager
+def _process(folder: Path, name: str, command: list[str], settings: str) -> Iterator[None]:
+    config = folder / f"{name}.conf"
+    config.write_text(settings, encoding="utf-8")
+    with (folder / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen([*command, "-config", str(config)], stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
