@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 
 from sidecar.binder.binder import Binder
 from sidecar.binder.config import AccountConfig
-from sidecar.binder.errors import StoppedError
+from sidecar.binder.errors import BinderError, StoppedError
 from sidecar.binder.job_records import JobRecord, Progress
 from sidecar.binder.metrics import BinderMetrics
 from sidecar.binder.queue import JobQueue, QueuedJob
@@ -173,7 +173,7 @@ class BinderService:
             count += 1
             if listed.specification is None and listed.id not in submitted:
                 unspecified += 1
-            elif self._binder.state.read(account.provider, listed.id) is None:
+            elif not self._is_known(account.provider, listed.id):
                 log.info(
                     "job %s of %s has finished",
                     listed.id,
@@ -182,6 +182,14 @@ class BinderService:
                 )
                 self.enqueue(account.provider, listed.id)
         self._listed[account.provider] = Listed(count, unspecified)
+
+    def _is_known(self, provider: str, job: str) -> bool:
+        """Return whether a job is on record; a record that cannot be read hinders no other job."""
+        try:
+            return self._binder.state.read(provider, job) is not None
+        except BinderError as error:
+            log.warning("%s", error, extra=event("record_unreadable", job=job))
+            return True
 
     def _submitted(self, provider: str) -> set[str]:
         folder = self._binder.settings.submissions

@@ -93,6 +93,18 @@ def test_polling_finds_each_finished_job_and_leaves_others_alone(world: World) -
     assert record(world, "ftjob-hand")() == ""
 
 
+def test_a_record_that_cannot_be_read_hinders_no_other_job(world: World) -> None:
+    broken, job = world.submit(), world.submit(seed=2)
+    world.account.finish(broken)
+    world.account.finish(job)
+    world.binder().state.enqueue("openai", broken)
+    (path,) = (world.folder / "state" / "jobs" / "openai").glob("*.json")
+    path.write_text("{")
+    with running_binder(world.config()):
+        assert until(record(world, job), "bound") == "bound"
+    assert path.read_text() == "{"
+
+
 def webhooks(world: World, **more: Any) -> Path:
     return world.config(
         webhooks={"address": "127.0.0.1:0", **more},
