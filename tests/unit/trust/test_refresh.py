@@ -245,3 +245,17 @@ def test_a_timestamp_beyond_its_own_cap_is_refused(repo: Repository, state: Path
     path = repo.folder / "metadata/timestamp.json"
     path.write_bytes(path.read_bytes() + b" " * REPOSITORY.timestamp)
     assert refused(repo, state).startswith("Downloaded ")
+
+
+def test_a_root_that_is_kept_is_not_written_again(repo: Repository, state: Path) -> None:
+    """A rename over a file waits for the disk, while a withdrawal waits for the refresh."""
+    fresh(repo, state)
+    kept = state / repo.name / "metadata/root_history/1.root.json"
+    before = kept.stat().st_ino
+    repo.publish()
+    assert fresh(repo, state).version == 2
+    assert kept.stat().st_ino == before
+    kept.write_bytes(b"damaged")
+    repo.publish()
+    assert fresh(repo, state).version == 3
+    assert kept.read_bytes() == repo.first_root
