@@ -33,6 +33,8 @@ from tests.support.site.talk import until
 
 WORKERS = 2
 PATIENCE_SECONDS = 60.0
+HANDSHAKE = "Failed parsing HTTP/2 (Received unexpected settings ack)"
+"""How gRPC's own client now and then fails to set up a connection on a busy machine."""
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,8 @@ class Load:
                         reply = stub.Check(message, timeout=20, wait_for_ready=True)
                         reason = reason_of(reply)
                     except grpc.RpcError as error:
+                        if HANDSHAKE in (error.details() or ""):
+                            break
                         reason = error.code().name
                     self.replies.append(Reply(began, time.monotonic(), reason))
                     if self.fresh:
