@@ -19,6 +19,8 @@ from tests.chaos.transports import files_of, web_server
 from tests.unit.trust.transports import FAULTS
 
 SHORT_LIFE = timedelta(seconds=4)
+COMMIT_SECONDS = 3.0
+"""How long a change may take to be written, where a kill waits for that."""
 YEAR_SECONDS = 365 * 86_400.0
 CLOCK_STEPS = (60.0, 7200.0, 3 * YEAR_SECONDS, -60.0, -7200.0, -3 * YEAR_SECONDS)
 Step = Callable[[], None]
@@ -189,7 +191,7 @@ class Steps:
         for pid in writers:
             if data.exists():
                 made.publish(name)
-                killed = faults.killed_when_it_writes(pid, data, 1.0)
+                killed = faults.killed_when_it_writes(pid, data, COMMIT_SECONDS)
                 self._did(f"kill -9 in a commit: {killed}", lambda: None)
 
     def _kill_opa(self) -> None:
