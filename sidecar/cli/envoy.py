@@ -127,7 +127,8 @@ def _reports(files: list[str], options: LintOptions) -> dict[str, LintReport]:
         except LintError as error:
             raise CliError(f"{file}: {error}") from error
     clusters = [name for report in reports.values() for name in report.clusters]
-    if unknown := unknown_names(options, clusters, reports):
+    hosts = [name for report in reports.values() for name in report.hosts]
+    if unknown := unknown_names(options, clusters, reports, hosts):
         raise CliError("\n".join(unknown))
     return reports
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -15,12 +13,12 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
-from admissibility_devtools.tools.places import tools_folder
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
 from sidecar.core.evidence import APPROVAL
 from tests.contract import evidence_of_every_kind as every_kind
 from tests.contract.evidence_of_every_kind import KEY_KINDS, KINDS, NOW
+from tests.support.go_program import built
 
 DOC = Path(__file__).parents[3] / "docs" / "verify-without-us.md"
 GO_SOURCES = Path(__file__).parent / "securesystemslib_go"
@@ -66,30 +64,7 @@ def test_pythons_securesystemslib_refuses_another_key(
 @pytest.fixture(scope="module")
 def go_program() -> Path:
     """The Go program, built once for each text of it; its one dependency is a Go module."""
-    try:
-        version = subprocess.run(["go", "version"], capture_output=True, check=True).stdout
-    except FileNotFoundError:
-        pytest.skip("go is not on PATH: go-securesystemslib is not tried")
-    texts = b"".join(path.read_bytes() for path in sorted(GO_SOURCES.iterdir()))
-    name = f"dsse-{hashlib.sha256(version + texts).hexdigest()[:16]}"
-    program = tools_folder() / "readers" / name
-    if not program.exists():
-        program.parent.mkdir(exist_ok=True)
-        made = program.with_name(f".{name}.{os.getpid()}")
-        environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
-        done = subprocess.run(
-            ["go", "build", "-o", made, "."],
-            cwd=GO_SOURCES,
-            env=environment,
-            capture_output=True,
-            check=False,
-            text=True,
-        )
-        if "dial tcp" in done.stderr or "disabled by GOPROXY" in done.stderr:
-            pytest.skip("no Go module proxy answers: go-securesystemslib is not tried")
-        assert done.returncode == 0, done.stderr
-        made.replace(program)
-    return program
+    return built(GO_SOURCES, "dsse", pytest.skip)
 
 
 def go_outcomes(program: Path, pem: str, envelopes: list[bytes], folder: Path) -> list[str]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from envoy_extauthz_lint import RULES, Severity, formatters
+from envoy_extauthz_lint import RULES, Severity, formatters, lint
 from envoy_extauthz_lint.document import MAX_YAML_BYTES
+from sidecar.cli.lint_options import lint_options
 from sidecar.cli.main import run
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import ENVOY, Edit, check
@@ -335,6 +336,17 @@ def test_a_name_that_is_in_no_file_is_an_error_with_the_nearest_one(
     file = written(tmp_path)
     what = f"{' '.join(arguments)}: no cluster of that name in {file}; {line}"
     assert ends(capsys, file, *arguments) == (2, "", f"admit: {what}\n")
+
+
+def test_a_host_that_is_no_provider_and_in_no_file_is_an_error_with_the_nearest_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(tmp_path)
+    assert ends(capsys, file, "--not-a-provider", "*")[0] != 2
+    near = lint(Path(file).read_bytes(), lint_options()).hosts[-1]
+    mistyped = f"x{near}"
+    what = f"--not-a-provider {mistyped}: no such host in {file}; did you mean {near}?"
+    assert ends(capsys, file, "--not-a-provider", mistyped) == (2, "", f"admit: {what}\n")
 
 
 def test_a_name_need_be_in_one_of_several_files_only(

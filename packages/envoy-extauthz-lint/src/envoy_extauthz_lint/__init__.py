@@ -83,6 +83,7 @@ class LintReport:
         gate: Name of the gate's cluster; empty where it was not found.
         providers: Names of clusters that are providers.
         clusters: Names of clusters that the file defines or leads to.
+        hosts: Hosts that they lead to.
     """
 
     findings: tuple[LintFinding, ...]
@@ -92,6 +93,7 @@ class LintReport:
     gate: str
     providers: tuple[str, ...]
     clusters: tuple[str, ...]
+    hosts: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
         """Count the findings of a severity."""
@@ -125,4 +127,5 @@ def lint(data: bytes, options: LintOptions) -> LintReport:
         gate=view.gate_cluster,
         providers=tuple(sorted(view.providers)),
         clusters=tuple(sorted(view.cluster_names)),
+        hosts=tuple(sorted(view.all_hosts)),
     )

@@ -55,7 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{PROGRAM}: {file}: {reason}", file=sys.stderr)
             return 2
     clusters = [name for report in reports.values() for name in report.clusters]
-    if unknown := unknown_names(options, clusters, reports):
+    hosts = [name for report in reports.values() for name in report.hosts]
+    if unknown := unknown_names(options, clusters, reports, hosts):
         print("\n".join(f"{PROGRAM}: {line}" for line in unknown), file=sys.stderr)
         return 2
     if given.json:

@@ -241,6 +241,17 @@ class View:
         names = addresses(assignment) + [one.text("hostname") for one in endpoints(assignment)]
         return names + [context.text("sni") for context in tls_contexts(cluster)]
 
+    @cached_property
+    def all_hosts(self) -> frozenset[str]:
+        """Every host that a cluster or a route leads to."""
+        found = {host for cluster in self.config.clusters.values() for host in self.hosts(cluster)}
+        found |= {
+            route_path.action.text("host_rewrite_literal")
+            for route_path in self.route_paths
+            if route_path.action is not None
+        }
+        return frozenset(found - {""})
+
     def _with_members(self, names: set[str] | frozenset[str]) -> frozenset[str]:
         """Add the aggregates that lead to these clusters, and the members of those among them."""
         found = set(names)
