@@ -103,7 +103,7 @@ def _seen(result: DryRun) -> Table:
     decision, outcome = result.outcome.decision, result.outcome
     call, credential = decision.call, decision.credential
     table = Table(show_header=False, pad_edge=False, box=None)
-    table.add_column(style="bold")
+    table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("request", Text(f"{outcome.method} {outcome.path[:200]}"))
     table.add_row("operation", call.operation if call else Text("not understood", style="red"))
