@@ -313,7 +313,7 @@ class SidecarConfig(_Strict):
     @property
     def limits(self) -> Limits:
         """Return the limits of the gRPC server."""
-        slots = max(8, 4 * (os.cpu_count() or 1))
+        slots = max(16, 8 * (os.cpu_count() or 1))
         return Limits(self.deadline_ms / 1000, self.max_concurrent, slots)
 
 

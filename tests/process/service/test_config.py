@@ -67,7 +67,7 @@ def test_two_lines_are_enough(tmp_path: Path) -> None:
     )
     assert config.source == Folder(tmp_path / "../policies")
     assert config.settings == Settings("admissibility-gate", "x-environment-credential", 26 << 20)
-    assert config.limits == Limits(1.0, 256, max(8, 4 * (os.cpu_count() or 1)))
+    assert config.limits == Limits(1.0, 256, max(16, 8 * (os.cpu_count() or 1)))
     assert config.opa.remote is None
 
 
