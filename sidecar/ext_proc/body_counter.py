@@ -16,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 from sidecar._pb import ext_proc_pb2 as pb
-from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import unsupported
 from sidecar.ext_proc.body_queue import BodyQueue
 from sidecar.ext_proc.messages import header_lines, request_head, too_many_streams
@@ -41,8 +40,7 @@ class BodyCounter:
     Args:
         in_flight: The bound shared with all bodies that are being decided.
         queue: Where bodies of a stated length wait for their turn.
-        longest: Longest body in bytes that Envoy buffers; a stated length above it is refused, and
-            after that many nothing is counted.
+        longest: Longest body in bytes that Envoy buffers; after that many nothing is counted.
         pace: Waits until that many further bytes may be read.
     """
 
@@ -60,8 +58,7 @@ class BodyCounter:
         """Yield the answer to each message, until the body has ended or is no longer counted.
 
         Raises:
-            AdmissibilityError: ``overloaded``; ``body_incomplete`` for a length that is never
-                read whole; or the filter is not set up to show the body.
+            AdmissibilityError: ``overloaded``; or the filter is not set up to show the body.
         """
         async for message in messages:
             kind = message.WhichOneof("request")
@@ -94,10 +91,7 @@ class BodyCounter:
             return
         length = int(stated)
         if length > self._longest:
-            raise AdmissibilityError(
-                Reason.BODY_INCOMPLETE,
-                f"the body has {length} bytes; the gate reads at most {self._longest}",
-            )
+            return  # counted as it comes; Envoy refuses it (413) once it has read too much
         await self._queue.enter(length)
         self._queued = length
         self._taken.grow(length)

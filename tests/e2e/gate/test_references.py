@@ -14,6 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
+from sidecar.ext_proc.processor import Processor
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline, Settings
 from sidecar.gate.server import Authorization, GateServer, Limits
@@ -53,8 +54,10 @@ def gate_over(world: World, engine: Address) -> Iterator[tuple[int, Issuer]]:
         holder, opa = SnapshotHolder(), Opa(engine, connections=2)
         holder.publish(world.state())
         pipeline = Pipeline(Settings(AUDIENCE, HEADER, LIMIT), holder, opa)
-        service = Authorization(pipeline, Limits(PATIENCE, 64), Book(), clock=lambda: Reading(NOW))
-        server = GateServer(service, max_body_bytes=LIMIT, reuse_port=False)
+        book = Book()
+        service = Authorization(pipeline, Limits(PATIENCE, 64), book, clock=lambda: Reading(NOW))
+        processor = Processor(pipeline, book, clock=lambda: Reading(NOW))
+        server = GateServer(service, max_body_bytes=LIMIT, reuse_port=False, processor=processor)
         found.append((await server.start("127.0.0.1:0"), asyncio.get_running_loop()))
         started.set()
         await ended.wait()

@@ -79,11 +79,11 @@ def test_more_than_was_stated_is_counted_too() -> None:
     asyncio.run(run())
 
 
-def test_a_length_that_is_never_read_whole_is_refused_by_the_head() -> None:
+def test_a_length_that_is_never_read_whole_takes_no_turn_and_is_counted_as_it_comes() -> None:
     async def run() -> None:
+        assert await taken_by(head("101"), piece(40), piece(41), piece(20)) == [0, 0, 0, 0]
         with pytest.raises(AdmissibilityError) as caught:
-            await taken_by(head("81"))
-        assert caught.value.reason is Reason.BODY_INCOMPLETE
-        assert "81 bytes; the gate reads at most 80" in str(caught.value)
+            await taken_by(head("101"), piece(40), piece(61))
+        assert caught.value.reason is Reason.OVERLOADED
 
     asyncio.run(run())
