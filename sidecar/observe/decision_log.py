@@ -34,7 +34,10 @@ _BATCH_LINES = 256
 _RETRY_SECONDS = 0.25
 _GATHER_SECONDS = 0.002
 _SLOW_SECONDS = 0.0005
-"""A write that takes longer is one of several lines."""
+"""Two writes in a row that take longer: the next is one of several lines.
+
+Two, as one may have lost the processor meanwhile.
+"""
 _BUSY_SECONDS = 0.001
 _BUSY_TRIES = 100
 """Tries of ``_BUSY_SECONDS`` each before a full pipe, or another's lock, counts as a failure."""
@@ -72,7 +75,7 @@ class DecisionLog:
         self._begun = 0  # bytes of the first entry that a pipe has taken already
         self._timer: asyncio.Handle | None = None
         self._flushed = float("-inf")
-        self._slow = False
+        self._slow, self._long = False, False  # the last two writes took long; the last one did
         self._busy = 0
         self._writable = True
         self._broken = False
@@ -221,7 +224,8 @@ class DecisionLog:
     def _append(self, data: bytes) -> None:
         began = time.monotonic()
         self._file.append(data)
-        self._slow = time.monotonic() - began > _SLOW_SECONDS
+        long = time.monotonic() - began > _SLOW_SECONDS
+        self._slow, self._long = long and self._long, long
 
     def _took(self, taken: int) -> None:
         """Remove and settle the entries whose lines end within the ``taken`` bytes."""

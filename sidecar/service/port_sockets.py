@@ -37,8 +37,10 @@ class PortSockets:
 
     def connected(self) -> bool:
         """Return whether this process has connections there."""
+        # The table is read before the descriptors: a connection accepted in between is in both.
+        established = tuple(self._inodes(_ESTABLISHED))
         own = _own()
-        return any(inode in own for inode in self._inodes(_ESTABLISHED))
+        return any(inode in own for inode in established)
 
     def others_listen(self) -> bool:
         """Return whether another process listens there, to which connections can go."""
