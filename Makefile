@@ -18,7 +18,7 @@ FUZZED = PYTHONPATH=$(FUZZ)/lib $(BIN)/python -m tests.fuzz
 SECONDS ?= 60
 COUNT ?= 400
 SIZES ?= 10,1000
-WORKERS ?= 1
+GATE_WORKERS ?= 1
 SEED ?= 1
 RUNS ?= 200
 
@@ -78,9 +78,9 @@ unit: setup $(READERS) ## tests without the end-to-end tests
 integration: setup ## tests through real Envoy and real OPA
 	@$(PYTEST) tests/e2e
 
-bench: setup ## calls a second and latency with and without the gate of WORKERS (1) processes (needs wrk); the state by SIZES (10,1000) of manifests
+bench: setup ## calls a second and latency with and without the gate of GATE_WORKERS (1) processes (needs wrk); the state by SIZES (10,1000) of manifests
 	@command -v wrk >/dev/null || { echo "bench: wrk is not on PATH; install it (Debian: apt-get install wrk)" >&2; exit 1; }
-	@$(BIN)/python -m tests.bench --workers $(WORKERS)
+	@$(BIN)/python -m tests.bench --workers $(GATE_WORKERS)
 	@$(BIN)/python -m tests.bench.large
 	@$(BIN)/python -m tests.bench.size --sizes $(SIZES)
 
