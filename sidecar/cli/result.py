@@ -63,11 +63,14 @@ def result(
     A FAILED result is signed as well; the command then ends with exit status 3.
     """
     at = common.now()
+    stated = common.instant(performed, "--performed")
+    if stated is not None and stated > at:
+        raise CliError(f"--performed lies in the future: {rfc3339(stated)}")
     handed = manifests.read(manifest, signed_by)
     opened = authority.load(home)
     _check_independent(opened, handed)
     scores = _scores(results, report or [], suite or [], handed.manifest.model.id)
-    begun = _begun(scores, common.instant(performed, "--performed"), at)
+    begun = _begun(scores, stated, at)
     statement = _statement(handed, scores, common.window(begun, days), at)
     against = Against(trust, policies, force)
     written = signing_checks.sign_and_write(

@@ -162,7 +162,7 @@ async def running(
         with starting(f"listen: {config.listen}"):
             port = await server.start(config.listen)
         parts.gate_status.listen = bound(config.listen, port)
-        stack.callback(keep_time, parts.state_dir, parts.clock)
+        stack.callback(keep_time, parts.state_dir, parts.clock, parts.holder)
         stack.push_async_callback(_drain, parts, server, hurry or asyncio.Event())
         watcher = asyncio.create_task(_watch(parts, policies, server), name="watcher")
         stack.push_async_callback(cancel, watcher)
@@ -219,7 +219,7 @@ async def _keep(parts: _Parts, server: GateServer) -> None:
         await _report_ready(parts, server)
         if asyncio.get_running_loop().time() - kept >= _KEEP_SECONDS:
             kept = asyncio.get_running_loop().time()
-            keep_time(parts.state_dir, parts.clock)
+            keep_time(parts.state_dir, parts.clock, parts.holder)
         await asyncio.sleep(_WATCH_SECONDS)
 
 

@@ -187,8 +187,9 @@ def read_clock(clock: Clock, published: Snapshot | None) -> Reading:
     return clock.read()
 
 
-def keep_time(state_dir: Path, clock: Clock) -> None:
+def keep_time(state_dir: Path, clock: Clock, holder: SnapshotHolder) -> None:
     """Persist the latest time relied on, where that is possible."""
+    read_clock(clock, holder.published)
     try:
         clock_floor.keep(state_dir, clock.latest)
     except OSError as error:

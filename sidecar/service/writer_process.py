@@ -81,14 +81,14 @@ async def run(setup: Setup) -> None:
         stack.push_async_callback(asyncio.to_thread, writer.control.stop)
         heart.start()
         stack.push_async_callback(asyncio.to_thread, heart.stop)
-        stack.callback(keep_time, trust.state_dir, writer.clock)
+        stack.callback(keep_time, trust.state_dir, writer.clock, writer.holder)
         kept = time.monotonic()
         while not stopped.is_set():
             if writer.look():
                 heart.wake()
             if time.monotonic() - kept >= _KEEP_SECONDS:
                 kept = time.monotonic()
-                keep_time(trust.state_dir, writer.clock)
+                keep_time(trust.state_dir, writer.clock, writer.holder)
             await until(stopped, BEAT_SECONDS if writer.opened else _UNREADY_SECONDS)
         writer.gate_status.stopping = True
 

@@ -48,9 +48,9 @@ def test_a_result_that_has_ended_is_not_signed(
         *("--out", tmp_path, "--home", parties.home("test-house")),
         code=2,
     )
-    assert (
-        done.stderr.decode()
-        == "admit: nothing was signed: the result would have ended at 2026-04-10T00:00:00Z\n"
+    assert done.stderr.decode() == (
+        "admit: the suites were run at 2026-01-10T00:00:00Z: a result of --days has ended by now;"
+        " run them again\n"
     )
 
 
