@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import select
 import signal
+import socket
 import sys
-import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -90,13 +93,34 @@ def follow_bundle(
     if once:
         _once(opened, name, source, as_json=as_json)
         return
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     seconds = None if refresh is None else duration(refresh).total_seconds()
-    following.follow(
-        opened, name, source, refresh=seconds, now=lambda: datetime.now(UTC), wait=stop.wait
-    )
+    with until_signalled() as wait:
+        following.follow(
+            opened, name, source, refresh=seconds, now=lambda: datetime.now(UTC), wait=wait
+        )
+
+
+@contextmanager
+def until_signalled() -> Iterator[Callable[[float], bool]]:
+    """Take SIGTERM and SIGINT, and yield a wait of so many seconds for one of them.
+
+    Without a lock: a handler runs in the thread that waits, and setting a ``threading.Event`` there
+    would wait for ever for the lock that this thread holds.
+    """
+    received, sending = socket.socketpair()
+    sending.setblocking(False)
+
+    def note(*_: object) -> None:
+        with suppress(BlockingIOError):  # it is noted already
+            sending.send(b"\0")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    with received, sending:
+        try:
+            yield lambda seconds: bool(select.select([received], [], [], seconds)[0])
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _once(home: Home, name: str, source: BundleSource, *, as_json: bool) -> None:

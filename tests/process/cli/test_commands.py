@@ -159,14 +159,17 @@ def test_a_bundle_is_followed_once_and_until_it_is_stopped(tmp_path: Path) -> No
         [PROGRAM, *map(str, follow), "--refresh", "1s"], stderr=subprocess.PIPE, text=True
     ) as running:
         assert running.stderr is not None
-        lines = iter(running.stderr.readline, "")
-        assert "acme.example: unchanged (1 X.509 roots" in next(lines)
-        fresh = tmp_path / "fresh.json"
-        fresh.write_bytes(bundle(Issuer("acme.example"), spiffe_sequence=2))
-        fresh.replace(path)
-        assert any("acme.example: published version 4" in line for line in lines)
-        running.terminate()
-        assert running.wait(30) == 0
+        try:
+            lines = iter(running.stderr.readline, "")
+            assert "acme.example: unchanged (1 X.509 roots" in next(lines)
+            fresh = tmp_path / "fresh.json"
+            fresh.write_bytes(bundle(Issuer("acme.example"), spiffe_sequence=2))
+            fresh.replace(path)
+            assert any("acme.example: published version 4" in line for line in lines)
+            running.terminate()
+            assert running.wait(30) == 0
+        finally:
+            running.kill()
     assert refused("authority", "follow-bundle", "acme.example", "--home", home) == (
         "give one of --file, --url and --workload-api"
     )
