@@ -15,7 +15,7 @@ def test_a_small_size_is_measured_whole(tmp_path: Path) -> None:
     row = measure(tmp_path, signed(kept, 3, 12, console), console)
     assert row.manifests == 3
     assert 0 < row.ratio < 1
-    assert 0 < row.writer_us <= row.load_us
+    assert 0 < row.writer_us <= row.load_us + 0.001  # both are rounded sums
     assert min(row.hot_us, row.cold_us) > 0
     assert 0 < row.change_p50_ms <= row.change_p99_ms
     assert row.restart_seconds > 0

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import boto3
 import pytest
+import requests
 from moto.server import ThreadedMotoServer
 
 
@@ -26,6 +27,8 @@ def s3_server(*buckets: str) -> Iterator[str]:
         try:
             host, port = server.get_host_and_port()
             url = f"http://{host}:{port}"
+            # The objects are the process's, so those of an earlier store would be there still.
+            requests.post(f"{url}/moto-api/reset", timeout=30).raise_for_status()
             client = boto3.client("s3", endpoint_url=url)
             for bucket in buckets:
                 client.create_bucket(Bucket=bucket)
