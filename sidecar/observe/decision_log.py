@@ -1,11 +1,11 @@
 """Writes the decision log: one JSON line per decision, and no allow before its line is written.
 
-Theory of operation. The line of an allow is appended at once, which takes less of the processor
-than a wait of the event loop. The allow is answered only after that write, so neither a full disk
+Theory of operation. An allow is answered only after its line is written, so neither a full disk
 nor the end of the process can leave an admitted call without a line; a write that fails turns the
-allow into a denial. Lines of denials wait in memory, are appended together, retried, and dropped
-and counted once the queue is full. Lines of allows join them where some wait already, and where the
-last append took long (group commit).
+allow into a denial. The line of an allow that comes by itself is appended at once. Lines that
+follow each other closely gather for two milliseconds (group commit): their answers leave together,
+so that Envoy and the gate wake each other up for many calls instead of for each. Lines of denials
+wait in memory, are appended with them, retried, and dropped and counted once the queue is full.
 
 ``append_file`` notices a file that was renamed or removed. There is no thread: one would hand the
 interpreter's lock to and fro for each line, and an allow would wait for it.
@@ -33,11 +33,8 @@ _QUEUE_LINES = 16384
 _BATCH_LINES = 256
 _RETRY_SECONDS = 0.25
 _GATHER_SECONDS = 0.002
-_SLOW_SECONDS = 0.0005
-"""Two writes in a row that take longer: the next is one of several lines.
-
-Two, as one may have lost the processor meanwhile.
-"""
+_CLOSE_SECONDS = 0.001
+"""A line that follows another one within this time waits for more."""
 _BUSY_SECONDS = 0.001
 _BUSY_TRIES = 100
 """Tries of ``_BUSY_SECONDS`` each before a full pipe, or another's lock, counts as a failure."""
@@ -75,7 +72,7 @@ class DecisionLog:
         self._begun = 0  # bytes of the first entry that a pipe has taken already
         self._timer: asyncio.Handle | None = None
         self._flushed = float("-inf")
-        self._slow, self._long = False, False  # the last two writes took long; the last one did
+        self._recorded = float("-inf")
         self._busy = 0
         self._writable = True
         self._broken = False
@@ -94,7 +91,9 @@ class DecisionLog:
         data = self._line(outcome)
         if not data:
             return False
-        if not self._queue and self._timer is None and not self._slow and self._appended(data):
+        now = time.monotonic()
+        alone, self._recorded = now - self._recorded > _CLOSE_SECONDS, now
+        if alone and not self._queue and self._timer is None and self._appended(data):
             return True
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._queue.append(_Entry(data, written))
@@ -104,7 +103,7 @@ class DecisionLog:
     def _appended(self, data: bytes) -> bool:
         """Append a line at once; return whether it is written. What failed is tried again later."""
         try:
-            self._append(data)
+            self._file.append(data)
         except TornLineError as error:
             self._begun = error.taken
         except OSError:
@@ -215,17 +214,11 @@ class DecisionLog:
         batch = b"".join(entry.data for entry in islice(self._queue, _BATCH_LINES))
         data = batch[self._begun :]
         try:
-            self._append(data)
+            self._file.append(data)
         except TornLineError as error:
             self._took(error.taken)
             raise
         self._took(len(data))
-
-    def _append(self, data: bytes) -> None:
-        began = time.monotonic()
-        self._file.append(data)
-        long = time.monotonic() - began > _SLOW_SECONDS
-        self._slow, self._long = long and self._long, long
 
     def _took(self, taken: int) -> None:
         """Remove and settle the entries whose lines end within the ``taken`` bytes."""

@@ -1,4 +1,4 @@
-"""Lines of the decision log are one write where a write takes long, or where denials wait."""
+"""Lines of the decision log are one write where they follow each other, or where denials wait."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ async def recorded(log: DecisionLog, count: int) -> list[bool]:
     return await asyncio.gather(*waiting)
 
 
-def test_the_line_of_an_allow_is_written_without_waiting_for_others(
+def test_the_line_of_an_allow_that_comes_by_itself_is_written_without_waiting(
     log: DecisionLog, writes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decision_log, "_SLOW_SECONDS", 60)
+    monkeypatch.setattr(decision_log, "_CLOSE_SECONDS", -1)
 
     async def story() -> None:
         for number in range(1, 4):
@@ -54,20 +54,20 @@ def test_the_line_of_an_allow_is_written_without_waiting_for_others(
     asyncio.run(story())
 
 
-def test_where_writes_take_long_lines_wait_for_the_next(
+def test_lines_that_follow_each_other_closely_wait_for_the_next(
     log: DecisionLog, writes: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision_log, "_GATHER_SECONDS", 0.3)
-    monkeypatch.setattr(decision_log, "_SLOW_SECONDS", -1)
+    monkeypatch.setattr(decision_log, "_CLOSE_SECONDS", 60)
 
     async def story() -> None:
-        for _ in range(3):  # two that take long, and the first that is left to the loop
+        for _ in range(2):  # one that comes by itself, and the first that follows it
             assert await recorded(log, 1) == [True]
         assert await recorded(log, 3) == [True] * 3
         log.close()
 
     asyncio.run(story())
-    assert writes == [1, 1, 1, 3]
+    assert writes == [1, 1, 3]
 
 
 def test_the_line_of_an_allow_comes_after_those_of_denials_that_wait(
