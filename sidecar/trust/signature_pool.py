@@ -4,7 +4,7 @@ Theory of operation. ``cryptography`` holds the interpreter's lock while it veri
 one core. The processes are started with the first batch and ended when there is nothing more to
 verify; each has a lower priority than the gate, and ends when its input does, also where the gate
 was killed. A batch is answered whole or not at all: where a process died, hung or answered anything
-else, its files count as not looked at, and whoever asked verifies them itself.
+else, the result is ``None``, and the caller verifies the batch itself.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class SignaturePool:
         watch = threading.Timer(self.seconds, process.kill)
         watch.start()
         try:
-            told = iter(process.ask(asked))
+            answers = iter(process.ask(asked))
         except (OSError, EOFError, ValueError) as error:
             _LOG.error("a process that verifies signatures is replaced: %r", error)
             process.stop()
@@ -103,7 +103,7 @@ class SignaturePool:
                 # Not ``any``, which would leave answers untaken.
                 key.fingerprint
                 for key in tried
-                if max(next(told) for _ in envelope.signatures)
+                if max(next(answers) for _ in envelope.signatures)
             )
             for (envelope, _), tried in zip(batch, keys, strict=True)
         )
@@ -141,12 +141,12 @@ class _Process:
         data = pickle.dumps([tuple(each) for each in asked], pickle.HIGHEST_PROTOCOL)
         child.stdin.write(HEAD.pack(len(data)) + data)
         child.stdin.flush()
-        told = child.stdout.read(len(asked))
-        if len(told) < len(asked):
-            raise EOFError(f"{len(told)} of {len(asked)} answers came")
-        if not {*told} <= {0, 1}:
+        answers = child.stdout.read(len(asked))
+        if len(answers) < len(asked):
+            raise EOFError(f"{len(answers)} of {len(asked)} answers came")
+        if not {*answers} <= {0, 1}:
             raise ValueError("an answer is neither yes nor no")
-        return told
+        return answers
 
     def kill(self) -> None:
         """Kill the process, whatever it does; its batch ends as not verified."""
