@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -13,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cryptography import x509
 
 from tests.support.site.talk import until
 
@@ -28,6 +31,7 @@ server {{
   trust_domain = "{domain}"
   data_dir = "{folder}"
   log_level = "WARN"
+  {lifetimes}
   federation {{
     bundle_endpoint {{
       address = "127.0.0.1"
@@ -43,6 +47,11 @@ plugins {{
   KeyManager "memory" {{ plugin_data {{}} }}
   NodeAttestor "join_token" {{ plugin_data {{}} }}
 }}
+"""
+_LIFETIMES = """
+  ca_ttl = "{seconds}s"
+  default_x509_svid_ttl = "{svids}s"
+  default_jwt_svid_ttl = "{svids}s"
 """
 _AGENT = """
 agent {{
@@ -121,8 +130,14 @@ class Spire:
 
 
 @contextmanager
-def spire(profile: str) -> Iterator[Spire]:
-    """Run a server whose bundle endpoint has this profile, with its block of settings."""
+def spire(profile: str, lifetime: int | None = None) -> Iterator[Spire]:
+    """Run a server.
+
+    Args:
+        profile: Of its bundle endpoint, with its block of settings.
+        lifetime: Seconds that its authorities live; the server rotates them by itself, half a
+            lifetime after each began. A day where nothing is given.
+    """
     assert SERVER is not None
     with tempfile.TemporaryDirectory(prefix="spire-") as name:
         running = Spire(Path(name), _free_port(), _free_port())
@@ -132,6 +147,9 @@ def spire(profile: str) -> Iterator[Spire]:
             endpoint=running.endpoint,
             domain=DOMAIN,
             profile=profile,
+            lifetimes=""
+            if lifetime is None
+            else _LIFETIMES.format(seconds=lifetime, svids=lifetime // 3),
         )
         with _process(running.folder, "server", [SERVER, "run"], settings):
             until(lambda: _listens(running.endpoint), True)
@@ -139,13 +157,14 @@ def spire(profile: str) -> Iterator[Spire]:
 
 
 @contextmanager
-def workload_api(server: Spire, environment: str) -> Iterator[str]:
-    """Run an agent that gives this process an SVID of an environment; its Workload API."""
+def workload_api(server: Spire, *identities: str) -> Iterator[str]:
+    """Run an agent that gives this machine's processes SVIDs of these ids; its Workload API."""
     assert AGENT is not None
     parent = f"spiffe://{DOMAIN}/agent"
     token = server.command("token", "generate", "-spiffeID", parent).split()[1]
-    entry = ("-parentID", parent, "-spiffeID", environment, "-selector", "unix:uid:0")
-    server.command("entry", "create", *entry)
+    for identity in identities:
+        entry = ("-parentID", parent, "-spiffeID", identity, "-selector", f"unix:uid:{os.getuid()}")
+        server.command("entry", "create", *entry)
     settings = _AGENT.format(folder=server.folder, port=server.port, domain=DOMAIN, token=token)
     path = server.folder / "agent.sock"
     fetch = [AGENT, "api", "fetch", "x509", "-socketPath", str(path), "-silent"]
@@ -153,6 +172,46 @@ def workload_api(server: Spire, environment: str) -> Iterator[str]:
         # The agent learns of its entries a few seconds after it started.
         until(lambda: subprocess.run(fetch, capture_output=True, check=False).returncode, 0)
         yield f"unix://{path}"
+
+
+def jwt_svid(address: str, identity: str, audience: str) -> str:
+    """A JWT-SVID from a Workload API."""
+    asked = ("-spiffeID", identity, "-audience", audience, "-output", "json")
+    found = json.loads(_fetch(address, "jwt", *asked))
+    return str(found[0]["svids"][0]["svid"])
+
+
+def x509_svid(address: str, identity: str, folder: Path) -> Path:
+    """Write the X.509-SVIDs of a Workload API; return the path of the one of this identity.
+
+    Beside ``svid.N.pem`` are its key and its bundle, ``svid.N.key`` and ``bundle.N.pem``.
+    """
+    _fetch(address, "x509", "-silent", "-write", str(folder))
+    (found,) = (path for path in folder.glob("svid.*.pem") if identity in _uris(path))
+    return found
+
+
+def _uris(svid: Path) -> list[str]:
+    """The URIs of a leaf."""
+    (leaf, *_) = x509.load_pem_x509_certificates(svid.read_bytes())
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return names.get_values_for_type(x509.UniformResourceIdentifier)
+
+
+def issuer_key(svid: Path) -> str:
+    """The key identifier of the CA that issued an SVID."""
+    (leaf, *_) = x509.load_pem_x509_certificates(svid.read_bytes())
+    found = leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    return (found.value.key_identifier or b"").hex()
+
+
+def _fetch(address: str, kind: str, *asked: str) -> str:
+    assert AGENT is not None
+    path = address.removeprefix("unix://")
+    command = [AGENT, "api", "fetch", kind, "-socketPath", path, *asked]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -167,8 +168,12 @@ def envoy_before(
     folder: Path,
     template: str | None = None,
     tls: TlsFiles | None = None,
+    rendered: Callable[[str], str] = str,
 ) -> EnvoyProcess:
-    """An Envoy, not started, between applications, a gate and the stage's upstream."""
+    """An Envoy, not started, between applications, a gate and the stage's upstream.
+
+    ``rendered`` changes the configuration once its places are filled in.
+    """
     host, _, port = gate.rpartition(":")
     socket = Path(gate.removeprefix(UNIX)) if gate.startswith(UNIX) else None
     upstream = stand.stage.upstream
@@ -181,4 +186,4 @@ def envoy_before(
         credential_file=stand.stage.folder / "provider-credential.yaml",
         tls=tls,
     )
-    return EnvoyProcess(config, folder)
+    return EnvoyProcess(rendered(config), folder)
