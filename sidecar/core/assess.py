@@ -56,7 +56,7 @@ from sidecar.core.cascade import Cascade
 from sidecar.core.choice import Prepared, choose
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
-from sidecar.core.lineage import AnyNode, environment_nodes, specification_nodes
+from sidecar.core.lineage import AnyNode, environment_nodes
 from sidecar.core.objectors import objectors
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
@@ -165,7 +165,10 @@ def _combined(
     cascaded = Cascade.of(
         state,
         objectors(state.operator, around, models, everywhere=inquiry.call.sandbox),
-        (signer.authority for signer in inquiry.customers(environment)),
+        (
+            inquiry.credential.authority,
+            *(signer.authority for signer in inquiry.customers(environment)),
+        ),
         inquiry.now,
     )
     chains = tuple(choose(ready, cascaded, models, findings) for ready in prepared)
@@ -177,7 +180,7 @@ def _combined(
     )
     nodes = _check_lineage(inquiry, environment, declarer, cascaded, prepared, chains, findings)
     if specified is not None:
-        below = _specified_nodes(specified)
+        below = tuple(cascade.specified_nodes(specified, cascaded))
         findings.append(cascade.intact(cascaded, specified.specification.digest, below))
         nodes += below
     findings.append(cascade.fresh(cascaded))
@@ -327,13 +330,6 @@ def _check_lineage(
         below = cascade.lineage(chain, cascaded, inquiry.call.provider, ready.question.scope)
         findings.append(cascade.intact(cascaded, chain.model, below))
         nodes += below
-    return nodes
-
-
-def _specified_nodes(specified: Specified) -> tuple[AnyNode, ...]:
-    nodes = specification_nodes(specified.specification, specified.signer)
-    for item, signer in specified.extended:
-        nodes += specification_nodes(item, signer)
     return nodes
 
 

@@ -1,9 +1,10 @@
 """Steps 6 and 7: apply withdrawals to the lineage, and require trust metadata to be fresh.
 
 Withdrawals of every objector count against every node of the lineage, and those of the authorities
-that signed the environment's declaration. What can be chosen is chosen among what is usable: not
-withdrawn, and by an authority that is fresh. So one good signature is enough, and losing a file
-that is not good changes nothing.
+that signed the environment's declaration or vouch for its credential. Of anybody else that signed
+what is relied on, the withdrawals of its own statements and keys count. What can be chosen is
+chosen among what is usable: not withdrawn, and by an authority that is fresh. So one good signature
+is enough, and losing a file that is not good changes nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
-from sidecar.core.assessment import ANNOUNCED, Chain, Ending, Finding, Withdrawn
+from sidecar.core.assessment import ANNOUNCED, Chain, Ending, Finding, Specified, Withdrawn
 from sidecar.core.documents import Withdrawal
 from sidecar.core.evidence import Evidence, Manifest, Predicate, Signer
 from sidecar.core.grants import Scope
 from sidecar.core.lineage import (
     AnyNode,
+    OwnNode,
     base_nodes,
     claim_nodes,
     evidence_nodes,
+    own_nodes,
     signer_nodes,
     specification_nodes,
 )
@@ -46,26 +49,28 @@ class Cascade:
     """The withdrawals that count for one question at one instant.
 
     ``indexes`` holds only those that published any: most have not, and every node is looked up.
+    ``counted`` are the authorities whose withdrawals count against every node.
     """
 
     state: TrustState
     objectors: Objectors
     now: datetime
     indexes: tuple[tuple[str, WithdrawalIndex], ...]
+    counted: frozenset[str]
     constituents: tuple[str, ...] = ()
 
     @classmethod
     def of(
-        cls, state: TrustState, found: Objectors, declarers: Iterable[str], now: datetime
+        cls, state: TrustState, found: Objectors, customers: Iterable[str], now: datetime
     ) -> Cascade:
-        """Collect what the objectors and the environment's declarers withdrew."""
-        names = sorted({*found.names, *declarers})
+        """Collect what the objectors withdrew, and those that declare or vouch for the caller."""
+        names = sorted({*found.names, *customers})
         indexes = tuple(
             (name, state.withdrawals[name])
             for name in names
             if name in state.withdrawals and state.withdrawals[name].entries
         )
-        return cls(state, found, now, indexes)
+        return cls(state, found, now, indexes, frozenset(names))
 
     def relying_on(self, constituents: Iterable[str]) -> Cascade:
         """Return it with the authorities of everything that was chosen."""
@@ -73,12 +78,10 @@ class Cascade:
 
     def withdrawn(self, nodes: Iterable[AnyNode]) -> Withdrawn | None:
         """Return the first withdrawal in effect for one of ``nodes``."""
-        if not self.indexes:
-            return None
-        for node in nodes:
+        for node in self._looked_up(nodes):
             for authority, entry in self._hits(node):
                 if entry.in_effect(self.now):
-                    named = node
+                    named = node.node if isinstance(node, OwnNode) else node
                     if isinstance(named, AuthoredNode):
                         named = LineageNode(entry.kind, entry.subject)
                     return Withdrawn(named, authority, entry.reason, entry.effective)
@@ -86,11 +89,9 @@ class Cascade:
 
     def announced(self, nodes: Iterable[AnyNode]) -> Ending | None:
         """Return the next withdrawal of one of ``nodes`` that is yet to take effect."""
-        if not self.indexes:
-            return None
         ahead = [
             Ending(entry.effective, ANNOUNCED, authority)
-            for node in nodes
+            for node in self._looked_up(nodes)
             for authority, entry in self._hits(node)
             if entry.effective is not None and entry.effective > self.now
         ]
@@ -98,7 +99,17 @@ class Cascade:
 
     def tainted(self, item: Evidence[Predicate], signer: Signer) -> bool:
         """Return whether a piece of evidence, as signed by ``signer``, is withdrawn by itself."""
-        return bool(self.indexes) and self.withdrawn(evidence_nodes(item, signer)) is not None
+        if not self.indexes and signer.authority in self.counted:
+            return False
+        return self.withdrawn(self.nodes(item, signer)) is not None
+
+    def nodes(self, item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, ...]:
+        """Return the nodes of evidence as signed, and what its signer alone can withdraw of it."""
+        return (*evidence_nodes(item, signer), *self.own(item, signer))
+
+    def own(self, item: Evidence[Predicate], signer: Signer) -> tuple[OwnNode, ...]:
+        """Return what a signer whose withdrawals do not count anyway can withdraw of its own."""
+        return () if signer.authority in self.counted else own_nodes(item, signer)
 
     def defect(self, item: Evidence[Predicate], signer: Signer) -> Defect:
         """Return why a decision cannot rest on a signature, or that it can."""
@@ -119,7 +130,17 @@ class Cascade:
         view = self.state.authorities.get(authority)
         return view is not None and view.heard_since_start and view.expires > self.now
 
+    def _looked_up(self, nodes: Iterable[AnyNode]) -> Iterable[AnyNode]:
+        if self.indexes:
+            return nodes
+        return (node for node in nodes if isinstance(node, OwnNode))
+
     def _hits(self, node: AnyNode) -> Iterator[tuple[str, Withdrawal]]:
+        if isinstance(node, OwnNode):
+            index = self.state.withdrawals.get(node.author)
+            for entry in () if index is None else index.hits(node.node):
+                yield node.author, entry
+            return
         for authority, index in self.indexes:
             for entry in index.hits(node):
                 yield authority, entry
@@ -144,14 +165,19 @@ def lineage(chain: Chain, cascade: Cascade, provider: str, scope: Scope) -> tupl
         nodes.extend(state.statements.get(parent.digest, ()))
         nodes.extend(_succeeded(cascade, parent, scope))
     for entry in chain.specifications:
-        nodes.extend(specification_nodes(entry.specification, entry.signer))
-        for item, signer in entry.extended:
-            nodes.extend(specification_nodes(item, signer))
+        nodes.extend(specified_nodes(entry, cascade))
     for suite in chain.suites:
         nodes.extend(evidence_nodes(suite.result, suite.signer))
     for role in chain.approvals:
         nodes.extend(evidence_nodes(role.approval, role.signer))
     return tuple(dict.fromkeys(nodes))
+
+
+def specified_nodes(under: Specified, cascade: Cascade) -> Iterator[AnyNode]:
+    """Yield the nodes of a specification and of all that it extends."""
+    for item, signer in ((under.specification, under.signer), *under.extended):
+        yield from specification_nodes(item, signer)
+        yield from cascade.own(item, signer)
 
 
 def _succeeded(cascade: Cascade, item: Evidence[Manifest], scope: Scope) -> Iterator[LineageNode]:

@@ -7,6 +7,7 @@ environment, base model, deployment, specification, approvals and results.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer, Specification
@@ -14,7 +15,15 @@ from sidecar.core.kinds import kind_of
 from sidecar.core.memory import LineageNode
 from sidecar.core.withdrawals import AuthoredNode
 
-AnyNode = LineageNode | AuthoredNode
+
+class OwnNode(NamedTuple):
+    """A node that counts as withdrawn only by ``author``, the signer of what it is a node of."""
+
+    author: str
+    node: LineageNode | AuthoredNode
+
+
+AnyNode = LineageNode | AuthoredNode | OwnNode
 
 
 def statement_node(item: Evidence[Predicate]) -> LineageNode:
@@ -30,7 +39,9 @@ def signer_nodes(signer: Signer) -> tuple[LineageNode, LineageNode]:
     )
 
 
-def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, ...]:
+def evidence_nodes(
+    item: Evidence[Predicate], signer: Signer
+) -> tuple[LineageNode | AuthoredNode, ...]:
     """Return the nodes of a piece of evidence as ``signer`` signed it."""
     row = kind_of(item.predicate)
     kind, key = row.withdrawal, LineageNode(WithdrawalKind.KEY, signer.fingerprint)
@@ -39,6 +50,17 @@ def evidence_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[AnyNode, 
         return LineageNode(kind, item.digest), key, authority
     authored = AuthoredNode(kind, item.digest, signer.authority)
     return LineageNode(kind, item.digest), authored, key, authority
+
+
+def own_nodes(item: Evidence[Predicate], signer: Signer) -> tuple[OwnNode, ...]:
+    """Return what the signer of a piece of evidence can withdraw of it without being an objector.
+
+    That is the statement, its key and itself, and the suites that a specification declares.
+    """
+    nodes = evidence_nodes(item, signer)
+    if isinstance(item.predicate, Specification):
+        nodes += suite_nodes(suite.digest.sha256 for suite in item.predicate.envelope.suites)
+    return tuple(OwnNode(signer.authority, node) for node in nodes)
 
 
 def base_nodes(provider: str, base: str) -> tuple[LineageNode, LineageNode]:

@@ -11,8 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar.core.floors import Surroundings
-from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.grants import EVALUATOR, PRODUCER, Grant, OperatorTrust
 from sidecar.core.patterns import any_matches
+
+ANYWHERE = frozenset({EVALUATOR, PRODUCER})
+"""Roles that object whatever jurisdictions their grants name, because they also agree there.
+
+Step 4 asks for every suite of an envelope, those of other jurisdictions included, and a parent
+needs a producer of any.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,10 @@ def overlaps(
         any_matches(grant.environments, around.environment)
         and any(
             any_matches(grant.sectors, sector)
-            and any(any_matches(grant.jurisdictions, name) for name in places)
+            and (
+                grant.role in ANYWHERE
+                or any(any_matches(grant.jurisdictions, name) for name in places)
+            )
             for sector, places in around.reach
         )
         and (not models or any(_about(grant, models)))

@@ -9,7 +9,7 @@ from sidecar.core import resolve
 from sidecar.core.assessment import SHUTDOWN, Chain, Ending, Inquiry, Specified, Waived
 from sidecar.core.cascade import Cascade
 from sidecar.core.evidence import Environment, Evidence, Signer
-from sidecar.core.lineage import AnyNode, evidence_nodes
+from sidecar.core.lineage import AnyNode
 from sidecar.core.snapshot import TrustState
 
 LONGEST_VALIDITY = timedelta(days=1)
@@ -85,7 +85,7 @@ def _waiver_endings(cascaded: Cascade, entry: Waived) -> Iterator[Ending]:
     """Yield when a waiver that may have helped ends, and the decision with it."""
     yield Ending(entry.waiver.predicate.window.not_after, "waiver", entry.signer.authority)
     yield _key(cascaded.state, entry.signer)
-    coming = cascaded.announced(evidence_nodes(entry.waiver, entry.signer))
+    coming = cascaded.announced(cascaded.nodes(entry.waiver, entry.signer))
     if coming is not None:
         yield coming
 

@@ -20,6 +20,8 @@ from tests.support.laws.nouns import (
 )
 from tests.support.laws.reading import Reading, Signer
 
+JURISDICTION_FREE = ("evaluator", "producer")
+
 
 def objectors(
     reading: Reading,
@@ -30,7 +32,8 @@ def objectors(
 ) -> dict[str, bool]:
     """Authorities with any grant in scope; whether the silence of one of these grants denies.
 
-    In scope is, too, what the environment was ever declared for.
+    In scope is, too, what the environment was ever declared for. Evaluators and producers agree
+    whatever jurisdictions they are granted, and so may object.
     """
     names = {f"openai/{model}" for model in models}
     scopes = {(sector, name) for name in asked} | reading.ever_declared()
@@ -42,7 +45,8 @@ def objectors(
                 and covers(grant.environments, reading.question.environment)
                 and any(covers((*grant.models, *grant.base_models), name) for name in names)
                 and any(
-                    covers(grant.sectors, each) and covers(grant.jurisdictions, name)
+                    covers(grant.sectors, each)
+                    and (grant.role in JURISDICTION_FREE or covers(grant.jurisdictions, name))
                     for each, name in scopes
                 )
             ):
@@ -101,10 +105,10 @@ class Noes:
     """The withdrawals in effect of those whose withdrawals count; ``found`` keeps what hit."""
 
     def __init__(self, reading: Reading, authorities: Iterable[str]) -> None:
-        self.reading = reading
+        self.reading, self.counted = reading, set(authorities)
         self.entries = [
             (authority, entry)
-            for authority in sorted(set(authorities))
+            for authority in sorted(self.counted)
             if authority in reading.world.views
             for entry in reading.world.views[authority].withdrawals
             if entry.effective is None or entry.effective <= reading.now
@@ -155,9 +159,21 @@ class Noes:
         return any(self.hit(kind, other.digest) for other in later) or itself
 
     def said_hit(self, item: Item, signer: Signer) -> bool:
-        """Whether a piece of evidence, as this signer's, is withdrawn by itself."""
+        """Whether a piece of evidence, as this signer's, is withdrawn: also by the signer alone."""
         word = self.word_hit(item, signer[0])
-        return self.signer_hit(signer) or word
+        hit = self.signer_hit(signer) or word
+        if signer[0] in self.counted:
+            return hit
+        own = Noes(self.reading, {signer[0]})
+        disowned = own.said_hit(item, signer) or own.suites_hit(item)
+        self.found |= own.found
+        return hit or disowned
+
+    def suites_hit(self, item: Item) -> bool:
+        """Whether a suite that a specification declares is withdrawn."""
+        suites = item.content.suites if isinstance(item.content, Specification) else ()
+        found = [self.hit("evaluation", suite.digest) for suite in suites]
+        return any(found)
 
     def manifest_hit(self, item: Item) -> bool:
         """Whether anything a manifest rests on is withdrawn, apart from its signers."""
