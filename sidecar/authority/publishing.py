@@ -64,6 +64,18 @@ def publish_repository(
     return Copied(version, len(files), written)
 
 
+def check_place(home: Home, to: Destination) -> None:
+    """Require that a place holds no repository, or an edition of this one.
+
+    Raises:
+        AuthorityError: It holds another authority, a newer edition, or cannot be read.
+    """
+    with locked_home(home.path) as opened:
+        files = _files(home, opened)
+        version = opened.published.timestamp.signed.version
+    _tried(lambda: _different(to, files, version))
+
+
 def _tried(work: Callable[[], _Result]) -> _Result:
     """Do it again where someone else published meanwhile: what is there now decides."""
     for left in reversed(range(_ATTEMPTS)):

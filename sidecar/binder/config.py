@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from sidecar.binder.errors import BinderError
-from sidecar.core.wire import first_fault
-from sidecar.durable.files import read_bounded
-from sidecar.formats import unique_keys
-
-MAX_CONFIG_BYTES = 1 << 20
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
+from sidecar.destinations.place_config import PlaceConfig, PlaceEntry, place_config
+from sidecar.destinations.places import PlaceNameError
+from sidecar.formats.addresses import HostPort, split_address
+from sidecar.formats.config_file import STRICT, ConfigFileError, below, read_config
 
 _Text = Annotated[str, Field(min_length=1, max_length=512)]
 _Texts = Annotated[list[_Text], Field(max_length=64)]
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-_Address = Annotated[str, Field(pattern=_ADDRESS.pattern)]
 _Days = Annotated[float, Field(gt=0, le=3660, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0.05, le=86_400, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
+    model_config = STRICT
+
+
+class PublishEntry(PlaceEntry):
+    """Where a home's repository and what it hands out are published, as they change."""
+
+    check_seconds: _Seconds = 60.0
+    """Both are looked at again after this many seconds; after a binding at once."""
 
 
 class DeploymentsEntry(_Strict):
@@ -55,6 +55,8 @@ class DeploymentsEntry(_Strict):
     """Hours that a binding holds; it is renewed when half of them are over."""
     check_seconds: _Seconds = 60.0
     """Deployments are read again after this many seconds."""
+    publish: PublishEntry | None = None
+    """Publishes this home's repository and its `out`."""
 
 
 class AccountEntry(_Strict):
@@ -129,7 +131,7 @@ class AccountEntry(_Strict):
 class WebhooksEntry(_Strict):
     """Where webhooks are received, at `/webhooks/ACCOUNT`."""
 
-    address: _Address = "127.0.0.1:8465"
+    address: HostPort = "127.0.0.1:8465"
     """`HOST:PORT` to listen on; an IPv6 address is in brackets."""
     certificate: _Text | None = None
     """Certificate chain (PEM) for HTTPS; read again when it changes. Without it, HTTP."""
@@ -158,6 +160,8 @@ class BinderFile(_Strict):
     """Folder for what the binder knows of each job, and for files in transit."""
     evidence: Annotated[_Texts, Field(min_length=1)]
     """Folders with the specifications that jobs are submitted under, and manifests of parents."""
+    publish: PublishEntry | None = None
+    """Publishes the home's repository and `out`."""
     submissions: _Text | None = None
     """Folder of the records of `admit job submit`."""
     days: _Days = 180.0
@@ -174,7 +178,7 @@ class BinderFile(_Strict):
     """Jobs that are bound at once."""
     webhooks: WebhooksEntry | None = None
     """Receives webhooks; without it, jobs are found by polling alone."""
-    admin: _Address | None = None
+    admin: HostPort | None = None
     """`HOST:PORT` of `/healthz`, `/readyz` and `/metrics`, without TLS; best on loopback."""
 
     @model_validator(mode="after")
@@ -185,6 +189,14 @@ class BinderFile(_Strict):
         if self.webhooks is None and secret:
             raise ValueError("webhook_secret_files: there is no webhooks to receive any")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class PublishConfig:
+    """See ``PublishEntry``."""
+
+    place: PlaceConfig
+    check_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +212,7 @@ class DeploymentsConfig:
     endpoint_url: str | None
     validity: timedelta
     check_seconds: float
+    publish: PublishConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +255,7 @@ class BinderConfig:
     blobs: Path
     state: Path
     evidence: tuple[Path, ...]
+    publish: PublishConfig | None
     submissions: Path | None
     validity: timedelta
     roles: tuple[str, ...]
@@ -260,58 +274,72 @@ def load(path: Path) -> BinderConfig:
         BinderError: On anything wrong with it.
     """
     try:
-        value = unique_keys.load(read_bounded(path, MAX_CONFIG_BYTES))
-        if not isinstance(value, dict):
-            raise BinderError(f"{path}: is not a mapping; it begins with 'version: 1'")
-        return _config(BinderFile.model_validate(value), path)
-    except OSError as error:
-        raise BinderError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        line = " ".join(str(error).split())
-        raise BinderError(f"{path}: is not YAML: {line[:200]}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise BinderError(f"{path}: is not YAML in UTF-8") from error
-    except ValidationError as error:
-        raise BinderError(f"{path}: {first_fault(error, whole='file')}") from error
+        return _config(read_config(path, BinderFile), path)
+    except ConfigFileError as error:
+        raise BinderError(str(error)) from error
 
 
 def _config(file: BinderFile, path: Path) -> BinderConfig:
     folder = path.parent
     out = folder / file.out
     webhooks = file.webhooks
-    return BinderConfig(
+    config = BinderConfig(
         home=folder / file.home,
         out=out,
         blobs=out if file.blobs is None else folder / file.blobs,
         state=folder / file.state,
         evidence=tuple(folder / each for each in file.evidence),
-        submissions=_below(folder, file.submissions),
+        publish=_published(file.publish, path, "publish"),
+        submissions=below(folder, file.submissions),
         validity=timedelta(days=file.days),
         roles=tuple(file.require_roles),
         classes=tuple(file.data_classes),
         declarations=dict(file.declarations),
-        accounts=tuple(_account(name, each, folder, out) for name, each in file.accounts.items()),
+        accounts=tuple(_account(name, each, path, out) for name, each in file.accounts.items()),
         workers=file.workers,
         webhooks=None
         if webhooks is None
         else WebhooksConfig(
-            *_split(webhooks.address, f"{path}: webhooks.address"),
-            _below(folder, webhooks.certificate),
-            _below(folder, webhooks.key),
+            *split_address(webhooks.address),
+            below(folder, webhooks.certificate),
+            below(folder, webhooks.key),
         ),
-        admin=None if file.admin is None else _split(file.admin, f"{path}: admin"),
+        admin=None if file.admin is None else split_address(file.admin),
     )
+    _check_places(config, path)
+    return config
 
 
-def _account(name: str, entry: AccountEntry, folder: Path, out: Path) -> AccountConfig:
+def _check_places(config: BinderConfig, path: Path) -> None:
+    """Refuse a place that is named twice: each publication would undo the other."""
+    kept = (each.deployments for each in config.accounts if each.deployments is not None)
+    given = (config.publish, *(each.publish for each in kept))
+    names = [each.place.name.rstrip("/") for each in given if each is not None]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise BinderError(f"{path}: publish: {twice[0]} is named twice; each home has its own")
+
+
+def _published(entry: PublishEntry | None, path: Path, key: str) -> PublishConfig | None:
+    if entry is None:
+        return None
+    try:
+        return PublishConfig(place_config(entry, path.parent), entry.check_seconds)
+    except PlaceNameError as error:
+        raise BinderError(f"{path}: {key}: {error}") from error
+
+
+def _account(name: str, entry: AccountEntry, path: Path, out: Path) -> AccountConfig:
+    folder, kept = path.parent, entry.deployments
+    key = f"accounts.{name}.deployments.publish"
     return AccountConfig(
         provider=name,
         api=entry.api,
         base_url=entry.base_url,
         api_version=entry.api_version,
-        key_file=_below(folder, entry.key_file),
+        key_file=below(folder, entry.key_file),
         key_variable=entry.key_variable,
-        credential_file=_below(folder, entry.credential_file),
+        credential_file=below(folder, entry.credential_file),
         region=entry.region,
         profile=entry.profile,
         endpoint_url=entry.endpoint_url,
@@ -319,11 +347,15 @@ def _account(name: str, entry: AccountEntry, folder: Path, out: Path) -> Account
         poll_seconds=entry.poll_seconds,
         lookback=timedelta(days=entry.lookback_days),
         webhook_secrets=tuple(folder / each for each in entry.webhook_secret_files),
-        deployments=None if entry.deployments is None else _kept(entry.deployments, folder, out),
+        deployments=None
+        if kept is None
+        else _kept(kept, folder, out, _published(kept.publish, path, key)),
     )
 
 
-def _kept(entry: DeploymentsEntry, folder: Path, out: Path) -> DeploymentsConfig:
+def _kept(
+    entry: DeploymentsEntry, folder: Path, out: Path, publish: PublishConfig | None
+) -> DeploymentsConfig:
     return DeploymentsConfig(
         home=folder / entry.home,
         out=out if entry.out is None else folder / entry.out,
@@ -334,15 +366,5 @@ def _kept(entry: DeploymentsEntry, folder: Path, out: Path) -> DeploymentsConfig
         endpoint_url=entry.endpoint_url,
         validity=timedelta(hours=entry.hours),
         check_seconds=entry.check_seconds,
+        publish=publish,
     )
-
-
-def _below(folder: Path, name: str | None) -> Path | None:
-    return None if name is None else folder / name
-
-
-def _split(address: str, place: str) -> tuple[str, int]:
-    found = _ADDRESS.fullmatch(address)
-    if found is None or int(found[2]) > 65535:
-        raise BinderError(f"{place}: {address!r} is not HOST:PORT")
-    return found[1].strip("[]"), int(found[2])

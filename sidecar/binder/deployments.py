@@ -87,6 +87,7 @@ class DeploymentKeeper:
     """
 
     def __init__(self, settings: KeeperSettings, now: Callable[[], datetime]) -> None:
+        self.home = settings.home
         self._settings = settings
         self._now = now
         self._read: dict[Path, Recorded] = {}

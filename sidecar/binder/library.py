@@ -76,9 +76,26 @@ def manifest_of(
     return max(found, key=lambda each: (each.manifest.window.not_before, each.digest))
 
 
+def handed_out(folder: Path) -> frozenset[bytes]:
+    """Return the envelopes below a folder; other files are passed over.
+
+    Raises:
+        OSError: One is there and cannot be read.
+    """
+    found = set[bytes]()
+    for path in folder.rglob(f"*{records.SUFFIX}"):
+        try:
+            data = read_bounded(path, MAX_BYTES)
+            dsse.parse(data)
+        except (FileNotFoundError, EvidenceError):  # a binding that ended was cleared away
+            continue
+        found.add(data)
+    return frozenset(found)
+
+
 def _evidence(folders: tuple[Path, ...]) -> Iterator[tuple[str, Predicate]]:
     for folder in folders:
-        for path in sorted(folder.rglob("*.dsse.json")):
+        for path in sorted(folder.rglob(f"*{records.SUFFIX}")):
             try:
                 envelope = dsse.parse(read_bounded(path, MAX_BYTES))
                 yield envelope.digest, parse_statement(envelope.payload).predicate

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar.binder.job_records import JobRecord
+from sidecar.binder.config import AccountConfig
+from sidecar.binder.job_records import JobRecord, Progress
 from sidecar.binder.queue import QueuedJob
 from sidecar.binder.rounds import RoundStatus
+from sidecar.daemon.metrics import RepeatedCollector
 
 PREFIX = "admissibility_binder"
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+ATTEMPTS = (*(each.value for each in Progress), "claimed", "fault")
+WEBHOOKS = ("taken", "known", "ignored", "refused", "failed")
 
 
 class BinderMetrics:
-    """Counters of attempts and webhooks, and the state of jobs and of rounds."""
+    """Counters of attempts and webhooks, and the state of jobs and of rounds.
 
-    def __init__(self) -> None:
+    Args:
+        accounts: Whose jobs are bound.
+    """
+
+    def __init__(self, accounts: Iterable[AccountConfig] = ()) -> None:
         self._registry = CollectorRegistry()
         self._attempts = Counter(
             f"{PREFIX}_attempts",
@@ -34,12 +41,25 @@ class BinderMetrics:
             ["provider", "outcome"],
             registry=self._registry,
         )
+        for account in accounts:  # so that ``increase`` sees the first of each
+            for outcome in ATTEMPTS:
+                self._attempts.labels(account.provider, outcome)
+            for outcome in WEBHOOKS if account.webhook_secrets else ():
+                self._webhooks.labels(account.provider, outcome)
         self._progress: dict[QueuedJob, str] = {}
         self._registry.register(_Jobs(self._progress))
 
     def follow(self, statuses: Callable[[], Sequence[RoundStatus]]) -> None:
         """Show the state of rounds, asked for at each scrape."""
-        self._registry.register(_Rounds(statuses))
+        self._registry.register(
+            RepeatedCollector(
+                f"{PREFIX}_read",
+                ("provider", "what"),
+                "Seconds since a round of jobs, deployments or publication succeeded; +Inf before.",
+                "1 where the last round of jobs, deployments or publication failed, else 0.",
+                statuses,
+            )
+        )
 
     def attempted(self, provider: str, outcome: str) -> None:
         """Count an attempt."""
@@ -70,25 +90,3 @@ class _Jobs(Collector):
         for (provider, progress), number in sorted(counted.items()):
             jobs.add_metric([provider, progress], number)
         yield jobs
-
-
-class _Rounds(Collector):
-    def __init__(self, statuses: Callable[[], Sequence[RoundStatus]]) -> None:
-        self._statuses = statuses
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        labels = ["provider", "what"]
-        age = GaugeMetricFamily(
-            f"{PREFIX}_read_age_seconds",
-            "Seconds since jobs or deployments were read whole; +Inf where they never were.",
-            labels=labels,
-        )
-        failing = GaugeMetricFamily(
-            f"{PREFIX}_read_failing", "1 where the last reading failed, else 0.", labels=labels
-        )
-        for status in self._statuses():
-            named = [status.provider, status.what]
-            seconds = status.age()
-            age.add_metric(named, float("inf") if seconds is None else seconds)
-            failing.add_metric(named, float(bool(status.problem)))
-        yield from (age, failing)

@@ -23,8 +23,8 @@ class RoundStatus:
     """How repeated work goes.
 
     Attributes:
-        what: ``jobs`` or ``deployments``.
-        provider: Whose.
+        what: ``jobs``, ``deployments`` or ``publication``.
+        provider: Whose; of a publication the authority.
         succeeded: Monotonic seconds at the end of the last round that succeeded.
         problem: Why the last one failed; empty where it did not.
         done: Whether a round has ended, well or not.
@@ -36,6 +36,11 @@ class RoundStatus:
     problem: str = ""
     done: bool = False
 
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Return the labels of its metrics."""
+        return self.provider, self.what
+
     def age(self) -> float | None:
         """Return the seconds since a round succeeded; ``None`` if none has."""
         return None if self.succeeded is None else time.monotonic() - self.succeeded
@@ -45,10 +50,11 @@ class Rounds:
     """Work that is done again and again until it is stopped.
 
     Args:
-        what: ``jobs`` or ``deployments``.
-        provider: Whose.
-        seconds: From the end of a round to the next.
+        what: ``jobs``, ``deployments`` or ``publication``.
+        provider: Whose; of a publication the authority.
+        seconds: From the end of a round to the next, unless ``wake`` is called.
         work: One round.
+        retry: Seconds after a round that failed, if fewer.
         end: Called in the same thread after the last round.
     """
 
@@ -59,12 +65,16 @@ class Rounds:
         seconds: float,
         work: Callable[[], None],
         end: Callable[[], None] = lambda: None,
+        retry: float | None = None,
     ) -> None:
         self.status = RoundStatus(what, provider)
         self._seconds = seconds
         self._work = work
         self._end = end
-        self._stop = threading.Event()
+        self._retry = seconds if retry is None else min(seconds, retry)
+        self._changed = threading.Condition()
+        self._woken = False
+        self._stopped = False
         self._thread = threading.Thread(
             target=self._run, name=f"{what}-{provider}"[:15], daemon=True
         )
@@ -73,9 +83,17 @@ class Rounds:
         """Begin the first round."""
         self._thread.start()
 
+    def wake(self) -> None:
+        """Begin the next round at once, or right after the one at hand."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
     def request_stop(self) -> None:
-        """Begin no further round."""
-        self._stop.set()
+        """Begin no further round, but for one that ``wake`` asked for."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     def join(self, seconds: float) -> bool:
         """Wait for the round at hand; return whether it ended."""
@@ -88,12 +106,21 @@ class Rounds:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        wait = 0.0
         try:
-            while not self._stop.is_set():
+            while self._begins(wait):
                 self._round()
-                self._stop.wait(self._seconds)
+                wait = self._retry if self.status.problem else self._seconds
         finally:
             self._end()
+
+    def _begins(self, wait: float) -> bool:
+        """Wait for the next round; return whether there is one."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._woken or self._stopped, wait)
+            begins = self._woken or not self._stopped
+            self._woken = False
+            return begins
 
     def _round(self) -> None:
         what, provider = self.status.what, self.status.provider
@@ -116,14 +143,14 @@ class Rounds:
             self._failed(f"{type(error).__name__}: {error}")
         else:
             if self.status.problem:
-                log.info("%s of %s are read again", what, provider)
+                log.info("%s of %s: a round succeeded again", what, provider)
             self.status = RoundStatus(what, provider, time.monotonic(), "", done=True)
 
     def _failed(self, problem: str) -> None:
         known = self.status
         if problem != known.problem:
             log.warning(
-                "%s of %s cannot be read: %s",
+                "%s of %s: the round failed: %s",
                 known.what,
                 known.provider,
                 problem,

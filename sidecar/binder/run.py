@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-
-from aiohttp import web
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
@@ -19,10 +16,13 @@ from sidecar.binder.config import AccountConfig, BinderConfig, DeploymentsConfig
 from sidecar.binder.deployments import DeploymentKeeper, KeeperSettings
 from sidecar.binder.errors import BinderError
 from sidecar.binder.job_records import JobRecords
-from sidecar.binder.metrics import CONTENT_TYPE, BinderMetrics
+from sidecar.binder.metrics import BinderMetrics
+from sidecar.binder.publishing import HomePublisher
 from sidecar.binder.rounds import Rounds, RoundStatus
 from sidecar.binder.service import BinderService
 from sidecar.binder.webhook_server import WebhookServer
+from sidecar.daemon.admin import AdminServer
+from sidecar.daemon.lifetime import run_until_signal
 
 log = logging.getLogger("sidecar.binder")
 
@@ -30,6 +30,9 @@ STOP_SECONDS = 20.0
 """How long work at hand may take after a signal; what is not done then is done by the next one."""
 
 FORGET_SECONDS = 3600.0
+
+RETRY_SECONDS = 10.0
+"""How soon what could not be published is tried again."""
 
 
 class RunningBinder:
@@ -49,7 +52,7 @@ class RunningBinder:
         for account in config.accounts:
             open_source(account).close()  # names what is wrong at the start; asks nothing
         self._state = JobRecords(config.state)
-        self._metrics = BinderMetrics()
+        self._metrics = BinderMetrics(config.accounts)
         binder = Binder(_settings(config), self._state, _now)
         self._keepers = [_keeper(each, config, binder.settings.home) for each in config.accounts]
         self._kept = [
@@ -57,24 +60,25 @@ class RunningBinder:
                 "deployments",
                 account.provider,
                 account.deployments.check_seconds,
-                partial(_keep, keeper, account, account.deployments),
+                partial(self._keep, keeper, account, account.deployments),
             )
             for account, keeper in zip(config.accounts, self._keepers, strict=True)
             if keeper is not None and account.deployments is not None
         ]
+        self._published = _publications(config, binder.settings.home, self._keepers)
         self.service = BinderService(
-            binder, config.accounts, config.workers, open_source, _now, self._metrics
+            binder, config.accounts, config.workers, open_source, _now, self._metrics, self._publish
         )
         self._metrics.follow(self.statuses)
         self._webhooks: WebhookServer | None = None
-        self._admin: web.AppRunner | None = None
+        self._admin = AdminServer(self._health, self._ready, self._metrics.render)
         self._forgetting: asyncio.Task[None] | None = None
         self.port = 0
         self.admin_port = 0
 
     def statuses(self) -> list[RoundStatus]:
         """Return how each repeated work goes."""
-        return [each.status for each in (*self.service.rounds, *self._kept)]
+        return [each.status for each in (*self.service.rounds, *self._kept, *self._published)]
 
     async def start(self) -> None:
         """Listen and begin; returns once it listens.
@@ -85,12 +89,12 @@ class RunningBinder:
         try:
             await self._start_webhooks()
             if self._config.admin is not None:
-                await self._start_admin(*self._config.admin)
+                self.admin_port = await self._admin.start(*self._config.admin)
         except OSError as error:
             await self.stop()
             raise BinderError(f"cannot listen: {error.strerror or error}") from error
         self.service.start()
-        for each in self._kept:
+        for each in (*self._kept, *self._published):
             each.start()
         self._forgetting = asyncio.create_task(self._forget())
 
@@ -105,17 +109,34 @@ class RunningBinder:
             await self._webhooks.stop()
         if not await asyncio.to_thread(self._join):
             log.error("work at hand did not end; the next binder does it again")
-        if self._admin is not None:
-            await self._admin.cleanup()
+        await self._admin.stop()
 
     def _join(self) -> bool:
-        kept = [each.join(STOP_SECONDS) for each in self._kept]
-        return self.service.join(STOP_SECONDS) and all(kept)
+        ended = [self.service.join(STOP_SECONDS), *(each.join(STOP_SECONDS) for each in self._kept)]
+        for each in self._published:  # what was bound last is published, too
+            each.request_stop()
+        ended += [each.join(STOP_SECONDS) for each in self._published]
+        return all(ended)
+
+    def _publish(self) -> None:
+        for each in self._published:
+            each.wake()
+
+    def _keep(
+        self, keeper: DeploymentKeeper, account: AccountConfig, kept: DeploymentsConfig
+    ) -> None:
+        """Keep the deployments of an account for one round, on connections of its own."""
+        source = open_deployments(account, kept)
+        try:
+            keeper.round(source)
+        finally:
+            source.close()
+            self._publish()
 
     def summary(self) -> str:
         """Return what is bound and where the binder listens, in one line."""
         names = ", ".join(each.provider for each in self._config.accounts)
-        parts = [f"binds jobs of {names} into {self._config.out}"]
+        parts = [f"binder: binds jobs of {names} into {self._config.out}"]
         webhooks = self._config.webhooks
         if webhooks is not None:
             scheme = "http" if webhooks.certificate is None else "https"
@@ -142,45 +163,27 @@ class RunningBinder:
         )
         self.port = await self._webhooks.start()
 
-    async def _start_admin(self, host: str, port: int) -> None:
-        app = web.Application()
-        app.add_routes(
-            [
-                web.get("/healthz", self._get_health),
-                web.get("/readyz", self._get_ready),
-                web.get("/metrics", self._get_metrics),
-            ]
-        )
-        self._admin = web.AppRunner(app, access_log=None)
-        await self._admin.setup()
-        await web.TCPSite(self._admin, host, port).start()
-        self.admin_port = int(self._admin.addresses[0][1])
-
     async def _forget(self) -> None:
         while True:
             await asyncio.to_thread(self._state.forget_webhooks)
             await asyncio.sleep(FORGET_SECONDS)
 
-    async def _get_health(self, _: web.Request) -> web.Response:
-        """Answer 200 while every thread runs, with the state of each account; else 503."""
-        rounds = [_plain(each) for each in self.statuses()]
+    def _health(self) -> tuple[bool, dict[str, object]]:
+        """Return whether every thread runs, and the state of each account."""
         deployments = [
             {"name": kept.name, "model": kept.model, "reason": kept.reason or None}
             for keeper in self._keepers
             if keeper is not None
             for kept in keeper.kept
         ]
-        value = {**self.service.state(), "rounds": rounds, "deployments": deployments}
-        alive = self.service.is_alive() and all(each.is_alive() for each in self._kept)
-        return web.json_response(value, status=200 if alive else 503)
+        rounds = [_plain(each) for each in self.statuses()]
+        state = {**self.service.state(), "rounds": rounds, "deployments": deployments}
+        others = all(each.is_alive() for each in (*self._kept, *self._published))
+        return self.service.is_alive() and others, state
 
-    async def _get_ready(self, _: web.Request) -> web.Response:
-        """Answer 200 once everything was read, well or not, else 503."""
-        ready = all(each.done for each in self.statuses())
-        return web.json_response({"ready": ready}, status=200 if ready else 503)
-
-    async def _get_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+    def _ready(self) -> bool:
+        """Return whether everything was read, well or not."""
+        return all(each.done for each in self.statuses())
 
 
 def run(config: BinderConfig, started: Callable[[RunningBinder], None] = lambda _: None) -> None:
@@ -193,21 +196,7 @@ def run(config: BinderConfig, started: Callable[[RunningBinder], None] = lambda 
     Raises:
         BinderError: Something that it names cannot be used.
     """
-
-    async def serve() -> None:
-        binder, ended = RunningBinder(config), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
-        await binder.start()
-        log.info("binder: %s", binder.summary())
-        started(binder)
-        try:
-            await ended.wait()
-        finally:
-            await binder.stop()
-
-    asyncio.run(serve())
+    run_until_signal(lambda: RunningBinder(config), started)
 
 
 def _now() -> datetime:
@@ -245,13 +234,26 @@ def _keeper(
     return DeploymentKeeper(settings, _now)
 
 
-def _keep(keeper: DeploymentKeeper, account: AccountConfig, kept: DeploymentsConfig) -> None:
-    """Keep the deployments of an account for one round, on connections of its own."""
-    source = open_deployments(account, kept)
-    try:
-        keeper.round(source)
-    finally:
-        source.close()
+def _publications(
+    config: BinderConfig, home: Home, keepers: list[DeploymentKeeper | None]
+) -> list[Rounds]:
+    """Return what publishes each home that is to be published."""
+    given = [(home, config.out, config.publish)]
+    for account, keeper in zip(config.accounts, keepers, strict=True):
+        kept = account.deployments
+        if kept is not None and keeper is not None:
+            given.append((keeper.home, kept.out, kept.publish))
+    return [
+        Rounds(
+            "publication",
+            each.name,
+            to.check_seconds,
+            HomePublisher(each, out, to.place).round,
+            retry=RETRY_SECONDS,
+        )
+        for each, out, to in given
+        if to is not None
+    ]
 
 
 def _plain(status: RoundStatus) -> dict[str, object]:

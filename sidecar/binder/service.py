@@ -56,6 +56,7 @@ class BinderService:
         open_source: Opens an account for one thread.
         now: The clock.
         metrics: Counts what happens.
+        bound: Called after a job was bound.
     """
 
     def __init__(
@@ -66,7 +67,9 @@ class BinderService:
         open_source: OpenSource,
         now: Callable[[], datetime],
         metrics: BinderMetrics,
+        bound: Callable[[], None] = lambda: None,
     ) -> None:
+        self._bound = bound
         self._binder = binder
         self._accounts: Mapping[str, AccountConfig] = {each.provider: each for each in accounts}
         self._open = open_source
@@ -232,7 +235,9 @@ class BinderService:
             return
         self._metrics.attempted(job.provider, record.progress.value)
         self._metrics.known(record)
-        if record.progress is not Progress.BOUND:
+        if record.progress is Progress.BOUND:
+            self._bound()
+        else:
             self._queue.add(job, datetime.fromisoformat(record.due))
 
     def _pause(self) -> float:

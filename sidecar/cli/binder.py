@@ -15,6 +15,7 @@ from sidecar.binder.job_records import JobRecords
 from sidecar.binder.service import describe
 from sidecar.cli import tables
 from sidecar.cli.common import JsonOption
+from sidecar.cli.daemon_options import CheckOption, LogFormatOption
 from sidecar.observe.log_setup import LogFormat, set_up
 
 app = typer.Typer(
@@ -36,13 +37,8 @@ def _group() -> None:
 @app.command()
 def serve(
     config: ConfigOption = Path("binder.yaml"),
-    check: Annotated[
-        bool, typer.Option("--check", help="Read the configuration, and run nothing.")
-    ] = False,
-    log_format: Annotated[
-        LogFormat,
-        typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Of the binder's log."),
-    ] = LogFormat.TEXT,
+    check: CheckOption = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Bind every job of some accounts when it has finished, until SIGTERM or SIGINT.
 

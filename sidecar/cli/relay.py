@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sidecar.cli.common import CliError
+from sidecar.cli.daemon_options import CheckOption, LogFormatOption
 from sidecar.observe.log_setup import LogFormat, set_up
 from sidecar.relay import config as relay_config
 from sidecar.relay import run as relay_run
@@ -20,13 +21,8 @@ def relay(
         Path,
         typer.Option("--config", "-c", envvar="ADMIT_RELAY_CONFIG", help="The relay.yaml."),
     ] = Path("relay.yaml"),
-    check: Annotated[
-        bool, typer.Option("--check", help="Read the configuration, and run nothing.")
-    ] = False,
-    log_format: Annotated[
-        LogFormat,
-        typer.Option("--log-format", envvar="ADMIT_LOG_FORMAT", help="Of the relay's log."),
-    ] = LogFormat.TEXT,
+    check: CheckOption = False,
+    log_format: LogFormatOption = LogFormat.TEXT,
 ) -> None:
     """Follow authorities once and serve their files to gates, until SIGTERM or SIGINT.
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sidecar.doctor.ask import Place
+from sidecar.formats.addresses import split_address
 from sidecar.opa.client import UNIX
 from sidecar.service import config
-from sidecar.service.config import ConfigError, SidecarConfig, split_address
+from sidecar.service.config import ConfigError, SidecarConfig
 
 DEFAULT_GATE = "127.0.0.1:9191"
 DEFAULT_STATUS = "127.0.0.1:9464"

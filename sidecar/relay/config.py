@@ -2,45 +2,37 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
 
-from sidecar.core.wire import first_fault
-from sidecar.destinations import places
-from sidecar.destinations.places import PlaceNameError, PlaceOptions
-from sidecar.formats import unique_keys
+from sidecar.destinations.place_config import PlaceConfig, PlaceEntry, place_config
+from sidecar.destinations.places import PlaceNameError
+from sidecar.formats.addresses import HostPort, split_address
+from sidecar.formats.config_file import STRICT, ConfigFileError, below, read_config
 from sidecar.trust.config_file import SAFE_NAME, FileError, SourceEntry, as_mapping
 from sidecar.trust.source_config import DirectorySourceConfig, SourceConfig, source_config
 
-MAX_CONFIG_BYTES = 1 << 20
-_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]{1,253}):([0-9]{1,5})")
-
 _Text = Annotated[str, Field(min_length=1, max_length=512)]
 _Name = Annotated[str, Field(pattern=SAFE_NAME)]
-_Address = Annotated[str, Field(pattern=_ADDRESS.pattern)]
 _Source = Annotated[SourceEntry, BeforeValidator(as_mapping)]
 _Sources = Annotated[dict[_Name, _Source], Field(max_length=256)]
+
+
+class _Strict(BaseModel):
+    model_config = STRICT
 
 
 class RelayConfigError(Exception):
     """``relay.yaml`` cannot be used; the message is one line."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
-    )
-
-
 class ServeEntry(_Strict):
     """Where and how gates are served over HTTPS."""
 
-    address: _Address
+    address: HostPort
     """`HOST:PORT` to listen on; an IPv6 address is in brackets."""
     certificate: _Text
     """The relay's certificate chain (PEM); read again when it changes."""
@@ -50,27 +42,6 @@ class ServeEntry(_Strict):
     """PEM certificates of the CAs whose clients are served; without it, every client is."""
     max_waiting: Annotated[int, Field(ge=0, le=1_000_000)] = 20_000
     """Requests that may wait for a change at once; one more is answered at once."""
-
-
-class PublishEntry(_Strict):
-    """Where everything is published to besides, one folder for each name."""
-
-    place: _Text
-    """A folder, `s3://BUCKET/PREFIX` or `tls://HOST/BUCKET/FOLDER`."""
-    endpoint_url: _Text | None = None
-    """S3: URL of a store that is not AWS's."""
-    ca: _Text | None = None
-    """S3, NATS: PEM certificates of the CAs, instead of the system's."""
-    client_certificate: _Text | None = None
-    """NATS: the client's certificate chain (PEM)."""
-    client_key: _Text | None = None
-    """NATS: its private key (PEM)."""
-    credentials_file: _Text | None = None
-    """NATS: a `.creds` file."""
-    nkey_file: _Text | None = None
-    """NATS: file with an NKey seed."""
-    user_file: _Text | None = None
-    """NATS: file with `USER:PASSWORD`."""
 
 
 class RelayFile(_Strict):
@@ -90,9 +61,9 @@ class RelayFile(_Strict):
     """What could not be read for this long is answered with 503, so that gates notice."""
     serve: ServeEntry | None = None
     """Serves gates over HTTPS."""
-    publish: PublishEntry | None = None
+    publish: PlaceEntry | None = None
     """Publishes to a folder, a store or NATS."""
-    admin: _Address | None = None
+    admin: HostPort | None = None
     """`HOST:PORT` of `/healthz`, `/readyz` and `/metrics`, without TLS; best on loopback."""
 
     @model_validator(mode="after")
@@ -117,14 +88,6 @@ class ServeConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class PublishConfig:
-    """See ``PublishEntry``."""
-
-    place: str
-    options: PlaceOptions
-
-
-@dataclass(frozen=True, slots=True)
 class RelayConfig:
     """``relay.yaml``.
 
@@ -145,7 +108,7 @@ class RelayConfig:
     poll_seconds: float
     stale_seconds: float
     serve: ServeConfig | None
-    publish: PublishConfig | None
+    publish: PlaceConfig | None
     admin: tuple[str, int] | None
 
 
@@ -156,23 +119,9 @@ def load(path: Path) -> RelayConfig:
         RelayConfigError: On anything wrong with it.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONFIG_BYTES + 1)
-        if len(data) > MAX_CONFIG_BYTES:
-            raise FileError(f"is larger than {MAX_CONFIG_BYTES} bytes")
-        value = unique_keys.load(data)
-        if not isinstance(value, dict):
-            raise FileError("is not a mapping; it begins with 'version: 1'")
-        return _config(RelayFile.model_validate(value), path.parent)
-    except OSError as error:
-        raise RelayConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        line = " ".join(str(error).split())
-        raise RelayConfigError(f"{path}: is not YAML: {line[:200]}") from error
-    except (UnicodeDecodeError, RecursionError) as error:
-        raise RelayConfigError(f"{path}: is not YAML in UTF-8") from error
-    except ValidationError as error:
-        raise RelayConfigError(f"{path}: {first_fault(error, whole='file')}") from error
+        return _config(read_config(path, RelayFile), path.parent)
+    except ConfigFileError as error:
+        raise RelayConfigError(str(error)) from error
     except (FileError, PlaceNameError) as error:
         raise RelayConfigError(f"{path}: {error}") from error
 
@@ -196,14 +145,14 @@ def _config(file: RelayFile, folder: Path) -> RelayConfig:
         None
         if serve is None
         else ServeConfig(
-            *_split(serve.address, "serve.address"),
+            *split_address(serve.address),
             folder / serve.certificate,
             folder / serve.key,
-            None if serve.client_ca is None else folder / serve.client_ca,
+            below(folder, serve.client_ca),
             serve.max_waiting,
         ),
-        None if file.publish is None else _publish(file.publish, folder),
-        None if file.admin is None else _split(file.admin, "admin"),
+        None if file.publish is None else place_config(file.publish, folder),
+        None if file.admin is None else split_address(file.admin),
     )
 
 
@@ -213,28 +162,3 @@ def _sources(
     return tuple(
         (name, source_config(entry, folder, f"{place}.{name}")) for name, entry in entries.items()
     )
-
-
-def _publish(entry: PublishEntry, folder: Path) -> PublishConfig:
-    def below(name: str | None) -> Path | None:
-        return None if name is None else folder / name
-
-    place = entry.place if "://" in entry.place else str(folder / entry.place)
-    options = PlaceOptions(
-        endpoint=entry.endpoint_url,
-        ca=below(entry.ca),
-        certificate=below(entry.client_certificate),
-        key=below(entry.client_key),
-        credentials=below(entry.credentials_file),
-        nkey=below(entry.nkey_file),
-        user=below(entry.user_file),
-    )
-    places.open_place(f"{place}/name", options).close()  # names what is wrong, at the start
-    return PublishConfig(place, options)
-
-
-def _split(address: str, place: str) -> tuple[str, int]:
-    found = _ADDRESS.fullmatch(address)
-    if found is None or int(found[2]) > 65535:
-        raise FileError(f"{place}: {address!r} is not HOST:PORT")
-    return found[1].strip("[]"), int(found[2])

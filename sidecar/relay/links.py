@@ -46,6 +46,11 @@ class LinkStatus:
     problem: str = ""
     forwarded: int = 0
 
+    @property
+    def labels(self) -> tuple[str, str]:
+        """Return the labels of its metrics."""
+        return self.name, self.kind
+
     def age(self) -> float | None:
         """Return the seconds since the source was heard; None where it never was."""
         heard = self.heard

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from sidecar.daemon.metrics import RepeatedCollector
 from sidecar.relay.links import LinkStatus
 
 PREFIX = "admissibility_relay"
@@ -29,7 +30,17 @@ class RelayMetrics:
         self.waiting = Gauge(
             f"{PREFIX}_waiting", "Requests that wait for a change.", registry=self._registry
         )
-        self._registry.register(_Links(tuple(statuses)))
+        links = tuple(statuses)
+        self._registry.register(
+            RepeatedCollector(
+                f"{PREFIX}_source",
+                ("name", "kind"),
+                "Seconds since a source was heard; +Inf where it never was.",
+                "1 where a source's last round failed in whole or in part, else 0.",
+                lambda: links,
+            )
+        )
+        self._registry.register(_Forwarded(links))
 
     def answered(self, code: int, size: int) -> None:
         """Count a request."""
@@ -41,31 +52,17 @@ class RelayMetrics:
         return generate_latest(self._registry)
 
 
-class _Links(Collector):
+class _Forwarded(Collector):
     def __init__(self, statuses: tuple[LinkStatus, ...]) -> None:
         self._statuses = statuses
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         labels = ["name", "kind"]
-        age = GaugeMetricFamily(
-            f"{PREFIX}_source_age_seconds",
-            "Seconds since a source was heard; +Inf where it never was.",
-            labels=labels,
-        )
-        failing = GaugeMetricFamily(
-            f"{PREFIX}_source_failing",
-            "1 where a source's last round failed in whole or in part, else 0.",
-            labels=labels,
-        )
         forwarded = GaugeMetricFamily(
             f"{PREFIX}_source_forwarded",
             "How often something new of a source was forwarded since the start.",
             labels=labels,
         )
         for status in self._statuses:
-            named = [status.name, status.kind]
-            seconds = status.age()
-            age.add_metric(named, float("inf") if seconds is None else seconds)
-            failing.add_metric(named, float(bool(status.problem)))
-            forwarded.add_metric(named, status.forwarded)
-        yield from (age, failing, forwarded)
+            forwarded.add_metric(status.labels, status.forwarded)
+        yield forwarded

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from collections.abc import Callable
 from contextlib import suppress
 
-from aiohttp import web
-
+from sidecar.daemon.admin import AdminServer
+from sidecar.daemon.lifetime import run_until_signal
 from sidecar.destinations.destination import Destination
 from sidecar.destinations.directory import DirectoryDestination
-from sidecar.destinations.places import open_place
 from sidecar.durable import locks
 from sidecar.relay.config import RelayConfig, RelayConfigError
 from sidecar.relay.links import EvidenceLink, FolderFeed, LinkStatus, MirrorFeed, RepositoryLink
@@ -59,7 +57,7 @@ class Relay:
             for link in self._links
         ]
         self._server: RelayServer | None = None
-        self._admin: web.AppRunner | None = None
+        self._admin = AdminServer(self._health, self._ready, self._metrics.render)
         self.port = 0
         self.admin_port = 0
 
@@ -78,7 +76,7 @@ class Relay:
                 self._server = RelayServer(serve, self._config.folder, by_key, stale, self._metrics)
                 self.port = await self._server.start()
             if self._config.admin is not None:
-                await self._start_admin(*self._config.admin)
+                self.admin_port = await self._admin.start(*self._config.admin)
         except OSError as error:
             await self.stop()
             raise RelayConfigError(f"serve: {error.strerror or error}") from error
@@ -89,8 +87,7 @@ class Relay:
         """Answer what waits, stop listening, and stop following."""
         if self._server is not None:
             await self._server.stop()
-        if self._admin is not None:
-            await self._admin.cleanup()
+        await self._admin.stop()
         for follower in self._followers:
             follower.request_stop()
         for follower in self._followers:
@@ -104,7 +101,7 @@ class Relay:
 
     def summary(self) -> str:
         """Return what is followed and where the relay listens, in one line."""
-        parts = [f"follows {len(self.statuses)} sources"]
+        parts = [f"relay: follows {len(self.statuses)} sources"]
         if self._config.serve is not None:
             parts.append(f"serves on https://{self._config.serve.host}:{self.port}")
         if self._config.admin is not None:
@@ -126,7 +123,7 @@ class Relay:
         to: list[Destination] = [DirectoryDestination(self._config.folder / SERVED / name)]
         publish = self._config.publish
         if publish is not None:
-            to.append(open_place(f"{publish.place}/{name}", publish.options))
+            to.append(publish.open(name))
         self._places.extend(to)
         return tuple(to)
 
@@ -137,34 +134,13 @@ class Relay:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(server.changed, status.name, status.kind)
 
-    async def _start_admin(self, host: str, port: int) -> None:
-        app = web.Application()
-        app.add_routes(
-            [
-                web.get("/healthz", self._get_health),
-                web.get("/readyz", self._get_ready),
-                web.get("/metrics", self._get_metrics),
-            ]
-        )
-        self._admin = web.AppRunner(app, access_log=None)
-        await self._admin.setup()
-        await web.TCPSite(self._admin, host, port).start()
-        self.admin_port = int(self._admin.addresses[0][1])
+    def _health(self) -> tuple[bool, dict[str, object]]:
+        """Return the state of each source: the relay itself works."""
+        return True, {"sources": [_plain(each) for each in self.statuses]}
 
-    async def _get_health(self, _: web.Request) -> web.Response:
-        """Answer 200 with the state of each source: the relay itself works."""
-        return web.json_response({"sources": [_plain(each) for each in self.statuses]})
-
-    async def _get_ready(self, _: web.Request) -> web.Response:
-        """Answer 200 once every source was read, well or not, else 503."""
-        ready = all(each.read for each in self.statuses)
-        return web.json_response({"ready": ready}, status=200 if ready else 503)
-
-    async def _get_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=self._metrics.render(),
-            headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"},
-        )
+    def _ready(self) -> bool:
+        """Return whether every source was read, well or not."""
+        return all(each.read for each in self.statuses)
 
 
 def run(config: RelayConfig, started: Callable[[Relay], None] = lambda _: None) -> None:
@@ -177,21 +153,7 @@ def run(config: RelayConfig, started: Callable[[Relay], None] = lambda _: None) 
     Raises:
         RelayConfigError: Something that it names cannot be used.
     """
-
-    async def serve() -> None:
-        relay, ended = Relay(config), asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, ended.set)
-        await relay.start()
-        _LOG.info("relay: %s", relay.summary())
-        started(relay)
-        try:
-            await ended.wait()
-        finally:
-            await relay.stop()
-
-    asyncio.run(serve())
+    run_until_signal(lambda: Relay(config), started)
 
 
 def _locked(config: RelayConfig) -> int:

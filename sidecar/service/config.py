@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic import (
 
 from sidecar.durable.files import read_bounded
 from sidecar.formats import unique_keys
+from sidecar.formats.addresses import HostPort, checked_address, split_address
 from sidecar.gate.leases import MAX_LEASES
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
@@ -32,7 +32,6 @@ from sidecar.providers import shut_operations
 MAX_CONFIG_BYTES = 1 << 20
 MAX_WORKERS = 64
 _HEADER = re.compile(r"[a-z0-9-]{1,64}")
-_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 _RESERVED = frozenset(
     {"authorization", "connection", "content-encoding", "content-length", "content-type", "cookie"}
     | {"host", "transfer-encoding", "upgrade", "x-forwarded-client-cert"}
@@ -45,27 +44,6 @@ class ConfigError(Exception):
 
 _MAX_SOCKET_BYTES = 100
 """Longest path of a socket, in bytes; the kernel's limit is 107."""
-
-
-def split_address(text: str) -> tuple[str, int]:
-    """Split ``host:port``; an IPv6 address is in brackets.
-
-    Raises:
-        ValueError: Not such an address.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
-        raise ValueError("must be HOST:PORT")
-    if host.startswith("[") and host.endswith("]"):
-        host = str(ipaddress.IPv6Address(host[1:-1]))
-    elif not _HOST.fullmatch(host):
-        raise ValueError("must be HOST:PORT")
-    return host, int(port)
-
-
-def _address(text: str) -> str:
-    split_address(text)
-    return text
 
 
 def _header(name: str) -> str:
@@ -93,14 +71,13 @@ def _shut(name: str) -> str:
 
 def _listen_address(address: str) -> str:
     if not address.startswith(UNIX):
-        return _address(address)
+        return checked_address(address)
     path = address.removeprefix(UNIX)
     if not path.startswith("/") or len(path.encode()) > _MAX_SOCKET_BYTES:
         raise ValueError(f"must be unix:///PATH of at most {_MAX_SOCKET_BYTES} bytes")
     return address
 
 
-HostPort = Annotated[str, AfterValidator(_address)]
 Listen = Annotated[str, AfterValidator(_listen_address)]
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from sidecar.formats.addresses import split_address
 from sidecar.observe import metrics
-from sidecar.service.config import split_address
 from sidecar.service.signed_status import MAX_NONCE_CHARS, StatusSigner
 from sidecar.service.status import Status
 

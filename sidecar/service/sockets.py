@@ -6,7 +6,8 @@ import contextlib
 import socket
 from dataclasses import dataclass
 
-from sidecar.service.config import SidecarConfig, split_address
+from sidecar.formats.addresses import split_address
+from sidecar.service.config import SidecarConfig
 from sidecar.service.startup import StartError, bound, starting
 
 _BACKLOG = 128

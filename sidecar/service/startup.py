@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sidecar.core.grants import OperatorTrust
+from sidecar.formats.addresses import split_address
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.in_flight_limiter import InFlightLimiter
 from sidecar.gate.pipeline import Pipeline
@@ -31,7 +32,7 @@ from sidecar.registry.errors import RegistryError
 from sidecar.registry.objects import Objects
 from sidecar.service import clock_floor
 from sidecar.service.clock_floor import LatestTimeError
-from sidecar.service.config import ConfigError, SidecarConfig, split_address
+from sidecar.service.config import ConfigError, SidecarConfig
 from sidecar.service.port_sockets import PortSockets
 from sidecar.service.registry import processor
 from sidecar.trust.config import TrustConfigError

@@ -1,4 +1,4 @@
-"""Write the reference of ``sidecar.yaml`` and ``trust.yaml``, from their pydantic models."""
+"""Write the reference of configuration files from their pydantic models."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import yaml
 from pydantic import BaseModel
 
 from admissibility_devtools.site.tables import table
+from sidecar.binder.config import BinderFile
+from sidecar.relay.config import RelayFile
 from sidecar.service.config import SidecarConfig
 from sidecar.trust.config_file import TrustFile
 
@@ -28,8 +30,24 @@ An unknown key, a key given twice or an empty list is an error, named in one lin
 [Whom the gate trusts](../trust.md) explains grants, pinned roots and freshness.
 
 """
+_ONE_LINE = """An unknown key, a key given
+twice or a value that is not allowed is an error, named in one line with its place; `--check` reads
+the file and runs nothing."""
+BINDER_HEAD = f"""# `binder.yaml`
+
+The configuration of `admit binder serve`. Paths are relative to the file's folder. {_ONE_LINE}
+[From a job to a manifest](../binder.md) explains how the settings work together.
+
+"""
+RELAY_HEAD = f"""# `relay.yaml`
+
+The configuration of `admit relay`. Paths are relative to the file's folder. {_ONE_LINE}
+[A relay for many gates](../relay.md) explains how the settings work together.
+
+"""
 _LIMITS = {
     "minimum": "≥ {}",
+    "exclusiveMinimum": "> {}",
     "maximum": "≤ {}",
     "maxLength": "at most {} characters",
     "maxItems": "at most {}",
@@ -46,6 +64,16 @@ def sidecar_page() -> str:
 def trust_page() -> str:
     """Return the page of ``trust.yaml``."""
     return TRUST_HEAD + _page(TrustFile)
+
+
+def binder_page() -> str:
+    """Return the page of ``binder.yaml``."""
+    return BINDER_HEAD + _page(BinderFile)
+
+
+def relay_page() -> str:
+    """Return the page of ``relay.yaml``."""
+    return RELAY_HEAD + _page(RelayFile)
 
 
 def undescribed(model: type[BaseModel]) -> list[str]:
@@ -79,9 +107,9 @@ def _below(variant: Schema, defs: Schema, name: str) -> Iterator[tuple[str, str,
         yield from _walk(variant, defs, f"{name}.")
     for inner in _variants(variant.get("items", {}), defs):
         yield from _walk(inner, defs, f"{name}[].")
-    values = variant.get("additionalProperties")
-    if isinstance(values, dict):
-        for inner in _variants(values, defs):
+    named = (variant.get("additionalProperties"), *variant.get("patternProperties", {}).values())
+    for values in named:
+        for inner in _variants(values, defs) if isinstance(values, dict) else ():
             yield from _walk(inner, defs, f"{name}.NAME.")
 
 

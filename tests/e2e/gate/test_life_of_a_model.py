@@ -36,7 +36,7 @@ from tests.process.cli.admit import PROGRAM, admit, told
 from tests.support.provider.azure_arm import IDENTITY, TOKEN, AzureArm, serving_arm
 from tests.support.provider.openai_jobs import KEY, WEBHOOK_SECRET, OpenAiJobs, serving
 from tests.support.site.talk import until
-from tests.support.site.tuning_stage import AZURE, OPENAI, Hosted, TuningStage
+from tests.support.site.tuning_stage import AZURE, OPENAI, PUBLISHED, Hosted, TuningStage
 
 BASE = "gpt-4o-2024-08-06"
 DATA = files("admissibility_devtools.demo") / "data"
@@ -114,12 +114,17 @@ class Life:
         self.output += [done.stdout, done.stderr]
         return [json.loads(done.stdout)] if done.returncode == 0 else []
 
+    def published(self, name: str) -> dict[str, Any]:
+        """Where the binder publishes what an authority signs; the gate reads it there."""
+        return {"place": str(Path(PUBLISHED) / name), "check_seconds": 0.2}
+
     def binder(self, **account: Any) -> Path:
         """Write ``binder.yaml``: manifests are the producer's, deployments the provider's."""
         value: dict[str, Any] = {
             "version": 1,
             "home": str(self.home(PRODUCER)),
-            "out": str(self.evidence),
+            "out": "manifests",
+            "publish": self.published(PRODUCER),
             "blobs": "blobs",
             "state": "state",
             "evidence": [str(self.evidence)],
@@ -170,7 +175,9 @@ class Life:
             listed = told("binder", "jobs", "--config", self.folder / "binder.yaml")["jobs"]
             digests = [each["manifests"].get(model) for each in listed if each["manifests"]]
             found[:] = [
-                self.evidence / f"manifest-{digest[:12]}.dsse.json" for digest in digests if digest
+                self.folder / "manifests" / f"manifest-{digest[:12]}.dsse.json"
+                for digest in digests
+                if digest
             ]
             return bool(found)
 
@@ -309,7 +316,8 @@ def test_a_model_of_azure_lives_from_its_job_to_another_one_in_its_deployment(
 ) -> None:
     with life_of(AZURE, tmp_path) as life:
         job = life.submit()
-        kept = arm.entry(home=str(life.home(PROVIDER)))
+        bindings = {"out": "bindings", "publish": life.published(PROVIDER)}
+        kept = arm.entry(home=str(life.home(PROVIDER)), **bindings)
         config = life.binder(deployments=kept)
         with life.serving(config, **arm.variables):
             model = life.stage.account.finish(job)

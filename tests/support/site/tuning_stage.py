@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from admissibility_devtools.demo.authorities import Organisations
+import yaml
+
+from admissibility_devtools.demo.authorities import PRODUCER, PROVIDER, Organisations
 from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.tools.envoy_config import (
     Name,
@@ -16,6 +18,8 @@ from admissibility_devtools.tools.envoy_config import (
     render,
 )
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
+from sidecar.authority.publishing import publish_repository
+from sidecar.destinations.directory import DirectoryDestination
 from tests.process.envoy.certificates import serve_as
 from tests.support.provider.openai_jobs import KEY, OpenAiJobs, listening
 from tests.support.site.envoy import patient
@@ -38,6 +42,10 @@ OPENAI = Hosted("openai", "jwt", "sandbox", "/v1", f"Bearer {KEY}")
 AZURE = Hosted("azure", "azure", "sandbox-azure", "/openai/v1", KEY, "acme-models.openai.azure.com")
 
 
+PUBLISHED = "published"
+"""Folder that a binder publishes to, one place for each authority."""
+
+
 class _Granting(Organisations):
     """The demo's authorities, granted the models of another provider."""
 
@@ -49,7 +57,16 @@ class _Granting(Organisations):
         super().write_trust(path)
         provider: str = object.__getattribute__(self, "provider")
         text = path.read_text("utf-8").replace("openai/", f"{provider}/")
-        path.write_text(text, encoding="utf-8")
+        trust = yaml.safe_load(text)
+        # The producer publishes its manifests; the provider its bindings and withdrawals as well.
+        published = path.parent / PUBLISHED
+        trust["evidence"] += [str(published / name / "evidence") for name in (PRODUCER, PROVIDER)]
+        for entry in trust["authorities"]:
+            if entry["name"] == PROVIDER and provider == AZURE.provider:
+                entry["source"] = {"directory": str(published / PROVIDER)}
+                place = DirectoryDestination(published / PROVIDER)
+                publish_repository(self.homes[PROVIDER], place)
+        path.write_text(yaml.safe_dump(trust, sort_keys=False), encoding="utf-8")
 
 
 @dataclass

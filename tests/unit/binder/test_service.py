@@ -191,7 +191,7 @@ def test_a_provider_that_does_not_answer_is_shown_and_asked_again(world: World) 
         ({"account": {"key_file": "nowhere"}}, "nowhere: No such file"),
         ({"account": {"webhook_secret_files": ["webhook"]}}, "there is no webhooks"),
         ({"webhooks": {}}, "no account has webhook_secret_files"),
-        ({"admin": "127.0.0.1:99999"}, "admin: '127.0.0.1:99999' is not HOST:PORT"),
+        ({"admin": "127.0.0.1:99999"}, "admin: must be HOST:PORT"),
         ({"evidence": ["nowhere"]}, "nowhere is not a folder"),
         ({"hom": "x"}, "hom: Extra inputs"),
     ],

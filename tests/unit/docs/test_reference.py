@@ -8,6 +8,8 @@ import pytest
 
 from admissibility_devtools.site import commands, compatibility, settings
 from admissibility_devtools.site.reference import PAGES, generated
+from sidecar.binder.config import BinderFile
+from sidecar.relay.config import RelayFile
 from sidecar.service.config import SidecarConfig
 from sidecar.trust.config_file import TrustFile
 from tests.unit.observe.gauges import metrics
@@ -20,9 +22,9 @@ def test_the_committed_page_is_what_the_code_generates(name: str) -> None:
     assert (ROOT / name).read_text("utf-8") == generated(name), "run `make reference`"
 
 
-@pytest.mark.parametrize("model", [SidecarConfig, TrustFile])
+@pytest.mark.parametrize("model", [SidecarConfig, TrustFile, BinderFile, RelayFile])
 def test_every_key_of_a_configuration_file_is_described(
-    model: type[SidecarConfig | TrustFile],
+    model: type[SidecarConfig | TrustFile | BinderFile | RelayFile],
 ) -> None:
     assert settings.undescribed(model) == []
 

@@ -1,0 +1,59 @@
+"""Reads a configuration file: bounded YAML without repeated keys, validated by a pydantic model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sidecar.core.wire import first_fault
+from sidecar.durable.files import read_bounded
+from sidecar.formats import unique_keys
+
+MAX_CONFIG_BYTES = 1 << 20
+_MAX_MESSAGE = 200
+
+
+class ConfigFileError(Exception):
+    """A configuration file cannot be used; the text is one line with file, key and problem."""
+
+
+STRICT = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+"""Of the models of a file: unknown keys and values of another type are refused."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def read_config(path: Path, model: type[_Model]) -> _Model:
+    """Read and validate a file.
+
+    Args:
+        path: The file, of at most ``MAX_CONFIG_BYTES``.
+        model: Its model; the file is one mapping that begins with ``version: 1``.
+
+    Raises:
+        ConfigFileError: It cannot be read, is not such a file, or has a value that is not allowed.
+    """
+    try:
+        value = unique_keys.load(read_bounded(path, MAX_CONFIG_BYTES))
+        if not isinstance(value, dict):
+            raise ConfigFileError(f"{path}: is not a mapping; it begins with 'version: 1'")
+        return model.model_validate(value)
+    except OSError as error:
+        raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        line = " ".join(str(error).split())
+        raise ConfigFileError(f"{path}: is not YAML: {line[:_MAX_MESSAGE]}") from error
+    except ValidationError as error:
+        fault = first_fault(error, whole="file").replace(": Value error, ", ": ", 1)
+        raise ConfigFileError(f"{path}: {fault}") from error
+    except (ValueError, RecursionError) as error:
+        # Not UTF-8, a date that is none, a number of thousands of digits, or nested without end.
+        raise ConfigFileError(f"{path}: is not YAML in UTF-8") from error
+
+
+def below(folder: Path, name: str | None) -> Path | None:
+    """Return a path of the file, relative to its folder; ``None`` where none is given."""
+    return None if name is None else folder / name

@@ -1,0 +1,144 @@
+"""What a binder signs is published once its place can be written, and again as it changes."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from sidecar.authority import home as authority
+from sidecar.authority.errors import AuthorityError
+from sidecar.binder.errors import BinderError
+from sidecar.binder.publishing import HomePublisher
+from sidecar.binder.run import RunningBinder
+from sidecar.core.documents import WithdrawalKind
+from sidecar.destinations.destination import TIMESTAMP
+from sidecar.destinations.evidence import LISTING
+from sidecar.destinations.place_config import PlaceConfig
+from sidecar.destinations.places import PlaceOptions
+from sidecar.formats import evidence_index
+from tests.support.provider.openai_jobs import OpenAiJobs
+from tests.support.provider.producer import World, running_binder
+from tests.support.s3_server import s3_server
+from tests.support.site.talk import until
+from tests.unit.binder.helpers import now
+from tests.unit.binding.jobs import sha
+
+
+@pytest.fixture
+def world(account: OpenAiJobs, tmp_path: Path) -> Iterator[World]:
+    made = World(account, tmp_path)
+    yield made
+    made.close()
+
+
+def listed(place: Path) -> set[str]:
+    """Digests of the evidence that a place lists."""
+    path = place / LISTING
+    return set(evidence_index.read(path.read_bytes()).files) if path.exists() else set()
+
+
+def handed_out(folder: Path) -> set[str]:
+    return {sha(path.read_bytes()).sha256 for path in folder.glob("*.dsse.json")}
+
+
+def state(binder: RunningBinder, what: str) -> dict[str, Any]:
+    url = f"http://127.0.0.1:{binder.admin_port}/healthz"
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        rounds = json.loads(answer.read())["rounds"]
+    return next(each for each in rounds if each["what"] == what)
+
+
+def test_what_was_bound_while_the_place_was_away_is_published_when_it_is_back(
+    world: World, tmp_path: Path
+) -> None:
+    job, place = world.submit(), tmp_path / "place"
+    world.account.finish(job)
+    place.write_text("no folder")
+    config = world.config(publish={"place": "place", "check_seconds": 0.2})
+    with running_binder(config) as binder:
+        assert until(lambda: len(world.handed_out()), 2) == 2
+        problem = state(binder, "publication")["problem"]
+        assert "Not a directory" in problem or "File exists" in problem
+        place.unlink()
+        assert until(lambda: listed(place), handed_out(tmp_path / "out")) != set()
+        assert until(lambda: state(binder, "publication")["problem"], None) is None
+    repository = world.home.repository
+    assert (place / TIMESTAMP).read_bytes() == (repository / TIMESTAMP).read_bytes()
+
+
+def test_what_is_bound_last_is_published_before_the_end(world: World, tmp_path: Path) -> None:
+    job, place = world.submit(), tmp_path / "place"
+    world.account.finish(job)
+    with running_binder(world.config(publish={"place": "place", "check_seconds": 3600})):
+        assert until(lambda: len(world.handed_out()), 2) == 2
+    assert listed(place) == handed_out(tmp_path / "out")
+
+
+def test_a_withdrawal_is_published_though_evidence_cannot_be(world: World) -> None:
+    out, place = world.folder / "evidence", world.folder / "place"
+    publisher = HomePublisher(world.home, out, PlaceConfig(str(place), PlaceOptions()))
+    publisher.round()
+    (signed,) = out.glob("*.dsse.json")
+    (out / "more.dsse.json").write_bytes(signed.read_bytes() + b"\n")
+    before, listing = (place / TIMESTAMP).read_bytes(), place / LISTING
+    listing.unlink()
+    listing.mkdir()  # so that it can be neither read nor replaced
+    authority.withdraw(world.home, WithdrawalKind.CORPUS, "1" * 64, "no consent", None, now())
+    with pytest.raises(AuthorityError, match="Is a directory"):
+        publisher.round()
+    assert (place / TIMESTAMP).read_bytes() != before
+    listing.rmdir()
+    publisher.round()
+    assert listed(place) == handed_out(out)
+    assert len(listed(place)) == 2
+
+
+def test_a_round_without_news_writes_nothing_and_another_home_is_refused(world: World) -> None:
+    out = world.folder / "evidence"
+    with s3_server("acme") as url:
+        place = PlaceConfig("s3://acme/lab", PlaceOptions(endpoint=url))
+        HomePublisher(world.home, out, place).round()
+        store = boto3.client("s3", endpoint_url=url)
+
+        def kept() -> dict[str, Any]:
+            found = store.list_objects_v2(Bucket="acme", Prefix="lab/")["Contents"]
+            return {each["Key"]: each["LastModified"] for each in found}
+
+        first = kept()
+        assert {"lab/metadata/timestamp.json", "lab/evidence/index.json"} < first.keys()
+        HomePublisher(world.home, out, place).round()  # as after a restart
+        assert kept() == first
+        other = authority.init(world.folder / "other", "other-lab", now=now() - timedelta(hours=2))
+        (out / "other").mkdir()
+        (signed,) = out.glob("*.dsse.json")
+        (out / "other" / "x.dsse.json").write_bytes(signed.read_bytes() + b"\n")
+        with pytest.raises(AuthorityError, match="another authority's repository"):
+            HomePublisher(other, out / "other", place).round()
+        assert kept() == first
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("publish", "why"),
+    [
+        ({"place": "http://h/x"}, "publish: http:// is no place to publish to"),
+        ({"place": "s3://acme/lab", "user_file": "u"}, "publish: the option for user is not one"),
+        ({"place": "p", "seconds": 1}, "publish.seconds: Extra inputs"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_one_line(
+    world: World, publish: dict[str, Any], why: str
+) -> None:
+    with (
+        pytest.raises(BinderError, match=why) as refused,
+        running_binder(world.config(publish=publish)),
+    ):
+        pass
+    assert "\n" not in str(refused.value)
