@@ -28,18 +28,18 @@ class BinderMetrics:
     """
 
     def __init__(self, accounts: Iterable[AccountConfig] = ()) -> None:
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self._attempts = Counter(
             f"{PREFIX}_attempts",
             "Attempts to bind a job, by outcome.",
             ["provider", "outcome"],
-            registry=self._registry,
+            registry=self.registry,
         )
         self._webhooks = Counter(
             f"{PREFIX}_webhooks",
             "Webhooks that arrived, by outcome.",
             ["provider", "outcome"],
-            registry=self._registry,
+            registry=self.registry,
         )
         for account in accounts:  # so that ``increase`` sees the first of each
             for outcome in ATTEMPTS:
@@ -47,11 +47,11 @@ class BinderMetrics:
             for outcome in WEBHOOKS if account.webhook_secrets else ():
                 self._webhooks.labels(account.provider, outcome)
         self._progress: dict[QueuedJob, str] = {}
-        self._registry.register(_Jobs(self._progress))
+        self.registry.register(_Jobs(self._progress))
 
     def follow(self, statuses: Callable[[], Sequence[RoundStatus]]) -> None:
         """Show the state of rounds, asked for at each scrape."""
-        self._registry.register(
+        self.registry.register(
             RepeatedCollector(
                 f"{PREFIX}_read",
                 ("provider", "what"),
@@ -75,7 +75,7 @@ class BinderMetrics:
 
     def render(self) -> bytes:
         """Return the metrics in Prometheus's text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _Jobs(Collector):

@@ -18,20 +18,20 @@ class RelayMetrics:
     """Counters of requests, and the state of each link."""
 
     def __init__(self, statuses: Iterable[LinkStatus]) -> None:
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self._requests = Counter(
-            f"{PREFIX}_requests", "Requests answered, by status.", ["code"], registry=self._registry
+            f"{PREFIX}_requests", "Requests answered, by status.", ["code"], registry=self.registry
         )
         self._bytes = Counter(
             f"{PREFIX}_changing_bytes",
             "Bytes of timestamps and listings that were sent.",
-            registry=self._registry,
+            registry=self.registry,
         )
         self.waiting = Gauge(
-            f"{PREFIX}_waiting", "Requests that wait for a change.", registry=self._registry
+            f"{PREFIX}_waiting", "Requests that wait for a change.", registry=self.registry
         )
         links = tuple(statuses)
-        self._registry.register(
+        self.registry.register(
             RepeatedCollector(
                 f"{PREFIX}_source",
                 ("name", "kind"),
@@ -40,7 +40,7 @@ class RelayMetrics:
                 lambda: links,
             )
         )
-        self._registry.register(_Forwarded(links))
+        self.registry.register(_Forwarded(links))
 
     def answered(self, code: int, size: int) -> None:
         """Count a request."""
@@ -49,7 +49,7 @@ class RelayMetrics:
 
     def render(self) -> bytes:
         """Return the metrics in Prometheus's text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 class _Forwarded(Collector):

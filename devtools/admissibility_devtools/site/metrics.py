@@ -1,16 +1,19 @@
-"""Write the reference of Prometheus metrics, from the registry of a gate."""
+"""Write the reference of Prometheus metrics, from the registries of gate, binder and relay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
 
 from admissibility_devtools.site.tables import table
+from sidecar.binder.metrics import BinderMetrics
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.trust_metrics import AuthorityReading, TrustCollector, TrustReading
+from sidecar.relay.metrics import RelayMetrics
 
 HEAD = """# Metrics
 
@@ -19,18 +22,52 @@ format, beside the usual `process_*`. No label holds a value that a client choos
 environments are in the decision log only.
 
 """
+BINDER_HEAD = """
+## `admit binder serve`
+
+At `/metrics` of the address `admin` in `binder.yaml`. `provider` is an account's name in that file.
+
+"""
+RELAY_HEAD = """
+## `admit relay`
+
+At `/metrics` of the address `admin` in `relay.yaml`. `name` is a source's name in that file.
+
+"""
+COLUMNS = ("metric", "type", "meaning")
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def page() -> str:
     """Return the page: one row for each metric, by name."""
-    rows = sorted(
-        (f"`{_full(name, kind)}{labels}`", kind, text) for name, kind, labels, text in _all()
+    binder, relay = BinderMetrics(), RelayMetrics(())
+    binder.follow(list)
+    return "".join(
+        (
+            *(HEAD, _table(_of_gate())),
+            *(BINDER_HEAD, _table(_of_program(binder, binder.registry))),
+            *(RELAY_HEAD, _table(_of_program(relay, relay.registry))),
+        )
     )
-    return HEAD + table(("metric", "type", "meaning"), rows)
 
 
-def _all() -> Iterator[tuple[str, str, str, str]]:
+def _table(rows: Iterable[tuple[str, str, str, str]]) -> str:
+    named = ((f"`{_full(name, kind)}{labels}`", kind, text) for name, kind, labels, text in rows)
+    return table(COLUMNS, sorted(named))
+
+
+def _of_program(
+    metrics: object, registry: CollectorRegistry
+) -> Iterator[tuple[str, str, str, str]]:
+    """Yield name, type, labels in braces, and meaning of what a registry has."""
+    kept = vars(metrics).values()
+    labels = {each._name: each._labelnames for each in kept if isinstance(each, MetricWrapperBase)}
+    for family in registry.collect():
+        names = labels.get(family.name, _names(family))
+        yield family.name, family.type, _labels(tuple(names)), family.documentation
+
+
+def _of_gate() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, type, labels in braces, and meaning."""
     gate = Metrics(operations=(), jurisdictions=(), trust=_reading)
     for metric in vars(gate).values():
