@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 OBTAINED := .tools/.obtained
 READERS := .tools/.readers
+EVALUATE := .tools/.evaluate
 PINS := sidecar/resources/versions.py devtools/admissibility_devtools/tools/pins.py
 LOCK_TOOLS := .cache/lock-tools
 FUZZ := .cache/fuzz
@@ -53,7 +54,7 @@ SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST = $(BIN)/python -m pytest -q $(SPREAD)
 CORE = tests/unit/core
 
-test: setup $(READERS) lint types cover ## everything that must hold: lint, types, every test, every branch of the core
+test: setup $(READERS) $(EVALUATE) lint types cover ## everything that must hold: lint, types, every test, every branch of the core
 	@$(PYTEST) --ignore=$(CORE)
 
 quick: $(INSTALLED) ## the loop: unit tests only, no processes, a tenth of the examples
@@ -72,10 +73,10 @@ cover: setup ## every branch of the core, exercised by the core's own tests
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=100 --skip-covered
 
-unit: setup $(READERS) ## tests without the end-to-end tests
+unit: setup $(READERS) $(EVALUATE) ## tests without the end-to-end tests
 	@$(PYTEST) --ignore=tests/e2e
 
-integration: setup ## tests through real Envoy and real OPA
+integration: setup $(EVALUATE) ## tests through real Envoy and real OPA
 	@$(PYTEST) tests/e2e
 
 bench: setup ## calls a second and latency with and without the gate of GATE_WORKERS (1) processes (needs wrk); the state by SIZES (10,1000) of manifests
@@ -170,6 +171,12 @@ $(READERS): $(PINS) $(OBTAINED)
 	@echo "setup: obtaining Go and Node, whose parsers the tests compare the gate with, Regal and NATS server"
 	@$(BIN)/python -m admissibility_devtools.tools --readers
 	@touch $@
+
+# Some 350 MB. Where it cannot be had, the tests that run suites are skipped, and the next run tries again.
+$(EVALUATE): sidecar/evaluation/runner/requirements.txt $(INSTALLED)
+	@echo "setup: installing Inspect AI, on which the tests run suites, into an environment of its own"
+	@if $(BIN)/admit evaluate setup; then touch $@; \
+	  else echo "setup: without Inspect AI the tests that run suites are skipped" >&2; fi
 
 $(FUZZ)/.installed: tests/fuzz/requirements.txt $(INSTALLED)
 	@echo "setup: installing the fuzzer"

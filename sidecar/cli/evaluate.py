@@ -21,6 +21,9 @@ from sidecar.cli.evaluate_report import report_
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
+from sidecar.evaluation.cost import Price, Prices, parse_prices
+from sidecar.evaluation.graders import judges
+from sidecar.evaluation.report.record import Used, total_cost
 from sidecar.evaluation.runner import environment
 from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress, declared
 from sidecar.evaluation.runner.plan import Bounds, Route
@@ -85,17 +88,18 @@ def run(
     """
     handed = manifests.read(manifest, signed_by)
     read = _declared(suites, handed.manifest)
-    prices = _prices(price)
+    prices = parse_prices(price or [])
+    prices.check_judges(judge.model for suite in read for judge in judges(suite.grader))
 
     def route(url: str) -> Route:
         return Route(url, credential_file, credential_header, ca, client_certificate, client_key)
 
     python = environment.interpreter(tools_folder())
-    with _shown(quiet=as_json) as on_progress:
+    with _shown(prices, quiet=as_json) as on_progress:
         evaluator = Evaluator(
             python,
             handed.digest,
-            handed.manifest.model.id if model is None else model,
+            handed.manifest.model.id,
             runs,
             common.now(),
             route(via),
@@ -103,11 +107,13 @@ def run(
             Bounds(connections, retries, 2, timeout_seconds, timedelta(hours=reuse_hours)),
             restart,
             on_progress,
+            prices,
+            model,
         )
-        found = [evaluator.evaluate(each) for each in read]
+        found = evaluator.evaluate(read)
     rows = [each.row() for each in found]
     write_atomically(out, json.dumps(rows, indent=2).encode() + b"\n", mode=0o644)
-    _report(found, out, prices, len(handed.manifest.envelope.suites), as_json=as_json)
+    _report(found, out, len(handed.manifest.envelope.suites), as_json=as_json)
     if not all(each.graded.passed for each in found):
         raise typer.Exit(NOT_PASSED)
 
@@ -122,64 +128,43 @@ def _declared(folders: list[Path], manifest: Manifest) -> list[SuiteFolder]:
     return read
 
 
-def _report(
-    found: list[Evaluated],
-    out: Path,
-    prices: tuple[float, float] | None,
-    declared_suites: int,
-    *,
-    as_json: bool,
-) -> None:
+def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json: bool) -> None:
+    total = total_cost(used for each in found for used in each.used())
     if as_json:
-        print(json.dumps({"results": str(out), "suites": [_facts(e, prices) for e in found]}))
+        value = {"results": str(out), "suites": [_facts(each) for each in found]}
+        print(json.dumps(value | {"cost": total}))
         return
     headings = ("suite", "verdict", "score", "threshold", "95 % interval", "cases", "calls")
     more = ("tokens in", "tokens out", "time", "cost", "folder")
-    show_table(stdout(), headings + more, [row for e in found for row in _rows(e, prices)])
+    show_table(stdout(), headings + more, [row for e in found for row in _rows(e)])
+    if total is not None:
+        judged = f", of that judges {total['judges']:g}" if total["judges"] else ""
+        print(f"cost: {total['model'] + total['judges']:g}{judged}")
     missing = declared_suites - len(found)
     rest = f"; {missing} suites of the envelope are not in it" if missing else ""
     print(f"results: {out}{rest}")
 
 
-def _prices(text: str | None) -> tuple[float, float] | None:
-    if text is None:
-        return None
-    try:
-        cost_in, cost_out = map(float, text.split(","))
-    except ValueError as error:
-        raise CliError(f"--price: {text!r} is not two numbers, such as 3.75,15") from error
-    return cost_in, cost_out
-
-
-def _facts(found: Evaluated, prices: tuple[float, float] | None) -> dict[str, Any]:
-    usage = found.usage
-    facts = found.row() | {
+def _facts(found: Evaluated) -> dict[str, Any]:
+    usages = (found.usage, *(usage for _, usage in found.judges))
+    own, *judged = (
+        {"calls": usage.calls, **used.model_dump(exclude={"judge"}, exclude_none=True)}
+        for used, usage in zip(found.used(), usages, strict=True)
+    )
+    return found.row() | {
         "threshold": found.graded.suite.threshold,
         "passed": found.graded.passed,
         "folder": str(found.folder),
-        **_used(usage),
-        "judges": [{"model": model, **_used(each)} for model, each in found.judges],
-    }
-    return facts if prices is None else facts | {"cost": _cost(usage, prices)}
-
-
-def _cost(usage: Usage, prices: tuple[float, float]) -> float:
-    paid = usage.input_tokens * prices[0] + usage.output_tokens * prices[1]
-    return round(paid / 1_000_000, 6)
-
-
-def _used(usage: Usage) -> dict[str, Any]:
-    return {
-        "calls": usage.calls,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "seconds": round(usage.seconds, 3),
+        **own,
+        "model": found.model,
+        "judges": judged,
     }
 
 
-def _rows(found: Evaluated, prices: tuple[float, float] | None) -> Iterator[tuple[str, ...]]:
+def _rows(found: Evaluated) -> Iterator[tuple[str, ...]]:
     """Yield the row of a suite, and one for what each of its judges used."""
     graded = found.graded
+    own, *judged = found.used()
     yield (
         graded.suite.name,
         "passed" if graded.passed else "NOT passed",
@@ -187,38 +172,47 @@ def _rows(found: Evaluated, prices: tuple[float, float] | None) -> Iterator[tupl
         f"{graded.suite.threshold:g}",
         f"{graded.low:.4f} to {graded.high:.4f}",
         str(len(graded.cases)),
-        *_used_cells(found.usage),
-        "" if prices is None else f"{_cost(found.usage, prices):g}",
+        *_used_cells(own, found.usage),
         str(found.folder),
     )
-    for model, usage in found.judges:
-        yield f"  judge {model}", "", "", "", "", "", *_used_cells(usage), "", ""
+    for used, (_, usage) in zip(judged, found.judges, strict=True):
+        yield f"  judge {used.model}", "", "", "", "", "", *_used_cells(used, usage), ""
 
 
-def _used_cells(usage: Usage) -> tuple[str, str, str, str]:
-    tokens = (str(usage.input_tokens), str(usage.output_tokens))
-    return str(usage.calls), *tokens, f"{usage.seconds:.1f} s"
+def _used_cells(used: Used, usage: Usage) -> tuple[str, ...]:
+    tokens = (str(used.input_tokens), str(used.output_tokens))
+    cost = "" if used.cost is None else f"{used.cost:g}"
+    return str(usage.calls), *tokens, f"{used.seconds:.1f} s", cost
 
 
 @contextmanager
-def _shown(*, quiet: bool) -> Iterator[OnProgress]:
-    """Show how many cases are answered, and the tokens; nothing where stderr is no terminal."""
+def _shown(prices: Prices, *, quiet: bool) -> Iterator[OnProgress]:
+    """Show answers, tokens and cost so far; nothing where stderr is no terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[tokens]} tokens", markup=False),
+        TextColumn("{task.fields[used]}", markup=False),
     )
     hidden = quiet or not console.is_terminal
     with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
-        tasks: dict[str, Any] = {}
+        tasks: dict[tuple[str, str | None], Any] = {}
 
-        def on_progress(what: str, usage: Usage) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=usage.total, tokens=0)
-            tokens = usage.input_tokens + usage.output_tokens
-            bar.update(tasks[what], completed=usage.done, tokens=tokens)
+        def on_progress(suite: str, judge: str | None, usage: Usage) -> None:
+            what = suite if judge is None else f"{suite}, judge {judge}"
+            if (suite, judge) not in tasks:
+                tasks[suite, judge] = bar.add_task(what, total=usage.total, used="")
+            used = progress_text(usage, prices.of(judge))
+            bar.update(tasks[suite, judge], completed=usage.done, used=used)
 
         yield on_progress
+
+
+def progress_text(usage: Usage, price: Price | None) -> str:
+    """Return the tokens of a run so far and, with a price, what they cost."""
+    tokens = f"{usage.input_tokens + usage.output_tokens} tokens"
+    if price is None:
+        return tokens
+    return f"{tokens}, cost {price.cost(usage.input_tokens, usage.output_tokens):.4f}"

@@ -38,7 +38,10 @@ TimeoutSeconds = Annotated[
     int, typer.Option(min=1, max=3600, help="Time-out of one attempt of a request.")
 ]
 Price = Annotated[
-    str | None, typer.Option(help="IN,OUT: price of a million tokens, to show the cost.")
+    list[str] | None,
+    typer.Option(
+        help="IN,OUT: price of a million tokens of the model; JUDGE=IN,OUT: of a judge; repeatable."
+    ),
 ]
 ReuseHours = Annotated[
     float,

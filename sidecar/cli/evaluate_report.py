@@ -159,6 +159,7 @@ def _facts(found: Report, out: Path) -> dict[str, Any]:
         "passed": found.passed,
         "report": str(out),
         "not_run": [suite.name for suite in found.missing],
+        "cost": found.cost(),
         "suites": [_suite_facts(found, record) for record in found.records],
     }
 

@@ -32,7 +32,7 @@ def result(
     results: Annotated[
         Path | None,
         typer.Option(
-            help="JSON list of {name, score, kind?, jurisdiction?, digest?, samples?, low?, high?}."
+            help="JSON list of {name, score, digest, model, kind?, jurisdiction?, samples?, …}."
         ),
     ] = None,
     report: Annotated[

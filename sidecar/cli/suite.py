@@ -15,6 +15,9 @@ from rich.text import Text
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.tables import stdout
+from sidecar.durable.files import write_atomically
+from sidecar.evaluation.countersign import read_results
+from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.grading import GradedSuite, grade
 from sidecar.evaluation.starter import STARTERS, starter_folder
 from sidecar.evaluation.suite import SuiteFolder, read_suite
@@ -85,14 +88,20 @@ def grade_(
     out: Annotated[
         Path | None, typer.Option(help="Results file for `admit result --results`.")
     ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Id of the model that answered; needed for --out.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score a model's answers; exit status 3 if the suite is not passed."""
+    if out is not None and model is None:
+        raise CliError("--out: a results file states the model that answered; give --model")
     graded = grade(read_suite(folder), common.read(answers, max_bytes=1 << 30))
+    row = graded.row(model or "")
     if out is not None:
-        _write_results(out, graded)
+        _write_results(out, row)
     if as_json:
-        print(json.dumps(_graded_facts(graded), indent=2))
+        print(json.dumps(_graded_facts(graded, row), indent=2))
     else:
         _print_graded(graded, out)
     if not graded.passed:
@@ -106,8 +115,8 @@ def _facts(suite: SuiteFolder) -> dict[str, Any]:
     }
 
 
-def _graded_facts(graded: GradedSuite) -> dict[str, Any]:
-    return graded.row() | {
+def _graded_facts(graded: GradedSuite, row: dict[str, Any]) -> dict[str, Any]:
+    return row | {
         "threshold": graded.suite.threshold,
         "passed": graded.passed,
         "cases": [{"id": name, "score": score} for name, score in graded.cases],
@@ -130,13 +139,19 @@ def _print_graded(graded: GradedSuite, out: Path | None) -> None:
         print(f"results: {out}")
 
 
-def _write_results(out: Path, graded: GradedSuite) -> None:
+def _results(path: Path) -> list[dict[str, Any]]:
+    """Return the entries of a results file, which may be another tool's: nothing of it is lost."""
+    try:
+        read_results(common.read(path))
+        held = json.loads(common.read(path))
+    except (EvaluationError, ValueError) as error:
+        raise CliError(f"{path} is no results file; name another one: {error}") from error
+    return list(held["results"] if isinstance(held, dict) else held)
+
+
+def _write_results(out: Path, new: dict[str, Any]) -> None:
     """Add the suite to the results file; another score of the same suite is replaced."""
-    rows: list[dict[str, Any]] = []
-    if out.exists():
-        held = json.loads(common.read(out))
-        rows = held if isinstance(held, list) else []
-    new = graded.row()
+    rows = _results(out) if out.exists() else []
     same = ("name", "kind", "jurisdiction")
     kept = [row for row in rows if any(row.get(key) != new.get(key) for key in same)]
-    out.write_text(json.dumps([*kept, new], indent=2) + "\n")
+    write_atomically(out, json.dumps([*kept, new], indent=2).encode() + b"\n", mode=0o644)

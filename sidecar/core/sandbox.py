@@ -27,6 +27,13 @@ from sidecar.core.resolve import Resolved
 PURPOSE = "evaluation"
 """The purpose that a sandbox environment declares."""
 
+MANIFEST_HEADER = "x-admissibility-manifest"
+"""Response header on a sandbox route: digest of the manifest that the call was admitted under.
+
+An evaluator calls names (of models, of deployments), and countersigns digests. What a name means is
+decided by the gate, and may change while a suite is run.
+"""
+
 NOT_ASKED = "not asked for in the sandbox"
 
 

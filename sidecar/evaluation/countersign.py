@@ -42,9 +42,10 @@ class _Row(BaseModel):
 
     name: str
     score: float
+    digest: str | dict[str, str]
+    model: str
     kind: str | None = None
     jurisdiction: str | None = None
-    digest: str | dict[str, str] | None = None
     samples: int | None = None
     low: float | None = None
     high: float | None = None
@@ -69,6 +70,7 @@ class Measured:
         tool: What measured it.
         report: SHA-256 of the tool's report.
         performed: When the run began, where known.
+        model: Id of the model that answered, where known; it must be the manifest's.
     """
 
     name: str
@@ -82,12 +84,14 @@ class Measured:
     tool: str | None = None
     report: str | None = None
     performed: datetime | None = None
+    model: str | None = None
 
 
 def read_results(data: bytes) -> tuple[Measured, ...]:
-    """Read a results file: a list of ``{name, score, kind?, jurisdiction?, digest?, samples?, …}``.
+    """Read a results file: a list of ``{name, score, digest, model, kind?, jurisdiction?, …}``.
 
-    An object with that list under ``results`` is accepted too.
+    An object with that list under ``results`` is accepted too. Digest (of the suite) and model are
+    required: a score without them could be of another edition, or of another model.
 
     Raises:
         EvaluationError: Not such a file; names the entry and the field.
@@ -113,9 +117,10 @@ def countersign(
 
     Raises:
         EvaluationError: A suite has no score, or several; a score fits no suite, or several; a
-            digest differs.
+            digest or a model differs.
     """
     rows = tuple(measured)
+    _check_model(rows, manifest.model.id)
     suites = manifest.envelope.suites
     for row in rows:
         # One score must not count for two suites, such as those of two jurisdictions.
@@ -163,6 +168,13 @@ def _result(suite: Suite, rows: tuple[Measured, ...]) -> SuiteResult:
     )
 
 
+def _check_model(rows: Iterable[Measured], model: str) -> None:
+    others = {row.model for row in rows if row.model not in {None, model}}
+    if others:
+        named = ", ".join(sorted(map(str, others)))
+        raise EvaluationError(f"the scores are of {named}, and the manifest is of {model}")
+
+
 def _fits(suite: Suite, row: Measured) -> bool:
     return (
         row.name == suite.name
@@ -198,6 +210,7 @@ def _measured(row: _Row) -> Measured:
         row.tool,
         row.report,
         _instant(row),
+        row.model,
     )
 
 

@@ -73,10 +73,11 @@ class GradedSuite:
         """Return whether the score reaches the suite's threshold."""
         return self.score >= self.suite.threshold
 
-    def row(self, runner: str = "", report: str = "") -> dict[str, Any]:
+    def row(self, model: str, runner: str = "", report: str = "") -> dict[str, Any]:
         """Return the suite as an entry of a results file (``countersign.read_results``).
 
         Args:
+            model: Id of the model that answered.
             runner: What put the cases to the model, with its version, where known.
             report: SHA-256 of its log.
         """
@@ -85,6 +86,7 @@ class GradedSuite:
         asked = sorted({f"judge {each.model}" for each in judges(self.suite.grader)})
         tool = ", ".join(([runner] if runner else []) + [GRADER, *asked])
         row = declared | {
+            "model": model,
             "score": self.score,
             "samples": len(self.cases),
             "low": self.low,

@@ -14,6 +14,7 @@ from typing import Any
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason, http_status, remedy
+from sidecar.core.sandbox import MANIFEST_HEADER
 from sidecar.core.window import rfc3339
 from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
 from sidecar.providers.error_shapes import OPENAI, Denied, ErrorShape
@@ -62,6 +63,9 @@ def respond(
     reply.ok_response.headers_to_remove.append(credential_header)
     reply.ok_response.headers_to_remove.extend(request.named(OWN_PREFIX))
     reply.ok_response.response_headers_to_add.append(_header(DECISION_ID, decision.id))
+    if decision.call is not None and decision.call.sandbox:
+        digests = ", ".join(_manifests(decision))
+        reply.ok_response.response_headers_to_add.append(_header(MANIFEST_HEADER, digests))
     more = {k: v for k, v in (metadata or {}).items() if k not in {ADMITTED, SANDBOX, GATE}}
     reply.dynamic_metadata.update({**more, **_seal(decision, gate_name)})
     return reply
@@ -79,6 +83,12 @@ def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:
         "lease_until": rfc3339(decision.at if until is None else until),
         **({} if ends is None else {ANNOUNCED_END: rfc3339(ends.at), ANNOUNCED_BY: ends.whose}),
     }
+
+
+def _manifests(decision: Decision) -> list[str]:
+    """Return the digest of each model's own manifest, in the order of the call."""
+    chains = () if decision.assessment is None else decision.assessment.chains
+    return [chain.manifest.digest for chain in chains if chain.manifest is not None]
 
 
 def denial(

@@ -33,9 +33,9 @@ def run_suites(evaluator: Application, model: str) -> list[GradedSuite]:
     return [grade(suite, b"\n".join(_answers(evaluator, suite, model))) for suite in read]
 
 
-def results(graded: list[GradedSuite]) -> bytes:
-    """Return the scores as a results file."""
-    return json.dumps([each.row() for each in graded]).encode()
+def results(graded: list[GradedSuite], model: str) -> bytes:
+    """Return the scores of a model as a results file."""
+    return json.dumps([each.row(model) for each in graded]).encode()
 
 
 def _answers(evaluator: Application, suite: SuiteFolder, model: str) -> Iterator[bytes]:

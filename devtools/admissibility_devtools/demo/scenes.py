@@ -100,13 +100,14 @@ class Scenes(ABC):
 
     def _evaluate(self, evaluator: Application, manifest: KnownManifest, label: str) -> None:
         """Run the declared suites over the sandbox route, and sign the result."""
-        graded = run_suites(evaluator, manifest.manifest.model.id)
+        model = manifest.manifest.model.id
+        graded = run_suites(evaluator, model)
         for each in graded:
             self.printer.note(
                 f"{each.suite.name}: score {each.score:g} over {len(each.cases)} cases,"
                 f" threshold {each.suite.threshold:g}"
             )
-        self.stage.organisations.countersign(manifest, results(graded), label)
+        self.stage.organisations.countersign(manifest, results(graded, model), label)
 
     def heartbeat(self) -> None:
         """Publish every authority's metadata anew, so that a running stage stays admitted."""

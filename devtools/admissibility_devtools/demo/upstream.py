@@ -50,7 +50,8 @@ class StandInUpstream:
     """Serves on loopback from a thread of its own until ``stop``.
 
     ``adapters`` are the LoRA adapters of a server of open weights, name → folder; with none of
-    them, every model id is served. One whose folder cannot be read is not served.
+    them, every model id is served. One whose folder cannot be read is not served. ``before`` may
+    give the status and the body of another reply than the usual one.
     """
 
     api_key: str
@@ -58,6 +59,7 @@ class StandInUpstream:
     port: int = 0
     adapters: dict[str, Path] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
+    before: Callable[[Received], tuple[int, Any] | None] = lambda _: None
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
 
@@ -113,6 +115,9 @@ class StandInUpstream:
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
         if self.adapters and not self._serves(received):
             return _error(404, "The model does not exist.", "model_not_found")
+        other = self.before(received)
+        if other is not None:
+            return web.json_response(other[1], status=other[0])
         return await _answer(request, received)
 
     def _serves(self, received: Received) -> bool:

@@ -82,6 +82,7 @@ threshold{", the ring the score before" if report.earlier else ""}.</p>
 <h2>Signatures</h2>
 {_signatures(report)}
 {_comparison(report)}
+{_used(report)}
 <h2>Failing cases</h2>
 {"".join(map(_failing, report.records)) or "<p>Nothing was run.</p>"}
 </body></html>
@@ -186,6 +187,34 @@ def _compared(report: Report, record: SuiteRecord) -> Iterator[tuple[str, ...]]:
         f"{record.score:.4f}",
         f'<span class="{colour}">{change:+.4f}</span>',
         "<br>".join(cases) or "none",
+    )
+
+
+def _used(report: Report) -> str:
+    """Return what the answers took, of the model and of each judge; nothing if no run states it."""
+    found = [(record, used) for record in report.records for used in record.used]
+    if not found:
+        return ""
+    rows = [
+        (
+            _text(record.label),
+            ("judge " if used.judge else "model ") + f"<code>{_text(used.model)}</code>",
+            f"{used.input_tokens:,}",
+            f"{used.output_tokens:,}",
+            f"{used.seconds:,.1f} s",
+            "not known" if used.cost is None else f"{used.cost:,.4f}",
+        )
+        for record, used in found
+    ]
+    total = report.cost()
+    if total is not None:
+        judged = f"of that judges {total['judges']:,.4f}" if total["judges"] else ""
+        rows.append(("all suites", judged, "", "", "", f"{total['model'] + total['judges']:,.4f}"))
+    headings = ("suite", "answers of", "tokens in", "tokens out", "time", "cost")
+    return (
+        '<h2>Tokens, time and cost</h2><p class="dim">Of the answers that count. Several were under'
+        " way at a time; costs are in the currency of the prices that were given, as if no token"
+        f" had been served from a cache.</p>{_table(headings, rows)}"
     )
 
 

@@ -69,6 +69,34 @@ class _Case(BaseModel):
         return "\n".join(([self.output] if self.output else []) + lines)
 
 
+class Used(BaseModel):
+    """What the answers of one model took: of the evaluated model, or of a judge.
+
+    ``cost`` is in the currency of the prices that were given; ``None`` without one. ``seconds`` are
+    the sum over answers, of which several are under way at a time.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    model: str
+    judge: bool
+    input_tokens: int
+    output_tokens: int
+    seconds: float
+    cost: float | None = None
+
+
+def total_cost(used: Iterable[Used]) -> dict[str, float] | None:
+    """Return the cost of the model and of all judges; ``None`` unless every price is known."""
+    total = {"model": 0.0, "judges": 0.0}
+    each = None
+    for each in used:
+        if each.cost is None:
+            return None
+        total["judges" if each.judge else "model"] += each.cost
+    return None if each is None else {name: round(cost, 6) for name, cost in total.items()}
+
+
 class SuiteRecord(BaseModel):
     """What a run left of one suite (``runner.evaluate.Evaluated.record``)."""
 
@@ -89,6 +117,8 @@ class SuiteRecord(BaseModel):
     passed: bool
     manifest: str
     model: str
+    called: str = ""
+    used: list[Used] = []
     cases: list[_Case]
 
     @property
@@ -168,6 +198,10 @@ class Report:
         """Declared suites without a record."""
         run = {record.key for record in self.records}
         return tuple(suite for suite in self.declared if suite_key(suite) not in run)
+
+    def cost(self) -> dict[str, float] | None:
+        """Return the cost of the model and of all judges; see ``total_cost``."""
+        return total_cost(used for record in self.records for used in record.used)
 
     def before(self, record: SuiteRecord) -> SuiteRecord | None:
         """Return the earlier record of the same suite, whatever its edition; ``None`` if none."""

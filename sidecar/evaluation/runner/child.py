@@ -1,11 +1,11 @@
-"""Puts the cases of one suite to a model, on Inspect AI: ``python child.py PLAN``.
+"""Puts the cases of suites to models, on Inspect AI: ``python child.py PLAN…``, one by one.
 
 This file is run by the interpreter of the environment that ``environment`` makes, which holds
 Inspect and not this project: it imports nothing of ours. It scores nothing either. The parent reads
 the answers from the log, and grades them itself (``process``).
 
-Output: one JSON object a line, ``{"event": "sample" | "usage" | "end", …}``; Inspect's own output
-goes to standard error. What is in the plan: see ``plan``.
+Output: one JSON object a line, ``{"event": "sample" | "usage" | "end", "plan": N, …}``; Inspect's
+own output goes to standard error. What is in a plan: see ``plan``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import openai
 from inspect_ai import Task, eval_set
@@ -35,12 +35,20 @@ from inspect_ai.tool import ToolCall
 
 _OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)  # whatever Inspect prints goes to standard error
+_NOW = {"plan": 0}
+"""Which of the plans is under way; Inspect's hooks have no other way to learn it."""
 
 
 def report(**event: object) -> None:
     """Write one event to the parent."""
-    _OUT.write(json.dumps(event) + "\n")
+    _OUT.write(json.dumps({**event, **_NOW}) + "\n")
     _OUT.flush()
+
+
+def stop(error: str) -> NoReturn:
+    """End the run at once; answers that are in the log already stay there."""
+    report(event="end", good=False, status="error", log="", error=error)
+    os._exit(1)
 
 
 @hooks(name="admit_progress", description="Progress of one suite, for the parent process.")
@@ -54,9 +62,10 @@ class Progress(Hooks):  # type: ignore[misc]  # Inspect is not installed beside 
     async def on_model_usage(self, data: ModelUsageData) -> None:
         """Report the tokens and the time of one call."""
         usage = data.usage
+        cached = (usage.input_tokens_cache_read or 0) + (usage.input_tokens_cache_write or 0)
         report(
             event="usage",
-            input=usage.input_tokens,
+            input=usage.input_tokens + cached,
             output=usage.output_tokens,
             seconds=round(data.call_duration, 3),
         )
@@ -75,6 +84,22 @@ def client(plan: dict[str, Any]) -> Any:  # noqa: ANN401 - httpx's or httpx2's
             request.headers[header] = Path(file).read_text(encoding="ascii").strip()
         return request
 
+    async def check_manifest(response: Any) -> None:  # noqa: ANN401 - httpx's or httpx2's
+        """Require that the gate admitted the call under the manifest that is evaluated.
+
+        A deployment may run another model than the evaluator believes, or be repointed while a
+        suite is run. An exception here would be retried as an error of the network.
+        """
+        stated = response.headers.get(plan["manifest_header"])
+        if plan["manifest"] is None or not response.is_success or stated == plan["manifest"]:
+            return
+        if stated is None:
+            stop(
+                f"an answer without {plan['manifest_header']}: is {plan['base_url']} a sandbox"
+                " route of the gate?"
+            )
+        stop(f"{plan['model']} is admitted under the manifest {stated}, not {plan['manifest']}")
+
     tls: dict[str, Any] = {}
     if plan["tls"]["ca"] is not None or plan["tls"]["certificate"] is not None:
         import ssl  # noqa: PLC0415 - without TLS settings of its own, httpx makes the context
@@ -84,7 +109,9 @@ def client(plan: dict[str, Any]) -> Any:  # noqa: ANN401 - httpx's or httpx2's
             context.load_cert_chain(plan["tls"]["certificate"], plan["tls"]["key"])
         tls["verify"] = context
     # No proxy, no .netrc: what is not in the plan has no part in where a request goes.
-    return openai.DefaultAsyncHttpxClient(auth=add_credential, trust_env=False, **tls)
+    return openai.DefaultAsyncHttpxClient(
+        auth=add_credential, event_hooks={"response": [check_manifest]}, trust_env=False, **tls
+    )
 
 
 def message(given: dict[str, Any]) -> Any:  # noqa: ANN401 - one of Inspect's kinds of message
@@ -141,8 +168,16 @@ def cause(message: str, traceback: str) -> str:
 
 
 def main() -> int:
-    """Run the plan; 0 if every sample has an answer."""
-    plan = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    """Run the plans, until one of them does not end well; 0 if every sample has an answer."""
+    for number, path in enumerate(sys.argv[1:]):
+        _NOW["plan"] = number
+        if not run(json.loads(Path(path).read_text(encoding="utf-8"))):
+            return 1
+    return 0
+
+
+def run(plan: dict[str, Any]) -> bool:
+    """Run a plan; return whether every sample has an answer."""
     folder = Path(plan["folder"])
     # Inspect reads the nearest .env at or above the working directory; the one here is empty.
     os.chdir(folder)
@@ -176,7 +211,7 @@ def main() -> int:
     for log in logs:
         error = None if log.error is None else cause(log.error.message, log.error.traceback)
         report(event="end", good=good, status=log.status, log=log.location, error=error)
-    return 0 if good else 1
+    return bool(good)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
-"""Run one suite and grade it: first the answers, then the judges' grades of them."""
+"""Run suites and grade them: first the answers, then the judges' grades of them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sidecar.core.predicates import Manifest
 from sidecar.core.window import rfc3339
 from sidecar.durable.files import write_atomically
+from sidecar.evaluation.cost import Prices
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import (
     LabelModel,
@@ -19,16 +21,19 @@ from sidecar.evaluation.graders import (
     judge_messages,
     judges,
 )
-from sidecar.evaluation.grading import COMPLETE, GradedSuite, grade
+from sidecar.evaluation.grading import GradedSuite, grade
+from sidecar.evaluation.report.record import Used
 from sidecar.evaluation.runner import process
 from sidecar.evaluation.runner.inspect_log import AnswerLog, ModelAnswer
 from sidecar.evaluation.runner.plan import Bounds, Plan, Route, suite_plan
-from sidecar.evaluation.runner.process import Usage
+from sidecar.evaluation.runner.process import Job, Usage
 from sidecar.evaluation.suite import SuiteFolder
 from sidecar.evaluation.templates import PAIR, Answer
 
 RECORD = "graded.json"
-OnProgress = Callable[[str, Usage], None]
+OnProgress = Callable[[str, str | None, Usage], None]
+"""Called with the suite, the judge whose grades are asked for (``None`` for the answers), and what
+was used so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Evaluator:
     Attributes:
         python: Interpreter of the environment that holds Inspect.
         manifest: Digest of the manifest that is evaluated.
-        model: As the sandbox route names it.
+        model: Id of the manifest's model.
         runs: Folder of all runs.
         now: The reference time.
         sandbox: The route to the model.
@@ -46,6 +51,8 @@ class Evaluator:
         bounds: How hard it is tried.
         restart: Forget the answers of earlier runs.
         on_progress: Called with what is asked, and how far it is.
+        prices: Of the model and of its judges, as far as they are known.
+        called: The name to call, where it is a deployment's; else ``model``.
     """
 
     python: Path
@@ -57,53 +64,83 @@ class Evaluator:
     production: Route | None = None
     bounds: Bounds = field(default_factory=Bounds)
     restart: bool = False
-    on_progress: OnProgress = lambda _, __: None
+    on_progress: OnProgress = lambda _, __, ___: None
+    prices: Prices = field(default_factory=Prices)
+    called: str | None = None
 
-    def evaluate(self, suite: SuiteFolder) -> Evaluated:
-        """Run a suite, ask its judges, grade the answers, and write the record.
+    @property
+    def name(self) -> str:
+        """The name to call."""
+        return self.model if self.called is None else self.called
+
+    def evaluate(self, suites: Sequence[SuiteFolder]) -> list[Evaluated]:
+        """Run suites, ask their judges, grade the answers, and write the records.
 
         Raises:
             EvaluationError: A case has no answer that the model ended itself; a judge's answer is
                 missing or out of range; there is no route to a judge.
         """
-        asked = tuple(judges(suite.grader))
-        if asked and self.production is None:
-            models = ", ".join(sorted({each.model for each in asked}))
-            raise EvaluationError(
-                f"suite {suite.name} has judges ({models}), which are called over the production"
-                " route; name it"
+        asked = [tuple(judges(suite.grader)) for suite in suites]
+        for suite, each in zip(suites, asked, strict=True):
+            self._check_judges(suite, {judge.model for judge in each})
+        plans = [suite_plan(suite, self.manifest, self.name) for suite in suites]
+        answered = self._run(
+            Job(plan, self.sandbox, partial(self.on_progress, suite.name, None))
+            for suite, plan in zip(suites, plans, strict=True)
+        )
+        judged = iter(
+            self._run(
+                self._judging(suite, plan.task, judge, log)
+                for suite, plan, each, (log, _) in zip(suites, plans, asked, answered, strict=True)
+                for judge in each
             )
-        plan = suite_plan(suite, self.manifest, self.model)
-        log, usage = self._run(plan, self.sandbox, suite.name)
-        _check_ended(suite.name, log)
+        )
+        return [
+            self._graded(suite, plan, log, usage, [(judge, *next(judged)) for judge in each])
+            for suite, plan, each, (log, usage) in zip(suites, plans, asked, answered, strict=True)
+        ]
+
+    def _graded(
+        self,
+        suite: SuiteFolder,
+        plan: Plan,
+        log: AnswerLog,
+        usage: Usage,
+        verdicts: list[tuple[LabelModel | ScoreModel, AnswerLog, Usage]],
+    ) -> Evaluated:
         judged: dict[str, dict[str, str | float]] = {name: {} for name in log.answers}
-        used = []
-        for judge in asked:
-            verdicts, by_judge = self._judged(suite, plan.task, judge, log)
-            used.append((judge.model, by_judge))
-            for name, verdict in verdicts.items():
-                judged[name][judge.name] = verdict
+        for judge, answers, _ in verdicts:
+            for name, answer in answers.answers.items():
+                judged[name][judge.name] = judge.parse(answer.output_text)
         graded = grade(suite, _lines(log.answers, judged))
-        found = Evaluated(graded, log, judged, usage, tuple(used), plan.folder(self.runs))
-        write_atomically(found.folder / RECORD, found.record(self.manifest, self.model), mode=0o600)
+        used = tuple((judge.model, each) for judge, _, each in verdicts)
+        folder = plan.folder(self.runs)
+        found = Evaluated(
+            graded, log, judged, self.model, self.name, usage, used, folder, self.prices
+        )
+        write_atomically(found.folder / RECORD, found.record(self.manifest), mode=0o600)
         return found
 
-    def _run(self, plan: Plan, route: Route, what: str) -> tuple[AnswerLog, Usage]:
-        return process.run(
-            self.python,
-            plan,
-            self.runs,
-            route,
-            self.bounds,
-            lambda usage: self.on_progress(what, usage),
-            now=self.now,
-            restart=self.restart,
+    def _check_judges(self, suite: SuiteFolder, models: set[str]) -> None:
+        if models and self.production is None:
+            raise EvaluationError(
+                f"suite {suite.name} has judges ({', '.join(sorted(models))}), which are called"
+                " over the production route; name it"
+            )
+        if models & {self.model, self.name}:
+            raise EvaluationError(
+                f"suite {suite.name} has the evaluated model {self.name} as its own judge"
+            )
+
+    def _run(self, jobs: Iterable[Job]) -> list[tuple[AnswerLog, Usage]]:
+        return process.run_all(
+            self.python, tuple(jobs), self.runs, self.bounds, now=self.now, restart=self.restart
         )
 
-    def _judged(
+    def _judging(
         self, suite: SuiteFolder, task: str, judge: LabelModel | ScoreModel, log: AnswerLog
-    ) -> tuple[dict[str, str | float], Usage]:
-        """Ask one judge about every answer, in a run of its own."""
+    ) -> Job:
+        """Return the job to ask one judge about every answer of a suite."""
         assert self.production is not None
         fields = {case.id: case.fields for case in suite.cases}
         samples = {
@@ -119,10 +156,8 @@ class Evaluator:
             samples,
             sampling,
         )
-        verdicts, usage = self._run(plan, self.production, f"{suite.name}, judge {judge.model}")
-        _check_ended(plan.task, verdicts)
-        parsed = {name: judge.parse(each.output_text) for name, each in verdicts.answers.items()}
-        return parsed, usage
+        route = replace(self.production, sandbox=False)
+        return Job(plan, route, partial(self.on_progress, suite.name, judge.model))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,24 +168,50 @@ class Evaluated:
         graded: Score, interval and the score of each case.
         log: The answers.
         judged: Case id → grader → what its judge answered.
-        usage: Of this run; what an earlier one had asked already is not in it.
-        judges: What each judge model used, likewise.
+        model: Id of the manifest's model.
+        called: The name by which it was called.
+        usage: What its answers took.
+        judges: What each judge model used.
         folder: The run's folder.
+        prices: Of the model and of its judges, as far as they are known.
     """
 
     graded: GradedSuite
     log: AnswerLog
     judged: Mapping[str, Mapping[str, str | float]]
+    model: str
+    called: str
     usage: Usage
     judges: tuple[tuple[str, Usage], ...]
     folder: Path
+    prices: Prices = field(default_factory=Prices)
 
     def row(self) -> dict[str, Any]:
         """Return the suite as an entry of a results file."""
-        performed = {"performed": rfc3339(self.usage.begun)}
-        return self.graded.row(self.log.runner, self.log.digest) | performed
+        row = self.graded.row(self.model, self.log.runner, self.log.digest)
+        return row | {"performed": rfc3339(self.usage.begun)}
 
-    def record(self, manifest: str, model: str) -> bytes:
+    def used(self) -> tuple[Used, ...]:
+        """Return what the model's answers took, and then what each judge's did."""
+        all_ = (
+            (self.called, None, self.usage),
+            *((name, name, each) for name, each in self.judges),
+        )
+        return tuple(
+            Used(
+                model=model,
+                judge=judge is not None,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                seconds=round(usage.seconds, 3),
+                cost=None
+                if (price := self.prices.of(judge)) is None
+                else price.cost(usage.input_tokens, usage.output_tokens),
+            )
+            for model, judge, usage in all_
+        )
+
+    def record(self, manifest: str) -> bytes:
         """Return what a report shows of it, as JSON."""
         suite = self.graded.suite
         fields = {case.id: case.fields for case in suite.cases}
@@ -158,7 +219,8 @@ class Evaluated:
             "threshold": suite.threshold,
             "passed": self.graded.passed,
             "manifest": manifest,
-            "model": model,
+            "called": self.called,
+            "used": [each.model_dump() for each in self.used()],
             "cases": [
                 {
                     "id": name,
@@ -204,20 +266,6 @@ def declared(manifest: Manifest, suite: SuiteFolder) -> None:
         f"suite {suite.name} was changed since the manifest declared it: its digest is"
         f" {suite.digest}, the declared one {editions}"
     )
-
-
-def _check_ended(what: str, log: AnswerLog) -> None:
-    cut = [
-        f"{name} ({answer.finish_reason})"
-        for name, answer in log.answers.items()
-        if answer.finish_reason not in COMPLETE
-    ]
-    if cut:
-        raise EvaluationError(
-            f"{what}: {len(cut)} answers were not ended by the model: {', '.join(cut[:5])}; an"
-            " answer that was cut off or filtered is no answer, and is asked for again only with"
-            " --restart"
-        )
 
 
 def _unjudged(fields: Mapping[str, Any], answer: ModelAnswer, log: AnswerLog) -> Answer:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.grading import COMPLETE, SHOWN
 from sidecar.evaluation.runner.plan import SERVICE, Plan
 from sidecar.evaluation.tool_calls import UNREADABLE, ToolCall, canonical, read_arguments
 
@@ -34,11 +35,17 @@ class AnswerLog:
         answers: Case id → answer, in the order of the plan; one for each case.
         digest: SHA-256 of the log.
         runner: Inspect with its version.
+        input_tokens: Of all answers, those from the provider's cache included.
+        output_tokens: Of all answers, those of hidden reasoning included.
+        seconds: That the answers took together; several are under way at a time.
     """
 
     answers: Mapping[str, ModelAnswer]
     digest: str
     runner: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+    seconds: float = 0.0
 
 
 def read_log(path: Path, plan: Plan) -> AnswerLog:
@@ -56,6 +63,25 @@ def read_log(path: Path, plan: Plan) -> AnswerLog:
         return _read(json.loads(data), hashlib.sha256(data).hexdigest(), plan)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise EvaluationError(f"{path}: not an Inspect log of this run: {error!r}") from error
+
+
+def check_ended(what: str, log: AnswerLog) -> None:
+    """Require that the model ended every answer itself.
+
+    Raises:
+        EvaluationError: One was cut off, or filtered by the provider; names the cases.
+    """
+    cut = [
+        f"{name} ({answer.finish_reason})"
+        for name, answer in log.answers.items()
+        if answer.finish_reason not in COMPLETE
+    ]
+    if cut:
+        raise EvaluationError(
+            f"{what}: {len(cut)} answers were not ended by the model: {', '.join(cut[:SHOWN])}; an"
+            " answer that was cut off or filtered is no answer, and is asked for again only with"
+            " --restart"
+        )
 
 
 def _read(log: Mapping[str, Any], digest: str, plan: Plan) -> AnswerLog:
@@ -81,7 +107,19 @@ def _read(log: Mapping[str, Any], digest: str, plan: Plan) -> AnswerLog:
         answers[name] = _answer(name, sample, plan)
     version = spec["packages"]["inspect_ai"]
     ordered = {name: answers[name] for name in plan.samples}
-    return AnswerLog(ordered, digest, f"inspect_ai {version}")
+    used = [each for sample in samples for each in (sample.get("model_usage") or {}).values()]
+    return AnswerLog(
+        ordered,
+        digest,
+        f"inspect_ai {version}",
+        sum(each.get(name) or 0 for each in used for name in _INPUT_TOKENS),
+        sum(each["output_tokens"] for each in used),
+        sum(sample.get("working_time") or 0.0 for sample in samples),
+    )
+
+
+_INPUT_TOKENS = ("input_tokens", "input_tokens_cache_read", "input_tokens_cache_write")
+"""Inspect counts tokens that the provider's cache served, or took up, apart from the others."""
 
 
 def _answer(name: str, sample: Mapping[str, Any], plan: Plan) -> ModelAnswer:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import rfc8785
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sidecar.core.sandbox import MANIFEST_HEADER
 from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.suite import Case, SuiteFolder
@@ -39,6 +40,7 @@ class Route:
         ca: PEM roots of the gateway's certificate; the system's if ``None``.
         certificate: X.509-SVID (PEM), for mutual TLS.
         key: Its private key (PEM).
+        sandbox: Whether every answer must state the manifest that it was admitted under.
     """
 
     url: str
@@ -47,6 +49,7 @@ class Route:
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
+    sandbox: bool = True
 
     def __post_init__(self) -> None:
         """Refuse a URL that holds a secret: the plan and the log have it in clear."""
@@ -142,6 +145,8 @@ class Plan:
                 },
                 "generation": dict(self.generation),
                 "offered": dict(self.offered),
+                "manifest_header": MANIFEST_HEADER,
+                "manifest": self.manifest if route.sandbox else None,
                 "max_connections": bounds.connections,
                 "max_retries": bounds.retries,
                 "attempts": bounds.attempts,

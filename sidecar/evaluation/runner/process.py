@@ -1,10 +1,10 @@
-"""Runs a plan in a child process, and reads what it reports and what it logged.
+"""Runs plans in a child process, and reads what it reports and what it logged.
 
-Theory of operation. The child (``child``) holds Inspect and none of this project. It gets a plan,
-an environment without a single variable of this process, and a folder with an empty ``.env``, so
-that no setting from elsewhere has a part in the run. It keeps its log in that folder; a run that
-was killed goes on where it was. The child scores nothing: the answers are read from its log, and
-must be exactly those that the plan asked for (``inspect_log``).
+Theory of operation. The child (``child``) holds Inspect and none of this project. It gets plans, an
+environment without a single variable of this process, and for each plan a folder with an empty
+``.env``, so that no setting from elsewhere has a part in the run. It keeps its log in that folder;
+a run that was killed goes on where it was. The child scores nothing: the answers are read from its
+log, and must be exactly those that the plan asked for (``inspect_log``).
 
 An evaluation that is due again has the plan of the last one, and its folder. So a folder states
 when its run began, and its answers are used only for a while: what is asked once a quarter must not
@@ -18,8 +18,8 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,14 +28,18 @@ from typing import Any
 from sidecar.core.window import parse_instant, rfc3339
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.errors import EvaluationError
-from sidecar.evaluation.runner.inspect_log import AnswerLog, read_log
+from sidecar.evaluation.runner.inspect_log import AnswerLog, check_ended, read_log
 from sidecar.evaluation.runner.plan import Bounds, Plan, Route
 
 CHILD = Path(__file__).parent / "child.py"
 _COMPLETE = "complete"
-"""File in a run's folder: the name of the log that holds an answer to every case."""
+"""File in a run's folder: digest and name of the log that holds an answer to every case.
+
+In the form of ``sha256sum``, so that ``sha256sum -c complete`` checks it there.
+"""
 _BEGUN = "begun"
 """Likewise: when the first of its cases was asked, RFC 3339."""
+_PLAN = "plan.json"
 _LOCK_SECONDS = 5.0
 _SHOWN_LINES = 3
 _SHOWN_CHARS = 500
@@ -43,9 +47,11 @@ _SHOWN_CHARS = 500
 
 @dataclass(slots=True)
 class Usage:
-    """What a run used, as far as it was reported; calls of an earlier, killed run are not in it.
+    """What a run used: while it lasts, as far as it was reported; then, what its log states.
 
     ``begun`` is when its first case was asked, in an earlier run if it goes on where that was.
+    Tokens and seconds are, in the end, those of every answer in the log; ``calls`` are of this run
+    alone, with those that were refused and tried again.
     """
 
     begun: datetime
@@ -60,52 +66,101 @@ class Usage:
 OnProgress = Callable[[Usage], None]
 
 
-def run(
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A plan, the route on which it is asked, and what to call after each answer and each call."""
+
+    plan: Plan
+    route: Route
+    on_progress: OnProgress = lambda _: None
+
+
+@dataclass(slots=True)
+class _Run:
+    """A job in its folder; ``log`` is there once every case has an answer."""
+
+    job: Job
+    folder: Path
+    usage: Usage
+    log: AnswerLog | None = None
+
+
+def run_all(
     python: Path,
-    plan: Plan,
+    jobs: Sequence[Job],
     runs: Path,
-    route: Route,
     bounds: Bounds,
-    on_progress: OnProgress = lambda _: None,
     *,
     now: datetime,
     restart: bool = False,
-) -> tuple[AnswerLog, Usage]:
-    """Put every case to the model; return the answers.
+) -> list[tuple[AnswerLog, Usage]]:
+    """Put every case of each plan to its model, plan by plan in one child; return the answers.
 
     Args:
         python: Interpreter of the environment that holds Inspect.
-        plan: What is asked.
+        jobs: What is asked, and where.
         runs: Folder of all runs.
-        route: Where, and with which credential.
         bounds: How hard it is tried.
-        on_progress: Called after each answer and each call.
         now: The reference time.
-        restart: Forget the answers of earlier runs of this plan.
+        restart: Forget the answers of earlier runs of these plans.
 
     Raises:
-        EvaluationError: Not every case has an answer, or the log is not of this plan.
+        EvaluationError: Not every case has an answer that its model ended itself, or a log is not
+            of its plan. What was answered before is kept.
     """
-    folder = plan.folder(runs)
-    with _locked(folder) as lock:
-        begun = None if restart else _begun(folder, now - bounds.reuse, now)
-        if begun is None:
-            (folder / _COMPLETE).unlink(missing_ok=True)
-            shutil.rmtree(folder / "logs", ignore_errors=True)
-            write_atomically(folder / _BEGUN, rfc3339(now).encode(), mode=0o600)
-        usage = Usage(begun or now, total=len(plan.samples))
-        if (folder / _COMPLETE).exists():
-            # Nothing is left to ask: the log is read, as it would be after the child.
-            usage.done = usage.total
-            on_progress(usage)
-            return read_log(_log_path(folder, (folder / _COMPLETE).read_text("utf-8")), plan), usage
+    with ExitStack() as locks:
+        held, descriptors = [], []
+        for job in jobs:
+            folder = job.plan.folder(runs)
+            descriptors.append(locks.enter_context(_locked(folder)))
+            held.append(_begin(job, folder, bounds, now, restart=restart))
+        pending = [run for run in held if run.log is None]
+        if pending:
+            _child(python, pending, descriptors)
+    found = []
+    for run in held:
+        assert run.log is not None
+        usage = run.usage
+        usage.done, usage.seconds = usage.total, run.log.seconds
+        usage.input_tokens, usage.output_tokens = run.log.input_tokens, run.log.output_tokens
+        run.job.on_progress(usage)
+        found.append((run.log, usage))
+    return found
+
+
+def _begin(job: Job, folder: Path, bounds: Bounds, now: datetime, *, restart: bool) -> _Run:
+    """Prepare a folder, or read the log that an earlier run completed in it."""
+    begun = None if restart else _begun(folder, now - bounds.reuse, now)
+    if begun is None:
+        (folder / _COMPLETE).unlink(missing_ok=True)
+        shutil.rmtree(folder / "logs", ignore_errors=True)
+        write_atomically(folder / _BEGUN, rfc3339(now).encode(), mode=0o600)
+    run = _Run(job, folder, Usage(begun or now, total=len(job.plan.samples)))
+    if (folder / _COMPLETE).exists():
+        run.log = _completed(folder, job.plan)
+        check_ended(job.plan.task, run.log)
+    else:
         (folder / ".env").touch()
-        write_atomically(folder / "plan.json", plan.write(folder, route, bounds), mode=0o600)
-        end = _child(python, folder, lock, usage, on_progress)
-        path = _log_path(folder, str(end["log"]))
-        log = read_log(path, plan)
-        write_atomically(folder / _COMPLETE, path.name.encode(), mode=0o600)
-    return log, usage
+        plan = job.plan.write(folder, job.route, bounds)
+        write_atomically(folder / _PLAN, plan, mode=0o600)
+    return run
+
+
+def _completed(folder: Path, plan: Plan) -> AnswerLog:
+    """Read the log of a run that has ended, as it was then.
+
+    Raises:
+        EvaluationError: It was changed since.
+    """
+    digest, _, name = (folder / _COMPLETE).read_text("utf-8").strip().partition("  ")
+    path = _log_path(folder, name)
+    log = read_log(path, plan)
+    if log.digest != digest:
+        raise EvaluationError(
+            f"{path}: was changed since the run ended: its SHA-256 is {log.digest}, and was"
+            f" {digest or 'not noted'}; --restart asks everything anew"
+        )
+    return log
 
 
 def _begun(folder: Path, earliest: datetime, now: datetime) -> datetime | None:
@@ -140,45 +195,52 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _child(
-    python: Path, folder: Path, lock: int, usage: Usage, on_progress: OnProgress
-) -> dict[str, Any]:
-    """Run the child; return its last event."""
+def _child(python: Path, pending: list[_Run], locks: list[int]) -> None:
+    """Run the child until each run has its log."""
+    home = pending[0].folder
     variables = {
-        "HOME": str(folder.absolute()),
+        "HOME": str(home.absolute()),
         "LANG": "C.UTF-8",
         "PATH": "/usr/local/bin:/usr/bin:/bin",
     }
-    end: dict[str, Any] = {}
+    failed = ""
     with (
-        (folder / "output.txt").open("wb") as output,
+        (home / "output.txt").open("wb") as output,
         subprocess.Popen(
-            [str(python), "-I", str(CHILD), str(folder.absolute() / "plan.json")],
+            [
+                *(str(python), "-I", str(CHILD)),
+                *(str(run.folder.absolute() / _PLAN) for run in pending),
+            ],
             env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
-            pass_fds=(lock,),
+            pass_fds=locks,
         ) as process,
     ):
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                end = _event(json.loads(line), usage) or end
-                on_progress(usage)
+                event = json.loads(line)
+                failed = _take(event, pending[event["plan"]]) or failed
         except BaseException:
             process.terminate()
             raise
-        status = process.wait()
-    if status != 0 or not end.get("good"):
-        told = _short(end["error"]) if end.get("error") else _last_lines(folder / "output.txt")
+    if failed or any(run.log is None for run in pending):
+        told = _short(failed) if failed else _last_lines(home / "output.txt")
         raise EvaluationError(
             f"the run did not end well ({told}); the same command goes on where it was"
         )
-    return end
 
 
-def _event(event: dict[str, Any], usage: Usage) -> dict[str, Any] | None:
+def _take(event: dict[str, Any], run: _Run) -> str:
+    """Take in one event of a run; return why it did not end well, empty unless it ended so.
+
+    Raises:
+        EvaluationError: The run ended well, and its log is not of its plan, or holds answers that
+            the model did not end itself.
+    """
+    usage = run.usage
     match event["event"]:
         case "sample":
             usage.done += not event["error"]
@@ -187,9 +249,16 @@ def _event(event: dict[str, Any], usage: Usage) -> dict[str, Any] | None:
             usage.input_tokens += event["input"]
             usage.output_tokens += event["output"]
             usage.seconds += event["seconds"]
+        case _ if not event["good"]:
+            return str(event["error"] or "no error is stated")
         case _:
-            return event
-    return None
+            path = _log_path(run.folder, str(event["log"]))
+            run.log = read_log(path, run.job.plan)
+            line = f"{run.log.digest}  logs/{path.name}\n"
+            write_atomically(run.folder / _COMPLETE, line.encode(), mode=0o600)
+            check_ended(run.job.plan.task, run.log)
+    run.job.on_progress(usage)
+    return ""
 
 
 def _log_path(folder: Path, name: str) -> Path:

@@ -30,6 +30,7 @@ from sidecar.authority.home import Home
 from sidecar.binding.job import KnownManifest
 from sidecar.core import dsse
 from sidecar.core.documents import WithdrawalKind
+from tests.support.scores import scores
 from tests.support.site.site import Site
 from tests.support.site.stand import Stand
 from tests.support.site.talk import Talk, message, told, until
@@ -62,8 +63,8 @@ def chain(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ch
     with Site(stand, tmp_path_factory.mktemp("cascade") / "site") as site:
         parties = site.organisations
         child = parties.bind("v4", parent=stand.manifest)
-        scores = [{"name": one.name, "score": 1.0} for one in child.manifest.envelope.suites]
-        result = parties.countersign(child, json.dumps(scores).encode(), "result-v4")
+        measured = json.dumps(scores(child.manifest, 1.0)).encode()
+        result = parties.countersign(child, measured, "result-v4")
         approvals = [
             parties.approve(n, child, f"approval-{role_of(n)}-v4") for n in HOSTED.approvers
         ]

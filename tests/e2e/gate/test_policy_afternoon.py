@@ -46,6 +46,7 @@ from sidecar.core.wire import DigestSet
 from sidecar.evaluation import countersign
 from tests.process.policies.opa import copy_policies
 from tests.process.policy.admit import admit, told
+from tests.support.scores import scores
 from tests.support.simulator.world import DAY, sha
 
 SHOP = "spiffe://acme.example/env/shop"
@@ -116,8 +117,7 @@ class Deployment:
             PRODUCER, replace(bound, predicate=manifest), "manifest-v3"
         )
         self.model = manifest.model.id
-        scores = [{"name": one.name, "score": 0.95} for one in manifest.envelope.suites]
-        results = countersign.read_results(json.dumps(scores).encode())
+        results = countersign.read_results(json.dumps(scores(manifest, 0.95)).encode())
         statement = countersign.countersign(manifest, digest, results, _window())
         self.organisations.sign(EVALUATOR, statement, "result")
         for name in (PROVIDER, CUSTOMER, REGULATOR):

@@ -16,6 +16,7 @@ from sidecar.core.trust_state import AuthorityView, build
 from sidecar.providers import ADAPTED_NAMES
 from tests.process.cli.admit import admit, told
 from tests.support.gate.credentials import jwks
+from tests.support.scores import write_scores
 from tests.unit.authority.reader import Reader
 from tests.unit.binding.samples import MODEL
 
@@ -87,9 +88,7 @@ class Parties:
 
     def result(self, manifest: str, score: float, code: int = 0) -> dict[str, str]:
         """The evaluator countersigns."""
-        path = self.folder / "results.json"
-        names = ("jailbreaks", "support-regression", "transparency")
-        path.write_text(json.dumps([{"name": name, "score": score} for name in names]))
+        path = write_scores(self.folder / "results.json", manifest, score)
         return self.sign("test-house", "result", manifest, "--results", path, code=code)
 
     def approve(self, name: str, manifest: str) -> dict[str, str]:

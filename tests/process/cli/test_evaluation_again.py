@@ -18,7 +18,7 @@ from sidecar.evaluation.starter import starter_folder
 from sidecar.evaluation.suite import read_suite
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import Parties
-from tests.unit.binding.samples import lay_out
+from tests.unit.binding.samples import MODEL, lay_out
 
 
 class Lab:
@@ -45,8 +45,8 @@ class Lab:
         answers = self.folder / "answers.jsonl"
         answers.write_text("\n".join(map(json.dumps, lines)))
         (self.folder / "results.json").unlink(missing_ok=True)
-        graded = ("suite", "grade", self.suite, "--answers", answers, "--out", self.results)
-        return dict(told(*graded, code=3 if failing else 0))
+        graded = ("suite", "grade", self.suite, "--answers", answers, "--model", MODEL)
+        return dict(told(*graded, "--out", self.results, code=3 if failing else 0))
 
     @property
     def results(self) -> Path:

@@ -15,13 +15,13 @@ from sidecar.core.reasons import Reason
 from sidecar.core.wire import DigestSet
 from tests.process.cli.admit import admit
 from tests.process.cli.parties import ROLES, Parties
+from tests.support.scores import write_scores
 from tests.unit.binding.samples import BASE, ENVELOPE, ENVIRONMENTS, JOB
 
 APPROVERS = ("acme-risk", "model-host", "eu-regulator")
 CH_SUITE = """
   - {kind: compliance, jurisdiction: uk, name: uk-transparency, threshold: 1, digest: %s}
 """ % ("7a" * 32)
-SUITES = ("jailbreaks", "support-regression", "transparency")
 
 
 @pytest.fixture
@@ -57,9 +57,8 @@ def refused(parties: Parties, name: str, *words: object) -> str:
     return done.stderr.decode().removeprefix("admit: ").removesuffix("\n")
 
 
-def passed(parties: Parties, manifest: str, *suites: str) -> None:
-    path = parties.folder / "results.json"
-    path.write_text(json.dumps([{"name": name, "score": 1.0} for name in suites]))
+def passed(parties: Parties, manifest: str) -> None:
+    path = write_scores(parties.folder / "results.json", manifest, 1.0)
     parties.sign("test-house", "result", manifest, "--results", path)
 
 
@@ -94,7 +93,7 @@ def test_a_model_gains_a_jurisdiction_once_extension_suite_and_regulator_are_the
         *("--validation", job / "validation.jsonl"),
     )
     first = parties.sign("tuning-lab", *bind, "--specification", older["file"])["file"]
-    passed(parties, first, *SUITES)
+    passed(parties, first)
     for name in APPROVERS:
         approve(parties, name, first, "eu")
     assert parties.assess().reason is None
@@ -119,7 +118,7 @@ def test_a_model_gains_a_jurisdiction_once_extension_suite_and_regulator_are_the
     reason, missing = lacking(parties.assess())
     assert reason is Reason.PREACTIVATION_MISSING
     assert missing[-1] == "compliance suite uk-transparency for uk"
-    passed(parties, second, *SUITES, "uk-transparency")
+    passed(parties, second)
     for name in APPROVERS[:2]:
         approve(parties, name, second, "eu", "uk")
     approve(parties, "eu-regulator", second, "eu")

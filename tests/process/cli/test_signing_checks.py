@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from sidecar.core import dsse
 from sidecar.core.evidence import Manifest, parse_statement
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties
+from tests.support.scores import write_scores
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,7 @@ def test_an_approval_of_names_that_nobody_knows_is_signed_by_force_alone(
 def test_a_result_that_has_ended_is_not_signed(
     tmp_path: Path, parties: Parties, manifest: str
 ) -> None:
-    path = tmp_path / "results.json"
-    names = ("jailbreaks", "support-regression", "transparency")
-    path.write_text(json.dumps([{"name": name, "score": 1} for name in names]))
+    path = write_scores(tmp_path / "results.json", manifest, 1.0)
     done = admit(
         *("result", manifest, "--results", path, "--performed", "2026-01-10", "--days", "90"),
         *("--out", tmp_path, "--home", parties.home("test-house")),

@@ -10,19 +10,14 @@ import pytest
 import rfc8785
 import yaml
 
-from sidecar.evaluation.errors import EvaluationError
-from sidecar.evaluation.runner import environment
 from sidecar.evaluation.suite import SuiteFolder, read_suite
-from sidecar.opa.location import tools_folder
+from tests.support.evaluation import evaluation_python
 
 
 @pytest.fixture(scope="session")
 def python() -> Path:
     """Interpreter of the evaluation environment; without it the test is skipped."""
-    try:
-        return environment.interpreter(tools_folder())
-    except EvaluationError as error:
-        pytest.skip(str(error))
+    return evaluation_python()
 
 
 class Suites:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from sidecar.core.sandbox import MANIFEST_HEADER
+
 Reply = tuple[int, dict[str, Any]]
 Script = Callable[["Asked"], Reply]
 
@@ -45,9 +47,13 @@ def refuses(status: int, code: str, message: str = "not now") -> Reply:
 
 @dataclass
 class Scripted:
-    """Answers by its script, and keeps what it was asked."""
+    """Answers by its script, and keeps what it was asked.
+
+    ``manifest`` is what a gate on a sandbox route states in its header of each answer.
+    """
 
     script: Script
+    manifest: str | None = None
     asked: list[Asked] = field(default_factory=list)
     url: str = ""
 
@@ -57,9 +63,9 @@ class Scripted:
 
 
 @contextmanager
-def scripted(script: Script) -> Iterator[Scripted]:
+def scripted(script: Script, manifest: str | None = None) -> Iterator[Scripted]:
     """Serve on loopback."""
-    provider = Scripted(script)
+    provider = Scripted(script, manifest)
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -74,6 +80,8 @@ def scripted(script: Script) -> Iterator[Scripted]:
             self.send_response(status)
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(data)))
+            if provider.manifest is not None:
+                self.send_header(MANIFEST_HEADER, provider.manifest)
             self.end_headers()
             self.wfile.write(data)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.evaluation.cost import parse_prices
 from sidecar.evaluation.countersign import read_results
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.runner.environment import VARIABLE
@@ -137,12 +138,13 @@ def ran(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ran]
         return later or answer(asked)
 
     suite = make_suite("support", CASES, grader=GRADER, tools=TOOLS)
-    with scripted(script) as provider, scripted(judge) as judges:
-        ready = evaluator(python, folder, provider, production=Route(judges.url))
+    with scripted(script, MANIFEST) as provider, scripted(judge) as judges:
+        prices = parse_prices(["3.75,15", "gpt-4.1=2,8"])
+        ready = evaluator(python, folder, provider, production=Route(judges.url), prices=prices)
         with pytest.raises(EvaluationError, match="called over the production route; name it"):
-            replace(ready, production=None).evaluate(suite)
+            replace(ready, production=None).evaluate([suite])
         assert provider.asked == []
-        yield Ran(ready.evaluate(suite), provider, judges, folder, ready)
+        yield Ran(ready.evaluate([suite])[0], provider, judges, folder, ready)
 
 
 def test_every_case_is_asked_with_the_suites_settings_and_a_429_again(ran: Ran) -> None:
@@ -175,6 +177,9 @@ def test_the_answers_are_graded_here_and_the_log_is_named(ran: Ran) -> None:
     assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (5, 5, 45, 35)
     ((model, used),) = ran.found.judges
     assert (model, used.calls, used.output_tokens) == ("gpt-4.1", 5, 35)
+    own, judged = ran.found.used()
+    assert (own.model, own.judge, own.cost) == (MODEL, False, 0.000694)
+    assert (judged.model, judged.judge, judged.cost) == ("gpt-4.1", True, 0.00037)
 
 
 def test_a_judge_is_asked_over_the_production_route_about_each_answer(ran: Ran) -> None:
@@ -204,14 +209,18 @@ def test_the_same_run_again_asks_nothing(ran: Ran, make_suite: Suites) -> None:
     """Not even the child is started; what it left is read and graded as before."""
     suite = make_suite("support", CASES, grader=GRADER, tools=TOOLS)
     later = replace(ran.evaluator, python=Path("/does/not/exist"), now=NOW + 24 * HOUR)
-    again = later.evaluate(suite)
+    (again,) = later.evaluate([suite])
     assert (again.row(), again.usage.done) == (ran.found.row(), 5)
+    assert again.used() == ran.found.used()
     log = next((ran.found.folder / "logs").glob("*_support_*.json"))
     whole = log.read_bytes()
-    log.write_bytes(whole.replace(b"Look twice.", b"Look once. "))
-    with pytest.raises(EvaluationError, match="case calls asked something else"):
-        ran.evaluator.evaluate(suite)
+    assert whole.count(b'"No."') > 0
+    log.write_bytes(whole.replace(b'"No."', b'"Yes"'))
+    with pytest.raises(EvaluationError, match=r"was changed since the run ended.*--restart asks"):
+        ran.evaluator.evaluate([suite])
     log.write_bytes(whole)
+    checked = ("sha256sum", "--check", "--quiet", "complete")
+    assert subprocess.run(checked, cwd=ran.found.folder, check=False).returncode == 0
 
 
 def test_an_evaluation_that_is_due_again_asks_everything_anew(
@@ -223,7 +232,7 @@ def test_an_evaluation_that_is_due_again_asks_everything_anew(
     for now in (NOW + 24.1 * HOUR, NOW - HOUR):  # the clock may have been set back
         later = replace(ran.evaluator, runs=runs, now=now, python=Path("/bin/false"))
         with pytest.raises(EvaluationError, match="the run did not end well"):
-            later.evaluate(suite)
+            later.evaluate([suite])
         assert list(runs.glob(f"{ran.found.folder.name}/logs/*")) == []
 
 
@@ -245,21 +254,51 @@ def test_what_the_model_did_not_answer_itself_is_no_score(
     replies = {"2": refuses(400, "content_filter"), "3": says("yes", "length")}
     suite = make_suite("some", {"one": "1", "two": "2", "three": "3"})
     message = r"2 answers were not ended by the model: two \(content_filter\), three \(max_tokens\)"
-    with scripted(lambda asked: replies.get(asked.text, says("yes"))) as provider:
+    with scripted(lambda asked: replies.get(asked.text, says("yes")), MANIFEST) as provider:
         with pytest.raises(EvaluationError, match=message):
-            evaluator(python, tmp_path, provider).evaluate(suite)
+            evaluator(python, tmp_path, provider).evaluate([suite])
         assert len(provider.asked) == len(suite.cases)
     assert list(tmp_path.rglob("graded.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ("cd" * 32, rf"{MODEL} is admitted under the manifest {'cd' * 32}, not {MANIFEST}"),
+        (None, r"an answer without x-admissibility-manifest: is http://.* a sandbox route"),
+    ],
+)
+def test_an_answer_under_another_manifest_ends_the_run(
+    python: Path, make_suite: Suites, tmp_path: Path, stated: str | None, message: str
+) -> None:
+    """A deployment runs another model than it did, or the URL is no sandbox route at all."""
+    with scripted(lambda _: says("yes"), stated) as provider:
+        ready = evaluator(python, tmp_path, provider)
+        with pytest.raises(EvaluationError, match=message):
+            ready.evaluate([make_suite("swapped", {"one": "1"})])
+        assert len(provider.asked) == 1
+    assert list(tmp_path.rglob("graded.json")) == []
+
+
+def test_a_model_is_not_its_own_judge(make_suite: Suites, tmp_path: Path) -> None:
+    suite = make_suite("own", {"one": "1"}, grader=JUDGE | {"model": MODEL})
+    route = Route("http://127.0.0.1:9/v1")
+    for called in (None, "deployment"):
+        ready = Evaluator(
+            Path("/bin/false"), MANIFEST, MODEL, tmp_path, NOW, route, route, called=called
+        )
+        with pytest.raises(EvaluationError, match="as its own judge"):
+            ready.evaluate([suite])
 
 
 def test_a_provider_that_is_busy_for_ever_is_asked_a_bounded_number_of_times(
     python: Path, make_suite: Suites, tmp_path: Path
 ) -> None:
     bounds = Bounds(connections=1, retries=1, attempts=1, seconds=30)
-    with scripted(lambda _: refuses(429, "rate_limit_exceeded", "slow down")) as provider:
+    with scripted(lambda _: refuses(429, "rate_limit_exceeded", "slow down"), MANIFEST) as provider:
         ready = evaluator(python, tmp_path, provider, bounds=bounds)
         with pytest.raises(EvaluationError, match=r"did not end well.*slow down"):
-            ready.evaluate(make_suite("busy", {"one": "1"}))
+            ready.evaluate([make_suite("busy", {"one": "1"})])
         assert len(provider.asked) <= 4  # of two passes, each asks once, and once more
     assert list(tmp_path.rglob("graded.json")) == []
 
@@ -292,7 +331,7 @@ from sidecar.evaluation.suite import read_suite
 python, manifest, model, runs, url, suite = sys.argv[1:]
 now = datetime.fromisoformat("2026-11-01T00:00:00Z")
 Evaluator(Path(python), manifest, model, Path(runs), now, Route(url), bounds=Bounds(1)).evaluate(
-    read_suite(Path(suite)))
+    [read_suite(Path(suite))])
 """
 
 
@@ -308,7 +347,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
             go_on.wait(60)
         return says("yes")
 
-    with scripted(script) as provider:
+    with scripted(script, MANIFEST) as provider:
         child = subprocess.Popen(
             [
                 *(sys.executable, "-c", KILLED, str(python), MANIFEST, MODEL),
@@ -323,9 +362,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(
         child.wait()
         go_on.set()
         route = Route(provider.url)
-        found = Evaluator(
+        (found,) = Evaluator(
             python, MANIFEST, MODEL, tmp_path / "runs", NOW + HOUR, route, bounds=Bounds(1)
-        ).evaluate(suite)
+        ).evaluate([suite])
     assert (found.graded.score, found.usage.begun) == (1.0, NOW)
     # Three had their answers, the fourth was under way: it and the two others are asked (again).
     assert len(provider.asked) == 7

@@ -18,6 +18,7 @@ from tests.process.envoy import sigv4
 from tests.process.envoy.certificates import serve_as
 from tests.process.envoy.doubles import Received
 from tests.support.bedrock import BASE
+from tests.support.evaluation import Hurdles
 from tests.support.site.envoy import patient
 
 HOST = "bedrock-runtime.eu-central-1.amazonaws.com"
@@ -47,6 +48,7 @@ class BedrockStage(Stage):
 
     scenario: Scenario = BEDROCK
     verified: list[Received] = field(default_factory=list)
+    hurdles: Hurdles = field(default_factory=Hurdles)
     _server: http.server.ThreadingHTTPServer | None = None
 
     @property
@@ -86,7 +88,7 @@ class BedrockStage(Stage):
         return EnvoyProcess(config, folder)
 
     def _provider(self) -> http.server.ThreadingHTTPServer:
-        verified = self.verified
+        verified, hurdles = self.verified, self.hurdles
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -96,8 +98,9 @@ class BedrockStage(Stage):
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 call = Received(self.command, self.path, headers, body)
                 verified.append(sigv4.unsigned(call))
-                answer = json.dumps(_completion(json.loads(body))).encode()
-                self.send_response(200)
+                status, value = hurdles.meet(body) or (200, _completion(json.loads(body)))
+                answer = json.dumps(value).encode()
+                self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(answer)))
                 self.end_headers()

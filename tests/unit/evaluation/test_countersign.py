@@ -104,6 +104,10 @@ def test_one_score_below_its_threshold_fails_the_whole(number: int) -> None:
             f" {TWO.sha256}, the declared one {ONE.sha256}",
         ),
         ((*GOOD[:3],), "no score for the declared compliance suite law for us"),
+        (
+            (replace(GOOD[0], model="gpt-4o"), *GOOD[1:]),
+            f"the scores are of gpt-4o, and the manifest is of {MANIFEST.model.id}",
+        ),
     ],
 )
 def test_results_that_do_not_answer_the_envelope_are_never_signed(
@@ -115,24 +119,23 @@ def test_results_that_do_not_answer_the_envelope_are_never_signed(
 
 
 ROWS: list[dict[str, Any]] = [
-    {"name": "a", "score": 1},
     {
         "name": "b",
         "score": 0.5,
         "kind": "compliance",
         "jurisdiction": "eu",
         "digest": {"sha256": DIGEST},
+        "model": "ft:m",
     },
-    {"name": "c", "score": 0.0, "digest": DIGEST},
+    {"name": "c", "score": 0, "digest": DIGEST, "model": "ft:m"},
 ]
 
 
 @pytest.mark.parametrize("value", [ROWS, {"results": ROWS, "tool": "inspect"}])
 def test_results_are_read_from_a_list_or_an_object_around_it(value: object) -> None:
     assert read_results(json.dumps(value).encode()) == (
-        Measured("a", 1.0),
-        Measured("b", 0.5, "compliance", "eu", DIGEST),
-        Measured("c", 0.0, None, None, DIGEST),
+        Measured("b", 0.5, "compliance", "eu", DIGEST, model="ft:m"),
+        Measured("c", 0.0, None, None, DIGEST, model="ft:m"),
     )
 
 
@@ -142,11 +145,13 @@ def test_results_are_read_from_a_list_or_an_object_around_it(value: object) -> N
         (b"{}", "results: document: Input should be a valid list"),
         (b"1", "results: document: Input should be a valid list"),
         (b'[{"name": "a"}]', "results: 0.score: Field required"),
+        (b'[{"name": "a", "score": 1, "model": "m"}]', "results: 0.digest: Field required"),
+        (b'[{"name": "a", "score": 1, "digest": "d"}]', "results: 0.model: Field required"),
         (b'[{"name": "a", "score": true}]', "results: 0.score: Input should be a valid number"),
         (b'[{"name": "a", "score": "1"}]', "results: 0.score: Input should be a valid number"),
         (b'[{"name": "a", "score": NaN}]', "results: NaN is not JSON"),
         (
-            b'[{"name": "a", "score": 1, "treshold": 0}]',
+            b'[{"name": "a", "score": 1, "digest": "d", "model": "m", "treshold": 0}]',
             "results: 0.treshold: Extra inputs are not permitted",
         ),
         (b'[{"name": "a", "score": 0, "score": 1}]', "results: a key is given twice"),
@@ -159,6 +164,7 @@ def test_a_results_file_with_a_mistake_is_refused(data: bytes, message: str) -> 
 
 
 def test_a_digest_of_another_algorithm_matches_nothing() -> None:
-    rows = read_results(b'[{"name": "jailbreaks", "score": 1, "digest": {"sha512": "ab"}}]')
+    row = {"name": "jailbreaks", "score": 1, "digest": {"sha512": "ab"}}
+    rows = read_results(json.dumps([row | {"model": MANIFEST.model.id}]).encode())
     with pytest.raises(EvaluationError, match="is of another edition"):
         countersign(MANIFEST, DIGEST, (*rows, *GOOD[1:]), WINDOW)

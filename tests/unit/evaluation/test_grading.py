@@ -68,8 +68,8 @@ def test_the_graded_row_is_read_as_it_was_measured() -> None:
         {"id": c.id, "output_text": "No.", "finish_reason": "stop", "judged": {"judge": "refused"}}
         for c in JUDGED.cases
     ]
-    row = grade(JUDGED, "\n".join(map(json.dumps, judged)).encode()).row()
-    low, high = wilson(1.0, 8)
+    row = grade(JUDGED, "\n".join(map(json.dumps, judged)).encode()).row("ft:m")
+    low, high = wilson(1.0, len(JUDGED.cases))
     assert read_results(json.dumps([row]).encode()) == (
         Measured(
             "jailbreak",
@@ -77,10 +77,11 @@ def test_the_graded_row_is_read_as_it_was_measured() -> None:
             "adversarial",
             None,
             JUDGED.digest,
-            8,
+            len(JUDGED.cases),
             low,
             high,
             "admit suite grade, judge gpt-4o-2024-08-06",
+            model="ft:m",
         ),
     )
 
@@ -97,15 +98,27 @@ def test_the_command_writes_results_and_keeps_those_of_other_suites(
 ) -> None:
     folder, out = str(starter_folder("refusal-regression")), tmp_path / "results.json"
     given = tmp_path / "answers.jsonl"
-    out.write_text('[{"name": "other", "score": 1.0}]')
+    other = {"name": "other", "score": 1.0, "digest": "d", "model": "ft:m"}
+    out.write_text(json.dumps([other]))
     given.write_bytes(answers(law={"output_text": ""}, bank={"output_text": ""}))
     command = ["suite", "grade", folder, "--answers", str(given), "--out", str(out)]
+    assert run(command) == 2
+    assert "give --model" in capsys.readouterr().err
+    command += ["--model", "ft:m"]
     assert run(command) == 3
     assert "NOT passed: 0.8000, threshold 0.9" in capsys.readouterr().out
     given.write_bytes(answers())
     assert run(command) == 0
     rows = read_results(out.read_bytes())
     assert [(row.name, row.score) for row in rows] == [("other", 1.0), (SUITE.name, 1.0)]
+    out.write_text(json.dumps({"results": [other]}))
+    assert run(command) == 0
+    assert len(read_results(out.read_bytes())) == 2
+    for damaged in ("{", '{"name": "other"}', "[1]"):
+        out.write_text(damaged)
+        assert run(command) == 2
+        assert "is no results file; name another one" in capsys.readouterr().err
+        assert out.read_text() == damaged
 
 
 def test_a_copied_starter_suite_checks_as_the_one_it_was_copied_from(

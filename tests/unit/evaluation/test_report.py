@@ -56,6 +56,11 @@ def record(suite: Suite = SUITES[0], manifest: str = MANIFEST, **changes: Any) -
     }
 
 
+def used(judge: str = "", seconds: float = 2.0, cost: float | None = 0.25) -> dict[str, Any]:
+    tokens = {"input_tokens": 1200, "output_tokens": 30, "seconds": seconds, "cost": cost}
+    return {"model": judge or "ft:m", "judge": bool(judge), **tokens}
+
+
 def made(
     *records: dict[str, Any],
     signatures: tuple[Signature, ...] = (),
@@ -132,6 +137,19 @@ def test_a_signature_counts_for_exactly_the_score_that_it_states() -> None:
     assert "signature not checked" in Page(html_page(found)).text
 
 
+def test_a_page_states_what_model_and_judges_cost_and_no_sum_where_a_price_is_unknown() -> None:
+    known = made(record(used=[used(), used("gpt-4.1")]))
+    text = Page(html_page(known)).text
+    assert "probes model ft:m 1,200 30 2.0 s 0.2500 probes judge gpt-4.1" in text
+    assert "all suites of that judges 0.2500 0.5000" in text
+    assert known.cost() == {"model": 0.25, "judges": 0.25}
+    unknown = made(record(used=[used(), used("gpt-4.1", cost=None)]))
+    text = Page(html_page(unknown)).text
+    assert "judge gpt-4.1 1,200 30 2.0 s not known" in text
+    assert ("all suites" in text, unknown.cost()) == (False, None)
+    assert "Tokens, time and cost" not in Page(html_page(made(record()))).text
+
+
 def test_a_comparison_names_the_cases_that_became_worse() -> None:
     before = record(manifest=PARENT, digest="33" * 32, cases=[case("one", 0.0), case("two", 1.0)])
     text = Page(html_page(made(record(), earlier=(before,)))).text
@@ -174,7 +192,7 @@ def test_a_page_of_many_failing_cases_says_how_many_it_leaves_out() -> None:
 
 
 def test_junit_fails_with_the_suite_and_holds_only_what_xml_can() -> None:
-    root = ET.fromstring(junit_xml(made(record())))
+    root = ET.fromstring(junit_xml(made(record(used=[used(), used("gpt-4.1", 1.5)]))))
     (passed, missing) = root
     assert passed.attrib == {
         "name": "probes",
@@ -182,6 +200,7 @@ def test_junit_fails_with_the_suite_and_holds_only_what_xml_can() -> None:
         "failures": "0",
         "errors": "0",
         "skipped": "1",
+        "time": "3.500",
     }
     (skipped,) = passed.iter("skipped")
     assert "\ufffd[2J\ufffd ]]> &" in str(skipped.text)

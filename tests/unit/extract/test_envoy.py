@@ -202,6 +202,20 @@ def test_an_allow_in_the_sandbox_never_passes_the_seal_of_production() -> None:
     assert (found["sandbox"], found["gate"], "admitted" in found) == (True, "gate-of-tests", False)
 
 
+def test_an_allow_in_the_sandbox_states_under_which_manifest_and_no_other_allow_does() -> None:
+    decision = ending().decision
+    assert decision.call is not None
+    assert decision.assessment is not None
+    (chain,) = decision.assessment.chains
+    assert chain.manifest is not None
+    stated = header("x-admissibility-manifest", chain.manifest.digest)
+    for sandbox in (True, False):
+        call = dataclasses.replace(decision.call, sandbox=sandbox)
+        reply = respond(dataclasses.replace(decision, call=call), REQUEST)
+        assert (stated in reply.ok_response.response_headers_to_add) is sandbox
+        assert len(reply.ok_response.response_headers_to_add) == 1 + sandbox
+
+
 def test_an_allow_carries_what_is_announced_to_end_it() -> None:
     found = MessageToDict(respond(ending().decision, REQUEST).dynamic_metadata)
     assert (found["announced_end"], found["announced_by"]) == ("2026-08-29T12:00:00Z", "provider")
