@@ -22,6 +22,7 @@ from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.home import Home
 from sidecar.authority.records import Recorded
+from sidecar.authority.renewals import forget_renewals
 from sidecar.binder import library
 from sidecar.binder.errors import BinderError
 from sidecar.binder.locks import claimed
@@ -135,16 +136,19 @@ class DeploymentKeeper:
     def _bound(self, provider: str) -> dict[str, Recorded]:
         """Return the newest binding of each deployment that this home bound."""
         newest: dict[str, Recorded] = {}
-        for path in records.paths_of_kind(self._settings.home.path, "deployment"):
-            if path not in self._read:
-                self._read[path] = records.read(path)
-            recorded = self._read[path]
-            if _of(recorded).provider != provider:
-                continue
+        paths = records.paths_of_kind(self._settings.home.path, "deployment")
+        # A record never changes, but one that another binder removed is gone.
+        self._read = {path: self._read.get(path) or records.read(path) for path in paths}
+        own = {path: each for path, each in self._read.items() if _of(each).provider == provider}
+        for recorded in own.values():
+            self._clear_away(recorded)
+        before = self._now() - CLEARED_AFTER
+        for path in forget_renewals(self._settings.home, own, before):
+            self._cleared.discard(own.pop(path).digest)
+        for recorded in own.values():
             known = newest.get(_of(recorded).deployment)
             if known is None or _begins(known) < _begins(recorded):
                 newest[_of(recorded).deployment] = recorded
-            self._clear_away(recorded)
         return newest
 
     def _clear_away(self, recorded: Recorded) -> None:

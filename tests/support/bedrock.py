@@ -10,7 +10,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -155,6 +155,7 @@ class BedrockServer:
         received: Method, path and body of each request.
         unsigned: Requests without a SigV4 signature.
         silent: Whether the next job is created without an answer.
+        before: Called with the path of each request before it is answered.
     """
 
     url: str = ""
@@ -163,6 +164,7 @@ class BedrockServer:
     received: list[tuple[str, str, Any]] = field(default_factory=list)
     unsigned: int = 0
     silent: bool = False
+    before: Callable[[str], None] = lambda _: None
 
     def serve(self, **records: Any) -> None:
         """Answer an operation's sample identifier with another record."""
@@ -292,6 +294,7 @@ def bedrock_server() -> Iterator[BedrockServer]:
             state.received.append((self.command, unquote(path), body))
             if not self.headers.get("authorization", "").startswith("AWS4-HMAC-SHA256 "):
                 state.unsigned += 1
+            state.before(path)
             status, answer = state.answer(self.command, path, body)
             if not status:
                 self.close_connection = True

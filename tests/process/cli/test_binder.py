@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 import signal
-import subprocess
 import threading
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sidecar.binder import config as binder_config
-from tests.process.cli.admit import PROGRAM, admit, told
+from tests.process.cli.admit import admit
+from tests.process.cli.binders import binders, bound
 from tests.support.guides import ROOT
 from tests.support.provider.openai_jobs import KEY, WEBHOOK_SECRET, Handler, OpenAiJobs, serving
 from tests.support.provider.producer import World
@@ -28,55 +25,6 @@ def world(tmp_path: Path) -> Iterator[World]:
         made = World(account, tmp_path)
         yield made
         made.close()
-
-
-class Serving:
-    """A binder in a process of its own, and what it logged so far."""
-
-    def __init__(self, config: Path) -> None:
-        self.log = config.with_suffix(".log")
-        with self.log.open("ab") as file:
-            self.process = subprocess.Popen(
-                [PROGRAM, "binder", "serve", "--config", config, "--log-format", "json"],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                cwd=config.parent,
-                env={"PATH": os.environ["PATH"]},
-            )
-
-    def lines(self) -> list[dict[str, str]]:
-        found = self.log.read_bytes().splitlines(keepends=True)
-        return [json.loads(line) for line in found if line.endswith(b"\n")]
-
-    def url(self, what: str) -> str:
-        """Where it listens, as its first line states."""
-
-        def listening() -> bool:
-            assert self.process.poll() is None, self.log.read_text()
-            return any("admin on" in line["message"] for line in self.lines())
-
-        assert until(listening, expected=True)
-        line = next(each["message"] for each in self.lines() if "admin on" in each["message"])
-        return line.partition(f"{what} on ")[2].split(",")[0].strip()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def binders(*configs: Path) -> Iterator[list[Serving]]:
-    running = [Serving(each) for each in configs]
-    try:
-        yield running
-    finally:
-        for each in running:
-            each.kill()
-
-
-def bound(config: Path) -> list[str]:
-    found = told("binder", "jobs", "--config", config)["jobs"]
-    return [each["job"] for each in found if each["progress"] == "bound"]
 
 
 def test_a_binder_that_is_killed_in_a_download_is_followed_by_one_that_binds(world: World) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -27,6 +28,7 @@ def endpoint(account: OpenAiJobs, request: pytest.FixtureRequest) -> Endpoint:
 
 
 @pytest.fixture
-def source(account: OpenAiJobs) -> OpenAiSource:
+def source(account: OpenAiJobs) -> Iterator[OpenAiSource]:
     endpoint = Endpoint("openai", f"{account.url}/v1", Secret(KEY, "test"))
-    return OpenAiSource("openai", endpoint)
+    with closing(OpenAiSource("openai", endpoint)) as opened:
+        yield opened

@@ -105,6 +105,26 @@ def test_a_deployment_is_bound_with_its_sku_and_renewed_at_half_of_its_window(
     assert len(list((account.folder / "out").glob("*.dsse.json"))) == 1
 
 
+def test_of_renewals_a_home_keeps_the_first_the_last_and_each_change(account: Account) -> None:
+    hour = timedelta(minutes=61)
+    for hours in (60, 60):  # two and a half days each, with another record in between
+        account.arm.deploy("support", BASE, VERSION)
+        for _ in range(hours):
+            account.round(hour)
+    account.keeper = account.anew()
+    account.round(hour)
+    kept = [binding.window for binding, _ in account.recorded()]
+    ends = [account.at - window.not_after for window in kept]
+    # The first and the last before the change, the first after it, and those of the last day.
+    assert [end > timedelta(days=1) for end in ends] == [True] * 3 + [False] * (len(ends) - 3)
+    assert kept[0].not_before == min(window.not_before for window in kept)
+    assert ends[2] - ends[1] < hour < ends[0] - ends[1]
+    assert len(kept) < 32
+    assert [bool(reason) for reason in account.withdrawn()][:4] == [False, True, False, False]
+    files = {path.name for path in (account.folder / "out").glob("*.dsse.json")}
+    assert files <= {f"deployment-{each.digest[:12]}.dsse.json" for _, each in account.recorded()}
+
+
 def test_a_deployment_that_was_pointed_elsewhere_loses_its_binding(account: Account) -> None:
     account.round()
     account.arm.deploy("support", "gpt-4o-mini", "2024-07-18")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,15 +40,20 @@ def prepared(folder: Path, **more: Any) -> Submission:
     return prepare(request, files(folder), known(), now())
 
 
-def creator(account: OpenAiJobs) -> OpenAiCreator:
-    return OpenAiCreator("openai", Endpoint("openai", f"{account.url}/v1", Secret(KEY, "test")))
+def endpoint_of(account: OpenAiJobs) -> Endpoint:
+    return Endpoint("openai", f"{account.url}/v1", Secret(KEY, "test"))
+
+
+def created_at(endpoint: Endpoint, folder: Path, submission: Submission) -> tuple[Submission, bool]:
+    with closing(OpenAiCreator("openai", endpoint)) as creator:
+        return submit(submission, SubmissionFolder(folder / "state"), creator, now)
 
 
 def run(
     account: OpenAiJobs, folder: Path, submission: Submission | None = None
 ) -> tuple[Submission, bool]:
     submission = submission or prepared(folder)
-    return submit(submission, SubmissionFolder(folder / "state"), creator(account), now)
+    return created_at(endpoint_of(account), folder, submission)
 
 
 def created(account: OpenAiJobs) -> list[dict[str, Any]]:
@@ -63,7 +69,7 @@ def test_a_job_is_created_with_its_corpora_under_its_specification(
 ) -> None:
     submission = prepared(tmp_path)
     folder = SubmissionFolder(tmp_path / "state")
-    done, new = submit(submission, folder, OpenAiCreator("openai", endpoint), now)
+    done, new = created_at(endpoint, tmp_path, submission)
     assert (done.job, new) == ("ftjob-000001", True)
     assert dict(account.files.values()) == {
         "training.jsonl": TRAINING,
@@ -240,7 +246,7 @@ def test_one_submission_at_a_time(account: OpenAiJobs, tmp_path: Path) -> None:
         folder.locked(submission.key),
         pytest.raises(BinderError, match="another process works on it"),
     ):
-        submit(submission, folder, creator(account), now)
+        created_at(endpoint_of(account), tmp_path, submission)
     assert account.asked == []
 
 
