@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import product
 
-from tests.support.laws.nouns import Approval, Item, Manifest, Result, covers
+from tests.support.laws.nouns import Approval, Item, Manifest, Result, Suite, covers
 from tests.support.laws.reading import PASSING, Reading, Signer
 
 Good = Callable[[Item, Signer], bool]
 """Whether a piece of evidence, as one signer's, may be relied on."""
 Cell = tuple[str, str]
 """A role and what it is needed for: a manifest, a suite or a jurisdiction."""
+
+RESULTS = ("preactivation_missing", "preactivation_failed", "preactivation_expired")
+APPROVALS = ("approval_missing", "approval_not_in_window", "approval_out_of_scope")
+"""Why a step refuses, the first of those that apply; of one suite the last of them."""
 
 
 def agreed(reading: Reading, item: Item, sector: str, asked: frozenset[str], good: Good) -> bool:
@@ -20,13 +24,66 @@ def agreed(reading: Reading, item: Item, sector: str, asked: frozenset[str], goo
     return _given_out(offers, _evaluated(item) | reading.required(_content(item), asked))
 
 
-def lacking(reading: Reading, item: Item, sector: str, asked: frozenset[str]) -> int | None:
-    """Which step fails, of whoever signed: 4 without the results alone, 5 without the approvals."""
+def lacking(
+    reading: Reading, item: Item, sector: str, asked: frozenset[str]
+) -> tuple[int, str] | None:
+    """Which step fails and why, of whoever signed: 4 for the results alone, 5 for the approvals."""
     offers = list(_offers(reading, item, sector, asked, lambda *_: True))
     evaluated, required = _evaluated(item), reading.required(_content(item), asked)
     if not _given_out(offers, evaluated):
-        return 4
-    return None if _given_out(offers, evaluated | required) else 5
+        suites = {_outcome(reading, item, sector, suite) for suite in _content(item).suites}
+        return 4, min(suites & {*RESULTS}, key=RESULTS.index, default=RESULTS[0])
+    if _given_out(offers, evaluated | required):
+        return None
+    given = {_answer(reading, item, sector, role, name) for role, name in required}
+    return 5, min(given & {*APPROVALS}, key=APPROVALS.index, default=APPROVALS[0])
+
+
+def _outcome(reading: Reading, item: Item, sector: str, suite: Suite) -> str:
+    """What became of one suite: the best of everything that evaluators said of it."""
+    asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
+    found = {
+        "passed"
+        if said.outcome == "PASSED" and said.score >= PASSING and said.span.holds(reading.now)
+        else "preactivation_expired"
+        if said.outcome == "PASSED" and said.score >= PASSING
+        else "preactivation_failed"
+        for word, said in reading.of_manifest(item.digest)
+        if isinstance(said, Result)
+        and suite in said.suites
+        and any(
+            reading.holds(name, "evaluator", sector, said.model, asked)
+            for name, _ in reading.agreeing(word)
+        )
+    }
+    return max(found, key=(*RESULTS, "passed").index, default=RESULTS[0])
+
+
+def _answer(reading: Reading, item: Item, sector: str, role: str, place: str) -> str:
+    """What became of a role in one jurisdiction: given, or how near its approvals come."""
+    said = [
+        said
+        for word, said in reading.of_manifest(item.digest)
+        if isinstance(said, Approval)
+        and said.role == role
+        and any(
+            reading.holds(name, role, sector, said.model, {place})
+            for name, _ in reading.agreeing(word)
+        )
+    ]
+    if not said:
+        return "approval_missing"
+    here = [each for each in said if _here(reading, each) and place in each.jurisdictions]
+    if not here:
+        return "approval_out_of_scope"
+    held = any(each.span.holds(reading.now) for each in here)
+    return "given" if held else "approval_not_in_window"
+
+
+def _here(reading: Reading, said: Approval) -> bool:
+    question = reading.question
+    covered = covers(said.environments, question.environment)
+    return covered and question.operation in said.operations
 
 
 def _given_out(offers: list[tuple[str, str, Signer]], needed: set[Cell]) -> bool:
@@ -80,10 +137,7 @@ def _said(
                 where = () if suite.jurisdiction is None else (suite.jurisdiction,)
                 if reading.holds(authority, "evaluator", sector, said.model, where):
                     yield "evaluator", suite.digest
-    elif (
-        covers(said.environments, reading.question.environment)
-        and reading.question.operation in said.operations
-    ):
+    elif _here(reading, said):
         for name in asked & set(said.jurisdictions):
             if reading.holds(authority, said.role, sector, said.model, {name}):
                 yield said.role, name

@@ -33,21 +33,26 @@ def objectors(
     """Authorities with any grant in scope; whether the silence of one of these grants denies.
 
     In scope is, too, what the environment was ever declared for. Evaluators and producers agree
-    whatever jurisdictions they are granted, and so may object.
+    whatever jurisdictions they are granted, and so may object. In the sandbox everybody is whose
+    grant is for one of the models: it stands in for all the environments that they are made for.
     """
     names = {f"openai/{model}" for model in models}
     scopes = {(sector, name) for name in asked} | reading.ever_declared()
+    question = reading.question
     found: dict[str, bool] = {}
     for authority, grants in reading.world.operator.grants.items():
         for grant in grants:
             if (
                 role in (None, grant.role)
-                and covers(grant.environments, reading.question.environment)
                 and any(covers((*grant.models, *grant.base_models), name) for name in names)
-                and any(
-                    covers(grant.sectors, each)
-                    and (grant.role in JURISDICTION_FREE or covers(grant.jurisdictions, name))
-                    for each, name in scopes
+                and (question.sandbox or covers(grant.environments, question.environment))
+                and (
+                    question.sandbox
+                    or any(
+                        covers(grant.sectors, each)
+                        and (grant.role in JURISDICTION_FREE or covers(grant.jurisdictions, name))
+                        for each, name in scopes
+                    )
                 )
             ):
                 by_role = grant.role in ("regulator", "customer", "provider")

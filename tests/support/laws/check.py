@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from tests.support.laws import endings, universe
+from tests.support.laws import endings, laboratory, universe
 from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
 from tests.support.laws.history import Operation, Restart, Run
@@ -35,29 +35,39 @@ class Played:
     complaint: Complaint | None = None
     admitted: int = 0
     asked: int = 0
+    sandbox: bool = False
 
 
 def play(
     seed: int,
     operations: Sequence[Operation] | None = None,
     after: Callable[[Gate], None] = lambda _: None,
+    *,
+    sandbox: bool | None = None,
 ) -> Played:
     """Play a seed's history, or the operations given, from the world in which it begins.
 
     After every operation model and code answer every question, and the laws are looked at as
-    properties of the step. Ends at the first complaint. ``after`` sees the gate after each.
+    properties of the step. Ends at the first complaint. ``after`` sees the gate after each;
+    ``sandbox`` states whether there is a laboratory, which else goes with the seed.
     """
     rng = Random(seed)
     made = universe.start(rng)
     run, gate, watch = Run(made.world), Gate(), Watch()
+    opened = laboratory.drawn(seed) if sandbox is None else sandbox
+    draws = Random(f"sandbox {seed}")
+    if opened:
+        laboratory.open_for(made, draws)
     author = Author(rng, made, run)
     questions = author.questions(2)
+    if opened:
+        questions = [*questions[:1], *laboratory.questions(draws)]
     if rng.random() < 0.15:
         # An authority that this gate has never heard yet.
         run.hung.add(rng.choice(sorted(made.world.published)))
     length = rng.randint(SHORTEST, LONGEST) if operations is None else len(operations)
     ends = length + (0 if operations is not None else endings.drawn(seed))
-    played = Played(seed, [])
+    played = Played(seed, [], sandbox=opened)
     run.refresh()
     for at in range(ends + 1):
         operation = None
@@ -86,9 +96,11 @@ def play(
 def _difference(ruling: Ruling, gate: Gate, run: Run, question: Question) -> str | None:
     found = gate.ask(run, question)
     failed = found.failed
-    if ruling.admitted == (failed is None) and (failed is None or failed.step == ruling.step):
+    step, reason = (8, "admitted") if failed is None else (failed.step, str(failed.reason))
+    waived = frozenset(each.waiver.digest for each in found.waivers if found.admissible)
+    if (ruling.step, ruling.why, ruling.waivers) == (step, reason, waived):
         return None
-    code = "admitted" if failed is None else f"{failed.step} {failed.reason}: {failed.detail}"
+    code = f"{step} {reason}: {'' if failed is None else failed.detail} {sorted(waived) or ''}"
     noes = sorted(map(str, ruling.noes)) or ""
     return f"model: {ruling.step} {ruling.why} {noes}; code: {code}"
 
@@ -98,7 +110,8 @@ def shrunk(played: Played) -> Played:
     kept = played
     at = len(kept.operations) - 1
     while at >= 0:
-        fewer = play(kept.seed, kept.operations[:at] + kept.operations[at + 1 :])
+        rest = kept.operations[:at] + kept.operations[at + 1 :]
+        fewer = play(kept.seed, rest, sandbox=kept.sandbox)
         if fewer.complaint is not None:
             kept = fewer
             at = min(at, len(kept.operations))

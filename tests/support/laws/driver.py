@@ -104,6 +104,7 @@ class Gate:
             tuned=question.names if tunes else (),
             deployments=(question.deployment,) if question.deployment else (),
             specification=question.tunes,
+            sandbox=question.sandbox,
         )
         credential = Credential(
             spiffe_id=question.environment,
@@ -175,5 +176,6 @@ def _grant(grant: nouns.Grant) -> Grant:
         environments=grant.environments,
         base_models=grant.base_models,
         trust_domains=grant.trust_domains,
+        sandbox=grant.sandbox,
         silence=grant.silence,  # type: ignore[arg-type]
     )

@@ -13,7 +13,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Any
 
-from tests.support.laws import universe
+from tests.support.laws import laboratory, universe
 from tests.support.laws.cascade import matter
 from tests.support.laws.draws import floors, regrant, specify, waive
 from tests.support.laws.history import (
@@ -117,6 +117,8 @@ class Author:
         bases = self.rng.choice(((), (f"openai/{universe.BASE}",)))
         sector = self.rng.choice(("finance",) * 4 + ("retail",))
         content = universe.declaration(environment, where, self.span(), bases, sector)
+        if environment == self.made.laboratory:
+            content = replace(content, purpose="evaluation")
         who = self.run.world.credentials[environment]
         if "acme-risk" in self.made.approvers["customer"] and self.rng.random() < 0.2:
             who = "acme-risk"
@@ -131,7 +133,8 @@ class Author:
 
     def motif(self) -> None:
         """A course of events that one of the laws is about."""
-        self.rng.choice(MOTIFS)(self)
+        more = () if self.made.laboratory is None else laboratory.MOTIFS
+        self.rng.choice((*MOTIFS, *more))(self)
 
     def succeed(
         self, old: Item, *who: str, changes: Mapping[str, Any] = MappingProxyType({})
@@ -226,6 +229,8 @@ class Author:
             ("authority", self.rng.choice(sorted(self.run.world.published))),
             ("evaluation", self.rng.choice(universe.SUITES).digest),
         ]
+        if self.made.laboratory is not None:
+            options += [("environment", laboratory.LAB), ("model", f"openai/{laboratory.NEW}")]
         if item is not None:
             options += [(KIND_OF[type(item.content)], item.digest)] * 3
             if isinstance(item.content, Manifest):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
 
-from tests.support.laws import agreement
+from tests.support.laws import agreement, sandbox
 from tests.support.laws.agreement import Good
 from tests.support.laws.cascade import Noes, family, objectors
 from tests.support.laws.nouns import (
@@ -19,6 +19,7 @@ from tests.support.laws.nouns import (
     Failure,
     Item,
     Manifest,
+    Place,
     Question,
     Specification,
     Withdrawal,
@@ -28,6 +29,7 @@ from tests.support.laws.nouns import (
 from tests.support.laws.reading import Reading, Signer
 from tests.support.laws.specifications import Chain, for_manifest, for_tuning
 from tests.support.laws.succession import in_force
+from tests.support.laws.waivers import usable
 
 No = tuple[str, Withdrawal | Failure]
 Bound = tuple[Item, Binding, str]
@@ -37,11 +39,12 @@ Needed = list[tuple[Item, set[Signer]]]
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """Whether it is admitted; else the step that refuses and why.
+    """Whether it is admitted; else the step that refuses, and the reason code.
 
     ``manifest`` is what the model resolved to, ``declaration`` the environment's that it was asked
     under, and ``noes`` is every no that hits the lineage or, also where it is admitted, anything
     that could be relied on: who signed and what was signed may be hit while others agree.
+    ``waivers`` are those that excuse a rule of the policies, by digest, where it is admitted.
     """
 
     admitted: bool
@@ -50,10 +53,14 @@ class Ruling:
     manifest: str | None = None
     noes: frozenset[No] = frozenset()
     declaration: str | None = None
+    waivers: frozenset[str] = frozenset()
 
 
 def refused(step: int, why: str, noes: frozenset[No] = frozenset()) -> Ruling:
     return Ruling(False, step, why, None, noes)
+
+
+UNSPECIFIED = refused(3, "specification_unverified")
 
 
 def admits(world: World, question: Question, now: int) -> Ruling:
@@ -63,11 +70,13 @@ def admits(world: World, question: Question, now: int) -> Ruling:
     several refusals the one of the newest is given.
     """
     reading = Reading(world, question, now)
+    if question.sandbox and question.tunes is not None:
+        return refused(0, "unsupported_operation")
     if not reading.vouched():
-        return refused(1, "nobody granted vouches for the credential")
+        return refused(1, "credential_invalid")
     declarations = reading.declarations_in_force()
     if not declarations:
-        return refused(1, "no declaration is in force")
+        return refused(1, "environment_unknown")
     first: Ruling | None = None
     for item, declared, declarer in declarations:
         for ruling in _under(_Case(reading, item, declared, declarer)):
@@ -82,7 +91,7 @@ def admits(world: World, question: Question, now: int) -> Ruling:
 def _under(case: _Case) -> Iterator[Ruling]:
     """The answers under one declaration: one for each choice of what its names stand for."""
     if any(f.sector not in (None, case.sector) for f in case.reading.floors()):
-        yield refused(1, "the declared sector is below the floor")
+        yield refused(1, "environment_below_floor")
         return
     for parts in product(*(case.parts(name) for name in case.question.names)):
         ruling = case.ruling(parts)
@@ -123,30 +132,37 @@ class _Case:
             return self._parts(name, None)
         bindings = self.reading.bindings_in_force(self.sector, self.asked)
         if not bindings:
-            return [Part(name, refusal=refused(2, "no binding is in force"))]
-        return [part for each in bindings for part in self._parts(each[1].model, each)]
+            return [Part(name, refusal=refused(2, "deployment_unbound"))]
+        return [part for each in bindings for part in self._bound(each)]
+
+    def _bound(self, bound: Bound) -> list[Part]:
+        """What a binding's model could be, if it is what was bound, or nothing at all."""
+        meant = bound[1].manifest
+        parts = self._parts(bound[1].model, bound)
+        same = [
+            part
+            for part in parts
+            if (part.refusal is not None and part.refusal.step == 2)
+            or (part.item.digest if part.item else None) == meant
+        ]
+        wrong = refused(2, "deployment_unbound")
+        return same or [replace(part, refusal=wrong) for part in parts]
 
     def _parts(self, model: str, bound: Bound | None) -> list[Part]:
         manifests = in_force(self.reading, model, self.sector, self.asked)
-        if bound is not None:
-            meant = bound[1].manifest
-            if (meant is None) == bool(manifests):
-                return [Part(model, refusal=refused(2, "bound to another kind of model"))]
-            manifests = [item for item in manifests if item.digest == meant]
-            if meant is not None and not manifests:
-                return [Part(model, refusal=refused(2, "bound to one that is not in force"))]
         if not manifests:
             return [self._base(model, bound)]
         return [self._adapted(item, bound) for item in manifests]
 
     def _base(self, model: str, bound: Bound | None) -> Part:
         answerers = self.reading.base_answerers(model, self.sector, self.asked)
-        if model.startswith("ft:") or model in self._known() or not answerers:
-            return Part(model, refusal=refused(2, "neither a manifest nor a known base model"))
+        adapted = model.startswith("ft:") or model in self._known()
+        if adapted or not answerers or self.question.sandbox:
+            return Part(model, refusal=refused(2, "manifest_missing"))
         declared = self.declared
         listed = declared.tuning_models if self.question.tunes else declared.base_models
         if not covers(listed, f"openai/{model}"):
-            return Part(model, refusal=refused(2, "the environment does not list the base model"))
+            return Part(model, refusal=refused(2, "base_model_not_listed"))
         return Part(model, None, bound, frozenset({model}), frozenset(answerers))
 
     def _adapted(self, item: Item, bound: Bound | None) -> Part:
@@ -154,27 +170,27 @@ class _Case:
         reading, models, child = self.reading, set[str](), item.content
         assert isinstance(child, Manifest)
         specified: Chain = []
-        missing = 3 if child.specification and not self._specified(child, specified) else None
+        missing = bool(child.specification) and not self._specified(child, specified)
         models.update((child.model, *child.used))
         while child.parent is not None:
             parent = reading.manifests.get(child.parent)
             if parent is None or not isinstance(parent.content, Manifest):
-                return Part(child.model, item, refusal=refused(2, "a parent is missing"))
+                return Part(child.model, item, refusal=refused(2, "manifest_missing"))
             if parent.content.model != child.base or not self._parent_signers(parent):
-                return Part(child.model, item, refusal=refused(2, "a parent does not count"))
+                return Part(child.model, item, refusal=refused(2, "manifest_unverified"))
             child = parent.content
             models.update((child.model, *child.used))
             if child.specification and not self._specified(child, specified):
-                missing = 3
+                missing = True
         answerers = reading.base_answerers(child.base, self.sector, self.asked)
-        if child.base in self._known() or not answerers:
-            return Part(child.model, item, refusal=refused(2, "nobody answers for the base"))
+        if child.base in self._known():
+            return Part(child.model, item, refusal=refused(2, "manifest_unverified"))
+        if not answerers:
+            return Part(child.model, item, refusal=refused(2, "base_model_not_listed"))
         found = frozenset(models | {child.base})
         assert isinstance(item.content, Manifest)
         part = Part(item.content.model, item, bound, found, frozenset(answerers), specified)
-        if missing is not None:
-            return replace(part, refusal=refused(3, "a specification does not count"))
-        return part
+        return replace(part, refusal=UNSPECIFIED) if missing else part
 
     def _known(self) -> set[str]:
         return {i.content.model for i in self.reading.manifests.values()}  # type: ignore[union-attr]
@@ -198,39 +214,54 @@ class _Case:
             tuned = {part.model for part in parts}
             chain = for_tuning(self.reading, self.question.tunes, tuned, self.sector, self.asked)
             if chain is None:
-                refusals.append(refused(3, "the specification of the job does not count"))
+                refusals.append(UNSPECIFIED)
         found = [each for each in refusals if each is not None]
         if found:
             return min(found, key=lambda each: each.step)
         return self._end(parts, models, chain or [])
 
     def _refusal(self, part: Part, models: set[str]) -> Ruling | None:
-        if part.refusal is not None or part.item is None:
+        if part.item is None or (part.refusal is not None and part.refusal.step == 2):
             return part.refusal
         item, manifest = part.item, part.item.content
         assert isinstance(manifest, Manifest)
         producers = self.reading.producers(item, self.sector, self.asked)
-        if not producers & self.reading.agreeing(item):
-            return refused(3, "no granted producer agrees")
+        agreeing = producers & self.reading.agreeing(item)
+        if not agreeing:
+            return refused(3, "manifest_unverified")
         if not manifest.span.holds(self.now):
-            return refused(3, "outside the manifest's window")
-        if not any(
-            covers((place.pattern,), self.question.environment)
-            and self.asked <= set(place.jurisdictions)
-            and place.sector == self.sector
-            and place.purpose == self.declared.purpose
-            and self.question.operation in place.operations
-            for place in manifest.places
-        ):
-            return refused(3, "not made for this environment and operation")
-        if not self.asked <= {s.jurisdiction for s in manifest.suites if s.kind == "compliance"}:
-            return refused(4, "a jurisdiction has no compliance suite")
+            return refused(3, "manifest_not_in_window")
+        places = [place for place in manifest.places if self._made_for(place)]
+        if not places:
+            return refused(3, "environment_not_covered")
+        if not any(self.question.operation in place.operations for place in places):
+            return refused(3, "operation_not_covered")
+        if part.refusal is not None:
+            return part.refusal
         above = [self.reading.manifests[digest] for digest in self._chain(item)]
-        failures = {no for each in above for no in self._failures(each, models)}
+        failures = frozenset(no for each in above for no in self._failures(each, models))
+        if self.question.sandbox:
+            names = {name for name, _ in agreeing}
+            code = sandbox.refusal(
+                self.reading, self.declared, manifest.model, self.asked, names, failures
+            )
+            return None if code is None else refused(4, code, failures)
+        if not self.asked <= {s.jurisdiction for s in manifest.suites if s.kind == "compliance"}:
+            return refused(4, "preactivation_missing")
         if failures:
-            return refused(4, "a FAILED stands", frozenset(failures))
-        step = agreement.lacking(self.reading, item, self.sector, self.asked)
-        return None if step is None else refused(step, "results or approvals are lacking")
+            return refused(4, "preactivation_failed", failures)
+        lacking = agreement.lacking(self.reading, item, self.sector, self.asked)
+        return None if lacking is None else refused(*lacking)
+
+    def _made_for(self, place: Place) -> bool:
+        """Whether the call comes from a place of a manifest; a sandbox stands in for it."""
+        return self.asked <= set(place.jurisdictions) and (
+            self.question.sandbox
+            or (
+                covers((place.pattern,), self.question.environment)
+                and (place.sector, place.purpose) == (self.sector, self.declared.purpose)
+            )
+        )
 
     def _failures(self, item: Item, models: set[str]) -> set[No]:
         """Noes to one manifest of every evaluator whose grant overlaps the question."""
@@ -262,17 +293,18 @@ class _Case:
         if any(hits):
             return refused(6, "withdrawn", frozenset(noes.found))
         if not self._relied_on(parts, needed, lambda word, s: not noes.said_hit(word, s)):
-            return refused(6, "too little is left unwithdrawn", frozenset(noes.found))
+            return refused(6, "withdrawn", frozenset(noes.found))
         stale = {name for name, denies in objecting.items() if denies and not reading.fresh(name)}
         stale |= {name for name in {vouching, *answerers} if not reading.fresh(name)}
         stale |= {name for name in objecting if name not in reading.world.views}
         if stale:
-            return refused(7, f"not fresh: {', '.join(sorted(stale))}", frozenset(noes.found))
+            return refused(7, "trust_stale", frozenset(noes.found))
         if not self._relied_on(
             parts, needed, lambda word, s: reading.fresh(s[0]) and not noes.said_hit(word, s)
         ):
-            return refused(7, "too little is left that is fresh", frozenset(noes.found))
-        return Ruling(True, 8, "admitted", None, frozenset(noes.found))
+            return refused(7, "trust_stale", frozenset(noes.found))
+        waivers = frozenset(usable(reading, self.sector, self.asked, noes.counted))
+        return Ruling(True, 8, "admitted", None, frozenset(noes.found), None, waivers)
 
     def _look_at_all(self, noes: Noes, parts: tuple[Part, ...], needed: Needed) -> None:
         """Find the noes to everybody who signed what could be relied on, chosen or not."""
@@ -280,7 +312,8 @@ class _Case:
         for part in parts:
             if part.item is not None:
                 items.append(part.item)
-                items.extend(word for word, _ in self.reading.of_manifest(part.item.digest))
+                if not self.question.sandbox:
+                    items.extend(word for word, _ in self.reading.of_manifest(part.item.digest))
         for item in items:
             for signer in self.reading.as_signed(item):
                 noes.said_hit(item, signer)
@@ -330,9 +363,11 @@ class _Case:
 
     def _relied_on(self, parts: tuple[Part, ...], needed: Needed, good: Good) -> bool:
         """Whether there is a good signer of everything that must be relied on."""
+        if not all(any(good(word, s) for s in signers) for word, signers in needed):
+            return False
         reading, sector, asked = self.reading, self.sector, self.asked
-        return all(any(good(word, s) for s in signers) for word, signers in needed) and all(
-            agreement.agreed(reading, part.item, sector, asked, good)
-            for part in parts
-            if part.item is not None
-        )
+        items = [part.item for part in parts if part.item is not None]
+        if self.question.sandbox:
+            made = [(i, reading.producers(i, sector, asked) & reading.agreeing(i)) for i in items]
+            return all(any(good(item, s) for s in signers) for item, signers in made)
+        return all(agreement.agreed(reading, item, sector, asked, good) for item in items)

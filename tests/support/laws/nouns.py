@@ -82,6 +82,7 @@ class Grant:
     environments: tuple[str, ...] = EVERYTHING
     base_models: tuple[str, ...] = ()
     trust_domains: tuple[str, ...] = ()
+    sandbox: tuple[str, ...] = ()
     silence: str | None = None
 
 
@@ -233,7 +234,8 @@ class Item:
 class Question:
     """May this environment use this model (or deployment), and ``others``, in this operation?
 
-    ``tunes``: they would be tuned, under the specification of this digest.
+    ``tunes``: they would be tuned, under the specification of this digest. ``sandbox``: over the
+    route on which models need not be active yet.
     """
 
     environment: str
@@ -242,6 +244,7 @@ class Question:
     deployment: str | None = None
     others: tuple[str, ...] = ()
     tunes: str | None = None
+    sandbox: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -87,6 +87,14 @@ class Start:
     evaluators: tuple[str, ...]
     approvers: dict[str, tuple[str, ...]]
     journal: dict[str, list[Item]] = field(default_factory=dict)
+    laboratory: str | None = None
+
+    def open_laboratory(self, environment: str, name: str, documents: Documents) -> None:
+        """Let an authority with a sandbox take part; ``laboratory`` is its environment."""
+        self.world.published[name] = documents
+        self.world.credentials[environment] = name
+        self.producers, self.evaluators, self.approvers = _cast(self.world.operator)
+        self.laboratory = environment
 
 
 def grants(rng: Random) -> dict[str, tuple[Grant, ...]]:

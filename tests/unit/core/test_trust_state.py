@@ -13,7 +13,15 @@ from sidecar.core.evidence import APPROVAL, MANIFEST, RESULT, Signer
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import Reason
 from sidecar.core.refusals import ambiguous, malformed, unsupported
-from sidecar.core.trust_state import Rejected, VerifiedState, assemble, build, public_keys
+from sidecar.core.trust_state import (
+    Change,
+    Rejected,
+    VerifiedState,
+    advance,
+    assemble,
+    build,
+    public_keys,
+)
 from sidecar.core.verification import verify_file
 from tests.support.simulator.keys import SimKey, envelope
 from tests.support.simulator.steps import Steps
@@ -115,6 +123,23 @@ def test_verified_files_are_assembled_without_trying_a_signature(
     state = assemble(epoch=1, operator=operator, views=fewer, files=files)
     assert dict(state.manifests) == {}
     assert [entry.why for entry in state.rejected] == ["no key of a known authority signed it"]
+
+
+def test_every_key_that_is_retired_in_one_step_ceases_to_agree() -> None:
+    """Beside as many that stay as they are, in whatever order they are looked at."""
+    world = admitted_world()
+    party = world.parties["regulator"]
+    party.retired = [SimKey.ed25519() for _ in range(16)]
+    view = party.view()
+    entries = view.document.keys
+    active = (*(replace(each, status="active") for each in entries[:8]), *entries[8:])
+    before = replace(view, document=replace(view.document, keys=active))
+    state = VerifiedState.begin(world.operator())
+    for each in (before, view):
+        state = advance(state, Change({"regulator": each}))
+    fingerprints = [key.fingerprint for key in (party.key, *party.retired)]
+    retired = [state.keys[Signer("regulator", each)].retired for each in fingerprints]
+    assert retired == [False] + [True] * 16
 
 
 def test_a_state_is_resumed_from_its_tables_and_views() -> None:

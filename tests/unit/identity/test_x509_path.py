@@ -18,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sidecar.core.call import Credential
-from sidecar.core.reasons import Reason
-from sidecar.identity import xfcc
+from sidecar.core.reasons import AdmissibilityError, Reason
+from sidecar.identity import x509_path, xfcc
+from sidecar.identity.trust_bundles import DomainRoots
 from tests.support.examples import examples
 from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid, no_root
 from tests.support.simulator.svid import pem, usage
@@ -251,6 +252,21 @@ def test_name_constraints_on_uris_are_kept(
     middle = root.sub("top", **(constrained if place == "intermediate" else {}))
     found = ask(bench, [root], middle.leaf(), middle)
     assert found == (GOOD if expected is None else invalid(f"the {place} CN=top {expected}"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["urn:acme.example", "spiffe:///env/prod", "spiffe://acme.example:443/env/prod", "spiffe:"],
+)
+def test_a_uri_without_a_plain_host_is_below_no_constraint(uri: str) -> None:
+    """RFC 5280 §4.2.1.10: a constraint on URIs refuses what has no host that it could cover."""
+    root = Authority.root(**only(excluded=[URI("other.example")]))
+    roots = DomainRoots("customer", verified=True, jwt_keys={}, x509_roots=(root.certificate,))
+    with pytest.raises(AdmissibilityError) as refused:
+        x509_path.expiry(root.leaf(uri), (), "acme.example", roots, NOW)
+    assert (refused.value.reason, str(refused.value)) == invalid(
+        f"the root CN=root has name constraints, and below it {uri} has no host to compare"
+    )
 
 
 @pytest.mark.parametrize(

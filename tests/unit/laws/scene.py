@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from tests.support.laws import universe
+from tests.support.laws import laboratory, universe
 from tests.support.laws.history import Add, Operation, Publish, Run
 from tests.support.laws.model import Ruling, admits
 from tests.support.laws.nouns import (
@@ -38,8 +38,10 @@ class Everybody(Random):
 class Scene:
     """A run with the words that hand-written histories need."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sandbox: bool = False) -> None:
         self.made: Start = universe.start(Everybody())
+        if sandbox:
+            laboratory.open_for(self.made, Everybody())
         self.run = Run(self.made.world)
         self.run.refresh()
 

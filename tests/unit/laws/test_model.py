@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.laws import universe
+from tests.support.laws import laboratory, universe
 from tests.support.laws.history import (
     Heartbeat,
     Lose,
@@ -20,6 +20,7 @@ from tests.support.laws.history import (
     TakeBack,
     Wait,
 )
+from tests.support.laws.laboratory import LAB, NEW
 from tests.support.laws.model import Ruling
 from tests.support.laws.nouns import (
     Approval,
@@ -237,6 +238,47 @@ def test_a_call_of_several_models_is_refused_by_the_first_step_that_refuses_any(
     assert scene.ask(both).step == 6
     scene.sign(universe.declaration(PROD, ("eu",), Span(0, 48), ()), "acme")
     assert scene.ask(both).step == 2
+
+
+def test_the_sandbox_lets_an_evaluator_look_at_what_nobody_approved() -> None:
+    scene = Scene(sandbox=True)
+    calls = {question: scene.ask(question).why for question in laboratory.REFUSED}
+    assert list(calls.values()) == [
+        "environment_not_covered",
+        "sandbox_not_granted",
+        "manifest_missing",
+        "unsupported_operation",
+    ]
+    here, there = Question(LAB, NEW, sandbox=True), Question(PROD, NEW)
+    assert (scene.ask(here).why, scene.ask(there).why) == ("admitted", "preactivation_missing")
+    scene.complete(scene.item(Manifest, NEW))
+    assert (scene.ask(here).why, scene.ask(there).why) == ("admitted", "admitted")
+    aside = replace(universe.declaration(LAB, ("eu",), Span(0, 24 * 60)), purpose="support")
+    scene.sign(aside, "lab")
+    assert (scene.ask(here).why, scene.ask(there).why) == ("sandbox_not_granted", "admitted")
+
+
+def test_a_no_counts_in_the_sandbox_wherever_its_author_is_granted_the_model() -> None:
+    scene, here = Scene(sandbox=True), Question(LAB, NEW, sandbox=True)
+    assert not covers(scene.run.world.operator.grants["us-b"][0].environments, LAB)
+    scene.withdraw("us-b", "corpus", CORPUS)
+    assert scene.ask(here).why == "withdrawn"
+    scene.do(TakeBack("us-b", Withdrawal("corpus", CORPUS)))
+    failure = Failure(scene.item(Manifest, NEW).digest, universe.SUITES[0].digest, "0" * 64)
+    assert scene.do(Publish("eval-a", failure)).ask(here).why == "preactivation_failed"
+    assert scene.do(Publish("lab", failure)).ask(here).admitted  # it alone can take it back
+    assert scene.do(TakeBack("lab", failure)).ask(here).why == "preactivation_failed"
+
+
+def test_a_waiver_is_dropped_with_the_word_of_its_regulator() -> None:
+    scene = Scene()
+    waiver = scene.sign(Waiver(PROD, "eu-art-50", "eu", LONG), "eu-a")
+    scene.sign(Waiver(PROD, "eu-art-50", "us", LONG), "us-a")  # of no jurisdiction of prod
+    scene.sign(Waiver(PROD, "us-rule", "eu", LONG), "acme")  # by nobody who may
+    assert scene.ask(PARENT_IN_PROD).waivers == {waiver.digest}
+    scene.withdraw("eu-a", "waiver", waiver.digest)
+    assert scene.ask(PARENT_IN_PROD).admitted
+    assert not scene.ask(PARENT_IN_PROD).waivers
 
 
 def test_structure_cannot_be_waived() -> None:
