@@ -43,6 +43,8 @@ MAX_TWIN_CHARS = 32
 _STRING = re.compile(rb'"[^"]*+"')
 _SHAPE = bytes.maketrans(b"123456789E", b"000000000e")
 _MANY_DIGITS = b"0" * 100
+_BRACES = bytes.maketrans(b"[]", b"{}")
+_NO_BRACES = bytes({*range(256)} - {*b"[]{}"})
 _SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -72,8 +74,17 @@ def loads(data: bytes, *, max_bytes: int) -> Any:  # noqa: ANN401 - JSON is any 
     except ValueError:
         return _loads_any(data)
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH:
-        _check_levels(value, surrogates=False)
+        outside = outside_strings(data)
+        if outside is None:
+            _check_levels(value, surrogates=False)
+        else:
+            _check_depth(outside)
     return value
+
+
+def outside_strings(data: bytes) -> bytes | None:
+    """Return what of a JSON text is in no string; ``None`` where that takes a parser."""
+    return None if b"\\" in data else b"".join(data.split(b'"')[::2])
 
 
 def _loads_plain(data: bytes) -> Any:  # noqa: ANN401 - JSON is any value
@@ -215,6 +226,16 @@ def _affordable(data: bytes) -> bool:
         and data.count(b":") <= MAX_MEMBERS
         and data.count(b"[") + data.count(b"{") <= MAX_CONTAINERS
     )
+
+
+def _check_depth(outside: bytes) -> None:
+    """Refuse a text that is nested too deep, by what is outside its strings: JSON that was read."""
+    braces = outside.translate(_BRACES, _NO_BRACES)
+    for _ in range(MAX_DEPTH + 1):
+        if not braces:
+            return
+        braces = braces.replace(b"{}", b"")  # the innermost level
+    raise StrictJsonError(f"nested deeper than {MAX_DEPTH}")
 
 
 def _check_levels(value: Any, *, surrogates: bool) -> None:  # noqa: ANN401 - JSON is any value

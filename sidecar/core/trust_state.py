@@ -241,7 +241,7 @@ def advance(
     accepted = Accepted(step.drafts, step.holders)
     changed = accepted.update(change.added, change.removed, step.rekeyed)
     indexes = dict(step.indexes)
-    Reach(step.drafts, indexes).update(changed.digests, step.renewed)
+    Reach(step.drafts, indexes, state.indexes).update(changed.digests, step.renewed)
     Lineages(state.operator, step.drafts, step.published).update(changed, step.announced)
     return step.result(indexes, keep)
 

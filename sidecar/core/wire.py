@@ -54,6 +54,8 @@ def read(kind: type[T], data: bytes, *, max_bytes: int, what: str) -> T:
         value = strict_json.loads_object(data, max_bytes=max_bytes)
     except strict_json.StrictJsonError as error:
         raise EvidenceError(f"{what}: {error}") from error
+    if "critical" not in value and (found := read_directly(kind, data)) is not None:
+        return found
     return read_value(kind, value, what=what)
 
 
@@ -75,10 +77,11 @@ _WRITTEN_OTHERWISE = re.compile(
 """What ``json`` may write otherwise than RFC 8785 does, or RFC 8785 refuses; in strings, too."""
 
 
+_DIGIT = re.compile(rb"[0-9]")
 _READ_OTHERWISE = re.compile(
     rb"[:\[,][ \t\r\n]*-?(?:(?<=-)0|[0-9]{16}|[0-9]+(?:[eE]|\.(?:0*[^0-9]|[0-9]{15}|[0-9]*[eE])))"
 )
-"""Numbers that are read otherwise once they are written as RFC 8785 does; in strings, too."""
+"""Numbers that are read otherwise once they are written as RFC 8785 does."""
 
 
 def read_directly(kind: type[T], data: bytes) -> T | None:
@@ -87,7 +90,10 @@ def read_directly(kind: type[T], data: bytes) -> T | None:
     Returns:
         The same as ``read_value`` would; ``None`` where that may differ, or would raise.
     """
-    if _READ_OTHERWISE.search(data) is not None:
+    outside = strict_json.outside_strings(data)
+    text = data if outside is None else outside
+    # Most documents have no number, and looking at each place where one may be takes longer.
+    if _DIGIT.search(text) is not None and _READ_OTHERWISE.search(text) is not None:
         return None
     try:
         return _adapter(kind).validate_json(data)
@@ -126,6 +132,20 @@ def canonical(value: Any) -> bytes:  # noqa: ANN401 - JSON is any value
 def write(value: object) -> bytes:
     """Write a document as RFC 8785 canonical JSON."""
     return canonical(plain(value))
+
+
+def dump(value: object) -> bytes:
+    """Write a document as JSON that nothing is signed over; ten times as fast as ``write``."""
+    return _adapter(type(value)).dump_json(value, by_alias=True, exclude_none=True)
+
+
+def load(kind: type[T], data: bytes) -> T:
+    """Read what ``dump`` wrote: it was verified before, and is not judged again.
+
+    Raises:
+        ValueError: It is not such a document.
+    """
+    return _adapter(kind).validate_json(data)
 
 
 def _refuse_unknown_critical(kind: type[Any], value: Mapping[str, Any], what: str) -> None:

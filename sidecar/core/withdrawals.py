@@ -112,10 +112,12 @@ class Reach:
     Attributes:
         drafts: The tables of this step, with its evidence.
         indexes: Authority → index; entries are replaced.
+        before: Authority → its index before the step. What its entries withdraw is remembered.
     """
 
     drafts: Drafts
     indexes: dict[str, WithdrawalIndex]
+    before: Mapping[str, WithdrawalIndex] = EMPTY
 
     def update(self, changed: Iterable[str], renewed: Iterable[str]) -> None:
         """Remember withdrawn statements, and find the earlier ones that they reach.
@@ -151,7 +153,8 @@ class Reach:
                 if any(at in index.exact for index in self.indexes.values()):
                     found.update(authored_statements(item))
         for name in renewed:
-            for kind, subject in self.indexes[name].exact:
+            known = self.before[name].exact if name in self.before else EMPTY
+            for kind, subject in self.indexes[name].exact.keys() - known.keys():
                 item = self.drafts.evidence.get(subject)
                 if item is not None and kind_of(item.predicate).withdrawal is kind:
                     found.update(authored_statements(item))

@@ -66,9 +66,16 @@ def sync_folder(folder: Path) -> None:
     _sync(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 
 
-def sync_file(path: Path) -> None:
-    """Sync the bytes of a file that another program wrote."""
-    _sync(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+def make_folders(folder: Path, *, mode: int) -> None:
+    """Make a folder and those above it, where they are missing; each survives a power failure.
+
+    Raises:
+        OSError: One cannot be made.
+    """
+    if not folder.is_dir():
+        make_folders(folder.parent, mode=mode)
+        folder.mkdir(mode=mode, exist_ok=True)
+        sync_folder(folder.parent)
 
 
 def _sync(descriptor: int) -> None:

@@ -1,20 +1,26 @@
 """Refresh one authority: fetch what its source holds now, verify it and keep it.
 
-python-tuf does the client workflow of the TUF specification (5.3 to 5.7); around it stands what it
-leaves open: roots that count one key twice are refused before it sees them, a replaced timestamp or
-snapshot key clears what the old one signed (5.3.11, recovery from a fast-forward), everything is
-synced, and the complete set is kept apart from the library's own files (see ``store``).
+python-tuf does the client workflow of the TUF specification (5.3 to 5.7) over values; around it is
+what it leaves open: roots that count one key twice are refused before it sees them, a replaced
+timestamp or snapshot key clears what the old one signed (5.3.11, recovery from a fast-forward), and
+what must not be forgotten is kept durably.
+
+Theory of operation. The last complete set is one file (see ``store``), and the floor below which no
+version may fall: it is written and synced before anything that rests on it is handed on. So a whole
+refresh writes one file. One that verified newer metadata and then failed keeps that metadata beside
+the last complete set, until the next whole refresh. A crash before either write forgets what nobody
+relied on.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuf.api.exceptions import DownloadError, RepositoryError
+from tuf.api.exceptions import DownloadError, LengthOrHashMismatchError, RepositoryError
 from tuf.api.metadata import Metadata, Root, TargetFile, Targets
-from tuf.ngclient import Updater, UpdaterConfig
 
 from sidecar.core.documents import (
     AUTHORITY_FILE,
@@ -26,44 +32,23 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import AuthorityView
 from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
-from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError, SourceFetcher
+from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.memo import Memo
 from sidecar.trust.source import Source, SourceError, SourceMissingError
 from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
+from sidecar.trust.updater import KeptUpdater
 from sidecar.trust.view import (
     NoViewError,
     VerifiedSet,
     listed_document,
     pinned_digest,
-    read_view,
     root_chain,
     store_of,
     understood,
     verify_set,
+    view_of,
 )
-
-_LIMITS = UpdaterConfig(
-    max_root_rotations=REPOSITORY.roots,
-    root_max_length=REPOSITORY.root,
-    timestamp_max_length=REPOSITORY.timestamp,
-    snapshot_max_length=REPOSITORY.snapshot,
-    targets_max_length=REPOSITORY.targets,
-)
-
-
-class _Updater(Updater):
-    """The library's updater, which leaves a file that has the same bytes as it is.
-
-    It writes the pinned root anew each time it is made. A rename over a file waits for the disk:
-    3 ms and more beside other writers. A library that has another name for this does so again.
-    """
-
-    def _persist_file(self, filename: str, data: bytes) -> None:
-        with suppress(OSError):
-            if Path(filename).read_bytes() == data:
-                return
-        super()._persist_file(filename, data)
 
 
 class RefreshError(Exception):
@@ -143,22 +128,29 @@ def refresh(
     store, memo = store_of(authority, state_dir), memo or Memo()
     try:
         with store.locked():
-            before = store.stamps()
+            no_roots: set[str] = set()
+            chain = follow_roots(authority, source, store, no_roots)
+            before = store.good()
+            given = held(store, chain, before)
+            updater = KeptUpdater(authority, source, store, no_roots, given)
             try:
-                no_roots: set[str] = set()
-                root = _follow_roots(authority, source, store, no_roots)
-                updater, good = _follow_rest(authority, source, store, root, no_roots)
-            finally:
-                store.sync_changed(before)
-            verified = verify_set(root, good)
-            _check_understood(authority.name, verified, good, memo)
-            store.keep(good)
-            domains_error = _follow_domains(updater, source, store, verified, good)
-            edition = Edition(good.timestamp, root.version)
-            return Refreshed(read_view(authority, state_dir, memo), domains_error, edition)
-    except (RepositoryError, DownloadError, roots.RootError, StoreError, NoViewError) as error:
+                updater.refresh()
+                good = _complete(updater.held, source, chain[-1], before)
+                verified = verify_set(chain[-1], good)
+                _check_understood(authority.name, verified, good, memo)
+                store.keep(good)
+            except BaseException:
+                store.keep_floor({r: d for r, d in updater.held.items() if d is not given.get(r)})
+                raise
+            store.forget_floor()
+            domains_error = _follow_domains(source, store, verified, good)
+            view = view_of(authority.name, chain, good, store, memo, verified).view
+            return Refreshed(view, domains_error, Edition(good.timestamp, chain[-1].version))
+    except (RepositoryError, DownloadError, SourceError) as error:
         raise RefreshError(str(error)) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (roots.RootError, StoreError, NoViewError) as error:
+        raise RefreshError(str(error)) from error
+    except (OSError, ValueError, RecursionError, KeyError) as error:
         raise RefreshError(f"{type(error).__name__}: {error}") from error
 
 
@@ -169,76 +161,102 @@ def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Mem
         raise NotUnderstoodError(f"its newest documents cannot be understood: {error}") from error
 
 
-def _updater(
-    authority: TrustedAuthority, source: Source, store: Store, no_roots: set[str], *, only: bool
-) -> Updater:
-    return _Updater(
-        metadata_dir=str(store.metadata),
-        metadata_base_url=METADATA,
-        target_dir=str(store.targets),
-        target_base_url=TARGETS,
-        fetcher=SourceFetcher(source, only_roots=only, no_roots=no_roots),
-        config=_LIMITS,
-        bootstrap=authority.root,
-    )
-
-
-def _follow_roots(
+def follow_roots(
     authority: TrustedAuthority, source: Source, store: Store, no_roots: set[str]
-) -> Root:
-    """Update the chain of roots, drop what rested on replaced keys; return the newest.
+) -> tuple[Root, ...]:
+    """Update the chain of roots and drop what rested on replaced keys; return the chain.
 
     Apart from the rest, because an earlier timestamp's numbers must not be compared with a later
     one's if the key that signed the earlier one was taken away. ``no_roots`` gets the name of the
     root after the newest, so that the source is asked for it once in a refresh.
     """
-    pinned = pinned_digest(authority)
-    seen = store.seen()
+    pinned, seen = pinned_digest(authority), store.seen()
     with suppress(OnlyRootsError):
-        _updater(authority, source, store, no_roots, only=True).refresh()
-    root = root_chain(authority, store)[-1]
-    now = Seen(pinned, root.version, roots.online_digest(root))
+        KeptUpdater(authority, source, store, no_roots, only_roots=True).refresh()
+    chain = root_chain(authority, store)
+    now = Seen(pinned, chain[-1].version, roots.online_digest(chain[-1]))
     if seen is not None and seen.online != now.online:
-        store.forget_online()
+        store.forget_floor()
     if now != seen:
         store.remember(now)
-    return root
+    return chain
 
 
-def _follow_rest(
-    authority: TrustedAuthority, source: Source, store: Store, root: Root, no_roots: set[str]
-) -> tuple[Updater, GoodSet]:
-    """Update timestamp, snapshot and targets; return the complete set.
+def held(store: Store, chain: tuple[Root, ...], good: GoodSet | None) -> dict[str, bytes]:
+    """Return the newest metadata by role that was verified: the floor of the next refresh.
+
+    Of the last complete set, timestamp and snapshot are left out where a newer root replaced a key
+    of theirs (TUF specification 5.3.11).
+    """
+    found: dict[str, bytes] = {}
+    if good is not None:
+        found["targets"] = good.targets
+        of = _root_of(store, chain, good.root)
+        if roots.online_digest(of) == roots.online_digest(chain[-1]):
+            found |= {"timestamp": good.timestamp, "snapshot": good.snapshot}
+    for role, data in store.floor().items():
+        if _version(data) > _version(found.get(role)):
+            found[role] = data
+    return found
+
+
+def _root_of(store: Store, chain: tuple[Root, ...], version: int | None) -> Root:
+    """Return the root of that version, also from before the pinned one; else the newest."""
+    for root in chain:
+        if root.version == version:
+            return root
+    if version is not None:
+        with suppress(OSError, roots.RootError):
+            return roots.parse(store.root_file(version).read_bytes()).signed
+    return chain[-1]
+
+
+def _version(data: bytes | None) -> int:
+    """Return the version of some metadata, to compare it; 0 where it cannot be read."""
+    if data is not None:
+        with suppress(RepositoryError, ValueError, RecursionError):
+            return int(Metadata.from_bytes(data).signed.version)
+    return 0
+
+
+def _complete(
+    metadata: Mapping[str, bytes], source: Source, root: Root, before: GoodSet | None
+) -> GoodSet:
+    """Return the complete set of updated metadata, with its documents.
 
     The two documents are looked up in what the targets role lists itself, never through
     delegations: nobody else speaks for an authority.
     """
-    updater = _updater(authority, source, store, no_roots, only=False)
-    updater.refresh()
-    targets = (store.metadata / "targets.json").read_bytes()
-    signed = Metadata[Targets].from_bytes(targets).signed
-    return updater, GoodSet(
+    signed = Metadata[Targets].from_bytes(metadata["targets"]).signed
+    authority, withdrawals = (
+        _document(source, root, listed_document(signed, name), kept)
+        for name, kept in (
+            (AUTHORITY_FILE, None if before is None else before.authority),
+            (WITHDRAWALS_FILE, None if before is None else before.withdrawals),
+        )
+    )
+    return GoodSet(
         root=root.version,
-        timestamp=(store.metadata / "timestamp.json").read_bytes(),
-        snapshot=(store.metadata / "snapshot.json").read_bytes(),
-        targets=targets,
-        authority=_download(updater, listed_document(signed, AUTHORITY_FILE)),
-        withdrawals=_download(updater, listed_document(signed, WITHDRAWALS_FILE)),
+        timestamp=metadata["timestamp"],
+        snapshot=metadata["snapshot"],
+        targets=metadata["targets"],
+        authority=authority,
+        withdrawals=withdrawals,
     )
 
 
-def _follow_domains(
-    updater: Updater, source: Source, store: Store, verified: VerifiedSet, good: GoodSet
-) -> str:
+def _follow_domains(source: Source, store: Store, verified: VerifiedSet, good: GoodSet) -> str:
     """Update the delegated role; return why that failed, or an empty text."""
     if delegation.role_of(verified.targets) is None:
         store.forget_domains()
         return ""
     try:
-        data = _role_metadata(source, store, verified)
+        kept = _kept_domains(store)
+        data = _role_metadata(source, kept, verified)
         role = delegation.verify(verified.targets, data)
         delegation.check_listed(verified.snapshot, role, data)
-        document = _download(updater, delegation.entry_of(role))
+        entry = delegation.entry_of(role)
+        document = _document(source, verified.root, entry, None if kept is None else kept.document)
         if document is not None:
             read_trust_domains(document)
     except (RepositoryError, DownloadError, SourceError, roots.RootError) as error:
@@ -251,11 +269,16 @@ def _follow_domains(
     return ""
 
 
-def _role_metadata(source: Source, store: Store, verified: VerifiedSet) -> bytes:
+def _kept_domains(store: Store) -> DomainsSet | None:
+    with suppress(StoreError):
+        return store.domains()
+    return None
+
+
+def _role_metadata(source: Source, kept: DomainsSet | None, verified: VerifiedSet) -> bytes:
     """Return the delegated role's metadata: as kept if the snapshot lists that, else fetched."""
     entry = delegation.listed(verified.snapshot)
-    with suppress(StoreError, RepositoryError, ValueError):
-        kept = store.domains()
+    with suppress(RepositoryError, ValueError):
         if kept is not None:
             role = Metadata[Targets].from_bytes(kept.role).signed
             delegation.check_listed(verified.snapshot, role, kept.role)
@@ -264,12 +287,29 @@ def _role_metadata(source: Source, store: Store, verified: VerifiedSet) -> bytes
     return source.fetch(f"{METADATA}{prefix}{delegation.METADATA_FILE}", REPOSITORY.targets)
 
 
-def _download(updater: Updater, entry: TargetFile | None) -> bytes | None:
-    """Return a document's bytes; None where the authority itself publishes none that is read."""
+def _document(
+    source: Source, root: Root, entry: TargetFile | None, kept: bytes | None
+) -> bytes | None:
+    """Return a document's bytes, as kept if they are the listed ones, else fetched.
+
+    Returns:
+        ``None`` where the authority itself publishes none that is read.
+
+    Raises:
+        SourceError: It cannot be had.
+        RepositoryError: It is not the listed file.
+    """
     if entry is None:
         return None
-    path = updater.find_cached_target(entry) or updater.download_target(entry)
-    return Path(path).read_bytes()
+    if kept is not None:
+        with suppress(LengthOrHashMismatchError):
+            entry.verify_length_and_hashes(kept)
+            return kept
+    # TUF specification 5.7.3: the digest is part of the name where snapshots are consistent.
+    prefix = f"{next(iter(entry.hashes.values()))}." if root.consistent_snapshot else ""
+    data = source.fetch(f"{TARGETS}{prefix}{entry.path}", REPOSITORY.document)
+    entry.verify_length_and_hashes(data)
+    return data
 
 
 def _one_line(message: str) -> str:

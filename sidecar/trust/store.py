@@ -2,35 +2,35 @@
 
 Below ``state/<authority>/``::
 
-    metadata/           what the TUF library trusts: its rollback floor, and every root seen
-    targets/            the documents, as last downloaded
     last-good.json      the last *complete* set that verified and was understood: three metadata
                         files, two documents, and the root version under which they verified
     trust-domains.json  the last complete set of the delegated role, in the same way
     seen.json           the pinned root, the newest root, and who may sign timestamp and snapshot
+    metadata/           every root seen, and metadata that verified after the last complete set,
+                        which a refresh that failed half-way left
 
-The library's own files cannot serve as the view: it keeps a new timestamp before it has seen the
-snapshot that the timestamp speaks of, so after half a refresh they fit together no longer. The
-last complete set therefore lives in one file, replaced by one rename. All survive a crash: they
-are synced before anything that rests on them is handed on.
+No version may fall below what the last complete set and ``metadata/`` have. A new timestamp comes
+before the snapshot that it names, so after half a refresh they do not fit together: the last
+complete set is one file, replaced by one rename. All survive a crash: they are synced before
+anything that rests on them is handed on.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
-from sidecar.durable.files import sync_file, sync_folder, write_atomically
+from sidecar.durable.files import make_folders, sync_folder, write_atomically
 
 LOCK_SECONDS = 10.0
+_ROLES = ("timestamp", "snapshot", "targets")
 
 
 class StoreError(Exception):
@@ -105,7 +105,6 @@ class Store:
         self.folder = folder
         self.metadata = folder / "metadata"
         self.history = self.metadata / "root_history"
-        self.targets = folder / "targets"
         self._good = folder / "last-good.json"
         self._domains = folder / "trust-domains.json"
         self._seen = folder / "seen.json"
@@ -118,8 +117,7 @@ class Store:
             StoreError: Another process holds it for too long, or it cannot be made.
         """
         try:
-            for folder in (self.folder, self.metadata, self.targets):
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folders(self.metadata, mode=0o700)
             descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(f"{self.folder}: {error.strerror}") from error
@@ -213,35 +211,43 @@ class Store:
                 return
         write_atomically(path, data, mode=0o600)
 
-    def forget_online(self) -> None:
-        """Drop timestamp and snapshot: their keys were replaced (TUF specification 5.3.11)."""
-        for name in ("timestamp.json", "snapshot.json"):
-            (self.metadata / name).unlink(missing_ok=True)
-        sync_folder(self.metadata)
+    def floor(self) -> dict[str, bytes]:
+        """Return, by role, the metadata that verified after the last complete set."""
+        found = {}
+        for role, path in self._floor():
+            with suppress(FileNotFoundError):
+                found[role] = path.read_bytes()
+        return found
 
-    def stamps(self) -> dict[Path, bytes]:
-        """Digest each of the library's files as it is now; see ``sync_changed``.
+    def keep_floor(self, metadata: Mapping[str, bytes]) -> None:
+        """Keep metadata that verified in a refresh that failed, durably."""
+        for role, path in self._floor():
+            if role in metadata:
+                write_atomically(path, metadata[role], mode=0o600)
 
-        By content: the library writes the pinned root anew every time.
-        """
-        return {
-            path: hashlib.sha256(path.read_bytes()).digest()
-            for folder in (self.metadata, self.history)
-            for path in folder.glob("*.json")
-            if not path.is_symlink()
-        }
+    def forget_floor(self) -> None:
+        """Drop what ``keep_floor`` kept: a complete set has it, or its keys were replaced."""
+        there = [path for _, path in self._floor() if path.exists()]
+        for path in there:
+            path.unlink(missing_ok=True)
+        if there:
+            sync_folder(self.metadata)
 
-    def sync_changed(self, before: dict[Path, bytes]) -> None:
-        """Sync the library's files that are not as they were at ``before``.
+    def _floor(self) -> tuple[tuple[str, Path], ...]:
+        return tuple((role, self.metadata / f"{role}.json") for role in _ROLES)
 
-        The library renames without syncing; a version that is forgotten in a crash could be rolled
-        back after it.
-        """
-        changed = [path for path, stamp in self.stamps().items() if before.get(path) != stamp]
-        for path in changed:
-            sync_file(path)
-        for folder in sorted({path.parent for path in changed}):
-            sync_folder(folder)
+    def root_file(self, version: int) -> Path:
+        """Return where a root is kept."""
+        return self.history / f"{version}.root.json"
+
+    def keep_root(self, version: int, data: bytes) -> None:
+        """Keep a root, durably, unless it is kept already."""
+        path = self.root_file(version)
+        with suppress(OSError):
+            if path.read_bytes() == data:
+                return
+        make_folders(self.history, mode=0o700)
+        write_atomically(path, data, mode=0o600)
 
     def _read(self, path: Path) -> dict[str, object] | None:
         try:

@@ -101,15 +101,40 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
     try:
         chain = root_chain(authority, store)
         good = store.good()
-        if good is None:
-            raise NoViewError("was never verified")
-        verified = verify_set(_root_of(chain, good.root), good)
-        view = understood(authority.name, verified, good, memo)
+    except (roots.RootError, StoreError) as error:
+        raise NoViewError(str(error)) from error
+    if good is None:
+        raise NoViewError("was never verified")
+    return view_of(authority.name, chain, good, store, memo)
+
+
+def view_of(
+    name: str,
+    chain: tuple[Root, ...],
+    good: GoodSet,
+    store: Store,
+    memo: Memo,
+    verified: VerifiedSet | None = None,
+) -> Kept:
+    """Verify a complete set and what is kept of the delegated role; return them as a view.
+
+    Args:
+        name: Of the authority.
+        chain: Its roots, from the pinned one to the newest.
+        good: The set as it is kept.
+        store: Holds the set of the delegated role.
+        memo: As of ``read_kept``.
+        verified: The set, where it was verified already.
+
+    Raises:
+        NoViewError: The set does not verify from a root of the chain, or cannot be understood.
+    """
+    try:
+        verified = verified or verify_set(_root_of(chain, good.root), good)
+        view = understood(name, verified, good, memo)
         replaced = _replaced(chain[-1], good)
         expires = min(view.expires, _utc(chain[-1].expires))
         document, until = _trust_domains(chain, store, verified.targets, memo)
-    except (roots.RootError, StoreError) as error:
-        raise NoViewError(str(error)) from error
     except (RepositoryError, ValueError) as error:
         raise NoViewError(f"what is kept does not hold any more: {error}") from error
     except EvidenceError as error:

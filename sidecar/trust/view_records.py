@@ -30,7 +30,7 @@ def write(name: str, before: AuthorityView | None, view: AuthorityView | None) -
     for part in _DOCUMENTS:
         old, new = getattr(before, part, None), getattr(view, part, None)
         if old is not new and old != new:
-            found[f"{name}/{part}"] = None if new is None else wire.write(new)
+            found[f"{name}/{part}"] = None if new is None else wire.dump(new)
     return found
 
 
@@ -59,7 +59,7 @@ def _head(view: AuthorityView) -> bytes:
 def _view(name: str, records: Mapping[str, bytes], *, heard: bool) -> AuthorityView:
     expires, version = json.loads(records[f"{name}/{_HEAD}"])
     documents: dict[str, Any] = {
-        part: wire.read(kind, data, max_bytes=len(data), what=part)
+        part: wire.load(kind, data)
         for part, kind in _DOCUMENTS.items()
         if (data := records.get(f"{name}/{part}")) is not None
     }

@@ -26,6 +26,7 @@ from sidecar.trust.fetcher import METADATA, TARGETS
 from sidecar.trust.source import SourceError, SourceMissingError, Trigger
 from sidecar.trust.source_config import DirectorySourceConfig
 from sidecar.trust.store import StoreError
+from sidecar.trust.updater import KeptUpdater
 from sidecar.trust.view import store_of
 
 NAME = "suite"
@@ -80,17 +81,28 @@ def main(arguments: list[str]) -> int:
         with store.locked():
             try:
                 no_roots: set[str] = set()
-                root = refresh._follow_roots(authority, source, store, no_roots)
-                updater, _ = refresh._follow_rest(authority, source, store, root, no_roots)
+                chain = refresh.follow_roots(authority, source, store, no_roots)
+                before = refresh.held(store, chain, None)
+                updater = KeptUpdater(authority, source, store, no_roots, before)
+                try:
+                    updater.refresh()
+                finally:
+                    store.keep_floor(updater.held)
                 for name in given.target_name:
                     _download(updater, name, Path(given.target_dir))
             finally:
+                newest = max(store.history.glob("*.root.json"), key=_version)
+                shutil.copyfile(newest, shown / "root.json")
                 for path in store.metadata.glob("*.json"):
                     shutil.copyfile(path, shown / path.name)
     except (RepositoryError, DownloadError, StoreError, roots.RootError, OSError, ValueError) as e:
         sys.stderr.write(f"{type(e).__name__}: {e}\n")
         return FAILED
     return 0
+
+
+def _version(root: Path) -> int:
+    return int(root.name.partition(".")[0])
 
 
 def _download(updater: Updater, name: str, folder: Path) -> None:

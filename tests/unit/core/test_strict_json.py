@@ -34,6 +34,9 @@ def nested(depth: int) -> bytes:
         (b'"\\ud83d\\ude00"', "😀"),
         (b'{"a": {"k": 1}, "b": {"k": 1}}', {"a": {"k": 1}, "b": {"k": 1}}),
         (b"-0.5e3", -500.0),
+        (b"[" + b"[]," * 70 + b'"]}{{"]', [*[[]] * 70, "]}{{"]),
+        (b"[" + b"[]," * 70 + b'"\\n"]', [*[[]] * 70, "\n"]),
+        (nested(MAX_DEPTH) + b" ", json.loads(nested(MAX_DEPTH))),
     ],
 )
 def test_ordinary_json_is_read_as_it_stands(data: bytes, value: Any) -> None:
@@ -65,6 +68,7 @@ def test_ordinary_json_is_read_as_it_stands(data: bytes, value: Any) -> None:
         (nested(MAX_DEPTH + 1), "nested deeper than 64"),
         (b'{"a":' * 65 + b"1" + b"}" * 65, "nested deeper than 64"),
         (nested(400), "nested deeper than 64"),
+        (b'[{"\\u0061":' + nested(MAX_DEPTH - 1) + b"}]", "nested deeper than 64"),
     ],
 )
 def test_what_parsers_disagree_on_is_refused(data: bytes, message: str) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ConfigDict
 
 from sidecar.core import wire
+from sidecar.core.documents import WithdrawalsDocument, read_withdrawals
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
 from sidecar.core.wire import WIRE, DigestSet, Hex64, Name
@@ -108,3 +109,18 @@ def test_values_reach_strict_types_as_rfc_8785_writes_them(value: dict[str, Any]
 def test_an_integer_beyond_doubles_is_refused_by_either_writer(number: int) -> None:
     with pytest.raises(rfc8785.IntegerDomainError):
         wire._canonical_values({"seed": number})
+
+
+def test_what_is_dumped_is_loaded_as_it_was() -> None:
+    """Without absent optional fields, like what is signed; its keys are in any order."""
+    data = (
+        b'{"entries":[{"effective":"2026-01-02T03:04:05.6Z","kind":"model","reason":"r",'
+        b'"subject":"p/m"},{"kind":"key","reason":"r","subject":"s"}],'
+        b'"type":"urn:admissibility:withdrawals:v1"}'
+    )
+    document = read_withdrawals(data)
+    dumped = wire.dump(document)
+    assert wire.load(WithdrawalsDocument, dumped) == document
+    assert b"null" not in dumped
+    with pytest.raises(ValueError, match="Invalid JSON"):
+        wire.load(WithdrawalsDocument, dumped[:-1])

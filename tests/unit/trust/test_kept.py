@@ -116,7 +116,7 @@ def test_a_delegated_role_speaks_for_nobody(repo: Repository, state: Path) -> No
 def test_what_is_kept_is_for_its_owner_only(repo: Repository, state: Path) -> None:
     fresh(repo, state)
     folder = state / "acme"
-    names = (".", "last-good.json", "seen.json", "lock", "metadata", "targets")
+    names = (".", "last-good.json", "seen.json", "lock", "metadata")
     modes = {name: stat.S_IMODE((folder / name).stat().st_mode) & 0o077 for name in names}
     assert modes == dict.fromkeys(names, 0)
 
@@ -143,6 +143,7 @@ def test_a_damaged_file_is_no_view(
     with pytest.raises(NoViewError) as caught:
         read_view(repo.trusted(), state)
     assert str(caught.value) == f"{path} is damaged"
+    assert refused(repo, state) == f"{path} is damaged"  # it is a floor: none is made up
 
 
 def test_what_was_fetched_is_synced_before_it_is_relied_on(
@@ -159,19 +160,24 @@ def test_what_was_fetched_is_synced_before_it_is_relied_on(
     repo.rotate_root()
     fresh(repo, state)
     folder = state / "acme"
-    names = {Path(path).relative_to(folder).as_posix() for path in synced}
+    names = {os.path.relpath(path, folder) for path in synced}
     assert names == {
+        "..",
         ".",
         ".seen.json.tmp",
         ".last-good.json.tmp",
         "metadata",
         "metadata/root_history",
-        "metadata/root_history/1.root.json",
-        "metadata/root_history/2.root.json",
-        "metadata/timestamp.json",
-        "metadata/snapshot.json",
-        "metadata/targets.json",
+        "metadata/root_history/.1.root.json.tmp",
+        "metadata/root_history/.2.root.json.tmp",
     }
+    synced.clear()
+    repo.publish()
+    fresh(repo, state)
+    assert [os.path.relpath(path, folder) for path in synced] == [
+        ".last-good.json.tmp",
+        ".",
+    ]
     synced.clear()
     fresh(repo, state)
     assert synced == []
