@@ -61,7 +61,7 @@ def play(
     author = Author(rng, made, run)
     questions = author.questions(2)
     if opened:
-        questions = [*questions[:1], *laboratory.questions(draws)]
+        questions = [questions[0], laboratory.question(draws)]
     if rng.random() < 0.15:
         # An authority that this gate has never heard yet.
         run.hung.add(rng.choice(sorted(made.world.published)))

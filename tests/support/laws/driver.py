@@ -118,10 +118,17 @@ class Gate:
 
 def _files(run: Run) -> Iterable[VerifiedFile]:
     for item in run.world.files:
-        yield _verified(item.content, item.keys)
+        at = item.digest, item.keys  # far quicker to look up than all that the item states
+        if at not in _VERIFIED:
+            if len(_VERIFIED) == payloads.KEPT:
+                _VERIFIED.clear()
+            _VERIFIED[at] = _verified(item.content, item.keys)
+        yield _VERIFIED[at]
 
 
-@lru_cache(maxsize=payloads.KEPT)
+_VERIFIED: dict[tuple[str, frozenset[str]], VerifiedFile] = {}
+
+
 def _verified(content: nouns.Content, keys: frozenset[str]) -> VerifiedFile:
     """A real envelope, really verified, once for all histories in which it is the same."""
     pool = [PublicKey.from_pem(payloads.pem(name)) for name in keys]

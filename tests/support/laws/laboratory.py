@@ -117,12 +117,9 @@ def _opened(rng: Random, name: str, grant: Grant, wide: tuple[str, ...]) -> Gran
     return grant
 
 
-def questions(rng: Random) -> list[Question]:
-    """Two different questions, mostly over the route of the sandbox."""
-    found = dict.fromkeys(rng.sample(QUESTIONS, 3))
-    if rng.random() < 0.25:
-        found = dict.fromkeys((rng.choice(REFUSED), *found))
-    return list(found)[:2]
+def question(rng: Random) -> Question:
+    """A question that is mostly asked over the route of the sandbox."""
+    return rng.choice(REFUSED if rng.random() < 0.15 else QUESTIONS)
 
 
 # ---- Courses of events --------------------------------------------------------------------------
