@@ -64,7 +64,7 @@ def _call(
     """Build the call from the values that path, query and body name."""
     _refuse_foreign(operation, found)
     check_formats(found)
-    models, tuned = _models(found, Role.MODEL), _models(found, Role.TUNED)
+    models, tuned = _models(api, found, Role.MODEL), _models(api, found, Role.TUNED)
     references = built_on(found)
     _check_named(operation, found, models, tuned, references)
     return Call(
@@ -82,7 +82,7 @@ def _call(
         inputs=owned(found, Input),
         specification=_specification(request, operation, found),
         modelless=operation.kind is Kind.MODELLESS,
-        ignored=tuple(name for name in _models(found, Role.IGNORED) if name not in models),
+        ignored=tuple(name for name in _models(api, found, Role.IGNORED) if name not in models),
     )
 
 
@@ -95,8 +95,9 @@ def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
             )
 
 
-def _models(found: Iterable[Found], role: Role) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_model(entry) for entry in of_role(found, role) if given(entry)))
+def _models(api: Provider, found: Iterable[Found], role: Role) -> tuple[str, ...]:
+    named = (_model(entry) for entry in of_role(found, role) if given(entry))
+    return tuple(dict.fromkeys(api.canonical(name) for name in named))
 
 
 def _check_named(

@@ -11,7 +11,7 @@ from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role
 from sidecar.providers.openai_objects import BATCHES, FILES, INPUTS
 from sidecar.providers.operation import Operation, never, prefixed
-from sidecar.providers.provider import AdaptedNames, Provider, always_a_deployment
+from sidecar.providers.provider import AdaptedNames, Provider, always_a_deployment, as_written
 
 _DEPLOYMENT = "/openai/deployments/{deployment}"
 _VERSION = "api-version"
@@ -81,4 +81,5 @@ PROVIDER = Provider(
     errors=error_shapes.AZURE,
     lines=_LINES,
     inputs=INPUTS,
+    canonical=as_written,
 )

@@ -39,6 +39,14 @@ def names(model: str) -> NameKind:
     return NameKind.CHOOSER
 
 
+def canonical(model: str) -> str:
+    """Return a foundation model's id for its ARN: Bedrock takes either, in every operation."""
+    match = _ARN.fullmatch(model)
+    if match is None or match[1] != "foundation-model":
+        return model
+    return model.partition(":foundation-model/")[2]
+
+
 _TOOL_CONFIG: dict[str, What] = {
     "toolConfig.tools[].toolSpec": Role.FUNCTION,
     "toolConfig.tools[].toolSpec.inputSchema": Role.DATA,
@@ -168,12 +176,13 @@ PROVIDER = Provider(
     configurations=("bedrock",),
     documentation=(
         "`modelId` in the path, or `model` in the OpenAI-compatible body, is the id of a "
-        "foundation model or an ARN. ARNs of custom and imported models are the model itself; "
-        "deployments, provisioned throughput and inference profiles are bound by evidence; "
-        "prompts and prompt routers choose models by themselves and are refused. Routes set "
-        "`provider: bedrock`."
+        "foundation model or an ARN; a foundation model's ARN counts as its id. ARNs of custom and "
+        "imported models are the model itself; deployments, provisioned throughput and inference "
+        "profiles are bound by evidence; prompts and prompt routers choose models by themselves "
+        "and are refused. Routes set `provider: bedrock`."
     ),
     errors=error_shapes.BEDROCK,
     inputs=NO_INPUTS,
+    canonical=canonical,
     slashes=True,
 )

@@ -11,6 +11,7 @@ from sidecar.providers.provider import (
     AdaptedNames,
     Provider,
     always_a_deployment,
+    as_written,
 )
 from sidecar.providers.stored_inputs import NO_INPUTS
 
@@ -60,4 +61,5 @@ PROVIDER = Provider(
     ),
     errors=error_shapes.OLLAMA,
     inputs=NO_INPUTS,
+    canonical=as_written,
 )

@@ -18,7 +18,7 @@ from sidecar.providers.openai_objects import (
     VIDEOS,
 )
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never, prefixed
-from sidecar.providers.provider import AdaptedNames, Provider, always_a_model
+from sidecar.providers.provider import AdaptedNames, Provider, always_a_model, as_written
 
 _TOOLS: dict[str, What] = {
     "tools[]": Role.TOOL,
@@ -396,4 +396,5 @@ PROVIDER = Provider(
     ),
     errors=error_shapes.OPENAI,
     inputs=INPUTS,
+    canonical=as_written,
 )

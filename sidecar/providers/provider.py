@@ -34,6 +34,11 @@ def always_a_deployment(_: str) -> NameKind:
     return NameKind.DEPLOYMENT
 
 
+def as_written(model: str) -> str:
+    """Return the name itself: the API takes each model under one name."""
+    return model
+
+
 @dataclass(frozen=True, slots=True)
 class AdaptedNames:
     """The rule for which names mark a model as adapted, so that none of them is a base model.
@@ -71,13 +76,15 @@ class Provider:
         operations: The rows; a request that matches none is refused.
         hosts: Patterns of the host names under which it is reached, or ``SELF_HOSTED``.
         adapted: The rule for names of adapted models.
-        names: Returns what a model's name denotes.
+        names: Returns what a model's name denotes, by its canonical name.
         configurations: Stems of the reference configurations in ``envoy/`` that lead to it.
         documentation: One paragraph for the page of operations: where models are named, what a
             name denotes, and what an operator sets.
         errors: The form of its errors, for every row that has none of its own.
         inputs: Keys that name stored objects as input, whose owner is checked with registration on;
             ``NO_INPUTS`` where its API has none.
+        canonical: Returns the one name of a model that its API takes under several, so that
+            evidence and withdrawals hold for all of them.
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.
@@ -93,6 +100,7 @@ class Provider:
     documentation: str
     errors: ErrorShape
     inputs: StoredInputs
+    canonical: Callable[[str], str]
     slashes: bool = False
     lines: tuple[tuple[str, str], ...] = (("/", "/"),)
 

@@ -14,6 +14,7 @@ from sidecar.providers.provider import (
     AdaptedNames,
     NameKind,
     Provider,
+    as_written,
 )
 from sidecar.providers.stored_inputs import NO_INPUTS
 
@@ -69,4 +70,5 @@ PROVIDER = Provider(
     ),
     errors=error_shapes.OPENAI,
     inputs=NO_INPUTS,
+    canonical=as_written,
 )

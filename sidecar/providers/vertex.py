@@ -1,10 +1,11 @@
 """Describes Google Vertex AI: Gemini and its tuned models, in Google's and OpenAI's API.
 
-A base model is ``publishers/google/models/…`` in the path, or ``google/…`` as ``model`` in the
-OpenAI-compatible body. A tuned model is called through an endpoint, whose resource name is in the
-path. An endpoint can be given another model without its name changing, so it is bound like a
-deployment (Vertex AI REST reference, v1 and v1beta1: projects.locations.publishers.models,
-projects.locations.endpoints, projects.locations.tuningJobs).
+A base model is ``publishers/google/models/…`` in the path, ``google/…`` as ``model`` in the
+OpenAI-compatible body, and its id alone as ``baseModel`` of a tuning job. A tuned model is called
+through an endpoint, whose resource name is in the path. An endpoint can be given another model
+without its name changing, so it is bound like a deployment (Vertex AI REST reference, v1 and
+v1beta1: projects.locations.publishers.models, projects.locations.endpoints,
+projects.locations.tuningJobs).
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
-_BASE = re.compile(r"(?:publishers/google/models|google)/[^/]+")
+_PUBLISHED = "publishers/google/models/"
+_BASE = re.compile(rf"{_PUBLISHED}[^/]+")
+_ID = re.compile(r"(?:google/)?([^/]+)")
 
 
 def names(model: str) -> NameKind:
@@ -28,6 +31,12 @@ def names(model: str) -> NameKind:
     if _BASE.fullmatch(model):
         return NameKind.MODEL
     return NameKind.DEPLOYMENT if _ENDPOINT.fullmatch(model) else NameKind.CHOOSER
+
+
+def canonical(model: str) -> str:
+    """Return ``publishers/google/models/ID`` for every name of a model of Google's."""
+    match = _ID.fullmatch(model)
+    return model if match is None else f"{_PUBLISHED}{match[1]}"
 
 
 def _spelled(places: dict[str, What]) -> dict[str, What]:
@@ -160,13 +169,14 @@ PROVIDER = Provider(
     names=names,
     configurations=("vertex",),
     documentation=(
-        "A base model is `publishers/google/models/…` in the path or `google/…` in the"
-        " OpenAI-compatible body. A tuned model is called through its endpoint, named by"
-        " `projects/…/locations/…/endpoints/…` in the path; an endpoint can be given another model,"
-        " so a deployment binding states which model it runs. Routing configurations and cached"
-        " content are refused: they choose or name a model elsewhere. Routes set"
-        " `provider: vertex`."
+        "A base model is `publishers/google/models/…`, under every name that the API takes for it:"
+        " `google/…` in the OpenAI-compatible body, and its id alone in a tuning job. A tuned model"
+        " is called through its endpoint, named by `projects/…/locations/…/endpoints/…` in the"
+        " path; an endpoint can be given another model, so a deployment binding states which model"
+        " it runs. Routing configurations and cached content are refused: they choose or name a"
+        " model elsewhere. Routes set `provider: vertex`."
     ),
     errors=error_shapes.GOOGLE,
     inputs=NO_INPUTS,
+    canonical=canonical,
 )

@@ -11,6 +11,7 @@ from sidecar.providers.provider import (
     AdaptedNames,
     Provider,
     always_a_model,
+    as_written,
 )
 from sidecar.providers.stored_inputs import NO_INPUTS
 
@@ -72,4 +73,5 @@ PROVIDER = Provider(
     ),
     errors=error_shapes.OPENAI,
     inputs=NO_INPUTS,
+    canonical=as_written,
 )

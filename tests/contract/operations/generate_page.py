@@ -56,8 +56,9 @@ These are refused everywhere:
 
 A listing shows the objects of every environment that uses the provider's account: the gate cannot
 filter it. So listings are closed; opened, they show ids and nothing can be done with them. Jobs of
-Bedrock and Vertex AI are registered by no reference configuration: opened, their reads and cancels
-are any environment's.
+Bedrock and Vertex AI are registered with a few changes to their reference configurations
+([envoy/README.md](../envoy/README.md#registration-for-bedrock-and-vertex-ai)); without them, their
+reads and cancels are refused with registration on, and any environment's with it off.
 """
 
 PUBLISHED = {"openai": openai, "bedrock": aws}

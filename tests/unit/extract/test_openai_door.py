@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
-from tests.support.gate.asking import ARN, DIGEST, Outcome, ambiguous, ask, form, get, post
+from tests.support.gate.asking import DIGEST, Outcome, ambiguous, ask, form, get, post
 from tests.support.gate.requests import Lines, as_check_request
 
 
@@ -145,10 +145,16 @@ def test_a_tuning_job_elsewhere_brings_its_specification_in_a_header() -> None:
     assert post("azure", path, {"model": "gpt-4o"}, header) == Call(
         "azure", "fine_tuning.jobs.create", (), tuned=("gpt-4o",), specification=DIGEST
     )
-    base = f"{ARN}:foundation-model/amazon.nova"
-    body = {"baseModelIdentifier": base, "jobTags": [{"key": "model", "value": "x"}]}
+    body = {
+        "baseModelIdentifier": "amazon.nova-lite-v1:0",
+        "jobTags": [{"key": "model", "value": "x"}],
+    }
     assert post("bedrock", "/model-customization-jobs", body, header) == Call(
-        "bedrock", "fine_tuning.jobs.create", (), tuned=(base,), specification=DIGEST
+        "bedrock",
+        "fine_tuning.jobs.create",
+        (),
+        tuned=("amazon.nova-lite-v1:0",),
+        specification=DIGEST,
     )
 
 

@@ -31,22 +31,18 @@ def test_a_base_model_is_the_publishers_model_in_the_path_and_a_stream_is_one() 
 def test_the_compatible_endpoint_names_the_model_in_the_body() -> None:
     path = f"{HOME}/endpoints/openapi/chat/completions"
     body = {"model": "google/gemini-2.5-flash", "messages": []}
-    assert post("vertex", path, body) == Call(
-        "vertex", "chat.completions", ("google/gemini-2.5-flash",)
-    )
+    assert post("vertex", path, body) == Call("vertex", "chat.completions", (BASE,))
     assert post("vertex", path, {**body, "model": "meta/llama"}) == (
         Reason.UNSUPPORTED_OPERATION,
         "meta/llama is a router that chooses models; name a model",
     )
 
 
-def test_a_tuning_job_names_the_model_that_it_tunes_in_either_spelling() -> None:
-    for key in ("baseModel", "base_model"):
-        body = {key: "google/gemini-2.5-flash", "supervisedTuningSpec": {}}
-        found = post("vertex", f"{HOME}/tuningJobs", body)
-        assert found == Call(
-            "vertex", "fine_tuning.jobs.create", (), tuned=("google/gemini-2.5-flash",)
-        )
+@pytest.mark.parametrize("name", ["gemini-2.5-flash", "google/gemini-2.5-flash", BASE])
+@pytest.mark.parametrize("key", ["baseModel", "base_model"])
+def test_a_tuning_job_names_the_model_that_it_tunes_in_every_spelling(key: str, name: str) -> None:
+    found = post("vertex", f"{HOME}/tuningJobs", {key: name, "supervisedTuningSpec": {}})
+    assert found == Call("vertex", "fine_tuning.jobs.create", (), tuned=(BASE,))
 
 
 def test_a_tuning_job_is_its_owners_whichever_name_of_the_project_the_path_has() -> None:
@@ -83,7 +79,7 @@ def test_a_ranker_of_a_tool_is_a_model_like_any_other() -> None:
     call = Call(
         "vertex",
         "generate_content",
-        (ENDPOINT, "google/gemini-2.5-pro"),
+        (ENDPOINT, "publishers/google/models/gemini-2.5-pro"),
         deployments=(ENDPOINT,),
         tool_types=("retrieval",),
     )

@@ -91,3 +91,25 @@ def test_the_rule_of_all_providers_takes_no_base_model_of_any_for_an_adapted_one
         "llama3.1:8b",
     )
     assert [name for name in bases if ADAPTED_NAMES.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "written", "canonical"),
+    [
+        ("bedrock", "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova:0", "amazon.nova:0"),
+        ("bedrock", "amazon.nova:0", "amazon.nova:0"),
+        ("bedrock", "arn:aws:bedrock:x:1:custom-model/a:foundation-model/b", None),
+        ("bedrock", "arn:aws:s3:x:1:foundation-model/amazon.nova:0", None),
+        ("vertex", "gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
+        ("vertex", "google/gemini-2.5-flash", "publishers/google/models/gemini-2.5-flash"),
+        ("vertex", "publishers/google/models/gemini-2.5-flash", None),
+        ("vertex", "projects/acme/locations/europe-west4/endpoints/1", None),
+        ("vertex", "meta/llama", None),
+        ("openai", "google/gemini-2.5-flash", None),
+    ],
+)
+def test_a_base_model_has_one_name_however_a_call_writes_it(
+    provider: str, written: str, canonical: str | None
+) -> None:
+    """A withdrawal of the base model, and the lists of base models, are of that name."""
+    assert PROVIDERS[provider].canonical(written) == (canonical or written)
