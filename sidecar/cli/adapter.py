@@ -17,6 +17,7 @@ from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.hashing_progress import hashing
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.run_files import RunFileOptions
+from sidecar.cli.served_options import ServedOptions
 from sidecar.cli.signing_checks import SigningOptions
 
 DIFFERENT = 1
@@ -98,9 +99,15 @@ def _run(
     return run, began, ended
 
 
+@grouped
 def verify_adapter(
     folder: FolderArgument,
     manifest: Annotated[Path, typer.Option(help="The manifest's envelope (*.dsse.json).")],
+    server: ServedOptions,
+    served_name: Annotated[
+        str | None,
+        typer.Option(help="The name that server serves it under, if not the manifest's model."),
+    ] = None,
     signed_by: SignedByOption = None,
     artifact: Annotated[
         Path | None,
@@ -113,6 +120,9 @@ def verify_adapter(
 ) -> None:
     """Verify that a folder, as it is served, is the one that a manifest binds.
 
+    With --served, also what a running server states that it serves. Of Ollama the digest of the
+    adapter's file is compared, of vLLM and SGLang only the folder's path: what they loaded from
+    there is not proven, and is reported as such.
     Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified.
     """
     known = manifests.read(manifest, signed_by)
@@ -122,19 +132,22 @@ def verify_adapter(
         common.warn(f"the manifest ended at {common.until(known.manifest.window)}")
     compared = adapter_folder.compare(folder, manifest, known, artifact, quiet=as_json)
     claim = known.manifest.model
+    served = server.check(served_name or claim.id, folder, known.manifest, compared)
     facts = {
         "model": f"{claim.provider}/{claim.id}",
         "folder": str(folder),
         "found": compared.found,
         "expected": compared.expected,
         **({} if as_json else compared.shown()),
+        **({} if as_json or served is None else served.shown()),
     }
-    differs = "" if compared.same else "NOT "
+    same = compared.same and (served is None or served.same)
+    what = "The folder" if served is None else "What is served"
+    title = f"{what} is {'' if same else 'NOT '}the one that manifest {known.digest} binds."
+    more = {} if served is None else {"served": served.plain()}
     common.report(
-        f"The folder is {differs}the one that manifest {known.digest} binds.",
-        facts,
-        as_json=as_json,
-        same=compared.same,
-        differences=compared.differences,
+        title, facts, as_json=as_json, same=same, differences=compared.differences, **more
     )
-    raise typer.Exit(0 if compared.same else DIFFERENT)
+    if served is not None:
+        common.warn(*served.compared.differences, *served.compared.unproven)
+    raise typer.Exit(0 if same else DIFFERENT)

@@ -21,12 +21,14 @@ class FolderComparison:
     Attributes:
         found: The folder's artifact, hex SHA-256.
         expected: The manifest's.
+        files: Name → hex SHA-256 of the folder's files.
         differences: ``changed``, ``missing``, ``added`` → names of files; empty if both are the
             same, or if the manifest's list of files is not at hand.
     """
 
     found: str
     expected: str
+    files: Mapping[str, str]
     differences: Mapping[str, list[str]]
 
     @property
@@ -61,7 +63,9 @@ def compare(
     found = hashlib.sha256(read.artifact).hexdigest()
     same = found == manifest.artifact
     listed = None if same else _listed(path, artifact, manifest.artifact)
-    return FolderComparison(found, manifest.artifact, _differences(read.digests, listed))
+    return FolderComparison(
+        found, manifest.artifact, read.digests, _differences(read.digests, listed)
+    )
 
 
 def _listed(manifest: Path, artifact: Path | None, expected: str) -> dict[str, str] | None:

@@ -27,6 +27,8 @@ from sidecar.cli.common import (
     OutOption,
     SignedByOption,
 )
+from sidecar.cli.option_groups import grouped
+from sidecar.cli.served_options import ServedOptions
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.cli.written import Written
 from sidecar.core.evidence import (
@@ -121,9 +123,11 @@ def environment(
 
 
 @app.command()
+@grouped
 def deployment(
     name: Annotated[str, typer.Argument(help="The deployment, as calls name it.")],
     home: HomeOption,
+    server: ServedOptions,
     manifest: Annotated[
         Path | None, typer.Option(help="Envelope (*.dsse.json) of the manifest of what it runs.")
     ] = None,
@@ -143,12 +147,15 @@ def deployment(
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare, as its provider, which model a deployment runs. Sign again before it ends."""
+    """Declare, as its provider, which model a deployment runs. Sign again before it ends.
+
+    With --served, nothing is signed unless the server states that the name runs this adapter; the
+    binding declares the digest that it states, and what that proves (served-digest, served-proof).
+    """
     at = common.now()
     provider, model, blob = _target(manifest, base_model, signed_by)
-    if adapter is not None:
-        _check_adapter(adapter, manifest, quiet=as_json)
-    binding = DeploymentBinding(provider, name, model, common.window(at, days))
+    stated = _check_adapter(name, adapter, manifest, server, quiet=as_json)
+    binding = DeploymentBinding(provider, name, model, common.window(at, days), stated)
     subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
     written = signing_checks.sign_and_write(
@@ -187,21 +194,39 @@ def _target(
     raise CliError("a deployment runs one model: give either --manifest or --base-model")
 
 
-def _check_adapter(folder: Path, manifest: Path | None, *, quiet: bool) -> None:
-    """Require that a folder is the one that the manifest binds.
+def _check_adapter(
+    name: str, folder: Path | None, manifest: Path | None, server: ServedOptions, *, quiet: bool
+) -> dict[str, str]:
+    """Require that a folder is the one that the manifest binds, and is served; where it is given.
+
+    Returns:
+        What the binding declares of the server.
 
     Raises:
-        CliError: It is not, or a base model is declared, which has no folder to compare with.
+        CliError: It is not, or there is nothing to compare with.
+        BindingError: The server does not answer, or lists no adapter of this name.
     """
+    if folder is None:
+        if server.served_url is not None:
+            raise CliError("--served: is compared with a folder: give --adapter and --manifest")
+        return {}
     if manifest is None:
         raise CliError("--adapter: is compared with a manifest: give --manifest")
-    compared = adapter_folder.compare(folder, manifest, manifests.read(manifest), None, quiet=quiet)
+    known = manifests.read(manifest)
+    compared = adapter_folder.compare(folder, manifest, known, None, quiet=quiet)
     if not compared.same:
         rows = "".join(f"; {what}: {names}" for what, names in compared.shown().items())
         raise CliError(
             f"{folder}: is not the folder that the manifest binds: its artifact is "
             f"{compared.found}, expected {compared.expected}{rows}"
         )
+    served = server.check(name, folder, known.manifest, compared)
+    if served is None:
+        return {}
+    if not served.same:
+        raise CliError(f"{server.served_url}: {'; '.join(served.compared.differences)}")
+    common.warn(*served.compared.unproven)
+    return served.declarations()
 
 
 @app.command()

@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 
 from sidecar.cli import manifests
+from sidecar.core import dsse
 from sidecar.core.call import Call
+from sidecar.core.evidence import DeploymentBinding, parse_statement
 from sidecar.core.reasons import Reason
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import Parties
+from tests.support.open_weights import Tag, open_weights
 from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.binding.adapters import BASE, REVISION, lay_out
 
@@ -37,8 +40,8 @@ def bind(parties: Parties, folder: Path, job: Path, provider: str, *more: str) -
 @pytest.fixture(scope="module")
 def manifest(parties: Parties, folder: Path, job: Path) -> str:
     """A manifest of the adapter, passed and approved, behind vLLM."""
-    parties.models = ("vllm/**", "sglang/**")
-    parties.base_models = ("vllm/Qwen/*", "sglang/Qwen/*")
+    parties.models = ("vllm/**", "sglang/**", "ollama/**")
+    parties.base_models = ("vllm/Qwen/*", "sglang/Qwen/*", "ollama/Qwen/*")
     parties.declare()
     return approved(parties, bind(parties, folder, job, "vllm")["file"])
 
@@ -75,6 +78,37 @@ def test_a_name_of_sglang_is_admitted_while_its_provider_binds_the_served_folder
     assert b"is not the folder that the manifest binds: its artifact is" in done.stderr
     parties.sign("model-host", *declare, "--adapter", folder)
     assert parties.put(call).admissible
+
+
+def test_a_tag_of_ollama_is_bound_to_the_digest_that_is_served(
+    parties: Parties, folder: Path, job: Path, manifest: str, tmp_path: Path
+) -> None:
+    served = shutil.copytree(folder, tmp_path / NAME)
+    (served / "adapter.gguf").write_bytes(b"GGUF adapter")
+    bound = approved(parties, bind(parties, served, job, "ollama")["file"])
+    call = Call("ollama", "chat.completions", ("support",), deployments=("support",))
+    declare = ("declare", "deployment", "support", "--manifest", bound, "--blobs", parties.blobs)
+    home = str(parties.home("model-host"))
+    with open_weights() as server:
+        server.tags["support:latest"] = Tag(b"GGUF base", (b"converted from safetensors",))
+        asked = (*declare, "--adapter", served, "--served", server.url)
+        done = admit(*asked, code=2, ADMIT_HOME=home)
+        assert b"which no file of the manifest has: it is another one, or Ollama" in done.stderr
+        assert parties.put(call).reason is Reason.DEPLOYMENT_UNBOUND
+        tag = server.tags["support:latest"] = Tag(b"GGUF base", (b"GGUF adapter",))
+        binding = Path(parties.sign("model-host", *asked)["file"])
+        assert parties.put(call).admissible
+        stated = parse_statement(dsse.parse(binding.read_bytes()).payload).predicate
+        assert isinstance(stated, DeploymentBinding)
+        assert stated.declarations == {"served-proof": "digest", "served-digest": tag.digest}
+        verify = ("verify-adapter", served, "--manifest", bound, "--served", server.url)
+        found = told(*verify, "--served-name", "support")
+        assert (found["same"], found["served"]["proof"]) == (True, "digest")
+        server.tags["support:latest"] = Tag(b"GGUF base", (b"another",))
+        moved = told(*verify, "--served-name", "support", code=1)
+        assert moved["differences"] == {}
+        assert "it is another one, or Ollama converted it" in moved["served"]["differences"][0]
+        assert admit(*verify, code=2).stderr.endswith(b"0 times, expected once\n")
 
 
 def test_a_folder_is_verified_against_its_manifest(
