@@ -11,7 +11,9 @@ notification cannot report (network file systems, a full inotify table) the poll
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -99,8 +101,9 @@ class DirectorySource:
             raise SourceMissingError(f"{name} is not there") from error
         except (NotRegularError, TooLargeError) as error:
             raise SourceError(f"{name} is {error}") from error
-        except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
-            reason = getattr(error, "strerror", None) or "a loop of links"
+        except (OSError, RuntimeError) as error:
+            # A loop of links is a RuntimeError before Python 3.13.
+            reason = getattr(error, "strerror", None) or os.strerror(errno.ELOOP)
             raise SourceError(f"{name} cannot be read: {reason}") from error
 
     def changes(self, poll_seconds: float, stop: threading.Event) -> Iterator[Trigger]:

@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.support.simulator.svid import signed_by
+
 
 def serve_as(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
     """A TLS server with a certificate for ``host``, and the PEM file of the root to trust."""
@@ -50,6 +52,8 @@ def _certificate(
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=root is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(signed_by(signer), critical=False)
     )
     if root is not None:
         names = x509.SubjectAlternativeName([x509.DNSName(name)])

@@ -52,9 +52,9 @@ class Issuer:
         return jwt.encode(claims, self.jwt_key, algorithm="ES256", headers={"kid": self.kid})
 
     def root(self, now: datetime) -> x509.Certificate:
-        name = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, self.trust_domain)])
+        name = self._name()
         return (
-            _builder(name, name, self.ca_key.public_key(), now, timedelta(days=365))
+            self._builder(name, self.ca_key.public_key(), now, timedelta(days=365))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(usage(ca=True), critical=True)
             .add_extension(
@@ -76,7 +76,7 @@ class Issuer:
     ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "workload")])
-        builder = _builder(subject, self.root(now).subject, key.public_key(), now, lifetime)
+        builder = self._builder(subject, key.public_key(), now, lifetime)
         sans: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri) for uri in uris]
         sans += [x509.DNSName(name) for name in dns]
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -89,27 +89,36 @@ class Issuer:
             builder = builder.add_extension(x509.SubjectAlternativeName(sans), critical=False)
         return builder.sign(self.ca_key, hashes.SHA256()), key
 
+    def _name(self) -> x509.Name:
+        return x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, self.trust_domain)])
+
+    def _builder(
+        self,
+        subject: x509.Name,
+        key: ec.EllipticCurvePublicKey,
+        now: datetime,
+        lifetime: timedelta,
+    ) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name())
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(minutes=5))
+            .not_valid_after(now + lifetime)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+            .add_extension(signed_by(self.ca_key), critical=False)
+        )
+
+
+def signed_by(key: ec.EllipticCurvePrivateKey) -> x509.AuthorityKeyIdentifier:
+    """Identify the issuer's key, as Python 3.13 and later require (RFC 5280 §4.2.1.1)."""
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+
 
 def pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _builder(
-    subject: x509.Name,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePublicKey,
-    now: datetime,
-    lifetime: timedelta,
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=5))
-        .not_valid_after(now + lifetime)
-    )
 
 
 def usage(*, ca: bool) -> x509.KeyUsage:

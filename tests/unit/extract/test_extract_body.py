@@ -147,7 +147,7 @@ def test_a_get_has_no_body() -> None:
         (b'{"model":"m","x":"\xff"}', "body: not UTF-8"),
         (b'{"model":"\\ud800"}', "body: a lone surrogate"),
         (b'{"model":"m","x":' + b"[" * 80 + b"]" * 80 + b"}", "body: nested deeper than 64"),
-        (b'{"model":"m","x":' + b"[" * 2000, "body: nested deeper than 64"),
+        (b'{"model":"m","x":' + b"[" * 2000 + b"]" * 2000 + b"}", "body: nested deeper than 64"),
         (
             b'{"model":"m","x":' + b"9" * 400 + b"}",
             "body: a number with more than 308 digits",

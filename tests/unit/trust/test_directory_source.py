@@ -92,7 +92,7 @@ def a_folder(folder: Path) -> None:
     [
         (replaced_by_link, f"{NAME} leads out of the repository"),
         (folder_replaced_by_link, f"{NAME} leads out of the repository"),
-        (loop, f"{NAME} cannot be read: a loop of links"),
+        (loop, f"{NAME} cannot be read: Too many levels of symbolic links"),
         (fifo, f"{NAME} is not a regular file"),
         (a_folder, f"{NAME} is not a regular file"),
     ],
