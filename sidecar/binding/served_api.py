@@ -16,7 +16,7 @@ _CHUNK = 1 << 16
 
 
 def ask(api: Api, url: str, name: str, key: str | None = None) -> ServedName:
-    """Ask what a name stands for.
+    """Ask what is served under a name.
 
     Args:
         api: Whose statements are read.
