@@ -28,6 +28,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A container that sets it would have each of hundreds of processes compile the product anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak chaos examples docs wheel sbom fmt reference proto lock clean
 

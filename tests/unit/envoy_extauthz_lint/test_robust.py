@@ -14,7 +14,9 @@ from tests.support.examples import examples
 from tests.unit.envoy_extauthz_lint.edit import ENVOY, check
 
 CALM = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-DOCUMENTS = [yaml.safe_load(path.read_text()) for path in sorted(ENVOY.glob("*.yaml"))]
+DOCUMENTS = [
+    yaml.load(path.read_text(), Loader=yaml.CSafeLoader) for path in sorted(ENVOY.glob("*.yaml"))
+]
 DUMPED = [
     {
         "configs": [

@@ -7,7 +7,6 @@ difference.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -17,19 +16,13 @@ from sidecar.providers.overrides import OVERRIDING_HEADERS
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import UDP_PROXY, Edit
 from tests.unit.envoy_extauthz_lint.mutations import CASES, Case
-
-FINDINGS = Path(__file__).with_name("findings.json")
-
-
-def known() -> dict[str, list[str]]:
-    read: dict[str, list[str]] = json.loads(FINDINGS.read_text())
-    return read
+from tests.unit.envoy_extauthz_lint.mutations.case import FINDINGS, known_findings
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_change_is_told_whole_and_nothing_else_is(case: Case) -> None:
     finding_lines = case.found()
-    assert finding_lines == known()[case.id]
+    assert finding_lines == known_findings()[case.id]
     assert {line.split(" ")[1] for line in finding_lines} == {case.rule, *case.also}
 
 
@@ -42,7 +35,7 @@ def test_every_rule_has_a_change_that_breaks_it_and_no_other() -> None:
 def test_no_two_rules_and_no_two_changes_are_called_alike() -> None:
     assert len({rule.id for rule in RULES}) == len(RULES)
     assert len({case.id for case in CASES}) == len(CASES)
-    assert list(known()) == [case.id for case in CASES]
+    assert list(known_findings()) == [case.id for case in CASES]
 
 
 def test_whatever_header_the_gate_refuses_must_be_shown_to_it() -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from envoy_extauthz_lint import LintOptions
 from tests.unit.envoy_extauthz_lint.edit import NETWORK, TLS, TYPES, UDP_PROXY, Edit
 
 Change = Callable[[Edit], object]
+FINDINGS = Path(__file__).parent.with_name("findings.json")
 TRUSTED = {"validation_context": {"trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"}}}
 
 
@@ -39,6 +43,13 @@ class Case:
         edit = Edit(self.base)
         self.change(edit)
         return edit.found(self.options)
+
+
+@cache
+def known_findings() -> dict[str, list[str]]:
+    """The findings of every case by its id, as recorded; ``test_rules`` compares each of them."""
+    read: dict[str, list[str]] = json.loads(FINDINGS.read_text())
+    return read
 
 
 REGISTERED: list[Case] = []
