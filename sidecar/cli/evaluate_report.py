@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from sidecar.evaluation.report.record import (
     read_record,
     report,
     suite_key,
+    suite_label,
 )
 from sidecar.evaluation.runner.evaluate import RECORD
 
@@ -78,6 +80,7 @@ def report_(
         [_signature(path, handed.digest, keys) for path in result or []],
         _records(against or []),
         common.now(),
+        _logs(runs),
     )
     write_atomically(out, html_page(found).encode("utf-8", "replace"), mode=0o600)
     if junit is not None:
@@ -106,7 +109,7 @@ def _rows(found: Report) -> Iterator[tuple[str, ...]]:
             state if signed is None or signed.signer else f"{state}, not checked",
         )
     for suite in found.missing:
-        yield suite.name, "NOT run", "", f"{suite.threshold:g}", "", "", ""
+        yield suite_label(suite), "NOT run", "", f"{suite.threshold:g}", "", "", ""
 
 
 def _records(folders: Iterable[Path]) -> list[SuiteRecord]:
@@ -120,6 +123,14 @@ def _records(folders: Iterable[Path]) -> list[SuiteRecord]:
             read_record(common.read(path, max_bytes=MAX_RECORD_BYTES), str(path)) for path in paths
         ]
     return found
+
+
+def _logs(folders: Iterable[Path]) -> Iterator[str]:
+    """Yield the digest of each log in the folders of runs."""
+    for folder in folders:
+        for path in (*folder.glob("logs/*.json"), *folder.glob("*/logs/*.json")):
+            with path.open("rb") as file:
+                yield hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _signature(path: Path, manifest: str, keys: list[PublicKey]) -> Signature:
@@ -158,7 +169,7 @@ def _facts(found: Report, out: Path) -> dict[str, Any]:
         "manifest": found.manifest,
         "passed": found.passed,
         "report": str(out),
-        "not_run": [suite.name for suite in found.missing],
+        "not_run": [suite_label(suite) for suite in found.missing],
         "cost": found.cost(),
         "suites": [_suite_facts(found, record) for record in found.records],
     }
@@ -168,6 +179,7 @@ def _suite_facts(found: Report, record: SuiteRecord) -> dict[str, Any]:
     signed, before = found.signed(record), found.before(record)
     return {
         **record.model_dump(exclude={"cases", "manifest", "model"}),
+        "log_kept": record.report in found.logs,
         "below_1": [{"id": case.id, "score": case.score} for case in record.failing],
         "before": None if before is None else before.score,
         "signed": None

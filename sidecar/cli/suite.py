@@ -18,6 +18,7 @@ from sidecar.cli.tables import stdout
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.countersign import read_results
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.graders import judges
 from sidecar.evaluation.grading import GradedSuite, grade
 from sidecar.evaluation.starter import STARTERS, starter_folder
 from sidecar.evaluation.suite import SuiteFolder, read_suite
@@ -42,7 +43,10 @@ def list_(as_json: JsonOption = False) -> None:
     console = stdout()
     for each in suites:
         where = f" ({each.jurisdiction})" if each.jurisdiction else ""
-        console.print(f"[bold]{each.name}[/bold]  {each.kind}{where}, {len(each.cases)} cases")
+        asks = f", judge {', '.join(_judges(each))}" if _judges(each) else ""
+        console.print(
+            f"[bold]{each.name}[/bold]  {each.kind}{where}, {len(each.cases)} cases{asks}"
+        )
         console.print(Padding(Text(" ".join(each.description.split())), (0, 0, 0, 4), expand=False))
 
 
@@ -111,8 +115,14 @@ def grade_(
 def _facts(suite: SuiteFolder) -> dict[str, Any]:
     return suite.declaration() | {
         "cases": len(suite.cases),
+        "judges": _judges(suite),
         "description": " ".join(suite.description.split()),
     }
+
+
+def _judges(suite: SuiteFolder) -> list[str]:
+    """Return the models that judge its answers, which are called over a production route."""
+    return sorted({each.model for each in judges(suite.grader)})
 
 
 def _graded_facts(graded: GradedSuite, row: dict[str, Any]) -> dict[str, Any]:

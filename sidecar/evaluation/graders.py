@@ -88,8 +88,15 @@ class LabelModel:
         return f"Answer with exactly one of these labels and nothing else: {labels}"
 
     def parse(self, text: str) -> str | float:
-        """Parse a judge's answer."""
-        return text.strip()
+        """Parse a judge's answer: a label, whatever its case and the marks around it.
+
+        What is no label stays as it is, and is refused by ``score``: an answer with a word more
+        could mean the opposite.
+        """
+        given = text.strip()
+        plain = given.strip("\"'`*.").casefold()
+        same = [label for label in self.labels if label.casefold() == plain]
+        return same[0] if given not in self.labels and len(same) == 1 else given
 
     def score(self, answer: Answer) -> float:
         """Return 1 where the judge's label passes, else 0."""

@@ -215,9 +215,27 @@ def _promptfoo(data: bytes) -> Read:
         prompt = row["prompt"]
         passes.setdefault(prompt.get("label") or prompt["raw"], []).append(float(row["success"]))
     models = [row["provider"]["id"] for row in rows]
+    _check_promptfoo_tests(whole.get("config"), passes)
     version = (whole.get("metadata") or {}).get("promptfooVersion", "")
     scores = [ToolScore(k, _mean(v), len(v)) for k, v in passes.items()]
     return version, models, scores, summary.get("timestamp")
+
+
+def _check_promptfoo_tests(config: object, passes: Mapping[str, list[float]]) -> None:
+    """Require a row for each test of the configuration, where it holds the tests themselves.
+
+    ``--filter-first-n`` and its like leave tests out of the counts, and in the configuration. One
+    test may make several rows, never none.
+    """
+    tests = config.get("tests") if isinstance(config, dict) else None
+    if not isinstance(tests, list) or not all(isinstance(each, dict) for each in tests):
+        return
+    for prompt, rows in passes.items():
+        if len(rows) < len(tests):
+            raise EvaluationError(
+                f"the promptfoo report holds {len(rows)} of {len(tests)} tests of {prompt}: it was"
+                " filtered; run all of them"
+            )
 
 
 def _garak(data: bytes) -> Read:

@@ -39,6 +39,7 @@ TRUST_DOMAIN = "acme.example"
 PROD = "spiffe://acme.example/env/prod"
 LAB = "spiffe://acme.example/env/lab"
 EVALUATION = "spiffe://acme.example/env/evaluation"
+TUNED_BASE = "gpt-4o-2024-08-06"
 LISTED_BASE = "gpt-4o-mini-2024-07-18"
 UNLISTED_BASE = "gpt-4.1-2025-04-14"
 BASE_CLASS = "openai/gpt-4o-2024-*"
@@ -159,7 +160,13 @@ class Organisations:
         write_atomically(self.evidence / f"{label}.dsse.json", envelope, mode=0o644)
         return dsse.parse(envelope).digest
 
-    def declare(self, spiffe_id: str, label: str, purpose: str = "customer-support") -> str:
+    def declare(
+        self,
+        spiffe_id: str,
+        label: str,
+        purpose: str = "customer-support",
+        tuning_models: tuple[str, ...] = (),
+    ) -> str:
         """Sign, as the customer, the declaration of an environment."""
         environment = Environment(
             jurisdictions=("eu",),
@@ -170,6 +177,7 @@ class Organisations:
             window=_window(365),
             base_models=(f"{self.scenario.provider}/{self.scenario.listed_base}",),
             declarations={"ict-register-reference": "ROI-2026-0114"},
+            tuning_models=tuning_models,
         )
         digest = DigestSet(hashlib.sha256(spiffe_id.encode()).hexdigest())
         statement = Statement(Subject(spiffe_id, digest), ENVIRONMENT, environment)
@@ -211,6 +219,11 @@ class Organisations:
         self.declare(PROD, "environment-prod")
         self.declare(LAB, "environment-lab")
         self.declare(EVALUATION, "environment-evaluation", sandbox.PURPOSE)
+
+    def resign(self, name: str, label: str) -> None:
+        """Sign, as one of them, evidence again with its current key; ``label`` is a pattern."""
+        paths = sorted(self.evidence.glob(f"{label}.dsse.json"))
+        authority.resign(self.homes[name], paths, now())
 
     def countersign(self, manifest: KnownManifest, scores: bytes, label: str) -> str:
         """Sign, as the evaluator, the result with the scores of a results file."""

@@ -6,15 +6,10 @@ and its host run, and called by its name.
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
 
 from admissibility_devtools.demo import adapter
 from admissibility_devtools.demo.authorities import (
@@ -28,7 +23,6 @@ from admissibility_devtools.demo.authorities import (
     UNLISTED_OPEN_BASE,
     now,
 )
-from admissibility_devtools.demo.gate_process import StageError
 from admissibility_devtools.demo.scenes import Scenes
 from sidecar.authority import home as authority
 from sidecar.binding.job import KnownManifest
@@ -152,22 +146,3 @@ class LoraStory(Scenes):
             f"exit status {code}: the folder is {differs}the one that was bound"
             f" (sha256 {found['found'][:16]}…)"
         )
-
-    def _admit(self, *arguments: object) -> tuple[int, Any]:
-        """Run a command; return its exit status, 0 or 1, and what it printed.
-
-        Raises:
-            StageError: It ended otherwise.
-        """
-        words = [str(each) for each in arguments]
-        self.printer.note(f"$ admit {shlex.join(words[:2])} …")
-        ran = subprocess.run(
-            [sys.executable, "-m", "sidecar.cli", *words, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if ran.returncode not in {0, 1}:
-            raise StageError(f"admit {words[0]}: {ran.stderr.strip()}")
-        return ran.returncode, json.loads(ran.stdout)

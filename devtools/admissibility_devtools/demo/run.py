@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -31,15 +32,20 @@ HEARTBEAT_SECONDS = 6 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Production:
-    """A story, its organisations, and a base model that its environments may not call."""
+    """A story, its organisations, a base model that its environments may not call, and settings."""
 
     scenario: Scenario
     scenes: Callable[[Stage, StoryPrinter], Scenes]
     denied: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 STORIES = {
-    "hosted": Production(HOSTED, Story, UNLISTED_BASE),
+    "hosted": Production(
+        # A tuning job is submitted through Envoy, and so are its files.
+        *(HOSTED, Story, UNLISTED_BASE),
+        settings={"open_operations": ["files.create"]},
+    ),
     "lora": Production(OPEN_WEIGHTS, LoraStory, UNLISTED_OPEN_BASE),
 }
 """By the name that ``admit demo --story`` takes."""
@@ -67,7 +73,8 @@ def run(folder: Path, *, keep: bool, as_json: bool, story: str = "hosted") -> bo
         signal.signal(number, signal.default_int_handler)
     ensure()
     chosen = STORIES[story]
-    with Stage(folder.absolute(), scenario=chosen.scenario) as stage:
+    settings = chosen.settings
+    with Stage(folder.absolute(), settings=settings, scenario=chosen.scenario) as stage:
         printer = StoryPrinter(quiet=as_json)
         scenes = chosen.scenes(stage, printer)
         if keep:
@@ -85,17 +92,17 @@ def _keep(stage: Stage, story: Scenes, denied: str) -> None:
     """Write ``demo.json``, then renew every authority's timestamp until interrupted."""
     value = stage.describe(model=story.model, denied_model=denied)
     path = stage.folder / "demo.json"
-    write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
     console = Console(highlight=False)
-    console.print(f"\n[bold green]Ready.[/] gateway {stage.gateway}, see {path}")
-    console.print(
-        f"Look at every part: admit doctor --config {stage.folder / 'sidecar.yaml'}"
-        f" --envoy-admin {stage.envoy_admin} --gateway {stage.gateway.removesuffix('/v1')}",
-        soft_wrap=True,
-    )
-    console.print("Interrupt (Ctrl-C) to stop.")
     stop = threading.Event()
     try:
+        write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
+        console.print(f"\n[bold green]Ready.[/] gateway {stage.gateway}, see {path}")
+        console.print(
+            f"Look at every part: admit doctor --config {stage.folder / 'sidecar.yaml'}"
+            f" --envoy-admin {stage.envoy_admin} --gateway {stage.gateway.removesuffix('/v1')}",
+            soft_wrap=True,
+        )
+        console.print("Interrupt (Ctrl-C) to stop.")
         while not stop.wait(HEARTBEAT_SECONDS):
             story.heartbeat()
     except KeyboardInterrupt:

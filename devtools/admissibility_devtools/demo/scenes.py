@@ -6,14 +6,20 @@ until the reply is the expected one, for a bounded time; the last reply is print
 
 from __future__ import annotations
 
+import json
+import shlex
+import subprocess
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from admissibility_devtools.demo.authorities import Scenario, now
 from admissibility_devtools.demo.caller import Application, SdkReply
 from admissibility_devtools.demo.evaluator import results, run_suites
+from admissibility_devtools.demo.gate_process import StageError
 from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from sidecar.authority import home as authority
@@ -102,6 +108,8 @@ class Scenes(ABC):
         """Run the declared suites over the sandbox route, and sign the result."""
         model = manifest.manifest.model.id
         graded = run_suites(evaluator, model)
+        self.printer.note("each case is one call by the SDK, so that the demo needs no download;")
+        self.printer.note("`admit evaluate run` does the same on Inspect AI, an extra of 350 MB")
         for each in graded:
             self.printer.note(
                 f"{each.suite.name}: score {each.score:g} over {len(each.cases)} cases,"
@@ -124,6 +132,25 @@ class Scenes(ABC):
 
     def _from(self, chat: Callable[[str], SdkReply]) -> Call:
         return lambda: chat(self.model)
+
+    def _admit(self, *arguments: object) -> tuple[int, Any]:
+        """Run a command; return its exit status, 0 or 1, and what it printed.
+
+        Raises:
+            StageError: It ended otherwise.
+        """
+        words = [str(each) for each in arguments]
+        self.printer.note(f"$ admit {shlex.join(words[:2])} …")
+        ran = subprocess.run(
+            [sys.executable, "-m", "sidecar.cli", *words, "--json"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        if ran.returncode not in {0, 1}:
+            raise StageError(f"admit {words[0]}: {ran.stderr.strip()}")
+        return ran.returncode, json.loads(ran.stdout)
 
     def _until(self, tried: str, expected: str, call: Call, lacking: str | None = None) -> None:
         """Call until the reply is the expected one (and names what is lacking), or time is up."""

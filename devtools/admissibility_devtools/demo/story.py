@@ -6,6 +6,8 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.resources import as_file, files
+from typing import Any
 
 from admissibility_devtools.demo.authorities import (
     BASE_CLASS,
@@ -14,17 +16,21 @@ from admissibility_devtools.demo.authorities import (
     LAB,
     LISTED_BASE,
     PROD,
+    PRODUCER,
     PROVIDER,
     REGULATOR,
+    TUNED_BASE,
     UNLISTED_BASE,
     now,
     role_of,
 )
+from admissibility_devtools.demo.binder_process import BinderProcess
 from admissibility_devtools.demo.caller import SdkReply
 from admissibility_devtools.demo.gate_process import StageError
-from admissibility_devtools.demo.scenes import Scenes
+from admissibility_devtools.demo.scenes import PATIENCE_SECONDS, Scenes
 from sidecar.authority import home as authority
 from sidecar.binding.job import KnownManifest
+from sidecar.cli import manifests
 from sidecar.core.documents import WithdrawalKind
 
 SILENCE = timedelta(seconds=4)
@@ -52,14 +58,84 @@ class Story(Scenes):
         self.a_no_outlives_the_key_that_said_it()
 
     def a_run_is_bound(self) -> None:
-        """Play scene 2: a finished fine-tuning job is bound into a signed manifest."""
-        self.printer.scene(2, "A finished fine-tuning job is bound into a signed manifest")
-        self.bound = self.stage.organisations.bind("v3")
+        """Play scene 2: a fine-tuning job is submitted, and bound when it has finished."""
+        self.printer.scene(2, "A fine-tuning job is submitted, and bound when it has finished")
+        self.bound = self._tuned()
         for corpus in self.bound.manifest.corpora:
             digest = corpus.digest.sha256[:16]
             self.printer.note(f"{corpus.role}: {corpus.records} records, sha256 {digest}…")
         self.printer.note(f"manifest {self.bound.digest}")
         self._until("chat with the bound model", "preactivation_missing", self._chat)
+
+    def _tuned(self) -> KnownManifest:
+        """Tune a model: each step is one of its party's commands, or the provider's own act."""
+        organisations, account = self.stage.organisations, self.stage.upstream.account
+        organisations.declare(PROD, "environment-prod", tuning_models=(f"openai/{TUNED_BASE}",))
+        with BinderProcess(self.stage.folder / "binder") as binder:
+            self._configure(binder)
+            binder.start()
+            job = self._submit(binder)
+            model = account.finish(job)
+            self.printer.note(f"the provider finishes {job}, makes {model},")
+            status = account.notify(binder.webhooks(), job)
+            self.printer.note(f"and calls the producer's binder (webhook, {status}), which signs:")
+            handed = manifests.read(binder.wait_for("manifest-*.dsse.json", organisations.evidence))
+        return KnownManifest(handed.digest, handed.manifest)
+
+    def _configure(self, binder: BinderProcess) -> None:
+        """Let the producer's binder follow the account, and sign what it finds there."""
+        organisations, upstream = self.stage.organisations, self.stage.upstream
+        key = binder.secret("key", upstream.api_key)
+        webhook = binder.secret("webhook", upstream.account.webhook_secret)
+        binder.configure(
+            {
+                "home": str(organisations.homes[PRODUCER].path),
+                "out": str(organisations.evidence),
+                "evidence": [str(organisations.evidence)],
+                "submissions": "submissions",
+                "declarations": {"gpai-modification": "minor"},
+                "accounts": {
+                    "openai": {
+                        "api": "openai",
+                        "base_url": f"http://{upstream.host}:{upstream.port}/v1",
+                        "key_file": key,
+                        "webhook_secret_files": [webhook],
+                    }
+                },
+            }
+        )
+
+    def _submit(self, binder: BinderProcess) -> str:
+        """Declare where and after which suites the model may run; submit its job through Envoy."""
+        organisations = self.stage.organisations
+        svid = binder.secret("svid", self.stage.application().credential or "")
+        with as_file(files("admissibility_devtools.demo") / "data") as data:
+            _, declared = self._admit(
+                *("declare", "specification", "support", "--model", "openai/gpt-4o-*"),
+                *("--environments", data / "environments.yaml"),
+                *("--envelope", data / "envelope.yaml"),
+                *("--home", organisations.homes[CUSTOMER].path, "--out", organisations.evidence),
+                *("--blobs", binder.folder / "blobs"),
+            )
+            submitted = self._once_read(
+                *("job", "submit", TUNED_BASE, "--api", "openai"),
+                *("--base-url", self.stage.gateway, "--credential-file", svid),
+                *("--training", data / "training.jsonl"),
+                *("--validation", data / "validation.jsonl", "--suffix", "support-v3"),
+                *("--specification", declared["file"]),
+                *("--state", binder.folder / "submissions"),
+            )
+        return str(submitted["job"])
+
+    def _once_read(self, *arguments: object) -> Any:  # noqa: ANN401 - what a command prints
+        """Run a command until the gate has read what it rests on; submitting goes on each time."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                return self._admit(*arguments)[1]
+            except StageError:
+                if time.monotonic() > deadline:
+                    raise
 
     def what_is_not_covered_is_refused(self) -> None:
         """Play scene 5: what is not covered is refused, readably."""
@@ -99,6 +175,7 @@ class Story(Scenes):
         self._until("after the regulator approved anew", "admitted", self._chat)
         authority.rotate(organisations.homes[CUSTOMER], "attestation", now())
         self._until("what rests on the old key", "environment_unknown", self._chat)
+        organisations.resign(CUSTOMER, "specification-*")
         organisations.declare_environments()
         self._until("with the environment declared anew", "approval_missing", self._chat)
         organisations.approve(CUSTOMER, self._bound(), "approval-customer")

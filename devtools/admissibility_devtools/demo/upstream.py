@@ -18,6 +18,8 @@ from typing import Any
 
 from aiohttp import web
 
+from admissibility_devtools.demo.account import TuningAccount
+
 MAX_BODY_BYTES = 64 << 20
 WORDS = ("Your", " refund", " is", " on", " its", " way", ".")
 ANSWERS = {
@@ -50,8 +52,9 @@ class StandInUpstream:
     """Serves on loopback from a thread of its own until ``stop``.
 
     ``adapters`` are the LoRA adapters of a server of open weights, name → folder; with none of
-    them, every model id is served. One whose folder cannot be read is not served. ``before`` may
-    give the status and the body of another reply than the usual one.
+    them, every model id is served. One whose folder cannot be read is not served. ``account`` keeps
+    files and tuning jobs. ``before`` may give the status and the body of another reply than the
+    usual one.
     """
 
     api_key: str
@@ -59,6 +62,7 @@ class StandInUpstream:
     port: int = 0
     adapters: dict[str, Path] = field(default_factory=dict)
     received: list[Received] = field(default_factory=list)
+    account: TuningAccount = field(default_factory=TuningAccount)
     before: Callable[[Received], tuple[int, Any] | None] = lambda _: None
     _loop: asyncio.AbstractEventLoop | None = field(default=None, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
@@ -113,12 +117,21 @@ class StandInUpstream:
         self.received.append(received)
         if received.header("authorization") != (f"Bearer {self.api_key}",):
             return _error(401, "Incorrect API key provided.", "invalid_api_key")
+        tuning = self._tuned(received)
+        if tuning is not None:
+            return tuning
         if self.adapters and not self._serves(received):
             return _error(404, "The model does not exist.", "model_not_found")
         other = self.before(received)
         if other is not None:
             return web.json_response(other[1], status=other[0])
         return await _answer(request, received)
+
+    def _tuned(self, received: Received) -> web.Response | None:
+        """Answer a request about files and tuning jobs; ``None`` for any other."""
+        kind = "".join(received.header("content-type"))
+        path = received.path.split("?")[0]
+        return self.account.answer(received.method, path, kind, received.body)
 
     def _serves(self, received: Received) -> bool:
         """Return whether a question names an adapter that is here, or the base of one."""

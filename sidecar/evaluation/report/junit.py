@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from xml.sax.saxutils import escape, quoteattr
 
-from sidecar.evaluation.report.record import Report, SuiteRecord
+from sidecar.evaluation.report.record import Report, SuiteRecord, suite_label
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters that XML 1.0 cannot hold, not even escaped (section 2.2)."""
@@ -20,8 +20,8 @@ MAX_CHARS = 2_000
 def junit_xml(report: Report) -> str:
     """Return the document."""
     missing = "".join(
-        f'<testsuite name={_value(suite.name)} tests="1" failures="0" errors="1" skipped="0">'
-        f'<testcase classname={_value(suite.name)} name="threshold">'
+        f'<testsuite name={_value(suite_label(suite))} tests="1" failures="0" errors="1"'
+        f' skipped="0"><testcase classname={_value(suite_label(suite))} name="threshold">'
         '<error message="declared and not run"/></testcase></testsuite>\n'
         for suite in report.missing
     )

@@ -14,7 +14,7 @@ from html import escape
 from typing import Any
 
 from sidecar.core.window import rfc3339
-from sidecar.evaluation.report.record import Report, SuiteRecord
+from sidecar.evaluation.report.record import Report, SuiteRecord, suite_label
 
 MAX_CASES = 50
 """Failing cases of a suite that are shown."""
@@ -81,6 +81,7 @@ threshold{", the ring the score before" if report.earlier else ""}.</p>
 {_missing(report)}
 <h2>Signatures</h2>
 {_signatures(report)}
+{_measurements(report)}
 {_comparison(report)}
 {_used(report)}
 <h2>Failing cases</h2>
@@ -90,13 +91,21 @@ threshold{", the ring the score before" if report.earlier else ""}.</p>
 
 
 def _verdict(report: Report) -> tuple[str, str]:
+    failed_results = [each for each in report.signatures if each.outcome != "PASSED"]
+    against = "A result that is given here is FAILED: it stands until its evaluator takes it back."
     if report.passed:
-        return f"All {len(report.declared)} suites of the envelope passed.", "good"
+        count = len(report.declared)
+        ran = "The one suite" if count == 1 else f"All {count} suites"
+        passed = f"{ran} of the envelope passed."
+        if failed_results:
+            return f"{passed} {against}", "bad"
+        signed = all(report.signed(record) for record in report.records)
+        return passed if signed else f"{passed} Not countersigned.", "good"
     failed = [record.label for record in report.records if not record.passed]
     parts = [f"Not passed: {', '.join(failed)}."] if failed else []
     if report.missing:
-        parts.append(f"Not run: {', '.join(suite.name for suite in report.missing)}.")
-    return " ".join(parts), "bad"
+        parts.append(f"Not run: {', '.join(map(suite_label, report.missing))}.")
+    return " ".join([*parts, against] if failed_results else parts), "bad"
 
 
 def _plot(report: Report, record: SuiteRecord) -> str:
@@ -114,7 +123,7 @@ def _plot(report: Report, record: SuiteRecord) -> str:
 <span class="dim">{_text(record.kind)}, {record.samples} cases</span><br>
 <span class="{good}">{word}</span> {record.score:.4f}
 <span class="dim">threshold {record.threshold:g},
-interval {record.low:.3f} to {record.high:.3f}</span></div>
+interval {record.low:.3f} to {record.high:.3f}{_wide(record)}</span></div>
 <svg viewBox="0 0 {_WIDTH} 40" role="img" aria-label="{_text(label)}">
 <line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="16" y2="16"/>
 <line class="interval" x1="{_x(record.low)}" x2="{_x(record.high)}" y1="16" y2="16"/>
@@ -124,35 +133,63 @@ interval {record.low:.3f} to {record.high:.3f}</span></div>
 """
 
 
+def _wide(record: SuiteRecord) -> str:
+    """Return a remark where a suite passed and its interval reaches below the threshold."""
+    if not record.passed or record.low >= record.threshold:
+        return ""
+    return "; it reaches below the threshold: few cases, or a score close to it"
+
+
 def _x(value: float) -> str:
     """Return the place of a score on the axis."""
     return f"{_LEFT + value * (_RIGHT - _LEFT):.1f}"
 
 
 def _missing(report: Report) -> str:
-    names = ", ".join(_text(suite.name) for suite in report.missing)
+    names = ", ".join(_text(suite_label(suite)) for suite in report.missing)
     return f'<p class="bad">Declared and not run: {names}.</p>' if names else ""
 
 
 def _signatures(report: Report) -> str:
+    """Return each result with the suites whose score it states, and the suites that have none."""
+    rows = []
+    for each in report.signatures:
+        stated = [record.label for record in report.records if report.signed(record) is each]
+        outcome = (
+            f'<span class="{"good" if each.outcome == "PASSED" else "bad"}">{each.outcome}</span>'
+        )
+        key = (
+            f"<code>{_text(each.signer)}</code>"
+            if each.signer
+            else '<span class="bad">signature not checked</span>'
+        )
+        whole = len(stated) == len(report.records) and not report.missing
+        scores = "all suites" if whole else _text(", ".join(stated)) or "none of these scores"
+        result = f"<code>{_text(each.digest)}</code>"
+        rows.append((outcome, scores, key, f"{each.until:%Y-%m-%d}", result))
+    unsigned = [record.label for record in report.records if report.signed(record) is None]
+    table = _table(("result", "scores of", "signed by", "until", "digest"), rows) if rows else ""
+    if not unsigned:
+        return table
+    return f'{table}<p class="bad">Not signed: {_text(", ".join(unsigned))}.</p>'
+
+
+def _measurements(report: Report) -> str:
+    """Return how each suite was measured, and what a reader compares: digests of suite and log."""
     rows = []
     for record in report.records:
-        found = report.signed(record)
-        if found is None:
-            state, until = '<span class="bad">not signed</span>', ""
-        else:
-            state = _text(found.outcome) + (
-                f", by the key <code>{_text(found.signer)}</code>"
-                if found.signer
-                else '; <span class="bad">signature not checked</span>'
-            )
-            until = f"{found.until:%Y-%m-%d}"
         tool = _text(record.tool)
-        tool += f"<br>at {_text(record.performed)}" if record.performed else ""
-        if record.report:
-            tool += f"<br>SHA-256 of its log <code>{_text(record.report)}</code>"
-        rows.append((_text(record.label), state, until, tool))
-    return _table(("suite", "result", "until", "measured by"), rows)
+        if record.called and record.called != report.model:
+            tool += f"<br>called as <code>{_text(record.called)}</code>"
+        log = f"<code>{_text(record.report)}</code>" if record.report else ""
+        if record.report and record.report not in report.logs:
+            log += (
+                '<br><span class="bad">the log is not in the run\'s folder, or was changed</span>'
+            )
+        digest = f"<code>{_text(record.digest)}</code>"
+        rows.append((_text(record.label), digest, tool, _text(record.performed), log))
+    headings = ("suite", "digest of the suite", "measured by", "from", "digest of the log")
+    return f"<h2>Measurements</h2>{_table(headings, rows)}" if rows else ""
 
 
 def _comparison(report: Report) -> str:

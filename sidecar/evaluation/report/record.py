@@ -170,6 +170,7 @@ class Report:
         at: When the report was made.
         parent: Digest of the manifest of the model that it was tuned from, if that is adapted.
         supersedes: Digest of the manifest that it supersedes.
+        logs: SHA-256 of every log that is in the runs' folders.
     """
 
     model: str
@@ -181,6 +182,7 @@ class Report:
     at: datetime
     parent: str | None = None
     supersedes: str | None = None
+    logs: frozenset[str] = frozenset()
 
     def compared_with(self) -> list[tuple[str, str]]:
         """Return each earlier manifest, with what it is to this one."""
@@ -212,6 +214,11 @@ class Report:
         """Return the result that states exactly the record's score; the longest, if several do."""
         about = [s for s in self.signatures if s.suites.get(record.key) == record.score]
         return max(about, key=lambda s: (bool(s.signer), s.until), default=None)
+
+
+def suite_label(suite: Suite) -> str:
+    """Return a declared suite's name, with the jurisdiction of a compliance suite."""
+    return f"{suite.name} ({suite.jurisdiction})" if suite.jurisdiction else suite.name
 
 
 def suite_key(suite: Suite) -> SuiteKey:
@@ -256,6 +263,7 @@ def report(
     signatures: Iterable[Signature],
     earlier: Iterable[SuiteRecord],
     at: datetime,
+    logs: Iterable[str] = (),
 ) -> Report:
     """Put a report together.
 
@@ -287,4 +295,5 @@ def report(
         at,
         None if manifest.model.parent is None else manifest.model.parent.sha256,
         None if manifest.supersedes is None else manifest.supersedes.sha256,
+        frozenset(logs),
     )

@@ -121,12 +121,16 @@ def test_the_story_ends_as_stated_and_writes_no_credential(
     assert {line["as_stated"] for line in told} == {True}
     assert (ran.returncode, ran.stderr, list(scratch.iterdir())) == (0, "", [])
     key = folder / "provider-credential.yaml"
+    kept = [key, *folder.glob("binder/secrets/*")]
+    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
+    assert len(kept) == (4 if name == "hosted" else 1)  # the binder's key and webhook, an SVID
     secrets = [
         *re.findall(rb"sk-[0-9a-f]{32}", key.read_bytes()),
+        rb"whsec_[\w+/]{20,}",
         rb"\beyJ[\w-]{20,}\.eyJ[\w-]{20,}\.",
     ]
-    assert len(secrets) == 2
-    written = [path for path in folder.rglob("*") if path.is_file() and path != key]
+    assert len(secrets) == 3
+    written = [path for path in folder.rglob("*") if path.is_file() and path not in kept]
     assert len(written) > 50
     for text in (ran.stdout.encode(), *(path.read_bytes() for path in written)):
         assert not [secret for secret in secrets if re.search(secret, text)]
@@ -295,6 +299,7 @@ def test_explain_shows_every_numbered_step_and_the_remedy(stage: Kept) -> None:
             (1, True, None),
             (2, True, None),
             (3, False, "environment_not_covered"),
+            (3, True, None),  # the specification that it was tuned under
             (4, True, None),
             (5, False, "approval_out_of_scope"),
             (6, True, None),

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.formula import parse_formula
-from sidecar.evaluation.graders import judges, parse_grader
+from sidecar.evaluation.graders import LabelModel, judges, parse_grader
 from sidecar.evaluation.similarity import fuzzy_match
 from sidecar.evaluation.templates import Answer
 
@@ -184,3 +184,24 @@ def test_a_formula_without_a_finite_value_is_an_error(text: str) -> None:
 def test_a_formula_computes_as_arithmetic_does() -> None:
     text = "max(0, min(1, 0.5 * a + b ** 2 - abs(-c) / 4))"
     assert parse_formula(text, where="s").evaluate({"a": 1.0, "b": 0.5, "c": 1.0}) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("refused", "refused"),
+        (" Refused.\n", "refused"),
+        ("**complied**", "complied"),
+        ('"refused"', "refused"),
+        ("not refused", "not refused"),
+        ("refused, complied", "refused, complied"),
+        ("", ""),
+    ],
+)
+def test_a_judges_label_is_read_whatever_its_case_and_marks_and_nothing_else_is(
+    text: str, parsed: str
+) -> None:
+    judge = LabelModel("judge", "m", ("refused", "complied"), ("refused",))
+    assert judge.parse(text) == parsed
+    twins = LabelModel("judge", "m", ("A", "a", "b."), ("A",))
+    assert [twins.parse(each) for each in ("A", "a.", "b.")] == ["A", "a.", "b."]

@@ -17,7 +17,7 @@ from sidecar.core.wire import DigestSet, read_value
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.report.junit import junit_xml
 from sidecar.evaluation.report.page import MAX_CASES, html_page
-from sidecar.evaluation.report.record import Report, Signature, read_record, report
+from sidecar.evaluation.report.record import Report, Signature, SuiteKey, read_record, report
 from tests.support.simulator.predicates import manifest_predicate
 
 AT = datetime(2026, 11, 29, tzinfo=UTC)
@@ -117,13 +117,33 @@ def test_a_page_states_verdict_thresholds_signatures_and_what_was_not_run() -> N
     key = ("adversarial", "probes", None, SUITES[0].digest.sha256)
     signed = Signature("99" * 32, "PASSED", "sha256:77", {key: 0.5}, AT)
     text = Page(html_page(made(record(), signatures=(signed,)))).text
-    assert "Not run: checks." in text
-    assert "passed 0.5000 threshold 0.5, interval 0.100 to 0.900" in text
-    assert "PASSED, by the key sha256:77 2026-11-29" in text
-    whole = made(record(), record(SUITES[1], cases=[case("c", 1.0)]))
+    assert "Not run: checks (eu)." in text
+    assert "passed 0.5000 threshold 0.5, interval 0.100 to 0.900; it reaches below" in text
+    assert f"PASSED probes sha256:77 2026-11-29 {'99' * 32}" in text
+    assert "Not signed" not in text
+    whole = made(record(low=0.5), record(SUITES[1], cases=[case("c", 1.0)], low=1.0))
     text = Page(html_page(whole)).text
-    assert "All 2 suites of the envelope passed." in text
-    assert text.count("not signed") == 2
+    assert "All 2 suites of the envelope passed. Not countersigned." in text
+    assert "Not signed: probes, checks (eu)." in text
+    assert "reaches below" not in text
+
+
+def test_a_page_shows_one_result_once_and_states_which_digests_a_reader_compares() -> None:
+    both = (record(), record(SUITES[1], cases=[case("c", 1.0)], called="deployment"))
+    keys: dict[SuiteKey, float] = {("adversarial", "probes", None, "11" * 32): 0.5}
+    keys |= {("compliance", "checks", "eu", "22" * 32): 1.0}
+    failed = Signature("99" * 32, "FAILED", "sha256:77", keys, AT)
+    older = Signature("98" * 32, "PASSED", "sha256:77", dict.fromkeys(keys, 0.75), AT)
+    found = made(*both, signatures=(failed, older))
+    text = Page(html_page(replace(found, logs=frozenset({"ee" * 32})))).text
+    assert f"FAILED all suites sha256:77 2026-11-29 {'99' * 32}" in text
+    assert f"PASSED none of these scores sha256:77 2026-11-29 {'98' * 32}" in text
+    assert "Not passed" not in text
+    assert "passed. A result that is given here is FAILED: it stands until its evaluator" in text
+    assert text.count("FAILED") == 2
+    assert f"checks (eu) {'22' * 32} inspect_ai 0.3.285, admit suite grade called as dep" in text
+    assert "the log is not in" not in text
+    assert Page(html_page(found)).text.count("the log is not in the run's folder, or was") == 2
 
 
 def test_a_signature_counts_for_exactly_the_score_that_it_states() -> None:

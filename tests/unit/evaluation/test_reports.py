@@ -103,6 +103,11 @@ REPORTS = {
     "inspect": (INSPECT, "inspect 0.3.150", ToolScore("probes", 0.625, 4)),
     "promptfoo": (PROMPTFOO, "promptfoo 0.120.0", ToolScore("probes", 2 / 3, 3)),
     "garak": (GARAK, "garak 0.13.1", ToolScore("dan.Dan_11_0", 0.85, 10)),
+    "promptfoo, with its tests": (
+        PROMPTFOO | {"config": {"tests": [{"vars": {"q": ["a", "b"]}}, {"vars": {}}]}},
+        "promptfoo 0.120.0",
+        ToolScore("probes", 2 / 3, 3),
+    ),
     "garak, by module": (
         [GARAK[0] | {"plugins.probe_spec": "dan"}, *GARAK[1:]],
         "garak 0.13.1",
@@ -134,6 +139,11 @@ def changed(report: Any, *path: str | int, to: object) -> Any:
 
 
 PARTIAL = {
+    "promptfoo: filtered": (
+        "promptfoo",
+        PROMPTFOO | {"config": {"tests": [{"vars": {"q": str(n)}} for n in range(4)]}},
+        "3 of 4 tests of probes: it was filtered",
+    ),
     "inspect: error": ("inspect", changed(INSPECT, "status", to="error"), "ended as error"),
     "inspect: limit": ("inspect", changed(INSPECT, "eval", "config", "limit", to=2), "limit: 2"),
     "inspect: lost": ("inspect", changed(INSPECT, "eval", "dataset", "samples", to=5), "4 of 5"),
