@@ -94,7 +94,7 @@ fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; wh
 mutants: $(MUTANTS)/.installed ## COUNT (400) small changes of core and identity, drawn by SEED (1): do tests fail?
 	@PYTHONPATH=$(MUTANTS)/lib $(BIN)/python -m tests.mutants --count $(COUNT) --seed $(SEED)
 
-breaks: setup ## twenty changes that would let a call pass unchecked, each caught by the tests named
+breaks: setup ## changes of single lines that would let a call pass unchecked, each caught by the tests named
 	@$(BIN)/python -m tests.mutants.breaks
 
 soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model

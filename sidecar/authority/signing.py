@@ -34,6 +34,7 @@ from sidecar.core.documents import (
     WithdrawalsDocument,
 )
 from sidecar.core.evidence import (
+    Approval,
     Manifest,
     Predicate,
     Result,
@@ -218,6 +219,12 @@ def _ordered(
     return statement, _Older(replaced, beside, later)
 
 
+def judged_manifest(statement: Statement[Predicate]) -> str | None:
+    """Return the manifest that an approval or a result is about; ``None`` for all else."""
+    judges = isinstance(statement.predicate, Approval | Result)
+    return statement.subject.digest.sha256 if judges else None
+
+
 def _implied(
     known: WithdrawalsDocument,
     statement: Statement[Predicate],
@@ -232,6 +239,7 @@ def _implied(
             kind_of(item.statement.predicate).withdrawal,
             item.digest,
             f"replaced by {kind} {digest}",
+            manifest=judged_manifest(item.statement),
         )
         for item in replaced
     )

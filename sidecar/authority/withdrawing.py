@@ -9,7 +9,7 @@ from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home, OpenHome, Publication, instant, locked_home
 from sidecar.authority.open_home import publish as publish_changes
-from sidecar.authority.signing import older_on_matter
+from sidecar.authority.signing import judged_manifest, older_on_matter
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import Withdrawal, WithdrawalKind, WithdrawalsDocument
 from sidecar.core.kinds import kind_of
@@ -58,6 +58,7 @@ def withdraw(
     since = None if effective is None else instant(effective)
     entry = Withdrawal(kind, normalised(kind, subject), reason, since)
     with locked_home(home.path) as opened:
+        entry = replace(entry, manifest=_about(opened, entry))
         published = entries_for(opened.withdrawals, entry)
         for known in published:
             if not begins_earlier(entry.effective, known.effective, now):
@@ -120,7 +121,13 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
     if kind is not entry.kind:
         return ()
     entries = tuple(
-        Withdrawal(kind, item.digest, f"older than {kind} {entry.subject}", entry.effective)
+        Withdrawal(
+            kind,
+            item.digest,
+            f"older than {kind} {entry.subject}",
+            entry.effective,
+            judged_manifest(item.statement),
+        )
         for item in older_on_matter(opened, recorded, now)
     )
     return tuple(
@@ -131,6 +138,14 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
             for known in entries_for(opened.withdrawals, one)
         )
     )
+
+
+def _about(opened: OpenHome, entry: Withdrawal) -> str | None:
+    """Return the manifest that a recorded approval or result is about."""
+    if entry.kind not in {WithdrawalKind.APPROVAL, WithdrawalKind.RESULT}:
+        return None
+    recorded = records.find(opened.path, entry.subject)
+    return None if recorded is None else judged_manifest(recorded.statement)
 
 
 def begins_earlier(new: datetime | None, known: datetime | None, now: datetime) -> bool:

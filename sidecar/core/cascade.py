@@ -21,6 +21,7 @@ from sidecar.core.grants import Scope
 from sidecar.core.lineage import (
     AnyNode,
     OwnNode,
+    about_nodes,
     base_nodes,
     claim_nodes,
     evidence_nodes,
@@ -33,7 +34,7 @@ from sidecar.core.objectors import Objectors
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import granted_successors
-from sidecar.core.withdrawals import AuthoredNode, WithdrawalIndex
+from sidecar.core.withdrawals import WithdrawalIndex
 
 
 class Defect(IntEnum):
@@ -82,7 +83,7 @@ class Cascade:
             for authority, entry in self._hits(node):
                 if entry.in_effect(self.now):
                     named = node.node if isinstance(node, OwnNode) else node
-                    if isinstance(named, AuthoredNode):
+                    if not isinstance(named, LineageNode):
                         named = LineageNode(entry.kind, entry.subject)
                     return Withdrawn(named, authority, entry.reason, entry.effective)
         return None
@@ -163,6 +164,7 @@ def lineage(chain: Chain, cascade: Cascade, provider: str, scope: Scope) -> tupl
     for parent, signer in chain.parents:
         nodes.extend(manifest_nodes(parent, signer))
         nodes.extend(state.statements.get(parent.digest, ()))
+        nodes.extend(about_nodes(parent.digest))
         nodes.extend(_succeeded(cascade, parent, scope))
     for entry in chain.specifications:
         nodes.extend(specified_nodes(entry, cascade))
@@ -180,13 +182,14 @@ def specified_nodes(under: Specified, cascade: Cascade) -> Iterator[AnyNode]:
         yield from cascade.own(item, signer)
 
 
-def _succeeded(cascade: Cascade, item: Evidence[Manifest], scope: Scope) -> Iterator[LineageNode]:
+def _succeeded(cascade: Cascade, item: Evidence[Manifest], scope: Scope) -> Iterator[AnyNode]:
     """Yield the lineage of everything that supersedes a manifest (law 6)."""
     model, state = item.predicate.model, cascade.state
     about = Scope(scope.environment, scope.sector, f"{model.provider}/{model.id}")
     for entry, signers in granted_successors(state, item.digest, about):
         yield from entry.nodes
         yield from state.statements.get(entry.by, ())
+        yield from about_nodes(entry.by)
         # Of an announcement only the digest is known, and no key.
         nodes = [signer_nodes(signer) for signer in signers if signer.fingerprint]
         if nodes:

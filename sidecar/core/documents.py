@@ -120,6 +120,8 @@ class Withdrawal:
             for a base model; an authority's name.
         reason: For people and logs.
         effective: From when on; ``None`` is at once, by whatever clock it is read.
+        manifest: Of an approval or a result: hex SHA-256 of the manifest that it is about. Models
+            tuned from that are then denied by gates too that never saw the statement itself.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -128,6 +130,7 @@ class Withdrawal:
     subject: Name
     reason: Name
     effective: AwareDatetime | None = None
+    manifest: Hex64 | None = None
 
     def in_effect(self, now: datetime) -> bool:
         """Return whether it counts at ``now``."""

@@ -13,7 +13,7 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer, Specification
 from sidecar.core.kinds import kind_of
 from sidecar.core.memory import LineageNode
-from sidecar.core.withdrawals import AuthoredNode
+from sidecar.core.withdrawals import AboutNode, AuthoredNode
 
 
 class OwnNode(NamedTuple):
@@ -23,12 +23,20 @@ class OwnNode(NamedTuple):
     node: LineageNode | AuthoredNode
 
 
-AnyNode = LineageNode | AuthoredNode | OwnNode
+AnyNode = LineageNode | AuthoredNode | AboutNode | OwnNode
 
 
 def statement_node(item: Evidence[Predicate]) -> LineageNode:
     """Return the node of a piece of evidence itself."""
     return LineageNode(kind_of(item.predicate).withdrawal, item.digest)
+
+
+def about_nodes(manifest: str) -> tuple[AboutNode, AboutNode]:
+    """Return the nodes of everything that evaluators and approvers ever signed about a manifest."""
+    return (
+        AboutNode(WithdrawalKind.APPROVAL, manifest),
+        AboutNode(WithdrawalKind.RESULT, manifest),
+    )
 
 
 def signer_nodes(signer: Signer) -> tuple[LineageNode, LineageNode]:

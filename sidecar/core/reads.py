@@ -20,11 +20,11 @@ from sidecar.core.evidence import Evidence
 from sidecar.core.memory import NOTHING, LineageNode
 from sidecar.core.predicates import Manifest
 from sidecar.core.snapshot import AuthorityView, KeyRecord, TrustState
-from sidecar.core.withdrawals import AuthoredNode, WithdrawalIndex
+from sidecar.core.withdrawals import AboutNode, AuthoredNode, WithdrawalIndex
 
 K = TypeVar("K")
 V = TypeVar("V")
-Node = LineageNode | AuthoredNode
+Node = LineageNode | AuthoredNode | AboutNode
 
 TABLES = (
     "keys",

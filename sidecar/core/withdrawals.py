@@ -36,13 +36,20 @@ class AuthoredNode(NamedTuple):
     author: str
 
 
+class AboutNode(NamedTuple):
+    """All approvals, or all results, about a manifest, whether or not they are known here."""
+
+    kind: WithdrawalKind
+    manifest: str
+
+
 @dataclass(frozen=True, slots=True)
 class WithdrawalIndex:
     """One authority's withdrawals.
 
     Attributes:
         entries: How many it published.
-        exact: By kind and subject.
+        exact: By kind and subject; approvals and results also by ``_about`` their manifest.
         patterns: Those whose subject has a wildcard.
         authored: By evidence and author: what a withdrawal of a newer statement also withdraws.
     """
@@ -62,6 +69,8 @@ class WithdrawalIndex:
                 patterns.append(entry)
             else:
                 exact[entry.kind, entry.subject].append(entry)
+            if entry.manifest is not None:
+                exact[entry.kind, _about(entry.manifest)].append(entry)
         return cls(len(entries), frozen(exact), tuple(patterns), EMPTY)
 
     @property
@@ -69,14 +78,21 @@ class WithdrawalIndex:
         """Return an object that is the same for as long as every answer is."""
         return self
 
-    def hits(self, node: LineageNode | AuthoredNode) -> tuple[Withdrawal, ...]:
+    def hits(self, node: LineageNode | AuthoredNode | AboutNode) -> tuple[Withdrawal, ...]:
         """Return the entries that withdraw ``node``, whenever they take effect."""
+        if isinstance(node, AboutNode):
+            return self.exact.get((node.kind, _about(node.manifest)), ())
         if isinstance(node, AuthoredNode):
             return self.authored.get(node, ())
         found = self.exact.get((node.kind, node.subject), ())
         if not self.patterns:
             return found
         return found + tuple(e for e in self.patterns if e.hits(node.kind, node.subject))
+
+
+def _about(manifest: str) -> str:
+    """Return a key that is no subject: those of approvals and results are digests alone."""
+    return f"about {manifest}"
 
 
 @dataclass(frozen=True, slots=True)

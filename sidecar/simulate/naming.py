@@ -36,11 +36,15 @@ class ActError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a withdrawal is about, and what people call it."""
+    """What a withdrawal is about, and what people call it.
+
+    ``manifest`` is the one that an approval or a result is about.
+    """
 
     kind: WithdrawalKind
     subject: str
     named: str
+    manifest: str | None = None
 
 
 def party_of(world: World, name: str) -> Party:
@@ -82,7 +86,8 @@ def target(world: World, entry: Withdrawable, by: str) -> Target:
         of = entry.of or (None if kind == "manifest" else by)
         wanted = EvidenceEntry.model_validate({kind: name, "of": of})
         file = evidence(wanted, everything)
-        return Target(_FILE_KINDS[kind], file.digest, file.named)
+        judged = world.manifests[name].digest if kind in {"approval", "result"} else None
+        return Target(_FILE_KINDS[kind], file.digest, file.named, judged)
     named = f"the key of {name}" if kind == "key" else f"{kind} {name}"
     return Target(_NAMED_KINDS[kind], _named_subject(world, kind, name), named)
 

@@ -17,7 +17,7 @@ def withdraw(world: World, entry: Withdraw) -> str:
     at = target(world, entry, entry.by)
     effective = world.now + entry.in_ if entry.in_ else None
     party.entries = [e for e in party.entries if (e.kind, e.subject) != (at.kind, at.subject)]
-    party.entries.append(Withdrawal(at.kind, at.subject, entry.because, effective))
+    party.entries.append(Withdrawal(at.kind, at.subject, entry.because, effective, at.manifest))
     when = f", in effect in {duration(entry.in_)}" if entry.in_ else ""
     return f"{entry.by} withdraws {at.named}{when}"
 

@@ -98,7 +98,7 @@ def test_a_jump_is_refused_until_it_is_undone(jump: float) -> None:
     assert clock.read() == Reading(at(hands.wall))
 
 
-def test_a_machine_that_was_paused_is_relied_on_again_when_its_clocks_agree() -> None:
+def test_case_15_a_machine_that_was_paused_is_relied_on_again_when_its_clocks_agree() -> None:
     """A hypervisor stops both clocks; then NTP sets the wall clock right, perhaps in two steps."""
     hands = Hands()
     clock = hands.clock()

@@ -210,12 +210,19 @@ class Noes:
         return found
 
     def statements_hit(self, digest: str) -> bool:
-        """Whether any approval or result that was ever seen about this manifest is withdrawn."""
-        return any(
+        """Whether any approval or result about this manifest is withdrawn, seen here or not."""
+        seen = [
             self.hit(KIND_OF[type(item.content)], item.digest)
             for item in self.reading.memory.values()
             if isinstance(item.content, Approval | Result) and item.content.manifest == digest
-        )
+        ]
+        return self.told_hit(digest) or any(seen)
+
+    def told_hit(self, digest: str) -> bool:
+        """Whether a withdrawal states that what it withdraws is about this manifest."""
+        told = {(authority, entry) for authority, entry in self.entries if entry.manifest == digest}
+        self.found |= told
+        return bool(told)
 
 
 def matter(content: Content) -> tuple[object, ...]:

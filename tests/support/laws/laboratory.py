@@ -112,6 +112,8 @@ def _opened(rng: Random, name: str, grant: Grant, wide: tuple[str, ...]) -> Gran
     """Let producers of the tenant reach the laboratory, and now and then others evaluate there."""
     if grant.role == "producer" and name != "globex-ml":
         return replace(grant, environments=rng.choice((wide, wide, EVERYTHING)))
+    if name in ("eval-a", "echo", "second-look") and grant.role == "evaluator":
+        return replace(grant, environments=rng.choice((EVERYTHING, wide[:-1])))
     if name in ("eval-b", "world") and grant.role == "evaluator" and rng.random() > 0.7:
         return replace(grant, sandbox=(LAB,))
     return grant

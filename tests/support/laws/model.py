@@ -324,6 +324,7 @@ class _Case:
         known, announced = family(self.reading, part.item, self.sector)
         own = self._chain(part.item)
         hits = [noes.hit("manifest", each) for each in announced]
+        hits.extend(noes.told_hit(each) for each in announced)
         for each in known.values():
             hits.append(noes.manifest_hit(each))
             hits.append(each is not part.item and noes.statements_hit(each.digest))

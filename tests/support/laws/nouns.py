@@ -37,6 +37,7 @@ class Withdrawal:
     kind: str
     subject: str
     effective: int | None = None
+    manifest: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

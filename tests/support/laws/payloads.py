@@ -119,6 +119,7 @@ def withdrawals_json(documents: Documents) -> bytes:
                 "subject": fingerprint(each.subject) if each.kind == "key" else each.subject,
                 "reason": "shown to be unfit",
                 **({} if each.effective is None else {"effective": stamp(instant(each.effective))}),
+                **({} if each.manifest is None else {"manifest": each.manifest}),
             }
             for each in documents.withdrawals
         ],

@@ -21,7 +21,8 @@ from tests.support.laws.universe import CHILD, PARENT
 
 def entry(item: Item) -> Withdrawal:
     """What an author's command publishes to withdraw one of its own words."""
-    return Withdrawal(KIND_OF[type(item.content)], item.digest)
+    about = item.content.manifest if isinstance(item.content, Approval | Result) else None
+    return Withdrawal(KIND_OF[type(item.content)], item.digest, manifest=about)
 
 
 def narrower(new: Content, old: Content) -> bool:

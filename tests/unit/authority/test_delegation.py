@@ -28,7 +28,7 @@ def offline(home: Home, *roles: str) -> None:
         key_file(home, role).unlink()
 
 
-def test_law_14_trust_domains_are_published_and_replaced_by_an_online_key_alone(
+def test_case_14_trust_domains_are_published_and_replaced_by_an_online_key_alone(
     acme: Home, pinned: Pin
 ) -> None:
     reader = pinned(acme)

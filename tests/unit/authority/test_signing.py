@@ -96,7 +96,9 @@ def test_a_narrower_statement_withdraws_the_older_one(
     first = issue(acme, tmp_path, older)
     second = issue(acme, tmp_path, newer)
     noun = second.path.name.split("-")[0]
-    entry = Withdrawal(kind, first.digest, f"replaced by {noun} {second.digest}")
+    judges = kind in {WithdrawalKind.APPROVAL, WithdrawalKind.RESULT}
+    about = MANIFEST_DIGEST if judges else None
+    entry = Withdrawal(kind, first.digest, f"replaced by {noun} {second.digest}", manifest=about)
     assert noes(acme, pinned).entries == (entry,)
     assert (second.replaced, second.statement) == ((first.digest,), newer)
 
@@ -276,8 +278,9 @@ def test_a_withdrawal_of_the_newest_withdraws_what_was_signed_before_on_that_mat
     done = authority.withdraw(
         acme, WithdrawalKind.APPROVAL, new.digest, "findings", None, NOW + DAY
     )
-    older = Withdrawal(WithdrawalKind.APPROVAL, old.digest, f"older than approval {new.digest}")
-    entry = Withdrawal(WithdrawalKind.APPROVAL, new.digest, "findings")
+    why = f"older than approval {new.digest}"
+    older = Withdrawal(WithdrawalKind.APPROVAL, old.digest, why, manifest=MANIFEST_DIGEST)
+    entry = Withdrawal(WithdrawalKind.APPROVAL, new.digest, "findings", manifest=MANIFEST_DIGEST)
     assert (done.older, done.entry) == ((older,), entry)
     assert noes(acme, pinned).entries == (older, entry)
     assert {ended.digest, other.digest}.isdisjoint(e.subject for e in noes(acme, pinned).entries)
@@ -304,5 +307,5 @@ def test_withdrawing_the_older_one_leaves_the_newer_one(
     old = issue(acme, tmp_path, approval())
     issue(acme, tmp_path, approval(holds=window(91, LATER)))
     authority.withdraw(acme, WithdrawalKind.APPROVAL, old.digest, "findings", None, NOW)
-    entry = Withdrawal(WithdrawalKind.APPROVAL, old.digest, "findings")
+    entry = Withdrawal(WithdrawalKind.APPROVAL, old.digest, "findings", manifest=MANIFEST_DIGEST)
     assert noes(acme, pinned).entries == (entry,)

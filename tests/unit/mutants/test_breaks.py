@@ -1,4 +1,4 @@
-"""The list of breaks: twenty lines that are all still there, each with tests of its own."""
+"""The list of breaks: lines that are all still there, each with tests of its own."""
 
 from __future__ import annotations
 

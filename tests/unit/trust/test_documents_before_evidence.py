@@ -20,7 +20,7 @@ from tests.unit.trust.operator import ONE, Operator, first_refresh, running, sig
 KEY = "sha256:" + "a" * 64
 
 
-def test_law_1_a_withdrawal_does_not_wait_for_evidence(
+def test_case_8_a_withdrawal_does_not_wait_for_evidence(
     published: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Verification hangs in the middle of a file; the withdrawal is published nevertheless."""

@@ -108,7 +108,7 @@ def test_every_signer_of_a_file_is_found() -> None:
     assert file.fingerprints == {KEYS[0].fingerprint, KEYS[3].fingerprint}
 
 
-def test_law_2_junk_beyond_its_budget_waits_and_evicts_nothing() -> None:
+def test_case_8_junk_beyond_its_budget_waits_and_evicts_nothing() -> None:
     """Each piece of junk costs four tries; eight are there at once and four more each second."""
     good, digest = signed_manifest(KEYS[0])
     made = worked(queue(good))

@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.evidence import MANIFEST
+from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
+    APPROVERS,
     CHILD,
     MODEL,
     World,
@@ -24,6 +27,7 @@ from tests.support.simulator.world import (
 )
 
 FORGOTTEN = "f" * 64
+APPROVALS = tuple(f"approval:{role}" for role in APPROVERS)
 
 
 def corpus(digest: str) -> list[dict[str, Any]]:
@@ -119,6 +123,45 @@ def test_what_a_successor_was_tuned_on_counts_too_also_when_both_files_are_lost(
 def test_case_6_a_withdrawn_approval_or_result_of_the_parent_denies_the_child(noun: str) -> None:
     world = tuned_on_world()
     world.parties["regulator"].withdraw(noun.split(":", maxsplit=1)[0], world.digests[noun])
+    assert world.ask(CHILD).reason is Reason.WITHDRAWN
+
+
+@pytest.mark.parametrize("noun", ["approval:regulator", "result"])
+def test_a_gate_that_never_saw_what_was_withdrawn_of_the_parent_denies_the_child(noun: str) -> None:
+    """A new gate, without the parent's statements: the withdrawal states what they are about."""
+    world = tuned_on_world()
+    kept = {label: world.evidence.pop(label) for label in ("result", *APPROVALS)}
+    assert world.ask(CHILD).reason is None
+    kind, author = noun.partition(":")[0], noun.partition(":")[2] or "evaluator"
+    world.parties[author].withdraw(kind, world.digests[noun])
+    assert world.ask(CHILD).reason is None  # so it was published before: nobody can know
+    (entry,) = world.parties[author].withdrawals
+    entry["manifest"] = world.digests["manifest"]
+    answer = world.ask(CHILD)
+    assert answer.failed is not None
+    assert answer.failed.withdrawn is not None
+    assert answer.failed.withdrawn.node == LineageNode(K(kind), world.digests[noun])
+    world.evidence |= kept
+    assert world.ask(MODEL).reason is Reason.WITHDRAWN
+
+
+def test_of_the_model_that_is_called_another_statement_is_enough_as_before() -> None:
+    world = tuned_on_world()
+    old = world.digests["child:result"]
+    world.result("renewed", manifest="child", model=CHILD, window=window(1, 25))
+    world.parties["evaluator"].withdraw("result", old)
+    world.parties["evaluator"].withdrawals[0]["manifest"] = world.digests["child"]
+    assert world.ask(CHILD).reason is None
+
+
+def test_what_is_withdrawn_of_an_announced_successor_counts_before_it_is_seen() -> None:
+    world = tuned_on_world()
+    by = sha("successor")
+    entry = {"manifest": world.digests["manifest"], "by": by}
+    world.parties["producer"].supersessions.append(entry)
+    assert world.ask(CHILD).reason is None
+    world.parties["evaluator"].withdraw("result", sha("its result"))
+    world.parties["evaluator"].withdrawals[0]["manifest"] = by
     assert world.ask(CHILD).reason is Reason.WITHDRAWN
 
 
