@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 
 from envoy_extauthz_lint import FAMILIES, LintRule
-from envoy_extauthz_lint.provider_hosts import AS_OF, KNOWN_PROVIDERS
+from envoy_extauthz_lint.known_providers import AS_OF, KNOWN_PROVIDERS, KnownProvider
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "envoy-lint.md"
 
@@ -167,16 +167,21 @@ def page() -> str:
 def _known() -> str:
     """List the hosts of the known providers."""
     rows = [
-        f"| {one.name} | {', '.join(f'`{host}`' for host in one.hosts)} |"
+        f"| {_linked(one)} | {', '.join(f'`{host}`' for host in one.hosts)} | {one.stated or '—'} |"
         for one in KNOWN_PROVIDERS
     ]
     intro = (
-        f"As of {AS_OF}, from each provider's public API reference. `--provider-host` adds to "
-        "them, `--not-a-provider` exempts from them."
+        f"As of {AS_OF}. A name leads to the provider's public documentation, or its SDK; *stated "
+        "in* is where its first host was found, with version or month (— where it is known from "
+        "general knowledge alone). `--provider-host` adds to them, `--not-a-provider` exempts from "
+        "them."
     )
-    return "\n".join(
-        ["## Known providers", "", _filled(intro), "", "| provider | hosts |", "|---|---|", *rows]
-    )
+    head = ["| provider | hosts | stated in |", "|---|---|---|"]
+    return "\n".join(["## Known providers", "", _filled(intro), "", *head, *rows])
+
+
+def _linked(one: KnownProvider) -> str:
+    return f"[{one.name}]({one.documentation})" if one.documentation else one.name
 
 
 def _rule(rule: LintRule) -> str:

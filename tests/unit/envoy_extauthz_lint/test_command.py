@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from envoy_extauthz_lint.__main__ import main
+from envoy_extauthz_lint.known_providers import KNOWN_HOSTS, KNOWN_PROVIDERS
 from envoy_extauthz_lint.matching import names_provider
-from envoy_extauthz_lint.provider_hosts import KNOWN_HOSTS
 from sidecar.cli.lint_options import GATE_HEADER_PREFIX, PROVIDER_HOSTS, lint_options
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import ENVOY, Edit
@@ -82,6 +82,22 @@ def test_the_hosts_of_every_supported_provider_are_known_without_options() -> No
     assert [host for host in samples if not names_provider(host, KNOWN_HOSTS)] == []
     assert not names_provider("api.newcomer.example", KNOWN_HOSTS)
     assert len(set(KNOWN_HOSTS)) == len(KNOWN_HOSTS)
+
+
+def test_each_known_provider_states_where_its_hosts_were_found() -> None:
+    """But for those known from general knowledge alone, which the page marks."""
+    assert [one.name for one in KNOWN_PROVIDERS if not one.stated] == [
+        "Azure Machine Learning",
+        "Baidu Qianfan",
+        "IBM watsonx.ai",
+        "Databricks",
+        "RunPod",
+        "Writer",
+    ]
+    assert [one for one in KNOWN_PROVIDERS if not one.hosts] == []
+    addresses = [one.documentation for one in KNOWN_PROVIDERS if one.documentation]
+    assert [each for each in addresses if not each.startswith("https://")] == []
+    assert len(addresses) > 100
 
 
 def test_a_file_that_cannot_be_read_is_status_2_and_one_line(

@@ -23,6 +23,7 @@ from envoy_extauthz_lint.cluster import (
 )
 from envoy_extauthz_lint.config import Config
 from envoy_extauthz_lint.credentials import Adder, cluster_adders, route_adders
+from envoy_extauthz_lint.known_providers import KNOWN_HOSTS
 from envoy_extauthz_lint.matching import looks_like_calls, names_provider
 from envoy_extauthz_lint.model import (
     EXT_AUTHZ,
@@ -43,7 +44,6 @@ from envoy_extauthz_lint.model import (
 )
 from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.options import LintOptions
-from envoy_extauthz_lint.provider_hosts import KNOWN_HOSTS
 
 
 @dataclass(frozen=True, eq=False)
