@@ -32,7 +32,7 @@ LONGEST = (
     "unit/core/test_properties.py",
     "process/registration/test_files.py",
     "process/service/test_flood.py",
-    "process/envoy/test_pace.py",
+    "process/envoy/test_body_counting.py",
     "process/docs/test_guides.py",
 )
 """Files that take a worker longest, the longest first: begun last, one of them alone would end the

@@ -140,16 +140,16 @@ test_a_state_is_one_of_two if {
 }
 
 test_a_violation_is_made_from_the_rules_own_metadata if {
-	told := "write: deny contains violation.new(rego.metadata.rule(), subject, message) if"
+	expected := "write: deny contains violation.new(rego.metadata.rule(), subject, message) if"
 	every head in [`"text"`, `violation.about(rego.metadata.rule(), "s", "m")`, `violation.new({}, "s", "m")`, `x`] {
-		with_source(replace(source, `violation.new(rego.metadata.rule(), "s", "m")`, head)) == {told}
+		with_source(replace(source, `violation.new(rego.metadata.rule(), "s", "m")`, head)) == {expected}
 	}
 }
 
 test_a_package_has_an_id_that_is_its_name if {
-	told := "package jurisdiction.xx has no rule id := \"xx\""
-	with_source(replace(source, `id := "xx"`, `id := "yy"`)) == {told}
-	with_source(replace(source, `id := "xx"`, `name := "xx"`)) == {told}
+	expected := "package jurisdiction.xx has no rule id := \"xx\""
+	with_source(replace(source, `id := "xx"`, `id := "yy"`)) == {expected}
+	with_source(replace(source, `id := "xx"`, `name := "xx"`)) == {expected}
 }
 
 test_a_package_says_what_it_is if {
@@ -170,7 +170,7 @@ test_a_package_is_in_the_folder_of_its_name if {
 }
 
 test_after_not_stands_a_helper_with_plain_arguments if {
-	told := "after not only a helper with plain names or literals as arguments"
+	expected := "after not only a helper with plain names or literals as arguments"
 	every loose in [
 		"not input.now",
 		"not good[input.now]",
@@ -184,22 +184,22 @@ test_after_not_stands_a_helper_with_plain_arguments if {
 		"not lib.holds(violation)",
 		"not lib[good]",
 	] {
-		with_source(replace(source, "not good", loose)) == {told}
+		with_source(replace(source, "not good", loose)) == {expected}
 	}
 	every plain in ["not lib.good", `not lib.holds(1, "x", true, null)`, "not lib.holds(local)"] {
 		with_source(replace(source, "not good", plain)) == set()
 	}
 	renamed := "import data.lib.dates as times\n\nimport data.lib.violation"
 	aliased := replace(replace(source, "import data.lib.violation", renamed), "not good", "not lib.holds(times)")
-	with_source(aliased) == {told}
+	with_source(aliased) == {expected}
 }
 
 test_a_rule_of_another_file_of_the_package_is_no_plain_argument if {
-	told := "after not only a helper with plain names or literals as arguments"
+	expected := "after not only a helper with plain names or literals as arguments"
 	module := annotated(replace(source, "not good", "not lib.holds(floor)"), about)
 	messages({"jurisdiction/xx/xx.rego": module}) == set()
 	more := rego.parse_module("more.rego", "package jurisdiction.xx\n\nfloor := data.params.xx.floor")
-	messages({"jurisdiction/xx/xx.rego": module, "jurisdiction/xx/more.rego": more}) == {told}
+	messages({"jurisdiction/xx/xx.rego": module, "jurisdiction/xx/more.rego": more}) == {expected}
 }
 
 # A rule that denies for each adaptation, with something in place of its body's last line.
@@ -254,18 +254,18 @@ test_what_a_rule_that_denies_reads_is_in_the_facts_of_every_call if {
 
 test_subject_and_message_are_in_the_facts_of_every_call if {
 	with_source(replace(source, `"s", "m"`, `input.environment.id, "m"`)) == set()
-	told := {"subject and message must be in every call's facts: where one is missing, the rule does not deny"}
+	expected := {"subject and message must be in every call's facts: where one is missing, the rule does not deny"}
 	every words in [`input.environment.declarations.owner, "m"`, `"s", params.text`, `lib.subject, "m"`] {
-		with_source(replace(source, `"s", "m"`, words)) == told
+		with_source(replace(source, `"s", "m"`, words)) == expected
 	}
 }
 
 test_a_helper_shows_what_holds if {
-	told := {"not stands in deny and warn only: a helper shows what holds, not what does not"}
+	expected := {"not stands in deny and warn only: a helper shows what holds, not what does not"}
 	doubled := "good if not bad\n\nbad if input.now"
-	with_source(replace(source, "good if input.now", doubled)) == told
+	with_source(replace(source, "good if input.now", doubled)) == expected
 	nested := "good if count([1 | some x in input.xs; not bad]) > 0\n\nbad if input.now"
-	with_source(replace(source, "good if input.now", nested)) == told
+	with_source(replace(source, "good if input.now", nested)) == expected
 }
 
 test_nothing_holds_by_default if {
@@ -275,15 +275,15 @@ test_nothing_holds_by_default if {
 }
 
 test_no_rule_reads_other_facts_than_those_of_the_call if {
-	told := {"with belongs in tests: a rule reads the facts as they are"}
-	with_source(replace(source, "not good", `not good with input as {"now": 1}`)) == told
-	with_source(replace(source, "good if input.now", `good if input.now with input as {"now": 1}`)) == told
+	expected := {"with belongs in tests: a rule reads the facts as they are"}
+	with_source(replace(source, "not good", `not good with input as {"now": 1}`)) == expected
+	with_source(replace(source, "good if input.now", `good if input.now with input as {"now": 1}`)) == expected
 }
 
 test_a_jurisdiction_has_no_rule_called_allow if {
-	told := {"a rule called allow is never asked, for a jurisdiction can only deny: write deny … if not helper"}
+	expected := {"a rule called allow is never asked, for a jurisdiction can only deny: write deny … if not helper"}
 	every rule in ["allow if input.now", "default allow := false", "allow contains \"m\" if input.now"] {
-		with_source(concat("\n", [source, rule])) == told
+		with_source(concat("\n", [source, rule])) == expected
 	}
 }
 

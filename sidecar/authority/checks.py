@@ -38,7 +38,7 @@ from sidecar.core.patterns import any_covers, any_matches, matches
 _LISTED = 12
 """How many known names a message lists."""
 _NEAR = 0.75
-"""From which similarity on (``difflib``) an unknown name is taken for a slip of a known one."""
+"""The least similarity (``difflib``) by which an unknown name is a misspelling of a known one."""
 
 
 @dataclass(frozen=True, slots=True)

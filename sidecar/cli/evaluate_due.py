@@ -13,7 +13,7 @@ from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.tables import show_table, stdout
 from sidecar.cli.verify import DEFAULT_TRUST, Trust, print_problems
 from sidecar.core.window import rfc3339
-from sidecar.evaluation.due import SuiteStanding, standings
+from sidecar.evaluation.due import SuiteStatus, suite_statuses
 from sidecar.evaluation.suite import read_suite
 from sidecar.trust.config import load
 from sidecar.trust.control import load_once
@@ -46,7 +46,7 @@ def due(
         raise CliError("--suite: two folders have one kind and name")
     now = datetime.now(UTC)
     state, statuses = load_once(load(trust))
-    found = standings(state, now, now + timedelta(days=within), editions)
+    found = suite_statuses(state, now, now + timedelta(days=within), editions)
     shown = [each for each in found if each.due or show_all]
     if as_json:
         errors = {each.name: each.error for each in statuses if each.error is not None}
@@ -69,7 +69,7 @@ def due(
         raise typer.Exit(DUE)
 
 
-def _facts(found: SuiteStanding) -> dict[str, Any]:
+def _facts(found: SuiteStatus) -> dict[str, Any]:
     return {
         "model": found.model,
         "manifest": found.manifest,
@@ -77,19 +77,19 @@ def _facts(found: SuiteStanding) -> dict[str, Any]:
         "jurisdiction": found.suite.jurisdiction,
         "suite": found.suite.name,
         "digest": found.suite.digest.sha256,
-        "is": found.standing.value,
+        "is": found.state.value,
         "until": None if found.until is None else rfc3339(found.until),
         "evaluator": found.evaluator or None,
         "detail": found.detail or None,
     }
 
 
-def _row(found: SuiteStanding) -> tuple[str, ...]:
+def _row(found: SuiteStatus) -> tuple[str, ...]:
     where = f" ({found.suite.jurisdiction})" if found.suite.jurisdiction else ""
     return (
         found.model,
         f"{found.suite.name}{where}",
-        found.standing.value,
+        found.state.value,
         "" if found.until is None else rfc3339(found.until),
         found.evaluator,
         found.manifest[:16],

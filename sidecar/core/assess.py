@@ -215,10 +215,10 @@ def _alternatives(
     if isinstance(bound, Finding):
         yield _Alternative((bound,))
         return
-    for binding, told in bound:
+    for binding, finding in bound:
         question = Question(inquiry, environment, model, binding.model)
         for each in _prepare(question, binding):
-            yield _Alternative((told, *each.findings), each.prepared)
+            yield _Alternative((finding, *each.findings), each.prepared)
 
 
 def _prepare(question: Question, binding: Bound | None) -> Iterator[_Alternative]:
@@ -269,8 +269,8 @@ def _pledged(
     if not tuned:
         return None
     names = tuple(ready.question.name for ready in prepared if ready.question.model in tuned)
-    pledge, told = specifications.for_tuning(inquiry, environment, names)
-    findings.append(told)
+    pledge, finding = specifications.for_tuning(inquiry, environment, names)
+    findings.append(finding)
     return pledge
 
 

@@ -130,8 +130,8 @@ def inadmissible(progress: Progress) -> Decision:
 
 
 def _rules(verdict: Verdict) -> str:
-    told = "; ".join(f"{v.code}: {v.message}" for v in verdict.violations)
-    return told or "the policies do not allow it"
+    violations = "; ".join(f"{v.code}: {v.message}" for v in verdict.violations)
+    return violations or "the policies do not allow it"
 
 
 def _decision(

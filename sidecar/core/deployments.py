@@ -66,12 +66,14 @@ def bindings(
         return Finding(2, name, Reason.DEPLOYMENT_UNBOUND, detail)
     coming = next_beginning(state, ((item, tuple(granted[item.digest])) for item in known), now)
     return tuple(
-        (Bound(item, counting[item.digest], coming), _told(name, item, counting[item.digest]))
+        (Bound(item, counting[item.digest], coming), _bound_by(name, item, counting[item.digest]))
         for item in current
     )
 
 
-def _told(name: str, item: Evidence[DeploymentBinding], signers: dict[Signer, Grant]) -> Finding:
+def _bound_by(
+    name: str, item: Evidence[DeploymentBinding], signers: dict[Signer, Grant]
+) -> Finding:
     until = rfc3339(item.predicate.window.not_after)
     detail = f"bound to {item.predicate.model} by {min(signers).authority} until {until}"
     return Finding(2, name, None, detail)
@@ -82,11 +84,15 @@ def agreeing(
 ) -> tuple[tuple[Resolved | None, Finding], ...]:
     """Return what the model resolved to that is what was bound; if nothing is, step 2 refuses."""
     checked = [
-        (resolved, None if resolved is None else _disagreement(question, binding, resolved), told)
-        for resolved, told in found
+        (
+            resolved,
+            None if resolved is None else _disagreement(question, binding, resolved),
+            finding,
+        )
+        for resolved, finding in found
     ]
-    same = tuple((resolved, told) for resolved, wrong, told in checked if wrong is None)
-    return same or tuple((resolved, wrong or told) for resolved, wrong, told in checked)
+    same = tuple((resolved, finding) for resolved, wrong, finding in checked if wrong is None)
+    return same or tuple((resolved, wrong or finding) for resolved, wrong, finding in checked)
 
 
 def _disagreement(question: Question, binding: Bound, resolved: Resolved) -> Finding | None:

@@ -81,8 +81,8 @@ def for_tuning(
     extended = _extended(inquiry, item, names)
     if isinstance(extended, str):
         return refused(extended)
-    told = Finding(3, digest, None, f"signed by {signers[0].authority}")
-    return Pledge(item, signers, extended), told
+    finding = Finding(3, digest, None, f"signed by {signers[0].authority}")
+    return Pledge(item, signers, extended), finding
 
 
 def for_manifests(

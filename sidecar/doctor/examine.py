@@ -23,7 +23,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("sources", sources.sources),
     ("decision log", files.decision_log),
     ("gate", gate.health),
-    ("status", gate.standing),
+    ("status", gate.reported_status),
     ("OPA", gate.engine),
     ("clock", clock.clock),
     ("certificates", certificates.certificates),

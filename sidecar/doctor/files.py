@@ -65,7 +65,7 @@ def permissions(installation: Installation) -> tuple[Diagnosis, ...]:
         found.append(
             fail(
                 "permissions",
-                f"others may use {_told(secret)}",
+                f"others may use {_listed(secret)}",
                 "chmod 0600 the files (0700 the folders); replace a key that others could read.",
             )
         )
@@ -73,7 +73,7 @@ def permissions(installation: Installation) -> tuple[Diagnosis, ...]:
         found.append(
             fail(
                 "permissions",
-                f"others may change {_told(decisive)}",
+                f"others may change {_listed(decisive)}",
                 "chmod go-w them, and check their content.",
             )
         )
@@ -186,6 +186,6 @@ def _open(paths: Iterable[Path], bits: int) -> Iterator[str]:
             yield f"{path} ({stat.S_IMODE(mode):04o})"
 
 
-def _told(paths: list[str]) -> str:
+def _listed(paths: list[str]) -> str:
     more = len(paths) - _MAX_TOLD
     return ", ".join(sorted(paths)[:_MAX_TOLD]) + (f" and {more} more" if more > 0 else "")

@@ -44,12 +44,12 @@ def health(installation: Installation) -> tuple[Diagnosis, ...]:
     return (ok("gate", f"{installation.gate}: SERVING"),)
 
 
-def standing(installation: Installation) -> tuple[Diagnosis, ...]:
+def reported_status(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check readiness, policies, policy engine, authorities and evidence in ``/status``."""
     try:
         reply = ask(installation.status, "/status")
         value = reply.json()
-        return tuple(_told(installation, value, datetime.now(UTC)))
+        return tuple(_diagnoses(installation, value, datetime.now(UTC)))
     except NoAnswerError as error:
         return (fail("status", str(error), _START, ("gate",)),)
     except (KeyError, TypeError, ValueError, AttributeError):
@@ -76,7 +76,9 @@ def _where(remote: Address) -> Place:
     return Place(*remote.host)
 
 
-def _told(installation: Installation, value: dict[str, Any], now: datetime) -> Iterator[Diagnosis]:
+def _diagnoses(
+    installation: Installation, value: dict[str, Any], now: datetime
+) -> Iterator[Diagnosis]:
     yield _readiness(value)
     yield from _processes(value.get("processes", []))
     yield from _policies(value["policy"])

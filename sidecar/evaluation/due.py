@@ -21,7 +21,7 @@ from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import same_suite, suite_passed
 
 
-class Standing(StrEnum):
+class SuiteState(StrEnum):
     """The state of one suite of a manifest."""
 
     CURRENT = "current"
@@ -35,14 +35,14 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class SuiteStanding:
+class SuiteStatus:
     """One suite of one manifest.
 
     Attributes:
         model: ``provider/id``.
         manifest: Digest.
         suite: As declared.
-        standing: How it stands.
+        state: What it lacks, or that it lacks nothing.
         until: When its result ends or ended; ``None`` without one.
         evaluator: Whose result, or whose failure, that is.
         detail: One sentence for people; empty where there is nothing to add.
@@ -51,7 +51,7 @@ class SuiteStanding:
     model: str
     manifest: str
     suite: Suite
-    standing: Standing
+    state: SuiteState
     until: datetime | None = None
     evaluator: str = ""
     detail: str = ""
@@ -59,12 +59,12 @@ class SuiteStanding:
     @property
     def due(self) -> bool:
         """Whether an evaluator has to act."""
-        return self.standing is not Standing.CURRENT
+        return self.state is not SuiteState.CURRENT
 
 
-def standings(
+def suite_statuses(
     state: TrustState, now: datetime, soon: datetime, editions: Mapping[tuple[str, str], str]
-) -> tuple[SuiteStanding, ...]:
+) -> tuple[SuiteStatus, ...]:
     """Return the state of every suite of every manifest, by model, manifest and suite.
 
     A manifest whose window is over, or that a successor took over from wherever it may run, is left
@@ -77,7 +77,7 @@ def standings(
         editions: (kind, name) of a suite → the digest of its folder as it is today.
     """
     found = [
-        _standing(state, item, suite, now, soon, editions)
+        _status(state, item, suite, now, soon, editions)
         for item in state.manifests_by_digest.values()
         if not _succeeded(state, item) and item.predicate.window.not_after > now
         for suite in item.predicate.envelope.suites
@@ -85,36 +85,40 @@ def standings(
     return tuple(sorted(found, key=lambda each: (each.model, each.manifest, each.suite.name)))
 
 
-def _standing(
+def _status(
     state: TrustState,
     item: Evidence[Manifest],
     suite: Suite,
     now: datetime,
     soon: datetime,
     editions: Mapping[tuple[str, str], str],
-) -> SuiteStanding:
+) -> SuiteStatus:
     model = f"{item.predicate.model.provider}/{item.predicate.model.id}"
 
-    def stands(standing: Standing, *more: object) -> SuiteStanding:
-        return SuiteStanding(model, item.digest, suite, standing, *more)  # type: ignore[arg-type]
+    def status(
+        state: SuiteState, evaluator: str = "", until: datetime | None = None, detail: str = ""
+    ) -> SuiteStatus:
+        return SuiteStatus(model, item.digest, suite, state, until, evaluator, detail)
 
     for authority, failure in state.failures.get(item.digest, ()):
         if failure.suite == suite.digest.sha256 and _evaluates(state, authority, model, suite):
-            return stands(Standing.FAILED, None, authority, failure.reason)
+            return status(SuiteState.FAILED, authority, detail=failure.reason)
     edition = editions.get((suite.kind, suite.name))
     if edition is not None and edition != suite.digest.sha256:
-        return stands(Standing.CHANGED, None, "", f"the folder has the digest {edition}")
+        return status(SuiteState.CHANGED, detail=f"the folder has the digest {edition}")
     counting = list(_counting(state, item, suite, model, now))
     if not counting:
-        return stands(*_why_none(state, item, suite))
+        missing, detail = _why_none(state, item, suite)
+        return status(missing, detail=detail)
     usable = [each for each in counting if not _withdrawn(state, *each[1:], now)]
     if not usable:
         _, _, signer = counting[0]
-        return stands(Standing.WITHDRAWN, None, signer.authority)
+        return status(SuiteState.WITHDRAWN, signer.authority)
     until, _, signer = max(usable, key=lambda each: each[0])
     if until <= now:
-        return stands(Standing.ENDED, until, signer.authority)
-    return stands(Standing.ENDING if until < soon else Standing.CURRENT, until, signer.authority)
+        return status(SuiteState.ENDED, signer.authority, until)
+    last = SuiteState.ENDING if until < soon else SuiteState.CURRENT
+    return status(last, signer.authority, until)
 
 
 def _counting(
@@ -147,15 +151,13 @@ def _withdrawn(state: TrustState, result: Evidence[Result], signer: Signer, now:
     return Cascade.of(state, everybody, (), now).tainted(result, signer)
 
 
-def _why_none(
-    state: TrustState, item: Evidence[Manifest], suite: Suite
-) -> tuple[Standing, None, str, str]:
-    """Return the state of a suite that no result passes."""
+def _why_none(state: TrustState, item: Evidence[Manifest], suite: Suite) -> tuple[SuiteState, str]:
+    """Return the state of a suite that no result passes, with the detail."""
     results: Iterable[Evidence[Result]] = state.results.get(item.digest, ())
     if any(same_suite(suite, e) for r in results for e in r.predicate.configuration):
         detail = "no result passes it, signed by an evaluator's active key"
-        return Standing.NOT_COUNTED, None, "", detail
-    return Standing.MISSING, None, "", ""
+        return SuiteState.NOT_COUNTED, detail
+    return SuiteState.MISSING, ""
 
 
 def _succeeded(state: TrustState, item: Evidence[Manifest]) -> bool:

@@ -29,7 +29,7 @@ STREAM, BODIES = "x-admissibility-stream", "bodies"
 API = "x-admissibility-api"
 """gRPC metadata: the provider whose form of errors a refusal has."""
 
-Pace = Callable[[int], Awaitable[None]]
+Throttle = Callable[[int], Awaitable[None]]
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -41,18 +41,18 @@ class BodyCounter:
         in_flight: The bound shared with all bodies that are being decided.
         queue: Where bodies of a stated length wait for their turn.
         longest: Longest body in bytes that Envoy buffers; after that many nothing is counted.
-        pace: Waits until that many further bytes may be read.
+        throttle: Waits until that many further bytes may be read.
     """
 
     def __init__(
-        self, in_flight: InFlightLimiter, queue: BodyQueue, longest: int, pace: Pace
+        self, in_flight: InFlightLimiter, queue: BodyQueue, longest: int, throttle: Throttle
     ) -> None:
         self._taken = in_flight.reserve()
         self._queue = queue
         self._queued = 0
         self._arrived = 0
         self._longest = longest
-        self._pace = pace
+        self._throttle = throttle
 
     async def run(self, messages: AsyncIterator[Any]) -> AsyncIterator[pb.ProcessingResponse]:
         """Yield the answer to each message, until the body has ended or is no longer counted.
@@ -69,7 +69,7 @@ class BodyCounter:
                     return
             elif kind == "request_body":
                 body = message.request_body
-                await self._pace(len(body.body))
+                await self._throttle(len(body.body))
                 self._arrived += len(body.body)
                 self._taken.grow(max(0, self._arrived - self._taken.size))
                 yield pb.ProcessingResponse(request_body=pb.BodyResponse())

@@ -43,8 +43,8 @@ def take(world: World, step: Step) -> str:
         HistoryError: It names something that does not exist, or cannot be done.
     """
     try:
-        told = _ACTS[step.verb](world, step.arguments)
+        sentence = _ACTS[step.verb](world, step.arguments)
     except (ActError, EvidenceError) as error:
         raise HistoryError(step.line, f"{step.verb}: {error}") from error
     world.refresh()
-    return told
+    return sentence

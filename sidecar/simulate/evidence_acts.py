@@ -43,14 +43,14 @@ def bind(world: World, entry: Bind) -> str:
         world.subjects["corpus", corpus.name] = corpus.digest.sha256
     for suite in manifest.envelope.suites:
         world.subjects["suite", suite.name] = suite.digest.sha256
-    told = f"{entry.by} binds manifest {entry.manifest}"
+    sentence = f"{entry.by} binds manifest {entry.manifest}"
     if entry.parent is not None:
-        told += f", tuned from {entry.parent}"
+        sentence += f", tuned from {entry.parent}"
     if entry.supersedes is not None:
         old = world.manifests[entry.supersedes]
         party.supersessions.append(Supersession(old.digest, file.digest))
-        told += f", which supersedes {entry.supersedes}"
-    return told
+        sentence += f", which supersedes {entry.supersedes}"
+    return sentence
 
 
 def pass_(world: World, entry: Judge) -> str:

@@ -101,12 +101,12 @@ def regrant(world: World, entry: Regrant) -> str:
         # The operator's own act: with the last grant goes what the gate kept of the authority.
         world.gate.views.pop(entry.authority, None)
         world.gate.heard.discard(entry.authority)
-        told = f"the operator takes every grant of {entry.authority} away"
+        sentence = f"the operator takes every grant of {entry.authority} away"
     else:
         theirs[entry.authority] = granted(entry.authority, entry.grants)
-        told = f"the operator changes the grants of {entry.authority}"
+        sentence = f"the operator changes the grants of {entry.authority}"
     world.operator = replace(world.operator, grants=theirs)
-    return told
+    return sentence
 
 
 def set_floors(world: World, entries: tuple[FloorEntry, ...]) -> str:

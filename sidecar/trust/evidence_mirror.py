@@ -108,7 +108,7 @@ class EvidenceMirror:
         remote: What is published.
         folder: The gate's own; created if needed.
         limits: Of what is fetched; a listing beyond them is refused.
-        pace: See ``MirrorLimits``.
+        bounds: See ``MirrorLimits``.
         clock: Monotonic seconds.
     """
 
@@ -117,13 +117,13 @@ class EvidenceMirror:
         remote: RemoteEvidence,
         folder: Path,
         limits: EvidenceLimits = EVIDENCE,
-        pace: MirrorLimits = MirrorLimits(),
+        bounds: MirrorLimits = MirrorLimits(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._remote = remote
         self._folder = folder
         self._limits = limits
-        self._pace = pace
+        self._bounds = bounds
         self._clock = clock
         self._stop = threading.Event()
         self._have: set[str] | None = None
@@ -222,7 +222,7 @@ class EvidenceMirror:
         if self._refused:
             raise SourceError(f"{INDEX_FILE}: {self._refused}")
         self.heard = True
-        if self._lagging is not None and self._clock() - self._lagging_since >= self._pace.lag:
+        if self._lagging is not None and self._clock() - self._lagging_since >= self._bounds.lag:
             self._index, self._lagging = self._lagging, None
         if self._index is None:
             return []
@@ -269,10 +269,10 @@ class EvidenceMirror:
 
     def _fetch(self, missing: Mapping[str, int], have: set[str]) -> list[str]:
         """Fetch files for one slice, in no particular order; return what failed."""
-        fetching = _Fetching(self._remote, self._folder, self._pace, self._stop)
+        fetching = _Fetching(self._remote, self._folder, self._bounds, self._stop)
         fetching.waiting.extend(missing.items())
         random.shuffle(fetching.waiting)  # a file that always fails must not hold up the others
-        workers = min(self._pace.parallel, len(missing))
+        workers = min(self._bounds.parallel, len(missing))
         with ThreadPoolExecutor(workers, "fetch-evidence") as pool:
             for each in [pool.submit(fetching.work, self._clock) for _ in range(workers)]:
                 each.result()
@@ -291,7 +291,7 @@ class _Fetching:
 
     remote: RemoteEvidence
     folder: Path
-    pace: MirrorLimits
+    bounds: MirrorLimits
     stop: threading.Event
     waiting: list[tuple[str, int]] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
@@ -299,8 +299,8 @@ class _Fetching:
 
     def work(self, clock: Callable[[], float]) -> None:
         """Fetch files until none waits, the slice ends, or too many failed."""
-        until = clock() + self.pace.slice
-        while clock() < until and len(self.problems) < self.pace.failures:
+        until = clock() + self.bounds.slice
+        while clock() < until and len(self.problems) < self.bounds.failures:
             if self.stop.is_set():
                 return
             try:

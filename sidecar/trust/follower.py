@@ -4,7 +4,7 @@ Each has a thread of its own, so one that hangs on a dead file system delays no 
 ``work`` or the subscription raises is logged and tried again.
 
 A source that changes all the time without new content is read ever less often, up to once in
-``Pace.longest_pause`` seconds, so that it cannot take the processor from the requests.
+``Backoff.longest_pause`` seconds, so that it cannot take the processor from the requests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _LOG = logging.getLogger("sidecar.trust")
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Backoff:
     """How a source that never rests is slowed down.
 
     Attributes:
@@ -50,7 +50,7 @@ class Follower:
         followed: Announces changes.
         poll_seconds: The longest time between two calls of ``work``.
         work: Reads the source; returns whether it found new content.
-        pace: See ``Pace``.
+        backoff: See ``Backoff``.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Follower:
         followed: Changes,
         poll_seconds: float,
         work: Callable[[], bool],
-        pace: Pace = Pace(),
+        backoff: Backoff = Backoff(),
     ) -> None:
         self._name = name
         self._followed = followed
         self._poll_seconds = poll_seconds
         self._work = work
-        self._pace = pace
+        self._backoff = backoff
         self._stop = StopEvent()
         self._thread = threading.Thread(target=self._run, name=f"follow-{name}", daemon=False)
         self._idle = 0
@@ -91,7 +91,7 @@ class Follower:
                     self._round(trigger)
             except Exception:  # noqa: BLE001 - the thread must live on
                 _LOG.exception("following %s: unexpected error", self._name)
-                self._stop.wait(self._pace.longest_pause)
+                self._stop.wait(self._backoff.longest_pause)
 
     def _round(self, trigger: Trigger) -> None:
         if trigger is Trigger.POLL:
@@ -102,6 +102,6 @@ class Follower:
             _LOG.exception("following %s: unexpected error", self._name)
             news = False
         self._idle = 0 if news else self._idle + 1
-        pause = self._pace.pause(self._idle)
+        pause = self._backoff.pause(self._idle)
         if pause:
             self._stop.wait(pause)

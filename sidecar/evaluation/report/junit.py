@@ -48,13 +48,13 @@ def _suite(record: SuiteRecord) -> str:
         for case in record.cases
     )
     taken = sum(each.seconds for each in record.used)
-    told = f"score {record.score:.4f}, threshold {record.threshold:g}"
-    threshold = "" if record.passed else f"<failure message={_value(told)}/>"
+    summary = f"score {record.score:.4f}, threshold {record.threshold:g}"
+    threshold = "" if record.passed else f"<failure message={_value(summary)}/>"
     return (
         f'<testsuite name={_value(record.label)} tests="{record.samples + 1}" '
         f'failures="{failures}" errors="0" skipped="{skipped}" time="{taken:.3f}">\n'
         f'<testcase classname={_value(record.label)} name="threshold">{threshold}'
-        f"<system-out>{_text(told)}</system-out></testcase>\n{cases}</testsuite>\n"
+        f"<system-out>{_text(summary)}</system-out></testcase>\n{cases}</testsuite>\n"
     )
 
 

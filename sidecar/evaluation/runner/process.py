@@ -227,9 +227,9 @@ def _child(python: Path, pending: list[_Run], locks: list[int]) -> None:
             process.terminate()
             raise
     if failed or any(run.log is None for run in pending):
-        told = _short(failed) if failed else _last_lines(home / "output.txt")
+        reason = _short(failed) if failed else _last_lines(home / "output.txt")
         raise EvaluationError(
-            f"the run did not end well ({told}); the same command goes on where it was"
+            f"the run did not end well ({reason}); the same command goes on where it was"
         )
 
 

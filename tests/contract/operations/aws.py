@@ -1,4 +1,4 @@
-"""AWS service models (botocore's ``service-2.json``), reduced to what a door has to know."""
+"""AWS service models (botocore's ``service-2.json``), reduced to what a table has to know."""
 
 from __future__ import annotations
 

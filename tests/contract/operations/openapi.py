@@ -1,4 +1,4 @@
-"""An OpenAPI document, reduced to what a door has to know."""
+"""An OpenAPI document, reduced to what a provider's table has to know."""
 
 from __future__ import annotations
 

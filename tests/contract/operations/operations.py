@@ -1,4 +1,4 @@
-"""The reduced documents, read back as operations of each API's door."""
+"""The reduced documents, read back as operations of each API."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Published:
     """One operation with one content type of its request.
 
     Attributes:
-        api: Whose door: ``openai``, ``azure`` or ``bedrock``.
+        api: The table that reads it: ``openai``, ``azure`` or ``bedrock``.
         id: As the document calls it.
         method: HTTP method.
         path: With ``{name}`` for parameters; perhaps with a query that belongs to it.
@@ -74,7 +74,7 @@ def aws() -> tuple[Published, ...]:
 
 @cache
 def bedrock() -> tuple[Published, ...]:
-    """AWS's own service models, and the OpenAI-compatible door at ``/openai/v1``."""
+    """AWS's own service models, and the OpenAI-compatible API at ``/openai/v1``."""
     below = [_moved(row, "bedrock", "/openai/v1", "") for row in openai() if "?" not in row.path]
     return _once([*aws(), *below])
 
@@ -92,7 +92,7 @@ def azure_openai() -> tuple[Published, ...]:
 
 
 def everything() -> tuple[Published, ...]:
-    """Every published operation of every door."""
+    """Every published operation of every API."""
     return (*openai(), *azure_openai(), *bedrock())
 
 

@@ -1,4 +1,4 @@
-"""The OpenAI SDK's own types, reduced to what a door has to know.
+"""The OpenAI SDK's own types, reduced to what a provider's table has to know.
 
 A second source, newer than the document in places and independent of it: every resource method
 says its HTTP method and path in its source, and its body as a ``TypedDict``.

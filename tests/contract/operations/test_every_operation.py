@@ -1,4 +1,4 @@
-"""Every published operation, sent to its door: authorised for every id in it, or refused by name.
+"""Every published operation, sent as published: authorised for every id in it, or refused by name.
 
 The operations are not ours: they are read from OpenAI's published document, its SDK's types, AWS's
 service models and Azure's table (``data/README.md``). So a place that a provider has and our tables
@@ -286,7 +286,7 @@ def test_what_is_shut_passes_only_once_it_is_opened() -> None:
 
 
 def test_the_documents_are_whole() -> None:
-    """A reduction that lost its operations, or a door that shut them all, would pass until here.
+    """A reduction that lost its operations, or a table that refused all, would pass until here.
 
     Operations, those that can name a model, places of models, and those whose every id is named.
     """

@@ -1,4 +1,4 @@
-"""The page of operations says what the door tables hold, and nothing else."""
+"""The page of operations says what the providers' tables hold, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_the_page_is_in_step() -> None:
     assert PAGE.read_text(encoding="utf-8") == page()
 
 
-def test_every_row_of_every_table_is_told_once() -> None:
+def test_every_row_of_every_table_is_listed_once() -> None:
     text = PAGE.read_text(encoding="utf-8")
     told = {}
     for name, provider in PROVIDERS.items():

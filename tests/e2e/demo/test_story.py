@@ -198,7 +198,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         yield running
 
 
-def test_what_is_told_of_the_stage_is_exactly_what_is_documented(stage: Kept) -> None:
+def test_what_the_stage_is_set_to_is_exactly_what_is_documented(stage: Kept) -> None:
     told = stage.told
     gateway = str(told["gateway"])
     expected = {
@@ -238,7 +238,7 @@ def test_the_policy_engine_is_where_it_is_said_to_be(stage: Kept) -> None:
         assert client.recv(12) == b"HTTP/1.1 200"
 
 
-def test_the_doctor_finds_everything_by_what_is_told_and_in_order(stage: Kept) -> None:
+def test_the_doctor_finds_everything_by_those_settings_and_in_order(stage: Kept) -> None:
     places = {
         "--config": str(stage.folder / "sidecar.yaml"),
         "--envoy-admin": stage.told["envoy_admin"],

@@ -126,7 +126,7 @@ def test_each_condition_finds_what_breaks_it_and_nothing_else_does(
         assert (said.reason, said.violations) == (reason, {code})
 
 
-def test_a_waiver_that_lasts_is_told_without_a_word_about_its_end(opa: OpaServer) -> None:
+def test_a_waiver_that_lasts_is_reported_without_a_word_about_its_end(opa: OpaServer) -> None:
     said = ask_excused(opa, 90)
     assert (said.reason, said.warnings) == ("admitted", {RULE})
     (warning,) = said.outcome.decision.warnings

@@ -76,7 +76,7 @@ def gate_over(world: World, engine: Address) -> Iterator[tuple[int, Issuer]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class GatedReference:
     """A reference configuration between an application with its credential and a provider."""
 
     wired: Wired
@@ -118,13 +118,15 @@ def opa(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
 
 
 @contextmanager
-def door(name: Gated, opa: Address, folder: Path, *deployments: str) -> Iterator[Door]:
+def reference(
+    name: Gated, opa: Address, folder: Path, *deployments: str
+) -> Iterator[GatedReference]:
     provider = SITES[name].extensions["provider"]
     with (
         gate_over(world_of(provider, deployments), opa) as (port, issuer),
         wire(name, folder, gate=port) as wired,
     ):
-        yield Door(wired, issuer.jwt_svid(ENV, NOW))
+        yield GatedReference(wired, issuer.jwt_svid(ENV, NOW))
 
 
 REFUSED: list[Received] = []
@@ -137,7 +139,7 @@ def test_azure_admits_a_bound_deployment_in_both_shapes_and_no_other(
     plain: dict[str, object] = {"messages": [{"role": "user", "content": "hello"}]}
     named = {"model": "support", **plain}
     image = ("x-ms-oai-image-generation-deployment", "support")
-    with door("azure", opa, tmp_path, "support") as azure:
+    with reference("azure", opa, tmp_path, "support") as azure:
         good = dated.format("support")
         assert azure.call(good, plain) == (200, "", azure.passed(good, plain))
         v1 = "/openai/v1/chat/completions"
@@ -165,7 +167,7 @@ def test_bedrock_admits_a_bound_arn_signs_it_and_no_other(opa: Address, tmp_path
     def at(model: str, operation: str = "converse") -> str:
         return f"/model/{quote(model, safe='')}/{operation}"
 
-    with door("bedrock", opa, tmp_path, ARN) as bedrock:
+    with reference("bedrock", opa, tmp_path, ARN) as bedrock:
         assert bedrock.call(at(ARN), body) == (200, "", bedrock.passed(at(ARN), body))
         assert [
             bedrock.call(at(ARN + "2"), body),
@@ -186,7 +188,7 @@ def test_vllm_admits_an_adapter_and_has_no_administration(opa: Address, tmp_path
     body: dict[str, object] = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}]}
     load: dict[str, object] = {"lora_name": MODEL, "lora_path": "/tmp/other"}
     chat = "/v1/chat/completions"
-    with door("vllm", opa, tmp_path) as vllm:
+    with reference("vllm", opa, tmp_path) as vllm:
         assert vllm.call(chat, body) == (200, "", vllm.passed(chat, body))
         assert vllm.call("/v1/messages", body) == (200, "", vllm.passed("/v1/messages", body))
         assert [
@@ -223,17 +225,17 @@ def test_a_tuning_job_passes_with_a_specification_the_customer_signed_and_no_oth
     job: dict[str, object] = {"model": BASE_ID, "training_file": "file-1"}
     header = ("x-environment-specification", digest)
     with gate_over(world, opa) as (port, issuer), wire(name, tmp_path, gate=port) as wired:
-        door = Door(wired, issuer.jwt_svid(ENV, NOW))
+        reference = GatedReference(wired, issuer.jwt_svid(ENV, NOW))
         with_it = {**job, "metadata": {"admissibility_specification": digest}}
-        assert door.call(target, with_it) == (200, "", door.passed(target, with_it))
-        status, refused, (received,) = door.call(target, job, header)
+        assert reference.call(target, with_it) == (200, "", reference.passed(target, with_it))
+        status, refused, (received,) = reference.call(target, job, header)
         assert (status, refused, received.body) == (200, "", json.dumps(job).encode())
         assert [
-            door.call(target, job),
-            door.call(target, job, ("x-environment-specification", "00" * 32)),
-            door.call(target, {**with_it, "model": "gpt-4.1-2025-04-14"}),
-            door.call(target, with_it, ("x-environment-specification", "00" * 32)),
-            door.call(resumed, b""),
+            reference.call(target, job),
+            reference.call(target, job, ("x-environment-specification", "00" * 32)),
+            reference.call(target, {**with_it, "model": "gpt-4.1-2025-04-14"}),
+            reference.call(target, with_it, ("x-environment-specification", "00" * 32)),
+            reference.call(resumed, b""),
         ] == [
             (403, "specification_missing", REFUSED),
             (403, "specification_unverified", REFUSED),
@@ -258,7 +260,7 @@ def test_a_body_at_the_limit_is_read_and_one_byte_more_is_not(
     small = {**named, "messages": [], "user": ""} if name != "bedrock" else {"messages": []}
     text = json.dumps(small).encode()
     whole = text[:-1] + b" " * (LIMIT - len(text)) + text[-1:]
-    with door(name, opa, tmp_path, "support", ARN) as opened:
+    with reference(name, opa, tmp_path, "support", ARN) as opened:
         status, _, seen = opened.call(target, whole)
         assert (status, [received.body == whole for received in seen]) == (200, [True])
         assert opened.call(target, whole + b" ") == (413, "", [])

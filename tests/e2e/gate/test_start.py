@@ -210,13 +210,13 @@ def refusal(site: Site) -> tuple[int, list[str]]:
 
 
 @pytest.mark.parametrize("breaks", MISTAKES, ids=lambda breaks: breaks.__name__)
-def test_a_mistake_is_told_in_one_line_and_nothing_is_served(site: Site, breaks: Breaks) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_served(site: Site, breaks: Breaks) -> None:
     breaks(site)
     assert refusal(site) == (2, [f"admit serve: {MISTAKES[breaks]}"])
 
 
 @pytest.mark.parametrize("key", ["listen", "metrics"])
-def test_a_port_in_use_is_told_in_one_line(site: Site, key: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(site: Site, key: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         site.settings[key] = address

@@ -350,7 +350,7 @@ def test_a_second_manifest_supersedes_the_first_and_asks_for_more(
         ),
     ],
 )
-def test_a_mistake_is_told_in_one_line(
+def test_a_mistake_is_reported_in_one_line(
     tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     home = tmp_path / "h"

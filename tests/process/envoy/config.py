@@ -46,7 +46,7 @@ def filters(config: Config) -> dict[str, Config]:
 
 
 def mutations(config: Config) -> list[Config]:
-    """What is done to a request's headers at the door."""
+    """What is done to a request's headers before any filter."""
     (early,) = manager(config)["early_header_mutation_extensions"]
     found: list[Config] = early["typed_config"]["mutations"]
     return found

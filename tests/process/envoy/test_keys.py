@@ -84,7 +84,7 @@ NO_KEY = "[another]\naws_access_key_id = x\naws_secret_access_key = y\n"
 
 
 def undropped(name: Gated) -> str:
-    """The reference without its removal of headers at the door."""
+    """The reference without its early removal of headers."""
     config = yaml.safe_load(reference(name))
     del manager(config)["early_header_mutation_extensions"]
     return str(yaml.safe_dump(config))
@@ -105,7 +105,7 @@ def test_the_providers_key_replaces_a_clients_even_where_that_was_not_dropped(
 
 
 def test_a_signer_without_a_key_would_let_a_clients_signature_go_on(tmp_path: Path) -> None:
-    # A fact about Envoy, kept as a test: it is why the removal at the door comes before the guard.
+    # A fact about Envoy, kept as a test: it is why the early removal comes before the guard.
     signed = [("Authorization", "AWS4-HMAC-SHA256 Credential=of-the-client")]
     seen = []
     for number, template in enumerate((undropped("bedrock"), None)):

@@ -28,7 +28,7 @@ from tests.process.envoy.local_replies import local_replies, shape_of
 from tests.process.envoy.sites import SITES
 
 
-def test_every_reference_is_in_its_folder_and_told_in_its_readme() -> None:
+def test_every_reference_is_in_its_folder_and_described_in_its_readme() -> None:
     folder = repository_root() / "envoy"
     files = {path.stem for path in folder.glob("*.yaml")}
     told = re.findall(r"^\| \[`([a-z-]+)\.yaml`\]", (folder / "README.md").read_text(), re.M)

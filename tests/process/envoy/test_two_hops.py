@@ -116,7 +116,7 @@ def test_the_gate_learns_one_element_about_the_workload_and_nothing_it_wrote(
     ]
 
 
-def test_workloads_that_share_a_connection_between_the_hops_are_told_apart(hops: Hops) -> None:
+def test_workloads_that_share_a_connection_between_the_hops_are_distinguished(hops: Hops) -> None:
     svids = [hops.first.domain.issue(f"/ns/{name}") for name in ("a", "b", "a", "c")]
     for svid in svids:
         hops.as_workload(svid).send()

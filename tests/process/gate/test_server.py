@@ -318,7 +318,7 @@ def test_a_harmless_change_during_the_question_asks_again(opa_address: Address) 
 # ---- health and limits ---------------------------------------------------------------------------
 
 
-def test_health_is_told_by_name_and_in_general() -> None:
+def test_health_is_answered_by_service_name_and_in_general() -> None:
     async def story() -> list[int]:
         async with running(Broken(RuntimeError())) as gate:
             stub = health_pb2_grpc.HealthStub(gate.channel)
@@ -334,7 +334,7 @@ def test_health_is_told_by_name_and_in_general() -> None:
     assert asyncio.run(story()) == [2, 2, 1, 1, 2, 2]
 
 
-def test_a_body_too_large_is_told_so_by_the_gate() -> None:
+def test_a_body_too_large_is_refused_by_the_gate() -> None:
     async def story() -> str:
         async with running(Broken(RuntimeError())) as gate:
             return await asked(gate, body=b"x" * 70_000)

@@ -238,7 +238,7 @@ def test_small_requests_do_not_wait_behind_a_large_one() -> None:
     assert asyncio.run(story()) == ["malformed_request"] * 4
 
 
-def test_a_refused_large_body_is_told_of_like_a_small_one() -> None:
+def test_a_refused_large_body_is_reported_like_a_small_one() -> None:
     async def story() -> list[tuple[str, str, str, str, list[str]]]:
         async with gated(InFlightLimiter(1 << 20)) as (gate, _, token):
             for more in (0, THRESHOLD):

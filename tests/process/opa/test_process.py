@@ -235,7 +235,7 @@ def test_a_crash_on_the_way_up_is_not_taken_for_a_refusal(tmp_path: Path) -> Non
     assert asyncio.run(story())
 
 
-def test_an_opa_that_crashes_every_time_is_told_and_left(tmp_path: Path) -> None:
+def test_an_opa_that_crashes_every_time_is_reported_and_left(tmp_path: Path) -> None:
     async def story() -> None:
         folder = tmp_path / "run"
         await OpaProcess(crashing(tmp_path, 9), built(folder), folder, lambda: None).start()

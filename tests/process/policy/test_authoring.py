@@ -239,7 +239,7 @@ def test_each_check_finds_what_it_is_there_for_and_nothing_else(
     assert str(tmp_path) not in repr(found)
 
 
-def test_what_does_not_parse_is_told_with_its_place_and_is_enough(tmp_path: Path) -> None:
+def test_what_does_not_parse_is_reported_with_its_place_and_is_enough(tmp_path: Path) -> None:
     tree = copy_policies(tmp_path)
     (tree / "lib" / "dates" / "dates.rego").write_text("package lib.dates\n\nx := \n")
     found = found_by(tree)
@@ -288,7 +288,7 @@ def test_failures_are_named_and_coverage_waits_for_them(tmp_path: Path) -> None:
     assert (report.coverage, report.uncovered) == (None, {})
 
 
-def test_what_no_test_reaches_is_told_by_file_and_row(tmp_path: Path) -> None:
+def test_what_no_test_reaches_is_named_by_file_and_row(tmp_path: Path) -> None:
     report = checks.run_tests(opa_path(), with_tests(tmp_path, GOOD))
     assert report.failed == ()
     assert report.coverage is not None

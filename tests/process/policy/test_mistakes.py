@@ -26,7 +26,7 @@ from tests.process.policy.toy import write_toy
         ("new", "xx"),
     ],
 )
-def test_a_folder_without_policies_is_told_before_any_program_looks_into_it(
+def test_a_folder_without_policies_is_reported_before_any_program_looks_into_it(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     (tmp_path / "stray.rego").write_text("package stray\n")
@@ -106,7 +106,9 @@ def test_without_opa_each_command_says_how_to_get_it(tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
-def test_what_a_gate_of_another_release_recorded_is_told_and_not_compared(tmp_path: Path) -> None:
+def test_what_a_gate_of_another_release_recorded_is_named_and_not_compared(
+    tmp_path: Path,
+) -> None:
     stricter, log = copy_policies(tmp_path), tmp_path / "facts.jsonl"
     change_data(stricter, "us", adversarial_floor=0.99)
     ours, theirs = facts_in("us"), facts_in("us")

@@ -46,7 +46,7 @@ def group(kind: str, model: str, code: str) -> Group:
     return Group(kind, "spiffe://acme.example/env/prod", (model,), (("xx", code),), ())
 
 
-def test_every_decision_that_changes_is_told_with_the_rules_that_change_it(
+def test_every_decision_that_changes_is_reported_with_the_rules_that_change_it(
     servers: tuple[Server, Server],
 ) -> None:
     records = [
@@ -151,7 +151,7 @@ def test_groups_beyond_the_bound_are_counted() -> None:
     assert (len(found.groups), found.ungrouped) == (replay.MAX_GROUPS, 3)
 
 
-def test_what_is_allowed_now_is_told_as_such(servers: tuple[Server, Server]) -> None:
+def test_what_is_allowed_now_is_reported_as_such(servers: tuple[Server, Server]) -> None:
     before, after = servers
     found = replay.replay([record(0, False, facts(6))], after, before)
     assert (found.kinds, found.disappears) == ({"allowed": 1}, {("xx", "xx.enough"): 1})

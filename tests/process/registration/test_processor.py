@@ -44,7 +44,7 @@ PASSED = ["request_headers", "response_headers", f"response_body {len(ANSWER)}"]
 WHOLE = [*PASSED, "response_body 0 end", "OK"]
 
 
-def test_an_answer_is_registered_for_whoever_the_slip_names(tmp_path: Path) -> None:
+def test_an_answer_is_registered_for_whoever_the_ticket_names(tmp_path: Path) -> None:
     async def run() -> None:
         async with decisions(tmp_path) as running:
             told = await running.say([request(sealed(running.kept)), *answer()])
@@ -99,7 +99,7 @@ def _from_the_future(kept: RegistrationStore) -> str:
         lambda _: "e30=.\u2028",
     ],
 )
-def test_a_slip_that_is_not_ours_or_not_of_now_registers_nothing(
+def test_a_ticket_that_is_not_ours_or_not_of_now_registers_nothing(
     tmp_path: Path, forged: Callable[[RegistrationStore], str]
 ) -> None:
     async def run() -> None:
@@ -112,7 +112,7 @@ def test_a_slip_that_is_not_ours_or_not_of_now_registers_nothing(
     asyncio.run(run())
 
 
-def test_without_a_slip_an_answer_passes_and_registers_nothing(tmp_path: Path) -> None:
+def test_without_a_ticket_an_answer_passes_and_registers_nothing(tmp_path: Path) -> None:
     async def run() -> None:
         async with decisions(tmp_path) as running:
             assert await running.say([request(None), *answer()]) == WHOLE
@@ -278,7 +278,7 @@ def test_what_is_held_is_given_back_however_a_stream_ends(tmp_path: Path) -> Non
     asyncio.run(run())
 
 
-def test_a_slip_says_what_was_sealed(tmp_path: Path) -> None:
+def test_a_ticket_says_what_was_sealed(tmp_path: Path) -> None:
     key = store(tmp_path).key.ticket_key
     late: datetime = NOW + GOOD_FOR
     assert tickets.verify(tickets.sign(UPLOAD, key), key, late) == UPLOAD

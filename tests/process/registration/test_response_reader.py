@@ -114,7 +114,7 @@ def test_a_resource_name_is_registered_as_a_path_has_it(key: str, name: str, tol
         ),
     ],
 )
-def test_what_cannot_be_read_goes_on_and_is_told(
+def test_what_cannot_be_read_goes_on_and_is_reported(
     head: dict[str, str], chunks: list[bytes], told: list[str]
 ) -> None:
     assert Run(head, *chunks).told == told

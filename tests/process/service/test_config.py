@@ -196,14 +196,14 @@ def test_a_mistake_is_one_line_with_its_place(
     assert mistake(tmp_path, {**LEAST, **changes}) == message
 
 
-def test_a_file_that_is_no_mapping_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_mapping_is_reported(tmp_path: Path) -> None:
     assert mistake(tmp_path, "- x") == "must be a YAML mapping"
     assert mistake(tmp_path, "") == "must be a YAML mapping"
     assert mistake(tmp_path, "a: [").startswith("not YAML: ")
     assert mistake(tmp_path, "#" * (1 << 20) + "\n\n") == "larger than 1048576 bytes"
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_not_there_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path / "none.yaml")
     assert str(caught.value) == f"{tmp_path / 'none.yaml'}: No such file or directory"

@@ -96,7 +96,7 @@ def resident(running: Running) -> int:
 
 
 def settled(running: Running) -> int:
-    """The same once nothing is starting any more: readers start at their own, lower pace."""
+    """The same once nothing is starting any more: readers start at their own, lower priority."""
     end, readings = time.monotonic() + _PATIENCE_SECONDS, [resident(running)]
     while len(set(readings[-_STEADY:])) > 1 or len(readings) < _STEADY:
         if time.monotonic() > end:

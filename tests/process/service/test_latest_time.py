@@ -43,7 +43,7 @@ def status(url: str) -> object:
         return json.load(answer)["clock"]
 
 
-def test_a_gate_keeps_the_time_and_a_clock_set_back_is_told(site: Site) -> None:
+def test_a_gate_keeps_the_time_and_a_clock_set_back_is_reported(site: Site) -> None:
     began = round(time.time())
     with site.start() as running:
         assert status(running.metrics) == {"problem": None}

@@ -27,7 +27,7 @@ def named(text: str) -> list[str]:
     return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
 
 
-def test_every_field_of_the_log_is_told_and_no_other() -> None:
+def test_every_field_of_the_log_is_reported_and_no_other() -> None:
     assert sorted(named(section("The decision log"))) == sorted(record(admitted()))
 
 

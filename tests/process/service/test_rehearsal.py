@@ -30,7 +30,7 @@ def explain(site: Site, path: Path, code: int) -> Any:
     return told("explain", "--request", path, "--config", site.config, code=code)
 
 
-def test_an_admitted_request_is_told_with_every_place_and_step(site: Site) -> None:
+def test_an_admitted_request_is_reported_with_every_place_and_step(site: Site) -> None:
     lines = (CHAT, JSON, f"x-environment-credential: {site.token}")
     body = json.dumps({"model": MODEL, "tools": [{"type": "function"}]})
     answer = explain(site, write(site.folder, *lines, body=body), 0)

@@ -100,7 +100,7 @@ def test_a_changed_folder_decides_soon_and_nothing_is_refused_meanwhile(site: Si
     }
 
 
-def test_what_does_not_compile_leaves_the_last_good_policies_and_is_told(site: Site) -> None:
+def test_what_does_not_compile_leaves_the_last_good_policies_and_is_reported(site: Site) -> None:
     policies = write_gate_toy(site.folder / "policies")
     site.configure(policies="policies")
     good = tree.read(policies).revision

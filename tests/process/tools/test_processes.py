@@ -29,14 +29,14 @@ def test_a_long_command_shows_what_it_does_and_that_it_ended(tmp_path: Path) -> 
     assert (tmp_path / "log" / "it.log").read_text(encoding="utf-8") == "one\ntwo\n"
 
 
-def test_a_command_that_fails_is_told_in_one_line_with_its_last_words(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_reported_in_one_line_with_its_last_words(tmp_path: Path) -> None:
     log = tmp_path / "it.log"
     with pytest.raises(ProgramError) as caught:
         run_shown(["sh", "-c", "echo a; echo why; exit 4"], label="it", log=log, out=io.StringIO())
     assert str(caught.value) == f"it failed: why (all of it: {log})"
 
 
-def test_a_command_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_command_that_is_not_there_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ProgramError, match="it: /no/such cannot be run"):
         run_shown(["/no/such"], label="it", log=tmp_path / "it.log", out=io.StringIO())
 

@@ -46,7 +46,7 @@ def test_floors_add_jurisdictions_and_roles_once_each() -> None:
     assert found.roles == {"auditor", "insurer"}
 
 
-def test_a_sector_that_a_floor_demands_and_the_declaration_does_not_name_is_told() -> None:
+def test_a_sector_that_a_floor_demands_and_the_declaration_does_not_name_is_reported() -> None:
     world = admitted_world()
     sector = around(world).sector
     world.floors = (Floor((ENV,), sector=sector), Floor((ENV,), sector="defense"))

@@ -25,7 +25,7 @@ def test_the_producers_own_result_is_none() -> None:
     assert fourth(world) is Reason.PREACTIVATION_MISSING
 
 
-def test_a_result_that_has_ended_is_told_from_one_that_is_missing() -> None:
+def test_a_result_that_has_ended_is_distinguished_from_one_that_is_missing() -> None:
     world = admitted_world()
     world.result(window=window(20, -1))
     assert fourth(world) is Reason.PREACTIVATION_EXPIRED

@@ -20,7 +20,7 @@ from tests.unit.envoy_extauthz_lint.mutations.case import FINDINGS, known_findin
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_a_change_is_told_whole_and_nothing_else_is(case: Case) -> None:
+def test_a_change_is_reported_whole_and_nothing_else_is(case: Case) -> None:
     finding_lines = case.found()
     assert finding_lines == known_findings()[case.id]
     assert {line.split(" ")[1] for line in finding_lines} == {case.rule, *case.also}
@@ -126,7 +126,7 @@ def test_a_listener_inside_is_judged_itself_and_not_the_way_to_it() -> None:
     assert rules == ["gate-shadow", "bypass-without-gate", "bypass-without-gate"]
 
 
-def test_of_a_listener_that_has_nothing_to_do_with_the_gate_only_the_way_is_told() -> None:
+def test_of_a_listener_that_has_nothing_to_do_with_the_gate_only_the_bypass_is_reported() -> None:
     edit = Edit()
     other = Edit()
     del other.filters[other.at : -1]

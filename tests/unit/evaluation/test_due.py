@@ -7,36 +7,36 @@ from datetime import datetime
 
 import pytest
 
-from sidecar.evaluation.due import Standing, standings
+from sidecar.evaluation.due import SuiteState, suite_statuses
 from tests.support.simulator.predicates import DAY, NOW, suite, suites
 from tests.support.simulator.world import World, admitted_world, grant, manifest_predicate, window
 
 REGRESSION = suite("regression")
 
 
-def regression(world: World, edition: str = "") -> tuple[Standing, datetime | None, str]:
+def regression(world: World, edition: str = "") -> tuple[SuiteState, datetime | None, str]:
     changed = {("regression", "regression-suite"): edition} if edition else {}
     (found,) = [
         each
-        for each in standings(world.state(), NOW, NOW + 14 * DAY, changed)
+        for each in suite_statuses(world.state(), NOW, NOW + 14 * DAY, changed)
         if each.suite.kind == "regression"
     ]
-    return found.standing, found.until, found.evaluator
+    return found.state, found.until, found.evaluator
 
 
 def test_a_passed_result_is_current_until_it_ends() -> None:
     world = admitted_world()
-    found = standings(world.state(), NOW, NOW + 14 * DAY, {})
+    found = suite_statuses(world.state(), NOW, NOW + 14 * DAY, {})
     assert [(each.suite.kind, each.due) for each in found] == [
         ("adversarial", False),
         ("compliance", False),
         ("regression", False),
     ]
-    assert regression(world) == (Standing.CURRENT, NOW + 20 * DAY, "evaluator")
+    assert regression(world) == (SuiteState.CURRENT, NOW + 20 * DAY, "evaluator")
 
 
 def due_manifests(world: World) -> set[str]:
-    return {each.manifest for each in standings(world.state(), NOW, NOW, {})}
+    return {each.manifest for each in suite_statuses(world.state(), NOW, NOW, {})}
 
 
 def lose_it(world: World) -> None:
@@ -82,20 +82,20 @@ def change_the_manifest(world: World) -> None:
 @pytest.mark.parametrize(
     ("change", "standing", "until"),
     [
-        (lose_it, Standing.MISSING, None),
-        (end_it, Standing.ENDED, NOW - DAY),
-        (end_it_soon, Standing.ENDING, NOW + 3 * DAY),
-        (end_its_key, Standing.ENDING, NOW + 2 * DAY),
-        (rotate_its_key, Standing.NOT_COUNTED, None),
-        (take_the_grant, Standing.NOT_COUNTED, None),
-        (withdraw_it, Standing.WITHDRAWN, None),
-        (fail_it, Standing.FAILED, None),
-        (not_pass_it, Standing.NOT_COUNTED, None),
-        (change_the_manifest, Standing.MISSING, None),
+        (lose_it, SuiteState.MISSING, None),
+        (end_it, SuiteState.ENDED, NOW - DAY),
+        (end_it_soon, SuiteState.ENDING, NOW + 3 * DAY),
+        (end_its_key, SuiteState.ENDING, NOW + 2 * DAY),
+        (rotate_its_key, SuiteState.NOT_COUNTED, None),
+        (take_the_grant, SuiteState.NOT_COUNTED, None),
+        (withdraw_it, SuiteState.WITHDRAWN, None),
+        (fail_it, SuiteState.FAILED, None),
+        (not_pass_it, SuiteState.NOT_COUNTED, None),
+        (change_the_manifest, SuiteState.MISSING, None),
     ],
 )
 def test_whatever_ends_a_result_makes_its_suite_due(
-    change: Callable[[World], None], standing: Standing, until: datetime | None
+    change: Callable[[World], None], standing: SuiteState, until: datetime | None
 ) -> None:
     world = admitted_world()
     change(world)
@@ -104,20 +104,20 @@ def test_whatever_ends_a_result_makes_its_suite_due(
 
 def test_a_suite_that_was_changed_is_due_for_every_manifest_that_declared_it() -> None:
     world = admitted_world()
-    assert regression(world, REGRESSION["digest"]["sha256"])[0] is Standing.CURRENT
-    assert regression(world, "ab" * 32)[0] is Standing.CHANGED
+    assert regression(world, REGRESSION["digest"]["sha256"])[0] is SuiteState.CURRENT
+    assert regression(world, "ab" * 32)[0] is SuiteState.CHANGED
 
 
 def test_the_longest_of_several_results_counts() -> None:
     world = admitted_world()
     world.result(label="older", window=window(40, 2))
-    assert regression(world)[:2] == (Standing.CURRENT, NOW + 20 * DAY)
+    assert regression(world)[:2] == (SuiteState.CURRENT, NOW + 20 * DAY)
 
 
 def test_what_no_result_can_activate_again_is_not_due() -> None:
     world = admitted_world()
     world.bind(window=window(30, -1))
-    assert standings(world.state(), NOW, NOW, {}) == ()
+    assert suite_statuses(world.state(), NOW, NOW, {}) == ()
     world = admitted_world()
     older = world.digests["manifest"]
     world.bind("next", supersedes={"sha256": older}, run=manifest_predicate()["run"] | {"id": "r"})

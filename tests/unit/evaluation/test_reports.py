@@ -258,7 +258,7 @@ def test_a_report_that_is_not_whole_is_no_score(name: str) -> None:
         read_report(tool, written(report))
 
 
-def test_the_metrics_of_a_task_with_several_are_told_apart() -> None:
+def test_the_metrics_of_a_task_with_several_are_distinguished() -> None:
     several = changed(LM_EVAL, "results", "facts", "acc_norm,none", to=0.5)
     assert set(read_report("lm-eval", written(several)).scores) == {
         "facts:acc,none",

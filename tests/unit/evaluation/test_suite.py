@@ -156,7 +156,7 @@ def test_without_a_canary_of_ones_own_the_suite_of_canaries_fails() -> None:
         assert suite.grader.score(Answer(planted, "… 3F9A0C71 …", {})) == 0
 
 
-def test_judges_of_starter_suites_are_told_that_an_answer_is_no_instruction() -> None:
+def test_judges_of_starter_suites_are_instructed_that_an_answer_is_no_instruction() -> None:
     suites = [read_suite(starter_folder(name)) for name in STARTERS]
     asked = [judge for suite in suites for judge in judges(suite.grader)]
     assert len(asked) == 5

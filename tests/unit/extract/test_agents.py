@@ -88,7 +88,7 @@ def called(operation: str, *models: str, **more: Any) -> Call:
         ),
     ],
 )
-def test_what_a_request_names_and_builds_on_is_told(path: str, body: Any, expected: Call) -> None:
+def test_what_a_request_names_and_builds_on_is_found(path: str, body: Any, expected: Call) -> None:
     assert post("openai", path, body) == expected
 
 

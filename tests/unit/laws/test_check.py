@@ -21,7 +21,7 @@ def test_a_seed_draws_the_same_history_again() -> None:
     assert check.play(11, first.operations).operations == first.operations
 
 
-def test_a_fault_is_found_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_is_found_shrunk_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(ruling: Ruling, gate: object, run: object, question: object) -> str | None:
         return None if ruling.admitted else "denied"
 

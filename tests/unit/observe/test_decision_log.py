@@ -80,7 +80,7 @@ def test_an_announced_end_is_recorded_with_the_calls_that_rely_on_it() -> None:
     }
 
 
-def test_a_withdrawal_is_told_with_kind_subject_and_authority() -> None:
+def test_a_withdrawal_is_reported_with_kind_subject_and_authority() -> None:
     found = withdrawn()
     assert found.decision.assessment is not None
     assert record(found) == expected(

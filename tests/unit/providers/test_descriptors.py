@@ -70,7 +70,7 @@ def test_every_module_with_a_provider_is_found_and_named_like_its_file() -> None
         ),
     ],
 )
-def test_a_name_that_marks_an_adapted_model_is_told_from_a_base_models(
+def test_a_name_that_marks_an_adapted_model_is_distinguished_from_a_base_models(
     provider: str, adapted: str, base: str
 ) -> None:
     rule = PROVIDERS[provider].adapted.pattern

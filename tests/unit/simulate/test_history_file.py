@@ -74,7 +74,7 @@ def test_a_history_is_played() -> None:
         ("  prod: {by: acme,", "  prod: {by: acme, id: x,", "line 9: 'x' is not a workload's SPI"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(old: str, new: str, told: str) -> None:
+def test_a_mistake_is_reported_with_its_line(old: str, new: str, told: str) -> None:
     assert old in GOOD
     assert refused(GOOD.replace(old, new)).startswith(told)
 

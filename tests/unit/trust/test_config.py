@@ -124,7 +124,7 @@ def told(error: TrustConfigError, path: Path) -> str:
 @pytest.mark.parametrize(
     ("change", "line"), [each[1:] for each in MISTAKES], ids=[each[0] for each in MISTAKES]
 )
-def test_a_mistake_is_told_in_one_line(operator: Operator, change: Change, line: str) -> None:
+def test_a_mistake_is_reported_in_one_line(operator: Operator, change: Change, line: str) -> None:
     operator.load()
     change(operator.value)
     assert refused(operator) == line
@@ -150,7 +150,7 @@ def test_a_mistake_is_told_in_one_line(operator: Operator, change: Change, line:
         (b"#" * (limits.MAX_CONFIG_BYTES + 1), "is larger than 1048576 bytes"),
     ],
 )
-def test_what_is_no_yaml_is_told(tmp_path: Path, data: bytes, line: str) -> None:
+def test_what_is_no_yaml_is_reported(tmp_path: Path, data: bytes, line: str) -> None:
     path = tmp_path / "trust.yaml"
     path.write_bytes(data)
     with pytest.raises(TrustConfigError) as caught:
@@ -158,7 +158,7 @@ def test_what_is_no_yaml_is_told(tmp_path: Path, data: bytes, line: str) -> None
     assert told(caught.value, path) == line
 
 
-def test_an_absent_file_is_told(tmp_path: Path) -> None:
+def test_an_absent_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(TrustConfigError) as caught:
         load(tmp_path / "trust.yaml")
     assert told(caught.value, tmp_path / "trust.yaml") == (
@@ -192,7 +192,7 @@ def of_a_stranger(repo: Repository) -> bytes:
         (of_a_stranger, "root version 1: root was signed by 0/1 keys"),
     ],
 )
-def test_a_root_that_cannot_be_pinned_is_told(
+def test_a_root_that_cannot_be_pinned_is_reported(
     operator: Operator, make: Callable[[Repository], bytes], why: str
 ) -> None:
     path = operator.folder / "roots/maker.json"
@@ -202,7 +202,7 @@ def test_a_root_that_cannot_be_pinned_is_told(
     )
 
 
-def test_a_missing_root_is_told(operator: Operator) -> None:
+def test_a_missing_root_is_reported(operator: Operator) -> None:
     path = operator.folder / "roots/maker.json"
     path.unlink()
     assert refused(operator) == (
@@ -210,7 +210,7 @@ def test_a_missing_root_is_told(operator: Operator) -> None:
     )
 
 
-def test_one_root_key_under_two_names_is_told(operator: Operator) -> None:
+def test_one_root_key_under_two_names_is_reported(operator: Operator) -> None:
     """One key holder with two names could fill two roles."""
     shared = operator.repositories["acme"].signers["root"]
     data = operator.repositories["office"].rotate_root({"root": shared}, write=False)
@@ -224,7 +224,7 @@ def test_one_root_key_under_two_names_is_told(operator: Operator) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o740, 0o704, 0o720, 0o702, 0o710, 0o701])
-def test_a_state_folder_that_is_open_to_others_is_told(operator: Operator, mode: int) -> None:
+def test_a_state_folder_that_is_open_to_others_is_reported(operator: Operator, mode: int) -> None:
     config = operator.load()
     config.state_dir.mkdir()
     config.state_dir.chmod(mode)
@@ -236,7 +236,7 @@ def test_a_state_folder_that_is_open_to_others_is_told(operator: Operator, mode:
         assert told(caught.value, operator.path) == line
 
 
-def test_a_state_folder_of_another_user_is_told(
+def test_a_state_folder_of_another_user_is_reported(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = operator.load()
@@ -248,19 +248,19 @@ def test_a_state_folder_of_another_user_is_told(
     )
 
 
-def test_a_state_that_is_no_folder_is_told(operator: Operator) -> None:
+def test_a_state_that_is_no_folder_is_reported(operator: Operator) -> None:
     (operator.folder / "state").write_text("")
     line = f"state: {operator.folder}/state is not a folder; name another one"
     assert refused(operator) == line
 
 
-def test_a_state_folder_below_a_file_is_told(operator: Operator) -> None:
+def test_a_state_folder_below_a_file_is_reported(operator: Operator) -> None:
     (operator.folder / "file").write_text("")
     operator.value["state"] = "file/state"
     assert refused(operator) == f"state: {operator.folder}/file/state: Not a directory"
 
 
-def test_a_state_folder_that_cannot_be_made_is_told(operator: Operator) -> None:
+def test_a_state_folder_that_cannot_be_made_is_reported(operator: Operator) -> None:
     operator.value["state"] = "file/state"
     config = operator.load()
     (operator.folder / "file").write_text("")
@@ -278,7 +278,7 @@ def test_the_state_folder_is_made_for_its_owner_only(operator: Operator) -> None
 
 
 @pytest.mark.parametrize("where", ["evidence", "authorities/acme"])
-def test_a_state_folder_inside_what_is_followed_is_told(operator: Operator, where: str) -> None:
+def test_a_state_folder_inside_what_is_followed_is_reported(operator: Operator, where: str) -> None:
     operator.value["state"] = f"{where}/state"
     folder = operator.folder
     assert refused(operator) == (

@@ -195,7 +195,7 @@ def test_what_is_kept_holds_while_its_source_hangs_at_the_start(
             hanging.release.set()
 
 
-def test_a_follower_that_cannot_be_stopped_is_told_and_publishes_nothing(
+def test_a_follower_that_cannot_be_stopped_is_reported_and_publishes_nothing(
     published: Operator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     release, hung = threading.Event(), threading.Event()

@@ -40,7 +40,7 @@ def test_an_absent_folder_is_empty(tmp_path: Path) -> None:
     assert read(tmp_path / "none") == EvidenceFiles(frozenset(), ())
 
 
-def test_a_folder_that_is_none_is_told(folder: Path) -> None:
+def test_a_folder_that_is_none_is_reported(folder: Path) -> None:
     path = folder / "one.json"
     assert read(path) == EvidenceFiles(frozenset(), (f"{path}: Not a directory",))
 
@@ -87,7 +87,7 @@ def test_a_file_of_the_largest_size_is_read(folder: Path) -> None:
     assert read(folder) == EvidenceFiles(frozenset({b"1", b"2", data}), ())
 
 
-def test_an_unreadable_file_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The superuser can read everything, so the refusal is the kernel's for another reason."""
     path = folder / "x.json"
     path.write_bytes(b"x")

@@ -15,7 +15,7 @@ import pytest
 from inotify_simple import INotify
 
 from sidecar.trust.directory_source import FolderChanges
-from sidecar.trust.follower import Follower, Pace
+from sidecar.trust.follower import Backoff, Follower
 from sidecar.trust.source import Trigger
 
 AN_HOUR = 3600.0
@@ -58,7 +58,7 @@ class Reader:
 
 @contextmanager
 def following(work: Reader, poll: float = AN_HOUR) -> Iterator[Follower]:
-    follower = Follower("test", FolderChanges(work.folder), poll, work, Pace(longest_pause=0.02))
+    follower = Follower("test", FolderChanges(work.folder), poll, work, Backoff(longest_pause=0.02))
     follower.start()
     try:
         yield follower

@@ -23,7 +23,7 @@ from tests.support.https_server import HttpsServer, serving
 from tests.unit.trust.operator import Operator, first_refresh, running, signed_manifest
 
 LAG = 300.0
-PACE = MirrorLimits(lag=LAG)
+BOUNDS = MirrorLimits(lag=LAG)
 MISSING = "index.json is not there (HTTP 404)"
 
 
@@ -48,14 +48,14 @@ class Published:
         index = EvidenceIndex(self.number, {sha(data): len(data) for data in contents})
         (place / "index.json").write_bytes(listed or evidence_index.write(index))
 
-    def mirror(self, pace: MirrorLimits = PACE) -> EvidenceMirror:
+    def mirror(self, bounds: MirrorLimits = BOUNDS) -> EvidenceMirror:
         config = HttpsSourceConfig(f"{self.server.url}/evidence", ca=self.server.ca)
         remote = HttpsEvidence(config, HttpLimits(step=5, total=10, attempts=1))
         made = EvidenceMirror(
             remote,
             self.folder,
             EvidenceLimits(file=100, fetched=self.total),
-            pace,
+            bounds,
             lambda: self.time,
         )
         self.stack.callback(made.close)

@@ -196,7 +196,7 @@ def test_snapshot_signed_by_the_wrong_role_is_refused(repo: Repository, state: P
     assert refused(repo, state) == "Expected 'timestamp', got 'snapshot'"
 
 
-def test_a_folder_held_for_too_long_is_told(
+def test_a_folder_held_for_too_long_is_reported(
     repo: Repository, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view = fresh(repo, state)
@@ -217,12 +217,12 @@ def test_two_at_once_exclude_each_other(
     assert fresh(repo, state).version == 1
 
 
-def test_a_folder_that_cannot_be_made_is_told(repo: Repository, state: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_reported(repo: Repository, state: Path) -> None:
     (state / "acme").write_text("")
     assert refused(repo, state) == f"{state}/acme: File exists"
 
 
-def test_a_file_that_cannot_be_written_is_told(repo: Repository, state: Path) -> None:
+def test_a_file_that_cannot_be_written_is_reported(repo: Repository, state: Path) -> None:
     (state / "acme/metadata/root_history").mkdir(parents=True)
     (state / "acme/metadata/timestamp.json").mkdir()
     assert refused(repo, state).startswith("IsADirectoryError: ")

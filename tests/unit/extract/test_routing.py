@@ -1,4 +1,4 @@
-"""The doors: which table a request is read by, what each keeps shut, and what names a model."""
+"""Which table a request is read by, what each refuses, and what names a model."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_administration_is_shut(api: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("body", [{"model": ""}, {"model": None}, {}])
-def test_a_server_that_would_run_its_base_model_is_told_a_name(body: Any) -> None:
+def test_a_server_that_would_run_its_base_model_is_given_a_name(body: Any) -> None:
     outcome = post("vllm", "/v1/chat/completions", body)
     assert not isinstance(outcome, Call)
     assert outcome[0] is Reason.MALFORMED_REQUEST

@@ -1,4 +1,4 @@
-"""The door of OpenAI's API: every place of a body, a form or a session that names a model."""
+"""Requests to OpenAI: every place of a body, a form or a session that names a model."""
 
 from __future__ import annotations
 

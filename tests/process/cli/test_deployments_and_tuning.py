@@ -183,7 +183,7 @@ def test_verify_and_explain_ask_about_deployments_and_tuning(parties: Parties, j
     assert f"bound to {BASE} by model-host" in table
 
 
-def test_a_mistake_is_told_in_one_line_and_nothing_is_signed(parties: Parties, job: Path) -> None:
+def test_a_mistake_is_one_line_and_nothing_is_signed(parties: Parties, job: Path) -> None:
     parties.declare()
     specified = specify(parties, job)
     manifest = parties.bind(job)["file"]

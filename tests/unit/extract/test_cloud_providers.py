@@ -1,4 +1,4 @@
-"""The doors of Azure and Bedrock: deployments and ARNs, each told apart and named once."""
+"""Requests to Azure and Bedrock: deployments and ARNs, each distinguished and named once."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def escaped(model: str) -> str:
         (f"{ARN}:application-inference-profile/abc123", True),
     ],
 )
-def test_an_arn_in_the_path_is_decoded_once_and_told_apart(model: str, deployed: bool) -> None:
+def test_an_arn_in_the_path_is_decoded_once_and_distinguished(model: str, deployed: bool) -> None:
     call = Call("bedrock", "converse", (model,), deployments=(model,) if deployed else ())
     assert post("bedrock", f"/model/{escaped(model)}/converse", {"messages": []}) == call
 
