@@ -320,7 +320,8 @@ class _Reading:
                 return  # links in a circle
             with os.scandir(path) as found:
                 walked.add((status.st_dev, status.st_ino))
-                yield from [entry.path for entry in found if not entry.name.startswith("..")]
+                names = sorted(entry.name for entry in found if not entry.name.startswith(".."))
+                yield from [f"{path}/{name}" for name in names]
         except NotADirectoryError as error:
             if path == str(self.folder):
                 self.fail(path, str(error.strerror))

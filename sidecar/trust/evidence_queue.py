@@ -175,7 +175,10 @@ class EvidenceQueue:
                 file.verified = self.find(file.digest)
                 self._files[file.digest] = file
                 fresh.append(file)
-        self._new.extend(sorted(fresh, key=_short_first))
+        # Many as they came: what is signed of one thing is often near, and one step costs less than
+        # several. Few by their length, so that none waits for a long one to be parsed.
+        many = len(fresh) >= self.limits.many
+        self._new.extend(fresh if many else sorted(fresh, key=_short_first))
 
     def replace_keys(self, keys: frozenset[PublicKey]) -> None:
         """Take the attestation keys of all authorities."""

@@ -109,9 +109,14 @@ def pair_record(name: str, at: bytes) -> bytes:
 
 def checksum(name: str, at: bytes, body: bytes) -> bytes:
     """Return the checksum of a record: of its table, its key and its body."""
-    digest = hashlib.blake2b(at, digest_size=CHECKSUM_BYTES, person=name.encode()[:16])
-    digest.update(body)
+    digest = _begun(name).copy()  # faster than another one with these parameters
+    digest.update(at + body)
     return digest.digest()
+
+
+@cache
+def _begun(name: str) -> hashlib.blake2b:
+    return hashlib.blake2b(digest_size=CHECKSUM_BYTES, person=name.encode()[:16])
 
 
 def _typed(name: str, kind: Any, key: Callable[[Any], Any] = str) -> Codec:  # noqa: ANN401 - a type
@@ -125,20 +130,15 @@ def _typed(name: str, kind: Any, key: Callable[[Any], Any] = str) -> Codec:  # n
 
 def _write_signed(value: SignedPayload) -> bytes:
     statement = value.statement
-    head = json.dumps(
-        [
-            statement.predicate_type,
-            statement.subject.name,
-            statement.subject.digest.sha256,
-            [[digest, sorted(fingerprints)] for digest, fingerprints in value.files],
-        ],
-        ensure_ascii=False,
-    ).encode()
-    return (
-        head
-        + b"\n"
-        + _predicate(statement.predicate_type).dump_json(statement.predicate, by_alias=True)
+    subject = statement.subject
+    what = map(encode_basestring, (statement.predicate_type, subject.name, subject.digest.sha256))
+    files = (
+        f"[{encode_basestring(digest)},[{','.join(map(encode_basestring, sorted(fingerprints)))}]]"
+        for digest, fingerprints in value.files
     )
+    return f"[{','.join(what)},[{','.join(files)}]]\n".encode() + _predicate(
+        statement.predicate_type
+    ).dump_json(statement.predicate, by_alias=True)
 
 
 def _read_signed(data: bytes) -> SignedPayload:
@@ -155,7 +155,8 @@ def _predicate(urn: str) -> TypeAdapter[Any]:
 
 
 def _write_signers(signers: tuple[Signer, ...]) -> bytes:
-    return json.dumps([[each.authority, each.fingerprint] for each in signers]).encode()
+    pairs = (_key_text((each.authority, each.fingerprint)) for each in signers)
+    return f"[{','.join(pairs)}]".encode()
 
 
 def _read_signers(data: bytes) -> tuple[Signer, ...]:

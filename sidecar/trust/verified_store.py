@@ -23,14 +23,15 @@ import shutil
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import lmdb
 
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.tables import GONE, PAIRS, Drafts, Tables
-from sidecar.trust import operator_record, records
+from sidecar.core.tables import PAIRS, Drafts, Tables
+from sidecar.trust import operator_record, records, step_records
 from sidecar.trust.evidence_folder import SeenFile
 from sidecar.trust.lmdb_tables import Epoch, RecordCache
 from sidecar.trust.records import CHECKSUM_BYTES, DamagedError
@@ -46,7 +47,7 @@ _CACHED_RECORDS = 50_000
 _LONGEST_PATH = 500
 _META = "meta"
 _OPERATOR, _MARKS, _IDENTITY = b"operator", b"marks", b"identity"
-_VIEWS = "views"
+_VIEWS = step_records.VIEWS
 _PATHS = "paths"
 _SEEN = struct.Struct(">4qB32s")
 _MODULUS = 1 << (8 * CHECKSUM_BYTES)
@@ -233,17 +234,7 @@ class VerifiedStore:
         total = 0 if meta is None else meta.total
         try:
             with self._environment.begin(write=True) as transaction:
-                for name, changes in _records(step.drafts, step.views):
-                    database = self._databases[name]
-                    for at, record in changes:
-                        before = transaction.get(at, db=database)
-                        if before is not None:
-                            total -= int.from_bytes(before[:CHECKSUM_BYTES], "big")
-                        if record is None:
-                            transaction.delete(at, db=database)
-                        else:
-                            transaction.put(at, record, db=database)
-                            total += int.from_bytes(record[:CHECKSUM_BYTES], "big")
+                total += self._put(transaction, step)
                 operator = operator_digest(step.operator)
                 written = Meta(FORMAT, operator, step.epoch, total % _MODULUS, step.remembered)
                 database = self._databases[_META]
@@ -259,6 +250,36 @@ class VerifiedStore:
         except lmdb.Error as error:
             raise StoreWriteError(f"{self.folder} cannot be written: {error}") from error
         return self.epoch().tables()
+
+    def _put(self, transaction: lmdb.Transaction, step: CommittedStep) -> int:
+        """Write every changed record; return by how much the sum of the checksums grows."""
+        total = 0
+        for name, changed in step_records.changed(step.drafts, step.views):
+            found = [*changed]
+            if name == records.SIGNERS.name:
+                self._hold(step.drafts.evidence.changes.values(), found)
+            # In the order of the keys: neighbours share the pages that are written.
+            ordered = sorted(found, key=itemgetter(0))
+            cursor = transaction.cursor(db=self._databases[name])
+            before = cursor.getmulti([at for at, _ in ordered])
+            written = [(at, record) for at, record in ordered if record is not None]
+            cursor.putmulti(written)
+            for at, record in ordered:
+                if record is None:
+                    transaction.delete(at, db=self._databases[name])
+            total += sum(_stamp(record) for _, record in written)
+            total -= sum(_stamp(record) for _, record in before)
+        return total
+
+    def _hold(self, evidence: Iterable[Any], written: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """Keep evidence at hand that is written: more about the same thing often comes next."""
+        for value, (at, record) in zip(evidence, written, strict=True):
+            if record is not None:
+                self._cache.put(records.SIGNERS.name, at, record[:CHECKSUM_BYTES], value)
+
+
+def _stamp(record: bytes | memoryview) -> int:
+    return int.from_bytes(record[:CHECKSUM_BYTES], "big")
 
 
 def meta_of(epoch: Epoch) -> Meta | None:
@@ -357,44 +378,3 @@ def empty_store(state_dir: Path) -> VerifiedStore:
 def operator_digest(operator: OperatorTrust) -> str:
     """Return a digest of the configuration: tables of another one are computed again."""
     return hashlib.sha256(operator_record.write(operator)).hexdigest()
-
-
-_Changes = tuple[str, Iterable[tuple[bytes, bytes | None]]]
-
-
-def _records(drafts: Drafts, views: Mapping[str, bytes | None]) -> Iterable[_Changes]:
-    """Yield every table that changed, with its changed records."""
-    for name in PAIRS:
-        changes = getattr(drafts, name).changes
-        yield name, _pair_records(name, changes)
-    for name, codec in records.CODECS.items():
-        yield (
-            name,
-            (
-                (codec.key(key), None if value is GONE else codec.record(key, _plain(name, value)))
-                for key, value in getattr(drafts, name).changes.items()
-            ),
-        )
-    yield _VIEWS, ((name.encode(), _view(name, data)) for name, data in views.items())
-
-
-def _pair_records(
-    name: str, changes: Mapping[str, Mapping[str, bool]]
-) -> Iterable[tuple[bytes, bytes | None]]:
-    for left, sides in changes.items():
-        for right, keep in sides.items():
-            at = records.side(left, right)
-            yield at, records.pair_record(name, at) if keep else None
-
-
-def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - values of any table
-    """Return what is written of a value: evidence is written once, elsewhere by its digest."""
-    if name == records.SIGNERS.name:
-        return value.signers
-    if name in records.INDEXES:
-        return tuple(item.digest for item in value)
-    return None if name in records.SINGLES else value
-
-
-def _view(name: str, data: bytes | None) -> bytes | None:
-    return None if data is None else records.checksum(_VIEWS, name.encode(), data) + data

@@ -15,7 +15,7 @@ import pytest
 from sidecar.core import dsse
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.trust_state import Change
-from sidecar.trust import memory_journal, verified_store
+from sidecar.trust import memory_journal, step_records, verified_store
 from sidecar.trust.config import TrustConfigError
 from sidecar.trust.durable_state import remembered
 from tests.support.laws import check
@@ -207,7 +207,7 @@ def test_a_full_disk_holds_up_nothing_and_is_written_later(
     def full(*_: object, **__: object) -> None:
         raise lmdb.DiskError("mdb_txn_commit: No space left on device")
 
-    monkeypatch.setattr(verified_store, "_records", full)
+    monkeypatch.setattr(step_records, "changed", full)
     kept.advance(Change(added=(steps.file(world.evidence["more"]),)))
     gone = steps.file(lost).file_digest
     kept.advance(Change(removed=(gone,)))

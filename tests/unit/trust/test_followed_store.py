@@ -16,7 +16,7 @@ from sidecar.core.kinds import kind_of
 from sidecar.core.snapshot import TrustState
 from sidecar.core.trust_state import Change
 from sidecar.core.withdrawals import AuthoredNode
-from sidecar.trust import epoch_page, verified_store
+from sidecar.trust import epoch_page, step_records
 from sidecar.trust.epoch_page import EpochPage
 from sidecar.trust.followed_store import FollowedStore, NotInForceError
 from sidecar.trust.verified_store import VerifiedStore
@@ -197,7 +197,7 @@ def test_a_change_that_cannot_be_written_denies_until_it_is(
         raise lmdb.DiskError("mdb_txn_commit: No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(verified_store, "_records", full)
+        patched.setattr(step_records, "changed", full)
         world.parties["regulator"].withdraw("corpus", "e" * 64)
         writer.advance(Change({"regulator": world.parties["regulator"].view()}))
         assert "cannot be written" in writer.problem()
