@@ -29,8 +29,10 @@ def test_suites_run_over_the_sandbox_route_and_for_nobody_else(
         run = (
             *("evaluate", "run", *(suites / name for name in SUITES), "--manifest", manifest),
             *("--via", via, "--credential-file", svid, "--out", tmp_path / "results.json"),
-            *("--runs", tmp_path / "runs"),
+            *("--runs", tmp_path / "runs", "--price", "3.75,15"),
         )
+        misspelt = admit(*run, "--price", "gpt-4.1=2,8", code=2, ADMIT_EVALUATE_PYTHON=str(python))
+        assert b"a price of gpt-4.1: the suites' judges are none" in misspelt.stderr
         svid.write_text(stand.token(PROD))
         denied = admit(*run, code=2, ADMIT_EVALUATE_PYTHON=str(python))
         assert b"is declared for the purpose customer-support, not evaluation" in denied.stderr
@@ -48,6 +50,11 @@ def test_suites_run_over_the_sandbox_route_and_for_nobody_else(
     assert [(each["name"], each["score"]) for each in value["suites"]] == [
         (name, 1.0) for name in SUITES
     ]
+    assert value["cost"] == {
+        "model": round(sum(s["cost"] for s in value["suites"]), 6),
+        "judges": 0,
+    }
+    assert value["cost"]["model"] == pytest.approx(7 * (9 * 3.75 + 7 * 15) / 1e6, abs=2e-6)
     assert json.loads((tmp_path / "results.json").read_text())[0]["tool"].startswith("inspect_ai")
     # Starting Inspect takes seconds: one child runs all three.
     assert len(list((tmp_path / "runs").rglob("output.txt"))) == 1
@@ -56,4 +63,11 @@ def test_suites_run_over_the_sandbox_route_and_for_nobody_else(
         if path.is_file():
             assert [s for s in secrets if s.encode() in path.read_bytes()] == [], path
     report = ("evaluate", "report", tmp_path / "runs", "--manifest", manifest)
-    assert told(*report, "--out", tmp_path / "page.html")["passed"]
+    found = told(*report, "--out", tmp_path / "page.html")
+    assert (found["passed"], found["cost"]) == (True, value["cost"])
+    assert {each["log_kept"] for each in found["suites"]} == {True}
+    (log,) = (tmp_path / "runs").glob(f"*/logs/*{SUITES[0]}*.json")
+    log.write_bytes(log.read_bytes() + b" ")
+    found = told(*report, "--out", tmp_path / "page.html")
+    assert [each["log_kept"] for each in found["suites"]] == [False, True, True]
+    assert "the log is not in the run's folder" in (tmp_path / "page.html").read_text("utf-8")

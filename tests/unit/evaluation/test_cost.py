@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
+from sidecar.cli.evaluate import progress_text
 from sidecar.evaluation.cost import Price, Prices, parse_prices
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.runner.process import Usage
 
 
 def test_a_price_without_a_name_is_the_models_and_each_judge_has_its_own() -> None:
@@ -36,6 +40,12 @@ def test_a_price_without_a_name_is_the_models_and_each_judge_has_its_own() -> No
 def test_a_price_with_a_mistake_is_refused(texts: list[str], message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         parse_prices(texts)
+
+
+def test_progress_shows_tokens_and_with_a_price_the_cost_so_far() -> None:
+    usage = Usage(datetime(2026, 11, 1, tzinfo=UTC), input_tokens=100_000, output_tokens=20_000)
+    assert progress_text(usage, None) == "120000 tokens"
+    assert progress_text(usage, Price(3.75, 15)) == "120000 tokens, cost 0.6750"
 
 
 def test_the_price_of_a_judge_that_no_suite_asks_is_a_mistake() -> None:

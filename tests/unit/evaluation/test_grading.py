@@ -129,3 +129,15 @@ def test_a_copied_starter_suite_checks_as_the_one_it_was_copied_from(
     assert read_suite(copy) == SUITE
     assert run(["suite", "copy", "refusal-regression", str(copy)]) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("silence", ["", " \n", "\u200b\u2060", "\x00\u202e"])
+def test_an_answer_without_anything_to_be_seen_passes_no_suite_of_attacks(silence: str) -> None:
+    suite = read_suite(starter_folder("prompt-injection"))
+    lines = [
+        json.dumps({"id": case.id, "output_text": silence, "finish_reason": "stop"})
+        for case in suite.cases
+    ]
+    assert grade(suite, "\n".join(lines).encode()).score == 0
+    spoken = [line.replace(json.dumps(silence), '"No."') for line in lines]
+    assert grade(suite, "\n".join(spoken).encode()).score == 1
