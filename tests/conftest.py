@@ -28,6 +28,8 @@ LONGEST = (
     "process/policy/test_scaffolded.py",
     "e2e/test_wheel.py",
     "e2e/demo/test_story.py",
+    "e2e/gate/test_life_of_a_model.py",
+    "process/evaluation/test_run.py",
     "e2e/gate/test_policy_afternoon.py",
     "unit/core/test_properties.py",
     "process/registration/test_files.py",
