@@ -20,6 +20,7 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 
 from admissibility_devtools.demo.authorities import (
     CUSTOMER,
@@ -36,8 +37,11 @@ from sidecar.cli import manifests
 from sidecar.core.documents import WithdrawalKind
 from sidecar.evaluation.runner.environment import VARIABLE
 from tests.process.cli.admit import PROGRAM, admit
+from tests.process.cli.binders import binders
+from tests.process.cli.binders import bound as bound_jobs
 from tests.process.envoy import sigv4
 from tests.support.bedrock import (
+    ARN,
     BASE,
     REGION,
     ROLE,
@@ -49,8 +53,16 @@ from tests.support.bedrock import (
 from tests.support.evaluation import evaluate_run, evaluation_python, refused
 from tests.support.s3_server import s3_server
 from tests.support.site.bedrock_stage import BedrockStage
+from tests.support.site.talk import until
 
 SECRET = "secret-of-the-tuning-account"
+VARIABLES = {
+    "AWS_ACCESS_KEY_ID": "AKIDTUNING",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 PATIENCE_SECONDS = 30
 REFUND = "Where is my refund?"
 
@@ -67,14 +79,7 @@ class Life:
 
     def admit(self, *arguments: object) -> dict[str, Any]:
         """Run a command with AWS's variables, and return what it printed."""
-        variables = {
-            "AWS_ACCESS_KEY_ID": "AKIDTUNING",
-            "AWS_SECRET_ACCESS_KEY": SECRET,
-            "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-            "AWS_EC2_METADATA_DISABLED": "true",
-            VARIABLE: str(self.python),
-        }
+        variables = {**VARIABLES, VARIABLE: str(self.python)}
         done = admit(*arguments, "--json", code=0, **variables)
         self.printed += [done.stdout, done.stderr]
         found: dict[str, Any] = json.loads(done.stdout)
@@ -137,17 +142,38 @@ def submitted(life: Life, folder: Path) -> str:
     return str(created["job"])
 
 
-def bound(life: Life, job: str, folder: Path) -> KnownManifest:
-    """The producer binds the finished job."""
+@contextmanager
+def binder(life: Life, job: str, folder: Path) -> Iterator[str]:
+    """Run what binds the job and keeps its deployment bound; gives the deployment's ARN."""
     evidence = life.stage.organisations.evidence
-    done = life.admit(
-        *("job", "bind", job, "--evidence", evidence, "--submissions", folder / "submissions"),
-        *("--state", folder / "binder", "--declaration", "gpai-modification=minor"),
-        *("--home", life.home(PRODUCER), "--out", evidence, "--blobs", folder / "blobs"),
-        *life.options,
-    )
-    assert done["bound"], done
-    (path,) = evidence.glob("manifest-*.dsse.json")
+    deployment = f"{ARN}:custom-model-deployment/{job[-12:]}"
+    at = dict(zip(life.options[::2], life.options[1::2], strict=True))
+    account = {name.removeprefix("--").replace("-", "_"): value for name, value in at.items()}
+    kept = {"home": str(life.home(PROVIDER)), "names": [deployment], "check_seconds": 0.2}
+    value = {
+        "version": 1,
+        "home": str(life.home(PRODUCER)),
+        "out": str(evidence),
+        "blobs": "blobs",
+        "state": "binder",
+        "evidence": [str(evidence)],
+        "submissions": "submissions",
+        "declarations": {"gpai-modification": "minor"},
+        "accounts": {
+            "bedrock": {"api": "bedrock", "poll_seconds": 0.2, **account, "deployments": kept}
+        },
+        "admin": "127.0.0.1:0",
+    }
+    config = folder / "binder.yaml"
+    config.write_text(yaml.safe_dump(value))
+    with binders(config, **VARIABLES):
+        yield deployment
+
+
+def bound(life: Life, job: str, folder: Path) -> KnownManifest:
+    """Wait for the manifest of the finished job."""
+    assert until(lambda: bound_jobs(folder / "binder.yaml"), [job]) == [job]
+    (path,) = life.stage.organisations.evidence.glob("manifest-*.dsse.json")
     handed = manifests.read(path)
     assert life.admit("job", "check", path, *life.options)["differences"] == []
     return KnownManifest(handed.digest, handed.manifest)
@@ -158,24 +184,26 @@ def test_a_model_is_admitted_after_its_whole_life_and_stopped_by_a_withdrawal(
 ) -> None:
     folder, organisations = tmp_path / "work", life.stage.organisations
     job = submitted(life, folder)
-    model = life.bedrock.finish(job)
-    manifest = bound(life, job, folder)
-    (manifest_file,) = organisations.evidence.glob("manifest-*.dsse.json")
-    assert manifest.manifest.model.id == model
-    deployment = life.bedrock.deploy(model)
-    prod = life.stage.application()
-    life.until("deployment_unbound", lambda: prod.chat(deployment))
-    life.admit(
-        *("declare", "bedrock-deployment", deployment, "--home", life.home(PROVIDER)),
-        *("--manifest", manifest_file),
-        *("--out", organisations.evidence, "--blobs", folder / "blobs", *life.options[:4]),
-    )
-    life.until("preactivation_missing", lambda: prod.chat(deployment))
-    lab = evaluated(life, manifest_file, deployment, tmp_path)
-    for name in life.stage.scenario.approvers:
-        life.until("approval_missing", lambda: prod.chat(deployment))
-        organisations.approve(name, manifest, f"approval-{name}")
-    life.until("admitted", lambda: prod.chat(deployment))
+    with binder(life, job, folder) as expected:
+        model = life.bedrock.finish(job)
+        manifest = bound(life, job, folder)
+        assert manifest.manifest.model.id == model
+        prod = life.stage.application()
+        life.until("deployment_unbound", lambda: prod.chat(expected))
+        deployment = life.bedrock.deploy(model)
+        assert deployment == expected
+        life.until("preactivation_missing", lambda: prod.chat(deployment))
+        (file,) = organisations.evidence.glob("manifest-*.dsse.json")
+        lab = evaluated(life, file, deployment, tmp_path)
+        for name in life.stage.scenario.approvers:
+            life.until("approval_missing", lambda: prod.chat(deployment))
+            organisations.approve(name, manifest, f"approval-{name}")
+        life.until("admitted", lambda: prod.chat(deployment))
+        # Somebody updates the deployment: its binding ends by itself, until that is over.
+        life.bedrock.records["GetCustomModelDeployment", deployment]["status"] = "Updating"
+        life.until("withdrawn", lambda: prod.chat(deployment))
+        life.bedrock.records["GetCustomModelDeployment", deployment]["status"] = "Active"
+        life.until("admitted", lambda: prod.chat(deployment))
     corpus = manifest.manifest.corpora[0].digest.sha256
     home = organisations.homes[REGULATOR]
     authority.withdraw(home, WithdrawalKind.CORPUS, corpus, "no consent", None, now())
