@@ -173,6 +173,9 @@ class Story(Scenes):
             REGULATOR, self._bound(), "approval-regulator", "weekly review of hand-overs"
         )
         self._until("after the regulator approved anew", "admitted", self._chat)
+        # Its withdrawal would go on denying what is tuned from this model (law 6).
+        home = organisations.homes[REGULATOR]
+        authority.reinstate(home, WithdrawalKind.APPROVAL, self.approval, now())
         authority.rotate(organisations.homes[CUSTOMER], "attestation", now())
         self._until("what rests on the old key", "environment_unknown", self._chat)
         organisations.resign(CUSTOMER, "specification-*")
