@@ -94,7 +94,7 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.UNSUPPORTED_OPERATION: ReasonRow(
             0,
             403,
-            "Use an operation that the gate knows; every other one is refused.",
+            "Use an operation that the gate knows and that is open; every other one is refused.",
         ),
         Reason.AMBIGUOUS_MODEL: ReasonRow(
             0,
@@ -162,7 +162,8 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.MANIFEST_MISSING: ReasonRow(
             2,
             403,
-            "Bind the finished job into a signed manifest (admit bind).",
+            "Bind the finished job into a signed manifest (admit bind); a base model needs the "
+            "customer's list and a provider's grant.",
         ),
         Reason.BASE_MODEL_NOT_LISTED: ReasonRow(
             2,

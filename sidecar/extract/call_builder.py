@@ -123,7 +123,7 @@ def _check_named(
     # An item brings no model of its own to run: without one, the provider would choose.
     inherited = any(each.kind != ITEM for each in references)
     if not inherited and not (main if operation.has_main else (*models, *tuned)):
-        raise malformed("the request names no model")
+        raise malformed("the request names no model: name it")
 
 
 def _different(main: Mapping[str, str], operation: Operation) -> AdmissibilityError:

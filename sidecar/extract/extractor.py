@@ -168,7 +168,8 @@ def _check_open(operation: Operation, opened: Collection[str]) -> None:
         raise unsupported(f"{operation.name} is refused: {operation.never}")
     if operation.shut and operation.name not in opened:
         raise unsupported(
-            f"{operation.name} is closed unless the operator opens it: {operation.shut}"
+            f"{operation.name} is closed unless open_operations in sidecar.yaml lists it:"
+            f" {operation.shut}"
         )
 
 

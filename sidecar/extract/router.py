@@ -136,6 +136,7 @@ class Routes:
                     _check_plain(segment, number)
             raise unsupported(
                 f"{method} {route[:200]} is not in the gate's table of operations for this route"
+                + _hint(self, method, route, rows)
             )
         found = self._parameters(operation, segments)
         return operation, (*found, *(queried(operation, query) if mark else ()))
@@ -205,6 +206,25 @@ class Routes:
 
 ROUTES: Mapping[str, Routes] = {name: Routes(api) for name, api in PROVIDERS.items()}
 """Every table, ready for matching."""
+
+_BASES = ("/v1", "/openai/v1", "/openai")
+"""What the base URL of a client ends in, and is often left out of it."""
+
+
+def _hint(table: Routes, method: str, route: str, rows: Mapping[str, Operation]) -> str:
+    """Return what is known of a path that has no row, as the end of a sentence; often empty."""
+    if rows:
+        return f"; there it takes {' and '.join(sorted(rows))}"
+    for base in _BASES:
+        if table.row(method, base + route) is not None:
+            return f"; {base}{route[:200]} is: put {base} before it, in the client's base URL"
+    for name, other in ROUTES.items():
+        row = other.row(method, route)
+        if row is not None and not row.never:
+            title = other.api.title
+            return f", which is set to api {table.api.name}; it is one of {title} (api {name})"
+    return ""
+
 
 _REMEMBERED_CHARS = 256
 """Longest target whose match is remembered, so that what clients send bounds the memory used."""

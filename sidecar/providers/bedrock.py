@@ -111,6 +111,7 @@ RUNTIME: tuple[Operation, ...] = (
     ),
     modelless("invoke.async.retrieve", "GET", "/async-invoke/{async_invocation}"),
     modelless("invoke.async.list", "GET", "/async-invoke", "maxResults", "nextToken"),
+    modelless("guardrails.apply", "POST", "/guardrail/{id}/version/{id}/apply", body=Body.UNREAD),
 )
 
 _JOB = "/model-customization-jobs/{fine_tuning_job}"
@@ -141,6 +142,15 @@ CONTROL: tuple[Operation, ...] = (
     ),
     modelless("fine_tuning.jobs.retrieve", "GET", _JOB),
     modelless("fine_tuning.jobs.cancel", "POST", f"{_JOB}/stop", body=Body.UNREAD),
+    modelless(
+        "models.list",
+        "GET",
+        "/foundation-models",
+        "byProvider",
+        "byCustomizationType",
+        "byOutputModality",
+        "byInferenceType",
+    ),
     never("model_invocation_jobs.create", "POST", "/model-invocation-job", _AUXILIARY),
     never("provisioned_throughput.create", "POST", "/provisioned-model-throughput", _AUXILIARY),
     never("inference_profiles.create", "POST", "/inference-profiles", _AUXILIARY),

@@ -168,23 +168,36 @@ def test_a_model_id_in_the_path_is_refused_unless_plain(segment: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "hint"),
     [
-        ("HEAD", f"/v1/models/{MODEL}"),
-        ("OPTIONS", CHAT),
-        ("PUT", "/v1/files"),
-        ("POST", "/v1/load_lora_adapter"),
-        ("POST", "/v1/chat/completions/x/y/z"),
-        ("POST", "/V1/chat/completions"),
-        ("GET", "/"),
-        ("GET", "/v1/organization/admin_api_keys"),
+        ("HEAD", f"/v1/models/{MODEL}", "; there it takes DELETE and GET"),
+        ("OPTIONS", CHAT, "; there it takes GET and POST"),
+        ("PUT", "/v1/files", "; there it takes GET and POST"),
+        ("POST", "/v1/chat/completions/x/y/z", ""),
+        ("POST", "/V1/chat/completions", ""),
+        ("GET", "/", ""),
+        ("GET", "/v1/organization/admin_api_keys", ""),
+        (
+            "POST",
+            "/chat/completions",
+            "; /v1/chat/completions is: put /v1 before it, in the client's base URL",
+        ),
+        ("GET", "/v1/chat/completion", ""),
+        (
+            "POST",
+            "/openai/deployments/support/chat/completions",
+            ", which is set to api openai; it is one of Azure OpenAI (api azure)",
+        ),
+        ("POST", "/v1/load_lora_adapter", ""),
     ],
 )
-def test_what_is_not_in_the_table_is_refused_by_name(method: str, path: str) -> None:
+def test_what_is_not_in_the_table_is_refused_by_name_with_what_is_near(
+    method: str, path: str, hint: str
+) -> None:
     message = as_check_request(method=method, path=path)
     expected = (
         Reason.UNSUPPORTED_OPERATION,
-        (f"{method} {path} is not in the gate's table of operations for this route"),
+        f"{method} {path} is not in the gate's table of operations for this route{hint}",
     )
     assert outcome(message) == expected
 
@@ -193,8 +206,8 @@ def test_an_upload_is_refused_by_name_though_its_body_was_not_handed_over() -> N
     message = as_check_request(path="/v1/files", body=b"", headers=[("content-length", "1000000")])
     expected = (
         Reason.UNSUPPORTED_OPERATION,
-        "files.create is closed unless the operator opens it: it names no model, so only the"
-        " environment could be asked about",
+        "files.create is closed unless open_operations in sidecar.yaml lists it: it names no model,"
+        " so only the environment could be asked about",
     )
     assert outcome(message) == expected
 
@@ -335,7 +348,7 @@ def test_an_input_item_by_reference_is_a_stored_object() -> None:
     )
     unnamed = json.dumps({"input": SECOND_TURN["input"]}).encode()
     assert outcome(as_check_request(path="/v1/responses", body=unnamed)) == malformed(
-        "the request names no model"
+        "the request names no model: name it"
     )
 
 

@@ -74,7 +74,7 @@ def test_a_form_names_its_model_in_one_field() -> None:
         ([('name="model"', "a"), ('name="deployment"', "b")],
          ambiguous("the key deployment could make a server run another model")),
         ([('name="prompt"', "a")],
-         (Reason.MALFORMED_REQUEST, "the request names no model")),
+         (Reason.MALFORMED_REQUEST, "the request names no model: name it")),
         ([('name="model"', "")],
          (Reason.MALFORMED_REQUEST, (
 "model must be a model id of 1 to 512"
@@ -209,7 +209,8 @@ def test_a_realtime_session_is_shut_until_it_is_opened() -> None:
     path = "/v1/realtime?model=gpt-realtime"
     assert get("openai", path, headers=WEBSOCKET) == (
         Reason.UNSUPPORTED_OPERATION,
-        "realtime.connect is closed unless the operator opens it: frames of the session are not"
+        "realtime.connect is closed unless open_operations in sidecar.yaml lists it: frames"
+        " of the session are not"
         " read; one may name a transcription model",
     )
     assert get("openai", path, headers=WEBSOCKET, opened=OPENED) == Call(
@@ -236,7 +237,11 @@ def test_a_realtime_session_is_shut_until_it_is_opened() -> None:
 ))),
         ("/v1/realtime?model=m", [*WEBSOCKET, ("content-length", "5")],
          (Reason.MALFORMED_REQUEST, "a WebSocket handshake has no body")),
-        ("/v1/realtime", WEBSOCKET, (Reason.MALFORMED_REQUEST, "the request names no model")),
+        (
+            "/v1/realtime",
+            WEBSOCKET,
+            (Reason.MALFORMED_REQUEST, "the request names no model: name it"),
+        ),
         ("/v1/realtime?model=m&model=n", WEBSOCKET, ambiguous("the query has model twice")),
         ("/v1/realtime?model=m&deployment=n", WEBSOCKET,
          ambiguous("the query names a model where this operation reads none")),
