@@ -44,7 +44,10 @@ def objectors(
         for grant in grants:
             if (
                 role in (None, grant.role)
-                and any(covers((*grant.models, *grant.base_models), name) for name in names)
+                and (
+                    question.modelless
+                    or any(covers((*grant.models, *grant.base_models), name) for name in names)
+                )
                 and (question.sandbox or covers(grant.environments, question.environment))
                 and (
                     question.sandbox

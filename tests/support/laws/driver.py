@@ -104,6 +104,7 @@ class Gate:
             tuned=question.names if tunes else (),
             deployments=(question.deployment,) if question.deployment else (),
             specification=question.tunes,
+            modelless=question.modelless,
             sandbox=question.sandbox,
         )
         credential = Credential(

@@ -33,6 +33,7 @@ from tests.support.laws.universe import (
     CHILD,
     DAY,
     DEPLOYMENT,
+    DUAL,
     LONG,
     PARENT,
     PROD,
@@ -57,12 +58,15 @@ QUESTIONS = (
     Question(LAB, CHILD, deployment=DEPLOYMENT, sandbox=True),
     Question(PROD, NEW),
     Question(PROD, PARENT),
+    Question(PROD, "", "files.retrieve", modelless=True),
+    Question(DUAL, "", "files.retrieve", modelless=True),
 )
 REFUSED = (
     Question(LAB, NEW),
     Question(PROD, NEW, sandbox=True),
     Question(LAB, CHILD, others=(BASE,), sandbox=True),
     Question(LAB, CHILD, TUNE, tunes=UNDER, sandbox=True),
+    Question(LAB, "", "files.retrieve", sandbox=True, modelless=True),
 )
 """What no history ever admits, or hardly any."""
 
@@ -100,7 +104,8 @@ def open_for(made: Start, rng: Random) -> None:
     universe.sign(made, declaration(rng, where, sector), "lab")
     parent = next(i for i in made.journal["acme-ml"] if isinstance(i.content, Manifest))
     tuned = universe.manifest(NEW, base=PARENT, parent=parent.digest)
-    universe.sign(made, rng.choice((tuned, universe.manifest(NEW))), "acme-ml")
+    new = rng.choice((tuned, universe.manifest(NEW)))
+    universe.sign(made, replace(new, shutdown=rng.choice((None, None, 50))), "acme-ml")
 
 
 def declaration(rng: Random, where: tuple[str, ...], sector: str) -> Declaration:

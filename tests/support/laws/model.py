@@ -2,6 +2,11 @@
 
 Slow and direct on purpose. It follows the numbered predicate and the laws of the cascade, and
 shares nothing with the product but names.
+
+It leaves out what no history has: an expired credential, waivers of manifests, results with a
+threshold of their own, stored objects, chains and combinations beyond their bounds, and two
+providers' names for models. What policies would see of an admitted call, and until when it holds,
+it does not say either, apart from waivers of environments.
 """
 
 from __future__ import annotations
@@ -70,7 +75,7 @@ def admits(world: World, question: Question, now: int) -> Ruling:
     several refusals the one of the newest is given.
     """
     reading = Reading(world, question, now)
-    if question.sandbox and question.tunes is not None:
+    if question.sandbox and (question.modelless or question.tunes is not None):
         return refused(0, "unsupported_operation")
     if not reading.vouched():
         return refused(1, "credential_invalid")
@@ -95,7 +100,8 @@ def _under(case: _Case) -> Iterator[Ruling]:
         return
     for parts in product(*(case.parts(name) for name in case.question.names)):
         ruling = case.ruling(parts)
-        yield replace(ruling, manifest=parts[0].item.digest if parts[0].item else None)
+        items = [part.item for part in parts if part.item is not None]
+        yield replace(ruling, manifest=items[0].digest if items else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +235,8 @@ class _Case:
         agreeing = producers & self.reading.agreeing(item)
         if not agreeing:
             return refused(3, "manifest_unverified")
-        if not manifest.span.holds(self.now):
+        shut = manifest.shutdown is not None and manifest.shutdown <= self.now
+        if shut or not manifest.span.holds(self.now):
             return refused(3, "manifest_not_in_window")
         places = [place for place in manifest.places if self._made_for(place)]
         if not places:

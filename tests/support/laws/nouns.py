@@ -174,6 +174,7 @@ class Manifest:
     required: tuple[str, ...]
     span: Span
     specification: str | None = None
+    shutdown: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +237,8 @@ class Question:
     """May this environment use this model (or deployment), and ``others``, in this operation?
 
     ``tunes``: they would be tuned, under the specification of this digest. ``sandbox``: over the
-    route on which models need not be active yet.
+    route on which models need not be active yet. ``modelless``: the operation can reach no model,
+    and only the environment is asked about.
     """
 
     environment: str
@@ -246,11 +248,12 @@ class Question:
     others: tuple[str, ...] = ()
     tunes: str | None = None
     sandbox: bool = False
+    modelless: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
         """Everything that the call names."""
-        return (self.deployment or self.model, *self.others)
+        return () if self.modelless else (self.deployment or self.model, *self.others)
 
 
 # ---- The whole ----------------------------------------------------------------------------------

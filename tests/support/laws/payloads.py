@@ -214,6 +214,8 @@ def _manifest(content: Manifest) -> dict[str, Any]:
     model: dict[str, Any] = {"provider": "openai", "id": content.model, "base": content.base}
     if content.parent is not None:
         model["parent"] = {"sha256": content.parent}
+    if content.shutdown is not None:
+        model["shutdown"] = stamp(instant(content.shutdown))
     predicate = {
         "model": model,
         "corpora": [

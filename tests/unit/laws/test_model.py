@@ -248,6 +248,7 @@ def test_the_sandbox_lets_an_evaluator_look_at_what_nobody_approved() -> None:
         "sandbox_not_granted",
         "manifest_missing",
         "unsupported_operation",
+        "unsupported_operation",
     ]
     here, there = Question(LAB, NEW, sandbox=True), Question(PROD, NEW)
     assert (scene.ask(here).why, scene.ask(there).why) == ("admitted", "preactivation_missing")
