@@ -50,13 +50,15 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 
 # The core's own tests come first, with its coverage; so the core runs once. Files are spread over the
 # workers whole, so that an Envoy or an OPA that a file shares is started once, the longest first
-# (tests/conftest.py); one worker more than processors, since tests wait for the processes they start.
-WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# (tests/conftest.py); two workers more than processors, since tests wait for the processes they start.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST = $(BIN)/python -m pytest -q $(SPREAD)
 CORE = tests/unit/core
 
-test: setup $(READERS) $(EVALUATE) lint types cover ## everything that must hold: lint, types, every test, every branch of the core
+# mypy works on one processor; the core's tests use the other one meanwhile.
+test: setup $(READERS) $(EVALUATE) ## everything that must hold: lint, types, every test, every branch of the core
+	@$(MAKE) --jobs=2 lint types cover
 	@$(PYTEST) --ignore=$(CORE)
 
 quick: $(INSTALLED) ## the loop: unit tests only, no processes, a tenth of the examples

@@ -24,7 +24,7 @@ ELSEWHERE = "every_rule_is_covered_by_a_test"
 def policy_tests(policies: Path, *files: Path) -> subprocess.CompletedProcess[str]:
     """Run the project's tests of policies on a tree."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider",
          "-k", f"not ({OF_COPIES} or {ELSEWHERE})", *map(str, files)],
         cwd=ROOT, env={**os.environ, "ADMIT_POLICIES": str(policies)},
         capture_output=True, text=True, check=False, timeout=300,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +34,9 @@ class Edit:
     """
 
     def __init__(self, name: str = "jwt", text: str | None = None) -> None:
-        source = (ENVOY / f"{name}.yaml").read_text() if text is None else text
+        source = _reference(name) if text is None else _parsed(text)
         # Aliases are written out, so that a change of one route is a change of one route.
-        self.top: dict[str, Any] = _copied(yaml.load(source, Loader=yaml.CSafeLoader))
+        self.top: dict[str, Any] = _copied(source)
         _without(self.top, COUNTED)
 
     @property
@@ -203,6 +204,16 @@ def finding_lines(text: str, options: LintOptions | None = None) -> list[str]:
         f"{one.severity.value} {one.rule} [{one.where}] {one.message}"
         for one in check(text.encode(), options).findings
     ]
+
+
+@cache
+def _reference(name: str) -> Any:
+    """A reference as values that several edits are copied from; read only."""
+    return _parsed((ENVOY / f"{name}.yaml").read_text())
+
+
+def _parsed(text: str) -> Any:
+    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def _copied(value: Any) -> Any:
