@@ -147,8 +147,8 @@ def test_a_stalled_policy_engine_denies_before_an_envoy_that_fails_open_gives_up
     stand: Stand, talk: Talk, tmp_path: Path
 ) -> None:
     with misconfigured(stand, tmp_path, failing_open) as shared:
-        # A credential of its own: no lease of another test answers in place of OPA.
-        earlier = stand.stage.issuer.svid(PROD, AUDIENCE, now() - timedelta(seconds=17))
+        # Older than the stage, so no lease of another test's credential answers in place of OPA.
+        earlier = stand.stage.issuer.svid(PROD, AUDIENCE, now() - timedelta(hours=2))
         bad = replace(shared, credential=credential_line(earlier))
         mark = len(talk.upstream.received)
         with stalled(stand.stage.opa_pid()):
