@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from tests.support.http_listener import listening
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 ARN = f"arn:aws:bedrock:{REGION}:{ACCOUNT}"
@@ -312,13 +313,6 @@ def bedrock_server() -> Iterator[BedrockServer]:
         def log_message(self, *_: Any) -> None:
             """Print nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with listening(Handler) as port:
+        state.url = f"http://127.0.0.1:{port}"
         yield state
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

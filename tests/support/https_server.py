@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 
+from tests.support.http_listener import listening
 from tests.support.simulator.svid import Issuer, pem
 
 Request = tuple[str, int]
@@ -119,16 +120,9 @@ def serving(folder: Path, *, client_ca: Path | None = None) -> Iterator[HttpsSer
     found = HttpsServer(files, "", ca)
 
     handler = type("Handler", (_Handler,), {"context": context, "served": found})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    found.url = f"https://localhost:{server.server_address[1]}"
-    try:
-        yield found
-    finally:
-        found.behave()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(handler, handle_error=lambda *_: None) as port:
+        found.url = f"https://localhost:{port}"
+        try:
+            yield found
+        finally:
+            found.behave()

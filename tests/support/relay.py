@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import yaml
 from sidecar.relay import config as relay_config
 from sidecar.relay.run import Relay
 from tests.support.https_server import certificate
+from tests.support.loop_thread import loop_thread
 from tests.support.simulator.svid import Issuer, pem
 
 
@@ -69,16 +68,9 @@ class RunningRelay:
 @contextmanager
 def running_relay(site: RelaySite) -> Iterator[RunningRelay]:
     """Run the relay until the block ends."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="relay")
-    thread.start()
-
-    def done(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
-
-    try:
+    with loop_thread("relay") as wait:
         relay = Relay(site.load())
-        done(relay.start())
+        wait(relay.start())
         try:
             yield RunningRelay(
                 relay,
@@ -86,8 +78,4 @@ def running_relay(site: RelaySite) -> Iterator[RunningRelay]:
                 f"http://127.0.0.1:{relay.admin_port}",
             )
         finally:
-            done(relay.stop())
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+            wait(relay.stop())

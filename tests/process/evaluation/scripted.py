@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import http.server
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from sidecar.core.sandbox import MANIFEST_HEADER
+from tests.support.http_listener import listening
 
 Reply = tuple[int, dict[str, Any]]
 Script = Callable[["Asked"], Reply]
@@ -88,13 +88,6 @@ def scripted(script: Script, manifest: str | None = None) -> Iterator[Scripted]:
         def log_message(self, *_: object) -> None:
             """Stay quiet."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    provider.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    try:
+    with listening(Handler) as port:
+        provider.url = f"http://127.0.0.1:{port}/v1"
         yield provider
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

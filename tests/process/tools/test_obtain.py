@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
-import threading
 import zipfile
 from collections.abc import Iterator
 from functools import partial
@@ -18,6 +17,7 @@ from admissibility_devtools.tools.__main__ import main
 from admissibility_devtools.tools.obtain import obtain_envoy, obtain_go, obtain_node, obtain_opa
 from sidecar.opa.errors import ProgramError
 from tests.process.tools.conftest import Script
+from tests.support.http_listener import listening
 
 OPA_SAYS = "#!/bin/sh\necho 'Version: 1.22.0'\n"
 ENVOY_SAYS = "#!/bin/sh\necho 'envoy  version: abc0/1.40.0/Clean/RELEASE/BoringSSL'\n"
@@ -66,14 +66,9 @@ def release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr("admissibility_devtools.tools.obtain._opa_asset", lambda: "asset")
     (folder / "asset").write_text(OPA_SAYS, encoding="utf-8")
     handler = partial(_Silent, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    monkeypatch.setattr(pins, "OPA_RELEASE", f"http://127.0.0.1:{server.server_address[1]}/")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield hashlib.sha256(OPA_SAYS.encode()).hexdigest()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening(handler) as port:
+        monkeypatch.setattr(pins, "OPA_RELEASE", f"http://127.0.0.1:{port}/")
+        yield hashlib.sha256(OPA_SAYS.encode()).hexdigest()
 
 
 class _Silent(http.server.SimpleHTTPRequestHandler):

@@ -11,7 +11,6 @@ import http.server
 import json
 import re
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.http_listener import listening
 from tests.support.https_server import certificate
 from tests.support.simulator.svid import Issuer, pem
 
@@ -163,28 +163,11 @@ def serving_arm(folder: Path) -> Iterator[AzureArm]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate(folder, issuer, "arm.pem"))
     made = type("ArmHandler", (_Handler,), {"arm": arm})
-    servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), made) for _ in range(2)]
-    servers[0].socket = context.wrap_socket(servers[0].socket, server_side=True)
-    for server in servers:
-        server.daemon_threads = True
-    arm.url = f"https://localhost:{servers[0].server_address[1]}"
-    arm.variables = {
-        "IDENTITY_ENDPOINT": f"http://127.0.0.1:{servers[1].server_address[1]}/msi/token",
-        "IDENTITY_HEADER": IDENTITY,
-        "REQUESTS_CA_BUNDLE": str(ca),
-    }
-    threads = [
-        threading.Thread(target=server.serve_forever, args=(0.05,), name="azure-arm")
-        for server in servers
-    ]
-    for thread in threads:
-        thread.start()
-    try:
+    with listening(made, context) as resource, listening(made) as identity:
+        arm.url = f"https://localhost:{resource}"
+        arm.variables = {
+            "IDENTITY_ENDPOINT": f"http://127.0.0.1:{identity}/msi/token",
+            "IDENTITY_HEADER": IDENTITY,
+            "REQUESTS_CA_BUNDLE": str(ca),
+        }
         yield arm
-    finally:
-        for server in servers:
-            server.shutdown()
-        for thread in threads:
-            thread.join()
-        for server in servers:
-            server.server_close()

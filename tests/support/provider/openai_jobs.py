@@ -15,14 +15,14 @@ import hmac
 import http.server
 import json
 import re
-import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.support.http_listener import listening
 
 KEY = "sk-proj-standin-0123456789abcdefghijklmnop"
 WEBHOOK_SECRET = "whsec_" + base64.b64encode(b"standin-webhook-secret-0123456789").decode()
@@ -374,24 +374,11 @@ ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
 @contextmanager
 def serving(account: OpenAiJobs) -> Iterator[OpenAiJobs]:
     """Serve an account on loopback; ``account.url`` is set inside."""
-    with listening(account) as port:
+    with listening(handler_of(account)) as port:
         account.url = f"http://127.0.0.1:{port}"
         yield account
 
 
-@contextmanager
-def listening(account: OpenAiJobs, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serve an account on a port of its own, over TLS if a context is given."""
-    made = type("AccountHandler", (Handler,), {"account": account})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), made)
-    if context is not None:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="openai-jobs")
-    thread.start()
-    try:
-        yield int(server.server_address[1])
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+def handler_of(account: OpenAiJobs) -> type[Handler]:
+    """The handler of one account's requests."""
+    return type("AccountHandler", (Handler,), {"account": account})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +30,7 @@ from sidecar.core.evidence import (
     specification_blob,
 )
 from sidecar.core.wire import DigestSet
+from tests.support.loop_thread import loop_thread
 from tests.support.provider.openai_jobs import KEY, WEBHOOK_SECRET, OpenAiJobs
 from tests.unit.binder.helpers import asked, files, known, now
 from tests.unit.binding.jobs import ENVELOPE, ENVIRONMENTS, sha
@@ -123,21 +122,10 @@ class World:
 @contextmanager
 def running_binder(path: Path) -> Iterator[RunningBinder]:
     """Run a binder until the block ends."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="binder")
-    thread.start()
-
-    def done(work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, loop).result(60)
-
-    try:
+    with loop_thread("binder") as wait:
         binder = RunningBinder(binder_config.load(path))
-        done(binder.start())
+        wait(binder.start())
         try:
             yield binder
         finally:
-            done(binder.stop())
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+            wait(binder.stop())

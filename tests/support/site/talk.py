@@ -13,7 +13,7 @@ import json
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
@@ -94,6 +94,16 @@ class Talk:
         """What an ordinary call is told."""
         return told(self.call())
 
+    def forwarded(self, body: bytes) -> Received:
+        """An ordinary call with this body as it reaches the upstream, its headers by name."""
+        headers = (
+            ("authorization", f"Bearer {self.upstream.api_key}"),
+            ("content-length", str(len(body))),
+            ("content-type", "application/json"),
+            ("host", "gateway.example"),
+        )
+        return Received("POST", CHAT, headers, body)
+
     def seen(self, exchanged: Callable[[], Answer]) -> Seen:
         """Exchange something, then probe."""
         mark = len(self.upstream.received)
@@ -103,6 +113,11 @@ class Talk:
         *reached, last = self.upstream.received[mark:]
         assert last.body == probe
         return Seen(told(answer), tuple(reached), decision_id(answer))
+
+
+def with_sorted_headers(received: Received) -> Received:
+    """A received request whose headers are in order of their names."""
+    return replace(received, headers=tuple(sorted(received.headers)))
 
 
 def told(answer: Answer) -> Verdict:

@@ -21,7 +21,8 @@ from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.authority.publishing import publish_repository
 from sidecar.destinations.directory import DirectoryDestination
 from tests.process.envoy.certificates import serve_as
-from tests.support.provider.openai_jobs import KEY, OpenAiJobs, listening
+from tests.support.http_listener import listening
+from tests.support.provider.openai_jobs import KEY, OpenAiJobs, handler_of
 from tests.support.site.envoy import patient
 
 
@@ -98,7 +99,7 @@ class TuningStage(Stage):
         context = None
         if self.hosted.host is not None:
             context, _ = serve_as(self.hosted.host, self.folder / "provider")
-        self.port = self._served.enter_context(listening(self.account, context))
+        self.port = self._served.enter_context(listening(handler_of(self.account), context))
         self._start_gate()
         credential = self.folder / "provider-credential.yaml"
         credential.write_text(credential_document(self.hosted.key), encoding="utf-8")

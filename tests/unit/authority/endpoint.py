@@ -6,7 +6,6 @@ import base64
 import http.server
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from tests.support.http_listener import listening
 from tests.support.simulator.svid import Issuer
 from tests.unit.authority.reader import NOW
 
@@ -70,17 +70,8 @@ def serving(
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"https://localhost:{server.server_address[1]}/bundle"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with listening(Handler, context, handle_error=lambda *_: None) as port:
+        yield f"https://localhost:{port}/bundle"
 
 
 @contextmanager

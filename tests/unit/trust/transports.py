@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -21,6 +19,7 @@ from sidecar.trust.nats_source import NatsSource
 from sidecar.trust.source import Source
 from sidecar.trust.source_config import HttpsSourceConfig
 from tests.support.https_server import HttpsServer
+from tests.support.loop_thread import loop_thread
 from tests.support.nats_server import NatsServer
 from tests.support.relay import relay_site
 
@@ -101,21 +100,12 @@ def over_nats(server: NatsServer, folder: Path) -> Iterator[Transport]:
 @contextmanager
 def over_relay(folder: Path) -> Iterator[Transport]:
     site = relay_site(folder / "relay", repositories={"acme": str(folder / "served")})
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
     with ExitStack() as stack:
-        stack.callback(loop.close)
-        stack.callback(thread.join)
-        stack.callback(loop.call_soon_threadsafe, loop.stop)
+        wait = stack.enter_context(loop_thread("relay"))
         relay = Relay(site.load())
         relay._followers = []  # the test says when a round is
-
-        def done(work: object) -> None:
-            asyncio.run_coroutine_threadsafe(work, loop).result(60)  # type: ignore[arg-type]
-
-        done(relay.start())
-        stack.callback(lambda: done(relay.stop()))
+        wait(relay.start())
+        stack.callback(lambda: wait(relay.stop()))
         config = HttpsSourceConfig(f"https://localhost:{relay.port}/acme", ca=site.ca)
         source = stack.enter_context(closing(HttpsSource(config, LIMITS)))
         link = relay._links[0]
