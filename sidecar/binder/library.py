@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from sidecar.authority import records
@@ -97,7 +98,26 @@ def _evidence(folders: tuple[Path, ...]) -> Iterator[tuple[str, Predicate]]:
     for folder in folders:
         for path in sorted(folder.rglob(f"*{records.SUFFIX}")):
             try:
-                envelope = dsse.parse(read_bounded(path, MAX_BYTES))
-                yield envelope.digest, parse_statement(envelope.payload).predicate
-            except (OSError, EvidenceError):
+                status = path.stat()
+                found = _parsed(path, (status.st_ino, status.st_size, status.st_mtime_ns))
+            except OSError:
                 continue
+            if found is not None:
+                yield found
+
+
+@lru_cache(maxsize=4096)
+def _parsed(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, Predicate] | None:
+    """Return digest and predicate of a file; ``None`` where it is no evidence.
+
+    Kept while the file does not change: deployments are compared with all evidence every minute.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
+    data = read_bounded(path, MAX_BYTES)
+    try:
+        envelope = dsse.parse(data)
+        return envelope.digest, parse_statement(envelope.payload).predicate
+    except EvidenceError:
+        return None

@@ -66,11 +66,22 @@ class OpenAiSource:
             return bytes(found.http_response.content)
 
     def jobs(self, since: datetime) -> Iterator[ListedJob]:
-        """Yield the jobs that were created at ``since`` or later; see ``JobSource``."""
+        """Yield the jobs that were created at ``since`` or later; see ``JobSource``.
+
+        Raises:
+            BindingError: An entry is not a job; after all others, which it does not hinder.
+        """
+        fault: BindingError | None = None
         for value in self.entries():
-            job = openai_listing.listed_job(value)
+            try:
+                job = openai_listing.listed_job(value)
+            except BindingError as error:
+                fault = fault or error
+                continue
             if job.created >= since:
                 yield job
+        if fault is not None:
+            raise fault
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the record of every job as it is listed.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -28,6 +29,9 @@ log = logging.getLogger("sidecar.binder")
 
 STOP_SECONDS = 20.0
 """How long work at hand may take after a signal; what is not done then is done by the next one."""
+
+PUBLISH_SECONDS = 10.0
+"""How long each publication may take after that."""
 
 FORGET_SECONDS = 3600.0
 
@@ -112,10 +116,12 @@ class RunningBinder:
         await self._admin.stop()
 
     def _join(self) -> bool:
-        ended = [self.service.join(STOP_SECONDS), *(each.join(STOP_SECONDS) for each in self._kept)]
+        end = time.monotonic() + STOP_SECONDS
+        ended = [each.join(max(0.0, end - time.monotonic())) for each in self._kept]
+        ended.append(self.service.join(max(0.0, end - time.monotonic())))
         for each in self._published:  # what was bound last is published, too
             each.request_stop()
-        ended += [each.join(STOP_SECONDS) for each in self._published]
+        ended += [each.join(PUBLISH_SECONDS) for each in self._published]
         return all(ended)
 
     def _publish(self) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,7 +25,7 @@ from sidecar.binder.metrics import BinderMetrics
 from sidecar.binder.queue import JobQueue, QueuedJob
 from sidecar.binder.rounds import Rounds
 from sidecar.binder.submission import SubmissionFolder
-from sidecar.binding.source import JobSource, JobState
+from sidecar.binding.source import JobSource, JobState, SourceError
 from sidecar.observe.json_lines import event
 
 log = logging.getLogger("sidecar.binder")
@@ -107,11 +108,12 @@ class BinderService:
             each.request_stop()
 
     def join(self, seconds: float) -> bool:
-        """Wait for everything at hand; return whether it ended."""
-        ended = [each.join(seconds) for each in self.rounds]
+        """Wait for everything at hand, so long in all; return whether it ended."""
+        end = time.monotonic() + seconds
+        ended = [each.join(max(0.0, end - time.monotonic())) for each in self.rounds]
         for thread in self._workers:
             if thread.ident is not None:
-                thread.join(seconds)
+                thread.join(max(0.0, end - time.monotonic()))
         return all(ended) and not any(thread.is_alive() for thread in self._workers)
 
     def enqueue(self, provider: str, job: str) -> bool:
@@ -159,6 +161,13 @@ class BinderService:
             opened[account.provider] = self._open(account)
         return opened[account.provider]
 
+    def _drop_source(self, account: AccountConfig) -> None:
+        """Close this thread's source, so that the next one reads the credential anew."""
+        opened: dict[str, JobSource] = getattr(self._opened, "sources", {})
+        source = opened.pop(account.provider, None)
+        if source is not None:
+            source.close()
+
     def _close_sources(self) -> None:
         """Close what this thread opened."""
         sources: dict[str, JobSource] = getattr(self._opened, "sources", {})
@@ -167,9 +176,16 @@ class BinderService:
 
     def _list_jobs(self, account: AccountConfig) -> None:
         """Put the jobs that succeeded, and are not known yet, into the queue."""
+        try:
+            self._list_with(self._source(account), account)
+        except SourceError:
+            self._drop_source(account)
+            raise
+
+    def _list_with(self, source: JobSource, account: AccountConfig) -> None:
         submitted = self._submitted(account.provider)
         count = unspecified = 0
-        for listed in self._source(account).jobs(self._now() - account.lookback):
+        for listed in source.jobs(self._now() - account.lookback):
             self._check_open()
             if listed.state is not JobState.SUCCEEDED:
                 continue
@@ -227,7 +243,15 @@ class BinderService:
                 self._queue.add(job, self._now() + FAULT_RETRY)
 
     def _attempt(self, job: QueuedJob) -> None:
-        source = self._source(self._accounts[job.provider])
+        account = self._accounts[job.provider]
+        try:
+            source = self._source(account)
+        except (BinderError, SourceError) as error:
+            # Such as a credential that is being replaced; the round of this account shows it.
+            log.warning("job %s of %s waits: %s", job.job, job.provider, error)
+            self._metrics.attempted(job.provider, Progress.PENDING.value)
+            self._queue.add(job, self._now() + CLAIMED_RETRY)
+            return
         record = self._binder.attempt(source, job.job, lambda _: self._check_open())
         if record is None:
             self._metrics.attempted(job.provider, "claimed")
@@ -237,8 +261,10 @@ class BinderService:
         self._metrics.known(record)
         if record.progress is Progress.BOUND:
             self._bound()
-        else:
-            self._queue.add(job, datetime.fromisoformat(record.due))
+            return
+        if record.progress is Progress.PENDING:
+            self._drop_source(account)
+        self._queue.add(job, datetime.fromisoformat(record.due))
 
     def _pause(self) -> float:
         due = self._queue.next_due()

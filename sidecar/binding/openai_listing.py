@@ -80,13 +80,14 @@ def listed_job(value: dict[str, Any]) -> ListedJob:
     Raises:
         BindingError: Not a job.
     """
+    what = f"list of jobs: {str(value.get('id'))[:128]!r}"
     try:
         job = _Listed.model_validate(value)
         created = datetime.fromtimestamp(job.created_at, UTC)
     except ValidationError as error:
-        raise BindingError(f"list of jobs: {first_fault(error)}") from error
+        raise BindingError(f"{what}: {first_fault(error)}") from error
     except (OverflowError, ValueError, OSError) as error:
-        raise BindingError(f"list of jobs: created_at: {error}") from error
+        raise BindingError(f"{what}: created_at: {error}") from error
     state = _STATES.get(job.status, JobState.RUNNING)
     return ListedJob(job.id, state, created, (job.metadata or {}).get(SPECIFICATION_KEY))
 

@@ -181,6 +181,35 @@ def test_a_provider_that_does_not_answer_is_shown_and_asked_again(world: World) 
         assert until(record(world, job), "bound") == "bound"
 
 
+def problem(binder: RunningBinder) -> str:
+    (only,) = json.loads(admin(binder, "/healthz"))["rounds"]
+    return str(only["problem"])
+
+
+def test_an_entry_that_is_no_job_is_shown_and_hinders_no_other(world: World) -> None:
+    odd, job = world.submit(), world.submit(seed=2)
+    world.account.finish(job)
+    world.account.jobs[odd]["metadata"] = {"team": 7}
+    with running_binder(world.config()) as binder:
+        assert until(record(world, job), "bound") == "bound"
+        assert until(lambda: odd in problem(binder), expected=True)
+
+
+def test_a_key_that_is_replaced_is_used_without_a_restart(world: World) -> None:
+    job, config = world.submit(), world.config()
+    world.account.finish(job)
+    key = world.folder / "key"
+    right = key.read_text()
+    key.write_text("sk-another-key-that-is-refused")
+    with running_binder(config) as binder:
+        assert until(lambda: "HTTP 401" in problem(binder), expected=True)
+        key.unlink()
+        assert until(lambda: "No such file" in problem(binder), expected=True)
+        key.write_text(right)
+        key.chmod(0o600)
+        assert until(record(world, job), "bound") == "bound"
+
+
 @pytest.mark.parametrize(
     ("more", "why"),
     [
