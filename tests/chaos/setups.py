@@ -19,6 +19,7 @@ class Setup:
         opa_by_proxy: Whether OPA is one that the gate does not start, behind a lossy proxy.
         stepped_clock: Whether the gate's wall clock is set forth and back.
         own_disk: Whether the gate's state is on a small disk of its own, which fills.
+        remote_evidence: Whether evidence comes over the transport, too; from a folder otherwise.
     """
 
     transport: str = "https"
@@ -26,6 +27,7 @@ class Setup:
     opa_by_proxy: bool = False
     stepped_clock: bool = False
     own_disk: bool = False
+    remote_evidence: bool = False
 
 
 def drawn(seed: int) -> Setup:
@@ -37,6 +39,7 @@ def drawn(seed: int) -> Setup:
         transport,
         workers,
         opa_by_proxy=random.random() < 0.3,
-        stepped_clock=workers == 1 and random.random() < 0.15,
+        stepped_clock=random.random() < 0.15,
         own_disk=random.random() < 0.3,
+        remote_evidence=random.random() < 0.4,
     )

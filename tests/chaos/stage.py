@@ -25,7 +25,8 @@ import pytest
 import yaml
 
 from sidecar._pb import ext_authz_pb2 as pb
-from tests.chaos import faults, transports
+from sidecar.formats.evidence_index import INDEX_FILE
+from tests.chaos import evidence, faults, transports
 from tests.chaos.clock import SteppedClock, SteppedGate
 from tests.chaos.editions import BASE_CALL, MODEL_CALL, QUESTIONS, Asked, Edition, Noun, Record
 from tests.chaos.proxy import LossyProxy, lossy_proxy
@@ -60,6 +61,7 @@ class Stage:
         copies: Authority → a copy of its repository for each edition.
         withdrawn: What is withdrawn now.
         orphans: What a gate that was killed had started.
+        sets: How many sets of evidence were published, where the gate fetches it.
     """
 
     setup: Setup
@@ -74,6 +76,7 @@ class Stage:
     copies: dict[str, list[Path]] = field(default_factory=dict)
     withdrawn: set[Noun] = field(default_factory=set)
     orphans: dict[int, str] = field(default_factory=dict)
+    sets: int = 0
     began: float = field(default_factory=time.monotonic)
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -103,6 +106,18 @@ class Stage:
         shutil.copytree(repository.folder, copy)
         self.copies.setdefault(authority, []).append(copy)
         self.transport.serve(authority, files_of(repository.folder))
+
+    def publish_evidence(self) -> None:
+        """Publish the next set of evidence, which is all there is."""
+        self.transport.serve_evidence(self.evidence_files())
+
+    def evidence_files(self, without: str = "") -> evidence.Files:
+        """Return the next set of evidence as it is published, but for one file."""
+        self.sets += 1
+        known = self.site.world.evidence.values()
+        every = evidence.published(self.sets, known)
+        left = (every[name] for name in every if name not in (without, INDEX_FILE))
+        return evidence.published(self.sets, left)
 
     def launch(self) -> None:
         """Start the gate, and wait for nothing."""
@@ -265,6 +280,8 @@ def stage(folder: Path, setup: Setup) -> Iterator[Stage]:
         for name in made.authorities:
             made.publish(name)
             made.forks[name] = _fork(folder / "forks" / name, name)
+        if setup.remote_evidence:
+            made.publish_evidence()
         transports.begin(transport, made.authorities)
         _configure(made)
         stack.callback(made.end)
@@ -277,6 +294,8 @@ def _configure(made: Stage) -> None:
     trust["poll_seconds"] = POLL_SECONDS
     for entry in trust["authorities"]:
         entry["source"] = made.transport.source(entry["name"])
+    if made.setup.remote_evidence:
+        trust["evidence"] = [made.transport.evidence()]
     made.site.trust.write_text(yaml.safe_dump(trust))
 
 

@@ -10,14 +10,17 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from sidecar.formats.evidence_index import INDEX_FILE
 from sidecar.gate.clock import SETTLE_SECONDS
 from sidecar.trust import verified_store
-from tests.chaos import faults
+from tests.chaos import evidence, faults
 from tests.chaos.proxy import LOSSES
 from tests.chaos.stage import Stage
 from tests.chaos.transports import files_of, web_server
 from tests.unit.trust.transports import FAULTS
 
+GONE_SECONDS = 0.6
+"""Until a gate may have dropped a file that is not listed any more."""
 SHORT_LIFE = timedelta(seconds=4)
 COMMIT_SECONDS = 3.0
 """How long a change may take to be written, where a kill waits for that."""
@@ -46,8 +49,6 @@ class Steps:
             (2, self._expire),
             (3, self._content),
             (3, self._loss),
-            (2, self._lose),
-            (2, self._junk),
             (2, self._kill_in_commit),
             (3, self._kill_process),
             (2, self._kill_opa),
@@ -57,6 +58,10 @@ class Steps:
             (1, self._hang_opa),
             (3, self._end_one),
         ]
+        if made.setup.remote_evidence:
+            choices.append((4, self._serve_evidence))
+        else:
+            choices += [(2, self._lose), (2, self._junk)]
         if made.transport.kills():
             choices.append((2, self._kill_server))
         if web_server(made.transport) is not None:
@@ -73,6 +78,8 @@ class Steps:
         while self._ends:
             self._end_one()
         self._made.transport.catch_up()
+        if self._made.setup.remote_evidence:
+            self._made.publish_evidence()
         for name in self._made.authorities:
             self._made.publish(name)
         if not self._made.running:
@@ -166,6 +173,22 @@ class Steps:
             torn = data[: random.randrange(len(data))]
             (folder / f"junk-{random.randrange(10**9)}-{number}.json").write_bytes(torn)
         self._did("junk", lambda: None)
+
+    def _serve_evidence(self) -> None:
+        """Serve something else as evidence: cut, endless, replayed, with a chunk missing, none."""
+        made, random = self._made, self._random
+        victim = random.choice(sorted(made.evidence_files().keys() - {INDEX_FILE}))
+        old = made.evidence_files(without=victim)
+        made.transport.serve_evidence(old)
+        made.over.wait(GONE_SECONDS)
+        new = made.evidence_files()
+        if made.setup.transport == "nats" and random.random() < 0.3:
+            what, lost, served = "loses a chunk", victim, new
+        else:
+            what, fault = random.choice(sorted(evidence.FAULTS.items()))
+            lost, served = "", fault(new, old, victim, random)
+        made.transport.serve_evidence(served, lost)
+        self._began(f"evidence: {what}", partial(made.publish_evidence))
 
     # ---- Processes -----------------------------------------------------------------------------
 

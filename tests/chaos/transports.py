@@ -6,6 +6,7 @@ for all of them (``tests.unit.trust.transports.FAULTS``).
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -13,15 +14,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
+from sidecar.formats.evidence_index import INDEX_FILE, listing_name, write_pointer
 from sidecar.jetstream.bucket import Bucket
+from tests.chaos.evidence import PLACE
 from tests.chaos.proxy import LossyProxy, lossy_proxy
 from tests.support.https_server import HttpsServer, serving
 from tests.support.nats_server import NatsServer, nats_server
 from tests.support.relay import RelaySite, relay_site
+
+if TYPE_CHECKING:
+    from nats.js import JetStreamContext
 
 Files = dict[str, bytes]
 BUCKET = "chaos"
@@ -42,6 +48,14 @@ class Transport(Protocol):
 
     def serve(self, authority: str, files: Files) -> None:
         """Serve exactly these files, as soon as the server can be had."""
+        ...
+
+    def evidence(self) -> dict[str, Any]:
+        """Return the source of published evidence, as in ``trust.yaml``."""
+        ...
+
+    def serve_evidence(self, files: Files, lost: str = "") -> None:
+        """Serve exactly these files of evidence; of one the bytes are lost, where that is apart."""
         ...
 
     def kills(self) -> tuple[tuple[str, Callable[[], None], Callable[[], None]], ...]:
@@ -83,6 +97,12 @@ class _Https:
                 new = path.with_suffix(".new")
                 new.write_bytes(data)
                 new.rename(path)
+
+    def evidence(self) -> dict[str, Any]:
+        return self.source(PLACE)
+
+    def serve_evidence(self, files: Files, lost: str = "") -> None:
+        self.serve(PLACE, files)
 
     def kills(self) -> tuple[tuple[str, Callable[[], None], Callable[[], None]], ...]:
         return ()
@@ -141,6 +161,9 @@ class _Nats:
         self._bucket = bucket
         self._there: dict[str, Files] = {}
         self._wanted: dict[str, Files] = {}
+        self._objects: Files = {}
+        self._listed: Files | None = None
+        self._lost = ""
 
     def source(self, authority: str) -> dict[str, Any]:
         return {"url": f"nats://localhost:{self.proxy.port}/{BUCKET}/{authority}"}
@@ -152,6 +175,7 @@ class _Nats:
     def catch_up(self) -> None:
         if self.server.child is None:
             return  # as an authority whose command fails: it publishes when the server is there
+        self._publish_evidence()
         for authority, files in self._wanted.items():
             there = self._there.setdefault(authority, {})
             if there == files:
@@ -164,6 +188,46 @@ class _Nats:
                     if there.get(name) != data:
                         bucket.put(name, data)
                         there[name] = data
+
+    def evidence(self) -> dict[str, Any]:
+        return self.source(PLACE)
+
+    def serve_evidence(self, files: Files, lost: str = "") -> None:
+        self._listed, self._lost = dict(files), lost
+        self.catch_up()
+
+    def _publish_evidence(self) -> None:
+        """Write objects, and the key that names the listing, which is one of them."""
+        if self._listed is None:
+            return
+        pointer, objects = dict(self._listed), Files()
+        listing = pointer.pop(INDEX_FILE, None)
+        objects |= pointer
+        if listing is not None:
+            objects[listing_name(hashlib.sha256(listing).hexdigest())] = listing
+        with closing(self._bucket(PLACE)) as bucket:
+            for name in self._objects.keys() - objects.keys():
+                bucket.delete_object(name)
+                del self._objects[name]
+            for name, data in objects.items():
+                if self._objects.get(name) != data:
+                    bucket.put_object(name, data)
+                    self._objects[name] = data
+            if self._lost:
+                self._lose_chunks(bucket, self._lost)
+            if listing is None:
+                bucket.delete(INDEX_FILE)
+            else:
+                bucket.put(INDEX_FILE, write_pointer(listing))
+        self._listed = None
+
+    def _lose_chunks(self, bucket: Bucket, name: str) -> None:
+        async def work(js: JetStreamContext) -> None:
+            meta = await bucket._meta(js, name)
+            await js.purge_stream(f"OBJ_{BUCKET}", subject=f"$O.{BUCKET}.C.{meta['nuid']}")
+
+        bucket.session.call(name, work)
+        del self._objects[name]  # so that it is written again
 
     def kills(self) -> tuple[tuple[str, Callable[[], None], Callable[[], None]], ...]:
         if self.server.child is None:
@@ -217,6 +281,9 @@ def begin(transport: Transport, authorities: tuple[str, ...]) -> None:
         server = transport.server
         transport.site.value["repositories"] = {
             name: {"url": f"{server.url}/{name}", "ca": str(server.ca)} for name in authorities
+        }
+        transport.site.value["evidence"] = {
+            PLACE.partition("/")[0]: {"url": f"{server.url}/{PLACE}", "ca": str(server.ca)}
         }
         transport.site.path.write_text(yaml.safe_dump(transport.site.value))
         transport.start()

@@ -54,9 +54,9 @@ def test_an_allow_is_unsafe_once_everything_possible_has_expired() -> None:
     ("seed", "setup"),
     [
         (3, Setup("https", opa_by_proxy=True)),
-        pytest.param(4, Setup("nats", workers=2), marks=needs_nats),
+        pytest.param(4, Setup("nats", workers=2, remote_evidence=True), marks=needs_nats),
     ],
-    ids=["https, an OPA elsewhere", "nats, several processes"],
+    ids=["https, an OPA elsewhere", "nats, several processes, evidence too"],
 )
 def test_no_answer_is_unsafe_and_the_gate_recovers_by_itself(seed: int, setup: Setup) -> None:
     outcome = play(seed, setup)
