@@ -1,4 +1,4 @@
-"""The documents of one authority that were read last, so that a heartbeat reads none again."""
+"""What a process knows of one authority beside its state folder, so that a heartbeat reads less."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from sidecar.core.documents import (
     read_trust_domains,
     read_withdrawals,
 )
+from sidecar.trust.store import GoodSet
 
 
 @dataclass(slots=True)
 class Memo:
-    """The documents that were read last: a heartbeat changes none, and they may be large."""
+    """The documents that were read last: a heartbeat changes none, and they may be large.
+
+    Attributes:
+        authority: Bytes and value of ``authority.json``.
+        withdrawals: The same of ``withdrawals.json``.
+        trust_domains: The same of ``trust-domains.json``.
+        unkept: A complete set that counts and could not be written to the state folder.
+    """
 
     authority: tuple[bytes, AuthorityDocument] | None = None
     withdrawals: tuple[bytes, WithdrawalsDocument] | None = None
     trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
+    unkept: GoodSet | None = None
 
     def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
         """Like ``documents.read_authority``; always of the same ``name``."""

@@ -42,6 +42,7 @@ from sidecar.trust.view import (
     NoViewError,
     VerifiedSet,
     listed_document,
+    newest_set,
     pinned_digest,
     root_chain,
     store_of,
@@ -68,13 +69,13 @@ class Refreshed:
 
     Attributes:
         view: The same as ``read_view`` gives from now on.
-        domains_error: Why the delegated role's metadata or document could not be had; empty where
-            it could, or where the authority delegates none.
+        problem: Why the set could not be kept, or the delegated role's metadata or document not be
+            had; empty where all could.
         edition: What the source has for as long as nothing is new.
     """
 
     view: AuthorityView
-    domains_error: str
+    problem: str
     edition: Edition
 
 
@@ -112,7 +113,8 @@ def refresh(
     """Fetch, verify and keep what the authority publishes now.
 
     The two documents of the targets role are kept before the delegated role is looked at, which can
-    therefore hold up no withdrawal.
+    therefore hold up no withdrawal. Nor can a disk that is full: a set that cannot be kept counts,
+    and is the floor of this process, until it can (``Memo.unkept``).
 
     Args:
         authority: With the pinned root.
@@ -122,15 +124,15 @@ def refresh(
 
     Raises:
         NotUnderstoodError: A document is missing, too large or malformed, though signed.
-        RefreshError: Something is missing, expired, rolled back, not signed, too large, or cannot
-            be kept.
+        RefreshError: Something is missing, expired, rolled back, not signed, or too large, or a new
+            root or a floor cannot be kept.
     """
     store, memo = store_of(authority, state_dir), memo or Memo()
     try:
         with store.locked():
             no_roots: set[str] = set()
             chain = follow_roots(authority, source, store, no_roots)
-            before = store.good()
+            before = newest_set(store, memo)
             given = held(store, chain, before)
             updater = KeptUpdater(authority, source, store, no_roots, given)
             try:
@@ -138,14 +140,17 @@ def refresh(
                 good = _complete(updater.held, source, chain[-1], before)
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
-                store.keep(good)
             except BaseException:
                 store.keep_floor({r: d for r, d in updater.held.items() if d is not given.get(r)})
                 raise
-            store.forget_floor()
-            domains_error = _follow_domains(source, store, verified, good)
+            problem = _keep(store, good, memo)
+            if not problem:
+                store.forget_floor()
+            problem = "; ".join(
+                filter(None, (problem, _follow_domains(source, store, verified, good)))
+            )
             view = view_of(authority.name, chain, good, store, memo, verified).view
-            return Refreshed(view, domains_error, Edition(good.timestamp, chain[-1].version))
+            return Refreshed(view, problem, Edition(good.timestamp, chain[-1].version))
     except (RepositoryError, DownloadError, SourceError) as error:
         raise RefreshError(str(error)) from error
     except (roots.RootError, StoreError, NoViewError) as error:
@@ -159,6 +164,18 @@ def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Mem
         understood(name, verified, good, memo)
     except EvidenceError as error:
         raise NotUnderstoodError(f"its newest documents cannot be understood: {error}") from error
+
+
+def _keep(store: Store, good: GoodSet, memo: Memo) -> str:
+    """Keep a set; return why that failed, or an empty text."""
+    memo.unkept = good
+    try:
+        store.keep(good)
+    except OSError as error:
+        why = f"{store.folder} cannot be written: {error.strerror}"
+        return f"{why}; a restart forgets the newest version until its source is read again"
+    memo.unkept = None
+    return ""
 
 
 def follow_roots(
@@ -263,9 +280,11 @@ def _follow_domains(source: Source, store: Store, verified: VerifiedSet, good: G
         return _one_line(f"{TRUST_DOMAINS_FILE}: {error}")
     except EvidenceError as error:
         return _one_line(str(error))
-    store.keep_domains(
-        DomainsSet(good.root, good.timestamp, good.snapshot, good.targets, data, document)
-    )
+    found = DomainsSet(good.root, good.timestamp, good.snapshot, good.targets, data, document)
+    try:
+        store.keep_domains(found)
+    except OSError as error:
+        return _one_line(f"{TRUST_DOMAINS_FILE}: cannot be kept: {error.strerror}")
     return ""
 
 

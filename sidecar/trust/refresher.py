@@ -99,8 +99,8 @@ class AuthorityRefresher:
             return kept
         self._heard = True
         view = replace(found.view, heard_since_start=True)
-        self._note(view, datetime.now(UTC), found.domains_error or None)
-        if not found.domains_error:
+        self._note(view, datetime.now(UTC), found.problem or None)
+        if not found.problem:
             self._last, self._last_at = replace(found, view=view), time.monotonic()
         return view
 

@@ -100,12 +100,29 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
     store, memo = store_of(authority, state_dir), memo or Memo()
     try:
         chain = root_chain(authority, store)
-        good = store.good()
+        good = newest_set(store, memo)
     except (roots.RootError, StoreError) as error:
         raise NoViewError(str(error)) from error
     if good is None:
         raise NoViewError("was never verified")
     return view_of(authority.name, chain, good, store, memo)
+
+
+def newest_set(store: Store, memo: Memo) -> GoodSet | None:
+    """Return the last complete set: as kept, or the newer one that could not be kept.
+
+    Raises:
+        StoreError: What is kept is damaged.
+    """
+    kept, unkept = store.good(), memo.unkept
+    if kept is None or unkept is None:
+        return kept or unkept
+    return max((kept, unkept), key=_age)
+
+
+def _age(good: GoodSet) -> tuple[int, int]:
+    """Order sets of one authority: a root may begin its timestamp's versions anew."""
+    return good.root or 0, Metadata[Timestamp].from_bytes(good.timestamp).signed.version
 
 
 def view_of(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.trust import refresher as refresher_module
+from sidecar.trust import store
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.refresher import WHOLE_SECONDS, AuthorityRefresher
 from tests.unit.trust.repository import Repository, now
@@ -124,3 +128,40 @@ def test_after_a_failed_refresh_everything_is_asked_for(
     refreshed.refresh()
     assert refreshed.status.error is None
     assert asked != POLL
+
+
+def test_law_1_a_full_disk_holds_up_no_withdrawal_and_ends_none(
+    repo: Repository, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It counts before it can be kept, also once its source fails or goes back to what was kept."""
+    made = AuthorityRefresher(repo.trusted(), state)
+    assert made.refresh() is not None
+    first = shutil.copytree(repo.folder, tmp_path / "first")
+    repo.withdraw("model", "openai/ft:x")
+    newest = shutil.copytree(repo.folder, tmp_path / "newest")
+
+    def full(path: Path, data: bytes, *, mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def served(folder: Path) -> tuple[int, int, str | None]:
+        shutil.rmtree(repo.folder)
+        if folder.exists():
+            shutil.copytree(folder, repo.folder)
+        else:
+            repo.folder.mkdir()
+        view = made.refresh()
+        assert view is not None
+        assert view.heard_since_start
+        return view.version, len(view.withdrawals.entries), made.status.error
+
+    cannot = f"{state}/acme cannot be written: No space left on device"
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "write_atomically", full)
+        restart = "a restart forgets the newest version until its source is read again"
+        assert served(newest) == (2, 1, f"{cannot}; {restart}")
+        assert served(first) == (2, 1, "New timestamp version 1 must be >= 2")
+        assert served(tmp_path / "gone") == (2, 1, "metadata/timestamp.json is not there")
+    assert served(newest) == (2, 1, None)
+    again = AuthorityRefresher(repo.trusted(), state).recall()
+    assert again is not None
+    assert again.version == 2
