@@ -6,13 +6,13 @@ until the reply is the expected one, for a bounded time; the last reply is print
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
-import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from admissibility_devtools.demo.show import Line, StoryPrinter
 from admissibility_devtools.demo.stage import Stage
 from sidecar.authority import home as authority
 from sidecar.binding.job import KnownManifest
+from sidecar.cli.main import run
 
 PATIENCE_SECONDS = 20.0
 _PAUSE_SECONDS = 0.01
@@ -134,23 +135,19 @@ class Scenes(ABC):
         return lambda: chat(self.model)
 
     def _admit(self, *arguments: object) -> tuple[int, Any]:
-        """Run a command; return its exit status, 0 or 1, and what it printed.
+        """Run a command in this process; return its exit status, 0 or 1, and what it printed.
 
         Raises:
             StageError: It ended otherwise.
         """
         words = [str(each) for each in arguments]
         self.printer.note(f"$ admit {shlex.join(words[:2])} …")
-        ran = subprocess.run(
-            [sys.executable, "-m", "sidecar.cli", *words, "--json"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        if ran.returncode not in {0, 1}:
-            raise StageError(f"admit {words[0]}: {ran.stderr.strip()}")
-        return ran.returncode, json.loads(ran.stdout)
+        printed, told = io.StringIO(), io.StringIO()
+        with redirect_stdout(printed), redirect_stderr(told):
+            status = run([*words, "--json"])
+        if status not in {0, 1}:
+            raise StageError(f"admit {words[0]}: {told.getvalue().strip()}")
+        return status, json.loads(printed.getvalue())
 
     def _until(self, tried: str, expected: str, call: Call, lacking: str | None = None) -> None:
         """Call until the reply is the expected one (and names what is lacking), or time is up."""
