@@ -8,6 +8,7 @@ from sidecar.binder import secrets
 from sidecar.binder.config import AccountConfig, DeploymentsConfig
 from sidecar.binder.endpoint import Endpoint
 from sidecar.binder.errors import BinderError
+from sidecar.binder.ollama_tags import OllamaTags
 from sidecar.binding.deployments import DeploymentSource
 from sidecar.binding.source import JobSource
 
@@ -80,6 +81,10 @@ def open_deployments(account: AccountConfig, kept: DeploymentsConfig) -> Deploym
         BinderError: The SDK is not installed.
         SourceError: The account cannot be reached as it is configured.
     """
+    if account.api == "ollama":
+        key = None if account.key_file is None else secrets.from_file(account.key_file)
+        url = str(account.base_url)
+        return OllamaTags(account.provider, url, key, kept.names, kept.evidence)
     try:
         if account.api == "bedrock":
             from sidecar.binding.bedrock_source import (  # noqa: PLC0415 - an optional extra

@@ -42,7 +42,7 @@ class DeploymentsEntry(_Strict):
     """Folder that bindings are handed out from; the binder's if not given."""
     names: Annotated[list[_Text], Field(max_length=1024)] = []
     """`azure`: deployments, by name; all if none is given. `bedrock`: ARNs of custom model
-    deployments and of provisioned throughput."""
+    deployments and of provisioned throughput. `ollama`: tags, as calls name them."""
     subscription: _Text | None = None
     """`azure`: id of the subscription."""
     resource_group: _Text | None = None
@@ -60,16 +60,18 @@ class DeploymentsEntry(_Strict):
 
 
 class AccountEntry(_Strict):
-    """A provider's account whose jobs are bound."""
+    """A provider's account whose jobs are bound, or a server of open weights."""
 
-    api: Literal["openai", "azure", "bedrock"]
-    """Which API it has."""
+    api: Literal["openai", "azure", "bedrock", "ollama"]
+    """Which API it has. `ollama` has no jobs: its tags are kept bound as `deployments`."""
     base_url: _Text | None = None
-    """`openai`, `azure`: of the API, of the gateway before it, or of the Azure resource."""
+    """`openai`, `azure`, `ollama`: of the API, of the gateway before it, or of the Azure
+    resource."""
     api_version: _Text | None = None
     """`azure`: the dated API; without it `/openai/v1`."""
     key_file: _Text | None = None
-    """`openai`, `azure`: file (0600) with the API key; `azure` without one uses Entra ID."""
+    """`openai`, `azure`, `ollama`: file (0600) with the API key; `azure` without one uses Entra
+    ID, `ollama` none."""
     key_variable: _Text | None = None
     """`openai`, `azure`: the environment variable that holds the API key instead."""
     credential_file: _Text | None = None
@@ -91,7 +93,7 @@ class AccountEntry(_Strict):
     """`openai`: files (0600) with the signing secrets of its webhooks; two while one is
     replaced."""
     deployments: DeploymentsEntry | None = None
-    """`azure`, `bedrock`: keeps deployments bound."""
+    """`azure`, `bedrock`, `ollama`: keeps deployments bound."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -103,7 +105,9 @@ class AccountEntry(_Strict):
                 raise ValueError(f"{name}: an account of {self.api} has none")
         if self.deployments is not None:
             self._deployments_fit(self.deployments)
-        if self.api == "azure" and self.base_url is None:
+        if self.api == "ollama" and (self.deployments is None or self.key_variable):
+            raise ValueError("an account of ollama has deployments, and no key_variable")
+        if self.api in {"azure", "ollama"} and self.base_url is None:
             raise ValueError("base_url: is needed, such as https://NAME.openai.azure.com")
         if self.api_version is not None and self.api != "azure":
             raise ValueError("api_version: only Azure has one")
@@ -124,8 +128,8 @@ class AccountEntry(_Strict):
             if (value is None) == (self.api == "azure"):
                 missing = "is needed" if value is None else "only Azure has one"
                 raise ValueError(f"deployments.{name}: {missing}")
-        if self.api == "bedrock" and not entry.names:
-            raise ValueError("deployments.names: is needed: the ARNs of what is kept bound")
+        if self.api in {"bedrock", "ollama"} and not entry.names:
+            raise ValueError("deployments.names: is needed: the ARNs or tags that are kept bound")
 
 
 class WebhooksEntry(_Strict):
@@ -206,6 +210,7 @@ class DeploymentsConfig:
     home: Path
     out: Path
     names: tuple[str, ...]
+    evidence: tuple[Path, ...]
     subscription: str
     resource_group: str
     resource: str
@@ -234,6 +239,11 @@ class AccountConfig:
     lookback: timedelta
     webhook_secrets: tuple[Path, ...]
     deployments: DeploymentsConfig | None = None
+
+    @property
+    def has_jobs(self) -> bool:
+        """Return whether there are jobs to bind."""
+        return self.api != "ollama"
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,20 +292,23 @@ def load(path: Path) -> BinderConfig:
 def _config(file: BinderFile, path: Path) -> BinderConfig:
     folder = path.parent
     out = folder / file.out
+    evidence = tuple(folder / each for each in file.evidence)
     webhooks = file.webhooks
     config = BinderConfig(
         home=folder / file.home,
         out=out,
         blobs=out if file.blobs is None else folder / file.blobs,
         state=folder / file.state,
-        evidence=tuple(folder / each for each in file.evidence),
+        evidence=evidence,
         publish=_published(file.publish, path, "publish"),
         submissions=below(folder, file.submissions),
         validity=timedelta(days=file.days),
         roles=tuple(file.require_roles),
         classes=tuple(file.data_classes),
         declarations=dict(file.declarations),
-        accounts=tuple(_account(name, each, path, out) for name, each in file.accounts.items()),
+        accounts=tuple(
+            _account(name, each, path, out, evidence) for name, each in file.accounts.items()
+        ),
         workers=file.workers,
         webhooks=None
         if webhooks is None
@@ -329,7 +342,9 @@ def _published(entry: PublishEntry | None, path: Path, key: str) -> PublishConfi
         raise BinderError(f"{path}: {key}: {error}") from error
 
 
-def _account(name: str, entry: AccountEntry, path: Path, out: Path) -> AccountConfig:
+def _account(
+    name: str, entry: AccountEntry, path: Path, out: Path, evidence: tuple[Path, ...]
+) -> AccountConfig:
     folder, kept = path.parent, entry.deployments
     key = f"accounts.{name}.deployments.publish"
     return AccountConfig(
@@ -349,17 +364,22 @@ def _account(name: str, entry: AccountEntry, path: Path, out: Path) -> AccountCo
         webhook_secrets=tuple(folder / each for each in entry.webhook_secret_files),
         deployments=None
         if kept is None
-        else _kept(kept, folder, out, _published(kept.publish, path, key)),
+        else _kept(kept, folder, out, evidence, _published(kept.publish, path, key)),
     )
 
 
 def _kept(
-    entry: DeploymentsEntry, folder: Path, out: Path, publish: PublishConfig | None
+    entry: DeploymentsEntry,
+    folder: Path,
+    out: Path,
+    evidence: tuple[Path, ...],
+    publish: PublishConfig | None,
 ) -> DeploymentsConfig:
     return DeploymentsConfig(
         home=folder / entry.home,
         out=out if entry.out is None else folder / entry.out,
         names=tuple(entry.names),
+        evidence=evidence,
         subscription=entry.subscription or "",
         resource_group=entry.resource_group or "",
         resource=entry.resource or "",

@@ -175,7 +175,9 @@ class DeploymentKeeper:
             BinderError: It runs an adapted model whose manifest is not known.
         """
         settings = self._settings
-        if found.adapted:
+        if found.manifest is not None:
+            digest = found.manifest
+        elif found.adapted:
             homes = () if settings.producer is None else (settings.producer,)
             folders = settings.evidence
             digest = library.manifest_of(homes, folders, provider, found.model).digest

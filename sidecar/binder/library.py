@@ -6,18 +6,21 @@ that the gate refuses, since the gate checks the specification's and the parent'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from sidecar.authority import records
 from sidecar.authority.home import Home
 from sidecar.binder.errors import BinderError
+from sidecar.binding import model_files
+from sidecar.binding.errors import BindingError
 from sidecar.binding.job import KnownManifest
 from sidecar.binding.specified import KnownSpecification
 from sidecar.core import dsse
-from sidecar.core.evidence import Manifest, Predicate, Specification, parse_statement
+from sidecar.core.evidence import Manifest, Predicate, Specification, Statement, parse_statement
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded
 
@@ -77,6 +80,56 @@ def manifest_of(
     return max(found, key=lambda each: (each.manifest.window.not_before, each.digest))
 
 
+@dataclass(frozen=True, slots=True)
+class BoundAdapter:
+    """A manifest of an adapter's folder, and the digests of its files."""
+
+    known: KnownManifest
+    files: Mapping[str, str]
+
+
+def adapter_with(folders: tuple[Path, ...], provider: str, file: str) -> BoundAdapter:
+    """Return the newest manifest of a provider's adapter whose folder has a file.
+
+    Args:
+        folders: Folders with manifests, each with its ``*.artifact.json`` beside it.
+        provider: The provider's name in manifests.
+        file: Hex SHA-256 of the file.
+
+    Raises:
+        BinderError: There is none.
+    """
+    found = [
+        adapter
+        for path, digest, statement in _statements(folders)
+        if isinstance(statement.predicate, Manifest)
+        and statement.predicate.model.provider == provider
+        and (adapter := _adapter(path, digest, statement)) is not None
+        and file in adapter.files.values()
+    ]
+    if not found:
+        raise BinderError(
+            f"the file with the SHA-256 {file} is in no adapter of {provider} whose manifest and "
+            "*.artifact.json are in the folders: it is another one, or was converted by the server"
+        )
+    return max(found, key=lambda each: (each.known.manifest.window.not_before, each.known.digest))
+
+
+def _adapter(path: Path, digest: str, statement: Statement[Predicate]) -> BoundAdapter | None:
+    """Return the files of a manifest's folder; ``None`` where its list is not beside it."""
+    manifest = statement.predicate
+    assert isinstance(manifest, Manifest)
+    listed = path.with_name(f"{path.name.removesuffix(records.SUFFIX)}.artifact.json")
+    try:
+        data = read_bounded(listed, model_files.MAX_ARTIFACT_BYTES)
+        files = model_files.read_artifact(data, str(listed))
+    except (OSError, BindingError):
+        return None
+    if hashlib.sha256(data).hexdigest() != statement.subject.digest.sha256:
+        return None
+    return BoundAdapter(KnownManifest(digest, manifest), files)
+
+
 def handed_out(folder: Path) -> frozenset[bytes]:
     """Return the envelopes below a folder; other files are passed over.
 
@@ -95,6 +148,13 @@ def handed_out(folder: Path) -> frozenset[bytes]:
 
 
 def _evidence(folders: tuple[Path, ...]) -> Iterator[tuple[str, Predicate]]:
+    for _, digest, statement in _statements(folders):
+        yield digest, statement.predicate
+
+
+def _statements(
+    folders: tuple[Path, ...],
+) -> Iterator[tuple[Path, str, Statement[Predicate]]]:
     for folder in folders:
         for path in sorted(folder.rglob(f"*{records.SUFFIX}")):
             try:
@@ -103,12 +163,12 @@ def _evidence(folders: tuple[Path, ...]) -> Iterator[tuple[str, Predicate]]:
             except OSError:
                 continue
             if found is not None:
-                yield found
+                yield path, *found
 
 
 @lru_cache(maxsize=4096)
-def _parsed(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, Predicate] | None:
-    """Return digest and predicate of a file; ``None`` where it is no evidence.
+def _parsed(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, Statement[Predicate]] | None:
+    """Return digest and statement of a file; ``None`` where it is no evidence.
 
     Kept while the file does not change: deployments are compared with all evidence every minute.
 
@@ -118,6 +178,6 @@ def _parsed(path: Path, _stamp: tuple[int, int, int]) -> tuple[str, Predicate] |
     data = read_bounded(path, MAX_BYTES)
     try:
         envelope = dsse.parse(data)
-        return envelope.digest, parse_statement(envelope.payload).predicate
+        return envelope.digest, parse_statement(envelope.payload)
     except EvidenceError:
         return None

@@ -53,10 +53,11 @@ class RunningBinder:
 
     def __init__(self, config: BinderConfig) -> None:
         self._config = config
-        for account in config.accounts:
+        with_jobs = tuple(each for each in config.accounts if each.has_jobs)
+        for account in with_jobs:
             open_source(account).close()  # names what is wrong at the start; asks nothing
         self._state = JobRecords(config.state)
-        self._metrics = BinderMetrics(config.accounts)
+        self._metrics = BinderMetrics(with_jobs)
         binder = Binder(_settings(config), self._state, _now)
         self._keepers = [_keeper(each, config, binder.settings.home) for each in config.accounts]
         self._kept = [
@@ -71,7 +72,7 @@ class RunningBinder:
         ]
         self._published = _publications(config, binder.settings.home, self._keepers)
         self.service = BinderService(
-            binder, config.accounts, config.workers, open_source, _now, self._metrics, self._publish
+            binder, with_jobs, config.workers, open_source, _now, self._metrics, self._publish
         )
         self._metrics.follow(self.statuses)
         self._webhooks: WebhookServer | None = None

@@ -23,6 +23,7 @@ class DeployedModel:
         adapted: Whether that is an adapted model, which has a manifest.
         projection: Fields of the record that change when it is pointed elsewhere, or was between.
         facts: What its provider states of it, for policies.
+        manifest: Digest of the adapted model's manifest, where the record determines it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class DeployedModel:
     adapted: bool
     projection: Mapping[str, Any]
     facts: Mapping[str, str] = field(default_factory=dict)
+    manifest: str | None = None
 
     def declarations(self) -> dict[str, str]:
         """Return the declarations of its binding: the facts, and a digest of the projection."""

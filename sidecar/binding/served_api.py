@@ -10,6 +10,7 @@ import requests
 from sidecar.binding import served
 from sidecar.binding.errors import BindingError
 from sidecar.binding.served import MAX_ANSWER_BYTES, Api, ServedName
+from sidecar.binding.source import SourceError
 
 TIMEOUT_SECONDS = 30.0
 _CHUNK = 1 << 16
@@ -25,7 +26,8 @@ def ask(api: Api, url: str, name: str, key: str | None = None) -> ServedName:
         key: Its API key.
 
     Raises:
-        BindingError: It does not answer, not in its own format, or lists no adapter of this name.
+        SourceError: It does not answer, or not with 200.
+        BindingError: Its answer is not of its own format, or lists no adapter of this name.
     """
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc:
@@ -65,7 +67,7 @@ def _get(session: requests.Session, url: str, body: dict[str, Any] | None = None
             allow_redirects=False,
         ) as answer:
             if answer.status_code != 200:
-                raise BindingError(f"{url}: HTTP {answer.status_code}, expected 200")
+                raise SourceError(f"{url}: HTTP {answer.status_code}, expected 200")
             data = bytearray()
             for chunk in answer.iter_content(_CHUNK):
                 data += chunk
@@ -73,4 +75,4 @@ def _get(session: requests.Session, url: str, body: dict[str, Any] | None = None
                     raise BindingError(f"{url}: is larger than {MAX_ANSWER_BYTES} bytes")
             return bytes(data)
     except requests.RequestException as error:
-        raise BindingError(f"{url}: no answer ({type(error).__name__})") from error
+        raise SourceError(f"{url}: no answer ({type(error).__name__})") from error

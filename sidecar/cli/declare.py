@@ -204,7 +204,8 @@ def _check_adapter(
 
     Raises:
         CliError: It is not, or there is nothing to compare with.
-        BindingError: The server does not answer, or lists no adapter of this name.
+        SourceError: The server does not answer.
+        BindingError: It lists no adapter of this name.
     """
     if folder is None:
         if server.served_url is not None:

@@ -58,7 +58,8 @@ class ServedOptions:
 
         Raises:
             CliError: The API of the server is not known.
-            BindingError: It does not answer, or lists no adapter of this name.
+            SourceError: It does not answer.
+            BindingError: It lists no adapter of this name.
             BinderError: The key cannot be read.
         """
         if self.served_url is None:
