@@ -27,8 +27,8 @@ def to_json(assessment: Assessment, *, asked: dict[str, str]) -> dict[str, Any]:
         "admissible": assessment.admissible,
         "reason": assessment.reason or Reason.ADMITTED,
         "valid_until": None if ends is None else rfc3339(ends.at),
-        "ends_first": None if ends is None else _ending(ends),
-        "announced_end": None if announced is None else _ending(announced),
+        "ends_first": None if ends is None else ending_json(ends),
+        "announced_end": None if announced is None else ending_json(announced),
         "constituents": list(assessment.constituents),
         "objectors": list(assessment.objectors),
         "must_be_fresh": list(assessment.must_be_fresh),
@@ -59,7 +59,8 @@ def _announced(assessment: Assessment) -> Ending | None:
     )
 
 
-def _ending(ending: Ending) -> dict[str, str]:
+def ending_json(ending: Ending) -> dict[str, str]:
+    """Return when something ends, what, and whose it is, as JSON values."""
     return {"at": rfc3339(ending.at), "what": ending.what, "whose": ending.whose}
 
 
@@ -144,23 +145,33 @@ def _failed_text(finding: Finding, about: str) -> Text:
     return text
 
 
+def until(
+    assessment: Assessment, word: str, condition: str = "", ends: Ending | None = None
+) -> Text:
+    """Return until when something is admissible, what ends then, and the next announced end.
+
+    ``ends`` replaces the first end of all but the credential.
+    """
+    ends = ends or first_ending(assessment)
+    if ends is None:
+        return Text.assemble((word, "bold green"), condition)
+    whose = f" of {ends.whose}" if ends.whose else ""
+    text = Text.assemble(
+        (word, "bold green"),
+        f" until {rfc3339(ends.at)}{condition}\n",
+        (f"the first to end: {ends.what}{whose}", "dim"),
+    )
+    announced = _announced(assessment)
+    if announced is not None:
+        by = f" by {announced.whose}" if announced.whose else ""
+        text.append(f"\nannounced to end on {rfc3339(announced.at)}{by}", style="yellow")
+    return text
+
+
 def summary(assessment: Assessment) -> Text:
     """Return two lines: until when it is admissible and by what, or the reason and its remedy."""
     if assessment.reason is None:
-        ends = first_ending(assessment)
-        if ends is None:
-            return Text.assemble(("admissible", "bold green"), ", policies permitting")
-        whose = f" of {ends.whose}" if ends.whose else ""
-        text = Text.assemble(
-            ("admissible", "bold green"),
-            f" until {rfc3339(ends.at)}, policies permitting\n",
-            (f"the first to end: {ends.what}{whose}", "dim"),
-        )
-        announced = _announced(assessment)
-        if announced is not None:
-            by = f" by {announced.whose}" if announced.whose else ""
-            text.append(f"\nannounced to end on {rfc3339(announced.at)}{by}", style="yellow")
-        return text
+        return until(assessment, "admissible", ", policies permitting")
     failed = assessment.failed
     detail = "" if failed is None else f"  {failed.subject}: {failed.detail}"
     return Text.assemble(

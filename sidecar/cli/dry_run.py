@@ -17,8 +17,10 @@ from rich.text import Text
 from sidecar.cli import assessment_view
 from sidecar.cli.common import CliError
 from sidecar.cli.tables import stdout
+from sidecar.core.assessment import Ending
 from sidecar.core.decide import Decision
 from sidecar.core.reasons import http_status, remedy
+from sidecar.core.window import rfc3339
 from sidecar.extract.raw_request import RawRequestError, parse
 from sidecar.observe.decision_record import record
 from sidecar.providers.json_paths import Found, Input, Only, Owned, Role, Stored
@@ -68,6 +70,8 @@ def to_json(result: DryRun) -> dict[str, Any]:
     """Return the models found, the steps, and the decision's log record, as JSON values."""
     decision = result.outcome.decision
     credential, assessment = decision.credential, decision.assessment
+    view = None if assessment is None else assessment_view.to_json(assessment, asked={})
+    ends = _first_ending(decision)
     return {
         "status": http_status(decision.reason),
         "places": [
@@ -75,9 +79,8 @@ def to_json(result: DryRun) -> dict[str, Any]:
             for found in _models_found(result)
         ],
         "expires": None if credential is None else credential.expires.isoformat(),
-        "steps": None
-        if assessment is None
-        else assessment_view.to_json(assessment, asked={})["steps"],
+        "ends_first": None if ends is None else assessment_view.ending_json(ends),
+        "steps": None if view is None else view["steps"],
         "decision": record(result.outcome),
         "remedy": remedy(decision.reason),
     }
@@ -128,11 +131,29 @@ def _what(found: Found) -> str:
     return role.kind if isinstance(role, Stored | Owned | Input) else role.value
 
 
+def _first_ending(decision: Decision) -> Ending | None:
+    """Return what ends first of all that was relied on, the credential included: it is real."""
+    if not decision.allowed or decision.assessment is None:
+        return None
+    return min(decision.assessment.endings, default=None)
+
+
+def _until(decision: Decision) -> Text:
+    """Return when admission ends first, and how long the gate reuses this answer until then."""
+    if decision.assessment is None:
+        return Text("admitted", style="bold green")
+    text = assessment_view.until(decision.assessment, "admitted", ends=_first_ending(decision))
+    if decision.lease_until is not None:
+        until = rfc3339(decision.lease_until.replace(microsecond=0))
+        text.append(f"\nthe gate reuses this answer until {until}", style="dim")
+    return text
+
+
 def _verdict(decision: Decision) -> Text:
     if decision.allowed:
         warnings = [f"  {one.code} warns: {one.message}" for one in decision.warnings]
-        until = "" if decision.lease_until is None else f" until {decision.lease_until:%FT%TZ}"
-        return Text.assemble(("admitted", "bold green"), until, *(f"\n{line}" for line in warnings))
+        text = _until(decision)
+        return text.append("".join(f"\n{line}" for line in warnings))
     status = http_status(decision.reason)
     return Text.assemble(
         (f"denied, {status}  ", "bold red"),

@@ -34,7 +34,11 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
         reply.raise_for_status()
         value = reply.json()
     except (requests.RequestException, ValueError) as error:
-        print(f"admit status: {url}: no answer ({type(error).__name__})", file=sys.stderr)
+        print(
+            f"admit status: {url}: no answer ({type(error).__name__}): start the gate, or "
+            "give the address of its `metrics` with --url",
+            file=sys.stderr,
+        )
         raise typer.Exit(2) from error
     if as_json:
         print(json.dumps(value, indent=2))

@@ -69,7 +69,7 @@ def _check_request(
         attributes=pb.AttributeContext(
             request=pb.AttributeContext.Request(
                 http=pb.AttributeContext.HttpRequest(
-                    id="rehearsal",
+                    id="dry-run",
                     method=pseudo[":method"],
                     path=pseudo[":path"],
                     host=pseudo[":authority"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import grpc
 import pytest
 
 from sidecar._pb import ext_authz_pb2_grpc as rpc
+from sidecar.core.window import rfc3339
 from sidecar.extract.raw_request import parse
 from tests.process.cli.admit import admit, told
 from tests.process.service.site import Site
@@ -46,6 +48,24 @@ def test_an_admitted_request_is_reported_with_every_place_and_step(site: Site) -
         [MODEL],
         ENV,
     )
+
+
+def test_the_end_that_is_shown_is_the_first_real_one_and_not_the_leases(site: Site) -> None:
+    lines = (CHAT, JSON, f"x-environment-credential: {site.token}")
+    path = write(site.folder, *lines, body=json.dumps({"model": MODEL}))
+    answer = explain(site, path, 0)
+    lease = datetime.fromisoformat(answer["decision"]["lease_until"])
+    assert answer["ends_first"] == {
+        "at": rfc3339(datetime.fromisoformat(answer["expires"])),
+        "what": "credential",
+        "whose": ENV,
+    }
+    assert datetime.fromisoformat(answer["expires"]) > lease
+    shown = admit("explain", "--request", path, "--config", site.config).stdout.decode()
+    first, second, third = shown.splitlines()[-3:]
+    assert first == f"admitted until {answer['ends_first']['at']}"
+    assert second == f"the first to end: credential of {ENV}"
+    assert third.startswith("the gate reuses this answer until ")
 
 
 @pytest.mark.parametrize(

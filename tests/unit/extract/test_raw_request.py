@@ -25,7 +25,7 @@ def test_a_request_is_read_with_either_line_end(end: bytes) -> None:
         raw_body=b"{\xff}",
         provider="acme",
         api="vllm",
-        request_id="rehearsal",
+        request_id="dry-run",
     )
 
 
