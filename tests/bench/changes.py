@@ -2,7 +2,7 @@
 
 A gate of several processes runs with a regulator that publishes one withdrawal after another, of
 models that nobody calls, while ``wrk`` calls an admitted one. The time of one change is from when
-its ``timestamp.json`` was in place (its modification time, or the end of the publication to NATS)
+its ``timestamp.json`` was in place (its rename, or the end of the publication to NATS)
 until the process that reads the state as a worker does has it.
 """
 
@@ -38,7 +38,7 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.destinations.nats_bucket import NatsDestination
 from sidecar.trust.followed_store import FollowedStore, NotInForceError
 from tests.bench import upstream
-from tests.bench.stand import gateway, question
+from tests.bench.stand import gateway, question, story_settings
 from tests.bench.wrk import Question, VoidError, measure
 from tests.support.nats_server import nats_server
 
@@ -100,7 +100,7 @@ def main(
 
 def _measured(source: SourceName, changes: int, workers: int, connections: int) -> Row:
     with tempfile.TemporaryDirectory(prefix="admit-bench-") as folder, contextlib.ExitStack() as on:
-        stage = on.enter_context(Stage(Path(folder) / "stage", settings={"workers": workers}))
+        stage = on.enter_context(Stage(Path(folder) / "stage", settings=story_settings(workers)))
         story = Story(stage, StoryPrinter(quiet=True))
         story.prepare()
         home = stage.organisations.homes[REGULATOR]
@@ -140,7 +140,7 @@ def _withdrawn(followed: FollowedStore, name: str, model: str) -> bool:
 def _written(home: Home) -> Callable[[], float]:
     """The gate follows the home's own folder."""
     timestamp = home.repository / "metadata/timestamp.json"
-    return lambda: timestamp.stat().st_mtime
+    return lambda: timestamp.stat().st_ctime  # of the rename
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import yaml
 
@@ -55,6 +55,11 @@ _ALL = re.compile(r"^admissibility_decisions_total\{[^}]*\} (\S+)$", re.MULTILIN
 _STAGE = re.compile(
     r'^admissibility_stage_seconds_(sum|count)\{stage="(\w+)"\} (\S+)$', re.MULTILINE
 )
+
+
+def story_settings(workers: int) -> dict[str, Any]:
+    """Return the settings of a gate that the demo is prepared with: it submits a tuning job."""
+    return {"workers": workers, "open_operations": ["files.create"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +224,7 @@ def standing(folder: Path, workers: int = 1) -> Iterator[Stand]:
         VoidError: The demo's call is not admitted.
     """
     with contextlib.ExitStack() as stack:
-        stage = stack.enter_context(Stage(folder, settings={"workers": workers}))
+        stage = stack.enter_context(Stage(folder, settings=story_settings(workers)))
         story = Story(stage, StoryPrinter(quiet=True))
         story.prepare()
         key = f"sk-{secrets.token_hex(16)}"

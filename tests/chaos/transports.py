@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Files = dict[str, bytes]
 BUCKET = "chaos"
 TRANSPORTS = ("https", "nats", "relay")
-START_SECONDS = 30.0
+START_SECONDS = 120.0
 _SERVES = re.compile(r"serves on https://\S+:(\d+)")
 
 
