@@ -56,7 +56,7 @@ from sidecar.core.cascade import Cascade
 from sidecar.core.choice import Prepared, choose
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
-from sidecar.core.lineage import AnyNode, environment_nodes
+from sidecar.core.lineage import AnyNode, authority_node, environment_nodes
 from sidecar.core.objectors import objectors
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
@@ -324,10 +324,13 @@ def _check_lineage(
     findings: list[Finding],
 ) -> tuple[AnyNode, ...]:
     """Step 6 for the environment and for each model; returns every node that was checked."""
-    nodes = environment_nodes(environment, declarer)
+    vouching = authority_node(inquiry.credential.authority)
+    nodes = tuple(dict.fromkeys((*environment_nodes(environment, declarer), vouching)))
     findings.append(cascade.intact(cascaded, environment.statement.subject.name, nodes))
     for ready, chain in zip(prepared, chains, strict=True):
         below = cascade.lineage(chain, cascaded, inquiry.call.provider, ready.question.scope)
+        answering = cascade.answering(cascaded, ready.resolved.grantees)
+        below = tuple(dict.fromkeys((*below, *answering)))
         findings.append(cascade.intact(cascaded, chain.model, below))
         nodes += below
     return nodes

@@ -22,6 +22,7 @@ from sidecar.core.lineage import (
     AnyNode,
     OwnNode,
     about_nodes,
+    authority_node,
     base_nodes,
     claim_nodes,
     evidence_nodes,
@@ -173,6 +174,17 @@ def lineage(chain: Chain, cascade: Cascade, provider: str, scope: Scope) -> tupl
     for role in chain.approvals:
         nodes.extend(evidence_nodes(role.approval, role.signer))
     return tuple(dict.fromkeys(nodes))
+
+
+def answering(cascade: Cascade, grantees: Iterable[str]) -> tuple[LineageNode, ...]:
+    """Return the node of a provider that answers for a base model: one that is not withdrawn.
+
+    Args:
+        cascade: The withdrawals that count.
+        grantees: At least one; only where all of them are withdrawn does that deny.
+    """
+    nodes = [authority_node(name) for name in grantees]
+    return (min(nodes, key=lambda node: (cascade.withdrawn((node,)) is not None, node)),)
 
 
 def specified_nodes(under: Specified, cascade: Cascade) -> Iterator[AnyNode]:

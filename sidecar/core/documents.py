@@ -8,6 +8,7 @@ is the operator's grant, never self-declared.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +29,7 @@ TRUST_DOMAINS_FILE = "trust-domains.json"
 TRUST_DOMAINS_ROLE = "trust-domains"
 """The delegated TUF role that signs ``TRUST_DOMAINS_FILE``; an online key may hold it."""
 MAX_DOCUMENT_BYTES = 4 << 20
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,20 @@ class WithdrawalKind(StrEnum):
     AUTHORITY = "authority"
 
 
+_BY_DIGEST = frozenset(
+    {
+        WithdrawalKind.KEY,
+        WithdrawalKind.MANIFEST,
+        WithdrawalKind.APPROVAL,
+        WithdrawalKind.RESULT,
+        WithdrawalKind.ENVIRONMENT,
+        WithdrawalKind.WAIVER,
+        WithdrawalKind.DEPLOYMENT_BINDING,
+        WithdrawalKind.SPECIFICATION,
+        WithdrawalKind.CORPUS,
+        WithdrawalKind.EVALUATION,
+    }
+)
 _BY_PATTERN = frozenset({WithdrawalKind.ENVIRONMENT, WithdrawalKind.BASE_MODEL})
 
 
@@ -132,6 +148,15 @@ class Withdrawal:
     effective: AwareDatetime | None = None
     manifest: Hex64 | None = None
 
+    @property
+    def named(self) -> str:
+        """The subject as it is looked up: hex digits have one case, a digest has no prefix."""
+        found = _DIGEST.fullmatch(self.subject) if self.kind in _BY_DIGEST else None
+        if found is None:
+            return self.subject
+        prefix = "sha256:" if self.kind is WithdrawalKind.KEY else ""
+        return prefix + found[1].lower()
+
     def in_effect(self, now: datetime) -> bool:
         """Return whether it counts at ``now``."""
         return self.effective is None or self.effective <= now
@@ -145,7 +170,7 @@ class Withdrawal:
         """Return whether this entry withdraws ``subject`` at some time."""
         if kind is not self.kind:
             return False
-        return matches(self.subject, subject) if self.by_pattern else self.subject == subject
+        return matches(self.named, subject) if self.by_pattern else self.named == subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,11 @@ def statement_node(item: Evidence[Predicate]) -> LineageNode:
     return LineageNode(kind_of(item.predicate).withdrawal, item.digest)
 
 
+def authority_node(name: str) -> LineageNode:
+    """Return the node of an authority itself."""
+    return LineageNode(WithdrawalKind.AUTHORITY, name)
+
+
 def about_nodes(manifest: str) -> tuple[AboutNode, AboutNode]:
     """Return the nodes of everything that evaluators and approvers ever signed about a manifest."""
     return (

@@ -138,13 +138,12 @@ def _offers(question: Question, item: Evidence[Manifest], suite: Suite) -> Suite
         if not signers:
             continue
         outcome = result.predicate.result
-        passing = [entry for entry in entries if suite_passed(suite, entry, outcome)]
-        if not passing:
+        if not all(suite_passed(suite, entry, outcome) for entry in entries):
             reason = max(reason, Reason.PREACTIVATION_FAILED, key=_ORDER.index)
         elif not result.predicate.window.holds(inquiry.now):
             reason = max(reason, Reason.PREACTIVATION_EXPIRED, key=_ORDER.index)
         else:
-            current.extend(Offer(s, SuiteEvidence(passing[0], result)) for s in signers)
+            current.extend(Offer(s, SuiteEvidence(entries[0], result)) for s in signers)
     return tuple(current) or reason
 
 

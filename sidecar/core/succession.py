@@ -111,11 +111,17 @@ def complete(state: KnownEvidence, around: Surroundings, item: Evidence[Manifest
 def _has_result(state: KnownEvidence, scope: Scope, item: Evidence[Manifest], suite: Suite) -> bool:
     asked = () if suite.jurisdiction is None else (suite.jurisdiction,)
     return any(
-        any(suite_passed(suite, e, found.predicate.result) for e in found.predicate.configuration)
+        _all_passed(suite, found.predicate)
         and bool(signed_by(state.operator, found, EVALUATOR, scope, asked))
         for found in state.results.get(item.digest, ())
         if found.statement.subject.name == item.predicate.model.id
     )
+
+
+def _all_passed(suite: Suite, result: Result) -> bool:
+    """Return whether a result has entries about a suite, and each of them passes it."""
+    entries = [entry for entry in result.configuration if same_suite(suite, entry)]
+    return bool(entries) and all(suite_passed(suite, e, result.result) for e in entries)
 
 
 def _has_approval(

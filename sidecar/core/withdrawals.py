@@ -68,7 +68,7 @@ class WithdrawalIndex:
             if entry.by_pattern and "*" in entry.subject:
                 patterns.append(entry)
             else:
-                exact[entry.kind, entry.subject].append(entry)
+                exact[entry.kind, entry.named].append(entry)
             if entry.manifest is not None:
                 exact[entry.kind, _about(entry.manifest)].append(entry)
         return cls(len(entries), frozen(exact), tuple(patterns), EMPTY)

@@ -292,6 +292,8 @@ class _Case:
         vouching = reading.world.credentials[self.question.environment]
         noes = Noes(reading, {*objecting, self.declarer, vouching, *answerers})
         hits = [noes.hit("environment", self.question.environment)]
+        hits.append(noes.hit("authority", vouching))
+        hits.extend(self._unanswered(noes, part) for part in parts)
         hits.extend(noes.base_hit(model) for model in models)
         hits.extend(self._hit(noes, part) for part in parts if part.item is not None)
         hits.extend(self._specification_hit(noes, item) for item, _ in tuned)
@@ -338,6 +340,11 @@ class _Case:
             if each.digest not in own:
                 hits.append(noes.signers_hit(self.reading.producers(each, self.sector, ())))
         return any(hits)
+
+    def _unanswered(self, noes: Noes, part: Part) -> bool:
+        """Whether every provider that answers for the base model is withdrawn."""
+        withdrawn = [noes.hit("authority", name) for name in part.answerers]
+        return all(withdrawn) and bool(withdrawn)
 
     def _specification_hit(self, noes: Noes, item: Item) -> bool:
         assert isinstance(item.content, Specification)

@@ -56,7 +56,7 @@ def test_every_step_that_holds_says_for_what_and_by_whom() -> None:
         Finding(5, DEPLOYMENT, None, "approved by customer, provider, regulator"),
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
         Finding(6, DEPLOYMENT, None, "26 things relied on, none withdrawn"),
-        Finding(6, BASE, None, "2 things relied on, none withdrawn"),
+        Finding(6, BASE, None, "3 things relied on, none withdrawn"),
         Finding(7, ", ".join(EVERYBODY), None, "constituents fresh: 5, objectors heard: 5"),
     )
     assert (assessment.constituents, assessment.objectors) == (EVERYBODY, EVERYBODY)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import World, admitted_world, window
+from tests.support.simulator.predicates import result_predicate, suites
+from tests.support.simulator.world import MODEL, World, admitted_world, window
 
 
 def fourth(world: World) -> Reason | None:
@@ -29,3 +34,34 @@ def test_a_result_that_has_ended_is_distinguished_from_one_that_is_missing() -> 
     world = admitted_world()
     world.result(window=window(20, -1))
     assert fourth(world) is Reason.PREACTIVATION_EXPIRED
+
+
+PASSED = result_predicate(suites())["configuration"]
+BELOW = [{**each, "annotations": {**each["annotations"], "score": 0.1}} for each in PASSED]
+
+
+@pytest.mark.parametrize("entries", [[*PASSED, *BELOW], [*BELOW, *PASSED]], ids=["last", "first"])
+def test_a_result_that_scores_a_suite_twice_passes_only_with_both(
+    entries: list[dict[str, Any]],
+) -> None:
+    world = admitted_world()
+    world.result(configuration=entries)
+    assert fourth(world) is Reason.PREACTIVATION_FAILED
+    world.result(configuration=[*PASSED, *PASSED])
+    assert fourth(world) is None
+
+
+def test_a_result_that_scores_a_suite_twice_takes_over_only_with_both() -> None:
+    world = admitted_world()
+    first = world.digests["manifest"]
+    second = world.bind("second", supersedes={"sha256": first}, window=window(1, 30))
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role, label=f"second:{role}", manifest="second")
+    world.result("second:result", manifest="second", configuration=[*PASSED, *BELOW])
+    (chain,) = world.ask(MODEL).chains
+    assert chain.manifest is not None
+    assert chain.manifest.digest == first
+    world.result("second:result", manifest="second")
+    (chain,) = world.ask(MODEL).chains
+    assert chain.manifest is not None
+    assert chain.manifest.digest == second

@@ -43,7 +43,7 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
         Finding(2, BASE, None, "a base model the environment lists"),
         Finding(3, digest, None, "signed by customer"),
         Finding(6, ENV, None, "4 things relied on, none withdrawn"),
-        Finding(6, BASE, None, "2 things relied on, none withdrawn"),
+        Finding(6, BASE, None, "3 things relied on, none withdrawn"),
         Finding(6, digest, None, "6 things relied on, none withdrawn"),
         Finding(7, "customer, provider", None, "constituents fresh: 2, objectors heard: 5"),
     )

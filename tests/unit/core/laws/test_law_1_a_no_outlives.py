@@ -183,6 +183,38 @@ def test_case_10_a_regulators_environment_withdrawal_stops_unadapted_calls() -> 
     assert world.ask(base).reason is Reason.WITHDRAWN
 
 
+@pytest.mark.parametrize("written", [str.upper, "sha256:{}".format, str])
+def test_case_10_a_digest_is_withdrawn_however_it_is_written(
+    written: Callable[[str], str],
+) -> None:
+    world = admitted_world()
+    world.parties["regulator"].withdraw(K.MANIFEST, written(world.digests["manifest"]))
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
+@pytest.mark.parametrize("written", [str.upper, lambda key: key.removeprefix("sha256:")])
+def test_case_10_a_key_is_withdrawn_however_its_fingerprint_is_written(
+    written: Callable[[str], str],
+) -> None:
+    world = admitted_world()
+    key = world.parties["producer"].key.fingerprint
+    world.parties["regulator"].withdraw(K.KEY, written(key.removeprefix("sha256:")))
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
+def test_case_10_a_name_is_withdrawn_as_it_is_written() -> None:
+    """A run's id may be hex digits of either case, and is no digest."""
+    world = admitted_world()
+    name = "AB" * 32
+    world.bind(run={**manifest_predicate()["run"], "id": name})
+    world.result()
+    for role in ("provider", "customer", "regulator"):
+        world.approve(role)
+    assert world.ask().reason is None
+    world.parties["regulator"].withdraw(K.RUN, name)
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
 def test_case_10_without_an_effective_time_a_withdrawal_is_at_once() -> None:
     world = admitted_world()
     entry = {"kind": "corpus", "subject": CORPUS, "reason": "tainted"}

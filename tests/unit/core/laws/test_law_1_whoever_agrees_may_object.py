@@ -32,6 +32,7 @@ from tests.support.simulator.world import (
     statement,
     suite,
     tuned_on_world,
+    window,
 )
 
 (ELSEWHERE,) = manifest_predicate()["environments"]
@@ -161,6 +162,27 @@ def test_whoever_vouches_for_the_credential_withdraws_its_environment() -> None:
     assert world.ask().reason is None
     world.parties["customer"].withdraw(K.ENVIRONMENT, ENV)
     assert world.ask().reason is Reason.WITHDRAWN
+
+
+def test_a_credential_ends_with_the_authority_that_vouches_for_it() -> None:
+    """Another customer of the environment declares and approves; nobody else has its roots."""
+    world = admitted_world()
+    world.join("risk", replace(world.grants["customer"][0], trust_domains=()))
+    world.declare(label="risk", signer="risk", window=window(1, 30))
+    world.approve("customer", label="risk approves", signer="risk")
+    assert world.ask().reason is None
+    world.parties["regulator"].withdraw(K.AUTHORITY, "customer")
+    assert world.ask().reason is Reason.WITHDRAWN
+
+
+def test_a_base_model_needs_a_provider_that_is_not_withdrawn() -> None:
+    world = admitted_world()
+    call = Call("openai", OPERATION, (BASE,))
+    world.parties["regulator"].withdraw(K.AUTHORITY, "provider")
+    assert (world.put(call).reason, world.ask().reason) == (Reason.WITHDRAWN,) * 2
+    world.join("reseller", *world.grants["provider"])
+    world.approve("provider", label="reseller", signer="reseller")
+    assert (world.put(call).reason, world.ask().reason) == (None, None)
 
 
 def test_a_regulator_of_other_models_withdraws_its_waiver_of_the_environment() -> None:
