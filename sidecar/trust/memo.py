@@ -1,4 +1,4 @@
-"""What a process knows of one authority beside its state folder, so that a heartbeat reads less."""
+"""Keeps what was verified of one authority in memory, so that a heartbeat reads less."""
 
 from __future__ import annotations
 
