@@ -17,6 +17,8 @@ MAX_NODES = 2000
 """Of a graph that is drawn; a larger one cannot be read, and its tables are complete."""
 
 _WIDTH, _BOX, _ROW, _MARGIN = 400, 310, 30, 24
+_SCREEN = 24
+"""Rows of a graph that are seen at once."""
 _SHOWN_CHARS = 42
 _STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif }
@@ -106,8 +108,9 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _drawn(graph: LineageGraph) -> str:
     if len(graph.rows) > MAX_NODES:
         return f"<p>Not drawn: {len(graph.rows)} nodes are more than {MAX_NODES}.</p>"
+    rows = _rows(graph)
     at = {
-        node: (_MARGIN + column * _WIDTH, _MARGIN + round(graph.rows[node] * _ROW))
+        node: (_MARGIN + column * _WIDTH, _MARGIN + round(rows[node] * _ROW))
         for column, layer in enumerate(graph.layers)
         for node in layer
     }
@@ -120,6 +123,20 @@ def _drawn(graph: LineageGraph) -> str:
         f'height="{height}" viewBox="0 0 {width} {height}" role="img" '
         f'aria-label="lineage of what would stop">\n{edges}\n{nodes}\n</svg></div>'
     )
+
+
+def _rows(graph: LineageGraph) -> dict[GraphNode, float]:
+    """Return the row of each node; beside a long column a short one is at the top, where one looks.
+
+    In the middle of the long one, what is withdrawn would be below the first screen.
+    """
+    rows = dict(graph.rows)
+    if max(rows.values()) > _SCREEN:
+        for layer in graph.layers:
+            if len(layer) <= _SCREEN:
+                ordered = sorted(layer, key=graph.rows.__getitem__)
+                rows |= {node: float(place) for place, node in enumerate(ordered)}
+    return rows
 
 
 def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:

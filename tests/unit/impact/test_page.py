@@ -79,6 +79,12 @@ def test_300_nodes_are_drawn_apart_and_each_is_named_whole() -> None:
     for column in {x for x, _ in boxes}:
         rows = sorted(y for x, y in boxes if x == column)
         assert all(below - above >= 22 for above, below in itertools.pairwise(rows))
+    top = [
+        group.attrib["class"]
+        for group in svg.iter(f"{SVG}g")
+        if [rect.attrib["y"] for rect in group.iter(f"{SVG}rect")] == ["24"]
+    ]
+    assert sorted(top) == ["base-model", "environment", "manifest", "withdrawn"]
     titles = {title.text or "" for title in svg.iter(f"{SVG}title")}
     assert sum(f"openai/{model_name(7)} (" in title for title in titles) == 1
     copies = [replace(found.stops[0], environment=f"spiffe://e/{n}") for n in range(MAX_NODES)]
