@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.destinations.destination import TIMESTAMP
 from sidecar.destinations.evidence import LISTING
 from sidecar.destinations.place_config import PlaceConfig
-from sidecar.destinations.places import PlaceOptions
+from sidecar.destinations.places import PlaceOptions, open_place
 from sidecar.formats import evidence_index
+from tests.support.nats_server import nats_server, needs_nats
 from tests.support.provider.openai_jobs import OpenAiJobs
 from tests.support.provider.producer import World, running_binder
 from tests.support.s3_server import s3_server
@@ -123,6 +125,23 @@ def test_a_round_without_news_writes_nothing_and_another_home_is_refused(world: 
             HomePublisher(other, out / "other", place).round()
         assert kept() == first
         store.close()
+
+
+@needs_nats
+def test_a_running_binder_publishes_over_nats(world: World, tmp_path: Path) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    with nats_server(tmp_path / "nats") as server:
+        to = {"place": server.url("trust/lab"), "check_seconds": 0.2}
+        with running_binder(world.config(publish=to)) as binder:
+            assert until(lambda: len(world.handed_out()), 2) == 2
+            assert until(lambda: state(binder, "publication")["problem"], None) is None
+        with closing(open_place(server.url("trust/lab"))) as place:
+            listing = place.read(LISTING)
+            assert listing is not None
+            assert set(evidence_index.read(listing).files) == handed_out(tmp_path / "out")
+            timestamp = (world.home.repository / TIMESTAMP).read_bytes()
+            assert place.read(TIMESTAMP) == timestamp
 
 
 @pytest.mark.parametrize(
