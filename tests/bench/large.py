@@ -26,12 +26,12 @@ from rich.table import Table
 
 from admissibility_devtools.demo.show import StoryPrinter
 from admissibility_devtools.demo.stage import Stage
-from admissibility_devtools.demo.story import Story
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from tests.bench import cpu, upstream
 from tests.bench.loads import UPLOAD, Load, Senders, loads, posted, refused
 from tests.bench.stand import gateway, question
 from tests.bench.wrk import Measured, Question, VoidError, measure
+from tests.support.site.stand import BoundStory
 
 _ROOM = 1 << 20
 """For the form around a file."""
@@ -183,7 +183,7 @@ def roomy(folder: Path) -> Iterator[Roomy]:
     }
     with contextlib.ExitStack() as stack:
         stage = stack.enter_context(Stage(folder / "stage", settings=settings))
-        story = Story(stage, StoryPrinter(quiet=True))
+        story = BoundStory(stage, StoryPrinter(quiet=True))
         story.prepare()
         key = f"sk-{secrets.token_hex(16)}"
         provider = stack.enter_context(
