@@ -244,3 +244,30 @@ def test_an_opa_that_crashes_every_time_is_reported_and_left(tmp_path: Path) -> 
         asyncio.run(story())
     assert str(caught.value) == "OPA ended with -11: "
     assert len(list((tmp_path / "marks").iterdir())) == 3
+
+
+_SPAWNS_BESIDE_GRPC = """
+import asyncio, os, sys
+import sidecar.cli
+os.environ["GRPC_VERBOSITY"] = "INFO"
+import grpc, uvloop
+
+async def main():
+    server = grpc.aio.server()
+    server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    for _ in range(20):
+        await (await asyncio.create_subprocess_exec("true")).wait()
+    await server.stop(0)
+
+uvloop.run(main())
+"""
+
+
+def test_grpc_does_nothing_in_the_child_before_it_becomes_opa() -> None:
+    """With gRPC's fork handlers one child in a thousand or so crashed before it was OPA."""
+    ended = subprocess.run(
+        [sys.executable, "-c", _SPAWNS_BESIDE_GRPC],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, "fork" in ended.stderr) == (0, False), ended.stderr
