@@ -33,7 +33,7 @@ def test_model_and_code_agree_on_every_step_of_every_history(part: int) -> None:
     complaints = check.search(range(part, histories(), PARTS), each=count)
     assert complaints == [], "\n".join(complaints)
     # Histories in which everything is denied, or nothing is, would show little.
-    assert 0.3 < admitted / asked < 0.9
+    assert 0.2 < admitted / asked < 0.9
 
 
 @pytest.mark.parametrize("seed", [636740, 638131, 665870, 677009])
