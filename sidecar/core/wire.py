@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import rfc8785
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
 
 from sidecar.core import strict_json
 from sidecar.core.reasons import EvidenceError
@@ -116,7 +117,13 @@ def first_fault(error: ValidationError, *, whole: str = "document") -> str:
     """
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or whole
-    return f"{place}: {first['msg']}"
+    return f"{place}: {fault_message(first)}"
+
+
+def fault_message(fault: ErrorDetails) -> str:
+    """Return the message of one of pydantic's faults, alike on every version of Python."""
+    # Of a path pydantic names the class, whose own name depends on the version.
+    return "Input should be a path" if fault["type"] == "path_type" else fault["msg"]
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON is any value

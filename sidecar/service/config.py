@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from sidecar.core.wire import fault_message
 from sidecar.durable.files import read_bounded
 from sidecar.formats import unique_keys
 from sidecar.formats.addresses import HostPort, checked_address, split_address
@@ -325,7 +326,7 @@ def _first(error: ValidationError) -> str:
     """Return the first error, as ``key: problem``."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    message = str(first["msg"]).removeprefix("Value error, ")
+    message = fault_message(first).removeprefix("Value error, ")
     return f"{place}: {message}" if place else message
 
 

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
+from sidecar.core.wire import fault_message
 from sidecar.formats import unique_keys
 
 SAFE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
@@ -203,4 +204,5 @@ def _problem(detail: ErrorDetails) -> str:
         case "string_pattern_mismatch":
             return f"{place}: {given!r} is not a name of the form {detail['ctx']['pattern']}"
         case _:
-            return f"{place}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+            message = fault_message(detail)
+            return f"{place}: {message[0].lower()}{message[1:]}"

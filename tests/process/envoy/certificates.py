@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.support.simulator.svid import signed_by
+from tests.support.simulator.svid import signed_by, usage
 
 
 def serve_as(host: str, folder: Path) -> tuple[ssl.SSLContext, Path]:
@@ -52,6 +52,7 @@ def _certificate(
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + dt.timedelta(hours=1))
         .add_extension(x509.BasicConstraints(ca=root is None, path_length=None), critical=True)
+        .add_extension(usage(ca=root is None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(signed_by(signer), critical=False)
     )

@@ -123,7 +123,7 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
     ("changes", "message"),
     [
         ({"lissten": "x"}, "lissten: Extra inputs are not permitted"),
-        ({"trust": None}, "trust: Input is not a valid path for <class 'pathlib.Path'>"),
+        ({"trust": None}, "trust: Input should be a path"),
         ({"listen": "127.0.0.1"}, "listen: must be HOST:PORT"),
         ({"listen": "127.0.0.1:99999"}, "listen: must be HOST:PORT"),
         ({"listen": "unix://gate.sock"}, "listen: must be unix:///PATH of at most 100 bytes"),
@@ -158,7 +158,7 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
             {"policies": {"bundle": "p", "verification_key": "k", "key": "k"}},
             "policies.bundle.key: Extra inputs are not permitted",
         ),
-        ({"policies": 3}, "policies.folder: Input is not a valid path for <class 'pathlib.Path'>"),
+        ({"policies": 3}, "policies.folder: Input should be a path"),
         (
             {
                 "policies": {"bundle": "p", "verification_key": "k"},
