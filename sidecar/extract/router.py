@@ -217,7 +217,9 @@ def _hint(table: Routes, method: str, route: str, rows: Mapping[str, Operation])
         return f"; there it takes {' and '.join(sorted(rows))}"
     for base in _BASES:
         if table.row(method, base + route) is not None:
-            return f"; {base}{route[:200]} is: put {base} before it, in the client's base URL"
+            return (
+                f"; {base}{route[:200]} is: put {base} before it, as the end of an SDK's base URL"
+            )
     for name, other in ROUTES.items():
         row = other.row(method, route)
         if row is not None and not row.never:

@@ -110,11 +110,15 @@ Handle = Callable[..., web.Response]
 def _upload(account: TuningAccount, *, kind: str, body: bytes) -> web.Response:
     head = f"content-type: {kind}\r\n\r\n".encode()
     form = email.message_from_bytes(head + body, EmailMessage, policy=email.policy.HTTP)
-    (part,) = (
+    files = [
         each
         for each in form.iter_parts()
         if each.get_param("name", header="content-disposition") == "file"
-    )
+    ]
+    if len(files) != 1:
+        error = {"message": "a form with one file is expected", "type": "invalid_request_error"}
+        return web.json_response({"error": error}, status=400)
+    (part,) = files
     name = part.get_filename() or "file"
     file = f"file-{name.partition('.')[0]}-v3"
     account.keep(file, name, bytes(part.get_payload(decode=True)))

@@ -58,7 +58,8 @@ def test_the_short_form_of_a_line_is_azures_alone() -> None:
         Reason.UNSUPPORTED_OPERATION,
         (
             "line 1 of the batch file: POST /chat/completions is not in"
-            " the gate's table of operations for this route"
+            " the gate's table of operations for this route; /v1/chat/completions is: put /v1"
+            " before it, as the end of an SDK's base URL"
         ),
     )
 

@@ -180,7 +180,7 @@ def test_a_model_id_in_the_path_is_refused_unless_plain(segment: str) -> None:
         (
             "POST",
             "/chat/completions",
-            "; /v1/chat/completions is: put /v1 before it, in the client's base URL",
+            "; /v1/chat/completions is: put /v1 before it, as the end of an SDK's base URL",
         ),
         ("GET", "/v1/chat/completion", ""),
         (
