@@ -312,7 +312,7 @@ def test_no_more_queries_are_under_way_than_connections(held: Held) -> None:
         asked = asking(opa, *(question(n) for n in range(6)))
         await held.until(2)
         await asyncio.sleep(0.02)
-        assert held.seen == [["n-0"], ["n-1"]]
+        assert sorted(held.seen) == [["n-0"], ["n-1"]]  # each over a connection of its own
         held.let.release(10)
         await asyncio.gather(*asked)
 
