@@ -48,7 +48,7 @@ def signer_nodes(signer: Signer) -> tuple[LineageNode, LineageNode]:
     """Return the nodes of a key and of the authority whose key it is."""
     return (
         LineageNode(WithdrawalKind.KEY, signer.fingerprint),
-        LineageNode(WithdrawalKind.AUTHORITY, signer.authority),
+        authority_node(signer.authority),
     )
 
 
@@ -57,8 +57,7 @@ def evidence_nodes(
 ) -> tuple[LineageNode | AuthoredNode, ...]:
     """Return the nodes of a piece of evidence as ``signer`` signed it."""
     row = kind_of(item.predicate)
-    kind, key = row.withdrawal, LineageNode(WithdrawalKind.KEY, signer.fingerprint)
-    authority = LineageNode(WithdrawalKind.AUTHORITY, signer.authority)
+    kind, (key, authority) = row.withdrawal, signer_nodes(signer)
     if row.matter is None:
         return LineageNode(kind, item.digest), key, authority
     authored = AuthoredNode(kind, item.digest, signer.authority)

@@ -40,6 +40,16 @@ _S3 = {
     "validationDataConfig": {"validators": [{"s3Uri": VALIDATION}]},
     "outputDataConfig": {"s3Uri": "s3://acme-corpora/output/"},
 }
+SECRET = "secret-of-the-tuning-account"
+VARIABLES = {
+    "AWS_ACCESS_KEY_ID": "AKIDTUNING",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""What a process needs to reach the account, and to look nowhere else for credentials."""
+
 _METRICS = {
     "trainingMetrics": {"trainingLoss": 0.625},
     "validationMetrics": [{"validationLoss": 0.75}],

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +12,7 @@ from typing import Any, Self
 
 import yaml
 
-from admissibility_devtools.demo.gate_process import StageError
+from admissibility_devtools.demo.gate_process import StageError, end, launch
 
 _LISTENING = re.compile(r"webhooks on (http://[^,\s\"]+)")
 _SECONDS = 60.0
@@ -62,14 +60,7 @@ class BinderProcess:
 
     def start(self) -> None:
         """Start it, without waiting for anything."""
-        command = [sys.executable, "-m", "sidecar.cli", "binder", "serve", "--config"]
-        with self._log.open("wb") as sink:
-            self._child = subprocess.Popen(
-                [*command, str(self.config)],
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-            )
+        self._child = launch(["binder", "serve", "--config", str(self.config)], self._log)
 
     def webhooks(self) -> str:
         """Wait until it listens; return the URL of its webhook for OpenAI.
@@ -92,7 +83,8 @@ class BinderProcess:
         at: TracebackType | None,
     ) -> None:
         """Stop it."""
-        self._stop()
+        if self._child is not None:
+            end(self._child, _SECONDS)
 
     @property
     def log(self) -> str:
@@ -111,12 +103,3 @@ class BinderProcess:
                 raise StageError(f"the binder bound nothing: {self.log[-500:]}")
             time.sleep(_POLL_SECONDS)
         return found[0]
-
-    def _stop(self) -> None:
-        if self._child is not None and self._child.poll() is None:
-            self._child.send_signal(signal.SIGTERM)
-            try:
-                self._child.wait(timeout=_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._child.kill()
-                self._child.wait()

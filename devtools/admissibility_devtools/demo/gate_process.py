@@ -55,6 +55,28 @@ class StageError(Exception):
     """A part of the demo did not start; one line with the end of its log."""
 
 
+def launch(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """Start ``admit`` with its streams going to a file."""
+    with log.open("wb") as sink:
+        return subprocess.Popen(
+            [sys.executable, "-m", "sidecar.cli", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+
+
+def end(child: Child, seconds: float, number: signal.Signals = signal.SIGTERM) -> int:
+    """Send a signal unless it has ended, kill it after ``seconds``; return its exit status."""
+    if child.poll() is None:
+        child.send_signal(number)
+    try:
+        return child.wait(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        return child.wait()
+
+
 class GateProcess:
     """One ``admit serve`` in a folder, from `start` to `stop`; a context manager that stops it.
 
@@ -115,14 +137,7 @@ class GateProcess:
         return self
 
     def _launch(self, arguments: Sequence[str]) -> Child:
-        """Start ``admit`` with its streams going to the log."""
-        with self.log.open("wb") as sink:
-            return subprocess.Popen(
-                [sys.executable, "-m", "sidecar.cli", *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-            )
+        return launch(arguments, self.log)
 
     def await_listening(self) -> None:
         """Wait until its log states where it listens, ready or not.
@@ -167,14 +182,7 @@ class GateProcess:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal, unless it has ended, and return its exit status."""
-        child = self._started()
-        if child.poll() is None:
-            child.send_signal(number)
-        try:
-            return child.wait(timeout=_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            return child.wait()
+        return end(self._started(), _STOP_SECONDS, number)
 
     def __enter__(self) -> Self:
         return self

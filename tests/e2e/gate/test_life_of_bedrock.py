@@ -45,8 +45,10 @@ from tests.support.bedrock import (
     BASE,
     REGION,
     ROLE,
+    SECRET,
     TRAINING,
     VALIDATION,
+    VARIABLES,
     BedrockServer,
     bedrock_server,
 )
@@ -55,14 +57,6 @@ from tests.support.s3_server import s3_server
 from tests.support.site.bedrock_stage import BedrockStage
 from tests.support.site.talk import until
 
-SECRET = "secret-of-the-tuning-account"
-VARIABLES = {
-    "AWS_ACCESS_KEY_ID": "AKIDTUNING",
-    "AWS_SECRET_ACCESS_KEY": SECRET,
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 PATIENCE_SECONDS = 30
 REFUND = "Where is my refund?"
 

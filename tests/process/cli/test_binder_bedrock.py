@@ -18,20 +18,20 @@ from sidecar.formats import evidence_index
 from tests.process.cli.admit import told
 from tests.process.cli.binders import binders, bound
 from tests.process.cli.parties import Parties
-from tests.support.bedrock import BASE, REGION, ROLE, TRAINING, BedrockServer, bedrock_server
+from tests.support.bedrock import (
+    BASE,
+    REGION,
+    ROLE,
+    SECRET,
+    TRAINING,
+    VARIABLES,
+    BedrockServer,
+    bedrock_server,
+)
 from tests.support.s3_server import s3_server
 from tests.support.site.talk import until
 from tests.unit.binder import helpers
 from tests.unit.binding.jobs import sha
-
-SECRET = "secret-of-the-tuning-account"
-VARIABLES = {
-    "AWS_ACCESS_KEY_ID": "AKIDTUNING",
-    "AWS_SECRET_ACCESS_KEY": SECRET,
-    "AWS_CONFIG_FILE": "/dev/null",
-    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
-    "AWS_EC2_METADATA_DISABLED": "true",
-}
 
 
 @dataclass
