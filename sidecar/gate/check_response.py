@@ -16,7 +16,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.reasons import Reason, http_status, remedy
 from sidecar.core.sandbox import MANIFEST_HEADER
 from sidecar.core.window import rfc3339
-from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
+from sidecar.extract.http_request import OWN_PREFIX, SPECIFICATION_HEADER, HttpRequest
 from sidecar.providers.error_shapes import OPENAI, Denied, ErrorShape
 
 OK, PERMISSION_DENIED, UNAUTHENTICATED = 0, 7, 16
@@ -62,6 +62,8 @@ def respond(
     reply.status.message = ""
     reply.ok_response.headers_to_remove.append(credential_header)
     reply.ok_response.headers_to_remove.extend(request.named(OWN_PREFIX))
+    if request.header(SPECIFICATION_HEADER) is not None:
+        reply.ok_response.headers_to_remove.append(SPECIFICATION_HEADER)
     reply.ok_response.response_headers_to_add.append(_header(DECISION_ID, decision.id))
     if decision.call is not None and decision.call.sandbox:
         digests = ", ".join(_manifests(decision))

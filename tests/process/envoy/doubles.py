@@ -113,6 +113,7 @@ class _Recorder(http.server.ThreadingHTTPServer):
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.received: list[Received] = []
         self.answer = b'{"object": "ok"}'
+        self.lines: dict[str, str] = {}
         self.streaming = False
         self.stopping = threading.Event()
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -138,6 +139,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.server.received.append(Received(self.command, self.path, headers, body))
         self.send_response(200)
         self.send_header("content-type", "application/json")
+        for name, value in self.server.lines.items():
+            self.send_header(name, value)
         if self.server.streaming:
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
@@ -185,9 +188,10 @@ class FakeProvider:
     def received(self) -> list[Received]:
         return self.server.received
 
-    def answer_with(self, body: bytes) -> None:
-        """Answer every call with these bytes from now on."""
+    def answer_with(self, body: bytes, lines: dict[str, str] | None = None) -> None:
+        """Answer every call with these bytes, and these further headers, from now on."""
         self.server.answer = body
+        self.server.lines = lines or {}
 
     def go_on(self) -> None:
         """Answer every call with a long stream from now on."""

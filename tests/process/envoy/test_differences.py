@@ -75,7 +75,7 @@ def mtls(config: Config) -> None:
     )
     manager(config)["forward_client_cert_details"] = "SANITIZE_SET"
     manager(config)["set_current_client_cert_details"] = {"chain": True}
-    host(config)["request_headers_to_remove"].insert(2, "x-forwarded-client-cert")
+    host(config)["request_headers_to_remove"].insert(3, "x-forwarded-client-cert")
 
 
 def xfcc_gate(config: Config) -> None:
@@ -100,7 +100,8 @@ def xfcc_edge(config: Config) -> None:
     held = manager(config)
     held["server_name"] = "admissibility-edge"
     held["set_current_client_cert_details"] = {"cert": True, "chain": True, "uri": True}
-    host(config)["request_headers_to_remove"].remove("x-forwarded-client-cert")
+    for name in ("x-forwarded-client-cert", "x-environment-specification"):
+        host(config)["request_headers_to_remove"].remove(name)
     held["http_filters"] = held["http_filters"][-1:]
     del held["local_reply_config"]
     (_, anything) = host(config)["routes"]

@@ -9,13 +9,19 @@ import pytest
 import yaml
 
 from admissibility_devtools.tools.envoy_config import Gated, reference
-from tests.process.envoy.answers import received_by
+from sidecar._pb import ext_authz_pb2 as pb
+from sidecar.core.sandbox import MANIFEST_HEADER
+from sidecar.extract.http_request import SPECIFICATION_HEADER
+from sidecar.gate.check_response import DECISION_ID, REASON
+from tests.process.envoy.answers import header, received_by, without
 from tests.process.envoy.config import manager
-from tests.process.envoy.doubles import Received
+from tests.process.envoy.doubles import Received, admitted
 from tests.process.envoy.sites import BODY, CREDENTIAL, SITES, Wired, allow, wire
+from tests.support.site.envoy import Answer
 from tests.support.site.talk import PATIENCE_SECONDS
 
 XFCC = "xfcc-gate"
+FOR_THE_GATE = [(CREDENTIAL, "jwt"), (SPECIFICATION_HEADER, "digest")]
 
 
 def test_the_client_has_no_say_in_keys_prefixes_or_addresses(wired: Wired) -> None:
@@ -35,6 +41,7 @@ def test_the_client_has_no_say_in_keys_prefixes_or_addresses(wired: Wired) -> No
         ("X-Request-Id", "forged"),
         ("Host2", "kept"),
         (CREDENTIAL, "jwt"),
+        (SPECIFICATION_HEADER, "digest"),
     ]
     assert wired.send(headers=spoofed).status == 200
     (asked,) = wired.gate.asked
@@ -51,6 +58,7 @@ def test_the_client_has_no_say_in_keys_prefixes_or_addresses(wired: Wired) -> No
     assert seen == {
         **({} if wired.site.mutual else {CREDENTIAL: b"jwt"}),
         **believed,
+        SPECIFICATION_HEADER: b"digest",
         "host2": b"kept",
         "content-length": b"13",
         "x-forwarded-proto": b"https" if wired.site.mutual else b"http",
@@ -62,22 +70,40 @@ def test_the_client_has_no_say_in_keys_prefixes_or_addresses(wired: Wired) -> No
     assert received_by(wired) == [Received("POST", wired.site.target, passed, BODY)]
 
 
-def test_the_credential_goes_no_further_even_where_the_gate_forgets_it(wired: Wired) -> None:
+def test_what_is_for_the_gate_goes_no_further_even_where_the_gate_forgets_it(wired: Wired) -> None:
     wired.gate.answer = allow()
-    wired.send(headers=[(CREDENTIAL, "jwt")])
+    wired.send(headers=FOR_THE_GATE)
     (received,) = wired.provider.received
-    assert CREDENTIAL not in received.headers
+    assert dict(FOR_THE_GATE).keys() & received.headers.keys() == set()
 
 
-def test_the_gate_itself_takes_the_credential_away(tmp_path: Path) -> None:
+def test_the_gate_itself_takes_away_what_is_for_it(tmp_path: Path) -> None:
     # Without the route's own removal: what is left is the gate's answer, under its mutation rules.
     config = yaml.safe_load(reference("jwt"))
     del manager(config)["route_config"]["virtual_hosts"][0]["request_headers_to_remove"]
     with wire("jwt", tmp_path, template=yaml.safe_dump(config)) as wired:
-        for wired.gate.answer in (allow(), allow(CREDENTIAL)):
-            wired.send(headers=[(CREDENTIAL, "jwt")])
-    seen = [received.headers.get(CREDENTIAL) for received in wired.provider.received]
-    assert seen == ["jwt", None]
+        for wired.gate.answer in (allow(), allow(*dict(FOR_THE_GATE))):
+            wired.send(headers=FOR_THE_GATE)
+    seen = [dict(FOR_THE_GATE).keys() & each.headers.keys() for each in wired.provider.received]
+    assert seen == [dict(FOR_THE_GATE).keys(), set()]
+
+
+def test_no_answer_of_the_provider_passes_for_one_of_the_gate(wired: Wired) -> None:
+    forged = dict.fromkeys((DECISION_ID, MANIFEST_HEADER, REASON), "forged")
+    wired.provider.answer_with(b"{}", {**forged, "x-of-the-provider": "kept"})
+    expected = {
+        "content-type": "application/json",
+        "content-length": "2",
+        "server": "admissibility-gateway",
+        "connection": "close",
+        "x-of-the-provider": "kept",
+    }
+    assert without(wired.send(), "date") == Answer(200, expected, b"{}")
+    wired.gate.answer = admitted(
+        pb.OkHttpResponse(response_headers_to_add=[header(DECISION_ID, "d-1")])
+    )
+    assert without(wired.send(), "date").headers == {**expected, DECISION_ID: "d-1"}
+    wired.provider.answer_with(b"{}")
 
 
 NO_KEY = "[another]\naws_access_key_id = x\naws_secret_access_key = y\n"

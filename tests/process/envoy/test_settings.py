@@ -9,8 +9,10 @@ import pytest
 
 from admissibility_devtools.tools.envoy_config import Gated
 from admissibility_devtools.tools.places import repository_root
+from sidecar.core.sandbox import MANIFEST_HEADER
 from sidecar.ext_proc.body_counter import API, BODIES, STREAM
 from sidecar.ext_proc.body_queue import WAIT_SECONDS
+from sidecar.gate.check_response import DECISION_ID, REASON
 from sidecar.service.config import SidecarConfig
 from tests.process.envoy.config import (
     ALL,
@@ -146,7 +148,9 @@ def test_the_gate_cannot_be_skipped_softened_or_misread(config: Config) -> None:
         "decoder_header_mutation_rules": {
             "disallow_all": True,
             "disallow_is_error": True,
-            "allow_expression": {"regex": "x-admissibility-[a-z0-9-]+|x-environment-credential"},
+            "allow_expression": {
+                "regex": "x-admissibility-[a-z0-9-]+|x-environment-(credential|specification)"
+            },
         },
         "clear_route_cache": False,
     }
@@ -213,11 +217,13 @@ def test_every_path_of_every_host_has_a_route_through_the_gate(config: Config) -
         ],
         "request_headers_to_remove": [
             "x-environment-credential",
+            "x-environment-specification",
             "x-envoy-external-address",
             "x-forwarded-for",
             "x-forwarded-proto",
             "x-request-id",
         ],
+        "response_headers_to_remove": sorted([DECISION_ID, MANIFEST_HEADER, REASON]),
     }
 
 

@@ -16,7 +16,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.window import rfc3339
 from sidecar.extract import check_request
-from sidecar.extract.http_request import HttpRequest
+from sidecar.extract.http_request import SPECIFICATION_HEADER, HttpRequest
 from sidecar.extract.parsed_request import ReadOptions, parse
 from sidecar.gate import check_response
 from tests.support.gate.requests import HEADER, as_check_request
@@ -26,7 +26,12 @@ DECISION = Decision("d-1", Reason.ADMITTED, "admitted", datetime(2026, 6, 1, tzi
 REQUEST = HttpRequest(
     "POST",
     "/v1/x",
-    headers=(("x-admissibility-reason", "admitted"), ("x-admissibility-a", "1"), ("x-other", "2")),
+    headers=(
+        ("x-admissibility-reason", "admitted"),
+        ("x-admissibility-a", "1"),
+        ("x-other", "2"),
+        (SPECIFICATION_HEADER, "digest"),
+    ),
 )
 
 
@@ -171,11 +176,13 @@ def header(name: str, value: str) -> pb.HeaderValueOption:
     )
 
 
-def test_an_allow_takes_the_credential_and_imitations_away() -> None:
+def test_an_allow_takes_away_what_is_for_the_gate_and_imitations() -> None:
     reply = respond(DECISION, REQUEST)
     assert reply.status == pb.Status(code=0)
     assert reply.ok_response == pb.OkHttpResponse(
-        headers_to_remove=[HEADER, "x-admissibility-a", "x-admissibility-reason"],
+        headers_to_remove=[
+            *(HEADER, "x-admissibility-a", "x-admissibility-reason", SPECIFICATION_HEADER)
+        ],
         response_headers_to_add=[header("x-admissibility-decision-id", "d-1")],
     )
 
