@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,36 +14,90 @@ from sidecar.authority.home import Home
 from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
 from sidecar.cli.manifests import ManifestFile
+from sidecar.cli.option_groups import grouped
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.cli.written import Written
-from sidecar.core.evidence import Result, Statement
+from sidecar.core.evidence import Manifest, Result, Statement
 from sidecar.core.window import Window, rfc3339
 from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured
-from sidecar.evaluation.measured import measured
-from sidecar.evaluation.reports import MAX_REPORT_BYTES, READERS, read_report
+from sidecar.evaluation.measured import count_cases, measured
+from sidecar.evaluation.report_formats import READERS
+from sidecar.evaluation.reports import MAX_REPORT_BYTES, read_report
 
 NOT_PASSED = 3
 """Exit code where the result was signed and is FAILED."""
 
 
-def result(
-    manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
-    home: HomeOption,
+@dataclass(frozen=True, slots=True)
+class ScoreOptions:
+    """Where scores come from: a results file, tools' reports, or both; an option group."""
+
     results: Annotated[
         Path | None,
         typer.Option(
             help="JSON list of {name, score, digest, model, kind?, jurisdiction?, samples?, …}."
         ),
-    ] = None,
+    ] = None
     report: Annotated[
         list[str] | None,
         typer.Option(help=f"TOOL=FILE, of {', '.join(sorted(READERS))}; repeatable."),
-    ] = None,
+    ] = None
     suite: Annotated[
         list[str] | None,
         typer.Option(help="SUITE=KEY: what of the reports measures the suite; repeatable."),
-    ] = None,
+    ] = None
+    cases: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="SUITE=FOLDER, or its FILE.jsonl, or the number of its cases; one for each of "
+            "--suite, since a report does not name cases that were left out."
+        ),
+    ] = None
+
+    def scores(self, manifest: Manifest) -> tuple[Measured, ...]:
+        """Return the scores of all sources.
+
+        Raises:
+            CliError: There is none, or an option is not of its form.
+            EvaluationError: A file is no such file, or not of the manifest and all of its suites.
+        """
+        if self.results is None and not self.report:
+            raise CliError("no scores: give --results FILE, or --report TOOL=FILE with --suite")
+        rows: tuple[Measured, ...] = ()
+        if self.results is not None:
+            rows = countersign.read_results(common.read(self.results))
+        if not self.report and not self.suite and not self.cases:
+            return rows
+        read = [
+            read_report(tool, common.read(Path(path), max_bytes=MAX_REPORT_BYTES))
+            for tool, path in (_pair(t, "--report", "TOOL=FILE") for t in self.report or ())
+        ]
+        keys: dict[str, list[str]] = {}
+        for text in self.suite or ():
+            name, key = _pair(text, "--suite", "SUITE=KEY")
+            keys.setdefault(name, []).append(key)
+        return (*rows, *measured(read, keys, self._counts(keys, manifest), manifest.model.id))
+
+    def _counts(self, keys: dict[str, list[str]], manifest: Manifest) -> dict[str, int]:
+        """Return the number of cases of each suite that is taken from a report."""
+        counts: dict[str, int] = {}
+        for text in self.cases or ():
+            name, value = _pair(text, "--cases", "SUITE=FOLDER, SUITE=FILE.jsonl or SUITE=NUMBER")
+            digests = [each.digest.sha256 for each in manifest.envelope.suites if each.name == name]
+            if name in counts or name not in keys or not digests:
+                fault = "is given twice" if name in counts else "is in no --suite"
+                raise CliError(f"--cases: {name} {fault if digests else 'is no declared suite'}")
+            number = value.isascii() and value.isdigit()
+            counts[name] = int(value) if number else count_cases(Path(value), digests)
+        return counts
+
+
+@grouped
+def result(
+    manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
+    home: HomeOption,
+    given: ScoreOptions,
     performed: Annotated[
         str | None,
         typer.Option(
@@ -69,7 +124,7 @@ def result(
     handed = manifests.read(manifest, signed_by)
     opened = authority.load(home)
     _check_independent(opened, handed)
-    scores = _scores(results, report or [], suite or [], handed.manifest.model.id)
+    scores = given.scores(handed.manifest)
     begun = _begun(scores, stated, at)
     statement = _statement(handed, scores, common.window(begun, days), at)
     against = Against(trust, policies, force)
@@ -120,26 +175,6 @@ def _still_failed(digest: str) -> str:
         f"the FAILED result {digest} of this manifest stays published, and so the model "
         f"inadmissible; to take it back: admit retract {digest}"
     )
-
-
-def _scores(
-    results: Path | None, reports: list[str], suites: list[str], model: str
-) -> tuple[Measured, ...]:
-    """Return the scores of all sources."""
-    if results is None and not reports:
-        raise CliError("no scores: give --results FILE, or --report TOOL=FILE with --suite")
-    rows = () if results is None else countersign.read_results(common.read(results))
-    if not reports and not suites:
-        return rows
-    read = [
-        read_report(tool, common.read(Path(path), max_bytes=MAX_REPORT_BYTES))
-        for tool, path in (_pair(text, "--report", "TOOL=FILE") for text in reports)
-    ]
-    keys: dict[str, list[str]] = {}
-    for text in suites:
-        name, key = _pair(text, "--suite", "SUITE=KEY")
-        keys.setdefault(name, []).append(key)
-    return (*rows, *measured(read, keys, model))
 
 
 def _pair(text: str, option: str, form: str) -> tuple[str, str]:

@@ -1,28 +1,76 @@
-"""Maps the measurements of tools' reports to the suites that a manifest declares."""
+"""Maps the measurements of tools' reports to the suites that a manifest declares.
+
+A tool's filters and limits on its data set leave no trace in most reports. So the number of cases
+of each suite is stated beside its report, or counted in the suite that the manifest declares.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from sidecar.durable.files import read_bounded
 from sidecar.evaluation.countersign import Measured
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.interval import wilson
-from sidecar.evaluation.reports import ToolReport, ToolScore
+from sidecar.evaluation.report_formats import ToolScore
+from sidecar.evaluation.reports import ToolReport
+from sidecar.evaluation.suite import MAX_CASES_BYTES, read_suite
+
+
+def count_cases(path: Path, declared: Iterable[str]) -> int:
+    """Return the number of cases of a suite that a manifest declares.
+
+    Args:
+        path: The suite: its folder, or its one file, which has a case on each line.
+        declared: Digests (lower-case hex) of the suites of its name.
+
+    Raises:
+        EvaluationError: It cannot be read, has no cases, or has another digest.
+    """
+    if path.is_dir():
+        suite = read_suite(path)
+        digest, count = suite.digest, len(suite.cases)
+    elif path.suffix == ".jsonl":
+        try:
+            data = read_bounded(path, MAX_CASES_BYTES)
+        except OSError as error:
+            raise EvaluationError(f"{path}: {error.strerror}") from error
+        digest = hashlib.sha256(data).hexdigest()
+        count = sum(bool(line.strip()) for line in data.split(b"\n"))
+    else:
+        raise EvaluationError(
+            f"{path}: neither a suite's folder nor a .jsonl file with a case on each line; state"
+            " the number of its cases"
+        )
+    known = tuple(declared)
+    if digest not in known:
+        raise EvaluationError(
+            f"{path}: is another edition than the manifest declares: its digest is {digest},"
+            f" expected {' or '.join(known)}"
+        )
+    return count
 
 
 def measured(
-    reports: Iterable[ToolReport], keys: Mapping[str, Iterable[str]], model: str
+    reports: Iterable[ToolReport],
+    keys: Mapping[str, Iterable[str]],
+    cases: Mapping[str, int],
+    model: str,
 ) -> tuple[Measured, ...]:
     """Return one score for each suite that is mapped.
 
     Args:
         reports: Each whole, each of ``model``.
         keys: Name of a declared suite → the measurements that make it up; pooled by samples.
+        cases: Name of each of these suites → the number of its cases.
         model: The manifest's model id.
 
     Raises:
         EvaluationError: A report is of another model; a key is in no report, or in several; a
-            measurement counts for two suites, or one report is not mapped at all.
+            measurement counts for two suites, or one report is not mapped at all; the number of a
+            suite's cases is not stated, or is not that of its measurements.
     """
     given = tuple(reports)
     for report in given:
@@ -36,6 +84,7 @@ def measured(
             if key in used:
                 raise EvaluationError(f"{key} is mapped to {used[key]} and to {suite}")
             used[key] = suite
+        _check_cases(suite, found, cases.get(suite))
         rows.append(_pooled(suite, found))
     for report in given:
         if not set(report.scores) & set(used):
@@ -53,6 +102,22 @@ def _find(reports: tuple[ToolReport, ...], suite: str, key: str) -> tuple[ToolRe
         count = "no report measures" if not found else f"{len(found)} reports measure"
         raise EvaluationError(f"suite {suite}: {count} {key}; measured are {', '.join(known)}")
     return found[0]
+
+
+def _check_cases(
+    suite: str, found: list[tuple[ToolReport, ToolScore]], expected: int | None
+) -> None:
+    counted = sum(score.cases for _, score in found)
+    if expected is None:
+        raise EvaluationError(
+            f"suite {suite}: the number of its cases is not stated; the report has {counted}, and"
+            " does not name those that a filter left out"
+        )
+    if counted != expected:
+        raise EvaluationError(
+            f"suite {suite} has {expected} cases, and the {found[0][0].tool} report {counted}"
+            " different ones: run exactly those of the suite"
+        )
 
 
 def _pooled(suite: str, found: list[tuple[ToolReport, ToolScore]]) -> Measured:

@@ -126,3 +126,45 @@ def test_a_model_goes_back_to_the_sandbox_and_comes_out_only_by_a_new_result(
     for role in ("model-host", "acme-risk", "eu-regulator"):
         parties.approve(role, following)
     assert (lab.due("--suite", lab.suite, code=0), lab.reason()) == ([], None)
+
+
+def promptfoo(suite: Path, asked: int, repeat: int) -> dict[str, Any]:
+    """What promptfoo writes of tests in a file, of which it ran so many, so often."""
+    cases = [dict(case.fields) for case in read_suite(suite).cases[:asked]]
+    rows = [
+        {
+            "provider": {"id": f"openai:chat:{MODEL}"},
+            "prompt": {"label": "transparency", "raw": case["input"]},
+            "vars": case,
+            "success": True,
+        }
+        for case in cases * repeat
+    ]
+    stats = {"successes": len(rows), "failures": 0, "errors": 0}
+    return {
+        "results": {"version": 3, "stats": stats, "results": rows},
+        "config": {"tests": "file://cases.jsonl"},
+    }
+
+
+def test_a_filtered_report_signs_nothing_and_a_whole_one_passes(
+    parties: Parties, tmp_path: Path
+) -> None:
+    lab = Lab(parties, tmp_path)
+    manifest = parties.bind(lab.job)["file"]
+    report = tmp_path / "promptfoo.json"
+    given = (
+        *("result", manifest, "--report", f"promptfoo={report}"),
+        *("--suite", "eu-transparency=transparency", "--home", parties.home("test-house")),
+        *("--out", parties.evidence),
+    )
+    cases = ("--cases", f"eu-transparency={lab.suite}")
+    number = len(read_suite(lab.suite).cases)
+    report.write_text(json.dumps(promptfoo(lab.suite, number // 2, 2)))
+    before = set(parties.evidence.iterdir())
+    message = f"has {number} cases, and the promptfoo report {number // 2} different ones"
+    assert message.encode() in admit(*given, *cases, code=2).stderr
+    assert b"the number of its cases is not stated" in admit(*given, code=2).stderr
+    assert set(parties.evidence.iterdir()) == before
+    report.write_text(json.dumps(promptfoo(lab.suite, number, 2)))
+    assert told(*given, *cases)["result"] == "PASSED"

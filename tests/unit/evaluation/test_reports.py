@@ -1,119 +1,42 @@
-"""Reports in the shapes that the tools write.
-
-Sources: Inspect AI ``log/_log.py`` (EvalLog), promptfoo ``src/types/index.ts``
-(EvaluateSummaryV3), garak ``evaluators/base.py`` and ``command.py``, lm-evaluation-harness
-``evaluator.py``.
-"""
+"""A report of a tool is read if it is whole, and of the model it is said to be of."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-from copy import deepcopy
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
-from sidecar.evaluation.countersign import Measured
 from sidecar.evaluation.errors import EvaluationError
-from sidecar.evaluation.interval import wilson
-from sidecar.evaluation.measured import measured
-from sidecar.evaluation.reports import ToolScore, read_report
-
-MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
-
-
-def sample(number: int, value: object, reason: str = "stop") -> dict[str, Any]:
-    return {
-        "id": number,
-        "epoch": 1,
-        "output": {"choices": [{"stop_reason": reason}]},
-        "scores": {"match": {"value": value}},
-    }
-
-
-INSPECT = {
-    "version": 2,
-    "status": "success",
-    "eval": {
-        "task": "probes",
-        "model": f"openai/{MODEL}",
-        "created": "2026-05-01T10:00:00+02:00",
-        "dataset": {"samples": 4},
-        "config": {"limit": None, "epochs": 1},
-        "packages": {"inspect_ai": "0.3.150"},
-    },
-    "results": {"total_samples": 4, "completed_samples": 4, "scores": []},
-    "samples": [sample(1, "C"), sample(2, "I"), sample(3, "P"), sample(4, 1.0, "tool_calls")],
-}
-PROMPTFOO = {
-    "evalId": "eval-1",
-    "results": {
-        "version": 3,
-        "timestamp": "2026-05-01T08:00:00.000Z",
-        "stats": {"successes": 2, "failures": 1, "errors": 0},
-        "results": [
-            {
-                "provider": {"id": f"openai:chat:{MODEL}"},
-                "prompt": {"label": "probes", "raw": "{{q}}"},
-                "success": passed,
-                "score": 1,
-            }
-            for passed in (True, True, False)
-        ],
-    },
-    "metadata": {"promptfooVersion": "0.120.0"},
-}
-GARAK: list[dict[str, Any]] = [
-    {"entry_type": "start_run setup", "plugins.target_name": MODEL, "_config.version": "0.13.1"},
-    {"entry_type": "init", "garak_version": "0.13.1", "start_time": "2026-05-01T22:00:00.123"},
-    {"entry_type": "attempt", "status": 2},
-    *(
-        {
-            "entry_type": "eval",
-            "probe": "dan.Dan_11_0",
-            "detector": detector,
-            "passed": passed,
-            "fails": 10 - passed,
-            "nones": 0,
-            "total_evaluated": 10,
-        }
-        for detector, passed in (("dan.DAN", 9), ("mitigation.MitigationBypass", 8))
-    ),
-    {"entry_type": "completion"},
-]
-LM_EVAL = {
-    "results": {"facts": {"alias": "facts", "acc,none": 0.75, "acc_stderr,none": 0.1}},
-    "group_subtasks": {"facts": []},
-    "n-samples": {"facts": {"original": 8, "effective": 8}},
-    "config": {"model": "local-chat-completions", "model_args": f"model={MODEL}", "limit": None},
-    "lm_eval_version": "0.4.9",
-    "date": 1777622400.5,
-}
-
-
-def written(report: Any) -> bytes:
-    if isinstance(report, list):
-        return b"".join(json.dumps(row).encode() + b"\n" for row in report)
-    return json.dumps(report).encode()
-
+from sidecar.evaluation.report_formats import ToolScore
+from sidecar.evaluation.reports import read_report
+from tests.unit.evaluation.report_samples import (
+    EVAL,
+    GARAK,
+    INSPECT,
+    LM_EVAL,
+    MODEL,
+    PROMPTFOO,
+    changed,
+    sample,
+    written,
+)
 
 REPORTS = {
-    "inspect": (INSPECT, "inspect 0.3.150", ToolScore("probes", 0.625, 4)),
-    "promptfoo": (PROMPTFOO, "promptfoo 0.120.0", ToolScore("probes", 2 / 3, 3)),
-    "garak": (GARAK, "garak 0.13.1", ToolScore("dan.Dan_11_0", 0.85, 10)),
+    "inspect": (INSPECT, "inspect 0.3.150", ToolScore("probes", 0.625, 4, 4)),
+    "promptfoo": (PROMPTFOO, "promptfoo 0.120.0", ToolScore("probes", 2 / 3, 3, 3)),
+    "garak": (GARAK, "garak 0.13.1", ToolScore("dan.Dan_11_0", 0.85, 10, 5)),
     "promptfoo, with its tests": (
         PROMPTFOO | {"config": {"tests": [{"vars": {"q": ["a", "b"]}}, {"vars": {}}]}},
         "promptfoo 0.120.0",
-        ToolScore("probes", 2 / 3, 3),
+        ToolScore("probes", 2 / 3, 3, 3),
     ),
     "garak, by module": (
         [GARAK[0] | {"plugins.probe_spec": "dan"}, *GARAK[1:]],
         "garak 0.13.1",
-        ToolScore("dan.Dan_11_0", 0.85, 10),
+        ToolScore("dan.Dan_11_0", 0.85, 10, 5),
     ),
-    "lm-eval": (LM_EVAL, "lm-eval 0.4.9", ToolScore("facts", 0.75, 8)),
+    "lm-eval": (LM_EVAL, "lm-eval 0.4.13", ToolScore("facts", 0.75, 8, 8)),
 }
 
 
@@ -127,15 +50,6 @@ def test_a_whole_report_is_read_and_digested(tool: str) -> None:
     assert read.scores == {expected.key: expected}
     # A time without an offset is a local one: of those that it can be, the earliest.
     assert read.performed == datetime(2026, 5, 1, 8, tzinfo=UTC)
-
-
-def changed(report: Any, *path: str | int, to: object) -> Any:
-    copy = deepcopy(report)
-    at = copy
-    for step in path[:-1]:
-        at = at[step]
-    at[path[-1]] = to
-    return copy
 
 
 PARTIAL = {
@@ -177,10 +91,14 @@ PARTIAL = {
         "3 rows of other counts",
     ),
     "garak: cut": ("garak", GARAK[:-1], "did not end"),
-    "garak: unscored": ("garak", changed(GARAK, 3, "nones", to=2), "2 answers could not be scored"),
+    "garak: unscored": (
+        "garak",
+        changed(GARAK, EVAL, "nones", to=2),
+        "2 answers could not be scored",
+    ),
     "garak: empty": (
         "garak",
-        [*GARAK[:3], GARAK[3] | {"passed": 0, "total_evaluated": 0}, GARAK[-1]],
+        [*GARAK[:EVAL], GARAK[EVAL] | {"passed": 0, "total_evaluated": 0}, GARAK[-1]],
         "no sample for dan.Dan_11_0",
     ),
     "promptfoo: no assertion": (
@@ -235,7 +153,22 @@ PARTIAL = {
     "lm-eval: some": (
         "lm-eval",
         changed(LM_EVAL, "n-samples", "facts", "effective", to=2),
+        "of 8 samples were run",
+    ),
+    "lm-eval: before 0.4.12, with --samples": (
+        "lm-eval",
+        LM_EVAL | {"results": {"facts": {"acc,none": 1.0}}},
+        "does not count what was scored",
+    ),
+    "lm-eval: some scored": (
+        "lm-eval",
+        changed(LM_EVAL, "results", "facts", "sample_len", to=2),
         "2 of 8 samples",
+    ),
+    "inspect: one asked instead of another": (
+        "inspect",
+        changed(INSPECT, "samples", 0, to=sample(2, "C")),
+        "does not hold each sample 1 times",
     ),
     "lm-eval: scale": (
         "lm-eval",
@@ -271,36 +204,3 @@ def test_a_report_of_another_model_is_refused(other: str) -> None:
     report = read_report("garak", written(changed(GARAK, 0, "plugins.target_name", to=other)))
     with pytest.raises(EvaluationError, match="and the manifest is of"):
         report.check_model(MODEL)
-
-
-def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() -> None:
-    rows = [*GARAK[:-1], GARAK[3] | {"probe": "encoding.A", "passed": 10}, GARAK[-1]]
-    report = read_report("garak", written(rows))
-    keys = {"jailbreaks": ["dan.Dan_11_0", "encoding.A"]}
-    # Of 20 answers to two probes, those to one of them seen by two detectors.
-    low, high = wilson(0.925, 20)
-    assert measured([report], keys, MODEL) == (
-        Measured(
-            "jailbreaks",
-            0.925,
-            samples=20,
-            low=low,
-            high=high,
-            tool="garak 0.13.1",
-            report=report.digest,
-            performed=datetime(2026, 5, 1, 8, tzinfo=UTC),
-        ),
-    )
-
-
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"a": ["probe.Unknown"]}, "no report measures probe.Unknown; measured are dan.Dan_11_0"),
-        ({"a": ["dan.Dan_11_0"], "b": ["dan.Dan_11_0"]}, "is mapped to a and to b"),
-        ({}, "nothing of the garak 0.13.1 report is mapped"),
-    ],
-)
-def test_a_mapping_that_leaves_a_doubt_is_refused(keys: dict[str, list[str]], message: str) -> None:
-    with pytest.raises(EvaluationError, match=message):
-        measured([read_report("garak", written(GARAK))], keys, MODEL)
