@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tuf.api.exceptions import DownloadError, DownloadHTTPError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
 from sidecar.trust import roots
@@ -38,6 +38,17 @@ class SourceFetcher(FetcherInterface):
         self._source = source
         self._only_roots = only_roots
         self._no_roots = set() if no_roots is None else no_roots
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Download a file in memory; the library does so in a temporary file, on a disk.
+
+        Raises:
+            DownloadError: As of the library's.
+        """
+        data = b"".join(self.fetch(url))
+        if len(data) > max_length:
+            raise DownloadLengthMismatchError(f"{url}: {len(data)} bytes, at most {max_length}")
+        return data
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         """Return the bytes of ``url``, which is a name in the repository.

@@ -23,13 +23,13 @@ class Memo:
         authority: Bytes and value of ``authority.json``.
         withdrawals: The same of ``withdrawals.json``.
         trust_domains: The same of ``trust-domains.json``.
-        unkept: A complete set that counts and could not be written to the state folder.
+        newest: The last complete set of this process; it counts also where it cannot be written.
     """
 
     authority: tuple[bytes, AuthorityDocument] | None = None
     withdrawals: tuple[bytes, WithdrawalsDocument] | None = None
     trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
-    unkept: GoodSet | None = None
+    newest: GoodSet | None = None
 
     def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
         """Like ``documents.read_authority``; always of the same ``name``."""

@@ -35,6 +35,7 @@ from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.memo import Memo
+from sidecar.trust.reserved_version import DamagedVersionError, SetVersion
 from sidecar.trust.source import Source, SourceError, SourceMissingError
 from sidecar.trust.store import DomainsSet, GoodSet, Seen, Store, StoreError
 from sidecar.trust.updater import KeptUpdater
@@ -48,6 +49,7 @@ from sidecar.trust.view import (
     store_of,
     understood,
     verify_set,
+    version_of,
     view_of,
 )
 
@@ -72,11 +74,14 @@ class Refreshed:
         problem: Why the set could not be kept, or the delegated role's metadata or document not be
             had; empty where all could.
         edition: What the source has for as long as nothing is new.
+        outlasts: Whether a restart knows at least the version of the set, so that it relies on
+            nothing older.
     """
 
     view: AuthorityView
     problem: str
     edition: Edition
+    outlasts: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,8 @@ def refresh(
 
     The two documents of the targets role are kept before the delegated role is looked at, which can
     therefore hold up no withdrawal. Nor can a disk that is full: a set that cannot be kept counts,
-    and is the floor of this process, until it can (``Memo.unkept``).
+    and is the floor of this process (``Memo.newest``); its version is kept in room that was
+    reserved, so that nothing older counts after a restart.
 
     Args:
         authority: With the pinned root.
@@ -140,20 +146,21 @@ def refresh(
                 good = _complete(updater.held, source, chain[-1], before)
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
+                newest = version_of(chain[-1], good)
+                _check_reserved(store, newest)
             except BaseException:
                 store.keep_floor({r: d for r, d in updater.held.items() if d is not given.get(r)})
                 raise
-            problem = _keep(store, good, memo)
-            if not problem:
-                store.forget_floor()
+            memo.newest = good
+            problem, outlasts = _keep(store, good, newest)
             problem = "; ".join(
                 filter(None, (problem, _follow_domains(source, store, verified, good)))
             )
             view = view_of(authority.name, chain, good, store, memo, verified).view
-            return Refreshed(view, problem, Edition(good.timestamp, chain[-1].version))
+            return Refreshed(view, problem, Edition(good.timestamp, chain[-1].version), outlasts)
     except (RepositoryError, DownloadError, SourceError) as error:
         raise RefreshError(str(error)) from error
-    except (roots.RootError, StoreError, NoViewError) as error:
+    except (roots.RootError, StoreError, DamagedVersionError, NoViewError) as error:
         raise RefreshError(str(error)) from error
     except (OSError, ValueError, RecursionError, KeyError) as error:
         raise RefreshError(f"{type(error).__name__}: {error}") from error
@@ -166,16 +173,33 @@ def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Mem
         raise NotUnderstoodError(f"its newest documents cannot be understood: {error}") from error
 
 
-def _keep(store: Store, good: GoodSet, memo: Memo) -> str:
-    """Keep a set; return why that failed, or an empty text."""
-    memo.unkept = good
+def _check_reserved(store: Store, found: SetVersion) -> None:
+    """Refuse a set older than one that counted before a restart and could not be kept."""
+    newest = store.reserved.read()
+    if newest is not None and newest.online == found.online and newest.is_above(found):
+        raise RefreshError(
+            f"timestamp version {found.timestamp} must be >= {newest.timestamp}, "
+            "which was verified before and could not be kept"
+        )
+
+
+def _keep(store: Store, good: GoodSet, newest: SetVersion) -> tuple[str, bool]:
+    """Keep a set, or else its version; return why not, and if the version outlasts a restart."""
     try:
         store.keep(good)
     except OSError as error:
         why = f"{store.folder} cannot be written: {error.strerror}"
-        return f"{why}; a restart forgets the newest version until its source is read again"
-    memo.unkept = None
-    return ""
+        try:
+            store.reserved.write(newest)
+        except OSError:
+            return f"{why}; its agreement does not count, since a restart would forget it", False
+        return f"{why}; after a restart nothing counts until this version is read again", True
+    store.forget_floor()
+    try:
+        store.reserved.reserve(newest)
+    except OSError as error:
+        return f"{store.reserved.path} cannot be written: {error.strerror}", True
+    return "", True
 
 
 def follow_roots(

@@ -49,7 +49,9 @@ class AuthorityStatus:
             return "was never verified"
         if self.expires <= now:
             return "has expired"
-        return "" if self.heard else "was not heard since the gate started or its keys changed"
+        if self.heard:
+            return ""
+        return "was not heard since the gate started, its keys changed, or it could not be kept"
 
 
 class AuthorityRefresher:
@@ -97,8 +99,9 @@ class AuthorityRefresher:
             text = str(error) if not why or why in str(error) else f"{error}; {why}"
             self._note(kept, self.status.refreshed, text)
             return kept
-        self._heard = True
-        view = replace(found.view, heard_since_start=True)
+        # What a restart would forget counts as every no, and as no agreement.
+        self._heard = found.outlasts
+        view = replace(found.view, heard_since_start=found.outlasts)
         self._note(view, datetime.now(UTC), found.problem or None)
         if not found.problem:
             self._last, self._last_at = replace(found, view=view), time.monotonic()

@@ -5,6 +5,7 @@ Below ``state/<authority>/``::
     last-good.json      the last *complete* set that verified and was understood: three metadata
                         files, two documents, and the root version under which they verified
     trust-domains.json  the last complete set of the delegated role, in the same way
+    reserved-version    room for the version of a newest set that cannot be kept (full disk)
     seen.json           the pinned root, the newest root, and who may sign timestamp and snapshot
     metadata/           every root seen, and metadata that verified after the last complete set,
                         which a refresh that failed half-way left
@@ -28,6 +29,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sidecar.durable.files import make_folders, sync_folder, write_atomically
+from sidecar.trust.reserved_version import ReservedVersion
 
 LOCK_SECONDS = 10.0
 _ROLES = ("timestamp", "snapshot", "targets")
@@ -105,6 +107,7 @@ class Store:
         self.folder = folder
         self.metadata = folder / "metadata"
         self.history = self.metadata / "root_history"
+        self.reserved = ReservedVersion(folder / "reserved-version")
         self._good = folder / "last-good.json"
         self._domains = folder / "trust-domains.json"
         self._seen = folder / "seen.json"

@@ -50,6 +50,7 @@ from sidecar.core.trust_state import AuthorityView
 from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.memo import Memo
+from sidecar.trust.reserved_version import DamagedVersionError, SetVersion
 from sidecar.trust.store import DomainsSet, GoodSet, Store, StoreError
 
 S = TypeVar("S", Timestamp, Snapshot, Targets)
@@ -101,28 +102,47 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
     try:
         chain = root_chain(authority, store)
         good = newest_set(store, memo)
-    except (roots.RootError, StoreError) as error:
+        if good is None:
+            raise NoViewError("was never verified")
+        _check_newest(store, version_of(_root_of(chain, good.root), good))
+    except (roots.RootError, StoreError, DamagedVersionError) as error:
         raise NoViewError(str(error)) from error
-    if good is None:
-        raise NoViewError("was never verified")
     return view_of(authority.name, chain, good, store, memo)
 
 
 def newest_set(store: Store, memo: Memo) -> GoodSet | None:
-    """Return the last complete set: as kept, or the newer one that could not be kept.
+    """Return the last complete set: as kept, or a newer one of this process.
 
     Raises:
-        StoreError: What is kept is damaged.
+        StoreError: What was kept is damaged or gone.
     """
-    kept, unkept = store.good(), memo.unkept
-    if kept is None or unkept is None:
-        return kept or unkept
-    return max((kept, unkept), key=_age)
+    kept, newest = store.good(), memo.newest
+    if kept is None and newest is None and store.reserved.exists():
+        raise StoreError(f"{store.folder}: the last complete set was removed")
+    if kept is None or newest is None:
+        return kept or newest
+    return max((kept, newest), key=_age)
 
 
 def _age(good: GoodSet) -> tuple[int, int]:
     """Order sets of one authority: a root may begin its timestamp's versions anew."""
     return good.root or 0, Metadata[Timestamp].from_bytes(good.timestamp).signed.version
+
+
+def version_of(root: Root, good: GoodSet) -> SetVersion:
+    """Return the version of a complete set that verified under a root."""
+    timestamp = Metadata[Timestamp].from_bytes(good.timestamp).signed
+    return SetVersion(root.version, roots.online_digest(root), timestamp.version)
+
+
+def _check_newest(store: Store, kept: SetVersion) -> None:
+    """Refuse what is older than a set that counted and could not be kept: a no may be missing."""
+    newest = store.reserved.read()
+    if newest is not None and newest.is_above(kept):
+        raise NoViewError(
+            f"version {newest.timestamp} was verified and could not be kept, "
+            f"version {kept.timestamp} was; nothing older counts"
+        )
 
 
 def view_of(

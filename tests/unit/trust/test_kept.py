@@ -116,7 +116,7 @@ def test_a_delegated_role_speaks_for_nobody(repo: Repository, state: Path) -> No
 def test_what_is_kept_is_for_its_owner_only(repo: Repository, state: Path) -> None:
     fresh(repo, state)
     folder = state / "acme"
-    names = (".", "last-good.json", "seen.json", "lock", "metadata")
+    names = (".", "last-good.json", "seen.json", "reserved-version", "lock", "metadata")
     modes = {name: stat.S_IMODE((folder / name).stat().st_mode) & 0o077 for name in names}
     assert modes == dict.fromkeys(names, 0)
 
@@ -166,6 +166,7 @@ def test_what_was_fetched_is_synced_before_it_is_relied_on(
         ".",
         ".seen.json.tmp",
         ".last-good.json.tmp",
+        ".reserved-version.tmp",
         "metadata",
         "metadata/root_history",
         "metadata/root_history/.1.root.json.tmp",

@@ -244,7 +244,7 @@ def test_a_signed_length_is_no_cap(repo: Repository, state: Path) -> None:
 def test_a_timestamp_beyond_its_own_cap_is_refused(repo: Repository, state: Path) -> None:
     path = repo.folder / "metadata/timestamp.json"
     path.write_bytes(path.read_bytes() + b" " * REPOSITORY.timestamp)
-    assert refused(repo, state).startswith("Downloaded ")
+    assert refused(repo, state).startswith("metadata/timestamp.json: ")
 
 
 def test_a_root_that_is_kept_is_not_written_again(repo: Repository, state: Path) -> None:

@@ -157,7 +157,7 @@ def test_law_1_a_full_disk_holds_up_no_withdrawal_and_ends_none(
     cannot = f"{state}/acme cannot be written: No space left on device"
     with monkeypatch.context() as patched:
         patched.setattr(store, "write_atomically", full)
-        restart = "a restart forgets the newest version until its source is read again"
+        restart = "after a restart nothing counts until this version is read again"
         assert served(newest) == (2, 1, f"{cannot}; {restart}")
         assert served(first) == (2, 1, "New timestamp version 1 must be >= 2")
         assert served(tmp_path / "gone") == (2, 1, "metadata/timestamp.json is not there")

@@ -1,0 +1,130 @@
+"""Keeps the version of an authority's newest set, also on a full disk.
+
+Theory of operation. The file is made while there is room, and from then on overwritten in place,
+which takes no room. It has two records, written in turn, so that a torn write leaves the other one.
+It is written only where a set cannot be kept, so in general it is older than what is kept.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sidecar.durable.files import write_atomically
+
+_SLOT = 512
+_BLANK = b" " * _SLOT
+_CHECKSUM = 32
+
+
+class DamagedVersionError(Exception):
+    """The file is not what was written; the text names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetVersion:
+    """What orders the complete sets of one authority.
+
+    Attributes:
+        root: Version of the root under which it verified.
+        online: ``roots.online_digest`` of that root: a key's replacement begins new versions.
+        timestamp: Version of its timestamp.
+    """
+
+    root: int
+    online: str
+    timestamp: int
+
+    def is_above(self, other: SetVersion) -> bool:
+        """Return whether a set of this version is newer than one of the other."""
+        if self.online == other.online:
+            return self.timestamp > other.timestamp
+        return self.root > other.root
+
+
+class ReservedVersion:
+    """One file of fixed size, in the folder of an authority, which the caller has locked."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def exists(self) -> bool:
+        """Return whether there is room reserved: there is, once a set was kept."""
+        return self.path.exists()
+
+    def read(self) -> SetVersion | None:
+        """Return the newest version that was written; None at first.
+
+        Raises:
+            DamagedVersionError: It is damaged; what was written is not guessed.
+        """
+        newest = max(self._records(), default=None, key=lambda each: each[0])
+        return None if newest is None else newest[2]
+
+    def reserve(self, kept: SetVersion) -> None:
+        """Make the file where it is missing; overwrite what is above the set that is now kept.
+
+        Raises:
+            OSError: There is no room.
+            DamagedVersionError: As ``read``.
+        """
+        if not self.exists():
+            write_atomically(self.path, _record(1, kept) + _BLANK, mode=0o600)
+            return
+        found = self.read()
+        if found is None or found.is_above(kept):
+            self.write(kept)
+
+    def write(self, version: SetVersion) -> None:
+        """Write a version, durably, in the place of the older record.
+
+        Raises:
+            OSError: It cannot be written; the other record is as it was.
+            DamagedVersionError: As ``read``.
+        """
+        newest = max(self._records(), default=(0, 1, None), key=lambda each: each[0])
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            record, place = _record(newest[0] + 1, version), _SLOT * (1 - newest[1])
+            if os.pwrite(descriptor, record, place) != len(record):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _records(self) -> list[tuple[int, int, SetVersion]]:
+        """Return the records that hold: number, place, version."""
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return []
+        slots = data[:_SLOT], data[_SLOT:]
+        found = [
+            (number, place, version)
+            for place, slot in enumerate(slots)
+            for number, version in _read(slot)
+        ]
+        if not found and any(slot != _BLANK for slot in slots):
+            raise DamagedVersionError(f"{self.path} is damaged")
+        return found
+
+
+def _record(number: int, version: SetVersion) -> bytes:
+    text = json.dumps({"number": number, **asdict(version)}).encode()
+    return (_checksum(text) + text).ljust(_SLOT)
+
+
+def _read(slot: bytes) -> list[tuple[int, SetVersion]]:
+    text = slot[_CHECKSUM:].rstrip()
+    if _checksum(text) != slot[:_CHECKSUM]:
+        return []
+    value = json.loads(text)
+    return [(value.pop("number"), SetVersion(**value))]
+
+
+def _checksum(text: bytes) -> bytes:
+    return hashlib.blake2b(text, digest_size=_CHECKSUM // 2).hexdigest().encode()

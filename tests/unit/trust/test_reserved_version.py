@@ -1,0 +1,191 @@
+"""A no that counted and could not be kept: a restart does not make a yes of it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+
+from sidecar.core.trust_state import AuthorityView
+from sidecar.trust.refresher import AuthorityRefresher
+from sidecar.trust.reserved_version import DamagedVersionError, ReservedVersion, SetVersion
+from tests.unit.trust.refreshing import KEY, fresh
+from tests.unit.trust.repository import Repository, now
+
+IN_PLACE = 1024
+"""A disk that is full, on which what is there can be overwritten."""
+
+
+@contextlib.contextmanager
+def disk_of(size: int | None) -> Iterator[None]:
+    """Let this process write no file beyond ``size`` bytes, as a full disk would."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (before[1] if size is None else size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class Gate:
+    """One authority of a gate that is restarted, and the mirror that it reads.
+
+    Attributes:
+        room: Bytes of a file that the gate can write; None where its disk is not full.
+    """
+
+    def __init__(self, repo: Repository, state: Path, copies: Path) -> None:
+        self.repo, self._state, self._copies = repo, state, copies
+        self.room: int | None = None
+        self.restart()
+
+    def restart(self) -> AuthorityView | None:
+        self.refresher = AuthorityRefresher(self.repo.trusted(), self._state)
+        return self.refresher.recall()
+
+    def copy(self) -> Path:
+        """Return what the mirror has now, to be replayed."""
+        self._copies.mkdir(exist_ok=True)
+        return shutil.copytree(self.repo.folder, self._copies / str(len([*self._copies.iterdir()])))
+
+    def replay(self, copy: Path) -> tuple[int, bool] | None:
+        """Read a mirror that has that; return the withdrawals, and whether it is heard."""
+        shutil.rmtree(self.repo.folder)
+        shutil.copytree(copy, self.repo.folder)
+        return self.read()
+
+    def read(self) -> tuple[int, bool] | None:
+        with disk_of(self.room):
+            view = self.refresher.refresh()
+        return None if view is None else (len(view.withdrawals.entries), view.heard_since_start)
+
+    @property
+    def error(self) -> str:
+        return self.refresher.status.error or ""
+
+
+@pytest.fixture
+def gate(repo: Repository, state: Path, tmp_path: Path) -> Gate:
+    made = Gate(repo, state, tmp_path / "copies")
+    assert made.read() == (0, True)
+    return made
+
+
+@pytest.mark.parametrize("room", [IN_PLACE, None])
+def test_law_1_a_withdrawal_that_could_not_be_kept_outlives_a_restart(
+    gate: Gate, room: int | None
+) -> None:
+    """Full disk, restart, a mirror that replays; with the disk still full, and not any more."""
+    first = gate.copy()
+    gate.repo.withdraw("key", KEY)
+    second, gate.room = gate.copy(), IN_PLACE
+    assert gate.read() == (1, True)
+    assert gate.error.endswith("after a restart nothing counts until this version is read again")
+    gate.room = room
+    assert gate.restart() is None
+    assert gate.replay(first) is None
+    assert gate.error == (
+        "timestamp version 1 must be >= 2, which was verified before and could not be kept; "
+        "version 2 was verified and could not be kept, version 1 was; nothing older counts"
+    )
+    assert gate.replay(second) == (1, True)
+    assert (gate.restart() is None) is bool(room)
+
+
+def test_law_1_the_same_where_a_new_root_came_meanwhile(gate: Gate) -> None:
+    """It vouches for the replayed set too, unless it replaced the keys that signed that."""
+    first = gate.copy()
+    gate.repo.withdraw("key", KEY)
+    gate.room = IN_PLACE
+    assert gate.read() == (1, True)
+    gate.room = None
+    (first / "metadata/2.root.json").write_bytes(gate.repo.rotate_root())
+    gate.restart()
+    assert gate.replay(first) is None
+    gate.repo.rotate_root({"timestamp": [CryptoSigner.generate_ed25519()]})
+    gate.repo.publish(timestamp=1)
+    assert gate.read() == (1, True)
+    gate.repo.publish(timestamp=3)
+    gate.room = IN_PLACE
+    assert gate.read() == (1, True)
+    gate.room = None
+    assert gate.restart() is None
+    assert gate.read() == (1, True)
+    assert gate.restart() is not None
+
+
+def test_law_1_of_what_not_even_the_version_can_be_kept_only_the_no_counts(
+    gate: Gate, state: Path
+) -> None:
+    gate.repo.withdraw("key", KEY)
+    gate.room = 0
+    assert gate.read() == (1, False)
+    assert "its agreement does not count" in gate.error
+    assert "could not be kept" in gate.refresher.status.stale(now())
+    gate.room = None
+    assert gate.read() == (1, True)
+    (state / "acme/reserved-version").unlink()
+    gate.repo.publish()
+    gate.room = IN_PLACE
+    assert gate.read() == (1, False)
+    gate.room = None
+    assert gate.read() == (1, True)
+    assert gate.error == ""
+
+
+def test_law_1_a_set_that_was_removed_is_no_first_start(gate: Gate, state: Path) -> None:
+    first = gate.copy()
+    gate.repo.withdraw("key", KEY)
+    assert gate.read() == (1, True)
+    (state / "acme/last-good.json").unlink()
+    assert gate.restart() is None
+    assert gate.replay(first) is None
+    assert gate.error == f"{state}/acme: the last complete set was removed"
+    shutil.rmtree(state / "acme")
+    assert gate.read() == (0, True)
+
+
+def test_room_is_reserved_once(repo: Repository, state: Path) -> None:
+    fresh(repo, state)
+    path = state / "acme/reserved-version"
+    before = path.read_bytes()
+    assert len(before) == IN_PLACE
+    repo.publish()
+    fresh(repo, state)
+    assert path.read_bytes() == before
+
+
+def test_a_torn_write_leaves_the_version_before_it(tmp_path: Path) -> None:
+    reserved = ReservedVersion(tmp_path / "version")
+    versions = [SetVersion(1, "ab" * 32, number) for number in range(1, 5)]
+    reserved.reserve(versions[0])
+    for before, version in itertools.pairwise(versions):
+        whole = reserved.path.read_bytes()
+        reserved.write(version)
+        written = reserved.path.read_bytes()
+        assert reserved.read() == version
+        changed = [at for at, byte in enumerate(whole) if byte != written[at]]
+        torn = written[: changed[0] + 40] + whole[changed[0] + 40 :]
+        reserved.path.write_bytes(torn)
+        assert reserved.read() == before
+        reserved.path.write_bytes(written)
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * IN_PLACE, b" " * 512 + b"x" * 512])
+def test_a_damaged_version_is_no_floor_and_not_guessed(
+    gate: Gate, state: Path, content: bytes
+) -> None:
+    path = state / "acme/reserved-version"
+    path.write_bytes(content)
+    with pytest.raises(DamagedVersionError):
+        ReservedVersion(path).read()
+    assert gate.restart() is None
+    gate.repo.publish()
+    assert gate.read() is None
+    assert gate.error == f"{path} is damaged"
