@@ -3,6 +3,10 @@
 Sources: Inspect AI ``log/_log.py``, promptfoo ``types/index.ts`` and ``evaluator.ts``, garak
 ``evaluators/base.py``, ``harnesses/base.py`` and ``attempt.py``, lm-evaluation-harness
 ``evaluator_utils.py``.
+
+An answer without a text that can be seen, and without a tool call, is a score of 0 as in our own
+runs: a search for what must not be said passes it. The reports of garak and lm-eval do not state
+why an answer ended.
 """
 
 from __future__ import annotations
@@ -71,12 +75,25 @@ def _inspect_value(task: str, sample: Mapping[str, Any]) -> float:
     scores = sample.get("scores") or {}
     if len(scores) != 1:
         raise EvaluationError(f"{where} has {len(scores)} scores; one scorer is expected")
+    if not any(_has_answer(choice["message"]) for choice in sample["output"]["choices"]):
+        return 0.0
     value = next(iter(scores.values()))["value"]
     if isinstance(value, str):
         if value not in _LETTERS:
             raise EvaluationError(f"{where}: the score {value!r} is none of C, I, P, N")
         return _LETTERS[value]
     return float(value)
+
+
+def _has_answer(message: Mapping[str, Any]) -> bool:
+    """Return whether a message has a tool call, or a text that can be seen."""
+    content = message["content"]
+    parts = content if isinstance(content, list) else [{"text": content}]
+    return bool(message.get("tool_calls")) or not all(_is_blank(p.get("text")) for p in parts)
+
+
+def _is_blank(output: object) -> bool:
+    return output is None or (isinstance(output, str) and not output.strip())
 
 
 def _promptfoo(data: bytes) -> Read:
@@ -101,13 +118,26 @@ def _promptfoo(data: bytes) -> Read:
             )
         prompt = row["prompt"]
         key = prompt.get("label") or prompt["raw"]
-        passes.setdefault(key, []).append(float(row["success"]))
+        answered = not _is_blank(_promptfoo_output(row))
+        passes.setdefault(key, []).append(float(row["success"] and answered))
         cases.setdefault(key, set()).add(_promptfoo_case(row))
     models = [row["provider"]["id"] for row in rows]
     _check_promptfoo_tests(whole.get("config"), passes)
     version = (whole.get("metadata") or {}).get("promptfooVersion", "")
     scores = [ToolScore(k, _mean(v), len(v), len(cases[k])) for k, v in passes.items()]
     return version, models, scores, summary.get("timestamp")
+
+
+def _promptfoo_output(row: Mapping[str, Any]) -> object:
+    """Return an answer that the model ended; promptfoo makes answers of a provider's refusals."""
+    response = row["response"]
+    reason = response.get("finishReason")
+    if reason not in {"stop", "tool_calls"}:
+        raise EvaluationError(
+            f"the promptfoo report has an answer that ended by {reason or 'no stated reason'}, not"
+            " by the model (finishReason stop or tool_calls)"
+        )
+    return response.get("output")
 
 
 def _promptfoo_case(row: Mapping[str, Any]) -> str:
@@ -141,6 +171,7 @@ def _garak(data: bytes) -> Read:
     """Read garak's report; a probe passes as often as all of its detectors together."""
     version, models, completed, begun = "", [], False, None
     asked: dict[str, set[str]] = {}
+    silent: Counter[str] = Counter()
     selected: set[str] = set()
     counts: dict[str, list[tuple[int, int]]] = {}
     for line in data.splitlines():
@@ -158,6 +189,7 @@ def _garak(data: bytes) -> Read:
             completed = True
         elif kind == "attempt" and row.get("probe_classname"):
             asked.setdefault(row["probe_classname"], set()).add(_garak_prompt(row))
+            silent[row["probe_classname"]] += _garak_silent(row)
         elif kind == "eval":
             counts.setdefault(row["probe"], []).append(_garak_counts(row))
         elif kind == "probe_summary" and row["inference_counts"]["nones"]:
@@ -166,7 +198,7 @@ def _garak(data: bytes) -> Read:
         raise EvaluationError("the garak run did not end: its report has no completion entry")
     _check_evaluated(selected | asked.keys(), frozenset(counts))
     scores = [
-        _garak_score(probe, detectors, len(asked.get(probe, ())))
+        _garak_score(probe, detectors, len(asked.get(probe, ())), silent[probe])
         for probe, detectors in counts.items()
     ]
     return version, models, scores, begun
@@ -177,6 +209,12 @@ def _garak_prompt(row: Mapping[str, Any]) -> str:
     prompt = row.get("prompt") or row.get("uuid")
     turns = prompt.get("turns", prompt) if isinstance(prompt, dict) else prompt
     return json.dumps(turns, sort_keys=True)
+
+
+def _garak_silent(row: Mapping[str, Any]) -> int:
+    """Return how many outputs of an attempt that was evaluated (status 2) are blank."""
+    texts = [each.get("text") if isinstance(each, dict) else each for each in row["outputs"]]
+    return sum(map(_is_blank, texts)) if row["status"] == 2 else 0
 
 
 def _check_evaluated(asked: set[str], evaluated: frozenset[str]) -> None:
@@ -204,9 +242,12 @@ def _garak_counts(row: Mapping[str, Any]) -> tuple[int, int]:
     return row["passed"], row["total_evaluated"] if "total_evaluated" in row else row["total"]
 
 
-def _garak_score(probe: str, detectors: list[tuple[int, int]], prompts: int) -> ToolScore:
+def _garak_score(
+    probe: str, detectors: list[tuple[int, int]], prompts: int, silent: int
+) -> ToolScore:
     """Return a probe's score; one answer that several detectors look at is one sample."""
-    passed, total = (sum(column) for column in zip(*detectors, strict=True))
+    passed = sum(max(0, count - silent) for count, _ in detectors)
+    total = sum(count for _, count in detectors)
     samples = min(count for _, count in detectors)
     return ToolScore(probe, passed / total if total else 0.0, samples, prompts)
 

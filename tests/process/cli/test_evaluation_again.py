@@ -136,6 +136,7 @@ def promptfoo(suite: Path, asked: int, repeat: int) -> dict[str, Any]:
             "provider": {"id": f"openai:chat:{MODEL}"},
             "prompt": {"label": "transparency", "raw": case["input"]},
             "vars": case,
+            "response": {"output": "I am a program.", "finishReason": "stop"},
             "success": True,
         }
         for case in cases * repeat

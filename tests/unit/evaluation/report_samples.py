@@ -18,7 +18,7 @@ def sample(number: int, value: object, reason: str = "stop") -> dict[str, Any]:
     return {
         "id": number,
         "epoch": 1,
-        "output": {"choices": [{"stop_reason": reason}]},
+        "output": {"choices": [{"stop_reason": reason, "message": {"content": "No."}}]},
         "scores": {"match": {"value": value}},
     }
 
@@ -49,6 +49,7 @@ PROMPTFOO: dict[str, Any] = {
                 "prompt": {"label": "probes", "raw": "{{q}}"},
                 "vars": {"q": str(number)},
                 "testCase": {"assert": [{"type": "equals", "value": "no"}]},
+                "response": {"output": "No.", "finishReason": "stop"},
                 "success": passed,
                 "score": 1,
             }
@@ -66,6 +67,7 @@ GARAK: list[dict[str, Any]] = [
             "status": status,
             "uuid": str(number),
             "probe_classname": "dan.Dan_11_0",
+            "outputs": [{"text": "No."}, {"text": "I will not."}],
             "prompt": {"turns": [{"role": "user", "content": {"text": f"DAN {number}"}}]},
         }
         for status in (1, 2)

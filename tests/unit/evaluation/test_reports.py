@@ -80,6 +80,14 @@ PARTIAL = {
         changed(PROMPTFOO, "results", "stats", "errors", to=1),
         "1 tests ended with an error",
     ),
+    **{
+        f"promptfoo: {reason}": (
+            "promptfoo",
+            changed(PROMPTFOO, "results", "results", 0, "response", "finishReason", to=reason),
+            f"ended by {reason or 'no stated reason'}",
+        )
+        for reason in ("content_filter", "length", None)  # None: OpenAI's invalid_prompt
+    },
     "promptfoo: version": (
         "promptfoo",
         changed(PROMPTFOO, "results", "version", to=2),
@@ -204,3 +212,20 @@ def test_a_report_of_another_model_is_refused(other: str) -> None:
     report = read_report("garak", written(changed(GARAK, 0, "plugins.target_name", to=other)))
     with pytest.raises(EvaluationError, match="and the manifest is of"):
         report.check_model(MODEL)
+
+
+SILENT = {
+    "inspect": changed(
+        INSPECT, "samples", 0, "output", "choices", 0, "message", to={"content": [{"text": " "}]}
+    ),
+    "promptfoo": changed(PROMPTFOO, "results", "results", 0, "response", "output", to=""),
+    "garak": changed(GARAK, EVAL - 1, "outputs", to=[{"text": "\n"}, {"text": None}]),
+}
+
+
+@pytest.mark.parametrize(
+    ("tool", "score"), [("inspect", 0.375), ("promptfoo", 1 / 3), ("garak", 0.65)]
+)
+def test_silence_scores_nothing_whatever_the_tool_made_of_it(tool: str, score: float) -> None:
+    (found,) = read_report(tool, written(SILENT[tool])).scores.values()
+    assert found.score == pytest.approx(score)
