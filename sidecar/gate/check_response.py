@@ -61,9 +61,7 @@ def respond(
     reply.status.code = OK
     reply.status.message = ""
     reply.ok_response.headers_to_remove.append(credential_header)
-    reply.ok_response.headers_to_remove.extend(request.named(OWN_PREFIX))
-    if request.header(SPECIFICATION_HEADER) is not None:
-        reply.ok_response.headers_to_remove.append(SPECIFICATION_HEADER)
+    reply.ok_response.headers_to_remove.extend(own_headers(request))
     reply.ok_response.response_headers_to_add.append(_header(DECISION_ID, decision.id))
     if decision.call is not None and decision.call.sandbox:
         digests = ", ".join(_manifests(decision))
@@ -71,6 +69,12 @@ def respond(
     more = {k: v for k, v in (metadata or {}).items() if k not in {ADMITTED, SANDBOX, GATE}}
     reply.dynamic_metadata.update({**more, **_seal(decision, gate_name)})
     return reply
+
+
+def own_headers(request: HttpRequest) -> tuple[str, ...]:
+    """Return the names of a request's headers for the gate alone, the credential's aside."""
+    named = request.header(SPECIFICATION_HEADER) is not None
+    return (*request.named(OWN_PREFIX), *((SPECIFICATION_HEADER,) if named else ()))
 
 
 def _seal(decision: Decision, gate_name: str) -> dict[str, Any]:

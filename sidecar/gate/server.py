@@ -27,7 +27,7 @@ from sidecar._pb.ext_proc_pb2_grpc import (
 from sidecar.core.decide import Decision, Progress
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.window import rfc3339
-from sidecar.extract.http_request import OWN_PREFIX, HttpRequest
+from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
@@ -154,7 +154,7 @@ class Authorization(rpc.AuthorizationServicer):
         lease = self._pipeline.leased(message, context)
         if lease is None:
             return None
-        if lease.reply is None or not lease.recurring.filled or _forged(context):
+        if lease.reply is None or not lease.recurring.filled or _removes_more(context):
             return context.renewed(lease)
         reply = context.progress.id.encode().join(lease.reply)
         return Reuse(reply, context.leased_outcome(lease))
@@ -174,7 +174,7 @@ class Authorization(rpc.AuthorizationServicer):
             # A request that is refused before it is parsed is still named in the log.
             context.request = describe(message)
         lease, recurring = context.lease, context.recurring
-        if not decision.allowed or context.metadata or _forged(context):
+        if not decision.allowed or context.metadata or _removes_more(context):
             return self._respond(decision, context)
         if lease is None:
             if recurring is None:
@@ -214,9 +214,9 @@ class Authorization(rpc.AuthorizationServicer):
         )
 
 
-def _forged(context: DecisionContext) -> bool:
-    """Return whether the request has headers of our own, which its response must remove."""
-    return context.request is None or bool(context.request.named(OWN_PREFIX))
+def _removes_more(context: DecisionContext) -> bool:
+    """Return whether the response must remove more headers than that of another request."""
+    return context.request is None or bool(check_response.own_headers(context.request))
 
 
 def _error_shape(decision: Decision, request: HttpRequest | None) -> ErrorShape:

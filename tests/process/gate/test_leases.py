@@ -12,6 +12,7 @@ import pytest
 
 from sidecar.core.facts import Facts
 from sidecar.core.verdict import JurisdictionVerdict, Verdict
+from sidecar.extract.http_request import SPECIFICATION_HEADER
 from sidecar.gate.clock import Reading
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.snapshot_holder import SnapshotHolder
@@ -142,12 +143,13 @@ def test_the_log_line_of_a_leased_decision_is_that_of_any_other() -> None:
     play(story)
 
 
-def test_a_header_of_ours_from_the_client_is_removed_on_a_leased_call_too() -> None:
+@pytest.mark.parametrize("name", ["x-admissibility-forged", SPECIFICATION_HEADER])
+def test_a_header_of_ours_from_the_client_is_removed_on_a_leased_call_too(name: str) -> None:
     async def story(scene: Scene) -> None:
         token = scene.gate.issuer.jwt_svid(ENV, NOW)
-        for headers in ([], [], [("x-admissibility-forged", "1")]):
+        for headers in ([], [], [(name, "1")]):
             reply = await scene.gate.ask(as_check_request(credential=token, headers=headers))
-        assert "x-admissibility-forged" in reply.ok_response.headers_to_remove
+        assert name in reply.ok_response.headers_to_remove
         assert scene.engine.asked == 1
 
     play(story)
