@@ -3,10 +3,13 @@
 Slow and direct on purpose. It follows the numbered predicate and the laws of the cascade, and
 shares nothing with the product but names.
 
-It leaves out what no history has: an expired credential, waivers of manifests, results with a
-threshold of their own, stored objects, chains and combinations beyond their bounds, and two
-providers' names for models. What policies would see of an admitted call, and until when it holds,
-it does not say either, apart from waivers of environments.
+It leaves out what no history has, which tests of tests/unit cover instead: an expired credential
+(core/test_assess), waivers of manifests (core/test_waivers), results with a threshold of their own
+(core/breaks_of_approval), stored objects (core/test_modelless, registry/), chains and combinations
+beyond their bounds (core/test_assess, core/laws/test_case_13), several names of one base model
+(providers/test_descriptors). Nor does it say until when an admitted call holds
+(core/test_properties, core/test_validity) and what policies see of it (core/test_facts), apart from
+waivers of environments.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -86,3 +87,6 @@ def test_what_is_announced_is_listed_by_its_time_up_to_the_bound() -> None:
     document = WithdrawalsDocument("urn:admissibility:withdrawals:v1", entries)
     found = document.announced(NOW, NOW + timedelta(days=3))
     assert [each.subject for each in found] == ["soon", "late"]
+    both = tuple(replace(entry("same", 1), kind=kind) for kind in reversed(WithdrawalKind))
+    document = WithdrawalsDocument("urn:admissibility:withdrawals:v1", both)
+    assert document.announced(NOW, NOW + timedelta(days=1)) == both

@@ -9,6 +9,7 @@ import pytest
 from sidecar.core import followed
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.followed import FollowedViews, ReachedStatements
+from sidecar.core.memory import LineageNode
 from sidecar.core.reads import recording
 from sidecar.core.snapshot import TrustState
 from sidecar.core.withdrawals import AuthoredNode
@@ -61,6 +62,9 @@ def test_a_withdrawal_reaches_the_earlier_statements_that_the_tables_have() -> N
     assert len(index.hits(older)) == 1
     assert index.hits(older) == index.authored[older] == expected.hits(older)
     assert index.hits(replace_digest(older)) == ()
+    ((kind, newer),) = expected.exact
+    assert index.hits(LineageNode(kind, newer)) == expected.exact[kind, newer]
+    assert len(expected.exact[kind, newer]) == 1
     for whole in (len, list):
         with pytest.raises(NotImplementedError):
             whole(index.authored)
