@@ -61,6 +61,22 @@ def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
     sync_folder(path.parent)
 
 
+def overwrite(path: Path, data: bytes, at: int = 0) -> None:
+    """Overwrite bytes of a file in place, which takes no room; a crash may leave half of them.
+
+    Raises:
+        OSError: It cannot be written, or is shorter.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        within = os.fstat(descriptor).st_size >= at + len(data)
+        if not within or os.pwrite(descriptor, data, at) != len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sync_folder(folder: Path) -> None:
     """Sync a folder, so that files created or renamed in it survive a power failure."""
     _sync(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))

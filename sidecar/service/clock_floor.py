@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sidecar.durable.files import write_atomically
+from sidecar.durable.files import overwrite, write_atomically
 
 NAME = "latest-time.json"
 _MAX_BYTES = 1024
@@ -41,9 +41,15 @@ def load(folder: Path) -> float:
 
 
 def keep(folder: Path, latest: float) -> None:
-    """Write the latest time durably and atomically.
+    """Write the latest time durably and atomically; in place where the disk is full.
 
     Raises:
         OSError: It cannot be written.
     """
-    write_atomically(folder / NAME, json.dumps({"latest": round(latest)}).encode(), mode=0o644)
+    path, data = folder / NAME, json.dumps({"latest": round(latest)}).encode()
+    try:
+        write_atomically(path, data, mode=0o644)
+    except OSError:
+        if path.stat().st_size != len(data):
+            raise
+        overwrite(path, data)

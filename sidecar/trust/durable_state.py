@@ -33,7 +33,7 @@ from sidecar.core.verification import VerifiedFile
 from sidecar.trust import memory_journal, verified_store, view_records
 from sidecar.trust.config import TrustConfigError
 from sidecar.trust.evidence_folder import SeenFile
-from sidecar.trust.verified_store import CommittedStep, Meta, StoreWriteError
+from sidecar.trust.verified_store import UNJOURNALED, CommittedStep, Meta, StoreWriteError
 from sidecar.trust.writer_lock import WriterLock
 
 _LOG = logging.getLogger("sidecar.trust")
@@ -168,10 +168,12 @@ class DurableState:
             return self._begun(merged((memory, self._journal())))
         self.epoch = meta.epoch
         tables = self._store.epoch().tables()
+        if meta.remembered == UNJOURNALED:
+            self._append(_whole(tables))
         views = self._views_resumed()
         if meta.operator != self._digest:
             return self._rebuilt(tables, views, merged((_whole(tables), self._journal())))
-        tail = memory_journal.read(self._state_dir, meta.remembered).memory
+        tail = memory_journal.read(self._state_dir, max(meta.remembered, 0)).memory
         if tail != NOTHING:
             drafts = Drafts.of(tables)
             recall(drafts, tail, self._operator)
@@ -236,11 +238,10 @@ class DurableState:
         if not self._lock.held:
             self._uncommitted = step
             return _overlaid(step)
+        journaled = UNJOURNALED if self._unsaved else self._size
         try:
             tables = self._store.commit(
-                CommittedStep(
-                    step, self._views, self._operator, self._marks, self.epoch, self._size
-                )
+                CommittedStep(step, self._views, self._operator, self._marks, self.epoch, journaled)
             )
         except StoreWriteError as error:
             self._note("store", f"{error}; a restart verifies again what was not written")

@@ -146,10 +146,10 @@ def refresh(
                 good = _complete(updater.held, source, chain[-1], before)
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
-                newest = version_of(chain[-1], good)
+                newest = version_of(chain[-1], good.timestamp)
                 _check_reserved(store, newest)
             except BaseException:
-                store.keep_floor({r: d for r, d in updater.held.items() if d is not given.get(r)})
+                _keep_floor(store, chain[-1], given, updater.held)
                 raise
             memo.newest = good
             problem, outlasts = _keep(store, good, newest)
@@ -171,6 +171,18 @@ def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Mem
         understood(name, verified, good, memo)
     except EvidenceError as error:
         raise NotUnderstoodError(f"its newest documents cannot be understood: {error}") from error
+
+
+def _keep_floor(
+    store: Store, root: Root, before: Mapping[str, bytes], held: Mapping[str, bytes]
+) -> None:
+    """Keep newer metadata of a refresh that failed; where it cannot be, at least its version."""
+    newer = {role: data for role, data in held.items() if data is not before.get(role)}
+    try:
+        store.keep_floor(newer)
+    except OSError:
+        with suppress(OSError, DamagedVersionError):
+            store.reserved.raise_to(version_of(root, held["timestamp"]))
 
 
 def _check_reserved(store: Store, found: SetVersion) -> None:

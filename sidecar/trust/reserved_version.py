@@ -7,14 +7,12 @@ It is written only where a set cannot be kept, so in general it is older than wh
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sidecar.durable.files import write_atomically
+from sidecar.durable.files import overwrite, write_atomically
 
 _SLOT = 512
 _BLANK = b" " * _SLOT
@@ -79,6 +77,12 @@ class ReservedVersion:
         if found is None or found.is_above(kept):
             self.write(kept)
 
+    def raise_to(self, version: SetVersion) -> None:
+        """Write a version that is above the one before; raises as ``write``."""
+        before = self.read()
+        if before is None or version.is_above(before):
+            self.write(version)
+
     def write(self, version: SetVersion) -> None:
         """Write a version, durably, in the place of the older record.
 
@@ -87,14 +91,7 @@ class ReservedVersion:
             DamagedVersionError: As ``read``.
         """
         newest = max(self._records(), default=(0, 1, None), key=lambda each: each[0])
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            record, place = _record(newest[0] + 1, version), _SLOT * (1 - newest[1])
-            if os.pwrite(descriptor, record, place) != len(record):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        overwrite(self.path, _record(newest[0] + 1, version), _SLOT * (1 - newest[1]))
 
     def _records(self) -> list[tuple[int, int, SetVersion]]:
         """Return the records that hold: number, place, version."""

@@ -41,6 +41,7 @@ _LOG = logging.getLogger("sidecar.trust")
 NAME = "verified.lmdb"
 FORMAT = "1"
 """Raised with every change of a record, of a table, or of what a step computes."""
+UNJOURNALED = -1
 _MAP_BYTES = 1 << 38
 """Address space, not memory and not disk: the file grows as it is filled."""
 _CACHED_RECORDS = 50_000
@@ -66,7 +67,8 @@ class Meta:
         operator: Digest of the operator's configuration that the tables follow from.
         epoch: Of the last step.
         total: Sum of the checksums of all records.
-        remembered: Bytes of the memory's journal that the tables include.
+        remembered: Bytes of the memory's journal that the tables include; ``UNJOURNALED`` where
+            they include more than it, since it could not be written.
     """
 
     format: str

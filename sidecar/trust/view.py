@@ -104,7 +104,8 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
         good = newest_set(store, memo)
         if good is None:
             raise NoViewError("was never verified")
-        _check_newest(store, version_of(_root_of(chain, good.root), good))
+        if memo.newest is None:  # what this process verified is in its memory
+            _check_newest(store, version_of(_root_of(chain, good.root), good.timestamp))
     except (roots.RootError, StoreError, DamagedVersionError) as error:
         raise NoViewError(str(error)) from error
     return view_of(authority.name, chain, good, store, memo)
@@ -129,10 +130,10 @@ def _age(good: GoodSet) -> tuple[int, int]:
     return good.root or 0, Metadata[Timestamp].from_bytes(good.timestamp).signed.version
 
 
-def version_of(root: Root, good: GoodSet) -> SetVersion:
-    """Return the version of a complete set that verified under a root."""
-    timestamp = Metadata[Timestamp].from_bytes(good.timestamp).signed
-    return SetVersion(root.version, roots.online_digest(root), timestamp.version)
+def version_of(root: Root, timestamp: bytes) -> SetVersion:
+    """Return the version of a set whose timestamp verified under a root."""
+    version = Metadata[Timestamp].from_bytes(timestamp).signed.version
+    return SetVersion(root.version, roots.online_digest(root), version)
 
 
 def _check_newest(store: Store, kept: SetVersion) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import time
 import urllib.request
 from pathlib import Path
@@ -20,6 +22,24 @@ def test_what_is_kept_is_read_again(tmp_path: Path) -> None:
         clock_floor.keep(tmp_path, value)
         assert clock_floor.load(tmp_path) == round(value)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+def test_a_full_disk_does_not_hold_the_time_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or a clock that is set back after a restart would undo what ended meanwhile."""
+    clock_floor.keep(tmp_path, 1_800_000_000)
+
+    def full(path: Path, data: bytes, *, mode: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(clock_floor, "write_atomically", full)
+    clock_floor.keep(tmp_path, 1_800_000_100)
+    assert clock_floor.load(tmp_path) == 1_800_000_100
+    (tmp_path / NAME).write_bytes(b'{"latest": 1800000200 }')
+    with pytest.raises(OSError, match="No space left"):
+        clock_floor.keep(tmp_path, 1_800_000_300)
+    assert clock_floor.load(tmp_path) == 1_800_000_200
 
 
 @pytest.mark.parametrize(

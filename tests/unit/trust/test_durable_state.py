@@ -22,7 +22,7 @@ from tests.support.laws import check
 from tests.support.laws.driver import Gate
 from tests.support.laws.tables import differences
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import APPROVERS, World, admitted_world, window
+from tests.support.simulator.world import APPROVERS, World, admitted_world, grant, window
 from tests.unit.trust.durable import Kept, whole
 
 
@@ -240,6 +240,29 @@ def test_what_is_remembered_is_written_when_the_disk_has_room_again(
     assert kept.durable.problems["journal"] == ""
     assert remembered(folder).adapted == adapted
     kept.durable.close()
+
+
+@pytest.mark.parametrize("regranted", [False, True])
+def test_law_7_what_only_the_store_could_remember_is_in_the_journal_after_a_restart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, regranted: bool
+) -> None:
+    """The store is a cache: it is removed where it is damaged, or of another version."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    world = admitted_world()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        kept = whole(folder, world)
+        adapted = kept.snapshot.memory.adapted
+        kept = kept.restarted()
+        assert remembered(folder).adapted == ()
+    if regranted:
+        world.join("more", grant("customer"))
+    again = kept.restarted(world.operator())
+    assert remembered(folder).adapted == adapted != ()
+    again.durable.close()
 
 
 def test_what_the_journal_has_and_the_store_has_not_is_added_at_the_start(folder: Path) -> None:

@@ -16,7 +16,7 @@ from sidecar.core.trust_state import AuthorityView
 from sidecar.trust.refresher import AuthorityRefresher
 from sidecar.trust.reserved_version import DamagedVersionError, ReservedVersion, SetVersion
 from tests.unit.trust.refreshing import KEY, fresh
-from tests.unit.trust.repository import Repository, now
+from tests.unit.trust.repository import Repository, keys_per_role, now
 
 IN_PLACE = 1024
 """A disk that is full, on which what is there can be overwritten."""
@@ -71,7 +71,11 @@ class Gate:
 
 
 @pytest.fixture
-def gate(repo: Repository, state: Path, tmp_path: Path) -> Gate:
+def gate(state: Path, tmp_path: Path) -> Gate:
+    """Its authority has so many keys that no file of its metadata fits on the full disk."""
+    many = [CryptoSigner.generate_ed25519() for _ in range(6)]
+    repo = Repository(tmp_path / "many", "acme", keys_per_role() | {"timestamp": many})
+    repo.publish()
     made = Gate(repo, state, tmp_path / "copies")
     assert made.read() == (0, True)
     return made
@@ -137,6 +141,33 @@ def test_law_1_of_what_not_even_the_version_can_be_kept_only_the_no_counts(
     gate.room = None
     assert gate.read() == (1, True)
     assert gate.error == ""
+
+
+def test_law_1_what_cannot_be_understood_ends_agreement_also_on_a_full_disk(gate: Gate) -> None:
+    first = gate.copy()
+    gate.repo.publish(gate.repo.documents | {"withdrawals.json": b"{}"})
+    gate.room = IN_PLACE
+    assert gate.read() == (0, False)
+    assert gate.error.startswith("its newest documents cannot be understood: withdrawals.json")
+    assert gate.replay(first) == (0, False)
+    gate.room = None
+    assert gate.restart() is None
+    assert gate.replay(first) is None
+    assert gate.error.startswith("timestamp version 1 must be >= 2")
+
+
+def test_half_a_publication_raises_the_floor_also_on_a_full_disk(gate: Gate) -> None:
+    first = gate.copy()
+    files = gate.repo.next_set()
+    gate.repo.write({"metadata/timestamp.json": files["metadata/timestamp.json"]})
+    gate.room = IN_PLACE
+    assert gate.read() == (0, True)
+    assert gate.error == "metadata/2.snapshot.json is not there"
+    assert gate.replay(first) == (0, True)
+    assert gate.error.startswith("timestamp version 1 must be >= 2")
+    assert gate.restart() is None
+    assert gate.replay(first) is None
+    assert gate.error.startswith("timestamp version 1 must be >= 2")
 
 
 def test_law_1_a_set_that_was_removed_is_no_first_start(gate: Gate, state: Path) -> None:
