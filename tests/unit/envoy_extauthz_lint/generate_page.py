@@ -167,14 +167,13 @@ def page() -> str:
 def _known() -> str:
     """List the hosts of the known providers."""
     rows = [
-        f"| {_linked(one)} | {', '.join(f'`{host}`' for host in one.hosts)} | {one.stated or '—'} |"
+        f"| {_linked(one)} | {', '.join(f'`{host}`' for host in one.hosts)} | {one.stated} |"
         for one in KNOWN_PROVIDERS
     ]
     intro = (
         f"As of {AS_OF}. A name leads to the provider's public documentation, or its SDK; *stated "
-        "in* is where its first host was found, with version or month (— where it is known from "
-        "general knowledge alone). `--provider-host` adds to them, `--not-a-provider` exempts from "
-        "them."
+        "in* is where its first host was found, with version or month. `--provider-host` adds to "
+        "them, `--not-a-provider` exempts from them."
     )
     head = ["| provider | hosts | stated in |", "|---|---|---|"]
     return "\n".join(["## Known providers", "", _filled(intro), "", *head, *rows])

@@ -19,8 +19,7 @@ OPENAI = "OpenAI's Python SDK 3.52"
 BOTOCORE = "botocore 1.44.5"
 SDK = "its Python SDK, 2026-11"
 DOCUMENTATION = "its documentation, 2026-11"
-NOT_FOUND = ""
-"""Where a provider's first host was found; the last is for hosts known from general knowledge."""
+"""Where a provider's first host was found."""
 
 _AWS = ("amazonaws.com", "amazonaws.com.cn", "api.aws", "vpce.amazonaws.com")
 _BEDROCK = (
@@ -48,7 +47,7 @@ class KnownProvider:
         name: As it writes it.
         hosts: With ``*`` as in file names.
         documentation: Address of its public documentation or SDK; empty where none was found.
-        stated: Where the first host was found, with version or month; empty if nowhere.
+        stated: Where the first host was found, with version or month.
     """
 
     name: str
@@ -82,9 +81,14 @@ KNOWN_PROVIDERS = (
     ),
     KnownProvider(
         "Azure Machine Learning",
-        ("*.inference.ml.azure.com", "*.inference.ml.azure.us", "*.models.ai.azure.com"),
-        "",
-        NOT_FOUND,
+        (
+            "*.inference.ml.azure.com",
+            "*.inference.ml.azure.us",
+            "*.inference.ml.azure.cn",
+            "*.models.ai.azure.com",
+        ),
+        "https://learn.microsoft.com/en-us/azure/machine-learning/how-to-custom-dns",
+        DOCUMENTATION,
     ),
     KnownProvider(
         "GitHub Models",
@@ -249,7 +253,12 @@ KNOWN_PROVIDERS = (
         "https://www.alibabacloud.com/help/en/model-studio/models",
         CATALOGUE,
     ),
-    KnownProvider("Baidu Qianfan", ("qianfan.baidubce.com",), "", NOT_FOUND),
+    KnownProvider(
+        "Baidu Qianfan",
+        ("qianfan.baidubce.com",),
+        "https://cloud.baidu.com/doc/qianfan/s/Hmh4suq26",
+        DOCUMENTATION,
+    ),
     KnownProvider(
         "Tencent Hunyuan",
         (
@@ -269,7 +278,12 @@ KNOWN_PROVIDERS = (
     ),
     KnownProvider("AI21", ("api.ai21.com",), "", LITELLM),
     KnownProvider("Aleph Alpha", ("api.aleph-alpha.com",), "", LITELLM),
-    KnownProvider("IBM watsonx.ai", ("*.ml.cloud.ibm.com",), "", NOT_FOUND),
+    KnownProvider(
+        "IBM watsonx.ai",
+        ("*.ml.cloud.ibm.com",),
+        "https://ibm.github.io/watsonx-ai-python-sdk",
+        SDK,
+    ),
     KnownProvider(
         "Oracle Generative AI",
         ("*.generativeai.*.oci.oraclecloud.com", "*.generativeai.*.oci.oraclecloud.eu"),
@@ -278,9 +292,9 @@ KNOWN_PROVIDERS = (
     ),
     KnownProvider(
         "Databricks",
-        ("*.serving.cloud.databricks.com",),
-        "https://docs.databricks.com/aws/en/machine-learning/foundation-models",
-        NOT_FOUND,
+        ("*.serving.cloud.databricks.com", "*.serving.azuredatabricks.net"),
+        "https://docs.databricks.com/aws/en/machine-learning/model-serving/query-route-optimization",
+        DOCUMENTATION,
     ),
     KnownProvider(
         "Cloudflare AI Gateway",
@@ -316,7 +330,7 @@ KNOWN_PROVIDERS = (
     ),
     KnownProvider("Hyperbolic", ("api.hyperbolic.xyz",), "", LITELLM),
     KnownProvider("Lambda", ("api.lambda.ai", "api.lambdalabs.com"), "", LITELLM),
-    KnownProvider("RunPod", ("api.runpod.ai",), "", NOT_FOUND),
+    KnownProvider("RunPod", ("api.runpod.ai",), "https://github.com/runpod/runpod-python", SDK),
     KnownProvider(
         "Scaleway",
         ("api.scaleway.ai", "*.ifr.fr-par.scaleway.com"),
@@ -339,7 +353,7 @@ KNOWN_PROVIDERS = (
         "Ollama", ("ollama.com", "api.ollama.com"), "https://docs.ollama.com/cloud", CATALOGUE
     ),
     KnownProvider("Venice", ("api.venice.ai",), "https://docs.venice.ai", LITELLM),
-    KnownProvider("Writer", ("api.writer.com",), "", NOT_FOUND),
+    KnownProvider("Writer", ("api.writer.com",), "https://github.com/writer/writer-python", SDK),
     KnownProvider(
         "Upstage", ("api.upstage.ai",), "https://developers.upstage.ai/docs/apis/chat", CATALOGUE
     ),
