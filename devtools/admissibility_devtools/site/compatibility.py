@@ -37,6 +37,9 @@ NOTES = """
   other facts denies with `facts_malformed`, so upgrade the policies together with the gate.
 - **Evidence stays valid.** A predicate type gets a new version when its meaning changes. Unknown
   fields are ignored; a name in `critical` that the gate does not know is refused.
+- **Envoy's mutation rules**: since 0.1.0 the gate also removes `x-environment-specification`.
+  Without `x-environment-(credential|specification)` in `allow_expression`, as in the reference
+  configurations, Envoy answers such a tuning job with 500.
 - **Keep the state folder** of `trust.yaml`: it holds the highest versions seen, without which a
   source could offer older metadata.
 - `admit policy diff` does not compare lines of a facts log written by another release; it prints
