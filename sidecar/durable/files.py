@@ -61,8 +61,14 @@ def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
     sync_folder(path.parent)
 
 
-def overwrite(path: Path, data: bytes, at: int = 0) -> None:
+def overwrite(path: Path, data: bytes, at: int = 0, *, sync: bool = True) -> None:
     """Overwrite bytes of a file in place, which takes no room; a crash may leave half of them.
+
+    Args:
+        path: The file.
+        data: The new bytes.
+        at: Where they begin.
+        sync: Whether they survive a power failure from now on.
 
     Raises:
         OSError: It cannot be written, or is shorter.
@@ -72,7 +78,8 @@ def overwrite(path: Path, data: bytes, at: int = 0) -> None:
         within = os.fstat(descriptor).st_size >= at + len(data)
         if not within or os.pwrite(descriptor, data, at) != len(data):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.fsync(descriptor)
+        if sync:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -158,22 +158,23 @@ class DurableState:
         meta = self._store.meta()
         if not self._lock.held:
             return self._borrowed(meta, memory)
-        if meta is not None and meta.remembered > memory_journal.size(self._state_dir):
-            _LOG.warning("the memory was removed or put back; the store is filled again")
-            self._start_again()
-            meta = None
         if meta is None:
             if memory != NOTHING:
                 self._append(memory)
             return self._begun(merged((memory, self._journal())))
         self.epoch = meta.epoch
         tables = self._store.epoch().tables()
-        if meta.remembered == UNJOURNALED:
+        included = meta.remembered
+        if included > self._size:
+            _LOG.warning("%s was removed or put back", self._state_dir / memory_journal.NAME)
+            included = UNJOURNALED
+        if included == UNJOURNALED:
+            included = 0
             self._append(_whole(tables))
         views = self._views_resumed()
         if meta.operator != self._digest:
             return self._rebuilt(tables, views, merged((_whole(tables), self._journal())))
-        tail = memory_journal.read(self._state_dir, max(meta.remembered, 0)).memory
+        tail = memory_journal.read(self._state_dir, included).memory
         if tail != NOTHING:
             drafts = Drafts.of(tables)
             recall(drafts, tail, self._operator)

@@ -12,7 +12,7 @@ from sidecar.core.documents import (
     read_trust_domains,
     read_withdrawals,
 )
-from sidecar.trust.store import GoodSet
+from sidecar.trust.store import DomainsSet, GoodSet
 
 
 @dataclass(slots=True)
@@ -24,12 +24,14 @@ class Memo:
         withdrawals: The same of ``withdrawals.json``.
         trust_domains: The same of ``trust-domains.json``.
         newest: The last complete set of this process; it counts also where it cannot be written.
+        unkept_domains: The last set of the delegated role, where it could not be written.
     """
 
     authority: tuple[bytes, AuthorityDocument] | None = None
     withdrawals: tuple[bytes, WithdrawalsDocument] | None = None
     trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
     newest: GoodSet | None = None
+    unkept_domains: DomainsSet | None = None
 
     def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
         """Like ``documents.read_authority``; always of the same ``name``."""

@@ -133,6 +133,7 @@ def _checksum(text: bytes) -> bytes:
 
 def _damaged(path: Path, why: str) -> TrustConfigError:
     return TrustConfigError(
-        f"{path}: is damaged: {why}; restore it from a backup, or remove it: then the gate "
-        "forgets which manifests were superseded, unless their evidence is still there"
+        f"{path}: is damaged: {why}; restore it from a backup, or remove it: what the store "
+        "remembers is written again, and without a store the gate forgets which manifests were "
+        "superseded, unless their evidence is still there"
     )

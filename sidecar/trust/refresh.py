@@ -154,7 +154,7 @@ def refresh(
             memo.newest = good
             problem, outlasts = _keep(store, good, newest)
             problem = "; ".join(
-                filter(None, (problem, _follow_domains(source, store, verified, good)))
+                filter(None, (problem, _follow_domains(source, store, verified, good, memo)))
             )
             view = view_of(authority.name, chain, good, store, memo, verified).view
             return Refreshed(view, problem, Edition(good.timestamp, chain[-1].version), outlasts)
@@ -191,7 +191,7 @@ def _check_reserved(store: Store, found: SetVersion) -> None:
     if newest is not None and newest.online == found.online and newest.is_above(found):
         raise RefreshError(
             f"timestamp version {found.timestamp} must be >= {newest.timestamp}, "
-            "which was verified before and could not be kept"
+            "which was verified before and is not kept"
         )
 
 
@@ -208,7 +208,7 @@ def _keep(store: Store, good: GoodSet, newest: SetVersion) -> tuple[str, bool]:
         return f"{why}; after a restart nothing counts until this version is read again", True
     store.forget_floor()
     try:
-        store.reserved.reserve(newest)
+        store.reserved.follow(newest)
     except OSError as error:
         return f"{store.reserved.path} cannot be written: {error.strerror}", True
     return "", True
@@ -298,13 +298,16 @@ def _complete(
     )
 
 
-def _follow_domains(source: Source, store: Store, verified: VerifiedSet, good: GoodSet) -> str:
+def _follow_domains(
+    source: Source, store: Store, verified: VerifiedSet, good: GoodSet, memo: Memo
+) -> str:
     """Update the delegated role; return why that failed, or an empty text."""
     if delegation.role_of(verified.targets) is None:
+        memo.unkept_domains = None
         store.forget_domains()
         return ""
     try:
-        kept = _kept_domains(store)
+        kept = memo.unkept_domains or _kept_domains(store)
         data = _role_metadata(source, kept, verified)
         role = delegation.verify(verified.targets, data)
         delegation.check_listed(verified.snapshot, role, data)
@@ -317,10 +320,12 @@ def _follow_domains(source: Source, store: Store, verified: VerifiedSet, good: G
     except EvidenceError as error:
         return _one_line(str(error))
     found = DomainsSet(good.root, good.timestamp, good.snapshot, good.targets, data, document)
+    memo.unkept_domains = found
     try:
         store.keep_domains(found)
     except OSError as error:
         return _one_line(f"{TRUST_DOMAINS_FILE}: cannot be kept: {error.strerror}")
+    memo.unkept_domains = None
     return ""
 
 

@@ -2,7 +2,8 @@
 
 Theory of operation. The file is made while there is room, and from then on overwritten in place,
 which takes no room. It has two records, written in turn, so that a torn write leaves the other one.
-It is written only where a set cannot be kept, so in general it is older than what is kept.
+Where a set cannot be kept, its version is synced. Otherwise it is the version of the set that was
+kept, and not waited for: so a set that is put back by itself, from a backup, is older than it.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ class ReservedVersion:
         newest = max(self._records(), default=None, key=lambda each: each[0])
         return None if newest is None else newest[2]
 
-    def reserve(self, kept: SetVersion) -> None:
-        """Make the file where it is missing; overwrite what is above the set that is now kept.
+    def follow(self, kept: SetVersion) -> None:
+        """Make the file where it is missing, with the version of the set that was kept just now.
 
         Raises:
             OSError: There is no room.
@@ -73,9 +74,8 @@ class ReservedVersion:
         if not self.exists():
             write_atomically(self.path, _record(1, kept) + _BLANK, mode=0o600)
             return
-        found = self.read()
-        if found is None or found.is_above(kept):
-            self.write(kept)
+        if self.read() != kept:
+            self._write(kept, sync=False)
 
     def raise_to(self, version: SetVersion) -> None:
         """Write a version that is above the one before; raises as ``write``."""
@@ -90,8 +90,12 @@ class ReservedVersion:
             OSError: It cannot be written; the other record is as it was.
             DamagedVersionError: As ``read``.
         """
+        self._write(version, sync=True)
+
+    def _write(self, version: SetVersion, *, sync: bool) -> None:
         newest = max(self._records(), default=(0, 1, None), key=lambda each: each[0])
-        overwrite(self.path, _record(newest[0] + 1, version), _SLOT * (1 - newest[1]))
+        record = _record(newest[0] + 1, version)
+        overwrite(self.path, record, _SLOT * (1 - newest[1]), sync=sync)
 
     def _records(self) -> list[tuple[int, int, SetVersion]]:
         """Return the records that hold: number, place, version."""

@@ -104,11 +104,12 @@ def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = 
         good = newest_set(store, memo)
         if good is None:
             raise NoViewError("was never verified")
+        kept = view_of(authority.name, chain, good, store, memo)
         if memo.newest is None:  # what this process verified is in its memory
             _check_newest(store, version_of(_root_of(chain, good.root), good.timestamp))
     except (roots.RootError, StoreError, DamagedVersionError) as error:
         raise NoViewError(str(error)) from error
-    return view_of(authority.name, chain, good, store, memo)
+    return kept
 
 
 def newest_set(store: Store, memo: Memo) -> GoodSet | None:
@@ -141,8 +142,8 @@ def _check_newest(store: Store, kept: SetVersion) -> None:
     newest = store.reserved.read()
     if newest is not None and newest.is_above(kept):
         raise NoViewError(
-            f"version {newest.timestamp} was verified and could not be kept, "
-            f"version {kept.timestamp} was; nothing older counts"
+            f"version {newest.timestamp} was verified before, and version {kept.timestamp} is "
+            "what was kept; nothing older counts"
         )
 
 
@@ -295,7 +296,7 @@ def _trust_domains(
     if delegation.role_of(newest) is None:
         return None, None
     try:
-        kept = store.domains()
+        kept = memo.unkept_domains or store.domains()
         if kept is None:
             return None, None
         verified = verify_set(chain[-1], kept)

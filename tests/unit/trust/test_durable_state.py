@@ -324,13 +324,25 @@ def test_a_gate_beside_another_begins_with_what_that_wrote_and_takes_the_store_o
     again.durable.close()
 
 
-def test_a_journal_that_was_removed_is_forgotten(folder: Path) -> None:
+@pytest.mark.parametrize("put_back", [b"", None])
+def test_law_7_a_journal_that_was_removed_or_put_back_is_written_again_from_the_store(
+    folder: Path, put_back: bytes | None
+) -> None:
     kept = whole(folder, admitted_world())
+    adapted = kept.snapshot.memory.adapted
     kept.durable.close()
-    (folder / memory_journal.NAME).unlink()
+    journal = folder / memory_journal.NAME
+    journal.unlink()
+    if put_back is not None:
+        journal.write_bytes(put_back)
     again = Kept(folder, kept.operator)
-    assert again.snapshot.memory.adapted == ()
+    assert remembered(folder).adapted == adapted != ()
+    again.advance(Change(removed=tuple(again.state.tables.files)))
+    assert again.snapshot.memory.adapted == adapted
     again.durable.close()
+    journal.unlink()
+    shutil.rmtree(folder / verified_store.NAME)
+    assert Kept(folder, kept.operator).snapshot.memory.adapted == ()
 
 
 def test_a_last_line_without_its_end_is_cut_off(folder: Path) -> None:
