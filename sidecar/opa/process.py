@@ -23,7 +23,7 @@ from pathlib import Path
 from sidecar.opa.bundle import Bundle
 from sidecar.opa.client import UNIX, Address, Opa
 from sidecar.opa.errors import PolicyError
-from sidecar.opa.executable import serve_environment, server_args
+from sidecar.opa.executable import process_environment, server_args
 
 log = logging.getLogger("sidecar.opa.client")
 
@@ -141,7 +141,7 @@ class OpaProcess:
         child = self._child = await asyncio.create_subprocess_exec(
             *server_args(self._binary, bundle.path, self._socket, bundle.verification),
             stdin=DEVNULL, stdout=PIPE, stderr=STDOUT, start_new_session=True,
-            env=serve_environment(),
+            env=process_environment(),
         )  # fmt: skip
         relay = self._relayed = asyncio.create_task(self._relay(child), name="opa-output")
         client = Opa(self.address, connections=1)

@@ -77,7 +77,7 @@ class Server:
                     stdin=subprocess.DEVNULL,
                     stdout=sink,
                     stderr=sink,
-                    env=executable.serve_environment(),
+                    env=executable.process_environment(),
                 )
             self._wait(self._process)
         except BaseException:
