@@ -34,6 +34,8 @@ WEBHOOKS_KEPT_SECONDS = 7 * 86_400
 AT_ONCE = "1970-01-01T00:00:00+00:00"
 _FIRST_RETRY = timedelta(seconds=10)
 _LAST_RETRY = timedelta(minutes=15)
+_FIRST_REFUSED = timedelta(minutes=15)
+_LAST_REFUSED = timedelta(hours=12)
 _SAFE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -44,7 +46,7 @@ class Progress(Enum):
     """To be bound when it is due."""
     BOUND = "bound"
     REFUSED = "refused"
-    """Cannot be bound as it is; tried again from time to time, since what lacks may come."""
+    """Cannot be bound as it is; tried again, ever less often, since what lacks may come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +78,24 @@ class JobRecord:
     def put_off(self, reason: str, now: datetime, *, refused: bool) -> JobRecord:
         """Return the record after an attempt that failed; each waits longer than the last."""
         attempts = self.attempts + 1 if reason == self.reason else 1
-        wait = min(_FIRST_RETRY * 2 ** min(attempts - 1, 20), _LAST_RETRY)
         return replace(
             self,
             progress=Progress.REFUSED if refused else Progress.PENDING,
             reason=reason,
             attempts=attempts,
-            due=(now + (_LAST_RETRY if refused else wait)).isoformat(),
+            due=(now + _wait(attempts, refused=refused)).isoformat(),
         )
+
+    def due_after_change(self) -> datetime:
+        """Return when a refused job is due once something was added that it may lack."""
+        waits = _wait(self.attempts, refused=True)
+        return datetime.fromisoformat(self.due) - waits + _FIRST_REFUSED
+
+
+def _wait(attempts: int, *, refused: bool) -> timedelta:
+    first, last = (_FIRST_REFUSED, _LAST_REFUSED) if refused else (_FIRST_RETRY, _LAST_RETRY)
+    doubled: int = 2 ** min(max(attempts - 1, 0), 20)
+    return min(first * doubled, last)
 
 
 class JobRecords:

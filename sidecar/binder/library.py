@@ -147,6 +147,12 @@ def handed_out(folder: Path) -> frozenset[bytes]:
     return frozenset(found)
 
 
+def awaited(folders: tuple[Path, ...]) -> frozenset[str]:
+    """Return the digests of what a job may wait for: specifications, and manifests of parents."""
+    found = _evidence(folders)
+    return frozenset(digest for digest, kind in found if isinstance(kind, Manifest | Specification))
+
+
 def _evidence(folders: tuple[Path, ...]) -> Iterator[tuple[str, Predicate]]:
     for _, digest, statement in _statements(folders):
         yield digest, statement.predicate

@@ -20,7 +20,7 @@ from sidecar.binding.model_files import Progress
 from sidecar.binding.openai import Job
 from sidecar.binding.openai_listing import Page
 from sidecar.binding.records import MAX_RECORD_BYTES
-from sidecar.binding.source import FinishedJob, JobView, ListedJob, SourceError
+from sidecar.binding.source import FinishedJob, JobPage, JobView, SourceError
 from sidecar.core import strict_json
 from sidecar.core.evidence import EvaluationOutput, Manifest
 from sidecar.core.wire import DigestSet, first_fault
@@ -65,23 +65,19 @@ class OpenAiSource:
             found = self._client.fine_tuning.jobs.with_raw_response.retrieve(job)
             return bytes(found.http_response.content)
 
-    def jobs(self, since: datetime) -> Iterator[ListedJob]:
-        """Yield the jobs that were created at ``since`` or later; see ``JobSource``.
+    def pages(self, since: datetime, _known: frozenset[str] = frozenset()) -> Iterator[JobPage]:
+        """Yield the pages of the jobs that were created at ``since`` or later; see ``JobSource``.
 
-        Raises:
-            BindingError: An entry is not a job; after all others, which it does not hinder.
+        Their entries are whole records, so that nothing has to be looked up.
         """
-        fault: BindingError | None = None
-        for value in self.entries():
-            try:
-                job = openai_listing.listed_job(value)
-            except BindingError as error:
-                fault = fault or error
-                continue
-            if job.created >= since:
-                yield job
-        if fault is not None:
-            raise fault
+        for page in self._job_pages():
+            jobs, fault = [], None
+            for value in page.entries:
+                try:
+                    jobs.append(openai_listing.listed_job(value))
+                except BindingError as error:
+                    fault = fault or error
+            yield JobPage(tuple(job for job in jobs if job.created >= since), fault)
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """Yield the record of every job as it is listed.
@@ -90,9 +86,11 @@ class OpenAiSource:
             SourceError: They cannot be had.
             BindingError: Not a list.
         """
-        listing = self._client.fine_tuning.jobs.with_raw_response.list
-        for page in self._pages("jobs", listing):
+        for page in self._job_pages():
             yield from page.entries
+
+    def _job_pages(self) -> Iterator[Page]:
+        return self._pages("jobs", self._client.fine_tuning.jobs.with_raw_response.list)
 
     def checkpoints(self, job: str) -> tuple[openai.Checkpoint, ...]:
         """Return every checkpoint that is listed for a job.

@@ -17,15 +17,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from sidecar.binder import library
 from sidecar.binder.binder import Binder
 from sidecar.binder.config import AccountConfig
 from sidecar.binder.errors import BinderError, StoppedError
+from sidecar.binder.job_listing import JobListing
 from sidecar.binder.job_records import JobRecord, Progress
 from sidecar.binder.metrics import BinderMetrics
 from sidecar.binder.queue import JobQueue, QueuedJob
 from sidecar.binder.rounds import Rounds
 from sidecar.binder.submission import SubmissionFolder
-from sidecar.binding.source import JobSource, JobState, SourceError
+from sidecar.binding.source import JobSource, SourceError
 from sidecar.observe.json_lines import event
 
 log = logging.getLogger("sidecar.binder")
@@ -79,6 +81,8 @@ class BinderService:
         self._metrics = metrics
         self._queue = JobQueue()
         self._listed: dict[str, Listed] = {}
+        self._awaited: dict[str, frozenset[str]] = {}
+        self._listings = {each.provider: JobListing() for each in accounts}
         self.rounds = [self._rounds(each) for each in accounts]
         self._workers = [
             threading.Thread(target=self._run_worker, name=f"binder-{number}", daemon=True)
@@ -176,6 +180,7 @@ class BinderService:
 
     def _list_jobs(self, account: AccountConfig) -> None:
         """Put the jobs that succeeded, and are not known yet, into the queue."""
+        self._look_again(account)
         try:
             self._list_with(self._source(account), account)
         except SourceError:
@@ -184,11 +189,10 @@ class BinderService:
 
     def _list_with(self, source: JobSource, account: AccountConfig) -> None:
         submitted = self._submitted(account.provider)
+        listing = self._listings[account.provider]
         count = unspecified = 0
-        for listed in source.jobs(self._now() - account.lookback):
+        for listed in listing.round(source, self._now() - account.lookback):
             self._check_open()
-            if listed.state is not JobState.SUCCEEDED:
-                continue
             count += 1
             if listed.specification is None and listed.id not in submitted:
                 unspecified += 1
@@ -201,6 +205,18 @@ class BinderService:
                 )
                 self.enqueue(account.provider, listed.id)
         self._listed[account.provider] = Listed(count, unspecified)
+
+    def _look_again(self, account: AccountConfig) -> None:
+        """Let refused jobs be tried soon where something was added that they may lack."""
+        there = library.awaited(self._binder.settings.evidence)
+        before = self._awaited.get(account.provider, frozenset())
+        self._awaited[account.provider] = there
+        if there <= before:
+            return
+        for record in self._binder.state.all():
+            if record.provider == account.provider and record.progress is Progress.REFUSED:
+                due = min(record.due_after_change(), datetime.fromisoformat(record.due))
+                self._queue.add(QueuedJob(record.provider, record.job), due)
 
     def _is_known(self, provider: str, job: str) -> bool:
         """Return whether a job is on record; a record that cannot be read hinders no other job."""

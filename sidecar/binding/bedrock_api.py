@@ -26,6 +26,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.source import SourceError
 
+_PAGE = 100
 _CONFIG = Config(
     connect_timeout=10, read_timeout=60, retries={"mode": "standard", "total_max_attempts": 5}
 )
@@ -99,17 +100,24 @@ class BedrockApi:
         found = [tag["value"] for tag in tags if tag["key"] == bedrock.SPECIFICATION_TAG]
         return found[0] if found else None
 
-    def jobs(self, since: datetime) -> Iterator[tuple[str, str, datetime]]:
-        """Yield ARN, status and time of creation of the customization jobs since a time.
+    def job_pages(self, since: datetime) -> Iterator[tuple[tuple[str, str, datetime], ...]]:
+        """Yield pages of ARN, status and time of creation of customization jobs, newest first.
 
         Raises:
             SourceError: AWS refused or did not answer.
         """
-        pages = self.client.get_paginator("list_model_customization_jobs")
+        pages = self.client.get_paginator("list_model_customization_jobs").paginate(
+            creationTimeAfter=since,
+            sortBy="CreationTime",
+            sortOrder="Descending",
+            PaginationConfig={"PageSize": _PAGE},
+        )
         with asking("customization jobs"):
-            for page in pages.paginate(creationTimeAfter=since):
-                for each in page.get("modelCustomizationJobSummaries", ()):
-                    yield each["jobArn"], each["status"], each["creationTime"]
+            for page in pages:
+                yield tuple(
+                    (each["jobArn"], each["status"], each["creationTime"])
+                    for each in page.get("modelCustomizationJobSummaries", ())
+                )
 
     def model(self, name: str, provider: str = bedrock.PROVIDER) -> BedrockModel:
         """Fetch the records of a model.

@@ -21,7 +21,7 @@ from sidecar.binding.corpora import CorpusReading
 from sidecar.binding.deployments import DeployedModel
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
-from sidecar.binding.source import FinishedJob, JobState, JobView, ListedJob
+from sidecar.binding.source import FinishedJob, JobPage, JobState, JobView, ListedJob
 from sidecar.core.evidence import Corpus, Manifest
 from sidecar.core.wire import DigestSet
 
@@ -45,17 +45,21 @@ class BedrockSource:
         """Close its connections."""
         self._api.close()
 
-    def jobs(self, since: datetime) -> Iterator[ListedJob]:
-        """Yield the customization jobs that were created at ``since`` or later.
+    def pages(self, since: datetime, known: frozenset[str] = frozenset()) -> Iterator[JobPage]:
+        """Yield the pages of the customization jobs since a time; see ``JobSource``.
 
         Raises:
             SourceError: AWS cannot be asked.
         """
-        for arn, status, created in self._api.jobs(since):
-            state = _state(status)
-            # Only a job that can be bound is worth a further request.
-            named = self._api.specification(arn) if state is JobState.SUCCEEDED else None
-            yield ListedJob(arn, state, created, named)
+        for page in self._api.job_pages(since):
+            yield JobPage(tuple(self._listed(job, known) for job in page))
+
+    def _listed(self, job: tuple[str, str, datetime], known: frozenset[str]) -> ListedJob:
+        arn, status, created = job
+        state = _state(status)
+        # Only a job that can be bound, and is not known, is worth a further request.
+        asked = state is JobState.SUCCEEDED and arn not in known
+        return ListedJob(arn, state, created, self._api.specification(arn) if asked else None)
 
     def fetch(
         self, job: str, work: Path, classes: tuple[str, ...], progress: Progress | None

@@ -1,7 +1,7 @@
 """Defines what a provider's adapter offers: its jobs, and one finished job with its files.
 
 Every adapter is a ``JobSource``: ``openai`` and ``azure`` by the ``openai`` SDK, ``bedrock`` by
-``boto3``. The binder polls ``jobs``, and calls ``fetch`` for a job that succeeded; what it gets is
+``boto3``. The binder polls ``pages``, and calls ``fetch`` for a job that succeeded; what it gets is
 neutral, and bound by ``job.bind_model`` one model at a time.
 """
 
@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel
 from sidecar.binding.model_files import Progress
 from sidecar.core.evidence import Corpus, EvaluationOutput, Manifest
@@ -43,6 +44,19 @@ class ListedJob:
     state: JobState
     created: datetime
     specification: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A page of a listing.
+
+    Attributes:
+        jobs: Its jobs, without those that were created too early.
+        fault: Why an entry of it is no job; ``None`` where each is.
+    """
+
+    jobs: tuple[ListedJob, ...]
+    fault: BindingError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +118,18 @@ class JobSource(Protocol):
         """Close its connections; nothing is asked any more."""
         ...
 
-    def jobs(self, since: datetime) -> Iterator[ListedJob]:
-        """Yield the jobs that were created at ``since`` or later.
+    def pages(self, since: datetime, known: frozenset[str] = frozenset(), /) -> Iterator[JobPage]:
+        """Yield the pages of the jobs that were created at ``since`` or later, newest first.
+
+        A page is asked for when it is reached: a caller may stop.
+
+        Args:
+            since: As above.
+            known: Jobs whose specification is not looked up where that takes a request of its own.
 
         Raises:
             SourceError: The provider cannot be asked.
-            BindingError: Its answer is not one that can be bound.
+            BindingError: Its answer is not a list.
         """
         ...
 

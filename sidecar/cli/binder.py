@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 
 from sidecar.binder import config as binder_config
 from sidecar.binder import run as binder_run
-from sidecar.binder.job_records import JobRecords
+from sidecar.binder.job_records import AT_ONCE, JobRecord, JobRecords, Progress
 from sidecar.binder.service import describe
 from sidecar.cli import tables
 from sidecar.cli.common import JsonOption
@@ -59,14 +60,25 @@ def jobs(config: ConfigOption = Path("binder.yaml"), as_json: JsonOption = False
     if as_json:
         print(json.dumps({"jobs": [describe(each) for each in found]}, indent=2))
         return
-    headings = ("job", "provider", "progress", "models and reason")
+    headings = ("job", "provider", "progress", "tried again", "models and reason")
     rows = [
         (
             each.job,
             each.provider,
             each.progress.value,
+            _due(each),
             each.reason or ", ".join(each.manifests),
         )
         for each in found
     ]
     tables.show_table(tables.stdout(), headings, rows)
+
+
+def _due(record: JobRecord) -> str:
+    """Return when a job is tried again, to the minute, and after how many attempts."""
+    if record.progress is Progress.BOUND:
+        return ""
+    if record.due == AT_ONCE:
+        return "at once"
+    due = datetime.fromisoformat(record.due).astimezone(UTC)
+    return f"{due:%Y-%m-%d %H:%MZ}, attempt {record.attempts + 1}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from sidecar.binding import openai_listing
-from sidecar.binding.source import JobState, ListedJob
+from sidecar.binding.source import JobPage, JobState, ListedJob
 from sidecar.cli import common, job_source, manifests
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.job_binding import bind_job
@@ -48,12 +49,26 @@ def list_jobs(
 ) -> None:
     """List an account's tuning jobs with the specification that each was submitted under."""
     since = common.now() - timedelta(days=days)
-    found = list(job_source.open_source(account).jobs(since))
+    found = _jobs(job_source.open_source(account).pages(since))
     if as_json:
         print(json.dumps([_listed(each) for each in found], indent=2))
         return
     rows = [list(_listed(each).values()) for each in found]
     show_table(stdout(), ("job", "state", "created", "specification"), rows)
+
+
+def _jobs(pages: Iterator[JobPage]) -> list[ListedJob]:
+    """Return the jobs of all pages.
+
+    Raises:
+        BindingError: An entry is no job.
+    """
+    found: list[ListedJob] = []
+    for page in pages:
+        if page.fault is not None:
+            raise page.fault
+        found += page.jobs
+    return found
 
 
 def _listed(job: ListedJob) -> dict[str, str]:

@@ -100,7 +100,8 @@ def test_what_is_wrong_is_one_line_and_what_is_known_is_listed(world: World) -> 
     job = world.submit()
     world.binder().state.enqueue("openai", job)
     listed = admit("binder", "jobs", "--config", world.config()).stdout.decode()
-    assert [line.split() for line in listed.splitlines()][1] == [job, "openai", "pending"]
+    row = listed.splitlines()[1].split()
+    assert row == [job, "openai", "pending", "at", "once"]
 
 
 def test_the_example_is_a_configuration() -> None:

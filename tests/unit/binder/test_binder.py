@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,22 @@ def test_a_model_tuned_from_a_bound_model_gets_it_as_its_parent(world: World) ->
     assert record.reason == ""
     (manifest,) = [each for each in world.signed() if each.model.id == model]
     assert manifest.model.parent == DigestSet(bound.manifests[parent])
+
+
+def test_a_job_that_is_refused_is_tried_ever_less_often(world: World) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    for path in (world.folder / "evidence").iterdir():
+        path.unlink()
+    binder, hours = world.binder(), []
+    for _ in range(7):
+        record = binder.attempt(world.source, job)
+        assert record is not None
+        assert "is in none of the folders" in record.reason
+        hours.append(round((datetime.fromisoformat(record.due) - now()) / timedelta(hours=1), 2))
+        soon = record.due_after_change() - now()
+        assert timedelta(minutes=14) < soon <= timedelta(minutes=15, seconds=1)
+    assert hours == [0.25, 0.5, 1, 2, 4, 8, 12]
 
 
 def test_a_provider_that_cannot_be_asked_is_asked_again_later(world: World) -> None:

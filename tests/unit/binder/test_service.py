@@ -8,13 +8,14 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.binder.errors import BinderError
+from sidecar.binder.job_records import JobRecord, Progress
 from sidecar.binder.run import RunningBinder
 from tests.support.https_server import certificate
 from tests.support.provider.openai_jobs import Handler, OpenAiJobs
@@ -103,6 +104,21 @@ def test_a_record_that_cannot_be_read_hinders_no_other_job(world: World) -> None
     with running_binder(world.config()):
         assert until(record(world, job), "bound") == "bound"
     assert path.read_text() == "{"
+
+
+def test_a_specification_that_arrives_late_is_noticed_at_once(world: World) -> None:
+    job = world.submit()
+    world.account.finish(job)
+    (specification,) = (world.folder / "evidence").iterdir()
+    config, away = world.config(), specification.rename(world.folder / specification.name)
+    due = (datetime.now(UTC) + timedelta(hours=3)).isoformat()
+    refused = JobRecord("openai", job, Progress.REFUSED, "no specification", 5, due)
+    world.binder().state.write(refused)
+    with running_binder(config) as binder:
+        until(lambda: json.loads(admin(binder, "/readyz"))["ready"], expected=True)
+        assert record(world, job)() == "refused"
+        away.rename(specification)
+        assert until(record(world, job), "bound") == "bound"
 
 
 def webhooks(world: World, **more: Any) -> Path:

@@ -66,11 +66,12 @@ def test_jobs_are_listed_over_all_pages(account: OpenAiJobs, source: OpenAiSourc
             "metadata": metadata,
         }
     since = datetime.fromtimestamp(1767225603, UTC)
-    assert [(job.id, job.state, job.specification) for job in source.jobs(since)] == [
+    found = [job for page in source.pages(since) for job in page.jobs]
+    assert [(job.id, job.state, job.specification) for job in found] == [
         ("job-4", JobState.SUCCEEDED, "ab" * 32),
         ("job-3", JobState.RUNNING, None),
     ]
-    assert len(list(source.jobs(LONG_AGO))) == 5
+    assert [len(page.jobs) for page in source.pages(LONG_AGO)] == [2, 2, 1]
 
 
 def cut_after(account: OpenAiJobs, *sizes: int) -> None:
@@ -245,4 +246,4 @@ def test_a_list_that_repeats_itself_ends(account: OpenAiJobs, source: OpenAiSour
 
     account.misbehave = again
     with pytest.raises(BindingError, match="the page after ftjob-abc123 is the same again"):
-        list(source.jobs(LONG_AGO))
+        list(source.pages(LONG_AGO))

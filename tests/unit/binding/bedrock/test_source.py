@@ -54,11 +54,15 @@ def test_jobs_are_listed_with_the_specification_of_those_that_succeeded(
         "status": "Stopped",
     }
     server.tags[JOB_ARN] = {"admissibility_specification": "5f" * 32}
-    assert list(source.jobs(SINCE)) == [
+    (page,) = source.pages(SINCE)
+    assert page.jobs == (
         ListedJob(JOB_ARN, JobState.SUCCEEDED, SINCE, "5f" * 32),
         ListedJob(running, JobState.RUNNING, SINCE, None),
         ListedJob(JOB_ARN[:-1] + "8", JobState.ENDED, SINCE, None),
-    ]
+    )
+    # A tag takes a request of its own, which a job that is known is not worth.
+    (page,) = source.pages(SINCE, frozenset({JOB_ARN}))
+    assert page.jobs[0].specification is None
 
 
 def test_the_logs_of_a_distillation_are_one_corpus_of_what_was_there_when_it_began(
