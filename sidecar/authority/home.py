@@ -194,6 +194,18 @@ def publish(home: Home, now: datetime) -> Publication:
         return publish_changes(opened, now)
 
 
+def renew(home: Home, now: datetime) -> Publication | None:
+    """Publish as ``publish`` does if less than half of the timestamp's period is left.
+
+    Returns:
+        What was published; ``None`` if that is not due.
+    """
+    with locked_home(home.path) as opened:
+        left = opened.published.timestamp.signed.expires - now
+        due = left < opened.settings.periods.timestamp / 2
+        return publish_changes(opened, now) if due else None
+
+
 def rotate(
     home: Home,
     which: str,

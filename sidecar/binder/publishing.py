@@ -6,7 +6,8 @@ files first, the listing or the timestamp last, so that readers find the state b
 after, whenever a binder is killed. A place of another authority is not touched. Evidence goes
 first, since a binding that replaces another has to be there when the older one is withdrawn; the
 repository goes even where evidence cannot, since a withdrawal waits for nothing. Nothing is
-remembered on disk: a binder that starts publishes what is not there yet.
+remembered on disk: a binder that starts publishes what is not there yet. A timestamp is renewed
+when half of its period is over: one that ended would stop every call that relies on the home.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
+from sidecar.authority import home as authority
 from sidecar.authority import publishing
 from sidecar.authority.home import Home
 from sidecar.binder import library
@@ -46,23 +50,49 @@ class HomePublisher:
         home: Its repository is published.
         out: Folder whose evidence is published; ``*.dsse.json``, at any depth.
         place: Where to.
+        now: The clock.
     """
 
-    def __init__(self, home: Home, out: Path, place: PlaceConfig) -> None:
+    def __init__(
+        self, home: Home, out: Path, place: PlaceConfig, now: Callable[[], datetime]
+    ) -> None:
         self.name = home.name
         self._home = home
         self._out = out
         self._place = place
+        self._now = now
+        self._warned: frozenset[str] = frozenset()
         self._last: _Published | None = None
         self._compared = 0.0
 
     def round(self) -> None:
-        """Publish what changed since the last round that succeeded.
+        """Renew the timestamp if that is due, and publish what changed since the last success.
 
         Raises:
-            AuthorityError: The place holds something else, or cannot be written now.
+            AuthorityError: The place holds something else, or cannot be written now; or the
+                timestamp cannot be renewed, and everything else was published.
             OSError: The home or the folder cannot be read.
         """
+        try:
+            self._renew()
+        finally:
+            self._publish()
+
+    def _renew(self) -> None:
+        renewed = authority.renew(self._home, self._now())
+        if renewed is None:
+            return
+        log.info(
+            "renewed the timestamp of %s until %s",
+            self.name,
+            renewed.expires,
+            extra=event("renewed", authority=self.name, version=renewed.version),
+        )
+        for text in renewed.warnings if set(renewed.warnings) - self._warned else ():
+            log.warning("%s: %s", self.name, text)
+        self._warned = frozenset(renewed.warnings)
+
+    def _publish(self) -> None:
         files = library.handed_out(self._out)
         digests = frozenset(hashlib.sha256(data).hexdigest() for data in files)
         now = _Published(self._timestamp(), digests)

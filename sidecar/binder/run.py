@@ -255,7 +255,7 @@ def _publications(
             "publication",
             each.name,
             to.check_seconds,
-            HomePublisher(each, out, to.place).round,
+            HomePublisher(each, out, to.place, _now).round,
             retry=RETRY_SECONDS,
         )
         for each, out, to in given

@@ -6,12 +6,13 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+from tuf.api.metadata import Metadata, Timestamp
 
 from sidecar.authority import home as authority
 from sidecar.authority.errors import AuthorityError
@@ -85,7 +86,7 @@ def test_what_is_bound_last_is_published_before_the_end(world: World, tmp_path: 
 
 def test_a_withdrawal_is_published_though_evidence_cannot_be(world: World) -> None:
     out, place = world.folder / "evidence", world.folder / "place"
-    publisher = HomePublisher(world.home, out, PlaceConfig(str(place), PlaceOptions()))
+    publisher = HomePublisher(world.home, out, PlaceConfig(str(place), PlaceOptions()), now)
     publisher.round()
     (signed,) = out.glob("*.dsse.json")
     (out / "more.dsse.json").write_bytes(signed.read_bytes() + b"\n")
@@ -102,11 +103,41 @@ def test_a_withdrawal_is_published_though_evidence_cannot_be(world: World) -> No
     assert len(listed(place)) == 2
 
 
+def expires(place: Path) -> datetime:
+    metadata = Metadata[Timestamp].from_bytes((place / TIMESTAMP).read_bytes())
+    return metadata.signed.expires.replace(tzinfo=UTC)
+
+
+def test_a_timestamp_is_renewed_at_its_half_and_without_a_key_the_rest_is_published(
+    world: World,
+) -> None:
+    clock, place = [now()], world.folder / "place"
+    to = PlaceConfig(str(place), PlaceOptions())
+    publisher = HomePublisher(world.home, world.folder / "evidence", to, lambda: clock[0])
+    publisher.round()
+    first = expires(place)
+    clock[0] = first - timedelta(hours=13)  # of a day
+    publisher.round()
+    assert expires(place) == first
+    clock[0] = first - timedelta(hours=11)
+    publisher.round()
+    assert expires(place) == clock[0] + timedelta(days=1)
+    clock[0] += timedelta(hours=13)
+    (key,) = (world.home.path / "keys").glob("online*")
+    key.rename(world.folder / "away")
+    before = listed(place)
+    (signed,) = (world.folder / "evidence").glob("*.dsse.json")
+    (world.folder / "evidence" / "more.dsse.json").write_bytes(signed.read_bytes() + b"\n")
+    with pytest.raises(AuthorityError, match="online"):
+        publisher.round()
+    assert len(listed(place)) == len(before) + 1
+
+
 def test_a_round_without_news_writes_nothing_and_another_home_is_refused(world: World) -> None:
     out = world.folder / "evidence"
     with s3_server("acme") as url:
         place = PlaceConfig("s3://acme/lab", PlaceOptions(endpoint=url))
-        HomePublisher(world.home, out, place).round()
+        HomePublisher(world.home, out, place, now).round()
         store = boto3.client("s3", endpoint_url=url)
 
         def kept() -> dict[str, Any]:
@@ -115,14 +146,14 @@ def test_a_round_without_news_writes_nothing_and_another_home_is_refused(world: 
 
         first = kept()
         assert {"lab/metadata/timestamp.json", "lab/evidence/index.json"} < first.keys()
-        HomePublisher(world.home, out, place).round()  # as after a restart
+        HomePublisher(world.home, out, place, now).round()  # as after a restart
         assert kept() == first
         other = authority.init(world.folder / "other", "other-lab", now=now() - timedelta(hours=2))
         (out / "other").mkdir()
         (signed,) = out.glob("*.dsse.json")
         (out / "other" / "x.dsse.json").write_bytes(signed.read_bytes() + b"\n")
         with pytest.raises(AuthorityError, match="another authority's repository"):
-            HomePublisher(other, out / "other", place).round()
+            HomePublisher(other, out / "other", place, now).round()
         assert kept() == first
         store.close()
 
