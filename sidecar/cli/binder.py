@@ -15,7 +15,7 @@ from sidecar.binder import run as binder_run
 from sidecar.binder.job_records import AT_ONCE, JobRecord, JobRecords, Progress
 from sidecar.binder.service import describe
 from sidecar.cli import tables
-from sidecar.cli.common import JsonOption
+from sidecar.cli.common import JsonOption, present
 from sidecar.cli.daemon_options import CheckOption, LogFormatOption
 from sidecar.observe.log_setup import LogFormat, set_up
 
@@ -47,7 +47,7 @@ def serve(
     manifest, whoever else binds with the same home. Nothing but those manifests is signed.
     """
     set_up(logging.INFO, log_format)
-    loaded = binder_config.load(config)
+    loaded = binder_config.load(present(config, "--config"))
     if check:
         return
     binder_run.run(loaded)
@@ -56,7 +56,7 @@ def serve(
 @app.command()
 def jobs(config: ConfigOption = Path("binder.yaml"), as_json: JsonOption = False) -> None:
     """List the jobs on record: the progress of each, and why it is not bound."""
-    found = list(JobRecords(binder_config.load(config).state).all())
+    found = list(JobRecords(binder_config.load(present(config, "--config")).state).all())
     if as_json:
         print(json.dumps({"jobs": [describe(each) for each in found]}, indent=2))
         return

@@ -116,6 +116,22 @@ def read(path: Path, *, max_bytes: int = MAX_INPUT_BYTES) -> bytes:
         raise CliError(f"{path}: {error.strerror}") from error
 
 
+def present(path: Path, option: str) -> Path:
+    """Return the path of a configuration file that exists.
+
+    Raises:
+        CliError: There is none; names the option that takes another path.
+    """
+    if not path.exists():
+        raise CliError(missing(path, option))
+    return path
+
+
+def missing(path: Path, option: str) -> str:
+    """Return the message about a configuration file that does not exist."""
+    return f"{path}: there is no such file; give its path with {option} FILE"
+
+
 def report(title: str, facts: Mapping[str, str], *, as_json: bool, **more: object) -> None:
     """Print a title and a table, or one JSON object with ``more`` in it."""
     if as_json:

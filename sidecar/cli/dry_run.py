@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sidecar.cli import assessment_view
-from sidecar.cli.common import CliError
+from sidecar.cli.common import CliError, present
 from sidecar.cli.tables import stdout
 from sidecar.core.assessment import Ending
 from sidecar.core.decide import Decision
@@ -40,7 +40,7 @@ def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json
 
     Exit status 0 where it would be admitted, 1 where not.
     """
-    settings = service_config.load(config)
+    settings = service_config.load(present(config, "--config"))
     try:
         message = parse(_read(file), provider=provider, api=api or provider)
     except RawRequestError as error:

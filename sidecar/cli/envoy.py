@@ -34,6 +34,7 @@ from sidecar import resources
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.lint_options import CREDENTIAL_HEADER, lint_options
 from sidecar.cli.tables import stdout
+from sidecar.formats.amounts import amount
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 STDIN = "-"
@@ -167,12 +168,12 @@ def _show(console: Console, report: LintReport, file: str) -> None:
         console.print()
     kind = "dump" if report.dumped else "bootstrap"
     checked = (
-        f"{file}: {kind}, {_many(report.listeners, 'listener')}, {_many(report.routes, 'route')}"
+        f"{file}: {kind}, {amount(report.listeners, 'listener')}, {amount(report.routes, 'route')}"
         f"; gate: {report.gate or 'not found'}"
         f"; providers: {', '.join(report.providers) or 'none found'}"
     )
     console.print(Text(checked), soft_wrap=True)
-    counts = ", ".join(_many(report.count(weight), weight.value) for weight in Severity)
+    counts = ", ".join(amount(report.count(weight), weight.value) for weight in Severity)
     more = ". Rules: docs/envoy-lint.md"
     console.print(Text(counts + (more if report.findings else "")))
 
@@ -188,7 +189,7 @@ def _table(report: LintReport) -> Table:
     for one, *more in alike.values():
         what = Text.assemble(one.message, "\n" if one.where else "", (one.where, "dim"))
         if more:
-            what.append(f"\n… and {_many(len(more), 'more place')}{_lines(more)}", "dim")
+            what.append(f"\n… and {amount(len(more), 'more place')}{_lines(more)}", "dim")
         what.append(f"\nremedy: {one.remedy}", "green")
         line = str(one.line) if one.line else ""
         weight = Text(one.severity.value, STYLES[one.severity])
@@ -203,7 +204,3 @@ def _lines(found: list[LintFinding]) -> str:
         return ""
     listed = ", ".join(known[:MOST_LINES])
     return f": line {listed}" + (", …" if len(known) > MOST_LINES else "")
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"

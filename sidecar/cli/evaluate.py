@@ -29,6 +29,7 @@ from sidecar.evaluation.runner.evaluate import Evaluated, Evaluator, OnProgress,
 from sidecar.evaluation.runner.plan import Bounds, Route
 from sidecar.evaluation.runner.process import Usage
 from sidecar.evaluation.suite import SuiteFolder, read_suite
+from sidecar.formats.amounts import amount
 from sidecar.opa.location import tools_folder
 
 NOT_PASSED = 3
@@ -141,7 +142,7 @@ def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json:
         judged = f", of that judges {total['judges']:g}" if total["judges"] else ""
         print(f"cost: {total['model'] + total['judges']:g}{judged}")
     missing = declared_suites - len(found)
-    rest = f"; {missing} suites of the envelope are not in it" if missing else ""
+    rest = f"; {amount(missing, 'suite')} of the envelope not in it" if missing else ""
     print(f"results: {out}{rest}")
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.common import CliError, JsonOption, present
 from sidecar.cli.tables import show_table, stdout
 from sidecar.cli.verify import DEFAULT_TRUST, Trust, print_problems
 from sidecar.core.window import rfc3339
@@ -45,7 +45,7 @@ def due(
     if len(editions) != len(read):
         raise CliError("--suite: two folders have one kind and name")
     now = datetime.now(UTC)
-    state, statuses = load_once(load(trust))
+    state, statuses = load_once(load(present(trust, "--trust")))
     found = suite_statuses(state, now, now + timedelta(days=within), editions)
     shown = [each for each in found if each.due or show_all]
     if as_json:

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from sidecar.authority.subjects import normalised
 from sidecar.cli import impact_view
-from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.common import CliError, JsonOption, present
 from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, LogOption
 from sidecar.cli.tables import stdout
 from sidecar.cli.verify import print_problems
@@ -84,7 +84,7 @@ def computed(
         ImpactError: The authority's documents were never read.
         TrustConfigError: ``trust.yaml`` is wrong.
     """
-    config = load(trust)
+    config = load(present(trust, "--trust"))
     if evidence:
         for folder in evidence:
             if not folder.is_dir():

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from sidecar.cli.tables import show_table
 from sidecar.core.window import rfc3339
+from sidecar.formats.amounts import amount
 from sidecar.impact.compare import Impact, Stop
 from sidecar.impact.seen import CallCount, SeenCalls
 from sidecar.trust.refresher import AuthorityStatus
@@ -105,9 +106,9 @@ def _summary(found: Impact) -> Text:
     if not found.stops:
         return Text.assemble(what, ("nothing would stop", "bold green"), _of(found))
     models, environments = len(found.models), len(found.environments)
-    text = f"{_number(models, 'model')} would stop in {_number(environments, 'environment')}"
+    text = f"{amount(models, 'model')} would stop in {amount(environments, 'environment')}"
     if not models:
-        text = f"calls would stop in {_number(environments, 'environment')}"
+        text = f"calls would stop in {amount(environments, 'environment')}"
     where = ", ".join(found.jurisdictions)
     return Text.assemble(what, (text, "bold red"), f" ({where})" if where else "", _of(found))
 
@@ -132,11 +133,11 @@ def _notes(found: Impact) -> list[str]:
     if not seen.decisions:
         notes.append(f"the decision logs have no decision since {rfc3339(seen.since)}")
     if seen.incomplete:
-        notes.append(f"{seen.incomplete} admitted calls are not counted: their lines are cut")
+        notes.append(f"{amount(seen.incomplete, 'admitted call')} not counted: the line is cut")
     if seen.others:
-        notes.append(f"{seen.others} lines of the logs are no decisions")
+        notes.append(
+            amount(
+                seen.others, "line of the logs is no decision", "lines of the logs are no decisions"
+            )
+        )
     return notes
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

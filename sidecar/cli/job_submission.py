@@ -20,6 +20,7 @@ from sidecar.cli.hashing_progress import hashing, sizes
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.provider_options import BEDROCK, AccountOptions
 from sidecar.core import strict_json
+from sidecar.formats.amounts import amount
 
 if TYPE_CHECKING:
     from sidecar.binder.submission import JobCreator
@@ -258,7 +259,7 @@ def _json(path: Path) -> dict[str, Any]:
 def _facts(submission: Submission) -> dict[str, str]:
     facts = {"specification": submission.specification}
     for upload in submission.uploads:
-        size = f"{upload.corpus.records} records, sha256 {upload.corpus.digest.sha256}"
+        size = f"{amount(upload.corpus.records, 'record')}, sha256 {upload.corpus.digest.sha256}"
         stored = "://" in upload.path
         name = upload.path if stored else upload.file or upload.path
         facts[upload.corpus.role] = f"{name}: {size}"

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar.cli.policy_view import MAX_SHOWN, plain_table
+from sidecar.formats.amounts import amount
 from sidecar.policy.replay import Answer, Change, Difference, Group, RuleHit, Tally
 
 
@@ -60,13 +61,16 @@ def print_difference(console: Console, difference: Difference) -> None:
     """Print how many decisions change, by jurisdiction and rule, and the first of them by id."""
     kinds = difference.kinds
     console.print(
-        f"{difference.records} questions replayed: {difference.changed} decisions change"
+        f"{amount(difference.records, 'question')} replayed: "
+        f"{amount(difference.changed, 'decision changes', 'decisions change')}"
         f" ({kinds['denied']} denied now, {kinds['allowed']} allowed now,"
         f" {kinds['reasons']} denied for other reasons);"
         f" {difference.warnings} differ in warnings only"
     )
     for pattern, count in sorted(difference.restated.items()):
-        console.print(f"as if {pattern} had declared other jurisdictions: {count} questions")
+        console.print(
+            f"as if {pattern} had declared other jurisdictions: {amount(count, 'question')}"
+        )
     if difference.unlike_recorded:
         console.print(
             f"! {difference.unlike_recorded} were recorded otherwise than the policies before"
@@ -98,8 +102,12 @@ def print_difference(console: Console, difference: Difference) -> None:
     console.print(groups)
     more = max(0, len(difference.groups) - MAX_SHOWN)
     if more or difference.ungrouped:
-        rest = f", and {difference.ungrouped} decisions beyond" if difference.ungrouped else ""
-        console.print(f"… and {more} more groups{rest} (--json)")
+        rest = (
+            f", and {amount(difference.ungrouped, 'decision')} beyond"
+            if difference.ungrouped
+            else ""
+        )
+        console.print(f"… and {amount(more, 'more group')}{rest} (--json)")
 
 
 def _kind(kind: str) -> Text:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sidecar.core.facts import WaiverFacts
+from sidecar.formats.amounts import amount
 from sidecar.policy import pages
 from sidecar.policy.checks import Checked, Problem, Report
 from sidecar.policy.rules import Catalogue
@@ -101,7 +102,7 @@ def print_report(console: Console, report: Report) -> None:
     for case in report.failed:
         console.print(Text(f"FAILED {case.package}.{case.name}", style="bold red"))
     slowest = max(report.cases, key=lambda case: case.seconds)
-    console.print(f"{len(report.cases)} tests, {len(report.failed)} failed")
+    console.print(f"{amount(len(report.cases), 'test')}, {len(report.failed)} failed")
     console.print(
         f"slowest, {1000 * slowest.seconds:.1f} ms: {slowest.package}.{slowest.name}",
         soft_wrap=True,

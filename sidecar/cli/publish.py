@@ -30,6 +30,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.destinations import places
 from sidecar.destinations.evidence import Advance, Copied
 from sidecar.destinations.places import PlaceNameError, PlaceOptions
+from sidecar.formats.amounts import amount
 from sidecar.trust import evidence_folder
 
 
@@ -123,4 +124,5 @@ def _plain(copied: Copied) -> dict[str, int]:
 def _line(name: str, copied: Copied) -> str:
     version = "version" if name == "repository" else "listing"
     removed = f", {copied.removed} removed" if copied.removed else ""
-    return f"{version} {copied.version}: {copied.files} files, {copied.written} written{removed}"
+    files = amount(copied.files, "file")
+    return f"{version} {copied.version}: {files}, {copied.written} written{removed}"

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from sidecar.cli.common import CliError
+from sidecar.cli.common import CliError, present
 from sidecar.cli.daemon_options import CheckOption, LogFormatOption
 from sidecar.observe.log_setup import LogFormat, set_up
 from sidecar.relay import config as relay_config
@@ -30,7 +30,7 @@ def relay(
     """
     set_up(logging.INFO, log_format)
     try:
-        loaded = relay_config.load(config)
+        loaded = relay_config.load(present(config, "--config"))
         if not check:
             relay_run.run(loaded)
     except RelayConfigError as error:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sidecar.cli.common import missing
 from sidecar.observe.log_setup import LogFormat, set_up
 from sidecar.service.run import StartError
 from sidecar.service.run import serve as run_gate
@@ -54,6 +55,8 @@ def serve(
             print(f"admit serve: {error}", file=sys.stderr)
 
     try:
+        if not config.exists():
+            raise StartError(missing(config, "--config"))
         status = run_gate(config, workers, report)
     except StartError as error:
         report(error)

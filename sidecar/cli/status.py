@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
 from sidecar.cli.tables import show_table, stdout
+from sidecar.formats.amounts import amount
 from sidecar.gate.server import SERVICE
 
 Url = Annotated[str, typer.Option("--url", envvar="ADMIT_STATUS_URL", help="The metrics endpoint.")]
@@ -73,9 +74,16 @@ def _show(value: dict[str, Any]) -> None:
         console.print(
             f"newer policies are not in force: {policy['error']}", markup=False, soft_wrap=True
         )
-    console.print(f"{evidence['manifests']} manifests, {evidence['rejected']} files refused")
+    manifests = amount(evidence["manifests"], "manifest")
+    console.print(f"{manifests}, {amount(evidence['rejected'], 'file')} refused")
     if evidence["waiting"]:
-        console.print(f"{evidence['waiting']} files of unknown signers wait to be verified")
+        console.print(
+            amount(
+                evidence["waiting"],
+                "file of an unknown signer waits to be verified",
+                "files of unknown signers wait to be verified",
+            )
+        )
     for problem in evidence["problems"]:
         console.print(f"evidence cannot be read: {problem}", markup=False, soft_wrap=True)
     columns = ("name", "version", "expires", "refreshed", "withdrawals")

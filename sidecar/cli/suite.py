@@ -22,6 +22,7 @@ from sidecar.evaluation.graders import judges
 from sidecar.evaluation.grading import GradedSuite, grade
 from sidecar.evaluation.starter import STARTERS, starter_folder
 from sidecar.evaluation.suite import SuiteFolder, read_suite
+from sidecar.formats.amounts import amount
 
 NOT_PASSED = 3
 """Exit status where a score is below the threshold, as for ``admit result``."""
@@ -45,7 +46,7 @@ def list_(as_json: JsonOption = False) -> None:
         where = f" ({each.jurisdiction})" if each.jurisdiction else ""
         asks = f", judge {', '.join(_judges(each))}" if _judges(each) else ""
         console.print(
-            f"[bold]{each.name}[/bold]  {each.kind}{where}, {len(each.cases)} cases{asks}"
+            f"[bold]{each.name}[/bold]  {each.kind}{where}, {amount(len(each.cases), 'case')}{asks}"
         )
         console.print(Padding(Text(" ".join(each.description.split())), (0, 0, 0, 4), expand=False))
 
@@ -138,7 +139,7 @@ def _print_graded(graded: GradedSuite, out: Path | None) -> None:
     verdict = "passed" if graded.passed else "NOT passed"
     print(
         f"{suite.name}: {verdict}: {graded.score:.4f}, threshold {suite.threshold:g}, "
-        f"95 % interval {graded.low:.4f} to {graded.high:.4f}, {len(graded.cases)} cases"
+        f"95 % interval {graded.low:.4f} to {graded.high:.4f}, {amount(len(graded.cases), 'case')}"
     )
     worst = sorted((score, name) for name, score in graded.cases if score < 1)
     for score, name in worst[:SHOWN_CASES]:

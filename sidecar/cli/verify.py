@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from sidecar.cli import assessment_view, dry_run, evidence_view
-from sidecar.cli.common import CliError
+from sidecar.cli.common import CliError, present
 from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
@@ -91,7 +91,7 @@ def verify(
     if evidence:
         if model is not None or environment is not None:
             raise CliError("--evidence: leave MODEL and --environment out")
-        state, _ = load_once(load(trust))
+        state, _ = load_once(load(present(trust, "--trust")))
         found = evidence_view.judge(evidence, state, datetime.now(UTC))
         raise typer.Exit(evidence_view.show(found, as_json=as_json))
     if model is None or environment is None:
@@ -236,7 +236,7 @@ def inquire(
     """Refresh every authority once and assess one model in one environment."""
     call = how.call(model, provider, operation)
     check_spiffe_id(environment)
-    config = load(trust)
+    config = load(present(trust, "--trust"))
     state, statuses = load_once(config)
     now = datetime.now(UTC)
     credential = assumed_credential(config.operator, environment, now)

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from sidecar.doctor.ask import NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.installation import Installation
+from sidecar.formats.amounts import amount
 from sidecar.resources.versions import ENVOY
 
 _STATS = "/stats?format=json&filter=" + quote(r"^http\..*\.ext_authz\.")
@@ -63,7 +64,8 @@ def asks_the_gate(installation: Installation) -> tuple[Diagnosis, ...]:
         return (
             fail(
                 "ext_authz",
-                f"{counted['failure_mode_allowed']} requests went on without an answer; {numbers}",
+                f"{amount(counted['failure_mode_allowed'], 'request')} went on without an answer;"
+                f" {numbers}",
                 "Set failure_mode_allow: false.",
             ),
         )
@@ -72,7 +74,7 @@ def asks_the_gate(installation: Installation) -> tuple[Diagnosis, ...]:
         return (
             fail(
                 "ext_authz",
-                f"{shadow} requests judged in shadow mode only, "
+                f"{amount(shadow, 'request')} judged in shadow mode only, "
                 f"{counted.get('disabled', 0)} while disabled; {numbers}",
                 "Unset shadow_mode; set filter_enabled to 100 % and deny_at_disable.",
             ),
@@ -101,7 +103,7 @@ def seal(installation: Installation) -> tuple[Diagnosis, ...]:
         return (
             warn(
                 "seal",
-                f"{denied} requests that the gate did not admit ended at the seal",
+                f"{amount(denied, 'request')} that the gate did not admit ended at the seal",
                 "ext_authz is missing, disabled, failing open or in shadow mode somewhere: run "
                 "`admit envoy lint`.",
             ),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.installation import Installation
+from sidecar.formats.amounts import amount
 from sidecar.opa.bundle import SignedFile
 from sidecar.trust import config as trust_config
 from sidecar.trust import config_file
@@ -35,7 +36,7 @@ def configuration(installation: Installation) -> tuple[Diagnosis, ...]:
             ),
         )
     count = len(installation.config.open_operations)
-    opened = f", {count} operations opened" if count else ""
+    opened = f", {amount(count, 'operation')} opened" if count else ""
     ignored = (
         ", a body's model beside a deployment is ignored"
         if installation.config.azure_body_model == "ignore"
@@ -52,8 +53,8 @@ def trust(installation: Installation) -> tuple[Diagnosis, ...]:
         found = trust_config.load(installation.config.trust)
     except trust_config.TrustConfigError as error:
         return (fail("trust", str(error), "Correct what it names; see docs/trust.md."),)
-    count = len(found.authorities)
-    return (ok("trust", f"{count} authorities, each with a pinned root that is well signed"),)
+    count = amount(len(found.authorities), "authority", "authorities")
+    return (ok("trust", f"{count}, each with a pinned root that is well signed"),)
 
 
 def permissions(installation: Installation) -> tuple[Diagnosis, ...]:

@@ -16,6 +16,7 @@ from sidecar.doctor.ask import SECONDS, NoAnswerError, Place, ask
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.installation import Installation
 from sidecar.doctor.trust_domains import instant, span, trust_domains
+from sidecar.formats.amounts import amount
 from sidecar.gate.server import SERVICE
 from sidecar.opa.client import HEALTH, Address
 from sidecar.trust import config as trust_config
@@ -110,7 +111,9 @@ def _processes(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
         )
     else:
         epochs = sorted({each["epoch"] for each in workers})
-        yield ok("processes", f"{len(workers)} workers, at epoch {', '.join(map(str, epochs))}")
+        yield ok(
+            "processes", f"{amount(len(workers), 'worker')}, at epoch {', '.join(map(str, epochs))}"
+        )
 
 
 def _policies(policy: dict[str, Any]) -> Iterator[Diagnosis]:
@@ -186,9 +189,9 @@ def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:
         why = evidence["rejections"][0]["why"]
         yield warn(
             "evidence",
-            f"{evidence['rejected']} files refused; the first: {why}",
+            f"{amount(evidence['rejected'], 'file')} refused; the first: {why}",
             "admit verify --evidence FOLDER names each file, its kind, model and key, and the "
             "grant that it lacks; grant that, or remove the file.",
         )
     if not roots and not evidence["rejected"]:
-        yield ok("evidence", f"{evidence['manifests']} manifests; no file refused")
+        yield ok("evidence", f"{amount(evidence['manifests'], 'manifest')}; no file refused")

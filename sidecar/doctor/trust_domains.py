@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.formats.amounts import amount
 
 _LATELY = timedelta(minutes=15)
 """How long after its last use an unknown key is reported."""
@@ -19,7 +20,7 @@ def trust_domains(entries: list[dict[str, Any]], now: datetime) -> Iterator[Diag
     yield from problems[:_MAX_SHOWN]
     if not problems:
         keys = sum(entry["jwt_keys"] + entry["x509_roots"] for entry in entries)
-        yield ok("trust domains", f"{len(entries)} with {keys} keys, none behind")
+        yield ok("trust domains", f"{len(entries)} with {amount(keys, 'key')}, none behind")
 
 
 def _behind(entry: dict[str, Any], now: datetime) -> Diagnosis | None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.formats.amounts import amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,8 @@ def _promptfoo(data: bytes) -> Read:
         raise EvaluationError(f"the promptfoo report has version {summary['version']}, not 3")
     stats = summary["stats"]
     if stats["errors"]:
-        raise EvaluationError(f"{stats['errors']} tests ended with an error; run these again")
+        failed = amount(stats["errors"], "test")
+        raise EvaluationError(f"{failed} ended with an error; run these again")
     rows = summary["results"]
     if len(rows) != stats["successes"] + stats["failures"]:
         raise EvaluationError(f"the promptfoo report holds {len(rows)} rows of other counts")
@@ -237,7 +239,8 @@ def _garak_counts(row: Mapping[str, Any]) -> tuple[int, int]:
     """Return how many answers a detector passed, and how many it evaluated."""
     if row.get("nones"):
         raise EvaluationError(
-            f"probe {row['probe']}: {row['nones']} answers could not be scored by {row['detector']}"
+            f"probe {row['probe']}: {amount(row['nones'], 'answer')} could not be scored by"
+            f" {row['detector']}"
         )
     return row["passed"], row["total_evaluated"] if "total_evaluated" in row else row["total"]
 

@@ -13,6 +13,7 @@ from sidecar.daemon.lifetime import run_until_signal
 from sidecar.destinations.destination import Destination
 from sidecar.destinations.directory import DirectoryDestination
 from sidecar.durable import locks
+from sidecar.formats.amounts import amount
 from sidecar.relay.config import RelayConfig, RelayConfigError
 from sidecar.relay.links import EvidenceLink, FolderFeed, LinkStatus, MirrorFeed, RepositoryLink
 from sidecar.relay.metrics import RelayMetrics
@@ -101,7 +102,7 @@ class Relay:
 
     def summary(self) -> str:
         """Return what is followed and where the relay listens, in one line."""
-        parts = [f"relay: follows {len(self.statuses)} sources"]
+        parts = [f"relay: follows {amount(len(self.statuses), 'source')}"]
         if self._config.serve is not None:
             parts.append(f"serves on https://{self._config.serve.host}:{self.port}")
         if self._config.admin is not None:

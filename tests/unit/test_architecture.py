@@ -80,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         "core",
+        "formats",
         "relay",
         "destinations",
         "resources",

@@ -14,6 +14,7 @@ from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.grading import COMPLETE, SHOWN
 from sidecar.evaluation.runner.plan import SERVICE, Plan
 from sidecar.evaluation.tool_calls import UNREADABLE, ToolCall, canonical, read_arguments
+from sidecar.formats.amounts import amount
 
 MAX_LOG_BYTES = 1 << 30
 
@@ -78,9 +79,9 @@ def check_ended(what: str, log: AnswerLog) -> None:
     ]
     if cut:
         raise EvaluationError(
-            f"{what}: {len(cut)} answers were not ended by the model: {', '.join(cut[:SHOWN])}; an"
-            " answer that was cut off or filtered is no answer, and is asked for again only with"
-            " --restart"
+            f"{what}: {amount(len(cut), 'answer was', 'answers were')} not ended by the model:"
+            f" {', '.join(cut[:SHOWN])}; an answer that was cut off or filtered is no answer, and"
+            " is asked for again only with --restart"
         )
 
 

@@ -381,7 +381,7 @@ def test_a_model_of_azure_lives_from_its_job_to_another_one_in_its_deployment(
             assert life.reasons("support", "deployment_unbound") == "deployment_unbound"
             arm.deploy("support", model)
             assert life.reasons("support", "preactivation_missing") == "preactivation_missing"
-            filtered = "1 answers were not ended by the model: colleague (content_filter)"
+            filtered = "1 answer was not ended by the model: colleague (content_filter)"
             life.evaluate("support", manifest, FILTERED, filtered)
             approval = life.approve(manifest)
             assert life.reasons("support", "admitted") == "admitted"

@@ -59,7 +59,7 @@ class InspectedStory(LoraStory):
         python = str(self.python)
         with evaluate_run(self.envelope, evaluator.gateway, svid, folder) as run:
             cut = admit(*run, code=2, ADMIT_EVALUATE_PYTHON=python)
-            assert b"1 answers were not ended by the model: balance (max_tokens)" in cut.stderr
+            assert b"1 answer was not ended by the model: balance (max_tokens)" in cut.stderr
             assert not (folder / "results.json").exists()
             found = told(*run, "--restart", ADMIT_EVALUATE_PYTHON=python)
         assert self.hurdles.left == []

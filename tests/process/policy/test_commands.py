@@ -63,7 +63,7 @@ def test_test_shows_each_package_and_fails_for_a_gap(tmp_path: Path) -> None:
         'test_enough if count(xx.deny) == 1 with input as {"score": 1, "subject": "m"}\n'
     )
     done = admit("policy", "test", "--policies", policies, code=1)
-    assert "1 tests, 0 failed\nslowest, " in done.stdout
+    assert "1 test, 0 failed\nslowest, " in done.stdout
     assert " ms: jurisdiction.xx_test.test_enough\n" in done.stdout
     assert "not covered: jurisdiction/xx/xx.rego: 28\n" in done.stdout
     value = told("policy", "test", "--run", "enough", "--policies", policies)

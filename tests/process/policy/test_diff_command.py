@@ -30,7 +30,7 @@ def test_diff_shows_who_is_reached_by_which_rule_and_its_status_says_whether(
     asked = ("policy", "diff", "--facts", recorded(tmp_path, 9, 6, 4), "--before", before)
     done = admit(*asked, "--after", after, code=1)
     assert done.stdout.splitlines()[0] == (
-        "3 questions replayed: 1 decisions change (1 denied now, 0 allowed now,"
+        "3 questions replayed: 1 decision changes (1 denied now, 0 allowed now,"
         " 0 denied for other reasons); 0 differ in warnings only"
     )
     assert ["xx", "xx.enough", "1", "0"] in [line.split() for line in done.stdout.splitlines()]

@@ -31,7 +31,7 @@ def shown(**changes: Any) -> str:
         ({"azure_body_model": "refuse"}, "s.yaml is valid"),
         (
             {"azure_body_model": "ignore", "open_operations": ["files.list"]},
-            "s.yaml is valid, 1 operations opened, a body's model beside a deployment is ignored",
+            "s.yaml is valid, 1 operation opened, a body's model beside a deployment is ignored",
         ),
     ],
 )

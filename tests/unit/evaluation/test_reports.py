@@ -78,7 +78,7 @@ PARTIAL = {
     "promptfoo: error": (
         "promptfoo",
         changed(PROMPTFOO, "results", "stats", "errors", to=1),
-        "1 tests ended with an error",
+        "1 test ended with an error",
     ),
     **{
         f"promptfoo: {reason}": (
