@@ -188,7 +188,7 @@ class EvidenceFolder:
         if not reading.has_room(status.st_size):
             return
         try:
-            data = read_regular(Path(resolved), self._limits.file)
+            data = read_regular(resolved, self._limits.file)
         except FileNotFoundError:
             reading.visited.discard(path)  # removed since its folder was listed
             return

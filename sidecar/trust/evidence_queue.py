@@ -21,19 +21,22 @@ buy more of the processor; it is one folder's own, so a flooded folder delays on
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 from sidecar.core import dsse
-from sidecar.core.evidence import parse_statement
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import Rejected
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile
 from sidecar.trust.limits import VERIFICATION, VerificationLimits
+from sidecar.trust.plain_evidence import read_envelope, read_statement
 from sidecar.trust.signature_pool import Found, SignaturePool
+
+_LOG = logging.getLogger("sidecar.trust")
 
 _NO_KEYS: frozenset[PublicKey] = frozenset()
 _BYTES_PER_TRY = 8192
@@ -62,7 +65,7 @@ class _File:
 
     def parse(self) -> None:
         try:
-            self.envelope = dsse.parse(self.data)
+            self.envelope = read_envelope(self.data)
         except EvidenceError as error:
             self.error = str(error)
 
@@ -97,9 +100,13 @@ class _File:
             self.verified = replace(self.verified, fingerprints=self.verified.fingerprints | signed)
             return True
         try:
-            statement = parse_statement(self.envelope.payload)
+            statement = read_statement(self.envelope.payload)
         except EvidenceError as error:
             self.error = str(error)
+            return False
+        except Exception as error:  # noqa: BLE001 - one signed file must not end what verifies all others
+            _LOG.exception("evidence: a signed statement is refused, file %s", self.digest)
+            self.error = f"statement: it cannot be read: {error!r}"
             return False
         self.verified = VerifiedFile(self.digest, self.envelope.digest, statement, signed)
         return True

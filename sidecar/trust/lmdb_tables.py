@@ -18,7 +18,7 @@ from typing import Any, Final
 import lmdb
 
 from sidecar.core.evidence import Evidence
-from sidecar.core.tables import PAIRS, Tables
+from sidecar.core.tables import EMPTY, PAIRS, Tables
 from sidecar.trust import records
 from sidecar.trust.records import CHECKSUM_BYTES, Codec, DamagedError
 
@@ -76,6 +76,7 @@ class Epoch:
         self._databases = databases
         self._lock = threading.Lock()
         self._transaction = environment.begin(buffers=False)
+        self._empty: dict[str, bool] = {}
         self.cache = cache
 
     def get(self, name: str, at: bytes) -> bytes | None:
@@ -83,6 +84,13 @@ class Epoch:
         with self._lock:
             found: bytes | None = self._transaction.get(at, db=self._databases[name])
             return found
+
+    def empty(self, name: str) -> bool:
+        """Return whether a table has no record, as those of successions mostly have not."""
+        found = self._empty.get(name)
+        if found is None:
+            found = self._empty[name] = self.count(name) == 0
+        return found
 
     def count(self, name: str) -> int:
         """Return how many records a table has."""
@@ -134,6 +142,8 @@ class LmdbTable(Mapping[Any, Any]):
         return default if value is _ABSENT else value
 
     def _look_up(self, key: Any) -> Any:  # noqa: ANN401 - of any table
+        if self._epoch.empty(self._codec.name):
+            return _ABSENT
         at = self._codec.key(key)
         record = self._epoch.get(self._codec.name, at)
         return _ABSENT if record is None else self._value(at, record)
@@ -157,6 +167,8 @@ class LmdbTable(Mapping[Any, Any]):
         """Return whether a key has a value."""
         if key in self._found:
             return self._found[key] is not _ABSENT
+        if self._epoch.empty(self._codec.name):
+            return False
         return self._epoch.get(self._codec.name, self._codec.key(key)) is not None
 
     def __iter__(self) -> Iterator[Any]:
@@ -227,6 +239,8 @@ class LmdbPairs(Mapping[str, Mapping[str, None]]):
 
     def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401, ARG002 - of a Mapping
         """Return what a left side is related to; nothing for an unknown one."""
+        if self._epoch.empty(self._name):
+            return EMPTY
         return LmdbSide(self._epoch, self._name, records.side(key))
 
     def __getitem__(self, key: str) -> Mapping[str, None]:

@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -60,9 +60,8 @@ class Codec:
             return text
         return b"#" + hashlib.blake2b(text, digest_size=32).digest()
 
-    def record(self, key: Any, value: Any) -> bytes:  # noqa: ANN401 - of any table
-        """Return the record of a key and a value."""
-        at = self.key(key)
+    def record(self, at: bytes, key: Any, value: Any) -> bytes:  # noqa: ANN401 - of any table
+        """Return the record of a key, whose bytes are ``at``, and a value."""
         text = b"" if at[:1] != b"#" else _key_text(key).encode()
         body = len(text).to_bytes(_LENGTH_BYTES, "big") + text + self.write(value)
         return checksum(self.name, at, body) + body
@@ -99,7 +98,12 @@ def _key_text(key: Any) -> str:  # noqa: ANN401 - a text, or a tuple of texts
 
 def side(left: str, right: str = "") -> bytes:
     """Return the key of a pair, or of the first pair of a left side; ``right`` is hex."""
-    return hashlib.blake2b(left.encode(), digest_size=SIDE_BYTES).digest() + bytes.fromhex(right)
+    return _left(left) + bytes.fromhex(right)
+
+
+@lru_cache(maxsize=1024)  # a few keys sign nearly everything
+def _left(left: str) -> bytes:
+    return hashlib.blake2b(left.encode(), digest_size=SIDE_BYTES).digest()
 
 
 def pair_record(name: str, at: bytes) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar.core.tables import GONE, PAIRS, Drafts
 from sidecar.trust import records
+from sidecar.trust.records import Codec
 
 VIEWS = "views"
 """The table of the authorities' views."""
@@ -20,14 +21,14 @@ def changed(drafts: Drafts, views: Mapping[str, bytes | None]) -> Iterable[Chang
         changes = getattr(drafts, name).changes
         yield name, _pair_records(name, changes)
     for name, codec in records.CODECS.items():
-        yield (
-            name,
-            (
-                (codec.key(key), None if value is GONE else codec.record(key, _plain(name, value)))
-                for key, value in getattr(drafts, name).changes.items()
-            ),
-        )
+        yield name, _records(codec, getattr(drafts, name).changes)
     yield VIEWS, ((name.encode(), _view(name, data)) for name, data in views.items())
+
+
+def _records(codec: Codec, changes: Mapping[Any, Any]) -> Iterable[tuple[bytes, bytes | None]]:
+    for key, value in changes.items():
+        at = codec.key(key)
+        yield at, None if value is GONE else codec.record(at, key, _plain(codec.name, value))
 
 
 def _pair_records(

@@ -98,6 +98,16 @@ def test_a_key_id_is_a_hint_and_nothing_more() -> None:
         assert (file.digest, {*file.fingerprints}) == (digest, {KEYS[0].fingerprint})
 
 
+def test_a_signed_statement_that_no_reader_foresaw_stops_nothing() -> None:
+    """``critical`` belongs in a predicate; one authority's file must not hold up the others'."""
+    other = envelope(b'{"_type": "https://in-toto.io/Statement/v1", "critical": ["x"]}', KEYS[0])
+    data, digest = signed_manifest(KEYS[1])
+    made = worked(queue(other, data))
+    assert manifests(made) == {digest}
+    (refused,) = made.rejected()
+    assert refused.file_digest == hashlib.sha256(other).hexdigest()
+
+
 def test_every_signer_of_a_file_is_found() -> None:
     payload = json.loads(signed_manifest(KEYS[0])[0])["payload"]
     both = json.loads(signed_manifest(KEYS[0])[0])

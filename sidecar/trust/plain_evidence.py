@@ -1,0 +1,129 @@
+"""Read envelopes and statements as ``core`` does, in half the time where they are plain.
+
+Nearly all evidence is short, without escapes, and has plain numbers. Of such a text one look at
+what is outside its strings shows that a fast parser reads what the strict one does. Whatever is not
+plainly so is left to ``core``, and so is every refusal.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+import jiter
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from sidecar.core import dsse, strict_json
+from sidecar.core.dsse import Envelope
+from sidecar.core.evidence import STATEMENT_TYPE, Predicate, Statement, Subject, parse_statement
+from sidecar.core.kinds import BY_URN
+from sidecar.core.wire import WIRE
+
+Inside = TypeVar("Inside")
+_UNUSUAL_NUMBER = re.compile(rb"-0|[0-9](?:[eE]|[0-9]{14}|\.0*[^0-9])")
+"""Any number, outside strings, that may be out of range or that RFC 8785 writes otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainStatement(Generic[Inside]):
+    """What is read of a statement in one pass, with the dataclass of its predicate."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = WIRE
+
+    subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
+    predicate: Inside
+
+
+def read_envelope(data: bytes) -> Envelope:
+    """Split an envelope file.
+
+    Raises:
+        EvidenceError: As ``dsse.parse``.
+    """
+    return _envelope(data) or dsse.parse(data)
+
+
+def read_statement(payload: bytes) -> Statement[Predicate]:
+    """Parse the payload of an envelope whose signature was verified.
+
+    Raises:
+        EvidenceError: As ``parse_statement``.
+    """
+    return _statement(payload) or parse_statement(payload)
+
+
+def _object(data: bytes) -> dict[str, Any]:
+    """Return a plain JSON object; an empty one where the strict parser has to look."""
+    # Of this length it has no more parts than are read.
+    if len(data) > strict_json.MAX_CONTAINERS:
+        return {}
+    outside = strict_json.outside_strings(data)
+    if (
+        outside is None
+        or outside.count(b"{") + outside.count(b"[") > strict_json.MAX_DEPTH
+        or _UNUSUAL_NUMBER.search(outside) is not None
+    ):
+        return {}
+    try:
+        value = jiter.from_json(
+            data, allow_inf_nan=False, cache_mode="keys", catch_duplicate_keys=True
+        )
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _envelope(data: bytes) -> Envelope | None:
+    value = _object(data)
+    signatures = value.get("signatures")
+    if (
+        value.get("payloadType") != dsse.PAYLOAD_TYPE
+        or not isinstance(signatures, list)
+        or not 1 <= len(signatures) <= dsse.MAX_SIGNATURES
+    ):
+        return None
+    try:
+        payload = _bytes(value["payload"])
+        raw = tuple(_bytes(entry["sig"]) for entry in signatures)
+    except (KeyError, TypeError, ValueError):
+        return None
+    hints = (entry.get(name) for entry in signatures for name in ("keyid", dsse.HINT))
+    key_ids = frozenset(found for found in hints if isinstance(found, str) and found)
+    return Envelope(payload, raw, hashlib.sha256(payload).hexdigest(), key_ids)
+
+
+def _bytes(text: str) -> bytes:
+    """Decode standard base64; raises ``ValueError`` for the other alphabet, and for nothing."""
+    if not text:
+        raise ValueError("empty")
+    return binascii.a2b_base64(text, strict_mode=True)
+
+
+def _statement(payload: bytes) -> Statement[Predicate] | None:
+    value = _object(payload)
+    urn, inside = value.get("predicateType"), value.get("predicate")
+    kind = BY_URN.get(urn) if isinstance(urn, str) else None
+    if (
+        value.get("_type") != STATEMENT_TYPE
+        or kind is None
+        or not isinstance(inside, dict)
+        or "critical" in value
+        or "critical" in inside
+    ):
+        return None
+    try:
+        whole = _adapter(kind.urn).validate_json(payload)
+    except ValidationError:
+        return None
+    kind.check_subject(whole.subject[0], whole.predicate)
+    return Statement(whole.subject[0], kind.urn, whole.predicate)
+
+
+@cache
+def _adapter(urn: str) -> TypeAdapter[Any]:
+    plain: Any = _PlainStatement
+    return TypeAdapter(plain[BY_URN[urn].predicate])
