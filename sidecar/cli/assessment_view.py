@@ -124,7 +124,7 @@ def _relied_on(assessment: Assessment) -> tuple[tuple[str, tuple[str, ...], str]
     floors = "whatever the customer declares"
     return (
         ("constituents", assessment.constituents, "each must be fresh"),
-        ("objectors", assessment.objectors, "a withdrawal by any of these counts"),
+        ("objectors", assessment.objectors, "by their grants: a withdrawal by any of these counts"),
         ("silence denies", assessment.must_be_fresh, "each must be fresh, relied on or not"),
         ("jurisdictions that floors add", assessment.floor_jurisdictions, floors),
         ("roles that floors require", assessment.floor_roles, floors),
