@@ -17,6 +17,7 @@ from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     HOST,
     LAB,
+    OPERATIONS,
     PROD,
     PRODUCER,
     REGULATOR,
@@ -24,7 +25,6 @@ from admissibility_devtools.demo.authorities import (
     now,
 )
 from admissibility_devtools.demo.scenes import Scenes
-from sidecar.authority import home as authority
 from sidecar.binding.job import KnownManifest
 from sidecar.cli import manifests
 from sidecar.core.documents import WithdrawalKind
@@ -84,6 +84,17 @@ class LoraStory(Scenes):
         self.printer.note(f"manifest {self.bound.digest}")
         self._until("chat with the bound adapter", "preactivation_missing", self._chat)
 
+    def _approve(self, name: str, role: str) -> str:
+        signed_off = ("--declaration", "model-risk-sign-off=MRC-2026-31")
+        organisations = self.stage.organisations
+        _, approved = self._admit(
+            *("approve", self.envelope, "--role", role, "--jurisdiction", "eu"),
+            *("--environment", PROD, *(signed_off if name == CUSTOMER else ())),
+            *(word for each in OPERATIONS for word in ("--operation", each)),
+            *("--home", organisations.homes[name].path, "--out", organisations.evidence),
+        )
+        return str(approved["digest"])
+
     def what_is_not_covered_is_refused(self) -> None:
         """Play scene 5: what is not covered is refused, readably."""
         self.printer.scene(5, "What is not covered is refused, readably")
@@ -105,38 +116,41 @@ class LoraStory(Scenes):
         self._verify()
         before = adapter.replace_weights(self.served)
         self._verify()
-        home, subject = self.stage.organisations.homes[HOST], self._bound().digest
-        reason = "the server holds other weights than were bound"
-        authority.withdraw(home, WithdrawalKind.MANIFEST, subject, reason, None, now())
+        withdrawn = (WithdrawalKind.MANIFEST, self._bound().digest)
+        self._withdraw(HOST, *withdrawn, "the server holds other weights than were bound")
         self._until("after the host withdrew it", "withdrawn", self._chat)
         (self.served / adapter.WEIGHTS).write_bytes(before)
         self._verify()
-        authority.reinstate(home, WithdrawalKind.MANIFEST, subject, now())
+        self._reinstate(HOST, *withdrawn)
         self._until("with the bound weights again", "admitted", self._chat)
 
     def a_corpus_is_withdrawn(self) -> None:
         """Play scene 7: the regulator withdraws a corpus."""
         self.printer.scene(7, "The regulator withdraws what it was trained on")
-        home = self.stage.organisations.homes[REGULATOR]
-        corpus = self._bound().manifest.corpora[0].digest.sha256
-        reason = "records collected without consent"
-        authority.withdraw(home, WithdrawalKind.CORPUS, corpus, reason, None, now())
+        corpus = (WithdrawalKind.CORPUS, self._bound().manifest.corpora[0].digest.sha256)
+        self._withdraw(REGULATOR, *corpus, "records collected without consent")
         self._until("the next call", "withdrawn", self._chat)
         prod = self.stage.application(PROD)
         self._until("the base model alone", "admitted", lambda: prod.chat(ADAPTER_BASE))
-        authority.reinstate(home, WithdrawalKind.CORPUS, corpus, now())
+        self._reinstate(REGULATOR, *corpus)
         self._until("after the regulator took it back", "admitted", self._chat)
 
     def the_base_model_is_withdrawn(self) -> None:
         """Play scene 8: the customer withdraws the base model, and every adapter of it stops."""
         self.printer.scene(8, "The customer withdraws the base model")
-        home = self.stage.organisations.homes[CUSTOMER]
         base = f"{self.stage.scenario.provider}/{ADAPTER_BASE}"
-        reason = "licence under review"
-        authority.withdraw(home, WithdrawalKind.BASE_MODEL, base, reason, None, now())
+        self._withdraw(CUSTOMER, WithdrawalKind.BASE_MODEL, base, "licence under review")
         self._until("the adapter", "withdrawn", self._chat)
         prod = self.stage.application(PROD)
         self._until("the base model itself", "withdrawn", lambda: prod.chat(ADAPTER_BASE))
+
+    def _withdraw(self, name: str, kind: WithdrawalKind, subject: str, reason: str) -> None:
+        home = self.stage.organisations.homes[name].path
+        self._admit("withdraw", kind.value, subject, "--reason", reason, "--home", home)
+
+    def _reinstate(self, name: str, kind: WithdrawalKind, subject: str) -> None:
+        home = self.stage.organisations.homes[name].path
+        self._admit("withdraw", kind.value, subject, "--reinstate", "--home", home)
 
     def _verify(self) -> None:
         """Compare the served folder with the manifest, by the host's command."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from admissibility_devtools.demo.authorities import Scenario, now
@@ -27,6 +27,7 @@ from sidecar.binding.job import KnownManifest
 from sidecar.cli.main import run
 
 PATIENCE_SECONDS = 20.0
+_REINSTATE = "--reinstate"
 _PAUSE_SECONDS = 0.01
 Call = Callable[[], SdkReply]
 
@@ -96,14 +97,17 @@ class Scenes(ABC):
         approvers = self.stage.scenario.approvers
         for name in approvers:
             role = self.stage.scenario.role_of(name)
-            organisations = self.stage.organisations
-            self.approval = organisations.approve(name, self._bound(), f"approval-{role}")
+            self.approval = self._approve(name, role)
             last = name == approvers[-1]
             expected = "admitted" if last else "approval_missing"
             lacking = None if last else _after(self.stage.scenario, name)
             self._until(f"after the {role} approved", expected, self._chat, lacking)
         stream = self.stage.application().stream
         self._until("the answer as a stream", "admitted", lambda: stream(self.model))
+
+    def _approve(self, name: str, role: str) -> str:
+        """Sign the approval of the bound manifest; return its digest."""
+        return self.stage.organisations.approve(name, self._bound(), f"approval-{role}")
 
     def _evaluate(self, evaluator: Application, manifest: KnownManifest, label: str) -> None:
         """Run the declared suites over the sandbox route, and sign the result."""
@@ -141,7 +145,8 @@ class Scenes(ABC):
             StageError: It ended otherwise.
         """
         words = [str(each) for each in arguments]
-        self.printer.note(f"$ admit {shlex.join(words[:2])} …")
+        command = " ".join([words[0], Path(words[1]).name, "…", *({_REINSTATE} & set(words))])
+        self.printer.note(f"$ admit {command}")
         printed, told = io.StringIO(), io.StringIO()
         with redirect_stdout(printed), redirect_stderr(told):
             status = run([*words, "--json"])

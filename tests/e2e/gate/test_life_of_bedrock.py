@@ -25,16 +25,14 @@ import yaml
 from admissibility_devtools.demo.authorities import (
     CUSTOMER,
     EVALUATOR,
+    PROD,
     PRODUCER,
     PROVIDER,
     REGULATOR,
-    now,
 )
 from admissibility_devtools.demo.caller import Application, SdkReply
-from sidecar.authority import home as authority
 from sidecar.binding.job import KnownManifest
 from sidecar.cli import manifests
-from sidecar.core.documents import WithdrawalKind
 from sidecar.evaluation.runner.environment import VARIABLE
 from tests.process.cli.admit import PROGRAM, admit
 from tests.process.cli.binders import binders
@@ -191,7 +189,7 @@ def test_a_model_is_admitted_after_its_whole_life_and_stopped_by_a_withdrawal(
         lab = evaluated(life, file, deployment, tmp_path)
         for name in life.stage.scenario.approvers:
             life.until("approval_missing", lambda: prod.chat(deployment))
-            organisations.approve(name, manifest, f"approval-{name}")
+            approve(life, name, file)
         life.until("admitted", lambda: prod.chat(deployment))
         # Somebody updates the deployment: its binding ends by itself, until that is over.
         life.bedrock.records["GetCustomModelDeployment", deployment]["status"] = "Updating"
@@ -199,11 +197,20 @@ def test_a_model_is_admitted_after_its_whole_life_and_stopped_by_a_withdrawal(
         life.bedrock.records["GetCustomModelDeployment", deployment]["status"] = "Active"
         life.until("admitted", lambda: prod.chat(deployment))
     corpus = manifest.manifest.corpora[0].digest.sha256
-    home = organisations.homes[REGULATOR]
-    authority.withdraw(home, WithdrawalKind.CORPUS, corpus, "no consent", None, now())
+    why = ("--reason", "no consent", "--home", life.home(REGULATOR))
+    life.admit("withdraw", "corpus", corpus, *why)
     life.until("withdrawn", lambda: prod.chat(deployment))
     assert {call.headers["authorization"] for call in life.stage.verified} == {sigv4.SIGNED}
     require_no_credential(life, (prod.credential, lab.credential), tmp_path)
+
+
+def approve(life: Life, name: str, manifest: Path) -> None:
+    signed_off = ("--declaration", "model-risk-sign-off=MRC-1") if name == CUSTOMER else ()
+    life.admit(
+        *("approve", manifest, "--role", life.stage.scenario.role_of(name), *signed_off),
+        *("--jurisdiction", "eu", "--environment", PROD, "--operation", "chat.completions"),
+        *("--home", life.home(name), "--out", life.stage.organisations.evidence),
+    )
 
 
 def evaluated(life: Life, manifest: Path, deployment: str, folder: Path) -> Application:
