@@ -20,6 +20,7 @@ from tests.bench import chart, host
 from tests.bench.report import Report, Row, Stage, stages_between
 from tests.bench.stand import Stand, Way, standing
 from tests.bench.wrk import Measured, VoidError
+from tests.support.sigterm import unwind_on_sigterm
 
 CONNECTIONS = (1, 32)
 WARM_UP_SECONDS = 1.0
@@ -97,4 +98,5 @@ def _fail(console: Console, why: str) -> None:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     typer.run(main)

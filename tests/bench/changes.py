@@ -41,6 +41,7 @@ from tests.bench import upstream
 from tests.bench.stand import gateway, question, story_settings
 from tests.bench.wrk import Question, VoidError, measure
 from tests.support.nats_server import nats_server
+from tests.support.sigterm import unwind_on_sigterm
 
 SourceName = Literal["directory", "nats"]
 _LOOK_SECONDS = 0.0005
@@ -206,4 +207,5 @@ def _called(stage: Stage, model: str, connections: int) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     typer.run(main)

@@ -31,6 +31,7 @@ from tests.bench import cpu, upstream
 from tests.bench.loads import UPLOAD, Load, Senders, loads, posted, refused
 from tests.bench.stand import gateway, question
 from tests.bench.wrk import Measured, Question, VoidError, measure
+from tests.support.sigterm import unwind_on_sigterm
 from tests.support.site.stand import BoundStory
 
 _ROOM = 1 << 20
@@ -227,4 +228,5 @@ def _table(rows: list[Row]) -> Table:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     typer.run(main)

@@ -44,6 +44,7 @@ from sidecar.trust.evidence_folder import EvidenceFolder
 from sidecar.trust.evidence_verifier import EvidenceVerifier
 from sidecar.trust.verified_store import VerifiedStore
 from tests.bench import host
+from tests.support.sigterm import unwind_on_sigterm
 from tests.support.simulator.many import STATEMENTS, declared_world, statements
 from tests.support.simulator.world import NOW, OPERATION, World, credential
 
@@ -335,4 +336,5 @@ def _table(rows: list[Row]) -> Table:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     typer.run(main)

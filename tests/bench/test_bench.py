@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import http.client
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -202,3 +205,26 @@ def test_small_calls_beside_a_load_are_compared_with_those_alone() -> None:
     idle = [One(Measured(7, 10.0, 1.0, p99)) for p99 in (4.0, 400.0, 2.0)]
     busy = [One(Measured(7, 5.0, 2.0, p99), 30.0, 1, 0.5) for p99 in (9.0, 10.0, 500.0)]
     assert LargeRow.of("x", busy, idle) == LargeRow("x", 2.0, 10.0, 2.5, 5.0, 30.0, 0.5, 3)
+
+
+def test_a_terminated_bench_ends_what_it_started() -> None:
+    """A gate that was left behind would take processor time from every later measurement."""
+    code = (
+        "import subprocess, time\n"
+        "from tests.support.sigterm import unwind_on_sigterm\n"
+        "unwind_on_sigterm()\n"
+        "with subprocess.Popen(['sleep', '60']) as child:\n"
+        "    try:\n"
+        "        print(child.pid, flush=True)\n"
+        "        time.sleep(60)\n"
+        "    finally:\n"
+        "        child.terminate()\n"
+    )
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as bench:
+        assert bench.stdout is not None
+        child = int(bench.stdout.readline())
+        bench.terminate()
+        bench.wait(timeout=30)
+    with pytest.raises(ProcessLookupError):
+        os.kill(child, 0)

@@ -8,6 +8,7 @@ import time
 from functools import partial
 
 from tests.chaos.play import Outcome, play
+from tests.support.sigterm import unwind_on_sigterm
 
 write = partial(print, flush=True)
 
@@ -47,4 +48,5 @@ def counts(outcomes: list[Outcome]) -> str:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     sys.exit(main())
