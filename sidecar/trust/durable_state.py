@@ -164,22 +164,32 @@ class DurableState:
             return self._begun(merged((memory, self._journal())))
         self.epoch = meta.epoch
         tables = self._store.epoch().tables()
-        included = meta.remembered
-        if included > self._size:
-            _LOG.warning("%s was removed or put back", self._state_dir / memory_journal.NAME)
-            included = UNJOURNALED
-        if included == UNJOURNALED:
-            included = 0
+        tail = self._not_included(meta.remembered)
+        if tail is None:
+            _LOG.warning("%s has not all that the store has", self._state_dir / memory_journal.NAME)
             self._append(_whole(tables))
+            tail = self._journal()
         views = self._views_resumed()
         if meta.operator != self._digest:
             return self._rebuilt(tables, views, merged((_whole(tables), self._journal())))
-        tail = memory_journal.read(self._state_dir, included).memory
         if tail != NOTHING:
             drafts = Drafts.of(tables)
             recall(drafts, tail, self._operator)
             tables = self._commit(drafts)
         return VerifiedState.resume(self._operator, tables, views)
+
+    def _not_included(self, remembered: int) -> Memory | None:
+        """Return what the journal has beyond the store; ``None`` if it is not the store's journal.
+
+        That was removed, or put back from a backup, or the store was.
+        """
+        if remembered == UNJOURNALED or remembered > self._size:
+            return None
+        try:
+            return memory_journal.read(self._state_dir, remembered).memory
+        except TrustConfigError:
+            self._journal()  # raises where it is damaged; else the store counted another's bytes
+            return None
 
     def _views_resumed(self) -> dict[str, AuthorityView]:
         """Return the views of the last step, each marked as it is heard now."""

@@ -14,6 +14,7 @@ import pytest
 
 from sidecar.core import dsse
 from sidecar.core.grants import OperatorTrust
+from sidecar.core.memory import Memory
 from sidecar.core.trust_state import Change
 from sidecar.trust import memory_journal, step_records, verified_store
 from sidecar.trust.config import TrustConfigError
@@ -280,6 +281,26 @@ def test_what_the_journal_has_and_the_store_has_not_is_added_at_the_start(folder
     assert again.snapshot.memory.adapted == adapted
     assert set(again.snapshot.adapted) == set(adapted)
     again.durable.close()
+
+
+def test_law_7_a_store_of_another_journal_takes_nothing_away(folder: Path) -> None:
+    """A store that is put back counted bytes of a journal that was written anew since."""
+    world = admitted_world()
+    kept = whole(folder, world)
+    remembers = remembered(folder)
+    kept.durable.close()
+    journal = folder / memory_journal.NAME
+    size = journal.stat().st_size
+    journal.unlink()
+    memory_journal.append(folder, 0, Memory(adapted=("openai/ft:" + "x" * size,)))
+    memory_journal.append(folder, journal.stat().st_size, remembers)
+    again = Kept(folder, kept.operator)
+    assert {*again.snapshot.memory.adapted} > {*remembers.adapted}
+    assert again.snapshot.memory.takeovers == remembers.takeovers
+    again.durable.close()
+    journal.write_bytes(b"x" * size + b"\n")
+    with pytest.raises(TrustConfigError, match="is damaged"):
+        Kept(folder, kept.operator)
 
 
 HOLD = """
