@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import MODEL, NOW, admitted_world, refusal, window
+from tests.support.simulator.world import MODEL, NOW, admitted_world, grant, refusal, window
 
 
 def test_an_environment_that_no_customer_declared_is_unknown() -> None:
@@ -15,6 +15,19 @@ def test_a_declaration_outside_its_window_declares_nothing() -> None:
     world = admitted_world()
     world.declare(window=window(20, -1))
     assert refusal(world.ask())[:2] == (Reason.ENVIRONMENT_UNKNOWN, 1)
+
+
+def test_of_several_customers_declarations_the_newest_is_taken_first() -> None:
+    """Where it admits nothing, the one before it is."""
+    world = admitted_world()
+    world.join("second", grant("customer"))
+    for days, first in ((1, "newer"), (40, "environment")):
+        world.declare(label="newer", signer="second", window=window(days, 25))
+        found = world.ask()
+        assert found.environment is not None
+        assert found.environment.digest == world.digests[first]
+    world.declare(label="newer", signer="second", purpose="other", window=window(1, 25))
+    assert world.ask().reason is None
 
 
 def test_a_name_without_a_manifest_is_a_base_model_only_where_it_is_listed() -> None:

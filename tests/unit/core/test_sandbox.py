@@ -70,6 +70,7 @@ def reason(world: World, call: Call = CALL, environment: str = LAB) -> tuple[Rea
 def test_an_evaluator_reaches_a_bound_model_without_results_and_approvals(world: World) -> None:
     answer = asked(world)
     assert refusal(answer) == (None, -1, "")
+    assert {f.subject for f in answer.findings if f.step in {4, 5}} == {MODEL}
     assert [f.detail for f in answer.findings if f.step in {4, 5}] == [
         "in the sandbox of lab; results are not asked for in the sandbox",
         "approvals are not asked for in the sandbox",

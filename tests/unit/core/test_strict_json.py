@@ -53,7 +53,7 @@ def test_ordinary_json_is_read_as_it_stands(data: bytes, value: Any) -> None:
         (b"[-Infinity]", "-Infinity is not JSON"),
         (b"1e999", "a number out of range"),
         (b"1" * 309, "a number with more than 308 digits"),
-        (b"1." + b"1" * 310, "a number out of range"),
+        (b"0." + b"1" * 307, "a number out of range"),
         (b"\xef\xbb\xbf{}", "begins with a byte-order mark"),
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
         (b'"\xff"', "not UTF-8"),
@@ -160,6 +160,11 @@ def test_nothing_hides_structure_outside_strings(outside: bytes, message: str) -
     with pytest.raises(StrictJsonError) as caught:
         strict_json.loads(b"[" + outside, max_bytes=1 << 23)
     assert str(caught.value) == message
+
+
+def test_a_number_as_long_as_may_be_is_read() -> None:
+    for digits in (b"1" * 308, b"0." + b"1" * 306):
+        assert strict_json.loads(digits, max_bytes=1 << 10) == json.loads(digits)
 
 
 def test_a_number_of_a_million_digits_is_refused_unread() -> None:
