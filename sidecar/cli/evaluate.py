@@ -21,7 +21,7 @@ from sidecar.cli.evaluate_report import report_
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core.predicates import Manifest
 from sidecar.durable.files import write_atomically
-from sidecar.evaluation.cost import Price, Prices, parse_prices
+from sidecar.evaluation.cost import SCOPE, Price, Prices, parse_prices
 from sidecar.evaluation.graders import judges
 from sidecar.evaluation.report.record import Used, total_cost
 from sidecar.evaluation.runner import environment
@@ -140,7 +140,7 @@ def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json:
     show_table(stdout(), headings + more, [row for e in found for row in _rows(e)])
     if total is not None:
         judged = f", of that judges {total['judges']:g}" if total["judges"] else ""
-        print(f"cost: {total['model'] + total['judges']:g}{judged}")
+        print(f"cost: {total['model'] + total['judges']:g}{judged} ({SCOPE})")
     missing = declared_suites - len(found)
     rest = f"; {amount(missing, 'suite')} of the envelope not in it" if missing else ""
     print(f"results: {out}{rest}")

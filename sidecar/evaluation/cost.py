@@ -2,7 +2,8 @@
 
 The price of a model is that of a million tokens, in and out. The evaluated model and each judge
 have prices of their own; without one, a cost is unknown and not 0. Tokens that a provider serves
-from its cache count in full, so that a cost is an upper bound.
+from its cache count in full. A call that was refused, or that nobody waited for any longer, states
+no tokens, and answers that do not count are not in it: a provider may bill both.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from dataclasses import dataclass, field
 from sidecar.evaluation.errors import EvaluationError
 
 _MILLION = 1_000_000
+SCOPE = "of the answers that count; refused, timed-out and repeated calls state no tokens"
+"""What a cost covers, for people."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from html import escape
 from typing import Any
 
 from sidecar.core.window import rfc3339
+from sidecar.evaluation.cost import SCOPE
 from sidecar.evaluation.report.record import Report, SuiteRecord, suite_label
 
 MAX_CASES = 50
@@ -249,9 +250,9 @@ def _used(report: Report) -> str:
         rows.append(("all suites", judged, "", "", "", f"{total['model'] + total['judges']:,.4f}"))
     headings = ("suite", "answers of", "tokens in", "tokens out", "time", "cost")
     return (
-        '<h2>Tokens, time and cost</h2><p class="dim">Of the answers that count. Several were under'
-        " way at a time; costs are in the currency of the prices that were given, as if no token"
-        f" had been served from a cache.</p>{_table(headings, rows)}"
+        f'<h2>Tokens, time and cost</h2><p class="dim">{SCOPE.capitalize()}, and a provider may'
+        " bill them. Several were under way at a time; costs are in the currency of the prices that"
+        f" were given, as if no token had been served from a cache.</p>{_table(headings, rows)}"
     )
 
 

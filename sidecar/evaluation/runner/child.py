@@ -4,8 +4,8 @@ This file is run by the interpreter of the environment that ``environment`` make
 Inspect and not this project: it imports nothing of ours. It scores nothing either. The parent reads
 the answers from the log, and grades them itself (``process``).
 
-Output: one JSON object a line, ``{"event": "sample" | "usage" | "end", "plan": N, …}``; Inspect's
-own output goes to standard error. What is in a plan: see ``plan``.
+Output: one JSON object a line, ``{"event": "sample" | "usage" | "retry" | "end", "plan": N, …}``;
+Inspect's own output goes to standard error. What is in a plan: see ``plan``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import openai
 from inspect_ai import Task, eval_set
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.hooks import Hooks, ModelUsageData, SampleEnd, hooks
+from inspect_ai.hooks import Hooks, ModelRetry, ModelUsageData, SampleEnd, hooks
 from inspect_ai.model import (
     ChatMessageAssistant,
     ChatMessageSystem,
@@ -58,6 +58,10 @@ class Progress(Hooks):  # type: ignore[misc]  # Inspect is not installed beside 
     async def on_sample_end(self, data: SampleEnd) -> None:
         """Report a sample, well or not."""
         report(event="sample", id=str(data.sample.id), error=data.sample.error is not None)
+
+    async def on_model_retry(self, data: ModelRetry) -> None:
+        """Report a call that was refused, or not answered in time; it states no tokens."""
+        report(event="retry", attempt=data.attempt)
 
     async def on_model_usage(self, data: ModelUsageData) -> None:
         """Report the tokens and the time of one call."""

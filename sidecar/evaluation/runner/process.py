@@ -51,7 +51,7 @@ class Usage:
 
     ``begun`` is when its first case was asked, in an earlier run if it goes on where that was.
     Tokens and seconds are, in the end, those of every answer in the log; ``calls`` are of this run
-    alone, with those that were refused and tried again.
+    alone, with those that were refused or timed out and tried again, which state no tokens.
     """
 
     begun: datetime
@@ -244,6 +244,8 @@ def _take(event: dict[str, Any], run: _Run) -> str:
     match event["event"]:
         case "sample":
             usage.done += not event["error"]
+        case "retry":
+            usage.calls += 1
         case "usage":
             usage.calls += 1
             usage.input_tokens += event["input"]

@@ -174,7 +174,8 @@ def test_the_answers_are_graded_here_and_the_log_is_named(ran: Ran) -> None:
     assert row.tool == "inspect_ai 0.3.285, admit suite grade, judge gpt-4.1"
     assert (row.samples, row.digest, row.performed) == (5, graded.suite.digest, NOW)
     usage = ran.found.usage
-    assert (usage.done, usage.calls, usage.input_tokens, usage.output_tokens) == (5, 5, 45, 35)
+    assert usage.calls == 6  # one of the five was refused, and tried again
+    assert (usage.done, usage.input_tokens, usage.output_tokens) == (5, 45, 35)
     ((model, used),) = ran.found.judges
     assert (model, used.calls, used.output_tokens) == ("gpt-4.1", 5, 35)
     own, judged = ran.found.used()
