@@ -14,11 +14,14 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core.window import rfc3339
+from sidecar.durable.files import write_atomically
 from sidecar.fleet import fleet_file
 from sidecar.fleet.fleet_file import PinnedGate
+from sidecar.fleet.metrics import FleetMetrics
 from sidecar.fleet.reading import GateReading, fetched, read_fleet
 from sidecar.fleet.statement import first_seen
 
@@ -41,6 +44,14 @@ def fleet(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show it until interrupted.")] = False,
+    metrics: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also write what the statuses prove, for the textfile collector of Prometheus's "
+            "node_exporter: FILE.prom in its folder.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what each gate has in force, by statuses signed with the pinned keys.
@@ -53,9 +64,9 @@ def fleet(
         return
     gates = fleet_file.load(path)
     if watch and not as_json:
-        _watched(gates)
+        _watched(gates, metrics)
         return
-    found = read_fleet(gates)
+    found = _read(gates, metrics)
     if as_json:
         print(json.dumps([reading_json(each) for each in found], indent=2))
     else:
@@ -150,11 +161,20 @@ def _well(each: GateReading) -> bool:
     return each.answers and each.statement is not None and each.statement.ready
 
 
-def _watched(gates: tuple[PinnedGate, ...]) -> None:
+def _read(gates: tuple[PinnedGate, ...], metrics: Path | None) -> tuple[GateReading, ...]:
+    """Read every gate's status, and write the metrics where that is asked for."""
+    found = read_fleet(gates)
+    if metrics is not None:
+        write_atomically(metrics, FleetMetrics(common.now(), found).render(), mode=0o644)
+    return found
+
+
+def _watched(gates: tuple[PinnedGate, ...], metrics: Path | None) -> None:
     console = stdout()
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            live.update(_drawn(_HEADINGS, _rows(read_fleet(gates)), console), refresh=True)
+            rows = _rows(_read(gates, metrics))
+            live.update(_drawn(_HEADINGS, rows, console), refresh=True)
             time.sleep(_AGAIN_SECONDS)
 
 

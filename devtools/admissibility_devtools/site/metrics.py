@@ -1,4 +1,4 @@
-"""Write the reference of Prometheus metrics, from the registries of gate, binder and relay."""
+"""Write the reference of Prometheus metrics, of gate, binder, relay and fleet."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from prometheus_client.metrics_core import Metric
 
 from admissibility_devtools.site.tables import table
 from sidecar.binder.metrics import BinderMetrics
+from sidecar.fleet.metrics import FleetMetrics
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.trust_metrics import AuthorityReading, TrustCollector, TrustReading
 from sidecar.relay.metrics import RelayMetrics
@@ -34,19 +35,27 @@ RELAY_HEAD = """
 At `/metrics` of the address `admin` in `relay.yaml`. `name` is a source's name in that file.
 
 """
+FLEET_HEAD = """
+## `admit fleet --metrics FILE`
+
+In the file, for the textfile collector of Prometheus's node_exporter: what the gates' signed
+statuses prove, not what the gates serve. `gate` is a gate's name in `fleet.yaml`.
+
+"""
 COLUMNS = ("metric", "type", "meaning")
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def page() -> str:
     """Return the page: one row for each metric, by name."""
-    binder, relay = BinderMetrics(), RelayMetrics(())
+    binder, relay, fleet = BinderMetrics(), RelayMetrics(()), FleetMetrics(_NOW)
     binder.follow(list)
     return "".join(
         (
             *(HEAD, _table(_of_gate())),
             *(BINDER_HEAD, _table(_of_program(binder, binder.registry))),
             *(RELAY_HEAD, _table(_of_program(relay, relay.registry))),
+            *(FLEET_HEAD, _table(_of_program(fleet, fleet.registry))),
         )
     )
 
