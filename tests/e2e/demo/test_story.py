@@ -22,6 +22,7 @@ import pytest
 
 from admissibility_devtools.demo.authorities import GRANTS, LAB, PROD, UNLISTED_BASE
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from tests.process.cli import admit as program
 
 ADMIT = (sys.executable, "-m", "sidecar.cli")
 MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
@@ -94,13 +95,11 @@ def environment(scratch: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(scratch)}
 
 
-def admit(*arguments: str) -> tuple[int, Any]:
-    """One command with ``--json``: its exit status and what it printed."""
-    ran = subprocess.run(
-        [*ADMIT, *arguments, "--json"], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert ran.stderr == ""
-    return ran.returncode, json.loads(ran.stdout)
+def admit(*arguments: str, code: int = 0) -> Any:
+    """Run a command and return what it printed as JSON."""
+    done = program.admit(*arguments, "--json", code=code)
+    assert done.stderr == b""
+    return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(("name", "stated"), [("hosted", STORY), ("lora", LORA)])
@@ -244,12 +243,8 @@ def test_the_doctor_finds_everything_by_those_settings_and_in_order(stage: Kept)
         "--envoy-admin": stage.told["envoy_admin"],
         "--gateway": stage.told["gateway"].removesuffix("/v1"),
     }
-    words = [word for option in places.items() for word in option]
-    command = [sys.executable, "-m", "sidecar.cli", "doctor", "--json", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    found = json.loads(done.stdout)
+    found = admit("doctor", *(word for option in places.items() for word in option))
     assert [one for one in found["findings"] if one["state"] != "ok"] == []
-    assert done.returncode == 0
 
 
 def sdk(told: dict[str, Any], **headers: str) -> openai.OpenAI:
@@ -279,21 +274,21 @@ def test_the_sdk_works_from_outside_with_nothing_but_demo_json(stage: Kept) -> N
 def test_verify_says_the_same_as_the_gate_without_asking_it(stage: Kept) -> None:
     told = stage.told
     trust = ("--trust", told["trust"])
-    code, value = admit("verify", told["model"], "--environment", PROD, *trust)
-    assert (code, value["admissible"], value["reason"]) == (0, True, "admitted")
+    value = admit("verify", told["model"], "--environment", PROD, *trust)
+    assert (value["admissible"], value["reason"]) == (True, "admitted")
     assert value["constituents"] == sorted(GRANTS)
-    code, value = admit("verify", told["model"], "--environment", LAB, *trust)
-    assert (code, value["admissible"], value["reason"]) == (1, False, "environment_not_covered")
-    code, value = admit("verify", told["denied_model"], "--environment", PROD, *trust)
-    assert (code, value["admissible"], value["reason"]) == (1, False, "base_model_not_listed")
+    value = admit("verify", told["model"], "--environment", LAB, *trust, code=1)
+    assert (value["admissible"], value["reason"]) == (False, "environment_not_covered")
+    value = admit("verify", told["denied_model"], "--environment", PROD, *trust, code=1)
+    assert (value["admissible"], value["reason"]) == (False, "base_model_not_listed")
 
 
 def test_explain_shows_every_numbered_step_and_the_remedy(stage: Kept) -> None:
     told = stage.told
-    code, value = admit("explain", told["model"], "--environment", LAB, "--trust", told["trust"])
+    words = ("explain", told["model"], "--environment", LAB, "--trust", told["trust"])
+    value = admit(*words, code=1)
     steps = [(step["step"], step["holds"], step["reason"]) for step in value["steps"]]
-    assert (code, steps, value["not_reached"]) == (
-        1,
+    assert (steps, value["not_reached"]) == (
         [
             (0, True, None),
             (1, True, None),
@@ -315,8 +310,8 @@ def test_explain_shows_every_numbered_step_and_the_remedy(stage: Kept) -> None:
 
 def test_status_and_health_tell_that_it_is_ready(stage: Kept) -> None:
     told = stage.told
-    code, value = admit("status", "--url", told["metrics"])
-    assert (code, value["ready"], value["listen"]) == (0, True, told["gate"])
+    value = admit("status", "--url", told["metrics"])
+    assert (value["ready"], value["listen"]) == (True, told["gate"])
     assert [(a["name"], a["error"]) for a in value["authorities"]] == [(n, None) for n in GRANTS]
     assert value["evidence"] == {
         "manifests": 1,
@@ -326,20 +321,26 @@ def test_status_and_health_tell_that_it_is_ready(stage: Kept) -> None:
         "problems": [],
     }
     assert (value["policy"]["up"], value["credential_problems"]) == (True, [])
-    code, value = admit("health", "--gate", told["gate"])
-    assert (code, value) == (0, {"gate": told["gate"], "status": "SERVING"})
+    value = admit("health", "--gate", told["gate"])
+    assert value == {"gate": told["gate"], "status": "SERVING"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_everything_that_was_started(
-    tmp_path: Path, scratch: Path, number: signal.Signals
-) -> None:
+def assert_stops_everything(running: Kept, number: signal.Signals) -> None:
+    told, started = running.told, running.tree()
+    assert len(started) >= 4  # the command, the gate, OPA and Envoy
+    assert running.end(number) == 0
+    assert {pid for pid in started if Path(f"/proc/{pid}").exists()} == set()
+    assert list(running.scratch.iterdir()) == []
+    port = int(told["gateway"].removesuffix("/v1").rpartition(":")[2])
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def test_an_interrupt_stops_everything_that_was_started(tmp_path: Path, scratch: Path) -> None:
     with kept(tmp_path / "demo", scratch) as running:
-        told, started = running.told, running.tree()
-        assert len(started) >= 4  # the command, the gate, OPA and Envoy
-        assert running.end(number) == 0
-        assert {pid for pid in started if Path(f"/proc/{pid}").exists()} == set()
-        assert list(scratch.iterdir()) == []
-        port = int(told["gateway"].removesuffix("/v1").rpartition(":")[2])
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port), timeout=10)
+        assert_stops_everything(running, signal.SIGINT)
+
+
+def test_a_termination_stops_everything_that_was_started(stage: Kept) -> None:
+    """The last test of the stage, which it ends."""
+    assert_stops_everything(stage, signal.SIGTERM)
