@@ -147,7 +147,7 @@ def refresh(
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
                 newest = version_of(chain[-1], good.timestamp)
-                _check_reserved(store, newest)
+                _check_reserved(store, newest, memo)
             except BaseException:
                 _keep_floor(store, chain[-1], given, updater.held)
                 raise
@@ -185,9 +185,14 @@ def _keep_floor(
             store.reserved.raise_to(version_of(root, held["timestamp"]))
 
 
-def _check_reserved(store: Store, found: SetVersion) -> None:
-    """Refuse a set older than one that counted before a restart and could not be kept."""
-    newest = store.reserved.read()
+def _check_reserved(store: Store, found: SetVersion, memo: Memo) -> None:
+    """Refuse a set older than one that was verified before and is not kept."""
+    try:
+        newest = store.reserved.read()
+    except DamagedVersionError:
+        if memo.newest is None:
+            raise
+        return  # the floor is in the memory of this process
     if newest is not None and newest.online == found.online and newest.is_above(found):
         raise RefreshError(
             f"timestamp version {found.timestamp} must be >= {newest.timestamp}, "

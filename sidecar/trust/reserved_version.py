@@ -65,16 +65,18 @@ class ReservedVersion:
         return None if newest is None else newest[2]
 
     def follow(self, kept: SetVersion) -> None:
-        """Make the file where it is missing, with the version of the set that was kept just now.
+        """Write the version of the set that was kept just now; make the file where it is none.
 
         Raises:
             OSError: There is no room.
-            DamagedVersionError: As ``read``.
         """
-        if not self.exists():
+        try:
+            before = self.read()
+        except DamagedVersionError:
+            before = None
+        if before is None:
             write_atomically(self.path, _record(1, kept) + _BLANK, mode=0o600)
-            return
-        if self.read() != kept:
+        elif before != kept:
             self._write(kept, sync=False)
 
     def raise_to(self, version: SetVersion) -> None:

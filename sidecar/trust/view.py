@@ -116,9 +116,15 @@ def newest_set(store: Store, memo: Memo) -> GoodSet | None:
     """Return the last complete set: as kept, or a newer one of this process.
 
     Raises:
-        StoreError: What was kept is damaged or gone.
+        StoreError: What was kept is damaged or gone, and this process has none.
     """
-    kept, newest = store.good(), memo.newest
+    newest = memo.newest
+    try:
+        kept = store.good()
+    except StoreError:
+        if newest is None:
+            raise
+        return newest  # it is kept again with the next refresh
     if kept is None and newest is None and store.reserved.exists():
         raise StoreError(f"{store.folder}: the last complete set was removed")
     if kept is None or newest is None:

@@ -243,6 +243,18 @@ def test_a_torn_write_leaves_the_version_before_it(tmp_path: Path) -> None:
         reserved.path.write_bytes(written)
 
 
+def test_law_1_damage_under_a_running_gate_holds_up_no_withdrawal(gate: Gate, state: Path) -> None:
+    """It has the floor in memory, and keeps it again."""
+    for name in ("last-good.json", "reserved-version"):
+        (state / "acme" / name).write_bytes(b"x")
+    gate.repo.withdraw("key", KEY)
+    assert gate.read() == (1, True)
+    assert gate.error == ""
+    view = gate.restart()
+    assert view is not None
+    assert view.version == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"x" * IN_PLACE, b" " * 512 + b"x" * 512])
 def test_a_damaged_version_is_no_floor_and_not_guessed(
     gate: Gate, state: Path, content: bytes
