@@ -208,7 +208,7 @@ def _keep(store: Store, good: GoodSet, newest: SetVersion) -> tuple[str, bool]:
         why = f"{store.folder} cannot be written: {error.strerror}"
         try:
             store.reserved.write(newest)
-        except OSError:
+        except (OSError, DamagedVersionError):
             return f"{why}; its agreement does not count, since a restart would forget it", False
         return f"{why}; after a restart nothing counts until this version is read again", True
     store.forget_floor()

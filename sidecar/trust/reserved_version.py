@@ -21,7 +21,7 @@ _CHECKSUM = 32
 
 
 class DamagedVersionError(Exception):
-    """The file is not what was written; the text names it."""
+    """The file is not what was written, or cannot be read; the text names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +105,8 @@ class ReservedVersion:
             data = self.path.read_bytes()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise DamagedVersionError(f"{self.path}: {error.strerror}") from error
         slots = data[:_SLOT], data[_SLOT:]
         found = [
             (number, place, version)

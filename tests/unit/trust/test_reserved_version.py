@@ -134,11 +134,20 @@ def test_law_1_of_what_not_even_the_version_can_be_kept_only_the_no_counts(
     assert "could not be kept" in gate.refresher.status.stale(now())
     gate.room = None
     assert gate.read() == (1, True)
-    (state / "acme/reserved-version").unlink()
-    gate.repo.publish()
-    gate.room = IN_PLACE
-    assert gate.read() == (1, False)
-    gate.room = None
+    for spoil in (Path.unlink, lambda path: path.write_bytes(b"x")):
+        spoil(state / "acme/reserved-version")
+        gate.repo.publish()
+        gate.room = IN_PLACE
+        assert gate.read() == (1, False)
+        gate.room = None
+        assert gate.read() == (1, True)
+    reserved = state / "acme/reserved-version"
+    reserved.unlink()
+    reserved.mkdir()
+    assert gate.restart() is None
+    assert gate.read() is None
+    assert gate.error == f"{reserved}: Is a directory"
+    reserved.rmdir()
     assert gate.read() == (1, True)
     assert gate.error == ""
 
