@@ -296,14 +296,14 @@ def _lm_eval_score(
     """Yield one score under the task's name, or each under ``task:metric,filter`` if several.
 
     A metric of which less is better (error rates, stereotypes) is no score: it would pass a
-    threshold by being bad.
+    threshold by being bad. Nor is one of which the report does not state that more is better.
     """
     found = {
         name: float(value)
         for name, value in metrics.items()
         if type(value) in {int, float}
         and _is_metric(name)
-        and better.get(name.partition(",")[0]) is not False
+        and better.get(name.partition(",")[0]) is True
     }
     for name, value in found.items():
         yield ToolScore(task if len(found) == 1 else f"{task}:{name}", value, samples, samples)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,15 +64,22 @@ class ToolReport:
 
 _PREFIXES = frozenset(
     {
-        *("openai/", "openai-api/", "azureai/", "bedrock/", "vllm/", "ollama/", "google/"),
+        *("openai/", "azureai/", "bedrock/", "vllm/", "ollama/", "google/"),
         *("openai:", "openai:chat:", "openai:completion:", "openai:responses:"),
         *("azureopenai:", "azureopenai:chat:", "azure:chat:", "bedrock:", "ollama:chat:"),
     }
 )
 
 
+_SERVICE = re.compile(r"openai-api/[A-Za-z0-9_-]+/")
+"""Inspect's prefix of a compatible server, which has a name of its own."""
+
+
 def _is_model(name: str, model: str) -> bool:
-    return name == model or (name.endswith(model) and name[: -len(model)] in _PREFIXES)
+    prefix = name.removesuffix(model)
+    if prefix == name:
+        return False
+    return not prefix or prefix in _PREFIXES or _SERVICE.fullmatch(prefix) is not None
 
 
 def read_report(tool: str, data: bytes) -> ToolReport:

@@ -92,6 +92,7 @@ LM_EVAL: dict[str, Any] = {
         "facts": {"alias": "facts", "sample_len": 8, "acc,none": 0.75, "acc_stderr,none": 0.1}
     },
     "group_subtasks": {"facts": []},
+    "higher_is_better": {"facts": {"acc": True, "acc_norm": True}},
     "n-samples": {"facts": {"original": 8, "effective": 8}},
     "config": {"model": "local-chat-completions", "model_args": f"model={MODEL}", "limit": None},
     "lm_eval_version": "0.4.13",

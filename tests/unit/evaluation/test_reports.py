@@ -157,6 +157,11 @@ PARTIAL = {
         LM_EVAL | {"higher_is_better": {"facts": {"acc": False}}},
         "measures nothing",
     ),
+    "lm-eval: not stated what is better": (
+        "lm-eval",
+        LM_EVAL | {"higher_is_better": {}},
+        "measures nothing",
+    ),
     "lm-eval: limit": ("lm-eval", changed(LM_EVAL, "config", "limit", to=2.0), "limited to 2.0"),
     "lm-eval: some": (
         "lm-eval",
@@ -207,7 +212,15 @@ def test_the_metrics_of_a_task_with_several_are_distinguished() -> None:
     }
 
 
-@pytest.mark.parametrize("other", [MODEL + "x", "x" + MODEL, f"evil/{MODEL}", "gpt-4o-2024-08-06"])
+def test_a_server_behind_inspects_compatible_api_has_a_name_of_its_own() -> None:
+    named = changed(INSPECT, "eval", "model", to=f"openai-api/my-gateway/{MODEL}")
+    read_report("inspect", written(named)).check_model(MODEL)
+
+
+OTHERS = [MODEL + "x", "x" + MODEL, f"evil/{MODEL}", "gpt-4o-2024-08-06", f"openai-api/a/b/{MODEL}"]
+
+
+@pytest.mark.parametrize("other", OTHERS)
 def test_a_report_of_another_model_is_refused(other: str) -> None:
     report = read_report("garak", written(changed(GARAK, 0, "plugins.target_name", to=other)))
     with pytest.raises(EvaluationError, match="and the manifest is of"):
