@@ -6,6 +6,9 @@ to one of a few workers (``worker``). Only the result is sent back. A worker tha
 fails is replaced, and its request is denied. The queue for a worker is bounded in length, and by
 the deadline of each request.
 
+The first worker starts with the gate. Each other one, 15 MB, starts once as many large bodies are
+parsed at the same time.
+
 Batch files have no short deadline, so they never take the last worker. When a request is cancelled,
 its worker finishes the task: starting another would cost more.
 """
@@ -58,8 +61,8 @@ class WorkerPool:
         read_seconds: float = READ_SECONDS,
     ) -> None:
         self._all = tuple(_Worker(read_seconds) for _ in range(workers))
-        self._idle: asyncio.Queue[_Worker] = asyncio.Queue()
-        for each in self._all:
+        self._idle: asyncio.Queue[_Worker] = asyncio.LifoQueue()  # one that runs comes first
+        for each in reversed(self._all):
             self._idle.put_nowait(each)
         self._max_waiting = max_waiting
         self._waiting = 0
@@ -72,13 +75,12 @@ class WorkerPool:
         return frozenset(each.pid for each in self._all if each.pid is not None)
 
     async def start(self) -> None:
-        """Start every worker.
+        """Start the first worker.
 
         Raises:
             OSError: A process cannot be started.
         """
-        for each in self._all:
-            await each.start()
+        await self._all[0].start()
 
     async def close(self) -> None:
         """Stop every worker."""
@@ -143,7 +145,7 @@ class WorkerPool:
 
 
 class _Worker:
-    """One worker process; restarted for the next body if it has exited."""
+    """One worker process; started for the next body if it does not run."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

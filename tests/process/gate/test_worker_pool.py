@@ -54,6 +54,8 @@ async def readers(number: int = 1, **limits: Any) -> AsyncIterator[WorkerPool]:
     workers = WorkerPool(number, **limits)
     await workers.start()
     try:
+        await asyncio.gather(*(workers(large(), TERMS) for _ in range(number)))
+        assert len(workers.pids) == number
         yield workers
     finally:
         for pid in workers.pids:
@@ -99,6 +101,21 @@ def test_a_large_body_is_read_as_it_would_be_here() -> None:
     ]
     assert [each.request is None for each in told] == [*[False] * 9, True]
     assert {each.request.raw_body for each in told if each.request is not None} == {b""}
+
+
+def test_workers_beyond_the_first_start_when_as_many_bodies_come_at_once() -> None:
+    async def story() -> list[int]:
+        workers, counts = WorkerPool(3), []
+        await workers.start()
+        try:
+            for bodies in (0, 1, 1, 2, 1, 2):
+                await asyncio.gather(*(workers(large(), TERMS) for _ in range(bodies)))
+                counts.append(len(workers.pids))
+        finally:
+            await workers.close()
+        return counts
+
+    assert asyncio.run(story()) == [1, 1, 1, 2, 2, 2]
 
 
 def test_a_body_that_came_as_text_is_read_as_well() -> None:
