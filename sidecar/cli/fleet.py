@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from sidecar.cli import common
 from sidecar.cli.common import CliError, JsonOption
-from sidecar.cli.tables import show_table, stdout
+from sidecar.cli.tables import drawn, show_table, stdout
 from sidecar.core.window import rfc3339
 from sidecar.durable.files import write_atomically
 from sidecar.fleet import fleet_file
@@ -71,6 +72,7 @@ def fleet(
         print(json.dumps([reading_json(each) for each in found], indent=2))
     else:
         show_table(stdout(), _HEADINGS, _rows(found))
+        stdout().print(_common(found))
     raise typer.Exit(0 if all(_well(each) for each in found) else 1)
 
 
@@ -105,7 +107,8 @@ def wait_in_force(
             shown = tuple(last[gate] for gate in gates)
             rows = [_waiting(each, authority, version) for each in shown]
             if not quiet and console.is_terminal:
-                live.update(_drawn(headings, rows, console), refresh=True)
+                left = Text(f"waiting, {max(0.0, until - time.monotonic()):.0f} s left", "dim")
+                live.update(Group(drawn(headings, rows, console.width), left), refresh=True)
             if len(done) == len(gates) or time.monotonic() >= until:
                 break
             time.sleep(min(_AGAIN_SECONDS, max(0.0, until - time.monotonic())))
@@ -129,32 +132,65 @@ def reading_json(found: GateReading) -> dict[str, Any]:
     }
 
 
-_HEADINGS = ("gate", "state", "epoch", "release", "policies", "authorities", "problem")
+_HEADINGS = ("gate", "state", "epoch", "problem")
 
 
 def _rows(found: tuple[GateReading, ...]) -> list[tuple[str, ...]]:
+    """Return a row for each gate; what it has otherwise than the others is named as a problem."""
     rows: list[tuple[str, ...]] = []
+    newest, release, revision = _newest(found), *_most(found)
     for each in found:
         one = each.statement
         if one is None:
-            rows.append((each.gate.name, "unknown", "", "", "", "", each.problem))
+            rows.append((each.gate.name, "unknown", "", each.problem))
             continue
-        versions = ", ".join(f"{a.name} {a.version}" for a in one.authorities)
+        problems = [each.problem, one.clock_problem]
+        problems += [
+            f"has {a.name} {a.version}, not {newest[a.name]}"
+            for a in one.authorities
+            if a.version < newest[a.name]
+        ]
+        problems.append("" if one.release == release else f"release {one.release}")
+        problems.append("" if one.revision == revision else f"policies {one.revision}")
         state = "ready" if one.ready else "NOT READY"
-        problem = "; ".join(filter(None, (each.problem, one.clock_problem)))
-        rows.append(
-            (each.gate.name, state, str(one.epoch), one.release, one.revision, versions, problem)
-        )
+        rows.append((each.gate.name, state, str(one.epoch), "; ".join(filter(None, problems))))
     return rows
+
+
+def _common(found: tuple[GateReading, ...]) -> Text:
+    """Return what the gates have, but for those whose row states something else."""
+    release, revision = _most(found)
+    newest = ", ".join(f"{name} {version}" for name, version in sorted(_newest(found).items()))
+    return Text(f"\nrelease  {release}\npolicies {revision}\nnewest   {newest}", overflow="fold")
+
+
+def _newest(found: tuple[GateReading, ...]) -> dict[str, int]:
+    """Return the newest version of each authority that some gate has."""
+    newest: dict[str, int] = {}
+    for one in filter(None, (each.statement for each in found)):
+        for each in one.authorities:
+            newest[each.name] = max(each.version, newest.get(each.name, 0))
+    return newest
+
+
+def _most(found: tuple[GateReading, ...]) -> tuple[str, str]:
+    """Return the release and the policies that most gates have."""
+    known = [each.statement for each in found if each.statement is not None]
+    releases, revisions = Counter(e.release for e in known), Counter(e.revision for e in known)
+    return max(releases, key=releases.__getitem__, default=""), max(
+        revisions, key=revisions.__getitem__, default=""
+    )
 
 
 def _waiting(each: GateReading, authority: str, version: int) -> tuple[str, ...]:
     held = None if each.statement is None else each.statement.version_of(authority)
+    within = each.in_force(authority, version)
     problem = each.problem
     if each.statement is not None and held is None:
         problem = f"does not follow {authority}"
-    mark = "yes" if each.in_force(authority, version) else "NO"
-    return each.gate.name, mark, "" if held is None else str(held), problem
+    elif held is not None and not within:
+        problem = "; ".join(filter(None, (problem, f"{version} is published")))
+    return each.gate.name, "yes" if within else "NO", "" if held is None else str(held), problem
 
 
 def _well(each: GateReading) -> bool:
@@ -173,16 +209,10 @@ def _watched(gates: tuple[PinnedGate, ...], metrics: Path | None) -> None:
     console = stdout()
     with Live(console=console, auto_refresh=False) as live:
         while True:
-            rows = _rows(_read(gates, metrics))
-            live.update(_drawn(_HEADINGS, rows, console), refresh=True)
+            found = _read(gates, metrics)
+            table = drawn(_HEADINGS, _rows(found), console.width)
+            live.update(Group(table, _common(found)), refresh=True)
             time.sleep(_AGAIN_SECONDS)
-
-
-def _drawn(headings: tuple[str, ...], rows: list[tuple[str, ...]], console: Console) -> Group:
-    """Return a table as ``show_table`` prints it."""
-    with console.capture() as captured:
-        show_table(console, headings, rows)
-    return Group(Text.from_ansi(captured.get()))
 
 
 def _pin(path: Path, text: str, *, as_json: bool) -> None:

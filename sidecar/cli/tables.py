@@ -31,26 +31,31 @@ def show_table(console: Console, headings: Sequence[str], rows: Sequence[Sequenc
         headings: Of the columns; the first names the row.
         rows: As many cells each as there are headings. In a block, empty cells are left out.
     """
+    console.print(drawn(headings, rows, console.width), soft_wrap=True)
+
+
+def drawn(headings: Sequence[str], rows: Sequence[Sequence[Cell]], width: int) -> Table | Text:
+    """Return what ``show_table`` prints on a console of that many columns."""
     cells = [[_text(cell) for cell in row] for row in rows]
     widths = [
         max(len(heading), *(len(row[column]) for row in cells), 0)
         for column, heading in enumerate(headings)
     ]
-    if sum(widths) + _GAP * (len(widths) - 1) <= console.width:
+    if sum(widths) + _GAP * (len(widths) - 1) <= width:
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
         for heading in headings:
             table.add_column(heading, no_wrap=True)
         for row in cells:
             table.add_row(*row)
-        console.print(table)
-        return
+        return table
     label = max(len(heading) for heading in headings[1:])
+    lines = []
     for row in cells:
-        console.print(Text.assemble((f"{headings[0]} ", "dim"), row[0]), soft_wrap=True)
+        lines.append(Text.assemble((f"{headings[0]} ", "dim"), row[0]))
         for heading, cell in zip(headings[1:], row[1:], strict=True):
             if cell:
-                line = Text.assemble((f"  {heading:{label}}  ", "dim"), cell)
-                console.print(line, soft_wrap=True)
+                lines.append(Text.assemble((f"  {heading:{label}}  ", "dim"), cell))
+    return Text("\n", overflow="fold").join(lines)
 
 
 def _text(cell: Cell) -> Text:
