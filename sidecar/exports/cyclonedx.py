@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sidecar.core.window import rfc3339
-from sidecar.exports.source import ManifestSource, plain_text, stable_uuid
+from sidecar.exports.source import ManifestSource, plain_text, stable_uuid, suite_label
 
 MODEL_REF = "model"
 _APPROACHES = {
@@ -150,7 +150,7 @@ def _metrics(source: ManifestSource) -> Iterator[dict[str, Any]]:
             found: dict[str, Any] = {
                 "type": f"{noted.kind} score",
                 "value": plain_text(noted.score),
-                "slice": suite.name,
+                "slice": suite_label(suite),
             }
             if noted.low is not None and noted.high is not None:
                 found["confidenceInterval"] = {

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from sidecar.core.evidence import Result, SuiteResult
 from sidecar.core.window import rfc3339
-from sidecar.exports.source import ManifestSource, plain_text
+from sidecar.exports.source import ManifestSource, plain_text, suite_label
 
 _MARKED = re.compile(r"([\\`*_{}\[\]#|~!])")
 _ADAPTER_METHODS = frozenset({"lora", "qlora"})
@@ -44,10 +45,16 @@ def _results(source: ManifestSource) -> list[dict[str, Any]]:
             "task": {"type": "text-generation"},
             "dataset": {
                 "type": suite.annotations.kind,
-                "name": suite.name,
+                "name": suite_label(suite),
                 "revision": suite.digest.sha256,
             },
-            "metrics": [{"type": "score", "name": result.result, "value": suite.annotations.score}],
+            "metrics": [
+                {
+                    "type": "score",
+                    "name": f"score ({_passed(suite)} from {suite.annotations.threshold:g})",
+                    "value": suite.annotations.score,
+                }
+            ],
         }
         for result in source.results
         for suite in result.configuration
@@ -149,24 +156,48 @@ def _asked(source: ManifestSource) -> list[str]:
 
 
 def _scores(source: ManifestSource) -> list[str]:
-    measured = [
-        (suite.name, result.result, plain_text(suite.annotations.score))
-        for result in source.results
-        for suite in result.configuration
-    ]
     outputs = [
         (output.name, name, plain_text(value))
         for output in source.manifest.evaluations
         for name, value in output.metrics.items()
     ]
-    return [
-        table
-        for table in (
-            _table(("suite", "result", "score"), measured),
-            _table(("output of the run", "metric", "value"), outputs),
+    parts = [text for result in source.results for text in _result(result)]
+    if not parts:
+        parts = ["No evaluator's result was given when this copy was made."]
+    return [*parts, _table(("output of the run", "metric", "value"), outputs)]
+
+
+def _result(result: Result) -> list[str]:
+    """Return a result in words and as a table of its scores."""
+    rows = [
+        (
+            suite_label(suite),
+            _passed(suite),
+            plain_text(noted.score),
+            plain_text(noted.threshold),
+            "" if noted.samples is None else str(noted.samples),
+            ""
+            if noted.low is None or noted.high is None
+            else f"{noted.low:.4f} to {noted.high:.4f}",
+            noted.tool or "",
+            noted.report or "",
         )
-        if table
+        for suite in result.configuration
+        for noted in (suite.annotations,)
     ]
+    head = ("suite", "", "score", "passes from", "answers", "95 % interval", "tool", "its report")
+    window = result.window
+    return [
+        f"An evaluator's result: **{result.result}**, of suites that were run from "
+        f"{rfc3339(window.not_before)} on, valid until {rfc3339(window.not_after)}. Its signature "
+        "was not verified when this copy was made, and whether it was withdrawn is not known here.",
+        _table(head, rows),
+    ]
+
+
+def _passed(suite: SuiteResult) -> str:
+    noted = suite.annotations
+    return "passes" if noted.score >= noted.threshold else "does not pass"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

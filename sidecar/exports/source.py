@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from sidecar.core.evidence import Manifest, Result, Statement
+from sidecar.core.evidence import Manifest, Result, Statement, SuiteResult
 from sidecar.core.window import rfc3339
 
 NAMESPACE = "urn:admissibility"
@@ -96,6 +96,12 @@ class ManifestSource:
             if link is not None:
                 rows.append((name, link.sha256))
         return tuple(rows)
+
+
+def suite_label(suite: SuiteResult) -> str:
+    """Return a suite's name, and its jurisdiction: two suites of one name may differ by that."""
+    jurisdiction = suite.annotations.jurisdiction
+    return f"{suite.name} ({jurisdiction})" if jurisdiction else suite.name
 
 
 def urn(*parts: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sidecar.core.window import rfc3339
-from sidecar.exports.source import ManifestSource, plain_text, urn
+from sidecar.exports.source import ManifestSource, plain_text, suite_label, urn
 
 CONTEXT = "https://spdx.org/rdf/3.0.1/spdx-context.jsonld"
 _CREATION = "_:creation"
@@ -125,7 +125,8 @@ class _Writer:
                 yield f"{output.name}: {name}", value
         for result in self.source.results:
             for suite in result.configuration:
-                yield f"{suite.name}: {suite.annotations.kind} score", suite.annotations.score
+                label = f"{suite_label(suite)}: {suite.annotations.kind} score"
+                yield label, suite.annotations.score
 
     def _named_model(self, part: str, name: str) -> dict[str, Any]:
         return self._element(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -172,6 +173,23 @@ def test_a_model_card_has_the_scores_of_evaluators() -> None:
         "5f" * 32,
         0.975,
     )
+
+
+def test_a_failed_result_shows_which_suite_of_which_jurisdiction_does_not_pass() -> None:
+    (passed,) = whole().results
+    (suite,) = passed.configuration
+    noted = replace(suite.annotations, score=0.4, jurisdiction="eu", tool="garak")
+    failed = replace(
+        passed, result="FAILED", configuration=(suite, replace(suite, annotations=noted))
+    )
+    _, card = card_of(replace(whole(), results=(failed,)))
+    rows = [line for line in card.text.splitlines() if line.startswith("| jailbreaks")]
+    assert "An evaluator's result: **FAILED**, of suites that were run from 2026-01-03" in card.text
+    assert rows[-2:] == [
+        "| jailbreaks | passes | 0.975 | 0.95 | 200 | 0.9400 to 0.9900 |  |  |",
+        "| jailbreaks (eu) | does not pass | 0.4 | 0.95 | 200 | 0.9400 to 0.9900 | garak |  |",
+    ]
+    assert "No evaluator's result" in card_of(SOURCES["plain"])[1].text
 
 
 def test_a_name_that_is_markup_is_text_in_a_model_card() -> None:
