@@ -25,6 +25,7 @@ from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import rfc3339
 from sidecar.impact.assumed import assumed_credential
 from sidecar.impact.uses import CALLING
+from sidecar.providers import PROVIDERS
 from sidecar.trust.config import load
 from sidecar.trust.control import load_once
 from sidecar.trust.refresher import AuthorityStatus
@@ -207,15 +208,15 @@ class Manner:
     def call(self, model: str, provider: str, operation: str) -> Call:
         """Return the call that would run one model, or tune it."""
         deployments = (model,) if self.deployment else ()
+        table = PROVIDERS.get(provider)
+        models = (model,) if table is None else table.named(model)
         if not (self.tune or self.specification is not None or operation == TUNING):
-            return Call(
-                provider, operation, (model,), deployments=deployments, sandbox=self.sandbox
-            )
+            return Call(provider, operation, models, deployments=deployments, sandbox=self.sandbox)
         return Call(
             provider,
             TUNING if operation == CALLING else operation,
             (),
-            tuned=(model,),
+            tuned=models,
             deployments=deployments,
             specification=self.specification,
             sandbox=self.sandbox,

@@ -97,7 +97,7 @@ def _refuse_foreign(operation: Operation, found: Iterable[Found]) -> None:
 
 def _models(api: Provider, found: Iterable[Found], role: Role) -> tuple[str, ...]:
     named = (_model(entry) for entry in of_role(found, role) if given(entry))
-    return tuple(dict.fromkeys(api.canonical(name) for name in named))
+    return tuple(dict.fromkeys(name for each in named for name in api.named(each)))
 
 
 def _check_named(

@@ -11,7 +11,13 @@ from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role
 from sidecar.providers.openai_objects import BATCHES, FILES, INPUTS
 from sidecar.providers.operation import Operation, never, prefixed
-from sidecar.providers.provider import AdaptedNames, Provider, always_a_deployment, as_written
+from sidecar.providers.provider import (
+    AdaptedNames,
+    Provider,
+    always_a_deployment,
+    as_written,
+    no_further,
+)
 
 _DEPLOYMENT = "/openai/deployments/{deployment}"
 _VERSION = "api-version"
@@ -82,4 +88,5 @@ PROVIDER = Provider(
     lines=_LINES,
     inputs=INPUTS,
     canonical=as_written,
+    further=no_further,
 )

@@ -26,6 +26,10 @@ _DEPLOYMENTS = frozenset(
     }
 )
 
+_PROFILE = re.compile(r"(?:[a-z]{2}|us-gov|apac|global)\.(?P<model>[^/]+)")
+"""Id of a system-defined inference profile: an area, and the id of the model that it runs (Bedrock
+User Guide, "Supported Regions and models for inference profiles")."""
+
 
 def names(model: str) -> NameKind:
     """Return what an id or ARN names; an ARN of an unknown type is treated as a router."""
@@ -45,6 +49,15 @@ def canonical(model: str) -> str:
     if match is None or match[1] != "foundation-model":
         return model
     return model.partition(":foundation-model/")[2]
+
+
+def further(model: str) -> tuple[str, ...]:
+    """Return the foundation model that runs where the id of a system-defined profile is called.
+
+    What withdraws that model withdraws it under this name too, whatever pattern lists it.
+    """
+    match = _PROFILE.fullmatch(model)
+    return () if match is None else (match["model"],)
 
 
 _TOOL_CONFIG: dict[str, What] = {
@@ -186,13 +199,16 @@ PROVIDER = Provider(
     configurations=("bedrock",),
     documentation=(
         "`modelId` in the path, or `model` in the OpenAI-compatible body, is the id of a "
-        "foundation model or an ARN; a foundation model's ARN counts as its id. ARNs of custom and "
-        "imported models are the model itself; deployments, provisioned throughput and inference "
-        "profiles are bound by evidence; prompts and prompt routers choose models by themselves "
-        "and are refused. Routes set `provider: bedrock`."
+        "foundation model or an ARN; a foundation model's ARN counts as its id. The id of an "
+        "area's inference profile (`eu.…`, `global.…`) names the profile and the foundation model "
+        "that it runs: both must be listed, and a withdrawal of either counts. ARNs of custom and "
+        "imported models are the model itself; deployments, provisioned throughput and ARNs of "
+        "inference profiles are bound by evidence; prompts and prompt routers choose models by "
+        "themselves and are refused. Routes set `provider: bedrock`."
     ),
     errors=error_shapes.BEDROCK,
     inputs=NO_INPUTS,
     canonical=canonical,
+    further=further,
     slashes=True,
 )

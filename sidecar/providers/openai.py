@@ -18,7 +18,13 @@ from sidecar.providers.openai_objects import (
     VIDEOS,
 )
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never, prefixed
-from sidecar.providers.provider import AdaptedNames, Provider, always_a_model, as_written
+from sidecar.providers.provider import (
+    AdaptedNames,
+    Provider,
+    always_a_model,
+    as_written,
+    no_further,
+)
 
 _TOOLS: dict[str, What] = {
     "tools[]": Role.TOOL,
@@ -129,12 +135,7 @@ _PICTURE: dict[str, What] = {
 }
 
 IMAGES: tuple[Operation, ...] = (
-    Operation(
-        "images.generations",
-        "POST",
-        "/images/generations",
-        _PICTURE,
-    ),
+    Operation("images.generations", "POST", "/images/generations", _PICTURE),
     Operation(
         "images.edits",
         "POST",
@@ -240,12 +241,7 @@ STORED_RESPONSES: tuple[Operation, ...] = (
         "responses.retrieve",
         "GET",
         "/responses/{response}",
-        "include",
-        "include[]",
-        "stream",
-        "starting_after",
-        "include_obfuscation",
-        "beta",
+        *("include", "include[]", "stream", "starting_after", "include_obfuscation", "beta"),
         also=ITEMS,
     ),
     modelless("responses.delete", "DELETE", "/responses/{response}", "beta"),
@@ -397,4 +393,5 @@ PROVIDER = Provider(
     errors=error_shapes.OPENAI,
     inputs=INPUTS,
     canonical=as_written,
+    further=no_further,
 )

@@ -39,6 +39,11 @@ def as_written(model: str) -> str:
     return model
 
 
+def no_further(_: str) -> tuple[str, ...]:
+    """Return no further model, where each name is that of one."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class AdaptedNames:
     """The rule for which names mark a model as adapted, so that none of them is a base model.
@@ -85,6 +90,8 @@ class Provider:
             ``NO_INPUTS`` where its API has none.
         canonical: Returns the one name of a model that its API takes under several, so that
             evidence and withdrawals hold for all of them.
+        further: Returns the models that are run by a canonical name besides the one it names, as
+            its form states; each must be admissible too.
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.
@@ -101,6 +108,7 @@ class Provider:
     errors: ErrorShape
     inputs: StoredInputs
     canonical: Callable[[str], str]
+    further: Callable[[str], tuple[str, ...]]
     slashes: bool = False
     lines: tuple[tuple[str, str], ...] = (("/", "/"),)
 
@@ -113,6 +121,11 @@ class Provider:
         for part in _PARTS:
             if not getattr(self, part):
                 raise ValueError(f"provider {self.name!r} has no {part}")
+
+    def named(self, model: str) -> tuple[str, ...]:
+        """Return the canonical name of a model as written, and the further models that it runs."""
+        name = self.canonical(model)
+        return (name, *self.further(name))
 
     def line(self, path: str) -> str:
         """Return the path in the table for a path in a batch file; unchanged if no prefix fits."""

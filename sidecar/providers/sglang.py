@@ -15,6 +15,7 @@ from sidecar.providers.provider import (
     NameKind,
     Provider,
     as_written,
+    no_further,
 )
 from sidecar.providers.stored_inputs import NO_INPUTS
 
@@ -71,4 +72,5 @@ PROVIDER = Provider(
     errors=error_shapes.OPENAI,
     inputs=NO_INPUTS,
     canonical=as_written,
+    further=no_further,
 )

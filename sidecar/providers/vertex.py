@@ -17,7 +17,7 @@ from itertools import product
 from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, modelless, never
-from sidecar.providers.provider import AdaptedNames, NameKind, Provider
+from sidecar.providers.provider import AdaptedNames, NameKind, Provider, no_further
 from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
@@ -179,4 +179,5 @@ PROVIDER = Provider(
     errors=error_shapes.GOOGLE,
     inputs=NO_INPUTS,
     canonical=canonical,
+    further=no_further,
 )

@@ -12,6 +12,7 @@ from sidecar.providers.provider import (
     Provider,
     always_a_model,
     as_written,
+    no_further,
 )
 from sidecar.providers.stored_inputs import NO_INPUTS
 
@@ -74,4 +75,5 @@ PROVIDER = Provider(
     errors=error_shapes.OPENAI,
     inputs=NO_INPUTS,
     canonical=as_written,
+    further=no_further,
 )

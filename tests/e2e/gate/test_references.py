@@ -161,6 +161,24 @@ def test_azure_admits_a_bound_deployment_in_both_shapes_and_no_other(
         ]
 
 
+def test_a_withdrawn_base_model_is_withdrawn_under_its_inference_profiles_too(
+    opa: Address, tmp_path: Path
+) -> None:
+    body: dict[str, object] = {"messages": [{"role": "user", "content": [{"text": "hello"}]}]}
+    world = world_of("bedrock", ())
+    world.declare(baseModels=["bedrock/amazon.*", "bedrock/eu.amazon.*", "bedrock/eu.meta.*"])
+    world.parties["regulator"].withdraw("base-model", "bedrock/amazon.nova-lite-v1:0")
+    with gate_over(world, opa) as (port, issuer), wire("bedrock", tmp_path, gate=port) as wired:
+        bedrock = GatedReference(wired, issuer.jwt_svid(ENV, NOW))
+        pro, lite, unlisted = (
+            f"/model/{quote(f'eu.{model}-v1:0', safe='')}/converse"
+            for model in ("amazon.nova-pro", "amazon.nova-lite", "meta.llama3-2-1b-instruct")
+        )
+        assert bedrock.call(pro, body) == (200, "", bedrock.passed(pro, body))
+        assert bedrock.call(lite, body) == (403, "withdrawn", REFUSED)
+        assert bedrock.call(unlisted, body) == (403, "base_model_not_listed", REFUSED)
+
+
 def test_bedrock_admits_a_bound_arn_signs_it_and_no_other(opa: Address, tmp_path: Path) -> None:
     body: dict[str, object] = {"messages": [{"role": "user", "content": [{"text": "hello"}]}]}
 

@@ -119,6 +119,12 @@ def test_an_arn_in_the_path_is_decoded_once_and_distinguished(model: str, deploy
     assert post("bedrock", f"/model/{escaped(model)}/converse", {"messages": []}) == call
 
 
+def test_the_id_of_an_inference_profile_names_its_model_too() -> None:
+    model = "eu.amazon.nova-lite-v1:0"
+    call = Call("bedrock", "converse", (model, "amazon.nova-lite-v1:0"))
+    assert post("bedrock", f"/model/{escaped(model)}/converse", {"messages": []}) == call
+
+
 @pytest.mark.parametrize("kind", ["prompt", "prompt-router", "default-prompt-router", "flow"])
 def test_what_chooses_models_by_itself_is_refused(kind: str) -> None:
     model = f"{ARN}:{kind}/x"

@@ -113,3 +113,23 @@ def test_a_base_model_has_one_name_however_a_call_writes_it(
 ) -> None:
     """A withdrawal of the base model, and the lists of base models, are of that name."""
     assert PROVIDERS[provider].canonical(written) == (canonical or written)
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "runs"),
+    [
+        *(
+            ("bedrock", f"{area}.amazon.nova-lite-v1:0", ("amazon.nova-lite-v1:0",))
+            for area in ("us", "us-gov", "eu", "apac", "jp", "global")
+        ),
+        ("bedrock", "amazon.nova-lite-v1:0", ()),
+        ("bedrock", "deepseek.v3.2", ()),
+        ("bedrock", "zai.glm-4.6", ()),
+        ("bedrock", "arn:aws:bedrock:x:1:inference-profile/eu.amazon.nova-lite-v1:0", ()),
+        ("openai", "eu.amazon.nova-lite-v1:0", ()),
+    ],
+)
+def test_the_id_of_an_areas_inference_profile_runs_a_foundation_model(
+    provider: str, name: str, runs: tuple[str, ...]
+) -> None:
+    assert PROVIDERS[provider].named(name) == (name, *runs)
