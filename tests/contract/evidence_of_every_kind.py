@@ -32,6 +32,7 @@ from sidecar.core.evidence import (
     specification_blob,
     write_statement,
 )
+from sidecar.core.kinds import BY_URN
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.durable.files import write_private
@@ -41,7 +42,7 @@ from tests.unit.binding.jobs import DECLARED, job
 NOW = datetime.now(UTC).replace(microsecond=0)
 WINDOW = Window(NOW, NOW + timedelta(days=1))
 SPIFFE_ID = "spiffe://acme.example/env/prod"
-KINDS = (MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER, DEPLOYMENT_BINDING, SPECIFICATION)
+KINDS = tuple(BY_URN)
 KEY_KINDS = ("ed25519", "ecdsa", "p384")
 
 

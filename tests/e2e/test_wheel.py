@@ -24,10 +24,10 @@ import pytest
 import yaml
 
 from admissibility_devtools.demo.authorities import Organisations
-from admissibility_devtools.tools.find import envoy_path
+from admissibility_devtools.tools.find import ENVOY
 from admissibility_devtools.tools.places import repository_root
 from sidecar.opa import tree
-from sidecar.opa.location import opa_path
+from sidecar.opa.location import locate, opa_path
 
 ROOT = repository_root()
 BUILT_FROM = (
@@ -136,7 +136,7 @@ def installed(bare: Installed, tmp_path: Path) -> Installed:
     """OPA and Envoy are on PATH."""
     programs = tmp_path / "programs"
     programs.mkdir()
-    for program in (opa_path(), envoy_path()):
+    for program in (opa_path(), locate(ENVOY)):
         (programs / program.name).symlink_to(program.resolve())
     return Installed(bare.environment, bare.folder, (programs,))
 

@@ -14,15 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from admissibility_devtools.tools.find import nats_server_path
+from admissibility_devtools.tools.find import NATS
 from sidecar.jetstream.config import NatsConfig, parse
 from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import locate
 
 
 def _found() -> tuple[Path | None, str]:
     """The pinned program, or why it is not to be had."""
     try:
-        return nats_server_path(), ""
+        return locate(NATS), ""
     except ProgramError as error:
         return None, str(error)
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Self
 
 from admissibility_devtools.tools.envoy_config import LISTENER, Address
-from admissibility_devtools.tools.find import envoy_path
+from admissibility_devtools.tools.find import ENVOY
 from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import locate
 
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
@@ -70,7 +71,7 @@ class EnvoyProcess:
         config.write_text(self._config, encoding="utf-8")
         address.unlink(missing_ok=True)
         command = [
-            *(str(envoy_path()), "-c", str(config), "--admin-address-path", str(address)),
+            *(str(locate(ENVOY)), "-c", str(config), "--admin-address-path", str(address)),
             *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
         ]
         with self.log.open("wb") as sink:

@@ -1,4 +1,7 @@
-"""Finds the programs that the demo and the tests run beside OPA, such as Envoy, Node and Go."""
+"""Names the programs that the demo and the tests run beside OPA, such as Envoy, Node and Go.
+
+``locate`` finds each at its pinned version, and Go is found by ``go_path``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from pathlib import Path
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.places import tools_folder
 from sidecar.opa.errors import ProgramError
-from sidecar.opa.location import Program, locate
+from sidecar.opa.location import Program
 
 _READERS = "make unit"
 
@@ -25,42 +28,6 @@ NATS = Program(
     r"^nats-server: v(\S+)$",
     _READERS,
 )
-
-
-def envoy_path() -> Path:
-    """Return the path of the pinned Envoy.
-
-    Raises:
-        ProgramError: It is not found, or has another version.
-    """
-    return locate(ENVOY)
-
-
-def node_path() -> Path:
-    """Return the path of the pinned Node, which only tests need.
-
-    Raises:
-        ProgramError: It is not found, or has another version.
-    """
-    return locate(NODE)
-
-
-def regal_path() -> Path:
-    """Return the path of the pinned Regal, which only tests need.
-
-    Raises:
-        ProgramError: It is not found, or has another version.
-    """
-    return locate(REGAL)
-
-
-def nats_server_path() -> Path:
-    """Return the path of the pinned NATS server, which only tests need.
-
-    Raises:
-        ProgramError: It is not found, or has another version.
-    """
-    return locate(NATS)
 
 
 def go_path() -> Path:

@@ -15,8 +15,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from admissibility_devtools.tools.find import go_path, node_path
+from admissibility_devtools.tools.find import NODE, go_path
 from admissibility_devtools.tools.places import tools_folder
+from sidecar.opa.location import locate
 
 SOURCES = Path(__file__).parent / "readers"
 NAMES = ("cpython", "go", "node")
@@ -79,7 +80,7 @@ def running() -> Iterator[Upstreams]:
     commands = (
         [sys.executable, "-I", str(SOURCES / "reader.py")],
         [str(built(SOURCES / "reader.go"))],
-        [str(node_path()), str(SOURCES / "reader.js")],
+        [str(locate(NODE)), str(SOURCES / "reader.js")],
     )
     with ExitStack() as stack:
         yield Upstreams(tuple(Reader(stack.enter_context(_child(each))) for each in commands))

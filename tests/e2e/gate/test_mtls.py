@@ -14,8 +14,6 @@ from admissibility_devtools.demo.authorities import CUSTOMER, LAB, PROD, TRUST_D
 from admissibility_devtools.tools.envoy_config import TlsFiles, reference
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.authority import home as authority
-from sidecar.authority import trust_domains
-from sidecar.core import wire
 from tests.process.envoy.config import mutations
 from tests.support.site.site import Site, envoy_before
 from tests.support.site.spiffe import Svid, TrustDomain
@@ -65,9 +63,7 @@ def mutual(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
     gateway = domain.issue("/gateway")
     tls = TlsFiles(gateway.certificate, gateway.private_key, TRUST_DOMAIN, domain.bundle)
     with Site(stand, folder / "site") as site:
-        jwks = wire.canonical(stand.stage.issuer.jwks())
-        roots = trust_domains.read(TRUST_DOMAIN, jwks, [domain.bundle.read_bytes()])
-        authority.set_trust_domains(site.organisations.homes[CUSTOMER], (roots,), now())
+        site.publish_roots(domain)
         site.start()
         with (
             envoy_before(stand, site.listen, folder / "tls", reference("mtls"), tls) as only_tls,

@@ -14,8 +14,6 @@ from admissibility_devtools.demo.authorities import CUSTOMER, LAB, PROD, TRUST_D
 from admissibility_devtools.tools.envoy_config import TlsFiles, reference, render, render_edge
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.authority import home as authority
-from sidecar.authority import trust_domains
-from sidecar.core import wire
 from tests.support.site.site import Site
 from tests.support.site.spiffe import Svid, TrustDomain
 from tests.support.site.stand import Stand
@@ -105,9 +103,7 @@ def hops(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hop
     domain = TrustDomain(TRUST_DOMAIN, folder / "spiffe")
     own = files(domain, "/gateway")
     with Site(stand, folder / "site") as site:
-        jwks = wire.canonical(stand.stage.issuer.jwks())
-        roots = trust_domains.read(TRUST_DOMAIN, jwks, [domain.bundle.read_bytes()])
-        authority.set_trust_domains(site.organisations.homes[CUSTOMER], (roots,), now())
+        site.publish_roots(domain)
         site.start()
         with (
             second_hop(stand, site, own, folder / "1", anyone=False, named=True) as behind,

@@ -18,13 +18,14 @@ from typing import Any
 
 import pytest
 
+from admissibility_devtools.tools import find
 from admissibility_devtools.tools.envoy_config import reference
-from admissibility_devtools.tools.find import node_path
 from admissibility_devtools.tools.places import tools_folder
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import Reason, http_status, remedy
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
+from sidecar.opa.location import locate
 from tests.process.envoy.sites import CREDENTIAL, Wired, wire
 
 REASONS = (
@@ -249,7 +250,7 @@ def raised_in_node(folder: Path) -> dict[Reason, Raised]:
     with denying(NODE, folder) as (wired, _):
         names = ",".join(reason.value for reason in REASONS)
         script = Path(__file__).with_name("exceptions.js")
-        run = [str(node_path()), str(script), str(modules), wired.envoy.url, names]
+        run = [str(locate(find.NODE)), str(script), str(modules), wired.envoy.url, names]
         done = subprocess.run(run, capture_output=True, check=True, timeout=60)
         assert wired.provider.received == []
     shown = json.loads(done.stdout)

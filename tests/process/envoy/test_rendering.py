@@ -23,8 +23,9 @@ from admissibility_devtools.tools.envoy_config import (
     render,
     render_edge,
 )
-from admissibility_devtools.tools.find import envoy_path
+from admissibility_devtools.tools.find import ENVOY
 from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import locate
 from tests.process.envoy import sigv4
 from tests.process.envoy.certificates import serve_as
 from tests.process.envoy.config import (
@@ -109,7 +110,7 @@ def test_envoy_itself_accepts_each_file_without_a_warning(name: Name, tmp_path: 
     path = tmp_path / "envoy.yaml"
     path.write_text(rendered(name, tmp_path), encoding="utf-8")
     ran = subprocess.run(
-        [str(envoy_path()), "--mode", "validate", "-c", str(path), "--log-level", "warning"],
+        [str(locate(ENVOY)), "--mode", "validate", "-c", str(path), "--log-level", "warning"],
         capture_output=True,
         text=True,
         check=False,

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from admissibility_devtools.tools.envoy_config import credential_document
-from admissibility_devtools.tools.find import envoy_path
+from admissibility_devtools.tools.find import ENVOY
 from envoy_extauthz_lint import LintError
+from sidecar.opa.location import locate
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import Edit
 from tests.unit.envoy_extauthz_lint.mutations import CASES, Change
@@ -48,7 +49,7 @@ def validated(edit: Edit, folder: Path) -> str:
     text = edit.text().replace("/etc/envoy/credential/provider.yaml", str(credential))
     path.write_text(text, encoding="utf-8")
     ran = subprocess.run(
-        [str(envoy_path()), "--mode", "validate", "-c", str(path), "--log-level", "critical"],
+        [str(locate(ENVOY)), "--mode", "validate", "-c", str(path), "--log-level", "critical"],
         capture_output=True,
         text=True,
         check=False,

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from admissibility_devtools.tools.find import go_path, node_path
+from admissibility_devtools.tools.find import NODE, go_path
 from admissibility_devtools.tools.places import repository_root, tools_folder
 from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import locate
 
 EXAMPLES = repository_root() / "examples"
 CACHE = repository_root() / ".cache" / "examples"
@@ -59,7 +60,7 @@ class Client:
             # Node finds packages beside the program only.
             program = self.cache / "main.mjs"
             shutil.copyfile(self.folder / "main.mjs", program)
-            return [str(node_path()), str(program)]
+            return [str(locate(NODE)), str(program)]
         if self.language == "go":
             return [str(self.cache / "example")]
         path = (self.cache / "classpath").read_text(encoding="utf-8").strip()
@@ -84,7 +85,7 @@ class Client:
             for name in ("package.json", "package-lock.json"):
                 shutil.copyfile(self.folder / name, self.cache / name)
             quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-            return [[str(node_path()), str(npm), "ci", "--prefix", str(self.cache), *quiet]]
+            return [[str(locate(NODE)), str(npm), "ci", "--prefix", str(self.cache), *quiet]]
         if self.language == "go":
             program = str(self.cache / "example")
             return [[str(go_path()), "build", "-C", str(self.folder), "-o", program, "."]]

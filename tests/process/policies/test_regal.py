@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from admissibility_devtools.tools.find import regal_path
+from admissibility_devtools.tools.find import REGAL
 from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import locate
 from tests.process.policies.opa import POLICIES, ROOT
 
 CONFIGURATION = ROOT / ".regal" / "config.yaml"
@@ -24,7 +25,7 @@ CONFIGURATION = ROOT / ".regal" / "config.yaml"
 def _regal() -> tuple[Path | None, str]:
     """The pinned program, or why it is not to be had."""
     try:
-        return regal_path(), ""
+        return locate(REGAL), ""
     except ProgramError as error:
         return None, str(error)
 

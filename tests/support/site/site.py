@@ -19,17 +19,26 @@ from typing import Any, Self
 import requests
 import yaml
 
-from admissibility_devtools.demo.authorities import GRANTS, Organisations, now
+from admissibility_devtools.demo.authorities import (
+    CUSTOMER,
+    GRANTS,
+    TRUST_DOMAIN,
+    Organisations,
+    now,
+)
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
 from admissibility_devtools.demo.stage import AUDIENCE
 from admissibility_devtools.tools.envoy_config import TlsFiles, reference, render
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from admissibility_devtools.tools.places import repository_root
 from sidecar.authority import home as authority
+from sidecar.authority import trust_domains
+from sidecar.core import wire
 from sidecar.opa.client import UNIX
 from sidecar.opa.location import opa_path
 from tests.support.site.envoy import PATIENT_MS, patient
 from tests.support.site.forked_gate import ForkedGate
+from tests.support.site.spiffe import TrustDomain
 from tests.support.site.stand import Stand
 from tests.support.site.talk import Talk, until
 
@@ -140,6 +149,12 @@ class Site:
         """Let one authority publish with a shorter promise."""
         self.organisations.set_heartbeat(name, period)
         authority.publish(self.organisations.homes[name], now())
+
+    def publish_roots(self, domain: TrustDomain) -> None:
+        """Publish the X.509 roots of the customer's trust domain beside the stage's JWT keys."""
+        jwks = wire.canonical(self.stand.stage.issuer.jwks())
+        roots = trust_domains.read(TRUST_DOMAIN, jwks, [domain.bundle.read_bytes()])
+        authority.set_trust_domains(self.organisations.homes[CUSTOMER], (roots,), now())
 
     def __enter__(self) -> Self:
         return self

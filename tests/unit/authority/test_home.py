@@ -22,27 +22,21 @@ from sidecar.core.documents import (
 )
 from sidecar.core.evidence import (
     APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
     RESULT,
-    SPECIFICATION,
-    WAIVER,
     Approval,
     Statement,
     Subject,
     parse_statement,
 )
 from sidecar.core.keys import PublicKey
+from sidecar.core.kinds import BY_URN
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from tests.unit.authority.helpers import DAY, Pin, key_file, withdrawn
 from tests.unit.authority.reader import NOW, Reader
 
 DIGEST = "ab" * 32
-ALL_TYPES = (
-    MANIFEST, RESULT, APPROVAL, ENVIRONMENT, WAIVER, DEPLOYMENT_BINDING, SPECIFICATION
-)  # fmt: skip
+ALL_TYPES = tuple(BY_URN)
 KEY_ROLES = ("root", "targets", "online", "attestation")
 
 

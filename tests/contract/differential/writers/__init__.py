@@ -16,7 +16,8 @@ import httpx2
 import requests
 import urllib3
 
-from admissibility_devtools.tools.find import node_path
+from admissibility_devtools.tools.find import NODE
+from sidecar.opa.location import locate
 from tests.contract.differential.forms import Form
 from tests.contract.differential.upstreams import built
 
@@ -65,7 +66,7 @@ def _printed(command: list[str]) -> Form:
 
 
 def of_node(name: str) -> Form:
-    return _printed([str(node_path()), str(_HERE / "writer.js"), name])
+    return _printed([str(locate(NODE)), str(_HERE / "writer.js"), name])
 
 
 def of_go(name: str) -> Form:
