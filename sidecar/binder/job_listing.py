@@ -3,8 +3,8 @@
 Theory of operation. Listings begin with the newest job. A round reads page by page until a page has
 nothing that was not known and every job that was not over has been read again: only those change.
 No provider promises this order, and a tag may be added later, so a whole round is made from time to
-time, which believes nothing that is remembered; the first round is whole, and so is the one after a
-round with an entry that is no job, which would not be seen to be there any more.
+time, which believes nothing that is remembered. The first round is whole, and so is each after one
+that was listed in another order, or that had an entry that is no job.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sidecar.binding.errors import BindingError
 from sidecar.binding.source import JobSource, JobState, ListedJob
@@ -55,7 +55,7 @@ class JobListing:
         self._monotonic = monotonic
         self._known = _Known()
         self._whole: float | None = None
-        self._faulty = False
+        self._plain = True
 
     def round(self, source: JobSource, since: datetime) -> Iterator[ListedJob]:
         """Yield every job that has succeeded: as it is listed, then those that are remembered.
@@ -69,14 +69,17 @@ class JobListing:
             BindingError: An entry is no job; after all others, which it does not hinder.
         """
         at = self._monotonic()
-        whole = self._whole is None or self._faulty or at - self._whole >= WHOLE_SECONDS
+        whole = self._whole is None or not self._plain or at - self._whole >= WHOLE_SECONDS
         known = _Known() if whole else self._known
         waits_for = set(known.running)
         listed: set[str] = set()
         fault: BindingError | None = None
+        last, ordered = datetime.max.replace(tzinfo=UTC), True
         for page in source.pages(since, frozenset(known.succeeded)):
             fault = fault or page.fault
             news = [job for job in page.jobs if known.take(job)]
+            for job in page.jobs:
+                ordered, last = ordered and job.created <= last, job.created
             ids = {job.id for job in page.jobs} - listed
             listed |= ids
             waits_for -= ids
@@ -84,7 +87,7 @@ class JobListing:
             if not (whole or news or waits_for):
                 break
         known.running -= waits_for  # they are not listed any more
-        self._known, self._faulty = known, fault is not None
+        self._known, self._plain = known, ordered and fault is None
         if whole:
             self._whole = at
         yield from [job for job in known.succeeded.values() if job.id not in listed]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -17,20 +17,25 @@ CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 class Account:
     """An account of three jobs a page, newest first; counts the pages that were asked for."""
 
+    newest_first = True
+
     def __init__(self, jobs: int) -> None:
         self.jobs = {f"job-{number:02}": JobState.SUCCEEDED for number in range(jobs)}
         self.asked = 0
         self.faults: dict[int, Exception] = {}
 
     def pages(self, _since: datetime, known: frozenset[str] = frozenset(), /) -> Iterator[JobPage]:
-        names = sorted(self.jobs, reverse=True)
+        names = sorted(self.jobs, reverse=self.newest_first)
+        created = {name: CREATED + timedelta(days=n) for n, name in enumerate(sorted(self.jobs))}
         for number, start in enumerate(range(0, len(names), 3)):
             self.asked += 1
             fault = self.faults.get(number)
             if isinstance(fault, SourceError):
                 raise fault
             found = tuple(
-                ListedJob(name, self.jobs[name], CREATED, None if name in known else "5c" * 32)
+                ListedJob(
+                    name, self.jobs[name], created[name], None if name in known else "5c" * 32
+                )
                 for name in names[start : start + 3]
             )
             yield JobPage(found, fault if isinstance(fault, BindingError) else None)
@@ -80,11 +85,20 @@ def test_a_job_that_runs_is_read_again_however_old_it_is() -> None:
     assert [make()[1], make()[1]] == [4, 1]
 
 
+def test_a_listing_in_another_order_is_read_whole() -> None:
+    account = Account(9)
+    make = Rounds(account)
+    account.newest_first = False
+    make()
+    account.jobs["job-09"] = JobState.SUCCEEDED
+    assert [make(), make()] == [(sorted(account.jobs), 4)] * 2
+
+
 def test_from_time_to_time_everything_is_read_and_nothing_believed() -> None:
     account = Account(6)
     make = Rounds(account)
     make()
-    account.jobs["job-00-late"] = JobState.SUCCEEDED  # a provider that lists in another order
+    account.jobs["job-00-late"] = JobState.SUCCEEDED  # it was in no listing before
     assert "job-00-late" not in make()[0]
     make.clock += WHOLE_SECONDS
     assert make() == (sorted(account.jobs), 3)
