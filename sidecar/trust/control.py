@@ -234,7 +234,8 @@ class ControlPath:
                 return False
             more = True
             while more:
-                found = folder.read(EVIDENCE.waiting - self._verifier.waiting_bytes(path))
+                room = EVIDENCE.waiting - self._verifier.waiting_bytes(path)
+                found = folder.read(room, partial(self._verifier.put_files, path, removed=()))
                 self._report(path, found.problems)
                 if found.added or found.removed:
                     news = True

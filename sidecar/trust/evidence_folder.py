@@ -39,6 +39,8 @@ _LISTING = f"/{INDEX_FILE}"
 _SETTLED_NS = 2_000_000_000
 """A file changed this recently is read again: its next change may carry the same time stamp."""
 _UNSETTLED = (0, 0, 0, 0)
+_HANDED_FILES = 4_096
+"""New files that are handed over while more are read: enough to be verified on every core."""
 _LINK = "a link that leads nowhere or out of the folder; put a copy here"
 
 
@@ -128,11 +130,15 @@ class EvidenceFolder:
         """Return whether there is something to read: noted paths, or a walk that is due."""
         return self._noted is not None or now >= self._walk_at
 
-    def read(self, room: int | None = None) -> FolderNews:
+    def read(
+        self, room: int | None = None, hand: Callable[[tuple[bytes, ...]], None] | None = None
+    ) -> FolderNews:
         """Read what changed; everything where no path was noted. An absent folder is empty.
 
         Args:
             room: Bytes of new files that are read at most, but for the first of them.
+            hand: Takes new files while more are read, so that they are verified meanwhile. The
+                last ones are returned.
         """
         began, noted = time.monotonic(), self._noted
         self._noted = None
@@ -148,7 +154,11 @@ class EvidenceFolder:
         found: list[bytes] = []
         before = dict.fromkeys(self._copies)
         for path, resolved, status in reading.files(starts):
-            found.extend(self._take(reading, path, resolved, status))
+            for data in self._take(reading, path, resolved, status):
+                if hand is not None and len(found) >= _HANDED_FILES:
+                    hand(tuple(found))
+                    found.clear()
+                found.append(data)
         for path in [*self._gone(reading, None if below is None else starts)]:
             self._drop(path)
         self._problems |= reading.problems

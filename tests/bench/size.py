@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from statistics import quantiles
 from typing import Annotated
@@ -128,12 +129,13 @@ class Running:
         self.verifier.start()
 
     def read(self) -> None:
-        news = self.evidence.read(_ROOM)
+        hand = partial(self.verifier.put_files, self.path, removed=())
+        news = self.evidence.read(_ROOM, hand)
         while news.added or news.more:
-            self.verifier.put_files(self.path, news.added, ())
+            hand(news.added)
             while not self.verifier.settled():
-                time.sleep(0.005)
-            news = self.evidence.read(_ROOM)
+                time.sleep(0.05)
+            news = self.evidence.read(_ROOM, hand)
         self.durable.keep_paths(self.evidence.take_changed())
 
     def add(self, data: bytes) -> float:

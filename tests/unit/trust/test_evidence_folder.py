@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.trust import evidence_folder
 from sidecar.trust.evidence_folder import EvidenceFiles, EvidenceFolder, read
 from sidecar.trust.limits import EVIDENCE
 
@@ -227,6 +228,20 @@ def test_what_has_no_room_is_read_later_and_forgets_nothing(folder: Path) -> Non
     assert followed.due(0.0)
     assert found(followed)[2] == ()
     assert {file.digest for file in followed._seen.values()} == {sha(b"90")}
+
+
+def test_many_new_files_are_handed_over_while_more_are_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that they are verified meanwhile; each once, and some with the news itself."""
+    monkeypatch.setattr(evidence_folder, "_HANDED_FILES", 2)
+    for number in range(5):
+        (folder / f"more-{number}.json").write_bytes(b"more %d" % number)
+    handed: list[tuple[bytes, ...]] = []
+    news = EvidenceFolder(folder).read(hand=handed.append)
+    assert [len(each) for each in handed] == [2, 2, 2]
+    files = [data for each in (*handed, news.added) for data in each]
+    assert sorted(files) == [b"1", b"2", *(b"more %d" % number for number in range(5))]
 
 
 def test_a_pipe_does_not_hold_up_the_reading(folder: Path) -> None:
