@@ -88,6 +88,7 @@ bench: setup ## calls a second and latency with and without the gate of GATE_WOR
 	@$(BIN)/python -m tests.bench --workers $(GATE_WORKERS)
 	@$(BIN)/python -m tests.bench.large
 	@$(BIN)/python -m tests.bench.size --sizes $(SIZES)
+	@$(BIN)/python -m tests.bench.grown --sizes $(SIZES)
 
 fuzz: setup $(FUZZ)/.installed ## a fuzzer on each parser, SECONDS (60) each; what it learns is kept
 	@for target in $$($(FUZZED) list); do \
