@@ -32,9 +32,13 @@ User Guide, "Supported Regions and models for inference profiles")."""
 
 
 def names(model: str) -> NameKind:
-    """Return what an id or ARN names; an ARN of an unknown type is treated as a router."""
+    """Return what an id or ARN names; an ARN of an unknown type is treated as a router.
+
+    Ids of models have a dot behind their maker's name. Without one it is the id or the name of a
+    resource, such as an application inference profile, which the API takes too.
+    """
     if not model.startswith("arn:"):
-        return NameKind.MODEL
+        return NameKind.MODEL if "." in model else NameKind.DEPLOYMENT
     match = _ARN.fullmatch(model)
     if match is not None and match[1] in _MODELS:
         return NameKind.MODEL
@@ -202,9 +206,9 @@ PROVIDER = Provider(
         "foundation model or an ARN; a foundation model's ARN counts as its id. The id of an "
         "area's inference profile (`eu.…`, `global.…`) names the profile and the foundation model "
         "that it runs: both must be listed, and a withdrawal of either counts. ARNs of custom and "
-        "imported models are the model itself; deployments, provisioned throughput and ARNs of "
-        "inference profiles are bound by evidence; prompts and prompt routers choose models by "
-        "themselves and are refused. Routes set `provider: bedrock`."
+        "imported models are the model itself; deployments, provisioned throughput, ARNs of "
+        "inference profiles and ids without a dot are bound by evidence; prompts and prompt "
+        "routers choose models by themselves and are refused. Routes set `provider: bedrock`."
     ),
     errors=error_shapes.BEDROCK,
     inputs=NO_INPUTS,

@@ -66,6 +66,7 @@ PROVIDER = Provider(
     configurations=("vllm",),
     documentation=(
         "`model` is `base:adapter`, bound like a deployment, or the base model's name. "
+        "The server runs its base model under every name without a colon: list that name exactly. "
         "Loading adapters and replacing weights are refused. Routes set `api: sglang`, and "
         "otherwise follow the reference configuration of vLLM."
     ),

@@ -112,6 +112,8 @@ def escaped(model: str) -> str:
         (f"{ARN}:provisioned-model/abc123", True),
         (f"{ARN}:inference-profile/eu.amazon.nova", True),
         (f"{ARN}:application-inference-profile/abc123", True),
+        ("a1b2c3d4e5f6", True),
+        ("provisioned-of-acme", True),
     ],
 )
 def test_an_arn_in_the_path_is_decoded_once_and_distinguished(model: str, deployed: bool) -> None:
@@ -161,11 +163,13 @@ def test_a_job_of_bedrock_is_its_owners_by_its_arn() -> None:
 
 def test_a_model_in_a_native_body_is_that_of_the_path_or_refused() -> None:
     """Some models' own form has ``model`` in it; Converse has it nowhere."""
-    assert post("bedrock", "/model/m/invoke", {"model": "m"}) == Call("bedrock", "invoke", ("m",))
-    assert post("bedrock", "/model/m/invoke", {"model": "n"}) == ambiguous(
-        "different models are named: {model} in the path is 'm', model is 'n'"
+    assert post("bedrock", "/model/acme.m/invoke", {"model": "acme.m"}) == Call(
+        "bedrock", "invoke", ("acme.m",)
     )
-    assert post("bedrock", "/model/m/converse", {"model": "m"}) == ambiguous(
+    assert post("bedrock", "/model/acme.m/invoke", {"model": "n"}) == ambiguous(
+        "different models are named: {model} in the path is 'acme.m', model is 'n'"
+    )
+    assert post("bedrock", "/model/acme.m/converse", {"model": "acme.m"}) == ambiguous(
         "model: a model at a path where this operation reads none"
     )
 
@@ -173,13 +177,13 @@ def test_a_model_in_a_native_body_is_that_of_the_path_or_refused() -> None:
 @pytest.mark.parametrize(
     ("path", "body", "types"),
     [
-        ("/model/m/converse", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
+        ("/model/acme.m/converse", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
          ("function",)),
-        ("/model/m/converse", {"additionalModelRequestFields":
+        ("/model/acme.m/converse", {"additionalModelRequestFields":
          {"tools": [{"type": "computer_20250124", "name": "c"}]}}, ("computer_20250124",)),
-        ("/model/m/invoke", {"tools": [{"name": "f", "input_schema": {}}, {"type": "bash"}]},
+        ("/model/acme.m/invoke", {"tools": [{"name": "f", "input_schema": {}}, {"type": "bash"}]},
          ("bash", "function")),
-        ("/model/m/invoke", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
+        ("/model/acme.m/invoke", {"toolConfig": {"tools": [{"toolSpec": {"name": "f"}}]}},
          ("function",)),
     ],
 )  # fmt: skip
@@ -194,7 +198,7 @@ def test_a_tool_of_bedrock_is_seen_whether_or_not_it_says_its_type(
 @pytest.mark.parametrize("operation", ["invoke", "invoke-with-response-stream"])
 def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str) -> None:
     """The SDK sends none unless it is told to."""
-    path = f"/model/m/{operation}"
+    path = f"/model/acme.m/{operation}"
 
     def sent(body: bytes, headers: Lines | None = None) -> Outcome:
         return ask(
@@ -204,7 +208,7 @@ def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str
         )
 
     streams = operation.endswith("stream")
-    assert sent(b'{"prompt": "x"}') == Call("bedrock", "invoke", ("m",), stream=streams)
+    assert sent(b'{"prompt": "x"}') == Call("bedrock", "invoke", ("acme.m",), stream=streams)
     assert sent(b"prompt=x") == (
         Reason.MALFORMED_REQUEST,
         "body: not JSON: Expecting value at character 0",
@@ -218,17 +222,19 @@ def test_a_native_body_without_a_type_is_json_as_bedrock_takes_it(operation: str
 
 def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
     body = {"additionalModelRequestFields": {"thinking": {"type": "enabled"}}}
-    assert post("bedrock", "/model/m/converse", body) == Call("bedrock", "converse", ("m",))
+    assert post("bedrock", "/model/acme.m/converse", body) == Call(
+        "bedrock", "converse", ("acme.m",)
+    )
     assert post(
-        "bedrock", "/model/m/converse", {"additionalModelRequestFields": {"model": "n"}}
+        "bedrock", "/model/acme.m/converse", {"additionalModelRequestFields": {"model": "n"}}
     ) == ambiguous(
         "additionalModelRequestFields.model: a model at a path where this operation reads none"
     )
 
 
 def test_a_stream_of_bedrock_is_one_by_its_path() -> None:
-    call = post("bedrock", "/model/m/converse-stream", {})
-    assert call == Call("bedrock", "converse", ("m",), stream=True)
+    call = post("bedrock", "/model/acme.m/converse-stream", {})
+    assert call == Call("bedrock", "converse", ("acme.m",), stream=True)
 
 
 def test_an_asynchronous_invocation_names_its_model_in_the_body() -> None:
