@@ -28,6 +28,9 @@ securesystemslib skips a signature with any other id), and has to try its keys
 where there is none. DSSE lets a producer add fields (envelope.md, "Parsing rules").
 """
 
+_FIELDS = strict_json.folded(("payload", "payloadType", "signatures"))
+_SIGNATURE_FIELDS = strict_json.folded(("sig", "keyid"))
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -68,6 +71,7 @@ def parse(data: bytes, payload_type: str = PAYLOAD_TYPE) -> Envelope:
         value = strict_json.loads_object(data, max_bytes=MAX_ENVELOPE_BYTES)
     except strict_json.StrictJsonError as error:
         raise EvidenceError(f"envelope: {error}") from error
+    _refuse_twins(value)
     if value.get("payloadType") != payload_type:
         raise EvidenceError(
             f"envelope: {_other_file(value)}payloadType is not exactly {payload_type}"
@@ -95,6 +99,18 @@ def verified_by(
         for key in keys
         if any(key.verifies(signature, message) for signature in envelope.signatures)
     )
+
+
+def _refuse_twins(value: dict[str, Any]) -> None:
+    """Refuse names that a parser which folds case would take for the envelope's own."""
+    entries = value.get("signatures")
+    try:
+        strict_json.refuse_twins_of(value, _FIELDS)
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                strict_json.refuse_twins_of(entry, _SIGNATURE_FIELDS)
+    except strict_json.StrictJsonError as error:
+        raise EvidenceError(f"envelope: {error}") from error
 
 
 def _other_file(value: dict[str, Any]) -> str:

@@ -103,6 +103,7 @@ class _Frame(Generic[Inside]):
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
+    type: Annotated[str, Field(alias="_type")]
     subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
     predicate_type: str
     predicate: Inside

@@ -2,14 +2,15 @@
 
 One set of dataclasses serves the wire and the inside: ``WIRE`` makes pydantic read and write them
 in camelCase, without coercion, ignoring unknown fields. A document that depends on a field older
-readers do not know lists its name under ``critical``, and is refused by them.
+readers do not know lists its name under ``critical``, and is refused by them. So is one with a twin
+of a field's name, which a parser that folds case would read as that field.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -23,7 +24,7 @@ from sidecar.core.reasons import EvidenceError
 
 T = TypeVar("T")
 
-WIRE = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore", populate_by_name=True)
+WIRE = ConfigDict(alias_generator=to_camel, strict=True, extra="ignore")
 
 Hex64 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(min_length=1, max_length=512)]
@@ -65,7 +66,9 @@ def read_value(kind: type[T], value: Mapping[str, Any], *, what: str) -> T:
     _refuse_unknown_critical(kind, value, what)
     try:
         # Through JSON once more: only there do strict types accept arrays and RFC 3339 times.
-        return _adapter(kind).validate_json(_canonical_values(dict(value)))
+        text = _canonical_values(dict(value))
+        _refuse_twins(kind, text, what)
+        return _adapter(kind).validate_json(text)
     except ValidationError as error:
         raise EvidenceError(f"{what}: {first_fault(error)}") from error
     except rfc8785.CanonicalizationError as error:
@@ -89,7 +92,8 @@ def read_directly(kind: type[T], data: bytes) -> T | None:
     """Read a ``kind`` from JSON that was parsed strictly, without writing it canonically first.
 
     Returns:
-        The same as ``read_value`` would; ``None`` where that may differ, or would raise.
+        The same as ``read_value`` would; ``None`` where that may differ, or would raise. So it is
+        where there is a field that is not known.
     """
     outside = strict_json.outside_strings(data)
     text = data if outside is None else outside
@@ -97,7 +101,7 @@ def read_directly(kind: type[T], data: bytes) -> T | None:
     if _DIGIT.search(text) is not None and _READ_OTHERWISE.search(text) is not None:
         return None
     try:
-        return _adapter(kind).validate_json(data)
+        return _adapter(kind).validate_json(data, extra="forbid")
     except ValidationError:
         return None
 
@@ -165,6 +169,41 @@ def _refuse_unknown_critical(kind: type[Any], value: Mapping[str, Any], what: st
             raise EvidenceError(f"{what}: the critical field {name!r} is not understood")
 
 
+def _refuse_twins(kind: type[Any], text: str | bytes, what: str) -> None:
+    """Refuse a field that is not known, and is one but for case or Unicode's compatible forms."""
+    try:
+        _adapter(kind).validate_json(text, extra="forbid")
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_context=False, include_input=False):
+            if fault["type"] == _UNKNOWN_FIELD:
+                name = str(fault["loc"][-1])
+                known = _folded_names(kind).get(strict_json.fold(name), name)
+                if known != name:
+                    raise EvidenceError(
+                        f"{what}: the field {name!r} is a twin of {known!r}"
+                    ) from error
+
+
+def _folded_names(kind: type[Any]) -> dict[str, str]:
+    """Return the names of all fields in a ``kind``, by their folded forms."""
+    if kind not in _FOLDED:
+        names = {"critical", *_properties(_adapter(kind).json_schema())}
+        _FOLDED[kind] = strict_json.folded(names)
+    return _FOLDED[kind]
+
+
+def _properties(schema: Any) -> Iterator[str]:  # noqa: ANN401 - JSON is any value
+    if isinstance(schema, dict):
+        yield from schema.get("properties", ())
+        for part in schema.values():
+            yield from _properties(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from _properties(part)
+
+
+_UNKNOWN_FIELD = "unexpected_keyword_argument"
+_FOLDED: dict[type[Any], dict[str, str]] = {}
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 

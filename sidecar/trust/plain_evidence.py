@@ -24,6 +24,8 @@ from sidecar.core.kinds import BY_URN
 from sidecar.core.wire import WIRE
 
 Inside = TypeVar("Inside")
+_FIELDS = {"payload", "payloadType", "signatures"}
+_SIGNATURE_FIELDS = {"sig", "keyid", dsse.HINT}
 _UNUSUAL_NUMBER = re.compile(rb"-0|[0-9](?:[eE]|[0-9]{14}|\.0*[^0-9])")
 """Any number, outside strings, that may be out of range or that RFC 8785 writes otherwise."""
 
@@ -34,7 +36,9 @@ class _PlainStatement(Generic[Inside]):
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
 
+    type: Annotated[str, Field(alias="_type")]
     subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
+    predicate_type: str
     predicate: Inside
 
 
@@ -84,11 +88,14 @@ def _envelope(data: bytes) -> Envelope | None:
         value.get("payloadType") != dsse.PAYLOAD_TYPE
         or not isinstance(signatures, list)
         or not 1 <= len(signatures) <= dsse.MAX_SIGNATURES
+        or not value.keys() <= _FIELDS
     ):
         return None
     try:
         payload = _bytes(value["payload"])
         raw = tuple(_bytes(entry["sig"]) for entry in signatures)
+        if not all(entry.keys() <= _SIGNATURE_FIELDS for entry in signatures):
+            return None
     except (KeyError, TypeError, ValueError):
         return None
     hints = (entry.get(name) for entry in signatures for name in ("keyid", dsse.HINT))
@@ -116,7 +123,7 @@ def _statement(payload: bytes) -> Statement[Predicate] | None:
     ):
         return None
     try:
-        whole = _adapter(kind.urn).validate_json(payload)
+        whole = _adapter(kind.urn).validate_json(payload, extra="forbid")
     except ValidationError:
         return None
     kind.check_subject(whole.subject[0], whole.predicate)

@@ -39,7 +39,7 @@ from sidecar.trust.records import CHECKSUM_BYTES, DamagedError
 _LOG = logging.getLogger("sidecar.trust")
 
 NAME = "verified.lmdb"
-FORMAT = "1"
+FORMAT = "2"
 """Raised with every change of a record, of a table, or of what a step computes."""
 UNJOURNALED = -1
 _MAP_BYTES = 1 << 38

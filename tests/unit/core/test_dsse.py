@@ -108,6 +108,11 @@ def test_both_base64_alphabets_are_read() -> None:
         (fields(signatures={"sig": "AAAA"}), "envelope: needs 1 to 16 signatures"),
         (fields(signatures=["AAAA"]), "envelope: signature is missing"),
         (fields(signatures=[{}]), "envelope: signature is missing"),
+        (fields(Payload="AAAA"), "envelope: the key 'Payload' is a twin of 'payload'"),
+        (
+            fields(signatures=[{"sig": "AAAA", "Sig": 1}]),
+            "envelope: the key 'Sig' is a twin of 'sig'",
+        ),
         (fields(payload=None), "envelope: payload is missing"),
         (fields(payload=""), "envelope: payload is missing"),
         (fields(payload="A+_A"), "envelope: payload mixes two base64 alphabets"),

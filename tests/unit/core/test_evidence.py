@@ -19,6 +19,7 @@ from sidecar.core.evidence import (
     DeploymentBinding,
     EnvironmentSpec,
     EvaluationEnvelope,
+    Manifest,
     Specification,
     Statement,
     Subject,
@@ -240,6 +241,37 @@ def test_a_statement_that_breaks_a_rule_is_refused_and_the_rule_is_named(
     with pytest.raises(EvidenceError) as caught:
         parse_statement(payload)
     assert str(caught.value) == message
+
+
+def test_what_two_verifiers_could_read_differently_is_refused() -> None:
+    plain = manifest()
+    for old, new, message in (
+        (
+            b'"predicate":',
+            b'"Predicate":{},"predicate":',
+            "statement: the field 'Predicate' is a twin",
+        ),
+        (b'"_type":', b'"_TYPE":"x","_type":', "statement: the field '_TYPE' is a twin of '_type'"),
+        (
+            b'"window":',
+            b'"Window":{},"window":',
+            "predicate: the field 'Window' is a twin of 'window'",
+        ),
+        (b'"notAfter":', b'"NotAfter":"","notAfter":', "predicate: the field 'NotAfter' is a twin"),
+        (b'"notAfter":', b'"not_after":', "predicate: window.notAfter: Field required"),
+    ):
+        changed = plain.replace(old.replace(b":", b": "), new.replace(b'":', b'": '), 1)
+        assert changed != plain
+        with pytest.raises(EvidenceError, match=f"^{message}"):
+            parse_statement(changed)
+
+
+def test_names_of_hyperparameters_are_free() -> None:
+    named = {"Window": 1, "window": 2, "ID": 3}
+    run = {**manifest_predicate()["run"], "hyperparameters": named}
+    read = parse_statement(manifest(run=run, unknown=1)).predicate
+    assert isinstance(read, Manifest)
+    assert read.run.hyperparameters == named
 
 
 def test_a_critical_field_that_is_known_is_no_obstacle() -> None:

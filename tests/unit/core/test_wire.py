@@ -57,6 +57,29 @@ def test_unknown_fields_are_ignored_unless_they_are_critical() -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "twin", "name"),
+    [
+        (b"{", b'{"FileName":"b.json",', "FileName", "fileName"),
+        (b"{", b'{"Other":"%s",' % DIGEST.encode(), "Other", "other"),
+        (b"{", b'{"Critical":["more"],', "Critical", "critical"),
+        (b'{"sha256"', b'{"SHA256":"1","sha256"', "SHA256", "sha256"),
+        (b'{"sha256"', '{"ſha256":"1","sha256"'.encode(), "ſha256", "sha256"),
+    ],
+)
+def test_a_field_that_another_parser_would_read_as_a_known_one_is_refused(
+    old: bytes, new: bytes, twin: str, name: str
+) -> None:
+    with pytest.raises(EvidenceError) as caught:
+        read(BYTES.replace(old, new, 1))
+    assert str(caught.value) == f"sample: the field {twin!r} is a twin of {name!r}"
+
+
+def test_a_field_is_read_by_its_name_on_the_wire_alone() -> None:
+    with pytest.raises(EvidenceError, match=r"^sample: fileName: "):
+        read(BYTES.replace(b"fileName", b"file_name"))
+
+
+@pytest.mark.parametrize(
     ("old", "new", "place"),
     [
         (b'"count":2', b'"count":"2"', "count"),

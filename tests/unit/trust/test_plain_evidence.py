@@ -63,7 +63,7 @@ def _changed(text: bytes, chance: random.Random) -> bytes:
         elif what < 7:  # a field that nobody knows
             at = chance.choice([at for at, token in enumerate(tokens) if token == b"{"] or [0])
             new = chance.choice((*_NUMBERS, *_STRINGS, *_OTHERS))
-            name = chance.choice((b'"unknown"', b'"unknown"', b'"critical"'))
+            name = chance.choice((b'"unknown"', b'"unknown"', b'"critical"', b'"Window"', b'"SIG"'))
             tokens[at + 1 : at + 1] = [name, b":", new, b","]
         else:
             del tokens[at : at + chance.choice((1, 4))]
