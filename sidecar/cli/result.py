@@ -21,7 +21,7 @@ from sidecar.core.evidence import Manifest, Result, Statement
 from sidecar.core.window import Window, rfc3339
 from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured
-from sidecar.evaluation.measured import count_cases, measured
+from sidecar.evaluation.measured import SuiteCases, measured, read_cases
 from sidecar.evaluation.report_formats import READERS
 from sidecar.evaluation.reports import MAX_REPORT_BYTES, read_report
 
@@ -79,9 +79,9 @@ class ScoreOptions:
             keys.setdefault(name, []).append(key)
         return (*rows, *measured(read, keys, self._counts(keys, manifest), manifest.model.id))
 
-    def _counts(self, keys: dict[str, list[str]], manifest: Manifest) -> dict[str, int]:
-        """Return the number of cases of each suite that is taken from a report."""
-        counts: dict[str, int] = {}
+    def _counts(self, keys: dict[str, list[str]], manifest: Manifest) -> dict[str, SuiteCases]:
+        """Return the cases of each suite that is taken from a report."""
+        counts: dict[str, SuiteCases] = {}
         for text in self.cases or ():
             name, value = _pair(text, "--cases", "SUITE=FOLDER, SUITE=FILE.jsonl or SUITE=NUMBER")
             digests = [each.digest.sha256 for each in manifest.envelope.suites if each.name == name]
@@ -89,7 +89,7 @@ class ScoreOptions:
                 fault = "is given twice" if name in counts else "is in no --suite"
                 raise CliError(f"--cases: {name} {fault if digests else 'is no declared suite'}")
             number = value.isascii() and value.isdigit()
-            counts[name] = int(value) if number else count_cases(Path(value), digests)
+            counts[name] = SuiteCases(int(value)) if number else read_cases(Path(value), digests)
         return counts
 
 

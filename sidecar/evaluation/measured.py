@@ -7,7 +7,8 @@ of each suite is stated beside its report, or counted in the suite that the mani
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.durable.files import read_bounded
@@ -19,26 +20,35 @@ from sidecar.evaluation.reports import ToolReport
 from sidecar.evaluation.suite import MAX_CASES_BYTES, read_suite
 
 
-def count_cases(path: Path, declared: Iterable[str]) -> int:
-    """Return the number of cases of a suite that a manifest declares.
+@dataclass(frozen=True, slots=True)
+class SuiteCases:
+    """The cases of a suite: how many, and the texts they ask, as far as these are known."""
+
+    count: int
+    texts: tuple[str, ...] = ()
+
+
+def read_cases(path: Path, declared: Iterable[str]) -> SuiteCases:
+    """Read the cases of a suite that a manifest declares.
 
     Args:
         path: The suite: its folder, or its one file, which has a case on each line.
         declared: Digests (lower-case hex) of the suites of its name.
 
     Raises:
-        EvaluationError: It cannot be read, has no cases, or has another digest.
+        EvaluationError: It cannot be read, or has another digest.
     """
     if path.is_dir():
         suite = read_suite(path)
-        digest, count = suite.digest, len(suite.cases)
+        texts = tuple(text for case in suite.cases for text in _user_texts(case.fields["input"]))
+        digest, cases = suite.digest, SuiteCases(len(suite.cases), texts)
     elif path.suffix == ".jsonl":
         try:
             data = read_bounded(path, MAX_CASES_BYTES)
         except OSError as error:
             raise EvaluationError(f"{path}: {error.strerror}") from error
         digest = hashlib.sha256(data).hexdigest()
-        count = sum(bool(line.strip()) for line in data.split(b"\n"))
+        cases = SuiteCases(sum(bool(line.strip()) for line in data.split(b"\n")))
     else:
         raise EvaluationError(
             f"{path}: neither a suite's folder nor a .jsonl file with a case on each line; state"
@@ -50,13 +60,22 @@ def count_cases(path: Path, declared: Iterable[str]) -> int:
             f"{path}: is another edition than the manifest declares: its digest is {digest},"
             f" expected {' or '.join(known)}"
         )
-    return count
+    return cases
+
+
+def _user_texts(given: object) -> Iterator[str]:
+    """Yield what the user asks in a case's input: a text, or a list of messages."""
+    if isinstance(given, str):
+        yield given
+    for each in given if isinstance(given, list) else ():
+        if isinstance(each, dict) and each.get("role") == "user":
+            yield str(each.get("content"))
 
 
 def measured(
     reports: Iterable[ToolReport],
     keys: Mapping[str, Iterable[str]],
-    cases: Mapping[str, int],
+    cases: Mapping[str, SuiteCases],
     model: str,
 ) -> tuple[Measured, ...]:
     """Return one score for each suite that is mapped.
@@ -64,13 +83,13 @@ def measured(
     Args:
         reports: Each whole, each of ``model``.
         keys: Name of a declared suite → the measurements that make it up; pooled by samples.
-        cases: Name of each of these suites → the number of its cases.
+        cases: Name of each of these suites → its cases.
         model: The manifest's model id.
 
     Raises:
         EvaluationError: A report is of another model; a key is in no report, or in several; a
-            measurement counts for two suites, or one report is not mapped at all; the number of a
-            suite's cases is not stated, or is not that of its measurements.
+            measurement counts for two suites, or one report is not mapped at all; a suite's cases
+            are not stated, or are not those of its measurements.
     """
     given = tuple(reports)
     for report in given:
@@ -104,19 +123,30 @@ def _find(reports: tuple[ToolReport, ...], suite: str, key: str) -> tuple[ToolRe
     return found[0]
 
 
+_SHOWN = 60
+
+
 def _check_cases(
-    suite: str, found: list[tuple[ToolReport, ToolScore]], expected: int | None
+    suite: str, found: list[tuple[ToolReport, ToolScore]], expected: SuiteCases | None
 ) -> None:
+    tool = found[0][0].tool
     counted = sum(score.cases for _, score in found)
     if expected is None:
         raise EvaluationError(
             f"suite {suite}: the number of its cases is not stated; the report has {counted}, and"
             " does not name those that a filter left out"
         )
-    if counted != expected:
+    if counted != expected.count:
         raise EvaluationError(
-            f"suite {suite} has {expected} cases, and the {found[0][0].tool} report {counted}"
-            " different ones: run exactly those of the suite"
+            f"suite {suite} has {expected.count} cases, and the {tool} report {counted} different"
+            " ones: run exactly those of the suite"
+        )
+    asked = "\0".join(text for _, score in found for text in score.asked)
+    missing = [text for text in expected.texts if text not in asked] if asked else []
+    if missing:
+        raise EvaluationError(
+            f"suite {suite}: the {tool} report does not have {len(missing)} of its questions, such"
+            f" as {missing[0][:_SHOWN]!r}: run the cases of the declared edition"
         )
 
 

@@ -25,13 +25,15 @@ from sidecar.formats.amounts import amount
 class ToolScore:
     """One measurement of a report: a mean over ``samples`` scores from 0 to 1.
 
-    ``cases`` are the different ones among them: a case that was repeated counts once.
+    ``cases`` are the different ones among them: a case that was repeated counts once. ``asked``
+    are the texts that were sent, and the parts they were made of; empty where no report has them.
     """
 
     key: str
     score: float
     samples: int
     cases: int
+    asked: frozenset[str] = frozenset()
 
 
 Read = tuple[str, list[str], list[ToolScore], object]
@@ -58,8 +60,18 @@ def _inspect(data: bytes) -> Read:
         raise EvaluationError(f"the log of {task} does not hold each sample {epochs} times")
     values = [_inspect_value(task, sample) for sample in samples]
     version = (spec.get("packages") or {}).get("inspect_ai", "")
-    score = ToolScore(task, _mean(values), len(values), len(counts))
+    asked = frozenset(text for sample in samples for text in _texts(sample["input"]))
+    score = ToolScore(task, _mean(values), len(values), len(counts), asked)
     return version, [spec["model"]], [score], spec.get("created")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield every text in a JSON value: a prompt, a conversation, or the variables of one."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _texts(each)
 
 
 _LETTERS = {"C": 1.0, "I": 0.0, "P": 0.5, "N": 0.0}
@@ -112,6 +124,7 @@ def _promptfoo(data: bytes) -> Read:
         raise EvaluationError(f"the promptfoo report holds {len(rows)} rows of other counts")
     passes: dict[str, list[float]] = {}
     cases: dict[str, set[str]] = {}
+    asked: dict[str, set[str]] = {}
     for row in rows:
         if (row.get("gradingResult") or {}).get("reason") == "No assertions":
             raise EvaluationError(
@@ -123,10 +136,14 @@ def _promptfoo(data: bytes) -> Read:
         answered = not _is_blank(_promptfoo_output(row))
         passes.setdefault(key, []).append(float(row["success"] and answered))
         cases.setdefault(key, set()).add(_promptfoo_case(row))
+        asked.setdefault(key, set()).update(_texts([prompt["raw"], row.get("vars")]))
     models = [row["provider"]["id"] for row in rows]
     _check_promptfoo_tests(whole.get("config"), passes)
     version = (whole.get("metadata") or {}).get("promptfooVersion", "")
-    scores = [ToolScore(k, _mean(v), len(v), len(cases[k])) for k, v in passes.items()]
+    scores = [
+        ToolScore(key, _mean(each), len(each), len(cases[key]), frozenset(asked[key]))
+        for key, each in passes.items()
+    ]
     return version, models, scores, summary.get("timestamp")
 
 
@@ -200,7 +217,7 @@ def _garak(data: bytes) -> Read:
         raise EvaluationError("the garak run did not end: its report has no completion entry")
     _check_evaluated(selected | asked.keys(), frozenset(counts))
     scores = [
-        _garak_score(probe, detectors, len(asked.get(probe, ())), silent[probe])
+        _garak_score(probe, detectors, asked.get(probe, set()), silent[probe])
         for probe, detectors in counts.items()
     ]
     return version, models, scores, begun
@@ -246,13 +263,14 @@ def _garak_counts(row: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def _garak_score(
-    probe: str, detectors: list[tuple[int, int]], prompts: int, silent: int
+    probe: str, detectors: list[tuple[int, int]], prompts: set[str], silent: int
 ) -> ToolScore:
     """Return a probe's score; one answer that several detectors look at is one sample."""
     passed = sum(max(0, count - silent) for count, _ in detectors)
     total = sum(count for _, count in detectors)
     samples = min(count for _, count in detectors)
-    return ToolScore(probe, passed / total if total else 0.0, samples, prompts)
+    asked = frozenset(text for each in prompts for text in _texts(json.loads(each)))
+    return ToolScore(probe, passed / total if total else 0.0, samples, len(prompts), asked)
 
 
 def _lm_eval(data: bytes) -> Read:

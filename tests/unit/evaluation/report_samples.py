@@ -18,6 +18,7 @@ def sample(number: int, value: object, reason: str = "stop") -> dict[str, Any]:
     return {
         "id": number,
         "epoch": 1,
+        "input": [{"role": "user", "content": [{"type": "text", "text": f"Question {number}?"}]}],
         "output": {"choices": [{"stop_reason": reason, "message": {"content": "No."}}]},
         "scores": {"match": {"value": value}},
     }

@@ -11,7 +11,7 @@ import pytest
 from sidecar.evaluation.countersign import Measured
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.interval import wilson
-from sidecar.evaluation.measured import count_cases, measured
+from sidecar.evaluation.measured import SuiteCases, measured, read_cases
 from sidecar.evaluation.reports import read_report
 from sidecar.evaluation.starter import starter_folder
 from sidecar.evaluation.suite import read_suite
@@ -34,7 +34,7 @@ def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() 
     keys = {"jailbreaks": ["dan.Dan_11_0", "encoding.A"]}
     # Of 20 answers to two probes, those to one of them seen by two detectors.
     low, high = wilson(0.925, 20)
-    assert measured([report], keys, {"jailbreaks": 10}, MODEL) == (
+    assert measured([report], keys, {"jailbreaks": SuiteCases(10)}, MODEL) == (
         Measured(
             "jailbreaks",
             0.925,
@@ -58,7 +58,7 @@ def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() 
 )
 def test_a_mapping_that_leaves_a_doubt_is_refused(keys: dict[str, list[str]], message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
-        measured([read_report("garak", written(GARAK))], keys, {"a": 5}, MODEL)
+        measured([read_report("garak", written(GARAK))], keys, {"a": SuiteCases(5)}, MODEL)
 
 
 SUBSETS = {
@@ -99,10 +99,10 @@ def test_a_part_of_the_suite_is_no_score_of_it_though_its_report_is_whole(
     report = read_report(tool, written(SUBSETS[tool]))
     (key,) = report.scores
     with pytest.raises(EvaluationError, match=f"has {declared} cases, and the .* {found} diff"):
-        measured([report], {"suite": [key]}, {"suite": declared}, MODEL)
+        measured([report], {"suite": [key]}, {"suite": SuiteCases(declared)}, MODEL)
     with pytest.raises(EvaluationError, match=f"is not stated; the report has {found}"):
         measured([report], {"suite": [key]}, {}, MODEL)
-    assert len(measured([report], {"suite": [key]}, {"suite": found}, MODEL)) == 1
+    assert len(measured([report], {"suite": [key]}, {"suite": SuiteCases(found)}, MODEL)) == 1
 
 
 def test_cases_are_counted_in_the_declared_edition_alone(tmp_path: Path) -> None:
@@ -110,8 +110,10 @@ def test_cases_are_counted_in_the_declared_edition_alone(tmp_path: Path) -> None
     file.write_text('{"q": 1}\n\n{"q": 2}\n')
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     folder = read_suite(starter_folder("refusal-regression"))
-    assert count_cases(file, ["ab" * 32, digest]) == 2
-    assert count_cases(starter_folder(folder.name), [folder.digest]) == len(folder.cases)
+    assert read_cases(file, ["ab" * 32, digest]) == SuiteCases(2)
+    texts = tuple(str(case.fields["input"]) for case in folder.cases)
+    read = read_cases(starter_folder(folder.name), [folder.digest])
+    assert read == SuiteCases(len(folder.cases), texts)
     file.write_text('{"q": 1}\n')
     for path, message in (
         (file, "is another edition than the manifest declares"),
@@ -119,4 +121,22 @@ def test_cases_are_counted_in_the_declared_edition_alone(tmp_path: Path) -> None
         (tmp_path / "probes.yaml", "neither a suite's folder nor a .jsonl file"),
     ):
         with pytest.raises(EvaluationError, match=message):
-            count_cases(path, [digest])
+            read_cases(path, [digest])
+
+
+@pytest.mark.parametrize("tool", ["inspect", "promptfoo", "garak"])
+def test_as_many_other_cases_are_no_score_of_the_declared_ones(tool: str) -> None:
+    report = read_report(
+        tool, written({"inspect": INSPECT, "promptfoo": PROMPTFOO}.get(tool, GARAK))
+    )
+    (score,) = report.scores.values()
+    asked = {
+        "inspect": ("Question 1?", "Question 4?"),
+        "promptfoo": ("0", "2"),
+        "garak": ("DAN 0", "DAN 4"),
+    }[tool]
+    given = {"suite": SuiteCases(score.cases, asked)}
+    assert len(measured([report], {"suite": [score.key]}, given, MODEL)) == 1
+    other = {"suite": SuiteCases(score.cases, (*asked, "What is new in this edition?"))}
+    with pytest.raises(EvaluationError, match="does not have 1 of its questions, such as 'What is"):
+        measured([report], {"suite": [score.key]}, other, MODEL)
