@@ -8,7 +8,7 @@ the same.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -50,12 +50,15 @@ class Vocabulary:
         sectors: Jurisdiction → sectors that its policies know.
         rules: Code of a policy rule → jurisdictions that evaluate it.
         risk_classes: Of environments.
+        further: Returns the models that a call of one, or of a pattern, runs besides; both as
+            ``provider/id``.
     """
 
     operations: frozenset[str]
     sectors: Mapping[str, frozenset[str]]
     rules: Mapping[str, frozenset[str]]
     risk_classes: frozenset[str]
+    further: Callable[[str], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ def _by_vocabulary(signing: Signing, known: Vocabulary) -> Iterator[str]:
         yield from _unknown("risk class", predicate.risk_class, known.risk_classes)
         for pattern in (*predicate.base_models, *predicate.tuning_models):
             yield from _model(pattern)
+        for models in (predicate.base_models, predicate.tuning_models):
+            yield from _further(models, known)
     elif isinstance(predicate, Waiver):
         yield from _waiver(predicate, known)
     elif isinstance(predicate, Specification):
@@ -196,6 +201,14 @@ def _model(pattern: str) -> Iterator[str]:
     provider, slash, name = pattern.partition("/")
     if pattern not in {"**", "*"} and not (provider and slash and name):
         yield f"model {pattern!r} is not provider/id, such as openai/{pattern.strip('/')}"
+
+
+def _further(models: tuple[str, ...], known: Vocabulary) -> Iterator[str]:
+    """Yield a problem for each model that a listed one runs, and that is not listed itself."""
+    for pattern in models:
+        for model in known.further(pattern):
+            if not any_covers(models, model):
+                yield f"a call of {pattern!r} also runs {model!r}, which must be listed as well"
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> Iterator[str]:

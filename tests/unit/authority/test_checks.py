@@ -10,6 +10,7 @@ import pytest
 
 from sidecar.authority.checks import Signing, Vocabulary, problems
 from sidecar.binding import openai
+from sidecar.cli import signing_checks
 from sidecar.core.evidence import (
     APPROVAL,
     DEPLOYMENT_BINDING,
@@ -42,6 +43,7 @@ KNOWN = Vocabulary(
     sectors={"eu": frozenset({"finance", "retail"}), "us": frozenset({"finance"})},
     rules={"eu.art5_prohibited_practice": frozenset({"eu"})},
     risk_classes=frozenset({"minimal", "limited", "high"}),
+    further=signing_checks.vocabulary(None).further,
 )
 APPROVING = Approval(
     "regulator", ("eu",), ("spiffe://acme.example/**",), ("chat.completions",), WINDOW
@@ -166,6 +168,27 @@ def test_an_environment_of_unknown_names_or_below_a_floor_is_named() -> None:
         "no customer grant of acme covers sector 'finance'",
         "the operator's floor for this environment demands sector 'retail', not 'finance'",
     )
+
+
+@pytest.mark.parametrize(
+    ("models", "said"),
+    [
+        (("bedrock/eu.amazon.nova-lite-v1:0",), "bedrock/amazon.nova-lite-v1:0"),
+        (("bedrock/eu.amazon.*", "bedrock/amazon.nova-*"), "bedrock/amazon.*"),
+        (("bedrock/eu.amazon.nova-*", "bedrock/amazon.*"), ""),
+        (("bedrock/*",), ""),
+        (("acme/eu.amazon.nova-lite-v1:0", "openai/gpt-4o"), ""),
+    ],
+)
+def test_a_model_that_a_listed_profile_runs_is_listed_too(
+    models: tuple[str, ...], said: str
+) -> None:
+    expected = [f"a call of {models[0]!r} also runs {said!r}, which must be listed as well"]
+    for declared in (
+        replace(DECLARED, base_models=models),
+        replace(DECLARED, tuning_models=models),
+    ):
+        assert list(found(about(ENVIRONMENT, declared))) == (expected if said else [])
 
 
 def test_a_manifest_without_a_suite_for_a_jurisdiction_is_named() -> None:
