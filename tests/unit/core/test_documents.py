@@ -71,6 +71,14 @@ def test_a_trust_domain_is_listed_once() -> None:
         read_trust_domains(wire.write(TrustDomainsDocument(kind, (domain, domain))))  # type: ignore[arg-type]
 
 
+def test_only_environments_and_base_models_are_withdrawn_by_pattern() -> None:
+    by_pattern = {WithdrawalKind.ENVIRONMENT, WithdrawalKind.BASE_MODEL}
+    for kind in WithdrawalKind:
+        entry = Withdrawal(kind, "acme/*", "why")
+        assert entry.hits(kind, "acme/x") is (kind in by_pattern)
+        assert entry.hits(kind, "acme/*")
+
+
 def test_what_is_announced_is_listed_by_its_time_up_to_the_bound() -> None:
     def entry(subject: str, days: int | None) -> Withdrawal:
         at = None if days is None else NOW + timedelta(days=days)

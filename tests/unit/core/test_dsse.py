@@ -100,6 +100,10 @@ def test_both_base64_alphabets_are_read() -> None:
             "envelope: payloadType is not exactly application/vnd.in-toto+json",
         ),
         (
+            fields(payloadType="application/vnd.in-toto+json ", signed=True),
+            "envelope: payloadType is not exactly application/vnd.in-toto+json",
+        ),
+        (
             fields(payloadType="Application/vnd.in-toto+json"),
             "envelope: payloadType is not exactly application/vnd.in-toto+json",
         ),

@@ -9,6 +9,7 @@ from tests.support.simulator.world import MODEL, NOW, admitted_world, grant, ref
 def test_an_environment_that_no_customer_declared_is_unknown() -> None:
     found = admitted_world().ask(environment="spiffe://acme.example/env/elsewhere")
     assert refusal(found)[:2] == (Reason.ENVIRONMENT_UNKNOWN, 1)
+    assert (found.manifests, found.valid_until) == ((), NOW)
 
 
 def test_a_declaration_outside_its_window_declares_nothing() -> None:

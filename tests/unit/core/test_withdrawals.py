@@ -107,3 +107,17 @@ def test_a_manifest_is_a_statement_by_itself_and_an_approval_is_about_its_manife
     assert matter(manifest) is None
     about = [matter(item) for item in state.approvals[manifest.digest]]
     assert all(each is not None and manifest.digest in each for each in about)
+
+
+def test_an_index_that_reaches_the_same_is_the_same() -> None:
+    """What was decided by it can be reused: only the regulator withdrew on the matter."""
+    world = admitted_world()
+    held = world.evidence["approval:regulator"]
+    newer = world.approve("regulator", label="renewal", window=window(0, 25))
+    world.parties["regulator"].withdraw(APPROVAL, newer)
+    world.parties["customer"].withdraw(CORPUS, A)
+    steps = Steps(world)
+    before = steps.state.withdrawals
+    after = steps.remove(held).state.withdrawals
+    assert after["customer"] is before["customer"]
+    assert after["regulator"] is not before["regulator"]
