@@ -20,10 +20,8 @@ from tests.unit.trust.operator import ONE, Operator, first_refresh, running, sig
 KEY = "sha256:" + "a" * 64
 
 
-def test_case_8_a_withdrawal_does_not_wait_for_evidence(
-    published: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Verification hangs in the middle of a file; the withdrawal is published nevertheless."""
+def hang_verification(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Let the next verification of evidence set the first event, and wait for the second."""
     reached, release = threading.Event(), threading.Event()
 
     def verified_by(_: dsse.Envelope, __: frozenset[PublicKey]) -> frozenset[str]:
@@ -32,6 +30,14 @@ def test_case_8_a_withdrawal_does_not_wait_for_evidence(
         return frozenset()
 
     monkeypatch.setattr(dsse, "verified_by", verified_by)
+    return reached, release
+
+
+def test_case_8_a_withdrawal_does_not_wait_for_evidence(
+    published: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Verification hangs in the middle of a file; the withdrawal is published nevertheless."""
+    reached, release = hang_verification(monkeypatch)
     with running(published.load()) as (control, states):
         try:
             states.wait(ONE)
@@ -71,14 +77,7 @@ def test_the_first_refresh_is_done_when_evidence_is_verified(published: Operator
 def test_evidence_that_never_ends_does_not_keep_the_gate_from_becoming_ready(
     published: Operator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    reached, release = threading.Event(), threading.Event()
-
-    def verified_by(_: dsse.Envelope, __: frozenset[PublicKey]) -> frozenset[str]:
-        reached.set()
-        release.wait()
-        return frozenset()
-
-    monkeypatch.setattr(dsse, "verified_by", verified_by)
+    reached, release = hang_verification(monkeypatch)
     data = envelope(b"junk", SimKey.ed25519())
     (published.folder / "evidence/x.json").write_bytes(data)
     with running(published.load()) as (control, states):
