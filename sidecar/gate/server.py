@@ -31,6 +31,7 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
+from sidecar.gate.arrivals import Arrivals
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, live
@@ -85,6 +86,7 @@ class Authorization(rpc.AuthorizationServicer):
         self._clock = clock or Clock().read
         self._in_flight = 0
         self._queue = RequestQueue(limits.slots)
+        self._arrivals = Arrivals(limits.max_concurrent // 4)
         self.stopping = False
 
     @property
@@ -102,6 +104,7 @@ class Authorization(rpc.AuthorizationServicer):
         reply: Answered = _FAILED
         self._in_flight += 1
         try:
+            await self._arrivals.wait()
             reply = await self._answer(request, self._seconds(context))
         except Exception:
             log.exception("a CheckResponse could not be written")

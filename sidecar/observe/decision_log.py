@@ -3,9 +3,9 @@
 Theory of operation. An allow is answered only after its line is written, so neither a full disk
 nor the end of the process can leave an admitted call without a line; a write that fails turns the
 allow into a denial. The line of an allow that comes by itself is appended at once. Lines that
-follow each other closely gather for two milliseconds (group commit): their answers leave together,
-so that Envoy and the gate wake each other up for many calls instead of for each. Lines of denials
-wait in memory, are appended with them, retried, and dropped and counted once the queue is full.
+follow each other closely are one write at the end of the event loop's iteration (group commit);
+requests that come close together are decided in one (``gate.arrivals``). Lines of denials wait in
+memory, are appended with them, retried, and dropped and counted once the queue is full.
 
 ``append_file`` notices a file that was renamed or removed. There is no thread: one would hand the
 interpreter's lock to and fro for each line, and an allow would wait for it.
@@ -32,7 +32,6 @@ log = logging.getLogger("sidecar.observe")
 _QUEUE_LINES = 16384
 _BATCH_LINES = 256
 _RETRY_SECONDS = 0.25
-_GATHER_SECONDS = 0.002
 _CLOSE_SECONDS = 0.001
 """A line that follows another one within this time waits for more."""
 _BUSY_SECONDS = 0.001
@@ -71,7 +70,6 @@ class DecisionLog:
         self._queue: deque[_Entry] = deque()
         self._begun = 0  # bytes of the first entry that a pipe has taken already
         self._timer: asyncio.Handle | None = None
-        self._flushed = float("-inf")
         self._recorded = float("-inf")
         self._busy = 0
         self._writable = True
@@ -151,23 +149,13 @@ class DecisionLog:
             return b""
 
     def _schedule(self) -> None:
-        """Write what waits, unless a write is due anyway.
-
-        Within ``_GATHER_SECONDS`` of the last write, wait for more lines until then: grpc.aio
-        accepts one request in each iteration, so that each line would be a write of its own.
-        """
+        """Write what waits at the end of this iteration, unless a write is due anyway."""
         if self._timer is None:
-            loop = asyncio.get_running_loop()
-            due = self._flushed + _GATHER_SECONDS
-            if loop.time() < due:
-                self._timer = loop.call_at(due, self._flush)
-            else:
-                self._timer = loop.call_soon(self._flush)
+            self._timer = asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         """Write a batch; what cannot be written now is tried again later."""
         self._timer = None
-        self._flushed = asyncio.get_running_loop().time()
         begun = len(self._queue), self._begun
         try:
             self._write()
