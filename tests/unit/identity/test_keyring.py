@@ -11,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,6 +93,12 @@ def test_a_key_whose_operations_include_verify_is_used(bench: Bench) -> None:
     assert set(bench.bundles().domains["acme.example"].jwt_keys) == {"jwt-1"}
 
 
+def test_a_key_of_each_curve_is_used_with_its_algorithm() -> None:
+    for curve, algorithm in ((ec.SECP256R1(), "ES256"), (ec.SECP384R1(), "ES384")):
+        (jwk,) = jwks(ec.generate_private_key(curve).public_key(), "k")["keys"]
+        assert jwt_key(jwk).algorithms == {algorithm}
+
+
 def test_two_keys_under_one_kid_are_both_left_out(bench: Bench) -> None:
     bench.domain["jwks"]["keys"] *= 2
     bundles = bench.bundles()
@@ -102,15 +109,29 @@ def test_two_keys_under_one_kid_are_both_left_out(bench: Bench) -> None:
 def test_what_is_no_key_set_or_no_root_is_no_key(bench: Bench) -> None:
     bench.domain["jwks"] = {"keys": "x"}
     leaf = bench.leaf()
+    root = bench.domain["x509Roots"][0]
+    bench.domain["x509Roots"] = [leaf, "not a certificate", root]
+    (kept,) = bench.bundles().domains["acme.example"].x509_roots
+    assert kept.public_bytes(Encoding.PEM).decode().strip() == root.strip()
     bench.domain["x509Roots"] = [leaf, "not a certificate"]
-    roots = bench.bundles().domains["acme.example"]
+    bundles = bench.bundles()
+    roots = bundles.domains["acme.example"]
     assert (dict(roots.jwt_keys), roots.x509_roots) == ({}, ())
+    first, second = bundles.problems
+    assert first == "acme.example: an X.509 root was left out: not a CA"
+    assert second.startswith("acme.example: an X.509 root was left out: ")
+    assert "None" not in second
     assert bench.ask(certificate=leaf) == no_root()
 
 
 def test_a_trust_domain_granted_twice_vouches_for_nobody(bench: Bench) -> None:
     bench.world.join("rival", grant("customer", trust_domains=("acme.example",)))
     assert bench.bundles().problems == ("acme.example: granted to more than one authority",)
+    more = grant("customer", trust_domains=("acme.example", "next.example"))
+    bench.world.grants["rival"] = (more, more)
+    bundles = bench.bundles()
+    assert bundles.problems == ("acme.example: granted to more than one authority",)
+    assert {*bundles.domains} == {"next.example"}
     assert bench.ask(bench.token()) == invalid(
         "no customer is granted the trust domain acme.example"
     )
@@ -120,6 +141,21 @@ def test_a_trust_domain_is_vouched_for_only_by_whom_it_was_granted_to(bench: Ben
     rival = replace(bench.issuer, jwt_key=ec.generate_private_key(ec.SECP256R1()))
     bench.world.parties["stranger"].trust_domains = [rival.document(NOW)]
     assert bench.ask(rival.jwt_svid(ENV, NOW)) == invalid("the JWT's signature does not verify")
+
+
+def test_only_a_customer_vouches_for_a_trust_domain(bench: Bench) -> None:
+    bench.world.join("rival", grant("provider", trust_domains=("acme.example", "own.example")))
+    bundles = bench.bundles()
+    assert ({*bundles.domains}, bundles.problems) == ({"acme.example"}, ())
+
+
+def test_a_domain_that_did_not_change_is_the_same_object(bench: Bench) -> None:
+    before = bench.bundles()
+    again = TrustBundles.of(bench.world.state(), before)
+    assert again.domains["acme.example"] is before.domains["acme.example"]
+    bench.domain["jwks"]["keys"] = []
+    changed = TrustBundles.of(bench.world.state(), before)
+    assert dict(changed.domains["acme.example"].jwt_keys) == {}
 
 
 def test_a_verified_customer_that_publishes_no_keys_is_not_stale(bench: Bench) -> None:
