@@ -164,7 +164,7 @@ class EvidenceVerifier:
                 posted = time.monotonic()
                 # A first load spends its time on verifying, not on steps that are replaced at once.
                 pause = max(self._limits.post_seconds, _POST_SHARE * (posted - began))
-                self._progress(idle=idle)
+            self._progress(idle=idle)
             if idle:
                 self._pool.rest()
             # Lets a thread that waits for the interpreter go first.
@@ -172,14 +172,16 @@ class EvidenceVerifier:
 
     def _progress(self, *, idle: bool) -> None:
         """Log how far a long verification has come, and its end."""
-        now, left = time.monotonic(), sum(queue.left() for queue in self._queues.values())
+        now, queues = time.monotonic(), self._queues.values()
         if idle:
             if self._logged_at > self._began:
                 _LOG.info("evidence: all %d files are verified", self._report.verified)
             self._began = self._logged_at = now
         elif now - self._logged_at >= _PROGRESS_SECONDS:
             self._logged_at = now
-            _LOG.info("evidence: %d files verified, %d left", self._report.verified, left)
+            verified = sum(queue.verified() for queue in queues)
+            left = sum(queue.left() for queue in queues)
+            _LOG.info("evidence: %d files verified, %d left", verified, left)
 
     def _take(self) -> bool:
         """Take what was handed over, waiting while there is nothing to do; False at the end."""

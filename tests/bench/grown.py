@@ -157,7 +157,7 @@ def _gates(site: Site, size: int, upstream_port: int, key: str) -> Iterator[list
             folder.mkdir()
             gate = on.enter_context(GateProcess(folder))
             gate.configure({**site.settings, "trust": str(site.trust), **settings})
-            gate.start()
+            gate.spawn()
             _loaded(gate, size)
             credential = folder / "credential.yaml"
             credential.touch(0o600)
@@ -178,8 +178,11 @@ def _gates(site: Site, size: int, upstream_port: int, key: str) -> Iterator[list
 
 
 def _loaded(gate: GateProcess, others: int) -> None:
-    """Wait until the gate knows the model that is called, and all others."""
+    """Wait until the gate is ready, and knows the model that is called and all others."""
     until = time.monotonic() + _LOADING_SECONDS
+    while not gate.ready and time.monotonic() < until:
+        time.sleep(0.5)
+    gate.await_ready()
     while time.monotonic() < until:
         with urllib.request.urlopen(f"{gate.metrics}/status", timeout=30) as reply:
             if json.load(reply)["evidence"]["manifests"] > others:
