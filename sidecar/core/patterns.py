@@ -87,9 +87,9 @@ def _from_the_left(texts: list[str], name: str, at: int, ends: str, *, anchored:
 
 
 def _from_the_right(texts: list[str], name: str, least: int, ends: str) -> int:
-    """Return where the last match of such texts up to the end begins; -1 if below ``least``."""
+    """Return where the last match of such texts begins, up to the end, which is the last text."""
     here = len(name) - len(texts[-1])
-    if here < least or not name.endswith(texts[-1]):
+    if here < least:
         return -1
     for text in reversed(texts[:-1]):
         found = name.rfind(text, least, here)
