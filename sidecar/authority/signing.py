@@ -172,13 +172,16 @@ def _check_not_over(predicate: Predicate, now: datetime) -> None:
 def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tuple[Recorded, ...]:
     """Return the older statements on a matter that a withdrawal of ``recorded`` must name too.
 
-    Those that ended are left out: they permit nothing any more.
+    So are those that begin in the same second, since which was signed first cannot be told. Those
+    that ended are left out: they permit nothing any more.
     """
     known = records.on_matter(opened.path, recorded.statement, recorded.digest)
+    begins = recorded.statement.predicate.window.not_before
     return tuple(
         item
         for item in known
-        if _rank(item) < _rank(recorded) and item.statement.predicate.window.not_after > now
+        if item.statement.predicate.window.not_before <= begins
+        and item.statement.predicate.window.not_after > now
     )
 
 

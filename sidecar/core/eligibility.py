@@ -81,13 +81,19 @@ def newest_of_each_author(
         signers: Payload digest → the signers that count for that item.
         items: Declarations about one matter.
         now: The reference time. An author's newest that has begun replaces its older ones, also
-            when it has ended.
+            when it has ended. None of those that begin together replaces another: if the digest
+            decided, losing the file of one could admit by the other (law 2).
     """
-    newest: dict[str, Evidence[D]] = {}
+    newest: dict[str, list[Evidence[D]]] = {}
     for item in sorted(items, key=beginning):
         if item.predicate.window.not_before <= now:
-            newest.update((signer.authority, item) for signer in signers[item.digest])
-    current = {i.digest: i for i in newest.values() if i.predicate.window.holds(now)}
+            for author in {signer.authority for signer in signers[item.digest]}:
+                last = newest.setdefault(author, [])
+                if last and last[0].predicate.window.not_before < item.predicate.window.not_before:
+                    last.clear()
+                last.append(item)
+    found = (item for last in newest.values() for item in last)
+    current = {item.digest: item for item in found if item.predicate.window.holds(now)}
     return tuple(sorted(current.values(), key=beginning, reverse=True))
 
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar, get_origin
 
 import rfc8785
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
@@ -163,7 +163,9 @@ def _refuse_unknown_critical(kind: type[Any], value: Mapping[str, Any], what: st
     critical = value.get("critical", [])
     if not isinstance(critical, list):
         raise EvidenceError(f"{what}: critical is not a list of names")
-    known = {to_camel(field.name) for field in fields(kind)} if critical else set()
+    known = (
+        {to_camel(each.name) for each in fields(get_origin(kind) or kind)} if critical else set()
+    )
     for name in critical:
         if name not in known:
             raise EvidenceError(f"{what}: the critical field {name!r} is not understood")

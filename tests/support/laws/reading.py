@@ -252,8 +252,12 @@ def _model(item: Item) -> str | None:
 
 
 def _newest_of_each(begun: list[tuple[Item, C, str]], now: int) -> list[tuple[Item, C, str]]:
-    newest: dict[str, tuple[Item, C, str]] = {}
-    for entry in sorted(begun, key=lambda each: (each[1].span.begins, each[0].digest)):
-        newest[entry[2]] = entry
-    found = [entry for entry in newest.values() if entry[1].span.holds(now)]
+    last: dict[str, int] = {}
+    for _, content, author in begun:
+        last[author] = max(last.get(author, content.span.begins), content.span.begins)
+    found = [
+        entry
+        for entry in begun
+        if entry[1].span.begins == last[entry[2]] and entry[1].span.holds(now)
+    ]
     return sorted(found, key=lambda each: (each[1].span.begins, each[0].digest), reverse=True)

@@ -288,6 +288,19 @@ def test_a_withdrawal_of_the_newest_withdraws_what_was_signed_before_on_that_mat
     assert noes(acme, pinned).entries == (older,)
 
 
+def test_a_withdrawal_names_what_was_signed_in_the_same_second_whichever_came_first(
+    acme: Home, tmp_path: Path, pinned: Pin
+) -> None:
+    signed = [issue(acme, tmp_path, approval())]
+    signed.append(issue(acme, tmp_path, approval(jurisdictions=("eu", "us"))))
+    for done in signed:
+        authority.withdraw(acme, WithdrawalKind.APPROVAL, done.digest, "findings", None, NOW + DAY)
+        subjects = {entry.subject for entry in noes(acme, pinned).entries}
+        assert subjects == {each.digest for each in signed}
+        for each in signed:
+            authority.reinstate(acme, WithdrawalKind.APPROVAL, each.digest, NOW + DAY)
+
+
 def test_what_is_over_is_not_signed_but_a_failure_is(
     acme: Home, tmp_path: Path, pinned: Pin
 ) -> None:

@@ -16,6 +16,7 @@ from sidecar.core.evidence import (
     MANIFEST,
     RESULT,
     SPECIFICATION,
+    STATEMENT_TYPE,
     DeploymentBinding,
     EnvironmentSpec,
     EvaluationEnvelope,
@@ -272,6 +273,16 @@ def test_names_of_hyperparameters_are_free() -> None:
     read = parse_statement(manifest(run=run, unknown=1)).predicate
     assert isinstance(read, Manifest)
     assert read.run.hyperparameters == named
+
+
+def test_a_statement_of_which_something_unknown_is_critical_is_refused_whatever_it_lacks() -> None:
+    nothing: dict[str, Any] = {}
+    for more in (nothing, json.loads(manifest())):
+        payload = json.dumps({"_type": STATEMENT_TYPE, **more, "critical": ["other"]}).encode()
+        with pytest.raises(
+            EvidenceError, match=r"^statement: the critical field 'other' is not und"
+        ):
+            parse_statement(payload)
 
 
 def test_a_critical_field_that_is_known_is_no_obstacle() -> None:

@@ -31,6 +31,20 @@ def test_of_several_customers_declarations_the_newest_is_taken_first() -> None:
     assert world.ask().reason is None
 
 
+def test_law_2_of_declarations_that_begin_together_each_may_be_relied_on() -> None:
+    """If the digest decided between them, losing the file of one could admit by the other."""
+    world, narrower = admitted_world(), set[bool]()
+    good = world.declare(window=window(10, 25))
+    for number in range(8):
+        other = world.declare(label="other", purpose=f"other-{number}", window=window(10, 25))
+        narrower.add(world.digests["other"] > world.digests["environment"])
+        assert good != other
+        assert world.ask().reason is None
+    assert narrower == {True, False}
+    world.declare(label="other", purpose="other", window=window(9, 25))
+    assert world.ask().reason is Reason.ENVIRONMENT_NOT_COVERED
+
+
 def test_a_name_without_a_manifest_is_a_base_model_only_where_it_is_listed() -> None:
     world = admitted_world()
     found = [refusal(world.ask(name))[0] for name in (MODEL, "gpt-4.1-mini", "ft:x:acme::y")]
