@@ -36,9 +36,9 @@ At `/metrics` of the address `admin` in `relay.yaml`. `name` is a source's name 
 
 """
 FLEET_HEAD = """
-## `admit fleet --metrics FILE`
+## `admit fleet`
 
-In the file, for the textfile collector of Prometheus's node_exporter: what the gates' signed
+In the file of `--metrics`, for the textfile collector of Prometheus's node_exporter: what the gates' signed
 statuses prove, not what the gates serve. `gate` is a gate's name in `fleet.yaml`.
 
 """

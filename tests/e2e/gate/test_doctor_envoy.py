@@ -10,6 +10,7 @@ import yaml
 
 from admissibility_devtools.tools.envoy_config import reference
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
+from sidecar.formats.amounts import amount
 from tests.process.envoy.config import GATE, SEAL, host, manager
 from tests.support.site.doctor import HEALTHY, but, follows, report
 from tests.support.site.site import Site, envoy_before
@@ -109,7 +110,7 @@ def unsealed(change: Change) -> Change:
 def denied_by_the_seal(count: int) -> Diagnosis:
     return warn(
         "seal",
-        f"{count} requests that the gate did not admit ended at the seal",
+        f"{amount(count, 'request')} that the gate did not admit ended at the seal",
         "ext_authz is missing, disabled, failing open or in shadow mode somewhere: run "
         "`admit envoy lint`.",
     )
