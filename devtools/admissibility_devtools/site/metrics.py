@@ -38,8 +38,8 @@ At `/metrics` of the address `admin` in `relay.yaml`. `name` is a source's name 
 FLEET_HEAD = """
 ## `admit fleet`
 
-In the file of `--metrics`, for the textfile collector of Prometheus's node_exporter: what the gates' signed
-statuses prove, not what the gates serve. `gate` is a gate's name in `fleet.yaml`.
+In the file of `--metrics`, for the textfile collector of Prometheus's node_exporter: what the
+gates' signed statuses prove, not what the gates serve. `gate` is a gate's name in `fleet.yaml`.
 
 """
 COLUMNS = ("metric", "type", "meaning")
