@@ -37,7 +37,8 @@ class Watch:
         now = _of_others(question, now)
         before, self.last[question] = self.last.get(question), now
         self.by_hand |= isinstance(operation, Add) and operation.by_hand
-        standing = sorted({authority for authority, entry in now.noes if _to_lineage(entry)})
+        noes = {authority for authority, entry in now.noes if _to_lineage(entry)}
+        standing = sorted(noes & now.objectors)
         if now.admitted and standing:
             return f"law 1: admitted, while the noes of {standing} to its lineage are in force"
         if operation is None or before is None or before.admitted:

@@ -52,7 +52,9 @@ class Ruling:
     ``manifest`` is what the model resolved to, ``declaration`` the environment's that it was asked
     under, and ``noes`` is every no that hits the lineage or, also where it is admitted, anything
     that could be relied on: who signed and what was signed may be hit while others agree.
-    ``waivers`` are those that excuse a rule of the policies, by digest, where it is admitted.
+    ``waivers`` are those that excuse a rule of the policies, by digest, and ``objectors`` whose every
+    no would count, where it is admitted: a no of anybody else ends what it signed itself, and another
+    signer of the same is enough.
     """
 
     admitted: bool
@@ -62,6 +64,7 @@ class Ruling:
     noes: frozenset[No] = frozenset()
     declaration: str | None = None
     waivers: frozenset[str] = frozenset()
+    objectors: frozenset[str] = frozenset()
 
 
 def refused(step: int, why: str, noes: frozenset[No] = frozenset()) -> Ruling:
@@ -316,7 +319,8 @@ class _Case:
         ):
             return refused(7, "trust_stale", frozenset(noes.found))
         waivers = frozenset(usable(reading, self.sector, self.asked, noes.counted))
-        return Ruling(True, 8, "admitted", None, frozenset(noes.found), None, waivers)
+        found, counted = frozenset(noes.found), frozenset(noes.counted)
+        return Ruling(True, 8, "admitted", None, found, None, waivers, counted)
 
     def _look_at_all(self, noes: Noes, parts: tuple[Part, ...], needed: Needed) -> None:
         """Find the noes to everybody who signed what could be relied on, chosen or not."""
