@@ -52,9 +52,9 @@ class Ruling:
     ``manifest`` is what the model resolved to, ``declaration`` the environment's that it was asked
     under, and ``noes`` is every no that hits the lineage or, also where it is admitted, anything
     that could be relied on: who signed and what was signed may be hit while others agree.
-    ``waivers`` are those that excuse a rule of the policies, by digest, and ``objectors`` whose every
-    no would count, where it is admitted: a no of anybody else ends what it signed itself, and another
-    signer of the same is enough.
+    ``waivers`` are those that excuse a rule of the policies, by digest, and ``objectors`` those of
+    whom every no would count, where it is admitted: a no of anybody else ends what it signed
+    itself, and another signer of the same is enough.
     """
 
     admitted: bool

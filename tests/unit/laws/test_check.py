@@ -35,7 +35,8 @@ def test_a_fault_is_found_shrunk_and_reported(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_watch_sees_a_denial_that_a_lost_file_ended() -> None:
     scene, watch = Scene(), Watch()
-    no, yes = Ruling(False, 6, "withdrawn"), Ruling(True, 8, "admitted")
+    no = Ruling(False, 6, "withdrawn")
+    yes = Ruling(True, 8, "admitted", objectors=frozenset({"eu-a"}))
     assert watch.broken(scene.run, PARENT_IN_PROD, None, no) is None
     assert "law 2" in (watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) or "")
     assert watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) is None
@@ -65,3 +66,5 @@ def test_the_watch_sees_a_no_that_somebody_else_unsaid() -> None:
     assert (after(stranger, stands, stands), after(author, stands)) == ("", "")
     to_lineage = frozenset({("eu-a", to_corpus)})
     assert "['eu-a'] to its lineage are in force" in after(stranger, stands, to_lineage)
+    its_own = frozenset({("acme-ml", Withdrawal("manifest", "cd"))})  # which another one signed too
+    assert after(stranger, its_own, its_own) == ""
