@@ -35,8 +35,7 @@ def test_a_fault_is_found_shrunk_and_reported(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_watch_sees_a_denial_that_a_lost_file_ended() -> None:
     scene, watch = Scene(), Watch()
-    no = Ruling(False, 6, "withdrawn")
-    yes = Ruling(True, 8, "admitted", objectors=frozenset({"eu-a"}))
+    no, yes = Ruling(False, 6, "withdrawn"), Ruling(True, 8, "admitted")
     assert watch.broken(scene.run, PARENT_IN_PROD, None, no) is None
     assert "law 2" in (watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) or "")
     assert watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), yes) is None
@@ -54,7 +53,8 @@ def test_the_watch_sees_a_no_that_somebody_else_unsaid() -> None:
     scene = Scene()
     to_key, to_corpus = Withdrawal("key", "eu-b/1"), Withdrawal("corpus", "ab")
     stands = frozenset({("eu-a", to_key)})
-    no, yes = Ruling(False, 6, "withdrawn"), Ruling(True, 8, "admitted")
+    no = Ruling(False, 6, "withdrawn")
+    yes = Ruling(True, 8, "admitted", objectors=frozenset({"eu-a"}))
 
     def after(operation: TakeBack, then: frozenset[No], now: frozenset[No] = frozenset()) -> str:
         watch = Watch()
