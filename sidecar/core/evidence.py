@@ -6,6 +6,7 @@ CVE-2022-35929).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -86,6 +87,7 @@ __all__ = [
     "Waiver",
     "base_model_digest",
     "parse_statement",
+    "plain_statement",
     "specification_blob",
     "write_statement",
 ]
@@ -160,11 +162,19 @@ def parse_statement(payload: bytes) -> Statement[Predicate]:
         raise EvidenceError(f"statement: {error}") from error
     if value.get("_type") != STATEMENT_TYPE:
         raise EvidenceError(f"statement: _type is not exactly {STATEMENT_TYPE}")
-    return _plain(payload, value) or _explained(value)
+    return plain_statement(payload, value) or _explained(value)
 
 
-def _plain(payload: bytes, value: dict[str, Any]) -> Statement[Predicate] | None:
-    """Parse a statement in one pass; ``None`` where something may be wrong with it."""
+def plain_statement(payload: bytes, value: Mapping[str, Any]) -> Statement[Predicate] | None:
+    """Parse a statement in one pass.
+
+    Args:
+        payload: Its bytes.
+        value: What they hold, as the strict parser reads it, with the ``_type`` of a statement.
+
+    Returns:
+        ``None`` where something may be wrong with it.
+    """
     urn, inside = value.get("predicateType"), value.get("predicate")
     kind = kinds.BY_URN.get(urn) if isinstance(urn, str) else None
     if kind is None or not isinstance(inside, dict) or "critical" in value or "critical" in inside:

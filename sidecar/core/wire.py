@@ -67,7 +67,10 @@ def read_value(kind: type[T], value: Mapping[str, Any], *, what: str) -> T:
     try:
         # Through JSON once more: only there do strict types accept arrays and RFC 3339 times.
         text = _canonical_values(dict(value))
-        _refuse_twins(kind, text, what)
+        try:
+            return _adapter(kind).validate_json(text, extra="forbid")
+        except ValidationError as unknown:
+            _refuse_twins(kind, unknown, what)
         return _adapter(kind).validate_json(text)
     except ValidationError as error:
         raise EvidenceError(f"{what}: {first_fault(error)}") from error
@@ -171,19 +174,14 @@ def _refuse_unknown_critical(kind: type[Any], value: Mapping[str, Any], what: st
             raise EvidenceError(f"{what}: the critical field {name!r} is not understood")
 
 
-def _refuse_twins(kind: type[Any], text: str | bytes, what: str) -> None:
+def _refuse_twins(kind: type[Any], unknown: ValidationError, what: str) -> None:
     """Refuse a field that is not known, and is one but for case or Unicode's compatible forms."""
-    try:
-        _adapter(kind).validate_json(text, extra="forbid")
-    except ValidationError as error:
-        for fault in error.errors(include_url=False, include_context=False, include_input=False):
-            if fault["type"] == _UNKNOWN_FIELD:
-                name = str(fault["loc"][-1])
-                known = _folded_names(kind).get(strict_json.fold(name), name)
-                if known != name:
-                    raise EvidenceError(
-                        f"{what}: the field {name!r} is a twin of {known!r}"
-                    ) from error
+    for fault in unknown.errors(include_url=False, include_context=False, include_input=False):
+        if fault["type"] == _UNKNOWN_FIELD:
+            name = str(fault["loc"][-1])
+            known = _folded_names(kind).get(strict_json.fold(name), name)
+            if known != name:
+                raise EvidenceError(f"{what}: the field {name!r} is a twin of {known!r}")
 
 
 def _folded_names(kind: type[Any]) -> dict[str, str]:

@@ -10,36 +10,24 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from typing import Any
 
 import jiter
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from sidecar.core import dsse, strict_json
 from sidecar.core.dsse import Envelope
-from sidecar.core.evidence import STATEMENT_TYPE, Predicate, Statement, Subject, parse_statement
-from sidecar.core.kinds import BY_URN
-from sidecar.core.wire import WIRE
+from sidecar.core.evidence import (
+    STATEMENT_TYPE,
+    Predicate,
+    Statement,
+    parse_statement,
+    plain_statement,
+)
 
-Inside = TypeVar("Inside")
 _FIELDS = {"payload", "payloadType", "signatures"}
 _SIGNATURE_FIELDS = {"sig", "keyid", dsse.HINT}
 _UNUSUAL_NUMBER = re.compile(rb"-0|[0-9](?:[eE]|[0-9]{14}|\.0*[^0-9])")
 """Any number, outside strings, that may be out of range or that RFC 8785 writes otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PlainStatement(Generic[Inside]):
-    """What is read of a statement in one pass, with the dataclass of its predicate."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = WIRE
-
-    type: Annotated[str, Field(alias="_type")]
-    subject: Annotated[tuple[Subject, ...], Field(min_length=1, max_length=1)]
-    predicate_type: str
-    predicate: Inside
 
 
 def read_envelope(data: bytes) -> Envelope:
@@ -112,25 +100,4 @@ def _bytes(text: str) -> bytes:
 
 def _statement(payload: bytes) -> Statement[Predicate] | None:
     value = _object(payload)
-    urn, inside = value.get("predicateType"), value.get("predicate")
-    kind = BY_URN.get(urn) if isinstance(urn, str) else None
-    if (
-        value.get("_type") != STATEMENT_TYPE
-        or kind is None
-        or not isinstance(inside, dict)
-        or "critical" in value
-        or "critical" in inside
-    ):
-        return None
-    try:
-        whole = _adapter(kind.urn).validate_json(payload, extra="forbid")
-    except ValidationError:
-        return None
-    kind.check_subject(whole.subject[0], whole.predicate)
-    return Statement(whole.subject[0], kind.urn, whole.predicate)
-
-
-@cache
-def _adapter(urn: str) -> TypeAdapter[Any]:
-    plain: Any = _PlainStatement
-    return TypeAdapter(plain[BY_URN[urn].predicate])
+    return plain_statement(payload, value) if value.get("_type") == STATEMENT_TYPE else None
