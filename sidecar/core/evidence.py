@@ -6,7 +6,7 @@ CVE-2022-35929).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -162,15 +162,18 @@ def parse_statement(payload: bytes) -> Statement[Predicate]:
         raise EvidenceError(f"statement: {error}") from error
     if value.get("_type") != STATEMENT_TYPE:
         raise EvidenceError(f"statement: _type is not exactly {STATEMENT_TYPE}")
-    return plain_statement(payload, value) or _explained(value)
+    return plain_statement(payload, value, wire.read_directly) or _explained(value)
 
 
-def plain_statement(payload: bytes, value: Mapping[str, Any]) -> Statement[Predicate] | None:
+def plain_statement(
+    payload: bytes, value: Mapping[str, Any], read: Callable[[Any, bytes], Any]
+) -> Statement[Predicate] | None:
     """Parse a statement in one pass.
 
     Args:
         payload: Its bytes.
         value: What they hold, as the strict parser reads it, with the ``_type`` of a statement.
+        read: ``wire.read_directly``, or ``wire.read_plain`` where the numbers were looked at.
 
     Returns:
         ``None`` where something may be wrong with it.
@@ -179,7 +182,7 @@ def plain_statement(payload: bytes, value: Mapping[str, Any]) -> Statement[Predi
     kind = kinds.BY_URN.get(urn) if isinstance(urn, str) else None
     if kind is None or not isinstance(inside, dict) or "critical" in value or "critical" in inside:
         return None
-    whole: Any = wire.read_directly(_frame(kind.urn), payload)
+    whole: Any = read(_frame(kind.urn), payload)
     if whole is None:
         return None
     kind.check_subject(whole.subject[0], whole.predicate)

@@ -103,6 +103,11 @@ def read_directly(kind: type[T], data: bytes) -> T | None:
     # Most documents have no number, and looking at each place where one may be takes longer.
     if _DIGIT.search(text) is not None and _READ_OTHERWISE.search(text) is not None:
         return None
+    return read_plain(kind, data)
+
+
+def read_plain(kind: type[T], data: bytes) -> T | None:
+    """Like ``read_directly``, where numbers are known to be read as they are written."""
     try:
         return _adapter(kind).validate_json(data, extra="forbid")
     except ValidationError:

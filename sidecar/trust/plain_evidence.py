@@ -23,6 +23,7 @@ from sidecar.core.evidence import (
     parse_statement,
     plain_statement,
 )
+from sidecar.core.wire import read_plain
 
 _FIELDS = {"payload", "payloadType", "signatures"}
 _SIGNATURE_FIELDS = {"sig", "keyid", dsse.HINT}
@@ -100,4 +101,6 @@ def _bytes(text: str) -> bytes:
 
 def _statement(payload: bytes) -> Statement[Predicate] | None:
     value = _object(payload)
-    return plain_statement(payload, value) if value.get("_type") == STATEMENT_TYPE else None
+    if value.get("_type") != STATEMENT_TYPE:
+        return None
+    return plain_statement(payload, value, read_plain)
