@@ -19,18 +19,6 @@ def refused(verdict: Verdict) -> Seen:
     return Seen(verdict, ())
 
 
-def test_a_body_over_the_limit_is_413_and_one_at_the_limit_is_read(talk: Talk) -> None:
-    def sized(size: int) -> bytes:
-        return talk.body(user="x" * (size - len(talk.body(user=""))))
-
-    limit = 26 << 20
-    over = talk.seen(lambda: talk.call(sized(limit + 1)))
-    assert over == refused((413, ""))
-    whole = sized(limit)
-    at = talk.seen(lambda: talk.call(whole))
-    assert (at.verdict, [r.body == whole for r in at.reached]) == ((200, "admitted"), [True])
-
-
 GOOD = '"model": "@", "messages": []'
 BODIES: dict[str, tuple[bytes, Verdict]] = {
     "empty": (b" ", MALFORMED),
