@@ -33,7 +33,13 @@ from sidecar.core.verification import VerifiedFile
 from sidecar.trust import memory_journal, verified_store, view_records
 from sidecar.trust.config import TrustConfigError
 from sidecar.trust.evidence_folder import SeenFile
-from sidecar.trust.verified_store import UNJOURNALED, CommittedStep, Meta, StoreWriteError
+from sidecar.trust.verified_store import (
+    UNJOURNALED,
+    CommittedStep,
+    Meta,
+    NeededStoreError,
+    StoreWriteError,
+)
 from sidecar.trust.writer_lock import WriterLock
 
 _LOG = logging.getLogger("sidecar.trust")
@@ -52,8 +58,8 @@ class DurableState:
             is heard.
 
     Raises:
-        TrustConfigError: The folder cannot be used, another process writes it, or the journal is
-            damaged.
+        TrustConfigError: The folder cannot be used, the journal is damaged, or the store cannot be
+            relied on and remembers what the journal does not.
     """
 
     def __init__(
@@ -75,9 +81,14 @@ class DurableState:
         memory = _migrated(state_dir)
         self._size = memory_journal.size(state_dir)
         try:
-            self._store = verified_store.open_store(state_dir, check=self._lock.acquire())
+            self._store = verified_store.open_store(
+                state_dir, check=self._lock.acquire(), needed=self._lacks
+            )
         except (OSError, lmdb.Error) as error:
             raise TrustConfigError(f"{state_dir}: the store cannot be opened: {error}") from error
+        except NeededStoreError as error:
+            self._lock.release()
+            raise self._needed(str(error)) from error
         self.epoch = 0
         self.state = self._resumed(memory)
 
@@ -131,6 +142,9 @@ class DurableState:
         """Write what is to be remembered and could not be written before."""
         if self._unsaved and self._lock.held:
             self._append(NOTHING)
+            if not self._unsaved and self._uncommitted is None:
+                # The store states that the journal has all of it: from now on it may be removed.
+                self._commit(Drafts.of(self._store.epoch().tables()))
 
     def take_over(self, state: VerifiedState) -> VerifiedState:
         """Return ``state``; kept in the store if the process that wrote there has just ended."""
@@ -141,6 +155,8 @@ class DurableState:
         self._size = memory_journal.size(self._state_dir)
         self._append(merged(unsaved))
         epoch = self.epoch
+        if self._is_foreign(self._store.meta()):
+            self._start_again()  # what it remembers is in the journal, or was seen here as well
         kept = self._resumed(NOTHING)
         self.epoch = max(self.epoch, epoch)
         views: dict[str, AuthorityView | None] = dict.fromkeys(kept.views)
@@ -191,6 +207,23 @@ class DurableState:
             self._journal()  # raises where it is damaged; else the store counted another's bytes
             return None
 
+    def _lacks(self, meta: Meta) -> bool:
+        """Return whether the journal lacks what a store with this header remembers."""
+        return self._not_included(meta.remembered) is None
+
+    def _needed(self, problem: str) -> TrustConfigError:
+        journal = self._state_dir / memory_journal.NAME
+        return TrustConfigError(
+            f"{problem}, and {journal} lacks what it remembers, since the disk was full, or the "
+            "journal was removed; start the version that wrote it once more with room on the disk, "
+            "or restore both from a backup; without that store the gate forgets which manifests "
+            "were superseded or withdrawn, unless their evidence is still there"
+        )
+
+    @staticmethod
+    def _is_foreign(meta: Meta | None) -> bool:
+        return meta is not None and meta.format != verified_store.FORMAT
+
     def _views_resumed(self) -> dict[str, AuthorityView]:
         """Return the views of the last step, each marked as it is heard now."""
         marks = self._store.marks()
@@ -208,7 +241,9 @@ class DurableState:
     def _borrowed(self, meta: Meta | None, memory: Memory) -> VerifiedState:
         """Begin with what another process wrote, without writing."""
         _LOG.info("another process writes %s; its place is taken when it ends", self._state_dir)
-        if meta is None or meta.operator != self._digest:
+        if meta is not None and self._is_foreign(meta) and self._lacks(meta):
+            raise self._needed(f"another process writes {self._state_dir} in format {meta.format}")
+        if meta is None or self._is_foreign(meta) or meta.operator != self._digest:
             return VerifiedState.begin(self._operator, merged((memory, self._journal())))
         self.epoch = meta.epoch
         views = view_records.read(self._store.views())

@@ -7,7 +7,8 @@ so that a crash leaves the last transaction that was committed (synced) or the o
 ``open_store`` relies on a store only if its format is this one and the sum over the checksums of
 all its records is the one that was committed with them: a record that was lost, torn or flipped
 changes the sum. Otherwise the store is removed, and filled again from the sources. What it holds is
-a cache, except for what is remembered (``core.memory``), which has a file of its own.
+a cache, except for what is remembered (``core.memory``), which has a file of its own: where that
+could not be written (a full disk), the store is not removed.
 
 Whoever can write to the state folder can make the gate believe anything, as with the metadata that
 TUF keeps there; the checksums find accidents, not attackers.
@@ -21,7 +22,7 @@ import logging
 import os
 import shutil
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from pathlib import Path
@@ -58,9 +59,15 @@ class StoreWriteError(Exception):
     """A step could not be committed; the text is one line. The store is as it was before."""
 
 
+class NeededStoreError(Exception):
+    """A store that cannot be relied on remembers what nothing else does; the text names both."""
+
+
 @dataclass(frozen=True, slots=True)
 class Meta:
     """The header of the whole store, as one transaction wrote it.
+
+    A later format only adds fields at its end: which store may be removed is read of any.
 
     Attributes:
         format: ``FORMAT`` as it was written.
@@ -89,9 +96,9 @@ class Meta:
         if records.checksum(_META, b"", text) != record[:CHECKSUM_BYTES]:
             return None
         parts = text.decode().split(" ")
-        if len(parts) != len(fields(cls)):
+        if len(parts) < len(fields(cls)):
             return None
-        return cls(parts[0], parts[1], *map(int, parts[2:]))
+        return cls(parts[0], parts[1], *map(int, parts[2 : len(fields(cls))]))
 
 
 Marks = Mapping[str, tuple[int, bool]]
@@ -206,11 +213,19 @@ class VerifiedStore:
         except lmdb.Error as error:
             raise StoreWriteError(f"{self.folder} cannot be written: {error}") from error
 
-    def sound(self) -> bool:
-        """Return whether every record is as it was committed, by one pass over all of them."""
-        meta = self.meta()
+    def problem(self) -> str:
+        """Return why it cannot be relied on; empty if it can, as one without any record can."""
+        epoch = self.epoch()
+        meta = meta_of(epoch)
         if meta is None:
-            return False
+            unused = all(epoch.empty(name) for name in self._databases if name != _PATHS)
+            return "" if unused else "is damaged: its header cannot be read"
+        if meta.format != FORMAT:
+            return f"is of format {meta.format}, this version writes {FORMAT}"
+        return "" if self._sound(meta) else "is damaged: its checksums do not hold"
+
+    def _sound(self, meta: Meta) -> bool:
+        """Return whether every record is as it was committed, by one pass over all of them."""
         total = 0
         try:
             with self._environment.begin() as transaction:
@@ -340,33 +355,35 @@ def _noted(name: bytes, body: bytes) -> bytes:
     return records.checksum(_META, name, body) + body
 
 
-def open_store(state_dir: Path, *, check: bool = True) -> VerifiedStore:
+def open_store(
+    state_dir: Path, *, check: bool = True, needed: Callable[[Meta], bool] = lambda _: False
+) -> VerifiedStore:
     """Open the store of a state folder; start an empty one where it cannot be relied on.
 
     Args:
         state_dir: The state folder.
         check: Whether to look at every record; not where another process writes the store.
+        needed: Whether a store with this header remembers what the journal does not.
 
     Raises:
         OSError: The folder cannot be written.
         lmdb.Error: As above.
+        NeededStoreError: It cannot be relied on, and is needed.
     """
-    folder = state_dir / NAME
-    problem = ""
+    folder, meta = state_dir / NAME, None
     try:
         store = VerifiedStore(folder)
-        meta = store.meta() if check else None
-        if meta is not None and meta.format != FORMAT:
-            problem = f"is of format {meta.format}, this version writes {FORMAT}"
-        elif meta is not None and not store.sound():
-            problem = "is damaged: its checksums do not hold"
+        problem = store.problem() if check else ""
         if not problem:
             return store
+        meta = store.meta()
         store.close()
     except lmdb.Error as error:
         if not check:
             raise
         problem = f"cannot be read: {error}"
+    if meta is not None and needed(meta):
+        raise NeededStoreError(f"{folder} {problem}")
     _LOG.warning("%s %s; it is filled again from the sources", folder, problem)
     return empty_store(state_dir)
 

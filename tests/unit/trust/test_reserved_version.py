@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import resource
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,22 +12,12 @@ from securesystemslib.signer import CryptoSigner
 from sidecar.core.trust_state import AuthorityView
 from sidecar.trust.refresher import AuthorityRefresher
 from sidecar.trust.reserved_version import DamagedVersionError, ReservedVersion, SetVersion
+from tests.unit.trust.durable import disk_of
 from tests.unit.trust.refreshing import KEY, fresh
 from tests.unit.trust.repository import Repository, keys_per_role, now
 
 IN_PLACE = 1024
 """A disk that is full, on which what is there can be overwritten."""
-
-
-@contextlib.contextmanager
-def disk_of(size: int | None) -> Iterator[None]:
-    """Let this process write no file beyond ``size`` bytes, as a full disk would."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (before[1] if size is None else size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class Gate:
