@@ -18,9 +18,9 @@ The steps are numbered as in ``assessment.STEPS``; each lives in a module of its
 A failed step never stops the others that can still be taken, so that ``admit explain`` shows them
 all; the first failure, in step order, is the reason.
 
-Evidence only adds agreement. Where several declarations, bindings or manifests could hold, each
-combination is tried, newest first, and the first that is admissible is the answer; so a file that
-is lost can only deny (law 2).
+Evidence only adds agreement. Where several declarations, bindings or manifests could hold, the
+call is admissible if any combination of them is, newest first (``combinations``); so a file that is
+lost can only deny (law 2).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice, product
 
 from sidecar.core import (
     approvals,
     cascade,
+    combinations,
     coverage,
     deployments,
     preactivation,
@@ -54,17 +54,15 @@ from sidecar.core.assessment import (
 from sidecar.core.call import Call, Credential
 from sidecar.core.cascade import Cascade
 from sidecar.core.choice import Prepared, choose
+from sidecar.core.combinations import Rules
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
 from sidecar.core.lineage import AnyNode, authority_node, environment_nodes
-from sidecar.core.objectors import objectors
+from sidecar.core.objectors import about, objectors
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
 from sidecar.core.snapshot import TrustState
 from sidecar.core.specifications import Pledge
-
-MAX_COMBINATIONS = 256
-"""Combinations of bindings and manifests that are tried for one declaration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,11 @@ class _Alternative:
 
     findings: tuple[Finding, ...]
     prepared: Prepared | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The model with its parents and base models; none where step 2 refuses."""
+        return frozenset() if self.prepared is None else _reached(self.prepared)
 
 
 def assess(call: Call, credential: Credential, state: TrustState, now: datetime) -> Assessment:
@@ -139,16 +142,29 @@ def _contradiction(call: Call) -> str:
 def _assessments(
     inquiry: Inquiry, environment: Evidence[Environment], wellformed: Finding
 ) -> Iterator[Assessment]:
-    """Assess each combination of bindings and manifests, newest first."""
+    """Assess the newest bindings and manifests together, then those that hold together."""
     declared = resolve.declared(inquiry, environment)
     if not declared.holds:
         yield _refused(inquiry.now, (wellformed, declared))
         return
-    alternatives = [tuple(_alternatives(inquiry, environment, m)) for m in inquiry.call.named]
-    for combination in islice(product(*alternatives), MAX_COMBINATIONS):
-        findings = [wellformed, declared, *(f for each in combination for f in each.findings)]
-        prepared = [each.prepared for each in combination if each.prepared is not None]
-        yield _combined(inquiry, environment, prepared, findings)
+    offered = [tuple(_alternatives(inquiry, environment, m)) for m in inquiry.call.named]
+
+    def combined(
+        chosen: tuple[_Alternative, ...], models: frozenset[str] | None = None
+    ) -> Assessment:
+        findings = [wellformed, declared, *(f for each in chosen for f in each.findings)]
+        prepared = [each.prepared for each in chosen if each.prepared is not None]
+        reached = _models(inquiry.call, prepared) if models is None else models
+        return _combined(inquiry, environment, prepared, findings, reached)
+
+    yield combined(tuple(alternatives[0] for alternatives in offered))
+    if any(len(alternatives) > 1 for alternatives in offered):
+        rules: Rules[_Alternative] = Rules(
+            lambda each: each.names,
+            lambda models: about(inquiry.state.operator, models),
+            lambda each, models: combined((each,), models).admissible,
+        )
+        yield from map(combined, combinations.selected(offered, rules))
 
 
 def _combined(
@@ -156,12 +172,12 @@ def _combined(
     environment: Evidence[Environment],
     prepared: list[Prepared],
     findings: list[Finding],
+    models: frozenset[str],
 ) -> Assessment:
-    """Take steps 3 to 7 for one combination."""
+    """Take steps 3 to 7 for one combination, in a call that reaches ``models``."""
     state = inquiry.state
     pledge = _pledged(inquiry, environment, prepared, findings)
     around = inquiry.around(environment)
-    models = _models(inquiry.call, prepared)
     cascaded = Cascade.of(
         state,
         objectors(state.operator, around, models, everywhere=inquiry.call.sandbox),
@@ -277,11 +293,13 @@ def _pledged(
 def _models(call: Call, prepared: list[Prepared]) -> frozenset[str]:
     """Return ``provider/id`` of every model of the call, and of their parents and base models."""
     resolved = {ready.question.model for ready in prepared}
-    found = {f"{call.provider}/{name}" for name in call.named if name not in resolved}
-    for ready in prepared:
-        found.add(ready.question.name)
-        found |= ready.resolved.names(call.provider)
-    return frozenset(found)
+    unresolved = frozenset(f"{call.provider}/{name}" for name in call.named if name not in resolved)
+    return unresolved.union(*map(_reached, prepared))
+
+
+def _reached(ready: Prepared) -> frozenset[str]:
+    name, provider = ready.question.name, ready.question.inquiry.call.provider
+    return ready.resolved.names(provider) | {name}
 
 
 def _authorities(

@@ -87,6 +87,16 @@ def overlaps(
     )
 
 
+def about(operator: OperatorTrust, models: frozenset[str]) -> frozenset[str]:
+    """Return the grants about any of these models, each as ``authority/number``."""
+    return frozenset(
+        f"{authority}/{number}"
+        for authority, grants in operator.grants.items()
+        for number, grant in enumerate(grants)
+        if any(_about(grant, models))
+    )
+
+
 def _about(grant: Grant, models: frozenset[str]) -> Iterator[bool]:
     for name in models:
         yield any_matches(grant.models, name) or any_matches(grant.base_models, name)

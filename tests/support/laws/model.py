@@ -5,11 +5,11 @@ shares nothing with the product but names.
 
 It leaves out what no history has, which tests of tests/unit cover instead: an expired credential
 (core/test_assess), waivers of manifests (core/test_waivers), results with a threshold of their own
-(core/breaks_of_approval), stored objects (core/test_modelless, registry/), chains and combinations
-beyond their bounds (core/test_assess, core/laws/test_case_13), several names of one base model
-(providers/test_descriptors). Nor does it say until when an admitted call holds
-(core/test_properties, core/test_validity) and what policies see of it (core/test_facts), apart from
-waivers of environments.
+(core/breaks_of_approval), stored objects (core/test_modelless, registry/), chains and sets of
+grants beyond their bounds (core/test_assess, core/test_combinations, core/laws/test_case_13),
+several names of one base model (providers/test_descriptors). Nor does it say until when an admitted
+call holds (core/test_properties, core/test_validity) and what policies see of it (core/test_facts),
+apart from waivers of environments.
 """
 
 from __future__ import annotations

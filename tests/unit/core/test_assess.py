@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from sidecar.core import assess as assess_module
 from sidecar.core.assess import assess
 from sidecar.core.assessment import STEPS
 from sidecar.core.call import Call
@@ -258,19 +257,6 @@ def test_an_endless_chain_of_parents_is_refused() -> None:
         Reason.MANIFEST_UNVERIFIED,
         "the parent manifest of ft:chain-0 is too far up",
     )
-
-
-@pytest.mark.parametrize(
-    ("tried", "outcome"), [(1, Reason.PREACTIVATION_MISSING), (2, None), (3, None)]
-)
-def test_combinations_beyond_their_bound_are_not_tried_and_so_admit_nothing(
-    tried: int, outcome: Reason | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The newest manifest of a model lacks its results, an older one has them."""
-    world = admitted_world()
-    world.bind("newer", window=window(0.5, 25))
-    monkeypatch.setattr(assess_module, "MAX_COMBINATIONS", tried)
-    assert told(world)[0] is outcome
 
 
 def test_a_regulator_for_two_jurisdictions_fills_one_role() -> None:

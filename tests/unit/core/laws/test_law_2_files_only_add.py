@@ -9,7 +9,10 @@ import pytest
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
+    BASE,
+    CHILD,
     DEPLOYMENT,
+    MODEL,
     NOW,
     World,
     admitted_world,
@@ -100,3 +103,16 @@ def test_of_two_providers_bindings_the_one_that_is_good_is_enough() -> None:
     assert world.put(call).reason is None
     world.evidence.pop("binding")
     assert world.put(call).reason is Reason.MANIFEST_MISSING
+
+
+def test_an_older_manifest_is_found_behind_any_number_of_newer_ones() -> None:
+    """Else losing one of the newer ones would admit by the older one."""
+    world = tuned_on_world()
+    for number in range(300):
+        world.bind(f"draft {number}", window=window(5, 5), corpora=corpora_of(number))
+    for names in ((MODEL,), (BASE, MODEL), (MODEL, CHILD)):
+        assert world.ask(*names).reason is None
+
+
+def corpora_of(number: int) -> list[dict[str, object]]:
+    return [{**manifest_predicate()["corpora"][0], "digest": {"sha256": f"{number:064x}"}}]
