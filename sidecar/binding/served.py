@@ -128,7 +128,7 @@ def read_cards(name: str, models: bytes, info: bytes | None = None) -> ServedNam
     Args:
         name: Of the adapter; of SGLang what follows ``base:``.
         models: Answer to ``GET /v1/models``.
-        info: Answer of SGLang to ``GET /get_model_info``, which names the base's folder.
+        info: Answer of SGLang to ``GET /model_info``, which names the base's folder.
 
     Raises:
         BindingError: Not such answers, or they list no adapter of this name.
@@ -146,7 +146,7 @@ def read_cards(name: str, models: bytes, info: bytes | None = None) -> ServedNam
         )
     base: str | None
     if info is not None:
-        base = _parsed("/get_model_info", info, _ModelInfo).model_path
+        base = _parsed("/model_info", info, _ModelInfo).model_path
     else:
         parents = [each.root for each in cards if each.id == card.parent and each.parent is None]
         base = parents[0] if len(parents) == 1 else None

@@ -42,7 +42,8 @@ def ask(api: Api, url: str, name: str, key: str | None = None) -> ServedName:
         models = _get(session, f"{root}/v1/models")
         if api is Api.VLLM:
             return served.read_cards(name, models)
-        info = _get(session, f"{root}/get_model_info")
+        # Earlier releases have it under a name that is deprecated as of 0.5.
+        info = _get(session, f"{root}/model_info", or_at=f"{root}/get_model_info")
         return served.read_cards(name.rpartition(":")[2], models, info)
 
 
@@ -55,8 +56,16 @@ def _tag(session: requests.Session, root: str, name: str) -> ServedName:
     return found
 
 
-def _get(session: requests.Session, url: str, body: dict[str, Any] | None = None) -> bytes:
-    """Return the body of an answer; ``POST`` where there is one to send."""
+def _get(
+    session: requests.Session,
+    url: str,
+    body: dict[str, Any] | None = None,
+    or_at: str | None = None,
+) -> bytes:
+    """Return the body of an answer; ``POST`` where there is one to send.
+
+    ``or_at`` is an older name of the same route, asked where the first one is not found.
+    """
     try:
         with session.request(
             "GET" if body is None else "POST",
@@ -66,6 +75,8 @@ def _get(session: requests.Session, url: str, body: dict[str, Any] | None = None
             stream=True,
             allow_redirects=False,
         ) as answer:
+            if answer.status_code == 404 and or_at is not None:
+                return _get(session, or_at)
             if answer.status_code != 200:
                 raise SourceError(f"{url}: HTTP {answer.status_code}, expected 200")
             data = bytearray()

@@ -130,7 +130,8 @@ def _declared(folders: list[Path], manifest: Manifest) -> list[SuiteFolder]:
 
 
 def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json: bool) -> None:
-    total = total_cost(used for each in found for used in each.used())
+    uses = [used for each in found for used in each.used()]
+    total = total_cost(uses)
     if as_json:
         value = {"results": str(out), "suites": [_facts(each) for each in found]}
         print(json.dumps(value | {"cost": total}))
@@ -141,6 +142,8 @@ def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json:
     if total is not None:
         judged = f", of that judges {total['judges']:g}" if total["judges"] else ""
         print(f"cost: {total['model'] + total['judges']:g}{judged} ({SCOPE})")
+    elif any(each.cost is not None for each in uses):
+        print(f"cost: a model has no --price, so it is known in part ({SCOPE})")
     missing = declared_suites - len(found)
     rest = f"; {amount(missing, 'suite')} of the envelope not in it" if missing else ""
     print(f"results: {out}{rest}")

@@ -10,6 +10,7 @@ from sidecar.cli.common import CliError
 from sidecar.core import dsse
 from sidecar.core.dsse import Envelope
 from sidecar.core.evidence import (
+    DeploymentBinding,
     Environment,
     Manifest,
     Predicate,
@@ -56,11 +57,7 @@ def read(path: Path, signed_by: Path | None = None) -> ManifestFile:
         EvidenceError: Not an envelope with a manifest in it.
         CliError: It cannot be read, or another key signed it.
     """
-    envelope = dsse.parse(common.read(path))
-    if signed_by is not None:
-        key = PublicKey.from_pem(common.read(signed_by).decode("ascii", errors="replace"))
-        if not signed_with(envelope, key):
-            raise CliError(f"{path}: not signed by the key in {signed_by}")
+    envelope = dsse.parse(common.read(path)) if signed_by is None else _signed(path, signed_by)
     statement = _statement_of(path, envelope)
     if not isinstance(statement.predicate, Manifest):
         raise CliError(f"{path}: is evidence, but not a manifest")
@@ -93,6 +90,32 @@ def read_environment(path: Path) -> tuple[str, Environment]:
     if not isinstance(statement.predicate, Environment):
         raise CliError(f"{path}: is evidence, but not an environment's declaration")
     return statement.subject.name, statement.predicate
+
+
+def read_binding(path: Path, signed_by: Path) -> tuple[str, DeploymentBinding]:
+    """Read a deployment's binding, which a key must have signed.
+
+    Returns:
+        The hex SHA-256 of the manifest that it is bound to, and the binding.
+
+    Raises:
+        EvidenceError: Not an envelope.
+        CliError: It cannot be read, holds something else, or another key signed it.
+    """
+    envelope = _signed(path, signed_by)
+    statement = _statement_of(path, envelope)
+    if not isinstance(statement.predicate, DeploymentBinding):
+        raise CliError(f"{path}: is evidence, but not the binding of a deployment")
+    return statement.subject.digest.sha256, statement.predicate
+
+
+def _signed(path: Path, signed_by: Path) -> Envelope:
+    """Read an envelope that the PEM public key in ``signed_by`` must have signed."""
+    envelope = dsse.parse(common.read(path))
+    key = PublicKey.from_pem(common.read(signed_by).decode("ascii", errors="replace"))
+    if not signed_with(envelope, key):
+        raise CliError(f"{path}: not signed by the key in {signed_by}")
+    return envelope
 
 
 def _statement_of(path: Path, envelope: Envelope) -> Statement[Predicate]:

@@ -23,7 +23,7 @@ from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured
 from sidecar.evaluation.measured import SuiteCases, measured, read_cases
 from sidecar.evaluation.report_formats import READERS
-from sidecar.evaluation.reports import MAX_REPORT_BYTES, read_report
+from sidecar.evaluation.reports import MAX_REPORT_BYTES, BoundName, read_report
 
 NOT_PASSED = 3
 """Exit code where the result was signed and is FAILED."""
@@ -51,11 +51,23 @@ class ScoreOptions:
         list[str] | None,
         typer.Option(
             help="SUITE=FOLDER, or its FILE.jsonl, or the number of its cases; one for each of "
-            "--suite, since a report does not name cases that were left out."
+            "--suite, since a report does not name cases that were left out. Only of a folder are "
+            "the questions compared; else their number, which the result then states."
         ),
     ] = None
+    binding: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Of a report that names a deployment: the provider's binding of it to the "
+            "manifest (*.dsse.json), in force when the run began; repeatable."
+        ),
+    ] = None
+    binding_signed_by: Annotated[
+        Path | None,
+        typer.Option(help="PEM public key of the provider, which must have signed --binding."),
+    ] = None
 
-    def scores(self, manifest: Manifest) -> tuple[Measured, ...]:
+    def scores(self, handed: ManifestFile) -> tuple[Measured, ...]:
         """Return the scores of all sources.
 
         Raises:
@@ -67,7 +79,7 @@ class ScoreOptions:
         rows: tuple[Measured, ...] = ()
         if self.results is not None:
             rows = countersign.read_results(common.read(self.results))
-        if not self.report and not self.suite and not self.cases:
+        if not any((self.report, self.suite, self.cases, self.binding)):
             return rows
         read = [
             read_report(tool, common.read(Path(path), max_bytes=MAX_REPORT_BYTES))
@@ -77,7 +89,25 @@ class ScoreOptions:
         for text in self.suite or ():
             name, key = _pair(text, "--suite", "SUITE=KEY")
             keys.setdefault(name, []).append(key)
-        return (*rows, *measured(read, keys, self._counts(keys, manifest), manifest.model.id))
+        counts, model = self._counts(keys, handed.manifest), handed.manifest.model.id
+        return (*rows, *measured(read, keys, counts, model, self._bound(handed)))
+
+    def _bound(self, handed: ManifestFile) -> list[BoundName]:
+        """Return the deployments that their provider bound to the manifest."""
+        if not self.binding:
+            return []
+        if self.binding_signed_by is None:
+            raise CliError("--binding: give the provider's public key: --binding-signed-by PEM")
+        found = []
+        for path in self.binding:
+            digest, bound = manifests.read_binding(path, self.binding_signed_by)
+            if digest != handed.digest:
+                raise CliError(
+                    f"{path}: binds {bound.deployment} to {bound.provider}/{bound.model}, manifest"
+                    f" {digest}, not to {handed.digest}"
+                )
+            found.append(BoundName(bound.deployment, bound.window))
+        return found
 
     def _counts(self, keys: dict[str, list[str]], manifest: Manifest) -> dict[str, SuiteCases]:
         """Return the cases of each suite that is taken from a report."""
@@ -124,7 +154,7 @@ def result(
     handed = manifests.read(manifest, signed_by)
     opened = authority.load(home)
     _check_independent(opened, handed)
-    scores = given.scores(handed.manifest)
+    scores = given.scores(handed)
     begun = _begun(scores, stated, at)
     statement = _statement(handed, scores, common.window(begun, days), at)
     against = Against(trust, policies, force)
@@ -133,6 +163,7 @@ def result(
     )
     earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
     _report(statement.predicate, handed, written, as_json=as_json)
+    common.warn(*(_counted(each) for each in scores if each.counted))
     if statement.predicate.result != countersign.PASSED:
         common.warn(
             "FAILED: published; the model stays inadmissible until this authority takes it back "
@@ -168,6 +199,13 @@ def _begun(scores: tuple[Measured, ...], stated: datetime | None, at: datetime) 
     if begun > at:
         raise CliError(f"the suites were run at {rfc3339(begun)}, which lies in the future")
     return begun
+
+
+def _counted(score: Measured) -> str:
+    return (
+        f"{score.name}: only the number of cases was compared with the report, and the result "
+        "states that; a suite's folder (--cases SUITE=FOLDER) has their questions compared too"
+    )
 
 
 def _still_failed(digest: str) -> str:

@@ -35,6 +35,8 @@ from sidecar.evaluation.errors import EvaluationError
 MAX_RESULTS_BYTES = 1 << 20
 PASSED: Literal["PASSED"] = "PASSED"
 FAILED: Literal["FAILED"] = "FAILED"
+COUNTED = "; cases counted, not compared"
+"""What a result adds to the tool's name where a report was not compared case by case."""
 
 
 class _Row(BaseModel):
@@ -71,6 +73,7 @@ class Measured:
         report: SHA-256 of the tool's report.
         performed: When the run began, where known.
         model: Id of the model that answered, where known; it must be the manifest's.
+        counted: Only the number of its cases was compared with the suite's, not what they ask.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Measured:
     report: str | None = None
     performed: datetime | None = None
     model: str | None = None
+    counted: bool = False
 
 
 def read_results(data: bytes) -> tuple[Measured, ...]:
@@ -162,7 +166,7 @@ def _result(suite: Suite, rows: tuple[Measured, ...]) -> SuiteResult:
             row.samples,
             row.low,
             row.high,
-            row.tool,
+            f"{row.tool}{COUNTED}" if row.counted else row.tool,
             row.report,
         ),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar.durable.files import read_bounded
@@ -16,7 +16,7 @@ from sidecar.evaluation.countersign import Measured
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.interval import wilson
 from sidecar.evaluation.report_formats import ToolScore
-from sidecar.evaluation.reports import ToolReport
+from sidecar.evaluation.reports import BoundName, ToolReport
 from sidecar.evaluation.suite import MAX_CASES_BYTES, read_suite
 
 
@@ -77,6 +77,7 @@ def measured(
     keys: Mapping[str, Iterable[str]],
     cases: Mapping[str, SuiteCases],
     model: str,
+    bound: Iterable[BoundName] = (),
 ) -> tuple[Measured, ...]:
     """Return one score for each suite that is mapped.
 
@@ -85,15 +86,16 @@ def measured(
         keys: Name of a declared suite → the measurements that make it up; pooled by samples.
         cases: Name of each of these suites → its cases.
         model: The manifest's model id.
+        bound: Deployments that its provider bound to the manifest.
 
     Raises:
         EvaluationError: A report is of another model; a key is in no report, or in several; a
             measurement counts for two suites, or one report is not mapped at all; a suite's cases
             are not stated, or are not those of its measurements.
     """
-    given = tuple(reports)
+    given, deployments = tuple(reports), tuple(bound)
     for report in given:
-        report.check_model(model)
+        report.check_model(model, deployments)
     used: dict[str, str] = {}
     rows = []
     for suite, wanted in keys.items():
@@ -103,8 +105,8 @@ def measured(
             if key in used:
                 raise EvaluationError(f"{key} is mapped to {used[key]} and to {suite}")
             used[key] = suite
-        _check_cases(suite, found, cases.get(suite))
-        rows.append(_pooled(suite, found))
+        compared = _check_cases(suite, found, cases.get(suite))
+        rows.append(replace(_pooled(suite, found), counted=not compared))
     for report in given:
         if not set(report.scores) & set(used):
             raise EvaluationError(
@@ -128,7 +130,8 @@ _SHOWN = 60
 
 def _check_cases(
     suite: str, found: list[tuple[ToolReport, ToolScore]], expected: SuiteCases | None
-) -> None:
+) -> bool:
+    """Compare the cases of a report with a suite's; return whether their texts were compared."""
     tool = found[0][0].tool
     counted = sum(score.cases for _, score in found)
     if expected is None:
@@ -148,6 +151,7 @@ def _check_cases(
             f"suite {suite}: the {tool} report does not have {len(missing)} of its questions, such"
             f" as {missing[0][:_SHOWN]!r}: run the cases of the declared edition"
         )
+    return bool(asked and expected.texts)
 
 
 def _pooled(suite: str, found: list[tuple[ToolReport, ToolScore]]) -> Measured:

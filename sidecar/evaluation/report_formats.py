@@ -1,8 +1,8 @@
 """Parses the report of each evaluation tool, and refuses one that is not whole.
 
 Sources: Inspect AI ``log/_log.py``, promptfoo ``types/index.ts`` and ``evaluator.ts``, garak
-``evaluators/base.py``, ``harnesses/base.py`` and ``attempt.py``, lm-evaluation-harness
-``evaluator_utils.py``.
+``evaluators/base.py``, ``harnesses/base.py`` and ``attempt.py`` (and runs of 0.17.1),
+lm-evaluation-harness ``evaluator_utils.py``.
 
 An answer without a text that can be seen, and without a tool call, is a score of 0 as in our own
 runs: a search for what must not be said passes it. The reports of garak and lm-eval do not state

@@ -18,14 +18,23 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sidecar.core.window import Window, rfc3339
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.report_formats import READERS, ToolScore
 
 MAX_REPORT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class BoundName:
+    """The name of a deployment, and the time for which its provider bound it to a manifest."""
+
+    name: str
+    window: Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +55,50 @@ class ToolReport:
     scores: Mapping[str, ToolScore]
     performed: datetime | None = None
 
-    def check_model(self, model: str) -> None:
+    def check_model(self, model: str, bound: Iterable[BoundName] = ()) -> None:
         """Refuse the report of another model.
 
         A tool writes a prefix of its own before the id, such as ``openai/`` or ``openai:chat:``.
 
+        Args:
+            model: The manifest's model id.
+            bound: Deployments that its provider bound to the manifest.
+
         Raises:
-            EvaluationError: The report names no model, or one that is not ``model``.
+            EvaluationError: The report names no model, or one that is not ``model`` and was no
+                deployment of it when the run began.
         """
-        others = sorted(name for name in self.models if not _is_model(name, model))
-        if others or not self.models:
-            named = ", ".join(others) or "no model"
+        known = tuple(bound)
+        for name in sorted(self.models) or ["no model"]:
+            if not _is_model(name, model):
+                windows = [each.window for each in known if _is_model(name, each.name)]
+                self._check_bound(name, model, windows)
+
+    def _check_bound(self, name: str, model: str, windows: list[Window]) -> None:
+        if not windows:
             raise EvaluationError(
-                f"the {self.tool} report is of {named}, and the manifest is of {model}"
+                f"the {self.tool} report is of {name}, and the manifest is of {model}; if that is"
+                " a deployment of it, give its provider's statement (--binding)"
+            )
+        if self.performed is None:
+            raise EvaluationError(
+                f"the {self.tool} report does not state when it was made, so a binding does not"
+                f" prove what {name} ran then"
+            )
+        if not any(window.holds(self.performed) for window in windows):
+            held = " and ".join(
+                f"from {rfc3339(each.not_before)} until {rfc3339(each.not_after)}"
+                for each in windows
+            )
+            raise EvaluationError(
+                f"{name} was bound {held}, and the {self.tool} run began at"
+                f" {rfc3339(self.performed)}: give the binding that was in force then"
             )
 
 
 _PREFIXES = frozenset(
     {
-        *("openai/", "azureai/", "bedrock/", "vllm/", "ollama/", "google/"),
+        *("openai/", "openai/azure/", "azureai/", "bedrock/", "vllm/", "ollama/", "google/"),
         *("openai:", "openai:chat:", "openai:completion:", "openai:responses:"),
         *("azureopenai:", "azureopenai:chat:", "azure:chat:", "bedrock:", "ollama:chat:"),
     }

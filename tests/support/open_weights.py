@@ -79,6 +79,7 @@ class OpenWeights:
         url: Where it listens.
         models: vLLM and SGLang: the cards of ``/v1/models``.
         model_path: SGLang: the base's folder or id.
+        info_path: SGLang: where it states that, by its release.
         tags: Ollama: name → tag.
         key: An API key that calls need.
         before: Called with the path of each request before it is answered.
@@ -88,6 +89,7 @@ class OpenWeights:
     url: str = ""
     models: list[dict[str, Any]] = field(default_factory=list)
     model_path: str | None = None
+    info_path: str = "/model_info"
     tags: dict[str, Tag] = field(default_factory=dict)
     key: str | None = None
     before: Callable[[str], None] = lambda _: None
@@ -103,7 +105,7 @@ class OpenWeights:
         """Return status and JSON value of an answer."""
         if path == "/v1/models" and self.models:
             return 200, {"object": "list", "data": self.models}
-        if path == "/get_model_info" and self.model_path is not None:
+        if path == self.info_path and self.model_path is not None:
             return 200, {
                 "model_path": self.model_path,
                 "tokenizer_path": self.model_path,

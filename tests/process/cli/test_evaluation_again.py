@@ -128,12 +128,14 @@ def test_a_model_goes_back_to_the_sandbox_and_comes_out_only_by_a_new_result(
     assert (lab.due("--suite", lab.suite, code=0), lab.reason()) == ([], None)
 
 
-def promptfoo(suite: Path, asked: int, repeat: int) -> dict[str, Any]:
+def promptfoo(
+    suite: Path, asked: int, repeat: int, provider: str = f"openai:chat:{MODEL}"
+) -> dict[str, Any]:
     """What promptfoo writes of tests in a file, of which it ran so many, so often."""
     cases = [dict(case.fields) for case in read_suite(suite).cases[:asked]]
     rows = [
         {
-            "provider": {"id": f"openai:chat:{MODEL}"},
+            "provider": {"id": provider},
             "prompt": {"label": "transparency", "raw": case["input"]},
             "vars": case,
             "response": {"output": "I am a program.", "finishReason": "stop"},
@@ -142,8 +144,9 @@ def promptfoo(suite: Path, asked: int, repeat: int) -> dict[str, Any]:
         for case in cases * repeat
     ]
     stats = {"successes": len(rows), "failures": 0, "errors": 0}
+    begun = rfc3339(datetime.now(UTC))
     return {
-        "results": {"version": 3, "stats": stats, "results": rows},
+        "results": {"version": 3, "timestamp": begun, "stats": stats, "results": rows},
         "config": {"tests": "file://cases.jsonl"},
     }
 
@@ -169,3 +172,37 @@ def test_a_filtered_report_signs_nothing_and_a_whole_one_passes(
     assert set(parties.evidence.iterdir()) == before
     report.write_text(json.dumps(promptfoo(lab.suite, number, 2)))
     assert told(*given, *cases)["result"] == "PASSED"
+
+
+def test_a_report_that_names_a_deployment_counts_by_its_providers_binding(
+    parties: Parties, tmp_path: Path
+) -> None:
+    lab = Lab(parties, tmp_path)
+    manifest = parties.bind(lab.job)["file"]
+    other = parties.bind(lab.job, "--declaration", "edition=other")["file"]
+    pem, report = tmp_path / "provider.pem", tmp_path / "promptfoo.json"
+    pem.write_bytes(
+        admit("authority", "show", "--pem", "--home", parties.home("model-host")).stdout
+    )
+    deployment = ("declare", "deployment", "support-prod", "--days", "1", "--manifest")
+    stale, bound = (parties.sign("model-host", *deployment, m)["file"] for m in (other, manifest))
+    number = len(read_suite(lab.suite).cases)
+    report.write_text(json.dumps(promptfoo(lab.suite, number, 1, "azure:chat:support-prod")))
+    given = (
+        *("result", manifest, "--report", f"promptfoo={report}", "--out", parties.evidence),
+        *("--suite", "eu-transparency=transparency", "--home", parties.home("test-house")),
+        *("--cases", f"eu-transparency={number}"),
+    )
+    before = set(parties.evidence.iterdir())
+    key = ("--binding-signed-by", pem)
+    for more, message in (
+        ((), b"give its provider's statement (--binding)"),
+        (("--binding", bound), b"--binding-signed-by PEM"),
+        (("--binding", stale, *key), b"binds support-prod to openai/"),
+        (("--binding", manifest, *key), b"not signed by the key in"),
+    ):
+        assert message in admit(*given, *more, code=2).stderr
+    assert set(parties.evidence.iterdir()) == before
+    signed = admit(*given, "--json", "--binding", bound, *key)
+    assert json.loads(signed.stdout)["result"] == "PASSED"
+    assert b"only the number of cases was compared" in signed.stderr

@@ -155,7 +155,11 @@ def test_a_name_of_vllm_agrees_by_its_folder_and_that_is_said_to_be_no_proof(
     )
 
 
-def test_a_name_of_sglang_is_what_follows_the_colon(server: OpenWeights, folder: Path) -> None:
+@pytest.mark.parametrize("path", ["/model_info", "/get_model_info"])
+def test_a_name_of_sglang_is_what_follows_the_colon(
+    server: OpenWeights, folder: Path, path: str
+) -> None:
+    server.info_path = path
     server.serve_base("qwen", "qwen")
     server.serve_adapter(NAME, str(folder), "qwen")
     server.model_path = BASE

@@ -65,6 +65,13 @@ def test_scores_that_reach_every_declared_threshold_pass() -> None:
     assert parse_statement(write_statement(statement)) == statement
 
 
+def test_a_result_states_that_cases_were_counted_alone() -> None:
+    measured = [replace(each, tool="garak 0.17.1", counted=each is GOOD[0]) for each in GOOD]
+    found = countersign(MANIFEST, DIGEST, measured, WINDOW).predicate.configuration
+    tools = [item.annotations.tool for item in found]
+    assert tools == ["garak 0.17.1; cases counted, not compared", *["garak 0.17.1"] * 3]
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_one_score_below_its_threshold_fails_the_whole(number: int) -> None:
     rows = list(GOOD)

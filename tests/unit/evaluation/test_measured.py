@@ -44,6 +44,7 @@ def test_measurements_are_pooled_by_samples_into_the_suite_they_are_mapped_to() 
             tool="garak 0.13.1",
             report=report.digest,
             performed=datetime(2026, 5, 1, 8, tzinfo=UTC),
+            counted=True,
         ),
     )
 
@@ -136,7 +137,8 @@ def test_as_many_other_cases_are_no_score_of_the_declared_ones(tool: str) -> Non
         "garak": ("DAN 0", "DAN 4"),
     }[tool]
     given = {"suite": SuiteCases(score.cases, asked)}
-    assert len(measured([report], {"suite": [score.key]}, given, MODEL)) == 1
+    (row,) = measured([report], {"suite": [score.key]}, given, MODEL)
+    assert not row.counted
     other = {"suite": SuiteCases(score.cases, (*asked, "What is new in this edition?"))}
     with pytest.raises(EvaluationError, match="does not have 1 of its questions, such as 'What is"):
         measured([report], {"suite": [score.key]}, other, MODEL)

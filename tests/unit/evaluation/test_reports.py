@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from copy import deepcopy
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sidecar.core.window import Window
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.report_formats import ToolScore
-from sidecar.evaluation.reports import read_report
+from sidecar.evaluation.reports import BoundName, read_report
 from tests.unit.evaluation.report_samples import (
     EVAL,
     GARAK,
@@ -23,6 +25,8 @@ from tests.unit.evaluation.report_samples import (
     written,
 )
 
+BEGUN = datetime(2026, 5, 1, 8, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 REPORTS = {
     "inspect": (INSPECT, "inspect 0.3.150", ToolScore("probes", 0.625, 4, 4)),
     "promptfoo": (PROMPTFOO, "promptfoo 0.120.0", ToolScore("probes", 2 / 3, 3, 3)),
@@ -51,7 +55,7 @@ def test_a_whole_report_is_read_and_digested(tool: str) -> None:
     assert [replace(each, asked=frozenset()) for each in read.scores.values()] == [expected]
     assert read.scores.keys() == {expected.key}
     # A time without an offset is a local one: of those that it can be, the earliest.
-    assert read.performed == datetime(2026, 5, 1, 8, tzinfo=UTC)
+    assert read.performed == BEGUN
 
 
 PARTIAL = {
@@ -227,6 +231,39 @@ def test_a_report_of_another_model_is_refused(other: str) -> None:
     report = read_report("garak", written(changed(GARAK, 0, "plugins.target_name", to=other)))
     with pytest.raises(EvaluationError, match="and the manifest is of"):
         report.check_model(MODEL)
+
+
+@pytest.mark.parametrize(
+    ("begins", "named", "message"),
+    [
+        (BEGUN - HOUR, "azure:chat:support-prod", None),
+        (BEGUN, "azure:chat:support-prod", None),
+        (BEGUN + HOUR, "azure:chat:support-prod", "give the binding that was in force then"),
+        (BEGUN - 2 * HOUR, "azure:chat:support-prod", "was bound from 2026-05-01T06:00:00Z until"),
+        (BEGUN, "azure:chat:support-test", "of azure:chat:support-test, and the manifest is of"),
+    ],
+)
+def test_a_deployment_is_the_model_that_it_was_bound_to_when_the_run_began(
+    begins: datetime, named: str, message: str | None
+) -> None:
+    found = deepcopy(PROMPTFOO)
+    for row in found["results"]["results"]:
+        row["provider"]["id"] = named
+    report = read_report("promptfoo", written(found))
+    bound = BoundName("support-prod", Window(begins, begins + 2 * HOUR))
+    if message is None:
+        report.check_model(MODEL, [bound])
+        return
+    with pytest.raises(EvaluationError, match=message):
+        report.check_model(MODEL, [bound])
+
+
+def test_a_report_without_a_time_proves_nothing_of_a_deployment() -> None:
+    found = changed(LM_EVAL, "config", "model_args", to="model=support-prod")
+    report = read_report("lm-eval", written({k: v for k, v in found.items() if k != "date"}))
+    bound = BoundName("support-prod", Window(BEGUN, BEGUN + HOUR))
+    with pytest.raises(EvaluationError, match="does not state when it was made"):
+        report.check_model(MODEL, [bound])
 
 
 SILENT = {
