@@ -72,3 +72,8 @@ def test_sets_of_grants_beyond_their_bound_are_not_tried_and_so_admit_nothing(
     assert [chosen[0] for chosen in selected(offered, RULES)] == [offered[0][1]]
     monkeypatch.setattr(combinations, "MAX_UNIONS", 1)
     assert not list(selected(offered, RULES))
+
+
+def test_one_that_brings_in_everything_counts_against_the_others_too() -> None:
+    wide = Candidate(frozenset({"a1", "b1"}), frozenset())
+    assert not list(selected([[wide], [Candidate(frozenset({"a2"}), frozenset("b"))]], RULES))
