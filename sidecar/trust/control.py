@@ -213,7 +213,9 @@ class ControlPath:
         made = {}
         for path in (each.folder for each in opened):
             inside = {at: each for at, each in seen.items() if at.startswith(f"{path}/")}
-            made[path] = EvidenceFolder(path, partial(self._holds, path), EVIDENCE, inside)
+            made[path] = EvidenceFolder(
+                path, partial(self._holds, path), EVIDENCE, inside, self._stopping.is_set
+            )
         return made
 
     def _holds(self, path: Path, digest: str) -> bool:
@@ -242,8 +244,8 @@ class ControlPath:
                     self._verifier.put_files(path, found.added, found.removed)
                 self._durable.keep_paths(folder.take_changed())
                 whole = found.whole and not found.more
-                more = found.more and self._drained(path)
-            if not whole and found.more:
+                more = found.more and self._drained(path) and not self._stopping.is_set()
+            if not whole and found.more and not self._stopping.is_set():
                 line = f"{path}: more than {EVIDENCE.waiting} bytes wait to be verified"
                 self._report(path, (*found.problems, f"{line}; the rest is read later"))
             return news

@@ -3,7 +3,8 @@
 Theory of operation. A reading looks at the paths that file notification named, or walks through
 everything: at the start, at a poll, and where a link was switched. A file is opened only where its
 inode, size, modification or change time are not as they were, or where it changed so recently that
-a further change could carry the same times. Bytes are handed over once and not kept.
+a further change could carry the same times. Bytes are handed over once and not kept. A walk that
+finds more new bytes than there is room for goes on where it was, once there is room again.
 
 An envelope is a ``*.json`` file; the plain statements and job records that ``admit bind`` may write
 beside one, for other tools to check against, are passed over, and so is the listing of a published
@@ -20,28 +21,24 @@ reading that finds the file gone takes it away.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from sidecar.formats.evidence_index import INDEX_FILE
+from sidecar.trust.folder_walk import FolderWalk
 from sidecar.trust.limits import EVIDENCE, EvidenceLimits
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
 
-_BLOBS = (".statement.json", ".artifact.json")
-_LISTING = f"/{INDEX_FILE}"
 _SETTLED_NS = 2_000_000_000
 """A file changed this recently is read again: its next change may carry the same time stamp."""
 _UNSETTLED = (0, 0, 0, 0)
 _HANDED_FILES = 4_096
 """New files that are handed over while more are read: enough to be verified on every core."""
-_LINK = "a link that leads nowhere or out of the folder; put a copy here"
 
 
 class SeenFile(NamedTuple):
@@ -87,6 +84,7 @@ class EvidenceFolder:
             cannot be read.
         limits: See ``EvidenceLimits``.
         seen: Path → file, as an earlier process saw it. What was verified then is not read again.
+        stopping: Returns whether readings end early, since the gate ends.
     """
 
     def __init__(
@@ -95,16 +93,19 @@ class EvidenceFolder:
         verified: Callable[[str], bool] = lambda _: False,
         limits: EvidenceLimits = EVIDENCE,
         seen: Mapping[str, SeenFile] | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._folder = folder
         self._verified = verified
         self._limits = limits
+        self._stopping = stopping
         self._seen = dict(seen or {})
         self._copies = Counter(file.digest for file in self._seen.values())
         self._handed: set[str] = set()
         self._problems: dict[str, str] = {}
         self._noted: set[str] | None = None
         self._walk_at = 0.0
+        self._halted: FolderWalk | None = None
         self._unread = False
         self.changed: dict[str, SeenFile | None] = {}
         """Path → file as it is now, or ``None``; grows until ``take_changed``."""
@@ -114,7 +115,7 @@ class EvidenceFolder:
 
         A walk through everything that is due at once includes them.
         """
-        if self._walk_at > 0:
+        if self._walk_at > 0 or self._halted is not None:
             self._noted = {*(self._noted or ()), *paths}
 
     def take_changed(self) -> dict[str, SeenFile | None]:
@@ -142,41 +143,74 @@ class EvidenceFolder:
         """
         began, noted = time.monotonic(), self._noted
         self._noted = None
-        reading = _Reading(self._folder, self._limits, room)
         below = None if noted is None or self._unread else self._below(noted)
-        if below is None:
-            self._problems = {}
-            starts = [str(self._folder)]
-        else:
-            starts = below
-            for path in starts:
-                self._problems.pop(path, None)
+        reading = self._begin(noted, below, room)
         found: list[bytes] = []
         before = dict.fromkeys(self._copies)
-        for path, resolved, status in reading.files(starts):
-            for data in self._take(reading, path, resolved, status):
+        ended = self._look(reading, found, hand)
+        reading.seconds += time.monotonic() - began
+        if ended:
+            for path in [*self._gone(reading, below)]:
+                self._drop(path)
+            self._unread = bool(reading.failed)
+        self._problems |= reading.problems
+        if below is None:
+            self._halted = None if ended else reading
+            due = time.monotonic() + reading.seconds / self._limits.walking
+            self._walk_at = 0.0 if reading.left else due
+        else:
+            if self._halted is not None:
+                self._halted.visited |= reading.visited
+            if reading.left:
+                self._noted = {*below, *(self._noted or ())}
+        return self._news(reading, before, found)
+
+    def _begin(
+        self, noted: set[str] | None, below: list[str] | None, room: int | None
+    ) -> FolderWalk:
+        """Return the reading of noted paths, the walk that was halted, or a new one.
+
+        Without room a new one looks at everything that is known, where the halted one cannot go on.
+        """
+        halted = self._halted
+        if noted is None and halted is not None and (room is None or room > 0):
+            halted.room, halted.left = room, False
+            return halted
+        if below is None:
+            self._problems = {}
+            halts = room is None or room > 0
+            return FolderWalk(self._folder, self._limits, room, (str(self._folder),), halts=halts)
+        for path in below:
+            self._problems.pop(path, None)
+        return FolderWalk(self._folder, self._limits, room, tuple(below))
+
+    def _look(
+        self,
+        reading: FolderWalk,
+        found: list[bytes],
+        hand: Callable[[tuple[bytes, ...]], None] | None,
+    ) -> bool:
+        """Look at file after file; return whether all were looked at, with room or without."""
+        for each in reading.files:
+            for data in self._take(reading, *each):
                 if hand is not None and len(found) >= _HANDED_FILES:
                     hand(tuple(found))
                     found.clear()
                 found.append(data)
-        for path in [*self._gone(reading, None if below is None else starts)]:
-            self._drop(path)
-        self._problems |= reading.problems
-        self._unread = bool(reading.failed)
-        if below is None:
-            now = time.monotonic()
-            self._walk_at = 0.0 if reading.left else now + (now - began) / self._limits.walking
-        elif reading.left:
-            self._noted = {*starts, *(self._noted or ())}
-        return self._news(reading, before, found)
+            if (reading.left and reading.halts) or self._stopping():
+                reading.left = True
+                reading.files = itertools.chain((each,), reading.files)
+                return False
+        return True
 
     def _news(
-        self, reading: _Reading, before: Mapping[str, None], found: list[bytes]
+        self, reading: FolderWalk, before: Mapping[str, None], found: list[bytes]
     ) -> FolderNews:
         removed = tuple(digest for digest in before if digest not in self._copies)
         self._handed.difference_update(removed)
         problems = tuple(f"{path}: {why}" for path, why in sorted(self._problems.items()))
-        return FolderNews(tuple(found), removed, problems, reading.left, not reading.failed)
+        more = reading.left or self._halted is not None
+        return FolderNews(tuple(found), removed, problems, more, not reading.failed)
 
     def _below(self, noted: set[str]) -> list[str] | None:
         """Return the noted paths; ``None`` where everything must be looked at."""
@@ -188,7 +222,7 @@ class EvidenceFolder:
         return sorted(noted)
 
     def _take(
-        self, reading: _Reading, path: str, resolved: str, status: os.stat_result
+        self, reading: FolderWalk, path: str, resolved: str, status: os.stat_result
     ) -> Iterator[bytes]:
         """Look at one file; yield its bytes where the folder had no copy of them."""
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
@@ -225,7 +259,7 @@ class EvidenceFolder:
             return True
         return file.signatures == 1 and self._verified(file.digest)
 
-    def _gone(self, reading: _Reading, starts: list[str] | None) -> Iterator[str]:
+    def _gone(self, reading: FolderWalk, starts: list[str] | None) -> Iterator[str]:
         """Yield the paths that a reading did not find, and that are not only unreadable."""
         candidates: Iterable[str] = self._seen
         if starts is not None:
@@ -265,108 +299,3 @@ def read(folder: Path, limits: EvidenceLimits = EVIDENCE) -> EvidenceFiles:
     """Read a folder once."""
     news = EvidenceFolder(folder, limits=limits).read()
     return EvidenceFiles(frozenset(news.added), news.problems)
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One walk: what was visited, what could not be read, and the room that is left."""
-
-    folder: Path
-    limits: EvidenceLimits
-    room: int | None
-    visited: set[str] = field(default_factory=set)
-    problems: dict[str, str] = field(default_factory=dict)
-    failed: set[str] = field(default_factory=set)
-    left: bool = False
-    root: str = ""
-
-    def refuse(self, path: str, why: str) -> None:
-        """Note that ``path`` is left out, whatever it was before."""
-        self.problems[path] = why
-        self.visited.discard(path)
-
-    def fail(self, path: str, why: str) -> None:
-        """Note that ``path``, and what is below it, could not be read now."""
-        self.refuse(path, why)
-        self.failed.add(path)
-
-    def unread(self, path: str) -> bool:
-        """Return whether ``path`` may still exist: it, or a folder above, could not be read."""
-        above = (path, *map(str, Path(path).parents))
-        return bool(self.failed) and not self.failed.isdisjoint(above)
-
-    def has_room(self, size: int) -> bool:
-        """Return whether a file of that size is read now; the first one always is."""
-        if self.room is None:
-            return True
-        if self.room <= 0:
-            self.left = True
-            return False
-        self.room -= size
-        return True
-
-    def files(self, starts: Iterable[str]) -> Iterator[tuple[str, str, os.stat_result]]:
-        """Yield every envelope at or below ``starts``: its path, where links lead, its status."""
-        self.root = os.path.realpath(self.folder)
-        waiting, walked = [*starts], set[tuple[int, int]]()
-        while waiting:
-            path = waiting.pop()
-            for place in self._entries(path, walked):
-                found = self._resolved(place)
-                if found is None:
-                    continue
-                resolved, status = found
-                if stat.S_ISDIR(status.st_mode):
-                    waiting.append(place)
-                elif _is_envelope(place):
-                    self.visited.add(place)
-                    yield place, resolved, status
-
-    def _entries(self, path: str, walked: set[tuple[int, int]]) -> Iterator[str]:
-        """Yield what is in a folder that was not walked yet, or the file itself."""
-        try:
-            status = os.lstat(os.path.realpath(path))
-            if (status.st_dev, status.st_ino) in walked:
-                return  # links in a circle
-            with os.scandir(path) as found:
-                walked.add((status.st_dev, status.st_ino))
-                names = sorted(entry.name for entry in found if not entry.name.startswith(".."))
-                yield from [f"{path}/{name}" for name in names]
-        except NotADirectoryError as error:
-            if path == str(self.folder):
-                self.fail(path, str(error.strerror))
-            else:
-                yield path
-        except FileNotFoundError:
-            self._missing(path)
-        except OSError as error:
-            self.fail(path, str(error.strerror))
-
-    def _resolved(self, path: str) -> tuple[str, os.stat_result] | None:
-        """Return where a path leads and its status; ``None`` where it is left out."""
-        try:
-            status = os.lstat(path)
-            if not stat.S_ISLNK(status.st_mode):
-                return path, status
-            resolved = os.path.realpath(path, strict=True)
-            status = os.lstat(resolved)
-            if not (_is_envelope(path) or stat.S_ISDIR(status.st_mode)):
-                return None
-            if resolved.startswith(f"{self.root}/"):
-                return resolved, status
-            self.refuse(path, _LINK)
-        except FileNotFoundError:
-            self._missing(path)
-        except OSError as error:
-            self.fail(path, str(error.strerror))
-        return None
-
-    def _missing(self, path: str) -> None:
-        """Name a link that leads nowhere; a file that is gone is no problem."""
-        with suppress(OSError):
-            if stat.S_ISLNK(os.lstat(path).st_mode) and _is_envelope(path):
-                self.refuse(path, _LINK)
-
-
-def _is_envelope(path: str) -> bool:
-    return path.endswith(".json") and not path.endswith((*_BLOBS, _LISTING))

@@ -230,6 +230,63 @@ def test_what_has_no_room_is_read_later_and_forgets_nothing(folder: Path) -> Non
     assert {file.digest for file in followed._seen.values()} == {sha(b"90")}
 
 
+def test_a_walk_without_room_goes_on_where_it_was(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first load of many files lists each folder, and looks at each file, once."""
+    names = [f"{number}.json" for number in range(10)]
+    for name in names:
+        (folder / "a" / name).write_bytes(name.encode())
+    looked: list[str] = []
+    real = os.lstat
+
+    def counted(path: str) -> os.stat_result:
+        looked.append(path)
+        return real(path)
+
+    monkeypatch.setattr("sidecar.trust.folder_walk.os.lstat", counted)
+    followed = EvidenceFolder(folder)
+    news = followed.read(room=8)
+    added = [*news.added]
+    while news.more:
+        news = followed.read(room=8)
+        added += news.added
+        assert 1 <= len(news.added) <= 3
+    assert sorted(added) == sorted([b"1", b"2", *(name.encode() for name in names)])
+    assert len([path for path in looked if path.endswith(".json")]) == len(added)
+    assert found(followed) == (set(), set(), ())
+
+
+def test_what_changes_while_a_walk_waits_for_room_is_read_at_once_and_stays(folder: Path) -> None:
+    for name in "bcde":
+        (folder / f"{name}.json").write_bytes(name.encode())
+    followed = EvidenceFolder(folder)
+    assert followed.read(room=2).added == (b"b", b"c")
+    (folder / "new.json").write_bytes(b"new")
+    (folder / "b.json").unlink()
+    (folder / "c.json").write_bytes(b"again")
+    followed.note([f"{folder}/{name}.json" for name in ("new", "b", "c")])
+    news = followed.read()
+    assert ({*news.added}, {*news.removed}) == ({b"new", b"again"}, {sha(b"b"), sha(b"c")})
+    assert news.more
+    assert found(followed) == ({b"d", b"e", b"1", b"2"}, set(), ())
+    assert not followed.read().more
+    assert followed.has(sha(b"new"))
+
+
+def test_a_reading_ends_early_where_the_gate_ends_and_forgets_nothing(folder: Path) -> None:
+    ending: list[bool] = []
+    followed = EvidenceFolder(folder, stopping=lambda: bool(ending))
+    followed.read()
+    (folder / "one.json").unlink()
+    ending.append(True)
+    followed.note([f"{folder}/one.json", f"{folder}/a"])
+    news = followed.read()
+    assert (news.removed, news.more) == ((), True)
+    ending.clear()
+    assert found(followed) == (set(), {sha(b"1")}, ())
+
+
 def test_many_new_files_are_handed_over_while_more_are_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
