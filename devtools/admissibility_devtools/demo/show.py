@@ -69,7 +69,7 @@ class StoryPrinter:
             Text.assemble(
                 " ",
                 mark,
-                f" {line.tried:<44.44} ",
+                f" {line.tried:<39.39} ",
                 (f"{outcome.status or '---':>3} {outcome.reason:<24}", colour),
                 (f" {line.note}", "dim"),
             )

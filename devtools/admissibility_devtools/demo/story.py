@@ -193,13 +193,13 @@ class Story(Scenes):
         with self.stage.sandbox() as url:
             lab = self.stage.evaluator(url)
             self._until(
-                "a model tuned on from ours, in the sandbox", "admitted", lambda: lab.chat(tuned_on)
+                "a model tuned from ours, in the sandbox", "admitted", lambda: lab.chat(tuned_on)
             )
             self._evaluate(lab, self.v4, "result-v4")
         for name in self.stage.scenario.approvers:
             organisations.approve(name, self.v4, f"approval-{role_of(name)}-v4")
         chat = self.stage.application().chat
-        self._until("a model tuned on from ours", "admitted", lambda: chat(tuned_on))
+        self._until("a model tuned from ours", "admitted", lambda: chat(tuned_on))
         home = organisations.homes[PROVIDER]
         authority.withdraw(home, WithdrawalKind.BASE_MODEL, BASE_CLASS, "retired", None, now())
         self._until("our model", "withdrawn", self._chat)
