@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +19,7 @@ import jiter
 
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
+from sidecar.binding.record_formats import RecordCheck
 from sidecar.core import strict_json
 from sidecar.core.evidence import Corpus
 from sidecar.core.wire import DigestSet
@@ -30,9 +30,6 @@ MAX_SHOWN = 20
 
 _BUFFER = 1 << 20
 _STEP = 1 << 20
-
-RecordCheck = Callable[[object], str | None]
-"""Returns what is wrong with a record, or ``None``."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 RecordCheck = Callable[[object], str | None]
+"""Returns what is wrong with a record, or ``None``."""
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _IMAGE_SCHEMES = ("https://", "http://", "data:image/")

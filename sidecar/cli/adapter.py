@@ -80,7 +80,7 @@ def bind_adapter(
     model = lora.adapted_model(name, adapter, stated)
     if found is not None:
         known = binding_options.with_provenance(found, model, known, adapter.files.digests)
-    binding_options.sign(signing, owner, job.bind_model(model, known), "run")
+    binding_options.sign(signing, owner, job.bind_model(model, known), binding_options.TRAINING_RUN)
 
 
 def _run(

@@ -156,6 +156,10 @@ def with_provenance(
     return replace(known, documents=(*known.documents, found.document))
 
 
+TRAINING_RUN = "run"
+"""What an adapter of open weights comes from, which no provider was asked for."""
+
+
 def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> None:
     """Sign a manifest, write it and the two files that tools verify it with, and report it.
 
@@ -163,7 +167,7 @@ def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> Non
         signing: As the options say.
         owner: The home that signs.
         bound: The manifest's statement, and its artifact.
-        what: Noun of what was bound, such as ``job``.
+        what: Noun of what was bound: ``job``, ``checkpoint`` or ``TRAINING_RUN``.
 
     Raises:
         CliError: As ``signing_checks.check``.
@@ -185,6 +189,11 @@ def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> Non
         provider=manifest.model.provider,
         **written.more(),
     )
+    if what != TRAINING_RUN and manifest.specification is None:
+        common.warn(
+            f"the {what} names no specification: its environments and envelope are what its "
+            "producer says now, not what a customer declared before it began (admit job submit)"
+        )
 
 
 def recorded(path: Path, reading: CorpusReading) -> Corpus:
