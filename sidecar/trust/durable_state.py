@@ -90,7 +90,7 @@ class DurableState:
             self._lock.release()
             raise self._needed(str(error)) from error
         self.epoch = 0
-        self.state = self._resumed(memory)
+        self.state = self._resumed(memory, starting=True)
 
     def close(self) -> None:
         """Close the store; no state that was made from it may be read afterwards."""
@@ -170,7 +170,7 @@ class DurableState:
         held = tables.signed.get(file.digest)
         return held is None or dict(held.files).get(file.file_digest) != file.fingerprints
 
-    def _resumed(self, memory: Memory) -> VerifiedState:
+    def _resumed(self, memory: Memory, *, starting: bool = False) -> VerifiedState:
         meta = self._store.meta()
         if not self._lock.held:
             return self._borrowed(meta, memory)
@@ -187,6 +187,10 @@ class DurableState:
             tail = self._journal()
         views = self._views_resumed()
         if meta.operator != self._digest:
+            if self._unsaved and starting:
+                problem = f"{self._store.folder} follows from another configuration"
+                self.close()
+                raise self._needed(problem)
             return self._rebuilt(tables, views, merged((_whole(tables), self._journal())))
         if tail != NOTHING:
             drafts = Drafts.of(tables)
@@ -215,7 +219,7 @@ class DurableState:
         journal = self._state_dir / memory_journal.NAME
         return TrustConfigError(
             f"{problem}, and {journal} lacks what it remembers, since the disk was full, or the "
-            "journal was removed; start the version that wrote it once more with room on the disk, "
+            "journal was removed; make room on the disk and start what wrote the store once more, "
             "or restore both from a backup; without that store the gate forgets which manifests "
             "were superseded or withdrawn, unless their evidence is still there"
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sidecar.core.grants import OperatorTrust
 from sidecar.core.memory import Memory
 from sidecar.core.trust_state import Change
 from sidecar.trust import memory_journal, verified_store
@@ -14,7 +15,7 @@ from sidecar.trust.config import TrustConfigError
 from sidecar.trust.durable_state import remembered
 from sidecar.trust.writer_lock import WriterLock
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import admitted_world
+from tests.support.simulator.world import admitted_world, grant
 from tests.unit.trust.durable import Kept, disk_of, flip, whole
 
 
@@ -67,6 +68,25 @@ def test_law_2_a_store_that_alone_remembers_is_not_removed(
     monkeypatch.setattr(verified_store, "FORMAT", "next")
     again = again.restarted()
     assert (len(again.snapshot.manifests), again.snapshot.memory.write()) == (0, expected)
+    again.durable.close()
+
+
+def test_law_2_a_store_of_another_configuration_is_not_removed_while_it_alone_remembers(
+    folder: Path, unjournaled: Kept
+) -> None:
+    """It would be computed again in an empty store, on a disk that is full."""
+    expected = unjournaled.snapshot.memory.write()
+    other = OperatorTrust({**unjournaled.operator.grants, "more": (grant("customer"),)})
+    unjournaled.durable.close()
+    for _ in range(2):
+        with (
+            disk_of((folder / memory_journal.NAME).stat().st_size),
+            pytest.raises(TrustConfigError, match=r"another configuration, and .* lacks what"),
+        ):
+            Kept(folder, other)
+    again = Kept(folder, other)
+    assert again.snapshot.memory.write() == expected
+    assert remembered(folder).write() == expected
     again.durable.close()
 
 
