@@ -185,6 +185,12 @@ def older_on_matter(opened: OpenHome, recorded: Recorded, now: datetime) -> tupl
     )
 
 
+def replaces(newer: Recorded, older: Recorded) -> bool:
+    """Return whether a statement begins after another one on its matter, and permits less."""
+    before, after = (each.statement.predicate.window.not_before for each in (older, newer))
+    return before < after and relation(newer.statement, older.statement) is Relation.NARROWS
+
+
 def _rank(item: Recorded) -> tuple[datetime, str]:
     """Return the order of statements on one matter."""
     return item.statement.predicate.window.not_before, item.digest

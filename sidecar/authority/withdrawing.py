@@ -9,7 +9,7 @@ from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home, OpenHome, Publication, instant, locked_home
 from sidecar.authority.open_home import publish as publish_changes
-from sidecar.authority.signing import judged_manifest, older_on_matter
+from sidecar.authority.signing import judged_manifest, older_on_matter, replaces
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import Withdrawal, WithdrawalKind, WithdrawalsDocument
 from sidecar.core.kinds import kind_of
@@ -78,10 +78,12 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
     """Take a withdrawal back, and publish. Older statements on the matter stay withdrawn.
 
     Raises:
-        AuthorityError: It is not withdrawn.
+        AuthorityError: It is not withdrawn; or it is a statement of which a newer one permits less,
+            and both would count: then the loss of the newer one's file would permit more.
     """
     subject = normalised(kind, subject)
     with locked_home(home.path) as opened:
+        _check_alone(opened, kind, subject, now)
         kept = tuple(
             entry
             for entry in opened.withdrawals.entries
@@ -90,6 +92,23 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
         if kept == opened.withdrawals.entries:
             raise AuthorityError(f"{kind} {subject} is not withdrawn")
         return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, entries=kept))
+
+
+def _check_alone(opened: OpenHome, kind: WithdrawalKind, subject: str, now: datetime) -> None:
+    recorded = records.find(opened.path, subject)
+    if recorded is None or kind_of(recorded.statement.predicate).withdrawal is not kind:
+        return
+    withdrawn = {entry.subject for entry in opened.withdrawals.entries if entry.in_effect(now)}
+    for other in records.on_matter(opened.path, recorded.statement, recorded.digest):
+        if other.digest in withdrawn or other.statement.predicate.window.not_after <= now:
+            continue
+        for newer, older in ((recorded, other), (other, recorded)):
+            if replaces(newer, older):
+                raise AuthorityError(
+                    f"{kind} {newer.digest} permits less than {kind} {older.digest}; if both "
+                    "counted, the loss of the newer one's file would permit more. Sign a new "
+                    f"statement of what is to be permitted, or withdraw {kind} {other.digest} first"
+                )
 
 
 def retract(home: Home, digest: str, now: datetime) -> Publication:

@@ -209,7 +209,20 @@ class Author:
             all_entries.extend((name, each) for each in published.failures)
             all_entries.extend((name, each) for each in published.supersessions)
         if all_entries:
-            self.queue.append(TakeBack(*self.rng.choice(all_entries)))
+            who, taken = self.rng.choice(all_entries)
+            self.queue.append(TakeBack(who, taken, by_hand=self._replaces(who, taken)))
+
+    def _replaces(self, who: str, taken: Entry) -> bool:
+        """Return whether a withdrawn word is one of two of which the newer is the narrower one."""
+        words = self.made.journal.get(who, [])
+        return any(
+            matter(old.content) == matter(new.content)
+            and narrower(new.content, old.content)
+            and isinstance(taken, Withdrawal)
+            and taken.subject in {old.digest, new.digest}
+            for at, new in enumerate(words)
+            for old in words[:at]
+        )
 
     def _withdraw_word(self, who: str, item: Item) -> None:
         """As the command does it: this word, and what the author said before on that matter."""

@@ -74,10 +74,15 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class TakeBack:
-    """An authority publishes a version without that entry."""
+    """An authority publishes a version without that entry.
+
+    ``by_hand``: it was the withdrawal of a word which a narrower one replaced, or of that narrower
+    one, which its command would have refused to take back.
+    """
 
     authority: str
     entry: Entry
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)

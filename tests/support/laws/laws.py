@@ -36,7 +36,7 @@ class Watch:
         """Which law the last operation broke for this question, if any."""
         now = _of_others(question, now)
         before, self.last[question] = self.last.get(question), now
-        self.by_hand |= isinstance(operation, Add) and operation.by_hand
+        self.by_hand |= isinstance(operation, Add | TakeBack) and operation.by_hand
         noes = {authority for authority, entry in now.noes if _to_lineage(entry)}
         standing = sorted(noes & now.objectors)
         if now.admitted and standing:
