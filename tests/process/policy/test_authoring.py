@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import date
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from sidecar.cli import policy_view
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.location import opa_path
 from sidecar.policy import checks, pages, rules, scaffold
@@ -88,6 +91,14 @@ def test_every_rule_of_ours_is_listed_with_all_it_must_say() -> None:
     )
     assert (lacking, len(listed)) == ([], written)
     assert {rule.code for rule in found.of("")} >= {"facts_malformed", "jurisdiction_unknown"}
+
+
+def test_the_table_of_rules_has_every_code_whole_at_eighty_columns() -> None:
+    found, stream = rules.catalogue(opa_path(), POLICIES), io.StringIO()
+    Console(file=stream, width=80).print(policy_view.rules_table(found, date(2026, 11, 29)))
+    text = stream.getvalue()
+    assert "…" not in text
+    assert {rule.code for rule in found.rules} <= set(text.split())
 
 
 def _texts(rule: Rule) -> tuple[str, ...]:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import ast
 import io
 from collections.abc import Iterator
-from datetime import date
 
 from rich.console import Console
 
 from admissibility_devtools.tools.places import repository_root
 from envoy_extauthz_lint import RULES, LintFinding, LintReport
-from sidecar.cli import envoy, policy_view
-from sidecar.opa.location import opa_path
-from sidecar.policy.rules import Catalogue, catalogue
+from sidecar.cli import envoy
 
 ROOT = repository_root()
 WIDTH, MESSAGE = 80, "q" * 200
@@ -46,13 +43,6 @@ def test_the_linters_table_has_every_rule_whole() -> None:
     assert "…" not in text
     assert {rule.id for rule in RULES} <= set(text.split())
     assert text.count("q") >= 200 * len(found)
-
-
-def test_the_table_of_policy_rules_has_every_code_and_citation_whole() -> None:
-    known: Catalogue = catalogue(opa_path(), ROOT / "policies")
-    text = shown(policy_view.rules_table(known, date(2026, 11, 29)))
-    assert "…" not in text
-    assert {rule.code for rule in known.rules} <= set(text.split())
 
 
 def columns() -> Iterator[tuple[str, ast.Call]]:
