@@ -244,7 +244,7 @@ class EvidenceQueue:
     def _hand_out(self, pool: SignaturePool) -> None:
         """Hand a batch of new files to the pool, and take back what it finished meanwhile."""
         batch: list[tuple[_File, frozenset[PublicKey]]] = []
-        while self._new and len(batch) < self.limits.batch:
+        for _ in range(min(len(self._new), self.limits.batch)):
             file = self._new.popleft()
             keys = self._named(file)
             if keys:
@@ -254,7 +254,7 @@ class EvidenceQueue:
         if batch:
             tasks = [(file.envelope, keys) for file, keys in batch if file.envelope is not None]
             self._ahead.append(_Batch(tuple(batch), pool.submit(tasks)))
-        if not batch or len(self._ahead) > pool.processes:
+        if self._ahead and (not batch or len(self._ahead) > pool.processes):
             self._take_back()
 
     def _take_back(self) -> None:

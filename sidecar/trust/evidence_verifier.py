@@ -155,8 +155,12 @@ class EvidenceVerifier:
         posted, pause = time.monotonic(), self._limits.post_seconds
         while self._take():
             now = time.monotonic()
-            for queue in self._queues.values():
-                queue.work(now)
+            for folder, queue in self._queues.items():
+                try:
+                    queue.work(now)
+                except Exception:  # noqa: BLE001 - one folder must not end what verifies all others
+                    _LOG.exception("evidence: %s: unexpected error", folder)
+                    self._wait_to_retry()
             idle = all(queue.idle() for queue in self._queues.values())
             if idle or now - posted >= pause:
                 began = time.monotonic()
@@ -169,6 +173,10 @@ class EvidenceVerifier:
                 self._pool.rest()
             # Lets a thread that waits for the interpreter go first.
             time.sleep(0)
+
+    def _wait_to_retry(self) -> None:
+        with self._lock:
+            self._lock.wait_for(lambda: self._stopping, RETRY_SECONDS)
 
     def _progress(self, *, idle: bool) -> None:
         """Log how far a long verification has come, and its end."""

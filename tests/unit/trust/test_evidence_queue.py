@@ -226,6 +226,18 @@ def test_a_pool_changes_nothing_of_what_is_verified(*, broken: bool) -> None:
     assert sorted(made.rejected(), key=key) == sorted(expected.rejected(), key=key)
 
 
+def test_law_2_very_much_junk_alone_ends_nothing() -> None:
+    """No file of it is for the pool, and most waits; what comes later is verified all the same."""
+    made = pooled(pool := Pool())
+    made.change([*junk(5), *(b"no envelope %d" % number for number in range(5))])
+    made.work(0.0)
+    assert made.left() > len(junk(5))  # a slice looks at a batch of them, not at all
+    worked(made)
+    assert (pool.batches, made.files(), made.waiting()) == (0, [], 3)
+    made.change(signed(3))
+    assert {file.file_digest for file in worked(made).files()} == digests(signed(3))
+
+
 def test_what_happens_while_a_pool_verifies_is_not_lost() -> None:
     files = signed(4)
     made = pooled(Pool())

@@ -1,4 +1,4 @@
-"""A long verification says how far it has come."""
+"""A long verification says how far it has come, and goes on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 
 from sidecar.core.keys import PublicKey
 from sidecar.trust import evidence_verifier
+from sidecar.trust.evidence_queue import EvidenceQueue
 from sidecar.trust.evidence_verifier import EvidenceVerifier
 from sidecar.trust.limits import VerificationLimits
 from tests.support.simulator.keys import SimKey
 from tests.unit.trust.operator import signed_manifest
 
 FILES = 12
+_SHORT = 10
 
 
 def test_a_first_load_logs_its_progress_and_its_end(
@@ -45,3 +47,27 @@ def test_a_first_load_logs_its_progress_and_its_end(
     assert len(counts) > 1
     assert {done + left for done, left in counts} == {FILES}
     assert len(posted) == FILES
+
+
+def test_law_2_an_error_that_nobody_foresaw_in_one_folder_ends_no_other(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(evidence_verifier, "RETRY_SECONDS", 0.01)
+    real = EvidenceQueue.work
+
+    def work(queue: EvidenceQueue, now: float) -> None:
+        if queue.waiting_bytes() < _SHORT:
+            raise IndexError("pop from an empty deque")
+        real(queue, now)
+
+    monkeypatch.setattr(EvidenceQueue, "work", work)
+    key, verified = SimKey.ed25519(), threading.Event()
+    made = EvidenceVerifier(lambda *_: verified.set(), VerificationLimits(post_seconds=0.0))
+    made.put_keys([PublicKey.from_pem(key.pem)])
+    made.put_files(Path("junk"), (b"x",), ())
+    made.put_files(Path("evidence"), (signed_manifest(key)[0],), ())
+    made.start()
+    assert verified.wait(60)
+    made.request_stop()
+    assert made.join(60)
+    assert "evidence: junk: unexpected error" in caplog.text
