@@ -7,8 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.core.call import Call
+from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
+    APPROVERS,
     BASE,
     CHILD,
     DEPLOYMENT,
@@ -18,6 +20,8 @@ from tests.support.simulator.world import (
     admitted_world,
     grant,
     manifest_predicate,
+    sha,
+    statement,
     tuned_on_world,
     window,
 )
@@ -116,3 +120,25 @@ def test_an_older_manifest_is_found_behind_any_number_of_newer_ones() -> None:
 
 def corpora_of(number: int) -> list[dict[str, object]]:
     return [{**manifest_predicate()["corpora"][0], "digest": {"sha256": f"{number:064x}"}}]
+
+
+def test_beside_a_model_whose_provider_objects_to_the_newest_manifest_an_older_one_is_found() -> (
+    None
+):
+    """Else losing the newer one, which is admitted by itself, would admit both."""
+    world, base = admitted_world(), "gpt-4.1-mini"
+    world.bind("newer", window=window(5, 5), corpora=corpora_of(7))
+    model = {"provider": "openai", "id": CHILD, "base": base}
+    predicate = {**manifest_predicate(model=CHILD), "model": model}
+    world.sign("other", statement(MANIFEST, CHILD, sha("other"), predicate), "producer")
+    for label, name in (("newer", MODEL), ("other", CHILD)):
+        world.result(f"{label}:result", manifest=label, model=name)
+        for role in APPROVERS:
+            world.approve(role, label=f"{label}:{role}", manifest=label, model=name)
+    world.join("cloud", grant("provider", models=(), base_models=(f"openai/{base}",)))
+    world.parties["cloud"].withdraw("corpus", f"{7:064x}")
+    assert world.ask().manifests == (world.digests["newer"],)
+    both = {world.digests["manifest"], world.digests["other"]}
+    assert set(world.ask(MODEL, CHILD).manifests) == both
+    world.evidence.pop("newer")
+    assert set(world.ask(MODEL, CHILD).manifests) == both
