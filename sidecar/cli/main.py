@@ -7,11 +7,13 @@ the standard error stream and exit code 2.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import typer
@@ -97,8 +99,19 @@ class LazyGroup(TyperGroup):
         """Import and build one command; ``None`` for a name that is not in the table."""
         for name, module, attribute in COMMANDS:
             if name == cmd_name:
-                return _built(name, getattr(importlib.import_module(module), attribute))
+                return _built(name, getattr(_imported(module), attribute))
         return None
+
+
+def _imported(module: str) -> ModuleType:
+    """Import a command's module without collecting garbage, of which imports leave none."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(module)
+    finally:
+        if collecting:
+            gc.enable()
 
 
 app = typer.Typer(

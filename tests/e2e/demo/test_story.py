@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -22,66 +21,12 @@ import pytest
 
 from admissibility_devtools.demo.authorities import GRANTS, LAB, PROD, UNLISTED_BASE
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from tests.e2e.demo.stories import LORA, require_as_stated, require_no_credential
 from tests.process.cli import admit as program
 
 ADMIT = (sys.executable, "-m", "sidecar.cli")
 MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
 _READY_SECONDS = 180.0
-JWT = rb"\beyJ[\w-]{20,}\.eyJ[\w-]{20,}\."
-STORY = [
-    ("chat with the bound model", 403, "preactivation_missing"),
-    ("the evaluator, in production", 403, "environment_not_covered"),
-    ("production, in the sandbox", 403, "sandbox_not_granted"),
-    ("the evaluator, in the sandbox", 200, "admitted"),
-    ("chat with the evaluated model", 403, "approval_missing"),
-    ("after the provider approved", 403, "approval_missing"),
-    ("after the customer approved", 403, "approval_missing"),
-    ("after the regulator approved", 200, "admitted"),
-    ("the answer as a stream", 200, "admitted"),
-    ("from another environment", 403, "environment_not_covered"),
-    ("without a credential", 401, "credential_missing"),
-    ("an unlisted base model", 403, "base_model_not_listed"),
-    ("a listed base model", 200, "admitted"),
-    ("a body that names two models", 400, "malformed_request"),
-    ("the next call", 403, "withdrawn"),
-    ("after the regulator approved anew", 200, "admitted"),
-    ("what rests on the old key", 403, "environment_unknown"),
-    ("with the environment declared anew", 403, "approval_missing"),
-    ("with the approval signed anew", 200, "admitted"),
-    ("a model tuned from ours, in the sandbox", 200, "admitted"),
-    ("a model tuned from ours", 200, "admitted"),
-    ("our model", 403, "withdrawn"),
-    ("the model tuned on from it", 403, "withdrawn"),
-    ("a base model of another class", 200, "admitted"),
-    ("after the provider took it back", 200, "admitted"),
-    ("while its metadata holds", 200, "admitted"),
-    ("once it expired, with nothing pushed", 503, "trust_stale"),
-    ("after it published again", 200, "admitted"),
-    ("with no policy engine", 503, "policy_unavailable"),
-    ("once the gate restarted it", 200, "admitted"),
-    ("the regulator withdrew a corpus", 403, "withdrawn"),
-    ("its key is rotated", 403, "approval_missing"),
-    ("it approved with its new key", 403, "withdrawn"),
-    ("the gate was restarted", 403, "withdrawn"),
-    ("the regulator took it back", 200, "admitted"),
-]
-"""Tried, status, reason: the story as the README tells it."""
-LORA = [
-    ("chat with the bound adapter", 403, "preactivation_missing"),
-    *STORY[1:9],
-    ("from another environment", 403, "environment_not_covered"),
-    ("the base model, which is listed", 200, "admitted"),
-    ("another base model", 403, "base_model_not_listed"),
-    ("an adapter to load under this name", 403, "unsupported_operation"),
-    ("after the host withdrew it", 403, "withdrawn"),
-    ("with the bound weights again", 200, "admitted"),
-    ("the next call", 403, "withdrawn"),
-    ("the base model alone", 200, "admitted"),
-    ("after the regulator took it back", 200, "admitted"),
-    ("the adapter", 403, "withdrawn"),
-    ("the base model itself", 403, "withdrawn"),
-]
-"""The same of the story of an adapter: the whole life of open weights, no step by hand."""
 
 
 @pytest.fixture
@@ -102,37 +47,22 @@ def admit(*arguments: str, code: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("name", "stated"), [("hosted", STORY), ("lora", LORA)])
-def test_the_story_ends_as_stated_and_writes_no_credential(
-    tmp_path: Path, scratch: Path, name: str, stated: list[tuple[str, int, str]]
+def test_the_story_of_an_adapter_ends_as_stated_and_writes_no_credential(
+    tmp_path: Path, scratch: Path
 ) -> None:
+    """That of a hosted model is told by the wheel: ``tests/e2e/test_wheel.py``."""
     folder = tmp_path / "demo"
     ran = subprocess.run(
-        [*ADMIT, "demo", "--story", name, "--json", "--folder", str(folder)],
+        [*ADMIT, "demo", "--story", "lora", "--json", "--folder", str(folder)],
         capture_output=True,
         text=True,
         env=environment(scratch),
         timeout=600,
         check=False,
     )
-    told = json.loads(ran.stdout)
-    assert [(line["tried"], line["status"], line["reason"]) for line in told] == stated
-    assert {line["as_stated"] for line in told} == {True}
+    require_as_stated(json.loads(ran.stdout), LORA)
     assert (ran.returncode, ran.stderr, list(scratch.iterdir())) == (0, "", [])
-    key = folder / "provider-credential.yaml"
-    kept = [key, *folder.glob("binder/secrets/*")]
-    assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
-    assert len(kept) == (4 if name == "hosted" else 1)  # the binder's key and webhook, an SVID
-    secrets = [
-        *re.findall(rb"sk-[0-9a-f]{32}", key.read_bytes()),
-        rb"whsec_[\w+/]{20,}",
-        rb"\beyJ[\w-]{20,}\.eyJ[\w-]{20,}\.",
-    ]
-    assert len(secrets) == 3
-    written = [path for path in folder.rglob("*") if path.is_file() and path not in kept]
-    assert len(written) > 50
-    for text in (ran.stdout.encode(), *(path.read_bytes() for path in written)):
-        assert not [secret for secret in secrets if re.search(secret, text)]
+    require_no_credential(folder, ran.stdout, kept=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,10 +95,10 @@ class Kept:
 
 
 @contextmanager
-def kept(folder: Path, scratch: Path) -> Iterator[Kept]:
+def kept(folder: Path, scratch: Path, story: str) -> Iterator[Kept]:
     with (folder.parent / "output").open("wb") as sink:
         process = subprocess.Popen(
-            [*ADMIT, "demo", "--keep", "--folder", str(folder)],
+            [*ADMIT, "demo", "--story", story, "--keep", "--folder", str(folder)],
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
@@ -192,7 +122,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
     """One that is kept running for the tests that only look."""
     with (
         tempfile.TemporaryDirectory(prefix="admit-") as short,
-        kept(tmp_path_factory.mktemp("keep") / "demo", Path(short)) as running,
+        kept(tmp_path_factory.mktemp("keep") / "demo", Path(short), "hosted") as running,
     ):
         yield running
 
@@ -337,7 +267,7 @@ def assert_stops_everything(running: Kept, number: signal.Signals) -> None:
 
 
 def test_an_interrupt_stops_everything_that_was_started(tmp_path: Path, scratch: Path) -> None:
-    with kept(tmp_path / "demo", scratch) as running:
+    with kept(tmp_path / "demo", scratch, "lora") as running:
         assert_stops_everything(running, signal.SIGINT)
 
 

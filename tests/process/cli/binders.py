@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.process.cli.admit import PROGRAM, told
+from sidecar.binder import config as binder_config
+from sidecar.binder.job_records import JobRecords, Progress
+from tests.process.cli.admit import PROGRAM
 from tests.support.site.talk import until
 
 
@@ -58,5 +60,9 @@ def binders(*configs: Path, **variables: str) -> Iterator[list[Serving]]:
 
 
 def bound(config: Path) -> list[str]:
-    found = told("binder", "jobs", "--config", config)["jobs"]
-    return [each["job"] for each in found if each["progress"] == "bound"]
+    """The jobs that a binder has bound, by its records.
+
+    Read here and not by `admit binder jobs`: tests ask until it is so, and each asks that once.
+    """
+    found = JobRecords(binder_config.load(config).state).all()
+    return [each.job for each in found if each.progress is Progress.BOUND]
