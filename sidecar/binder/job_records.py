@@ -11,6 +11,7 @@ import hashlib
 import json
 import logging
 import re
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -99,10 +100,11 @@ def _wait(attempts: int, *, refused: bool) -> timedelta:
 
 
 class JobRecords:
-    """The binder's state folder."""
+    """The binder's state folder; a webhook and a worker may write one record at the same time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._writing = threading.RLock()
 
     def claimed(self, provider: str, job: str) -> AbstractContextManager[None]:
         """Claim a job for this process; see ``locks.claimed``."""
@@ -126,18 +128,20 @@ class JobRecords:
         path = self._path(record.provider, record.job, ".json")
         path.parent.mkdir(parents=True, exist_ok=True)
         value = {**asdict(record), "progress": record.progress.value}
-        write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
+        with self._writing:
+            write_atomically(path, json.dumps(value, indent=2).encode() + b"\n", mode=0o600)
 
     def enqueue(self, provider: str, job: str) -> bool:
         """Let a job be bound as soon as possible; return whether there was something to change."""
-        known = self.read(provider, job)
-        if known is None:
-            self.write(JobRecord(provider, job))
+        with self._writing:
+            known = self.read(provider, job)
+            if known is None:
+                self.write(JobRecord(provider, job))
+                return True
+            if known.progress is Progress.BOUND:
+                return False
+            self.write(replace(known, progress=Progress.PENDING, due=AT_ONCE))
             return True
-        if known.progress is Progress.BOUND:
-            return False
-        self.write(replace(known, progress=Progress.PENDING, due=AT_ONCE))
-        return True
 
     def all(self) -> Iterator[JobRecord]:
         """Yield every record; one that cannot be read is logged, and hinders no other."""

@@ -1,22 +1,17 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ed25519
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from typer.testing import CliRunner
 
 from sidecar.cli import main
 from sidecar.core import dsse
 from sidecar.core.evidence import Manifest, parse_statement
 from sidecar.core.keys import PublicKey
-from sidecar.signing_libraries import LIBRARIES
 from tests.process.cli.admit import PROGRAM, admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties
 from tests.support.simulator.svid import Issuer
@@ -62,41 +57,6 @@ def test_the_version_is_that_of_the_package() -> None:
 
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert b"No such command 'frobnicate'" in admit("frobnicate", code=2).stderr
-
-
-def test_an_authoritys_command_loads_no_server() -> None:
-    code = (
-        "import sys; from sidecar.cli.main import run; run(['authority', 'show', '--help']);"
-        "print(sorted({'grpc', 'aiohttp', 'sidecar.gate', 'sidecar.trust'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-def test_libraries_of_hsms_and_clouds_are_imported_when_a_key_needs_one(tmp_path: Path) -> None:
-    key = ed25519.Ed25519PrivateKey.generate().public_key()
-    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    code = f"""
-import sys, pathlib, sidecar.cli.serve, sidecar.cli.authority
-from sidecar.authority.keys import HeldKey, signer
-seen = lambda: sorted({set(LIBRARIES)} & set(sys.modules))
-print(seen())
-try:
-    signer(pathlib.Path(), "root", HeldKey("awskms:alias/root", {pem!r}))
-except Exception as error:
-    print(error)
-print(seen())
-import pkcs11, azure.identity
-"""
-    variables = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=variables, capture_output=True, check=True, text=True
-    )
-    assert done.stdout.splitlines() == [
-        "[]",
-        "cannot use a key: root key (awskms:alias/root): You must specify a region.",
-        "['boto3']",
-    ]
 
 
 def test_an_error_that_nobody_foresaw_is_one_line_without_a_traceback(

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,21 @@ def test_a_provider_that_cannot_be_asked_is_asked_again_later(world: World) -> N
     assert third is not None
     assert third.progress is Progress.BOUND
     assert not binder.state.enqueue("openai", job)
+
+
+def test_a_webhook_and_a_worker_write_one_record_at_the_same_time(tmp_path: Path) -> None:
+    state = JobRecords(tmp_path)
+
+    def work() -> None:
+        for attempts in range(50):
+            state.write(JobRecord("openai", "ftjob-1", attempts=attempts))
+
+    with ThreadPoolExecutor() as pool:
+        worker = pool.submit(work)
+        for _ in range(50):
+            assert state.enqueue("openai", "ftjob-1")
+        worker.result()
+    assert [each.job for each in state.all()] == ["ftjob-1"]
 
 
 def test_records_of_jobs_name_no_file_by_what_a_provider_sent(tmp_path: Path) -> None:
