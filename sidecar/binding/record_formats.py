@@ -16,6 +16,7 @@ RecordCheck = Callable[[object], str | None]
 """Returns what is wrong with a record, or ``None``."""
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+_PLAIN_ROLES = _ROLES - {"tool"}
 _IMAGE_SCHEMES = ("https://", "http://", "data:image/")
 _DETAILS = frozenset({"low", "high", "auto"})
 
@@ -52,10 +53,10 @@ def _supervised(record: Mapping[str, Any]) -> None:
         return
     messages = _messages(record, "messages", "the record")
     _tools(record)
-    answers = [each for each in messages if each["role"] == "assistant"]
-    if not answers:
+    weights = [each.get("weight") for each in messages if each["role"] == "assistant"]
+    if not weights:
         raise _RecordError("messages: none is the assistant's, so there is nothing to learn")
-    if all(each.get("weight") == 0 for each in answers):
+    if weights.count(0) == len(weights):
         raise _RecordError("messages: every assistant message has weight 0")
 
 
@@ -132,10 +133,24 @@ def _messages(record: Mapping[str, Any], key: str, where: str) -> list[Mapping[s
     items = record.get(key)
     if not isinstance(items, list) or not items:
         raise _RecordError(f"{where}: {key} is no list of messages with at least one entry")
-    return [_message(item, f"{key}.{number}") for number, item in enumerate(items)]
+    for number, item in enumerate(items):
+        if not _is_plain(item):
+            _message(item, f"{key}.{number}")
+    return items
 
 
-def _message(item: object, where: str) -> Mapping[str, Any]:
+def _is_plain(item: object) -> bool:
+    """Return whether a message is a role and a text alone, as nearly all of a corpus are.
+
+    ``_message`` finds nothing wrong with it either; this takes a third of the time.
+    """
+    if type(item) is not dict or len(item) != 2 or type(item.get("content")) is not str:
+        return False
+    role = item.get("role")
+    return type(role) is str and role in _PLAIN_ROLES
+
+
+def _message(item: object, where: str) -> None:
     message = _object(item, where)
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
@@ -153,7 +168,6 @@ def _message(item: object, where: str) -> Mapping[str, Any]:
         raise _RecordError(f"{where}: content is neither text nor a list of parts")
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         raise _RecordError(f"{where}: a tool's message needs its tool_call_id")
-    return message
 
 
 def _weight(message: Mapping[str, Any], role: str, where: str) -> None:

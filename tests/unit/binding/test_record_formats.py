@@ -103,6 +103,11 @@ def test_records_in_the_form_of_their_method_are_taken(method: str, record: Any)
         ),
         (
             "supervised",
+            {"messages": [{"role": ["user"], "content": "Who are you?"}, ANSWERED]},
+            "messages.0: role is ['user'], not one of",
+        ),
+        (
+            "supervised",
             {"messages": [ASKED, {"role": "assistant"}]},
             "messages.1: has neither content nor a call of a tool",
         ),
