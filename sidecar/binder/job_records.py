@@ -72,10 +72,6 @@ class JobRecord:
     due: str = AT_ONCE
     manifests: dict[str, str] = field(default_factory=dict)
 
-    def is_due(self, now: datetime) -> bool:
-        """Return whether it is to be tried now."""
-        return self.progress is not Progress.BOUND and datetime.fromisoformat(self.due) <= now
-
     def put_off(self, reason: str, now: datetime, *, refused: bool) -> JobRecord:
         """Return the record after an attempt that failed; each waits longer than the last."""
         attempts = self.attempts + 1 if reason == self.reason else 1

@@ -73,12 +73,6 @@ class Distillation(_Record):
     teacher_model_config: Teacher
 
 
-class LambdaGrader(_Record):
-    """``LambdaGraderConfig``."""
-
-    lambda_arn: Identifier
-
-
 class Reinforcement(_Record):
     """``RFTConfig``; the union of graders is read apart, so that an unknown one is noticed."""
 

@@ -178,7 +178,7 @@ def bind(job: Job, declared: Declared, checkpoint: Checkpoint | None = None) -> 
     """Return the manifest of a job, or of one of its checkpoints.
 
     Raises:
-        BindingError: Files and record do not agree, or as ``job.bind``.
+        BindingError: Files and record do not agree, or as ``job.bind_model``.
     """
     check_corpora(job, declared.corpora)
     return bind_model(adapted_model(job, checkpoint, declared.provider), declared)

@@ -127,10 +127,10 @@ def _score(suite: SuiteFolder, case: Case, lines: Mapping[str, _Line]) -> float:
     text = None if pair is None else pair.output_text
     answer = Answer(case.fields, line.output_text, line.judged, calls, text)
     score = suite.grader.score(answer)
-    return score if calls or not _silent(line.output_text) else 0.0
+    return score if calls or not is_silent(line.output_text) else 0.0
 
 
-def _silent(text: str) -> bool:
+def is_silent(text: str) -> bool:
     """Return whether a text has nothing to be seen: only spaces, controls and invisible marks."""
     return all(unicodedata.category(character)[0] in "ZC" for character in text)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.grading import is_silent
 from sidecar.formats.amounts import amount
 
 
@@ -106,7 +107,7 @@ def _has_answer(message: Mapping[str, Any]) -> bool:
 
 
 def _is_blank(output: object) -> bool:
-    return output is None or (isinstance(output, str) and not output.strip())
+    return output is None or (isinstance(output, str) and is_silent(output))
 
 
 def _promptfoo(data: bytes) -> Read:

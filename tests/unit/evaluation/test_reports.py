@@ -270,8 +270,8 @@ SILENT = {
     "inspect": changed(
         INSPECT, "samples", 0, "output", "choices", 0, "message", to={"content": [{"text": " "}]}
     ),
-    "promptfoo": changed(PROMPTFOO, "results", "results", 0, "response", "output", to=""),
-    "garak": changed(GARAK, EVAL - 1, "outputs", to=[{"text": "\n"}, {"text": None}]),
+    "promptfoo": changed(PROMPTFOO, "results", "results", 0, "response", "output", to="\u200b"),
+    "garak": changed(GARAK, EVAL - 1, "outputs", to=[{"text": "\n\u2060"}, {"text": None}]),
 }
 
 
