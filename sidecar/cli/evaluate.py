@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -131,22 +131,30 @@ def _declared(folders: list[Path], manifest: Manifest) -> list[SuiteFolder]:
 
 def _report(found: list[Evaluated], out: Path, declared_suites: int, *, as_json: bool) -> None:
     uses = [used for each in found for used in each.used()]
-    total = total_cost(uses)
     if as_json:
         value = {"results": str(out), "suites": [_facts(each) for each in found]}
-        print(json.dumps(value | {"cost": total}))
+        print(json.dumps(value | {"cost": total_cost(uses)}))
         return
     headings = ("suite", "verdict", "score", "threshold", "95 % interval", "cases", "calls")
     more = ("tokens in", "tokens out", "time", "cost", "folder")
     show_table(stdout(), headings + more, [row for e in found for row in _rows(e)])
-    if total is not None:
-        judged = f", of that judges {total['judges']:g}" if total["judges"] else ""
-        print(f"cost: {total['model'] + total['judges']:g}{judged} ({SCOPE})")
-    elif any(each.cost is not None for each in uses):
-        print(f"cost: a model has no --price, so it is known in part ({SCOPE})")
+    if (cost := cost_text(uses)) is not None:
+        print(f"cost: {cost} ({SCOPE})")
     missing = declared_suites - len(found)
     rest = f"; {amount(missing, 'suite')} of the envelope not in it" if missing else ""
     print(f"results: {out}{rest}")
+
+
+def cost_text(uses: Sequence[Used]) -> str | None:
+    """Return what a run cost, for people; ``None`` where no price was given."""
+    total = total_cost(uses)
+    if total is not None:
+        judged = f", of that judges {total['judges']:g}" if total["judges"] else ""
+        return f"{total['model'] + total['judges']:g}{judged}"
+    unpriced = dict.fromkeys(each.model for each in uses if each.cost is None)
+    if len(unpriced) == len({each.model for each in uses}):
+        return None
+    return f"not known whole, without a price of {', '.join(unpriced)}"
 
 
 def _facts(found: Evaluated) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidecar.cli.evaluate import progress_text
+from sidecar.cli.evaluate import cost_text, progress_text
 from sidecar.evaluation.cost import Price, Prices, parse_prices
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.evaluation.report.record import Used
 from sidecar.evaluation.runner.process import Usage
 
 
@@ -57,3 +58,16 @@ def test_the_price_of_a_judge_that_no_suite_asks_is_a_mistake() -> None:
         prices.check_judges(["gpt-4o"])
     with pytest.raises(EvaluationError, match="the suites' judges are none"):
         prices.check_judges([])
+
+
+def test_a_cost_of_which_a_part_is_unknown_is_no_sum() -> None:
+    def used(model: str, cost: float | None) -> Used:
+        judge = model != "m"
+        return Used(
+            model=model, judge=judge, input_tokens=1, output_tokens=1, seconds=1.0, cost=cost
+        )
+
+    assert cost_text([used("m", 1.5), used("j", 0.25)]) == "1.75, of that judges 0.25"
+    assert cost_text([used("m", None), used("j", None)]) is None
+    part = cost_text([used("m", 1.5), used("j", None), used("j", None)])
+    assert part == "not known whole, without a price of j"
