@@ -155,7 +155,7 @@ class EvidenceFolder:
             self._unread = bool(reading.failed)
         self._problems |= reading.problems
         if below is None:
-            self._halted = None if ended else reading
+            self._halted = reading if reading.halts and not ended else None
             due = time.monotonic() + reading.seconds / self._limits.walking
             self._walk_at = 0.0 if reading.left else due
         else:
