@@ -7,17 +7,22 @@ does is the same as that of the console script, which tests of its own start.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
+from typing import Any, cast
 
-from sidecar.cli.main import COMMANDS, run
+import typer
+
+from sidecar import resources
+from sidecar.cli.main import COMMANDS, LazyGroup, app, run
 
 _VARIABLE = "ADMIT_SERVER"
 _SERVERS = frozenset({"serve", "health", "doctor", "demo", "tools"})
@@ -63,9 +68,8 @@ def admit_on_path(folder: Path) -> Iterator[dict[str, str]]:
 
 def serve(listener: socket.socket) -> None:
     """Answer calls until the process is ended."""
-    for name, module, _ in COMMANDS:
-        if name not in _SERVERS:
-            importlib.import_module(module)
+    _prepare()
+    assert threading.active_count() == 1, threading.enumerate()
     while True:
         link, _ = listener.accept()
         if os.fork() == 0:
@@ -74,6 +78,30 @@ def serve(listener: socket.socket) -> None:
         with suppress(ChildProcessError):  # none is left
             while os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG):
                 pass
+
+
+def _prepare() -> None:
+    """Make everything before the first fork that each call would make anew, and none changes.
+
+    These are the modules, typer's commands, and pydantic's readers of files and evidence.
+    """
+    build = LazyGroup.get_command
+    group = cast("LazyGroup", typer.main.get_command(app))
+    built = {name: build(group, None, name) for name, _, _ in COMMANDS if name not in _SERVERS}
+
+    def get_command(self: LazyGroup, ctx: Any, cmd_name: str) -> Any:
+        return built.get(cmd_name) or build(self, ctx, cmd_name)
+
+    LazyGroup.get_command = get_command  # type: ignore[method-assign]
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as sink:
+        home, history = f"{folder}/home", resources.law_examples()["law-1"]
+        with redirect_stdout(sink), redirect_stderr(sink):
+            for command in (
+                ("authority", "init", "somebody", "--dir", home),
+                ("authority", "show", "--home", home, "--json"),
+                ("simulate", str(history), "--json"),
+            ):
+                assert run(command) == 0, command
 
 
 def _answer(link: socket.socket) -> int:

@@ -152,7 +152,7 @@ def binder(life: Life, job: str, folder: Path) -> Iterator[str]:
         "submissions": "submissions",
         "declarations": {"gpai-modification": "minor"},
         "accounts": {
-            "bedrock": {"api": "bedrock", "poll_seconds": 0.2, **account, "deployments": kept}
+            "bedrock": {"api": "bedrock", "poll_seconds": 0.5, **account, "deployments": kept}
         },
         "admin": "127.0.0.1:0",
     }
