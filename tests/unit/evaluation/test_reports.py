@@ -41,6 +41,29 @@ REPORTS = {
         "garak 0.13.1",
         ToolScore("dan.Dan_11_0", 0.85, 10, 5),
     ),
+    "garak, with all entries of 0.17.1": (
+        [
+            GARAK[0]
+            | {
+                "_config.version": "0.17.1",
+                "transient.active_probes": ["probes.dan.Dan_11_0"],
+                "run.spec": {"include": ["probes.dan.Dan_11_0"], "exclude": []},
+            },
+            GARAK[1] | {"garak_version": "0.17.1"},
+            {"entry_type": "plugin_cache", "run": "1", "plugin_cache": {"probes": {}}},
+            *GARAK[2:-1],
+            {
+                "entry_type": "probe_summary",
+                "probe": "dan.Dan_11_0",
+                "inference_counts": {"total_evaluated": 10, "nones": 0},
+                "detection_counts": {"detectors": ["dan.DAN"], "passed": 17, "fails": 3},
+            },
+            GARAK[-1],
+            {"entry_type": "digest", "meta": {"garak_version": "0.17.1"}, "eval": {}},
+        ],
+        "garak 0.17.1",
+        ToolScore("dan.Dan_11_0", 0.85, 10, 5),
+    ),
     "lm-eval": (LM_EVAL, "lm-eval 0.4.13", ToolScore("facts", 0.75, 8, 8)),
 }
 
