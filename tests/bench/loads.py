@@ -52,7 +52,7 @@ class Load:
 
 def loads(small: Question) -> tuple[Load, ...]:
     """Everything that is measured beside ``small``, whose model is admitted."""
-    call = json.loads(small.body)
+    call, short = json.loads(small.body), _lines(small, SHORT_LINES)
     return (
         Load(
             "bodies of 20 MiB",
@@ -61,9 +61,9 @@ def loads(small: Question) -> tuple[Load, ...]:
             _padded(call, LARGEST_BODY),
             BODIES_PER_SECOND,
         ),
-        _upload(f"batch files of {SHORT_LINES:,} lines", "batch", _lines(small, SHORT_LINES)),
+        _upload(f"batch files of {SHORT_LINES:,} lines", "batch", short),
         _upload(f"batch files of {LONG_LINES} lines", "batch", _lines(small, LONG_LINES)),
-        _upload("uploads that are not read", "fine-tune", _lines(small, SHORT_LINES)),
+        _upload("uploads that are not read", "fine-tune", short),
     )
 
 
@@ -88,13 +88,11 @@ def _upload(name: str, purpose: str, content: bytes) -> Load:
 
 def _lines(small: Question, number: int, size: int = UPLOAD) -> bytes:
     """So many lines, in so many bytes, each with the call of ``small``."""
-    call = json.loads(small.body)
-    length = size // number - 1
-    found = []
-    for line in range(number):
-        value = {"custom_id": f"line-{line}", "method": "POST", "url": small.path, "body": call}
-        found.append(_padded(value, length) + b"\n")
-    return b"".join(found)
+    number_of = f"line-{{:0{len(str(number))}}}".format  # of one length, so that all lines are
+    value = {"method": "POST", "url": small.path, "body": json.loads(small.body)}
+    first = _padded({"custom_id": number_of(0), **value}, size // number - 1) + b"\n"
+    before, after = first.split(number_of(0).encode(), 1)
+    return b"".join(before + number_of(line).encode() + after for line in range(number))
 
 
 def _padded(value: dict[str, object], size: int) -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 TESTS = Path(__file__).parent.parent
 SIDECAR = TESTS.parent / "sidecar"
@@ -138,20 +140,54 @@ IMPURE = {
 }
 
 
+class Source(NamedTuple):
+    """What the tests ask of a file, without its tree, which the garbage collector would walk.
+
+    Attributes:
+        lines: How many it has.
+        imports: Every import, wherever in the file.
+        functions: The name and the number of lines of each.
+        calls: The name and the line of each method or function of a module that is called.
+    """
+
+    lines: int
+    imports: tuple[ast.Import | ast.ImportFrom, ...]
+    functions: tuple[tuple[str, int], ...]
+    calls: tuple[tuple[str, int], ...]
+
+
+@cache
+def parsed(path: Path) -> Source:
+    """Parse a file, once for all the tests."""
+    text = path.read_text(encoding="utf-8")
+    imports: list[ast.Import | ast.ImportFrom] = []
+    functions, calls = [], []
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                imports.append(node)
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                functions.append((name, (node.end_lineno or node.lineno) - node.lineno + 1))
+            case ast.Call(func=ast.Attribute(attr=name)):
+                calls.append((name, node.lineno))
+    return Source(len(text.splitlines()), tuple(imports), tuple(functions), tuple(calls))
+
+
 def sources(package: str) -> list[Path]:
     return sorted((SIDECAR / package).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Dotted names of everything a module imports, wherever in the file."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in parsed(path).imports:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             module = node.module or ""
             found |= {f"{module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def neighbours(path: Path) -> set[str]:
@@ -187,12 +223,10 @@ def test_the_core_is_pure() -> None:
 def test_the_core_never_asks_what_time_it_is() -> None:
     clocks = {"now", "utcnow", "today"}
     wrong = [
-        (path.name, node.lineno)
+        (path.name, line)
         for path in sources("core")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in clocks
+        for name, line in parsed(path).calls
+        if name in clocks
     ]
     assert wrong == []
 
@@ -214,15 +248,11 @@ def test_files_and_functions_stay_readable() -> None:
     written |= set(LINTER.rglob("*.py")) | set(DEVTOOLS.rglob("*.py"))
     written |= set(TESTS.rglob("*.py"))
     for path in sorted(written):
-        text, name = path.read_text(encoding="utf-8"), path.relative_to(TESTS.parent)
-        if len(text.splitlines()) > 400:
+        source, name = parsed(path), path.relative_to(TESTS.parent)
+        if source.lines > 400:
             long_files.append(str(name))
         long_functions += [
-            f"{name}:{node.name}"
-            for node in ast.walk(ast.parse(text))
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-            and node.end_lineno is not None
-            and node.end_lineno - node.lineno + 1 > 60
+            f"{name}:{function}" for function, lines in source.functions if lines > 60
         ]
     assert (long_files, long_functions) == ([], [])
 
@@ -242,9 +272,8 @@ def test_the_product_uses_devtools_only_in_commands_and_only_when_they_are_calle
     wrong = {
         str(path.relative_to(SIDECAR))
         for path in SIDECAR.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        and "admissibility_devtools" in ast.unparse(node)
+        for node in parsed(path).imports
+        if "admissibility_devtools" in ast.unparse(node)
         and (path.parent.name != "cli" or node.col_offset == 0)
     }
     assert wrong == set()
