@@ -141,7 +141,7 @@ def binder(life: Life, job: str, folder: Path) -> Iterator[str]:
     deployment = f"{ARN}:custom-model-deployment/{job[-12:]}"
     at = dict(zip(life.options[::2], life.options[1::2], strict=True))
     account = {name.removeprefix("--").replace("-", "_"): value for name, value in at.items()}
-    kept = {"home": str(life.home(PROVIDER)), "names": [deployment], "check_seconds": 0.2}
+    kept = {"home": str(life.home(PROVIDER)), "names": [deployment], "check_seconds": 0.5}
     value = {
         "version": 1,
         "home": str(life.home(PRODUCER)),
