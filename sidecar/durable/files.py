@@ -7,8 +7,19 @@ Every function that writes syncs the file's bytes before its name appears, and t
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 from pathlib import Path
+
+CHECKSUM_CHARACTERS = 32
+
+
+def text_checksum(text: bytes) -> bytes:
+    """Return the BLAKE2b-128 checksum of a record of text, in hexadecimal.
+
+    It finds what was torn or flipped, not what somebody forged.
+    """
+    return hashlib.blake2b(text, digest_size=CHECKSUM_CHARACTERS // 2).hexdigest().encode()
 
 
 def read_bounded(path: Path, max_bytes: int) -> bytes:

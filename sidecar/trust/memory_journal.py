@@ -9,7 +9,6 @@ Only a running gate writes; commands that run once read.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +17,12 @@ from sidecar.core import memory as core_memory
 from sidecar.core.memory import MAX_MEMORY_BYTES, NOTHING, Memory, Remembered
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.remembered import merged
-from sidecar.durable.files import sync_folder
+from sidecar.durable.files import sync_folder, text_checksum
 from sidecar.trust.config import TrustConfigError
 from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
 
 NAME = "memory.jsonl"
 _FORMER = "memory.json"
-_CHECKSUM = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def append(state_dir: Path, size: int, added: Remembered) -> int:
         OSError: It cannot be written; the journal is as it was.
     """
     path, text = state_dir / NAME, added.write()
-    line = _checksum(text) + b" " + text + b"\n"
+    line = text_checksum(text) + b" " + text + b"\n"
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, 0o600)
     try:
@@ -119,16 +117,12 @@ def append(state_dir: Path, size: int, added: Remembered) -> int:
 
 def _line(path: Path, line: bytes) -> Memory:
     stamp, _, text = line.partition(b" ")
-    if _checksum(text) != stamp:
+    if text_checksum(text) != stamp:
         raise _damaged(path, "a line is not what was written")
     try:
         return core_memory.read(text)
     except EvidenceError as error:
         raise _damaged(path, str(error)) from error
-
-
-def _checksum(text: bytes) -> bytes:
-    return hashlib.blake2b(text, digest_size=_CHECKSUM).hexdigest().encode()
 
 
 def _damaged(path: Path, why: str) -> TrustConfigError:

@@ -8,16 +8,19 @@ kept, and not waited for: so a set that is put back by itself, from a backup, is
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sidecar.durable.files import overwrite, write_atomically
+from sidecar.durable.files import (
+    CHECKSUM_CHARACTERS,
+    overwrite,
+    text_checksum,
+    write_atomically,
+)
 
 _SLOT = 512
 _BLANK = b" " * _SLOT
-_CHECKSUM = 32
 
 
 class DamagedVersionError(Exception):
@@ -120,16 +123,12 @@ class ReservedVersion:
 
 def _record(number: int, version: SetVersion) -> bytes:
     text = json.dumps({"number": number, **asdict(version)}).encode()
-    return (_checksum(text) + text).ljust(_SLOT)
+    return (text_checksum(text) + text).ljust(_SLOT)
 
 
 def _read(slot: bytes) -> list[tuple[int, SetVersion]]:
-    text = slot[_CHECKSUM:].rstrip()
-    if _checksum(text) != slot[:_CHECKSUM]:
+    text = slot[CHECKSUM_CHARACTERS:].rstrip()
+    if text_checksum(text) != slot[:CHECKSUM_CHARACTERS]:
         return []
     value = json.loads(text)
     return [(value.pop("number"), SetVersion(**value))]
-
-
-def _checksum(text: bytes) -> bytes:
-    return hashlib.blake2b(text, digest_size=_CHECKSUM // 2).hexdigest().encode()
