@@ -73,6 +73,8 @@ def _batches(items: Batch, *, whole_files: bool) -> tuple[Batch, ...]:
 class _Worker:
     number: int
     pid: int
+    pidfd: int
+    """Readable once the process has ended, even if a child of its own holds the connection."""
     connection: Connection
     given: dict[str, pytest.Item] = field(default_factory=dict)
     """Items that were given out and have not finished, by node id."""
@@ -93,9 +95,12 @@ class _Run:
             self._fork(number)
         try:
             while self.workers:
-                for connection in wait(list(self.workers)):
-                    assert isinstance(connection, Connection)
-                    self._receive(self.workers[connection])
+                ready = set(wait([*self.workers, *(one.pidfd for one in self.workers.values())]))
+                for worker in list(self.workers.values()):
+                    if worker.connection in ready:
+                        self._receive(worker)
+                    elif worker.pidfd in ready:
+                        self._ended(worker)
         finally:
             for worker in self.workers.values():
                 os.kill(worker.pid, signal.SIGINT)
@@ -113,7 +118,7 @@ class _Run:
                 worker.connection.close()
             _Child(self.session, self.batches, there, number).main()
         there.close()
-        self.workers[here] = _Worker(number, pid, here)
+        self.workers[here] = _Worker(number, pid, os.pidfd_open(pid), here)
 
     def _receive(self, worker: _Worker) -> None:
         config = self.session.config
@@ -143,6 +148,7 @@ class _Run:
     def _ended(self, worker: _Worker) -> None:
         del self.workers[worker.connection]
         worker.connection.close()
+        os.close(worker.pidfd)
         _, status = os.waitpid(worker.pid, 0)
         if status and not self._stopping():
             self._fail(f"worker {worker.number}", f"it ended with wait status {status}")
