@@ -33,6 +33,7 @@ from admissibility_devtools.demo.authorities import (
 from admissibility_devtools.demo.caller import Application
 from admissibility_devtools.demo.stage import AUDIENCE
 from tests.process.cli.admit import PROGRAM, admit, told
+from tests.process.cli.binders import bound
 from tests.support.evaluation import (
     Hurdles,
     Reply,
@@ -202,20 +203,13 @@ class Life:
 
     def manifest(self, model: str) -> Path:
         """Wait for the manifest of a model."""
-        found: list[Path] = []
-
-        def bound() -> bool:
-            listed = told("binder", "jobs", "--config", self.folder / "binder.yaml")["jobs"]
-            digests = [each["manifests"].get(model) for each in listed if each["manifests"]]
-            found[:] = [
-                self.folder / "manifests" / f"manifest-{digest[:12]}.dsse.json"
-                for digest in digests
-                if digest
-            ]
-            return bool(found)
-
-        assert until(bound, expected=True), (self.folder / "binder.log").read_text()
-        return found[0]
+        config = self.folder / "binder.yaml"
+        assert until(lambda: bool(bound(config)), expected=True), (
+            self.folder / "binder.log"
+        ).read_text()
+        listed = told("binder", "jobs", "--config", config)["jobs"]
+        (digest,) = [each["manifests"][model] for each in listed if model in each["manifests"]]
+        return self.folder / "manifests" / f"manifest-{digest[:12]}.dsse.json"
 
     def reasons(self, name: str, expected: str, environment: str = PROD) -> str:
         """Call a model until the reply is the expected one; returns the last."""
