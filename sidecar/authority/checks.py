@@ -144,6 +144,8 @@ def _approving_roles(signing: Signing) -> frozenset[str]:
 def _manifest(manifest: Manifest, signing: Signing) -> Iterator[str]:
     roles = set(ALWAYS_REQUIRED)
     if signing.operator is not None:
+        if signing.operator.specified and manifest.specification is None:
+            yield "it names no specification, and the operator requires one: give --specification"
         granted = signing.operator.grants.values()
         roles |= {grant.role for grants in granted for grant in grants}
     for role in manifest.approvals.required:

@@ -119,6 +119,7 @@ class OperatorTrust:
         floors: Each holds in every environment that it matches; several add up.
         adapted_names: Matches the names that providers give to adapted models, in full. Without
             the rule no name is taken for that of a base model.
+        specified: Whether every manifest must name the specification that it was tuned under.
     """
 
     grants: Mapping[str, tuple[Grant, ...]]
@@ -126,6 +127,7 @@ class OperatorTrust:
     jurisdiction_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     floors: tuple[Floor, ...] = ()
     adapted_names: re.Pattern[str] | None = None
+    specified: bool = False
 
     def floors_of(self, environment: str) -> tuple[Floor, ...]:
         """Return the floors that hold in ``environment``."""

@@ -193,8 +193,8 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.SPECIFICATION_MISSING: ReasonRow(
             3,
             403,
-            "Send the digest of a signed environment specification with the job "
-            "(admit declare specification).",
+            "Send the digest of a signed environment specification with the job, and name it "
+            "in the manifest (admit declare specification, admit job submit).",
         ),
         Reason.SPECIFICATION_UNVERIFIED: ReasonRow(
             3,

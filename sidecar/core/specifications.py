@@ -91,13 +91,17 @@ def for_manifests(
     """Return the specifications of a manifest and its parents, and the finding in step 3.
 
     Such a specification needs signatures that count now, like all evidence; its window need only
-    have held when the run began, for that is when it was relied on.
+    have held when the run began, for that is when it was relied on. Whether a manifest may name
+    none is the operator's to state.
     """
     pledges: list[Pledge] = []
     for item in manifests:
         named = item.predicate.specification
         if named is None:
-            continue
+            if not question.inquiry.state.operator.specified:
+                continue
+            detail = f"{item.predicate.model.id} names none, and the operator requires it"
+            return (), Finding(3, question.model, Reason.SPECIFICATION_MISSING, detail)
         pledge = _pledge(question.inquiry, item, named.sha256)
         if isinstance(pledge, str):
             detail = f"{item.predicate.model.id} was tuned under {named.sha256}: {pledge}"

@@ -155,6 +155,9 @@ class TrustFile(_Strict):
     required_roles: _Roles | None = None
     """Roles that every adapted model needs, beyond provider, customer, a regulator for each
     jurisdiction, and what the manifest requires. It can only add."""
+    specification: Literal["required", "optional"] = "optional"
+    """Whether every adapted model, and every model that it was tuned from, must name the
+    specification that a customer signed before the job began."""
     jurisdictions: dict[_Text, JurisdictionEntry] = {}
     """What a jurisdiction requires beyond the rest."""
     floors: Annotated[list[FloorEntry] | None, Field(min_length=1, max_length=256)] = None

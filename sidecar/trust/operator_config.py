@@ -60,7 +60,14 @@ def operator_trust(file: TrustFile) -> OperatorTrust:
                 "nothing could ever be admitted"
             )
     _check_regulated(floors, grants)
-    return OperatorTrust(grants, required, MappingProxyType(by_jurisdiction), floors, ADAPTED_NAMES)
+    return OperatorTrust(
+        grants,
+        required,
+        MappingProxyType(by_jurisdiction),
+        floors,
+        ADAPTED_NAMES,
+        specified=file.specification == "required",
+    )
 
 
 def _grant(entry: GrantEntry, place: str) -> Grant:

@@ -29,6 +29,7 @@ def write(operator: OperatorTrust) -> bytes:
             "jurisdiction_roles": {**operator.jurisdiction_roles},
             "floors": _FLOORS.dump_python(operator.floors, mode="json"),
             "adapted_names": None if names is None else [names.pattern, names.flags],
+            "specified": operator.specified,
         }
     )
 
@@ -49,4 +50,5 @@ def read(data: bytes) -> OperatorTrust:
         ),
         floors=_FLOORS.validate_python(value["floors"]),
         adapted_names=None if names is None else re.compile(names[0], names[1]),
+        specified=value["specified"],
     )

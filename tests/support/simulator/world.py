@@ -99,6 +99,7 @@ class World:
     required_roles: tuple[str, ...] = ()
     jurisdiction_roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     floors: tuple[Floor, ...] = ()
+    specified: bool = False
     memory: Remembered = NOTHING
     evidence: dict[str, bytes] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
@@ -230,6 +231,7 @@ class World:
             self.jurisdiction_roles,
             self.floors,
             ADAPTED_NAMES,
+            self.specified,
         )
 
     def state(self, epoch: int = 1) -> TrustState:

@@ -205,6 +205,16 @@ def test_a_manifest_without_a_suite_for_a_jurisdiction_is_named() -> None:
     )
 
 
+def test_a_manifest_without_the_specification_that_the_operator_requires_is_named() -> None:
+    granted = operator(replace(GRANT, role="producer"), replace(GRANT, role="auditor"))
+    statement = about("urn", manifest(specification=None))
+    required = replace(granted, specified=True)
+    more = set(found(statement, operator=required)) - set(found(statement, operator=granted))
+    assert more == {
+        "it names no specification, and the operator requires one: give --specification"
+    }
+
+
 def test_a_waiver_is_of_a_rule_in_its_jurisdiction() -> None:
     rule = "eu.art5_prohibited_practice"
     said = [

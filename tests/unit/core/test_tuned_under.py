@@ -30,6 +30,7 @@ from tests.support.simulator.world import (
     credential,
     grant,
     manifest_predicate,
+    refusal,
     sha,
     specification_predicate,
     stamp,
@@ -99,6 +100,17 @@ def test_what_was_tuned_under_a_specification_says_so() -> None:
 
 def under(why: str, digest: str) -> tuple[Reason, int, str]:
     return unverified(f"{MODEL} was tuned under {digest}: {why}")
+
+
+def test_an_operator_that_requires_specifications_refuses_a_manifest_that_names_none() -> None:
+    without, within = admitted_world(), specified_world()
+    without.specified = within.specified = True
+    assert refusal(without.ask()) == (
+        Reason.SPECIFICATION_MISSING,
+        3,
+        f"{MODEL} names none, and the operator requires it",
+    )
+    assert within.ask().reason is None
 
 
 @pytest.mark.parametrize(

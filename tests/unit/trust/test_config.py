@@ -13,7 +13,7 @@ from tuf.api.metadata import Metadata, Root
 
 from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.providers import ADAPTED_NAMES
-from sidecar.trust import limits
+from sidecar.trust import limits, operator_record
 from sidecar.trust.config import (
     TrustConfig,
     TrustConfigError,
@@ -32,6 +32,7 @@ ALL = ("**",)
 def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
     operator.value["required_roles"] = ["provider", "customer", "regulator"]
     operator.value["jurisdictions"] = {"eu": {"required_roles": ["customer"]}}
+    operator.value["specification"] = "required"
     operator.value["floors"] = [
         {
             "environments": ["spiffe://acme.example/prod/*"],
@@ -72,6 +73,7 @@ def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
                 Floor(("**",), roles=("provider",)),
             ),
             ADAPTED_NAMES,
+            specified=True,
         ),
         authorities=tuple(
             TrustedAuthority(
@@ -85,12 +87,19 @@ def test_a_whole_file_becomes_frozen_values(operator: Operator) -> None:
     )
 
 
+def test_what_workers_read_from_the_store_is_what_was_configured(operator: Operator) -> None:
+    operator.value["specification"] = "required"
+    configured = operator.load().operator
+    assert operator_record.read(operator_record.write(configured)) == configured
+
+
 def test_what_is_optional_has_a_stated_default(operator: Operator) -> None:
     del operator.value["poll_seconds"]
     config = operator.load()
     assert config.poll_seconds == 5.0
     assert config.operator.required_roles == ()
     assert config.operator.jurisdiction_roles == {}
+    assert not config.operator.specified
     assert config.operator.floors == ()
     assert {
         grant.role: grant.silence_denies
