@@ -48,12 +48,11 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 
 # ---- Check it ------------------------------------------------------------------------------------
 
-# The core's own tests come first, with its coverage; so the core runs once. Tests are collected once, and
-# the workers forked after that (tests/support/workers.py). Each takes whole files, so that an Envoy or an
-# OPA that a file shares is started once, the longest first (tests/conftest.py); there are two workers
-# more than processors, since tests wait for the processes they start.
+# The core's own tests come first, with its coverage; so the core runs once. Files are spread over the
+# workers whole, so that an Envoy or an OPA that a file shares is started once, the longest first
+# (tests/conftest.py); two workers more than processors, since tests wait for the processes they start.
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
-SPREAD = -p tests.support.workers --workers $(WORKERS)
+SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 PYTEST = $(BIN)/python -m pytest -q $(SPREAD)
 CORE = tests/unit/core
 
@@ -103,7 +102,7 @@ breaks: setup ## changes of single lines that would let a call pass unchecked, e
 
 soak: setup ## 100,000 malformed requests, each refused with a code; 100,000 histories against the model
 	@ADMIT_FLOOD=100000 $(BIN)/python -m pytest -q -s tests/process/service/test_flood.py
-	@ADMIT_HISTORIES=100000 $(PYTEST) --spread-tests tests/unit/laws/test_histories.py
+	@ADMIT_HISTORIES=100000 $(PYTEST) --dist load tests/unit/laws/test_histories.py
 
 chaos: setup ## RUNS (200) of real processes under faults, drawn by SEED (1): is any answer unsafe?
 	@$(BIN)/python -m tests.chaos --runs $(RUNS) --seed $(SEED)

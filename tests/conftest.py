@@ -38,7 +38,7 @@ LONGEST = (
     "process/docs/test_guides.py",
 )
 """Files that take a worker longest, the longest first: begun last, one of them alone would end the
-run. `make test PYTEST_ADDOPTS='--durations 30'` shows them."""
+run. `pytest -n 3 --durations 30` shows them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
