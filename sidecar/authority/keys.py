@@ -20,7 +20,6 @@ from securesystemslib.exceptions import Error as SigningError
 from securesystemslib.exceptions import KeyMismatchError, UnsupportedLibraryError
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 
-from sidecar import signing_libraries
 from sidecar.authority import key_secrets
 from sidecar.authority.errors import AuthorityError
 from sidecar.core.documents import TRUST_DOMAINS_ROLE
@@ -197,7 +196,6 @@ def signer(home: Path, role: str, key: HeldKey, *, new: bool = False) -> KeySign
     if key.uri.startswith(_FILE):
         return KeySigner(role, key.uri, _file_signer(home, key.uri, key.public()))
     secret = key_secrets.handler(role, key.uri, new=new)
-    signing_libraries.complete(key.uri.partition(":")[0])
     try:
         return KeySigner(role, key.uri, Signer.from_priv_key_uri(key.uri, key.public(), secret))
     except AuthorityError:

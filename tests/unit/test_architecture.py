@@ -30,14 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "gate": {"core", "providers", "extract", "identity", "registry", "opa", "observe", "_pb"},
     "ext_proc": {"core", "providers", "extract", "registry", "gate", "observe", "_pb"},
     "trust": {"core", "formats", "durable", "providers", "jetstream"},
-    "authority": {
-        "core",
-        "destinations",
-        "formats",
-        "durable",
-        "identity",
-        "signing_libraries",
-    },
+    "authority": {"core", "destinations", "formats", "durable", "identity"},
     "binding": {"core", "formats", "durable", "evaluation", "providers"},
     "binder": {
         "core",
