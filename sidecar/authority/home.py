@@ -43,7 +43,13 @@ from sidecar.authority.open_home import publish as publish_changes
 from sidecar.authority.resigning import Resigned, ResignOutcome, count_to_resign, resign
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
 from sidecar.authority.signing import Issued, attest, issue
-from sidecar.authority.withdrawing import PublishedWithdrawal, reinstate, retract, withdraw
+from sidecar.authority.withdrawing import (
+    PublishedWithdrawal,
+    counting_beside,
+    reinstate,
+    retract,
+    withdraw,
+)
 from sidecar.core import kinds
 from sidecar.core.documents import (
     AttestationKey,
@@ -73,6 +79,7 @@ __all__ = [
     "ResignOutcome",
     "Resigned",
     "attest",
+    "counting_beside",
     "describe",
     "init",
     "issue",

@@ -78,12 +78,10 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
     """Take a withdrawal back, and publish. Older statements on the matter stay withdrawn.
 
     Raises:
-        AuthorityError: It is not withdrawn; or it is a statement of which a newer one permits less,
-            and both would count: then the loss of the newer one's file would permit more.
+        AuthorityError: It is not withdrawn.
     """
     subject = normalised(kind, subject)
     with locked_home(home.path) as opened:
-        _check_alone(opened, kind, subject, now)
         kept = tuple(
             entry
             for entry in opened.withdrawals.entries
@@ -94,21 +92,35 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
         return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, entries=kept))
 
 
-def _check_alone(opened: OpenHome, kind: WithdrawalKind, subject: str, now: datetime) -> None:
-    recorded = records.find(opened.path, subject)
-    if recorded is None or kind_of(recorded.statement.predicate).withdrawal is not kind:
-        return
-    withdrawn = {entry.subject for entry in opened.withdrawals.entries if entry.in_effect(now)}
-    for other in records.on_matter(opened.path, recorded.statement, recorded.digest):
-        if other.digest in withdrawn or other.statement.predicate.window.not_after <= now:
-            continue
-        for newer, older in ((recorded, other), (other, recorded)):
-            if replaces(newer, older):
-                raise AuthorityError(
-                    f"{kind} {newer.digest} permits less than {kind} {older.digest}; if both "
-                    "counted, the loss of the newer one's file would permit more. Sign a new "
-                    f"statement of what is to be permitted, or withdraw {kind} {other.digest} first"
-                )
+def counting_beside(
+    home: Home, kind: WithdrawalKind, subject: str, now: datetime
+) -> tuple[tuple[str, str], ...]:
+    """Return pairs of a statement that counts and an older one that permits more and counts too.
+
+    Losing the newer one's file then permits more. Whoever takes a withdrawal back may want that:
+    the withdrawal of an approval denies everything that was tuned from the approved model.
+
+    Args:
+        home: The authority's home, where the statement was reinstated.
+        kind: What was reinstated.
+        subject: Which one; without a pair unless it is the digest of a recorded statement.
+        now: Aware.
+
+    Returns:
+        Digests, newer and older; one of each pair is ``subject``.
+    """
+    with locked_home(home.path) as opened:
+        recorded = records.find(opened.path, normalised(kind, subject))
+        if recorded is None or kind_of(recorded.statement.predicate).withdrawal is not kind:
+            return ()
+        withdrawn = {entry.subject for entry in opened.withdrawals.entries if entry.in_effect(now)}
+        return tuple(
+            (newer.digest, older.digest)
+            for other in records.on_matter(opened.path, recorded.statement, recorded.digest)
+            if other.digest not in withdrawn and other.statement.predicate.window.not_after > now
+            for newer, older in ((recorded, other), (other, recorded))
+            if replaces(newer, older)
+        )
 
 
 def retract(home: Home, digest: str, now: datetime) -> Publication:

@@ -95,6 +95,11 @@ def withdraw(
             raise CliError("--reinstate takes neither --reason nor --effective")
         done = authority.reinstate(opened, kind, subject, at)
         published(opened, f"reinstated {kind} {subject}", done, as_json=as_json)
+        for newer, older in authority.counting_beside(opened, kind, subject, at):
+            common.warn(
+                f"{kind} {newer} permits less than {kind} {older}, and both count: where the "
+                "newer one's file is missing, the older one permits more"
+            )
         return
     if not reason:
         raise CliError("a withdrawal needs its reason: give --reason")

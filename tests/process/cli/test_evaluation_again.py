@@ -185,7 +185,8 @@ def test_a_report_that_names_a_deployment_counts_by_its_providers_binding(
         admit("authority", "show", "--pem", "--home", parties.home("model-host")).stdout
     )
     deployment = ("declare", "deployment", "support-prod", "--days", "1", "--manifest")
-    stale, bound = (parties.sign("model-host", *deployment, m)["file"] for m in (other, manifest))
+    # The second begins a second later, since it replaces the first.
+    bound, stale = (parties.sign("model-host", *deployment, m)["file"] for m in (manifest, other))
     number = len(read_suite(lab.suite).cases)
     report.write_text(json.dumps(promptfoo(lab.suite, number, 1, "azure:chat:support-prod")))
     given = (

@@ -13,7 +13,7 @@ from sidecar.cli import main
 
 DOCS = Path(__file__).parents[3] / "docs"
 GUIDES = ("authorities.md", "verify-without-us.md")
-GROUPS = {"authority", "declare", "job", "retirements", "suite"}
+GROUPS = {"authority", "declare", "evaluate", "job", "retirements", "suite"}
 
 
 def commands(guide: str) -> list[list[str]]:

@@ -77,7 +77,7 @@ class TakeBack:
     """An authority publishes a version without that entry.
 
     ``by_hand``: it was the withdrawal of a word which a narrower one replaced, or of that narrower
-    one, which its command would have refused to take back.
+    one. Both count then, of which its command warns.
     """
 
     authority: str
