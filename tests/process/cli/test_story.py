@@ -109,3 +109,15 @@ def test_a_failed_result_is_signed_and_is_loud(parties: Parties, job: Path) -> N
     assert told("authority", "show", "--home", home)["failures"] == failures
     parties.run("test-house", "retract", found["digest"], "--yes")
     assert told("authority", "show", "--home", home)["failures"] == []
+
+
+def test_a_statement_that_is_reinstated_beside_a_narrower_one_is_warned_of(
+    parties: Parties,
+) -> None:
+    wide, narrow = (parties.declare(*more)["digest"] for more in ((), ("--days", "1")))
+    home = str(parties.home("acme-risk"))
+    done = admit("withdraw", "environment", wide, "--reinstate", ADMIT_HOME=home)
+    assert done.stderr.decode() == (
+        f"! environment {narrow} permits less than environment {wide}, and both count: where the "
+        "newer one's file is missing, the older one permits more\n"
+    )
