@@ -155,9 +155,10 @@ class TrustFile(_Strict):
     required_roles: _Roles | None = None
     """Roles that every adapted model needs, beyond provider, customer, a regulator for each
     jurisdiction, and what the manifest requires. It can only add."""
-    specification: Literal["required", "optional"] = "optional"
+    specification: Literal["required", "optional"] = "required"
     """Whether every adapted model, and every model that it was tuned from, must name the
-    specification that a customer signed before the job began."""
+    specification that a customer signed before the job began. `optional` is for models from before
+    there was one."""
     jurisdictions: dict[_Text, JurisdictionEntry] = {}
     """What a jurisdiction requires beyond the rest."""
     floors: Annotated[list[FloorEntry] | None, Field(min_length=1, max_length=256)] = None

@@ -276,6 +276,8 @@ class Organisations:
             "state": "state",
             "poll_seconds": 2,
             "evidence": [str(self.evidence)],
+            # The models of scene 8 and of the adapters were bound without one.
+            "specification": "optional",
             "authorities": entries,
         }
         path.write_text(yaml.safe_dump(trust, sort_keys=False), encoding="utf-8")

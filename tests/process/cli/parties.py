@@ -140,6 +140,7 @@ class Parties:
                     "version": 1,
                     "state": str(self.folder / "state"),
                     "evidence": [str(self.evidence)],
+                    "specification": "optional",
                     "authorities": authorities,
                 }
             )

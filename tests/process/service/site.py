@@ -92,6 +92,7 @@ class Site:
             "state": "state",
             "poll_seconds": 1,
             "evidence": ["evidence"],
+            "specification": "optional",
             "authorities": [
                 {
                     "name": name,

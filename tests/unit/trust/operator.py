@@ -58,6 +58,7 @@ class Operator:
             "state": "state",
             "poll_seconds": 0.2,
             "evidence": ["evidence"],
+            "specification": "optional",
             "authorities": [
                 {
                     "name": name,
