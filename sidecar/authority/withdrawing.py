@@ -110,8 +110,8 @@ def counting_beside(
         Digests, newer and older; one of each pair is ``subject``.
     """
     with locked_home(home.path) as opened:
-        recorded = records.find(opened.path, normalised(kind, subject))
-        if recorded is None or kind_of(recorded.statement.predicate).withdrawal is not kind:
+        recorded = _recorded(opened, kind, normalised(kind, subject))
+        if recorded is None:
             return ()
         withdrawn = {entry.subject for entry in opened.withdrawals.entries if entry.in_effect(now)}
         return tuple(
@@ -145,11 +145,8 @@ def retract(home: Home, digest: str, now: datetime) -> Publication:
 
 def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdrawal, ...]:
     """Entries for the older statements on the matter, unless they take effect sooner already."""
-    recorded = records.find(opened.path, entry.subject)
+    kind, recorded = entry.kind, _recorded(opened, entry.kind, entry.subject)
     if recorded is None:
-        return ()
-    kind = kind_of(recorded.statement.predicate).withdrawal
-    if kind is not entry.kind:
         return ()
     entries = tuple(
         Withdrawal(
@@ -169,6 +166,14 @@ def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdraw
             for known in entries_for(opened.withdrawals, one)
         )
     )
+
+
+def _recorded(opened: OpenHome, kind: WithdrawalKind, subject: str) -> records.Recorded | None:
+    """Return the statement with this digest, if it is recorded and withdrawn under this kind."""
+    found = records.find(opened.path, subject)
+    if found is None or kind_of(found.statement.predicate).withdrawal is not kind:
+        return None
+    return found
 
 
 def _about(opened: OpenHome, entry: Withdrawal) -> str | None:

@@ -28,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 
 from sidecar.core import (
     approvals,
@@ -157,8 +158,10 @@ def _assessments(
         reached = _models(inquiry.call, prepared) if models is None else models
         return _combined(inquiry, environment, prepared, findings, reached)
 
-    yield combined(tuple(alternatives[0] for alternatives in offered))
-    if any(len(alternatives) > 1 for alternatives in offered):
+    if sum(len(alternatives) > 1 for alternatives in offered) <= 1:
+        yield from map(combined, product(*offered))  # one name has a choice: it is tried in turn
+    else:
+        yield combined(tuple(alternatives[0] for alternatives in offered))
         rules: Rules[_Alternative] = Rules(
             lambda each: each.names,
             lambda models: about(inquiry.state.operator, models),
