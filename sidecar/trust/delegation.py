@@ -6,6 +6,7 @@ is not read. A delegation that counts one key twice is refused like such a root.
 
 from __future__ import annotations
 
+from securesystemslib.signer import Key
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import DelegatedRole, Metadata, MetaFile, Snapshot, TargetFile, Targets
 
@@ -23,6 +24,14 @@ def role_of(targets: Targets) -> DelegatedRole | None:
     if role is None or not role.is_delegated_path(TRUST_DOMAINS_FILE):
         return None
     return role
+
+
+def keys_of(targets: Targets) -> tuple[Key, ...]:
+    """Return the keys of the delegated role; none where the authority does not delegate."""
+    role, delegations = role_of(targets), targets.delegations
+    if role is None or delegations is None:
+        return ()
+    return tuple(delegations.keys[keyid] for keyid in role.keyids if keyid in delegations.keys)
 
 
 def verify(targets: Targets, data: bytes) -> Targets:

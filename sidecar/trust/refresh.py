@@ -2,8 +2,8 @@
 
 python-tuf does the client workflow of the TUF specification (5.3 to 5.7) over values; around it is
 what it leaves open: roots that count one key twice are refused before it sees them, a replaced
-timestamp or snapshot key clears what the old one signed (5.3.11, recovery from a fast-forward), and
-what must not be forgotten is kept durably.
+timestamp or snapshot key clears what the old one signed (5.3.11, recovery from a fast-forward) but
+not what the targets keys signed (``signed_floor``), and what must not be forgotten is kept durably.
 
 Theory of operation. The last complete set is one file (see ``store``), and the floor below which no
 version may fall: it is written and synced before anything that rests on it is handed on. So a whole
@@ -25,12 +25,13 @@ from tuf.api.metadata import Metadata, Root, TargetFile, Targets
 from sidecar.core.documents import (
     AUTHORITY_FILE,
     TRUST_DOMAINS_FILE,
+    TRUST_DOMAINS_ROLE,
     WITHDRAWALS_FILE,
     read_trust_domains,
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.trust_state import AuthorityView
-from sidecar.trust import delegation, roots
+from sidecar.trust import delegation, roots, signed_floor
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError
 from sidecar.trust.limits import REPOSITORY
@@ -143,6 +144,7 @@ def refresh(
             updater = KeptUpdater(authority, source, store, no_roots, given)
             try:
                 updater.refresh()
+                _check_targets(store, chain[-1], before, updater.held)
                 good = _complete(updater.held, source, chain[-1], before)
                 verified = verify_set(chain[-1], good)
                 _check_understood(authority.name, verified, good, memo)
@@ -166,6 +168,15 @@ def refresh(
         raise RefreshError(f"{type(error).__name__}: {error}") from error
 
 
+def _check_targets(
+    store: Store, root: Root, before: GoodSet | None, found: Mapping[str, bytes]
+) -> None:
+    """Refuse targets metadata older than what was verified, by whatever online keys it comes."""
+    earlier = [data] if (data := store.floor().get("targets")) else []
+    earlier += [] if before is None else [before.targets]
+    signed_floor.check("targets", roots.keys_of(root, "targets"), earlier, found["targets"])
+
+
 def _check_understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> None:
     try:
         understood(name, verified, good, memo)
@@ -177,7 +188,9 @@ def _keep_floor(
     store: Store, root: Root, before: Mapping[str, bytes], held: Mapping[str, bytes]
 ) -> None:
     """Keep newer metadata of a refresh that failed; where it cannot be, at least its version."""
-    newer = {role: data for role, data in held.items() if data is not before.get(role)}
+    newer = {
+        each: data for each, data in held.items() if _version(data) > _version(before.get(each))
+    }
     try:
         store.keep_floor(newer)
     except OSError:
@@ -234,7 +247,7 @@ def follow_roots(
     chain = root_chain(authority, store)
     now = Seen(pinned, chain[-1].version, roots.online_digest(chain[-1]))
     if seen is not None and seen.online != now.online:
-        store.forget_floor()
+        store.forget_floor(roots.ONLINE_ROLES)
     if now != seen:
         store.remember(now)
     return chain
@@ -316,6 +329,8 @@ def _follow_domains(
         data = _role_metadata(source, kept, verified)
         role = delegation.verify(verified.targets, data)
         delegation.check_listed(verified.snapshot, role, data)
+        keys, earlier = delegation.keys_of(verified.targets), [] if kept is None else [kept.role]
+        signed_floor.check(TRUST_DOMAINS_ROLE, keys, earlier, data)
         entry = delegation.entry_of(role)
         document = _document(source, verified.root, entry, None if kept is None else kept.document)
         if document is not None:

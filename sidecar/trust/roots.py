@@ -146,6 +146,11 @@ def online_digest(root: Root) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def keys_of(root: Root, role: str) -> tuple[Key, ...]:
+    """Return the keys of a role."""
+    return tuple(root.keys[keyid] for keyid in root.roles[role].keyids if keyid in root.keys)
+
+
 def root_fingerprints(root: Root) -> frozenset[str]:
     """Fingerprints of the keys that sign root documents."""
     return frozenset(fingerprint(root.keys[keyid]) for keyid in root.roles["root"].keyids)

@@ -22,7 +22,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -228,9 +228,9 @@ class Store:
             if role in metadata:
                 write_atomically(path, metadata[role], mode=0o600)
 
-    def forget_floor(self) -> None:
+    def forget_floor(self, roles: Iterable[str] = _ROLES) -> None:
         """Drop what ``keep_floor`` kept: a complete set has it, or its keys were replaced."""
-        there = [path for _, path in self._floor() if path.exists()]
+        there = [path for role, path in self._floor() if role in roles and path.exists()]
         for path in there:
             path.unlink(missing_ok=True)
         if there:

@@ -205,9 +205,9 @@ def test_a_fast_forward_is_recovered_from_by_replacing_the_online_keys(
 def test_replacing_one_online_key_is_enough_to_recover(
     repo: Repository, state: Path, role: str
 ) -> None:
-    repo.publish(snapshot=2**31, targets=2**31)
+    repo.publish(snapshot=2**31)
     fresh(repo, state)
-    repo.versions |= {"snapshot": 1, "targets": 1}
+    repo.versions |= {"snapshot": 1}
     repo.rotate_root({role: [CryptoSigner.generate_ed25519()]})
     repo.publish()
     assert fresh(repo, state).version == repo.versions["timestamp"]

@@ -322,6 +322,23 @@ def test_older_trust_domains_are_refused(published: Operator, acme: Repository) 
     assert error.startswith("Expected trust-domains.json version")
 
 
+def test_older_trust_domains_are_refused_under_new_online_keys_too(
+    published: Operator, acme: Repository
+) -> None:
+    """The new root makes every client forget the snapshot that listed the newer ones."""
+    acme.domains_version = 2
+    acme.publish()
+    load_once(published.load())
+    acme.rotate_root({"snapshot": [CryptoSigner.generate_ed25519()]})
+    acme.domains_version = 1
+    acme.publish()
+    assert domains(published) == (
+        None,
+        "trust-domains.json: trust-domains version 1 must be >= 2, which was verified before and is"
+        " signed by a key that the role still has; publish a newer version",
+    )
+
+
 def test_a_source_error_is_one_line(published: Operator, acme: Repository) -> None:
     acme.publish()
     (acme.folder / "metadata/1.trust-domains.json").unlink()

@@ -1,0 +1,86 @@
+"""What the targets keys signed is not brought back by whoever signs timestamp and snapshot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from securesystemslib.signer import CryptoSigner
+
+from sidecar.trust.view import read_view
+from tests.unit.trust.refreshing import KEY, expected, fresh, refused
+from tests.unit.trust.repository import Repository, under_another_id
+
+ONLINE = ("timestamp", "snapshot")
+OLDER = (
+    "targets version 1 must be >= 2, which was verified before and is signed by a key that the"
+    " role still has; publish a newer version"
+)
+
+
+def new_keys(*roles: str) -> dict[str, list[CryptoSigner]]:
+    return {role: [CryptoSigner.generate_ed25519()] for role in roles}
+
+
+def roll_back(repo: Repository) -> None:
+    """List the first targets metadata in a newer snapshot and timestamp."""
+    first = (repo.folder / "metadata/1.targets.json").read_bytes()
+    repo.versions |= {role: repo.versions[role] + 1 for role in ONLINE} | {"targets": 1}
+    repo.write(repo.upper(first))
+
+
+@pytest.mark.parametrize("roles", [ONLINE, ("timestamp",), ("snapshot",)])
+def test_law_1_new_online_keys_take_no_withdrawal_back(
+    repo: Repository, state: Path, roles: tuple[str, ...]
+) -> None:
+    fresh(repo, state)
+    repo.withdraw("key", KEY)
+    fresh(repo, state)
+    repo.rotate_root(new_keys(*roles))
+    roll_back(repo)
+    for _ in range(2):  # nor what the first refresh left
+        assert refused(repo, state) == OLDER
+        assert len(read_view(repo.trusted(), state).withdrawals.entries) == 1
+    repo.versions["targets"] = 2
+    repo.publish()
+    assert fresh(repo, state) == expected(
+        repo, repo.versions["timestamp"], repo.expires["timestamp"]
+    )
+
+
+def test_law_1_nor_one_of_which_only_the_targets_metadata_came(
+    repo: Repository, state: Path
+) -> None:
+    """A mirror withholds the document of the withdrawal, and then rolls back under new keys."""
+    fresh(repo, state)
+    repo.entries.append({"kind": "key", "subject": KEY, "reason": "test"})
+    files = repo.next_set()
+    repo.write({name: data for name, data in files.items() if "withdrawals.json" not in name})
+    assert "withdrawals.json is not there" in refused(repo, state)
+    repo.rotate_root(new_keys(*ONLINE))
+    roll_back(repo)
+    assert refused(repo, state) == OLDER
+    assert refused(repo, state) == OLDER
+
+
+def test_law_1_another_id_of_a_targets_key_is_no_other_key(repo: Repository, state: Path) -> None:
+    fresh(repo, state)
+    repo.withdraw("key", KEY)
+    fresh(repo, state)
+    former = repo.signers["targets"]
+    repo.rotate_root(new_keys(*ONLINE) | {"targets": [under_another_id(former[0], "ab" * 32)]})
+    repo.versions["targets"] = 0
+    repo.entries.clear()
+    repo.publish()
+    assert refused(repo, state) == OLDER
+
+
+def test_replacing_the_targets_key_recovers_from_its_fast_forward(
+    repo: Repository, state: Path
+) -> None:
+    repo.publish(targets=2**31)
+    fresh(repo, state)
+    repo.versions["targets"] = 1
+    repo.rotate_root(new_keys(*ONLINE, "targets"))
+    repo.publish()
+    assert fresh(repo, state).version == repo.versions["timestamp"]
