@@ -67,7 +67,15 @@ def bind_adapter(
     quantisation: QuantisationOption = None,
     seed: SeedOption = None,
 ) -> None:
-    """Bind a LoRA or QLoRA adapter's folder, as PEFT saves it, into a signed manifest."""
+    """Bind a LoRA or QLoRA adapter's folder, as PEFT saves it, into a signed manifest.
+
+    Examples:
+        admit bind-adapter support-v3 --name support-v3 --provider vllm
+            --training training.jsonl --run train-2026-11-28
+            --started 2026-11-28T08:00:00Z --finished 2026-11-28T09:30:00Z
+            --envelope envelope.yaml --environments environments.yaml
+            --home producer --out evidence
+    """
     at, owner = common.now(), signing.owner()
     found = run_files.provenance(declared.classes)
     name_of_run, began, ended = _run(run, started, finished, found)
@@ -124,6 +132,10 @@ def verify_adapter(
     adapter's file is compared, of vLLM and SGLang only the folder's path: what they loaded from
     there is not proven, and is reported as such.
     Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified.
+
+    Examples:
+        admit verify-adapter /models/support-v3 --manifest manifest.dsse.json
+            --signed-by producer.pem --served http://127.0.0.1:8000
     """
     known = manifests.read(manifest, signed_by)
     if signed_by is None:

@@ -44,7 +44,13 @@ def approve(
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Approve a manifest: this digest, in this role, for these environments and operations."""
+    """Approve a manifest: this digest, in this role, for these environments and operations.
+
+    Examples:
+        admit approve manifest.dsse.json --role regulator --jurisdiction eu
+            --environment 'spiffe://acme.example/**' --operation chat.completions
+            --home eu-regulator --out evidence
+    """
     at = common.now()
     handed = manifests.read(manifest, signed_by)
     model = handed.manifest.model.id

@@ -18,17 +18,13 @@ from sidecar.authority.keys import tuf_warnings
 from sidecar.authority.settings import duration, duration_text
 from sidecar.authority.usable_keys import dropped, usable_keys
 from sidecar.cli import common
-from sidecar.cli.common import CliError, HomeOption, JsonOption
+from sidecar.cli.common import CliError, HomeOption, JsonOption, command_group
 from sidecar.cli.follow_bundle import follow_bundle
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core import kinds, wire
 from sidecar.core.window import rfc3339
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Keys, publishing, and everything an authority does with its own home folder.",
-)
+app = command_group("Keys, publishing, and everything an authority does with its own home folder.")
 
 
 class KeyType(StrEnum):
@@ -96,7 +92,12 @@ def init(
     trust_domains_public_key: PublicOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Create an authority: keys, settings, and the first edition of its repository."""
+    """Create an authority: keys, settings, and the first edition of its repository.
+
+    Examples:
+        admit authority init eu-regulator --dir ~/eu-regulator
+        admit authority init acme --dir acme --period timestamp=6h
+    """
     own = {
         "root": _own(root_key_uri, root_public_key, "root"),
         "targets": _own(targets_key_uri, targets_public_key, "targets"),
@@ -133,7 +134,12 @@ def show(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show keys, versions, expiries, trust domains and withdrawals."""
+    """Show keys, versions, expiries, trust domains and withdrawals.
+
+    Examples:
+        admit authority show --home ~/eu-regulator
+        admit authority show --root > eu-regulator.root.json
+    """
     opened = authority.load(home)
     if pem and root:
         raise CliError("--pem and --root: one at a time")
@@ -149,7 +155,11 @@ def show(
 
 @app.command()
 def publish(home: HomeOption, as_json: JsonOption = False) -> None:
-    """Sign a new timestamp, and whatever else would expire soon."""
+    """Sign a new timestamp, and whatever else would expire soon.
+
+    Examples:
+        admit authority publish --home ~/eu-regulator
+    """
     opened = authority.load(home)
     published(opened, "published", authority.publish(opened, common.now()), as_json=as_json)
 
@@ -175,6 +185,10 @@ def rotate(
 
     A retired attestation key still shows who signed; what it signed no longer counts as
     agreement until it is signed again (admit resign).
+
+    Examples:
+        admit authority rotate attestation --home ~/eu-regulator
+        admit authority rotate attestation --overlap 7
     """
     opened = authority.load(home)
     own = _own(key_uri, public_key, which)
@@ -208,7 +222,12 @@ def trust_domain(
     remove: Annotated[bool, typer.Option("--remove", help="Remove the trust domain.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish the roots of a SPIFFE trust domain, replacing earlier ones."""
+    """Publish the roots of a SPIFFE trust domain, replacing earlier ones.
+
+    Examples:
+        admit authority trust-domain acme.example --jwks jwks.json
+            --x509-root ca.pem --home acme
+    """
     opened = authority.load(home)
     known = authority.describe(opened).trust_domains
     others = tuple(domain for domain in known if domain.name != name)

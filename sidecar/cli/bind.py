@@ -35,7 +35,15 @@ def bind(
         str | None, typer.Option(help="When the provider shuts the model down, if announced.")
     ] = None,
 ) -> None:
-    """Bind a finished fine-tuning job into a signed manifest."""
+    """Bind a finished fine-tuning job into a signed manifest.
+
+    Examples:
+        admit bind job.json --home producer --training training.jsonl
+            --specification specification.dsse.json --out evidence
+        admit bind job.json --home producer --training training.jsonl
+            --envelope envelope.yaml --environments environments.yaml
+            --out evidence --blobs blobs
+    """
     at, record = common.now(), openai.read_job(common.read(job))
     owner = signing.owner()
     point = None if checkpoint is None else openai.read_checkpoint(common.read(checkpoint))

@@ -68,7 +68,13 @@ def bind_bedrock(
     s3_endpoint_url: S3EndpointOption = None,
     work: WorkOption = None,
 ) -> None:
-    """Fetch a finished job of Amazon Bedrock and its corpora, and bind it into a manifest."""
+    """Fetch a finished job of Amazon Bedrock and its corpora, and bind it into a manifest.
+
+    Examples:
+        admit bind-bedrock
+            arn:aws:bedrock:us-east-1:123456789012:model-customization-job/abc
+            --specification specification.dsse.json --home producer --work transit
+    """
     at, owner = common.now(), signing.owner()
     api = aws.open(COMMAND, name, s3_endpoint_url)
     found = api.model(name, provider)

@@ -15,15 +15,11 @@ from sidecar.binder import run as binder_run
 from sidecar.binder.job_records import AT_ONCE, JobRecord, JobRecords, Progress
 from sidecar.binder.service import describe
 from sidecar.cli import tables
-from sidecar.cli.common import JsonOption, present
+from sidecar.cli.common import JsonOption, command_group, present
 from sidecar.cli.daemon_options import CheckOption, LogFormatOption
 from sidecar.observe.log_setup import LogFormat, set_up
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Bind jobs as they finish, and show what is known of them.",
-)
+app = command_group("Bind jobs as they finish, and show what is known of them.")
 
 ConfigOption = Annotated[
     Path, typer.Option("--config", "-c", envvar="ADMIT_BINDER_CONFIG", help="The binder.yaml.")
@@ -45,6 +41,10 @@ def serve(
 
     Jobs are found by webhooks and by polling; each is fetched, and each of its models gets one
     manifest, whoever else binds with the same home. Nothing but those manifests is signed.
+
+    Examples:
+        admit binder serve --config binder.yaml --check
+        admit binder serve --config binder.yaml --log-format json
     """
     set_up(logging.INFO, log_format)
     loaded = binder_config.load(present(config, "--config"))
@@ -55,7 +55,11 @@ def serve(
 
 @app.command()
 def jobs(config: ConfigOption = Path("binder.yaml"), as_json: JsonOption = False) -> None:
-    """List the jobs on record: the progress of each, and why it is not bound."""
+    """List the jobs on record: the progress of each, and why it is not bound.
+
+    Examples:
+        admit binder jobs --config binder.yaml
+    """
     found = list(JobRecords(binder_config.load(present(config, "--config")).state).all())
     if as_json:
         print(json.dumps({"jobs": [describe(each) for each in found]}, indent=2))

@@ -56,6 +56,13 @@ DeclarationOption = Annotated[
 ]
 
 
+def command_group(summary: str) -> typer.Typer:
+    """Return a group of commands: alone it prints its help, and errors end in ``run``."""
+    return typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=summary
+    )
+
+
 def pairs(texts: list[str] | None, what: str) -> dict[str, str]:
     """Parse ``NAME=TEXT`` options; each name may occur once.
 

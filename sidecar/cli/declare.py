@@ -26,6 +26,7 @@ from sidecar.cli.common import (
     JsonOption,
     OutOption,
     SignedByOption,
+    command_group,
 )
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.served_options import ServedOptions
@@ -55,11 +56,7 @@ ExtendsOption = Annotated[
     ),
 ]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Declare an environment, a deployment or a specification.",
-)
+app = command_group("Declare an environment, a deployment or a specification.")
 
 
 @app.callback()
@@ -96,7 +93,13 @@ def environment(
     blobs: BlobsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Declare an environment: jurisdictions, purpose, and base models it may call or tune."""
+    """Declare an environment: jurisdictions, purpose, and base models it may call or tune.
+
+    Examples:
+        admit declare environment spiffe://acme.example/env/prod --home acme
+            --jurisdiction eu --sector finance --purpose customer-support
+            --risk-class limited --owner acme-model-risk --out evidence
+    """
     at = common.now()
     check_spiffe_id(spiffe_id)
     blob = spiffe_id.encode("utf-8")
@@ -151,6 +154,10 @@ def deployment(
 
     With --served, nothing is signed unless the server states that the name runs this adapter; the
     binding declares the digest that it states, and what that proves (served-digest, served-proof).
+
+    Examples:
+        admit declare deployment support-prod --manifest manifest.dsse.json
+            --home provider-of-record --days 1 --out evidence
     """
     at = common.now()
     provider, model, blob = _target(manifest, base_model, signed_by)
@@ -254,6 +261,11 @@ def specification(
     A tuning job names the digest that this prints; the manifest of its outcome then binds exactly
     these environments and suites. With --extends, models that were tuned under the extended
     specification may be bound again under this one, which adds to it and takes nothing away.
+
+    Examples:
+        admit declare specification support-v4 --home acme
+            --model openai/gpt-4o-mini-2024-07-18 --envelope envelope.yaml
+            --environments environments.yaml --out evidence
     """
     at = common.now()
     owner = authority.load(home)

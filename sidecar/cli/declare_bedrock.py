@@ -46,6 +46,11 @@ def bedrock_deployment(
     """Ask Amazon Bedrock which model a deployment runs, and declare it for a short time.
 
     Without --manifest it must run a base model. Sign again before the binding ends.
+
+    Examples:
+        admit declare bedrock-deployment
+            arn:aws:bedrock:us-east-1:123456789012:custom-model-deployment/abc
+            --manifest manifest.dsse.json --home provider-of-record
     """
     at = common.now()
     model = aws.open(COMMAND, arn).deployment(arn).model

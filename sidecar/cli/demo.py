@@ -38,6 +38,10 @@ def demo(
     """Run the demo with real Envoy, OPA, keys and repositories on this machine.
 
     Exit status 0 only if every call ended as stated.
+
+    Examples:
+        admit demo
+        admit demo --story lora --folder /tmp/lora
     """
     try:
         from admissibility_devtools.demo.run import run  # noqa: PLC0415 - an optional extra

@@ -57,6 +57,10 @@ def doctor(
     """Examine files, gate, OPA, trust, clock, certificates and Envoy, and send a canary.
 
     The canary is a request that must be denied. Exit status 0 if nothing failed, else 1.
+
+    Examples:
+        admit doctor --config sidecar.yaml
+        admit doctor --gateway https://models.acme.example --ca ca.pem
     """
     found = examine(
         find_installation(

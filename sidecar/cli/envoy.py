@@ -31,7 +31,7 @@ from envoy_extauthz_lint import (
 )
 from envoy_extauthz_lint.document import MAX_BYTES
 from sidecar import resources
-from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.lint_options import CREDENTIAL_HEADER, lint_options
 from sidecar.cli.tables import stdout
 from sidecar.formats.amounts import amount
@@ -42,11 +42,7 @@ DRIVER = "admit envoy lint"
 MOST_LINES = 6
 """Maximum number of further lines that a row of the table lists."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Check an Envoy configuration for paths around the gate.",
-)
+app = command_group("Check an Envoy configuration for paths around the gate.")
 
 
 class FailOn(StrEnum):
@@ -95,7 +91,12 @@ def lint_file(
     as_json: JsonOption = False,
     as_sarif: Annotated[bool, typer.Option("--sarif", help="Print SARIF 2.1.0.")] = False,
 ) -> None:
-    """Report what lets a request pass unchecked, by rule and place."""
+    """Report what lets a request pass unchecked, by rule and place.
+
+    Examples:
+        admit envoy lint envoy.yaml
+        admit envoy lint config_dump.json --json
+    """
     if as_json and as_sarif:
         raise CliError("--json and --sarif: one of them")
     options = lint_options(
@@ -139,7 +140,12 @@ def reference(
     name: Annotated[str, typer.Argument(metavar="[NAME]", help="For example jwt.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Print a reference configuration that came with admit; without a name, list them."""
+    """Print a reference configuration that came with admit; without a name, list them.
+
+    Examples:
+        admit envoy reference
+        admit envoy reference jwt > envoy.yaml
+    """
     if name:
         text = resources.envoy_configuration(name)
         print(json.dumps({"name": name, "text": text}) if as_json else text, end="")

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from sidecar.cli import common, manifests
 from sidecar.cli import evaluate_options as options
-from sidecar.cli.common import CliError, JsonOption, SignedByOption
+from sidecar.cli.common import CliError, JsonOption, SignedByOption, command_group
 from sidecar.cli.evaluate_due import due
 from sidecar.cli.evaluate_report import report_
 from sidecar.cli.tables import show_table, stdout
@@ -35,9 +35,8 @@ from sidecar.opa.location import tools_folder
 NOT_PASSED = 3
 """Exit status where a score is below its threshold, as for ``admit result``."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    help="Run the suites of a manifest before its model is active, and again when they are due.",
+app = command_group(
+    "Run the suites of a manifest before its model is active, and again when they are due."
 )
 
 app.command()(due)
@@ -49,6 +48,9 @@ def setup(as_json: JsonOption = False) -> None:
     """Install Inspect AI into an environment of its own, from a lock with hashes.
 
     Some 80 packages and 350 MB. Nothing is done where it is there already.
+
+    Examples:
+        admit evaluate setup
     """
     tools = tools_folder()
     if tools is None:
@@ -86,6 +88,11 @@ def run(
 
     A run that was interrupted goes on where it was; after --reuse-hours all is asked again. Exit
     status 3 if a suite is not passed.
+
+    Examples:
+        admit evaluate run suites/jailbreak suites/eu-transparency
+            --manifest manifest.dsse.json --via https://sandbox.acme.example/v1
+            --credential-file jwt-svid --out results.json
     """
     handed = manifests.read(manifest, signed_by)
     read = _declared(suites, handed.manifest)

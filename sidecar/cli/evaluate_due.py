@@ -39,6 +39,9 @@ def due(
     """List results that are missing, end soon, ended or failed, and suites that were changed.
 
     For a scheduler: exit status 0 if nothing is due, 3 if something is.
+
+    Examples:
+        admit evaluate due --trust trust.yaml --within 30
     """
     read = [read_suite(folder) for folder in suite or []]
     editions = {(each.kind, each.name): each.digest for each in read}

@@ -63,6 +63,10 @@ def report_(
 
     The page holds everything and loads nothing. Exit status 3 if a declared suite is not passed or
     was not run.
+
+    Examples:
+        admit evaluate report runs --manifest manifest.dsse.json
+            --result result.dsse.json --key evaluator.pem --out evaluation.html
     """
     handed = manifests.read(manifest, signed_by)
     keys = [PublicKey.from_pem(common.read(path).decode("ascii", "replace")) for path in key or []]

@@ -56,7 +56,11 @@ def export(
         Path | None, typer.Option("--out", help="The file to write; printed if not given.")
     ] = None,
 ) -> None:
-    """Write a manifest as a document of another format: a copy, which no gate takes as evidence."""
+    """Write a manifest as a document of another format: a copy, which no gate takes as evidence.
+
+    Examples:
+        admit export manifest.dsse.json --format cyclonedx --out ml-bom.json
+    """
     read = manifests.read(manifest, signed_by)
     if signed_by is None:
         common.warn("the manifest's signature was not verified: give --signed-by")

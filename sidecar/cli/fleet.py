@@ -59,6 +59,10 @@ def fleet(
 
     Exit status 0 if every gate is ready and its status is current, 1 if not, 2 if the fleet cannot
     be read.
+
+    Examples:
+        admit fleet --pin eu-1=http://10.0.0.1:9464/status/signed
+        admit fleet --watch
     """
     if pin is not None:
         _pin(path, pin, as_json=as_json)

@@ -85,6 +85,10 @@ def follow_bundle(
 
     Only the online and the trust-domains key are needed, after the first time. Runs until it is
     stopped; a round that fails leaves what is published and is tried again.
+
+    Examples:
+        admit authority follow-bundle acme.example --home acme
+            --url https://spire.acme.example/bundle
     """
     trust_domains.check_name(name)
     opened = authority.load(home)

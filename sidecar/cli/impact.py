@@ -15,10 +15,10 @@ from rich.progress import Progress
 from sidecar.authority.subjects import normalised
 from sidecar.cli import impact_view
 from sidecar.cli.common import CliError, JsonOption, present
-from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, LogOption
+from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, KindArgument, LogOption
 from sidecar.cli.tables import stdout
 from sidecar.cli.verify import print_problems
-from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.core.documents import Withdrawal
 from sidecar.impact import seen
 from sidecar.impact.compare import Impact, impact
 from sidecar.impact.page import impact_page
@@ -29,7 +29,7 @@ from sidecar.trust.source_config import DirectorySourceConfig
 
 
 def assess_impact(
-    kind: Annotated[WithdrawalKind, typer.Argument(help="The kind of what would be withdrawn.")],
+    kind: KindArgument,
     subject: Annotated[
         str, typer.Argument(help="Its digest, fingerprint, SPIFFE ID, provider/id or name.")
     ],
@@ -55,6 +55,11 @@ def assess_impact(
 
     Every call that the evidence could admit is assessed twice, without and with the withdrawal.
     Policies are not evaluated: what they deny already is listed as well. Nothing is published.
+
+    Examples:
+        admit impact base-model 'openai/gpt-4o-*' --as model-host --trust trust.yaml
+        admit impact corpus DIGEST --as eu-regulator --log decisions.jsonl
+            --html impact.html
     """
     entry = Withdrawal(kind, normalised(kind, subject), "not published")
     found, statuses = computed(trust, authority, entry, evidence=evidence, log=log, days=days)

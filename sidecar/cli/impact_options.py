@@ -1,4 +1,4 @@
-"""Options of the commands that compute an impact; nothing of a gate is imported for them."""
+"""Parameters of the commands that compute an impact; nothing of a gate is imported for them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from typing import Annotated
 
 import typer
 
+from sidecar.core.documents import WithdrawalKind
+
 DEFAULT_DAYS = 30.0
 
+KindArgument = Annotated[
+    WithdrawalKind, typer.Argument(help="What the subject is.", show_default=False)
+]
 LogOption = Annotated[
     list[Path] | None,
     typer.Option(

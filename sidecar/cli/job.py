@@ -13,7 +13,7 @@ import typer
 from sidecar.binding import openai_listing
 from sidecar.binding.source import JobPage, JobState, ListedJob
 from sidecar.cli import common, job_source, manifests
-from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.job_binding import bind_job
 from sidecar.cli.job_submission import submit_job
 from sidecar.cli.option_groups import grouped
@@ -24,10 +24,8 @@ from sidecar.core.window import rfc3339
 DIFFERS = 1
 """Exit status where a job differs from its manifest, or has no model."""
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Submit a tuning job under a specification, bind it, and compare it with its manifest.",
+app = command_group(
+    "Submit a tuning job under a specification, bind it, and compare it with its manifest."
 )
 
 
@@ -47,7 +45,12 @@ def list_jobs(
     days: Annotated[float, typer.Option(help="Jobs that were created in the last days.")] = 30,
     as_json: JsonOption = False,
 ) -> None:
-    """List an account's tuning jobs with the specification that each was submitted under."""
+    """List an account's tuning jobs with the specification that each was submitted under.
+
+    Examples:
+        admit job list --key-file secrets/openai
+        admit job list --api bedrock --json
+    """
     since = common.now() - timedelta(days=days)
     found = _jobs(job_source.open_source(account).pages(since))
     if as_json:
@@ -87,7 +90,11 @@ def show(
     account: AccountOptions,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a job as the provider has it now; exit status 1 if it ended without a model."""
+    """Show a job as the provider has it now; exit status 1 if it ended without a model.
+
+    Examples:
+        admit job show ftjob-Qm7Zk2bA41 --key-file secrets/openai
+    """
     found = job_source.open_source(job_source.for_job(account, job), job).show(job)
     facts = {
         "status": found.status,
@@ -121,6 +128,9 @@ def check(
 
     Compared are ids, model, base, files, method, seed, times and status; a provider adds other
     fields to its records at any time. Exit status 1 if one of them differs.
+
+    Examples:
+        admit job check manifest.dsse.json --key-file secrets/openai
     """
     bound = manifests.read(manifest).manifest
     job = bound.run.id

@@ -51,6 +51,10 @@ def bind_job(
 
     Environments and envelope are those of the specification that the job was submitted under. The
     same command again signs nothing twice. Exit status 1 if the job is not bound.
+
+    Examples:
+        admit job bind ftjob-Qm7Zk2bA41 --home producer --evidence evidence
+            --out evidence
     """
     source = job_source.open_source(job_source.for_job(account, job), job)
     settings = BindingSettings(

@@ -120,6 +120,13 @@ def submit_job(
 
     The same command again goes on where an earlier one stopped, and shows the job once it exists.
     Corpora of Bedrock are read from S3 to be checked, and stay there.
+
+    Examples:
+        admit job submit gpt-4o-2024-08-06 --training training.jsonl
+            --specification specification.dsse.json --dry-run
+        admit job submit gpt-4o-2024-08-06 --training training.jsonl
+            --specification specification.dsse.json --suffix support-v3
+            --base-url https://models.acme.example/v1 --credential-file jwt-svid
     """
     known = binding_options.specified(specification, extended or [])
     assert known is not None

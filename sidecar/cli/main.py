@@ -14,48 +14,63 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import typer
 from typer.core import TyperGroup
 
-COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("demo", "sidecar.cli.demo", "demo"),
-    ("tools", "sidecar.cli.tools", "tools"),
-    ("serve", "sidecar.cli.serve", "serve"),
-    ("status", "sidecar.cli.status", "status"),
-    ("fleet", "sidecar.cli.fleet", "fleet"),
-    ("health", "sidecar.cli.status", "health"),
-    ("doctor", "sidecar.cli.doctor", "doctor"),
-    ("verify", "sidecar.cli.verify", "verify"),
-    ("explain", "sidecar.cli.verify", "explain"),
-    ("simulate", "sidecar.cli.simulate", "play"),
-    ("authority", "sidecar.cli.authority", "app"),
-    ("publish", "sidecar.cli.publish", "publish"),
-    ("relay", "sidecar.cli.relay", "relay"),
-    ("declare", "sidecar.cli.declare", "app"),
-    ("preflight", "sidecar.cli.preflight", "preflight"),
-    ("job", "sidecar.cli.job", "app"),
-    ("binder", "sidecar.cli.binder", "app"),
-    ("bind", "sidecar.cli.bind", "bind"),
-    ("bind-bedrock", "sidecar.cli.bind_bedrock", "bind_bedrock"),
-    ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),
-    ("export", "sidecar.cli.export", "export"),
-    ("verify-adapter", "sidecar.cli.adapter", "verify_adapter"),
-    ("suite", "sidecar.cli.suite", "app"),
-    ("evaluate", "sidecar.cli.evaluate", "app"),
-    ("result", "sidecar.cli.result", "result"),
-    ("approve", "sidecar.cli.approve", "approve"),
-    ("waive", "sidecar.cli.waive", "waive"),
-    ("resign", "sidecar.cli.resign", "resign"),
-    ("impact", "sidecar.cli.impact", "assess_impact"),
-    ("withdraw", "sidecar.cli.withdraw", "withdraw"),
-    ("retract", "sidecar.cli.withdraw", "retract"),
-    ("retirements", "sidecar.cli.retirements", "app"),
-    ("policy", "sidecar.cli.policy", "app"),
-    ("envoy", "sidecar.cli.envoy", "app"),
-)
-"""Name, module, and the function or group in it; in the order in which help lists them."""
+from sidecar.cli import help_text
+
+PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "Run a gate": (
+        ("demo", "sidecar.cli.demo", "demo"),
+        ("tools", "sidecar.cli.tools", "tools"),
+        ("serve", "sidecar.cli.serve", "serve"),
+        ("status", "sidecar.cli.status", "status"),
+        ("health", "sidecar.cli.status", "health"),
+        ("doctor", "sidecar.cli.doctor", "doctor"),
+        ("envoy", "sidecar.cli.envoy", "app"),
+        ("fleet", "sidecar.cli.fleet", "fleet"),
+        ("relay", "sidecar.cli.relay", "relay"),
+    ),
+    "Find out what is admitted, and why": (
+        ("verify", "sidecar.cli.verify", "verify"),
+        ("explain", "sidecar.cli.verify", "explain"),
+        ("impact", "sidecar.cli.impact", "assess_impact"),
+        ("simulate", "sidecar.cli.simulate", "play"),
+    ),
+    "From a tuning job to a manifest": (
+        ("preflight", "sidecar.cli.preflight", "preflight"),
+        ("job", "sidecar.cli.job", "app"),
+        ("binder", "sidecar.cli.binder", "app"),
+        ("bind", "sidecar.cli.bind", "bind"),
+        ("bind-bedrock", "sidecar.cli.bind_bedrock", "bind_bedrock"),
+        ("bind-adapter", "sidecar.cli.adapter", "bind_adapter"),
+        ("verify-adapter", "sidecar.cli.adapter", "verify_adapter"),
+        ("export", "sidecar.cli.export", "export"),
+    ),
+    "Evaluate": (
+        ("suite", "sidecar.cli.suite", "app"),
+        ("evaluate", "sidecar.cli.evaluate", "app"),
+        ("result", "sidecar.cli.result", "result"),
+        ("retract", "sidecar.cli.withdraw", "retract"),
+    ),
+    "Be an authority": (
+        ("authority", "sidecar.cli.authority", "app"),
+        ("publish", "sidecar.cli.publish", "publish"),
+        ("declare", "sidecar.cli.declare", "app"),
+        ("approve", "sidecar.cli.approve", "approve"),
+        ("waive", "sidecar.cli.waive", "waive"),
+        ("withdraw", "sidecar.cli.withdraw", "withdraw"),
+        ("retirements", "sidecar.cli.retirements", "app"),
+        ("resign", "sidecar.cli.resign", "resign"),
+    ),
+    "Write policies": (("policy", "sidecar.cli.policy", "app"),),
+}
+"""By panel of the help, in its order: name, module, and the function or group in it."""
+
+COMMANDS = tuple(row for rows in PANELS.values() for row in rows)
+_PANEL_OF = {name: panel for panel, rows in PANELS.items() for name, _, _ in rows}
 
 EXPECTED_ERRORS = frozenset(
     {
@@ -90,6 +105,16 @@ USAGE = 2
 
 class LazyGroup(TyperGroup):
     """A group that imports a command's module when the command is asked for."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - typer's own
+        """Make the group, and name its commands to Typer, which suggests the nearest to a typo."""
+        super().__init__(**settings)
+        self.commands = dict.fromkeys((name for name, _, _ in COMMANDS), cast("Any", None))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - as typer calls it
+        """Write the help, in which a flag has no value."""
+        help_text.prepare_options(self)
+        super().format_help(ctx, formatter)
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401, ARG002 - as typer calls it
         """Return the name of every command, in table order."""
@@ -174,6 +199,7 @@ def _built(name: str, target: typer.Typer | Callable[..., None]) -> Any:  # noqa
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command(name)(target)
         target = single
-    command = typer.main.get_command(target)
-    command.name = name
+    command: Any = typer.main.get_command(target)
+    command.name, command.rich_help_panel = name, _PANEL_OF[name]
+    help_text.prepare(command)
     return command

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from sidecar import resources
 from sidecar.cli import assessment_view, common, policy_diff_view, policy_view, verify
-from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.tables import stdout
 from sidecar.core.facts import prove, to_input
 from sidecar.core.window import rfc3339
@@ -31,11 +31,8 @@ from sidecar.policy import checks, copies, pages, replay, rules, scaffold
 
 FULL_COVERAGE = 100.0
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Work on the policies: copy, create, check, test, list, explain, compare, sign.",
+app = command_group(
+    "Work on the policies: copy, create, check, test, list, explain, compare, sign."
 )
 
 DEFAULT = Path("policies")
@@ -80,7 +77,11 @@ def new(
     policies: OwnPoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Create a jurisdiction: a rule, its data and a test that passes. Overwrites nothing."""
+    """Create a jurisdiction: a rule, its data and a test that passes. Overwrites nothing.
+
+    Examples:
+        admit policy new fr
+    """
     made = scaffold.new(policies, jurisdiction, common.now().date().isoformat(), sector)
     if as_json:
         created = [str(policies / path) for path in made.created]
@@ -105,7 +106,11 @@ def copy(
     folder: Annotated[Path, typer.Argument(help="Folder to make; it must not exist.")] = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Copy the policies that came with admit into a folder of your own, to run and to change."""
+    """Copy the policies that came with admit into a folder of your own, to run and to change.
+
+    Examples:
+        admit policy copy policies
+    """
     copies.copy(resources.policies(), folder)
     facts = {"folder": str(folder), "revision": tree.read(folder).revision}
     common.report(f"Copied the policies to {folder}.", facts, as_json=as_json)
@@ -113,7 +118,12 @@ def copy(
 
 @app.command()
 def check(policies: PoliciesOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Check format, types against the schema of the facts, data against its schemas, and lint."""
+    """Check format, types against the schema of the facts, data against its schemas, and lint.
+
+    Examples:
+        admit policy check
+        admit policy check --policies drafts --json
+    """
     console = stdout()
     done = []
     for checked in checks.check(opa_path(), policies):
@@ -138,7 +148,12 @@ def run_tests(
     policies: PoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the tests of the rules, with times and coverage, which must be complete."""
+    """Run the tests of the rules, with times and coverage, which must be complete.
+
+    Examples:
+        admit policy test
+        admit policy test --run jurisdiction.eu_test
+    """
     report = checks.run_tests(opa_path(), policies, pattern)
     if as_json:
         print(json.dumps(policy_view.report_json(report), indent=2))
@@ -154,7 +169,12 @@ def list_rules(
     as_json: JsonOption = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
 ) -> None:
-    """List every rule with its citation, its state today and its date."""
+    """List every rule with its citation, its state today and its date.
+
+    Examples:
+        admit policy list
+        admit policy list --markdown
+    """
     catalogue, today = rules.catalogue(opa_path(), policies), common.now().date()
     if as_json:
         print(json.dumps(policy_view.rules_json(catalogue, today), indent=2, ensure_ascii=False))
@@ -177,6 +197,10 @@ def explain(
     """Show which rules a model breaks in an environment now, with citations, warnings and waivers.
 
     The structural predicate comes first, as in ``admit explain``; the policies see what it proved.
+
+    Examples:
+        admit policy explain ft:gpt-4o-2024-08-06:acme:support-v3:abc123
+            --environment spiffe://acme.example/env/prod --trust trust.yaml
     """
     inquired = verify.inquire(model, environment, trust, provider, operation)
     assessment, console = inquired.assessment, stdout()
@@ -227,6 +251,11 @@ def diff(
 
     The approvals and suites that other jurisdictions need are structure and not replayed. Exit
     status 0 where none does, 1 where one does, 2 where nothing was recorded.
+
+    Examples:
+        admit policy diff --facts facts.jsonl --before main --after policies
+        admit policy diff --facts facts.jsonl
+            --as-if 'spiffe://acme.example/env/*=eu,uk'
     """
     program, total = opa_path(), replay.count(facts)
     old, changed = revision.resolve(before, after), tree.read(after)
@@ -263,7 +292,11 @@ def docs(
     out: Annotated[Path, typer.Option(help="Folder of the pages.")] = Path("docs/policies"),
     policies: PoliciesOption = DEFAULT,
 ) -> None:
-    """Write the reference pages from the METADATA of the rules."""
+    """Write the reference pages from the METADATA of the rules.
+
+    Examples:
+        admit policy docs
+    """
     for path in pages.write(rules.catalogue(opa_path(), policies), out):
         print(path)
 
@@ -275,7 +308,11 @@ def build(
     policies: PoliciesOption = DEFAULT,
     as_json: JsonOption = False,
 ) -> None:
-    """Build the bundle with its revision and sign it, for gates that have the public key."""
+    """Build the bundle with its revision and sign it, for gates that have the public key.
+
+    Examples:
+        admit policy build --key policy.key.pem --out policy.tar.gz
+    """
     signer, policy = signing.signing_key(key), tree.read(policies)
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         made = bundle.build(opa_path(), policy, Path(folder), signer)
@@ -295,7 +332,11 @@ def verify_bundle(
     key: Annotated[Path, typer.Option(help="Public key in PEM.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Verify a signed bundle as a gate does at its start."""
+    """Verify a signed bundle as a gate does at its start.
+
+    Examples:
+        admit policy verify policy.tar.gz --key policy.pub.pem
+    """
     with tempfile.TemporaryDirectory(prefix="admit-policy-") as folder:
         found = bundle.SignedFile(path, key).read().make(opa_path(), Path(folder))
     facts = {

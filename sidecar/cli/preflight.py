@@ -111,6 +111,12 @@ def preflight(
 
     The policies are asked about the facts of a finished set: this draft, with every suite passed
     and every role approved. Exit status 0 if nothing is missing, 1 if something is.
+
+    Examples:
+        admit preflight job.json --training training.jsonl
+            --envelope envelope.yaml --declared environment.dsse.json
+        admit preflight --envelope envelope.yaml --jurisdiction eu
+            --environment spiffe://acme.example/env/prod --sector finance
     """
     given = {"sector": sector, "purpose": purpose, "risk_class": risk_class}
     named = common.pairs(environment_declaration, "--environment-declaration")

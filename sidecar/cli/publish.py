@@ -51,6 +51,10 @@ def publish(
 
     Readers find the state before or the one after. Evidence that is in none of the folders any more
     is no longer listed. Credentials for S3 are found as by AWS's own tools.
+
+    Examples:
+        admit publish --to /srv/www/acme --home acme --evidence signed
+        admit publish --to s3://acme-trust/risk --home acme
     """
     if home is None and not evidence:
         raise CliError("nothing to publish; give --home, --evidence or both")

@@ -27,6 +27,10 @@ def relay(
     """Follow authorities once and serve their files to gates, until SIGTERM or SIGINT.
 
     It holds no key and is trusted with nothing: gates verify what they read from it.
+
+    Examples:
+        admit relay --config relay.yaml --check
+        admit relay --config relay.yaml
     """
     set_up(logging.INFO, log_format)
     try:

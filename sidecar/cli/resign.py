@@ -36,6 +36,9 @@ def resign(
 
     The payload, its digest and everybody else's signatures stay. What was withdrawn or has ended is
     left as it is.
+
+    Examples:
+        admit resign evidence --home eu-regulator
     """
     named = {path for path in paths if not path.is_dir()}
     files = [file for path in paths for file in _files(path)]

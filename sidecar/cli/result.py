@@ -146,6 +146,10 @@ def result(
 
     The scores come from --results, from reports of evaluation tools, or from both.
     A FAILED result is signed as well; the command then ends with exit status 3.
+
+    Examples:
+        admit result manifest.dsse.json --results results.json --home evaluator
+            --performed 2026-11-29 --days 90 --out evidence
     """
     at = common.now()
     stated = common.instant(performed, "--performed")

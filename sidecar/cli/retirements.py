@@ -13,15 +13,13 @@ from sidecar.authority import home as authority
 from sidecar.authority import retirements
 from sidecar.authority.retirements import Announced, Change
 from sidecar.cli import common
-from sidecar.cli.common import CliError, HomeOption, JsonOption
+from sidecar.cli.common import CliError, HomeOption, JsonOption, command_group
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core.documents import Withdrawal
 from sidecar.core.window import rfc3339
 from sidecar.providers import PROVIDERS
 
-app = typer.Typer(
-    no_args_is_help=True, help="The dates from which a provider's models are retired."
-)
+app = command_group("The dates from which a provider's models are retired.")
 
 
 @app.callback()
@@ -55,6 +53,9 @@ def import_list(
 
     Gates report them from 90 days ahead, then deny the model and what was tuned from it. A model
     that is no longer listed stays withdrawn.
+
+    Examples:
+        admit retirements import retirements.csv --provider openai
     """
     known = sorted(PROVIDERS)
     if provider not in known:

@@ -42,6 +42,10 @@ def serve(
 
     With several workers, SIGHUP restarts every process, one after the other. Exit status 2, with
     one line that names the cause, if something is missing or wrong.
+
+    Examples:
+        admit serve --config sidecar.yaml
+        admit serve --config sidecar.yaml --workers 4 --log-format json
     """
     level = logging.getLevelNamesMapping().get(log_level.upper())
     if level is None:

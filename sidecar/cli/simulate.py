@@ -49,6 +49,10 @@ def play(
 
     Keys are real and so is the predicate; policies are not asked. `--example law-1` prints a
     history to start from.
+
+    Examples:
+        admit simulate --example law-1 > history.yaml
+        admit simulate history.yaml
     """
     if (history is None) == (example is None):
         raise CliError("name one history, or --example LAW to print a sample")

@@ -29,6 +29,10 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     """Show readiness, every authority's freshness, refused evidence and the policy engine.
 
     Exit status 0 if the gate is ready, 1 if it is not, 2 if nothing answers.
+
+    Examples:
+        admit status
+        admit status --url http://10.0.0.1:9464 --json
     """
     try:
         reply = requests.get(url.rstrip("/") + "/status", timeout=_TIMEOUT_SECONDS)
@@ -49,7 +53,11 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
 
 
 def health(gate: Gate = DEFAULT_GATE, as_json: AsJson = False) -> None:
-    """Query the gate's gRPC health service; exit status 0 only if it is serving."""
+    """Query the gate's gRPC health service; exit status 0 only if it is serving.
+
+    Examples:
+        admit health --gate 127.0.0.1:9191
+    """
     try:
         with grpc.insecure_channel(gate) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sidecar.cli import common
-from sidecar.cli.common import CliError, JsonOption
+from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.tables import stdout
 from sidecar.durable.files import write_atomically
 from sidecar.evaluation.countersign import read_results
@@ -29,14 +29,18 @@ NOT_PASSED = 3
 
 SHOWN_CASES = 10
 
-app = typer.Typer(no_args_is_help=True, help="Write, check and grade evaluation suites.")
+app = command_group("Write, check and grade evaluation suites.")
 
 FolderArgument = Annotated[Path, typer.Argument(help="The suite's folder.", show_default=False)]
 
 
 @app.command(name="list")
 def list_(as_json: JsonOption = False) -> None:
-    """List the starter suites that ``admit suite copy`` copies."""
+    """List the starter suites that ``admit suite copy`` copies.
+
+    Examples:
+        admit suite list
+    """
     suites = [read_suite(starter_folder(name)) for name in STARTERS]
     if as_json:
         print(json.dumps([_facts(each) for each in suites], indent=2))
@@ -56,7 +60,11 @@ def copy(
     name: Annotated[str, typer.Argument(help="One of those that `admit suite list` shows.")],
     to: Annotated[Path, typer.Argument(help="The folder to make.", show_default=False)],
 ) -> None:
-    """Copy a starter suite, to be extended with cases of one's own."""
+    """Copy a starter suite, to be extended with cases of one's own.
+
+    Examples:
+        admit suite copy jailbreak suites/jailbreak
+    """
     if name not in STARTERS:
         raise CliError(f"{name} is no starter suite; there are {', '.join(STARTERS)}")
     if to.exists():
@@ -74,6 +82,9 @@ def check(
 
     The digest changes with a case, the solver, the grader, a setting or the threshold: declare it
     after the last change.
+
+    Examples:
+        admit suite check suites/jailbreak
     """
     suites = [read_suite(folder) for folder in folders]
     if as_json:
@@ -98,7 +109,12 @@ def grade_(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a model's answers; exit status 3 if the suite is not passed."""
+    """Score a model's answers; exit status 3 if the suite is not passed.
+
+    Examples:
+        admit suite grade suites/jailbreak --answers answers.jsonl
+            --model ft:gpt-4o-2024-08-06:acme:support-v3:abc123 --out results.json
+    """
     if out is not None and model is None:
         raise CliError("--out: a results file states the model that answered; give --model")
     graded = grade(read_suite(folder), common.read(answers, max_bytes=1 << 30))

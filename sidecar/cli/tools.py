@@ -11,6 +11,9 @@ def tools(as_json: JsonOption = False) -> None:
 
     Kept in the folder that ADMIT_TOOLS names, else in `admissibility` of your cache folder. What is
     obtained is verified by its digest, and never put into the environment of admit itself.
+
+    Examples:
+        admit tools
     """
     try:
         from admissibility_devtools.tools.__main__ import show  # noqa: PLC0415 - an optional extra

@@ -88,6 +88,11 @@ def verify(
 
     Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified. With --evidence, 0 if
     every file is accepted.
+
+    Examples:
+        admit verify ft:gpt-4o-2024-08-06:acme:support-v3:abc123
+            --environment spiffe://acme.example/env/prod --trust trust.yaml
+        admit verify --evidence evidence --trust trust.yaml
     """
     if evidence:
         if model is not None or environment is not None:
@@ -138,6 +143,11 @@ def explain(
     With ``--request FILE`` (``-`` for standard input), also what the gate reads from the request:
     operation, credential, every model id with its place, and the decision of the policies. Exit
     status as for ``verify``.
+
+    Examples:
+        admit explain ft:gpt-4o-2024-08-06:acme:support-v3:abc123
+            --environment spiffe://acme.example/env/prod --trust trust.yaml
+        admit explain --request request.http --config sidecar.yaml
     """
     if request is not None:
         if model is not None or environment is not None:

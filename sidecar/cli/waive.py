@@ -38,7 +38,13 @@ def waive(
     out: OutOption = Path(),
     as_json: JsonOption = False,
 ) -> None:
-    """Excuse one policy rule, for one environment or one manifest. Structure cannot be waived."""
+    """Excuse one policy rule, for one environment or one manifest. Structure cannot be waived.
+
+    Examples:
+        admit waive eu.art11_technical_documentation --jurisdiction eu
+            --environment spiffe://acme.example/env/prod --days 30
+            --reason 'documentation under review' --home eu-regulator
+    """
     at = common.now()
     subject = _subject(environment, manifest)
     given = Waiver(rule, jurisdiction, reason, common.window(at, days))

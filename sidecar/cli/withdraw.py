@@ -17,8 +17,8 @@ from sidecar.authority.withdrawing import PublishedWithdrawal
 from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
-from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, LogOption
-from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, KindArgument, LogOption
+from sidecar.core.documents import Withdrawal
 
 EvidenceOption = Annotated[
     list[Path] | None,
@@ -60,7 +60,7 @@ YesOption = Annotated[
 
 
 def withdraw(
-    kind: Annotated[WithdrawalKind, typer.Argument(help="The kind of what is withdrawn.")],
+    kind: KindArgument,
     subject: Annotated[
         str, typer.Argument(help="Its digest, fingerprint, SPIFFE ID, provider/id or name.")
     ],
@@ -86,7 +86,13 @@ def withdraw(
 
     Withdrawing an approval, a result, an environment's declaration or a deployment binding also
     withdraws what this authority signed before on that matter. On a terminal the command shows
-    what would stop, as ``admit impact`` does, and asks; scripts are not asked.
+    what would stop, as `admit impact` does, and asks; scripts are not asked.
+
+    Examples:
+        admit withdraw approval DIGEST --reason 'new findings'
+        admit withdraw base-model 'openai/gpt-4o-*' --reason retired
+        admit withdraw corpus DIGEST --reason 'no consent' --yes --wait
+        admit withdraw corpus DIGEST --reinstate
     """
     at = common.now()
     opened = authority.load(home)
@@ -239,7 +245,11 @@ def retract(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take back a published failure of this evaluator. Models may become admissible by it."""
+    """Take back a published failure of this evaluator. Models may become admissible by it.
+
+    Examples:
+        admit retract DIGEST --home evaluator
+    """
     opened = authority.load(home)
     described = authority.describe(opened)
     failures = [

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
+import html
 from collections.abc import Iterator
 from typing import Any
 
 import typer
 
 from admissibility_devtools.site.tables import table
+from sidecar.cli import help_text
 from sidecar.cli.main import app
 
 HEAD = """# Command line
@@ -17,7 +18,7 @@ HEAD = """# Command line
 for prints one line that says why and ends with exit status 2.
 
 """
-_LIST = re.compile(r"<list\[(.+)\]>")
+NOT_RUN = "<!-- not run: each is an example of its form, which a test parses -->"
 
 
 def page() -> str:
@@ -45,16 +46,19 @@ def _below(parent: Any) -> Iterator[Any]:  # noqa: ANN401 - Typer carries its ow
 def _section(context: Any) -> str:  # noqa: ANN401 - Typer carries its own copy of Click
     command, path = context.command, context.command_path
     level = "#" * (len(path.split()))
-    text = f"{level} {path}\n\n{_paragraphs(command.help or '')}\n"
+    prose, examples = help_text.split(command.help or "")
+    text = f"{level} {path}\n\n{_paragraphs(prose)}\n"
     if hasattr(command, "list_commands"):
         return text
     usage = " ".join(command.get_usage(context).removeprefix("Usage:").split())
-    return f"{text}\n```text\n{usage}\n```\n\n{_parameters(context)}"
+    lines = "\n".join(examples)
+    shown = f"{NOT_RUN}\n```sh\n{lines}\n```\n\n" if examples else ""
+    return f"{text}\n```text\n{usage}\n```\n\n{shown}{_parameters(context)}"
 
 
 def _parameters(context: Any) -> str:  # noqa: ANN401 - Typer carries its own copy of Click
     records = [_record(parameter, context) for parameter in context.command.params]
-    rows = [(f"`{name}`", _escaped(text)) for name, text in records if name]
+    rows = [(_code(name), _escaped(text)) for name, text in records if name]
     return table(("argument or option", "meaning"), rows) if rows else ""
 
 
@@ -63,18 +67,20 @@ def _record(parameter: Any, context: Any) -> tuple[str, str]:  # noqa: ANN401 - 
     found = parameter.get_help_record(context)
     if found is None:
         return "", ""
-    return _LIST.sub(_lowered, found[0]).replace(" / ", ", "), found[1]
-
-
-def _lowered(kind: re.Match[str]) -> str:
-    """Return the kind of a repeatable option's value, as that of a single one is written."""
-    return f"<{kind[1].lower()}> …"
+    return found[0].replace(" / ", ", "), found[1]
 
 
 def _paragraphs(text: str) -> str:
     """Return a docstring's paragraphs, each on one line."""
     blocks = text.replace("\b", "").replace("\f", "").split("\n\n")
     return "\n\n".join(_escaped(" ".join(block.split())) for block in blocks)
+
+
+def _code(text: str) -> str:
+    """Return code for a cell of a table, in which a bar between backticks would be shown escaped."""
+    if "|" not in text:
+        return f"`{text}`"
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 
 def _escaped(text: str) -> str:

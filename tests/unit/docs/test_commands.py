@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import typer
 
+from admissibility_devtools.site.commands import every as every_context
+from sidecar.cli import help_text
 from sidecar.cli.main import app
 from tests.support.guides import ROOT, SHELLS, Block, blocks, commands, pages
 
@@ -19,6 +21,11 @@ _PROGRAM = re.compile(r"^(?:\.venv/bin/|v/bin/)?admit$")
 
 def every() -> list[Block]:
     return [block for page in pages() for block in blocks(page)]
+
+
+def every_command() -> list[Any]:
+    """The Click context of every command that is no group."""
+    return [each for each in every_context() if not hasattr(each.command, "list_commands")]
 
 
 def shells() -> list[Block]:
@@ -140,6 +147,20 @@ def sentence(words: list[str]) -> list[str]:
         known |= {"--version"}
     given = {word.partition("=")[0] for word in rest if word.startswith("-") and word != "-"}
     return [f"{context.command_path} has no option {name}" for name in sorted(given - known)]
+
+
+def test_the_help_of_every_command_ends_with_examples_of_it() -> None:
+    wrong = []
+    for context in every_command():
+        _, lines = help_text.split(context.command.help)
+        if not lines:
+            wrong.append(f"{context.command_path}: no example")
+        wrong += [f"{line}: wider than help at 80 columns" for line in lines if len(line) > 76]
+        for line in "\n".join(lines).replace("\\\n", "").splitlines():
+            problem = mistake(calls(line)[0])
+            if problem or not line.startswith(context.command_path):
+                wrong.append(f"{line}: {problem}")
+    assert "\n".join(wrong) == ""
 
 
 @pytest.mark.parametrize(
