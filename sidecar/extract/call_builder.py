@@ -10,7 +10,7 @@ from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.extract.http_request import SPECIFICATION_HEADER, HttpRequest
 from sidecar.extract.references import ITEM, built_on, owned
-from sidecar.extract.tools import check_formats, given, of_role, tool_types, word
+from sidecar.extract.tools import check_formats, check_judges, given, of_role, tool_types, word
 from sidecar.providers.json_paths import Found, Input, Role
 from sidecar.providers.operation import MAIN, Kind, Operation
 from sidecar.providers.provider import NameKind, Provider
@@ -64,6 +64,7 @@ def _call(
     """Build the call from the values that path, query and body name."""
     _refuse_foreign(operation, found)
     check_formats(found)
+    check_judges(found)
     models, tuned = _models(api, found, Role.MODEL), _models(api, found, Role.TUNED)
     references = built_on(found)
     _check_named(operation, found, models, tuned, references)

@@ -26,7 +26,7 @@ from sidecar.extract.router import ROUTES, route
 from sidecar.providers import json_paths
 from sidecar.providers.json_paths import Found, Only, Role
 from sidecar.providers.operation import Body, Operation
-from sidecar.providers.overrides import header_overrides, key_overrides
+from sidecar.providers.overrides import header_overrides, key_overrides, nested_overrides
 from sidecar.providers.provider import Provider
 from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
 
@@ -212,7 +212,8 @@ def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple
     except strict_json.StrictJsonError as error:
         raise malformed(f"body: {error}") from error
     _refuse_overrides(operation.top_keys, value)
-    found = json_paths.find(operation.tree, value, body, texts=operation.texts)
+    overrides = nested_overrides if operation.closed else None
+    found = json_paths.find(operation.tree, value, body, texts=operation.texts, overrides=overrides)
     narrowed = [
         _narrowed(operation, entry) if type(entry.role) is Only else entry for entry in found
     ]

@@ -11,6 +11,7 @@ from sidecar.providers.json_paths import Found, Role
 
 PICTURES, SVG = "image_generation", "svg"
 AUTHOR = frozenset({"svg.model", "svg[model]"})
+_JUDGES = ("autoraterModel", "autorater_model")
 _WORD = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _FUNCTION_KEYS = frozenset({"functionDeclarations", "function_declarations"})
 
@@ -45,6 +46,21 @@ def _check_tool(entry: Found) -> None:
         raise _unnamed(f"{entry.where} of the type {PICTURES} without model")
     if tool.get("output_format") == SVG and _below(tool, "svg", "model") is None:
         raise _unnamed(f"{entry.where} with output_format {SVG} without svg.model")
+
+
+def check_judges(found: Iterable[Found]) -> None:
+    """Refuse a judge that does not name its model; the provider would choose one."""
+    for entry in of_role(found, Role.JUDGE):
+        if given(entry) and not _names_judge(entry.value):
+            raise _unnamed(f"{entry.where} without {_JUDGES[0]}")
+
+
+def _names_judge(value: object) -> bool:
+    if not isinstance(value, dict):
+        return False
+    return any(
+        below is not None if key in _JUDGES else _names_judge(below) for key, below in value.items()
+    )
 
 
 def check_formats(found: Iterable[Found]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -38,6 +38,7 @@ class Role(Enum):
     UNTYPED_TOOL = "a tool whose type may be absent; then it is a function"
     KEYED_TOOL = "a tool whose keys are its types, as in google.cloud.aiplatform.v1.Tool"
     FORMAT = "the output format, which may need a further model"
+    JUDGE = "a judge, which must name the model that it runs"
     FUNCTION = "a function in the older form of a tool"
     ITEM = "an item of the input"
     SPECIFICATION = "the digest of an environment specification"
@@ -126,6 +127,7 @@ class PathNode:
 
 
 Below = tuple[tuple[str, PathNode], ...]
+Overrides = Callable[[str], bool]
 
 MAX_KNOWN = 64
 """Most sets of keys that a node remembers; the longest has ``MAX_KNOWN_CHARS``."""
@@ -163,7 +165,14 @@ def _fold_keys(node: PathNode) -> None:
         _fold_keys(node.each)
 
 
-def find(root: PathNode, body: dict[str, Any], raw: bytes, *, texts: frozenset[str]) -> list[Found]:
+def find(
+    root: PathNode,
+    body: dict[str, Any],
+    raw: bytes,
+    *,
+    texts: frozenset[str],
+    overrides: Overrides | None = None,
+) -> list[Found]:
     """Find everything the tree names, in the order of the body.
 
     Args:
@@ -171,16 +180,17 @@ def find(root: PathNode, body: dict[str, Any], raw: bytes, *, texts: frozenset[s
         body: The parsed body.
         raw: The bytes it was parsed from; what no key ``model`` is in need not be searched.
         texts: Paths where a string may replace the list.
+        overrides: Whether a key outside the tree is refused, at any depth, beside ``model``.
 
     Raises:
-        AdmissibilityError: ``ambiguous_model`` for a twin of a key on the way, or a key ``model``
-            at a place that the table does not have; ``malformed_request`` where a value on the
-            way has another type.
+        AdmissibilityError: ``ambiguous_model`` for a twin of a key on the way, or a key ``model``,
+            or another that ``overrides`` refuses, at a place that the table does not have;
+            ``malformed_request`` where a value on the way has another type.
     """
     known: list[Found] = []
     _walk(root, body, "", texts, known)
-    if _may_hold_more(raw, known):
-        known.extend(_search(root, body, ""))
+    if overrides is not None or _may_hold_more(raw, known):
+        known.extend(_search(root, body, overrides))
     return known
 
 
@@ -253,12 +263,13 @@ def _below(node: PathNode, keys: tuple[str, ...], where: str) -> Below:
     return below
 
 
-def _search(root: PathNode, body: Any, start: str) -> Iterator[Found]:  # noqa: ANN401
+def _search(root: PathNode, body: Any, overrides: Overrides | None) -> Iterator[Found]:  # noqa: ANN401
     """Find every key ``model`` outside the paths that ``_walk`` has read.
 
-    A loop, not a recursion: the caller chooses how deep a body is nested.
+    Below ``**`` keys are names of the caller's, so ``overrides`` is not asked there. A loop, not a
+    recursion: the caller chooses how deep a body is nested.
     """
-    stack = [(root, body, start)]
+    stack = [(root, body, "")]
     while stack:
         node, value, where = stack.pop()
         if node.role is Role.DATA:
@@ -273,7 +284,10 @@ def _search(root: PathNode, body: Any, start: str) -> Iterator[Found]:  # noqa: 
                 place = f"{where}.{key}" if where else key
                 if key not in node.keys and strict_json.fold(key) == MODEL_KEY:
                     yield from _unread(node, key, item, place)
-                elif isinstance(item, dict | list):
+                    continue
+                if overrides and not node.below and key not in node.keys and overrides(key):
+                    _refuse_override(item, place)
+                if isinstance(item, dict | list):
                     stack.append((under, item, place))
 
 
@@ -283,3 +297,11 @@ def _unread(node: PathNode, key: str, value: Any, where: str) -> Iterator[Found]
     if not node.below or key != MODEL_KEY:
         raise ambiguous(f"{where[:200]}: a model at a path where this operation reads none")
     yield Found(Role.MODEL, value, where)
+
+
+def _refuse_override(value: Any, where: str) -> None:  # noqa: ANN401
+    if value is not None:
+        raise ambiguous(
+            f"{where[:200]}: a key that could run a model which this operation does not read;"
+            " leave it out"
+        )

@@ -72,6 +72,8 @@ class Operation:
         kind: See ``Kind``.
         body: See ``Body``; ``READ`` wherever there are places or fields.
         texts: Paths where a string may replace a list.
+        closed: Whether a key whose name could be that of a model or an adapter is refused at any
+            depth, not only at the top, unless the row has it. So are those of a tuning job.
         untyped: Whether a body without Content-Type is JSON, as the provider documents.
         creates: The kind of object that the response names; ``None`` if later calls cannot use it.
         named_at: Key of the response that names the created object, as an id or a resource name.
@@ -99,6 +101,7 @@ class Operation:
     kind: Kind = Kind.CALL
     body: Body = Body.NONE
     texts: frozenset[str] = frozenset()
+    closed: bool = False
     untyped: bool = False
     creates: str | None = None
     named_at: str = "id"
@@ -126,6 +129,8 @@ class Operation:
         object.__setattr__(self, "has_main", bool(_IN_PATH.search(self.route) or main))
         if self.reads or self.form:
             object.__setattr__(self, "body", Body.READ)
+        if self.kind is Kind.TUNING:
+            object.__setattr__(self, "closed", True)
 
     @property
     def path_decides(self) -> bool:

@@ -21,6 +21,9 @@ New names appear faster than a list can follow (``safety_model``, ``model_uid``,
 of these words in its name is refused, unless the operation's row has it.
 """
 
+_NESTED_WORDS = NAMING_WORDS | {"autorater", "routing"}
+"""Parts of the names of keys that choose a model below the top of a body."""
+
 OVERRIDES: frozenset[str] = frozenset(
     {
         # gateways: models to fall back to, presets that name one, a configuration of one's own
@@ -131,6 +134,14 @@ def key_overrides(key: str) -> bool:
     return _key(key) if len(key) <= _REMEMBERED_CHARS else _key.__wrapped__(key)
 
 
+def nested_overrides(key: str) -> bool:
+    """Return whether a key at any depth of a body could make a server run another model.
+
+    For operations whose bodies have such keys at no place but those of their row.
+    """
+    return len(key) <= MAX_KEY_CHARS and not _NESTED_WORDS.isdisjoint(_words(key, fold(key)))
+
+
 def header_overrides(name: str) -> bool:
     """Return whether a header (lower case) could make a server run another model."""
     return _header(name) if len(name) <= _REMEMBERED_CHARS else _header.__wrapped__(name)
@@ -143,8 +154,11 @@ def _key(key: str) -> bool:
         return True
     if folded == _MODEL or len(key) > MAX_KEY_CHARS or not _ANY_WORD.search(folded):
         return False
-    words = {word.lower() for word in (*_KEY_WORD.findall(key), *_KEY_WORD.findall(folded))}
-    return not NAMING_WORDS.isdisjoint(words)
+    return not NAMING_WORDS.isdisjoint(_words(key, folded))
+
+
+def _words(key: str, folded: str) -> set[str]:
+    return {word.lower() for word in (*_KEY_WORD.findall(key), *_KEY_WORD.findall(folded))}
 
 
 @lru_cache(maxsize=4096)

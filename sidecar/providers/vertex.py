@@ -79,7 +79,11 @@ _CONTENT: dict[str, What] = _spelled(
 )
 """With ``routingConfig`` or ``modelConfig`` the service chooses; cached content names a model."""
 
-_PREDICT: dict[str, What] = {"instances[]": Role.DATA, "parameters": Role.DATA, "labels": Role.DATA}
+_COUNTED: dict[str, What] = {"instances[]": Role.DATA, "parameters": Role.DATA}
+_PREDICT: dict[str, What] = {"labels": Role.DATA}
+"""Instances have the model's own form. Servers of open weights behind an endpoint let one of them
+choose an adapter (``adapter_id``, Text Generation Inference) or a served name (``model``, vLLM)."""
+
 _SSE: dict[str, What] = {"alt": Role.WORD}
 _HOME = "projects/{id}/locations/{id}"
 _BASE_ROUTE = f"{_HOME}/{{model=publishers/google/models/*}}"
@@ -98,8 +102,8 @@ def _calls(route: str) -> tuple[Operation, ...]:
             query=_SSE,
             streams=True,
         ),
-        Operation("count_tokens", "POST", f"{route}:countTokens", {**_CONTENT, **_PREDICT}),
-        Operation("predict", "POST", f"{route}:predict", _PREDICT),
+        Operation("count_tokens", "POST", f"{route}:countTokens", {**_CONTENT, **_COUNTED}),
+        Operation("predict", "POST", f"{route}:predict", _PREDICT, closed=True),
         *(
             never("predict.raw", "POST", f"{route}:{verb}", "the body has the model's own form")
             for verb in ("rawPredict", "streamRawPredict", "directPredict", "directRawPredict")
@@ -107,15 +111,52 @@ def _calls(route: str) -> tuple[Operation, ...]:
     )
 
 
-_TUNING: dict[str, What] = _spelled(
-    {
-        "baseModel": Role.TUNED,
-        "preTunedModel.tunedModelName": Role.TUNED,
-        "distillationSpec.baseTeacherModel": Role.MODEL,
-        "distillationSpec.tunedTeacherModelSource": Role.MODEL,
-        "tunedModelDisplayName": Role.WORD,
-        "labels": Role.DATA,
+_SPECS = ("supervisedTuningSpec", "preferenceOptimizationSpec", "distillationSpec")
+_REINFORCED = "reinforcementTuningSpec"
+_JUDGES = (
+    *(f"{spec}.evaluationConfig.autoraterConfig" for spec in _SPECS),
+    f"{_REINFORCED}.singleRewardConfig.autoraterScorer",
+    f"{_REINFORCED}.compositeRewardConfig.weightedRewardConfigs[].rewardConfig.autoraterScorer",
+)
+
+
+def _alike(places: dict[str, What]) -> dict[str, What]:
+    """Add every place in snake_case alone; where a path mixes both, its key is refused."""
+    return places | {_CAMEL.sub(_lower, place): role for place, role in places.items()}
+
+
+def _judge(place: str) -> dict[str, What]:
+    inside = f"{place}.autoraterConfig" if place.endswith("Scorer") else place
+    return {
+        place: Role.JUDGE,
+        f"{place}.autoraterPrompt": Role.WORD,
+        f"{place}.autoraterResponseParseConfig": Role.WORD,
+        f"{inside}.autoraterModel": Role.MODEL,
+        f"{inside}.generationConfig.responseSchema": Role.DATA,
+        f"{inside}.generationConfig.responseJsonSchema": Role.DATA,
     }
+
+
+_TUNED_BY: dict[str, What] = _alike(
+    {
+        **{f"{spec}.hyperParameters.adapterSize": Role.WORD for spec in (*_SPECS, _REINFORCED)},
+        **{name: role for place in _JUDGES for name, role in _judge(place).items()},
+    }
+)
+"""The size of the adapter that is made, and the models that score answers while it is tuned."""
+
+_TUNING: dict[str, What] = (
+    _spelled(
+        {
+            "baseModel": Role.TUNED,
+            "preTunedModel.tunedModelName": Role.TUNED,
+            "distillationSpec.baseTeacherModel": Role.MODEL,
+            "distillationSpec.tunedTeacherModelSource": Role.MODEL,
+            "tunedModelDisplayName": Role.WORD,
+            "labels": Role.DATA,
+        }
+    )
+    | _TUNED_BY
 )
 _LATER = "it makes something that runs or names models later"
 

@@ -45,6 +45,134 @@ def test_a_tuning_job_names_the_model_that_it_tunes_in_every_spelling(key: str, 
     assert found == Call("vertex", "fine_tuning.jobs.create", (), tuned=(BASE,))
 
 
+JUDGED = (
+    lambda judge: {"supervisedTuningSpec": {"evaluationConfig": judge}},
+    lambda judge: {"supervised_tuning_spec": {"evaluation_config": judge}},
+    lambda judge: {"preferenceOptimizationSpec": {"evaluationConfig": judge}},
+    lambda judge: {"distillationSpec": {"evaluationConfig": judge}},
+    lambda judge: {
+        "reinforcementTuningSpec": {
+            "singleRewardConfig": {
+                "rewardName": "r",
+                "autoraterScorer": {**judge, "autoraterPrompt": "score it"},
+            }
+        }
+    },
+    lambda judge: {
+        "reinforcementTuningSpec": {
+            "compositeRewardConfig": {
+                "weightedRewardConfigs": [
+                    {"weight": 1.0, "rewardConfig": {"autoraterScorer": judge}}
+                ]
+            }
+        }
+    },
+)
+
+
+@pytest.mark.parametrize("spec", JUDGED)
+def test_a_judge_of_a_tuning_job_is_a_model_like_any_other(spec: Any) -> None:
+    def asked(name: str | None) -> Any:
+        keys = ("autorater_config", "autorater_model")
+        if "supervised_tuning_spec" not in spec({}):
+            keys = ("autoraterConfig", "autoraterModel")
+        body = {"baseModel": "gemini-2.5-flash", **spec({keys[0]: {keys[1]: name}})}
+        return post("vertex", f"{HOME}/tuningJobs", body)
+
+    call = Call("vertex", "fine_tuning.jobs.create", (ENDPOINT,), tuned=(BASE,))
+    assert asked(ENDPOINT) == replace(call, deployments=(ENDPOINT,))
+    assert asked("gemini-2.5-pro") == replace(
+        call, models=("publishers/google/models/gemini-2.5-pro",)
+    )
+    unnamed = asked(None)
+    assert not isinstance(unnamed, Call)
+    assert unnamed[0] is Reason.AMBIGUOUS_MODEL
+    assert "the provider would choose that model; name it" in unnamed[1]
+
+
+@pytest.mark.parametrize(
+    ("spec", "place"),
+    [
+        ({"distillationSpec": {"studentModel": "gemini-2.5-pro"}}, "distillationSpec.studentModel"),
+        (
+            {"supervisedTuningSpec": {"evaluation_config": {"autoraterConfig": {}}}},
+            "supervisedTuningSpec.evaluation_config.autoraterConfig",
+        ),
+        (
+            {
+                "supervisedTuningSpec": {
+                    "evaluationConfig": {
+                        "metrics": [{"llmBasedMetricSpec": {"judgeAutoraterConfig": {}}}]
+                    }
+                }
+            },
+            "supervisedTuningSpec.evaluationConfig.metrics[].llmBasedMetricSpec.judgeAutoraterConfig",
+        ),
+        (
+            {
+                "supervisedTuningSpec": {
+                    "evaluationConfig": {
+                        "inferenceGenerationConfig": {"routingConfig": {"autoMode": {}}}
+                    }
+                }
+            },
+            "supervisedTuningSpec.evaluationConfig.inferenceGenerationConfig.routingConfig",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_model_anywhere_else_in_a_tuning_job_is_refused_by_its_place(
+    spec: Any, place: str
+) -> None:
+    body = {"baseModel": "gemini-2.5-flash", **spec}
+    assert post("vertex", f"{HOME}/tuningJobs", body) == ambiguous(
+        f"{place}: a key that could run a model which this operation does not read; leave it out"
+    )
+
+
+@pytest.mark.parametrize("spec", ["supervisedTuningSpec", "supervised_tuning_spec"])
+def test_the_size_of_the_adapter_that_is_made_is_no_model(spec: str) -> None:
+    names = (
+        ("hyper_parameters", "adapter_size") if "_" in spec else ("hyperParameters", "adapterSize")
+    )
+    body = {"baseModel": "gemini-2.5-flash", spec: {names[0]: {names[1]: "ADAPTER_SIZE_ONE"}}}
+    call = Call("vertex", "fine_tuning.jobs.create", (), tuned=(BASE,))
+    assert post("vertex", f"{HOME}/tuningJobs", body) == call
+
+
+@pytest.mark.parametrize(
+    ("body", "place"),
+    [
+        (
+            {"instances": [{"inputs": "hi", "parameters": {"adapter_id": "other"}}]},
+            "instances[].parameters.adapter_id",
+        ),
+        ({"instances": [["hi"]], "parameters": {"loraId": "other"}}, "parameters.loraId"),
+    ],
+)
+def test_an_instance_chooses_no_adapter_behind_the_endpoint(body: Any, place: str) -> None:
+    assert post("vertex", f"/v1/{ENDPOINT}:predict", body) == ambiguous(
+        f"{place}: a key that could run a model which this operation does not read; leave it out"
+    )
+
+
+def test_an_instance_names_no_other_model_of_the_endpoints_server() -> None:
+    body = {"instances": [{"@requestFormat": "chatCompletions", "messages": [], "model": "other"}]}
+    assert post("vertex", f"/v1/{ENDPOINT}:predict", body) == ambiguous(
+        "instances[].model: a model at a path where this operation reads none"
+    )
+
+
+def test_instances_of_any_other_form_are_predicted() -> None:
+    body = {
+        "instances": [{"content": "a model of clarity", "task_type": "RETRIEVAL_QUERY"}, [1, 2], 3],
+        "parameters": {"outputDimensionality": 256, "autoTruncate": True},
+        "labels": {"model": "team"},
+    }
+    call = Call("vertex", "predict", (ENDPOINT,), deployments=(ENDPOINT,))
+    assert post("vertex", f"/v1/{ENDPOINT}:predict", body) == call
+
+
 def test_a_tuning_job_is_its_owners_whichever_name_of_the_project_the_path_has() -> None:
     opened = frozenset({"fine_tuning.jobs.retrieve", "fine_tuning.jobs.cancel"})
     owned = (Reference("fine_tuning_job", "42"),)
