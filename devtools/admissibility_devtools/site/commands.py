@@ -77,7 +77,7 @@ def _paragraphs(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    """Return code for a cell of a table, in which a bar between backticks would be shown escaped."""
+    """Return code for a cell of a table, where a bar between backticks would be shown escaped."""
     if "|" not in text:
         return f"`{text}`"
     return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
