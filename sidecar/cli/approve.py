@@ -14,6 +14,18 @@ from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, Tru
 from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
 from sidecar.core.wire import DigestSet
 
+ConditionOption = Annotated[
+    list[str] | None, typer.Option(help="A condition, for policies and people; repeatable.")
+]
+InAdditionOption = Annotated[
+    bool,
+    typer.Option(
+        "--in-addition",
+        help="A further piece: leave older approvals in force. Otherwise those that permit "
+        "what this one does not are withdrawn.",
+    ),
+]
+
 
 def approve(
     manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
@@ -24,19 +36,10 @@ def approve(
     ],
     operation: Annotated[list[str], typer.Option(help="For example chat.completions; repeatable.")],
     home: HomeOption,
-    condition: Annotated[
-        list[str] | None, typer.Option(help="A condition, for policies and people; repeatable.")
-    ] = None,
+    condition: ConditionOption = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="Days that the approval is valid.")] = 90,
-    in_addition: Annotated[
-        bool,
-        typer.Option(
-            "--in-addition",
-            help="A further piece: leave older approvals in force. Otherwise those that permit "
-            "what this one does not are withdrawn.",
-        ),
-    ] = False,
+    in_addition: InAdditionOption = False,
     trust: TrustOption = None,
     policies: PoliciesOption = None,
     force: ForceOption = False,

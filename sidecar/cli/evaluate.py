@@ -90,9 +90,8 @@ def run(
     status 3 if a suite is not passed.
 
     Examples:
-        admit evaluate run suites/jailbreak suites/eu-transparency
-            --manifest manifest.dsse.json --via https://sandbox.acme.example/v1
-            --credential-file jwt-svid --out results.json
+        admit evaluate run suites/jailbreak --manifest manifest.dsse.json
+            --via https://sandbox.acme.example/v1 --credential-file jwt-svid
     """
     handed = manifests.read(manifest, signed_by)
     read = _declared(suites, handed.manifest)
@@ -102,10 +101,9 @@ def run(
     def route(url: str) -> Route:
         return Route(url, credential_file, credential_header, ca, client_certificate, client_key)
 
-    python = environment.interpreter(tools_folder())
     with _shown(prices, quiet=as_json) as on_progress:
         evaluator = Evaluator(
-            python,
+            environment.interpreter(tools_folder()),
             handed.digest,
             handed.manifest.model.id,
             runs,

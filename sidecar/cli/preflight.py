@@ -138,13 +138,18 @@ def preflight(
         roles=tuple(require_role or ()),
         days=days,
     )
-    items = _items(draft, signing_checks.operator(trust), policies)
+    missing = _report(_items(draft, signing_checks.operator(trust), policies), as_json=as_json)
+    raise typer.Exit(MISSING if missing else 0)
+
+
+def _report(items: list[Item], *, as_json: bool) -> int:
+    """Print what will be asked, and return how much of it is missing."""
     missing = sum(item.state is State.MISSING for item in items)
     if as_json:
         print(json.dumps({"missing": missing, "items": [asdict(item) for item in items]}, indent=2))
     else:
         _show(items, missing)
-    raise typer.Exit(MISSING if missing else 0)
+    return missing
 
 
 def _items(draft: Draft, operator: OperatorTrust | None, policies: Path | None) -> list[Item]:

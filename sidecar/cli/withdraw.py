@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
 from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, KindArgument, LogOption
-from sidecar.core.documents import Withdrawal
+from sidecar.core.documents import Withdrawal, WithdrawalKind
 
 EvidenceOption = Annotated[
     list[Path] | None,
@@ -99,13 +100,7 @@ def withdraw(
     if reinstate:
         if reason is not None or effective is not None:
             raise CliError("--reinstate takes neither --reason nor --effective")
-        done = authority.reinstate(opened, kind, subject, at)
-        published(opened, f"reinstated {kind} {subject}", done, as_json=as_json)
-        for newer, older in authority.counting_beside(opened, kind, subject, at):
-            common.warn(
-                f"{kind} {newer} permits less than {kind} {older}, and both count: where the "
-                "newer one's file is missing, the older one permits more"
-            )
+        _reinstate(opened, kind, subject, at, as_json=as_json)
         return
     if not reason:
         raise CliError("a withdrawal needs its reason: give --reason")
@@ -120,6 +115,19 @@ def withdraw(
         common.warn("it matches nothing in this evidence; it is published all the same")
     waiting = Waiting(fleet, timeout) if wait else None
     _report(opened, withdrawn, found, stops, waiting, as_json=as_json)
+
+
+def _reinstate(
+    opened: authority.Home, kind: WithdrawalKind, subject: str, at: datetime, *, as_json: bool
+) -> None:
+    """Take a withdrawal back, and warn of an older statement that counts again beside a newer."""
+    done = authority.reinstate(opened, kind, subject, at)
+    published(opened, f"reinstated {kind} {subject}", done, as_json=as_json)
+    for newer, older in authority.counting_beside(opened, kind, subject, at):
+        common.warn(
+            f"{kind} {newer} permits less than {kind} {older}, and both count: where the "
+            "newer one's file is missing, the older one permits more"
+        )
 
 
 @dataclass(frozen=True, slots=True)
