@@ -3,10 +3,12 @@
 Theory of operation. In each round every deployment is read anew. One that runs what its newest
 binding states gets that binding renewed when half of its window is over; one that runs another
 model gets another binding, whose signing withdraws the one before. A deployment that cannot be
-bound now, or is not there, has its binding withdrawn. One that cannot be asked for is left alone,
-so that its binding ends with its window. The home that signs is the memory: the binding carries a
-digest of the provider's record, so a deployment that was pointed elsewhere and back is noticed by
-any binder. What a person withdrew stays withdrawn until that person takes it back.
+bound now, or is not there, has its binding withdrawn. So has one whose binding begins later, by a
+clock that was ahead, and states something else: it would take over when it begins. One that cannot
+be asked for is left alone, so that its binding ends with its window. The home that signs is the
+memory: the binding carries a digest of the provider's record, so a deployment that was pointed
+elsewhere and back is noticed by any binder. What a person withdrew stays withdrawn until that
+person takes it back.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ from sidecar.core.evidence import (
     base_model_digest,
 )
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.window import Window
+from sidecar.core.window import Window, rfc3339
 from sidecar.core.wire import DigestSet
 from sidecar.observe.json_lines import event
 
@@ -129,8 +131,15 @@ class DeploymentKeeper:
             if newest is not None and held is None and not self._over(newest):
                 self._withdraw(source.provider, name, newest, str(error))
             return KeptDeployment(name, None, str(error))
-        if newest is None or held is not None or not self._current(newest, wanted):
-            self._sign(source.provider, name, wanted)
+        if newest is not None and held is None and self._current(newest, wanted):
+            return KeptDeployment(name, found.model)
+        if newest is not None and _begins(newest)[0] > self._now():
+            reason = f"its binding to {_of(newest).model} begins at {rfc3339(_begins(newest)[0])}"
+            reason += ", signed by a clock that was ahead; it is bound again after that"
+            if held is None:
+                self._withdraw(source.provider, name, newest, reason)
+            return KeptDeployment(name, None, reason)
+        self._sign(source.provider, name, wanted)
         return KeptDeployment(name, found.model)
 
     def _bound(self, provider: str) -> dict[str, Recorded]:

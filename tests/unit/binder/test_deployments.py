@@ -193,3 +193,25 @@ def test_what_a_person_withdrew_is_not_bound_again(account: Account) -> None:
     assert account.round(timedelta(hours=3)) == "withdrawn by hand: incident 7"
     authority.reinstate(account.home, kind, recorded.digest, account.at)
     assert account.round() == "gpt-4o-mini-2024-07-18"
+
+
+def test_a_binding_of_a_clock_that_was_ahead_does_not_outlast_what_it_binds(
+    account: Account,
+) -> None:
+    """It begins later than whatever the right clock signs, so that no signing replaces it."""
+    account.round(timedelta(hours=1))
+    begins = account.at.isoformat().replace("+00:00", "Z")
+    account.arm.deploy("support", "gpt-4o-mini", "2024-07-18")
+    why = f"its binding to {RUNS} begins at {begins}, signed by a clock that was ahead"
+    assert account.round(-timedelta(minutes=59)).startswith(why)
+    assert account.round().startswith(why)
+    (reason,) = account.withdrawn()
+    assert reason.startswith(f"{BY_BINDER}{why}")
+    assert account.round(timedelta(hours=1)) == "gpt-4o-mini-2024-07-18"
+    assert account.withdrawn() == [reason, ""]
+
+
+def test_a_binding_of_a_clock_that_was_ahead_stays_where_it_is_true(account: Account) -> None:
+    account.round(timedelta(hours=1))
+    assert account.round(-timedelta(minutes=59)) == RUNS
+    assert account.withdrawn() == [""]
