@@ -93,7 +93,7 @@ def _by_vocabulary(signing: Signing, known: Vocabulary) -> Iterator[str]:
     elif isinstance(predicate, Environment):
         yield from _jurisdictions(predicate.jurisdictions, known)
         yield from _sector(predicate.sector, predicate.jurisdictions, known)
-        yield from _unknown("risk class", predicate.risk_class, known.risk_classes)
+        yield from unknown("risk class", predicate.risk_class, known.risk_classes)
         for pattern in (*predicate.base_models, *predicate.tuning_models):
             yield from _model(pattern)
         for models in (predicate.base_models, predicate.tuning_models):
@@ -110,7 +110,7 @@ def _by_vocabulary(signing: Signing, known: Vocabulary) -> Iterator[str]:
 
 
 def _approval(approval: Approval, signing: Signing, known: Vocabulary) -> Iterator[str]:
-    yield from _unknown("role", approval.role, _approving_roles(signing))
+    yield from unknown("role", approval.role, _approving_roles(signing))
     yield from _operations(approval.operations, known)
     for pattern in approval.environments:
         yield from _spiffe(pattern)
@@ -151,7 +151,7 @@ def _manifest(manifest: Manifest, signing: Signing) -> Iterator[str]:
     for role in manifest.approvals.required:
         near = difflib.get_close_matches(role, sorted(roles), 1, _NEAR)
         if role not in roles and (near or signing.operator is not None):
-            yield from _unknown("required role", role, roles)
+            yield from unknown("required role", role, roles)
     answered = {suite.jurisdiction for suite in manifest.envelope.suites}
     places = dict.fromkeys(n for spec in manifest.environments for n in spec.jurisdictions)
     for name in places:
@@ -168,7 +168,7 @@ def _environments(specs: Sequence[EnvironmentSpec], known: Vocabulary) -> Iterat
 
 
 def _waiver(waiver: Waiver, known: Vocabulary) -> Iterator[str]:
-    yield from _unknown("rule", waiver.rule, known.rules)
+    yield from unknown("rule", waiver.rule, known.rules)
     yield from _jurisdictions((waiver.jurisdiction,), known)
     places = known.rules.get(waiver.rule, frozenset())
     if places and waiver.jurisdiction in known.sectors and waiver.jurisdiction not in places:
@@ -177,18 +177,18 @@ def _waiver(waiver: Waiver, known: Vocabulary) -> Iterator[str]:
 
 def _jurisdictions(names: Iterable[str], known: Vocabulary) -> Iterator[str]:
     for name in names:
-        yield from _unknown("jurisdiction", name, known.sectors)
+        yield from unknown("jurisdiction", name, known.sectors)
 
 
 def _sector(name: str, jurisdictions: Iterable[str], known: Vocabulary) -> Iterator[str]:
     for place in jurisdictions:
         if place in known.sectors:
-            yield from _unknown(f"sector in {place}", name, known.sectors[place])
+            yield from unknown(f"sector in {place}", name, known.sectors[place])
 
 
 def _operations(names: Iterable[str], known: Vocabulary) -> Iterator[str]:
     for name in names:
-        yield from _unknown("operation", name, known.operations)
+        yield from unknown("operation", name, known.operations)
 
 
 def _spiffe(pattern: str) -> Iterator[str]:
@@ -213,7 +213,7 @@ def _further(models: tuple[str, ...], known: Vocabulary) -> Iterator[str]:
                 yield f"a call of {pattern!r} also runs {model!r}, which must be listed as well"
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> Iterator[str]:
+def unknown(what: str, name: str, known: Iterable[str]) -> Iterator[str]:
     """Yield a sentence if no known name is ``name``, or matches it as a pattern."""
     names = sorted(known)
     if not names or any(matches(name, each) for each in names):

@@ -262,7 +262,7 @@ def rotate(
             document = replace(document, keys=(*listed, _attestation(changed, now)))
         done = publish_changes(opened, now, changed=changed, document=document)
         done = replace(done, warnings=(*done.warnings, *keys.tuf_warnings({which: key})))
-    return done if which != ATTESTATION else _with_resign_hint(home, done, now)
+    return done if which != ATTESTATION else _with_resign_hint(home, done, now, overlap)
 
 
 def _after_rotation(
@@ -277,12 +277,19 @@ def _after_rotation(
     return replace(key, window=Window(key.window.not_before, ends))
 
 
-def _with_resign_hint(home: Home, done: Publication, now: datetime) -> Publication:
+def _with_resign_hint(
+    home: Home, done: Publication, now: datetime, overlap: timedelta | None
+) -> Publication:
     with locked_home(home.path) as opened:
         count = count_to_resign(opened, now)
     if not count:
         return done
-    hint = f"{count} signed statements still hold; sign them anew with: admit resign FOLDER"
+    what = "statement of yours is" if count == 1 else "statements of yours are"
+    until = "after the overlap" if overlap else "any more"
+    hint = (
+        f"{count} {what} signed with an earlier key, which does not count {until}; sign again: "
+        "admit resign FOLDER"
+    )
     return replace(done, warnings=(*done.warnings, hint))
 
 

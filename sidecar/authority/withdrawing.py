@@ -13,6 +13,7 @@ from sidecar.authority.signing import judged_manifest, older_on_matter, replaces
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import Withdrawal, WithdrawalKind, WithdrawalsDocument
 from sidecar.core.kinds import kind_of
+from sidecar.core.window import rfc3339
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,13 @@ class PublishedWithdrawal:
         entry: The withdrawal that was asked for.
         older: Entries for older statements on the same matter.
         publication: The edition they are in.
+        repeated: The withdrawal was in effect before, and ``entry`` is that one.
     """
 
     entry: Withdrawal
     older: tuple[Withdrawal, ...]
     publication: Publication
+    repeated: bool = False
 
 
 def withdraw(
@@ -42,6 +45,8 @@ def withdraw(
 
     A withdrawal of an approval, a result, an environment's declaration or a deployment binding
     also withdraws what this authority stated before on that matter, as far as it is recorded.
+    One that is in effect already is published once more as it is: whoever is unsure whether the
+    first attempt got through repeats the command.
 
     Args:
         home: The authority's home.
@@ -53,25 +58,29 @@ def withdraw(
 
     Raises:
         AuthorityError: The subject can match nothing, is recorded as another kind, or is withdrawn
-            already from no later than that.
+            already from no later than ``effective``.
     """
     since = None if effective is None else instant(effective)
     entry = Withdrawal(kind, normalised(kind, subject), reason, since)
     with locked_home(home.path) as opened:
         entry = replace(entry, manifest=_about(opened, entry))
         published = entries_for(opened.withdrawals, entry)
-        for known in published:
-            if not begins_earlier(entry.effective, known.effective, now):
-                began = "at once" if known.effective is None else known.effective.isoformat()
-                raise AuthorityError(
-                    f"{kind} {entry.subject} is withdrawn already, from {began}; a withdrawal can "
-                    "be brought forward, not postponed"
-                )
+        first = next((e for e in published if not begins_earlier(since, e.effective, now)), None)
+        if first is not None and since is not None:
+            began = (
+                "and in effect" if first.effective is None else f"from {rfc3339(first.effective)}"
+            )
+            raise AuthorityError(
+                f"{kind} {entry.subject} is withdrawn already, {began} ({first.reason}); a "
+                "withdrawal can be brought forward, not postponed"
+            )
+        entry = first or entry
         older = _older(opened, entry, now)
         dropped = {*published, *(e for one in older for e in entries_for(opened.withdrawals, one))}
         kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)
         changed = replace(opened.withdrawals, entries=(*kept, *older, entry))
-        return PublishedWithdrawal(entry, older, publish_changes(opened, now, withdrawals=changed))
+        done = publish_changes(opened, now, withdrawals=changed)
+        return PublishedWithdrawal(entry, older, done, first is not None)
 
 
 def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> Publication:

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from sidecar.core.reasons import EvidenceError
+from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import Window, parse_instant, rfc3339
 from sidecar.durable.files import read_bounded
 
@@ -61,6 +63,18 @@ def command_group(summary: str) -> typer.Typer:
     return typer.Typer(
         no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=summary
     )
+
+
+def workload_id(text: str, what: str) -> str:
+    """Return the trust domain of a SPIFFE ID that was typed.
+
+    Raises:
+        CliError: It is not one of a workload.
+    """
+    try:
+        return check_spiffe_id(text)
+    except EvidenceError as error:
+        raise CliError(f"{what} {text!r}: {error}; expected spiffe://TRUST-DOMAIN/PATH") from None
 
 
 def pairs(texts: list[str] | None, what: str) -> dict[str, str]:

@@ -43,7 +43,6 @@ from sidecar.core.evidence import (
     Subject,
     specification_blob,
 )
-from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 
@@ -101,7 +100,7 @@ def environment(
             --risk-class limited --owner acme-model-risk --out evidence
     """
     at = common.now()
-    check_spiffe_id(spiffe_id)
+    common.workload_id(spiffe_id, "environment")
     blob = spiffe_id.encode("utf-8")
     declared = Environment(
         jurisdictions=tuple(jurisdiction),

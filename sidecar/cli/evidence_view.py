@@ -83,33 +83,55 @@ def _judged(path: Path, state: TrustState, now: datetime) -> Judged:
         )
         return Judged(str(path), kind, subject, named, (), (problem,), remedy)
     signers = [signer for signer in state.keys if signer.fingerprint in fingerprints]
-    found = {signer: _problems(signer, statement, state, now) for signer in signers}
+    found = {signer: hindrances(signer, statement, state, now) for signer in signers}
     accepted = tuple(sorted({s.authority for s, problems in found.items() if not problems}))
-    problems = () if accepted else tuple(dict.fromkeys(p for each in found.values() for p in each))
-    remedy = "" if accepted else _grant(min(s.authority for s in signers), statement, state)
+    every = () if accepted else tuple(one for each in found.values() for one in each)
+    problems = tuple(dict.fromkeys(one.problem for one in every))
+    remedy = " ".join(dict.fromkeys(one.remedy for one in every))
     keys = tuple(sorted(fingerprints))
     return Judged(str(path), kind, subject, keys, accepted, problems, remedy)
 
 
-def _problems(
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why a signature by a known key does not count, and what to do; one sentence each."""
+
+    problem: str
+    remedy: str
+
+
+def hindrances(
     signer: Signer, statement: Statement[Predicate], state: TrustState, now: datetime
-) -> tuple[str, ...]:
-    """Return why a signature by a known key does not count, one sentence each."""
-    record, predicate = state.keys[signer], statement.predicate
+) -> tuple[Hindrance, ...]:
+    """Return why a signature by a known key does not count now; empty where it does."""
+    record, predicate, author = state.keys[signer], statement.predicate, signer.authority
+    noun, window = kind_of(predicate).noun, predicate.window
     found = []
     if kind_of(predicate).urn not in record.predicate_types:
-        found.append(f"the key of {signer.authority} may not sign a {kind_of(predicate).noun}")
+        found.append(
+            Hindrance(
+                f"the key of {author} may not sign a {noun}",
+                f"Have {author} publish a key for it, and sign again with that.",
+            )
+        )
     if not record.agrees(now):
         found.append(
-            f"the key of {signer.authority} is retired or outside its window; it signs anew with: "
-            "admit resign FILE"
+            Hindrance(
+                f"the key of {author} is retired or outside its window",
+                f"If it should count, have {author} sign it again: admit resign FILE.",
+            )
         )
-    if not predicate.window.holds(now):
-        window = predicate.window
-        found.append(f"it holds from {rfc3339(window.not_before)} to {rfc3339(window.not_after)}")
-    manifest = _manifest(statement, state)
-    signing = Signing(statement, signer.authority, now, manifest, state.operator)
-    return (*found, *checks.by_operator(signing))
+    if not window.holds(now):
+        found.append(
+            Hindrance(
+                f"it holds from {rfc3339(window.not_before)} to {rfc3339(window.not_after)}",
+                f"If it should count now, have {author} sign a new {noun}.",
+            )
+        )
+    signing = Signing(statement, author, now, _manifest(statement, state), state.operator)
+    lacking = tuple(checks.by_operator(signing))
+    remedy = _grant(author, statement, state) if lacking else ""
+    return (*found, *(Hindrance(problem, remedy) for problem in lacking))
 
 
 def _manifest(statement: Statement[Predicate], state: TrustState) -> Manifest | None:

@@ -30,7 +30,6 @@ from sidecar.authority.home import Home
 from sidecar.authority.settings import duration
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
-from sidecar.core.spiffe_id import check_spiffe_id
 
 
 class Profile(StrEnum):
@@ -174,7 +173,7 @@ def _source(
         return WebSource(address, ca)
     if endpoint_id is None:
         raise CliError("--profile https_spiffe needs --endpoint-id")
-    domain = check_spiffe_id(endpoint_id)
+    domain = common.workload_id(endpoint_id, "--endpoint-id")
     first = () if bootstrap is None else bundle_sources.read_roots(domain, common.read(bootstrap))
     return SpiffeSource(address, endpoint_id, lambda: _roots(home, domain) or first)
 

@@ -24,7 +24,6 @@ from sidecar.cli.signing_checks import PoliciesOption, TrustOption
 from sidecar.core.evidence import Corpus, Environment
 from sidecar.core.facts import to_input
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.opa import tree
 from sidecar.opa.location import opa_path
 from sidecar.opa.server import tree_server
@@ -188,7 +187,7 @@ def _environment(
             "describe the environment: --declared FILE, or --environment, --jurisdiction, "
             "--sector, --purpose and --risk-class"
         )
-    check_spiffe_id(environment)
+    common.workload_id(environment, "--environment")
     return {
         "environment": environment,
         "jurisdictions": tuple(jurisdictions),

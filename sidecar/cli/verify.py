@@ -7,25 +7,26 @@ credential is presented, so step 1 is asked as if the environment had shown a va
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from sidecar.cli import assessment_view, dry_run, evidence_view
+from sidecar.authority import checks
+from sidecar.cli import assessment_view, common, dry_run, evidence_view, not_counting
 from sidecar.cli.common import CliError, present
+from sidecar.cli.not_counting import NotCounting
 from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.window import rfc3339
 from sidecar.impact.assumed import assumed_credential
 from sidecar.impact.uses import CALLING
-from sidecar.providers import PROVIDERS
+from sidecar.providers import PROVIDERS, operation_names
 from sidecar.trust.config import load
 from sidecar.trust.control import load_once
 from sidecar.trust.refresher import AuthorityStatus
@@ -104,14 +105,11 @@ def verify(
         raise CliError("give MODEL and --environment, or --evidence PATH")
     how = Manner(deployment, tune, specification, sandbox)
     inquired = inquire(model, environment, trust, provider, operation, how)
-    assessment = inquired.assessment
     if as_json:
-        print(json.dumps(assessment_view.to_json(assessment, asked=inquired.asked()), indent=2))
+        print(json.dumps(inquired.to_json(), indent=2))
     else:
-        console = stdout()
-        console.print(assessment_view.summary(assessment))
-        print_problems(console, inquired.statuses)
-    raise typer.Exit(0 if assessment.admissible else 1)
+        inquired.show_summary(stdout())
+    raise typer.Exit(0 if inquired.assessment.admissible else 1)
 
 
 def explain(
@@ -159,14 +157,13 @@ def explain(
     inquired = inquire(model, environment, trust, provider, operation, how)
     assessment = inquired.assessment
     if as_json:
-        value = assessment_view.to_json(assessment, asked=inquired.asked())
+        value = inquired.to_json()
         value["authorities"] = [_authority(status) for status in inquired.statuses]
         print(json.dumps(value, indent=2))
     else:
         console = stdout()
         console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
-        console.print(assessment_view.summary(assessment))
-        print_problems(console, inquired.statuses)
+        inquired.show_summary(console)
     raise typer.Exit(0 if assessment.admissible else 1)
 
 
@@ -180,6 +177,7 @@ class Inquired:
         at: The reference time.
         assessment: The assessment.
         statuses: The status of each authority.
+        not_counting: What was signed about a denied call and counts for nothing now.
     """
 
     call: Call
@@ -187,6 +185,20 @@ class Inquired:
     at: datetime
     assessment: Assessment
     statuses: tuple[AuthorityStatus, ...]
+    not_counting: tuple[NotCounting, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the assessment for programs."""
+        value = assessment_view.to_json(self.assessment, asked=self.asked())
+        value["not_counting"] = [asdict(one) for one in self.not_counting]
+        return value
+
+    def show_summary(self, console: Console) -> None:
+        """Print the answer, what does not count towards another, and what could not be read."""
+        console.print(assessment_view.summary(self.assessment))
+        for line in not_counting.lines(self.not_counting):
+            console.print(line)
+        print_problems(console, self.statuses)
 
     def asked(self) -> dict[str, str]:
         """Return the query, for ``assessment_view.to_json``."""
@@ -246,12 +258,25 @@ def inquire(
 ) -> Inquired:
     """Refresh every authority once and assess one model in one environment."""
     call = how.call(model, provider, operation)
-    check_spiffe_id(environment)
+    common.workload_id(environment, "--environment")
+    _check_operation(operation)
     config = load(present(trust, "--trust"))
     state, statuses = load_once(config)
     now = datetime.now(UTC)
     credential = assumed_credential(config.operator, environment, now)
-    return Inquired(call, credential, now, assess(call, credential, state, now), statuses)
+    assessment = assess(call, credential, state, now)
+    unheeded = not_counting.not_counting(assessment, call, environment, state, now)
+    return Inquired(call, credential, now, assessment, statuses, unheeded)
+
+
+def _check_operation(name: str) -> None:
+    """Refuse a misspelt operation, which no manifest covers: the remedy would mislead.
+
+    Raises:
+        CliError: No provider has an operation of this name.
+    """
+    for problem in checks.unknown("operation", name, operation_names()):
+        raise CliError(f"--operation: {problem}")
 
 
 def _authority(status: AuthorityStatus) -> dict[str, object]:

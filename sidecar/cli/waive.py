@@ -13,7 +13,6 @@ from sidecar.cli import common, manifests, signing_checks
 from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
 from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
 from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver
-from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.wire import DigestSet
 
 
@@ -71,7 +70,7 @@ def _subject(environment: str | None, manifest: Path | None) -> Subject:
         CliError: Neither is given, or both.
     """
     if environment is not None and manifest is None:
-        check_spiffe_id(environment)
+        common.workload_id(environment, "--environment")
         digest = hashlib.sha256(environment.encode()).hexdigest()
         return Subject(environment, DigestSet(digest))
     if manifest is not None and environment is None:

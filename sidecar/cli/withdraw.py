@@ -138,6 +138,11 @@ class Waiting:
     timeout: float
 
 
+def _did(done: PublishedWithdrawal) -> str:
+    what = f"{done.entry.kind} {done.entry.subject}"
+    return f"published the withdrawal of {what} again" if done.repeated else f"withdrew {what}"
+
+
 def _report(
     home: authority.Home,
     done: PublishedWithdrawal,
@@ -158,7 +163,7 @@ def _report(
     def show() -> None:
         published(
             home,
-            f"withdrew {done.entry.kind} {done.entry.subject}",
+            _did(done),
             done.publication,
             as_json=as_json,
             facts=_shown(found),
@@ -166,10 +171,13 @@ def _report(
             matches=asdict(found),
             impact=stops,
             fleet=gates,
+            repeated=done.repeated,
         )
 
     if not as_json:
         show()
+        if done.repeated:
+            common.warn(f"it was in effect already, with the reason: {done.entry.reason}")
     if waiting is not None:
         module = importlib.import_module("sidecar.cli.fleet")
         try:

@@ -329,7 +329,7 @@ def test_a_second_manifest_supersedes_the_first_and_asks_for_more(
                 *("declare", "environment", "acme", "--jurisdiction", "eu", "--sector", "s"),
                 *("--purpose", "p", "--risk-class", "r", "--owner", "o"),
             ),
-            "not a workload's SPIFFE ID",
+            "environment 'acme': not a workload's SPIFFE ID; expected spiffe://TRUST-DOMAIN/PATH",
         ),
         (
             (

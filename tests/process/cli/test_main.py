@@ -44,3 +44,24 @@ def test_a_missing_configuration_file_is_one_line_with_the_option_that_gives_it(
     monkeypatch.chdir(tmp_path)
     assert main.run(arguments) == 2
     assert capsys.readouterr() == ("", line.format("there is no such file; give its path with "))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["verify", "m", "--environment", "prod"],
+            "--environment 'prod': not a workload's SPIFFE ID; expected spiffe://TRUST-DOMAIN/PATH",
+        ),
+        (
+            ["explain", *ASKED, "--operation", "chat.completion"],
+            "--operation: operation 'chat.completion' is not known; did you mean "
+            "'chat.completions'?",
+        ),
+    ],
+)
+def test_a_misspelt_question_is_not_answered(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    assert main.run(arguments) == 2
+    assert capsys.readouterr() == ("", f"admit: {line}\n")

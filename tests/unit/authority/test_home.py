@@ -183,17 +183,30 @@ def test_a_withdrawal_can_be_brought_forward_but_not_put_off(acme: Home, pinned:
     authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "now", NOW, NOW)
     entry = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "now", NOW)
     assert pinned(acme).documents("acme")[1] == withdrawn(entry)
-    with pytest.raises(AuthorityError, match="run ftjob-1 is withdrawn already, from "):
-        authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "again", None, NOW)
+    assert (
+        authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "again", None, NOW).entry == entry
+    )
 
 
-def test_what_is_withdrawn_at_once_is_not_withdrawn_again(acme: Home, pinned: Pin) -> None:
+def test_what_is_in_effect_gets_no_date(acme: Home, pinned: Pin) -> None:
     authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "first", None, NOW)
-    for again in (None, NOW - 3 * DAY, NOW + 3 * DAY):
-        with pytest.raises(AuthorityError, match="run ftjob-1 is withdrawn already, from at once"):
+    already = r"run ftjob-1 is withdrawn already, and in effect \(first\)"
+    for again in (NOW - 3 * DAY, NOW + 3 * DAY):
+        with pytest.raises(AuthorityError, match=already):
             authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "again", again, NOW)
     entry = Withdrawal(WithdrawalKind.RUN, "ftjob-1", "first")
     assert pinned(acme).documents("acme")[1] == withdrawn(entry)
+
+
+def test_a_withdrawal_that_is_repeated_is_published_again_as_it_was(
+    acme: Home, pinned: Pin
+) -> None:
+    first = authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "first", None, NOW)
+    again = authority.withdraw(acme, WithdrawalKind.RUN, "ftjob-1", "second", None, NOW + DAY)
+    assert (first.repeated, again.repeated) == (False, True)
+    assert again.entry == first.entry == Withdrawal(WithdrawalKind.RUN, "ftjob-1", "first")
+    assert again.publication.version == first.publication.version + 1
+    assert pinned(acme).documents("acme")[1] == withdrawn(first.entry)
 
 
 def test_an_authority_may_correct_itself_and_only_what_it_withdrew(acme: Home, pinned: Pin) -> None:

@@ -89,7 +89,10 @@ def test_resign_keeps_the_payload_and_replaces_the_own_signature_alone(
     done.path.write_text(json.dumps(value))
     old = signers(done.path, acme)
     warned = authority.rotate(acme, "attestation", NOW).warnings
-    assert warned == ("1 signed statements still hold; sign them anew with: admit resign FOLDER",)
+    assert warned == (
+        "1 statement of yours is signed with an earlier key, which does not count any more; sign "
+        "again: admit resign FOLDER",
+    )
     assert authority.resign(acme, [done.path], NOW) == (
         Resigned(done.path, ResignOutcome.SIGNED, done.digest),
     )
