@@ -15,7 +15,14 @@ from rich.progress import Progress
 from sidecar.authority.subjects import normalised
 from sidecar.cli import impact_view
 from sidecar.cli.common import CliError, JsonOption, present
-from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, KindArgument, LogOption
+from sidecar.cli.impact_options import (
+    DEFAULT_DAYS,
+    Calls,
+    DaysOption,
+    KindArgument,
+    LogOption,
+    counted_name,
+)
 from sidecar.cli.tables import stdout
 from sidecar.cli.verify import print_problems
 from sidecar.core.documents import Withdrawal
@@ -61,7 +68,7 @@ def assess_impact(
         admit impact corpus DIGEST --as eu-regulator --log decisions.jsonl
             --html impact.html
     """
-    entry = Withdrawal(kind, normalised(kind, subject), "not published")
+    entry = Withdrawal(kind, counted_name(kind, normalised(kind, subject)), "not published")
     found, statuses = computed(trust, authority, entry, evidence=evidence, log=log, days=days)
     if html is not None:
         html.write_text(impact_page(found), encoding="utf-8")

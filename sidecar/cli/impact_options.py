@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sidecar.core.documents import WithdrawalKind
+from sidecar.providers import canonical_name
 
 DEFAULT_DAYS = 30.0
 
@@ -34,3 +35,9 @@ class Calls:
 
     log: list[Path] | None
     days: float
+
+
+def counted_name(kind: WithdrawalKind, subject: str) -> str:
+    """Return a subject as gates count it: a model by the one name that its calls have."""
+    named = kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}
+    return canonical_name(subject) if named else subject

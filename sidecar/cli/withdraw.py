@@ -18,7 +18,14 @@ from sidecar.authority.withdrawing import PublishedWithdrawal
 from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
-from sidecar.cli.impact_options import DEFAULT_DAYS, Calls, DaysOption, KindArgument, LogOption
+from sidecar.cli.impact_options import (
+    DEFAULT_DAYS,
+    Calls,
+    DaysOption,
+    KindArgument,
+    LogOption,
+    counted_name,
+)
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 
 EvidenceOption = Annotated[
@@ -105,12 +112,15 @@ def withdraw(
     if not reason:
         raise CliError("a withdrawal needs its reason: give --reason")
     since = common.instant(effective, "--effective")
-    entry = Withdrawal(kind, normalised(kind, subject), reason, since)
+    written = normalised(kind, subject)
+    entry = Withdrawal(kind, counted_name(kind, written), reason, since)
     found = _matched(opened, entry, evidence)
     stops = None
     if not yes and sys.stdin.isatty():
         stops = _confirmed(opened, entry, found, trust, evidence, Calls(log, days))
     withdrawn = authority.withdraw(opened, kind, subject, reason, since, at)
+    if entry.subject != written:
+        common.warn(f"calls name it {entry.subject}; gates count it under that name as well")
     if evidence and not found:
         common.warn("it matches nothing in this evidence; it is published all the same")
     waiting = Waiting(fleet, timeout) if wait else None

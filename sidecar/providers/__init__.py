@@ -38,6 +38,16 @@ A route's ``provider`` is a name of the operator's own, so the rule does not dep
 """
 
 
+def canonical_name(name: str) -> str:
+    """Return ``provider/id``, or a pattern over it, by the one name that calls of the model have.
+
+    Unchanged where no table has the provider's name: which one a route uses is the operator's.
+    """
+    provider, slash, model = name.partition("/")
+    api = PROVIDERS.get(provider) if slash and model else None
+    return name if api is None else f"{provider}/{api.canonical(model)}"
+
+
 def operation_names() -> frozenset[str]:
     """Return the names of all operations: the values of a metric's label."""
     return frozenset(row.name for api in PROVIDERS.values() for row in api.operations)
@@ -112,6 +122,7 @@ __all__ = [
     "PROVIDERS",
     "Creation",
     "Operation",
+    "canonical_name",
     "creation",
     "operation_names",
     "shut_operations",

@@ -16,6 +16,7 @@ from sidecar.providers.provider import AdaptedNames, NameKind, Provider
 from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
+_FOUNDATION = re.compile(r"arn:[a-z*-]*:bedrock:[a-z0-9*-]*:[0-9*]*:foundation-model/(.+)")
 _MODELS = frozenset({"foundation-model", "custom-model", "imported-model"})
 _DEPLOYMENTS = frozenset(
     {
@@ -48,11 +49,12 @@ def names(model: str) -> NameKind:
 
 
 def canonical(model: str) -> str:
-    """Return a foundation model's id for its ARN: Bedrock takes either, in every operation."""
-    match = _ARN.fullmatch(model)
-    if match is None or match[1] != "foundation-model":
-        return model
-    return model.partition(":foundation-model/")[2]
+    """Return a foundation model's id for its ARN: Bedrock takes either, in every operation.
+
+    So it does for a pattern over ARNs, by which a model may be withdrawn in every region.
+    """
+    match = _FOUNDATION.fullmatch(model)
+    return model if match is None else match[1]
 
 
 def further(model: str) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from sidecar.providers.stored_inputs import NO_INPUTS
 _ENDPOINT = re.compile(r"projects/[^/]+/locations/[^/]+/endpoints/[^/]+")
 _PUBLISHED = "publishers/google/models/"
 _BASE = re.compile(rf"{_PUBLISHED}[^/]+")
-_ID = re.compile(r"(?:google/)?([^/]+)")
+_ID = re.compile(r"(?:google/)?((?!\*\*)[^/]+)")
 
 
 def names(model: str) -> NameKind:
@@ -34,7 +34,10 @@ def names(model: str) -> NameKind:
 
 
 def canonical(model: str) -> str:
-    """Return ``publishers/google/models/ID`` for every name of a model of Google's."""
+    """Return ``publishers/google/models/ID`` for every name of a model of Google's.
+
+    So it does for a pattern over their ids; ``**`` covers endpoints too, and stays.
+    """
     match = _ID.fullmatch(model)
     return model if match is None else f"{_PUBLISHED}{match[1]}"
 

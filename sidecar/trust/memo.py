@@ -12,6 +12,7 @@ from sidecar.core.documents import (
     read_trust_domains,
     read_withdrawals,
 )
+from sidecar.trust.spellings import by_one_name
 from sidecar.trust.store import DomainsSet, GoodSet
 
 
@@ -40,9 +41,9 @@ class Memo:
         return self.authority[1]
 
     def read_withdrawals(self, data: bytes) -> WithdrawalsDocument:
-        """Like ``documents.read_withdrawals``."""
+        """Like ``documents.read_withdrawals``, with every name that a model is called by."""
         if self.withdrawals is None or self.withdrawals[0] != data:
-            self.withdrawals = (data, read_withdrawals(data))
+            self.withdrawals = (data, by_one_name(read_withdrawals(data)))
         return self.withdrawals[1]
 
     def read_trust_domains(self, data: bytes) -> TrustDomainsDocument:

@@ -1,0 +1,58 @@
+"""A withdrawal of a model counts by every name that its API takes for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sidecar.core.documents import WithdrawalKind
+from sidecar.core.lineage import named_nodes
+from sidecar.core.withdrawals import WithdrawalIndex
+from sidecar.trust.view import read_view
+from tests.unit.trust.refreshing import fresh
+from tests.unit.trust.repository import Repository
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "called"),
+    [
+        *(
+            (kind, written, "vertex/publishers/google/models/gemini-2.5-flash")
+            for kind in (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
+            for written in ("vertex/gemini-2.5-flash", "vertex/google/gemini-2.5-flash")
+        ),
+        (
+            WithdrawalKind.BASE_MODEL,
+            "vertex/gemini-2.5-*",
+            "vertex/publishers/google/models/gemini-2.5-pro",
+        ),
+        (
+            WithdrawalKind.BASE_MODEL,
+            "bedrock/arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0",
+            "bedrock/amazon.nova-lite-v1:0",
+        ),
+        (
+            WithdrawalKind.BASE_MODEL,
+            "bedrock/arn:aws:bedrock:*::foundation-model/amazon.nova-*",
+            "bedrock/amazon.nova-lite-v1:0",
+        ),
+    ],
+)
+def test_law_1_a_model_is_withdrawn_however_its_name_is_written(
+    repo: Repository, state: Path, kind: WithdrawalKind, written: str, called: str
+) -> None:
+    repo.withdraw(kind, written)
+    for view in (fresh(repo, state), read_view(repo.trusted(), state)):
+        index = WithdrawalIndex.of(view.withdrawals.entries)
+        assert [bool(index.hits(node)) for node in named_nodes(called)] == [
+            kind is WithdrawalKind.BASE_MODEL,
+            kind is WithdrawalKind.MODEL,
+        ]
+        assert [bool(index.hits(node)) for node in named_nodes(written)].count(True) == 1
+
+
+def test_a_withdrawal_under_the_one_name_is_read_as_it_is(repo: Repository, state: Path) -> None:
+    for subject in ("vertex/**", "openai/gpt-4o-*", "own-servers/gemini-2.5-flash"):
+        repo.withdraw("base-model", subject)
+    assert len(fresh(repo, state).withdrawals.entries) == 3
