@@ -7,8 +7,9 @@ A run that fails is about the change, not about luck or a busy machine. ``quick`
 
 from __future__ import annotations
 
+import gc
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,20 @@ LONGEST = (
 )
 """Files that take a worker longest, the longest first: begun last, one of them alone would end the
 run. `pytest -n 3 --durations 30` shows them."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Import the tests without collecting garbage, and never look through what they imported.
+
+    Two fifths of a worker's time until its first test went into that (ADR 107).
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,6 +7,7 @@ the standard error stream and exit code 2.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -165,6 +166,8 @@ def _options(
 
 def main() -> None:
     """Run ``admit``: the entry point of the console script."""
+    # The interpreter's last collections would look through all that was imported: 0.2 s of 1.0.
+    atexit.register(gc.freeze)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -7,6 +7,7 @@ does is the same as that of the console script, which tests of its own start.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -69,6 +70,7 @@ def admit_on_path(folder: Path) -> Iterator[dict[str, str]]:
 def serve(listener: socket.socket) -> None:
     """Answer calls until the process is ended."""
     _prepare()
+    gc.freeze()  # a call looks for garbage in what is its own
     assert threading.active_count() == 1, threading.enumerate()
     while True:
         link, _ = listener.accept()

@@ -37,6 +37,7 @@ from inspect_ai.model import (
 from inspect_ai.solver import generate
 from inspect_ai.tool import ToolCall
 
+gc.freeze()  # nor is it looked through later, or at the exit: a quarter of the whole process
 gc.enable()
 _OUT = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)  # whatever Inspect prints goes to standard error
