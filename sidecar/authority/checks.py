@@ -52,6 +52,8 @@ class Vocabulary:
         risk_classes: Of environments.
         further: Returns the models that a call of one, or of a pattern, runs besides; both as
             ``provider/id``.
+        canonical: Returns the one name by which calls and withdrawals have a model, or a pattern;
+            both as ``provider/id``.
     """
 
     operations: frozenset[str]
@@ -59,6 +61,7 @@ class Vocabulary:
     rules: Mapping[str, frozenset[str]]
     risk_classes: frozenset[str]
     further: Callable[[str], tuple[str, ...]]
+    canonical: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def _by_vocabulary(signing: Signing, known: Vocabulary) -> Iterator[str]:
         yield from unknown("risk class", predicate.risk_class, known.risk_classes)
         for pattern in (*predicate.base_models, *predicate.tuning_models):
             yield from _model(pattern)
+            yield from _spelled(pattern, known)
         for models in (predicate.base_models, predicate.tuning_models):
             yield from _further(models, known)
     elif isinstance(predicate, Waiver):
@@ -104,9 +108,13 @@ def _by_vocabulary(signing: Signing, known: Vocabulary) -> Iterator[str]:
         yield from _environments(predicate.environments, known)
         for pattern in predicate.models:
             yield from _model(pattern)
+            yield from _spelled(pattern, known)
     elif isinstance(predicate, Manifest):
         yield from _environments(predicate.environments, known)
         yield from _manifest(predicate, signing)
+        yield from _spelled_in(predicate, known)
+    elif isinstance(predicate, DeploymentBinding):
+        yield from _spelled(f"{predicate.provider}/{predicate.model}", known)
 
 
 def _approval(approval: Approval, signing: Signing, known: Vocabulary) -> Iterator[str]:
@@ -118,6 +126,7 @@ def _approval(approval: Approval, signing: Signing, known: Vocabulary) -> Iterat
     if manifest is None:
         yield from _jurisdictions(approval.jurisdictions, known)
         return
+    yield from _spelled_in(manifest, known)
     if manifest.window.not_after <= signing.now:
         yield f"the manifest ended at {manifest.window.not_after:%Y-%m-%dT%H:%M:%SZ}"
     specs = manifest.environments
@@ -203,6 +212,19 @@ def _model(pattern: str) -> Iterator[str]:
     provider, slash, name = pattern.partition("/")
     if pattern not in {"**", "*"} and not (provider and slash and name):
         yield f"model {pattern!r} is not provider/id, such as openai/{pattern.strip('/')}"
+
+
+def _spelled(model: str, known: Vocabulary) -> Iterator[str]:
+    """Yield a sentence if a model, or a pattern, is not written by the one name that counts."""
+    name = known.canonical(model)
+    if name != model:
+        yield f"model {model!r} is {name!r} to calls and withdrawals, which miss any other name"
+
+
+def _spelled_in(manifest: Manifest, known: Vocabulary) -> Iterator[str]:
+    """Yield what ``_spelled`` does for every model that a manifest names beside its own."""
+    for name in (f"{manifest.model.provider}/{manifest.model.base}", *(manifest.run.models or ())):
+        yield from _spelled(name, known)
 
 
 def _further(models: tuple[str, ...], known: Vocabulary) -> Iterator[str]:

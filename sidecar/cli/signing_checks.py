@@ -19,7 +19,7 @@ from sidecar.cli.written import Written
 from sidecar.core.evidence import Manifest, Predicate, Statement
 from sidecar.core.grants import OperatorTrust
 from sidecar.policy import names
-from sidecar.providers import PROVIDERS, operation_names
+from sidecar.providers import PROVIDERS, canonical_name, operation_names
 from sidecar.trust import config_file
 from sidecar.trust.operator_config import operator_trust
 
@@ -58,7 +58,14 @@ class Against:
 def vocabulary(policies: Path | None) -> Vocabulary:
     """Return the names that this release and a folder of policies know."""
     known = names.read(resources.policies() if policies is None else policies)
-    return Vocabulary(operation_names(), known.sectors, known.rules, known.risk_classes, _further)
+    return Vocabulary(
+        operation_names(),
+        known.sectors,
+        known.rules,
+        known.risk_classes,
+        _further,
+        canonical_name,
+    )
 
 
 def _further(model: str) -> tuple[str, ...]:

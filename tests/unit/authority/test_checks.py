@@ -15,6 +15,7 @@ from sidecar.core.evidence import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
+    MANIFEST,
     SPECIFICATION,
     WAIVER,
     Approval,
@@ -44,6 +45,7 @@ KNOWN = Vocabulary(
     rules={"eu.art5_prohibited_practice": frozenset({"eu"})},
     risk_classes=frozenset({"minimal", "limited", "high"}),
     further=signing_checks.vocabulary(None).further,
+    canonical=signing_checks.vocabulary(None).canonical,
 )
 APPROVING = Approval(
     "regulator", ("eu",), ("spiffe://acme.example/**",), ("chat.completions",), WINDOW
@@ -241,3 +243,35 @@ def test_a_binding_and_a_specification_are_within_a_grant() -> None:
         ("no provider grant of acme covers model 'azure/gpt-4o'",),
         ("no customer grant of acme covers whole environment 'spiffe://acme.example/env/*'",),
     ]
+
+
+ARN = "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0"
+
+
+def of_bedrock(base: str) -> Manifest:
+    return manifest(model=replace(BOUND.model, provider="bedrock", base=base))
+
+
+@pytest.mark.parametrize(
+    ("statement", "more"),
+    [
+        (about(ENVIRONMENT, replace(DECLARED, base_models=(f"bedrock/{ARN}",))), {}),
+        (about(ENVIRONMENT, replace(DECLARED, tuning_models=(f"bedrock/{ARN}",))), {}),
+        (
+            about(
+                DEPLOYMENT_BINDING, DeploymentBinding("bedrock", "drafts", ARN, WINDOW), "drafts"
+            ),
+            {},
+        ),
+        (approving(), {"manifest": of_bedrock(ARN)}),
+        (about(MANIFEST, of_bedrock(ARN)), {}),
+    ],
+    ids=["listed", "tuned", "bound", "approved", "manifest"],
+)
+def test_a_model_by_a_name_that_withdrawals_miss_is_named(
+    statement: Statement[Predicate], more: dict[str, Any]
+) -> None:
+    name = "bedrock/amazon.nova-lite-v1:0"
+    said = f"model 'bedrock/{ARN}' is {name!r} to calls and withdrawals, which miss any other name"
+    assert said in found(statement, **more)
+    assert found(approving(), manifest=of_bedrock("amazon.nova-lite-v1:0")) == ()
