@@ -153,12 +153,13 @@ class Pipeline:
 
     def _leased(self, request: HttpRequest, call: Call, context: DecisionContext) -> Lease | None:
         """Find the lease, unless the call uses, creates or changes stored objects."""
+        if self.objects is not None and call.inputs:
+            return None
         if self.objects is None or call.sandbox:
             _unregistered(call, request.api)
         elif (
             call.references
             or call.owned
-            or call.inputs
             or creation(request.api, call.operation) is not None
             or updated_by(request.api, call.operation)
         ):
@@ -245,10 +246,17 @@ class Pipeline:
     async def _resolved(
         self, call: Call, request: HttpRequest, caller: Credential, context: DecisionContext
     ) -> ResolvedCall:
-        if self.objects is None or call.sandbox:
-            return _unregistered(call, request.api)
-        now = context.progress.at
-        return await self.objects.resolve(call, request.api, caller.spiffe_id, now)
+        objects, api = self.objects, request.api
+        if objects is None:
+            return _unregistered(call, api)
+        environment, now = caller.spiffe_id, context.progress.at
+        if not call.sandbox:
+            return await objects.resolve(call, api, environment, now)
+        if call.inputs:  # what a model is given in the sandbox, its answer shows too
+            where = dict.fromkeys(call.inputs, "")
+            await objects.check_inputs(call.provider, api, where, environment, now)
+            call = replace(call, inputs=())
+        return _unregistered(call, api)
 
     async def judge(
         self, calls: Sequence[Call], caller: Credential, context: DecisionContext

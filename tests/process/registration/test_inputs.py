@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import grpc
 import pytest
 import requests
 
-from tests.process.registration.stage import OTHER_ENV, Stage
-from tests.support.simulator.world import BASE, ENV
+from sidecar._pb import ext_authz_pb2 as pb
+from sidecar._pb import ext_authz_pb2_grpc as rpc
+from tests.process.registration.stage import HEADER, OTHER_ENV, Stage
+from tests.support.gate.requests import as_check_request
+from tests.support.simulator.world import BASE, ENV, MODEL
 
 REFUSED, ADMITTED = (403, "object_unregistered"), (200, None)
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
@@ -154,3 +158,24 @@ def test_with_registration_off_no_owner_is_known_and_inputs_pass(
 ) -> None:
     with restarted(stage, None):
         assert [asked(stage, *call, OTHER_ENV) for call in inputs(made)[:1]] == [ADMITTED]
+
+
+def in_sandbox(stage: Stage, path: str, body: dict[str, Any], environment: str) -> str:
+    """Ask the gate as Envoy does for a sandbox route; return the reason."""
+    question = as_check_request(
+        path=path,
+        body=json.dumps({"model": MODEL, **body}).encode(),
+        credential=stage.options(environment)["default_headers"][HEADER],
+    )
+    question.attributes.context_extensions["sandbox"] = "true"
+    with grpc.insecure_channel(stage.gate.listen) as channel:
+        answer: pb.CheckResponse = rpc.AuthorizationStub(channel).Check(question, timeout=30)
+    headers = {each.header.key: each.header.value for each in answer.denied_response.headers}
+    return str(headers["x-admissibility-reason"])
+
+
+def test_a_sandbox_reads_nothing_of_another_environment(stage: Stage, made: dict[str, str]) -> None:
+    """The owner comes as far as the grant that a sandbox needs, which nobody has here."""
+    for path, body in inputs(made):
+        assert in_sandbox(stage, path, body, OTHER_ENV) == "object_unregistered"
+        assert in_sandbox(stage, path, body, ENV) == "sandbox_not_granted"
