@@ -1,12 +1,13 @@
 """The operator's grants, required roles and floors, from the entries of ``trust.yaml``.
 
 A requirement that no authority could ever fill is a mistake: it would deny everything, and is
-found here rather than at the first call.
+found here rather than at the first call. So is one of places that there are not: a misspelt name
+would require nothing, and nobody would notice.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 
 from sidecar.core.grants import (
@@ -31,7 +32,8 @@ def operator_trust(file: TrustFile) -> OperatorTrust:
 
     Raises:
         FileError: A key that the role does not have, a requirement that nobody is granted, a trust
-            domain of two authorities, or floors that require nothing or contradict each other.
+            domain of two authorities, floors that require nothing or contradict each other, or
+            requirements of a jurisdiction or environment that there is not.
     """
     grants: _Grants = MappingProxyType(
         {
@@ -59,7 +61,8 @@ def operator_trust(file: TrustFile) -> OperatorTrust:
                 f"authorities: none is granted the role {role!r}, which is required; "
                 "nothing could ever be admitted"
             )
-    _check_regulated(floors, grants)
+    _check_regulated(floors, by_jurisdiction, grants)
+    _check_environments(floors, grants)
     return OperatorTrust(
         grants,
         required,
@@ -127,14 +130,32 @@ def _check_sectors(floors: tuple[Floor, ...]) -> None:
                 )
 
 
-def _check_regulated(floors: tuple[Floor, ...], grants: _Grants) -> None:
-    """Refuse a floor's jurisdiction without a regulator: every jurisdiction requires one."""
+def _check_regulated(
+    floors: tuple[Floor, ...], by_jurisdiction: Iterable[str], grants: _Grants
+) -> None:
+    """Refuse requirements of a jurisdiction without a regulator: every jurisdiction has one."""
+    named = [(f"jurisdictions.{name}", name) for name in by_jurisdiction]
     for number, floor in enumerate(floors):
-        for name in floor.jurisdictions:
-            if not any(any_matches(grant.jurisdictions, name) for grant in _regulators(grants)):
+        named.extend((f"floors.{number}.jurisdictions", name) for name in floor.jurisdictions)
+    for place, name in named:
+        if not any(any_matches(grant.jurisdictions, name) for grant in _regulators(grants)):
+            raise FileError(
+                f"{place}: no authority is granted the role {REGULATOR!r} for {name!r}; nothing "
+                "could be admitted there"
+            )
+
+
+def _check_environments(floors: tuple[Floor, ...], grants: _Grants) -> None:
+    """Refuse a floor whose patterns match no environment of a granted trust domain."""
+    domains = {d for each in grants.values() for grant in each for d in grant.trust_domains}
+    begins = [f"spiffe://{domain}/" for domain in sorted(domains)]
+    for number, floor in enumerate(floors):
+        for pattern in floor.environments if begins else ():
+            literal = pattern.partition("*")[0]
+            if not any(each.startswith(literal) or literal.startswith(each) for each in begins):
                 raise FileError(
-                    f"floors.{number}.jurisdictions: no authority is granted the role "
-                    f"{REGULATOR!r} for {name!r}; nothing could be admitted there"
+                    f"floors.{number}.environments: {pattern!r} matches no environment: trust "
+                    f"domains are granted for {', '.join(sorted(domains))}; correct it or grant its"
                 )
 
 

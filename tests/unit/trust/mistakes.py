@@ -314,12 +314,35 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "two floors of one pattern and two sectors",
         lambda v: v.update(
             floors=[
-                {"environments": ["a", "b"], "sector": "finance"},
-                {"environments": ["b"], "sector": "health"},
+                {"environments": ["spiffe://acme.example/a", "**"], "sector": "finance"},
+                {"environments": ["**"], "sector": "health"},
             ]
         ),
-        "floors.1.sector: 'health', but floors.0 requires 'finance' of b too; "
+        "floors.1.sector: 'health', but floors.0 requires 'finance' of ** too; "
         "no environment can meet both",
+    ),
+    (
+        "requirements of a misspelt jurisdiction",
+        lambda v: (
+            grant(v, 2).update(jurisdictions=["eu"]),
+            v.update(jurisdictions={"EU": {"required_roles": ["customer"]}}),
+        ),
+        "jurisdictions.EU: no authority is granted the role 'regulator' for 'EU'; "
+        "nothing could be admitted there",
+    ),
+    *(
+        (
+            f"a floor of environments that there are not: {pattern}",
+            lambda v, pattern=pattern: v.update(
+                floors=[
+                    {"environments": ["spiffe://acme.*/prod"], "jurisdictions": ["eu"]},
+                    {"environments": [pattern], "jurisdictions": ["eu"]},
+                ]
+            ),
+            f"floors.1.environments: {pattern!r} matches no environment: trust domains are granted "
+            "for acme.example; correct it or grant its",
+        )
+        for pattern in ("spiffe://acme.exmple/**", "acme.example/**", "spiffe://acme.example.org/x")
     ),
     (
         "a jurisdiction's role of nobody",
