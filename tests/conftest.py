@@ -46,7 +46,7 @@ run. `pytest -n 3 --durations 30` shows them."""
 def pytest_collection() -> Generator[None, object, object]:
     """Import the tests without collecting garbage, and never look through what they imported.
 
-    Two fifths of a worker's time until its first test went into that (ADR 107).
+    Two fifths of a worker's time until its first test went into that (ADR 110).
     """
     gc.disable()
     try:

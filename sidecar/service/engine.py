@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sidecar.observe.json_lines import event
 from sidecar.observe.metrics import Metrics
+from sidecar.opa.bundle import Candidate, PolicySource
 from sidecar.opa.client import QUERIES, Address
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.live_engine import Engine, EngineFactory, LivePolicies, Managed, remote
@@ -20,6 +21,9 @@ from sidecar.service.reload import Reloader
 from sidecar.service.status import GateStatus
 
 log = logging.getLogger("sidecar.service")
+
+_STARTS = 5
+"""How often an engine is started for policies that are being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +123,33 @@ async def start_policies(
     factory = EngineFactory(
         Managed(binary, managed.directory), connections, metrics.engine_restarts.inc
     )
-    candidate = await asyncio.to_thread(source.read)
-    engine = await factory.engine(candidate)
+    candidate, engine = await _settled(source, factory)
     account.loaded(engine)
     live = LivePolicies(engine, linger_seconds)
     reloader = Reloader(source, factory, live, account, candidate.identity)
     reloader.start()
     return Policies(live, reloader)
+
+
+async def _settled(source: PolicySource, factory: EngineFactory) -> tuple[Candidate, Engine]:
+    """Start the engine of policies that stay the same meanwhile; see ``reload``.
+
+    Raises:
+        PolicyError: They cannot be used, or keep changing.
+    """
+    candidate = await asyncio.to_thread(source.read)
+    for _ in range(_STARTS):
+        engine = await factory.engine(candidate)
+        try:
+            again = await asyncio.to_thread(source.read)
+        except PolicyError:
+            await engine.stop()
+            raise
+        if again.identity == candidate.identity:
+            return candidate, engine
+        await engine.stop()
+        candidate = again
+    raise PolicyError(f"{source.place}: the policies keep changing while they are read")
 
 
 def _check_socket(address: Address) -> None:

@@ -5,6 +5,9 @@ second. The policies read have an identity; a new one is started as an engine be
 force, and then swapped in (``opa.live``). The event loop does all of that; the thread only reads
 and waits.
 
+The files of a folder change one by one: while one is replaced, its rules are missing, and the rest
+compiles. So nothing counts before it was read twice alike, ``SETTLED_SECONDS`` apart.
+
 Refused policies are tried again when they change, and after ``RETRY_SECONDS``: an OPA that did not
 start because the machine was busy is started later.
 """
@@ -22,6 +25,9 @@ from sidecar.trust.directory_source import FolderChanges
 from sidecar.trust.follower import Follower
 
 POLL_SECONDS = 1.0
+SETTLED_SECONDS = 0.5
+_RESTLESS_SECONDS = 30.0
+"""How long policies may keep changing before that is reported."""
 RETRY_SECONDS = 30.0
 _JOIN_SECONDS = 60.0
 
@@ -68,6 +74,7 @@ class Reloader:
         self._in_force = identity
         self._refused = ""
         self._retry_at = 0.0
+        self._restless_since: float | None = None
         self._loop = asyncio.get_running_loop()
         self._follower = Follower("policies", FolderChanges(source.place), POLL_SECONDS, self._look)
 
@@ -82,17 +89,31 @@ class Reloader:
 
     def _look(self) -> bool:
         """Read the source once, in the follower's thread; return whether it changed."""
-        try:
-            found: Candidate | str = self._source.read()
-        except PolicyError as error:
-            found = str(error)
-        identity = found if isinstance(found, str) else found.identity
+        found, identity = self._read()
         if identity == self._refused and time.monotonic() < self._retry_at:
             return False
         if identity == self._in_force and not self._refused:
+            self._restless_since = None
             return False
+        time.sleep(SETTLED_SECONDS)
+        if self._read()[1] == identity:
+            self._restless_since = None
+        else:
+            now = time.monotonic()
+            self._restless_since = self._restless_since or now
+            if now - self._restless_since < _RESTLESS_SECONDS:
+                return False
+            found, self._restless_since = "the policies keep changing while they are read", now
         asyncio.run_coroutine_threadsafe(self._judge(found), self._loop).result()
         return True
+
+    def _read(self) -> tuple[Candidate | str, str]:
+        """Return the policies and their identity, or twice why they cannot be read."""
+        try:
+            found = self._source.read()
+        except PolicyError as error:
+            return str(error), str(error)
+        return found, found.identity
 
     async def _judge(self, found: Candidate | str) -> None:
         """Put policies in force, or report the problem that was read in their place."""

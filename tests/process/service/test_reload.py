@@ -13,6 +13,7 @@ import grpc
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from sidecar import resources
 from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.opa import bundle as bundles
 from sidecar.opa import signing, tree
@@ -181,3 +182,37 @@ def test_nothing_of_the_policies_that_were_replaced_is_left(site: Site, run_fold
         asking.until(lambda: len(children(running.pid, "opa")) == 1)
         assert running.stop() == 0
     assert list(run.iterdir()) == []
+
+
+FURTHER = """\
+package jurisdiction.eu
+
+deny contains {
+	"code": "eu.further",
+	"jurisdiction": "eu",
+	"message": "no",
+	"subject": input.environment.id,
+	"state": "enforced",
+} if input.nonce
+"""
+
+
+def test_a_rule_whose_file_is_written_anew_denies_meanwhile(site: Site) -> None:
+    """Git and others remove a file, and write it a moment later; each state compiles."""
+    policies = site.folder / "policies"
+    shutil.copytree(resources.policies(), policies)
+    further = policies / "jurisdiction" / "eu" / "further.rego"
+    further.write_text(FURTHER)
+    site.configure(policies="policies")
+    revision = tree.read(policies).revision
+    with site.start() as running, Asking(running) as asking:
+        for _ in range(3):
+            further.unlink()
+            time.sleep(0.1)
+            further.write_text(FURTHER)
+            end = time.monotonic() + 2
+            asking.until(lambda end=end: time.monotonic() > end)  # type: ignore[misc]
+        assert policy_of(running) == {"up": True, "revision": revision, "error": None}
+        further.unlink()
+        asking.until(lambda: asking.reasons[-1] == "admitted")
+    assert set(asking.reasons[:-1]) == {"jurisdiction_denied"}
