@@ -25,7 +25,6 @@ from sidecar.core.evidence import (
     Manifest,
     Signer,
     Specification,
-    specification_blob,
 )
 from sidecar.core.grants import CUSTOMER, Scope
 from sidecar.core.patterns import any_covers, any_matches
@@ -138,8 +137,8 @@ def _pledge(inquiry: Inquiry, manifest: Evidence[Manifest], digest: str) -> Pled
     untimely = _untimely(item, extended, claim)
     if untimely is not None:
         return untimely
-    said = specification_blob(item.predicate.environments, item.predicate.envelope)
-    if specification_blob(claim.environments, claim.envelope) != said:
+    said = item.predicate.environments, item.predicate.envelope
+    if (claim.environments, claim.envelope) != said:
         return "the manifest's environments or suites are not those that were specified"
     return Pledge(item, signers, extended)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cache, lru_cache
 
@@ -47,6 +47,7 @@ class Gate:
         files: As of the newest state, by file digest.
         remembered: What was remembered before the newest step.
         junk: Files that are no envelopes.
+        asked: The operator's file as last read.
         change: The newest step's.
     """
 
@@ -57,16 +58,17 @@ class Gate:
     files: dict[str, VerifiedFile] = field(default_factory=dict)
     remembered: Remembered = NOTHING
     junk: tuple[Rejected, ...] = ()
+    asked: nouns.Operator | None = None
     change: Change = field(default_factory=Change)
 
     def take(self, run: Run) -> None:
         """Advance the trust state to what the control path has now."""
         self.epoch += 1
-        operator = _operator(run.world.operator)
-        if self.verified is None or self.verified.operator != operator:
+        if self.verified is None or self.asked != run.world.operator:
             # The operator's configuration is read at the start: a gate is started anew for it.
             kept = NOTHING if self.verified is None else self.verified.memory
-            self.verified = VerifiedState.begin(operator, kept)
+            self.asked = replace(run.world.operator, grants=dict(run.world.operator.grants))
+            self.verified = VerifiedState.begin(_operator(self.asked), kept)
             self.views, self.files = {}, {}
         self.remembered = self.verified.memory
         views = {

@@ -271,6 +271,7 @@ class World:
         heard: Authorities that were heard since this gate started.
         files: Every file in the folder: an item as signed in that file.
         items: The files merged, as ``merge`` last did.
+        of_kind: What ``items`` state → those that state it, in their order.
         replaced: (environment, manifest digest): replaced by a complete successor, for ever.
         memory: Every item that was ever verified, with every signature seen.
         withdrawn: Every item that was there when somebody withdrew it by its digest.
@@ -284,6 +285,7 @@ class World:
     heard: set[str] = field(default_factory=set)
     files: list[Item] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    of_kind: dict[type, list[Item]] = field(default_factory=dict)
     replaced: set[tuple[str, str]] = field(default_factory=set)
     memory: dict[str, Item] = field(default_factory=dict)
     withdrawn: dict[str, Item] = field(default_factory=dict)
@@ -296,6 +298,9 @@ class World:
             keys[file.digest] = keys.get(file.digest, frozenset()) | file.keys
         contents = {file.digest: file.content for file in self.files}
         self.items = [Item(digest, contents[digest], keys[digest]) for digest in keys]
+        self.of_kind = {}
+        for item in self.items:
+            self.of_kind.setdefault(type(item.content), []).append(item)
 
 
 @lru_cache(maxsize=1 << 16)

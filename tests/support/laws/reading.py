@@ -1,11 +1,13 @@
 """One question read against one world at one hour: who spoke, who may, what is in force.
 
-Written as the laws read: sets and loops over everything that is known, each time anew.
+Written as the laws read: sets and loops over everything that is known. What has nothing to do with
+the question is looked up once for several of them (``asked``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import TypeVar
 
 from tests.support.laws.nouns import (
@@ -38,7 +40,6 @@ class Reading:
 
     def __init__(self, world: World, question: Question, now: int) -> None:
         self.world, self.question, self.now = world, question, now
-        self.items = world.items
         self.listed: dict[str, list[tuple[str, Key]]] = {}
         for authority, documents in world.views.items():
             if authority in world.operator.grants:
@@ -50,9 +51,18 @@ class Reading:
         self.specifications = self._verified(Specification)
         self._holding: dict[tuple[object, ...], bool] = {}
 
+    def asked(self, question: Question) -> Reading:
+        """Return the same world at the same hour, as another question sees it."""
+        other = copy(self)
+        other.question, other._holding = question, {}
+        return other
+
+    def of_kind(self, kind: type) -> list[Item]:
+        """Every item that states something of this kind."""
+        return self.world.of_kind.get(kind, [])
+
     def _verified(self, kind: type) -> dict[str, Item]:
-        found = (i for i in self.items if isinstance(i.content, kind) and self.as_signed(i))
-        return {item.digest: item for item in found}
+        return {item.digest: item for item in self.of_kind(kind) if self.as_signed(item)}
 
     # ---- Who spoke ---------------------------------------------------------------------------
 
@@ -156,11 +166,9 @@ class Reading:
         )
 
     def declarations(self) -> Iterator[tuple[Item, Declaration]]:
-        for item in self.items:
-            if (
-                isinstance(item.content, Declaration)
-                and item.content.environment == self.question.environment
-            ):
+        for item in self.of_kind(Declaration):
+            assert isinstance(item.content, Declaration)
+            if item.content.environment == self.question.environment:
                 yield item, item.content
 
     def declarers(self, item: Item, declared: Declaration, signers: set[Signer]) -> set[Signer]:
@@ -192,20 +200,18 @@ class Reading:
     def of_manifest(self, digest: str) -> Iterator[tuple[Item, Approval | Result]]:
         """Approvals and results about one manifest."""
         about = self.manifests.get(digest)
-        for item in self.items:
-            if (
-                isinstance(item.content, Approval | Result)
-                and item.content.manifest == digest
-                and (about is None or _model(about) == item.content.model)
-            ):
-                yield item, item.content
+        for kind in (Approval, Result):
+            for item in self.of_kind(kind):
+                assert isinstance(item.content, kind)
+                if item.content.manifest == digest and (
+                    about is None or _model(about) == item.content.model
+                ):
+                    yield item, item.content
 
     def bindings(self) -> Iterator[tuple[Item, Binding]]:
-        for item in self.items:
-            if (
-                isinstance(item.content, Binding)
-                and item.content.deployment == self.question.deployment
-            ):
+        for item in self.of_kind(Binding):
+            assert isinstance(item.content, Binding)
+            if item.content.deployment == self.question.deployment:
                 yield item, item.content
 
     def binders(self, item: Item, sector: str, asked: Iterable[str]) -> set[Signer]:

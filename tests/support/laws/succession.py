@@ -33,9 +33,14 @@ def settle(world: World) -> None:
         for i in world.items
         if i.digest in entries and i.digest in world.memory
     }
-    declared = {i.content.environment for i in world.items if isinstance(i.content, Declaration)}
+    everything = Reading(world, Question("", ""), 0)
+    declared = {
+        item.content.environment
+        for item in everything.of_kind(Declaration)
+        if isinstance(item.content, Declaration)
+    }
     for environment in declared:
-        reading = Reading(world, Question(environment, ""), 0)
+        reading = everything.asked(Question(environment, ""))
         world.declared |= _declared(reading)
         newest = _newest_declaration(reading)
         for item in reading.manifests.values():

@@ -17,11 +17,11 @@ def usable(
     ``counted`` are the authorities whose withdrawals count for the question.
     """
     places, noes = set(asked), Noes(reading, counted)
-    for item in reading.items:
+    for item in reading.of_kind(Waiver):
         said = item.content
+        assert isinstance(said, Waiver)
         if (
-            isinstance(said, Waiver)
-            and said.environment == reading.question.environment
+            said.environment == reading.question.environment
             and said.jurisdiction in places
             and said.span.holds(reading.now)
             and _stands(reading, item, said, sector, noes)
