@@ -79,6 +79,7 @@ _CONVERSE: dict[str, What] = {
     "additionalModelRequestFields.tools[]": Role.UNTYPED_TOOL,
     "additionalModelRequestFields.tools[].type": Role.TOOL_TYPE,
     "additionalModelRequestFields.tools[].input_schema": Role.DATA,
+    "additionalModelRequestFields.output_config.format": Role.DATA,
     "additionalModelResponseFieldPaths": Role.WORD,
     "requestMetadata": Role.DATA,
     "promptVariables": Role.FOREIGN,
@@ -92,6 +93,8 @@ _NATIVE: dict[str, What] = {
     "tools[].input_schema": Role.DATA,
     "tools[].function.parameters": Role.DATA,
     "response_format": Role.DATA,
+    "output_config.format": Role.DATA,
+    "output_format": Role.DATA,
     "documents": Role.DATA,
     **_TOOL_CONFIG,
 }

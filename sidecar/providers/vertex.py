@@ -83,6 +83,7 @@ _CONTENT: dict[str, What] = _spelled(
 """With ``routingConfig`` or ``modelConfig`` the service chooses; cached content names a model."""
 
 _COUNTED: dict[str, What] = {"instances[]": Role.DATA, "parameters": Role.DATA}
+_COMPUTED: dict[str, What] = {"contents[]": Role.DATA, "instances[]": Role.DATA}
 _PREDICT: dict[str, What] = {"labels": Role.DATA}
 """Instances have the model's own form. Servers of open weights behind an endpoint let one of them
 choose an adapter (``adapter_id``, Text Generation Inference) or a served name (``model``, vLLM)."""
@@ -106,6 +107,8 @@ def _calls(route: str) -> tuple[Operation, ...]:
             streams=True,
         ),
         Operation("count_tokens", "POST", f"{route}:countTokens", {**_CONTENT, **_COUNTED}),
+        Operation("count_tokens", "POST", f"{route}:computeTokens", _COMPUTED),
+        Operation("embeddings", "POST", f"{route}:embedContent", {"content": Role.DATA}),
         Operation("predict", "POST", f"{route}:predict", _PREDICT, closed=True),
         *(
             never("predict.raw", "POST", f"{route}:{verb}", "the body has the model's own form")

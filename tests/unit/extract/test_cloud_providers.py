@@ -232,6 +232,20 @@ def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "within"),
+    [
+        ("converse", lambda more: {"additionalModelRequestFields": more}),
+        ("invoke", lambda more: more),
+    ],
+)
+def test_a_schema_of_an_answer_may_have_a_property_of_that_name(path: str, within: Any) -> None:
+    schema = {"type": "object", "properties": {"model": {"type": "string"}}}
+    body = within({"output_config": {"format": {"type": "json_schema", "schema": schema}}})
+    call = post("bedrock", f"/model/acme.m/{path}", body)
+    assert call == Call("bedrock", path, ("acme.m",))
+
+
 def test_a_stream_of_bedrock_is_one_by_its_path() -> None:
     call = post("bedrock", "/model/acme.m/converse-stream", {})
     assert call == Call("bedrock", "converse", ("acme.m",), stream=True)

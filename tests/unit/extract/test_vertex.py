@@ -173,6 +173,31 @@ def test_instances_of_any_other_form_are_predicted() -> None:
     assert post("vertex", f"/v1/{ENDPOINT}:predict", body) == call
 
 
+@pytest.mark.parametrize(
+    ("verb", "body", "operation"),
+    [
+        (
+            "embedContent",
+            {
+                "content": {"parts": [{"text": "hi"}]},
+                "embedContentConfig": {"taskType": "RETRIEVAL_QUERY", "autoTruncate": True},
+            },
+            "embeddings",
+        ),
+        ("computeTokens", {"contents": [{"parts": [{"text": "hi"}]}]}, "count_tokens"),
+    ],
+)
+def test_embeddings_and_tokens_are_of_the_model_in_the_path(
+    verb: str, body: Any, operation: str
+) -> None:
+    path = f"/v1beta1/projects/acme/locations/europe-west4/{BASE}:{verb}"
+    assert post("vertex", path, body) == Call("vertex", operation, (BASE,))
+    named = {**body, "model": "google/gemini-2.5-pro"}
+    assert post("vertex", path, named) == ambiguous(
+        "model: a model at a path where this operation reads none"
+    )
+
+
 def test_a_tuning_job_is_its_owners_whichever_name_of_the_project_the_path_has() -> None:
     opened = frozenset({"fine_tuning.jobs.retrieve", "fine_tuning.jobs.cancel"})
     owned = (Reference("fine_tuning_job", "42"),)
