@@ -48,6 +48,15 @@ def canonical_name(name: str) -> str:
     return name if api is None else f"{provider}/{api.canonical(model)}"
 
 
+def withdrawn_names(name: str) -> tuple[str, ...]:
+    """Return the other names, as ``provider/id``, that a withdrawal of a model is of too."""
+    one = canonical_name(name)
+    provider, _, model = one.partition("/")
+    api = PROVIDERS.get(provider)
+    further = () if api is None else tuple(f"{provider}/{each}" for each in api.elsewhere(model))
+    return tuple(each for each in (one, *further) if each != name)
+
+
 def operation_names() -> frozenset[str]:
     """Return the names of all operations: the values of a metric's label."""
     return frozenset(row.name for api in PROVIDERS.values() for row in api.operations)
@@ -127,4 +136,5 @@ __all__ = [
     "operation_names",
     "shut_operations",
     "updated_by",
+    "withdrawn_names",
 ]

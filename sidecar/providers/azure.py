@@ -89,4 +89,5 @@ PROVIDER = Provider(
     inputs=INPUTS,
     canonical=as_written,
     further=no_further,
+    elsewhere=no_further,
 )

@@ -17,6 +17,7 @@ from sidecar.providers.stored_inputs import NO_INPUTS
 
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
 _FOUNDATION = re.compile(r"arn:[a-z*-]*:bedrock:[a-z0-9*-]*:[0-9*]*:foundation-model/(.+)")
+_VERSIONED = re.compile(r"([^/*:]+)-v?[0-9]+:[0-9]+")
 _MODELS = frozenset({"foundation-model", "custom-model", "imported-model"})
 _DEPLOYMENTS = frozenset(
     {
@@ -64,6 +65,12 @@ def further(model: str) -> tuple[str, ...]:
     """
     match = _PROFILE.fullmatch(model)
     return () if match is None else (match["model"],)
+
+
+def elsewhere(model: str) -> tuple[str, ...]:
+    """Return the id that the Mantle endpoint has for a model: the same without its version."""
+    match = _VERSIONED.fullmatch(model)
+    return () if match is None else (match[1],)
 
 
 _TOOL_CONFIG: dict[str, What] = {
@@ -219,5 +226,6 @@ PROVIDER = Provider(
     inputs=NO_INPUTS,
     canonical=canonical,
     further=further,
+    elsewhere=elsewhere,
     slashes=True,
 )

@@ -394,4 +394,5 @@ PROVIDER = Provider(
     inputs=INPUTS,
     canonical=as_written,
     further=no_further,
+    elsewhere=no_further,
 )

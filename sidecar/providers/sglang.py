@@ -74,4 +74,5 @@ PROVIDER = Provider(
     inputs=NO_INPUTS,
     canonical=as_written,
     further=no_further,
+    elsewhere=no_further,
 )

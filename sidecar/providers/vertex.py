@@ -227,4 +227,5 @@ PROVIDER = Provider(
     inputs=NO_INPUTS,
     canonical=canonical,
     further=no_further,
+    elsewhere=no_further,
 )

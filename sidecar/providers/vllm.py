@@ -76,4 +76,5 @@ PROVIDER = Provider(
     inputs=NO_INPUTS,
     canonical=as_written,
     further=no_further,
+    elsewhere=no_further,
 )

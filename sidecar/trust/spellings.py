@@ -1,7 +1,8 @@
-"""Adds to withdrawals of models the one name that their calls have, however they were written.
+"""Adds to withdrawals of models the names that their calls have, however they were written.
 
-An API may take several names for a model (``Provider.canonical``), and a call is judged by one. A
-withdrawal under another name would withdraw nothing, and nobody would notice.
+An API may take several names for a model, and a call is judged by one (``Provider.canonical``), or
+by one at each endpoint (``Provider.elsewhere``). A withdrawal under another name would withdraw
+nothing, and nobody would notice.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sidecar.core.documents import WithdrawalKind, WithdrawalsDocument
-from sidecar.providers import canonical_name
+from sidecar.providers import withdrawn_names
 
 _NAMED = frozenset({WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL})
 
@@ -22,7 +23,8 @@ def by_one_name(document: WithdrawalsDocument) -> WithdrawalsDocument:
     further = tuple(
         replace(entry, subject=name)
         for entry in document.entries
-        if entry.kind in _NAMED and (name := canonical_name(entry.subject)) != entry.subject
+        if entry.kind in _NAMED
+        for name in withdrawn_names(entry.subject)
     )
     if not further:
         return document

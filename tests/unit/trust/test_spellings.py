@@ -32,6 +32,13 @@ from tests.unit.trust.repository import Repository
             "bedrock/arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0",
             "bedrock/amazon.nova-lite-v1:0",
         ),
+        *(
+            (WithdrawalKind.BASE_MODEL, written, "bedrock/openai.gpt-oss-120b")
+            for written in (
+                "bedrock/openai.gpt-oss-120b-1:0",
+                "bedrock/arn:aws:bedrock:us-west-2::foundation-model/openai.gpt-oss-120b-1:0",
+            )
+        ),
         (
             WithdrawalKind.BASE_MODEL,
             "bedrock/arn:aws:bedrock:*::foundation-model/amazon.nova-*",
@@ -53,6 +60,13 @@ def test_law_1_a_model_is_withdrawn_however_its_name_is_written(
 
 
 def test_a_withdrawal_under_the_one_name_is_read_as_it_is(repo: Repository, state: Path) -> None:
-    for subject in ("vertex/**", "openai/gpt-4o-*", "own-servers/gemini-2.5-flash"):
+    subjects = (
+        "vertex/**",
+        "openai/gpt-4o-*",
+        "own-servers/gemini-2.5-flash",
+        "bedrock/amazon.titan-embed-text-v1",
+        "bedrock/anthropic.claude-*-v1:0",
+    )
+    for subject in subjects:
         repo.withdraw("base-model", subject)
-    assert len(fresh(repo, state).withdrawals.entries) == 3
+    assert tuple(e.subject for e in fresh(repo, state).withdrawals.entries) == subjects
