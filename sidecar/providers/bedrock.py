@@ -1,4 +1,4 @@
-"""Describes AWS Bedrock: its runtime, its OpenAI-compatible API, and customization jobs.
+"""Describes AWS Bedrock: its runtime, OpenAI's and Anthropic's APIs, and customization jobs.
 
 ``modelId`` may be the id of a foundation model or an ARN. Some ARNs name a model; some name a
 resource that can be pointed at another model (bound by evidence); routers choose models (refused).
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from sidecar.providers import error_shapes, openai
+from sidecar.providers.anthropic_messages import messages
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
@@ -192,12 +193,21 @@ CONTROL: tuple[Operation, ...] = (
     never("evaluation_jobs.create", "POST", "/evaluation-jobs", _AUXILIARY),
 )
 
+MESSAGES = prefixed("/anthropic", messages({"container": Role.FOREIGN}))
+"""Anthropic's API at the Mantle endpoint, without what an earlier call left in a container."""
+
 COMPATIBLE = answering(error_shapes.OPENAI, (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS))
 
 PROVIDER = Provider(
     "bedrock",
     "AWS Bedrock",
-    (*RUNTIME, *CONTROL, *prefixed("/openai/v1", COMPATIBLE), *prefixed("/v1", COMPATIBLE)),
+    (
+        *RUNTIME,
+        *CONTROL,
+        *prefixed("/openai/v1", COMPATIBLE),
+        *prefixed("/v1", COMPATIBLE),
+        *MESSAGES,
+    ),
     hosts=(
         "bedrock-runtime.*.amazonaws.com",
         "bedrock-runtime-fips.*.amazonaws.com",
@@ -214,8 +224,8 @@ PROVIDER = Provider(
     names=names,
     configurations=("bedrock",),
     documentation=(
-        "`modelId` in the path, or `model` in the OpenAI-compatible body, is the id of a "
-        "foundation model or an ARN; a foundation model's ARN counts as its id. The id of an "
+        "`modelId` in the path, or `model` in the body of OpenAI's or Anthropic's API, is the id "
+        "of a foundation model or an ARN; a foundation model's ARN counts as its id. The id of an "
         "area's inference profile (`eu.…`, `global.…`) names the profile and the foundation model "
         "that it runs: both must be listed, and a withdrawal of either counts. ARNs of custom and "
         "imported models are the model itself; deployments, provisioned throughput, ARNs of "

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sidecar.providers import error_shapes, openai
+from sidecar.providers import openai
+from sidecar.providers.anthropic_messages import messages
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Operation, never, prefixed
 
@@ -25,35 +26,7 @@ _OPENAI = tuple(
     for row in prefixed("/v1", (*openai.COMPLETIONS, openai.RESPONSES))
 )
 
-_MESSAGES_BODY: dict[str, What] = {
-    "model": Role.MODEL,
-    "stream": Role.STREAM,
-    "tools[]": Role.UNTYPED_TOOL,
-    "tools[].type": Role.TOOL_TYPE,
-    "tools[].input_schema": Role.DATA,
-    "messages[].content[].input": Role.DATA,
-    "output_format": Role.DATA,
-    "output_config.format": Role.DATA,
-    "metadata": Role.DATA,
-    **OWN_KEYS,
-}
-
-_MESSAGES = tuple(
-    Operation(
-        name,
-        "POST",
-        route,
-        _MESSAGES_BODY,
-        texts=frozenset({"messages[].content"}),
-        errors=error_shapes.ANTHROPIC,
-    )
-    for name, route in (
-        ("messages", "/v1/messages"),
-        ("messages.count_tokens", "/v1/messages/count_tokens"),
-    )
-)
-
-COMMON: tuple[Operation, ...] = (*_OPENAI, *prefixed("/v1", openai.MODELS), *_MESSAGES)
+COMMON: tuple[Operation, ...] = (*_OPENAI, *prefixed("/v1", openai.MODELS), *messages(OWN_KEYS))
 
 ADMINISTRATION = "it would change which model an approved name runs"
 RAW = "it runs a model that the request does not name"

@@ -232,6 +232,32 @@ def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
     )
 
 
+def test_anthropics_messages_at_mantle_name_the_model_in_the_body() -> None:
+    body = {
+        "model": "anthropic.claude-haiku-4-5",
+        "messages": [{"role": "user", "content": "hi"}],
+        "tools": [{"name": "f", "input_schema": {"properties": {"model": {}}}}],
+        "stream": True,
+    }
+    call = Call("bedrock", "messages", (str(body["model"]),), stream=True, tool_types=("function",))
+    path = "/anthropic/v1/messages"
+    assert post("bedrock", path, body) == call
+    assert post("bedrock", f"{path}/count_tokens", body) == replace(
+        call, operation="messages.count_tokens"
+    )
+    advisor = {"type": "advisor_20260301", "name": "advisor", "model": "claude-opus-4-1"}
+    assert post("bedrock", path, {**body, "tools": [advisor]}) == ambiguous(
+        "tools[].model: a model at a path where this operation reads none"
+    )
+    for key, reason in (
+        ("fallbacks", Reason.AMBIGUOUS_MODEL),
+        ("container", Reason.UNSUPPORTED_OPERATION),
+    ):
+        refused = post("bedrock", path, {**body, key: "c"})
+        assert not isinstance(refused, Call)
+        assert refused[0] is reason
+
+
 @pytest.mark.parametrize(
     ("path", "within"),
     [

@@ -1,0 +1,39 @@
+"""Lists the rows of Anthropic's Messages API, which other servers have too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sidecar.providers import error_shapes
+from sidecar.providers.json_paths import Role, What
+from sidecar.providers.operation import Operation
+
+_BODY: dict[str, What] = {
+    "model": Role.MODEL,
+    "stream": Role.STREAM,
+    "tools[]": Role.UNTYPED_TOOL,
+    "tools[].type": Role.TOOL_TYPE,
+    "tools[].input_schema": Role.DATA,
+    "messages[].content[].input": Role.DATA,
+    "output_format": Role.DATA,
+    "output_config.format": Role.DATA,
+    "metadata": Role.DATA,
+}
+
+
+def messages(more: Mapping[str, What]) -> tuple[Operation, ...]:
+    """Return the rows, with further places of a server's own in the body."""
+    return tuple(
+        Operation(
+            name,
+            "POST",
+            route,
+            {**_BODY, **more},
+            texts=frozenset({"messages[].content"}),
+            errors=error_shapes.ANTHROPIC,
+        )
+        for name, route in (
+            ("messages", "/v1/messages"),
+            ("messages.count_tokens", "/v1/messages/count_tokens"),
+        )
+    )
