@@ -25,7 +25,7 @@ T = TypeVar("T")
 CHAT = "/v1/chat/completions"
 JSON_TYPE = ("Content-Type", "application/json")
 PATIENCE_SECONDS = 60.0
-_PAUSE_SECONDS = 0.005
+_PAUSE_SECONDS = 0.02
 _NUMBERS = itertools.count()
 
 Lines = list[tuple[str, str]]
