@@ -8,12 +8,13 @@ from contextlib import contextmanager
 import boto3
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 
 
 @contextmanager
 def s3_server(*buckets: str) -> Iterator[str]:
     """Run a store with some buckets; gives its URL. Credentials are in the environment."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - most workers need none
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (

@@ -17,9 +17,6 @@ import pytest
 import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from google import genai
-from google.genai import errors, types
-from google.oauth2.credentials import Credentials
 
 from admissibility_devtools.tools.envoy_config import Gated, reference
 from admissibility_devtools.tools.places import repository_root
@@ -101,6 +98,11 @@ def bedrock(action: str, url: str, headers: dict[str, str]) -> Outcome:
 
 def vertex(action: str, url: str, headers: dict[str, str]) -> Outcome:
     """With Google's SDK, which answers by the number of the project."""
+    # Here, for the other workers: only this function needs it, and it takes long to import.
+    from google import genai  # noqa: PLC0415
+    from google.genai import errors, types  # noqa: PLC0415
+    from google.oauth2.credentials import Credentials  # noqa: PLC0415
+
     options = types.HttpOptions(base_url=url, headers=headers)
     client = genai.Client(
         vertexai=True,
