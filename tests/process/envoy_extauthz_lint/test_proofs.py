@@ -17,32 +17,15 @@ from tests.process.envoy_extauthz_lint.wired import (
     CALL,
     INJECTED,
     Lines,
-    Wired,
     allowed,
+    changed,
+    passed,
+    requests,
     wire,
 )
 from tests.unit.envoy_extauthz_lint import mutations
 from tests.unit.envoy_extauthz_lint.edit import GATE, NETWORK, PER_ROUTE, Edit
 from tests.unit.envoy_extauthz_lint.mutations import Change
-
-
-def changed(*changes: Change) -> Edit:
-    """A reference without the seal and with changes, which the linter reports."""
-    edit = Edit()
-    edit.unseal()
-    for change in changes:
-        change(edit)
-    assert edit.found() != []
-    return edit
-
-
-def passed(wired: Wired) -> tuple[int, int]:
-    """How often the gate was asked, and how much reached the provider."""
-    return len(wired.gate.asked), len(wired.provider.received)
-
-
-def requests(wired: Wired) -> list[tuple[str, bytes]]:
-    return [(one.target, one.body) for one in wired.provider.received]
 
 
 def test_with_the_reference_as_it_stands_a_denial_holds(tmp_path: Path) -> None:

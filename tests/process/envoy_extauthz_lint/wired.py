@@ -13,6 +13,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from tests.process.envoy.doubles import FakeGate, FakeProvider, admitted, fake_gate, fake_provider
 from tests.support.site.envoy import Answer, EnvoyProcess, exchange, request_bytes
 from tests.unit.envoy_extauthz_lint.edit import Edit
+from tests.unit.envoy_extauthz_lint.mutations import Change
 
 INJECTED = "Bearer sk-of-the-provider"
 CALL = "/v1/chat/completions"
@@ -86,3 +87,22 @@ def wire(edit: Edit, folder: Path, answer: pb.CheckResponse | None = None) -> It
         )
         with EnvoyProcess(config, folder / "envoy") as envoy:
             yield Wired(envoy, gate, provider, other)
+
+
+def changed(*changes: Change) -> Edit:
+    """A reference without the seal and with changes, which the linter reports."""
+    edit = Edit()
+    edit.unseal()
+    for change in changes:
+        change(edit)
+    assert edit.found() != []
+    return edit
+
+
+def passed(wired: Wired) -> tuple[int, int]:
+    """How often the gate was asked, and how much reached the provider."""
+    return len(wired.gate.asked), len(wired.provider.received)
+
+
+def requests(wired: Wired) -> list[tuple[str, bytes]]:
+    return [(one.target, one.body) for one in wired.provider.received]

@@ -123,7 +123,7 @@ def lint(data: bytes, options: LintOptions) -> LintReport:
         findings=tuple(sorted(found, key=lambda one: (one.severity.rank, one.line))),
         dumped=view.config.dumped,
         listeners=len(view.config.listeners),
-        routes=len(view.route_paths),
+        routes=sum(not one.manager.upgraded for one in view.route_paths),
         gate=view.gate_cluster,
         providers=tuple(sorted(view.providers)),
         clusters=tuple(sorted(view.cluster_names)),

@@ -9,8 +9,9 @@ from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.cluster import endpoints
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity, behind_seal
 from envoy_extauthz_lint.matching import LOOPBACK, any_matches
-from envoy_extauthz_lint.model import Manager, RoutePath, tcp_clusters
+from envoy_extauthz_lint.model import Manager, RoutePath
 from envoy_extauthz_lint.node import ConfigNode
+from envoy_extauthz_lint.proxies import tcp_clusters
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE

@@ -19,12 +19,10 @@ from envoy_extauthz_lint.model import (
     check_settings,
     context_extensions,
     disabled_by,
-    generic_clusters,
     http_filters,
-    tcp_clusters,
-    udp_clusters,
 )
 from envoy_extauthz_lint.node import REDACTED, ConfigNode
+from envoy_extauthz_lint.proxies import generic_clusters, tcp_clusters, udp_clusters
 from envoy_extauthz_lint.view import (
     View,
     authz_filters,
@@ -298,7 +296,7 @@ def _route_upgrades(route_path: RoutePath, action: ConfigNode) -> Iterator[LintF
 def _upgrades(view: View, manager: Manager) -> Iterator[LintFinding]:
     for one in manager.node.items("upgrade_configs"):
         kind = one.text("upgrade_type") or "any"
-        chain = http_filters(one, "filters")
+        chain = http_filters(one, "filters", view.config.filters)
         if chain and not any(view.is_gate(found) and not found.disabled for found in chain):
             sealed = view.sealed_chain(manager, chain) is not None
             message = f"requests with Upgrade: {kind} skip the gate"

@@ -21,6 +21,7 @@ from envoy_extauthz_lint.model import (
     disabled_by,
     http_filters,
     route_settings,
+    within,
 )
 from envoy_extauthz_lint.node import ConfigNode
 
@@ -97,7 +98,8 @@ def cluster_adders(cluster: ConfigNode, dumped: Mapping[str, ConfigNode]) -> lis
     """Return what a cluster's own upstream filters add, whichever route leads to it."""
     options = protocol_options(cluster)
     chain = () if options is None else http_filters(options, dumped=dumped)
-    return [one for found in chain if not found.disabled for one in filter_adders(found)]
+    held = (one for found in chain if not found.disabled for one in within(found))
+    return [adder for one in held for adder in filter_adders(one)]
 
 
 def early_adders(manager: Manager) -> list[Adder]:
@@ -132,10 +134,8 @@ def route_adders(manager: Manager, levels: tuple[ConfigNode, ...]) -> list[Adder
 
 def _chain(manager: Manager) -> Iterator[HttpFilter]:
     """Yield the filters of a manager and those of its router."""
-    for found in manager.filters:
-        yield found
-        if found.kind == filters.ROUTER:
-            yield from http_filters(found.config, "upstream_http_filters")
+    for found in (*manager.filters, *manager.upstream):
+        yield from within(found)
 
 
 def _mutations(mutations: ConfigNode | None) -> Iterator[Adder]:

@@ -86,6 +86,16 @@ OPAQUE = _http(
 ) | {"envoy.extensions.common.matching.v3.ExtensionWithMatcher"}
 """Choose filters or routes at run time, which no file can show."""
 
+JSON_TO_METADATA = f"{_HTTP}json_to_metadata.v3.JsonToMetadata"
+REROUTING = frozenset({JSON_TO_METADATA, f"{_HTTP}ip_tagging.v3.IPTagging"})
+"""Have the route selected again without a setting that says so (measured on Envoy 1.40)."""
+
+ACTING = (
+    CODE | REWRITES | ELSEWHERE | CACHES | CREDENTIALS | REROUTING
+    | {EXT_PROC, HEADER_MUTATION, COMPRESSOR, TAP}
+)  # fmt: skip
+"""Change, answer, copy or forward a request, or reroute it, wherever they stand."""
+
 MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 
 HARMLESS = _http(

@@ -120,9 +120,11 @@ UNVALIDATED = LintRule(
 ROUTE_CACHE = LintRule(
     "gate-route-cache",
     ERROR,
-    "`clear_route_cache` is true",
-    "After an allow, another route can be chosen from headers that changed.",
-    "`clear_route_cache: false` and no `clear_route_cache_headers`.",
+    "`clear_route_cache` is true, of the gate or of a filter behind it",
+    "After an allow, another route can be chosen from headers, metadata or filter state that "
+    "changed: the request goes to a cluster for which it was not checked.",
+    "`clear_route_cache: false` and no `clear_route_cache_headers`; for an external processor "
+    "`route_cache_action: RETAIN`.",
 )
 ERROR_STATUS = LintRule(
     "gate-error-status",

@@ -7,7 +7,7 @@ most specific level wins: weighted cluster, route, virtual host, route table.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.config import Config
@@ -56,14 +56,18 @@ class Manager:
         chain: Its filter chain; None for an API listener.
         listener: The listener.
         filters: Its HTTP filters, in order.
+        upstream: HTTP filters of its routers, which run behind all others.
         tables: Its route tables, inline or dumped.
+        upgraded: Whether the filters are those of an upgrade, which replace its own.
     """
 
     node: ConfigNode
     chain: ConfigNode | None
     listener: ConfigNode
     filters: tuple[HttpFilter, ...]
+    upstream: tuple[HttpFilter, ...]
     tables: tuple[ConfigNode, ...]
+    upgraded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,22 @@ def _http_filter(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> HttpFil
     return HttpFilter(entry.text("name"), kind, config, entry)
 
 
+def held_filters(node: ConfigNode, name: str) -> Iterator[HttpFilter]:
+    """Yield the filters of known kinds anywhere below a setting, such as in a matcher's actions."""
+    for inner in node.descendants():
+        if isinstance(inner.raw.value, dict) and inner.has("@type"):
+            kind, config = inner.typed()
+            if kind in filters.ACTING or kind == EXT_AUTHZ:
+                yield HttpFilter(name, kind, config, inner)
+
+
+def within(found: HttpFilter) -> Iterator[HttpFilter]:
+    """Yield a filter, and those that it can run in its place."""
+    yield found
+    if found.kind in filters.OPAQUE:
+        yield from held_filters(found.config, found.name)
+
+
 def _typed(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> ConfigNode | None:
     """Return the typed configuration of a filter; None where it is discovered."""
     running = dumped.get(entry.text("name")) if entry.has("config_discovery") else None
@@ -159,7 +179,21 @@ def _typed(entry: ConfigNode, dumped: Mapping[str, ConfigNode]) -> ConfigNode | 
 
 
 def managers(config: Config) -> Iterator[Manager]:
-    """Yield every HTTP connection manager."""
+    """Yield every HTTP connection manager, once more for each upgrade that is authorised anew.
+
+    An upgrade with filters of its own has another chain on the same routes, so that whatever holds
+    for the filters of a manager must hold for these.
+    """
+    for manager in _managers(config):
+        yield manager
+        for upgrade in manager.node.items("upgrade_configs"):
+            chain = http_filters(upgrade, "filters", config.filters)
+            if any(found.kind == EXT_AUTHZ for found in chain):
+                upstream = _upstream(chain, config)
+                yield replace(manager, filters=chain, upstream=upstream, upgraded=True)
+
+
+def _managers(config: Config) -> Iterator[Manager]:
     for listener in config.listeners:
         api = listener.at("api_listener", "api_listener")
         if api is not None:
@@ -186,7 +220,18 @@ def _manager(
     config: Config, node: ConfigNode, chain: ConfigNode | None, listener: ConfigNode
 ) -> Manager:
     chained = http_filters(node, dumped=config.filters)
-    return Manager(node, chain, listener, chained, tuple(_tables(config, node)))
+    tables = tuple(_tables(config, node))
+    return Manager(node, chain, listener, chained, _upstream(chained, config), tables)
+
+
+def _upstream(chain: tuple[HttpFilter, ...], config: Config) -> tuple[HttpFilter, ...]:
+    """Read the filters that the routers of a chain run behind it."""
+    routers = [found.config for found in chain if found.kind == filters.ROUTER]
+    return tuple(
+        one
+        for router in routers
+        for one in http_filters(router, "upstream_http_filters", config.filters)
+    )
 
 
 def _tables(config: Config, node: ConfigNode) -> Iterator[ConfigNode]:
@@ -226,53 +271,6 @@ def listener_filters(config: Config) -> Iterator[ListenerFilter]:
             typed = _typed(entry, config.filters)
             kind, node = ("", entry) if typed is None else typed.typed()
             yield ListenerFilter(kind, node, entry, listener)
-
-
-def tcp_clusters(proxy: ConfigNode) -> list[str]:
-    """Return the clusters of a TCP proxy; an empty name where none is given."""
-    weighted = proxy.get("weighted_clusters")
-    names = [one.text("name") for one in ([] if weighted is None else weighted.items("clusters"))]
-    names += [proxy.text("cluster")] if proxy.has("cluster") else []
-    return names or [""]
-
-
-def generic_clusters(proxy: ConfigNode) -> list[str]:
-    """Return the clusters of a generic proxy, whose routes are trees of matchers."""
-    names = []
-    table = proxy.get("route_config")
-    for node in () if table is None else table.descendants():
-        if not isinstance(node.raw.value, dict) or not node.has("@type"):
-            continue
-        kind, action = node.typed()
-        if kind == filters.GENERIC_ROUTE:
-            names += tcp_clusters(action)
-    return names or [""]
-
-
-def udp_clusters(proxy: ConfigNode) -> list[str]:
-    """Return the clusters of a UDP proxy; an empty name for each unknown action."""
-    names = [proxy.text("cluster")] if proxy.has("cluster") else []
-    tree = proxy.get("matcher")
-    for node in () if tree is None else tree.descendants():
-        action = node.get("action") if isinstance(node.raw.value, dict) else None
-        if action is None:
-            continue
-        text = isinstance(action.raw.value, dict) and action.get("typed_config")
-        kind, route = text.typed() if text else ("", node)
-        names.append(route.text("cluster") if kind == filters.UDP_ROUTE else "")
-    return names or [""]
-
-
-def network_clusters(found: NetworkFilter) -> list[str]:
-    """Return the clusters that a network filter forwards to; empty for other filters."""
-    if found.kind == filters.TCP_PROXY:
-        return tcp_clusters(found.config)
-    return generic_clusters(found.config) if found.kind == filters.GENERIC_PROXY else []
-
-
-def datagram_clusters(found: ListenerFilter) -> list[str]:
-    """Return the clusters that a listener filter forwards to; empty for other filters."""
-    return udp_clusters(found.config) if found.kind == filters.UDP_PROXY else []
 
 
 def route_paths(manager: Manager) -> Iterator[RoutePath]:

@@ -8,14 +8,17 @@ from envoy_extauthz_lint import filters
 from envoy_extauthz_lint.cluster import protocol_options
 from envoy_extauthz_lint.credentials import early_adders, filter_adders
 from envoy_extauthz_lint.finding import LintFinding, LintRule, Severity
+from envoy_extauthz_lint.gate_rules import ROUTE_CACHE
 from envoy_extauthz_lint.matching import string_matches
 from envoy_extauthz_lint.model import (
     EXT_AUTHZ,
+    PER_FILTER,
     HttpFilter,
     Manager,
-    RoutePath,
+    held_filters,
     http_filters,
     route_settings,
+    within,
 )
 from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.request_headers import DETERMINING, PSEUDO
@@ -105,6 +108,7 @@ PROCESSED_PARTS = {
     ),
     "request_trailer_mode": ("DEFAULT", "SEND", "SKIP"),
 }
+CACHE_ACTIONS = ("DEFAULT", "CLEAR", "RETAIN")
 REQUEST = (*PSEUDO, *DETERMINING)
 """Headers that determine what a request is."""
 
@@ -113,14 +117,13 @@ def check(view: View) -> Iterator[LintFinding]:
     """Yield every finding of the family."""
     for manager in view.managers:
         yield from _chain(view, manager)
-        for found in manager.filters:
-            yield from _router(view, found)
-    for route_path in view.route_paths:
-        yield from _routes(view, route_path)
+        for found in manager.upstream:
+            yield from _behind(view, found)
+        yield from _levels(view, manager)
     for cluster in view.config.clusters.values():
         options = protocol_options(cluster)
         if options is not None and view.is_provider(cluster.text("name")):
-            for found in http_filters(options):
+            for found in http_filters(options, dumped=view.config.filters):
                 yield from _behind(view, found)
 
 
@@ -151,7 +154,12 @@ def _named(found: HttpFilter) -> str:
     return found.kind.split(".")[-3] if found.kind.count(".") > 2 else found.name
 
 
-def _before(view: View, found: HttpFilter) -> Iterator[LintFinding]:
+def _before(view: View, outer: HttpFilter) -> Iterator[LintFinding]:
+    for found in within(outer):
+        yield from _acts_before(view, found)
+
+
+def _acts_before(view: View, found: HttpFilter) -> Iterator[LintFinding]:
     other = not view.gate_cluster or service_target(found.config) != view.gate_cluster
     if found.kind in filters.CODE or (found.kind == filters.EXT_PROC and other):
         yield CODE_BEFORE.at(found.node, f"{_named(found)} runs before the gate")
@@ -163,12 +171,33 @@ def _before(view: View, found: HttpFilter) -> Iterator[LintFinding]:
         yield KEY_BEFORE.at(adder.node, f"{adder.what} adds {adder.header} before the gate")
 
 
-def _elsewhere(found: HttpFilter) -> Iterator[LintFinding]:
-    if found.kind in filters.ELSEWHERE:
-        yield ELSEWHERE.at(found.node, f"{_named(found)} chooses the upstream of a request")
+def _elsewhere(outer: HttpFilter) -> Iterator[LintFinding]:
+    for found in within(outer):
+        if found.kind in filters.ELSEWHERE:
+            yield ELSEWHERE.at(found.node, f"{_named(found)} chooses the upstream of a request")
 
 
-def _behind(view: View, found: HttpFilter) -> Iterator[LintFinding]:
+def _behind(view: View, outer: HttpFilter) -> Iterator[LintFinding]:
+    for found in within(outer):
+        yield from _acts_behind(view, found)
+    yield from _rerouted(outer.config)
+
+
+def _rerouted(config: ConfigNode) -> Iterator[LintFinding]:
+    """Report settings behind the gate that have the route selected again."""
+    for node in config.descendants():
+        if not isinstance(node.raw.value, dict):
+            continue
+        if node.flag("clear_route_cache"):
+            where = node.get("clear_route_cache") or node
+            yield ROUTE_CACHE.at(where, "the route is selected again behind the gate")
+        if (action := node.get("route_cache_action")) is not None and node.choice(
+            "route_cache_action", CACHE_ACTIONS
+        ) == "CLEAR":
+            yield ROUTE_CACHE.at(action, "the route is selected again behind the gate")
+
+
+def _acts_behind(view: View, found: HttpFilter) -> Iterator[LintFinding]:
     if found.kind in filters.CODE or rewrites(found):
         yield CHANGED_BEHIND.at(found.node, f"{_named(found)} can change an admitted request")
     elif found.kind == filters.EXT_PROC:
@@ -179,6 +208,13 @@ def _behind(view: View, found: HttpFilter) -> Iterator[LintFinding]:
             yield from _mutations(view, mutations)
     elif found.kind == EXT_AUTHZ:
         yield _second(view, found)
+    elif found.kind in filters.REROUTING and _reads_requests(found):
+        message = f"{_named(found)} has the route selected again behind the gate"
+        yield ROUTE_CACHE.at(found.node, message)
+
+
+def _reads_requests(found: HttpFilter) -> bool:
+    return found.kind != filters.JSON_TO_METADATA or found.config.has("request_rules")
 
 
 def _second(view: View, found: HttpFilter) -> LintFinding:
@@ -249,39 +285,58 @@ def _mutated(view: View, one: ConfigNode) -> str:
     return key if key in REQUEST or key in view.options.inspected_headers else ""
 
 
-def _routes(view: View, route_path: RoutePath) -> Iterator[LintFinding]:
-    """Check per-route settings of the filters behind the gate, on the route itself."""
-    gates = view.gates(route_path.manager)
-    chain = route_path.manager.filters
-    first = chain.index(gates[0]) if gates else len(chain)
-    for place, found in enumerate(chain):
-        for kind, entry in route_settings((route_path.route,), found.name):
-            mutations = entry.get("mutations")
-            if kind == filters.HEADER_MUTATION_PER_ROUTE and gates and mutations is not None:
-                yield from _mutations(view, mutations)
-            overrides = entry.get("overrides") if kind == filters.EXT_PROC_PER_ROUTE else None
-            if overrides is not None:
-                yield from _overridden(view, found, overrides, behind=place > first)
+def _levels(view: View, manager: Manager) -> Iterator[LintFinding]:
+    """Check the settings of filters behind the gate that a level of a route replaces or adds.
+
+    Filters of a router or a cluster have settings on routes too, so that a name that the chain does
+    not have is one of theirs.
+    """
+    gates = view.gates(manager)
+    if not gates:
+        return
+    first = manager.filters.index(gates[0])
+    chain = {found.name: found for found in manager.filters[first + 1 :]}
+    passed = {found.name for found in manager.filters[: first + 1]}
+    levels = {
+        level.path: level
+        for route_path in view.route_paths_of.get(manager, [])
+        for one in route_path.destinations
+        for level in one.levels
+    }
+    for level in levels.values():
+        for name in level.entries(PER_FILTER).keys() - passed:
+            for kind, entry in route_settings((level,), name):
+                yield from _settings(view, chain.get(name), kind, entry)
+
+
+def _settings(
+    view: View, found: HttpFilter | None, kind: str, entry: ConfigNode
+) -> Iterator[LintFinding]:
+    """Check the settings of one filter behind the gate, on one level of a route."""
+    mutations = entry.get("mutations") if kind == filters.HEADER_MUTATION_PER_ROUTE else None
+    if mutations is not None:
+        yield from _mutations(view, mutations)
+    overrides = entry.get("overrides") if kind == filters.EXT_PROC_PER_ROUTE else None
+    if overrides is not None:
+        yield from _overridden(view, found, overrides)
+    for held in held_filters(entry, "" if found is None else found.name):
+        yield from _acts_behind(view, held)
+    yield from _rerouted(entry)
 
 
 def _overridden(
-    view: View, found: HttpFilter, overrides: ConfigNode, *, behind: bool
+    view: View, found: HttpFilter | None, overrides: ConfigNode
 ) -> Iterator[LintFinding]:
     """Check the settings of an external processor on a route."""
     if overrides.flag("failure_mode_allow"):
         where = overrides.get("failure_mode_allow") or overrides
         yield PROCESSOR_OPEN.at(where, "on this route content passes without being processed")
-    if not behind or not overrides.has("grpc_service", "processing_mode"):
+    if not overrides.has("grpc_service", "processing_mode"):
         return
-    service = service_target(overrides) or service_target(found.config)
-    config = overrides if overrides.has("processing_mode") else found.config
+    chained = overrides if found is None else found.config
+    service = service_target(overrides) or service_target(chained)
+    config = overrides if overrides.has("processing_mode") else chained
     if (not view.gate_cluster or service != view.gate_cluster) and (shown := _processed(config)):
         parts = ", ".join(shown)
         text = f"on this route an external processor may change {parts}"
         yield CHANGED_BEHIND.at(overrides, text)
-
-
-def _router(view: View, found: HttpFilter) -> Iterator[LintFinding]:
-    if found.kind == filters.ROUTER:
-        for behind in http_filters(found.config, "upstream_http_filters"):
-            yield from _behind(view, behind)

@@ -18,13 +18,11 @@ from envoy_extauthz_lint.model import (
     NetworkFilter,
     RoutePath,
     chains,
-    generic_clusters,
     http_filters,
     scope_table,
-    tcp_clusters,
-    udp_clusters,
 )
 from envoy_extauthz_lint.node import ConfigNode
+from envoy_extauthz_lint.proxies import generic_clusters, tcp_clusters, udp_clusters
 from envoy_extauthz_lint.view import View
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -232,7 +230,7 @@ def _manager(view: View, manager: Manager) -> Iterator[LintFinding]:
         yield from fields.unknown(FIELD, table, fields.TABLE)
         for host in table.items("virtual_hosts"):
             yield from fields.unknown(FIELD, host, fields.HOST)
-    yield from _filters(manager.filters)
+    yield from _filters((*manager.filters, *manager.upstream))
     for entry in manager.filters:
         yield from fields.unknown(FIELD, entry.node, fields.HTTP_FILTER)
     for gate in view.gates(manager):

@@ -34,16 +34,15 @@ from envoy_extauthz_lint.model import (
     NetworkFilter,
     RoutePath,
     context_extensions,
-    datagram_clusters,
     disabled_by,
     listener_filters,
     managers,
-    network_clusters,
     network_filters,
     route_paths,
 )
 from envoy_extauthz_lint.node import ConfigNode
 from envoy_extauthz_lint.options import LintOptions
+from envoy_extauthz_lint.proxies import datagram_clusters, network_clusters
 
 
 @dataclass(frozen=True, eq=False)

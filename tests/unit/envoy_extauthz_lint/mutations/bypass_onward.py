@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.unit.envoy_extauthz_lint.edit import NETWORK, TYPES, Edit
+import json
+from typing import Any
+
+from tests.unit.envoy_extauthz_lint.edit import GATE, HTTP, NETWORK, PER_ROUTE, TYPES, Edit
 from tests.unit.envoy_extauthz_lint.mutations.case import breaks
 
 
@@ -112,3 +115,35 @@ def upgraded_past_the_gate(edit: Edit) -> None:
     router = edit.filters[-1]
     config = {"upgrade_type": "websocket", "enabled": False, "filters": [router]}
     edit.manager["upgrade_configs"] = [config]
+
+
+def upgraded_by_filters_of_its_own(edit: Edit) -> list[dict[str, Any]]:
+    """Upgrades have a chain of their own, with the gate as the reference has it."""
+    kept = [one for one in edit.filters if "credential_injector" not in one["name"]]
+    own: list[dict[str, Any]] = json.loads(json.dumps(kept))
+    config = {"upgrade_type": "websocket", "enabled": False, "filters": own}
+    edit.manager["upgrade_configs"] = [config]
+    return own
+
+
+@breaks("gate-fail-open")
+def upgraded_by_a_gate_that_fails_open(edit: Edit) -> None:
+    for one in upgraded_by_filters_of_its_own(edit):
+        if one["name"] == GATE:
+            one["typed_config"]["failure_mode_allow"] = True
+
+
+@breaks("order-changed-behind-gate")
+def upgraded_by_code_behind_the_gate(edit: Edit) -> None:
+    lua = {"name": "lua", "typed_config": {"@type": f"{HTTP}lua.v3.Lua"}}
+    upgraded_by_filters_of_its_own(edit).insert(-1, lua)
+
+
+@breaks("bypass-gate-disabled")
+def upgraded_by_a_gate_that_a_route_disables(edit: Edit) -> None:
+    for one in upgraded_by_filters_of_its_own(edit):
+        one["name"] = f"upgraded.{one['name']}"
+    for route in (edit.upload, edit.route):
+        settings = route["typed_per_filter_config"]
+        settings[f"upgraded.{GATE}"] = settings[GATE]
+    settings[f"upgraded.{GATE}"] = {"@type": PER_ROUTE, "disabled": True}
