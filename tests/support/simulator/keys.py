@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cache, cached_property
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
@@ -25,7 +26,7 @@ class SimKey:
     def p256(cls) -> SimKey:
         return cls(ec.generate_private_key(ec.SECP256R1()))
 
-    @property
+    @cached_property
     def pem(self) -> str:
         return (
             self.private.public_key()
@@ -35,7 +36,7 @@ class SimKey:
             .decode()
         )
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         der = self.private.public_key().public_bytes(
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -46,6 +47,15 @@ class SimKey:
         if isinstance(self.private, ed25519.Ed25519PrivateKey):
             return self.private.sign(message)
         return self.private.sign(message, ec.ECDSA(hashes.SHA256()))
+
+
+@cache
+def first_key(name: str) -> SimKey:
+    """The key that an authority of this name has in every world of this process, until it rotates.
+
+    What worlds have in common is then the same bytes, whose signatures need be verified once.
+    """
+    return SimKey.ed25519()
 
 
 def pae(payload_type: bytes, payload: bytes) -> bytes:

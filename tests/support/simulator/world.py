@@ -29,7 +29,7 @@ from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, build
 from sidecar.providers import ADAPTED_NAMES
-from tests.support.simulator.keys import envelope
+from tests.support.simulator.keys import envelope, first_key
 from tests.support.simulator.party import ALL_TYPES, Party, grant
 from tests.support.simulator.predicates import (
     APPROVERS,
@@ -105,7 +105,7 @@ class World:
     digests: dict[str, str] = field(default_factory=dict)
 
     def join(self, name: str, *grants: Grant) -> Party:
-        self.parties[name] = Party(name)
+        self.parties[name] = Party(name, first_key(name))
         self.grants[name] = grants
         return self.parties[name]
 
