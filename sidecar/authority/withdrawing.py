@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -11,7 +12,12 @@ from sidecar.authority.open_home import Home, OpenHome, Publication, instant, lo
 from sidecar.authority.open_home import publish as publish_changes
 from sidecar.authority.signing import judged_manifest, older_on_matter, replaces
 from sidecar.authority.subjects import normalised
-from sidecar.core.documents import Withdrawal, WithdrawalKind, WithdrawalsDocument
+from sidecar.core.documents import (
+    WITHDRAWALS_FILE,
+    Withdrawal,
+    WithdrawalKind,
+    WithdrawalsDocument,
+)
 from sidecar.core.kinds import kind_of
 from sidecar.core.window import rfc3339
 
@@ -99,6 +105,23 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
         if kept == opened.withdrawals.entries:
             raise AuthorityError(f"{kind} {subject} is not withdrawn")
         return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, entries=kept))
+
+
+def edition_with(home: Home, entries: tuple[Withdrawal, ...]) -> str | None:
+    """Return the digest of what is published, if everything given is withdrawn in it.
+
+    Args:
+        home: The authority's home.
+        entries: As `withdraw` published them; compared by kind and subject.
+
+    Returns:
+        Hex SHA-256 of ``withdrawals.json``; ``None`` where something was taken back since.
+    """
+    with locked_home(home.path) as opened:
+        held = {(one.kind, one.subject) for one in opened.withdrawals.entries}
+        if not held.issuperset((one.kind, one.subject) for one in entries):
+            return None
+        return hashlib.sha256(opened.published.documents[WITHDRAWALS_FILE]).hexdigest()
 
 
 def counting_beside(

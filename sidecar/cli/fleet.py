@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,8 +25,8 @@ from sidecar.durable.files import write_atomically
 from sidecar.fleet import fleet_file
 from sidecar.fleet.fleet_file import PinnedGate
 from sidecar.fleet.metrics import FleetMetrics
-from sidecar.fleet.reading import GateReading, fetched, read_fleet
-from sidecar.fleet.statement import first_seen
+from sidecar.fleet.reading import GateReading, PublishedEdition, fetched, read_fleet
+from sidecar.fleet.statement import AuthorityInForce, first_seen
 
 FleetOption = Annotated[
     Path,
@@ -81,35 +83,46 @@ def fleet(
 
 
 def wait_in_force(
-    path: Path, authority: str, version: int, timeout: float, *, quiet: bool
+    path: Path,
+    authority: str,
+    version: int,
+    published: Callable[[], str | None],
+    timeout: float,
+    *,
+    quiet: bool,
 ) -> list[dict[str, Any]]:
-    """Wait until every gate has a version of an authority in force, or the time is over.
+    """Wait until every gate has withdrawals of an authority in force, or the time is over.
 
     Args:
         path: ``fleet.yaml``.
         authority: By its name.
         version: Of its TUF timestamp, as published.
+        published: Returns the digest of the ``withdrawals.json`` that is published with them now;
+            asked again where a gate has another one, which may be a later one.
         timeout: In seconds.
         quiet: Print nothing.
 
     Returns:
-        One JSON object for each gate; ``in_force`` states whether it has the version.
+        One JSON object for each gate; ``in_force`` states whether it has them.
 
     Raises:
         FleetError: The fleet cannot be read.
     """
     gates, until = fleet_file.load(path), time.monotonic() + timeout
     done: dict[PinnedGate, GateReading] = {}
+    edition = _later(PublishedEdition(authority, version, frozenset()), published)
     console = Console(stderr=True, highlight=False)
     live = Live(console=console, auto_refresh=False, transient=True)
     headings = ("gate", "in force", "version", "problem")
     with live:
         while True:
             found = read_fleet(gate for gate in gates if gate not in done)
-            done.update((e.gate, e) for e in found if e.in_force(authority, version))
+            if any(each.differs(edition) for each in found):
+                edition = _later(edition, published)
+            done.update((e.gate, e) for e in found if e.in_force(edition))
             last = {**{each.gate: each for each in found}, **done}
             shown = tuple(last[gate] for gate in gates)
-            rows = [_waiting(each, authority, version) for each in shown]
+            rows = [_waiting(each, edition) for each in shown]
             if not quiet and console.is_terminal:
                 left = Text(f"waiting, {max(0.0, until - time.monotonic()):.0f} s left", "dim")
                 live.update(Group(drawn(headings, rows, console.width), left), refresh=True)
@@ -118,7 +131,14 @@ def wait_in_force(
             time.sleep(min(_AGAIN_SECONDS, max(0.0, until - time.monotonic())))
     if not quiet:
         show_table(stdout(), headings, rows)
-    return [{**reading_json(each), "in_force": each.in_force(authority, version)} for each in shown]
+    return [{**reading_json(each), "in_force": each.in_force(edition)} for each in shown]
+
+
+def _later(edition: PublishedEdition, published: Callable[[], str | None]) -> PublishedEdition:
+    """Add the digest of what is published now."""
+    digest = published()
+    added = edition.withdrawals if digest is None else edition.withdrawals | {digest}
+    return replace(edition, withdrawals=added)
 
 
 def reading_json(found: GateReading) -> dict[str, Any]:
@@ -143,6 +163,7 @@ def _rows(found: tuple[GateReading, ...]) -> list[tuple[str, ...]]:
     """Return a row for each gate; what it has otherwise than the others is named as a problem."""
     rows: list[tuple[str, ...]] = []
     newest, release, revision = _newest(found), *_most(found)
+    split = _split(found)
     for each in found:
         one = each.statement
         if one is None:
@@ -153,6 +174,11 @@ def _rows(found: tuple[GateReading, ...]) -> list[tuple[str, ...]]:
             f"has {a.name} {a.version}, not {newest[a.name]}"
             for a in one.authorities
             if a.version < newest[a.name]
+        ]
+        problems += [
+            f"has other withdrawals of {a.name} {a.version} than another gate"
+            for a in one.authorities
+            if (a.name, a.version) in split
         ]
         problems.append("" if one.release == release else f"release {one.release}")
         problems.append("" if one.revision == revision else f"policies {one.revision}")
@@ -177,6 +203,16 @@ def _newest(found: tuple[GateReading, ...]) -> dict[str, int]:
     return newest
 
 
+def _split(found: tuple[GateReading, ...]) -> set[tuple[str, int]]:
+    """Return the authorities' versions of which gates have different contents."""
+    contents: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for one in filter(None, (each.statement for each in found)):
+        for each in one.authorities:
+            if each.withdrawals:
+                contents[each.name, each.version].add(each.withdrawals)
+    return {of for of, digests in contents.items() if len(digests) > 1}
+
+
 def _most(found: tuple[GateReading, ...]) -> tuple[str, str]:
     """Return the release and the policies that most gates have."""
     known = [each.statement for each in found if each.statement is not None]
@@ -186,15 +222,28 @@ def _most(found: tuple[GateReading, ...]) -> tuple[str, str]:
     )
 
 
-def _waiting(each: GateReading, authority: str, version: int) -> tuple[str, ...]:
-    held = None if each.statement is None else each.statement.version_of(authority)
-    within = each.in_force(authority, version)
+def _waiting(each: GateReading, edition: PublishedEdition) -> tuple[str, ...]:
+    held = None if each.statement is None else each.statement.of(edition.authority)
+    within = each.in_force(edition)
     problem = each.problem
     if each.statement is not None and held is None:
-        problem = f"does not follow {authority}"
+        problem = f"does not follow {edition.authority}"
     elif held is not None and not within:
-        problem = "; ".join(filter(None, (problem, f"{version} is published")))
-    return each.gate.name, "yes" if within else "NO", "" if held is None else str(held), problem
+        problem = "; ".join(filter(None, (problem, _missing(each, held, edition))))
+    version = "" if held is None else str(held.version)
+    return each.gate.name, "yes" if within else "NO", version, problem
+
+
+def _missing(each: GateReading, held: AuthorityInForce, edition: PublishedEdition) -> str:
+    """Return what a gate lacks that follows the authority."""
+    if not each.differs(edition):
+        return f"{edition.version} is published"
+    if not held.withdrawals:
+        return "its release does not state which withdrawals it has"
+    return (
+        f"has other withdrawals of {edition.authority} than are published: compare the root in "
+        "its trust.yaml, and its source"
+    )
 
 
 def _well(each: GateReading) -> bool:

@@ -14,7 +14,7 @@ import typer
 from sidecar.authority import home as authority
 from sidecar.authority.matching import Matches, matches, other_kind
 from sidecar.authority.subjects import normalised
-from sidecar.authority.withdrawing import PublishedWithdrawal
+from sidecar.authority.withdrawing import PublishedWithdrawal, edition_with
 from sidecar.cli import common, evidence_files
 from sidecar.cli.authority import published
 from sidecar.cli.common import CliError, HomeOption, JsonOption
@@ -192,7 +192,12 @@ def _report(
         module = importlib.import_module("sidecar.cli.fleet")
         try:
             gates = module.wait_in_force(
-                waiting.fleet, home.name, done.publication.version, waiting.timeout, quiet=as_json
+                waiting.fleet,
+                home.name,
+                done.publication.version,
+                lambda: edition_with(home, (done.entry, *done.older)),
+                waiting.timeout,
+                quiet=as_json,
             )
         except Exception as error:  # noqa: BLE001 - it is published: that is reported first
             problem = error

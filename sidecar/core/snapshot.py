@@ -48,6 +48,8 @@ class AuthorityView:
         trust_domains: Its ``trust-domains.json``; ``None`` where it publishes none.
         heard_since_start: Whether a refresh succeeded since the control path started; a view that
             was only loaded from disk was not.
+        withdrawals_sha256: Hex SHA-256 of its ``withdrawals.json`` as published; empty where the
+            view was kept by a release that did not note it, until the next refresh.
     """
 
     name: str
@@ -57,6 +59,7 @@ class AuthorityView:
     version: int
     trust_domains: TrustDomainsDocument | None = None
     heard_since_start: bool = False
+    withdrawals_sha256: str = ""
 
     @property
     def domains(self) -> tuple[TrustDomain, ...]:

@@ -24,6 +24,22 @@ _ASKERS = 32
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedEdition:
+    """What an authority published, to be found in force.
+
+    Attributes:
+        authority: By its name.
+        version: Of its TUF timestamp.
+        withdrawals: Hex SHA-256 of each ``withdrawals.json`` with what was withdrawn: that of this
+            version, and of later ones.
+    """
+
+    authority: str
+    version: int
+    withdrawals: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class GateReading:
     """What one gate's status proves now.
 
@@ -46,13 +62,27 @@ class GateReading:
         """Return whether a current status was read."""
         return self.statement is not None and not self.problem
 
-    def in_force(self, authority: str, version: int) -> bool:
-        """Return whether the gate has that version of an authority, or a later one, in force.
+    def in_force(self, published: PublishedEdition) -> bool:
+        """Return whether the gate has an edition of an authority, or a later one, in force.
 
-        An old status suffices: versions only grow, so it was signed after ``version`` existed.
+        An old status suffices: versions only grow, so it was signed after the edition existed. The
+        version alone does not: a gate may follow another repository of the same name.
         """
-        found = None if self.statement is None else self.statement.version_of(authority)
-        return found is not None and found >= version
+        found = None if self.statement is None else self.statement.of(published.authority)
+        return (
+            found is not None
+            and found.version >= published.version
+            and found.withdrawals in published.withdrawals
+        )
+
+    def differs(self, published: PublishedEdition) -> bool:
+        """Return whether the gate has that version or a later one, with other withdrawals."""
+        found = None if self.statement is None else self.statement.of(published.authority)
+        return (
+            found is not None
+            and found.version >= published.version
+            and found.withdrawals not in published.withdrawals
+        )
 
 
 def read_fleet(gates: Iterable[PinnedGate]) -> tuple[GateReading, ...]:

@@ -1,8 +1,10 @@
 """Define the status that a gate signs, as a DSSE envelope, and verify one.
 
 A status is no evidence: its payload type is another, so neither can be taken for the other. That a
-withdrawal is in force follows from versions and not from clocks: an authority's timestamp version
-only grows, so a status with version n was signed after n was published, whatever its time is.
+withdrawal is in force follows from versions and content and not from clocks: an authority's
+timestamp version only grows, so a status with version n was signed after n was published, whatever
+its time is. The digest of ``withdrawals.json`` shows that it is a version of the same repository:
+one that was made anew, or is another of this name, counts its versions by itself.
 """
 
 from __future__ import annotations
@@ -29,11 +31,20 @@ class _Frozen(BaseModel):
 
 
 class AuthorityInForce(_Frozen):
-    """An authority as the gate's trust state has it: its TUF timestamp version, and freshness."""
+    """An authority as the gate's trust state has it.
+
+    Attributes:
+        name: As the operator calls it.
+        version: Of its TUF timestamp.
+        heard_since_start: Whether it was heard since the gate started.
+        withdrawals: Hex SHA-256 of its ``withdrawals.json``; empty in a status of an earlier
+            release.
+    """
 
     name: _Text
     version: Annotated[int, Field(ge=0, strict=True)]
     heard_since_start: bool
+    withdrawals: Annotated[str, Field(max_length=64)] = ""
 
 
 class GateStatement(_Frozen):
@@ -66,9 +77,9 @@ class GateStatement(_Frozen):
     authorities: Annotated[tuple[AuthorityInForce, ...], Field(max_length=4096)]
     public_key: Annotated[str, Field(max_length=8192)]
 
-    def version_of(self, authority: str) -> int | None:
-        """Return the version of an authority that is in force; ``None`` if it is not followed."""
-        return next((each.version for each in self.authorities if each.name == authority), None)
+    def of(self, authority: str) -> AuthorityInForce | None:
+        """Return what is in force of an authority; ``None`` if it is not followed."""
+        return next((each for each in self.authorities if each.name == authority), None)
 
 
 def signed(statement: GateStatement, key: PublicKey, sign: Callable[[bytes], bytes]) -> bytes:

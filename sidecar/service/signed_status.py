@@ -71,7 +71,10 @@ class StatusSigner:
             clock_problem=gate_status.clock_problem,
             authorities=tuple(
                 AuthorityInForce(
-                    name=name, version=view.version, heard_since_start=view.heard_since_start
+                    name=name,
+                    version=view.version,
+                    heard_since_start=view.heard_since_start,
+                    withdrawals=view.withdrawals_sha256,
                 )
                 for name, view in sorted(views.items())
             ),

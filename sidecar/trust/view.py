@@ -192,6 +192,7 @@ def view_of(
             expires=expires if until is None else min(expires, until),
             version=view.version,
             trust_domains=document,
+            withdrawals_sha256=view.withdrawals_sha256,
         ),
         replaced,
     )
@@ -266,6 +267,7 @@ def understood(name: str, verified: VerifiedSet, good: GoodSet, memo: Memo) -> A
         withdrawals=memo.read_withdrawals(withdrawals),
         expires=verified.expires,
         version=verified.timestamp.version,
+        withdrawals_sha256=hashlib.sha256(withdrawals).hexdigest(),
     )
 
 

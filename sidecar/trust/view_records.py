@@ -53,11 +53,12 @@ def keys(name: str) -> tuple[str, ...]:
 
 
 def _head(view: AuthorityView) -> bytes:
-    return json.dumps([rfc3339(view.expires), view.version]).encode()
+    head = [rfc3339(view.expires), view.version, view.withdrawals_sha256]
+    return json.dumps(head).encode()
 
 
 def _view(name: str, records: Mapping[str, bytes], *, heard: bool) -> AuthorityView:
-    expires, version = json.loads(records[f"{name}/{_HEAD}"])
+    expires, version, *digest = json.loads(records[f"{name}/{_HEAD}"])
     documents: dict[str, Any] = {
         part: wire.load(kind, data)
         for part, kind in _DOCUMENTS.items()
@@ -68,5 +69,6 @@ def _view(name: str, records: Mapping[str, bytes], *, heard: bool) -> AuthorityV
         expires=datetime.fromisoformat(expires),
         version=version,
         heard_since_start=heard,
+        withdrawals_sha256=digest[0] if digest else "",
         **documents,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 from sidecar.cli.fleet import wait_in_force
 from sidecar.cli.main import app
 from sidecar.fleet import fleet_file
-from sidecar.fleet.reading import read_fleet, read_gate
+from sidecar.fleet.reading import PublishedEdition, read_fleet, read_gate
 from tests.process.service.site import Site
 from tests.support.simulator.world import MODEL
 from tests.support.site.forked_gate import ForkedGate
@@ -60,15 +61,21 @@ def test_the_fleet_proves_what_is_in_force_and_names_a_gate_that_ended(site: Sit
         asked = gates[0]
         statement = read_gate(asked).statement
         assert statement is not None
-        version = statement.version_of("regulator")
-        assert version is not None
-        wanted = version + 1
-        before = wait_in_force(fleet, "regulator", wanted, 0, quiet=True)
+        held = statement.of("regulator")
+        assert held is not None
+        wanted = held.version + 1
+        regulator = site.world.parties["regulator"]
+
+        def digest() -> str:
+            document = {"type": regulator.view().withdrawals.type, "entries": regulator.withdrawals}
+            return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+
+        before = wait_in_force(fleet, "regulator", wanted, digest, 0, quiet=True)
         assert [each["in_force"] for each in before] == [False, False]
         entry = {"kind": "model", "subject": f"openai/{MODEL}", "reason": "new findings"}
         site.world.parties["regulator"].withdrawals.append(entry)
         site.publish(site.world.parties["regulator"])
-        done = wait_in_force(fleet, "regulator", wanted, 30, quiet=True)
+        done = wait_in_force(fleet, "regulator", wanted, digest, 30, quiet=True)
         assert [each["in_force"] for each in done] == [True, True]
         first.stop()
         (gone, _) = admit("fleet", "--fleet", fleet, code=1)
@@ -77,4 +84,4 @@ def test_the_fleet_proves_what_is_in_force_and_names_a_gate_that_ended(site: Sit
         first.start()
         again = read_gate(replace(asked, status=f"{first.metrics}/status/signed"))
         assert again.proven
-        assert again.in_force("regulator", wanted)
+        assert again.in_force(PublishedEdition("regulator", wanted, frozenset({digest()})))

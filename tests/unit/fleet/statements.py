@@ -8,8 +8,15 @@ from typing import Any
 
 from sidecar.core.keys import PublicKey
 from sidecar.fleet.fleet_file import PinnedGate
+from sidecar.fleet.reading import PublishedEdition
 from sidecar.fleet.statement import AuthorityInForce, GateStatement, signed
 from sidecar.registry.keys import RegistryKey
+
+DIGEST = "d1" * 32
+
+
+def edition(version: int, authority: str = "regulator") -> PublishedEdition:
+    return PublishedEdition(authority, version, frozenset({DIGEST}))
 
 
 def statement(key: PublicKey, **changes: Any) -> GateStatement:
@@ -31,10 +38,17 @@ def statement(key: PublicKey, **changes: Any) -> GateStatement:
 
 
 def publish(
-    path: Path, key: RegistryKey, authority: str = "regulator", version: int = 7, **changes: Any
+    path: Path,
+    key: RegistryKey,
+    authority: str = "regulator",
+    version: int = 7,
+    withdrawals: str = DIGEST,
+    **changes: Any,
 ) -> PinnedGate:
     """Write a status in which an authority's version is in force."""
-    held = AuthorityInForce(name=authority, version=version, heard_since_start=True)
+    held = AuthorityInForce(
+        name=authority, version=version, heard_since_start=True, withdrawals=withdrawals
+    )
     changes = {"authorities": (held,), **changes}
     path.write_bytes(signed(statement(key.public, **changes), key.public, key.sign))
     return PinnedGate("eu-1", key.public, str(path))

@@ -23,7 +23,7 @@ from sidecar.fleet.statement import (
 )
 from sidecar.registry.errors import RegistryError
 from sidecar.registry.keys import RegistryKey, open_or_create
-from tests.unit.fleet.statements import publish, statement
+from tests.unit.fleet.statements import DIGEST, edition, publish, statement
 
 
 @pytest.fixture
@@ -36,8 +36,32 @@ def test_a_version_is_in_force_from_the_one_that_holds_the_withdrawal_on(
 ) -> None:
     found = read_gate(publish(tmp_path / "s.json", key))
     assert found.answers
-    assert [found.in_force("regulator", version) for version in (6, 7, 8)] == [True, True, False]
-    assert not found.in_force("provider", 0)
+    assert [found.in_force(edition(version)) for version in (6, 7, 8)] == [True, True, False]
+    assert not found.in_force(edition(0, "provider"))
+
+
+def test_a_later_version_of_another_repository_of_the_name_is_not_in_force(
+    tmp_path: Path, key: RegistryKey
+) -> None:
+    # The gate's trust.yaml has the root of the repository before this one, at a higher version.
+    fleet = tmp_path / "fleet.yaml"
+    fleet_file.pin(fleet, publish(tmp_path / "s.json", key, version=500, withdrawals="0e" * 32))
+    (found,) = wait_in_force(fleet, "regulator", 7, lambda: DIGEST, 0.0, quiet=True)
+    assert found["in_force"] is False
+    # Nor is one of which an earlier release does not state it.
+    gate = publish(tmp_path / "s.json", key, version=500, withdrawals="")
+    assert not read_gate(gate).in_force(edition(7))
+
+
+def test_what_was_published_while_it_was_waited_for_is_in_force_as_well(
+    tmp_path: Path, key: RegistryKey
+) -> None:
+    fleet, later = tmp_path / "fleet.yaml", "1a" * 32
+    fleet_file.pin(fleet, publish(tmp_path / "s.json", key, version=8, withdrawals=later))
+    for taken_back, in_force in ((False, True), (True, False)):
+        published = iter([DIGEST, None if taken_back else later])
+        (found,) = wait_in_force(fleet, "regulator", 7, published.__next__, 0.0, quiet=True)
+        assert found["in_force"] is in_force
 
 
 @pytest.mark.parametrize(
@@ -51,8 +75,8 @@ def test_an_old_status_or_a_wrong_clock_is_named_and_takes_no_version_away(
     found = read_gate(publish(tmp_path / "s.json", key, time=time))
     assert found.problem.startswith(problem)
     # A replayed status has an older version, whatever its time says.
-    assert (found.answers, found.in_force("regulator", 7)) == (False, True)
-    assert not found.in_force("regulator", 8)
+    assert (found.answers, found.in_force(edition(7))) == (False, True)
+    assert not found.in_force(edition(8))
 
 
 def test_a_status_of_another_key_type_or_shape_proves_nothing(
@@ -63,7 +87,7 @@ def test_a_status_of_another_key_type_or_shape_proves_nothing(
     publish(tmp_path / "s.json", other)
     found = read_gate(gate)
     assert found.problem == f"the status is not signed with the pinned key {key.public.fingerprint}"
-    assert (found.statement, found.in_force("regulator", 0)) == (None, False)
+    assert (found.statement, found.in_force(edition(0))) == (None, False)
     assert read_gate(PinnedGate("gone", key.public, str(tmp_path / "gone"))).problem.startswith(
         "no status: "
     )
@@ -137,7 +161,7 @@ def test_waiting_ends_with_who_has_it_and_who_has_not(tmp_path: Path, key: Regis
     fleet_file.pin(fleet, publish(tmp_path / "a.json", key))
     gone = PinnedGate("eu-2", other.public, str(tmp_path / "b.json"))
     fleet_file.pin(fleet, gone)
-    found = wait_in_force(fleet, "regulator", 7, 0.0, quiet=True)
+    found = wait_in_force(fleet, "regulator", 7, lambda: DIGEST, 0.0, quiet=True)
     assert [(each["name"], each["in_force"]) for each in found] == [("eu-1", True), ("eu-2", False)]
 
 

@@ -15,7 +15,7 @@ from sidecar.fleet import fleet_file
 from sidecar.fleet.fleet_file import PinnedGate
 from sidecar.fleet.reading import read_fleet
 from sidecar.registry.keys import open_or_create
-from tests.unit.fleet.statements import publish
+from tests.unit.fleet.statements import DIGEST, publish
 
 _REVISION = f"sha256:{'ab82' * 16}"
 
@@ -51,6 +51,22 @@ def test_a_gate_that_is_behind_the_others_is_named_within_80_columns(
     ]
 
 
+def test_gates_with_one_version_of_an_authority_and_two_contents_are_named(
+    fleet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # TUF does not exclude that an authority, or whoever has its keys, shows two histories.
+    monkeypatch.setenv("COLUMNS", "100")
+    path = tmp_path / "london-2.json"
+    key = open_or_create(tmp_path / "london-2.pem")
+    publish(path, key, version=18, revision=_REVISION, withdrawals="0e" * 32)
+    done = CliRunner().invoke(app, ["fleet", "--fleet", str(fleet)])
+    problem = "has other withdrawals of regulator 18 than another gate"
+    assert [line.rstrip() for line in done.stdout.splitlines()][1:3] == [
+        f"frankfurt-1  ready    4      {problem}",
+        f"london-2     ready    4      {problem}",
+    ]
+
+
 def test_a_table_that_is_shown_while_one_waits_does_not_repeat_itself(
     fleet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,7 +82,7 @@ def test_a_table_that_is_shown_while_one_waits_does_not_repeat_itself(
         return read(gates)
 
     monkeypatch.setattr(command, "read_fleet", counted)
-    found = command.wait_in_force(fleet, "regulator", 18, 0.1, quiet=False)
+    found = command.wait_in_force(fleet, "regulator", 18, lambda: DIGEST, 0.1, quiet=False)
     assert [each["in_force"] for each in found] == [True, False, False]
     # Rich draws the last one once more when it ends.
     assert screen.getvalue().count("18 is published") in (len(reads), len(reads) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from pathlib import Path
 
@@ -35,4 +36,5 @@ def expected(repo: Repository, version: int, expires: datetime) -> AuthorityView
         withdrawals=read_withdrawals(repo.documents["withdrawals.json"]),
         expires=expires,
         version=version,
+        withdrawals_sha256=hashlib.sha256(repo.documents["withdrawals.json"]).hexdigest(),
     )
