@@ -161,7 +161,7 @@ def test_verify_and_explain_ask_about_deployments_and_tuning(parties: Parties, j
         ("tuned", (BASE, "--tune"), 1),
         ("as a job", (BASE, "--operation", TUNE), 1),
         ("specified", (BASE, "--specification", digest), 0),
-        ("elsewhere", (BASE, "--operation", "jobs.create", "--specification", digest), 0),
+        ("elsewhere", (BASE, "--operation", "responses", "--specification", digest), 0),
     ):
         value = told("verify", *asked, *at, code=code)
         found[name] = (value["model"], value["operation"], value["reason"])
@@ -171,7 +171,7 @@ def test_verify_and_explain_ask_about_deployments_and_tuning(parties: Parties, j
         "tuned": (BASE, TUNE, "specification_missing"),
         "as a job": (BASE, TUNE, "specification_missing"),
         "specified": (BASE, TUNE, "admitted"),
-        "elsewhere": (BASE, "jobs.create", "admitted"),
+        "elsewhere": (BASE, "responses", "admitted"),
     }
     parties.sign("model-host", "declare", "deployment", "prod", "--base-model", f"openai/{BASE}")
     shown = told("explain", "prod", "--deployment", *at)
