@@ -66,7 +66,9 @@ def relation(new: Statement[Predicate], old: Statement[Predicate]) -> Relation:
     if isinstance(ours, Approval) and isinstance(before, Approval):
         return _approvals(ours, before)
     if isinstance(ours, Result) and isinstance(before, Result):
-        renews = before.result != PASSED or (ours.result == PASSED and longer)
+        renews = before.result != PASSED or (
+            ours.result == PASSED and longer and _scores_as_high(ours, before)
+        )
     elif isinstance(ours, Environment) and isinstance(before, Environment):
         renews = longer and _same_environment(ours, before)
     elif isinstance(ours, DeploymentBinding) and isinstance(before, DeploymentBinding):
@@ -79,6 +81,15 @@ def relation(new: Statement[Predicate], old: Statement[Predicate]) -> Relation:
     else:
         raise TypeError(f"{type(ours).__name__} and {type(before).__name__} share no matter")
     return Relation.RENEWS if renews else Relation.NARROWS
+
+
+def _scores_as_high(new: Result, old: Result) -> bool:
+    """Return whether no suite scores lower than before: policies may ask for more than PASSED."""
+    scores: dict[str, float] = {}
+    for item in new.configuration:
+        score, digest = item.annotations.score, item.digest.sha256
+        scores[digest] = min(score, scores.get(digest, score))
+    return all(scores[item.digest.sha256] >= item.annotations.score for item in old.configuration)
 
 
 def _approvals(new: Approval, old: Approval) -> Relation:

@@ -42,6 +42,8 @@ CASES: dict[str, tuple[Statement[Predicate], Statement[Predicate], Relation]] = 
     ),
     "passed again": (result(), result(), RENEWS),
     "passed for less long": (result(holds=window(1)), result(), NARROWS),
+    "passed with a lower score": (result(0.95, 1.0), result(0.96, 1.0), NARROWS),
+    "passed with a higher score": (result(0.96, 1.0), result(0.95, 1.0), RENEWS),
     "failed after passed": (result(0.1, 1.0), result(), NARROWS),
     "passed after failed": (result(holds=window(1)), result(0.1, 1.0), RENEWS),
     "failed after failed": (result(0.1, 1.0, holds=window(1)), result(1.0, 0.1), RENEWS),
