@@ -150,9 +150,17 @@ suites_complete(i) if {
 		null_or_named(suite.jurisdiction)
 		is_string(suite.name)
 		is_number(suite.threshold)
-		is_number(suite.score)
-		is_string(suite.evaluator)
-		dates.instant(suite.performed)
+		results_complete(suite.results)
+	}
+}
+
+results_complete(results) if {
+	is_array(results)
+	count(results) > 0
+	every result in results {
+		is_number(result.score)
+		is_string(result.evaluator)
+		dates.instant(result.performed)
 	}
 }
 

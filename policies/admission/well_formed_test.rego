@@ -15,6 +15,17 @@ test_a_parent_and_a_suites_jurisdiction_may_be_null_or_a_name if {
 	malformed(fixtures.set("/adaptations/0/suites/0/jurisdiction", 7)) == {"adaptations"}
 }
 
+test_a_suite_has_results_and_each_is_whole if {
+	every change in [
+		fixtures.set("/adaptations/0/suites/0/results", []),
+		fixtures.set("/adaptations/0/suites/0/results", {}),
+		fixtures.with_result(0, {"score": 0.95, "evaluator": "assay"}),
+		fixtures.with_result(0, object.union(fixtures.result(0.95, "assay"), {"score": "0.95"})),
+	] {
+		malformed(change) == {"adaptations"}
+	}
+}
+
 test_each_part_is_named if {
 	malformed(fixtures.set("/request/models", [])) == {"request"}
 	malformed(fixtures.set("/request/run", null)) == {"request"}

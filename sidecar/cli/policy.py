@@ -21,13 +21,13 @@ from sidecar import resources
 from sidecar.cli import assessment_view, common, policy_diff_view, policy_view, verify
 from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.tables import stdout
-from sidecar.core.facts import prove, to_input
-from sidecar.core.window import rfc3339
+from sidecar.core.facts import to_input
 from sidecar.opa import bundle, revision, signing, tree
 from sidecar.opa.location import opa_path
 from sidecar.opa.server import tree_server
 from sidecar.policy import as_if as as_ifs
 from sidecar.policy import checks, copies, pages, replay, rules, scaffold
+from sidecar.policy.in_turn import ask_in_turn
 
 FULL_COVERAGE = 100.0
 
@@ -118,7 +118,10 @@ def copy(
 
 @app.command()
 def check(policies: PoliciesOption = DEFAULT, as_json: JsonOption = False) -> None:
-    """Check format, types against the schema of the facts, data against its schemas, and lint.
+    """Check format, types (schema of the facts), data (its schemas), lint, and more evidence.
+
+    More evidence: a call that a package admits in its tests stays admitted with one result or one
+    approval more, so that losing a file never admits.
 
     Examples:
         admit policy check
@@ -197,6 +200,7 @@ def explain(
     """Show which rules a model breaks in an environment now, with citations, warnings and waivers.
 
     The structural predicate comes first, as in ``admit explain``; the policies see what it proved.
+    Where they deny that, they are asked about other evidence that counts, as by a gate.
 
     Examples:
         admit policy explain ft:gpt-4o-2024-08-06:acme:support-v3:abc123
@@ -213,10 +217,13 @@ def explain(
             console.print("The policies were not asked.")
             verify.print_problems(console, inquired.statuses)
         raise typer.Exit(1)
-    facts = prove(inquired.call, inquired.credential, assessment, rfc3339(inquired.at), "")
     catalogue = rules.catalogue(opa_path(), policies)
     with tree_server(opa_path(), tree.read(policies)) as server:
-        answer = server.decide(to_input(facts))
+        (assessment, facts), answer = ask_in_turn(
+            inquired.proofs(),
+            lambda proof: server.decide(to_input(proof[1])),
+            lambda found: found["allow"] is True,
+        )
     waivers = policy_view.waivers_json(facts.waivers, answer, catalogue)
     if as_json:
         report = assessment_view.to_json(assessment, asked=inquired.asked())

@@ -7,6 +7,7 @@ credential is presented, so step 1 is asked as if the environment had shown a va
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,9 @@ from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
+from sidecar.core.facts import Facts
+from sidecar.core.proving import proofs, prove
+from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
 from sidecar.impact.assumed import assumed_credential
 from sidecar.impact.uses import CALLING
@@ -178,6 +182,7 @@ class Inquired:
         assessment: The assessment.
         statuses: The status of each authority.
         not_counting: What was signed about a denied call and counts for nothing now.
+        state: The trust state that was assessed.
     """
 
     call: Call
@@ -186,6 +191,7 @@ class Inquired:
     assessment: Assessment
     statuses: tuple[AuthorityStatus, ...]
     not_counting: tuple[NotCounting, ...]
+    state: TrustState
 
     def to_json(self) -> dict[str, Any]:
         """Return the assessment for programs."""
@@ -199,6 +205,11 @@ class Inquired:
         for line in not_counting.lines(self.not_counting):
             console.print(line)
         print_problems(console, self.statuses)
+
+    def proofs(self) -> Iterator[tuple[Assessment, Facts]]:
+        """Yield what policies would be asked about, in order, with what it rests on."""
+        for each in proofs(self.call, self.credential, self.state, self.at):
+            yield each, prove(self.call, self.credential, each, rfc3339(self.at), "")
 
     def asked(self) -> dict[str, str]:
         """Return the query, for ``assessment_view.to_json``."""
@@ -266,7 +277,7 @@ def inquire(
     credential = assumed_credential(config.operator, environment, now)
     assessment = assess(call, credential, state, now)
     unheeded = not_counting.not_counting(assessment, call, environment, state, now)
-    return Inquired(call, credential, now, assessment, statuses, unheeded)
+    return Inquired(call, credential, now, assessment, statuses, unheeded, state)
 
 
 def _check_operation(name: str) -> None:

@@ -7,9 +7,10 @@ jurisdiction. A role answers for each jurisdiction of the environment; its appro
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sidecar.core.assessment import Finding, Question, RolePass
+from sidecar.core.assessment import Counting, Finding, Question, RolePass
 from sidecar.core.assignment import Offer, Slot, given
 from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.eligibility import eligible_signers, grant_for
@@ -95,18 +96,53 @@ def unassignable(question: Question, found: dict[Requirement, ApprovalOffers | R
 def approved(
     question: Question,
     found: dict[Requirement, ApprovalOffers | Reason],
-    chosen: list[Offer[Evidence[Approval]]],
-) -> tuple[tuple[RolePass, ...], Finding]:
-    """Return step 5 with the approvals that were chosen, one for each requirement."""
-    passes = tuple(
-        {
-            (entry.role, entry.jurisdiction, entry.approval.digest, entry.signer): entry
-            for requirement, offer in zip(found, chosen, strict=True)
-            for entry in (_pass(question, requirement, offer),)
-        }.values()
-    )
-    authorities = ", ".join(sorted({entry.signer.authority for entry in passes}))
-    return passes, Finding(5, question.model, None, f"approved by {authorities}")
+    chosen: Sequence[Offer[Evidence[Approval]]],
+    counting: Sequence[ApprovalOffers],
+) -> tuple[tuple[RolePass, ...], tuple[Counting, ...], Finding]:
+    """Return step 5 with the approvals that were chosen, one for each requirement.
+
+    Args:
+        question: The model in its environment.
+        found: From ``offers``; each requirement has approvals.
+        chosen: For each requirement, the approval to rely on.
+        counting: For each requirement, every approval that counts beside it.
+
+    Returns:
+        What was chosen, everything that counts, and the finding.
+    """
+    rows = [
+        (requirement, offer, _of_record(question, requirement, offer.signer.authority))
+        for requirement, offered in zip(found, counting, strict=True)
+        for offer in offered
+    ]
+    recorded = {id(offer): of_record for _, offer, of_record in rows}
+    passes = {
+        (entry.role, entry.jurisdiction, entry.approval.digest, entry.signer): entry
+        for requirement, offer in zip(found, chosen, strict=True)
+        for entry in (_pass(requirement, offer, of_record=recorded[id(offer)]),)
+    }
+    every = tuple(_counting(question.around.jurisdictions, rows))
+    authorities = ", ".join(sorted({entry.signer.authority for entry in passes.values()}))
+    detail = f"approved by {authorities}"
+    return tuple(passes.values()), every, Finding(5, question.model, None, detail)
+
+
+def _counting(
+    around: tuple[str, ...],
+    rows: Iterable[tuple[Requirement, Offer[Evidence[Approval]], bool]],
+) -> Iterator[Counting]:
+    """Yield each approval once for its role and author, with the jurisdictions it counts for."""
+    places: dict[tuple[str, str, str, bool], list[str]] = {}
+    approvals: dict[str, Evidence[Approval]] = {}
+    for requirement, offer, of_record in rows:
+        item = offer.item
+        at = requirement.role, offer.signer.authority, item.digest, of_record
+        places.setdefault(at, []).append(requirement.jurisdiction)
+        approvals[item.digest] = item
+    for at in sorted(places):
+        role, authority, digest, of_record = at
+        found = tuple([name for name in around if name in places[at]])
+        yield Counting(role, found, approvals[digest], authority, of_record)
 
 
 _ORDER = (
@@ -162,19 +198,19 @@ def _named(requirement: Requirement, found: dict[Requirement, ApprovalOffers | R
 
 
 def _pass(
-    question: Question, requirement: Requirement, offer: Offer[Evidence[Approval]]
+    requirement: Requirement, offer: Offer[Evidence[Approval]], *, of_record: bool
 ) -> RolePass:
-    grant = grant_for(
-        question.inquiry.state.operator,
-        offer.signer.authority,
-        requirement.role,
-        question.scope,
-        (requirement.jurisdiction,),
-    )
     return RolePass(
         role=requirement.role,
         jurisdiction=requirement.jurisdiction if requirement.role == REGULATOR else None,
         approval=offer.item,
         signer=offer.signer,
-        of_record=grant is not None and grant.of_record,
+        of_record=of_record,
     )
+
+
+def _of_record(question: Question, requirement: Requirement, authority: str) -> bool:
+    """Return whether the grant that counts lets an authority speak for another organisation."""
+    operator, needed = question.inquiry.state.operator, (requirement.jurisdiction,)
+    grant = grant_for(operator, authority, requirement.role, question.scope, needed)
+    return grant is not None and grant.of_record

@@ -5,7 +5,8 @@ The steps are numbered as in ``assessment.STEPS``; each lives in a module of its
 0. The request is well formed and every model it can reach is named.
 1. The credential is valid now and names one declared environment         (``resolve``).
 2. Each model resolves to a manifest in force, or to a listed base model   (``resolve``);
-   a deployment does so through the binding that is in force              (``deployments``).
+   a deployment does so through the binding that is in force              (``deployments``);
+   what a name can be resolved to is collected in                         (``alternatives``).
 3. The manifest is a granted producer's, in window, covers the call        (``coverage``);
    what is or was tuned under a specification, a customer signed it       (``specifications``).
 4. Pre-activation: the declared envelope was run, passed, countersigned    (``preactivation``);
@@ -20,7 +21,7 @@ all; the first failure, in step order, is the reason.
 
 Evidence only adds agreement. Where several declarations, bindings or manifests could hold, the
 call is admissible if any combination of them is, newest first (``combinations``); so a file that is
-lost can only deny (law 2).
+lost can only deny (law 2). Policies may refuse one and not another: ``admissible`` yields them all.
 """
 
 from __future__ import annotations
@@ -30,53 +31,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 
-from sidecar.core import (
-    approvals,
-    cascade,
-    combinations,
-    coverage,
-    deployments,
-    preactivation,
-    resolve,
-    sandbox,
-    specifications,
-    validity,
-    waivers,
-)
-from sidecar.core.assessment import (
-    Assessment,
-    Chain,
-    Finding,
-    Inquiry,
-    Question,
-    Specified,
-    Waived,
-)
+from sidecar.core import cascade, combinations, resolve, sandbox, specifications, validity, waivers
+from sidecar.core.alternatives import Alternative, alternatives, reached
+from sidecar.core.assessment import Assessment, Chain, Finding, Inquiry, Specified, Waived
 from sidecar.core.call import Call, Credential
 from sidecar.core.cascade import Cascade
-from sidecar.core.choice import Prepared, choose
+from sidecar.core.choice import Choice, Prepared, choices
 from sidecar.core.combinations import Rules
-from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
 from sidecar.core.lineage import AnyNode, authority_node, environment_nodes
 from sidecar.core.objectors import about, objectors
 from sidecar.core.reasons import Reason
-from sidecar.core.resolve import Resolved
 from sidecar.core.snapshot import TrustState
 from sidecar.core.specifications import Pledge
-
-
-@dataclass(frozen=True, slots=True)
-class _Alternative:
-    """One resolution of a name in the call, with the outcome of steps 2 and 3."""
-
-    findings: tuple[Finding, ...]
-    prepared: Prepared | None = None
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The model with its parents and base models; none where step 2 refuses."""
-        return frozenset() if self.prepared is None else _reached(self.prepared)
 
 
 def assess(call: Call, credential: Credential, state: TrustState, now: datetime) -> Assessment:
@@ -91,21 +58,39 @@ def assess(call: Call, credential: Credential, state: TrustState, now: datetime)
     Returns:
         The assessment; ``reason`` is ``None`` only if every step held for every model.
     """
+    first: Assessment | None = None
+    for assessment in _every(call, credential, state, now):
+        if assessment.admissible:
+            return assessment
+        first = first or assessment
+    assert first is not None  # at least one combination for at least one declaration
+    return first
+
+
+def admissible(
+    call: Call, credential: Credential, state: TrustState, now: datetime
+) -> Iterator[Assessment]:
+    """Yield every assessment by which the predicate admits a call; ``assess`` returns the first.
+
+    They rest on different declarations, bindings, manifests or authorities, the newest first.
+    """
+    return (each for each in _every(call, credential, state, now) if each.admissible)
+
+
+def _every(
+    call: Call, credential: Credential, state: TrustState, now: datetime
+) -> Iterator[Assessment]:
+    """Yield the assessments of all combinations of evidence, the preferred ones first."""
     inquiry = Inquiry(call, credential, state, now)
     wellformed = _named(call)
     if not wellformed.holds:
-        return _refused(now, (wellformed,))
+        yield _refused(now, (wellformed,))
+        return
     environments, found = resolve.environments(inquiry)
     if not environments:
-        return _refused(now, (wellformed, found))
-    first: Assessment | None = None
+        yield _refused(now, (wellformed, found))
     for environment in environments:
-        for assessment in _assessments(inquiry, environment, wellformed):
-            if assessment.admissible:
-                return assessment
-            first = first or assessment
-    assert first is not None  # at least one combination for at least one declaration
-    return first
+        yield from _assessments(inquiry, environment, wellformed)
 
 
 def _named(call: Call) -> Finding:
@@ -148,72 +133,113 @@ def _assessments(
     if not declared.holds:
         yield _refused(inquiry.now, (wellformed, declared))
         return
-    offered = [tuple(_alternatives(inquiry, environment, m)) for m in inquiry.call.named]
+    offered = [tuple(alternatives(inquiry, environment, m)) for m in inquiry.call.named]
 
     def combined(
-        chosen: tuple[_Alternative, ...], models: frozenset[str] | None = None
-    ) -> Assessment:
-        findings = [wellformed, declared, *(f for each in chosen for f in each.findings)]
+        chosen: tuple[Alternative, ...], models: frozenset[str] | None = None
+    ) -> Iterator[Assessment]:
+        findings = (wellformed, declared, *(f for each in chosen for f in each.findings))
         prepared = [each.prepared for each in chosen if each.prepared is not None]
         reached = _models(inquiry.call, prepared) if models is None else models
         return _combined(inquiry, environment, prepared, findings, reached)
 
-    if sum(len(alternatives) > 1 for alternatives in offered) <= 1:
-        yield from map(combined, product(*offered))  # one name has a choice: it is tried in turn
+    if sum(len(several) > 1 for several in offered) <= 1:
+        # One name has a choice: it is tried in turn.
+        tried: Iterable[tuple[Alternative, ...]] = product(*offered)
     else:
-        yield combined(tuple(alternatives[0] for alternatives in offered))
-        rules: Rules[_Alternative] = Rules(
+        yield from combined(tuple(several[0] for several in offered))
+        rules: Rules[Alternative] = Rules(
             lambda each: each.names,
             lambda models: about(inquiry.state.operator, models),
-            lambda each, models: combined((each,), models).admissible,
+            lambda each, models: next(combined((each,), models)).admissible,
         )
-        yield from map(combined, combinations.selected(offered, rules))
+        tried = combinations.selected(offered, rules)
+    for chosen in tried:
+        yield from combined(chosen)
 
 
 def _combined(
     inquiry: Inquiry,
     environment: Evidence[Environment],
     prepared: list[Prepared],
-    findings: list[Finding],
+    findings: tuple[Finding, ...],
     models: frozenset[str],
-) -> Assessment:
-    """Take steps 3 to 7 for one combination, in a call that reaches ``models``."""
-    state = inquiry.state
-    pledge = _pledged(inquiry, environment, prepared, findings)
+) -> Iterator[Assessment]:
+    """Take steps 3 to 7 for one combination, in a call that reaches ``models``.
+
+    Yields:
+        The preferred choice of evaluators and approvers, and the others if that one is admissible:
+        all of them are usable, so step 6 and 7 find the same.
+    """
+    pledge, pledged = _pledged(inquiry, environment, prepared)
     around = inquiry.around(environment)
     cascaded = Cascade.of(
-        state,
-        objectors(state.operator, around, models, everywhere=inquiry.call.sandbox),
+        inquiry.state,
+        objectors(inquiry.state.operator, around, models, everywhere=inquiry.call.sandbox),
         (
             inquiry.credential.authority,
             *(signer.authority for signer in inquiry.customers(environment)),
         ),
         inquiry.now,
     )
-    chains = tuple(choose(ready, cascaded, models, findings) for ready in prepared)
-    waived = waivers.usable(cascaded, waivers.options(inquiry, environment, _bound(prepared)))
-    specified = None if pledge is None else specifications.relied_on(pledge, cascaded)
-    declarer = cascaded.preferred(environment, resolve.declarers(inquiry, environment))
-    cascaded = cascaded.relying_on(
-        _authorities(inquiry, declarer, prepared, chains, waived, specified)
+    base = _Base(
+        inquiry,
+        environment,
+        cascaded,
+        prepared,
+        (*findings, *pledged),
+        cascaded.preferred(environment, resolve.declarers(inquiry, environment)),
+        waivers.usable(cascaded, waivers.options(inquiry, environment, _bound(prepared))),
+        None if pledge is None else specifications.relied_on(pledge, cascaded),
     )
-    nodes = _check_lineage(inquiry, environment, declarer, cascaded, prepared, chains, findings)
+    options = [choices(ready, cascaded, models) for ready in prepared]
+    for chosen in combinations.in_turn(options):
+        assessment = _assessed(base, chosen)
+        yield assessment
+        if not assessment.admissible:
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What all choices of evaluators and approvers for one combination have in common."""
+
+    inquiry: Inquiry
+    environment: Evidence[Environment]
+    cascaded: Cascade
+    prepared: list[Prepared]
+    findings: tuple[Finding, ...]
+    declarer: Signer
+    waived: tuple[Waived, ...]
+    specified: Specified | None
+
+
+def _assessed(base: _Base, chosen: tuple[Choice, ...]) -> Assessment:
+    """Take steps 4 to 7 with what was chosen for each model."""
+    inquiry, specified = base.inquiry, base.specified
+    chains = tuple(chain for chain, _ in chosen)
+    findings = [*base.findings, *(finding for _, found in chosen for finding in found)]
+    cascaded = base.cascaded.relying_on(_authorities(base, chains))
+    nodes = _check_lineage(base, cascaded, chains, findings)
     if specified is not None:
         below = tuple(cascade.specified_nodes(specified, cascaded))
         findings.append(cascade.intact(cascaded, specified.specification.digest, below))
         nodes += below
     findings.append(cascade.fresh(cascaded))
     ordered = tuple(sorted(findings, key=lambda finding: finding.step))
-    endings = validity.endings(inquiry, environment, cascaded, chains, nodes, waived, specified)
+    endings = validity.endings(
+        inquiry, base.environment, cascaded, chains, nodes, base.waived, specified
+    )
+    around = inquiry.around(base.environment)
     return Assessment(
         findings=ordered,
         reason=next((finding.reason for finding in ordered if not finding.holds), None),
-        environment=environment,
+        environment=base.environment,
         chains=chains,
         constituents=cascaded.constituents,
         manifests=_manifests(chains),
         valid_until=validity.until(inquiry.now, endings),
-        waivers=waived,
+        waivers=base.waived,
         specification=specified,
         objectors=cascaded.objectors.names,
         must_be_fresh=cascaded.objectors.must_be_fresh,
@@ -223,102 +249,32 @@ def _combined(
     )
 
 
-def _alternatives(
-    inquiry: Inquiry, environment: Evidence[Environment], model: str
-) -> Iterator[_Alternative]:
-    """Return every resolution of one name in the call that could hold, newest first."""
-    if model not in inquiry.call.deployments:
-        yield from _prepare(Question(inquiry, environment, model), None)
-        return
-    bound = deployments.bindings(inquiry, environment, model)
-    if isinstance(bound, Finding):
-        yield _Alternative((bound,))
-        return
-    for binding, finding in bound:
-        question = Question(inquiry, environment, model, binding.model)
-        for each in _prepare(question, binding):
-            yield _Alternative((finding, *each.findings), each.prepared)
-
-
-def _prepare(question: Question, binding: Bound | None) -> Iterator[_Alternative]:
-    """Take steps 2 and 3 for one model, and collect what could count for steps 4 and 5."""
-    found = resolve.manifests(question)
-    if binding is not None:
-        found = deployments.agreeing(question, binding, found)
-    for resolved, finding in found:
-        if resolved is None:
-            yield _Alternative((finding,))
-        elif resolved.manifest is None:
-            yield _Alternative((finding,), Prepared(question, resolved, (), {}, {}, binding))
-        else:
-            yield _covered(question, resolved, resolved.manifest, binding, finding)
-
-
-def _covered(
-    question: Question,
-    resolved: Resolved,
-    item: Evidence[Manifest],
-    binding: Bound | None,
-    finding: Finding,
-) -> _Alternative:
-    producers, covered = coverage.covered(question, item)
-    above = (parent for parent, _ in resolved.parents)
-    pledges, pledged = specifications.for_manifests(question, (item, *above))
-    prepared = Prepared(
-        question,
-        resolved,
-        producers,
-        preactivation.offers(question, item),
-        approvals.offers(question, item),
-        binding,
-        pledges,
-    )
-    findings = (finding, covered) if pledged is None else (finding, covered, pledged)
-    return _Alternative(findings, prepared)
-
-
 def _pledged(
-    inquiry: Inquiry,
-    environment: Evidence[Environment],
-    prepared: list[Prepared],
-    findings: list[Finding],
-) -> Pledge | None:
+    inquiry: Inquiry, environment: Evidence[Environment], prepared: list[Prepared]
+) -> tuple[Pledge | None, tuple[Finding, ...]]:
     """Step 3 for a tuning job: the specification it came with."""
     tuned = inquiry.call.tuned
     if not tuned:
-        return None
+        return None, ()
     names = tuple(ready.question.name for ready in prepared if ready.question.model in tuned)
     pledge, finding = specifications.for_tuning(inquiry, environment, names)
-    findings.append(finding)
-    return pledge
+    return pledge, (finding,)
 
 
 def _models(call: Call, prepared: list[Prepared]) -> frozenset[str]:
     """Return ``provider/id`` of every model of the call, and of their parents and base models."""
     resolved = {ready.question.model for ready in prepared}
     unresolved = frozenset(f"{call.provider}/{name}" for name in call.named if name not in resolved)
-    return unresolved.union(*map(_reached, prepared))
+    return unresolved.union(*map(reached, prepared))
 
 
-def _reached(ready: Prepared) -> frozenset[str]:
-    name, provider = ready.question.name, ready.question.inquiry.call.provider
-    return ready.resolved.names(provider) | {name}
-
-
-def _authorities(
-    inquiry: Inquiry,
-    declarer: Signer,
-    prepared: list[Prepared],
-    chains: tuple[Chain, ...],
-    waived: tuple[Waived, ...],
-    specified: Specified | None,
-) -> Iterator[str]:
+def _authorities(base: _Base, chains: tuple[Chain, ...]) -> Iterator[str]:
     """Yield the authority of everything that was chosen: the constituents."""
-    yield inquiry.credential.authority
-    yield declarer.authority
-    for ready in prepared:
+    yield base.inquiry.credential.authority
+    yield base.declarer.authority
+    for ready in base.prepared:
         yield from ready.resolved.grantees
-    relied: list[Specified] = [specified] if specified is not None else []
+    relied: list[Specified] = [base.specified] if base.specified is not None else []
     for chain in chains:
         relied.extend(chain.specifications)
         signers = [signer for _, signer in chain.parents]
@@ -332,23 +288,18 @@ def _authorities(
     for under in relied:
         yield under.signer.authority
         yield from (signer.authority for _, signer in under.extended)
-    yield from (entry.signer.authority for entry in waived)
+    yield from (entry.signer.authority for entry in base.waived)
 
 
 def _check_lineage(
-    inquiry: Inquiry,
-    environment: Evidence[Environment],
-    declarer: Signer,
-    cascaded: Cascade,
-    prepared: list[Prepared],
-    chains: tuple[Chain, ...],
-    findings: list[Finding],
+    base: _Base, cascaded: Cascade, chains: tuple[Chain, ...], findings: list[Finding]
 ) -> tuple[AnyNode, ...]:
     """Step 6 for the environment and for each model; returns every node that was checked."""
+    inquiry, environment = base.inquiry, base.environment
     vouching = authority_node(inquiry.credential.authority)
-    nodes = tuple(dict.fromkeys((*environment_nodes(environment, declarer), vouching)))
+    nodes = tuple(dict.fromkeys((*environment_nodes(environment, base.declarer), vouching)))
     findings.append(cascade.intact(cascaded, environment.statement.subject.name, nodes))
-    for ready, chain in zip(prepared, chains, strict=True):
+    for ready, chain in zip(base.prepared, chains, strict=True):
         below = cascade.lineage(chain, cascaded, inquiry.call.provider, ready.question.scope)
         answering = cascade.answering(cascaded, ready.resolved.grantees)
         below = tuple(dict.fromkeys((*below, *answering)))

@@ -175,6 +175,20 @@ class RolePass:
 
 
 @dataclass(frozen=True, slots=True)
+class Counting:
+    """An approval that counts for a required role, whether or not it was chosen to fill it.
+
+    ``jurisdictions`` are those of the environment for which it does, in their order.
+    """
+
+    role: str
+    jurisdictions: tuple[str, ...]
+    approval: Evidence[Approval]
+    authority: str
+    of_record: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Deployed:
     """The binding of a deployment to the model that it runs, and its signer.
 
@@ -208,6 +222,10 @@ class Chain:
     deployment. ``manifest`` is ``None`` for a base model that the environment lists un-adapted;
     ``parents`` runs from the manifest's parent to the first manifest made from a base model;
     ``specifications`` are those that any of these manifests names.
+
+    ``suites`` and ``approvals`` were chosen, one for each slot, and say until when the admission
+    holds. ``results`` (for each of the suites) and ``counting`` are everything that counts beside
+    them: what a policy is asked about, so that losing the chosen one shows it nothing new.
     """
 
     model: str
@@ -219,6 +237,8 @@ class Chain:
     approvals: tuple[RolePass, ...]
     deployed: Deployed | None = None
     specifications: tuple[Specified, ...] = ()
+    results: tuple[tuple[SuitePass, ...], ...] = ()
+    counting: tuple[Counting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

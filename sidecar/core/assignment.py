@@ -3,11 +3,15 @@
 One authority, and one key, fills one role. A *slot* is something to be filled (the producer, a
 suite's evaluator, a role in one jurisdiction) and has options, best first. Only names that occur
 under several roles constrain the choice, and they are few: the operator's grants bound them.
+
+Where such a name could fill either of two roles, each is an assignment of its own. All evidence
+that one assignment leaves to a role counts together; that of two does not, because one authority
+would then speak in both roles.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -44,37 +48,74 @@ def given(found: Mapping[K, tuple[Offer[T], ...] | Reason]) -> dict[K, tuple[Off
     return {at: offers for at, offers in found.items() if not isinstance(offers, Reason)}
 
 
-def assign(slots: Sequence[Slot[T]]) -> tuple[Offer[T], ...] | None:
-    """Return an offer for each slot so that no name fills two roles, or ``None``.
+@dataclass(frozen=True, slots=True)
+class Assignment(Generic[T]):
+    """A role for each contested name, with what that leaves to each slot.
 
-    The search is complete. Within one role, an offer that fills several slots is preferred.
+    Attributes:
+        chosen: An offer for each slot. Within one role, one that fills several is preferred.
+        counting: For each slot, every offer whose names fill no other role; never empty.
     """
-    if not all(slot.offers for slot in slots):
-        return None
+
+    chosen: tuple[Offer[T], ...]
+    counting: tuple[tuple[Offer[T], ...], ...]
+
+
+def assignments(slots: Sequence[Slot[T]]) -> Iterator[Assignment[T]]:
+    """Yield every assignment in which no name fills two roles; the search is complete.
+
+    Names are decided in their order, each for the roles in the order of the slots.
+    """
     contested = _contested(slots)
-    roles = _solve(slots, sorted(contested), contested, {}) if contested else {}
-    if roles is None:
-        return None
+    if not contested:
+        counting = tuple([slot.offers for slot in slots])
+        if all(counting):
+            yield Assignment(_chosen(slots, counting), counting)
+        return
+    for roles in _solve(slots, sorted(contested), contested, {}):
+        counting = tuple(
+            tuple(o for o in slot.offers if _allowed(o, slot.role, roles)) for slot in slots
+        )
+        yield Assignment(_chosen(slots, counting), counting)
+
+
+def _chosen(
+    slots: Sequence[Slot[T]], counting: tuple[tuple[Offer[T], ...], ...]
+) -> tuple[Offer[T], ...]:
     taken: set[tuple[str, int]] = set()
     chosen: list[Offer[T]] = []
-    for slot in slots:
-        allowed = slot.offers
-        if roles:
-            allowed = tuple(o for o in slot.offers if _allowed(o, slot.role, roles))
-        offer = next((o for o in allowed if (slot.role, id(o.item)) in taken), allowed[0])
+    for slot, offers in zip(slots, counting, strict=True):
+        offer = next((o for o in offers if (slot.role, id(o.item)) in taken), offers[0])
         taken.add((slot.role, id(offer.item)))
         chosen.append(offer)
     return tuple(chosen)
 
 
 def _contested(slots: Sequence[Slot[T]]) -> dict[str, tuple[str, ...]]:
-    """Return the names offered under several roles, with those roles in the order of the slots."""
+    """Return the names offered under several roles, with those roles in the order of the slots.
+
+    A key that one authority alone signs with is no name of its own: what fills a role by it does
+    so by the authority, and to decide the same twice would only repeat assignments.
+    """
     found: dict[str, dict[str, None]] = {}
     for slot in slots:
         for offer in slot.offers:
             for name in offer.names:
                 found.setdefault(name, {})[slot.role] = None
-    return {name: tuple(roles) for name, roles in found.items() if len(roles) > 1}
+    contested = {name: tuple(roles) for name, roles in found.items() if len(roles) > 1}
+    return contested and _without_lone_keys(slots, contested)
+
+
+def _without_lone_keys(
+    slots: Sequence[Slot[T]], contested: Mapping[str, tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    holders: dict[str, set[str]] = {}
+    for slot in slots:
+        for offer in slot.offers:
+            holders.setdefault(offer.signer.fingerprint, set()).add(offer.signer.authority)
+    authorities = set[str]().union(*holders.values())
+    lone = {key for key, names in holders.items() if len(names) == 1} - authorities
+    return {name: roles for name, roles in contested.items() if name not in lone}
 
 
 def _solve(
@@ -82,18 +123,16 @@ def _solve(
     names: list[str],
     contested: Mapping[str, tuple[str, ...]],
     roles: dict[str, str],
-) -> dict[str, str] | None:
+) -> Iterator[dict[str, str]]:
     """Give each contested name one role, depth first; leave a branch once a slot is empty."""
     if not all(any(_allowed(o, slot.role, roles) for o in slot.offers) for slot in slots):
-        return None
+        return
     if not names:
-        return roles
+        yield roles
+        return
     name, rest = names[0], names[1:]
     for role in contested[name]:
-        found = _solve(slots, rest, contested, {**roles, name: role})
-        if found is not None:
-            return found
-    return None
+        yield from _solve(slots, rest, contested, {**roles, name: role})
 
 
 def _allowed(offer: Offer[T], role: str, roles: Mapping[str, str]) -> bool:

@@ -127,6 +127,17 @@ class Cascade:
         """Return of at least one signer the one to rely on: a usable one, if there is one."""
         return min(signers, key=lambda s: (self.defect(item, s), s))
 
+    def preferred_of_each(
+        self, item: Evidence[Predicate], signers: Iterable[Signer]
+    ) -> tuple[Signer, ...]:
+        """Return a usable signer of each authority, in order; if there is none, ``preferred``."""
+        ranked = sorted((self.defect(item, signer), signer) for signer in signers)
+        usable: dict[str, Signer] = {}
+        for defect, signer in ranked:
+            if defect is Defect.NONE:
+                usable.setdefault(signer.authority, signer)
+        return tuple(usable.values()) or tuple(signer for _, signer in ranked[:1])
+
     def fresh(self, authority: str) -> bool:
         """Return whether an authority's metadata is unexpired and was heard since start."""
         view = self.state.authorities.get(authority)

@@ -2,18 +2,24 @@
 
 First among what is usable; where that leaves no choice, also among what is stale; then among
 everything that is signed and in window. So step 6 names a withdrawal only where it is what refuses.
+
+What is chosen decides until when the model is admitted; policies are asked about everything that
+counts beside it. That can be shown at once except where an authority could fill either of two
+roles, where several producers signed, or where several providers bind the deployment. Then there
+are several choices, for policies to be asked about in turn, the preferred one first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 from sidecar.core import approvals, deployments, preactivation, sandbox, specifications
 from sidecar.core.approvals import ApprovalOffers, Requirement
-from sidecar.core.assessment import Chain, Finding, Question, RolePass, SuitePass
-from sidecar.core.assignment import Offer, Slot, assign
+from sidecar.core.assessment import Chain, Counting, Finding, Question, RolePass, SuitePass
+from sidecar.core.assignment import Assignment, Offer, Slot, assignments
 from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Evidence, Manifest, Signer, Suite
@@ -37,75 +43,132 @@ class Prepared:
     pledges: tuple[Pledge, ...] = ()
 
 
-def choose(
-    ready: Prepared, cascade: Cascade, models: frozenset[str], findings: list[Finding]
-) -> Chain:
-    """Return what one model's admission relies on, and add steps 4 and 5 to ``findings``.
+Choice = tuple[Chain, tuple[Finding, ...]]
+"""What one model's admission relies on, with its findings in steps 4 and 5."""
+
+
+class _Filled(NamedTuple):
+    """What fills the slots of steps 4 and 5; ``None`` for a step that cannot hold."""
+
+    producer: Signer | None
+    suites: Assignment[Any] | None
+    roles: Assignment[Any] | None
+
+
+def choices(ready: Prepared, cascade: Cascade, models: frozenset[str]) -> Iterator[Choice]:
+    """Yield what one model's admission can rely on; at least one, the preferred choice first.
+
+    All have the same findings. More than one follow only if steps 4 and 5 hold.
 
     Args:
         ready: From steps 2 and 3.
         cascade: The withdrawals that count.
         models: ``provider/id`` of the models and base models of the call.
-        findings: Grows by two for an adapted model.
     """
-    question, resolved = ready.question, ready.resolved
-    deployed = None if ready.binding is None else deployments.relied_on(ready.binding, cascade)
-    item = resolved.manifest
+    found = _choices(ready, cascade, models)
+    if ready.binding is None:
+        yield from found
+        return
+    bound = deployments.relied_on(ready.binding, cascade)
+    for made, findings in found:
+        yield from ((replace(made, deployed=deployed), findings) for deployed in bound)
+
+
+def _choices(ready: Prepared, cascade: Cascade, models: frozenset[str]) -> Iterator[Choice]:
+    """Yield the choices apart from the binding."""
+    question, resolved, item = ready.question, ready.resolved, ready.resolved.manifest
     if item is None:
-        return Chain(question.model, resolved.base, None, None, (), (), (), deployed)
-    specified = tuple(specifications.relied_on(pledge, cascade) for pledge in ready.pledges)
+        yield Chain(question.model, resolved.base, None, None, (), (), ()), ()
+        return
+    parents = tuple((each, cascade.preferred(each, found)) for each, found in resolved.parents)
+    specified = tuple(specifications.relied_on(each, cascade) for each in ready.pledges)
     if question.inquiry.call.sandbox:
-        chain = sandbox.chain(question, resolved, item, ready.producers, cascade, models, findings)
-        return replace(chain, deployed=deployed, specifications=specified)
+        findings = sandbox.findings(question, resolved, item, ready.producers, models)
+        signers = cascade.preferred_of_each(item, ready.producers)
+        for signer in signers or (None,):
+            named = question.model, resolved.base, item, signer, parents
+            yield Chain(*named, (), (), None, specified), findings
+        return
     above = (parent for parent, _ in resolved.parents)
     failed = preactivation.checked(question, item, above, ready.results, models)
     lacking = approvals.checked(question, ready.approvals)
-    producer, suites, roles = _chosen(ready, item, cascade, failed, lacking, findings)
-    parents = tuple(
-        (parent, cascade.preferred(parent, signers)) for parent, signers in resolved.parents
-    )
-    return Chain(
-        question.model,
-        resolved.base,
-        item,
-        producer,
-        parents,
-        suites,
-        roles,
-        deployed,
-        specified,
-    )
+    for filled in _filled(ready, item, cascade, failed, lacking):
+        suites, results, fourth = _suites(ready, filled.suites, failed)
+        roles, counting, fifth = _roles(ready, filled.roles, lacking)
+        yield (
+            Chain(
+                question.model,
+                resolved.base,
+                item,
+                filled.producer,
+                parents,
+                suites,
+                roles,
+                None,
+                specified,
+                results,
+                counting,
+            ),
+            (fourth, fifth),
+        )
 
 
-def _chosen(
+def _suites(
+    ready: Prepared, found: Assignment[Any] | None, failed: Finding | None
+) -> tuple[tuple[SuitePass, ...], tuple[tuple[SuitePass, ...], ...], Finding]:
+    """Return step 4 as it was filled: what was chosen, what counts, the finding."""
+    if found is None:
+        return (), (), failed or preactivation.unassignable(ready.question, ready.results)
+    return preactivation.passed(ready.question, ready.results, found.chosen, found.counting)
+
+
+def _roles(
+    ready: Prepared, found: Assignment[Any] | None, lacking: Finding | None
+) -> tuple[tuple[RolePass, ...], tuple[Counting, ...], Finding]:
+    """Return step 5 as it was filled: what was chosen, what counts, the finding."""
+    if found is None:
+        return (), (), lacking or approvals.unassignable(ready.question, ready.approvals)
+    return approvals.approved(ready.question, ready.approvals, found.chosen, found.counting)
+
+
+def _filled(
     ready: Prepared,
     item: Evidence[Manifest],
     cascade: Cascade,
     failed: Finding | None,
     lacking: Finding | None,
-    findings: list[Finding],
-) -> tuple[Signer | None, tuple[SuitePass, ...], tuple[RolePass, ...]]:
+) -> Iterator[_Filled]:
+    """Yield how the steps can be filled from the best evidence with which the most of them are."""
     return next(
-        (
-            first[0].signer if first else None,
-            _suites(ready, second if with_results else None, failed, findings),
-            _roles(ready, third if with_approvals else None, lacking, findings),
-        )
-        for with_results, with_approvals in _attempts(failed, lacking)
+        chain((first,), others)
+        for steps in _attempts(failed, lacking)
         for worst in Defect
-        for first, second, third in _assigned(
-            _producer(ready, item, cascade, worst=worst),
-            preactivation.slots(ready.results, cascade, worst=worst) if with_results else [],
-            approvals.slots(ready.approvals, cascade, worst=worst) if with_approvals else [],
-        )
+        for others in (_fillings(ready, item, cascade, steps, worst),)
+        for first in islice(others, 1)
     )
 
 
-def _assigned(*parts: list[Slot[Any]]) -> Iterator[list[list[Offer[Any]]]]:
-    """Yield what is chosen for each part, or nothing where there is no choice."""
-    chosen = assign([slot for part in parts for slot in part])
-    if chosen is not None:
-        yield _split(chosen, [len(part) for part in parts])
+def _fillings(
+    ready: Prepared,
+    item: Evidence[Manifest],
+    cascade: Cascade,
+    steps: tuple[bool, bool],
+    worst: Defect,
+) -> Iterator[_Filled]:
+    """Yield how steps (4, 5) can be filled; only the first one where a policy is not asked."""
+    with_results, with_approvals = steps
+    parts: tuple[list[Slot[Any]], ...] = (
+        _producer(ready, item, cascade, worst=worst),
+        preactivation.slots(ready.results, cascade, worst=worst) if with_results else [],
+        approvals.slots(ready.approvals, cascade, worst=worst) if with_approvals else [],
+    )
+    most = None if all(steps) and worst is Defect.NONE else 1
+    for found in islice(assignments([slot for part in parts for slot in part]), most):
+        producing, suites, roles = _split(found, [len(part) for part in parts])
+        for signer in islice(_one_of_each(producing), most):
+            yield _Filled(
+                signer, suites if with_results else None, roles if with_approvals else None
+            )
 
 
 def _attempts(failed: Finding | None, lacking: Finding | None) -> Sequence[tuple[bool, bool]]:
@@ -125,38 +188,19 @@ def _producer(
     return [Slot(PRODUCER, offered)] if ready.producers else []
 
 
-def _suites(
-    ready: Prepared,
-    chosen: list[Offer[Any]] | None,
-    failed: Finding | None,
-    findings: list[Finding],
-) -> tuple[SuitePass, ...]:
-    if chosen is None:
-        findings.append(failed or preactivation.unassignable(ready.question, ready.results))
-        return ()
-    passes, finding = preactivation.passed(ready.question, ready.results, chosen)
-    findings.append(finding)
-    return passes
+def _one_of_each(producing: Assignment[Any]) -> Iterable[Signer | None]:
+    """Return the producer's signer of each authority that can be it, preferred ones first."""
+    found: dict[str, Signer] = {}
+    for offers in producing.counting:
+        for offer in offers:
+            found.setdefault(offer.signer.authority, offer.signer)
+    return found.values() or (None,)
 
 
-def _roles(
-    ready: Prepared,
-    chosen: list[Offer[Any]] | None,
-    lacking: Finding | None,
-    findings: list[Finding],
-) -> tuple[RolePass, ...]:
-    if chosen is None:
-        findings.append(lacking or approvals.unassignable(ready.question, ready.approvals))
-        return ()
-    passes, finding = approvals.approved(ready.question, ready.approvals, chosen)
-    findings.append(finding)
-    return passes
-
-
-def _split(offers: tuple[Offer[Any], ...], sizes: list[int]) -> list[list[Offer[Any]]]:
-    """Cut what was chosen into the parts that the slots came from."""
-    found, start = [], 0
+def _split(found: Assignment[Any], sizes: Sequence[int]) -> Iterator[Assignment[Any]]:
+    """Cut an assignment into the parts that its slots came from."""
+    start = 0
     for size in sizes:
-        found.append(list(offers[start : start + size]))
+        part = slice(start, start + size)
+        yield Assignment(found.chosen[part], found.counting[part])
         start += size
-    return found

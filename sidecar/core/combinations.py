@@ -12,13 +12,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 MAX_UNIONS = 256
 """Sets of grants that are tried; only an alternative that holds by itself adds to them."""
+
+MAX_ITEMS = 16
+"""Of one name, how many that hold are combined with those of the others: as many as policies are
+asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +54,45 @@ class _Usable(Generic[T]):
 def selected(offered: Sequence[Sequence[T]], rules: Rules[T]) -> Iterator[tuple[T, ...]]:
     """Yield combinations in which every alternative holds; none only if there is none.
 
+    The first for each set of grants is found with little work. The others follow for whoever is
+    not content with it, such as a policy.
+
     Args:
         offered: For each name of the call its alternatives, preferred ones first.
         rules: Of these alternatives.
     """
     usable = [tuple(_usable(items, rules)) for items in offered]
     known = [each for items in usable for each in items]
+    yielded: set[tuple[int, ...]] = set()
     for union in _unions(usable):
         within = frozenset(name for each in known if each.reach <= union for name in each.names)
-        chosen = tuple(
-            each.item
-            for items in usable
-            for each in islice(
-                (e for e in items if e.reach <= union and rules.holds(e.item, within)), 1
-            )
-        )
-        if len(chosen) == len(offered):
-            yield chosen
+        for chosen in in_turn([_held(items, union, within, rules) for items in usable]):
+            if tuple(map(id, chosen)) not in yielded:
+                yielded.add(tuple(map(id, chosen)))
+                yield chosen
+
+
+def _held(
+    items: Sequence[_Usable[T]], union: frozenset[str], within: frozenset[str], rules: Rules[T]
+) -> Iterator[T]:
+    """Yield the alternatives of one name that hold under a set of grants."""
+    return (e.item for e in items if e.reach <= union and rules.holds(e.item, within))
+
+
+def in_turn(offered: Sequence[Iterator[T]]) -> Iterator[tuple[T, ...]]:
+    """Yield each combination of one item a name, the last name's items changing first.
+
+    As ``itertools.product``, but the first combination takes no more than the first items; and no
+    more than ``MAX_ITEMS`` of each name are combined.
+    """
+    first = [tuple(islice(items, 1)) for items in offered]
+    if not all(first):
+        return
+    yield from product(*first)
+    every = [
+        (*found, *islice(items, MAX_ITEMS - 1)) for found, items in zip(first, offered, strict=True)
+    ]
+    yield from islice(product(*every), 1, None)
 
 
 def _usable(items: Sequence[T], rules: Rules[T]) -> Iterator[_Usable[T]]:

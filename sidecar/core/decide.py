@@ -67,8 +67,14 @@ class Progress:
     assessment: Assessment | None = None
 
 
-def decide(progress: Progress, verdict: Verdict) -> Decision:
+def decide(progress: Progress, verdict: Verdict, unchanged_until: datetime) -> Decision:
     """Combine the assessment with the verdict; the only function that can allow.
+
+    Args:
+        progress: With the assessment that the policies were asked about.
+        verdict: What they answered.
+        unchanged_until: When time alone could next change the assessment or its facts. A policy
+            may have allowed for evidence that was not chosen, and ends before what was.
 
     Raises:
         AdmissibilityError: The request did not come far enough to be decided, or its assessment
@@ -79,7 +85,8 @@ def decide(progress: Progress, verdict: Verdict) -> Decision:
         raise AdmissibilityError(Reason.INTERNAL_ERROR, "nothing admissible to decide on")
     if not verdict.allow:
         return _decision(progress, verdict.reason(), _rules(verdict), verdict=verdict)
-    until = min(assessment.valid_until, progress.at + timedelta(seconds=verdict.lease_seconds))
+    leased = progress.at + timedelta(seconds=verdict.lease_seconds)
+    until = min(assessment.valid_until, unchanged_until, leased)
     return _decision(progress, Reason.ADMITTED, "admitted", verdict=verdict, until=until)
 
 

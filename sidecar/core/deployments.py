@@ -111,10 +111,16 @@ def _disagreement(question: Question, binding: Bound, resolved: Resolved) -> Fin
     return Finding(2, question.model, Reason.DEPLOYMENT_UNBOUND, detail)
 
 
-def relied_on(binding: Bound, cascaded: Cascade) -> Deployed:
-    """Choose the signer to rely on: a usable one, if there is one."""
+def relied_on(binding: Bound, cascaded: Cascade) -> tuple[Deployed, ...]:
+    """Return the binding with a signer of each provider to rely on; usable ones, if there are."""
+    return tuple(
+        _relied_on(binding, signer, cascaded)
+        for signer in cascaded.preferred_of_each(binding.item, binding.grants)
+    )
+
+
+def _relied_on(binding: Bound, signer: Signer, cascaded: Cascade) -> Deployed:
     item = binding.item
-    signer = cascaded.preferred(item, binding.grants)
     ends = [item.predicate.window.not_after, cascaded.state.keys[signer].window.not_after]
     if binding.coming is not None:
         ends.append(binding.coming)

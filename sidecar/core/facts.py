@@ -13,11 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sidecar.core.assessment import Assessment, Chain, Deployed, RolePass, SuitePass, Waived
-from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
-from sidecar.core.window import rfc3339
-
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
@@ -113,29 +108,42 @@ class EvaluationFacts:
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class ResultFacts:
+    """One result that counts for a suite: PASSED, in its window, and by a usable evaluator.
+
+    ``performed`` is the RFC 3339 start of the result's window.
+    """
+
+    performed: str
+    score: float
+    evaluator: str
+
+
 @dataclass(frozen=True, slots=True)
 class SuiteFacts:
-    """One suite of the declared envelope with the result that satisfied it.
+    """One suite of the declared envelope with every result that counts for it, oldest first.
 
     ``kind`` is ``adversarial``, ``regression`` or ``compliance``; ``jurisdiction`` is null unless
-    the suite is a compliance suite; ``performed`` is the RFC 3339 start of the result's window.
+    the suite is a compliance suite; ``results`` is never empty, and no score is below
+    ``threshold``. A rule asks whether there is a result that satisfies it.
     """
 
     kind: str
     jurisdiction: str | None
     name: str
     threshold: float
-    score: float
-    evaluator: str
-    performed: str
+    results: tuple[ResultFacts, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ApprovalFacts:
-    """One approval that the assessment relied on.
+    """One approval that counts for a required role; of one role there may be several.
 
-    ``of_record`` is true where the operator lets another organisation speak for a provider that
-    does not sign for itself yet.
+    ``jurisdictions`` are those of the environment for which it counts: the approval names them and
+    the authority is granted the role there. ``of_record`` is true where the operator lets another
+    organisation speak for a provider that does not sign for itself yet. A rule asks whether there
+    is an approval that satisfies it.
     """
 
     role: str
@@ -186,7 +194,7 @@ class DeploymentFacts:
     """The model behind one of ``request.models``: ``name`` is bound to run ``model``.
 
     ``authority`` is the provider that says so, ``of_record`` as in an approval; ``not_after`` is
-    when that ceases to hold. ``declarations`` are what its API states of the deployment: for Azure
+    when its binding ends. ``declarations`` are what its API states of the deployment: for Azure
     ``sku``, e.g. ``GlobalStandard``, and ``processing``: ``global``, ``data-zone`` or ``region``.
     """
 
@@ -248,151 +256,3 @@ def _names(kind: type) -> tuple[str, ...] | None:
     if not dataclasses.is_dataclass(kind):
         return None
     return tuple(field.name for field in dataclasses.fields(kind))
-
-
-def prove(
-    call: Call, credential: Credential, assessment: Assessment, now: str, nonce: str
-) -> Facts:
-    """Write down what an admissible assessment proved.
-
-    Raises:
-        ValueError: The assessment is not admissible; there is nothing to tell a policy.
-    """
-    environment = assessment.environment
-    if not assessment.admissible or environment is None:
-        raise ValueError("only an admissible assessment yields facts")
-    declared, under = environment.predicate, assessment.specification
-    return Facts(
-        request=request_facts(call, None if under is None else under.specification.digest),
-        environment=EnvironmentFacts(
-            id=environment.statement.subject.name,
-            trust_domain=credential.trust_domain,
-            jurisdictions=assessment.jurisdictions,
-            sector=declared.sector,
-            purpose=declared.purpose,
-            risk_class=declared.risk_class,
-            owner=declared.owner,
-            declarations=declared.declarations,
-            credential=credential_facts(credential),
-        ),
-        adaptations=tuple(
-            _adaptation(chain, chain.manifest, chain.producer)
-            for chain in assessment.chains
-            if chain.manifest is not None and chain.producer is not None
-        ),
-        deployments=tuple(
-            _deployment(chain.model, chain.deployed)
-            for chain in assessment.chains
-            if chain.deployed is not None
-        ),
-        waivers=tuple(
-            _waiver(entry, name)
-            for entry in assessment.waivers
-            for name in _names_of(entry, environment, assessment.chains)
-        ),
-        now=now,
-        nonce=nonce,
-    )
-
-
-def request_facts(call: Call, specification: str | None) -> RequestFacts:
-    """Return what was asked for, under the specification with this digest if it is to tune."""
-    return RequestFacts(
-        provider=call.provider,
-        operation=call.operation,
-        models=call.named,
-        run=call.models,
-        tuned=call.tuned,
-        specification=specification,
-        modelless=call.modelless,
-        sandbox=call.sandbox,
-        stream=call.stream,
-        modalities=call.modalities,
-        tool_types=call.tool_types,
-    )
-
-
-def credential_facts(credential: Credential) -> CredentialFacts:
-    """Return how the environment proved itself."""
-    return CredentialFacts(credential.kind, rfc3339(credential.expires))
-
-
-def _deployment(name: str, entry: Deployed) -> DeploymentFacts:
-    bound, until = entry.binding.predicate, rfc3339(entry.until)
-    spoken = entry.signer.authority, entry.of_record
-    return DeploymentFacts(name, bound.model, *spoken, until, bound.declarations)
-
-
-def _names_of(
-    entry: Waived, environment: Evidence[Environment], chains: tuple[Chain, ...]
-) -> tuple[str, ...]:
-    """Return the names of a waiver's subject in this request, which policy rules use."""
-    about, subject = entry.waiver.statement.subject, environment.statement.subject
-    if about == subject:
-        return (subject.name,)
-    manifest = about.digest.sha256
-    return tuple(c.model for c in chains if c.manifest and c.manifest.digest == manifest)
-
-
-def _waiver(entry: Waived, subject: str) -> WaiverFacts:
-    waiver = entry.waiver.predicate
-    return WaiverFacts(
-        rule=waiver.rule,
-        jurisdiction=waiver.jurisdiction,
-        subject=subject,
-        authority=entry.signer.authority,
-        reason=waiver.reason,
-        not_after=rfc3339(waiver.window.not_after),
-    )
-
-
-def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> AdaptationFacts:
-    manifest = item.predicate
-    return AdaptationFacts(
-        model=chain.model,
-        base=manifest.model.base,
-        parent=None if manifest.model.parent is None else manifest.model.parent.sha256,
-        manifest=item.digest,
-        specification=None if manifest.specification is None else manifest.specification.sha256,
-        producer=producer.authority,
-        method=manifest.run.method,
-        corpora=tuple(
-            CorpusFacts(*about, c.bytes, c.records, c.classes, c.irregular or 0)
-            for c in manifest.corpora
-            for about in [(c.role, c.name, c.digest.sha256)]
-        ),
-        hyperparameters=manifest.run.hyperparameters,
-        evaluations=tuple(
-            EvaluationFacts(e.name, e.digest.sha256, e.metrics) for e in manifest.evaluations
-        ),
-        suites=tuple(_suite(entry) for entry in chain.suites),
-        approvals=tuple(_approval(entry) for entry in chain.approvals),
-        documents=tuple(DocumentFacts(d.kind, d.name, d.digest.sha256) for d in manifest.documents),
-        declarations=manifest.declarations,
-        window=WindowFacts(rfc3339(manifest.window.not_before), rfc3339(manifest.window.not_after)),
-    )
-
-
-def _suite(entry: SuitePass) -> SuiteFacts:
-    return SuiteFacts(
-        kind=entry.suite.kind,
-        jurisdiction=entry.suite.jurisdiction,
-        name=entry.suite.name,
-        threshold=entry.suite.threshold,
-        score=entry.score,
-        evaluator=entry.signer.authority,
-        performed=rfc3339(entry.result.predicate.window.not_before),
-    )
-
-
-def _approval(entry: RolePass) -> ApprovalFacts:
-    approval = entry.approval.predicate
-    return ApprovalFacts(
-        role=entry.role,
-        authority=entry.signer.authority,
-        of_record=entry.of_record,
-        jurisdictions=approval.jurisdictions,
-        conditions=approval.conditions,
-        declarations=approval.declarations,
-        not_after=rfc3339(approval.window.not_after),
-    )

@@ -6,7 +6,7 @@ A result only adds agreement; what counts against a manifest is an evaluator's p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
@@ -22,7 +22,7 @@ from sidecar.core.succession import same_suite, suite_passed
 
 @dataclass(frozen=True, slots=True)
 class SuiteEvidence:
-    """One entry of a result, about one suite."""
+    """A result with its entry about one suite; of several entries, the one that scores lowest."""
 
     entry: SuiteResult
     result: Evidence[Result]
@@ -93,15 +93,35 @@ def slots(
 
 
 def passed(
-    question: Question, found: dict[Suite, SuiteOffers | Reason], chosen: list[Offer[SuiteEvidence]]
-) -> tuple[tuple[SuitePass, ...], Finding]:
-    """Return step 4 with the evaluators that were chosen, one for each suite."""
-    passes = tuple(
-        SuitePass(suite, offer.item.entry.annotations.score, offer.item.result, offer.signer)
-        for suite, offer in zip(found, chosen, strict=True)
+    question: Question,
+    found: dict[Suite, SuiteOffers | Reason],
+    chosen: Sequence[Offer[SuiteEvidence]],
+    counting: Sequence[SuiteOffers],
+) -> tuple[tuple[SuitePass, ...], tuple[tuple[SuitePass, ...], ...], Finding]:
+    """Return step 4 with the evaluators that were chosen, one for each suite.
+
+    Args:
+        question: The model in its environment.
+        found: From ``offers``; each suite has results.
+        chosen: For each suite, the result to rely on.
+        counting: For each suite, every result that counts beside it.
+
+    Returns:
+        What was chosen, what counts for each suite, and the finding.
+    """
+    passes = tuple(_pass(suite, offer) for suite, offer in zip(found, chosen, strict=True))
+    every = tuple(
+        (entry,) if len(offered) == 1 else tuple(_pass(entry.suite, offer) for offer in offered)
+        for entry, offered in zip(passes, counting, strict=True)
     )
     evaluators = sorted({entry.signer.authority for entry in passes})
-    return passes, Finding(4, question.model, None, "countersigned by " + ", ".join(evaluators))
+    detail = "countersigned by " + ", ".join(evaluators)
+    return passes, every, Finding(4, question.model, None, detail)
+
+
+def _pass(suite: Suite, offer: Offer[SuiteEvidence]) -> SuitePass:
+    evidence = offer.item
+    return SuitePass(suite, evidence.entry.annotations.score, evidence.result, offer.signer)
 
 
 def unassignable(question: Question, found: dict[Suite, SuiteOffers | Reason]) -> Finding:
@@ -143,7 +163,8 @@ def _offers(question: Question, item: Evidence[Manifest], suite: Suite) -> Suite
         elif not result.predicate.window.holds(inquiry.now):
             reason = max(reason, Reason.PREACTIVATION_EXPIRED, key=_ORDER.index)
         else:
-            current.extend(Offer(s, SuiteEvidence(entries[0], result)) for s in signers)
+            lowest = min(entries, key=_score) if len(entries) > 1 else entries[0]
+            current.extend(Offer(s, SuiteEvidence(lowest, result)) for s in signers)
     return tuple(current) or reason
 
 
@@ -172,6 +193,10 @@ def published_failures(
                 authority,
                 Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,)),
             )
+
+
+def _score(entry: SuiteResult) -> float:
+    return entry.annotations.score
 
 
 def _shortest_last(offer: Offer[SuiteEvidence]) -> float:

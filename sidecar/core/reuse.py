@@ -14,7 +14,8 @@ from datetime import datetime
 from sidecar.core import validity
 from sidecar.core.assessment import Assessment, Ending
 from sidecar.core.call import Call, Credential
-from sidecar.core.facts import EnvironmentFacts, Facts, credential_facts, request_facts
+from sidecar.core.facts import EnvironmentFacts, Facts
+from sidecar.core.proving import credential_facts, request_facts
 
 Caller = tuple[str, str, str]
 

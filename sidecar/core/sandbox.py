@@ -15,9 +15,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sidecar.core import preactivation
-from sidecar.core.assessment import Chain, Finding, Question
+from sidecar.core.assessment import Finding, Question
 from sidecar.core.call import Call
-from sidecar.core.cascade import Cascade
 from sidecar.core.evidence import Evidence, Manifest, Signer
 from sidecar.core.grants import EVALUATOR
 from sidecar.core.patterns import any_matches
@@ -61,34 +60,27 @@ def evaluators(question: Question) -> tuple[str, ...]:
     )
 
 
-def chain(
+def findings(
     question: Question,
     resolved: Resolved,
     item: Evidence[Manifest],
     producers: tuple[Signer, ...],
-    cascade: Cascade,
     models: frozenset[str],
-    findings: list[Finding],
-) -> Chain:
-    """Return what one model's admission to the sandbox relies on, and add steps 4 and 5.
+) -> tuple[Finding, Finding]:
+    """Return steps 4 and 5 for one model in the sandbox.
 
     Args:
         question: The model in the evaluator's environment.
         resolved: From step 2.
         item: The manifest.
         producers: Its signers that count, from step 3.
-        cascade: The withdrawals that count.
         models: ``provider/id`` of the models and base models of the call.
-        findings: Grows by two.
     """
     above = tuple(parent for parent, _ in resolved.parents)
-    findings.append(_permitted(question, (item, *above), producers, models))
-    findings.append(Finding(5, question.model, None, f"approvals are {NOT_ASKED}"))
-    parents = tuple(
-        (parent, cascade.preferred(parent, signers)) for parent, signers in resolved.parents
+    return (
+        _permitted(question, (item, *above), producers, models),
+        Finding(5, question.model, None, f"approvals are {NOT_ASKED}"),
     )
-    producer = cascade.preferred(item, producers) if producers else None
-    return Chain(question.model, resolved.base, item, producer, parents, (), ())
 
 
 def _permitted(

@@ -43,11 +43,12 @@ def options(
 
 
 def usable(cascaded: Cascade, found: Iterable[WaiverOption]) -> tuple[Waived, ...]:
-    """Return those that are usable, each with the signer to rely on."""
+    """Return those that are usable, once for each regulator to rely on."""
     return tuple(
-        Waived(option.waiver, signers[0])
+        Waived(option.waiver, signer)
         for option in found
-        if (signers := [s for s in option.signers if cascaded.usable(option.waiver, s)])
+        for signer in cascaded.preferred_of_each(option.waiver, option.signers)
+        if cascaded.usable(option.waiver, signer)
     )
 
 

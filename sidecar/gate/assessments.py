@@ -10,10 +10,14 @@ shares it, whatever else the calls differ in. It holds
 
 Refusals are assessed each time. What one credential and call get is kept too (``Applied``): it is
 the same for each of their requests, and so is most of what is recorded and answered.
+
+Where the policies deny, the other choices of evidence that the predicate admits are looked for
+(``others``), and kept in the same manner: a denied call that repeats is not searched again.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -22,7 +26,8 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision
-from sidecar.core.facts import Facts, prove
+from sidecar.core.facts import Facts
+from sidecar.core.proving import proofs, prove
 from sidecar.core.reads import recording
 from sidecar.core.window import rfc3339
 from sidecar.gate.leases import Kept, LeaseTable
@@ -98,6 +103,13 @@ class Applied:
         return self.recurring
 
 
+@dataclass(slots=True, eq=False)
+class Others(Kept):
+    """What else the predicate admits a question by, in the order in which policies are asked."""
+
+    found: tuple[Assessed, ...]
+
+
 class Assessments:
     """The assessments of one gate; to be used inside one event loop.
 
@@ -106,6 +118,7 @@ class Assessments:
     """
 
     def __init__(self, most: int = MAX_ASSESSMENTS) -> None:
+        self._others: LeaseTable[tuple[reuse.Caller, Call], Others] = LeaseTable(most)
         self._table: LeaseTable[tuple[reuse.Caller, Call], Assessed] = LeaseTable(most)
         self._applied: LeaseTable[tuple[Credential, Call], Applied] = LeaseTable(most)
 
@@ -157,7 +170,36 @@ class Assessments:
             applied.at = now
         return applied
 
+    def others(
+        self, call: Call, credential: Credential, snapshot: Snapshot, now: datetime
+    ) -> Iterator[Applied]:
+        """Yield what a call is admitted by in place of its first assessment, preferred ones first.
+
+        Args:
+            call: A call that ``assess`` found admissible under the same snapshot.
+            credential: The verified credential.
+            snapshot: The trust state, read once for this request.
+            now: The decision's reference time.
+
+        Returns:
+            Assessments of which each has other facts than all before it; see ``proofs``.
+        """
+        question = reuse.question(call)
+        key = reuse.caller(credential), question
+        kept = self._others.find(key, lambda held: held.lapsed(snapshot, now))
+        if kept is None:
+            state, reads = recording(snapshot.state)
+            found = tuple(proofs(question, credential, state, now))[1:]
+            until = reads.next_change(now) or now
+            mark = snapshot.mark
+            assessed = tuple(Assessed(reads, mark, now, until, each) for each in found)
+            kept = Others(reads, mark, now, until, assessed)
+            self._others.put(key, kept)
+        for each in kept.found:
+            yield Applied(each, reuse.reused(each.assessment, credential, now), now)
+
     def clear(self) -> None:
         """Drop every assessment."""
+        self._others.clear(End.CLOCK)
         self._table.clear(End.CLOCK)
         self._applied.clear(End.CLOCK)

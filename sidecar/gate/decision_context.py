@@ -27,7 +27,7 @@ class DecisionContext:
         progress: How far it came; goes into every denial.
         request: The request, once it could be parsed.
         parsed: The outcome of step 0.
-        facts: The policies' input, if they were asked.
+        facts: What the policies were asked, in order; empty if they were not.
         metadata: Further dynamic metadata of an allow.
         stages: Seconds of each stage.
         lease: The lease that the decision was made from.
@@ -40,7 +40,7 @@ class DecisionContext:
     progress: Progress
     request: HttpRequest | None = None
     parsed: ParsedRequest | None = None
-    facts: Facts | None = None
+    facts: tuple[Facts, ...] = ()
     key_unknown_in: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)

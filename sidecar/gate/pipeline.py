@@ -4,8 +4,9 @@
 
 A stage that refuses raises, and ``lifecycle`` makes the denial. The trust state is read once. If it
 was replaced while OPA evaluated, the verdict depends on facts of an earlier state, so every stage
-from the credential on is repeated, as often as the deadline allows. A decision that may be reused
-is kept (``leases``); a request that one answers needs no wait (``at_once``).
+from the credential on is repeated, as often as the deadline allows. Where the policies deny one
+choice of evidence, they are asked about the others that count. A decision that may be reused is
+kept (``leases``); a request that one answers needs no wait (``at_once``).
 """
 
 from __future__ import annotations
@@ -312,22 +313,47 @@ class Pipeline:
         applied = self.assessments.assess(call, caller, snapshot, now)
         context.reached("assess", assessment=applied.assessment)
         if applied.assessment.admissible:
-            decision = await self._asked(call, caller, applied, context)
+            decision, applied = await self._policies(snapshot, call, caller, applied, context)
         else:
             decision = inadmissible(context.progress)
         if engine is not None and self.policies.identity() is engine:
             self.leases.put(decision, applied.assessed.reads, snapshot, engine)
         return decision
 
+    async def _policies(
+        self,
+        snapshot: Snapshot,
+        call: Call,
+        caller: Credential,
+        first: Applied,
+        context: DecisionContext,
+    ) -> tuple[Decision, Applied]:
+        """Ask the policies about an admissible call, and if they deny, about its other evidence.
+
+        Returns:
+            The first allow, else the denial of the preferred evidence, with what it rests on.
+        """
+        context.facts = ()
+        denied = await self._asked(call, caller, first, context)
+        if denied.allowed:
+            return denied, first
+        for other in self.assessments.others(call, caller, snapshot, context.progress.at):
+            context.note(assessment=other.assessment)
+            decision = await self._asked(call, caller, other, context)
+            if decision.allowed:
+                return decision, other
+        context.note(assessment=first.assessment)
+        return denied, first
+
     async def _asked(
         self, call: Call, caller: Credential, applied: Applied, context: DecisionContext
     ) -> Decision:
-        """Ask the policies about an admissible call."""
+        """Ask the policies about one choice of evidence."""
         facts = applied.facts(call, caller, context.progress.at, secrets.token_hex(16))
-        context.facts = facts
+        context.facts = (*context.facts, facts)
         verdict = await self.policies.ask(facts)
         context.reached("policy")
-        decision = decide(context.progress, verdict)
+        decision = decide(context.progress, verdict, applied.assessed.until)
         context.recurring = applied.recurs(decision) if decision.allowed else None
         return decision
 

@@ -1,4 +1,4 @@
-"""Writes the log of facts: one JSON line per policy query, to be replayed on other policies.
+"""Writes the log of facts: one JSON line per decision by policies, to be replayed on other ones.
 
 It records the facts, the policies' input. They contain no prompts, no headers and no unverified
 claims of a client, so neither does this file. It is a tool for policy authors and no audit log: a
@@ -35,14 +35,19 @@ _GATHER_SECONDS = 0.05
 
 
 def record(outcome: Outcome) -> dict[str, Any]:
-    """Return the fields of one policy query's line.
+    """Return the fields of one decision's line.
+
+    ``facts`` is what the policies were asked first. ``others`` is there if they denied that and
+    were asked about other evidence that counts.
 
     Raises:
         ValueError: The decision has no policy query.
     """
-    decision, facts = outcome.decision, outcome.facts
-    if facts is None:
+    decision = outcome.decision
+    if not outcome.facts:
         raise ValueError("the decision has no policy query")
+    # The nonce is not about the call, and a replay sets its own.
+    first, *others = (to_input(dataclasses.replace(each, nonce="")) for each in outcome.facts)
     return {
         "time": rfc3339(decision.at),
         "id": decision.id,
@@ -50,8 +55,8 @@ def record(outcome: Outcome) -> dict[str, Any]:
         "allowed": decision.allowed,
         "reason": decision.reason.value,
         "violations": sorted({violation.code for violation in decision.violations}),
-        # The nonce is not about the call, and a replay sets its own.
-        "facts": to_input(dataclasses.replace(facts, nonce="")),
+        "facts": first,
+        **({"others": others} if others else {}),
     }
 
 

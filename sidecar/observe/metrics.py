@@ -207,7 +207,7 @@ class Metrics:
         self.decisions += 1
         for counter in self._counters(outcome):
             counter.inc()
-        if outcome.recurring is None or outcome.facts is not None:
+        if outcome.recurring is None or outcome.facts:
             for stage, seconds in outcome.stages.items():
                 self._observe_stage[stage](seconds)
         self._observe_total(outcome.seconds)

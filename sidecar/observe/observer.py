@@ -42,5 +42,5 @@ class Observer:
             self.metrics.count(outcome)
             if not outcome.decision.allowed:
                 self.decisions.put(outcome)
-            if self.facts is not None and outcome.facts is not None:
+            if self.facts is not None and outcome.facts:
                 self.facts.put(outcome)

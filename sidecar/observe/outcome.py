@@ -53,7 +53,7 @@ class Outcome:
         request_id: Envoy's ``x-request-id``.
         stages: Seconds of each stage that was reached.
         seconds: Seconds from receipt to response.
-        facts: The policies' input; ``None`` if no policy was queried.
+        facts: The policies' input, once for each query in order; empty if there was none.
         key_unknown_in: The trust domain that has not published the credential's key; else empty.
         recurring: What it has in common with other decisions; ``None`` if that is not known.
     """
@@ -65,7 +65,7 @@ class Outcome:
     request_id: str
     stages: Mapping[str, float]
     seconds: float
-    facts: Facts | None = None
+    facts: tuple[Facts, ...] = ()
     key_unknown_in: str = ""
     recurring: Recurring | None = None
 

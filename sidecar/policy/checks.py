@@ -1,4 +1,4 @@
-"""Checks policies before they are merged (format, types, data, lint) and runs their tests.
+"""Checks policies before they are merged and runs their tests.
 
 Each check is a command of the real OPA. Every problem has the same four fields, for people and for
 programs.
@@ -20,6 +20,7 @@ from typing import Any
 from sidecar.opa import capabilities, executable
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.tree import CAPABILITIES, insist
+from sidecar.policy import more_evidence
 
 SCHEMAS = "schemas"
 PARAMS = "params"
@@ -57,7 +58,7 @@ class Checked:
 
 
 def check(program: Path, policies: Path) -> Iterator[Checked]:
-    """Yield each check as it is done: ``format``, ``types``, ``data``, ``lint``.
+    """Yield each check as it is done: ``format``, ``types``, ``data``, ``lint``, ``evidence``.
 
     Args:
         program: OPA.
@@ -76,10 +77,13 @@ def check(program: Path, policies: Path) -> Iterator[Checked]:
         ("types", _types),
         ("data", data_problems),
         ("lint", _lint),
+        ("evidence", _evidence),
     )
+    readable = True
     for name, step in steps:
         began = time.perf_counter()
-        found = step(program, tree)
+        found = step(program, tree) if readable or step is not _evidence else None
+        readable = readable and not (name == "types" and found)
         problems = tuple(sorted(set(found or ())))
         yield Checked(name, problems, time.perf_counter() - began, done=found is not None)
 
@@ -164,6 +168,20 @@ def _lint(program: Path, tree: Path) -> list[Problem] | None:
     if any(module is None for module in modules.values()):
         return None
     return lint_problems(program, modules, tree / LINT)
+
+
+def _evidence(program: Path, tree: Path) -> list[Problem] | None:
+    """Report rules that deny a call for one result or approval more, after the types are right."""
+    return [
+        Problem(
+            f"jurisdiction/{one.package}",
+            0,
+            one.code,
+            f"denies an admissible call of the tests for {one.added} in addition: ask whether"
+            " there is one that satisfies the rule, or losing this file would admit the call",
+        )
+        for one in more_evidence.contradictions(program, tree)
+    ]
 
 
 def lint_problems(program: Path, modules: Mapping[str, Any], lint: Path) -> list[Problem]:

@@ -26,6 +26,7 @@ from sidecar.core.facts import (
     EvaluationFacts,
     Facts,
     RequestFacts,
+    ResultFacts,
     SuiteFacts,
     WindowFacts,
 )
@@ -182,6 +183,7 @@ def _adaptation(
     draft: Draft, operator: OperatorTrust | None, now: datetime, ends: str
 ) -> AdaptationFacts:
     places = jurisdictions(draft, operator)
+    passed = ResultFacts(performed=rfc3339(now), score=1.0, evaluator=EVALUATOR)
     return AdaptationFacts(
         model=MODEL,
         base=draft.base,
@@ -201,7 +203,7 @@ def _adaptation(
             EvaluationFacts(e.name, e.digest.sha256, e.metrics) for e in draft.outputs
         ),
         suites=tuple(
-            SuiteFacts(s.kind, s.jurisdiction, s.name, s.threshold, 1.0, "evaluator", rfc3339(now))
+            SuiteFacts(s.kind, s.jurisdiction, s.name, s.threshold, (passed,))
             for s in draft.envelope.suites
         ),
         approvals=tuple(

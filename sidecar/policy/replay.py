@@ -1,6 +1,7 @@
 """Replays recorded facts against two trees of policies and compares the decisions.
 
-Theory of operation. A gate with ``facts_log`` records the facts of every policy query. Each record
+Theory of operation. A gate with ``facts_log`` records the facts of every decision by policies: the
+preferred evidence, and what else they were asked about where they denied that. Each record
 is put to two trees of policies, each served by an OPA of its own. The answers are compared by
 decision (allow or not) and by violations (rule, jurisdiction, subject). The reference time is the
 recorded one, so only the policies differ, and the jurisdictions where ``as_if`` restates them.
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 from sidecar.opa.errors import PolicyError
 from sidecar.policy.as_if import AsIf, chosen, restated
+from sidecar.policy.in_turn import ask_in_turn
 
 MAX_LINE_BYTES = 4 << 20
 MAX_CHANGES = 1000
@@ -39,12 +41,16 @@ class Decider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One recorded query: the decision's id, time and outcome, and the facts."""
+    """One recorded decision: its id, time and outcome, and the facts.
+
+    ``others`` are the facts of other evidence that the policies were asked about after ``facts``.
+    """
 
     id: str
     time: str
     allowed: bool
     facts: Mapping[str, Any]
+    others: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -198,8 +204,9 @@ def replay(
 
     def both(record: Record) -> tuple[Record, Answer, Answer, AsIf | None]:
         change = chosen(changes, record.facts)
-        facts = record.facts if change is None else restated(change, record.facts)
-        return record, answer(before.decide(record.facts)), answer(after.decide(facts)), change
+        asked = (record.facts, *record.others)
+        other = asked if change is None else tuple(restated(change, facts) for facts in asked)
+        return record, _decided(before, asked), _decided(after, other), change
 
     with ThreadPoolExecutor(_ASKERS) as pool:
         while batch := list(islice(rest, _BATCH)):
@@ -246,6 +253,11 @@ def _unread(path: Path, error: OSError) -> PolicyError:
     return PolicyError(f"{path}: {error.strerror}")
 
 
+def _decided(policies: Decider, asked: Iterable[Mapping[str, Any]]) -> Answer:
+    """Return the first answer that allows, else that about the preferred evidence."""
+    return ask_in_turn(asked, lambda facts: answer(policies.decide(facts)), lambda a: a.allow)[1]
+
+
 def answer(value: Mapping[str, Any]) -> Answer:
     """Parse an answer of the policies.
 
@@ -288,10 +300,12 @@ def _rules(found: Iterable[RuleHit]) -> tuple[tuple[str, str], ...]:
 def _record(line: bytes, place: str) -> Record:
     try:
         value = json.loads(line)
-        facts, allowed = value["facts"], value["allowed"]
-        if not isinstance(facts, dict) or not isinstance(allowed, bool):
+        facts, others, allowed = value["facts"], value.get("others", []), value["allowed"]
+        if not all(isinstance(each, dict) for each in (facts, *others)):
             raise TypeError("facts")
-        return Record(str(value["id"]), str(value["time"]), allowed, facts)
+        if not isinstance(allowed, bool):
+            raise TypeError("allowed")
+        return Record(str(value["id"]), str(value["time"]), allowed, facts, tuple(others))
     except (ValueError, KeyError, TypeError) as error:
         raise PolicyError(
             f"{place}: expected a record as a gate writes it (id, time, allowed, facts)"

@@ -141,8 +141,8 @@ instructed(i) if facts.documented(i, "instructions-for-use")
 # METADATA
 # title: Robustness was probed and accuracy kept
 # description: >-
-#   Every adversarial and every regression suite scores at least its own threshold and the floor set
-#   in data, and there is one of each. What level is appropriate is for the evaluator to argue.
+#   Every adversarial and every regression suite has a result of at least its own threshold and the floor
+#   set in data, and there is one of each. What level is appropriate is for the evaluator to argue.
 # custom:
 #   code: eu.art15_accuracy_robustness
 #   citation: Regulation (EU) 2024/1689, Article 15(1), (4) and (5)

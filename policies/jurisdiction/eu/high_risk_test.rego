@@ -150,8 +150,8 @@ test_art15_both_kinds_of_suite_must_reach_the_floor if {
 	every change in [
 		removed("/adaptations/0/suites/0"),
 		removed("/adaptations/0/suites/1"),
-		replaced("/adaptations/0/suites/0/score", 0.79),
-		replaced("/adaptations/0/suites/1/score", 0.89),
+		replaced("/adaptations/0/suites/0/results/0/score", 0.79),
+		replaced("/adaptations/0/suites/1/results/0/score", 0.89),
 	] {
 		codes(change) == {"eu.art15_accuracy_robustness"}
 	}
@@ -196,18 +196,18 @@ test_art43_a_compliance_suite_of_the_eu_must_be_recent if {
 	every change in [
 		removed("/adaptations/0/suites/2"),
 		replaced("/adaptations/0/suites/2/jurisdiction", "us"),
-		replaced("/adaptations/0/suites/2/performed", "2025-09-01T11:59:59Z"),
-		replaced("/adaptations/0/suites/2/performed", "2026-09-01T12:00:01Z"),
+		replaced("/adaptations/0/suites/2/results/0/performed", "2025-09-01T11:59:59Z"),
+		replaced("/adaptations/0/suites/2/results/0/performed", "2026-09-01T12:00:01Z"),
 	] {
 		codes(change) == {"eu.art43_conformity_evidence"}
 	}
 }
 
 test_art43_an_ageing_result_warns_and_does_not_deny if {
-	facts := replaced("/adaptations/0/suites/2/performed", "2025-09-15T00:00:00Z")
+	facts := replaced("/adaptations/0/suites/2/results/0/performed", "2025-09-15T00:00:00Z")
 	codes(facts) == set()
 	{warning.code | some warning in eu.warn with input as facts} == {"eu.art43_conformity_ageing"}
-	limited := fixtures.set("/adaptations/0/suites/2/performed", "2025-09-15T00:00:00Z")
+	limited := fixtures.set("/adaptations/0/suites/2/results/0/performed", "2025-09-15T00:00:00Z")
 	eu.warn == set() with input as limited
 }
 

@@ -28,7 +28,7 @@ id := "us-finance"
 # METADATA
 # title: Validation was independent
 # description: >-
-#   No suite was scored by the producer, and the customer's approval in force declares
+#   Every suite was scored by somebody other than the producer, and the customer's approval in force declares
 #   `independent-validation`: by whom, or under which reference. Whether the validation was sound is left
 #   to people.
 # custom:
@@ -41,14 +41,12 @@ id := "us-finance"
 deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
 	some i, adaptation in input.adaptations
 	not validated(i)
-	message := "no independent validation is declared, or the producer scored a suite itself"
+	message := "no independent validation is declared, or the producer alone scored a suite"
 }
 
 validated(i) if {
 	facts.approval_declares(i, "customer", "independent-validation", params.undeclared)
-	evaluators := {suite.evaluator | some suite in input.adaptations[i].suites}
-	count(evaluators) > 0
-	count(evaluators & {input.adaptations[i].producer}) == 0
+	facts.independently_scored(i)
 }
 
 # METADATA

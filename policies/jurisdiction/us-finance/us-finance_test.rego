@@ -24,7 +24,7 @@ test_validation_is_independent_of_the_producer if {
 	every change in [
 		fixtures.without(path),
 		fixtures.set(path, "Unknown"),
-		fixtures.set("/adaptations/0/suites/3/evaluator", "acme-ml"),
+		fixtures.set("/adaptations/0/suites/3/results/0/evaluator", "acme-ml"),
 	] {
 		codes(change) == {"us-finance.independent_validation"}
 	}
@@ -43,7 +43,7 @@ test_the_challenge_is_declared_with_the_customers_approval if {
 test_the_model_is_monitored_by_plan_and_recently if {
 	every change in [
 		fixtures.undeclared("monitoring-plan"),
-		fixtures.set("/adaptations/0/suites/1/performed", "2025-09-01T11:59:59Z"),
+		fixtures.set("/adaptations/0/suites/1/results/0/performed", "2025-09-01T11:59:59Z"),
 		fixtures.without("/adaptations/0/suites/1"),
 	] {
 		codes(change) == {"us-finance.ongoing_monitoring"}

@@ -106,8 +106,8 @@ measured(i) if {
 # METADATA
 # title: Security and resilience were probed, and recently
 # description: >-
-#   Every adversarial suite scores at least its own threshold and the floor set in data, and one was
-#   performed within the number of days set in data.
+#   Every adversarial suite has a result of at least its own threshold and the floor set in data, and one
+#   such result is of the last so many days, as set in data.
 # custom:
 #   code: us.measure_resilience
 #   citation: NIST AI RMF 1.0, MEASURE 2.7
@@ -123,7 +123,7 @@ deny contains violation.new(rego.metadata.rule(), adaptation.model, message) if 
 
 resilient(i) if {
 	facts.suites_reach(i, "adversarial", params.adversarial_floor)
-	facts.suite_performed(i, "adversarial", params.adversarial_max_age_days)
+	facts.suite_reached_within(i, "adversarial", params.adversarial_floor, params.adversarial_max_age_days)
 }
 
 # METADATA
@@ -149,7 +149,9 @@ decided(i) if facts.approval_says(i, "customer", "risk-response", params.risk_re
 
 # METADATA
 # title: An approval is about to end
-# description: A warning while an approval has fewer days left than the number set in data.
+# description: >-
+#   A warning while an approval has fewer days left than the number set in data, and no other one of its
+#   role lasts longer where it counts.
 # custom:
 #   code: us.manage_approval_ending
 #   citation: NIST AI RMF 1.0, MANAGE 4.1
@@ -158,8 +160,18 @@ decided(i) if facts.approval_says(i, "customer", "risk-response", params.risk_re
 #   effective_on: "2023-01-26"
 #   state: enforced
 warn contains violation.new(rego.metadata.rule(), adaptation.model, message) if {
-	some adaptation in input.adaptations
-	some approval in adaptation.approvals
+	some i, adaptation in input.adaptations
+	some j, approval in adaptation.approvals
 	dates.ends_within_days(approval.not_after, params.approval_warning_days)
+	not renewed(i, j)
 	message := sprintf("the approval of %v (%v) ends at %v", [approval.authority, approval.role, approval.not_after])
+}
+
+renewed(i, j) if {
+	some other in input.adaptations[i].approvals
+	other.role == input.adaptations[i].approvals[j].role
+	every place in input.adaptations[i].approvals[j].jurisdictions {
+		place in other.jurisdictions
+	}
+	dates.lasts_days(other.not_after, params.approval_warning_days)
 }

@@ -62,8 +62,8 @@ test_measure_every_evaluation_has_metrics if {
 test_measure_resilience_is_probed_and_recent if {
 	every change in [
 		fixtures.without("/adaptations/0/suites/0"),
-		fixtures.set("/adaptations/0/suites/0/score", 0.79),
-		fixtures.set("/adaptations/0/suites/0/performed", "2025-09-01T11:59:59Z"),
+		fixtures.set("/adaptations/0/suites/0/results/0/score", 0.79),
+		fixtures.set("/adaptations/0/suites/0/results/0/performed", "2025-09-01T11:59:59Z"),
 	] {
 		codes(change) == {"us.measure_resilience"}
 	}
@@ -118,4 +118,32 @@ test_manage_an_approval_about_to_end_warns_and_does_not_deny if {
 		"state": "enforced",
 		"authority": "",
 	}} with input as facts
+}
+
+test_manage_an_approval_that_another_one_outlasts_ends_without_a_warning if {
+	ending := {"op": "replace", "path": "/adaptations/0/approvals/0/not_after", "value": "2026-09-20T00:00:00Z"}
+	renewal := fixtures.approval("provider")
+	warned(renewal, ending) == set()
+	elsewhere := object.union(renewal, {"jurisdictions": ["us"]})
+	soon := object.union(renewal, {"not_after": "2026-09-20T00:00:00Z"})
+	other_role := object.union(renewal, {"role": "auditor"})
+	every further in [elsewhere, soon, other_role] {
+		warned(further, ending) == {"us.manage_approval_ending"}
+	}
+}
+
+warned(further, ending) := {violation.code |
+	some violation in us.warn with input as json.patch(fixtures.with_approval(further), [ending])
+}
+
+test_resilience_is_shown_by_one_result_and_not_by_two_halves if {
+	halves := json.patch(
+		fixtures.with_result(0, object.union(fixtures.result(0.9, "assay"), {"performed": "2026-08-31T00:00:00Z"})),
+		[
+			{"op": "replace", "path": "/adaptations/0/suites/0/results/0/performed", "value": "2025-08-01T00:00:00Z"},
+			{"op": "replace", "path": "/adaptations/0/suites/0/threshold", "value": 0.5},
+			{"op": "replace", "path": "/adaptations/0/suites/0/results/1/score", "value": 0.6},
+		],
+	)
+	codes(halves) == {"us.measure_resilience"}
 }

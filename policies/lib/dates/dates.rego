@@ -46,6 +46,13 @@ ends_within_days(text, days) if {
 	ns(text) - now < days * day_ns
 }
 
+# METADATA
+# title: Whether an instant comes when so many days have gone by, or later
+lasts_days(text, days) if {
+	is_number(days)
+	ns(text) - now >= days * day_ns
+}
+
 day_ns := 86400000000000
 
 # METADATA

@@ -50,3 +50,9 @@ test_ends_within_days_has_one_end if {
 	dates.ends_within_days("2026-09-02T11:59:59Z", 1) with input as at
 	not dates.ends_within_days("2026-09-02T12:00:00Z", 1) with input as at
 }
+
+test_what_does_not_end_within_days_lasts_them if {
+	not dates.lasts_days("2026-09-02T11:59:59Z", 1) with input as at
+	dates.lasts_days("2026-09-02T12:00:00Z", 1) with input as at
+	not dates.lasts_days("2026-09-02T12:00:00Z", null) with input as at
+}

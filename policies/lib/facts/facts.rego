@@ -1,7 +1,8 @@
 # METADATA
 # title: Questions asked of the facts
 # description: >-
-#   Each helper is a condition that holds only on proof. `i` is the index of an adaptation in
+#   Each helper is a condition that holds only on proof, and what proves it is proven by more evidence
+#   too: it asks whether there is a result or an approval, never whether all are of a kind. `i` is the index of an adaptation in
 #   `input.adaptations`. A threshold of the wrong type is never met: Rego orders values of different
 #   types, and a number is greater than null.
 package lib.facts
@@ -29,14 +30,29 @@ corpora_recorded(i, roles) if {
 }
 
 # METADATA
-# title: Whether every suite of a kind scores its own threshold and a floor, and there is one
+# title: Whether every suite of a kind has a result of its own threshold and a floor, and there is one
+# description: >-
+#   Of one suite there may be several results. Each counts, so that one more never takes anything away.
 suites_reach(i, kind, least) if {
 	is_number(least)
 	chosen := [suite | some suite in input.adaptations[i].suites; suite.kind == kind]
 	count(chosen) > 0
 	every suite in chosen {
-		suite.score >= max([suite.threshold, least])
+		some result in suite.results
+		result.score >= max([suite.threshold, least])
 	}
+}
+
+# METADATA
+# title: Whether a result of a kind of suite reaches both bounds and is of the last so many days
+# description: One result must do all of it; a high score of last year and a low one of today do not.
+suite_reached_within(i, kind, least, days) if {
+	is_number(least)
+	some suite in input.adaptations[i].suites
+	suite.kind == kind
+	some result in suite.results
+	result.score >= max([suite.threshold, least])
+	dates.within_days(result.performed, days)
 }
 
 # METADATA
@@ -44,7 +60,8 @@ suites_reach(i, kind, least) if {
 suite_performed(i, kind, days) if {
 	some suite in input.adaptations[i].suites
 	suite.kind == kind
-	dates.within_days(suite.performed, days)
+	some result in suite.results
+	dates.within_days(result.performed, days)
 }
 
 # METADATA
@@ -53,8 +70,19 @@ compliance_performed(i, jurisdiction, days) if {
 	some suite in input.adaptations[i].suites
 	suite.kind == "compliance"
 	suite.jurisdiction == jurisdiction
-	suite.score >= suite.threshold
-	dates.within_days(suite.performed, days)
+	some result in suite.results
+	result.score >= suite.threshold
+	dates.within_days(result.performed, days)
+}
+
+# METADATA
+# title: Whether every suite has a result of somebody other than the producer, and there is a suite
+independently_scored(i) if {
+	count(input.adaptations[i].suites) > 0
+	every suite in input.adaptations[i].suites {
+		some result in suite.results
+		result.evaluator != input.adaptations[i].producer
+	}
 }
 
 # METADATA

@@ -31,8 +31,8 @@ test_roles_that_are_no_list_are_never_recorded if {
 test_every_suite_of_the_kind_must_reach_both_bounds if {
 	facts.suites_reach(0, "adversarial", 0.95) with input as fixtures.facts
 	not facts.suites_reach(0, "adversarial", 0.951) with input as fixtures.facts
-	not facts.suites_reach(0, "adversarial", 0.1) with input as fixtures.set("/adaptations/0/suites/0/score", 0.89)
-	not facts.suites_reach(0, "compliance", 0.1) with input as fixtures.set("/adaptations/0/suites/3/score", 0.89)
+	not facts.suites_reach(0, "adversarial", 0.1) with input as fixtures.set("/adaptations/0/suites/0/results/0/score", 0.89)
+	not facts.suites_reach(0, "compliance", 0.1) with input as fixtures.set("/adaptations/0/suites/3/results/0/score", 0.89)
 	not facts.suites_reach(0, "load", 0.1) with input as fixtures.facts
 }
 
@@ -47,11 +47,48 @@ test_a_suite_counts_for_so_many_days if {
 	not facts.suite_performed(0, "load", 13) with input as fixtures.facts
 }
 
+test_a_result_must_be_high_enough_and_recent_enough_at_once if {
+	facts.suite_reached_within(0, "adversarial", 0.95, 13) with input as fixtures.facts
+	not facts.suite_reached_within(0, "adversarial", 0.951, 13) with input as fixtures.facts
+	not facts.suite_reached_within(0, "adversarial", 0.95, 12) with input as fixtures.facts
+	not facts.suite_reached_within(0, "adversarial", null, 13) with input as fixtures.facts
+	not facts.suite_reached_within(0, "load", 0.1, 13) with input as fixtures.facts
+	apart := json.patch(
+		fixtures.with_result(0, object.union(fixtures.result(0.99, "assay"), {"performed": "2025-01-01T00:00:00Z"})),
+		[{"op": "replace", "path": "/adaptations/0/suites/0/results/0/score", "value": 0.9}],
+	)
+	facts.suites_reach(0, "adversarial", 0.95) with input as apart
+	facts.suite_performed(0, "adversarial", 13) with input as apart
+	not facts.suite_reached_within(0, "adversarial", 0.95, 13) with input as apart
+}
+
+test_every_suite_was_scored_by_somebody_else_than_the_producer if {
+	facts.independently_scored(0) with input as fixtures.facts
+	not facts.independently_scored(0) with input as fixtures.set("/adaptations/0/suites/3/results/0/evaluator", "acme-ml")
+	not facts.independently_scored(0) with input as fixtures.set("/adaptations/0/suites", [])
+}
+
+# What holds with some evidence holds with more of it: else losing a file would turn a denial into an allow.
+test_one_more_result_or_approval_takes_nothing_away if {
+	poor := object.union(fixtures.result(0.9, "acme-ml"), {"performed": "2024-01-01T00:00:00Z"})
+	silent := object.union(fixtures.approval("customer"), {"declarations": {}, "jurisdictions": ["us"]})
+	every more in [fixtures.with_result(0, poor), fixtures.with_result(3, poor), fixtures.with_approval(silent)] {
+		facts.suites_reach(0, "adversarial", 0.95) with input as more
+		facts.suite_performed(0, "adversarial", 13) with input as more
+		facts.suite_reached_within(0, "adversarial", 0.95, 13) with input as more
+		facts.compliance_performed(0, "us", 13) with input as more
+		facts.independently_scored(0) with input as more
+		facts.approved_for(0, "customer", "eu") with input as more
+		facts.approval_declares(0, "customer", "effective-challenge", ["none"]) with input as more
+		facts.approval_says(0, "customer", "risk-response", ["mitigate"]) with input as more
+	}
+}
+
 test_compliance_is_of_one_jurisdiction_and_passed if {
 	facts.compliance_performed(0, "us", 13) with input as fixtures.facts
 	not facts.compliance_performed(0, "uk", 13) with input as fixtures.facts
 	not facts.compliance_performed(0, "us", 12) with input as fixtures.facts
-	not facts.compliance_performed(0, "us", 13) with input as fixtures.set("/adaptations/0/suites/3/score", 0.1)
+	not facts.compliance_performed(0, "us", 13) with input as fixtures.set("/adaptations/0/suites/3/results/0/score", 0.1)
 	not facts.compliance_performed(0, "us", 13) with input as fixtures.set("/adaptations/0/suites/3/kind", "regression")
 }
 

@@ -16,6 +16,7 @@ from sidecar.core.facts import (
     EvaluationFacts,
     Facts,
     RequestFacts,
+    ResultFacts,
     SuiteFacts,
     WaiverFacts,
     WindowFacts,
@@ -128,9 +129,7 @@ def sample_suite(kind: str, jurisdiction: str | None = None) -> SuiteFacts:
         jurisdiction=jurisdiction,
         name=kind,
         threshold=0.9,
-        score=0.95,
-        evaluator="assay",
-        performed="2026-08-20T12:00:00Z",
+        results=(ResultFacts("2026-08-20T12:00:00Z", 0.95, "assay"),),
     )
 
 

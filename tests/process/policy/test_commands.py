@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def test_list_tells_every_rule_as_table_as_json_and_as_markdown(tmp_path: Path) 
 
 
 def test_check_says_what_and_where_and_fails(tmp_path: Path) -> None:
-    assert admit("policy", "check", "--policies", POLICIES).stdout.count("✓") == 4
+    assert admit("policy", "check", "--policies", POLICIES).stdout.count("✓") == 5
     nothing = admit("policy", "check", "--policies", tmp_path, code=2)
     assert nothing.stderr == (
         f"admit: {tmp_path}: no policies with a capabilities.json in there"
@@ -173,6 +174,22 @@ def test_explain_names_what_fired_with_its_citation_and_counts_what_held(tmp_pat
     assert f"eu-finance: {held} of {held + 1} rules hold" in shown.splitlines()
     for text in ("eu-finance.dora_register", violation["citation"], violation["remedy"]):
         assert text in " ".join(shown.split())
+
+
+@pytest.mark.usefixtures("now")
+def test_explain_asks_about_the_other_evidence_that_counts_as_a_gate_does(tmp_path: Path) -> None:
+    lawful = finance()
+    world = lawful.world()
+    silent = {**lawful.environment, "declarations": {}}
+    world.join("parent", *(replace(each, trust_domains=()) for each in world.grants["customer"]))
+    world.declare(
+        label="newer", signer="parent", jurisdictions=["eu"], sector="finance",
+        window=simulator.window(1, 30), **silent,
+    )  # fmt: skip
+    assert explained(site_of(tmp_path / "both", world), 0)["policies"]["allow"] is True
+    world.evidence.pop("environment")
+    found = explained(site_of(tmp_path / "newer", world), 1)["policies"]
+    assert "eu-finance.dora_register" in {one["code"] for one in found["violations"]}
 
 
 @pytest.mark.usefixtures("now")

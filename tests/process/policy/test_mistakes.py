@@ -52,6 +52,7 @@ def test_what_could_not_be_checked_is_not_shown_as_good(tmp_path: Path) -> None:
         (["✗", "types"], False),
         (["✓", "data"], False),
         (["·", "lint"], True),
+        (["·", "evidence"], True),
     ]
     (problem,) = told("policy", "check", "--policies", tree, code=1)["problems"]
     assert (problem["check"], problem["file"]) == ("types", "jurisdiction/uk/uk.rego")

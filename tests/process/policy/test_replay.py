@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from sidecar.opa.location import opa_path
 from sidecar.opa.server import Server, tree_server
 from sidecar.policy import replay
 from sidecar.policy.as_if import AsIf, chosen, parse
+from sidecar.policy.in_turn import ask_in_turn
 from sidecar.policy.replay import Answer, Difference, Group, Record, RuleHit, Tally
 from tests.process.policy.toy import STRICTER, facts, write_toy
 
@@ -112,6 +114,27 @@ def test_only_the_policies_after_are_asked_as_if_an_environment_were_elsewhere()
     assert [(one.record.id, one.record.facts) for one in found.changes] == [("d-1", of("b/prod"))]
     assert found.appears == {("uk", "uk.x"): 1}
     assert found.restated == {"spiffe://x/**": 1, "spiffe://x/a/*": 2}
+
+
+def test_of_several_choices_of_evidence_the_first_that_is_allowed_decides() -> None:
+    def of(*jurisdictions: str) -> dict[str, Any]:
+        return {"environment": {"id": "spiffe://x/a", "jurisdictions": list(jurisdictions)}}
+
+    several = replace(record(0, True, of("uk")), others=(of("us"), of("eu")))
+    denied = replace(record(1, False, of("uk")), others=(of("us"),))
+    found = replay.replay([several, denied], Recorder(), Recorder())
+    assert found == Difference(records=2)
+    elsewhere = (AsIf("**", ("us",)),)
+    changed = replay.replay([several, denied], Recorder(), Recorder(), changes=elsewhere).changes
+    rows = [
+        (one.record.id, one.kind, sorted(v.code for v in one.after.violations)) for one in changed
+    ]
+    assert rows == [("d-0", "denied", ["us.x"]), ("d-1", "reasons", ["us.x"])]
+
+
+def test_with_nothing_to_ask_about_there_is_no_answer() -> None:
+    with pytest.raises(ValueError, match=r"^nothing to ask the policies about$"):
+        ask_in_turn([], lambda question: question, bool)
 
 
 def test_facts_without_an_environment_are_not_restated() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sidecar.core.assignment import Offer, Slot, assign, given
+from sidecar.core.assignment import Offer, Slot, assignments, given
 from sidecar.core.evidence import Signer
 from sidecar.core.reasons import Reason
 
@@ -12,8 +12,12 @@ def offer(authority: str, item: str, key: str = "") -> Offer[str]:
 
 
 def chosen(*slots: Slot[str]) -> list[str] | None:
-    found = assign(slots)
-    return None if found is None else [f"{each.signer.authority}: {each.item}" for each in found]
+    found = next(assignments(slots), None)
+    return (
+        None
+        if found is None
+        else [f"{each.signer.authority}: {each.item}" for each in found.chosen]
+    )
 
 
 def test_the_best_offer_is_taken_where_nobody_is_contested() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sidecar.core import combinations
-from sidecar.core.combinations import Rules, selected
+from sidecar.core.combinations import MAX_ITEMS, Rules, in_turn, selected
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,29 @@ def test_a_choice_is_found_exactly_where_one_of_all_holds(offered: list[list[Can
     assert all(together(chosen) for chosen in found)
     assert all(one in of for chosen in found for one, of in zip(chosen, offered, strict=True))
     assert bool(found) is any(map(together, product(*offered)))
+
+
+@given(st.lists(st.lists(CANDIDATES, max_size=4), min_size=1, max_size=3))
+def test_every_choice_that_holds_is_found_once(offered: list[list[Candidate]]) -> None:
+    # Equal candidates are different ones here, as two files with the same content would be.
+    mine = [[Candidate(each.names, each.avoids) for each in items] for items in offered]
+    found = [tuple(map(id, chosen)) for chosen in selected(mine, RULES)]
+    holding = [tuple(map(id, chosen)) for chosen in product(*mine) if together(chosen)]
+    assert sorted(found) == sorted(holding)
+
+
+def test_the_first_combination_takes_no_more_than_the_first_of_each() -> None:
+    taken: list[str] = []
+
+    def each(name: str) -> Iterator[str]:
+        for number in range(100):
+            taken.append(f"{name}{number}")
+            yield taken[-1]
+
+    combined = in_turn([each("a"), each("b")])
+    assert (next(combined), taken) == (("a0", "b0"), ["a0", "b0"])
+    assert len(list(combined)) == MAX_ITEMS * MAX_ITEMS - 1
+    assert list(in_turn([each("a"), iter(())])) == []
 
 
 def test_the_preferred_ones_come_first() -> None:

@@ -11,6 +11,7 @@ import pytest
 from sidecar.core import facts as facts_module
 from sidecar.core.call import Call
 from sidecar.core.decide import Decision, Progress, decide, inadmissible, refuse, renew
+from sidecar.core.proving import prove
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.verdict import Violation
 from sidecar.core.window import rfc3339
@@ -27,6 +28,8 @@ from tests.support.simulator.world import (
 from tests.unit.core.verdicts import VIOLATION, body, read
 
 CALL = Call("openai", OPERATION, (MODEL,))
+LATER = NOW + timedelta(days=30)
+"""When time alone could next change what was read: later than all that ends the decision."""
 
 
 def progress(**changes: Any) -> Progress:
@@ -37,7 +40,7 @@ def progress(**changes: Any) -> Progress:
 def test_an_allow_carries_everything_and_a_lease_that_ends_with_the_first_thing() -> None:
     made = progress()
     assert made.assessment is not None
-    decision = decide(made, read(body()))
+    decision = decide(made, read(body()), LATER)
     assert decision == Decision(
         id="d-1",
         reason=Reason.ADMITTED,
@@ -51,8 +54,10 @@ def test_an_allow_carries_everything_and_a_lease_that_ends_with_the_first_thing(
         lease_until=NOW + timedelta(seconds=30),
     )
     assert decision.allowed
-    long = decide(made, read(body(lease_seconds=10**6)))
+    long = decide(made, read(body(lease_seconds=10**6)), LATER)
     assert long.lease_until == made.assessment.valid_until == NOW + timedelta(hours=1)
+    shown = NOW + timedelta(seconds=10)
+    assert decide(made, read(body()), shown).lease_until == shown
 
 
 def test_a_policy_can_refuse_what_structure_admits() -> None:
@@ -62,7 +67,7 @@ def test_a_policy_can_refuse_what_structure_admits() -> None:
         "warnings": [VIOLATION],
         "jurisdictions": {"eu": {"allow": False, "violations": [VIOLATION]}},
     }
-    decision = decide(progress(), read(body(**refusing)))
+    decision = decide(progress(), read(body(**refusing)), LATER)
     assert (decision.reason, decision.detail, decision.allowed, decision.lease_until) == (
         Reason.JURISDICTION_DENIED,
         "eu.art10: no corpus",
@@ -70,13 +75,13 @@ def test_a_policy_can_refuse_what_structure_admits() -> None:
         NOW,
     )
     assert decision.violations == decision.warnings == (Violation(**VIOLATION),)
-    silent = decide(progress(), read(body(allow=False)))
+    silent = decide(progress(), read(body(allow=False)), LATER)
     assert (silent.reason, silent.detail) == (
         Reason.JURISDICTION_DENIED,
         "the policies do not allow it",
     )
     unknown = {**VIOLATION, "code": "jurisdiction_unknown"}
-    assert decide(progress(), read(body(allow=False, violations=[unknown]))).reason is (
+    assert decide(progress(), read(body(allow=False, violations=[unknown])), LATER).reason is (
         Reason.JURISDICTION_UNKNOWN
     )
 
@@ -86,7 +91,7 @@ def test_a_policy_cannot_admit_what_structure_refuses() -> None:
     world.evidence.pop("approval:regulator")
     for assessment in (world.ask(), None):
         with pytest.raises(AdmissibilityError) as caught:
-            decide(progress(assessment=assessment), read(body()))
+            decide(progress(assessment=assessment), read(body()), LATER)
         assert (caught.value.reason, caught.value.message) == (
             Reason.INTERNAL_ERROR,
             "nothing admissible to decide on",
@@ -127,7 +132,7 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
     world = tuned_on_world()
     assessment = world.ask(CHILD)
     call = Call("openai", OPERATION, (CHILD,), True, ("text",), ("function",))
-    facts = facts_module.prove(call, credential(), assessment, rfc3339(NOW), "n-1")
+    facts = prove(call, credential(), assessment, rfc3339(NOW), "n-1")
     value = facts_module.to_input(facts)
     assert value["request"] == {
         "provider": "openai",
@@ -160,7 +165,11 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
         world.digests["manifest"],
     )
     assert adaptation["manifest"] == world.digests["child"]
-    assert [(s["kind"], s["jurisdiction"], s["score"]) for s in adaptation["suites"]] == [
+    suites = [
+        (s["kind"], s["jurisdiction"], *(r["score"] for r in s["results"]))
+        for s in adaptation["suites"]
+    ]
+    assert suites == [
         ("adversarial", None, 0.95),
         ("regression", None, 0.95),
         ("compliance", "eu", 0.95),
@@ -176,7 +185,7 @@ def test_facts_hold_what_was_proven_and_nothing_else() -> None:
 def test_a_listed_base_model_yields_facts_without_an_adaptation() -> None:
     assessment = admitted_world().ask(BASE)
     call = Call("openai", OPERATION, (BASE,))
-    facts = facts_module.prove(call, credential(), assessment, rfc3339(NOW), "n")
+    facts = prove(call, credential(), assessment, rfc3339(NOW), "n")
     assert facts.adaptations == ()
 
 
@@ -184,12 +193,12 @@ def test_a_refused_assessment_yields_no_facts() -> None:
     world = admitted_world()
     world.evidence.pop("result")
     with pytest.raises(ValueError, match="only an admissible assessment yields facts"):
-        facts_module.prove(CALL, credential(), world.ask(), rfc3339(NOW), "n")
+        prove(CALL, credential(), world.ask(), rfc3339(NOW), "n")
 
 
 def test_a_decision_is_renewed_with_the_id_and_time_of_another_request() -> None:
     made = progress()
-    decision = decide(made, read(body()))
+    decision = decide(made, read(body()), LATER)
     later = replace(made, id="d-2", at=NOW + timedelta(seconds=29), epoch=8)
     renewed = renew(decision, later)
     assert renewed == replace(decision, id="d-2", at=later.at, epoch=8)
@@ -197,7 +206,7 @@ def test_a_decision_is_renewed_with_the_id_and_time_of_another_request() -> None
 
 @pytest.mark.parametrize("seconds", [-1, 30])
 def test_an_allow_is_not_renewed_outside_its_lease(seconds: int) -> None:
-    decision = decide(progress(), read(body()))
+    decision = decide(progress(), read(body()), LATER)
     at = progress(id="d-2", at=NOW + timedelta(seconds=seconds))
     with pytest.raises(AdmissibilityError) as refused:
         renew(decision, at)

@@ -12,6 +12,7 @@ from sidecar.core import facts as facts_module
 from sidecar.core.assessment import Assessment, Deployed, Finding
 from sidecar.core.call import Call
 from sidecar.core.evidence import DEPLOYMENT_BINDING, Signer
+from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (
@@ -224,7 +225,7 @@ def test_a_provider_of_record_is_named_as_such_for_a_binding() -> None:
 
 
 def facts(assessment: Assessment, call: Call = CALL) -> facts_module.Facts:
-    return facts_module.prove(call, credential(), assessment, rfc3339(NOW), "n")
+    return prove(call, credential(), assessment, rfc3339(NOW), "n")
 
 
 def test_the_facts_say_what_the_request_named_and_what_that_is_bound_to() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.core.call import Call
-from sidecar.core.facts import prove, to_input
+from sidecar.core.facts import to_input
+from sidecar.core.proving import prove
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (
     BASE,
@@ -49,9 +50,9 @@ def _suite(kind: str) -> dict[str, Any]:
         "jurisdiction": "eu" if kind == "compliance" else None,
         "name": f"{kind}-suite",
         "threshold": 0.9,
-        "score": 0.95,
-        "evaluator": "evaluator",
-        "performed": "2026-05-22T12:00:00Z",
+        "results": (
+            {"performed": "2026-05-22T12:00:00Z", "score": 0.95, "evaluator": "evaluator"},
+        ),
     }
 
 

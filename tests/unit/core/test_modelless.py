@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sidecar.core import facts as facts_module
 from sidecar.core.assessment import Assessment, Finding
 from sidecar.core.call import Call, Reference
+from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (
@@ -95,7 +95,7 @@ def test_what_concerns_models_does_not_touch_a_modelless_operation() -> None:
 
 def test_the_facts_of_a_modelless_operation_say_so_and_hold_no_adaptation() -> None:
     world = admitted_world()
-    facts = facts_module.prove(FILE, credential(), world.put(FILE), rfc3339(NOW), "n")
+    facts = prove(FILE, credential(), world.put(FILE), rfc3339(NOW), "n")
     assert (facts.request.models, facts.request.modelless, facts.adaptations) == ((), True, ())
 
 

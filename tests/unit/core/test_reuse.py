@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sidecar.core.assess import assess
 from sidecar.core.call import Call, Reference
-from sidecar.core.facts import prove
+from sidecar.core.proving import prove
 from sidecar.core.reuse import caller, question, restated, reused
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (

@@ -11,10 +11,20 @@ import pytest
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Reference
-from sidecar.core.facts import prove
+from sidecar.core.evidence import MANIFEST
+from sidecar.core.proving import proofs, prove
 from sidecar.core.reads import recording
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import ENV, MODEL, NOW, OPERATION, sha, suite
+from tests.support.simulator.predicates import (
+    ENV,
+    MODEL,
+    NOW,
+    OPERATION,
+    manifest_predicate,
+    sha,
+    statement,
+    suite,
+)
 from tests.support.simulator.world import (
     BASE,
     CHILD,
@@ -83,6 +93,16 @@ def test_an_evaluator_reaches_a_bound_model_without_results_and_approvals(world:
     facts = prove(CALL, caller, answer, "2026-06-01T12:00:00Z", "n")
     assert facts.request.sandbox
     assert facts.adaptations[0].approvals == ()
+
+
+def test_of_two_producers_policies_are_asked_about_each_in_the_sandbox_too(world: World) -> None:
+    world.join("other-ml", *world.grants["producer"])
+    payload = statement(MANIFEST, MODEL, sha(f"job {MODEL}"), manifest_predicate())
+    world.sign("manifest", payload, "producer", "other-ml")
+    caller = credential(LAB, trust_domain="lab.example", authority="lab")
+    found = proofs(CALL, caller, world.state(), NOW)
+    shown = [prove(CALL, caller, each, "2026-06-01T12:00:00Z", "n").adaptations for each in found]
+    assert [each.producer for (each,) in shown] == ["other-ml", "producer"]
 
 
 def test_the_same_call_on_a_production_route_is_refused(world: World) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sidecar.core import facts as facts_module
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Specified
 from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST, Signer
+from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.support.simulator.keys import SimKey
@@ -93,7 +93,7 @@ def test_what_was_tuned_under_a_specification_says_so() -> None:
     assert [chain.specifications for chain in assessment.chains] == [expected]
     assert "office" in assessment.constituents
     call = Call("openai", "chat.completions", (MODEL,))
-    facts = facts_module.prove(call, credential(), assessment, rfc3339(NOW), "n")
+    facts = prove(call, credential(), assessment, rfc3339(NOW), "n")
     assert facts.adaptations[0].specification == digest
     assert facts.request.specification is None
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sidecar.core import facts as facts_module
 from sidecar.core.assessment import Finding, Specified
 from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST, Signer
+from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (
@@ -49,7 +49,7 @@ def test_a_listed_base_model_is_tuned_under_a_customers_specification() -> None:
     )
     signer = Signer("customer", world.parties["customer"].key.fingerprint)
     assert assessment.specification == Specified(world.state().specifications[digest], signer)
-    facts = facts_module.prove(job(world), credential(), assessment, rfc3339(NOW), "n")
+    facts = prove(job(world), credential(), assessment, rfc3339(NOW), "n")
     request = facts.request
     assert (request.models, request.tuned, request.specification) == ((BASE,), (BASE,), digest)
     assert (request.run, facts.adaptations) == ((), ())
@@ -71,7 +71,7 @@ def test_the_facts_of_a_model_that_also_grades_say_that_it_is_run() -> None:
     patterns = [f"openai/{BASE}"]
     world.declare(baseModels=patterns, tuningModels=patterns)
     both = dataclasses.replace(job(world), models=(BASE,))
-    facts = facts_module.prove(both, credential(), world.put(both), rfc3339(NOW), "n")
+    facts = prove(both, credential(), world.put(both), rfc3339(NOW), "n")
     request = facts.request
     assert (request.models, request.run, request.tuned) == ((BASE,), (BASE,), (BASE,))
 

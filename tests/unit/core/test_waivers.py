@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.core.assessment import Assessment, Ending
 from sidecar.core.call import Call
-from sidecar.core.facts import WaiverFacts, prove
+from sidecar.core.facts import WaiverFacts
+from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from tests.support.simulator.world import (

@@ -32,6 +32,9 @@ def verdict(*violations: Violation) -> Verdict:
     )
 
 
+LATER = NOW + timedelta(days=30)
+
+
 def outcome(decision: Any, **changes: Any) -> Outcome:
     values: dict[str, Any] = {
         "decision": decision,
@@ -46,7 +49,7 @@ def outcome(decision: Any, **changes: Any) -> Outcome:
 
 
 def admitted() -> Outcome:
-    return outcome(decide(progress(admitted_world()), verdict()))
+    return outcome(decide(progress(admitted_world()), verdict(), LATER))
 
 
 def leased(first: Outcome) -> LeasedOutcome:
@@ -71,7 +74,7 @@ def ending() -> Outcome:
     world = admitted_world()
     at = NOW + timedelta(days=89)
     world.parties["provider"].withdraw(WithdrawalKind.BASE_MODEL, f"openai/{BASE}", at)
-    return outcome(decide(progress(world), verdict()))
+    return outcome(decide(progress(world), verdict(), LATER))
 
 
 def withdrawn() -> Outcome:
@@ -82,7 +85,7 @@ def withdrawn() -> Outcome:
 
 def violating() -> Outcome:
     found = Violation("eu.art10", "eu", "no corpus")
-    return outcome(decide(progress(admitted_world()), verdict(found)))
+    return outcome(decide(progress(admitted_world()), verdict(found), LATER))
 
 
 def unread() -> Outcome:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import stat
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from sidecar.core.decide import Decision
-from sidecar.core.facts import Facts, prove, to_input
+from sidecar.core.facts import Facts, to_input
+from sidecar.core.proving import prove
 from sidecar.core.window import rfc3339
 from sidecar.observe.facts_log import FactsLog, record
 from sidecar.observe.outcome import Outcome
@@ -27,7 +29,7 @@ def facts() -> Facts:
 
 
 def asked(decision: Decision | None = None) -> Outcome:
-    return samples.outcome(decision or samples.violating().decision, facts=facts())
+    return samples.outcome(decision or samples.violating().decision, facts=(facts(),))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -46,6 +48,14 @@ def test_a_line_holds_the_question_without_its_nonce_and_the_answer_by_code() ->
         "facts": {**question, "nonce": ""},
     }
     assert question["nonce"] == "n-1"
+
+
+def test_other_evidence_that_was_asked_about_is_beside_the_first() -> None:
+    other = dataclasses.replace(facts(), deployments=())
+    several = samples.outcome(samples.violating().decision, facts=(facts(), other, other))
+    line = json.loads(json.dumps(record(several)))
+    question = json.loads(json.dumps(to_input(dataclasses.replace(other, nonce=""))))
+    assert line == {**json.loads(json.dumps(record(asked()))), "others": [question, question]}
 
 
 def test_what_the_policies_were_not_asked_is_no_record() -> None:

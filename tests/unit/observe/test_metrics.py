@@ -23,6 +23,7 @@ from sidecar.registry.errors import RegistryResult
 from tests.support.simulator.world import ENV, MODEL, NOW, admitted_world, grant
 from tests.unit.observe.gauges import metrics
 from tests.unit.observe.samples import (
+    LATER,
     admitted,
     leased,
     outcome,
@@ -173,7 +174,7 @@ def environments(*jurisdictions: str) -> Outcome:
 
 
 def decide_or_refuse(world: Any) -> Any:
-    found = decide(progress(admitted_world()), verdict())
+    found = decide(progress(admitted_world()), verdict(), LATER)
     return replace(found, reason=Reason.APPROVAL_MISSING, assessment=progress(world).assessment)
 
 

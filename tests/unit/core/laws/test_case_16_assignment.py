@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sidecar.core.assignment import Offer, Slot, assign
+from sidecar.core.assignment import Offer, Slot, assignments
 from sidecar.core.evidence import Signer
 from sidecar.core.reasons import Reason
 from tests.support.simulator.predicates import suite, suites
@@ -103,17 +103,43 @@ def test_an_assignment_is_found_exactly_where_there_is_one(
         Slot(role, tuple(Offer(Signer(a, f"key {k}"), (a, k)) for a, k in offers))
         for role, offers in slots
     ]
-    found = assign(rows)
-    assert (found is not None) == exists(slots)
-    if found is not None:
-        chosen = [(row.role, offer.item) for row, offer in zip(rows, found, strict=True)]
+    every = list(assignments(rows))
+    assert bool(every) == exists(slots)
+    for found in every:
+        chosen = [(row.role, offer.item) for row, offer in zip(rows, found.chosen, strict=True)]
         assert lawful(chosen)
-        assert all(offer in row.offers for row, offer in zip(rows, found, strict=True))
+        for row, offer, counting in zip(rows, found.chosen, found.counting, strict=True):
+            assert offer in counting
+            assert set(counting) <= set(row.offers)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SLOTS)
+def test_what_counts_together_never_puts_a_name_into_two_roles_and_leaves_no_offer_out(
+    slots: list[tuple[str, list[tuple[str, str]]]],
+) -> None:
+    rows = [
+        Slot(role, tuple(Offer(Signer(a, f"key {k}"), (a, k)) for a, k in offers))
+        for role, offers in slots
+    ]
+    possible = set()
+    for found in assignments(rows):
+        shown = [
+            (number, row.role, offer.item)
+            for number, (row, offers) in enumerate(zip(rows, found.counting, strict=True))
+            for offer in offers
+        ]
+        assert lawful([(role, item) for _, role, item in shown])
+        possible |= {(number, item) for number, _, item in shown}
+    for number, (role, offers) in enumerate(slots):
+        for offer in offers:
+            forced = [*slots[:number], (role, [offer]), *slots[number + 1 :]]
+            assert ((number, offer) in possible) == exists(forced)
 
 
 @pytest.mark.parametrize("role", ["evaluator", "regulator"])
 def test_a_slot_without_offers_is_never_filled(role: str) -> None:
-    assert assign([Slot(role, ())]) is None
+    assert list(assignments([Slot(role, ())])) == []
 
 
 def test_a_usable_choice_is_found_beside_one_that_rests_on_a_withdrawn_approval() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from sidecar.core import memory
 from sidecar.core.call import Call
-from sidecar.core.facts import prove
 from sidecar.core.grants import Floor
+from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from tests.support.simulator.world import (
     APPROVERS,
