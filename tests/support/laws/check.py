@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
 from tests.support.laws import endings, laboratory, universe
@@ -11,8 +11,10 @@ from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
 from tests.support.laws.history import Operation, Restart, Run
 from tests.support.laws.laws import Watch
-from tests.support.laws.model import Ruling, admits
+from tests.support.laws.model import admits
 from tests.support.laws.nouns import Question
+from tests.support.laws.policies import Policy
+from tests.support.laws.ruling import Ruling
 
 SHORTEST, LONGEST = 4, 14
 
@@ -38,6 +40,31 @@ class Played:
     sandbox: bool = False
 
 
+@dataclass(slots=True)
+class Watches:
+    """Looks at each step: of the predicate, and of the whole decision under a policy."""
+
+    policy: Policy
+    structure: Watch = field(default_factory=Watch)
+    whole: Watch = field(default_factory=Watch)
+
+    def wrong(
+        self, ruling: Ruling, gate: Gate, run: Run, question: Question, operation: Operation | None
+    ) -> str | None:
+        """What is wrong with the answers to a question, if anything."""
+        text = _difference(ruling, gate, run, question)
+        text = text or self.structure.broken(run, question, operation, ruling)
+        if text is not None:
+            return text
+        if ruling.admitted:
+            ruling = admits(run.world, question, run.now, self.policy)
+            allowed = gate.allowed(run, question, self.policy)
+            if ruling.admitted is not allowed:
+                found = f"{ruling.step} {ruling.why}"
+                return f"under a policy: model: {found}; code: allowed is {allowed}"
+        return self.whole.broken_by_files(question, operation, ruling)
+
+
 def play(
     seed: int,
     operations: Sequence[Operation] | None = None,
@@ -53,7 +80,7 @@ def play(
     """
     rng = Random(seed)
     made = universe.start(rng)
-    run, gate, watch = Run(made.world), Gate(), Watch()
+    run, gate, watches = Run(made.world), Gate(), Watches(Policy(seed))
     opened = laboratory.drawn(seed) if sandbox is None else sandbox
     draws = Random(f"sandbox {seed}")
     if opened:
@@ -83,8 +110,7 @@ def play(
         after(gate)
         for question in questions:
             ruling = admits(run.world, question, run.now)
-            text = _difference(ruling, gate, run, question)
-            text = text or watch.broken(run, question, operation, ruling)
+            text = watches.wrong(ruling, gate, run, question, operation)
             played.asked += 1
             played.admitted += ruling.admitted
             if text is not None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache, lru_cache
 
 from sidecar.core import memory
-from sidecar.core.assess import assess
+from sidecar.core.assess import admissible, assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.documents import (
@@ -20,6 +20,7 @@ from sidecar.core.documents import (
 from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.memory import NOTHING, Remembered
+from sidecar.core.proving import prove
 from sidecar.core.trust_state import (
     AuthorityView,
     Change,
@@ -32,6 +33,7 @@ from sidecar.core.verification import VerifiedFile, verify_file
 from sidecar.providers import ADAPTED_NAMES
 from tests.support.laws import nouns, payloads
 from tests.support.laws.history import Run
+from tests.support.laws.policies import Policy
 from tests.support.simulator.predicates import sha
 
 
@@ -98,6 +100,17 @@ class Gate:
     def ask(self, run: Run, question: nouns.Question) -> Assessment:
         """Assess one question now."""
         assert self.state is not None
+        return assess(*self._inquiry(run, question), self.state, payloads.instant(run.now))
+
+    def allowed(self, run: Run, question: nouns.Question, policy: Policy) -> bool:
+        """Whether a policy allows anything by which the predicate admits a question now."""
+        assert self.state is not None
+        call, credential = self._inquiry(run, question)
+        found = admissible(call, credential, self.state, payloads.instant(run.now))
+        return any(policy.allows(prove(call, credential, each, "", "")) for each in found)
+
+    @staticmethod
+    def _inquiry(run: Run, question: nouns.Question) -> tuple[Call, Credential]:
         tunes = question.tunes is not None
         call = Call(
             "openai",
@@ -116,7 +129,7 @@ class Gate:
             expires=payloads.instant(run.now) + timedelta(hours=1),
             authority=run.world.credentials[question.environment],
         )
-        return assess(call, credential, self.state, payloads.instant(run.now))
+        return call, credential
 
 
 def _files(run: Run) -> Iterable[VerifiedFile]:

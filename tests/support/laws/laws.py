@@ -19,8 +19,8 @@ from tests.support.laws.history import (
     Shuffle,
     TakeBack,
 )
-from tests.support.laws.model import Ruling
 from tests.support.laws.nouns import Declaration, Failure, Question, Withdrawal
+from tests.support.laws.ruling import Ruling
 
 
 @dataclass(slots=True)
@@ -64,6 +64,18 @@ class Watch:
             if lost and now.admitted:
                 return f"law 1: the noes of {sorted(lost)} were unsaid by {operation}"
         return None
+
+    def broken_by_files(
+        self, question: Question, operation: Operation | None, now: Ruling
+    ) -> str | None:
+        """Whether the last operation broke law 2 for the whole decision, of policies too."""
+        before, self.last[question] = self.last.get(question), now
+        self.by_hand |= isinstance(operation, Add | TakeBack) and operation.by_hand
+        if before is None or before.admitted or not now.admitted or self.by_hand:
+            return None
+        if not isinstance(operation, Lose | Shuffle):
+            return None
+        return f"law 2: {type(operation).__name__} made a policy allow what it denied: {before.why}"
 
 
 def _of_others(question: Question, now: Ruling) -> Ruling:

@@ -8,8 +8,9 @@ It leaves out what no history has, which tests of tests/unit cover instead: an e
 (core/breaks_of_approval), stored objects (core/test_modelless, registry/), chains and sets of
 grants beyond their bounds (core/test_assess, core/test_combinations, core/laws/test_case_13),
 several names of one base model (providers/test_descriptors). Nor does it say until when an admitted
-call holds (core/test_properties, core/test_validity) and what policies see of it (core/test_facts),
-apart from waivers of environments.
+call holds (core/test_properties, core/test_validity). Of what policies see it knows waivers of
+environments and the evidence among which a policy may choose (``policies``); core/test_facts has
+all of it.
 """
 
 from __future__ import annotations
@@ -24,61 +25,33 @@ from tests.support.laws.cascade import Noes, family, objectors
 from tests.support.laws.nouns import (
     Binding,
     Declaration,
-    Failure,
     Item,
     Manifest,
     Place,
     Question,
     Specification,
-    Withdrawal,
     World,
     covers,
 )
+from tests.support.laws.policies import Policy
 from tests.support.laws.reading import Reading, Signer
+from tests.support.laws.ruling import UNSPECIFIED, No, Ruling, refused
 from tests.support.laws.specifications import Chain, for_manifest, for_tuning
 from tests.support.laws.succession import in_force
 from tests.support.laws.waivers import usable
 
-No = tuple[str, Withdrawal | Failure]
+EVERYTHING = Policy()
 Bound = tuple[Item, Binding, str]
 Needed = list[tuple[Item, set[Signer]]]
 """Evidence that must be relied on, each with the signers of which one is enough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """Whether it is admitted; else the step that refuses, and the reason code.
-
-    ``manifest`` is what the model resolved to, ``declaration`` the environment's that it was asked
-    under, and ``noes`` is every no that hits the lineage or, also where it is admitted, anything
-    that could be relied on: who signed and what was signed may be hit while others agree.
-    ``waivers`` are those that excuse a rule of the policies, by digest, and ``objectors`` those of
-    whom every no would count, where it is admitted: a no of anybody else ends what it signed
-    itself, and another signer of the same is enough.
-    """
-
-    admitted: bool
-    step: int
-    why: str
-    manifest: str | None = None
-    noes: frozenset[No] = frozenset()
-    declaration: str | None = None
-    waivers: frozenset[str] = frozenset()
-    objectors: frozenset[str] = frozenset()
-
-
-def refused(step: int, why: str, noes: frozenset[No] = frozenset()) -> Ruling:
-    return Ruling(False, step, why, None, noes)
-
-
-UNSPECIFIED = refused(3, "specification_unverified")
-
-
-def admits(world: World, question: Question, now: int) -> Ruling:
+def admits(world: World, question: Question, now: int, policy: Policy = EVERYTHING) -> Ruling:
     """Answer a question. ``succession.settle`` must have seen the world before.
 
     Where several declarations, bindings or manifests could be relied on, any that admits does; of
-    several refusals the one of the newest is given.
+    several refusals the one of the newest is given. A policy must be content with evidence that can
+    be relied on together.
     """
     reading = Reading(world, question, now)
     if question.sandbox and (question.modelless or question.tunes is not None):
@@ -90,7 +63,7 @@ def admits(world: World, question: Question, now: int) -> Ruling:
         return refused(1, "environment_unknown")
     first: Ruling | None = None
     for item, declared, declarer in declarations:
-        for ruling in _under(_Case(reading, item, declared, declarer)):
+        for ruling in _under(_Case(reading, item, declared, declarer, policy)):
             found = replace(ruling, declaration=item.digest)
             if found.admitted:
                 return found
@@ -130,8 +103,11 @@ class Part:
 class _Case:
     """One question under one declaration."""
 
-    def __init__(self, reading: Reading, item: Item, declared: Declaration, declarer: str) -> None:
+    def __init__(
+        self, reading: Reading, item: Item, declared: Declaration, declarer: str, policy: Policy
+    ) -> None:
         self.reading, self.declaration, self.declared = reading, item, declared
+        self.policy = policy
         self.declarer, self.sector = declarer, declared.sector
         self.asked = reading.with_floors(declared.jurisdictions)
         self.now, self.question = reading.now, reading.question
@@ -314,10 +290,14 @@ class _Case:
         stale |= {name for name in objecting if name not in reading.world.views}
         if stale:
             return refused(7, "trust_stale", frozenset(noes.found))
-        if not self._relied_on(
-            parts, needed, lambda word, s: reading.fresh(s[0]) and not noes.said_hit(word, s)
-        ):
+
+        def sound(word: Item, s: Signer) -> bool:
+            return reading.fresh(s[0]) and not noes.said_hit(word, s)
+
+        if not self._relied_on(parts, needed, sound):
             return refused(7, "trust_stale", frozenset(noes.found))
+        if not self._relied_on(parts, needed, sound, self.policy):
+            return refused(8, "jurisdiction_denied", frozenset(noes.found))
         waivers = frozenset(usable(reading, self.sector, self.asked, noes.counted))
         found, counted = frozenset(noes.found), frozenset(noes.counted)
         return Ruling(True, 8, "admitted", None, found, None, waivers, counted)
@@ -383,9 +363,18 @@ class _Case:
                 needed.append((parent, self._parent_signers(parent)))
         return needed
 
-    def _relied_on(self, parts: tuple[Part, ...], needed: Needed, good: Good) -> bool:
-        """Whether there is a good signer of everything that must be relied on."""
-        if not all(any(good(word, s) for s in signers) for word, signers in needed):
+    def _relied_on(
+        self, parts: tuple[Part, ...], needed: Needed, sound: Good, policy: Policy = EVERYTHING
+    ) -> bool:
+        """Whether there is a sound signer, and one that contents the policy, of all of it."""
+
+        def good(word: Item, s: Signer) -> bool:
+            return policy.of_called(word, s) and sound(word, s)
+
+        if not all(
+            any(policy.of_other(word, s) and sound(word, s) for s in signers)
+            for word, signers in needed
+        ):
             return False
         reading, sector, asked = self.reading, self.sector, self.asked
         items = [part.item for part in parts if part.item is not None]

@@ -7,7 +7,7 @@ from random import Random
 
 from tests.support.laws import laboratory, universe
 from tests.support.laws.history import Add, Operation, Publish, Run
-from tests.support.laws.model import Ruling, admits
+from tests.support.laws.model import admits
 from tests.support.laws.nouns import (
     Content,
     Grant,
@@ -17,6 +17,7 @@ from tests.support.laws.nouns import (
     Supersession,
     Withdrawal,
 )
+from tests.support.laws.ruling import Ruling
 from tests.support.laws.universe import CHILD, DUAL, PARENT, PROD, Start
 
 PARENT_IN_PROD = Question(PROD, PARENT)

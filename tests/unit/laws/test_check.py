@@ -9,8 +9,8 @@ import pytest
 from tests.support.laws import check, universe
 from tests.support.laws.history import Add, Lose, Rotate, TakeBack
 from tests.support.laws.laws import Watch
-from tests.support.laws.model import No, Ruling
 from tests.support.laws.nouns import Withdrawal
+from tests.support.laws.ruling import No, Ruling
 from tests.support.laws.universe import PROD
 from tests.unit.laws.scene import PARENT_IN_PROD, Scene
 
@@ -46,6 +46,19 @@ def test_the_watch_sees_a_denial_that_a_lost_file_ended() -> None:
     assert "law 5" in (watch.broken(scene.run, PARENT_IN_PROD, redeclared, yes) or "")
     watch.broken(scene.run, PARENT_IN_PROD, Lose("ab"), no)
     assert "law 1" in (watch.broken(scene.run, PARENT_IN_PROD, Rotate("a", "a/2", None), yes) or "")
+
+
+def test_the_watch_sees_a_denial_by_policy_that_a_lost_file_ended() -> None:
+    scene, watch = Scene(), Watch()
+    no, yes = Ruling(False, 8, "jurisdiction_denied"), Ruling(True, 8, "admitted")
+    for operation in (None, Rotate("a", "a/2", None), Lose("ab")):
+        assert watch.broken_by_files(PARENT_IN_PROD, operation, no) is None
+    lost = watch.broken_by_files(PARENT_IN_PROD, Lose("ab"), yes)
+    assert lost == "law 2: Lose made a policy allow what it denied: jurisdiction_denied"
+    assert watch.broken_by_files(PARENT_IN_PROD, Lose("ab"), yes) is None
+    watch.broken_by_files(PARENT_IN_PROD, None, no)
+    said = universe.signed_item(scene.run.world, universe.declaration(PROD, ("us",)), ("acme",))
+    assert watch.broken_by_files(PARENT_IN_PROD, Add("acme declares", said), yes) is None
 
 
 def test_the_watch_sees_a_no_that_somebody_else_unsaid() -> None:

@@ -21,7 +21,6 @@ from tests.support.laws.history import (
     Wait,
 )
 from tests.support.laws.laboratory import LAB, NEW
-from tests.support.laws.model import Ruling
 from tests.support.laws.nouns import (
     Approval,
     Declaration,
@@ -35,6 +34,7 @@ from tests.support.laws.nouns import (
     Withdrawal,
     covers,
 )
+from tests.support.laws.ruling import Ruling
 from tests.support.laws.universe import CHILD, DUAL, EVERYWHERE, LONG, PARENT, PROD
 from tests.support.simulator.predicates import sha
 from tests.unit.laws.scene import (

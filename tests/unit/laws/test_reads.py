@@ -12,7 +12,8 @@ from hypothesis import settings
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.facts import Facts, prove
+from sidecar.core.facts import Facts
+from sidecar.core.proving import prove
 from sidecar.core.reads import Reads, recording
 from sidecar.core.reuse import question as asked_of
 from sidecar.core.reuse import restated, reused
