@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from tests.support.laws import endings, laboratory, universe
+from sidecar.core.assessment import Assessment
+from tests.support.laws import endings, laboratory, policies, universe
 from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
 from tests.support.laws.history import Operation, Restart, Run
@@ -42,9 +43,9 @@ class Played:
 
 @dataclass(slots=True)
 class Watches:
-    """Looks at each step: of the predicate, and of the whole decision under a policy."""
+    """Looks at each step: of the predicate, and of the whole decision under a policy, if any."""
 
-    policy: Policy
+    policy: Policy | None
     structure: Watch = field(default_factory=Watch)
     whole: Watch = field(default_factory=Watch)
 
@@ -52,16 +53,17 @@ class Watches:
         self, ruling: Ruling, gate: Gate, run: Run, question: Question, operation: Operation | None
     ) -> str | None:
         """What is wrong with the answers to a question, if anything."""
-        text = _difference(ruling, gate, run, question)
+        found = gate.ask(run, question)
+        text = _difference(ruling, found)
         text = text or self.structure.broken(run, question, operation, ruling)
-        if text is not None:
+        if text is not None or self.policy is None:
             return text
         if ruling.admitted:
             ruling = admits(run.world, question, run.now, self.policy)
-            allowed = gate.allowed(run, question, self.policy)
+            allowed = gate.allowed(run, question, found, self.policy)
             if ruling.admitted is not allowed:
-                found = f"{ruling.step} {ruling.why}"
-                return f"under a policy: model: {found}; code: allowed is {allowed}"
+                model = f"{ruling.step} {ruling.why}"
+                return f"under a policy: model: {model}; code: allowed is {allowed}"
         return self.whole.broken_by_files(question, operation, ruling)
 
 
@@ -80,7 +82,7 @@ def play(
     """
     rng = Random(seed)
     made = universe.start(rng)
-    run, gate, watches = Run(made.world), Gate(), Watches(Policy(seed))
+    run, gate, watches = Run(made.world), Gate(), Watches(policies.drawn(seed))
     opened = laboratory.drawn(seed) if sandbox is None else sandbox
     draws = Random(f"sandbox {seed}")
     if opened:
@@ -119,8 +121,7 @@ def play(
     return played
 
 
-def _difference(ruling: Ruling, gate: Gate, run: Run, question: Question) -> str | None:
-    found = gate.ask(run, question)
+def _difference(ruling: Ruling, found: Assessment) -> str | None:
     failed = found.failed
     step, reason = (8, "admitted") if failed is None else (failed.step, str(failed.reason))
     waived = frozenset(each.waiver.digest for each in found.waivers if found.admissible)

@@ -22,7 +22,7 @@ def test_a_seed_draws_the_same_history_again() -> None:
 
 
 def test_a_fault_is_found_shrunk_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(ruling: Ruling, gate: object, run: object, question: object) -> str | None:
+    def wrong(ruling: Ruling, found: object) -> str | None:
         return None if ruling.admitted else "denied"
 
     monkeypatch.setattr(check, "_difference", wrong)

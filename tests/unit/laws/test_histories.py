@@ -1,6 +1,7 @@
 """Random histories: the predicate answers every question as the reference model does.
 
-After every operation; and each law is looked at as a property of the step. A failure prints the
+After every operation; and each law is looked at as a property of the step. A third of the histories
+have a random policy, and law 2 is looked at for the whole decision too. A failure prints the
 seed and the fewest operations that show it; ``check.play(seed)`` plays it again. Their number goes
 with the profile, 3,000 in ``make test``; ``make soak`` sets ``ADMIT_HISTORIES``.
 """
