@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ROLES, TRUST_DOMAINS, HeldKey, distinct
 from sidecar.core import kinds
-from sidecar.core.wire import first_fault
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 
 SETTINGS_FILE = "authority.yaml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -124,9 +123,9 @@ def read(data: bytes) -> Settings:
     try:
         file = _File.model_validate(unique_keys.load(data))
     except yaml.YAMLError as error:
-        raise AuthorityError(f"{SETTINGS_FILE} is not YAML") from error
+        raise AuthorityError(f"{SETTINGS_FILE}: {faults.yaml_fault(error)}") from error
     except ValidationError as error:
-        raise AuthorityError(f"{SETTINGS_FILE}: {first_fault(error)}") from error
+        raise AuthorityError(f"{SETTINGS_FILE}: {faults.fault(error, _File)}") from error
     periods = {name: duration(text) for name, text in file.periods.model_dump().items()}
     held: dict[str, _Key] = {role: getattr(file.keys, role) for role in ROLES}
     if file.keys.trust_domains is not None:

@@ -36,7 +36,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.suite import read_suite
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 
 MAX_BYTES = 1 << 20
 _SUITE_KEYS = {"kind", "name", "threshold", "jurisdiction", "digest", "file", "folder"}
@@ -98,7 +98,7 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
     except strict_json.StrictJsonError as error:
         raise BindingError(f"{path}: {error}") from error
     except yaml.YAMLError as error:
-        raise BindingError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise BindingError(f"{path}: {faults.yaml_fault(error)}") from error
 
 
 def _suite(path: Path, item: dict[str, Any]) -> dict[str, Any]:

@@ -24,13 +24,12 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidecar.core import strict_json
-from sidecar.core.wire import first_fault
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import Grader, compares_pairs, parse_grader
 from sidecar.evaluation.templates import PAIR
 from sidecar.evaluation.tool_calls import check_tools
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 
 SUITE_FILE = "suite.yaml"
 CASES_FILE = "cases.jsonl"
@@ -187,9 +186,9 @@ def _header(path: Path) -> _Header:
         value = unique_keys.load(_text(path, MAX_SUITE_BYTES))
         header = _Header.model_validate(value)
     except yaml.YAMLError as error:
-        raise EvaluationError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise EvaluationError(f"{path}: {faults.yaml_fault(error)}") from error
     except ValidationError as error:
-        raise EvaluationError(f"{path}: {first_fault(error)}") from error
+        raise EvaluationError(f"{path}: {faults.fault(error, _Header)}") from error
     if not header.name:
         raise EvaluationError(f"{path}: name is empty")
     if not 0 <= header.threshold <= 1:

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded, write_atomically
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 
 MAX_FLEET_BYTES = 16 << 20
 
@@ -93,8 +93,12 @@ def _load(path: Path) -> tuple[PinnedGate, ...]:
         )
     except OSError as error:
         raise FleetError(f"{path}: {error.strerror}; make it: admit fleet --pin") from error
-    except (yaml.YAMLError, ValidationError, EvidenceError) as error:
-        raise FleetError(f"{path}: {' '.join(str(error).split())[:300]}") from error
+    except yaml.YAMLError as error:
+        raise FleetError(f"{path}: {faults.yaml_fault(error)}") from error
+    except ValidationError as error:
+        raise FleetError(f"{path}: {faults.fault(error, _FleetFile)}") from error
+    except EvidenceError as error:
+        raise FleetError(f"{path}: {error}") from error
     _check_apart(path, gates)
     return gates
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+_EXPECTED = "{!r} is not HOST:PORT, with a port up to 65535"
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,253}")
 
 
@@ -19,11 +20,11 @@ def split_address(text: str) -> tuple[str, int]:
     """
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65535:
-        raise ValueError("must be HOST:PORT")
+        raise ValueError(_EXPECTED.format(text))
     if host.startswith("[") and host.endswith("]"):
         host = str(ipaddress.IPv6Address(host[1:-1]))
     elif not _HOST.fullmatch(host):
-        raise ValueError("must be HOST:PORT")
+        raise ValueError(_EXPECTED.format(text))
     return host, int(port)
 
 

@@ -8,9 +8,8 @@ from typing import TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sidecar.core.wire import first_fault
 from sidecar.durable.files import read_bounded
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 
 MAX_CONFIG_BYTES = 1 << 20
 _MAX_MESSAGE = 200
@@ -44,11 +43,9 @@ def read_config(path: Path, model: type[_Model]) -> _Model:
     except OSError as error:
         raise ConfigFileError(f"{path}: cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        line = " ".join(str(error).split())
-        raise ConfigFileError(f"{path}: is not YAML: {line[:_MAX_MESSAGE]}") from error
+        raise ConfigFileError(f"{path}: {faults.yaml_fault(error)[:_MAX_MESSAGE]}") from error
     except ValidationError as error:
-        fault = first_fault(error, whole="file").replace(": Value error, ", ": ", 1)
-        raise ConfigFileError(f"{path}: {fault}") from error
+        raise ConfigFileError(f"{path}: {faults.fault(error, model)}") from error
     except (ValueError, RecursionError) as error:
         # Not UTF-8, a date that is none, a number of thousands of digits, or nested without end.
         raise ConfigFileError(f"{path}: is not YAML in UTF-8") from error

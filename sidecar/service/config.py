@@ -19,9 +19,8 @@ from pydantic import (
     model_validator,
 )
 
-from sidecar.core.wire import fault_message
 from sidecar.durable.files import read_bounded
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 from sidecar.formats.addresses import HostPort, checked_address, split_address
 from sidecar.gate.leases import MAX_LEASES
 from sidecar.gate.pipeline import Settings
@@ -310,24 +309,16 @@ def load(path: Path, workers: int | None = None) -> SidecarConfig:
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        raise ConfigError(f"{path}: {faults.yaml_fault(error)}") from error
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: must be a YAML mapping")
+        raise ConfigError(f"{path}: is not a mapping of keys such as `trust: trust.yaml`")
     if workers is not None:
         value = {**value, "workers": workers}
     try:
         config = SidecarConfig.model_validate(value)
     except ValidationError as error:
-        raise ConfigError(f"{path}: {_first(error)}") from error
+        raise ConfigError(f"{path}: {faults.fault(error, SidecarConfig)}") from error
     return _resolved(config, path.absolute().parent)
-
-
-def _first(error: ValidationError) -> str:
-    """Return the first error, as ``key: problem``."""
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    message = fault_message(first).removeprefix("Value error, ")
-    return f"{place}: {message}" if place else message
 
 
 def _resolved(config: SidecarConfig, folder: Path) -> SidecarConfig:

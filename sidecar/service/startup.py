@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import resource
@@ -69,7 +70,10 @@ def starting(place: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StartError(f"{place}: {error.strerror or error}") from error
+        why = error.strerror or str(error)
+        if error.errno == errno.EADDRINUSE:
+            why = "another process listens there; end it, or name another address"
+        raise StartError(f"{place}: {why}") from error
 
 
 def allow_connections() -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import ErrorDetails
 
 from sidecar.core.wire import fault_message
-from sidecar.formats import unique_keys
+from sidecar.formats import faults, unique_keys
 
 SAFE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
@@ -176,7 +176,7 @@ def read(data: bytes) -> TrustFile:
     try:
         value = unique_keys.load(data)
     except yaml.YAMLError as error:
-        raise FileError(_yaml_problem(error)) from error
+        raise FileError(faults.yaml_fault(error)) from error
     except (UnicodeDecodeError, RecursionError, ValueError) as error:
         raise FileError("is not YAML in UTF-8") from error
     if not isinstance(value, dict):
@@ -184,23 +184,17 @@ def read(data: bytes) -> TrustFile:
     try:
         return TrustFile.model_validate(value)
     except ValidationError as error:
-        raise FileError(_problem(error.errors(include_url=False)[0])) from error
-
-
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "is not YAML"
-    return f"line {mark.line + 1}: {problem}" if mark is not None else str(problem)
+        raise FileError(_problem(faults.telling(error))) from error
 
 
 def _problem(detail: ErrorDetails) -> str:
-    place = ".".join(str(part) for part in detail["loc"])
+    place = faults.place_of(detail)
     given = detail["input"]
     match detail["type"]:
         case "missing":
             return f"{place}: is missing"
         case "extra_forbidden":
-            return f"{place}: is not a key that is known here; check its spelling"
+            return f"{place}: {faults.unknown_key(detail, TrustFile)}"
         case "string_type":
             return f"{place}: must be text; put it in quotes"
         case "too_short" | "string_too_short":

@@ -137,7 +137,10 @@ def test_a_configuration_that_is_not_valid(whole: Site) -> None:
     found = report(whole)
     assert found[0] == fail(
         "configuration",
-        "HERE/sidecar.yaml: fail_open: Extra inputs are not permitted",
+        "HERE/sidecar.yaml: fail_open: is not a known key; known here: audience, "
+        "azure_body_model, credential_header, deadline_ms, decision_log, facts_log, gate_name, "
+        "listen, max_body_bytes, max_body_bytes_in_flight, max_concurrent, max_credentials, "
+        "and 12 more",
         "Correct what it names; docs/reference/configuration.md has every key.",
     )
     assert "trust" not in {one.name for one in found}

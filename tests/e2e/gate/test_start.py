@@ -162,7 +162,8 @@ PIN = "pin the root that the authority gave you"
 REFUSED = f"SITE/trust.yaml: authorities.2.root: SITE/roots/{REGULATOR}.root.json is refused:"
 MISTAKES: dict[Breaks, str] = {
     no_trust: "SITE/elsewhere.yaml: cannot be read: No such file or directory",
-    unknown_key: "SITE/trust.yaml: fail_open: is not a key that is known here; check its spelling",
+    unknown_key: "SITE/trust.yaml: fail_open: is not a known key; known here: authorities,"
+    " evidence, floors, jurisdictions, poll_seconds, required_roles, specification, state, version",
     another_version: "SITE/trust.yaml: version: input should be 1",
     no_authorities: "SITE/trust.yaml: authorities: is empty; write out what holds, '**' means all",
     no_regulator: "SITE/trust.yaml: authorities: none is granted the role 'regulator', which is"
@@ -196,7 +197,7 @@ MISTAKES: dict[Breaks, str] = {
     socket_folder_open_to_others: "SITE/run: must be this user's alone (chmod 0700)",
     no_place_for_the_log: "decision_log: SITE/none/decisions.jsonl: No such file or directory",
     two_engines: "SITE/sidecar.yaml: opa: give either managed or address",
-    misspelt: "SITE/sidecar.yaml: deadline: Extra inputs are not permitted",
+    misspelt: "SITE/sidecar.yaml: deadline: is not a known key; did you mean 'deadline_ms'?",
 }
 
 

@@ -23,6 +23,7 @@ from sidecar.service.config import (
     load,
 )
 
+ADDRESS = "is not HOST:PORT, with a port up to 65535"
 LEAST = {"trust": "trust.yaml", "policies": "../policies"}
 
 
@@ -122,14 +123,14 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lissten": "x"}, "lissten: Extra inputs are not permitted"),
+        ({"lissten": "x"}, "lissten: is not a known key; did you mean 'listen'?"),
         ({"trust": None}, "trust: Input should be a path"),
-        ({"listen": "127.0.0.1"}, "listen: must be HOST:PORT"),
-        ({"listen": "127.0.0.1:99999"}, "listen: must be HOST:PORT"),
+        ({"listen": "127.0.0.1"}, f"listen: '127.0.0.1' {ADDRESS}"),
+        ({"listen": "127.0.0.1:99999"}, f"listen: '127.0.0.1:99999' {ADDRESS}"),
         ({"listen": "unix://gate.sock"}, "listen: must be unix:///PATH of at most 100 bytes"),
         ({"listen": "unix:///" + "a" * 100}, "listen: must be unix:///PATH of at most 100 bytes"),
-        ({"metrics": "unix:///metrics.sock"}, "metrics: must be HOST:PORT"),
-        ({"metrics": "a b:1"}, "metrics: must be HOST:PORT"),
+        ({"metrics": "unix:///metrics.sock"}, f"metrics: 'unix:///metrics.sock' {ADDRESS}"),
+        ({"metrics": "a b:1"}, f"metrics: 'a b:1' {ADDRESS}"),
         (
             {"credential_header": "host"},
             "credential_header: must be a header name of [a-z0-9-] that HTTP and Envoy do not use",
@@ -156,7 +157,7 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
         ),
         (
             {"policies": {"bundle": "p", "verification_key": "k", "key": "k"}},
-            "policies.bundle.key: Extra inputs are not permitted",
+            "policies.bundle.key: is not a known key; known here: bundle, verification_key",
         ),
         ({"policies": 3}, "policies.folder: Input should be a path"),
         (
@@ -187,7 +188,10 @@ def test_an_opa_of_somebody_else_needs_no_policies(tmp_path: Path, url: str) -> 
             {"max_body_bytes": 4096, "max_body_bytes_in_flight": 4095},
             "max_body_bytes_in_flight is less than one body of max_body_bytes",
         ),
-        ({"opa": {"managed": {"x": 1}}}, "opa.managed.x: Extra inputs are not permitted"),
+        (
+            {"opa": {"managed": {"x": 1}}},
+            "opa.managed.x: is not a known key; known here: binary, directory",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_its_place(
@@ -197,9 +201,10 @@ def test_a_mistake_is_one_line_with_its_place(
 
 
 def test_a_file_that_is_no_mapping_is_reported(tmp_path: Path) -> None:
-    assert mistake(tmp_path, "- x") == "must be a YAML mapping"
-    assert mistake(tmp_path, "") == "must be a YAML mapping"
-    assert mistake(tmp_path, "a: [").startswith("not YAML: ")
+    expected = "is not a mapping of keys such as `trust: trust.yaml`"
+    assert mistake(tmp_path, "- x") == expected
+    assert mistake(tmp_path, "") == expected
+    assert mistake(tmp_path, "a: [").startswith("line 1: expected the node content")
     assert mistake(tmp_path, "#" * (1 << 20) + "\n\n") == "larger than 1048576 bytes"
 
 

@@ -235,7 +235,7 @@ def typo(site: Site) -> None:
         (no_policies, "SITE/none: there is no such folder"),
         (broken_policies, "OPA refuses the policies: "),
         (no_log, "decision_log: SITE/none/log.jsonl: No such file or directory"),
-        (typo, "SITE/sidecar.yaml: dead_line: Extra inputs are not permitted"),
+        (typo, "SITE/sidecar.yaml: dead_line: is not a known key; did you mean 'deadline_ms'?"),
     ],
 )
 def test_what_is_missing_or_broken_is_said_and_nothing_is_served(

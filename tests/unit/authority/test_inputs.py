@@ -31,11 +31,16 @@ def test_settings_read_back_as_they_were_written(acme: Home) -> None:
     ("old", "new", "message"),
     [
         ("version: 1", "version: 2", "authority.yaml: version: Input should be 1"),
-        ("name: acme", "nam: acme", "authority.yaml: name: Field required"),
+        (
+            "name: acme",
+            "nam: acme",
+            "authority.yaml: nam: is not a known key; did you mean 'name'?",
+        ),
         (
             "name: acme",
             "name: acme\nmore: 1",
-            "authority.yaml: more: Extra inputs are not permitted",
+            "authority.yaml: more: is not a known key; "
+            "known here: keys, may_sign, name, periods, version",
         ),
         (
             "timestamp: 1d",
@@ -51,10 +56,18 @@ def test_settings_read_back_as_they_were_written(acme: Home) -> None:
         (
             "  root:\n    uri: file2:",
             "  root:\n    url: file2:",
-            "authority.yaml: keys.root.uri: Field required",
+            "authority.yaml: keys.root.url: is not a known key; known here: public, uri",
         ),
-        ("version: 1", "version: 1\n  x: [", "authority.yaml is not YAML"),
-        ("version: 1", "version: 1\nversion: 1", "authority.yaml is not YAML"),
+        (
+            "version: 1",
+            "version: 1\n  x: [",
+            "authority.yaml: line 2: mapping values are not allowed here",
+        ),
+        (
+            "version: 1",
+            "version: 1\nversion: 1",
+            "authority.yaml: line 2: the key 'version' is given twice",
+        ),
     ],
 )
 def test_broken_settings_are_named(acme: Home, old: str, new: str, message: str) -> None:

@@ -180,7 +180,7 @@ def test_a_running_binder_publishes_over_nats(world: World, tmp_path: Path) -> N
     [
         ({"place": "http://h/x"}, "publish: http:// is no place to publish to"),
         ({"place": "s3://acme/lab", "user_file": "u"}, "publish: the option for user is not one"),
-        ({"place": "p", "seconds": 1}, "publish.seconds: Extra inputs"),
+        ({"place": "p", "seconds": 1}, "publish.seconds: is not a known key"),
     ],
 )
 def test_a_place_that_cannot_be_used_is_one_line(

@@ -236,9 +236,9 @@ def test_a_key_that_is_replaced_is_used_without_a_restart(world: World) -> None:
         ({"account": {"key_file": "nowhere"}}, "nowhere: No such file"),
         ({"account": {"webhook_secret_files": ["webhook"]}}, "there is no webhooks"),
         ({"webhooks": {}}, "no account has webhook_secret_files"),
-        ({"admin": "127.0.0.1:99999"}, "admin: must be HOST:PORT"),
+        ({"admin": "127.0.0.1:99999"}, "admin: '127.0.0.1:99999' is not HOST:PORT"),
         ({"evidence": ["nowhere"]}, "nowhere is not a folder"),
-        ({"hom": "x"}, "hom: Extra inputs"),
+        ({"hom": "x"}, "hom: is not a known key; did you mean 'home'?"),
     ],
 )
 def test_a_configuration_that_cannot_be_used_is_one_line(

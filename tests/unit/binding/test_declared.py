@@ -40,8 +40,8 @@ def test_yaml_and_json_and_a_bare_list_mean_the_same(tmp_path: Path) -> None:
             "suite r: give either digest or file",
         ),
         (f"suites: [{{{SUITE_LINE}, file: x}}]", "suite r: give either digest or file"),
-        (f"suites: [{{{SUITE_LINE}, name: s}}]", "not YAML: the key 'name' is given twice"),
-        ("suites: [", "not YAML: while parsing"),
+        (f"suites: [{{{SUITE_LINE}, name: s}}]", "line 1: the key 'name' is given twice"),
+        ("suites: [", "line 1: expected the node content"),
         (
             f"suites: [{{{LAW}}}]",
             "suites.0: Value error, a compliance suite, and only such a one, names a jurisdiction",

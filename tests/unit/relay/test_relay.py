@@ -304,11 +304,18 @@ def test_a_relay_publishes_to_nats_and_goes_on_without_it(
         ({"version": 2}, "version: Input should be 1"),
         (
             {"repositories": {}},
-            "file: has neither repositories nor evidence; name one",
+            "has neither repositories nor evidence; name one",
         ),
-        ({"serve": None}, "file: has neither serve nor publish; give one"),
-        ({"secret": 1}, "secret: Extra inputs are not permitted"),
-        ({"admin": "127.0.0.1:99999"}, "admin: must be HOST:PORT"),
+        ({"serve": None}, "has neither serve nor publish; give one"),
+        (
+            {"secret": 1},
+            "secret: is not a known key; known here: admin, evidence, folder, poll_seconds, "
+            "publish, repositories, serve, stale_seconds, version",
+        ),
+        (
+            {"admin": "127.0.0.1:99999"},
+            "admin: '127.0.0.1:99999' is not HOST:PORT, with a port up to 65535",
+        ),
         (
             {"repositories": {"x": "https://u@h/x"}},
             "repositories.x.url: 'https://u@h/x' is not https://HOST[:PORT]/PATH without user, "

@@ -30,12 +30,12 @@ MISTAKES: list[tuple[str, Change, str]] = [
     (
         "an unknown key",
         lambda v: v.update(jurisdiction={}),
-        "jurisdiction: is not a key that is known here; check its spelling",
+        "jurisdiction: is not a known key; did you mean 'jurisdictions'?",
     ),
     (
         "an unknown key inside",
         lambda v: grant(v).update(model=["x"]),
-        "authorities.0.grants.0.model: is not a key that is known here; check its spelling",
+        "authorities.0.grants.0.model: is not a known key; did you mean 'models'?",
     ),
     (
         "an empty source",
