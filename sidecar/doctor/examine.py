@@ -21,6 +21,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("trust", files.trust),
     ("permissions", files.permissions),
     ("sources", sources.sources),
+    ("evidence folder", sources.evidence_folders),
     ("decision log", files.decision_log),
     ("gate", gate.health),
     ("status", gate.reported_status),

@@ -28,13 +28,10 @@ _MIB = 1 << 20
 def configuration(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that ``sidecar.yaml`` is valid."""
     if installation.config is None:
-        return (
-            fail(
-                "configuration",
-                installation.config_error,
-                "Correct what it names; docs/reference/configuration.md has every key.",
-            ),
-        )
+        remedy = "Correct what it names; docs/reference/configuration.md has every key."
+        if not installation.path.exists():
+            remedy = "Give its path with --config FILE."
+        return (fail("configuration", installation.config_error, remedy),)
     count = len(installation.config.open_operations)
     opened = f", {amount(count, 'operation')} opened" if count else ""
     ignored = (

@@ -165,7 +165,12 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
     name, error = f"authority {entry['name']}", entry["error"]
     publish = "Have the authority publish again (admit authority publish)."
     if entry["expires"] is None:
-        return fail(name, f"never verified: {error or 'no refresh yet'}", "See docs/trust.md.")
+        return fail(
+            name,
+            error or "was not read yet",
+            "Correct its source in trust.yaml, or have it publish (admit authority publish).",
+            (f"source {entry['name']}",),
+        )
     expires = instant(entry["expires"])
     if expires <= now:
         return fail(name, f"ended at {rfc3339(expires)}: what relies on it is denied", publish)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from sidecar.doctor.diagnosis import Diagnosis, fail, ok
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.installation import Installation
 from sidecar.jetstream.config import NatsConfig
 from sidecar.jetstream.session import NatsLimits
@@ -28,6 +28,7 @@ LIMITS = HttpLimits(step=3, total=6, attempts=1)
 NATS_LIMITS = NatsLimits(step=3, total=6)
 
 _PARALLEL = 16
+_MESSAGE = REPOSITORY.message_characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +42,37 @@ class _Probe:
 
 def sources(installation: Installation) -> tuple[Diagnosis, ...]:
     """Read ``timestamp.json`` of every authority, and every listing of published evidence."""
-    if installation.config is None:
+    config = _trusted(installation)
+    if config is None:
         return ()
-    try:
-        config = trust_config.load(installation.config.trust)
-    except trust_config.TrustConfigError:
-        return ()  # the check of the trust file names it
     probes = tuple(_probes(config))
     with ThreadPoolExecutor(_PARALLEL) as pool:
         found = [one for one in pool.map(_examined, probes) if one is not None]
     return tuple(found) or (ok("sources", f"{len(probes)} can be read from here"),)
+
+
+def evidence_folders(installation: Installation) -> tuple[Diagnosis, ...]:
+    """Check that every folder of evidence is there; a misspelt one would just be empty."""
+    config = _trusted(installation)
+    return tuple(
+        warn(
+            "evidence folder",
+            f"{source.path}: there is no such folder, so no evidence is read from it",
+            "Correct `evidence` in trust.yaml, or make the folder and put the files there.",
+        )
+        for source in (() if config is None else config.evidence)
+        if isinstance(source, DirectorySourceConfig) and not source.path.is_dir()
+    )
+
+
+def _trusted(installation: Installation) -> TrustConfig | None:
+    """Return what ``trust.yaml`` states; ``None`` where another check names what is wrong."""
+    if installation.config is None:
+        return None
+    try:
+        return trust_config.load(installation.config.trust)
+    except trust_config.TrustConfigError:
+        return None
 
 
 def _examined(probe: _Probe) -> Diagnosis | None:
@@ -60,7 +82,7 @@ def _examined(probe: _Probe) -> Diagnosis | None:
         line = "".join(c if c.isprintable() else "?" for c in str(error))
         return fail(
             f"source {probe.name}",
-            f"{probe.place}: {line}"[: REPOSITORY.message_characters],
+            (line if probe.place in line else f"{probe.place}: {line}")[:_MESSAGE],
             "Correct its entry in trust.yaml, the network, or the server; the rest is kept until "
             "it expires.",
         )

@@ -104,6 +104,7 @@ class ControlPath:
             *self._refreshers,
             *(each.folder for each in opened),
         }
+        self._own_folders = [each.folder for each in opened if each.mirror is None]
         self._evidence_since: float | None = None
         self._evidence_late = False
         self._problems: dict[Path | EvidenceMirror, tuple[str, ...]] = {}
@@ -129,6 +130,9 @@ class ControlPath:
 
     def start(self) -> None:
         """Start following; returns at once."""
+        for folder in self._own_folders:
+            if not folder.is_dir():
+                _LOG.warning("evidence: %s: there is no such folder yet", folder)
         self._verifier.start()
         for follower in self._followers:
             follower.start()

@@ -98,7 +98,9 @@ class DirectorySource:
                 raise SourceError(f"{name} leads out of the repository")
             return read_regular(path, max_bytes)
         except (FileNotFoundError, NotADirectoryError) as error:
-            raise SourceMissingError(f"{name} is not there") from error
+            if os.path.isdir(self.root):  # noqa: PTH112 - Path's raises what this answers
+                raise SourceMissingError(f"{name} is not there") from error
+            raise SourceMissingError(f"there is no folder {self.root}") from error
         except (NotRegularError, TooLargeError) as error:
             raise SourceError(f"{name} is {error}") from error
         except (OSError, RuntimeError) as error:

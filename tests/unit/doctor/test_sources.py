@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from sidecar.doctor.ask import Place
-from sidecar.doctor.diagnosis import Diagnosis, fail, ok
+from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.files import permissions
 from sidecar.doctor.installation import Installation
-from sidecar.doctor.sources import sources
+from sidecar.doctor.sources import evidence_folders, sources
 from sidecar.service.config import SidecarConfig
 from tests.support.https_server import HttpsServer, serving
 from tests.unit.trust.operator import Operator
@@ -61,13 +61,26 @@ def test_each_source_that_cannot_be_read_is_named(tmp_path: Path, server: HttpsS
         ),
         fail(
             "source maker",
-            f"{operator.folder}/authorities/maker: metadata/timestamp.json is not there",
+            f"there is no folder {operator.folder}/authorities/maker",
             REMEDY,
         ),
         fail(
             "source of evidence",
             f"{server.url}/evidence: index.json is not there (HTTP 404)",
             REMEDY,
+        ),
+    )
+
+
+def test_a_folder_of_evidence_that_is_not_there_is_named(tmp_path: Path) -> None:
+    operator = Operator(tmp_path / "operator")
+    operator.value["evidence"] = ["evidence", "evidnce"]
+    (operator.folder / "evidence").mkdir(exist_ok=True)
+    assert evidence_folders(installation(operator)) == (
+        warn(
+            "evidence folder",
+            f"{operator.folder}/evidnce: there is no such folder, so no evidence is read from it",
+            "Correct `evidence` in trust.yaml, or make the folder and put the files there.",
         ),
     )
 

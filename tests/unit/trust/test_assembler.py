@@ -87,7 +87,7 @@ def test_once_gives_what_the_long_running_path_gives(published: Operator) -> Non
     config = published.load()
     state, statuses = load_once(config)
     assert [(s.name, s.version, s.error) for s in statuses] == [
-        ("acme", None, "metadata/timestamp.json is not there; was never verified"),
+        ("acme", None, f"there is no folder {bad.folder}; was never verified"),
         ("maker", 1, None),
         ("office", 1, None),
     ]

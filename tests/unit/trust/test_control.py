@@ -239,8 +239,9 @@ def test_an_authority_that_falls_silent_keeps_its_last_word(published: Operator)
         first_refresh(control)
         states.wait(ONE)
         before = control.statuses()[0]
-        shutil.rmtree(published.repositories["acme"].folder)
-        wait_error(control, "metadata/timestamp.json is not there")
+        folder = published.repositories["acme"].folder
+        shutil.rmtree(folder)
+        wait_error(control, f"there is no folder {folder}")
         status = control.statuses()[0]
         assert (status.version, status.expires) == (before.version, before.expires)
         assert states.versions() == ONE
@@ -276,7 +277,8 @@ def test_statuses_are_logged_once_for_each_change(
         published.repositories["office"].publish()
         states.wait({"maker": 1, "office": 2})
     assert sorted(record.getMessage() for record in caplog.records) == [
-        "acme: metadata/timestamp.json is not there; was never verified (no verified set)",
+        f"acme: there is no folder {published.repositories['acme'].folder}; was never verified "
+        "(no verified set)",
         f"evidence: {published.folder}/evidence/x.json: a link that leads nowhere or out of the "
         "folder; put a copy here",
         f"maker: version 1, until {expires['maker']}",

@@ -113,6 +113,12 @@ def test_what_is_not_there_is_missing(folder: Path, name: str) -> None:
     assert str(caught.value) == f"{name} is not there"
 
 
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SourceMissingError) as caught:
+        DirectorySource(tmp_path / "nowhere").fetch(NAME, 100)
+    assert str(caught.value) == f"there is no folder {tmp_path / 'nowhere'}"
+
+
 @pytest.mark.parametrize(
     ("path", "waits"),
     [

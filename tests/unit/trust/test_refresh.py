@@ -51,7 +51,7 @@ def test_a_view_expires_with_the_first_of_its_four_parts(
 def test_a_restart_without_its_source_keeps_the_last_word(repo: Repository, state: Path) -> None:
     view = fresh(repo, state)
     shutil.rmtree(repo.folder)
-    assert refused(repo, state) == "metadata/timestamp.json is not there"
+    assert refused(repo, state) == f"there is no folder {repo.folder}"
     assert read_view(repo.trusted(), state) == view
 
 

@@ -88,7 +88,7 @@ def test_a_word_that_was_not_understood_stays_stale_when_the_source_goes(
         wait_truth(states, (1, 0, False))
         shutil.rmtree(office.folder)
         waiting = threading.Event()
-        while control.statuses()[2].error != "metadata/timestamp.json is not there":
+        while control.statuses()[2].error != f"there is no folder {office.folder}":
             waiting.wait(0.01)
         assert truth(states.last) == (1, 0, False)
 
