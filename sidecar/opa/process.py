@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -35,6 +36,8 @@ _STOP_SECONDS = 3.0
 _LONGEST_PAUSE = 5.0
 _STEADY_SECONDS = 5.0
 _MAX_LINE_CHARS = 2000
+_STATED = frozenset({"msg", "level", "time", "fields.time"})
+"""Fields of OPA's log that a line of the gate's log has anyhow."""
 
 
 class _CrashedError(PolicyError):
@@ -166,10 +169,10 @@ class OpaProcess:
                 raw = await child.stdout.readline()
             except ValueError:  # a line beyond the stream's limit; the child must not block on it
                 continue
-            text = raw.decode("utf-8", errors="replace").strip()[:_MAX_LINE_CHARS]
+            text = log_text(raw.decode("utf-8", errors="replace").strip())[:_MAX_LINE_CHARS]
             if text:
                 self._last_words = text
-                log.warning("OPA: %s", ascii(text))
+                log.warning("OPA: %s", ascii(text)[1:-1])
 
     async def _end_child(self) -> None:
         child, self._child = self._child, None
@@ -184,6 +187,18 @@ class OpaProcess:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
+
+
+def log_text(line: str) -> str:
+    """Return a line of OPA's log as text: its message, then whatever else it states by name."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    if not isinstance(entry, dict) or not isinstance(entry.get("msg"), str):
+        return line
+    more = [f"{name}={value}" for name, value in entry.items() if name not in _STATED]
+    return " ".join([entry["msg"], *more])
 
 
 def private_folder(parent: Path | None) -> Path:

@@ -132,12 +132,21 @@ def _errors(ran: CompletedProcess[str]) -> list[Problem]:
                 str(error.get("location", {}).get("file", "")),
                 int(error.get("location", {}).get("row", 0)),
                 "",
-                str(error["message"]),
+                str(error["message"]) + _expected(error),
             )
             for error in errors
         ]
     except (ValueError, KeyError, TypeError):
         return [Problem("", 0, "", executable.refusal(ran))]
+
+
+def _expected(error: dict[str, Any]) -> str:
+    """Return the names that the schema has where a reference is undefined; empty for the rest."""
+    details = error.get("details")
+    wanted = details.get("oneOf") if isinstance(details, dict) else None
+    if not isinstance(wanted, list) or not wanted:
+        return ""
+    return f"; expected one of {', '.join(map(str, wanted))}"
 
 
 def data_problems(program: Path, tree: Path) -> list[Problem]:

@@ -207,7 +207,8 @@ SPOILED = [
         spoil_types,
         "types",
         "lib/dates/added.rego",
-        "undefined ref: input.environment.riskClass",
+        "undefined ref: input.environment.riskClass; expected one of credential, declarations, id,"
+        " jurisdictions, owner, purpose, risk_class, sector, trust_domain",
     ),
     (
         spoil_calls,
