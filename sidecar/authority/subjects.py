@@ -39,11 +39,15 @@ def normalised(kind: WithdrawalKind, subject: str) -> str:
     found = _DIGEST.fullmatch(subject)
     if kind is WithdrawalKind.KEY:
         if found is None:
-            raise AuthorityError("a key is withdrawn by its fingerprint: sha256: and 64 hex digits")
+            raise AuthorityError(
+                f"a key is withdrawn by its fingerprint, sha256: and 64 hex digits, not {subject!r}"
+            )
         return f"sha256:{found[1]}"
     if kind in _BY_DIGEST:
         if found is None:
-            raise AuthorityError(f"{kind} is withdrawn by its SHA-256: 64 lower-case hex digits")
+            raise AuthorityError(
+                f"{kind} is withdrawn by its SHA-256, 64 lower-case hex digits, not {subject!r}"
+            )
         return found[1]
     if kind is WithdrawalKind.ENVIRONMENT:
         return found[1] if found else _environment(subject)
@@ -85,7 +89,7 @@ def _environment(subject: str) -> str:
     if not subject.startswith("spiffe://"):
         raise AuthorityError(
             "an environment is withdrawn by its SPIFFE ID, a pattern over it, or the digest of "
-            "its declaration"
+            f"its declaration, not {subject!r}"
         )
     if not is_environment_pattern(subject):
         raise AuthorityError(

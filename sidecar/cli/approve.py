@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from sidecar.authority import home as authority
-from sidecar.cli import common, manifests, signing_checks
-from sidecar.cli.common import DeclarationOption, HomeOption, JsonOption, OutOption, SignedByOption
-from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli import common, manifests
+from sidecar.cli.common import DeclarationOption, SignedByOption
+from sidecar.cli.option_groups import grouped
+from sidecar.cli.signing_checks import StatementOptions
 from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
 from sidecar.core.wire import DigestSet
 
@@ -27,6 +27,7 @@ InAdditionOption = Annotated[
 ]
 
 
+@grouped
 def approve(
     manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
     role: Annotated[str, typer.Option(help="The role: provider, customer, regulator, or another.")],
@@ -35,17 +36,12 @@ def approve(
         list[str], typer.Option(help="SPIFFE ID, or a pattern over it; repeatable.")
     ],
     operation: Annotated[list[str], typer.Option(help="For example chat.completions; repeatable.")],
-    home: HomeOption,
+    signing: StatementOptions,
     condition: ConditionOption = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="Days that the approval is valid.")] = 90,
     in_addition: InAdditionOption = False,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
     signed_by: SignedByOption = None,
-    out: OutOption = Path(),
-    as_json: JsonOption = False,
 ) -> None:
     """Approve a manifest: this digest, in this role, for these environments and operations.
 
@@ -67,13 +63,8 @@ def approve(
         declarations=common.pairs(declaration, "--declaration"),
     )
     statement = Statement(Subject(model, DigestSet(handed.digest)), APPROVAL, given)
-    written = signing_checks.sign_and_write(
-        authority.load(home),
-        statement,
-        out,
-        Against(trust, policies, force),
-        manifest=handed.manifest,
-        keep_older=in_addition,
+    written = signing.issue(
+        signing.owner(), statement, manifest=handed.manifest, keep_older=in_addition
     )
     facts = {
         **written.facts(),
@@ -82,5 +73,9 @@ def approve(
         "until": common.until(written.issued.statement.predicate.window),
     }
     common.report(
-        f"Approved {model} as {role}.", facts, as_json=as_json, model=model, **written.more()
+        f"Approved {model} as {role}.",
+        facts,
+        as_json=signing.as_json,
+        model=model,
+        **written.more(),
     )

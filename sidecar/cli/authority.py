@@ -325,6 +325,8 @@ def _print_description(found: Description) -> None:
     console = stdout()
     console.print(f"[bold]{found.name}[/bold]  publishes {found.repository}", soft_wrap=True)
     show_table(console, ("key", "where", "fingerprint"), _key_rows(found))
+    published = _published_rows(found)
+    show_table(console, ("published key", "may sign", "until", "fingerprint"), published)
     show_table(console, ("metadata", "version", "expires", "signed for"), _metadata_rows(found))
     for domain in found.trust_domains:
         jwks = len(domain.jwks["keys"]) if domain.jwks else 0
@@ -352,13 +354,19 @@ def _print_description(found: Description) -> None:
 
 
 def _key_rows(found: Description) -> list[tuple[str, str, str]]:
-    rows = [(role, key.uri, key.fingerprint()) for role, key in found.keys.items()]
-    for attestation in found.document.keys:
-        names = [kind.noun for kind in kinds.KINDS if kind.urn in attestation.predicate_types]
-        until = rfc3339(attestation.window.not_after)
-        signs = f"signs {', '.join(names)} until {until}" if attestation.active else "retired"
-        rows.append(("published", signs, attestation.public_key().fingerprint))
-    return rows
+    return [(role, key.uri, key.fingerprint()) for role, key in found.keys.items()]
+
+
+def _published_rows(found: Description) -> list[tuple[str, str, str, str]]:
+    return [
+        (
+            "attestation",
+            ", ".join(kind.noun for kind in kinds.KINDS if kind.urn in key.predicate_types),
+            rfc3339(key.window.not_after) if key.active else "retired",
+            key.public_key().fingerprint,
+        )
+        for key in found.document.keys
+    ]
 
 
 def _metadata_rows(found: Description) -> list[tuple[str, str, str, str]]:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from sidecar.authority import home as authority
 from sidecar.authority import records
 from sidecar.authority.home import Home
 from sidecar.binding import corpora, declared, files, slsa
@@ -172,7 +173,9 @@ def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> Non
     Raises:
         CliError: As ``signing_checks.check``.
     """
-    written, manifest = signing.issue(owner, bound.statement), bound.statement.predicate
+    manifest = bound.statement.predicate
+    others = _also_bound(owner, manifest)
+    written = signing.issue(owner, bound.statement)
     payload = write_statement(bound.statement)
     facts = {
         **written.facts(),
@@ -189,11 +192,36 @@ def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> Non
         provider=manifest.model.provider,
         **written.more(),
     )
+    for digest in others:
+        if digest != written.digest:
+            common.warn(
+                f"manifest {digest} of this model was signed here before: results and approvals of "
+                "one do not count for the other; --supersedes replaces it"
+            )
     if what != TRAINING_RUN and manifest.specification is None:
         common.warn(
             f"the {what} names no specification: its environments and envelope are what its "
             "producer says now, not what a customer declared before it began (admit job submit)"
         )
+
+
+def _also_bound(owner: Home, manifest: Manifest) -> list[str]:
+    """Return digests of manifests of the same model that a home signed before and that still hold.
+
+    What a new one supersedes is left out.
+    """
+    at, model = common.now(), (manifest.model.provider, manifest.model.id)
+    replaced = None if manifest.supersedes is None else manifest.supersedes.sha256
+    known = authority.describe(owner).withdrawals
+    gone = {replaced, *(entry.subject for entry in known)}
+    return [
+        each.digest
+        for each in records.of_kind(owner.path, "manifest")
+        if isinstance(each.statement.predicate, Manifest)
+        and (each.statement.predicate.model.provider, each.statement.predicate.model.id) == model
+        and each.statement.predicate.window.not_after > at
+        and each.digest not in gone
+    ]
 
 
 def recorded(path: Path, reading: CorpusReading) -> Corpus:

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from sidecar.authority import home as authority
 from sidecar.binding import declared as read_declared
 from sidecar.cli import (
     adapter_folder,
@@ -16,21 +15,16 @@ from sidecar.cli import (
     declare_bedrock,
     extensions,
     manifests,
-    signing_checks,
 )
 from sidecar.cli.common import (
-    BlobsOption,
     CliError,
     DeclarationOption,
-    HomeOption,
-    JsonOption,
-    OutOption,
     SignedByOption,
     command_group,
 )
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.served_options import ServedOptions
-from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli.signing_checks import SigningOptions
 from sidecar.cli.written import Written
 from sidecar.core.evidence import (
     DEPLOYMENT_BINDING,
@@ -64,6 +58,7 @@ def _group() -> None:
 
 
 @app.command()
+@grouped
 def environment(
     spiffe_id: Annotated[str, typer.Argument(help="The environment, as its SVIDs name it.")],
     jurisdiction: Annotated[list[str], typer.Option(help="For example eu; repeatable.")],
@@ -71,7 +66,7 @@ def environment(
     purpose: Annotated[str, typer.Option(help="For example customer-support.")],
     risk_class: Annotated[str, typer.Option(help="For example limited.")],
     owner: Annotated[str, typer.Option(help="Who is responsible for it.")],
-    home: HomeOption,
+    signing: SigningOptions,
     base_model: Annotated[
         list[str] | None,
         typer.Option(help="provider/id, or a pattern, that may be called un-adapted; repeatable."),
@@ -85,12 +80,6 @@ def environment(
     ] = None,
     declaration: DeclarationOption = None,
     days: Annotated[float, typer.Option(help="Days that the declaration is valid.")] = 365,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
-    out: OutOption = Path(),
-    blobs: BlobsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Declare an environment: jurisdictions, purpose, and base models it may call or tune.
 
@@ -115,12 +104,14 @@ def environment(
     )
     subject = Subject(spiffe_id, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, ENVIRONMENT, declared)
-    written = signing_checks.sign_and_write(
-        authority.load(home), statement, out, Against(trust, policies, force)
-    )
-    facts = _facts(written, declared.window, blobs or out, ".subject.txt", blob)
+    written = signing.issue(signing.owner(), statement)
+    facts = _facts(written, declared.window, signing.beside, ".subject.txt", blob)
     common.report(
-        f"Declared {spiffe_id}.", facts, as_json=as_json, subject=spiffe_id, **written.more()
+        f"Declared {spiffe_id}.",
+        facts,
+        as_json=signing.as_json,
+        subject=spiffe_id,
+        **written.more(),
     )
 
 
@@ -128,7 +119,7 @@ def environment(
 @grouped
 def deployment(
     name: Annotated[str, typer.Argument(help="The deployment, as calls name it.")],
-    home: HomeOption,
+    signing: SigningOptions,
     server: ServedOptions,
     manifest: Annotated[
         Path | None, typer.Option(help="Envelope (*.dsse.json) of the manifest of what it runs.")
@@ -142,12 +133,6 @@ def deployment(
         typer.Option(help="The adapter's folder that it serves: must be the manifest's."),
     ] = None,
     days: Annotated[float, typer.Option(help="Days until the binding ends.")] = 1,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
-    out: OutOption = Path(),
-    blobs: BlobsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Declare, as its provider, which model a deployment runs. Sign again before it ends.
 
@@ -160,19 +145,17 @@ def deployment(
     """
     at = common.now()
     provider, model, blob = _target(manifest, base_model, signed_by)
-    stated = _check_adapter(name, adapter, manifest, server, quiet=as_json)
+    stated = _check_adapter(name, adapter, manifest, server, quiet=signing.as_json)
     binding = DeploymentBinding(provider, name, model, common.window(at, days), stated)
     subject = Subject(name, DigestSet(hashlib.sha256(blob).hexdigest()))
     statement = Statement(subject, DEPLOYMENT_BINDING, binding)
-    written = signing_checks.sign_and_write(
-        authority.load(home), statement, out, Against(trust, policies, force)
-    )
-    facts = _facts(written, binding.window, blobs or out, ".subject.txt", blob)
+    written = signing.issue(signing.owner(), statement)
+    facts = _facts(written, binding.window, signing.beside, ".subject.txt", blob)
     title = f"Bound deployment {name} to {provider}/{model}."
     common.report(
         title,
         facts,
-        as_json=as_json,
+        as_json=signing.as_json,
         deployment=name,
         provider=provider,
         model=model,
@@ -237,9 +220,10 @@ def _check_adapter(
 
 
 @app.command()
+@grouped
 def specification(
     name: Annotated[str, typer.Argument(help="Its name, for example support-v4.")],
-    home: HomeOption,
+    signing: SigningOptions,
     model: Annotated[
         list[str],
         typer.Option(help="provider/id, or a pattern, that may be tuned under it; repeatable."),
@@ -248,12 +232,6 @@ def specification(
     envelope: Annotated[Path, typer.Option(help="The evaluation envelope (YAML, JSON).")],
     extends: ExtendsOption = None,
     days: Annotated[float, typer.Option(help="Days during which jobs may start under it.")] = 30,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
-    out: OutOption = Path(),
-    blobs: BlobsOption = None,
-    as_json: JsonOption = False,
 ) -> None:
     """Declare, before a model is tuned, where it may run and which suites it must pass first.
 
@@ -267,7 +245,7 @@ def specification(
             --environments environments.yaml --out evidence
     """
     at = common.now()
-    owner = authority.load(home)
+    owner = signing.owner()
     older = None if extends is None else extensions.extended(owner, extends)
     given = Specification(
         models=tuple(model),
@@ -284,13 +262,13 @@ def specification(
     blob = specification_blob(given.environments, given.envelope)
     digest = DigestSet(hashlib.sha256(blob).hexdigest())
     statement = Statement(Subject(name, digest), SPECIFICATION, given)
-    written = signing_checks.sign_and_write(owner, statement, out, Against(trust, policies, force))
-    facts = _facts(written, given.window, blobs or out, ".subject.json", blob)
+    written = signing.issue(owner, statement)
+    facts = _facts(written, given.window, signing.beside, ".subject.json", blob)
     more: dict[str, object] = {"specification": name, **written.more()}
     if older is not None:
         facts["extends"] = older.digest
         more["compared"] = older.specification is not None
-    common.report(f"Specified {name}.", facts, as_json=as_json, **more)
+    common.report(f"Specified {name}.", facts, as_json=signing.as_json, **more)
 
 
 def _facts(

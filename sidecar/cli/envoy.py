@@ -154,7 +154,24 @@ def reference(
     if as_json:
         print(json.dumps({each: str(path) for each, path in paths.items()}, indent=2))
         return
-    print("\n".join(f"{each:14} {path}" for each, path in paths.items()))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for each in sorted(paths):
+        table.add_row(each, _title(paths[each]))
+    stdout().print(table)
+
+
+def _title(path: Path) -> str:
+    """Return what a reference configuration is for: the first sentence of its head."""
+    words = []
+    for line in path.read_text("utf-8").splitlines():
+        text = line.removeprefix("#").strip()
+        if not line.startswith("#") or not text:
+            break
+        words.append(text)
+    sentence, _, _ = " ".join(words).partition(". ")
+    return sentence.rstrip(".")
 
 
 def _read(file: str) -> bytes:

@@ -11,11 +11,11 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.cli import common, manifests, signing_checks
-from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption, SignedByOption
+from sidecar.cli import common, manifests
+from sidecar.cli.common import CliError, SignedByOption
 from sidecar.cli.manifests import ManifestFile
 from sidecar.cli.option_groups import grouped
-from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli.signing_checks import StatementOptions
 from sidecar.cli.written import Written
 from sidecar.core.evidence import Manifest, Result, Statement
 from sidecar.core.window import Window, rfc3339
@@ -126,7 +126,7 @@ class ScoreOptions:
 @grouped
 def result(
     manifest: Annotated[Path, typer.Argument(help="The manifest's envelope (*.dsse.json).")],
-    home: HomeOption,
+    signing: StatementOptions,
     given: ScoreOptions,
     performed: Annotated[
         str | None,
@@ -135,12 +135,7 @@ def result(
         ),
     ] = None,
     days: Annotated[float, typer.Option(help="Days that the result is valid from then on.")] = 90,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
     signed_by: SignedByOption = None,
-    out: OutOption = Path(),
-    as_json: JsonOption = False,
 ) -> None:
     """Countersign scores: PASSED only if every declared suite reached its threshold.
 
@@ -156,17 +151,14 @@ def result(
     if stated is not None and stated > at:
         raise CliError(f"--performed lies in the future: {rfc3339(stated)}")
     handed = manifests.read(manifest, signed_by)
-    opened = authority.load(home)
+    opened = signing.owner()
     _check_independent(opened, handed)
     scores = given.scores(handed)
     begun = _begun(scores, stated, at)
     statement = _statement(handed, scores, common.window(begun, days), at)
-    against = Against(trust, policies, force)
-    written = signing_checks.sign_and_write(
-        opened, statement, out, against, manifest=handed.manifest
-    )
+    written = signing.issue(opened, statement, manifest=handed.manifest)
     earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
-    _report(statement.predicate, handed, written, as_json=as_json)
+    _report(statement.predicate, handed, written, as_json=signing.as_json)
     common.warn(*(_counted(each) for each in scores if each.counted))
     if statement.predicate.result != countersign.PASSED:
         common.warn(

@@ -101,43 +101,16 @@ def check(home: Home, signing: Signing, against: Against) -> None:
         raise CliError(f"{home.name} signed nothing: correct this, or sign it with --force")
 
 
-def sign_and_write(
-    home: Home,
-    statement: Statement[Predicate],
-    out: Path,
-    against: Against,
-    *,
-    manifest: Manifest | None = None,
-    keep_older: bool = False,
-) -> Written:
-    """Check a statement, sign it, write it, and publish the withdrawals that it implies.
-
-    Raises:
-        CliError: As ``check``.
-    """
-    at = common.now()
-    signing = Signing(statement, home.name, at, manifest, operator(against.trust))
-    check(home, signing, against)
-    issued = authority.issue(home, statement, at, out=out, keep_older=keep_older)
-    return Written(home.name, issued)
-
-
 @dataclass(frozen=True, slots=True)
-class SigningOptions:
-    """Options of how evidence is signed and handed out; an option group."""
+class StatementOptions:
+    """Options of how a statement is checked, signed and handed out; an option group."""
 
     home: HomeOption
     trust: TrustOption = None
     policies: PoliciesOption = None
     force: ForceOption = False
     out: OutOption = Path()
-    blobs: BlobsOption = None
     as_json: JsonOption = False
-
-    @property
-    def beside(self) -> Path:
-        """Return the folder of the files whose digests the evidence names."""
-        return self.blobs or self.out
 
     def owner(self) -> Home:
         """Return the home that signs.
@@ -147,7 +120,33 @@ class SigningOptions:
         """
         return authority.load(self.home)
 
-    def issue(self, owner: Home, statement: Statement[Predicate]) -> Written:
-        """Check, sign and write a statement; see ``sign_and_write``."""
-        against = Against(self.trust, self.policies, self.force)
-        return sign_and_write(owner, statement, self.out, against)
+    def issue(
+        self,
+        owner: Home,
+        statement: Statement[Predicate],
+        *,
+        manifest: Manifest | None = None,
+        keep_older: bool = False,
+    ) -> Written:
+        """Check, sign and write a statement, and publish the withdrawals that it implies.
+
+        Raises:
+            CliError: As ``check``.
+        """
+        at = common.now()
+        signing = Signing(statement, owner.name, at, manifest, operator(self.trust))
+        check(owner, signing, Against(self.trust, self.policies, self.force))
+        issued = authority.issue(owner, statement, at, out=self.out, keep_older=keep_older)
+        return Written(owner.name, issued)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningOptions(StatementOptions):
+    """The same for evidence that names files by their digests; an option group."""
+
+    blobs: BlobsOption = None
+
+    @property
+    def beside(self) -> Path:
+        """Return the folder of the files whose digests the evidence names."""
+        return self.blobs or self.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import grpc
@@ -74,6 +75,8 @@ def _show(value: dict[str, Any]) -> None:
     console = stdout()
     policy, evidence = value["policy"], value["evidence"]
     console.print(f"{'ready' if value['ready'] else 'NOT READY'}, trust epoch {value['epoch']}")
+    for problem in _authority_problems(value["authorities"]):
+        console.print(problem, markup=False, soft_wrap=True)
     console.print(
         f"policy engine {'up' if policy['up'] else 'DOWN'}, {policy['revision']}", soft_wrap=True
     )
@@ -103,10 +106,6 @@ def _show(value: dict[str, Any]) -> None:
         for item in value["authorities"]
     ]
     show_table(console, ("authority", *columns[1:], "grants: silence"), rows)
-    for item in value["authorities"]:
-        for problem in (item["stale"], item["error"]):
-            if problem is not None:
-                console.print(f"{item['name']}: {problem}", markup=False, soft_wrap=True)
     for item in value["announced"]:
         console.print(
             f"ends on {item['at'][:10]}: {item['kind']} {item['subject']} "
@@ -117,6 +116,19 @@ def _show(value: dict[str, Any]) -> None:
     _show_rejections(console, evidence["rejections"])
     for problem in value["credential_problems"]:
         console.print(f"credential roots: {problem}", markup=False, soft_wrap=True)
+
+
+def _authority_problems(authorities: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield how many authorities cannot be relied on, and what is wrong with each."""
+    stale = sum(item["stale"] is not None for item in authorities)
+    if stale:
+        whole = amount(len(authorities), "authority", "authorities")
+        yield f"{stale} of {whole} cannot be relied on: what needs it is denied (trust_stale)"
+    for item in authorities:
+        why, error = item["stale"], item["error"]
+        both = [why, error] if why is not None and why not in (error or "") else [error]
+        if any(both):
+            yield f"{item['name']}: {'; '.join(filter(None, both))}"
 
 
 def _show_processes(console: Console, processes: list[dict[str, Any]]) -> None:

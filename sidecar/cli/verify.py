@@ -20,6 +20,7 @@ from sidecar.authority import checks
 from sidecar.cli import assessment_view, common, dry_run, evidence_view, not_counting
 from sidecar.cli.common import CliError, present
 from sidecar.cli.not_counting import NotCounting
+from sidecar.cli.option_groups import grouped
 from sidecar.cli.tables import stdout
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
@@ -68,107 +69,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 DEFAULT_TRUST = Path("trust.yaml")
 DEFAULT_CONFIG = Path("sidecar.yaml")
-
-
-def verify(
-    model: OptionalModel = None,
-    environment: OptionalEnvironment = None,
-    trust: Trust = DEFAULT_TRUST,
-    provider: Provider = "openai",
-    operation: Operation = CALLING,
-    deployment: IsDeployment = False,
-    tune: Tune = False,
-    specification: SpecificationDigest = None,
-    sandbox: Sandbox = False,
-    evidence: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A file or folder of evidence, instead of a model: whose each is, whether it is "
-            "accepted, and the grant that it lacks; repeatable."
-        ),
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Verify whether a model is structurally admissible in an environment now.
-
-    Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified. With --evidence, 0 if
-    every file is accepted.
-
-    Examples:
-        admit verify ft:gpt-4o-2024-08-06:acme:support-v3:abc123
-            --environment spiffe://acme.example/env/prod --trust trust.yaml
-        admit verify --evidence evidence --trust trust.yaml
-    """
-    if evidence:
-        if model is not None or environment is not None:
-            raise CliError("--evidence: leave MODEL and --environment out")
-        state, _ = load_once(load(present(trust, "--trust")))
-        found = evidence_view.judge(evidence, state, datetime.now(UTC))
-        raise typer.Exit(evidence_view.show(found, as_json=as_json))
-    if model is None or environment is None:
-        raise CliError("give MODEL and --environment, or --evidence PATH")
-    how = Manner(deployment, tune, specification, sandbox)
-    inquired = inquire(model, environment, trust, provider, operation, how)
-    if as_json:
-        print(json.dumps(inquired.to_json(), indent=2))
-    else:
-        inquired.show_summary(stdout())
-    raise typer.Exit(0 if inquired.assessment.admissible else 1)
-
-
-def explain(
-    model: OptionalModel = None,
-    environment: OptionalEnvironment = None,
-    trust: Trust = DEFAULT_TRUST,
-    provider: Provider = "openai",
-    operation: Operation = CALLING,
-    deployment: IsDeployment = False,
-    tune: Tune = False,
-    specification: SpecificationDigest = None,
-    sandbox: Sandbox = False,
-    request: Annotated[
-        Path | None,
-        typer.Option(
-            help="A raw HTTP request instead of a model: what the gate reads in it and decides."
-        ),
-    ] = None,
-    config: Annotated[
-        Path, typer.Option("--config", "-c", help="The gate's sidecar.yaml, with --request.")
-    ] = DEFAULT_CONFIG,
-    api: Annotated[
-        str | None, typer.Option(help="With --request: the route's api, if not the provider.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show every numbered step of the predicate, its outcome, what is missing and the remedy.
-
-    With ``--request FILE`` (``-`` for standard input), also what the gate reads from the request:
-    operation, credential, every model id with its place, and the decision of the policies. Exit
-    status as for ``verify``.
-
-    Examples:
-        admit explain ft:gpt-4o-2024-08-06:acme:support-v3:abc123
-            --environment spiffe://acme.example/env/prod --trust trust.yaml
-        admit explain --request request.http --config sidecar.yaml
-    """
-    if request is not None:
-        if model is not None or environment is not None:
-            raise CliError("--request: the file names model and environment; leave them out")
-        dry_run.explain(request, config, provider=provider, api=api, as_json=as_json)
-    if model is None or environment is None:
-        raise CliError("give MODEL and --environment, or --request FILE")
-    how = Manner(deployment, tune, specification, sandbox)
-    inquired = inquire(model, environment, trust, provider, operation, how)
-    assessment = inquired.assessment
-    if as_json:
-        value = inquired.to_json()
-        value["authorities"] = [_authority(status) for status in inquired.statuses]
-        print(json.dumps(value, indent=2))
-    else:
-        console = stdout()
-        console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
-        inquired.show_summary(console)
-    raise typer.Exit(0 if assessment.admissible else 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +124,7 @@ class Inquired:
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """Whether a name is a model or a deployment, and whether it is run or tuned.
+    """Whether a name is a model or a deployment, run or tuned; an option group.
 
     Attributes:
         deployment: The name is a deployment's.
@@ -233,10 +133,10 @@ class Manner:
         sandbox: It is called over a sandbox route.
     """
 
-    deployment: bool = False
-    tune: bool = False
-    specification: str | None = None
-    sandbox: bool = False
+    deployment: IsDeployment = False
+    tune: Tune = False
+    specification: SpecificationDigest = None
+    sandbox: Sandbox = False
 
     def call(self, model: str, provider: str, operation: str) -> Call:
         """Return the call that would run one model, or tune it."""
@@ -278,6 +178,115 @@ def inquire(
     assessment = assess(call, credential, state, now)
     unheeded = not_counting.not_counting(assessment, call, environment, state, now)
     return Inquired(call, credential, now, assessment, statuses, unheeded, state)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionOptions:
+    """Options that name a call to assess; an option group."""
+
+    model: OptionalModel = None
+    environment: OptionalEnvironment = None
+    trust: Trust = DEFAULT_TRUST
+    provider: Provider = "openai"
+    operation: Operation = CALLING
+
+    @property
+    def given(self) -> bool:
+        """Whether a call is named."""
+        return self.model is not None or self.environment is not None
+
+    def inquire(self, how: Manner, otherwise: str) -> Inquired:
+        """Assess the call; ``otherwise`` is what could be given in its place.
+
+        Raises:
+            CliError: Model or environment is missing.
+        """
+        if self.model is None or self.environment is None:
+            raise CliError(f"give MODEL and --environment, or {otherwise}")
+        return inquire(self.model, self.environment, self.trust, self.provider, self.operation, how)
+
+
+@grouped
+def verify(
+    asked: QuestionOptions,
+    how: Manner,
+    evidence: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A file or folder of evidence, instead of a model: whose each is, whether it is "
+            "accepted, and the grant that it lacks; repeatable."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify whether a model is structurally admissible in an environment now.
+
+    Exit status 0 if it is, 1 if it is not, 2 if that cannot be verified. With --evidence, 0 if
+    every file is accepted.
+
+    Examples:
+        admit verify ft:gpt-4o-2024-08-06:acme:support-v3:abc123
+            --environment spiffe://acme.example/env/prod --trust trust.yaml
+        admit verify --evidence evidence --trust trust.yaml
+    """
+    if evidence:
+        if asked.given:
+            raise CliError("--evidence: leave MODEL and --environment out")
+        state, _ = load_once(load(present(asked.trust, "--trust")))
+        found = evidence_view.judge(evidence, state, datetime.now(UTC))
+        raise typer.Exit(evidence_view.show(found, as_json=as_json))
+    inquired = asked.inquire(how, "--evidence PATH")
+    if as_json:
+        print(json.dumps(inquired.to_json(), indent=2))
+    else:
+        inquired.show_summary(stdout())
+    raise typer.Exit(0 if inquired.assessment.admissible else 1)
+
+
+@grouped
+def explain(
+    asked: QuestionOptions,
+    how: Manner,
+    request: Annotated[
+        Path | None,
+        typer.Option(
+            help="A raw HTTP request instead of a model: what the gate reads in it and decides."
+        ),
+    ] = None,
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="The gate's sidecar.yaml, with --request.")
+    ] = DEFAULT_CONFIG,
+    api: Annotated[
+        str | None, typer.Option(help="With --request: the route's api, if not the provider.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every numbered step of the predicate, its outcome, what is missing and the remedy.
+
+    With ``--request FILE`` (``-`` for standard input), also what the gate reads from the request:
+    operation, credential, every model id with its place, and the decision of the policies. Exit
+    status as for ``verify``.
+
+    Examples:
+        admit explain ft:gpt-4o-2024-08-06:acme:support-v3:abc123
+            --environment spiffe://acme.example/env/prod --trust trust.yaml
+        admit explain --request request.http --config sidecar.yaml
+    """
+    if request is not None:
+        if asked.given:
+            raise CliError("--request: the file names model and environment; leave them out")
+        dry_run.explain(request, config, provider=asked.provider, api=api, as_json=as_json)
+    inquired = asked.inquire(how, "--request FILE")
+    assessment = inquired.assessment
+    if as_json:
+        value = inquired.to_json()
+        value["authorities"] = [_authority(status) for status in inquired.statuses]
+        print(json.dumps(value, indent=2))
+    else:
+        console = stdout()
+        console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
+        inquired.show_summary(console)
+    raise typer.Exit(0 if assessment.admissible else 1)
 
 
 def _check_operation(name: str) -> None:

@@ -8,21 +8,22 @@ from typing import Annotated
 
 import typer
 
-from sidecar.authority import home as authority
-from sidecar.cli import common, manifests, signing_checks
-from sidecar.cli.common import CliError, HomeOption, JsonOption, OutOption
-from sidecar.cli.signing_checks import Against, ForceOption, PoliciesOption, TrustOption
+from sidecar.cli import common, manifests
+from sidecar.cli.common import CliError
+from sidecar.cli.option_groups import grouped
+from sidecar.cli.signing_checks import StatementOptions
 from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver
 from sidecar.core.wire import DigestSet
 
 
+@grouped
 def waive(
     rule: Annotated[str, typer.Argument(help="The rule's code (admit policy list).")],
     jurisdiction: Annotated[
         str, typer.Option(help="The environment's jurisdiction that excuses it, for example eu.")
     ],
     reason: Annotated[str, typer.Option(help="The reason; it is part of the evidence.")],
-    home: HomeOption,
+    signing: StatementOptions,
     environment: Annotated[
         str | None, typer.Option(help="SPIFFE ID of the environment that the waiver is for.")
     ] = None,
@@ -31,11 +32,6 @@ def waive(
         typer.Option(help="Envelope (*.dsse.json) of the manifest that the waiver is for."),
     ] = None,
     days: Annotated[float, typer.Option(help="Days that the waiver is valid.")] = 30,
-    trust: TrustOption = None,
-    policies: PoliciesOption = None,
-    force: ForceOption = False,
-    out: OutOption = Path(),
-    as_json: JsonOption = False,
 ) -> None:
     """Excuse one policy rule, for one environment or one manifest. Structure cannot be waived.
 
@@ -47,12 +43,7 @@ def waive(
     at = common.now()
     subject = _subject(environment, manifest)
     given = Waiver(rule, jurisdiction, reason, common.window(at, days))
-    written = signing_checks.sign_and_write(
-        authority.load(home),
-        Statement(subject, WAIVER, given),
-        out,
-        Against(trust, policies, force),
-    )
+    written = signing.issue(signing.owner(), Statement(subject, WAIVER, given))
     facts = {
         **written.facts(),
         "rule": rule,
@@ -60,7 +51,9 @@ def waive(
         "subject": subject.name,
         "until": common.until(given.window),
     }
-    common.report(f"Waived {rule} for {subject.name}.", facts, as_json=as_json, **written.more())
+    common.report(
+        f"Waived {rule} for {subject.name}.", facts, as_json=signing.as_json, **written.more()
+    )
 
 
 def _subject(environment: str | None, manifest: Path | None) -> Subject:

@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from admissibility_devtools.demo.caller import SdkReply
@@ -55,7 +56,11 @@ class StoryPrinter:
     def note(self, text: str) -> None:
         """Print something that happened without a call."""
         if not self.quiet:
-            self._console.print(Text(f"   {text}", style="dim"))
+            self._indented(text, 3)
+
+    def _indented(self, text: str, columns: int) -> None:
+        """Print text of which every line that it wraps into begins at the same column."""
+        self._console.print(Padding(Text(text, style="dim"), (0, 0, 0, columns), expand=False))
 
     def call(self, line: Line) -> None:
         """Print one call and keep it."""
@@ -76,7 +81,7 @@ class StoryPrinter:
         )
         if outcome.error:
             text = outcome.text if len(outcome.text) < 360 else outcome.text[:357] + "…"
-            self._console.print(Text(f"     {outcome.error}: {text}", style="dim"))
+            self._indented(f"{outcome.error}: {text}", 5)
         if not line.as_stated:
             self._console.print(Text(f"     expected {line.expected}", style="bold red"))
 
