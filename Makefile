@@ -131,8 +131,11 @@ fmt: $(INSTALLED) ## put every file into its one format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-reference: $(INSTALLED) ## generate the reference pages from commands, settings, metrics and reason codes
+reference: $(INSTALLED) ## generate every page that is made from code: commands, settings, metrics, operations, rules
 	@$(BIN)/python -m admissibility_devtools.site.reference
+	@$(BIN)/python -m tests.contract.operations.generate_page
+	@$(BIN)/python -m tests.unit.envoy_extauthz_lint.generate_page
+	@$(BIN)/admit policy docs
 
 proto: $(INSTALLED) ## generate sidecar/_pb from proto/
 	@$(BIN)/python -m admissibility_devtools.tools.protos
