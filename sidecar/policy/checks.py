@@ -181,7 +181,14 @@ def _lint(program: Path, tree: Path) -> list[Problem] | None:
 
 def _evidence(program: Path, tree: Path) -> list[Problem] | None:
     """Report rules that deny a call for one result or approval more, after the types are right."""
-    return [
+    samples = more_evidence.admissible_calls(program, tree)
+    untested = "its tests name no call that it admits (admissible), so no rule is checked with more"
+    problems = [
+        Problem(f"jurisdiction/{package}", 0, "", f"{untested} evidence")
+        for package, calls in samples.items()
+        if not calls
+    ]
+    return problems + [
         Problem(
             f"jurisdiction/{one.package}",
             0,
@@ -189,7 +196,7 @@ def _evidence(program: Path, tree: Path) -> list[Problem] | None:
             f"denies an admissible call of the tests for {one.added} in addition: ask whether"
             " there is one that satisfies the rule, or losing this file would admit the call",
         )
-        for one in more_evidence.contradictions(program, tree)
+        for one in more_evidence.contradictions(program, tree, samples)
     ]
 
 

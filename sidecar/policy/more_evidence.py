@@ -23,10 +23,11 @@ from sidecar.core.window import rfc3339
 from sidecar.opa import executable
 from sidecar.opa.errors import PolicyError
 
-_SAMPLES = """{trim_suffix(name, "_test"): admissible |
+_SAMPLES = """{name: admissible |
     some name
-    admissible := data.jurisdiction[name].admissible
-    endswith(name, "_test")}"""
+    data.jurisdiction[name].id == name
+    tests := object.get(data.jurisdiction, sprintf("%s_test", [name]), {})
+    admissible := object.get(tests, "admissible", [])}"""
 
 # What is read of ``input`` must have a name of its own before ``with`` replaces it.
 _DENIED = """[[i, violation.code, violation.subject] |
@@ -51,13 +52,29 @@ class Contradiction:
     added: str
 
 
-def contradictions(program: Path, tree: Path) -> list[Contradiction]:
-    """Return every rule that denies one of its package's admissible calls for more evidence.
+def admissible_calls(program: Path, tree: Path) -> dict[str, list[Facts]]:
+    """Return the facts of the calls that each package admits in its tests; maybe of none.
 
     Raises:
         PolicyError: OPA has no answer.
     """
-    samples: dict[str, list[Facts]] = _evaluated(program, tree, {}, _SAMPLES)
+    found: dict[str, list[Facts]] = _evaluated(program, tree, {}, _SAMPLES)
+    return found
+
+
+def contradictions(
+    program: Path, tree: Path, samples: Mapping[str, list[Facts]]
+) -> list[Contradiction]:
+    """Return every rule that denies one of its package's admissible calls for more evidence.
+
+    Args:
+        program: OPA.
+        tree: The folder of the policies.
+        samples: From ``admissible_calls``.
+
+    Raises:
+        PolicyError: OPA has no answer, or a sample is no facts.
+    """
     asked = [
         (package, added, facts)
         for package, calls in samples.items()

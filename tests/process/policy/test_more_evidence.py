@@ -74,6 +74,17 @@ def test_a_rule_that_denies_for_one_file_too_many_is_found(
     assert (found["types"], found["lint"]) == ((), ())
 
 
+def test_a_package_whose_tests_name_no_call_that_it_admits_is_not_checked_and_reported(
+    tmp_path: Path,
+) -> None:
+    tree = copy_policies(tmp_path)
+    tested = tree / "jurisdiction" / "uk" / "uk_test.rego"
+    tested.write_text(tested.read_text().replace("admissible", "admitted"))
+    (problem,) = found_by(tree)["evidence"]
+    assert (problem.file, problem.code) == ("jurisdiction/uk", "")
+    assert problem.message.startswith("its tests name no call that it admits (admissible)")
+
+
 def test_calls_of_tests_that_are_no_facts_are_an_error(tmp_path: Path) -> None:
     tree = copy_policies(tmp_path)
     tested = tree / "jurisdiction" / "uk" / "uk_test.rego"
