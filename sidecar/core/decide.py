@@ -1,12 +1,13 @@
 """Decide: allow only if the assessment *and* the verdict allow.
 
-There is one place that makes an allow, ``decide``; ``renew`` repeats one while its lease holds, and
-everything else can only make denials.
+There is one place that makes an allow, ``decide``; ``renew`` repeats one while its lease holds,
+``together`` joins several, and everything else can only make denials.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sidecar.core.assessment import Assessment, Finding
@@ -120,6 +121,57 @@ def renew(decision: Decision, progress: Progress) -> Decision:
         decision.revision,
         until,
     )
+
+
+def together(decisions: Sequence[Decision]) -> Decision:
+    """Join allows of calls that are made together, such as the lines of a batch file.
+
+    Args:
+        decisions: At least one, each an allow, of one caller at one time.
+
+    Returns:
+        An allow that names every model, and relies on all that each of them relies on. What calls
+        have one of, such as their operation, is that of the last.
+
+    Raises:
+        AdmissibilityError: One is no allow.
+    """
+    calls = [each.call for each in decisions if each.allowed and each.call is not None]
+    made = [each.assessment for each in decisions if each.assessment is not None]
+    if not decisions or not len(decisions) == len(calls) == len(made):
+        raise AdmissibilityError(Reason.INTERNAL_ERROR, "only allows can be joined")
+    call = replace(
+        calls[-1],
+        models=_each(call.models for call in calls),
+        tuned=_each(call.tuned for call in calls),
+        deployments=_each(call.deployments for call in calls),
+        modalities=tuple(sorted(_each(call.modalities for call in calls))),
+        tool_types=tuple(sorted(_each(call.tool_types for call in calls))),
+        ignored=_each(call.ignored for call in calls),
+        stream=any(call.stream for call in calls),
+    )
+    assessment = replace(
+        made[-1],
+        chains=tuple({chain.model: chain for one in made for chain in one.chains}.values()),
+        constituents=tuple(sorted(_each(one.constituents for one in made))),
+        manifests=tuple(sorted(_each(one.manifests for one in made))),
+        objectors=tuple(sorted(_each(one.objectors for one in made))),
+        must_be_fresh=tuple(sorted(_each(one.must_be_fresh for one in made))),
+        valid_until=min(one.valid_until for one in made),
+        endings=tuple(dict.fromkeys(end for one in made for end in one.endings)),
+    )
+    return replace(
+        decisions[-1],
+        call=call,
+        assessment=assessment,
+        warnings=tuple(dict.fromkeys(one for each in decisions for one in each.warnings)),
+        lease_until=min(each.lease_until or each.at for each in decisions),
+    )
+
+
+def _each(groups: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """Return every text of the groups, in order, without repeats."""
+    return tuple(dict.fromkeys(text for group in groups for text in group))
 
 
 def refuse(progress: Progress, error: AdmissibilityError) -> Decision:

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call, Credential
-from sidecar.core.decide import Decision, decide, inadmissible, renew
+from sidecar.core.decide import Decision, decide, inadmissible, renew, together
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
 from sidecar.extract.heads import Heads
@@ -224,9 +224,10 @@ class Pipeline:
         caller = self._verified(request, snapshot, context)
         context.reached("credential", credential=caller)
         resolved = await self._resolved(call, request, caller, context)
-        # The call itself comes last: the log and the response describe the last one judged.
+        # The call itself comes last: the log and the response describe the last one judged. It has
+        # the models of the others.
         calls = (*resolved.later, resolved.call)
-        decision = await self._each(snapshot, calls, caller, context)
+        decision = (await self._each(snapshot, calls, caller, context))[-1]
         if decision.allowed and self.objects is not None and not call.sandbox:
             await self.objects.add_uses(resolved)
             context.metadata = self.objects.metadata(
@@ -270,7 +271,8 @@ class Pipeline:
             context: As for ``check``; records which call was refused.
 
         Returns:
-            The first refusal, or the allow of the last.
+            The first refusal, or an allow that names the models of all and relies on what each
+            of them relies on.
 
         Raises:
             AdmissibilityError: A stage refused.
@@ -279,10 +281,12 @@ class Pipeline:
         while True:
             snapshot = self.trust.current()
             context.note(epoch=snapshot.state.epoch)
-            decision = await self._each(snapshot, calls, caller, context)
+            decisions = await self._each(snapshot, calls, caller, context)
             context.recurring = None  # of one call, and this decision is about all of them
-            if not decision.allowed or self.trust.current() is snapshot:
-                return decision
+            if not decisions[-1].allowed:
+                return decisions[-1]
+            if self.trust.current() is snapshot:
+                return together(decisions)
 
     async def _each(
         self,
@@ -290,14 +294,16 @@ class Pipeline:
         calls: Sequence[Call],
         caller: Credential,
         context: DecisionContext,
-    ) -> Decision:
+    ) -> list[Decision]:
+        """Decide about calls in turn, up to the first that is refused."""
         if not calls:
             raise ValueError("no call to decide about")
+        decisions: list[Decision] = []
         for call in calls:
-            decision = await self._one(snapshot, call, caller, context)
-            if not decision.allowed:
+            decisions.append(await self._one(snapshot, call, caller, context))
+            if not decisions[-1].allowed:
                 break
-        return decision
+        return decisions
 
     async def _one(
         self, snapshot: Snapshot, call: Call, caller: Credential, context: DecisionContext

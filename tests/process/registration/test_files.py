@@ -59,9 +59,13 @@ def test_a_batch_of_admitted_lines_is_uploaded_as_it_is_and_can_be_run(stage: St
     asked = [(entry["operation"], entry["models"]) for entry in stage.decisions(3)]
     assert asked == [
         ("files.create", []),
-        ("chat.completions", [BASE]),
+        ("chat.completions", [MODEL, BASE]),
         ("batches.create", [MODEL, BASE]),
     ]
+    # What the first line of the file relies on is in its line of the log, whatever the last names.
+    of_lines, of_batch = stage.decisions(3)[1:]
+    assert of_lines["manifests"] == of_batch["manifests"] != []
+    assert of_lines["constituents"] == of_batch["constituents"]
     assert stage.counted("admissibility_registrations_total") == {"written": 2.0}
 
 

@@ -10,7 +10,15 @@ import pytest
 
 from sidecar.core import facts as facts_module
 from sidecar.core.call import Call
-from sidecar.core.decide import Decision, Progress, decide, inadmissible, refuse, renew
+from sidecar.core.decide import (
+    Decision,
+    Progress,
+    decide,
+    inadmissible,
+    refuse,
+    renew,
+    together,
+)
 from sidecar.core.proving import prove
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.verdict import Violation
@@ -219,3 +227,35 @@ def test_a_renewed_denial_ends_with_its_own_time() -> None:
     denied = inadmissible(progress(assessment=admitted_world().ask("ft:unknown")))
     later = progress(id="d-2", at=NOW + timedelta(seconds=1))
     assert renew(denied, later) == replace(denied, id="d-2", at=later.at, lease_until=later.at)
+
+
+def test_allows_of_calls_that_are_made_together_name_every_model_and_what_each_relies_on() -> None:
+    world = admitted_world()
+    first = decide(progress(assessment=world.ask()), read(body(lease_seconds=10)), LATER)
+    base = replace(CALL, operation="embeddings", models=(BASE,), stream=True)
+    warned = decide(
+        progress(call=base, assessment=world.ask(BASE)), read(body(warnings=[VIOLATION])), LATER
+    )
+    assert first.assessment is not None
+    assert warned.assessment is not None
+    joined = together((first, warned))
+    assert joined.assessment is not None
+    assert joined.call == replace(base, models=(*CALL.models, BASE))
+    assert [chain.model for chain in joined.assessment.chains] == [MODEL, BASE]
+    assert joined.assessment.manifests == first.assessment.manifests != ()
+    assert joined.assessment.constituents == tuple(
+        sorted({*first.assessment.constituents, *warned.assessment.constituents})
+    )
+    assert set(first.assessment.constituents) > set(warned.assessment.constituents)
+    assert set(joined.assessment.endings) >= set(first.assessment.endings)
+    assert joined.warnings == warned.warnings != ()
+    assert (joined.allowed, joined.lease_until) == (True, first.lease_until)
+    assert together((first,)) == first
+
+
+def test_nothing_but_allows_is_joined() -> None:
+    allowed = decide(progress(), read(body()), LATER)
+    denied = inadmissible(progress(assessment=admitted_world().ask("ft:unknown")))
+    for decisions in ((), (denied, allowed), (replace(allowed, assessment=None),)):
+        with pytest.raises(AdmissibilityError, match="only allows can be joined"):
+            together(decisions)
