@@ -35,14 +35,16 @@ _NOT_TOLD = frozenset(
 _SHOWN_CHARS = 80
 
 
-def explain(file: Path, config: Path, *, provider: str, api: str | None, as_json: bool) -> None:
+def explain(
+    file: Path, config: Path, *, provider: str, api: str | None, sandbox: bool, as_json: bool
+) -> None:
     """Decide about the request in ``file`` (``-`` for stdin) in a dry run, and show the result.
 
     Exit status 0 where it would be admitted, 1 where not.
     """
     settings = service_config.load(present(config, "--config"))
     try:
-        message = parse(_read(file), provider=provider, api=api or provider)
+        message = parse(_read(file), provider=provider, api=api or provider, sandbox=sandbox)
     except RawRequestError as error:
         raise CliError(f"{file}: {error}") from error
     # OPA's log lines belong in a gate's log; an OPA that cannot be queried raises an error.

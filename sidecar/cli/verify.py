@@ -27,16 +27,17 @@ from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.facts import Facts
 from sidecar.core.proving import proofs, prove
+from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
+from sidecar.extract import call_builder
 from sidecar.impact.assumed import assumed_credential
-from sidecar.impact.uses import CALLING
+from sidecar.impact.uses import CALLING, TUNING
 from sidecar.providers import PROVIDERS, operation_names
+from sidecar.providers.provider import Provider as ProviderTable
 from sidecar.trust.config import load
 from sidecar.trust.control import load_once
 from sidecar.trust.refresher import AuthorityStatus
-
-TUNING = "fine_tuning.jobs.create"
 
 Model = Annotated[str, typer.Argument(help="The model id that a call would name.")]
 Environment = Annotated[str, typer.Option("--environment", "-e", help="SPIFFE ID.")]
@@ -64,6 +65,12 @@ SpecificationDigest = Annotated[
 ]
 Sandbox = Annotated[
     bool, typer.Option("--sandbox", help="Ask as over a sandbox route, for an evaluator's call.")
+]
+Api = Annotated[
+    str | None,
+    typer.Option(
+        help="The route's api, if it is not the provider; it decides what a name denotes."
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -131,19 +138,29 @@ class Manner:
         tune: The model is to be tuned, not run; so it is wherever a specification is named.
         specification: Digest of the specification that a job would name.
         sandbox: It is called over a sandbox route.
+        api: Name of the route's table of operations; ``None`` where it is the provider's.
     """
 
     deployment: IsDeployment = False
     tune: Tune = False
     specification: SpecificationDigest = None
     sandbox: Sandbox = False
+    api: Api = None
 
     def call(self, model: str, provider: str, operation: str) -> Call:
-        """Return the call that would run one model, or tune it."""
-        deployments = (model,) if self.deployment else ()
-        table = PROVIDERS.get(provider)
+        """Return the call that would run one model, or tune it.
+
+        A name is a deployment's where its API has it so, as the gate reads it.
+
+        Raises:
+            CliError: It is the name of a router, which the gate refuses.
+        """
+        deployments: tuple[str, ...] = (model,) if self.deployment else ()
+        table = PROVIDERS.get(self.api or provider)
         models = (model,) if table is None else table.named(model)
         if not (self.tune or self.specification is not None or operation == TUNING):
+            if table is not None and not self.deployment:
+                deployments = _deployments(table, models)
             return Call(provider, operation, models, deployments=deployments, sandbox=self.sandbox)
         return Call(
             provider,
@@ -154,6 +171,13 @@ class Manner:
             specification=self.specification,
             sandbox=self.sandbox,
         )
+
+
+def _deployments(table: ProviderTable, models: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        return call_builder.deployments(table, models, ())
+    except AdmissibilityError as error:
+        raise CliError(f"the gate refuses this name: {error.message}") from error
 
 
 AS_IT_IS = Manner()
@@ -256,9 +280,6 @@ def explain(
     config: Annotated[
         Path, typer.Option("--config", "-c", help="The gate's sidecar.yaml, with --request.")
     ] = DEFAULT_CONFIG,
-    api: Annotated[
-        str | None, typer.Option(help="With --request: the route's api, if not the provider.")
-    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every numbered step of the predicate, its outcome, what is missing and the remedy.
@@ -275,7 +296,16 @@ def explain(
     if request is not None:
         if asked.given:
             raise CliError("--request: the file names model and environment; leave them out")
-        dry_run.explain(request, config, provider=asked.provider, api=api, as_json=as_json)
+        if how.deployment or how.tune or how.specification is not None:
+            raise CliError("--request: the file names what is called or tuned; leave that out")
+        dry_run.explain(
+            request,
+            config,
+            provider=asked.provider,
+            api=how.api,
+            sandbox=how.sandbox,
+            as_json=as_json,
+        )
     inquired = asked.inquire(how, "--request FILE")
     assessment = inquired.assessment
     if as_json:

@@ -77,7 +77,7 @@ def _call(
         modalities=tuple(sorted({word(entry) for entry in of_role(found, Role.MODALITY)})),
         tool_types=tool_types(found),
         tuned=tuned,
-        deployments=_deployments(api, models, tuned),
+        deployments=deployments(api, models, tuned),
         references=references,
         owned=owned(found),
         inputs=owned(found, Input),
@@ -137,8 +137,12 @@ def _different(main: Mapping[str, str], operation: Operation) -> AdmissibilityEr
     return ambiguous(f"different models are named: {names}{what}")
 
 
-def _deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the models that are names of deployments; the base of a tuning job never is one."""
+def deployments(api: Provider, models: tuple[str, ...], tuned: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the models that are names of deployments; the base of a tuning job never is one.
+
+    Raises:
+        AdmissibilityError: One is the name of a router, which chooses models.
+    """
     kinds = {name: api.names(name) for name in (*models, *tuned)}
     for name, kind in kinds.items():
         if kind is NameKind.CHOOSER:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from sidecar._pb import ext_authz_pb2 as pb
+from sidecar.extract.check_request import SANDBOX
 
 _START = re.compile(r"([^ ]+) ([^ ]+) HTTP/1\.[01]")
 _END_OF_HEAD = re.compile(rb"\r\n\r\n|\n\n")
@@ -18,7 +19,7 @@ class RawRequestError(Exception):
     """The file is no HTTP request; the message states the line and the problem."""
 
 
-def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
+def parse(data: bytes, *, provider: str, api: str, sandbox: bool = False) -> pb.CheckRequest:
     """Parse a request into a ``CheckRequest``.
 
     Lines may end in CRLF or LF, as in a file written by hand. A body without a ``Content-Length``
@@ -28,6 +29,7 @@ def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
         data: Start line, headers, an empty line, the body.
         provider: Value of the route's context extension ``provider``.
         api: Value of the route's context extension ``api``.
+        sandbox: Whether the route is a sandbox, by its context extension.
 
     Raises:
         RawRequestError: The start line or a header cannot be read.
@@ -51,7 +53,8 @@ def parse(data: bytes, *, provider: str, api: str) -> pb.CheckRequest:
             headers.append(("content-length", str(len(body))))
     host = next((value for name, value in headers if name == "host"), "localhost")
     pseudo = [(":authority", host), (":path", target), (":method", method)]
-    return _check_request([*pseudo, *headers], body, {"provider": provider, "api": api})
+    extensions = {"provider": provider, "api": api} | ({SANDBOX: "true"} if sandbox else {})
+    return _check_request([*pseudo, *headers], body, extensions)
 
 
 def _header(number: int, line: str) -> tuple[str, str]:

@@ -122,6 +122,7 @@ def _use(value: Mapping[str, Any]) -> EnvironmentCall | None:
             deployments=_texts([each["name"] for each in value["deployments"]]),
             specification=None if value["specification"] is None else _text(value["specification"]),
             modelless=not named,
+            sandbox=value.get("sandbox", False) is True,
         )
         return EnvironmentCall(_text(value["environment"]), call)
     except (KeyError, TypeError, ValueError):

@@ -14,9 +14,12 @@ from sidecar.core.call import Call
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.evidence import Evidence, Manifest
 from sidecar.core.patterns import any_matches, matches
+from sidecar.core.sandbox import PURPOSE
 from sidecar.core.snapshot import TrustState
 
 CALLING = "chat.completions"
+TUNING = "fine_tuning.jobs.create"
+"""Stands for the operations that tune a model, of whatever API."""
 LISTING = "models.list"
 """Stands for the operations that name no model: only the environment is asked about."""
 
@@ -49,7 +52,8 @@ def uses(
     """
     seen = tuple(seen)
     found = [*seen, *_adapted(state), *_deployed(state), *_without_model(state)]
-    found.extend(_base_models(state, entry, seen))
+    known = _known(state, entry, seen)
+    found.extend((*_sandboxed(state), *_base_models(state, known), *_tuned(state, known)))
     return tuple(dict.fromkeys(found))
 
 
@@ -78,23 +82,58 @@ def _without_model(state: TrustState) -> Iterator[EnvironmentCall]:
         yield EnvironmentCall(environment, Call(provider, LISTING, (), modelless=True))
 
 
-def _base_models(
+def _sandboxed(state: TrustState) -> Iterator[EnvironmentCall]:
+    """Yield an evaluator's calls, to models that need not be active yet."""
+    for environment, items in state.environments.items():
+        if all(item.predicate.purpose != PURPOSE for item in items):
+            continue
+        for (provider, model), manifests in state.manifests.items():
+            specs = {spec for item in manifests for spec in item.predicate.environments}
+            for operation in sorted({name for spec in specs for name in spec.operations}):
+                call = Call(provider, operation, (model,), sandbox=True)
+                yield EnvironmentCall(environment, call)
+
+
+def _known(
     state: TrustState, entry: Withdrawal, seen: tuple[EnvironmentCall, ...]
-) -> Iterator[EnvironmentCall]:
-    """Yield each base model that an environment lists, by name where one is known."""
+) -> frozenset[str]:
+    """Return names of base models, as ``provider/id``, that are called, tuned or withdrawn."""
     known = {f"{use.call.provider}/{name}" for use in seen for name in use.call.named}
     for (provider, _), manifests in state.manifests.items():
         known |= {f"{provider}/{item.predicate.model.base}" for item in manifests}
     if entry.kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}:
         known.add(_instance(entry.subject))
+    return frozenset(known)
+
+
+def _base_models(state: TrustState, known: frozenset[str]) -> Iterator[EnvironmentCall]:
+    """Yield each base model that an environment lists, by name where one is known."""
     for environment, items in state.environments.items():
         patterns = {pattern for item in items for pattern in item.predicate.base_models}
-        names = {_instance(pattern) for pattern in patterns}
-        names |= {name for name in known if any_matches(tuple(sorted(patterns)), name)}
-        for name in sorted(names):
-            provider, _, model = name.partition("/")
-            if provider and model and name not in state.adapted:
+        for provider, model in _named(patterns, known):
+            if f"{provider}/{model}" not in state.adapted:
                 yield EnvironmentCall(environment, Call(provider, CALLING, (model,)))
+
+
+def _tuned(state: TrustState, known: frozenset[str]) -> Iterator[EnvironmentCall]:
+    """Yield tuning jobs of each model that an environment lists for it, by specification."""
+    for environment, items in state.environments.items():
+        patterns = {pattern for item in items for pattern in item.predicate.tuning_models}
+        for provider, model in _named(patterns, known):
+            for digest, specification in state.specifications.items():
+                if any_matches(specification.predicate.models, f"{provider}/{model}"):
+                    call = Call(provider, TUNING, (), tuned=(model,), specification=digest)
+                    yield EnvironmentCall(environment, call)
+
+
+def _named(patterns: set[str], known: frozenset[str]) -> Iterator[tuple[str, str]]:
+    """Yield provider and id of one name for each pattern, and of the known ones that match."""
+    names = {_instance(pattern) for pattern in patterns}
+    names |= {name for name in known if any_matches(tuple(sorted(patterns)), name)}
+    for name in sorted(names):
+        provider, _, model = name.partition("/")
+        if provider and model:
+            yield provider, model
 
 
 def _listing(state: TrustState, name: str) -> Iterator[str]:

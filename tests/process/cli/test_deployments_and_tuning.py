@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from sidecar.cli.common import CliError
+from sidecar.cli.verify import Manner
 from sidecar.core import dsse
 from sidecar.core.call import Call
 from sidecar.core.evidence import (
@@ -48,6 +50,32 @@ def activated(parties: Parties, job: Path) -> str:
     for name in ("acme-risk", "model-host", "eu-regulator"):
         parties.approve(name, manifest)
     return manifest
+
+
+@pytest.mark.parametrize(
+    ("provider", "name", "deployments"),
+    [
+        (("azure",), "gpt-4o", ("gpt-4o",)),
+        (("azure-eu", "azure"), "gpt-4o", ("gpt-4o",)),
+        (("azure-eu",), "gpt-4o", ()),
+        (("bedrock",), "my-profile", ("my-profile",)),
+        (("bedrock",), "amazon.nova-lite-v1:0", ()),
+        (("openai",), BASE, ()),
+    ],
+)
+def test_a_name_is_asked_about_as_the_gate_reads_it(
+    provider: tuple[str, ...], name: str, deployments: tuple[str, ...]
+) -> None:
+    # On Azure a name of a listed base model is a deployment's, which may run another one.
+    call = Manner(api=provider[-1]).call(name, provider[0], "chat.completions")
+    assert (call.models, call.deployments) == ((name,), deployments)
+    assert Manner(deployment=True).call(name, "vllm", "chat.completions").deployments == (name,)
+
+
+def test_a_router_is_no_name_that_could_be_admissible() -> None:
+    router = "arn:aws:bedrock:eu-central-1:123456789012:prompt-router/r1"
+    with pytest.raises(CliError, match=r"the gate refuses this name: .* chooses models"):
+        Manner().call(router, "bedrock", "converse")
 
 
 def specify(parties: Parties, job: Path, *more: object, name: str = "acme-risk") -> dict[str, str]:

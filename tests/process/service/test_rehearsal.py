@@ -119,11 +119,22 @@ def test_people_are_shown_where_the_model_stood_and_what_to_do(site: Site) -> No
     assert "→ Send the environment's JWT-SVID" in text
 
 
+def test_over_a_sandbox_route_it_is_the_sandbox_that_is_asked_about(site: Site) -> None:
+    lines = (CHAT, JSON, f"x-environment-credential: {site.token}")
+    path = write(site.folder, *lines, body=json.dumps({"model": MODEL}))
+    arguments = ("explain", "--request", path, "--config", site.config)
+    assert told(*arguments)["decision"]["reason"] == "admitted"
+    # An environment of production is no evaluator's sandbox, however active the model is.
+    decision = told(*arguments, "--sandbox", code=1)["decision"]
+    assert (decision["sandbox"], decision["reason"]) == (True, "sandbox_not_granted")
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
         (("--request", "{file}"), "{file}: line 1 must be METHOD TARGET HTTP/1.1"),
         (("--request", "{file}", MODEL), "the file names model and environment; leave them out"),
+        (("--request", "{file}", "--tune"), "the file names what is called or tuned"),
         ((), "give MODEL and --environment, or --request FILE"),
         ((MODEL,), "give MODEL and --environment, or --request FILE"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,16 @@ from sidecar.impact.compare import ImpactError
 from sidecar.impact.seen import CallCount, SeenCalls
 from sidecar.impact.uses import EnvironmentCall
 from tests.support.simulator.predicates import BASE, CHILD, DAY, ENV, MODEL, NOW, sha, stamp
-from tests.support.simulator.world import admitted_world, tuned_on_world
+from tests.support.simulator.world import (
+    World,
+    admitted_world,
+    grant,
+    parties_world,
+    tuned_on_world,
+)
 from tests.unit.impact.asking import impact_of
 
+LAB = "spiffe://lab.example/env/evaluation"
 SUPPORT, TUNED_ON, UNADAPTED = f"openai/{MODEL}", f"openai/{CHILD}", f"openai/{BASE}"
 
 
@@ -111,6 +119,46 @@ def test_an_authority_that_was_never_read_is_an_error() -> None:
         ImpactError, match=r"'nobody': nothing can be added .* read were those of: c"
     ):
         impact_of(admitted_world(), WithdrawalKind.MODEL, SUPPORT, authority="nobody")
+
+
+def lab_world() -> World:
+    """A bound model without results and approvals, and an evaluator's sandbox for it."""
+    world = parties_world()
+    for name in ("provider", "producer"):
+        world.grants[name] = tuple(
+            replace(each, environments=("spiffe://**",)) for each in world.grants[name]
+        )
+    world.join(
+        "lab",
+        grant("evaluator", environments=("spiffe://acme.example/**",), sandbox=(LAB,)),
+        grant("customer", environments=(LAB,), trust_domains=("lab.example",), models=("none",)),
+    )
+    world.declare(LAB, label="lab", signer="lab", purpose="evaluation", sector="laboratory")
+    world.bind()
+    return world
+
+
+def test_an_evaluators_calls_of_a_model_that_is_not_active_yet_stop_too() -> None:
+    logs = logged(line(environment=LAB, sandbox=True))
+    for calls in (None, logs):
+        found = impact_of(
+            lab_world(), WithdrawalKind.CORPUS, sha(f"training of {MODEL}"), calls=calls
+        )
+        assert [(stop.models, stop.environment) for stop in found.stops] == [((SUPPORT,), LAB)]
+    assert found.callers == {LAB: CallCount(1, NOW - DAY, NOW - DAY)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject"),
+    [(WithdrawalKind.SPECIFICATION, ""), (WithdrawalKind.BASE_MODEL, UNADAPTED)],
+)
+def test_tuning_that_a_specification_permits_stops_too(kind: WithdrawalKind, subject: str) -> None:
+    world = admitted_world()
+    world.declare(baseModels=[], tuningModels=["openai/gpt-4o-*"])
+    world.specify()
+    found = impact_of(world, kind, subject or world.digests["specification"])
+    (tuning,) = [stop for stop in found.stops if stop.models == (UNADAPTED,)]
+    assert (tuning.environment, tuning.operations) == (ENV, ("fine_tuning.jobs.create",))
 
 
 def test_callers_are_counted_by_their_admitted_calls_in_the_period() -> None:
