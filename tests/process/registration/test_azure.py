@@ -110,7 +110,7 @@ def test_the_lines_of_a_batch_name_deployments_that_are_bound(
     assert run(stage, shape, made).input_file_id == made
     assert asked(stage, 3) == [
         ("files.create", []),
-        ("chat.completions", [EUROPE]),
+        ("chat.completions", [SUPPORT, EUROPE]),
         ("batches.create", [SUPPORT, EUROPE]),
     ]
     reached = len(stage.provider.requests)
