@@ -32,7 +32,7 @@ def test_every_field_of_the_log_is_reported_and_no_other() -> None:
 
 
 def test_the_example_is_the_defaults() -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), flags=re.S)
+    (example,) = re.findall(r"```yaml\n(listen:.*?)```", GUIDE.read_text(), flags=re.S)
     value = yaml.safe_load(example)
     assert SidecarConfig.model_validate(value) == SidecarConfig.model_validate(
         {"trust": value["trust"], "policies": value["policies"]}
