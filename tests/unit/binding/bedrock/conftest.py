@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from moto import mock_aws  # before any session is made: it adds what intercepts requests then
 
 from tests.support.bedrock import REGION, BedrockServer, bedrock_server
 from tests.unit.binding import samples as files
@@ -28,8 +29,6 @@ def server() -> Iterator[BedrockServer]:
 @pytest.fixture
 def bucket() -> Iterator[object]:
     """A client of moto's S3, with the job's files as they were before the job began."""
-    from moto import mock_aws  # noqa: PLC0415 - other workers need not import it
-
     with mock_aws():
         client = boto3.client("s3", region_name=REGION)
         client.create_bucket(Bucket="acme-corpora")
