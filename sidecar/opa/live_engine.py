@@ -17,7 +17,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +25,8 @@ from sidecar.core.facts import Facts
 from sidecar.core.verdict import Verdict
 from sidecar.opa.bundle import Candidate
 from sidecar.opa.client import Address, Opa
-from sidecar.opa.process import OpaProcess, private_folder
+from sidecar.opa.private_folder import PrivateFolder, private_folder
+from sidecar.opa.process import OpaProcess
 
 log = logging.getLogger("sidecar.opa.client")
 
@@ -52,7 +52,7 @@ class Engine:
     revision: str
     jurisdictions: tuple[str, ...] = ()
     child: OpaProcess | None = None
-    folder: Path | None = None
+    folder: PrivateFolder | None = None
     followed: bool = False
     """Whether another process runs the child, and states each change at once."""
     _awaited: int = 0
@@ -96,8 +96,9 @@ class Engine:
         finally:
             if self.child is not None:
                 await self.child.stop()
-            if self.folder is not None:
-                shutil.rmtree(self.folder, ignore_errors=True)
+            folder, self.folder = self.folder, None
+            if folder is not None:
+                folder.remove()
 
 
 class LivePolicies:
@@ -189,11 +190,11 @@ class EngineFactory:
         """
         binary, folder = self._managed.binary, private_folder(self._managed.directory)
         try:
-            bundle = await asyncio.to_thread(candidate.make, binary, folder)
-            child = OpaProcess(binary, bundle, folder, self._on_restart)
+            bundle = await asyncio.to_thread(candidate.make, binary, folder.path)
+            child = OpaProcess(binary, bundle, folder.path, self._on_restart)
             await child.start()
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
             raise
         client = Opa(child.address, connections=self._connections)
         await client.ask_several()

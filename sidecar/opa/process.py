@@ -14,8 +14,6 @@ import json
 import logging
 import os
 import signal
-import stat
-import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import Callable
@@ -199,20 +197,3 @@ def log_text(line: str) -> str:
         return line
     more = [f"{name}={value}" for name, value in entry.items() if name not in _STATED]
     return " ".join([entry["msg"], *more])
-
-
-def private_folder(parent: Path | None) -> Path:
-    """Create a folder with mode 0700 for one gate, below ``parent`` or as a temporary folder.
-
-    Raises:
-        PolicyError: ``parent`` cannot be created or used, or other users can access it.
-    """
-    try:
-        if parent is not None:
-            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            found = parent.stat()
-            if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
-                raise PolicyError(f"{parent}: must be this user's alone (chmod 0700)")
-        return Path(tempfile.mkdtemp(prefix="admit-opa-", dir=parent))
-    except OSError as error:
-        raise PolicyError(f"{error.filename or parent}: {error.strerror}") from error

@@ -206,7 +206,7 @@ def refusal(site: Site) -> tuple[int, list[str]]:
     site.write()
     code, written = site.gate.run("--log-level", "error")
     assert not site.gate.ready
-    text = re.sub(r"[^ ]*/admit-opa-[^/]*", "TMP", written.replace(str(site.folder), "SITE"))
+    text = re.sub(r"[^ ]*/admit-opa\.[^/]*", "TMP", written.replace(str(site.folder), "SITE"))
     return code, text.splitlines()
 
 

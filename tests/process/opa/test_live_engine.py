@@ -93,9 +93,10 @@ def test_a_question_in_flight_is_answered_by_the_engine_it_was_put_to(
                 await asyncio.sleep(0)  # the retiring task begins, and waits
                 answered = (await client.ask(sample_facts())).revision == old.revision
                 still_there = alive(pid)
-            assert old.folder is not None
+            folder = old.folder
+            assert folder is not None
             async with asyncio.timeout(30):
-                while alive(pid) or old.folder.exists():  # noqa: ASYNC110
+                while alive(pid) or folder.path.exists():  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
             return answered, still_there
 
@@ -111,7 +112,8 @@ def test_policies_that_do_not_compile_leave_nothing_behind(
             with pytest.raises(PolicyError) as caught:
                 await factory.engine(Folder(policies).read())
             left = [run_folder / each for each in os.listdir(run_folder)]  # noqa: PTH208
-            left_alone = left == [running.current().folder]
+            current = running.current().folder
+            left_alone = current is not None and left == [current.path]
             verdict = await running.ask(sample_facts())
             return str(caught.value), left_alone, verdict.allow
 

@@ -18,7 +18,7 @@ from sidecar.opa import tree
 from sidecar.opa.client import Opa
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.location import opa_path
-from sidecar.opa.process import OpaProcess, private_folder
+from sidecar.opa.process import OpaProcess
 from tests.process.opa.child import built, child
 from tests.process.policies.opa import POLICIES, ROOT
 from tests.process.policies.samples import sample_facts
@@ -39,24 +39,6 @@ def alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return text.rpartition(")")[2].split()[0] != "Z"
-
-
-# ---- the folder ----------------------------------------------------------------------------------
-
-
-def test_a_folder_others_can_reach_is_refused(tmp_path: Path) -> None:
-    parent = tmp_path / "run"
-    parent.mkdir(mode=0o750)
-    parent.chmod(0o750)
-    with pytest.raises(PolicyError) as caught:
-        private_folder(parent)
-    assert str(caught.value) == f"{parent}: must be this user's alone (chmod 0700)"
-
-
-def test_a_folder_is_made_for_this_user_alone(tmp_path: Path) -> None:
-    made = private_folder(tmp_path / "a" / "run")
-    modes = [stat.S_IMODE(path.stat().st_mode) for path in (made, made.parent)]
-    assert modes == [0o700, 0o700]
 
 
 def test_a_path_too_long_for_a_socket_is_said(tmp_path: Path) -> None:

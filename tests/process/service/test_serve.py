@@ -168,6 +168,22 @@ def test_nothing_of_it_is_left_after_either_signal(site: Site) -> None:
         assert [child for child in left if Path(f"/proc/{child}").exists()] == []
 
 
+def test_what_a_killed_gate_left_is_removed_by_the_next(site: Site) -> None:
+    # A path of a test may be too long for a socket.
+    with tempfile.TemporaryDirectory(prefix="run") as run:
+        site.configure(opa={"managed": {"directory": run}})
+        with site.start() as killed:
+            (left,) = Path(run).iterdir()
+            os.kill(killed.pid, signal.SIGKILL)
+            killed.wait()
+        assert [*Path(run).iterdir()] == [left]
+        with site.start() as running:
+            (found,) = Path(run).iterdir()
+            assert found != left
+            assert ask(running) == "admitted"
+        assert [*Path(run).iterdir()] == []
+
+
 def test_a_large_body_is_decided_like_any_other(site: Site) -> None:
     with site.start() as running:
         body = json_body(user="x" * 10_000_000)

@@ -28,7 +28,7 @@ from tests.process.service.site import Running, Site, in_the_present
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request
 from tests.support.simulator.world import MODEL
-from tests.support.site.processes import stalled
+from tests.support.site.processes import children, stalled
 from tests.support.site.talk import until
 
 WORKERS = 2
@@ -334,6 +334,9 @@ def test_an_end_of_the_supervisor_ends_every_process(tmp_path: Path) -> None:
     with site.start() as running:
         pids = [each["pid"] for each in status(running)["processes"]]
         assert len(pids) == WORKERS + 2
+        (policies,) = processes(running, "policies")
+        pids += children(policies, "opa")
+        assert len(pids) == WORKERS + 3
         os.kill(running.pid, signal.SIGKILL)
         running.wait()
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))

@@ -1,0 +1,113 @@
+"""Makes the private folder of a managed OPA, and removes those whose process was killed.
+
+Theory of operation. A process that is killed removes nothing. So each folder is locked (``flock``
+on the folder itself) for as long as its process lives: the kernel releases the lock with the last
+process that holds it. Whoever makes a folder first removes those of the same place, user and prefix
+that nobody has locked. systemd-tmpfiles spares a locked folder too, so that a gate that runs for
+weeks keeps its bundle in ``/tmp``.
+
+No folder in the making is removed. Between its creation and its lock, another process may take the
+lock and remove it; so who has locked a folder looks whether it is still there, else makes another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import stat
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar.opa.errors import PolicyError
+
+log = logging.getLogger("sidecar.opa.client")
+
+PREFIX = "admit-opa."
+"""Of locked folders; earlier releases made ``admit-opa-…`` without a lock, in use or not."""
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFolder:
+    """A folder with mode 0700 that is locked by this process; ``remove`` it at the end."""
+
+    path: Path
+    _lock: int
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, then unlock it; call it once."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._lock)
+
+
+def private_folder(parent: Path | None) -> PrivateFolder:
+    """Create a folder for one OPA, below ``parent`` or as a temporary folder.
+
+    Raises:
+        PolicyError: ``parent`` cannot be created or used, or other users can access it.
+    """
+    try:
+        if parent is not None:
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            found = parent.stat()
+            if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
+                raise PolicyError(f"{parent}: must be this user's alone (chmod 0700)")
+        place = Path(tempfile.gettempdir()) if parent is None else parent
+        _remove_abandoned(place)
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+            lock = _lock(path, wait=True)
+            if lock is not None:
+                return PrivateFolder(path, lock)
+    except OSError as error:
+        raise PolicyError(f"{error.filename or parent}: {error.strerror}") from error
+
+
+def _lock(path: Path, *, wait: bool) -> int | None:
+    """Lock a folder; ``None`` if it is gone, or without ``wait``, if its process lives.
+
+    Raises:
+        OSError: It cannot be opened; without ``wait``, its file system has no locks.
+    """
+    try:
+        lock = os.open(path, _OPEN)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    except OSError:
+        if not wait:
+            os.close(lock)
+            raise
+        # Such a file system lets nobody lock, so nobody takes the folder for abandoned.
+    if _is_at(lock, path):
+        return lock
+    os.close(lock)
+    return None
+
+
+def _is_at(lock: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(lock), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove this user's folders that no process has locked; what cannot be removed stays."""
+    for path in place.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if path.lstat().st_uid != os.geteuid():
+                continue
+            lock = _lock(path, wait=False)
+            if lock is not None:
+                log.info("%s: its process was killed; the folder is removed", path)
+                PrivateFolder(path, lock).remove()
