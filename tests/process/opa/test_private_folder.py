@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from sidecar.opa import private_folder as module
 from sidecar.opa.errors import PolicyError
 from sidecar.opa.private_folder import PREFIX, private_folder
 from tests.process.policies.opa import ROOT
@@ -86,7 +86,7 @@ def test_a_folder_in_the_making_may_be_taken_for_an_abandoned_one(
 def test_a_folder_that_was_replaced_before_it_was_locked_is_not_used(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, replaced = module.fcntl.flock, list[Path]()
+    lock, replaced = fcntl.flock, list[Path]()
 
     def overtaken(folder: int, how: int) -> None:
         if not replaced:
@@ -95,7 +95,7 @@ def test_a_folder_that_was_replaced_before_it_was_locked_is_not_used(
             found.rename(place / "elsewhere")
         lock(folder, how)
 
-    monkeypatch.setattr(module.fcntl, "flock", overtaken)
+    monkeypatch.setattr(fcntl, "flock", overtaken)
     made = private_folder(place)
     assert made.path not in replaced
     assert made.path.is_dir()
