@@ -16,7 +16,7 @@ from sidecar.core.facts import Facts
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import ParsedRequest
 from sidecar.gate.leases import Lease
-from sidecar.observe.outcome import LeasedOutcome, Outcome, Recurring
+from sidecar.observe.outcome import Asked, LeasedOutcome, Outcome, Recurring
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class DecisionContext:
         progress: How far it came; goes into every denial.
         request: The request, once it could be parsed.
         parsed: The outcome of step 0.
-        facts: What the policies were asked, in order; empty if they were not.
+        asked: What the policies were asked about each call under the last trust state.
         metadata: Further dynamic metadata of an allow.
         stages: Seconds of each stage.
         lease: The lease that the decision was made from.
@@ -40,7 +40,7 @@ class DecisionContext:
     progress: Progress
     request: HttpRequest | None = None
     parsed: ParsedRequest | None = None
-    facts: tuple[Facts, ...] = ()
+    asked: list[Asked] = field(default_factory=list)
     key_unknown_in: str = ""
     metadata: dict[str, str] = field(default_factory=dict)
     stages: dict[str, float] = field(default_factory=dict)
@@ -77,6 +77,15 @@ class DecisionContext:
             get("credential", old.credential),
             get("assessment", old.assessment),
         )
+
+    def asks(self, facts: Facts, *, again: bool) -> None:
+        """Record a query of the policies; ``again``: about the same call as the last one."""
+        before = self.asked.pop().facts if again else ()
+        self.asked.append(Asked((*before, facts)))
+
+    def answered(self, decision: Decision) -> None:
+        """Record the decision about the call that the policies were asked about last."""
+        self.asked[-1] = Asked(self.asked[-1].facts, decision)
 
     def renewed(self, lease: Lease) -> Decision:
         """Make the decision of the lease that was found, for this request."""
@@ -119,7 +128,7 @@ class DecisionContext:
             request_id=self._request_id(),
             stages=dict(self.stages),
             seconds=time.perf_counter() - self._began,
-            facts=self.facts,
+            asked=tuple(self.asked),
             key_unknown_in=self.key_unknown_in,
             recurring=self._recurring(decision),
         )

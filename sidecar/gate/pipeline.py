@@ -299,6 +299,7 @@ class Pipeline:
         if not calls:
             raise ValueError("no call to decide about")
         decisions: list[Decision] = []
+        context.asked.clear()
         for call in calls:
             decisions.append(await self._one(snapshot, call, caller, context))
             if not decisions[-1].allowed:
@@ -339,24 +340,32 @@ class Pipeline:
         Returns:
             The first allow, else the denial of the preferred evidence, with what it rests on.
         """
-        context.facts = ()
         denied = await self._asked(call, caller, first, context)
+        context.answered(denied)
         if denied.allowed:
             return denied, first
         for other in self.assessments.others(call, caller, snapshot, context.progress.at):
             context.note(assessment=other.assessment)
-            decision = await self._asked(call, caller, other, context)
+            decision = await self._asked(call, caller, other, context, again=True)
             if decision.allowed:
+                context.answered(decision)
                 return decision, other
         context.note(assessment=first.assessment)
+        context.answered(denied)
         return denied, first
 
     async def _asked(
-        self, call: Call, caller: Credential, applied: Applied, context: DecisionContext
+        self,
+        call: Call,
+        caller: Credential,
+        applied: Applied,
+        context: DecisionContext,
+        *,
+        again: bool = False,
     ) -> Decision:
         """Ask the policies about one choice of evidence."""
         facts = applied.facts(call, caller, context.progress.at, secrets.token_hex(16))
-        context.facts = (*context.facts, facts)
+        context.asks(facts, again=again)
         verdict = await self.policies.ask(facts)
         context.reached("policy")
         decision = decide(context.progress, verdict, applied.assessed.until)

@@ -1,4 +1,4 @@
-"""Writes the log of facts: one JSON line per decision by policies, to be replayed on other ones.
+"""Writes the log of facts: a JSON line for each call that policies were asked about, to be replayed.
 
 It records the facts, the policies' input. They contain no prompts, no headers and no unverified
 claims of a client, so neither does this file. It is a tool for policy authors and no audit log: a
@@ -25,7 +25,7 @@ from typing import Any
 
 from sidecar.core.facts import to_input
 from sidecar.core.window import rfc3339
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import Asked, Outcome
 
 log = logging.getLogger("sidecar.observe")
 
@@ -34,23 +34,19 @@ _QUEUE_LINES = 4096
 _GATHER_SECONDS = 0.05
 
 
-def record(outcome: Outcome) -> dict[str, Any]:
-    """Return the fields of one decision's line.
+def record(outcome: Outcome, asked: Asked) -> dict[str, Any]:
+    """Return the fields of the line of one call of a request.
 
     ``facts`` is what the policies were asked first. ``others`` is there if they denied that and
-    were asked about other evidence that counts.
-
-    Raises:
-        ValueError: The decision has no policy query.
+    were asked about other evidence that counts. ``id`` is that of the request's decision, which
+    the lines of a batch file share; the outcome is that of the call.
     """
-    decision = outcome.decision
-    if not outcome.facts:
-        raise ValueError("the decision has no policy query")
+    decision = asked.decision or outcome.decision
     # The nonce is not about the call, and a replay sets its own.
-    first, *others = (to_input(dataclasses.replace(each, nonce="")) for each in outcome.facts)
+    first, *others = (to_input(dataclasses.replace(each, nonce="")) for each in asked.facts)
     return {
         "time": rfc3339(decision.at),
-        "id": decision.id,
+        "id": outcome.id,
         "revision": decision.revision,
         "allowed": decision.allowed,
         "reason": decision.reason.value,
@@ -78,7 +74,7 @@ class FactsLog:
         self._path = path
         self._on_lost = on_lost
         self._max_bytes = max_bytes
-        self._queue: deque[Outcome] = deque()
+        self._queue: deque[tuple[Outcome, Asked]] = deque()
         self._filled, self._closing = threading.Event(), threading.Event()
         self._failing = False
         self._file, self._size = _open(path)
@@ -86,11 +82,11 @@ class FactsLog:
         self._thread.start()
 
     def put(self, outcome: Outcome) -> None:
-        """Queue one policy query with its outcome; never blocks."""
+        """Queue what the policies were asked, with its outcome; never blocks."""
         if len(self._queue) >= _QUEUE_LINES:
-            self._on_lost(1)
+            self._on_lost(len(outcome.asked))
             return
-        self._queue.append(outcome)
+        self._queue.extend((outcome, each) for each in outcome.asked)
         if not self._filled.is_set():
             self._filled.set()
 
@@ -112,9 +108,10 @@ class FactsLog:
     def _write(self) -> None:
         """Write every queued line."""
         while self._queue:
-            outcome = self._queue.popleft()
+            outcome, asked = self._queue.popleft()
             try:
-                self._append(json.dumps(record(outcome), separators=(",", ":")).encode() + b"\n")
+                line = json.dumps(record(outcome, asked), separators=(",", ":"))
+                self._append(line.encode() + b"\n")
             except Exception as error:  # noqa: BLE001 - the thread must go on
                 self._on_lost(1)
                 if not self._failing:

@@ -150,7 +150,7 @@ class Metrics:
     def _watch_logs(self) -> None:
         self.facts_lost = Counter(
             "admissibility_facts_log_lost_lines",
-            "Policy queries that are missing from the log of facts.",
+            "Calls that are missing from the log of facts.",
             registry=self.registry,
         )
         self.log_writable = Gauge(
@@ -207,7 +207,7 @@ class Metrics:
         self.decisions += 1
         for counter in self._counters(outcome):
             counter.inc()
-        if outcome.recurring is None or outcome.facts:
+        if outcome.recurring is None or outcome.asked:
             for stage, seconds in outcome.stages.items():
                 self._observe_stage[stage](seconds)
         self._observe_total(outcome.seconds)

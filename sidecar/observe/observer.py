@@ -42,5 +42,5 @@ class Observer:
             self.metrics.count(outcome)
             if not outcome.decision.allowed:
                 self.decisions.put(outcome)
-            if self.facts is not None and outcome.facts:
+            if self.facts is not None and outcome.asked:
                 self.facts.put(outcome)

@@ -42,6 +42,19 @@ class Recurring:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What the policies were asked about one call of a request.
+
+    Attributes:
+        facts: Their input, once for each query in order; the preferred evidence first.
+        decision: About this call alone; ``None`` if they did not answer.
+    """
+
+    facts: tuple[Facts, ...]
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """A decision, its request and its timings.
 
@@ -53,7 +66,8 @@ class Outcome:
         request_id: Envoy's ``x-request-id``.
         stages: Seconds of each stage that was reached.
         seconds: Seconds from receipt to response.
-        facts: The policies' input, once for each query in order; empty if there was none.
+        asked: What the policies were asked about each of its calls, in order: several for a batch
+            file, none where they were not asked.
         key_unknown_in: The trust domain that has not published the credential's key; else empty.
         recurring: What it has in common with other decisions; ``None`` if that is not known.
     """
@@ -65,7 +79,7 @@ class Outcome:
     request_id: str
     stages: Mapping[str, float]
     seconds: float
-    facts: tuple[Facts, ...] = ()
+    asked: tuple[Asked, ...] = ()
     key_unknown_in: str = ""
     recurring: Recurring | None = None
 

@@ -131,7 +131,7 @@ def test_a_waiver_that_lasts_is_reported_without_a_word_about_its_end(opa: OpaSe
     assert (said.reason, said.warnings) == ("admitted", {RULE})
     (warning,) = said.outcome.decision.warnings
     assert (warning.state, warning.authority) == ("waived", "regulator")
-    (facts,) = said.outcome.facts
+    (facts,) = said.outcome.asked[-1].facts
     assert [one["rule"] for one in to_input(facts)["waivers"]] == [RULE]
 
 

@@ -235,7 +235,7 @@ def test_every_rule_has_a_case_and_every_case_a_rule() -> None:
 def test_lawful_evidence_passes_every_rule_of_a_package(opa: Address, package: str) -> None:
     said = ask(opa, lawful_for(package))
     assert (said.reason, said.violations, said.warnings) == ("admitted", set(), set())
-    (held_to,) = said.outcome.facts
+    (held_to,) = said.outcome.asked[-1].facts
     assert package.startswith(held_to.environment.jurisdictions[0])
 
 

@@ -224,7 +224,10 @@ def test_a_denial_is_that_of_the_preferred_evidence_and_rests_on_it(opa: OpaServ
     other_declaration(world)
     asked = ask(opa, world)
     assert outcome(asked) == (False, ["eu.declaration"])
-    assert [each.environment.owner for each in asked.context.facts] == ["desk-b", "desk-c"]
+    assert [each.environment.owner for each in asked.context.asked[-1].facts] == [
+        "desk-b",
+        "desk-c",
+    ]
     assert asked.decision.assessment is not None
     declared = asked.decision.assessment.environment
     assert declared is not None
@@ -235,7 +238,10 @@ def test_an_allow_rests_on_the_evidence_that_policies_allowed(opa: OpaServer) ->
     world = accepted_world()
     other_declaration(world)
     asked = ask(opa, world)
-    assert [each.environment.owner for each in asked.context.facts] == ["desk-b", "desk-a"]
+    assert [each.environment.owner for each in asked.context.asked[-1].facts] == [
+        "desk-b",
+        "desk-a",
+    ]
     assert asked.decision.assessment is not None
     declared = asked.decision.assessment.environment
     assert declared is not None

@@ -186,6 +186,13 @@ def test_a_batch_is_judged_once_for_each_different_call_and_accounted_for_once(
                 (m,) for m in BOTH[:2]
             ]
             assert (running.book.began, len(running.book.ended)) == (1, 1)
+            (outcome,) = running.book.ended
+            assert outcome is not None
+            assert [
+                (facts.request.models, each.decision is not None and each.decision.allowed)
+                for each in outcome.asked
+                for facts in each.facts
+            ] == [((m,), True) for m in BOTH[:2]]
 
     asyncio.run(run())
 

@@ -13,9 +13,10 @@ import pytest
 from sidecar.core.decide import Decision
 from sidecar.core.facts import Facts, to_input
 from sidecar.core.proving import prove
+from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from sidecar.observe.facts_log import FactsLog, record
-from sidecar.observe.outcome import Outcome
+from sidecar.observe.outcome import Asked, Outcome
 from tests.support.simulator.world import NOW, admitted_world
 from tests.unit.observe import samples
 
@@ -29,7 +30,18 @@ def facts() -> Facts:
 
 
 def asked(decision: Decision | None = None) -> Outcome:
-    return samples.outcome(decision or samples.violating().decision, facts=(facts(),))
+    return about(facts(), decision=decision or samples.violating().decision)
+
+
+def about(*found: Facts, decision: Decision) -> Outcome:
+    """One call, in one request."""
+    return samples.outcome(decision, asked=(Asked(found, decision),))
+
+
+def only(outcome: Outcome) -> dict[str, Any]:
+    """The line of the one call."""
+    (each,) = outcome.asked
+    return dict(json.loads(json.dumps(record(outcome, each))))
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -38,7 +50,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 def test_a_line_holds_the_question_without_its_nonce_and_the_answer_by_code() -> None:
     question = json.loads(json.dumps(to_input(facts())))
-    assert json.loads(json.dumps(record(asked()))) == {
+    assert only(asked()) == {
         "time": rfc3339(NOW),
         "id": "d-1",
         "revision": "r-1",
@@ -52,15 +64,34 @@ def test_a_line_holds_the_question_without_its_nonce_and_the_answer_by_code() ->
 
 def test_other_evidence_that_was_asked_about_is_beside_the_first() -> None:
     other = dataclasses.replace(facts(), deployments=())
-    several = samples.outcome(samples.violating().decision, facts=(facts(), other, other))
-    line = json.loads(json.dumps(record(several)))
+    several = about(facts(), other, other, decision=samples.violating().decision)
     question = json.loads(json.dumps(to_input(dataclasses.replace(other, nonce=""))))
-    assert line == {**json.loads(json.dumps(record(asked()))), "others": [question, question]}
+    assert only(several) == {**only(asked()), "others": [question, question]}
 
 
-def test_what_the_policies_were_not_asked_is_no_record() -> None:
-    with pytest.raises(ValueError, match=r"^the decision has no policy query$"):
-        record(samples.withdrawn())
+def test_each_call_of_a_request_has_a_line_with_its_own_outcome(tmp_path: Path) -> None:
+    """A batch file of three calls: the second is denied, and OPA ends before the third answer."""
+    admitted, denied = samples.admitted().decision, samples.violating().decision
+    of_all = dataclasses.replace(denied, id="d-9", reason=Reason.POLICY_UNAVAILABLE, violations=())
+    questions = [dataclasses.replace(facts(), nonce=f"n-{number}") for number in range(3)]
+    answers = (admitted, denied, None)
+    log = FactsLog(tmp_path / "facts.jsonl", lambda _: None)
+    log.put(samples.outcome(of_all, asked=tuple(map(Asked, ((q,) for q in questions), answers))))
+    log.close()
+    found = [(one["id"], one["allowed"], one["reason"], one["violations"])
+             for one in lines(tmp_path / "facts.jsonl")]  # fmt: skip
+    assert found == [
+        ("d-9", True, "admitted", []),
+        ("d-9", False, "jurisdiction_denied", ["eu.art10"]),
+        ("d-9", False, "policy_unavailable", []),
+    ]
+
+
+def test_a_request_whose_policies_were_not_asked_has_no_line(tmp_path: Path) -> None:
+    log = FactsLog(tmp_path / "facts.jsonl", lambda _: None)
+    log.put(samples.withdrawn())
+    log.close()
+    assert lines(tmp_path / "facts.jsonl") == []
 
 
 def test_the_file_is_its_owners_alone_even_where_it_was_not(tmp_path: Path) -> None:
@@ -79,11 +110,11 @@ def test_what_was_accepted_is_written_before_the_end_and_appended_the_next_time(
         for _ in range(3):
             log.put(asked())
         log.close()
-    assert lines(path) == [json.loads(json.dumps(record(asked())))] * 6
+    assert lines(path) == [only(asked())] * 6
 
 
 def test_the_file_has_a_size_and_one_before_it(tmp_path: Path) -> None:
-    path, size = tmp_path / "facts.jsonl", len(json.dumps(record(asked()))) + 1
+    path, size = tmp_path / "facts.jsonl", len(json.dumps(only(asked()))) + 1
     log = FactsLog(path, lambda _: None, max_bytes=2 * size)
     for _ in range(9):
         log.put(asked())
