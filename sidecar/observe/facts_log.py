@@ -1,6 +1,6 @@
-"""Writes the log of facts: a JSON line for each call that policies were asked about, to be replayed.
+"""Writes the log of facts: a JSON line for each call that policies were asked about.
 
-It records the facts, the policies' input. They contain no prompts, no headers and no unverified
+``admit policy diff`` replays it on other policies. It records the facts, their input. They contain no prompts, no headers and no unverified
 claims of a client, so neither does this file. It is a tool for policy authors and no audit log: a
 line that cannot be written is dropped and counted, and no decision waits for it. The file is
 readable by the gate's user alone and bounded in size: a full file is renamed to ``<name>.1``,

@@ -215,6 +215,11 @@ def test_losing_what_a_rule_does_not_accept_admits_nothing_that_was_denied(
     assert outcome(ask(opa, world, case.call)) == (False, [code])
 
 
+def owners(asked: Asked) -> list[str]:
+    """Of the declarations that the policies were asked about, in order."""
+    return [each.environment.owner for each in asked.context.asked[-1].facts]
+
+
 def test_a_denial_is_that_of_the_preferred_evidence_and_rests_on_it(opa: OpaServer) -> None:
     world = accepted_world()
     world.declare(  # the older one's customer: nobody else is asked about
@@ -224,7 +229,7 @@ def test_a_denial_is_that_of_the_preferred_evidence_and_rests_on_it(opa: OpaServ
     other_declaration(world)
     asked = ask(opa, world)
     assert outcome(asked) == (False, ["eu.declaration"])
-    assert [each.environment.owner for each in asked.context.asked[-1].facts] == [
+    assert owners(asked) == [
         "desk-b",
         "desk-c",
     ]
@@ -238,7 +243,7 @@ def test_an_allow_rests_on_the_evidence_that_policies_allowed(opa: OpaServer) ->
     world = accepted_world()
     other_declaration(world)
     asked = ask(opa, world)
-    assert [each.environment.owner for each in asked.context.asked[-1].facts] == [
+    assert owners(asked) == [
         "desk-b",
         "desk-a",
     ]
