@@ -1,10 +1,10 @@
 """Writes the log of facts: a JSON line for each call that policies were asked about.
 
-``admit policy diff`` replays it on other policies. It records the facts, their input. They contain no prompts, no headers and no unverified
-claims of a client, so neither does this file. It is a tool for policy authors and no audit log: a
-line that cannot be written is dropped and counted, and no decision waits for it. The file is
-readable by the gate's user alone and bounded in size: a full file is renamed to ``<name>.1``,
-replacing the previous one.
+``admit policy diff`` replays it on other policies. It records the facts, the policies' input. They
+contain no prompts, no headers and no unverified claims of a client, so neither does this file. It
+is a tool for policy authors and no audit log: a line that cannot be written is dropped and counted,
+and no decision waits for it. The file is readable by the gate's user alone and bounded in size: a
+full file is renamed to ``<name>.1``, replacing the previous one.
 
 A thread writes what gathered within ``_GATHER_SECONDS``: one that woke up for each line would take
 the interpreter's lock from the event loop each time.
