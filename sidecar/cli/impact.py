@@ -33,6 +33,7 @@ from sidecar.trust.config import load
 from sidecar.trust.control import load_verified
 from sidecar.trust.refresher import AuthorityStatus
 from sidecar.trust.source_config import DirectorySourceConfig
+from sidecar.trust.spellings import by_other_names
 
 
 def assess_impact(
@@ -115,6 +116,7 @@ def computed(
             authority,
             entry,
             now,
+            further=by_other_names(entry),
             seen=calls,
             advanced=lambda done, of: bar.update(task, completed=done, total=of),
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +28,7 @@ from sidecar.cli.impact_options import (
     counted_name,
 )
 from sidecar.core.documents import Withdrawal, WithdrawalKind
+from sidecar.trust.spellings import by_other_names
 
 EvidenceOption = Annotated[
     list[Path] | None,
@@ -256,7 +258,13 @@ def _matched(home: authority.Home, entry: Withdrawal, evidence: list[Path] | Non
             f"{entry.subject} is of kind {other}, so this matches nothing: "
             f"admit withdraw {other} {entry.subject}"
         )
-    return matches(entry, known)
+    found = [matches(each, known) for each in (entry, *by_other_names(entry))]
+    return Matches(
+        *(
+            tuple(sorted({*chain.from_iterable(each)}))
+            for each in zip(*map(astuple, found), strict=True)
+        )
+    )
 
 
 def _shown(found: Matches) -> dict[str, str]:

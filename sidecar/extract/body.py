@@ -9,10 +9,15 @@ without ``!`` is known to equal the bytes.
 from __future__ import annotations
 
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.core.refusals import malformed
+from sidecar.core.refusals import ambiguous, malformed
 from sidecar.extract.http_request import PARTIAL_BODY, HttpRequest
 
 _REPAIRED = "!"
+
+SUBPROTOCOLS = "sec-websocket-protocol"
+_PLAIN = frozenset({"realtime", "openai-beta.realtime-v1"})
+"""Subprotocols that name an API. Browsers, which cannot send headers, put a key, an organization
+or a project there, by which another account is used (OpenAI, "Realtime API with WebSocket")."""
 
 
 def body_of(request: HttpRequest, *, max_bytes: int) -> bytes:
@@ -75,10 +80,10 @@ def refuse_upgrade(request: HttpRequest) -> None:
 
 
 def check_websocket(request: HttpRequest) -> None:
-    """Require a WebSocket handshake without a body (RFC 6455, 4.1).
+    """Require a WebSocket handshake without a body (RFC 6455, 4.1), and no other account's.
 
     Raises:
-        AdmissibilityError: ``malformed_request``.
+        AdmissibilityError: ``malformed_request``, ``ambiguous_model``.
     """
     upgrades = [value.strip().lower() for name, value in request.headers if name == "upgrade"]
     if upgrades != ["websocket"] or "upgrade" not in _connection(request):
@@ -90,13 +95,22 @@ def check_websocket(request: HttpRequest) -> None:
     coming = request.header("transfer-encoding") is not None or length not in {None, "0"}
     if coming or request.raw_body or request.text_body:
         raise malformed("a WebSocket handshake has no body")
+    if not _tokens(request, SUBPROTOCOLS) <= _PLAIN:
+        raise ambiguous(
+            f"{SUBPROTOCOLS} may only be {', '.join(sorted(_PLAIN))}: another one could make a"
+            " server use another account; leave it out"
+        )
 
 
 def _connection(request: HttpRequest) -> set[str]:
+    return _tokens(request, "connection")
+
+
+def _tokens(request: HttpRequest, header: str) -> set[str]:
     return {
         token.strip().lower()
         for name, value in request.headers
-        if name == "connection"
+        if name == header
         for token in value.split(",")
     }
 

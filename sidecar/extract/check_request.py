@@ -14,6 +14,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.refusals import malformed, unsupported
 from sidecar.core.spiffe_id import check_spiffe_id
+from sidecar.extract.body import SUBPROTOCOLS
 from sidecar.extract.http_request import OWN_PREFIX, SPECIFICATION_HEADER, HttpRequest
 
 REQUEST_ID = "x-request-id"
@@ -33,7 +34,7 @@ _ONCE = frozenset(
 )
 """Headers of which two parsers could use different lines."""
 
-VALUES = _ONCE | {REQUEST_ID, "connection", "upgrade", SPECIFICATION_HEADER}
+VALUES = _ONCE | {REQUEST_ID, "connection", "upgrade", SPECIFICATION_HEADER, SUBPROTOCOLS}
 """Headers whose values are read, beside the one with the credential; of others only the names."""
 
 _HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")

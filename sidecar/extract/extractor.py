@@ -214,6 +214,9 @@ def _from_json(operation: Operation, body: bytes, inputs: StoredInputs) -> tuple
     _refuse_overrides(operation.top_keys, value)
     overrides = nested_overrides if operation.closed else None
     found = json_paths.find(operation.tree, value, body, texts=operation.texts, overrides=overrides)
+    for entry in found:
+        if entry.role is Role.BODY and isinstance(entry.value, dict):
+            _refuse_overrides(frozenset(), entry.value)
     narrowed = [
         _narrowed(operation, entry) if type(entry.role) is Only else entry for entry in found
     ]

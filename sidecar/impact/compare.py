@@ -8,7 +8,7 @@ author on the matter, successors of parents. Nothing is signed, published or kep
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -113,6 +113,7 @@ def impact(
     entry: Withdrawal,
     now: datetime,
     *,
+    further: Iterable[Withdrawal] = (),
     seen: SeenCalls | None = None,
     advanced: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Impact:
@@ -123,13 +124,14 @@ def impact(
         authority: Who would publish it, as the operator calls it.
         entry: The withdrawal; it is assessed as in effect, whenever it begins.
         now: The reference time (aware).
+        further: The same under the other names by which gates count it.
         seen: Decision logs: their uses are assessed as well, and their calls counted.
         advanced: Called with the number of uses done, and of all.
 
     Raises:
         ImpactError: The authority's documents were never read, so nothing can be added to them.
     """
-    after = hypothetical(state, authority, entry)
+    after = hypothetical(state, authority, (entry, *further))
     old, new = state.snapshot(1), after.snapshot(2)
     asked = uses(old, entry, () if seen is None else seen.uses)
     denied: Counter[str] = Counter()
@@ -165,8 +167,10 @@ def impact(
     )
 
 
-def hypothetical(state: VerifiedState, authority: str, entry: Withdrawal) -> VerifiedState:
-    """Return the state in which an authority has also published ``entry``, in effect at once.
+def hypothetical(
+    state: VerifiedState, authority: str, published: Iterable[Withdrawal]
+) -> VerifiedState:
+    """Return the state in which an authority has also published these, in effect at once.
 
     Raises:
         ImpactError: The authority's documents were never read.
@@ -179,7 +183,7 @@ def hypothetical(state: VerifiedState, authority: str, entry: Withdrawal) -> Ver
             f"read were those of: {known}"
         )
     document = view.withdrawals
-    entries = (*document.entries, replace(entry, effective=None))
+    entries = (*document.entries, *(replace(entry, effective=None) for entry in published))
     changed = replace(view, withdrawals=replace(document, entries=entries))
     return advance(state, Change({authority: changed}))
 

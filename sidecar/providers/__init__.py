@@ -49,7 +49,7 @@ def canonical_name(name: str) -> str:
 
 
 def withdrawn_names(name: str) -> tuple[str, ...]:
-    """Return the other names, as ``provider/id``, that a withdrawal of a model is of too."""
+    """Return the other names, or patterns, that a withdrawal of ``provider/id`` is of too."""
     one = canonical_name(name)
     provider, _, model = one.partition("/")
     api = PROVIDERS.get(provider)

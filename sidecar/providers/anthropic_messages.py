@@ -8,7 +8,14 @@ from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Operation
 
+STORED: dict[str, What] = {
+    "container": Role.FOREIGN,
+    "thread.previous_message_id": Role.FOREIGN,
+}
+"""What an earlier call left at the provider: files and skills, or a conversation of any model's."""
+
 _BODY: dict[str, What] = {
+    **STORED,
     "model": Role.MODEL,
     "stream": Role.STREAM,
     "tools[]": Role.UNTYPED_TOOL,
@@ -29,6 +36,7 @@ def messages(more: Mapping[str, What]) -> tuple[Operation, ...]:
             "POST",
             route,
             {**_BODY, **more},
+            query={"beta": Role.WORD},
             texts=frozenset({"messages[].content"}),
             errors=error_shapes.ANTHROPIC,
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from sidecar.providers import error_shapes, openai
-from sidecar.providers.anthropic_messages import messages
+from sidecar.providers.anthropic_messages import STORED, messages
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.operation import Body, Kind, Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import AdaptedNames, NameKind, Provider
@@ -19,6 +19,7 @@ from sidecar.providers.stored_inputs import NO_INPUTS
 _ARN = re.compile(r"arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*:([a-z-]+)/.+")
 _FOUNDATION = re.compile(r"arn:[a-z*-]*:bedrock:[a-z0-9*-]*:[0-9*]*:foundation-model/(.+)")
 _VERSIONED = re.compile(r"([^/*:]+)-v?[0-9]+:[0-9]+")
+_VARIANT = re.compile(r"(?P<model>[^/:]+:[0-9]+)(?::[^/]+)?")
 _MODELS = frozenset({"foundation-model", "custom-model", "imported-model"})
 _DEPLOYMENTS = frozenset(
     {
@@ -69,9 +70,19 @@ def further(model: str) -> tuple[str, ...]:
 
 
 def elsewhere(model: str) -> tuple[str, ...]:
-    """Return the id that the Mantle endpoint has for a model: the same without its version."""
-    match = _VERSIONED.fullmatch(model)
-    return () if match is None else (match[1],)
+    """Return the other ids of a model, and a pattern over those that are open.
+
+    The Mantle endpoint leaves the version out. Jobs and provisioned throughput add the length of
+    the context (``amazon.nova-lite-v1:0:300k``, Amazon Nova User Guide, "Customizing Amazon Nova
+    models"), so that a tuned model's base has another id than the model that is called.
+    """
+    variant = _VARIANT.fullmatch(model)
+    if variant is None:
+        return ()
+    one = variant["model"]
+    versioned = _VERSIONED.fullmatch(one)
+    short = () if versioned is None else (versioned[1],)
+    return tuple(name for name in (one, f"{one}:*", *short) if name != model)
 
 
 _TOOL_CONFIG: dict[str, What] = {
@@ -83,17 +94,19 @@ _CONVERSE: dict[str, What] = {
     "messages[].content[].toolUse.input": Role.DATA,
     "messages[].content[].toolResult.content[].json": Role.DATA,
     **_TOOL_CONFIG,
-    "additionalModelRequestFields": Role.WORD,
+    "additionalModelRequestFields": Role.BODY,
     "additionalModelRequestFields.tools[]": Role.UNTYPED_TOOL,
     "additionalModelRequestFields.tools[].type": Role.TOOL_TYPE,
     "additionalModelRequestFields.tools[].input_schema": Role.DATA,
     "additionalModelRequestFields.output_config.format": Role.DATA,
+    **{f"additionalModelRequestFields.{place}": role for place, role in STORED.items()},
     "additionalModelResponseFieldPaths": Role.WORD,
     "requestMetadata": Role.DATA,
     "promptVariables": Role.FOREIGN,
 }
 
 _NATIVE: dict[str, What] = {
+    **STORED,
     "model": Role.MODEL,
     "messages[].content[].input": Role.DATA,
     "tools[]": Role.UNTYPED_TOOL,
@@ -135,7 +148,7 @@ RUNTIME: tuple[Operation, ...] = (
         "invoke.async",
         "POST",
         "/async-invoke",
-        {"modelId": Role.MODEL, "modelInput": Role.WORD, "tags[]": Role.DATA},
+        {"modelId": Role.MODEL, "modelInput": Role.BODY, "tags[]": Role.DATA},
         creates="async_invocation",
         named_at="invocationArn",
     ),
@@ -193,8 +206,8 @@ CONTROL: tuple[Operation, ...] = (
     never("evaluation_jobs.create", "POST", "/evaluation-jobs", _AUXILIARY),
 )
 
-MESSAGES = prefixed("/anthropic", messages({"container": Role.FOREIGN}))
-"""Anthropic's API at the Mantle endpoint, without what an earlier call left in a container."""
+MESSAGES = prefixed("/anthropic", messages({}))
+"""Anthropic's API at the Mantle endpoint."""
 
 COMPATIBLE = answering(error_shapes.OPENAI, (*openai.COMPLETIONS, openai.RESPONSES, *openai.MODELS))
 
@@ -227,7 +240,8 @@ PROVIDER = Provider(
         "`modelId` in the path, or `model` in the body of OpenAI's or Anthropic's API, is the id "
         "of a foundation model or an ARN; a foundation model's ARN counts as its id. The id of an "
         "area's inference profile (`eu.…`, `global.…`) names the profile and the foundation model "
-        "that it runs: both must be listed, and a withdrawal of either counts. ARNs of custom and "
+        "that it runs: both must be listed, and a withdrawal of either counts. An id with the length "
+        "of a context (`…:0:300k`), by which jobs name a base, is withdrawn with the model. ARNs of custom and "
         "imported models are the model itself; deployments, provisioned throughput, ARNs of "
         "inference profiles and ids without a dot are bound by evidence; prompts and prompt "
         "routers choose models by themselves and are refused. Routes set `provider: bedrock`."

@@ -17,6 +17,7 @@ from typing import Any
 
 from sidecar.core import strict_json
 from sidecar.core.refusals import ambiguous, malformed
+from sidecar.providers.overrides import nested_model
 
 MODEL_KEY = "model"
 _BELOW = "**"
@@ -44,6 +45,7 @@ class Role(Enum):
     SPECIFICATION = "the digest of an environment specification"
     DATA = "the caller's own data, in which the key model has no meaning"
     FOREIGN = "an object that no call created, so its models are unknown"
+    BODY = "a body in the model's own format, whose keys count as those at the top"
     VERSION = "a version of the API"
     WORD = "a value that names no model"
     IGNORED = "a name that the upstream ignores, because the path names the deployment"
@@ -180,11 +182,13 @@ def find(
         body: The parsed body.
         raw: The bytes it was parsed from; what no key ``model`` is in need not be searched.
         texts: Paths where a string may replace the list.
-        overrides: Whether a key outside the tree is refused, at any depth, beside ``model``.
+        overrides: Whether a key outside the tree is refused, at any depth, beside those that
+            begin with the word model.
 
     Raises:
         AdmissibilityError: ``ambiguous_model`` for a twin of a key on the way, or a key ``model``,
-            or another that ``overrides`` refuses, at a place that the table does not have;
+            ``models``, ``model_…``, or another that ``overrides`` refuses, at a place that the
+            table does not have;
             ``malformed_request`` where a value on the way has another type.
     """
     known: list[Found] = []
@@ -264,10 +268,10 @@ def _below(node: PathNode, keys: tuple[str, ...], where: str) -> Below:
 
 
 def _search(root: PathNode, body: Any, overrides: Overrides | None) -> Iterator[Found]:  # noqa: ANN401
-    """Find every key ``model`` outside the paths that ``_walk`` has read.
+    """Find every key ``model`` outside the paths that ``_walk`` has read, and refuse its like.
 
-    Below ``**`` keys are names of the caller's, so ``overrides`` is not asked there. A loop, not a
-    recursion: the caller chooses how deep a body is nested.
+    Below ``**`` keys are names of the caller's, so only ``model`` is looked for there. A loop, not
+    a recursion: the caller chooses how deep a body is nested.
     """
     stack = [(root, body, "")]
     while stack:
@@ -285,10 +289,14 @@ def _search(root: PathNode, body: Any, overrides: Overrides | None) -> Iterator[
                 if key not in node.keys and strict_json.fold(key) == MODEL_KEY:
                     yield from _unread(node, key, item, place)
                     continue
-                if overrides and not node.below and key not in node.keys and overrides(key):
+                if not node.below and key not in node.keys and _overriding(key, overrides):
                     _refuse_override(item, place)
                 if isinstance(item, dict | list):
                     stack.append((under, item, place))
+
+
+def _overriding(key: str, overrides: Overrides | None) -> bool:
+    return nested_model(key) or (overrides is not None and overrides(key))
 
 
 def _unread(node: PathNode, key: str, value: Any, where: str) -> Iterator[Found]:  # noqa: ANN401

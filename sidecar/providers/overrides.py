@@ -39,11 +39,11 @@ OVERRIDES: frozenset[str] = frozenset(
         "custom_llm_provider",
         "provider",
         "extra_body",
-        "litellm_params",
-        "litellm_metadata",
         "user_config",
         "compound_custom",
         "backend",
+        "provideroptions",
+        "provider_options",
         # agents and workflows, each with a model of its own
         "agent",
         "agent_id",
@@ -56,8 +56,14 @@ OVERRIDES: frozenset[str] = frozenset(
         "api_key",
         "organization",
         "api_base",
+        "api_type",
         "base_url",
         "api_version",
+        "s3_endpoint_url",
+        # headers and a query of the gateway's own request, which name accounts and deployments
+        "headers",
+        "extra_headers",
+        "extra_query",
         # deployments
         "engine",
         "engine_id",
@@ -80,6 +86,16 @@ OVERRIDES: frozenset[str] = frozenset(
 Those that have one of ``NAMING_WORDS`` in their name are not listed.
 """
 
+OVERRIDING_KEYS: tuple[str, ...] = (
+    "aws_",
+    "azure_",
+    "litellm_",
+    "sagemaker_",
+    "vertex_",
+    "watsonx_",
+)
+"""Prefixes of keys with which LiteLLM takes another endpoint, account or region of a provider."""
+
 OVERRIDING_HEADERS: frozenset[str] = frozenset(
     {
         # another method, path or operation
@@ -94,6 +110,7 @@ OVERRIDING_HEADERS: frozenset[str] = frozenset(
         # another account of the same key: other models under the same ids, and other stored objects
         "openai-organization",
         "openai-project",
+        "anthropic-workspace-id",
         # another engine to begin the answer, which goes on here as if this model had begun it
         "x-prefiller-host-port",
         "x-prefiller-url",
@@ -142,6 +159,22 @@ def nested_overrides(key: str) -> bool:
     return len(key) <= MAX_KEY_CHARS and not _NESTED_WORDS.isdisjoint(_words(key, fold(key)))
 
 
+def nested_model(key: str) -> bool:
+    """Return whether a key below the top of a body begins with the word model, or models.
+
+    Gateways read fallbacks there (``providerOptions.gateway.models``), and a provider a preference
+    by which it chooses (``generationConfig.modelSelectionConfig``). ``model`` itself is checked by
+    ``json_paths``.
+    """
+    if len(key) > MAX_KEY_CHARS:
+        return False
+    folded = fold(key)
+    if not folded.startswith(_MODEL) or folded == _MODEL:
+        return False
+    words = {found[0].lower() for each in (key, folded) if (found := _KEY_WORD.match(each))}
+    return not words.isdisjoint({_MODEL, f"{_MODEL}s"})
+
+
 def header_overrides(name: str) -> bool:
     """Return whether a header (lower case) could make a server run another model."""
     return _header(name) if len(name) <= _REMEMBERED_CHARS else _header.__wrapped__(name)
@@ -150,7 +183,7 @@ def header_overrides(name: str) -> bool:
 @lru_cache(maxsize=4096)
 def _key(key: str) -> bool:
     folded = fold(key)
-    if folded in OVERRIDES:
+    if folded in OVERRIDES or folded.startswith(OVERRIDING_KEYS):
         return True
     if folded == _MODEL or len(key) > MAX_KEY_CHARS or not _ANY_WORD.search(folded):
         return False

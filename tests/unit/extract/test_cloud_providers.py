@@ -232,6 +232,45 @@ def test_what_goes_to_the_model_beside_converse_names_no_other() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "within"),
+    [
+        ("/model/acme.m/converse", lambda more: {"additionalModelRequestFields": more}),
+        ("/model/acme.m/invoke", lambda more: more),
+        ("/async-invoke", lambda more: {"modelId": "acme.m", "modelInput": more}),
+    ],
+)
+def test_a_body_of_the_models_own_format_is_read_alike_wherever_it_is(
+    path: str, within: Any
+) -> None:
+    """Anthropic's ``fallbacks: default`` lets the provider choose another model."""
+    assert post("bedrock", path, within({"fallbacks": "default"})) == ambiguous(
+        "the key fallbacks could make a server run another model"
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "left"),
+    [("container", "c"), ("thread", {"type": "continue", "previous_message_id": "msg_1"})],
+)
+@pytest.mark.parametrize(
+    ("api", "path", "within"),
+    [
+        ("bedrock", "/anthropic/v1/messages", lambda more: {"model": "acme.m", **more}),
+        ("bedrock", "/model/acme.m/converse", lambda more: {"additionalModelRequestFields": more}),
+        ("bedrock", "/model/acme.m/invoke", lambda more: more),
+        ("vllm", "/v1/messages", lambda more: {"model": "m", **more}),
+    ],
+)
+def test_what_an_earlier_message_left_at_the_provider_is_not_built_on(
+    api: str, path: str, within: Any, place: str, left: Any
+) -> None:
+    refused = post(api, path, within({place: left}))
+    assert not isinstance(refused, Call)
+    assert refused[0] is Reason.UNSUPPORTED_OPERATION
+    assert refused[1].endswith("what is stored upstream may name another model")
+
+
 def test_anthropics_messages_at_mantle_name_the_model_in_the_body() -> None:
     body = {
         "model": "anthropic.claude-haiku-4-5",
@@ -242,6 +281,7 @@ def test_anthropics_messages_at_mantle_name_the_model_in_the_body() -> None:
     call = Call("bedrock", "messages", (str(body["model"]),), stream=True, tool_types=("function",))
     path = "/anthropic/v1/messages"
     assert post("bedrock", path, body) == call
+    assert post("bedrock", f"{path}?beta=true", body) == call, "as the SDK calls what is in beta"
     assert post("bedrock", f"{path}/count_tokens", body) == replace(
         call, operation="messages.count_tokens"
     )

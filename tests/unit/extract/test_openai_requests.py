@@ -219,6 +219,27 @@ def test_a_realtime_session_is_shut_until_it_is_opened() -> None:
 
 
 @pytest.mark.parametrize(
+    ("offered", "passes"),
+    [
+        ("realtime", True),
+        ("realtime, openai-beta.realtime-v1", True),
+        ("realtime, openai-insecure-api-key.sk-1", False),
+        ("realtime,openai-organization.org-1", False),
+        ("realtime, OpenAI-Project.proj_1", False),
+    ],
+)
+def test_a_session_is_not_opened_in_another_account(offered: str, passes: bool) -> None:
+    headers = [*WEBSOCKET, ("sec-websocket-protocol", offered)]
+    expected: Outcome = Call("openai", "realtime.connect", ("m",), stream=True)
+    if not passes:
+        expected = ambiguous(
+            "sec-websocket-protocol may only be openai-beta.realtime-v1, realtime: another one"
+            " could make a server use another account; leave it out"
+        )
+    assert get("openai", "/v1/realtime?model=m", headers=headers, opened=OPENED) == expected
+
+
+@pytest.mark.parametrize(
     ("path", "headers", "expected"),
     [
         ("/v1/realtime?model=m", [], (Reason.MALFORMED_REQUEST, (

@@ -88,6 +88,36 @@ def test_a_key_with_a_word_for_what_is_run_is_ambiguous() -> None:
     check_each(product(WITH_MODEL, NAMING_KEYS), check, lambda case: f"{case[0].name} {case[1]}")
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["litellm_params", "aws_region_name", "vertex_project", "azure_ad_token", "extra_headers"],
+)
+def test_a_key_that_takes_another_account_of_a_gateways_is_ambiguous(key: str) -> None:
+    assert chat(json_body(model="m", **{key: "other"})) == (
+        Reason.AMBIGUOUS_MODEL,
+        f"the key {key} could make a server run another model",
+    )
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+@pytest.mark.parametrize("key", ["models", "Models", "model_id", "modelId", "MODEL-NAME"])
+def test_a_model_below_the_top_is_ambiguous_whatever_its_key_adds(key: str, escaped: bool) -> None:
+    body = json_body(model="m", x={"gateway": [{key: ["other"]}]})
+    if escaped:
+        body = body.replace(key.encode(), f"\\u{ord(key[0]):04x}{key[1:]}".encode())
+    assert chat(body) == (
+        Reason.AMBIGUOUS_MODEL,
+        f"x.gateway[].{key}: a key that could run a model which this operation does not read;"
+        " leave it out",
+    )
+
+
+@pytest.mark.parametrize("key", ["modelling", "remodel", "modality"])
+def test_a_key_below_the_top_that_only_sounds_like_a_model_is_let_through(key: str) -> None:
+    body = json_body(model="m", x={key: 1})
+    assert chat(body) == Call("openai", "chat.completions", ("m",))
+
+
 def test_the_words_of_a_key_of_megabytes_are_not_told_apart() -> None:
     assert key_overrides("model_" + "a" * (MAX_KEY_CHARS - 6))
     assert not key_overrides("model_" + "a" * (MAX_KEY_CHARS - 5))

@@ -273,3 +273,13 @@ def test_a_model_in_the_body_beside_the_path_is_refused() -> None:
     assert post("vertex", f"/v1/{ENDPOINT}:generateContent", body) == ambiguous(
         "model: a model at a path where this operation reads none"
     )
+
+
+@pytest.mark.parametrize("key", ["modelSelectionConfig", "model_selection_config"])
+def test_a_preference_by_which_the_service_chooses_a_model_is_refused(key: str) -> None:
+    preferred = {key: {"featureSelectionPreference": "PRIORITIZE_COST"}}
+    found = post("vertex", f"{HOME}/{BASE}:generateContent", {"generationConfig": preferred})
+    assert found == ambiguous(
+        f"generationConfig.{key}: a key that could run a model which this operation does not read;"
+        " leave it out"
+    )

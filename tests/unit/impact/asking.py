@@ -16,6 +16,7 @@ def impact_of(
     subject: str,
     authority: str = "regulator",
     calls: SeenCalls | None = None,
+    further: tuple[str, ...] = (),
 ) -> Impact:
     state, rejected = verified(
         operator=world.operator(),
@@ -23,4 +24,5 @@ def impact_of(
         evidence=world.evidence.values(),
     )
     assert rejected == ()
-    return impact(state, authority, Withdrawal(kind, subject, "not published"), NOW, seen=calls)
+    entry, *others = (Withdrawal(kind, each, "not published") for each in (subject, *further))
+    return impact(state, authority, entry, NOW, further=others, seen=calls)

@@ -220,3 +220,11 @@ def test_the_tables_fit_80_columns_and_name_what_stops() -> None:
         "  first  2026-05-31T12:00:00Z",
         "  last   2026-05-31T12:00:00Z",
     ]
+
+
+def test_what_counts_under_another_name_of_the_model_is_shown_with_it() -> None:
+    world = admitted_world()
+    assert impact_of(world, WithdrawalKind.BASE_MODEL, "openai/other").stopped == 0
+    found = impact_of(world, WithdrawalKind.BASE_MODEL, "openai/other", further=(UNADAPTED,))
+    assert SUPPORT in found.models
+    assert found.entry.subject == "openai/other"

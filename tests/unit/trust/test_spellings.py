@@ -13,13 +13,15 @@ from sidecar.trust.view import read_view
 from tests.unit.trust.refreshing import fresh
 from tests.unit.trust.repository import Repository
 
+MODELS = (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
+
 
 @pytest.mark.parametrize(
     ("kind", "written", "called"),
     [
         *(
             (kind, written, "vertex/publishers/google/models/gemini-2.5-flash")
-            for kind in (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
+            for kind in MODELS
             for written in ("vertex/gemini-2.5-flash", "vertex/google/gemini-2.5-flash")
         ),
         (
@@ -59,13 +61,44 @@ def test_law_1_a_model_is_withdrawn_however_its_name_is_written(
         assert [bool(index.hits(node)) for node in named_nodes(written)].count(True) == 1
 
 
+TUNABLE = "bedrock/amazon.nova-lite-v1:0:300k"
+"""The id by which a job names its base, and so a manifest: with the length of the context."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "written", "named"),
+    [
+        *((kind, "bedrock/amazon.nova-lite-v1:0", TUNABLE) for kind in MODELS),
+        *((kind, TUNABLE, "bedrock/amazon.nova-lite-v1:0") for kind in MODELS),
+        (WithdrawalKind.BASE_MODEL, "bedrock/amazon.nova-*-v1:0", TUNABLE),
+        (
+            WithdrawalKind.BASE_MODEL,
+            "bedrock/arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0",
+            TUNABLE,
+        ),
+        (
+            WithdrawalKind.BASE_MODEL,
+            TUNABLE,
+            "bedrock/amazon.nova-lite-v1:0:24k",
+        ),
+    ],
+)
+def test_law_6_a_base_is_withdrawn_by_the_id_that_is_called_and_by_the_one_that_is_tuned(
+    repo: Repository, state: Path, kind: WithdrawalKind, written: str, named: str
+) -> None:
+    repo.withdraw(kind, written)
+    index = WithdrawalIndex.of(fresh(repo, state).withdrawals.entries)
+    assert any(index.hits(node) for node in named_nodes(named))
+    for other in ("bedrock/amazon.nova-lite-v1:1", "bedrock/amazon.nova-pro-v2:0:300k"):
+        assert not any(index.hits(node) for node in named_nodes(other))
+
+
 def test_a_withdrawal_under_the_one_name_is_read_as_it_is(repo: Repository, state: Path) -> None:
     subjects = (
         "vertex/**",
         "openai/gpt-4o-*",
         "own-servers/gemini-2.5-flash",
         "bedrock/amazon.titan-embed-text-v1",
-        "bedrock/anthropic.claude-*-v1:0",
     )
     for subject in subjects:
         repo.withdraw("base-model", subject)
