@@ -240,9 +240,10 @@ PROVIDER = Provider(
         "`modelId` in the path, or `model` in the body of OpenAI's or Anthropic's API, is the id "
         "of a foundation model or an ARN; a foundation model's ARN counts as its id. The id of an "
         "area's inference profile (`eu.…`, `global.…`) names the profile and the foundation model "
-        "that it runs: both must be listed, and a withdrawal of either counts. An id with the length "
-        "of a context (`…:0:300k`), by which jobs name a base, is withdrawn with the model. ARNs of custom and "
-        "imported models are the model itself; deployments, provisioned throughput, ARNs of "
+        "that it runs: both must be listed, and a withdrawal of either counts. An id with the "
+        "length of a context (`…:0:300k`), by which jobs name a base, is withdrawn with the model. "
+        "ARNs of custom and imported models are the model itself; deployments, provisioned "
+        "throughput, ARNs of "
         "inference profiles and ids without a dot are bound by evidence; prompts and prompt "
         "routers choose models by themselves and are refused. Routes set `provider: bedrock`."
     ),
