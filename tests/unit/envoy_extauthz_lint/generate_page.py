@@ -55,10 +55,11 @@ a cluster of at least one of them, because a mistyped name would hide a provider
 
 ## Input
 
-A bootstrap in YAML or JSON, or the JSON of an admin interface's `/config_dump`. Both spellings of a
-field are read (`failure_mode_allow`, `failureModeAllow`), and what Envoy reads as true is true
-(`yes`, `"1"`). A duplicate key, a merge key (`<<`) or a value of the wrong type ends with exit
-status 2: Envoy would refuse the file, or another program would read it differently.
+A bootstrap in YAML or JSON, the JSON of an admin interface's `/config_dump`, or what Envoy
+Gateway's `egctl experimental translate --to xds` prints for one gateway. Both spellings of a field
+are read (`failure_mode_allow`, `failureModeAllow`), and what Envoy reads as true is true (`yes`,
+`"1"`). A duplicate key, a merge key (`<<`) or a value of the wrong type ends with exit status 2:
+Envoy would refuse the file, or another program would read it differently.
 
 At most 64 MiB are read, of YAML 4 MiB.
 

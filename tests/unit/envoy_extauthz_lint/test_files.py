@@ -60,6 +60,12 @@ def refused(data: bytes | str) -> str:
             "resources: []\n",
             "neither an Envoy bootstrap nor a configuration dump: none of configs,",
         ),
+        ("xds: {}\n", "xds has 0 gateways (none), expected one;"),
+        (
+            "xds: {a/b: {configs: []}, a/c: {configs: []}}\n",
+            "xds has 2 gateways (a/b, a/c), expected one; translate the objects of one gateway",
+        ),
+        ("xds: {a/b: {clusters: []}}\n", "xds has no configs; translate with --type all"),
         ("static_resources: []\n", "line 1: /static_resources is not a message; Envoy would"),
         (
             "static_resources: {listeners: {}}\n",
@@ -137,6 +143,33 @@ def test_camel_case_json_and_yaml_are_one_configuration(base: str) -> None:
     assert sorted(finding_lines(json.dumps(edit.top))) == expected
     assert sorted(finding_lines(json.dumps(edit.top, indent=2))) == expected
     assert sorted(finding_lines(yaml.safe_dump(both_spellings(edit.top)))) == expected
+
+
+def test_what_egctl_translates_for_a_gateway_is_read_as_a_dump_of_its_envoy() -> None:
+    top = yaml.safe_load(Edit().text())
+    static = top.pop("static_resources")
+    kinds = ("listener", "cluster")
+    dump = {
+        "configs": [
+            {"@type": f"type.googleapis.com/envoy.admin.v3.{section}", kind: held}
+            for section, kind, held in (
+                ("BootstrapConfigDump", "bootstrap", top),
+                *(
+                    (
+                        f"{kind.title()}sConfigDump",
+                        f"static_{kind}s",
+                        [{kind: one} for one in static[f"{kind}s"]],
+                    )
+                    for kind in kinds
+                ),
+            )
+        ]
+    }
+    translated = json.dumps({"xds": {"acme/gateway": dump}, "gateways": []})
+    assert finding_lines(translated) == finding_lines(json.dumps(dump))
+    failing = translated.replace('"failure_mode_allow": false', '"failure_mode_allow": true')
+    assert finding_lines(failing) != finding_lines(translated)
+    assert check(translated.encode()).providers == check(json.dumps(dump).encode()).providers
 
 
 def test_large_json_is_read_without_lines() -> None:

@@ -108,7 +108,8 @@ def lint(data: bytes, options: LintOptions) -> LintReport:
     """Check a configuration against every rule.
 
     Args:
-        data: A bootstrap (YAML or JSON), or the JSON of an admin interface's ``/config_dump``.
+        data: A bootstrap (YAML or JSON), the JSON of an admin interface's ``/config_dump``, or what
+            Envoy Gateway's ``egctl experimental translate --to xds`` prints for one gateway.
         options: What the file does not state about the gate and the providers.
 
     Raises:

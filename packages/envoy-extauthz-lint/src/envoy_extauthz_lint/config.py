@@ -1,5 +1,7 @@
 """Split a bootstrap, or an admin interface's dump, into listeners, clusters and routes.
 
+Envoy Gateway's ``egctl experimental translate --to xds`` prints such a dump for each gateway.
+
 Dumped listeners, clusters and routes take precedence over the bootstrap's, because they are what
 runs; what only the bootstrap has is kept. What is only *named* in the file (a listener from a
 control plane, a route table that was not dumped) is reported by ``unchecked_rules``.
@@ -72,6 +74,8 @@ def load(raw: Raw) -> Config:
     top.mapping()
     if top.has("configs"):
         return _dump(top)
+    if top.has("xds"):
+        return _dump(_translated(top))
     if not top.has(*BOOTSTRAP_FIELDS):
         raise LintError(
             "neither an Envoy bootstrap nor a configuration dump: none of configs, "
@@ -89,6 +93,20 @@ def load(raw: Raw) -> Config:
         has_listeners=dynamic is None or not dynamic.has("lds_config", "lds_resources_locator"),
         has_clusters=dynamic is None or not dynamic.has("cds_config", "cds_resources_locator"),
     )
+
+
+def _translated(top: ConfigNode) -> ConfigNode:
+    """Return the dump of the only gateway that ``egctl`` translated."""
+    gateways = top.entries("xds")
+    if len(gateways) != 1:
+        raise LintError(
+            f"xds has {len(gateways)} gateways ({', '.join(gateways) or 'none'}), expected one;"
+            " translate the objects of one gateway at a time"
+        )
+    (only,) = gateways.values()
+    if not only.has("configs"):
+        raise LintError("xds has no configs; translate with --type all")
+    return only
 
 
 def _static(static: ConfigNode | None) -> tuple[list[ConfigNode], list[ConfigNode]]:
