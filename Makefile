@@ -31,7 +31,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A container that sets it would have each of hundreds of processes compile the product anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak chaos examples docs wheel sbom fmt reference proto lock clean
+.PHONY: help setup demo up test quick lint types cover unit integration bench fuzz mutants breaks soak chaos examples kubernetes docs wheel sbom fmt reference proto lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,10 @@ chaos: setup ## RUNS (200) of real processes under faults, drawn by SEED (1): is
 examples: setup ## the programs in examples/, each run through Envoy; needs npm, Go and Maven for some
 	@$(BIN)/python -m tests.process.examples.install
 	@$(BIN)/python -m pytest -q -m 'examples or not examples' tests/process/examples
+
+kubernetes: setup ## deploy/ for Kubernetes, read by the programs that read it there; builds them with Go
+	@$(BIN)/python -m admissibility_devtools.tools --kubernetes
+	@$(BIN)/python -m pytest -q -m 'kubernetes or not kubernetes' tests/process/kubernetes
 
 docs: $(INSTALLED) ## the documentation site, built strictly into build/site; reads without a server
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

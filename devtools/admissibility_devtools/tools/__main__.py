@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from admissibility_devtools.tools.find import ENVOY
+from admissibility_devtools.tools.kubernetes import obtain_kubernetes
 from admissibility_devtools.tools.nats_server import obtain_nats_server
-from admissibility_devtools.tools.obtain import ensure, obtain, obtain_readers
+from admissibility_devtools.tools.obtain import ensure, obtain, obtain_go, obtain_readers
 from admissibility_devtools.tools.places import tools_folder
 from admissibility_devtools.tools.regal import obtain_regal
 from sidecar.opa.errors import ProgramError
@@ -30,8 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="what only the tests need: Go, Node, Regal, NATS server",
     )
+    parser.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="what only the tests of deploy/ need, built with Go",
+    )
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.kubernetes:
+            tools = chosen.tools or tools_folder()
+            (tools / "bin").mkdir(parents=True, exist_ok=True)
+            return obtain_kubernetes(tools, obtain_go(tools))
         if chosen.readers:
             tools = chosen.tools or tools_folder()
             readers = obtain_readers(tools)

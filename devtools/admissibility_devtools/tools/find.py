@@ -14,6 +14,7 @@ from sidecar.opa.errors import ProgramError
 from sidecar.opa.location import Program
 
 _READERS = "make unit"
+_KUBERNETES = "make kubernetes"
 
 ENVOY = Program(
     "envoy", pins.ENVOY, "ADMIT_ENVOY", ("--version",), r"version: [0-9a-f]+/([^/\s]+)/"
@@ -27,6 +28,14 @@ NATS = Program(
     ("--version",),
     r"^nats-server: v(\S+)$",
     _READERS,
+)
+EGCTL = Program(
+    "egctl",
+    pins.EGCTL,
+    "ADMIT_EGCTL",
+    ("version", "--remote=false"),
+    r"^client: v?(\S+)$",
+    _KUBERNETES,
 )
 
 

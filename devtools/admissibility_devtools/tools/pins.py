@@ -62,3 +62,8 @@ REGAL_SUM = "h1:q5Qv18gg1lz95T0bmWC7d3Grn4QzJ++epuQWiIaPuhU="
 # Only the tests need it: repositories and evidence are read from it and published to it.
 NATS = "2.14.10"
 NATS_MODULE = f"github.com/nats-io/nats-server/v2@v{NATS}"
+
+# Only `make kubernetes` needs it: it translates the objects of deploy/gateway into what Envoy runs.
+EGCTL = "1.9.1"
+EGCTL_MODULE = f"github.com/envoyproxy/gateway@v{EGCTL}"
+EGCTL_SUM = "h1:vAVp6/AlBXJ1aOhp1mxL7fNEzVEfjADUguUhm2wzxQY="

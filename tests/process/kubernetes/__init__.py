@@ -1,0 +1,1 @@
+"""The objects of deploy/ for Kubernetes, given to the programs that read them in a cluster."""
