@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from sidecar.cli import assessment_view
+from sidecar.cli import assessment_view, heard, not_counting
 from sidecar.cli.common import CliError, present
+from sidecar.cli.not_counting import NotCounting
 from sidecar.cli.tables import stdout
 from sidecar.core.assessment import Ending
 from sidecar.core.decide import Decision
@@ -83,6 +85,8 @@ def to_json(result: DryRun) -> dict[str, Any]:
         "expires": None if credential is None else credential.expires.isoformat(),
         "ends_first": None if ends is None else assessment_view.ending_json(ends),
         "steps": None if view is None else view["steps"],
+        "authorities": heard.to_json(result.statuses),
+        "not_counting": [asdict(one) for one in _not_counting(result)],
         "decision": record(result.outcome),
         "remedy": remedy(decision.reason),
     }
@@ -102,6 +106,18 @@ def show(console: Console, result: DryRun) -> None:
         console.print(assessment_view.steps_table(decision.assessment, asked=asked))
     console.print()
     console.print(_verdict(decision))
+    for line in not_counting.lines(_not_counting(result)):
+        console.print(line)
+    heard.print_problems(console, result.statuses)
+
+
+def _not_counting(result: DryRun) -> tuple[NotCounting, ...]:
+    """Return what was signed about the call and counts for nothing, as for a named model."""
+    decision = result.outcome.decision
+    call, caller, assessment = decision.call, decision.credential, decision.assessment
+    if call is None or caller is None or assessment is None:
+        return ()
+    return not_counting.not_counting(assessment, call, caller.spiffe_id, result.state, decision.at)
 
 
 def _seen(result: DryRun) -> Table:

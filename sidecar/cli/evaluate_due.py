@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from sidecar.cli.common import CliError, JsonOption, present
+from sidecar.cli.heard import print_problems
 from sidecar.cli.tables import show_table, stdout
-from sidecar.cli.verify import DEFAULT_TRUST, Trust, print_problems
+from sidecar.cli.verify import DEFAULT_TRUST, Trust
 from sidecar.core.window import rfc3339
 from sidecar.evaluation.due import SuiteStatus, suite_statuses
 from sidecar.evaluation.suite import read_suite

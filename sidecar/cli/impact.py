@@ -15,6 +15,7 @@ from rich.progress import Progress
 from sidecar.authority.subjects import normalised
 from sidecar.cli import impact_view
 from sidecar.cli.common import CliError, JsonOption, present
+from sidecar.cli.heard import print_problems
 from sidecar.cli.impact_options import (
     DEFAULT_DAYS,
     Calls,
@@ -24,7 +25,6 @@ from sidecar.cli.impact_options import (
     counted_name,
 )
 from sidecar.cli.tables import stdout
-from sidecar.cli.verify import print_problems
 from sidecar.core.documents import Withdrawal
 from sidecar.impact import seen
 from sidecar.impact.compare import Impact, impact

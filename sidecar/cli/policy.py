@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from sidecar import resources
-from sidecar.cli import assessment_view, common, policy_diff_view, policy_view, verify
+from sidecar.cli import assessment_view, common, heard, policy_diff_view, policy_view, verify
 from sidecar.cli.common import CliError, JsonOption, command_group
 from sidecar.cli.tables import stdout
 from sidecar.core.facts import to_input
@@ -215,7 +215,7 @@ def explain(
         else:
             console.print(assessment_view.steps_table(assessment, asked=inquired.asked()))
             console.print("The policies were not asked.")
-            verify.print_problems(console, inquired.statuses)
+            heard.print_problems(console, inquired.statuses)
         raise typer.Exit(1)
     catalogue = rules.catalogue(opa_path(), policies)
     with tree_server(opa_path(), tree.read(policies)) as server:

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from sidecar.authority import checks
-from sidecar.cli import assessment_view, common, dry_run, evidence_view, not_counting
+from sidecar.cli import assessment_view, common, dry_run, evidence_view, heard, not_counting
 from sidecar.cli.common import CliError, present
 from sidecar.cli.not_counting import NotCounting
 from sidecar.cli.option_groups import grouped
@@ -111,7 +111,7 @@ class Inquired:
         console.print(assessment_view.summary(self.assessment))
         for line in not_counting.lines(self.not_counting):
             console.print(line)
-        print_problems(console, self.statuses)
+        heard.print_problems(console, self.statuses)
 
     def proofs(self) -> Iterator[tuple[Assessment, Facts]]:
         """Yield what policies would be asked about, in order, with what it rests on."""
@@ -310,7 +310,7 @@ def explain(
     assessment = inquired.assessment
     if as_json:
         value = inquired.to_json()
-        value["authorities"] = [_authority(status) for status in inquired.statuses]
+        value["authorities"] = heard.to_json(inquired.statuses)
         print(json.dumps(value, indent=2))
     else:
         console = stdout()
@@ -327,19 +327,3 @@ def _check_operation(name: str) -> None:
     """
     for problem in checks.unknown("operation", name, operation_names()):
         raise CliError(f"--operation: {problem}")
-
-
-def _authority(status: AuthorityStatus) -> dict[str, object]:
-    return {
-        "name": status.name,
-        "version": status.version,
-        "expires": None if status.expires is None else rfc3339(status.expires),
-        "error": status.error,
-    }
-
-
-def print_problems(console: Console, statuses: tuple[AuthorityStatus, ...]) -> None:
-    """Name every authority that could not be refreshed."""
-    for status in statuses:
-        if status.error is not None:
-            console.print(f"[yellow]{status.name}: {status.error}[/yellow]")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.reasons import AdmissibilityError
+from sidecar.core.snapshot import TrustState
 from sidecar.extract import check_request
 from sidecar.extract.extractor import Examined, examine
 from sidecar.gate.pipeline import Pipeline
@@ -39,12 +40,14 @@ class DryRun:
             in step 0.
         reply: The response that Envoy would receive.
         statuses: The status of each authority.
+        state: The trust state that decided.
     """
 
     outcome: Outcome
     examined: Examined | None
     reply: pb.CheckResponse
     statuses: tuple[AuthorityStatus, ...]
+    state: TrustState
 
 
 class _Recorder:
@@ -89,7 +92,7 @@ async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRe
         finally:
             await policies.stop()
     assert recorder.outcome is not None
-    return DryRun(recorder.outcome, _examined(config, message), reply, statuses)
+    return DryRun(recorder.outcome, _examined(config, message), reply, statuses, state)
 
 
 def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | None:

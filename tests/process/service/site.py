@@ -139,10 +139,12 @@ def _authority(party: Party) -> dict[str, Any]:
         "name": party.name,
         "keys": [
             {
-                "pem": party.key.pem,
+                "pem": key.pem,
                 "window": party.key_window,
                 "predicateTypes": list(party.predicate_types),
+                "status": "retired" if key in party.retired else "active",
             }
+            for key in (party.key, *party.retired)
         ],
         "trustDomains": party.trust_domains,
     }

@@ -68,6 +68,28 @@ def test_the_end_that_is_shown_is_the_first_real_one_and_not_the_leases(site: Si
     assert third.startswith("the gate reuses this answer until ")
 
 
+def test_what_was_signed_and_does_not_count_is_named_as_for_a_named_model(site: Site) -> None:
+    regulator = site.world.parties["regulator"]
+    regulator.rotate()
+    site.publish(regulator)
+    (site.folder / "repositories" / "provider").rename(site.folder / "away")
+    lines = (CHAT, JSON, f"x-environment-credential: {site.token}")
+    path = write(site.folder, *lines, body=json.dumps({"model": MODEL}))
+    answer = explain(site, path, 1)
+    named = told("explain", MODEL, "--environment", ENV, "--trust", site.trust, code=1)
+    assert answer["decision"]["reason"] == "approval_missing"
+    assert answer["not_counting"] == named["not_counting"]
+    (one,) = answer["not_counting"]
+    assert one["problem"] == "the key of regulator is retired or outside its window"
+    assert answer["authorities"] == named["authorities"]
+    unread = [each["name"] for each in answer["authorities"] if each["error"] is not None]
+    assert unread == ["provider"]
+
+    shown = admit("explain", "--request", path, "--config", site.config, code=1).stdout.decode()
+    assert f"not counting: approval {one['digest'][:12]} by regulator" in shown
+    assert "\nprovider: " in shown
+
+
 @pytest.mark.parametrize(
     ("lines", "body", "status", "reason"),
     [
