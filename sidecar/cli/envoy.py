@@ -2,7 +2,7 @@
 
 Reads the files, passes them to `envoy_extauthz_lint` and prints the reports. Exit status 0 where no
 finding is as severe as ``--fail-on``, 1 where one is, 2 where a file cannot be read or no file has
-a cluster that an option names.
+what an option names.
 """
 
 from __future__ import annotations
@@ -78,6 +78,12 @@ def lint_file(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Hosts that serve no model; repeatable."),
     ] = None,
+    known_filter: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TYPE", help="A filter that leaves an admitted request as it is; repeatable."
+        ),
+    ] = None,
     next_hop: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="A cluster that is another Envoy with the gate."),
@@ -104,6 +110,7 @@ def lint_file(
         provider_clusters=provider_cluster or (),
         provider_hosts=provider_host or (),
         not_providers=not_a_provider or (),
+        known_filters=known_filter or (),
         next_hops=next_hop or (),
         credential_header=credential_header,
     )
@@ -130,7 +137,8 @@ def _reports(files: list[str], options: LintOptions) -> dict[str, LintReport]:
             raise CliError(f"{file}: {error}") from error
     clusters = [name for report in reports.values() for name in report.clusters]
     hosts = [name for report in reports.values() for name in report.hosts]
-    if unknown := unknown_names(options, clusters, reports, hosts):
+    types = [name for report in reports.values() for name in report.types]
+    if unknown := unknown_names(options, clusters, reports, hosts, types):
         raise CliError("\n".join(unknown))
     return reports
 

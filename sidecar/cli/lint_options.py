@@ -30,6 +30,7 @@ def lint_options(
     provider_clusters: Iterable[str] = (),
     provider_hosts: Iterable[str] = (),
     not_providers: Iterable[str] = (),
+    known_filters: Iterable[str] = (),
     next_hops: Iterable[str] = (),
     credential_header: str = CREDENTIAL_HEADER,
 ) -> LintOptions:
@@ -40,6 +41,7 @@ def lint_options(
         provider_clusters: Clusters that are providers whatever their hosts.
         provider_hosts: Patterns of hosts beside `PROVIDER_HOSTS`.
         not_providers: Patterns of hosts that serve no model.
+        known_filters: Types of filters that leave an admitted request as it is.
         next_hops: Clusters that are another Envoy with the gate.
         credential_header: Header with the environment's credential.
     """
@@ -48,6 +50,7 @@ def lint_options(
         provider_clusters=frozenset(provider_clusters),
         provider_hosts=(*PROVIDER_HOSTS, *provider_hosts),
         not_providers=tuple(not_providers),
+        known_filters=frozenset(known_filters),
         next_hops=frozenset(next_hops),
         credential_header=credential_header.lower(),
         inspected_headers=(*NAMING_HEADERS, *sorted(OVERRIDING_HEADERS)),

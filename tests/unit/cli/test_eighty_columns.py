@@ -37,6 +37,7 @@ def test_the_linters_table_has_every_rule_whole() -> None:
         gate="gate",
         providers=(),
         clusters=(),
+        types=(),
         hosts=(),
     )
     text = shown(envoy._table(report))

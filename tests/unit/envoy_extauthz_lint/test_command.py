@@ -104,6 +104,23 @@ def test_a_file_that_cannot_be_read_is_status_2_and_one_line(
     assert capsys.readouterr().err.endswith("bad.yaml: line 2: the key 'node' is given twice\n")
 
 
+def test_a_listed_filter_is_accepted_and_a_misspelt_one_is_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit = Edit()
+    mutations.unchecked.unknown_filter(edit)
+    path = tmp_path / "envoy.yaml"
+    path.write_text(edit.text())
+    kind = "envoy.extensions.filters.http.acme.v1.Acme"
+    assert main([str(path)]) == 1
+    assert main([str(path), "--known-filter", kind]) == 0
+    capsys.readouterr()
+    assert main([str(path), "--known-filter", "envoy.extensions.filters.http.acme.v1.Acne"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.endswith(f"nothing of that type in {path}; did you mean {kind}?\n")
+
+
 def test_the_package_needs_nothing_that_the_sidecar_does_not_install() -> None:
     own = tomllib.loads(PROJECT.read_text())["project"]
     whole = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]

@@ -14,7 +14,7 @@ from envoy_extauthz_lint import RULES
 from sidecar.cli.lint_options import lint_options
 from sidecar.providers.overrides import OVERRIDING_HEADERS
 from tests.unit.envoy_extauthz_lint import mutations
-from tests.unit.envoy_extauthz_lint.edit import UDP_PROXY, Edit
+from tests.unit.envoy_extauthz_lint.edit import HTTP, TYPES, UDP_PROXY, Edit
 from tests.unit.envoy_extauthz_lint.mutations import CASES, Case
 from tests.unit.envoy_extauthz_lint.mutations.case import FINDINGS, known_findings
 
@@ -75,6 +75,28 @@ def test_a_filter_that_leaves_requests_alone_is_not_told() -> None:
         edit = Edit()
         change(edit)
         assert edit.found() == [], change.__name__
+
+
+def test_a_filter_that_the_operator_lists_is_not_told() -> None:
+    acme = f"{HTTP}acme.v1.Acme".rpartition("/")[2]
+    listed = lint_options(known_filters={acme, "y", "acme.v1.Connections"})
+    for change in (
+        mutations.unchecked.unknown_filter,
+        mutations.unchecked.unknown_filter_of_the_providers_requests,
+        mutations.unchecked.filter_from_elsewhere,
+    ):
+        edit = Edit()
+        change(edit)
+        edit.clusters[1]["filters"] = [
+            {"name": "c", "typed_config": {"@type": f"{TYPES}acme.v1.Connections"}}
+        ]
+        assert edit.found(listed) == [], change.__name__
+    # What changes requests is an error, whoever says that it is known.
+    edit = Edit()
+    edit.insert(1, "lua.v3.Lua")
+    lua = f"{HTTP}lua.v3.Lua".rpartition("/")[2]
+    found = edit.found(lint_options(known_filters={lua}))
+    assert [line.split(" ")[:2] for line in found] == [["error", "order-changed-behind-gate"]]
 
 
 def test_the_case_of_enum_names_is_nothing() -> None:

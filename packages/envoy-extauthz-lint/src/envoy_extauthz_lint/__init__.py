@@ -84,6 +84,7 @@ class LintReport:
         providers: Names of clusters that are providers.
         clusters: Names of clusters that the file defines or leads to.
         hosts: Hosts that they lead to.
+        types: Types of all filters and other extensions that it names.
     """
 
     findings: tuple[LintFinding, ...]
@@ -94,6 +95,7 @@ class LintReport:
     providers: tuple[str, ...]
     clusters: tuple[str, ...]
     hosts: tuple[str, ...]
+    types: tuple[str, ...]
 
     def count(self, severity: Severity) -> int:
         """Count the findings of a severity."""
@@ -129,4 +131,5 @@ def lint(data: bytes, options: LintOptions) -> LintReport:
         providers=tuple(sorted(view.providers)),
         clusters=tuple(sorted(view.cluster_names)),
         hosts=tuple(sorted(view.all_hosts)),
+        types=tuple(sorted(view.types)),
     )

@@ -1,7 +1,7 @@
 """The command ``envoy-extauthz-lint``: check files and print what was found.
 
 Exit status 0 where no finding is as severe as ``--fail-on``, 1 where one is, 2 where a file cannot
-be read or no file has a cluster that an option names.
+be read or no file has what an option names.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         provider_clusters=frozenset(given.provider_cluster),
         provider_hosts=tuple(given.provider_host),
         not_providers=tuple(given.not_a_provider),
+        known_filters=frozenset(given.known_filter),
         next_hops=frozenset(given.next_hop),
         credential_header=given.credential_header.lower(),
         inspected_headers=tuple(name.lower() for name in given.inspected_header),
@@ -56,7 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
     clusters = [name for report in reports.values() for name in report.clusters]
     hosts = [name for report in reports.values() for name in report.hosts]
-    if unknown := unknown_names(options, clusters, reports, hosts):
+    types = [name for report in reports.values() for name in report.types]
+    if unknown := unknown_names(options, clusters, reports, hosts, types):
         print("\n".join(f"{PROGRAM}: {line}" for line in unknown), file=sys.stderr)
         return 2
     if given.json:
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         ("--provider-cluster", "NAME", "cluster to be reached through ext_authz only"),
         ("--provider-host", "PATTERN", "hosts to be reached through ext_authz only"),
         ("--not-a-provider", "PATTERN", "hosts that serve no model"),
+        ("--known-filter", "TYPE", "filter that leaves an admitted request as it is"),
         ("--next-hop", "NAME", "cluster that is another Envoy with the ext_authz filter"),
         ("--inspected-header", "NAME", "header that the service reads or refuses"),
         ("--seal-key", "KEY", "boolean in the metadata of an allow"),

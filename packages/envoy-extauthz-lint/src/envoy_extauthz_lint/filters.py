@@ -96,6 +96,18 @@ ACTING = (
 )  # fmt: skip
 """Change, answer, copy or forward a request, or reroute it, wherever they stand."""
 
+MATCHING = (
+    "envoy.config.core.",
+    "envoy.extensions.common.matching.",
+    "envoy.extensions.filters.common.matcher.",
+    "envoy.extensions.filters.http.composite.",
+    "envoy.extensions.filters.http.filter_chain.",
+    "envoy.extensions.matching.",
+    "envoy.type.matcher.",
+    "xds.type.matcher.",
+)
+"""How the types of matchers, of their inputs and of their actions begin: they are no filters."""
+
 MATCHED = "envoy.extensions.common.matching.v3.ExtensionWithMatcher"
 
 HARMLESS = _http(

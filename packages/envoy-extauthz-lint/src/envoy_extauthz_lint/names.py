@@ -17,15 +17,20 @@ MOST_NAMES = 10
 
 
 def unknown_names(
-    options: LintOptions, clusters: Iterable[str], files: Iterable[str], hosts: Iterable[str] = ()
+    options: LintOptions,
+    clusters: Iterable[str],
+    files: Iterable[str],
+    hosts: Iterable[str] = (),
+    types: Iterable[str] = (),
 ) -> list[str]:
-    """Return one line for each cluster, or host that is no provider, that no file has.
+    """Return one line for each cluster, host that is no provider, or filter that no file has.
 
     Args:
         options: The options of the check.
         clusters: Names of every cluster that one of the files defines or leads to.
         files: Names of the files, for the message.
         hosts: Every host that one of the files leads to.
+        types: Every type that one of the files names.
     """
     known = sorted(set(clusters) - {""})
     asked = [("--gate-cluster", name) for name in [options.gate_cluster] if name]
@@ -42,6 +47,11 @@ def unknown_names(
         f"--not-a-provider {pattern}: no such host in {where}; {_nearest(pattern, led_to, 'host')}"
         for pattern in options.not_providers
         if not any(names_provider(host, (pattern,)) for host in led_to)
+    ]
+    named = sorted(set(types) - {""})
+    found += [
+        f"--known-filter {kind}: nothing of that type in {where}; {_nearest(kind, named, 'type')}"
+        for kind in sorted(options.known_filters - set(named))
     ]
     return found
 

@@ -15,6 +15,8 @@ class LintOptions:
         provider_hosts: Patterns of providers' hosts, with ``*`` as in file names.
         not_providers: Patterns of hosts that serve no model, whatever the list of known providers
             has.
+        known_filters: Types of filters, such as ``acme.v1.Acme``, that this linter does not know
+            and of which the operator states that they leave an admitted request as it is.
         next_hops: Clusters that are another Envoy with the gate, which is checked by itself.
         credential_header: Header with the caller's credential, lower case; empty where there is
             none.
@@ -30,6 +32,7 @@ class LintOptions:
     provider_clusters: frozenset[str] = frozenset()
     provider_hosts: tuple[str, ...] = ()
     not_providers: tuple[str, ...] = ()
+    known_filters: frozenset[str] = frozenset()
     next_hops: frozenset[str] = frozenset()
     credential_header: str = ""
     inspected_headers: tuple[str, ...] = ()

@@ -58,10 +58,13 @@ ROUTES = LintRule(
 )
 FILTER = LintRule(
     "unchecked-filter",
-    WARNING,
+    ERROR,
     "a filter that is unknown, or chosen at run time",
-    "It may change, answer or forward a request.",
-    "Configure it by its type, and verify that it leaves requests unchanged.",
+    "Behind the gate it may change the path, host, headers, body or route of a request that the "
+    "gate admitted.",
+    "Remove it, or move it before the gate. If it leaves path, host, headers, body and route as "
+    "they are, pass `--known-filter TYPE`; a discovered one is named in a dump.",
+    softer="warning before the gate, or where every filter that it can run is known",
 )
 GATE_CONDITIONAL = LintRule(
     "unchecked-gate-conditional",
@@ -165,8 +168,8 @@ def _sources(view: View) -> Iterator[LintFinding]:
 
 
 def _network_filter(view: View, found: NetworkFilter) -> Iterator[LintFinding]:
-    if found.kind not in _NETWORK_KNOWN:
-        yield FILTER.at(found.node, f"network filter {_called(found.kind, found.node)}")
+    if found.kind not in _NETWORK_KNOWN | view.options.known_filters:
+        yield FILTER.at(found.node, f"network filter {_called(found.kind, found.node)}", WARNING)
     elif found.kind == filters.TCP_PROXY:
         yield from fields.unknown(FIELD, found.config, fields.TCP_PROXY)
         yield from _led(view, found.node, "a TCP proxy", tcp_clusters(found.config))
@@ -194,10 +197,11 @@ def _cluster(view: View, cluster: ConfigNode) -> Iterator[LintFinding]:
     for entry in cluster.items("filters"):
         typed = entry.get("typed_config")
         kind = "" if typed is None else typed.typed()[0]
-        yield FILTER.at(entry, f"upstream network filter {_called(kind, entry)}")
+        if kind not in view.options.known_filters:
+            yield FILTER.at(entry, f"upstream network filter {_called(kind, entry)}")
     options = protocol_options(cluster)
     if options is not None:
-        yield from _filters(http_filters(options, dumped=view.config.filters))
+        yield from _filters(view, http_filters(options, dumped=view.config.filters), ERROR)
 
 
 def _listener(listener: ConfigNode) -> Iterator[LintFinding]:
@@ -230,33 +234,69 @@ def _manager(view: View, manager: Manager) -> Iterator[LintFinding]:
         yield from fields.unknown(FIELD, table, fields.TABLE)
         for host in table.items("virtual_hosts"):
             yield from fields.unknown(FIELD, host, fields.HOST)
-    yield from _filters((*manager.filters, *manager.upstream))
+    gates = view.gates(manager)
+    gated = manager.filters.index(gates[0]) + 1 if gates else len(manager.filters)
+    yield from _filters(view, manager.filters[:gated], WARNING)
+    yield from _filters(view, manager.filters[gated:], ERROR)
+    yield from _filters(view, manager.upstream, ERROR if gates else WARNING)
     for entry in manager.filters:
         yield from fields.unknown(FIELD, entry.node, fields.HTTP_FILTER)
-    for gate in view.gates(manager):
+    for gate in gates:
         yield from fields.unknown(FIELD, gate.config, fields.GATE)
         yield from fields.unknown(FIELD, gate.config.get("with_request_body"), fields.BODY)
     yield from fields.unknown(FIELD, node, fields.MANAGER)
 
 
-def _filters(chain: tuple[HttpFilter, ...]) -> Iterator[LintFinding]:
+def _filters(view: View, chain: tuple[HttpFilter, ...], weight: Severity) -> Iterator[LintFinding]:
+    """Report unknown filters; ``weight``: the severity of one that may change requests here."""
+    known = view.options.known_filters
     for found in chain:
         if found.node.has("config_discovery") and not found.kind:
+            types = _types(found)
             message = f"filter {found.name} is discovered (ECDS)"
-            gate = any(EXT_AUTHZ in one.string() for one in _types(found))
-            yield (GATE_CONDITIONAL if gate else FILTER).at(found.node, message)
+            if EXT_AUTHZ in types:
+                yield GATE_CONDITIONAL.at(found.node, message)
+            elif not types or types - known:
+                harmless = types and types <= (filters.HARMLESS - filters.ACTING) | known
+                yield FILTER.at(found.node, message, WARNING if harmless else weight)
         elif found.kind == filters.MATCHED and _inner(found) == EXT_AUTHZ:
             yield GATE_CONDITIONAL.at(found.node, "a matcher can skip the ext_authz filter")
-        elif found.kind in filters.OPAQUE or found.kind not in _KNOWN:
-            yield FILTER.at(found.node, f"HTTP filter {_called(found.kind, found.node)}")
+        elif found.kind in filters.OPAQUE:
+            what = f"HTTP filter {found.kind}"
+            if unknown := ", ".join(_unknown_inside(found.config, known)):
+                yield FILTER.at(found.node, f"{what} can run {unknown}", weight)
+            else:
+                yield FILTER.at(found.node, what, WARNING)
+        elif found.kind not in _KNOWN | known:
+            yield FILTER.at(found.node, f"HTTP filter {_called(found.kind, found.node)}", weight)
+
+
+def _unknown_inside(config: ConfigNode, known: frozenset[str]) -> list[str]:
+    """Return what a matcher or composite filter can run and the file does not show, each once."""
+    found: dict[str, None] = {}
+    shown = _KNOWN | filters.OPAQUE | known
+    filter_at: tuple[str | int, ...] | None = None
+    for node in config.descendants():  # outermost first
+        inside = filter_at is not None and node.path[: len(filter_at)] == filter_at
+        if inside or not isinstance(node.raw.value, dict):
+            continue
+        if node.has("dynamic_config", "config_discovery"):
+            found["a discovered filter (ECDS)"] = None
+        if node.has("@type"):
+            kind = node.typed()[0]
+            if not kind.startswith(filters.MATCHING):
+                filter_at = node.path  # what its own settings name are no filters
+                if kind not in shown:
+                    found[kind] = None
+    return list(found)
 
 
 def _listener_filter(view: View, found: ListenerFilter) -> Iterator[LintFinding]:
     yield from fields.unknown(FIELD, found.node, fields.LISTENER_FILTER)
     if found.kind == filters.UDP_PROXY:
         yield from _udp_proxy(view, found)
-    elif found.kind not in _LISTENER_KNOWN:
-        yield FILTER.at(found.node, f"listener filter {_called(found.kind, found.node)}")
+    elif found.kind not in _LISTENER_KNOWN | view.options.known_filters:
+        yield FILTER.at(found.node, f"listener filter {_called(found.kind, found.node)}", WARNING)
 
 
 def _udp_proxy(view: View, found: ListenerFilter) -> Iterator[LintFinding]:
@@ -267,13 +307,14 @@ def _udp_proxy(view: View, found: ListenerFilter) -> Iterator[LintFinding]:
     for entry in proxy.items("session_filters"):
         typed = entry.get("typed_config")
         kind = "" if typed is None else typed.typed()[0]
-        if kind not in filters.SESSION_HARMLESS:
-            yield FILTER.at(entry, f"session filter {_called(kind, entry)}")
+        if kind not in filters.SESSION_HARMLESS | view.options.known_filters:
+            yield FILTER.at(entry, f"session filter {_called(kind, entry)}", WARNING)
 
 
-def _types(found: HttpFilter) -> list[ConfigNode]:
+def _types(found: HttpFilter) -> frozenset[str]:
     discovery = found.node.get("config_discovery")
-    return [] if discovery is None else discovery.items("type_urls")
+    urls = [] if discovery is None else discovery.items("type_urls")
+    return frozenset(one.string().rpartition("/")[2] for one in urls)
 
 
 def _inner(found: HttpFilter) -> str:

@@ -91,6 +91,16 @@ class View:
         return frozenset((*self.config.clusters, *asked, *routed, *passed)) - {""}
 
     @cached_property
+    def types(self) -> frozenset[str]:
+        """Types of all extensions that the file names, discovered ones included."""
+        found = set[str]()
+        for node in self.config.top.descendants():
+            if isinstance(node.raw.value, dict):
+                found.add(node.typed()[0])
+                found |= {one.string().rpartition("/")[2] for one in node.items("type_urls")}
+        return frozenset(found - {""})
+
+    @cached_property
     def network_filters(self) -> tuple[NetworkFilter, ...]:
         """Network filters other than connection managers."""
         return tuple(network_filters(self.config))

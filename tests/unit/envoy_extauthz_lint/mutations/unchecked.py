@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sidecar.cli.lint_options import lint_options
 from tests.unit.envoy_extauthz_lint.edit import GATE, HTTP, NETWORK, TYPES, UDP_PROXY, Edit
 from tests.unit.envoy_extauthz_lint.mutations.case import (
     TRUSTED,
@@ -11,6 +14,7 @@ from tests.unit.envoy_extauthz_lint.mutations.case import (
     routed,
     tcp,
 )
+from tests.unit.envoy_extauthz_lint.mutations.order import matched
 
 
 @breaks("unchecked-nothing")
@@ -84,6 +88,70 @@ def unknown_filter(edit: Edit) -> None:
 @breaks("unchecked-filter")
 def filter_from_elsewhere(edit: Edit) -> None:
     edit.filters.insert(edit.at + 2, {"name": "some", "config_discovery": {"type_urls": ["x/y"]}})
+
+
+@breaks("unchecked-filter")
+def unknown_filter_before(edit: Edit) -> None:
+    edit.insert(0, "acme.v1.Acme")
+
+
+@breaks("unchecked-filter", options=lint_options(known_filters={"y"}))
+def unknown_filter_beside_a_known_one(edit: Edit) -> None:
+    source = {"type_urls": ["x/y", "x/z"]}
+    edit.filters.insert(edit.at + 2, {"name": "some", "config_discovery": source})
+
+
+@breaks("unchecked-filter")
+def harmless_filter_from_elsewhere(edit: Edit) -> None:
+    source = {"type_urls": [f"{HTTP}buffer.v3.Buffer"]}
+    edit.filters.insert(edit.at + 2, {"name": "some", "config_discovery": source})
+
+
+@breaks("unchecked-filter")
+def changing_filter_from_elsewhere(edit: Edit) -> None:
+    source = {"type_urls": [f"{HTTP}header_mutation.v3.HeaderMutation"]}
+    edit.filters.insert(edit.at + 2, {"name": "some", "config_discovery": source})
+
+
+def _chosen(edit: Edit, **filter_: Any) -> None:
+    """A composite filter behind the gate, which runs one for some requests."""
+    action = {"@type": f"{HTTP}composite.v3.ExecuteFilterAction", **filter_}
+    typed = matched({"@type": f"{HTTP}composite.v3.Composite"}, action)
+    edit.filters.insert(-1, {"name": "chosen", "typed_config": typed})
+
+
+@breaks("unchecked-filter")
+def unknown_filter_chosen_at_run_time(edit: Edit) -> None:
+    inner = {"name": "acme", "typed_config": {"@type": f"{TYPES}acme.v1.Acme"}}
+    _chosen(edit, typed_config=inner)
+
+
+@breaks("unchecked-filter")
+def filter_from_elsewhere_chosen_at_run_time(edit: Edit) -> None:
+    discovered = {"name": "some", "config_discovery": {"type_urls": ["x/y"]}}
+    _chosen(edit, dynamic_config=discovered)
+
+
+@breaks("unchecked-filter")
+def known_filter_chosen_at_run_time(edit: Edit) -> None:
+    kind = f"{HTTP}buffer.v3.Buffer"
+    _chosen(edit, typed_config={"name": "buffer", "typed_config": {"@type": kind}})
+
+
+@breaks("unchecked-filter", options=lint_options(known_filters={"acme.v1.Acme"}))
+def listed_filter_chosen_at_run_time(edit: Edit) -> None:
+    unknown_filter_chosen_at_run_time(edit)
+
+
+@breaks("unchecked-filter")
+def unknown_filter_of_the_providers_requests(edit: Edit) -> None:
+    kind = f"{TYPES}envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+    acme = {"name": "acme", "typed_config": {"@type": f"{HTTP}acme.v1.Acme"}}
+    codec = {"name": "codec", "typed_config": {"@type": f"{HTTP}upstream_codec.v3.UpstreamCodec"}}
+    options = edit.clusters[1].setdefault("typed_extension_protocol_options", {})
+    named = options.setdefault(kind.rpartition("/")[2], {"@type": kind})
+    named.setdefault("explicit_http_config", {"http_protocol_options": {}})
+    named["http_filters"] = [acme, codec]
 
 
 @breaks("unchecked-filter")
