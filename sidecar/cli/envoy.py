@@ -42,6 +42,17 @@ DRIVER = "admit envoy lint"
 MOST_LINES = 6
 """Maximum number of further lines that a row of the table lists."""
 
+KnownFilter = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TYPE", help="A filter that leaves an admitted request as it is; repeatable."
+    ),
+]
+NextHop = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="A cluster that is another Envoy with the gate."),
+]
+
 app = command_group("Check an Envoy configuration for paths around the gate.")
 
 
@@ -78,16 +89,8 @@ def lint_file(
         list[str] | None,
         typer.Option(metavar="PATTERN", help="Hosts that serve no model; repeatable."),
     ] = None,
-    known_filter: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TYPE", help="A filter that leaves an admitted request as it is; repeatable."
-        ),
-    ] = None,
-    next_hop: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME", help="A cluster that is another Envoy with the gate."),
-    ] = None,
+    known_filter: KnownFilter = None,
+    next_hop: NextHop = None,
     credential_header: Annotated[
         str, typer.Option(metavar="NAME", help="Header with the environment's credential.")
     ] = CREDENTIAL_HEADER,
