@@ -86,6 +86,11 @@ class Creation:
     also: tuple[tuple[str, str], ...] = ()
 
 
+INPUT_KINDS: frozenset[str] = frozenset(
+    kind for api in PROVIDERS.values() for kind in api.inputs.kinds.values()
+)
+"""Kinds of stored objects that some call can name as input."""
+
 FILE = "file"
 
 _CREATIONS: Mapping[tuple[str, str], Creation] = {

@@ -6,6 +6,9 @@
 A process that can write to the folder can remove registrations, and so cause denials; without the
 key it can neither add nor change one. A file's modification time is its expiry, by which ``sweep``
 finds expired files; validity is decided from the signed content alone.
+
+Where inputs that nobody registered pass, an expired registration still says whose an object is:
+without it, the object would pass for everybody. Such files are kept (``kept``).
 """
 
 from __future__ import annotations
@@ -37,11 +40,15 @@ from sidecar.registry.record import (
 _LOCK = "lock"
 _SUFFIX = ".json"
 _NEW = ".new"
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 SKEW = timedelta(seconds=30)
 """Largest difference between the clocks of gates that share a folder."""
 
 FORGOTTEN_AFTER = timedelta(days=1)
 """How long an expired registration is kept, so that the log can name expiry as the cause."""
+
+_LOOKED_AT_AGAIN = timedelta(days=30)
+"""How long the sweeper does not read an expired registration again that it kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,21 @@ class RegistrationStore:
     """Registrations below ``folder``, signed and verified with ``key``.
 
     Several gates may share both. Every method blocks on the file system.
+
+    Attributes:
+        folder: The folder.
+        key: Signs and verifies.
+        kept: Kinds of objects whose registrations are never removed, only expire.
     """
 
     folder: Path
     key: RegistryKey
+    kept: frozenset[str] = frozenset()
 
     @classmethod
-    def at(cls, folder: Path, key: RegistryKey) -> RegistrationStore:
+    def at(
+        cls, folder: Path, key: RegistryKey, kept: frozenset[str] = frozenset()
+    ) -> RegistrationStore:
         """Open the folder; create it if there is none.
 
         Raises:
@@ -69,7 +84,7 @@ class RegistrationStore:
                     f"registration folder {folder}: mode {stat.S_IMODE(facts.st_mode):04o}, so"
                     " other users may write to it; chmod 0700 it"
                 )
-            store = cls(folder, key)
+            store = cls(folder, key, kept)
             with store._locked():
                 pass
         except OSError as error:
@@ -119,6 +134,8 @@ class RegistrationStore:
     def sweep(self, now: datetime) -> int:
         """Remove files that expired more than ``FORGOTTEN_AFTER`` ago, and temporary files.
 
+        Registrations of kinds in ``kept`` stay, and where there are any, unreadable ones too.
+
         Returns:
             The number of removed files.
 
@@ -132,10 +149,32 @@ class RegistrationStore:
             with os.scandir(shard) as entries:
                 for entry in entries:
                     with contextlib.suppress(FileNotFoundError):  # another gate swept it
-                        if entry.stat(follow_symlinks=False).st_mtime < bound:
-                            Path(entry.path).unlink()
+                        if entry.stat(follow_symlinks=False).st_mtime >= bound:
+                            continue
+                        path = Path(entry.path)
+                        if not (self.kept and path.suffix == _SUFFIX and self._keeps(path, now)):
+                            path.unlink()
                             gone += 1
         return gone
+
+    def _keeps(self, path: Path, now: datetime) -> bool:
+        """Return whether an expired registration is still needed, to know whose an object is.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        try:
+            with os.fdopen(os.open(path, _READ), "rb") as file:
+                found = verify_record(file.read(MAX_RECORD_BYTES + 1), (self.key.public,))
+                if found.kind not in self.kept:
+                    return False
+                later = (now + _LOOKED_AT_AGAIN).timestamp()
+                os.utime(file.fileno(), (later, later))
+        except FileNotFoundError:
+            raise
+        except (OSError, EvidenceError):
+            return True  # refused for everybody while it is there
+        return True
 
     def _path(self, wanted: Key) -> Path:
         name = wanted.digest
@@ -143,8 +182,7 @@ class RegistrationStore:
 
     def _read(self, wanted: Key) -> Registration:
         try:
-            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            with os.fdopen(os.open(self._path(wanted), flags), "rb") as file:
+            with os.fdopen(os.open(self._path(wanted), _READ), "rb") as file:
                 data = file.read(MAX_RECORD_BYTES + 1)
             found = verify_record(data, (self.key.public,))
         except FileNotFoundError as error:

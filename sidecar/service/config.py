@@ -146,7 +146,7 @@ class RegistrationSettings(_Strict):
     unregistered_inputs: Literal["refuse", "pass"] = "refuse"
     """Whether a call may name as input a file, vector store or container that is registered for no
     environment, such as one uploaded past the gate. One of another environment is refused either
-    way, until its registration expires."""
+    way; with `pass`, registrations of such objects are kept after they expire, to know whose."""
 
     @property
     def passes_unregistered_inputs(self) -> bool:

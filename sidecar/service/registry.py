@@ -16,6 +16,7 @@ from sidecar.gate.clock import Reading
 from sidecar.gate.lifecycle import Observer
 from sidecar.gate.pipeline import Pipeline
 from sidecar.observe.metrics import Metrics
+from sidecar.providers import INPUT_KINDS
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.objects import Objects
 from sidecar.registry.store import RegistrationStore
@@ -125,7 +126,8 @@ def processor(
 
 
 def _open(wanted: RegistrationSettings) -> RegistrationStore:
-    return RegistrationStore.at(wanted.folder, open_or_create(wanted.key))
+    kept = INPUT_KINDS if wanted.passes_unregistered_inputs else frozenset[str]()
+    return RegistrationStore.at(wanted.folder, open_or_create(wanted.key), kept)
 
 
 async def _sweep(store: RegistrationStore) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import grpc
@@ -16,6 +18,10 @@ import requests
 
 from sidecar._pb import ext_authz_pb2 as pb
 from sidecar._pb import ext_authz_pb2_grpc as rpc
+from sidecar.core.window import Window
+from sidecar.registry.keys import open_or_create
+from sidecar.registry.record import Key
+from sidecar.registry.store import RegistrationStore
 from tests.process.registration.stage import HEADER, OTHER_ENV, Stage
 from tests.support.gate.requests import as_check_request
 from tests.support.simulator.world import BASE, ENV, MODEL
@@ -141,16 +147,31 @@ def test_where_the_operator_lets_unregistered_inputs_pass_another_environments_i
     stage: Stage, made: dict[str, str]
 ) -> None:
     found = []
+    expired = _expired(stage, made["file"])
     with restarted(stage, {**REGISTRATION, "unregistered_inputs": "pass"}):
         for name, environment in (
             ("file-stranger", ENV),
             (made["file"], ENV),
             (made["file"], OTHER_ENV),
+            (expired, ENV),
+            (expired, OTHER_ENV),
         ):
             content = [{"type": "file", "file": {"file_id": name}}]
             body = {"messages": [{"role": "user", "content": content}]}
             found.append(asked(stage, CHAT, body, environment))
-    assert found == [ADMITTED, ADMITTED, REFUSED]
+    assert found == [ADMITTED, ADMITTED, REFUSED, ADMITTED, REFUSED]
+
+
+def _expired(stage: Stage, name: str) -> str:
+    """Register another file like one, so long ago that the gate removes it when it starts."""
+    folder = stage.site.folder
+    key = open_or_create(folder / "registration.pem")
+    store = RegistrationStore.at(folder / "registrations", key)
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=90)
+    other = f"{name}-long-ago"
+    found = store.find(Key("openai", "openai", "file", name), ENV, datetime.now(UTC))
+    store.put(replace(found, id=other, window=Window(start, start + timedelta(days=30))))
+    return other
 
 
 def test_with_registration_off_no_owner_is_known_and_inputs_pass(

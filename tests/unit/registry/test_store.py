@@ -196,6 +196,33 @@ def test_sweeping_takes_what_expired_a_while_ago_and_nothing_else(tmp_path: Path
     assert kept.find(replace(KEY, id="resp_2"), ENV, NOW).id == "resp_2"
 
 
+def test_where_unregistered_inputs_pass_an_expired_one_still_says_whose_it_is(
+    tmp_path: Path,
+) -> None:
+    kept = replace(store(tmp_path), kept=frozenset({"file"}))
+    file = replace(KEY, kind="file")
+    kept.put(registration())
+    kept.put(registration(kind="file"))
+    broken = replace(KEY, kind="file", id="file-broken")
+    kept.put(registration(kind="file", id=broken.id))
+    path = tmp_path / "registrations" / broken.digest[:2] / f"{broken.digest}.json"
+    path.write_bytes(b"{")
+    os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    left_behind = path.with_name("0" * 32 + ".new")
+    left_behind.write_bytes(b"{")
+    os.utime(left_behind, (NOW.timestamp(), NOW.timestamp()))
+
+    later = MONTH + FORGOTTEN_AFTER + TICK
+    for wait in (later, later + MONTH, later + 12 * MONTH):
+        kept.sweep(NOW + wait)
+        assert refused(kept, file, OTHER, wait) is RegistryResult.FOREIGN
+        assert refused(kept, file, ENV, wait) is RegistryResult.EXPIRED
+        assert refused(kept, broken, OTHER, wait) is RegistryResult.INVALID
+        assert refused(kept, at=wait) is RegistryResult.MISSING
+    assert not left_behind.exists()
+    assert store(tmp_path).sweep(NOW + later + 24 * MONTH) == 2
+
+
 def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "registrations"
     folder.mkdir()
