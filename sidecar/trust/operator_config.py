@@ -20,8 +20,8 @@ from sidecar.core.grants import (
     Grant,
     OperatorTrust,
 )
-from sidecar.core.patterns import any_matches
-from sidecar.providers import ADAPTED_NAMES
+from sidecar.core.patterns import any_covers, any_matches
+from sidecar.providers import ADAPTED_NAMES, canonical_name
 from sidecar.trust.config_file import AuthorityEntry, FileError, FloorEntry, GrantEntry, TrustFile
 
 _Grants = Mapping[str, tuple[Grant, ...]]
@@ -32,8 +32,9 @@ def operator_trust(file: TrustFile) -> OperatorTrust:
 
     Raises:
         FileError: A key that the role does not have, a requirement that nobody is granted, a trust
-            domain of two authorities, floors that require nothing or contradict each other, or
-            requirements of a jurisdiction or environment that there is not.
+            domain of two authorities, floors that require nothing or contradict each other,
+            requirements of a jurisdiction or environment that there is not, or a grant for names
+            that no call has.
     """
     grants: _Grants = MappingProxyType(
         {
@@ -63,6 +64,7 @@ def operator_trust(file: TrustFile) -> OperatorTrust:
             )
     _check_regulated(floors, by_jurisdiction, grants)
     _check_environments(floors, grants)
+    _check_models(grants)
     return OperatorTrust(
         grants,
         required,
@@ -146,17 +148,50 @@ def _check_regulated(
 
 
 def _check_environments(floors: tuple[Floor, ...], grants: _Grants) -> None:
-    """Refuse a floor whose patterns match no environment of a granted trust domain."""
+    """Refuse a floor with a pattern, or a grant of patterns, for no granted trust domain.
+
+    Such a grant holds nowhere: nothing would depend on its authority, and its withdrawals would
+    count for nothing.
+    """
     domains = {d for each in grants.values() for grant in each for d in grant.trust_domains}
     begins = [f"spiffe://{domain}/" for domain in sorted(domains)]
-    for number, floor in enumerate(floors):
-        for pattern in floor.environments if begins else ():
-            literal = pattern.partition("*")[0]
-            if not any(each.startswith(literal) or literal.startswith(each) for each in begins):
-                raise FileError(
-                    f"floors.{number}.environments: {pattern!r} matches no environment: trust "
-                    f"domains are granted for {', '.join(sorted(domains))}; correct it or grant its"
-                )
+
+    def matched(pattern: str) -> bool:
+        literal = pattern.partition("*")[0]
+        return any(each.startswith(literal) or literal.startswith(each) for each in begins)
+
+    named = [
+        (f"floors.{number}.environments", pattern)
+        for number, floor in enumerate(floors)
+        for pattern in floor.environments
+    ]
+    for place, grant in _each(grants):
+        for key, patterns in (("environments", grant.environments), ("sandbox", grant.sandbox)):
+            if not any(map(matched, patterns)):
+                named.extend((f"{place}.{key}", pattern) for pattern in patterns)
+    for place, pattern in named if begins else ():
+        if not matched(pattern):
+            raise FileError(
+                f"{place}: {pattern!r} matches no environment: trust domains are granted for "
+                f"{', '.join(sorted(domains))}; correct it or grant its"
+            )
+
+
+def _check_models(grants: _Grants) -> None:
+    """Refuse a grant for another name of a model than calls have: it would match none."""
+    for place, grant in _each(grants):
+        for key, patterns in (("models", grant.models), ("base_models", grant.base_models)):
+            for pattern in patterns:
+                name = canonical_name(pattern)
+                if name != pattern and not any_covers(patterns, name):
+                    raise FileError(f"{place}.{key}: {pattern!r} is {name!r} to calls; list that")
+
+
+def _each(grants: _Grants) -> Iterator[tuple[str, Grant]]:
+    """Yield every grant with its place in the file."""
+    for number, held in enumerate(grants.values()):
+        for index, grant in enumerate(held):
+            yield f"authorities.{number}.grants.{index}", grant
 
 
 def _regulators(grants: _Grants) -> Iterator[Grant]:

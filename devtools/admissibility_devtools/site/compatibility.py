@@ -42,6 +42,10 @@ NOTES = """
   configurations, Envoy answers such a tuning job with 500.
 - **Keep the state folder** of `trust.yaml`: it holds the highest versions seen, without which a
   source could offer older metadata.
+- **Going back to 0.1.0**: it looks for the highest versions in other files of the state folder
+  than later gates write, and finds none. A source that offers an authority's publication from
+  before a withdrawal is then taken at its word. So go back only where the sources are current:
+  compare the versions that `admit status` shows before and after.
 - `admit policy diff` does not compare lines of a facts log written by another release; it prints
   how many lines it left out.
 """

@@ -344,6 +344,32 @@ MISTAKES: list[tuple[str, Change, str]] = [
         )
         for pattern in ("spiffe://acme.exmple/**", "acme.example/**", "spiffe://acme.example.org/x")
     ),
+    *(
+        (
+            f"a grant in environments that there are not: {key}",
+            lambda v, key=key, role=role: v["authorities"][2]["grants"].append(
+                {"role": role, **EVERYWHERE, key: ["acme.example/**", "spiffe://acme.exmple/x"]}
+            ),
+            f"authorities.2.grants.1.{key}: 'acme.example/**' matches no environment: trust "
+            "domains are granted for acme.example; correct it or grant its",
+        )
+        for key, role in (("environments", "auditor"), ("sandbox", "evaluator"))
+    ),
+    *(
+        (
+            f"a grant of another name of a model: {written}",
+            lambda v, written=written, key=key: grant(v, 1).update({key: ["openai/**", written]}),
+            f"authorities.1.grants.0.{key}: {written!r} is {called!r} to calls; list that",
+        )
+        for key, written, called in (
+            ("models", "vertex/gemini-2.5-*", "vertex/publishers/google/models/gemini-2.5-*"),
+            (
+                "base_models",
+                "bedrock/arn:aws:bedrock:*::foundation-model/amazon.nova-lite-v1:0",
+                "bedrock/amazon.nova-lite-v1:0",
+            ),
+        )
+    ),
     (
         "a jurisdiction's role of nobody",
         lambda v: v.update(jurisdictions={"eu": {"required_roles": ["auditor"]}}),

@@ -109,6 +109,19 @@ def test_what_is_optional_has_a_stated_default(operator: Operator) -> None:
     } == {"customer": True, "provider": True, "regulator": True}
 
 
+def test_a_grant_may_name_more_than_there_is_beside_what_there_is(operator: Operator) -> None:
+    """A customer that comes later, and a name by which older manifests have their base."""
+    granted = operator.value["authorities"][1]["grants"][0]
+    names = ("vertex/gemini-2.5-*", "vertex/publishers/google/models/*")
+    granted.update(
+        environments=["spiffe://acme.example/**", "spiffe://later.example/**"],
+        models=list(names),
+        base_models=list(names),
+    )
+    (found,) = operator.load().operator.of("maker")
+    assert (found.models, found.base_models) == (names, names)
+
+
 def test_an_expired_pinned_root_is_fine(operator: Operator) -> None:
     """It is where the chain starts; only where it ends must be current."""
     repo = operator.repositories["acme"]
