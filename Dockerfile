@@ -1,8 +1,10 @@
-# Two images from one build, so that they cannot disagree: the gate, which knows which policies it
-# expects, and OPA, which holds exactly those.
+# Images from one build, so that they cannot disagree. Two containers: the gate, which knows which
+# policies it expects, and OPA, which holds exactly those. Or one (deploy/chart): the gate, which starts
+# the OPA beside it with the same policies, and so may give leases.
 #
 #   docker build --target gate -t admissibility-gate .
 #   docker build --target policy -t admissibility-policy .
+#   docker build --target standalone -t admissibility-standalone:0.1.0 .
 
 FROM openpolicyagent/opa:1.22.0-static AS opa
 
@@ -41,3 +43,8 @@ USER 65532:65532
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["admit", "health", "--gate", "127.0.0.1:9191"]
 ENTRYPOINT ["admit"]
 CMD ["serve", "--config", "/etc/admissibility/sidecar.yaml"]
+
+FROM gate AS standalone
+COPY --from=opa /opa /usr/local/bin/opa
+COPY --from=build /out/bundle.tar.gz /out/verification.pem /etc/admissibility/policy/
+USER 65532:65532
