@@ -113,7 +113,7 @@ examples: setup ## the programs in examples/, each run through Envoy; needs npm,
 
 kubernetes: setup ## deploy/ for Kubernetes, read by the programs that read it there; builds them with Go
 	@$(BIN)/python -m admissibility_devtools.tools --kubernetes
-	@$(BIN)/python -m pytest -q -m 'kubernetes or not kubernetes' tests/process/kubernetes
+	@$(BIN)/python -m pytest -q -m 'kubernetes or not kubernetes' tests/process/kubernetes tests/e2e/gate/test_chart.py
 
 docs: $(INSTALLED) ## the documentation site, built strictly into build/site; reads without a server
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict

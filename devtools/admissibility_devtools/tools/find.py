@@ -29,6 +29,9 @@ NATS = Program(
     r"^nats-server: v(\S+)$",
     _READERS,
 )
+HELM = Program(
+    "helm", pins.HELM, "ADMIT_HELM", ("version", "--short"), r"^v?([0-9.]+)", _KUBERNETES
+)
 EGCTL = Program(
     "egctl",
     pins.EGCTL,

@@ -10,11 +10,20 @@ import sys
 from pathlib import Path
 
 from admissibility_devtools.tools import pins
-from admissibility_devtools.tools.find import EGCTL
+from admissibility_devtools.tools.find import EGCTL, HELM
 from admissibility_devtools.tools.go_module import GoBuild, obtain_built
 from sidecar.opa.errors import ProgramError
 
 BUILDS: tuple[GoBuild, ...] = (
+    GoBuild(
+        program=HELM,
+        title="Helm",
+        module=pins.HELM_MODULE,
+        digest=pins.HELM_SUM,
+        package="./cmd/helm",
+        version_variable="helm.sh/helm/v3/internal/version.version",
+        minutes="about three minutes",
+    ),
     GoBuild(
         program=EGCTL,
         title="egctl of Envoy Gateway",

@@ -63,6 +63,11 @@ REGAL_SUM = "h1:q5Qv18gg1lz95T0bmWC7d3Grn4QzJ++epuQWiIaPuhU="
 NATS = "2.14.10"
 NATS_MODULE = f"github.com/nats-io/nats-server/v2@v{NATS}"
 
+# Only `make kubernetes` needs it: it renders deploy/chart.
+HELM = "3.22.0"
+HELM_MODULE = f"helm.sh/helm/v3@v{HELM}"
+HELM_SUM = "h1:n1if5iQgHYsujPAcO5oonH/KiSNUmqmUF0iGVjSF3AU="
+
 # Only `make kubernetes` needs it: it translates the objects of deploy/gateway into what Envoy runs.
 EGCTL = "1.9.1"
 EGCTL_MODULE = f"github.com/envoyproxy/gateway@v{EGCTL}"

@@ -25,7 +25,7 @@ from deploy.build_policy import prepare
 from sidecar.opa.location import opa_path
 from tests.process.envoy.certificates import serve_as
 from tests.process.envoy.doubles import FakeProvider, fake_provider
-from tests.support.chart import Rendered, Volume, rendered
+from tests.process.kubernetes.chart import Rendered, Volume, rendered
 from tests.support.site.envoy import Answer, EnvoyProcess, exchange, patient, request_bytes
 from tests.support.site.site import Site
 from tests.support.site.talk import CHAT, JSON_TYPE, credential_line, told, until

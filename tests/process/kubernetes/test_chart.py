@@ -18,7 +18,7 @@ from sidecar.opa.location import locate
 from sidecar.resources import versions
 from sidecar.service.config import SignedPolicies, load
 from tests.process.envoy.certificates import serve_as
-from tests.support.chart import CHART, REQUIRED, refusal, rendered
+from tests.process.kubernetes.chart import CHART, REQUIRED, refusal, rendered
 from tests.support.go_program import built
 
 HERE = Path(__file__).parent
@@ -97,7 +97,7 @@ def test_each_release_is_its_reference_and_passes_the_linter_and_the_real_envoy(
 
 @pytest.mark.kubernetes
 def test_every_object_has_only_fields_that_kubernetes_knows() -> None:
-    program = built(HERE / "kubernetes_objects", "kubernetes_objects", pytest.skip)
+    program = built(HERE / "objects", "kubernetes_objects", pytest.skip)
     many = rendered(
         "monitoring.enabled=true",
         "trust.configMapName=",

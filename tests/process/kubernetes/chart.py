@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
-from admissibility_devtools.tools.places import repository_root, tools_folder
+from admissibility_devtools.tools.find import HELM
+from admissibility_devtools.tools.places import repository_root
+from tests.process.kubernetes.programs import program
 
 CHART = repository_root() / "deploy" / "chart"
 RELEASE, NAMESPACE = "models", "gateways"
@@ -27,18 +26,6 @@ REQUIRED = (
     "trust.configMapName=whom-to-trust",
 )
 """What every release must state, in the words of ``--set``."""
-
-
-def helm() -> Path:
-    """The program of ``ADMIT_HELM``, the obtained one or that on PATH; else the test is skipped."""
-    named = os.environ.get("ADMIT_HELM")
-    found = [Path(named)] if named else [tools_folder() / "bin" / "helm"]
-    if not named and (on_path := shutil.which("helm")):
-        found.append(Path(on_path))
-    for path in found:
-        if path.exists():
-            return path
-    pytest.skip("helm is not there: run `make kubernetes`, or name it in ADMIT_HELM")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +66,7 @@ def rendered(*settings: str) -> Rendered:
 
 
 def _template(settings: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-    command = [str(helm()), "template", RELEASE, str(CHART), "--namespace", NAMESPACE]
+    command = [str(program(HELM)), "template", RELEASE, str(CHART), "--namespace", NAMESPACE]
     flags = [word for each in settings for word in ("--set", each)]
     return subprocess.run(
         [*command, "--kube-version", KUBERNETES, *flags],
