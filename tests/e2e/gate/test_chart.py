@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,10 +148,29 @@ def address(cluster: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def canary(release: Rendered, port: int) -> tuple[int, str]:
+    """What `helm test` runs, against a port of this machine."""
+    (container,) = release.named("Pod", "-canary")["spec"]["containers"]
+    program, *arguments = container["command"]
+    assert (program, container["args"]) == (
+        "python",
+        ["https://models-admissibility-gateway:10000"],
+    )
+    command = [sys.executable, *arguments, f"https://127.0.0.1:{port}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return done.returncode, done.stdout
+
+
 def test_a_release_admits_denies_and_takes_renewed_keys_and_certificates(site: Site) -> None:
-    with pod(site, rendered()) as running:
+    release = rendered()
+    with pod(site, release) as running:
         assert told(running.call(credential=False)) == (401, "credential_missing")
         assert running.provider.received == []
+        denied = "status 401, x-admissibility-reason credential_missing\n"
+        assert canary(release, running.envoy.port) == (0, denied)
+        unchecked = "status 200, x-admissibility-reason None\n"
+        assert canary(release, running.provider.port) == (1, unchecked)
+        running.provider.received.clear()
         assert running.key() == "Bearer first"
         assert running.provider.received[-1].headers["host"] == HOST
         assert "x-environment-credential" not in running.provider.received[-1].headers

@@ -126,6 +126,12 @@ def test_every_object_has_only_fields_that_kubernetes_knows() -> None:
         f"ok Service {name}-gates",
         f"ok StatefulSet {name}",
     ]
+    relay = (ROOT / "deploy" / "relay" / "kubernetes.yaml").read_text()
+    done = subprocess.run([program], input=relay, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "ok Service admissibility-relay",
+        "ok Deployment admissibility-relay",
+    ]
     misspelt = many.text.replace("fsGroupChangePolicy", "fsGroupChangedPolicy")
     wrong = subprocess.run([program], input=misspelt, capture_output=True, text=True, check=False)
     assert 'unknown field "spec.template.spec.securityContext.fsGroupChangedPolicy"' in wrong.stdout
