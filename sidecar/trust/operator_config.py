@@ -148,33 +148,17 @@ def _check_regulated(
 
 
 def _check_environments(floors: tuple[Floor, ...], grants: _Grants) -> None:
-    """Refuse a floor with a pattern, or a grant of patterns, for no granted trust domain.
-
-    Such a grant holds nowhere: nothing would depend on its authority, and its withdrawals would
-    count for nothing.
-    """
+    """Refuse a floor whose patterns match no environment of a granted trust domain."""
     domains = {d for each in grants.values() for grant in each for d in grant.trust_domains}
     begins = [f"spiffe://{domain}/" for domain in sorted(domains)]
-
-    def matched(pattern: str) -> bool:
-        literal = pattern.partition("*")[0]
-        return any(each.startswith(literal) or literal.startswith(each) for each in begins)
-
-    named = [
-        (f"floors.{number}.environments", pattern)
-        for number, floor in enumerate(floors)
-        for pattern in floor.environments
-    ]
-    for place, grant in _each(grants):
-        for key, patterns in (("environments", grant.environments), ("sandbox", grant.sandbox)):
-            if not any(map(matched, patterns)):
-                named.extend((f"{place}.{key}", pattern) for pattern in patterns)
-    for place, pattern in named if begins else ():
-        if not matched(pattern):
-            raise FileError(
-                f"{place}: {pattern!r} matches no environment: trust domains are granted for "
-                f"{', '.join(sorted(domains))}; correct it or grant its"
-            )
+    for number, floor in enumerate(floors):
+        for pattern in floor.environments if begins else ():
+            literal = pattern.partition("*")[0]
+            if not any(each.startswith(literal) or literal.startswith(each) for each in begins):
+                raise FileError(
+                    f"floors.{number}.environments: {pattern!r} matches no environment: trust "
+                    f"domains are granted for {', '.join(sorted(domains))}; correct it or grant its"
+                )
 
 
 def _check_models(grants: _Grants) -> None:

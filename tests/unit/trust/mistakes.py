@@ -346,17 +346,6 @@ MISTAKES: list[tuple[str, Change, str]] = [
     ),
     *(
         (
-            f"a grant in environments that there are not: {key}",
-            lambda v, key=key, role=role: v["authorities"][2]["grants"].append(
-                {"role": role, **EVERYWHERE, key: ["acme.example/**", "spiffe://acme.exmple/x"]}
-            ),
-            f"authorities.2.grants.1.{key}: 'acme.example/**' matches no environment: trust "
-            "domains are granted for acme.example; correct it or grant its",
-        )
-        for key, role in (("environments", "auditor"), ("sandbox", "evaluator"))
-    ),
-    *(
-        (
             f"a grant of another name of a model: {written}",
             lambda v, written=written, key=key: grant(v, 1).update({key: ["openai/**", written]}),
             f"authorities.1.grants.0.{key}: {written!r} is {called!r} to calls; list that",

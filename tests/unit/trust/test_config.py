@@ -109,12 +109,11 @@ def test_what_is_optional_has_a_stated_default(operator: Operator) -> None:
     } == {"customer": True, "provider": True, "regulator": True}
 
 
-def test_a_grant_may_name_more_than_there_is_beside_what_there_is(operator: Operator) -> None:
-    """A customer that comes later, and a name by which older manifests have their base."""
+def test_a_grant_may_have_another_name_of_a_model_beside_the_one_of_calls(operator: Operator) -> None:
+    """A name by which older manifests have their base counts beside the one that calls have."""
     granted = operator.value["authorities"][1]["grants"][0]
     names = ("vertex/gemini-2.5-*", "vertex/publishers/google/models/*")
     granted.update(
-        environments=["spiffe://acme.example/**", "spiffe://later.example/**"],
         models=list(names),
         base_models=list(names),
     )
