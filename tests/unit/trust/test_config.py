@@ -109,7 +109,7 @@ def test_what_is_optional_has_a_stated_default(operator: Operator) -> None:
     } == {"customer": True, "provider": True, "regulator": True}
 
 
-def test_a_grant_may_have_another_name_of_a_model_beside_the_one_of_calls(operator: Operator) -> None:
+def test_a_grant_may_have_another_name_beside_the_one_of_calls(operator: Operator) -> None:
     """A name by which older manifests have their base counts beside the one that calls have."""
     granted = operator.value["authorities"][1]["grants"][0]
     names = ("vertex/gemini-2.5-*", "vertex/publishers/google/models/*")
