@@ -40,7 +40,7 @@ from tests.bench.stand import PATH, child_named
 from tests.bench.wrk import NUMBER, Measured, Question, VoidError, measure
 from tests.process.service.site import Site, in_the_present
 from tests.support.sigterm import unwind_on_sigterm
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 
 CONNECTIONS = 32
 _LOADING_SECONDS = 1_800.0

@@ -46,8 +46,9 @@ from sidecar.trust.evidence_verifier import EvidenceVerifier
 from sidecar.trust.verified_store import VerifiedStore
 from tests.bench import host
 from tests.support.sigterm import unwind_on_sigterm
+from tests.support.simulator.constants import NOW, OPERATION
 from tests.support.simulator.many import STATEMENTS, declared_world, statements
-from tests.support.simulator.world import NOW, OPERATION, World, credential
+from tests.support.simulator.world import World, credential
 
 SIZES = "10,1000"
 CHANGES = 200

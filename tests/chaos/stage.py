@@ -35,7 +35,8 @@ from tests.chaos.transports import Files, Transport, files_of
 from tests.process.policies.opa import REVISION, OpaServer, build_bundle
 from tests.process.service.site import Running, Site, in_the_present
 from tests.support.gate.requests import as_check_request, json_body
-from tests.support.simulator.world import BASE, ENV, MODEL, World, admitted_world
+from tests.support.simulator.constants import BASE, ENV, MODEL
+from tests.support.simulator.world import World, admitted_world
 from tests.unit.trust.repository import Repository, now
 
 CHECK = "/envoy.service.auth.v3.Authorization/Check"

@@ -29,8 +29,9 @@ from tests.contract.differential import bodies, forms
 from tests.contract.differential.paths import TRICKS as PATHS
 from tests.support.gate.batch import calls
 from tests.support.gate.requests import HEADER, as_check_request
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
-from tests.support.simulator.world import ENV, NOW, admitted_world
+from tests.support.simulator.world import admitted_world
 
 MAX_BYTES = 1 << 20
 TARGETED = (b"/v1/chat/completions", b"/v1/responses", b"/v1/embeddings", b"/v1/models/m")

@@ -18,8 +18,8 @@ from sidecar.core.call import Credential
 from sidecar.identity import xfcc
 from tests.support.gate.credentials import Bench
 from tests.support.go_program import built
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import pem
-from tests.support.simulator.world import ENV, NOW
 from tests.unit.identity.authorities import Authority
 
 DAY = timedelta(days=1)

@@ -28,8 +28,8 @@ from sidecar.core.reasons import Reason
 from tests.support import spire as support
 from tests.support.gate.credentials import Bench, Outcome
 from tests.support.https_server import certificate
+from tests.support.simulator.constants import ENV
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
-from tests.support.simulator.world import ENV
 from tests.support.spire import DOMAIN, SERVER_ID, Spire
 
 pytestmark = pytest.mark.skipif(

@@ -47,7 +47,8 @@ from sidecar.evaluation import countersign
 from tests.process.policies.opa import copy_policies
 from tests.process.policy.admit import admit, told
 from tests.support.scores import scores
-from tests.support.simulator.world import DAY, sha
+from tests.support.simulator.constants import DAY
+from tests.support.simulator.predicates import sha
 
 SHOP = "spiffe://acme.example/env/shop"
 HELD_TO = ("eu", "xx")

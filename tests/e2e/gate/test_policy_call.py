@@ -27,7 +27,7 @@ from tests.process.policies.opa import (
 )
 from tests.process.policies.samples import sample_facts
 from tests.process.policy.lawful import Lawful
-from tests.support.simulator import world as simulator
+from tests.support.simulator.predicates import window
 from tests.support.site.asking import Said, address_of, ask, ask_in
 
 RULE = "eu-finance.dora_register"
@@ -67,7 +67,7 @@ def ask_excused(server: OpaServer, days: float) -> Said:
     lawful = Lawful(sector="finance")
     del lawful.environment["declarations"]["ict-register-reference"]
     world = lawful.world()
-    world.waive(RULE, window=simulator.window(1, days))
+    world.waive(RULE, window=window(1, days))
     return ask_in(address_of(server), world, lawful.model)
 
 

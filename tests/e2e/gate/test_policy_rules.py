@@ -19,8 +19,8 @@ from sidecar.policy import rules, scaffold
 from sidecar.policy.rules import ADVISORY, CALL, Rule
 from tests.process.policies.opa import POLICIES, OpaServer, build_bundle, copy_policies
 from tests.process.policy.lawful import Lawful, documents
-from tests.support.simulator import world as simulator
-from tests.support.simulator.world import BASE, suite
+from tests.support.simulator.constants import BASE, ENV, OPERATION
+from tests.support.simulator.predicates import suite, window
 from tests.support.site.asking import Said, address_of, ask, ask_in
 
 Change = Callable[[Lawful], None]
@@ -92,7 +92,7 @@ def low_floor(kind: str) -> Change:
 
 def performed(days: float) -> Change:
     def change(lawful: Lawful) -> None:
-        lawful.result["window"] = simulator.window(days, 60)
+        lawful.result["window"] = window(days, 60)
 
     return change
 
@@ -114,7 +114,7 @@ def both(*changes: Change) -> Change:
 
 def ends(role: str, days: float) -> Change:
     def change(lawful: Lawful) -> None:
-        lawful.approvals[role]["window"] = simulator.window(10, days)
+        lawful.approvals[role]["window"] = window(10, days)
 
     return change
 
@@ -270,11 +270,11 @@ def tune_a_base_model(opa: Address, **job: object) -> Said:
         **lawful.environment,
     )
     covered = {
-        "id": simulator.ENV,
+        "id": ENV,
         "jurisdictions": ["eu"],
         "sector": lawful.sector,
         "purpose": lawful.environment["purpose"],
-        "operations": [simulator.OPERATION],
+        "operations": [OPERATION],
     }
     specified = {"admissibility_specification": world.specify(environments=[covered])}
     return ask_in(opa, world, BASE, "/v1/fine_tuning/jobs", training_file="file-1",

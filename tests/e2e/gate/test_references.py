@@ -25,13 +25,9 @@ from tests.process.envoy.sites import CREDENTIAL, SITES, Wired, wire
 from tests.process.policies.opa import REVISION, OpaServer, build_bundle
 from tests.support.gate.bench import Book
 from tests.support.gate.requests import HEADER
+from tests.support.simulator.constants import ENV, MODEL, NOW
 from tests.support.simulator.svid import AUDIENCE, Issuer
-from tests.support.simulator.world import (
-    ENV,
-    MODEL,
-    NOW,
-    World,
-)
+from tests.support.simulator.world import World
 from tests.support.site.envoy import Answer
 from tests.support.site.worlds import world_of
 

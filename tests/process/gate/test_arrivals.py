@@ -12,7 +12,7 @@ from sidecar.gate import arrivals as module
 from sidecar.gate.arrivals import Arrivals
 from tests.support.gate.bench import Broken, reason_of, running
 from tests.support.gate.requests import as_check_request
-from tests.support.simulator.world import ENV, NOW
+from tests.support.simulator.constants import ENV, NOW
 
 T = TypeVar("T")
 

@@ -13,16 +13,8 @@ from sidecar.core.reasons import Reason
 from sidecar.gate import assessments
 from sidecar.gate.assessments import Applied, Assessments
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
-from tests.support.simulator.world import (
-    BASE,
-    DAY,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
-)
+from tests.support.simulator.constants import BASE, DAY, MODEL, NOW, OPERATION
+from tests.support.simulator.world import World, admitted_world, credential
 
 CALL = Call("openai", OPERATION, (MODEL,))
 LATER = NOW + timedelta(seconds=20)

@@ -11,7 +11,7 @@ import pytest
 from sidecar.gate.clock import SETTLE_SECONDS, SKEW_SECONDS, Clock, Reading
 from tests.support.gate.bench import Stuck, reason_of, running
 from tests.support.gate.requests import as_check_request
-from tests.support.simulator.world import NOW
+from tests.support.simulator.constants import NOW
 
 START = 1_800_000_000.0
 BOOT = 500.0

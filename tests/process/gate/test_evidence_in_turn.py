@@ -27,16 +27,9 @@ from sidecar.opa.client import Address, Opa
 from tests.process.policies.opa import OpaServer, build_bundle, copy_policies
 from tests.process.policy.lawful import Lawful
 from tests.support.gate.bench import SETTINGS
-from tests.support.simulator.predicates import result_predicate
-from tests.support.simulator.world import (
-    DEPLOYMENT,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    credential,
-    window,
-)
+from tests.support.simulator.constants import DEPLOYMENT, MODEL, NOW, OPERATION
+from tests.support.simulator.predicates import result_predicate, window
+from tests.support.simulator.world import World, credential
 from tests.support.site.asking import address_of
 
 CALL = Call("openai", OPERATION, (MODEL,))

@@ -20,7 +20,8 @@ from sidecar.observe.decision_record import line, record
 from sidecar.observe.lease_metrics import End
 from tests.support.gate.bench import SETTINGS, Gate, reason_of, running
 from tests.support.gate.requests import as_check_request, json_body
-from tests.support.simulator.world import BASE, DAY, ENV, NOW, window
+from tests.support.simulator.constants import BASE, DAY, ENV, NOW
+from tests.support.simulator.predicates import window
 
 LEASE = 30
 

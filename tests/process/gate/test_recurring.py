@@ -21,7 +21,7 @@ from sidecar.observe.decision_record import line
 from sidecar.observe.outcome import Outcome
 from tests.support.gate.bench import SETTINGS, Gate, reason_of, running
 from tests.support.gate.requests import HEADER, as_check_request, json_body
-from tests.support.simulator.world import BASE, ENV, NOW
+from tests.support.simulator.constants import BASE, ENV, NOW
 
 WARNING = Violation("eu.soon", "eu", "soon", state="advisory")
 

@@ -15,8 +15,9 @@ from sidecar.gate.server import REPLY_SECONDS, Authorization, Limits
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from tests.support.gate.bench import SETTINGS, Book, Stuck, reason_of
 from tests.support.gate.requests import as_check_request
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import Issuer
-from tests.support.simulator.world import ENV, NOW, admitted_world
+from tests.support.simulator.world import admitted_world
 
 
 def test_requests_wait_in_order_and_only_so_many_are_decided_at_a_time() -> None:

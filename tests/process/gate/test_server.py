@@ -27,7 +27,7 @@ from sidecar.observe.outcome import STAGES
 from sidecar.opa.client import Address, Opa
 from tests.support.gate.bench import SETTINGS, Book, Broken, Gate, Stuck, reason_of, running
 from tests.support.gate.requests import as_check_request, get_request, json_body
-from tests.support.simulator.world import BASE, ENV, MODEL, NOW
+from tests.support.simulator.constants import BASE, ENV, MODEL, NOW
 
 
 async def asked(gate: Gate, **changes: Any) -> str:

@@ -33,7 +33,7 @@ from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.worker_pool import BLOCK_THRESHOLD, WorkerPool
 from tests.support.gate.bench import SETTINGS, Broken, Gate, reason_of, running
 from tests.support.gate.requests import HEADER, as_check_request, json_body
-from tests.support.simulator.world import ENV, NOW
+from tests.support.simulator.constants import ENV, NOW
 
 MAX_BYTES = 20 << 20
 TERMS = ReadOptions(HEADER, MAX_BYTES)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.simulator import world as simulator
-from tests.support.simulator.world import ENV, World, grant, parties_world, sha, suite
+from tests.support.simulator.constants import ENV, MODEL, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import result_predicate, sha, suite, window
+from tests.support.simulator.world import World, parties_world
 
 ROLES = ("provider", "customer", "regulator")
 PURPOSE = "customer-support"
@@ -38,7 +40,7 @@ class Lawful:
     manifest: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
     approvals: dict[str, dict[str, Any]] = field(default_factory=dict)
-    model: str = simulator.MODEL
+    model: str = MODEL
 
     def __post_init__(self) -> None:
         self.environment = {
@@ -77,7 +79,7 @@ class Lawful:
             ),
             "suites": [suite("adversarial"), suite("regression")],
         }
-        self.approvals = {role: {"declarations": {}, "window": simulator.window(10, 60)}
+        self.approvals = {role: {"declarations": {}, "window": window(10, 60)}
                           for role in ROLES}  # fmt: skip
         self.approvals["customer"]["declarations"] = {
             "model-risk-sign-off": "mr-2026-88",
@@ -114,7 +116,7 @@ class Lawful:
         world.bind(
             envelope={"suites": suites},
             environments=[self._covered()],
-            window=simulator.window(400, 60),
+            window=window(400, 60),
             **manifest,
         )
         self._countersign(world, suites)
@@ -123,9 +125,9 @@ class Lawful:
         return world
 
     def _countersign(self, world: World, suites: list[dict[str, Any]]) -> None:
-        fields = {"window": simulator.window(10, 60), **self.result}
+        fields = {"window": window(10, 60), **self.result}
         scores = fields.pop("scores", {})
-        configuration = simulator.result_predicate(suites)["configuration"]
+        configuration = result_predicate(suites)["configuration"]
         for entry in configuration:
             score = scores.get(entry["annotations"]["kind"])
             if score is not None:
@@ -138,7 +140,7 @@ class Lawful:
             "jurisdictions": list(self.jurisdictions),
             "sector": self.sector,
             "purpose": self.environment["purpose"],
-            "operations": [simulator.OPERATION],
+            "operations": [OPERATION],
         }
 
     @staticmethod

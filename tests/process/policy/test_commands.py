@@ -20,9 +20,10 @@ from tests.process.policy.keys import write_pair
 from tests.process.policy.lawful import Lawful
 from tests.process.policy.toy import STRICTER, write_toy
 from tests.process.service.site import Site
-from tests.support.simulator import world as simulator
+from tests.support.simulator.constants import ENV, MODEL, NOW
+from tests.support.simulator.predicates import sha, window
 from tests.support.simulator.svid import Issuer
-from tests.support.simulator.world import ENV, MODEL, World, sha
+from tests.support.simulator.world import World, admitted_world, present
 
 # ---- list, check, test, new, docs ----------------------------------------------------------------
 
@@ -134,9 +135,9 @@ def test_what_one_builds_and_signs_another_verifies(tmp_path: Path) -> None:
 
 
 def site_of(folder: Path, world: World) -> Site:
-    """An installation in the present; ``simulator.NOW`` is now."""
+    """An installation in the present; ``NOW`` is now."""
     issuer = Issuer()
-    world.parties["customer"].trust_domains = [issuer.document(simulator.NOW)]
+    world.parties["customer"].trust_domains = [issuer.document(NOW)]
     site = Site(folder, world, issuer)
     site.write()
     return site
@@ -144,7 +145,7 @@ def site_of(folder: Path, world: World) -> Site:
 
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> datetime:
-    return simulator.present(monkeypatch)
+    return present(monkeypatch)
 
 
 def explained(site: Site, code: int) -> Any:
@@ -184,7 +185,7 @@ def test_explain_asks_about_the_other_evidence_that_counts_as_a_gate_does(tmp_pa
     world.join("parent", *(replace(each, trust_domains=()) for each in world.grants["customer"]))
     world.declare(
         label="newer", signer="parent", jurisdictions=["eu"], sector="finance",
-        window=simulator.window(1, 30), **silent,
+        window=window(1, 30), **silent,
     )  # fmt: skip
     assert explained(site_of(tmp_path / "both", world), 0)["policies"]["allow"] is True
     world.evidence.pop("environment")
@@ -197,7 +198,7 @@ def test_explain_shows_a_waiver_and_who_gave_it(tmp_path: Path) -> None:
     lawful = finance()
     del lawful.environment["declarations"]["ict-register-reference"]
     world = lawful.world()
-    world.waive("eu-finance.dora_register", window=simulator.window(1, 90))
+    world.waive("eu-finance.dora_register", window=window(1, 90))
     found = explained(site_of(tmp_path, world), 0)
     waived = [
         (one["code"], one["state"], one["authority"]) for one in found["policies"]["warnings"]
@@ -217,7 +218,7 @@ def test_explain_says_of_a_waiver_that_excuses_nothing_why(tmp_path: Path) -> No
     world = lawful.world()
     for rule in ("eu-finance.dora_register", "eu-finance.gone", "eu.art6_risk_class",
                  "eu-finance.model_risk_sign_off"):  # fmt: skip
-        world.waive(rule, label=rule, window=simulator.window(1, 90))
+        world.waive(rule, label=rule, window=window(1, 90))
     site = site_of(tmp_path, world)
     found = explained(site, 1)
     assert {one["rule"]: one["why_not"] for one in found["policies"]["waivers"]} == {
@@ -286,17 +287,17 @@ def waive(regulator: Path, out: Path, *about: object) -> Statement[Any]:
 
 def test_a_waiver_is_for_one_environment(regulator: Path, tmp_path: Path) -> None:
     statement = waive(regulator, tmp_path, "--environment", ENV)
-    window = statement.predicate.window
+    lasts = statement.predicate.window
     assert statement == Statement(
         Subject(ENV, DigestSet(sha(ENV))),
         WAIVER,
-        Waiver("eu.art10_data_governance", "eu", "transition", window),
+        Waiver("eu.art10_data_governance", "eu", "transition", lasts),
     )
-    assert (window.not_after - window.not_before).days == 7
+    assert (lasts.not_after - lasts.not_before).days == 7
 
 
 def test_a_waiver_is_for_one_manifest(regulator: Path, tmp_path: Path) -> None:
-    world = simulator.admitted_world()
+    world = admitted_world()
     manifest = tmp_path / "manifest.dsse.json"
     manifest.write_bytes(world.evidence["manifest"])
     statement = waive(regulator, tmp_path / "out", "--manifest", manifest)

@@ -30,7 +30,8 @@ from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD, NAMESPACE, AdmissionTicket
 from tests.process.registration.forms import BOUNDARY
 from tests.support.gate.bench import SETTINGS, Book
-from tests.support.simulator.world import ENV, NOW, admitted_world
+from tests.support.simulator.constants import ENV, NOW
+from tests.support.simulator.world import admitted_world
 from tests.unit.registry.samples import USE, store
 
 TICKET = AdmissionTicket(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.process.registration.stage import HEADER, Stage
-from tests.support.simulator.world import ENV
+from tests.support.simulator.constants import ENV
 from tests.support.site.envoy import Answer, exchange, request_bytes
 
 BOUNDARY = "0123456789abcdef"

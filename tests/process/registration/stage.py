@@ -20,8 +20,9 @@ from admissibility_devtools.tools.envoy_config import credential_document, refer
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from tests.process.registration.upstream import Provider, provider
 from tests.process.service.site import Running, Site, in_the_present
-from tests.support.simulator import world as simulator
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import APPROVERS, BASE, ENV, MODEL
+from tests.support.simulator.predicates import manifest_predicate
+from tests.support.simulator.world import World, parties_world
 from tests.support.site.envoy import patient
 from tests.support.site.worlds import world_of
 
@@ -172,19 +173,19 @@ def code_of(call: Any) -> tuple[int, str]:
     return error.status_code, str(error.code)
 
 
-def _world(provider: str) -> simulator.World:
+def _world(provider: str) -> World:
     """``MODEL`` and the listed base in two environments, for everything that objects need."""
     if provider != "openai":
         world = world_of(provider, DEPLOYMENTS, OPERATIONS)
         world.declare(OTHER_ENV, label="other")
         return world
-    world = simulator.parties_world()
+    world = parties_world()
     world.declare()
     world.declare(OTHER_ENV, label="other")
-    covered = {**simulator.manifest_predicate()["environments"][0], "operations": OPERATIONS}
+    covered = {**manifest_predicate()["environments"][0], "operations": OPERATIONS}
     world.bind(environments=[covered])
     world.result()
-    for role in simulator.APPROVERS:
+    for role in APPROVERS:
         world.approve(role, operations=OPERATIONS)
     return world
 

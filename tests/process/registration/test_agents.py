@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from tests.process.registration import agents_upstream
 from tests.process.registration.agents_upstream import Agents
 from tests.process.registration.stage import OTHER_ENV, Stage, code_of
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import BASE, ENV, MODEL
 
 NOWHERE: Any = {"type": "none"}
 UNREGISTERED = (403, "object_unregistered")

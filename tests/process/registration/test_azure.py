@@ -26,7 +26,7 @@ from tests.process.registration.stage import (
     configuration,
     lines,
 )
-from tests.support.simulator.world import ENV, MODEL
+from tests.support.simulator.constants import ENV, MODEL
 
 SUPPORT, EUROPE = DEPLOYMENTS
 UNREGISTERED = (403, "object_unregistered")

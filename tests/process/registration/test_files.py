@@ -25,7 +25,7 @@ from sidecar.registry.store import RegistrationStore
 from tests.process.registration.forms import BOUNDARY, END, field, form, part, upload
 from tests.process.registration.stage import BOTH, HEADER, OTHER_ENV, Stage, code_of, lines
 from tests.process.registration.upstream import Received
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import BASE, ENV, MODEL
 from tests.support.site.envoy import Answer
 from tests.unit.registry.samples import registration
 

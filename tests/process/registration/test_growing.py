@@ -17,7 +17,7 @@ from sidecar.registry.objects import Objects, ResolvedCall
 from sidecar.registry.record import TYPE, Key, Registration, Use
 from sidecar.registry.store import RegistrationStore
 from sidecar.registry.tickets import FIELD
-from tests.support.simulator.world import ENV, NOW
+from tests.support.simulator.constants import ENV, NOW
 from tests.unit.registry.samples import files, store
 
 BEGUN = Use("conversations.create")

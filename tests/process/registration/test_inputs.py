@@ -24,7 +24,7 @@ from sidecar.registry.record import Key
 from sidecar.registry.store import RegistrationStore
 from tests.process.registration.stage import HEADER, OTHER_ENV, Stage
 from tests.support.gate.requests import as_check_request
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import BASE, ENV, MODEL
 
 REFUSED, ADMITTED = (403, "object_unregistered"), (200, None)
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"

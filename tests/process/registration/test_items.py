@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from tests.process.registration.stage import OTHER_ENV, Stage, code_of
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import BASE, ENV, MODEL
 
 UNREGISTERED = (403, "object_unregistered")
 

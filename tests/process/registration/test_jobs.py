@@ -26,7 +26,9 @@ from tests.process.envoy.config import SEAL, host, manager
 from tests.process.envoy.sites import CREDENTIAL, Wired, wire
 from tests.process.registration.stage import OTHER_ENV
 from tests.process.service.site import Site, in_the_present
-from tests.support.simulator.world import ENV, World, grant, parties_world
+from tests.support.simulator.constants import ENV
+from tests.support.simulator.party import grant
+from tests.support.simulator.world import World, parties_world
 
 SPECIFICATION = "x-environment-specification"
 REGION, ACCOUNT = "eu-central-1", "123456789012"

@@ -23,7 +23,7 @@ from sidecar.extract.http_request import HttpRequest
 from tests.process.registration.forms import BOUNDARY, END, field, form, part
 from tests.process.registration.stage import lines
 from tests.support.gate.batch import calls
-from tests.support.simulator.world import BASE, MODEL
+from tests.support.simulator.constants import BASE, MODEL
 
 
 def read(data: bytes, *cuts: int) -> dict[Call, int]:

@@ -15,7 +15,7 @@ import requests
 from sidecar.providers import PROVIDERS
 from sidecar.providers.operation import Kind, Operation
 from tests.process.registration.stage import OTHER_ENV, Stage, lines
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import BASE, ENV, MODEL
 
 _PARAMETER = re.compile(r"\{(\w+)\}")
 ROWS = [

@@ -37,7 +37,7 @@ from tests.process.registration.decisions import (
 )
 from tests.process.registration.forms import form
 from tests.process.registration.stage import BOTH, lines
-from tests.support.simulator.world import ENV, MODEL, NOW
+from tests.support.simulator.constants import ENV, MODEL, NOW
 from tests.unit.registry.samples import USE, store
 
 PASSED = ["request_headers", "response_headers", f"response_body {len(ANSWER)}"]

@@ -33,7 +33,7 @@ from tests.process.registration.decisions import (
 from tests.process.registration.forms import END, form, part, upload
 from tests.process.registration.forms import field as form_field
 from tests.process.registration.stage import BOTH, Stage, lines
-from tests.support.simulator.world import ENV, MODEL, NOW
+from tests.support.simulator.constants import ENV, MODEL, NOW
 from tests.support.site.envoy import Answer
 
 HEAD = {"method": "POST", "path": "/v1/x", "request_id": "request-1"}

@@ -13,7 +13,7 @@ import pytest
 from tests.process.cli.admit import told
 from tests.process.registration.stage import OTHER_ENV, Stage, code_of
 from tests.support.gate.requests import HEADER
-from tests.support.simulator.world import BASE, ENV, MODEL
+from tests.support.simulator.constants import BASE, ENV, MODEL
 
 UNREGISTERED = (403, "object_unregistered")
 

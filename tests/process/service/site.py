@@ -18,9 +18,10 @@ import yaml
 
 from admissibility_devtools.demo.gate_process import GateProcess
 from sidecar.core.grants import Grant
-from tests.support.simulator import world as simulator
+from tests.support.simulator.constants import ENV
+from tests.support.simulator.party import Party
 from tests.support.simulator.svid import Issuer
-from tests.support.simulator.world import ENV, Party, World
+from tests.support.simulator.world import World, admitted_world, present
 from tests.support.site.envoy import PATIENT_MS
 from tests.support.site.forked_gate import ForkedGate
 from tests.unit.trust.repository import Repository
@@ -120,11 +121,11 @@ class Running(ForkedGate):
 def in_the_present(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
-    make: Callable[[], World] = simulator.admitted_world,
+    make: Callable[[], World] = admitted_world,
     **settings: Any,
 ) -> Site:
     """A world as of now, in ``folder``, with everybody's files written."""
-    now = simulator.present(monkeypatch)
+    now = present(monkeypatch)
     world, issuer = make(), Issuer()
     world.parties["customer"].trust_domains = [issuer.document(now)]
     site = Site(folder, world, issuer)

@@ -16,7 +16,7 @@ from sidecar.cli.main import app
 from sidecar.fleet import fleet_file
 from sidecar.fleet.reading import PublishedEdition, read_fleet, read_gate
 from tests.process.service.site import Site
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 from tests.support.site.forked_gate import ForkedGate
 from tests.support.site.talk import until
 

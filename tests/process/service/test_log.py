@@ -13,7 +13,7 @@ from sidecar._pb import ext_authz_pb2_grpc as rpc
 from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 from tests.support.site.talk import until
 
 

@@ -22,7 +22,7 @@ from sidecar.trust import config as trust_config
 from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING

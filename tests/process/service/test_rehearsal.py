@@ -16,7 +16,7 @@ from sidecar.core.window import rfc3339
 from sidecar.extract.raw_request import parse
 from tests.process.cli.admit import admit, told
 from tests.process.service.site import Site
-from tests.support.simulator.world import ENV, MODEL
+from tests.support.simulator.constants import ENV, MODEL
 
 CHAT = "POST /v1/chat/completions HTTP/1.1"
 JSON = "Content-Type: application/json"

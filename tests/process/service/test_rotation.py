@@ -14,8 +14,8 @@ from sidecar._pb import ext_authz_pb2_grpc as rpc
 from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request
+from tests.support.simulator.constants import ENV
 from tests.support.simulator.svid import Issuer
-from tests.support.simulator.world import ENV
 from tests.support.site.talk import until
 
 

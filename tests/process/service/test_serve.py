@@ -28,7 +28,7 @@ from sidecar.opa.tree import CAPABILITIES
 from tests.process.service.site import Running, Site
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request, json_body
-from tests.support.simulator.world import ENV, MODEL
+from tests.support.simulator.constants import ENV, MODEL
 from tests.support.site.processes import children
 
 _PATIENCE_SECONDS = 30.0

@@ -27,7 +27,7 @@ from sidecar._pb import ext_authz_pb2_grpc as rpc
 from tests.process.service.site import Running, Site, in_the_present
 from tests.support.gate.bench import reason_of
 from tests.support.gate.requests import as_check_request
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 from tests.support.site.processes import children, stalled
 from tests.support.site.talk import until
 

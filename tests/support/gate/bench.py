@@ -23,8 +23,9 @@ from sidecar.observe.decision_record import line
 from sidecar.observe.outcome import LeasedOutcome, Outcome
 from sidecar.opa.client import PolicyEngine
 from tests.support.gate.requests import HEADER
+from tests.support.simulator.constants import NOW
 from tests.support.simulator.svid import AUDIENCE, Issuer
-from tests.support.simulator.world import NOW, World, admitted_world
+from tests.support.simulator.world import World, admitted_world
 
 SETTINGS = Settings(AUDIENCE, HEADER, 1 << 16)
 

@@ -19,8 +19,9 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.identity import credential
 from sidecar.identity.trust_bundles import TrustBundles
 from tests.support.gate.requests import HEADER
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
-from tests.support.simulator.world import ENV, NOW, World, admitted_world
+from tests.support.simulator.world import World, admitted_world
 
 HOUR = timedelta(hours=1)
 Outcome = Credential | tuple[Reason, str]

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sidecar._pb import ext_authz_pb2 as pb
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 
 HEADER = "x-environment-credential"
 CHAT = "/v1/chat/completions"

@@ -31,8 +31,9 @@ from tests.support.laws.nouns import (
     Suite,
     Waiver,
 )
+from tests.support.simulator.constants import NOW
 from tests.support.simulator.keys import SimKey, envelope
-from tests.support.simulator.predicates import NOW, sha, stamp
+from tests.support.simulator.predicates import sha, stamp
 
 KEPT = 1 << 14
 """Items that are kept made: most histories share most of theirs."""

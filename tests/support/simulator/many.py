@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tests.support.simulator.predicates import APPROVERS, suites
+from tests.support.simulator.constants import APPROVERS
+from tests.support.simulator.predicates import suites
 from tests.support.simulator.world import World, parties_world
 
 STATEMENTS = 5

@@ -11,8 +11,9 @@ from sidecar.core.documents import WithdrawalKind, read_authority, read_withdraw
 from sidecar.core.grants import Grant
 from sidecar.core.kinds import BY_URN
 from sidecar.core.trust_state import AuthorityView
+from tests.support.simulator.constants import DAY, NOW
 from tests.support.simulator.keys import SimKey
-from tests.support.simulator.predicates import DAY, NOW, sha, stamp, window
+from tests.support.simulator.predicates import sha, stamp, window
 
 ALL_TYPES = tuple(BY_URN)
 

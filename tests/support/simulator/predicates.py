@@ -8,19 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
-NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-DAY = timedelta(days=1)
-SECOND = timedelta(seconds=1)
-BASE = "gpt-4o-2024-08-06"
-MODEL = "ft:gpt-4o-2024-08-06:acme:support-v3:abc123"
-CHILD = "ft:gpt-4o-2024-08-06:acme:support-v4:def456"
-ENV = "spiffe://acme.example/env/prod"
-OPERATION = "chat.completions"
-APPROVERS = ("provider", "customer", "regulator")
-DEPLOYMENT = "support-prod"
+from tests.support.simulator.constants import (
+    APPROVERS,
+    BASE,
+    DAY,
+    MODEL,
+    NOW,
+    OPERATION,
+)
 
 
 def sha(text: str) -> str:

@@ -29,65 +29,27 @@ from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, build
 from sidecar.providers import ADAPTED_NAMES
-from tests.support.simulator.keys import envelope, first_key
-from tests.support.simulator.party import ALL_TYPES, Party, grant
-from tests.support.simulator.predicates import (
+from tests.support.simulator.constants import (
     APPROVERS,
-    BASE,
     CHILD,
-    DAY,
     DEPLOYMENT,
     ENV,
     MODEL,
     NOW,
     OPERATION,
-    SECOND,
+)
+from tests.support.simulator.keys import envelope, first_key
+from tests.support.simulator.party import Party, grant
+from tests.support.simulator.predicates import (
     approval_predicate,
     environment_predicate,
     manifest_predicate,
     result_predicate,
     sha,
     specification_predicate,
-    stamp,
     statement,
-    suite,
-    suites,
     window,
 )
-
-__all__ = [
-    "ALL_TYPES",
-    "APPROVERS",
-    "BASE",
-    "CHILD",
-    "DAY",
-    "DEPLOYMENT",
-    "ENV",
-    "MODEL",
-    "NOW",
-    "OPERATION",
-    "SECOND",
-    "Party",
-    "World",
-    "admitted_world",
-    "approval_predicate",
-    "credential",
-    "environment_predicate",
-    "grant",
-    "manifest_predicate",
-    "parties_world",
-    "present",
-    "refusal",
-    "result_predicate",
-    "sha",
-    "specification_predicate",
-    "stamp",
-    "statement",
-    "suite",
-    "suites",
-    "tuned_on_world",
-    "window",
-]
 
 
 @dataclass

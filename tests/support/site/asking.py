@@ -17,9 +17,9 @@ from tests.process.policies.opa import REVISION, OpaServer
 from tests.process.policy.lawful import Lawful
 from tests.support.gate.bench import SETTINGS, Book, reason_of, running
 from tests.support.gate.requests import CHAT, as_check_request, json_body
-from tests.support.simulator import world as simulator
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import Issuer
-from tests.support.simulator.world import NOW, World
+from tests.support.simulator.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def ask_in(address: Address, world: World, model: str, path: str = CHAT, **body:
         pipeline = Pipeline(SETTINGS, holder, engine)
         try:
             async with running(engine, pipeline=pipeline, book=book) as gate:
-                token = issuer.jwt_svid(simulator.ENV, NOW)
+                token = issuer.jwt_svid(ENV, NOW)
                 content = json_body(model=model, **body)
                 reply = await gate.ask(as_check_request(credential=token, path=path, body=content))
         finally:

@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sidecar.core.evidence import MANIFEST
-from tests.support.simulator.world import (
-    APPROVERS,
-    MODEL,
-    World,
-    grant,
-    manifest_predicate,
-    parties_world,
-    sha,
-    statement,
-)
+from tests.support.simulator.constants import APPROVERS, MODEL
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement
+from tests.support.simulator.world import World, parties_world
 
 OPERATIONS = ["chat.completions", "converse", "messages"]
 

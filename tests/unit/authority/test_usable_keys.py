@@ -17,8 +17,8 @@ from sidecar.authority import bundles
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.usable_keys import dropped, usable_keys
 from sidecar.core.documents import TrustDomain
+from tests.support.simulator.constants import NOW
 from tests.support.simulator.svid import pem
-from tests.support.simulator.world import NOW
 from tests.unit.identity.authorities import Authority
 
 NAME = "acme.example"

@@ -9,7 +9,9 @@ from rich.console import Console
 from sidecar.cli import assessment_view
 from sidecar.core.assessment import Assessment
 from sidecar.core.grants import Floor
-from tests.support.simulator.world import ENV, MODEL, OPERATION, admitted_world, grant
+from tests.support.simulator.constants import ENV, MODEL, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.world import admitted_world
 
 ASKED = {"model": MODEL, "environment": ENV, "provider": "openai", "operation": OPERATION}
 

@@ -7,7 +7,8 @@ from sidecar.cli.not_counting import NotCounting
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import ENV, MODEL, NOW, OPERATION, World, admitted_world
+from tests.support.simulator.constants import ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.world import World, admitted_world
 
 CALL = Call("openai", OPERATION, (MODEL,))
 

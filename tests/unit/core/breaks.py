@@ -7,17 +7,10 @@ from typing import Any
 
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    MODEL,
-    World,
-    grant,
-    manifest_predicate,
-    sha,
-    statement,
-    window,
-)
+from tests.support.simulator.constants import APPROVERS, BASE, MODEL
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, window
+from tests.support.simulator.world import World
 
 Break = Callable[[World], object]
 Case = tuple[str, Break, Reason, int, str]

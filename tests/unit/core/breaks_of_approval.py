@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import APPROVERS, grant, suite, suites, window
+from tests.support.simulator.constants import APPROVERS
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import suite, suites, window
 from tests.unit.core.breaks import Case, drop, rebind, rebound, same_key
 
 RESULTS_AND_APPROVALS: list[Case] = [

@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sidecar.core.call import Call
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    DEPLOYMENT,
-    MODEL,
-    OPERATION,
-    World,
-    parties_world,
-    sha,
-    specification_predicate,
-)
+from tests.support.simulator.constants import APPROVERS, BASE, DEPLOYMENT, MODEL, OPERATION
+from tests.support.simulator.predicates import sha, specification_predicate
+from tests.support.simulator.world import World, parties_world
 
 CALL = Call(
     "openai",

@@ -6,14 +6,8 @@ from typing import Any
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    BASE,
-    DEPLOYMENT,
-    OPERATION,
-    World,
-    admitted_world,
-    refusal,
-)
+from tests.support.simulator.constants import BASE, DEPLOYMENT, OPERATION
+from tests.support.simulator.world import World, admitted_world, refusal
 
 CALL = Call("openai", OPERATION, (DEPLOYMENT,), deployments=(DEPLOYMENT,))
 

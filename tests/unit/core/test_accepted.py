@@ -9,8 +9,10 @@ import json
 from sidecar.core.evidence import APPROVAL, Signer
 from sidecar.core.snapshot import Rejected
 from sidecar.core.trust_state import Change
+from tests.support.simulator.constants import DAY, NOW
+from tests.support.simulator.predicates import window
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import DAY, NOW, World, admitted_world, window
+from tests.support.simulator.world import World, admitted_world
 
 
 def approvals(steps: Steps) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,9 @@ import pytest
 
 from sidecar.core.approvals import Requirement
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import APPROVERS, World, admitted_world, window
+from tests.support.simulator.constants import APPROVERS
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import World, admitted_world
 
 
 def fifth(world: World) -> tuple[Reason | None, str]:

@@ -15,7 +15,7 @@ from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from sidecar.core.validity import LONGEST_VALIDITY
-from tests.support.simulator.world import (
+from tests.support.simulator.constants import (
     APPROVERS,
     BASE,
     CHILD,
@@ -24,18 +24,10 @@ from tests.support.simulator.world import (
     MODEL,
     NOW,
     OPERATION,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    manifest_predicate,
-    refusal,
-    sha,
-    statement,
-    suite,
-    tuned_on_world,
-    window,
 )
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, suite, window
+from tests.support.simulator.world import World, admitted_world, credential, refusal, tuned_on_world
 from tests.unit.core.breaks import ENVIRONMENT_AND_MANIFEST, Break, rebind
 from tests.unit.core.breaks_of_approval import RESULTS_AND_APPROVALS
 

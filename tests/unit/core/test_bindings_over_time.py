@@ -11,23 +11,11 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Deployed
 from sidecar.core.evidence import Signer
 from sidecar.core.reasons import Reason
+from tests.support.simulator.constants import BASE, CHILD, DAY, DEPLOYMENT, MODEL, NOW, SECOND
 from tests.support.simulator.keys import SimKey
-from tests.support.simulator.world import (
-    BASE,
-    CHILD,
-    DAY,
-    DEPLOYMENT,
-    MODEL,
-    NOW,
-    SECOND,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    manifest_predicate,
-    tuned_on_world,
-    window,
-)
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, window
+from tests.support.simulator.world import World, admitted_world, credential, tuned_on_world
 from tests.unit.core.deployments import CALL, UNBOUND, deployed_world, told
 
 

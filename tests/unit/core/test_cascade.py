@@ -14,7 +14,7 @@ from sidecar.core.evidence import MANIFEST
 from sidecar.core.memory import LineageNode
 from sidecar.core.objectors import Objectors
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
+from tests.support.simulator.constants import (
     APPROVERS,
     BASE,
     CHILD,
@@ -23,16 +23,10 @@ from tests.support.simulator.world import (
     MODEL,
     NOW,
     OPERATION,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    manifest_predicate,
-    sha,
-    statement,
-    tuned_on_world,
-    window,
 )
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, window
+from tests.support.simulator.world import World, admitted_world, credential, tuned_on_world
 
 K = WithdrawalKind
 

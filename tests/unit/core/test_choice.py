@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.support.simulator.world import admitted_world, grant, window
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import admitted_world
 
 
 def test_a_regulator_that_also_evaluated_is_kept_for_its_approval() -> None:

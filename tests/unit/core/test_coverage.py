@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import World, admitted_world, manifest_predicate
+from tests.support.simulator.predicates import manifest_predicate
+from tests.support.simulator.world import World, admitted_world
 
 
 def third(world: World) -> tuple[Reason | None, str]:

@@ -23,16 +23,8 @@ from sidecar.core.proving import prove
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.verdict import Violation
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
-    BASE,
-    CHILD,
-    MODEL,
-    NOW,
-    OPERATION,
-    admitted_world,
-    credential,
-    tuned_on_world,
-)
+from tests.support.simulator.constants import BASE, CHILD, MODEL, NOW, OPERATION
+from tests.support.simulator.world import admitted_world, credential, tuned_on_world
 from tests.unit.core.verdicts import VIOLATION, body, read
 
 CALL = Call("openai", OPERATION, (MODEL,))

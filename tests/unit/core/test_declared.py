@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from sidecar.core.memory import DeclaredScope
-from tests.support.simulator.world import ENV, admitted_world, grant, window
+from tests.support.simulator.constants import ENV
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import admitted_world
 
 
 def test_every_declaration_of_a_granted_customer_counts_whenever_it_holds() -> None:

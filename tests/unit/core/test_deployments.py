@@ -15,7 +15,7 @@ from sidecar.core.evidence import DEPLOYMENT_BINDING, Signer
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
+from tests.support.simulator.constants import (
     APPROVERS,
     BASE,
     DAY,
@@ -24,15 +24,10 @@ from tests.support.simulator.world import (
     MODEL,
     NOW,
     OPERATION,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    sha,
-    stamp,
-    statement,
-    window,
 )
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import sha, stamp, statement, window
+from tests.support.simulator.world import World, admitted_world, credential
 from tests.unit.core.deployments import CALL, UNBOUND, based_world, deployed_world, told
 
 

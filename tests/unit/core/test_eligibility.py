@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from sidecar.core.eligibility import eligible_signers, grant_for, signed_by
 from sidecar.core.grants import REGULATOR, Scope
-from tests.support.simulator.world import ENV, NOW, admitted_world
+from tests.support.simulator.constants import ENV, NOW
+from tests.support.simulator.world import admitted_world
 
 HERE = Scope(ENV, "finance")
 

@@ -30,12 +30,9 @@ from sidecar.core.evidence import (
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
+from tests.support.simulator.constants import DAY, ENV, MODEL, NOW
 from tests.support.simulator.keys import SimKey
-from tests.support.simulator.world import (
-    DAY,
-    ENV,
-    MODEL,
-    NOW,
+from tests.support.simulator.predicates import (
     approval_predicate,
     environment_predicate,
     manifest_predicate,

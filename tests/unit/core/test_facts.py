@@ -10,20 +10,9 @@ from sidecar.core.call import Call
 from sidecar.core.facts import to_input
 from sidecar.core.proving import prove
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
-    BASE,
-    CHILD,
-    DEPLOYMENT,
-    ENV,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
-    sha,
-    tuned_on_world,
-)
+from tests.support.simulator.constants import BASE, CHILD, DEPLOYMENT, ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.predicates import sha
+from tests.support.simulator.world import World, admitted_world, credential, tuned_on_world
 from tests.unit.core.deployed import CALL, deployed_world
 
 

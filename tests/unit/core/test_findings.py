@@ -12,7 +12,7 @@ from sidecar.core.call import Call
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
+from tests.support.simulator.constants import (
     APPROVERS,
     BASE,
     DAY,
@@ -21,12 +21,10 @@ from tests.support.simulator.world import (
     MODEL,
     NOW,
     OPERATION,
-    World,
-    admitted_world,
-    grant,
-    sha,
-    suite,
 )
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import sha, suite
+from tests.support.simulator.world import World, admitted_world
 from tests.unit.core.breaks import rebind, same_key
 from tests.unit.core.deployed import CALL, deployed_world
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from sidecar.core.floors import Surroundings, surroundings
 from sidecar.core.grants import Floor
-from tests.support.simulator.world import ENV, World, admitted_world
+from tests.support.simulator.constants import ENV
+from tests.support.simulator.world import World, admitted_world
 
 
 def around(world: World) -> Surroundings:

@@ -14,8 +14,10 @@ from sidecar.core.reads import recording
 from sidecar.core.snapshot import TrustState
 from sidecar.core.withdrawals import AuthoredNode
 from tests.support.laws.tables import differences
+from tests.support.simulator.constants import NOW
+from tests.support.simulator.predicates import window
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import NOW, World, admitted_world, window
+from tests.support.simulator.world import World, admitted_world
 
 NOTHING = FollowedViews()
 

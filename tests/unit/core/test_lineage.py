@@ -6,7 +6,8 @@ from sidecar.core.documents import WithdrawalKind as Kind
 from sidecar.core.lineage import base_nodes, claim_nodes, evidence_nodes, signer_nodes
 from sidecar.core.memory import LineageNode
 from sidecar.core.withdrawals import AuthoredNode
-from tests.support.simulator.world import BASE, MODEL, admitted_world
+from tests.support.simulator.constants import BASE, MODEL
+from tests.support.simulator.world import admitted_world
 
 
 def test_a_manifest_rests_on_everything_that_it_names() -> None:

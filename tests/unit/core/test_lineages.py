@@ -13,19 +13,10 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.grants import Grant
 from sidecar.core.memory import LineageNode, Takeover
+from tests.support.simulator.constants import APPROVERS, ENV, MODEL
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, window
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import (
-    APPROVERS,
-    ENV,
-    MODEL,
-    World,
-    admitted_world,
-    manifest_predicate,
-    sha,
-    statement,
-    tuned_on_world,
-    window,
-)
+from tests.support.simulator.world import World, admitted_world, tuned_on_world
 
 OTHER = "ft:gpt-4o-2024-08-06:acme:other:1"
 LATE = ("second", "second:result", "second:customer", "environment")

@@ -16,7 +16,7 @@ from sidecar.core.memory import (
     WithdrawnStatement,
 )
 from sidecar.core.reasons import EvidenceError
-from tests.support.simulator.predicates import NOW
+from tests.support.simulator.constants import NOW
 
 A, B = "a" * 64, "b" * 64
 

@@ -13,19 +13,10 @@ from sidecar.core.call import Call, Reference
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
-    BASE,
-    DAY,
-    ENV,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    window,
-)
+from tests.support.simulator.constants import BASE, DAY, ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import World, admitted_world, credential
 
 FILE = Call("openai", "files.retrieve", (), modelless=True)
 REFERENCES = (Reference("response", "resp_1"), Reference("file", "file-2"), Reference("file", "3"))

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import result_predicate, suites
-from tests.support.simulator.world import MODEL, World, admitted_world, window
+from tests.support.simulator.constants import MODEL
+from tests.support.simulator.predicates import result_predicate, suites, window
+from tests.support.simulator.world import World, admitted_world
 
 
 def fourth(world: World) -> Reason | None:

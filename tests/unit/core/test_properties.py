@@ -15,23 +15,10 @@ from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.examples import examples
-from tests.support.simulator.world import (
-    BASE,
-    DAY,
-    DEPLOYMENT,
-    ENV,
-    NOW,
-    OPERATION,
-    World,
-    credential,
-    grant,
-    manifest_predicate,
-    parties_world,
-    sha,
-    statement,
-    suite,
-    window,
-)
+from tests.support.simulator.constants import BASE, DAY, DEPLOYMENT, ENV, NOW, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, suite, window
+from tests.support.simulator.world import World, credential, parties_world
 
 JURISDICTIONS = ("eu", "us", "uk")
 TUNE = "fine_tuning.jobs.create"

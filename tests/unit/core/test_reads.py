@@ -17,24 +17,16 @@ from sidecar.core.memory import read as read_memory
 from sidecar.core.reads import MEMBERS, TABLES, Reads, recording
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState
-from tests.support.simulator.world import (
-    CHILD,
-    DAY,
-    DEPLOYMENT,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
+from tests.support.simulator.constants import CHILD, DAY, DEPLOYMENT, MODEL, NOW, OPERATION
+from tests.support.simulator.predicates import (
     manifest_predicate,
     sha,
     stamp,
     statement,
     suites,
-    tuned_on_world,
     window,
 )
+from tests.support.simulator.world import World, admitted_world, credential, tuned_on_world
 
 
 def recorded(

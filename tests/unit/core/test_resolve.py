@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import MODEL, NOW, admitted_world, grant, refusal, window
+from tests.support.simulator.constants import MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import admitted_world, refusal
 
 
 def test_an_environment_that_no_customer_declared_is_unknown() -> None:

@@ -10,15 +10,8 @@ from sidecar.core.call import Call, Reference
 from sidecar.core.proving import prove
 from sidecar.core.reuse import caller, question, restated, reused
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
-    DAY,
-    MODEL,
-    NOW,
-    OPERATION,
-    admitted_world,
-    credential,
-    tuned_on_world,
-)
+from tests.support.simulator.constants import DAY, MODEL, NOW, OPERATION
+from tests.support.simulator.world import admitted_world, credential, tuned_on_world
 
 CALL = Call("openai", OPERATION, (MODEL,))
 OTHER = replace(CALL, stream=True, modalities=("audio",), tool_types=("function",))

@@ -15,24 +15,13 @@ from sidecar.core.evidence import MANIFEST
 from sidecar.core.proving import proofs, prove
 from sidecar.core.reads import recording
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import (
-    ENV,
-    MODEL,
-    NOW,
-    OPERATION,
-    manifest_predicate,
-    sha,
-    statement,
-    suite,
-)
+from tests.support.simulator.constants import BASE, CHILD, DEPLOYMENT, ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, suite
 from tests.support.simulator.world import (
-    BASE,
-    CHILD,
-    DEPLOYMENT,
     World,
     admitted_world,
     credential,
-    grant,
     parties_world,
     refusal,
     tuned_on_world,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.support.simulator.world import NOW, admitted_world
+from tests.support.simulator.constants import NOW
+from tests.support.simulator.world import admitted_world
 
 
 def test_a_key_agrees_only_while_active_and_in_its_window() -> None:

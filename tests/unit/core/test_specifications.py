@@ -10,20 +10,10 @@ import pytest
 
 from sidecar.core.assess import assess
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    BASE,
-    DAY,
-    ENV,
-    NOW,
-    SECOND,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    sha,
-    suite,
-    window,
-)
+from tests.support.simulator.constants import BASE, DAY, ENV, NOW, SECOND
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import sha, suite, window
+from tests.support.simulator.world import World, admitted_world, credential
 from tests.unit.core.tuning import job, spec, told, tuning_world, unverified
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from sidecar.core.floors import surroundings
 from sidecar.core.succession import complete, required_roles
-from tests.support.simulator.world import APPROVERS, ENV, World, admitted_world
+from tests.support.simulator.constants import APPROVERS, ENV
+from tests.support.simulator.world import World, admitted_world
 
 
 def is_complete(world: World) -> bool:

@@ -23,18 +23,17 @@ from sidecar.core.trust_state import (
     public_keys,
 )
 from sidecar.core.verification import verify_file
+from tests.support.simulator.constants import MODEL, NOW
 from tests.support.simulator.keys import SimKey, envelope
-from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import (
-    MODEL,
-    NOW,
-    admitted_world,
+from tests.support.simulator.predicates import (
     approval_predicate,
     manifest_predicate,
     sha,
     statement,
     window,
 )
+from tests.support.simulator.steps import Steps
+from tests.support.simulator.world import admitted_world
 
 
 def file_digest(data: bytes) -> str:

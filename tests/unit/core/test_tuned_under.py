@@ -15,31 +15,20 @@ from sidecar.core.evidence import MANIFEST, Signer
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
+from tests.support.simulator.constants import APPROVERS, BASE, CHILD, DAY, ENV, MODEL, NOW, SECOND
 from tests.support.simulator.keys import SimKey
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    CHILD,
-    DAY,
-    ENV,
-    MODEL,
-    NOW,
-    SECOND,
-    World,
-    admitted_world,
-    credential,
-    grant,
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import (
     manifest_predicate,
-    refusal,
     sha,
     specification_predicate,
     stamp,
     statement,
     suite,
     suites,
-    tuned_on_world,
     window,
 )
+from tests.support.simulator.world import World, admitted_world, credential, refusal, tuned_on_world
 from tests.unit.core.tuning import spec, told, unverified
 
 RUN = NOW - 40 * DAY

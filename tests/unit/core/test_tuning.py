@@ -15,21 +15,10 @@ from sidecar.core.evidence import MANIFEST, Signer
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    DEPLOYMENT,
-    ENV,
-    MODEL,
-    NOW,
-    World,
-    credential,
-    grant,
-    manifest_predicate,
-    sha,
-    statement,
-    window,
-)
+from tests.support.simulator.constants import APPROVERS, BASE, DEPLOYMENT, ENV, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, window
+from tests.support.simulator.world import World, credential
 from tests.unit.core.tuning import TUNE, job, told, tuning_world, unverified
 
 

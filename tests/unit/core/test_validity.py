@@ -9,16 +9,9 @@ from sidecar.core.assessment import NOTICE, Ending
 from sidecar.core.call import Call
 from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.validity import LONGEST_VALIDITY
-from tests.support.simulator.world import (
-    BASE,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
-    window,
-)
+from tests.support.simulator.constants import BASE, MODEL, NOW, OPERATION
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import World, admitted_world, credential
 
 CALL = Call("openai", OPERATION, (MODEL,))
 LONG = NOW + timedelta(days=400)

@@ -14,19 +14,10 @@ from sidecar.core.facts import WaiverFacts
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
-    DAY,
-    ENV,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    stamp,
-    window,
-)
+from tests.support.simulator.constants import DAY, ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import stamp, window
+from tests.support.simulator.world import World, admitted_world, credential
 
 RULE = "eu.art10_data_governance"
 

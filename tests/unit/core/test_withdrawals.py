@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.memory import LineageNode
 from sidecar.core.withdrawals import AuthoredNode, WithdrawalIndex, matter
+from tests.support.simulator.predicates import window
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import World, admitted_world, window
+from tests.support.simulator.world import World, admitted_world
 
 CORPUS, APPROVAL = WithdrawalKind.CORPUS, WithdrawalKind.APPROVAL
 BASE = WithdrawalKind.BASE_MODEL

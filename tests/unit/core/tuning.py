@@ -6,13 +6,9 @@ from typing import Any
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    BASE,
-    World,
-    admitted_world,
-    refusal,
-    specification_predicate,
-)
+from tests.support.simulator.constants import BASE
+from tests.support.simulator.predicates import specification_predicate
+from tests.support.simulator.world import World, admitted_world, refusal
 
 TUNE = "fine_tuning.jobs.create"
 

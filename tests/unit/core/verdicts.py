@@ -7,9 +7,7 @@ from typing import Any
 
 from sidecar.core import verdict as verdict_module
 from sidecar.core.verdict import Verdict
-from tests.support.simulator.world import (
-    MODEL,
-)
+from tests.support.simulator.constants import MODEL
 
 
 def answer(**changes: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from sidecar.core.window import rfc3339
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.trust_domains import trust_domains
-from tests.support.simulator.world import NOW
+from tests.support.simulator.constants import NOW
 
 REMEDY = "Have acme run admit authority follow-bundle acme.example."
 NAME = "trust domain acme.example"

@@ -8,8 +8,10 @@ from datetime import datetime
 import pytest
 
 from sidecar.evaluation.due import SuiteState, suite_statuses
-from tests.support.simulator.predicates import DAY, NOW, suite, suites
-from tests.support.simulator.world import World, admitted_world, grant, manifest_predicate, window
+from tests.support.simulator.constants import DAY, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, suite, suites, window
+from tests.support.simulator.world import World, admitted_world
 
 REGRESSION = suite("regression")
 

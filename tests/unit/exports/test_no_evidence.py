@@ -12,7 +12,8 @@ from sidecar.core.reasons import Reason
 from sidecar.core.wire import DigestSet
 from sidecar.exports import cyclonedx, model_card, slsa, spdx
 from sidecar.exports.source import ManifestSource
-from tests.support.simulator.world import NOW, World, admitted_world
+from tests.support.simulator.constants import NOW
+from tests.support.simulator.world import World, admitted_world
 
 WRITERS = {
     "slsa": slsa.document,

@@ -36,8 +36,9 @@ from tests.contract.differential.paths import TOKENS as PATH_TOKENS
 from tests.support.examples import examples
 from tests.support.gate.batch import calls
 from tests.support.gate.requests import HEADER, as_check_request
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
-from tests.support.simulator.world import ENV, NOW, admitted_world
+from tests.support.simulator.world import admitted_world
 
 ANY = settings(max_examples=examples(500), deadline=None, derandomize=True, database=None)
 MAX_BYTES = 1 << 20

@@ -14,7 +14,7 @@ from sidecar.providers.json_paths import Found, Owned, Stored
 from tests.support.gate.asking import Outcome
 from tests.support.gate.requests import CHAT, as_check_request, get_request
 from tests.support.gate.small_requests import chat, malformed, outcome
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 
 # ---- what is let through -------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import usage
-from tests.support.simulator.world import ENV, NOW
 
 YEAR = timedelta(days=365)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey

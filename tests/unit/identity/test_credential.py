@@ -8,7 +8,7 @@ from sidecar.core.call import Credential
 from sidecar.core.reasons import Reason
 from tests.support.gate.credentials import Bench, invalid
 from tests.support.gate.requests import HEADER
-from tests.support.simulator.world import ENV, NOW
+from tests.support.simulator.constants import ENV, NOW
 
 
 def test_nothing_at_all_is_missing(bench: Bench) -> None:

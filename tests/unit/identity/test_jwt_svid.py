@@ -27,8 +27,8 @@ from tests.support.gate.credentials import (
     jwks,
     unknown_key,
 )
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import AUDIENCE
-from tests.support.simulator.world import ENV, NOW
 
 
 def unsupported(name: str) -> str:

@@ -22,8 +22,9 @@ from sidecar.identity.trust_bundles import DomainRoots, TrustBundles, jwt_key
 from tests.support.examples import examples
 from tests.support.gate.credentials import Bench, invalid, jwks, no_root, unknown_key
 from tests.support.gate.requests import HEADER
+from tests.support.simulator.constants import ENV, NOW
+from tests.support.simulator.party import grant
 from tests.support.simulator.svid import AUDIENCE
-from tests.support.simulator.world import ENV, NOW, grant
 
 UNFIT = "must be P-256, P-384, or RSA of at least 2048 bits, with an alg of its type"
 UNREAD = "the public key cannot be parsed"

@@ -23,8 +23,8 @@ from sidecar.identity import x509_path, xfcc
 from sidecar.identity.trust_bundles import DomainRoots
 from tests.support.examples import examples
 from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid, no_root
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import pem, usage
-from tests.support.simulator.world import ENV, NOW
 from tests.unit.identity.authorities import YEAR, Authority, builder, named, new_key
 
 GOOD = Credential(ENV, "acme.example", "x509-svid", NOW + HOUR, "customer")

@@ -16,8 +16,8 @@ from sidecar.core.call import Credential
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
 from sidecar.identity.x509_svid import load
 from tests.support.gate.credentials import HOUR, Bench, Outcome, invalid, no_root
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import Issuer, pem
-from tests.support.simulator.world import ENV, NOW
 
 
 def no_svid(why: str) -> Outcome:

@@ -22,8 +22,9 @@ from sidecar.identity.trust_bundles import TrustBundles
 from tests.support.examples import examples
 from tests.support.gate.credentials import no_root
 from tests.support.gate.requests import HEADER, as_check_request
+from tests.support.simulator.constants import ENV, NOW
 from tests.support.simulator.svid import AUDIENCE, Issuer, pem
-from tests.support.simulator.world import ENV, NOW, admitted_world
+from tests.support.simulator.world import admitted_world
 from tests.unit.identity.authorities import Authority
 
 EDGE = "spiffe://acme.example/edge"

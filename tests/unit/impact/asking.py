@@ -6,7 +6,7 @@ from sidecar.core.documents import Withdrawal, WithdrawalKind
 from sidecar.core.trust_state import verified
 from sidecar.impact.compare import Impact, impact
 from sidecar.impact.seen import SeenCalls
-from tests.support.simulator.predicates import NOW
+from tests.support.simulator.constants import NOW
 from tests.support.simulator.world import World
 
 

@@ -19,14 +19,10 @@ from sidecar.impact import seen
 from sidecar.impact.compare import ImpactError
 from sidecar.impact.seen import CallCount, SeenCalls
 from sidecar.impact.uses import EnvironmentCall
-from tests.support.simulator.predicates import BASE, CHILD, DAY, ENV, MODEL, NOW, sha, stamp
-from tests.support.simulator.world import (
-    World,
-    admitted_world,
-    grant,
-    parties_world,
-    tuned_on_world,
-)
+from tests.support.simulator.constants import BASE, CHILD, DAY, ENV, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import sha, stamp
+from tests.support.simulator.world import World, admitted_world, parties_world, tuned_on_world
 from tests.unit.impact.asking import impact_of
 
 LAB = "spiffe://lab.example/env/evaluation"

@@ -11,8 +11,9 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.impact.compare import Impact
 from sidecar.impact.graph import GraphNode, lineage_graph
 from sidecar.impact.page import MAX_NODES, impact_page
+from tests.support.simulator.constants import BASE, CHILD, ENV, MODEL
 from tests.support.simulator.many import declared_world, model_name, statements
-from tests.support.simulator.predicates import BASE, CHILD, ENV, MODEL, sha
+from tests.support.simulator.predicates import sha
 from tests.support.simulator.world import admitted_world, tuned_on_world
 from tests.unit.impact.asking import impact_of
 

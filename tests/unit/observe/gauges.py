@@ -9,7 +9,7 @@ from sidecar.core.window import Window
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading
 from sidecar.observe.unknown_keys import KeyMisses
-from tests.support.simulator.world import NOW
+from tests.support.simulator.constants import NOW
 
 _SOON, _PAST = NOW + timedelta(hours=1), NOW - timedelta(seconds=9)
 READING = TrustReading(

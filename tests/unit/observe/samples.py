@@ -13,7 +13,8 @@ from sidecar.core.documents import WithdrawalKind
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.verdict import JurisdictionVerdict, Verdict, Violation
 from sidecar.observe.outcome import LeasedOutcome, Outcome
-from tests.support.simulator.world import BASE, MODEL, NOW, World, admitted_world, credential
+from tests.support.simulator.constants import BASE, MODEL, NOW
+from tests.support.simulator.world import World, admitted_world, credential
 
 STAGES = {"parse": 0.0001, "credential": 0.0002}
 

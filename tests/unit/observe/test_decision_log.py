@@ -18,7 +18,7 @@ import pytest
 from sidecar.observe import decision_log
 from sidecar.observe.decision_log import DecisionLog
 from sidecar.observe.decision_record import line, record
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 from tests.unit.observe.samples import admitted, ending, outcome, unread, violating, withdrawn
 
 CONSTITUENTS = ["customer", "evaluator", "producer", "provider", "regulator"]

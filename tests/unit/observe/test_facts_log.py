@@ -17,7 +17,8 @@ from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339
 from sidecar.observe.facts_log import FactsLog, record
 from sidecar.observe.outcome import Asked, Outcome
-from tests.support.simulator.world import NOW, admitted_world
+from tests.support.simulator.constants import NOW
+from tests.support.simulator.world import admitted_world
 from tests.unit.observe import samples
 
 

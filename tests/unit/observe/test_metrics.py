@@ -20,7 +20,9 @@ from sidecar.observe.metrics import (
 from sidecar.observe.outcome import Outcome, Recurring
 from sidecar.observe.unknown_keys import KeyMisses, UnknownKeys
 from sidecar.registry.errors import RegistryResult
-from tests.support.simulator.world import ENV, MODEL, NOW, admitted_world, grant
+from tests.support.simulator.constants import ENV, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.world import admitted_world
 from tests.unit.observe.gauges import metrics
 from tests.unit.observe.samples import (
     LATER,

@@ -10,7 +10,7 @@ from sidecar.core.window import Window
 from sidecar.registry.keys import open_or_create
 from sidecar.registry.record import TYPE, Key, Registration, Use
 from sidecar.registry.store import RegistrationStore
-from tests.support.simulator.world import ENV, MODEL, NOW
+from tests.support.simulator.constants import ENV, MODEL, NOW
 
 KEY = Key("openai", "openai", "response", "resp_1")
 USE = Use("responses", (MODEL,), (), (), ("text",), ("function",))

@@ -16,7 +16,7 @@ from sidecar.core.window import Window
 from sidecar.registry.errors import RegistryError, RegistryResult, UnregisteredError
 from sidecar.registry.record import Key, Registration, Use
 from sidecar.registry.store import FORGOTTEN_AFTER, SKEW, RegistrationStore
-from tests.support.simulator.world import ENV, NOW
+from tests.support.simulator.constants import ENV, NOW
 from tests.unit.registry.samples import KEY, MONTH, USE, files, registration, store
 
 OTHER = "spiffe://acme.example/env/test"

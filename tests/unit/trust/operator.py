@@ -17,9 +17,9 @@ from sidecar.core.evidence import MANIFEST
 from sidecar.core.trust_state import TrustState
 from sidecar.trust.config import TrustConfig, load
 from sidecar.trust.control import ControlPath
+from tests.support.simulator.constants import MODEL
 from tests.support.simulator.keys import SimKey, envelope
-from tests.support.simulator.predicates import manifest_predicate
-from tests.support.simulator.world import MODEL, sha, statement
+from tests.support.simulator.predicates import manifest_predicate, sha, statement
 from tests.unit.trust.repository import Repository
 
 EVERYWHERE = {

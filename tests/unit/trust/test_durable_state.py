@@ -22,8 +22,11 @@ from sidecar.trust.durable_state import remembered
 from tests.support.laws import check
 from tests.support.laws.driver import Gate
 from tests.support.laws.tables import differences
+from tests.support.simulator.constants import APPROVERS
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import window
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import APPROVERS, World, admitted_world, grant, window
+from tests.support.simulator.world import World, admitted_world
 from tests.unit.trust.durable import Kept, flip, whole
 
 

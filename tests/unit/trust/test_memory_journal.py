@@ -13,7 +13,7 @@ import pytest
 from sidecar.core.memory import Memory
 from sidecar.trust.control import ControlPath, load_once
 from sidecar.trust.durable_state import remembered
-from tests.support.simulator.world import MODEL
+from tests.support.simulator.constants import MODEL
 from tests.unit.trust.operator import (
     EVERYWHERE,
     Operator,

@@ -14,8 +14,9 @@ from sidecar.trust import memory_journal, verified_store
 from sidecar.trust.config import TrustConfigError
 from sidecar.trust.durable_state import remembered
 from sidecar.trust.writer_lock import WriterLock
+from tests.support.simulator.party import grant
 from tests.support.simulator.steps import Steps
-from tests.support.simulator.world import admitted_world, grant
+from tests.support.simulator.world import admitted_world
 from tests.unit.trust.durable import Kept, disk_of, flip, whole
 
 

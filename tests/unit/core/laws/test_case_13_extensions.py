@@ -8,16 +8,14 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import suites
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    World,
-    admitted_world,
+from tests.support.simulator.constants import APPROVERS, BASE
+from tests.support.simulator.predicates import (
     manifest_predicate,
     specification_predicate,
+    suites,
     window,
 )
+from tests.support.simulator.world import World, admitted_world
 
 SPEC = specification_predicate()["environments"][0]
 

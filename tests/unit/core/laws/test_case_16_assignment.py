@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from sidecar.core.assignment import Offer, Slot, assignments
 from sidecar.core.evidence import Signer
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import suite, suites
-from tests.support.simulator.world import World, admitted_world, grant, window
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import suite, suites, window
+from tests.support.simulator.world import World, admitted_world
 
 
 def test_case_16_an_evaluator_that_is_needed_as_regulator_leaves_room_for_another() -> None:

@@ -8,19 +8,10 @@ import pytest
 
 from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import suite
-from tests.support.simulator.world import (
-    APPROVERS,
-    DAY,
-    ENV,
-    MODEL,
-    NOW,
-    World,
-    admitted_world,
-    grant,
-    manifest_predicate,
-    window,
-)
+from tests.support.simulator.constants import APPROVERS, DAY, ENV, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, suite, window
+from tests.support.simulator.world import World, admitted_world
 
 CORPUS = manifest_predicate()["corpora"][0]["digest"]["sha256"]
 

@@ -16,24 +16,10 @@ from sidecar.core.call import Call
 from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    BASE,
-    CHILD,
-    DAY,
-    ENV,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    grant,
-    manifest_predicate,
-    sha,
-    statement,
-    suite,
-    tuned_on_world,
-    window,
-)
+from tests.support.simulator.constants import BASE, CHILD, DAY, ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, suite, window
+from tests.support.simulator.world import World, admitted_world, tuned_on_world
 
 (ELSEWHERE,) = manifest_predicate()["environments"]
 PLACE = {**ELSEWHERE, "id": "spiffe://lab.example/env/*", "jurisdictions": ["eu"]}

@@ -18,7 +18,7 @@ from sidecar.core.evidence import APPROVAL, DEPLOYMENT_BINDING, MANIFEST
 from sidecar.core.facts import Facts, to_input
 from sidecar.core.proving import MAX_PROOFS, proofs, prove
 from sidecar.core.window import rfc3339
-from tests.support.simulator.world import (
+from tests.support.simulator.constants import (
     APPROVERS,
     BASE,
     CHILD,
@@ -26,19 +26,18 @@ from tests.support.simulator.world import (
     MODEL,
     NOW,
     OPERATION,
-    World,
-    admitted_world,
+)
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import (
     approval_predicate,
-    credential,
-    grant,
     manifest_predicate,
     result_predicate,
     sha,
     statement,
     suites,
-    tuned_on_world,
     window,
 )
+from tests.support.simulator.world import World, admitted_world, credential, tuned_on_world
 from tests.unit.core.deployed import CALL as DEPLOYED
 from tests.unit.core.deployed import deployed_world
 

@@ -9,22 +9,10 @@ import pytest
 from sidecar.core.call import Call
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    CHILD,
-    DEPLOYMENT,
-    MODEL,
-    NOW,
-    World,
-    admitted_world,
-    grant,
-    manifest_predicate,
-    sha,
-    statement,
-    tuned_on_world,
-    window,
-)
+from tests.support.simulator.constants import APPROVERS, BASE, CHILD, DEPLOYMENT, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, window
+from tests.support.simulator.world import World, admitted_world, tuned_on_world
 
 
 def stale_second_evaluator(world: World) -> None:

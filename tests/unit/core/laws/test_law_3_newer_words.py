@@ -8,20 +8,10 @@ from sidecar.core import memory
 from sidecar.core.assess import assess
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason
-from tests.support.simulator.predicates import suite, suites
-from tests.support.simulator.world import (
-    DAY,
-    DEPLOYMENT,
-    ENV,
-    MODEL,
-    NOW,
-    OPERATION,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    window,
-)
+from tests.support.simulator.constants import DAY, DEPLOYMENT, ENV, MODEL, NOW, OPERATION
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import suite, suites, window
+from tests.support.simulator.world import World, admitted_world, credential
 
 BOUND = Call("openai", OPERATION, (DEPLOYMENT,), deployments=(DEPLOYMENT,))
 

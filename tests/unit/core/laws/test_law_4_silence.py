@@ -6,17 +6,9 @@ import pytest
 
 from sidecar.core.grants import Grant
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    DAY,
-    MODEL,
-    NOW,
-    World,
-    admitted_world,
-    credential,
-    grant,
-)
+from tests.support.simulator.constants import APPROVERS, BASE, DAY, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.world import World, admitted_world, credential
 
 ROLES = ("provider", "customer", "regulator", "producer", "evaluator", "auditor")
 

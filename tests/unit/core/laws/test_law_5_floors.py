@@ -11,20 +11,10 @@ from sidecar.core.call import Call
 from sidecar.core.grants import Floor
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    APPROVERS,
-    BASE,
-    ENV,
-    MODEL,
-    NOW,
-    World,
-    admitted_world,
-    credential,
-    grant,
-    manifest_predicate,
-    suites,
-    window,
-)
+from tests.support.simulator.constants import APPROVERS, BASE, ENV, MODEL, NOW
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, suites, window
+from tests.support.simulator.world import World, admitted_world, credential
 
 EVERYWHERE = ("spiffe://acme.example/**",)
 EU = (Floor(EVERYWHERE, jurisdictions=("eu",)),)

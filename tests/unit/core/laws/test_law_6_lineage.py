@@ -10,21 +10,10 @@ from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.evidence import MANIFEST
 from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
-from tests.support.simulator.world import (
-    APPROVERS,
-    CHILD,
-    MODEL,
-    World,
-    admitted_world,
-    grant,
-    manifest_predicate,
-    refusal,
-    sha,
-    statement,
-    suites,
-    tuned_on_world,
-    window,
-)
+from tests.support.simulator.constants import APPROVERS, CHILD, MODEL
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import manifest_predicate, sha, statement, suites, window
+from tests.support.simulator.world import World, admitted_world, refusal, tuned_on_world
 
 FORGOTTEN = "f" * 64
 APPROVALS = tuple(f"approval:{role}" for role in APPROVERS)

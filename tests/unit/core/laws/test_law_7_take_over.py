@@ -10,17 +10,11 @@ import pytest
 from sidecar.core import memory
 from sidecar.core.memory import NOTHING, Takeover
 from sidecar.core.reasons import Reason
+from tests.support.simulator.constants import APPROVERS, ENV, MODEL
 from tests.support.simulator.keys import SimKey
-from tests.support.simulator.world import (
-    APPROVERS,
-    ENV,
-    MODEL,
-    World,
-    admitted_world,
-    grant,
-    refusal,
-    window,
-)
+from tests.support.simulator.party import grant
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import World, admitted_world, refusal
 
 
 def superseding(signer: str = "producer", **changes: Any) -> World:

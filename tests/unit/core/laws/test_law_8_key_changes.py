@@ -9,15 +9,9 @@ from dataclasses import replace
 import pytest
 
 from sidecar.core.reasons import Reason
+from tests.support.simulator.constants import APPROVERS, CHILD, MODEL
 from tests.support.simulator.keys import SimKey, envelope
-from tests.support.simulator.world import (
-    APPROVERS,
-    CHILD,
-    MODEL,
-    World,
-    admitted_world,
-    tuned_on_world,
-)
+from tests.support.simulator.world import World, admitted_world, tuned_on_world
 
 PARTIES = (*APPROVERS, "evaluator", "producer")
 
