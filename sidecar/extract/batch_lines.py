@@ -19,7 +19,7 @@ from sidecar.core import strict_json
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.core.refusals import malformed, unsupported
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from sidecar.providers import PROVIDERS
 
@@ -34,6 +34,7 @@ MAX_DIFFERENT = 64
 MAX_INPUTS = 4096
 """Most different stored objects, such as pictures, that the lines of a file name as input."""
 
+_OPTIONS = ExtractOptions(MAX_LINE_BYTES, inputs=True)
 _KEYS = frozenset({"custom_id", "method", "url", "body"})
 _EMPTY = frozenset({b"", b"\r"})
 _LINE_ENDS = (b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")
@@ -228,7 +229,7 @@ def _call(line: bytes, block: Block) -> Call:
         raise malformed(str(error)) from error
     if set(value) != _KEYS or not isinstance(value["custom_id"], str):
         raise malformed("the keys must be exactly custom_id (a string), method, url and body")
-    call = extract(_request(value, block), max_bytes=MAX_LINE_BYTES, inputs=True)
+    call = extract(_request(value, block), _OPTIONS)
     if call.references:
         raise AdmissibilityError(
             Reason.OBJECT_UNREGISTERED,

@@ -36,6 +36,27 @@ _JSON_TYPE = re.compile(r'application/json(?:\s*;\s*charset="?utf-8"?)?\s*', re.
 
 
 @dataclass(frozen=True, slots=True)
+class ExtractOptions:
+    """What the operator set for extraction.
+
+    Attributes:
+        max_body_bytes: The most bytes that a body may have.
+        opened: Names of operations, closed by default, that the operator opened.
+        ignore_body_model: Whether ``model`` in the body is ignored where the path has a deployment.
+        inputs: Whether stored objects that the input names are looked for (registration is on).
+    """
+
+    max_body_bytes: int
+    opened: frozenset[str] = frozenset()
+    ignore_body_model: bool = False
+    inputs: bool = False
+
+    def stored_inputs(self, api: Provider) -> StoredInputs:
+        """Return where ``api`` takes stored objects as input, as far as they are looked for."""
+        return api.inputs if self.inputs else NO_INPUTS
+
+
+@dataclass(frozen=True, slots=True)
 class Examined:
     """The call that a request makes, and the value found at each place."""
 
@@ -52,48 +73,21 @@ class Matched:
     named: tuple[Found, ...]
 
 
-def extract(
-    request: HttpRequest,
-    *,
-    max_bytes: int,
-    opened: Collection[str] = frozenset(),
-    ignore_body_model: bool = False,
-    inputs: bool = False,
-) -> Call:
+def extract(request: HttpRequest, options: ExtractOptions) -> Call:
     """Name the operation and every model of a request; see ``examine``."""
-    return examine(
-        request,
-        max_bytes=max_bytes,
-        opened=opened,
-        ignore_body_model=ignore_body_model,
-        inputs=inputs,
-    ).call
+    return examine(request, options).call
 
 
-def examine(
-    request: HttpRequest,
-    *,
-    max_bytes: int,
-    opened: Collection[str] = frozenset(),
-    ignore_body_model: bool = False,
-    inputs: bool = False,
-) -> Examined:
+def examine(request: HttpRequest, options: ExtractOptions) -> Examined:
     """Name the operation and every model of a request, with their places.
-
-    Args:
-        request: The request.
-        max_bytes: The most bytes that a body may have.
-        opened: Names of operations, closed by default, that the operator opened.
-        ignore_body_model: Whether ``model`` in the body is ignored where the path has a deployment.
-        inputs: Whether stored objects that the input names are looked for (registration is on).
 
     Raises:
         AdmissibilityError: Any code of step 0.
     """
-    matched = match(request, opened)
-    wanted = matched.api.inputs if inputs else NO_INPUTS
-    inside = _inside(request, matched.operation, max_bytes, wanted)
-    return _examined(request, matched, inside, ignore_body_model=ignore_body_model)
+    matched = match(request, options.opened)
+    wanted = options.stored_inputs(matched.api)
+    inside = _inside(request, matched.operation, options.max_body_bytes, wanted)
+    return _examined(request, matched, inside, options)
 
 
 def match(request: HttpRequest, opened: Collection[str]) -> Matched:
@@ -132,27 +126,21 @@ def reads_json(request: HttpRequest, operation: Operation) -> bool:
 
 
 def examine_json(
-    request: HttpRequest,
-    matched: Matched,
-    body: bytes,
-    *,
-    ignore_body_model: bool = False,
-    inputs: bool = False,
+    request: HttpRequest, matched: Matched, body: bytes, options: ExtractOptions
 ) -> Examined:
     """Examine a request whose body is JSON, when all of it but the body was examined before.
 
     Raises:
         AdmissibilityError: As ``examine``.
     """
-    wanted = matched.api.inputs if inputs else NO_INPUTS
-    inside = _from_json(matched.operation, body, wanted)
-    return _examined(request, matched, inside, ignore_body_model=ignore_body_model)
+    inside = _from_json(matched.operation, body, options.stored_inputs(matched.api))
+    return _examined(request, matched, inside, options)
 
 
 def _examined(
-    request: HttpRequest, matched: Matched, inside: tuple[Found, ...], *, ignore_body_model: bool
+    request: HttpRequest, matched: Matched, inside: tuple[Found, ...], options: ExtractOptions
 ) -> Examined:
-    if ignore_body_model and matched.operation.path_decides:
+    if options.ignore_body_model and matched.operation.path_decides:
         inside = tuple(_ignored(entry) for entry in inside)
     found = (*matched.named, *inside)
     return Examined(remembered_call(request, matched.api, matched.operation, found), found)

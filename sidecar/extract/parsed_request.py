@@ -16,7 +16,7 @@ from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract import check_request
 from sidecar.extract.body import check_bytes
-from sidecar.extract.extractor import examine_json, extract, match
+from sidecar.extract.extractor import ExtractOptions, examine_json, extract, match
 from sidecar.extract.heads import Heads, Key
 from sidecar.extract.http_request import LENGTH, HttpRequest
 
@@ -52,10 +52,7 @@ class ReadOptions:
     """The settings that step 0 needs; see ``gate.pipeline.Settings``."""
 
     credential_header: str
-    max_body_bytes: int
-    opened: frozenset[str] = frozenset()
-    ignore_body_model: bool = False
-    inputs: bool = False
+    extraction: ExtractOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +115,8 @@ def parse(
         return _parse(message, options, heads, key)
     request = head.request
     try:
-        check_bytes(body, length, max_bytes=options.max_body_bytes)
-        found = examine_json(
-            request,
-            head.matched,
-            body,
-            ignore_body_model=options.ignore_body_model,
-            inputs=options.inputs,
-        )
+        check_bytes(body, length, max_bytes=options.extraction.max_body_bytes)
+        found = examine_json(request, head.matched, body, options.extraction)
     except AdmissibilityError as error:
         return ParsedRequest(request, (error.reason, error.message), request_id)
     return ParsedRequest(request, _marked(found.call, request), request_id)
@@ -138,13 +129,7 @@ def _parse(
     request = None
     try:
         request = check_request.read(message, credential_header=options.credential_header)
-        call = extract(
-            request,
-            max_bytes=options.max_body_bytes,
-            opened=options.opened,
-            ignore_body_model=options.ignore_body_model,
-            inputs=options.inputs,
-        )
+        call = extract(request, options.extraction)
     except AdmissibilityError as error:
         refused = error.reason, error.message
         if request is None:
@@ -152,7 +137,7 @@ def _parse(
         return ParsedRequest(_bare(request), refused, request.request_id)
     bare = _bare(request)
     if heads is not None and key is not None:
-        heads.remember(key, bare, match(bare, options.opened))
+        heads.remember(key, bare, match(bare, options.extraction.opened))
     return ParsedRequest(bare, _marked(call, request), request.request_id)
 
 

@@ -22,6 +22,7 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible, renew, together
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
+from sidecar.extract.extractor import ExtractOptions
 from sidecar.extract.heads import Heads
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import (
@@ -71,8 +72,10 @@ class Settings:
 
     def read_options(self, *, inputs: bool) -> ReadOptions:
         """Return the settings of parsing; ``inputs``: whether stored inputs are looked for."""
-        header, longest = self.credential_header, self.max_body_bytes
-        return ReadOptions(header, longest, self.opened, self.ignore_body_model, inputs)
+        extraction = ExtractOptions(
+            self.max_body_bytes, self.opened, self.ignore_body_model, inputs
+        )
+        return ReadOptions(self.credential_header, extraction)
 
 
 class RequestReader(Protocol):

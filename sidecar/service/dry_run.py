@@ -96,15 +96,9 @@ async def dry_run(config: SidecarConfig, trust: TrustConfig, message: pb.CheckRe
 
 
 def _examined(config: SidecarConfig, message: pb.CheckRequest) -> Examined | None:
-    settings = config.settings
+    options = config.settings.read_options(inputs=config.registration is not None)
     try:
-        request = check_request.read(message, credential_header=settings.credential_header)
-        return examine(
-            request,
-            max_bytes=settings.max_body_bytes,
-            opened=settings.opened,
-            ignore_body_model=settings.ignore_body_model,
-            inputs=config.registration is not None,
-        )
+        request = check_request.read(message, credential_header=options.credential_header)
+        return examine(request, options.extraction)
     except AdmissibilityError:
         return None

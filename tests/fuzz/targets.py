@@ -17,7 +17,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core import strict_json
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
 from sidecar.extract import check_request, multipart, raw_request
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.multipart import MultipartError, PartBegin, PartData
 from sidecar.extract.raw_request import RawRequestError
@@ -121,7 +121,7 @@ def read_request(data: bytes) -> None:
     )
     api, _, route = first.decode("latin-1").partition(" ")
     request = HttpRequest("POST", route, lines, raw_body=body, provider=api, api=api)
-    reason = _refusal(lambda: extract(request, max_bytes=MAX_BYTES))
+    reason = _refusal(lambda: extract(request, ExtractOptions(MAX_BYTES)))
     assert reason is None or http_status(reason) in range(400, 500), reason
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from sidecar.providers import shut_operations
 from tests.contract.operations.operations import (
@@ -53,7 +53,7 @@ def outcome(request: HttpRequest, opened: frozenset[str] | None = None) -> Outco
     if opened is None:
         opened = shut_operations()
     try:
-        return extract(request, max_bytes=MAX_BYTES, opened=opened)
+        return extract(request, ExtractOptions(MAX_BYTES, opened))
     except AdmissibilityError as error:
         return error.reason, error.message
 

@@ -16,7 +16,7 @@ import pytest
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from tests.contract.operations.documented import ASKED, OPENAI, OWN, SOUND, chat
 
@@ -49,7 +49,7 @@ def read(api: str, base: str, call: Callable[[Any], object]) -> Call | str:
         api=api,
     )
     try:
-        return extract(told, max_bytes=1 << 20)
+        return extract(told, ExtractOptions(1 << 20))
     except AdmissibilityError as error:
         return error.message
 

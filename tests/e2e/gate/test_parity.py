@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from tests.support.examples import examples
 
@@ -67,7 +67,7 @@ def taken(path: str, body: bytes) -> Call | Reason:
     headers = (("content-type", "application/json"), ("content-length", str(len(body))))
     request = HttpRequest("POST", path, headers, raw_body=body, provider="openai", api="openai")
     try:
-        return extract(request, max_bytes=1 << 20)
+        return extract(request, ExtractOptions(1 << 20))
     except AdmissibilityError as error:
         return error.reason
 

@@ -18,7 +18,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.core.reasons import Reason, remedy
 from sidecar.extract.check_request import read
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.gate import check_response
 from sidecar.providers import error_shapes
 from tests.process.envoy.local_replies import CAUSES
@@ -119,7 +119,8 @@ def test_what_the_sdk_sends_by_itself_is_read_by_the_gate(
     """Without Content-Type, unless it is told to send one; Bedrock takes that for JSON."""
     client(bedrock).invoke_model(modelId=MODEL, body=json.dumps(body), **options)
     (asked,) = bedrock.gate.asked
-    assert extract(read(asked, credential_header=CREDENTIAL), max_bytes=1 << 16) == expected
+    request = read(asked, credential_header=CREDENTIAL)
+    assert extract(request, ExtractOptions(1 << 16)) == expected
     (received,) = bedrock.provider.received
     assert json.loads(bedrock.site.seen(received).body) == body
 

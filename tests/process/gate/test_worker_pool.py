@@ -20,6 +20,7 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract.batch_lines import MAX_LINES, Block, BlockCalls, read_block
+from sidecar.extract.extractor import ExtractOptions
 from sidecar.extract.parsed_request import (
     THRESHOLD,
     Large,
@@ -36,7 +37,7 @@ from tests.support.gate.requests import HEADER, as_check_request, json_body
 from tests.support.simulator.constants import ENV, NOW
 
 MAX_BYTES = 20 << 20
-TERMS = ReadOptions(HEADER, MAX_BYTES)
+TERMS = ReadOptions(HEADER, ExtractOptions(MAX_BYTES))
 FAILED = (Reason.INTERNAL_ERROR, "the process that parses large bodies failed")
 Outcome = ParsedRequest | Refusal
 

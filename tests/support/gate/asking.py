@@ -8,7 +8,7 @@ from typing import Any
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason
 from sidecar.extract import check_request
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from tests.support.gate import forms
 from tests.support.gate.requests import HEADER, Lines, as_check_request
 
@@ -27,9 +27,7 @@ def ask(
     """The call, or the refusal with its whole message."""
     try:
         request = check_request.read(message, credential_header=HEADER)
-        return extract(
-            request, max_bytes=max_bytes, opened=opened, ignore_body_model=ignore_body_model
-        )
+        return extract(request, ExtractOptions(max_bytes, opened, ignore_body_model))
     except AdmissibilityError as error:
         return error.reason, error.message
 

@@ -22,7 +22,7 @@ from sidecar.core import strict_json
 from sidecar.core.call import Call
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status
 from sidecar.extract import check_request, multipart, raw_request
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.multipart import MultipartError
 from sidecar.extract.raw_request import RawRequestError
@@ -128,7 +128,7 @@ def test_requests(method: str, target: str, content_type: str, body: bytes, api:
     """Every place of every operation is walked along on the way."""
     headers = (("content-type", content_type), ("content-length", str(len(body))))
     request = HttpRequest(method, target, headers, raw_body=body, provider=api, api=api)
-    found = ended(lambda: extract(request, max_bytes=MAX_BYTES))
+    found = ended(lambda: extract(request, ExtractOptions(MAX_BYTES)))
     assert isinstance(found, Call) or http_status(found) in range(400, 500)
 
 

@@ -16,6 +16,7 @@ from sidecar.core.decide import Decision
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.window import rfc3339
 from sidecar.extract import check_request
+from sidecar.extract.extractor import ExtractOptions
 from sidecar.extract.http_request import SPECIFICATION_HEADER, HttpRequest
 from sidecar.extract.parsed_request import ReadOptions, parse
 from sidecar.gate import check_response
@@ -136,7 +137,7 @@ def test_only_the_route_makes_a_call_one_of_the_sandbox() -> None:
         message = as_check_request(body=body, headers=[("sandbox", "true")])
         if told is not None:
             message.attributes.context_extensions["sandbox"] = told
-        parsed = parse(message, ReadOptions(HEADER, 1 << 20))
+        parsed = parse(message, ReadOptions(HEADER, ExtractOptions(1 << 20)))
         assert isinstance(parsed.found, Call)
         assert parsed.request is not None
         assert (parsed.found.sandbox, parsed.request.sandbox) == (told is not None,) * 2

@@ -12,12 +12,13 @@ from sidecar._pb import ext_authz_pb2 as pb
 from sidecar.core.call import Call
 from sidecar.extract import heads as module
 from sidecar.extract.check_request import VALUES
+from sidecar.extract.extractor import ExtractOptions
 from sidecar.extract.heads import Heads
 from sidecar.extract.parsed_request import ReadOptions, parse
 from tests.support.examples import examples
 from tests.support.gate.requests import HEADER, as_check_request, json_body
 
-OPTIONS = ReadOptions(HEADER, 1 << 12)
+OPTIONS = ReadOptions(HEADER, ExtractOptions(1 << 12))
 EXTENSIONS = ("provider", "api", "trusted_forwarder", "sandbox", "any")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.extract.extractor import extract
+from sidecar.extract.extractor import ExtractOptions, extract
 from sidecar.extract.http_request import HttpRequest
 from sidecar.providers import PROVIDERS
 from sidecar.providers.stored_inputs import StoredInputs
@@ -33,7 +33,7 @@ def read(
         ("content-length", str(len(raw))),
     )
     request = HttpRequest("POST", path, headers, raw_body=raw, provider="openai", api="openai")
-    return extract(request, max_bytes=1 << 20, opened=OPENED, inputs=inputs)
+    return extract(request, ExtractOptions(1 << 20, OPENED, inputs=inputs))
 
 
 def said(*content: dict[str, Any]) -> list[dict[str, Any]]:
