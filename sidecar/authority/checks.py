@@ -14,17 +14,7 @@ from datetime import datetime
 
 from sidecar.authority.matters import patterns_meet
 from sidecar.authority.subjects import is_environment_pattern
-from sidecar.core.evidence import (
-    Approval,
-    DeploymentBinding,
-    Environment,
-    EnvironmentSpec,
-    Manifest,
-    Predicate,
-    Specification,
-    Statement,
-    Waiver,
-)
+from sidecar.core.evidence import Statement
 from sidecar.core.grants import (
     ALWAYS_REQUIRED,
     EVALUATOR,
@@ -34,6 +24,16 @@ from sidecar.core.grants import (
 )
 from sidecar.core.kinds import kind_of
 from sidecar.core.patterns import any_covers, any_matches, matches
+from sidecar.core.predicates import (
+    Approval,
+    DeploymentBinding,
+    Environment,
+    EnvironmentSpec,
+    Manifest,
+    Predicate,
+    Specification,
+    Waiver,
+)
 
 _LISTED = 12
 """How many known names a message lists."""

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from sidecar.authority.matters import patterns_meet
 from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.kinds import kind_of
+from sidecar.core.predicates import (
     Approval,
     DeploymentBinding,
     Environment,
@@ -21,9 +23,7 @@ from sidecar.core.evidence import (
     Predicate,
     Result,
     Specification,
-    Statement,
 )
-from sidecar.core.kinds import kind_of
 
 Node = tuple[WithdrawalKind, str]
 

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import assert_never
 
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.patterns import any_covers
+from sidecar.core.predicates import (
     Approval,
     DeploymentBinding,
     Environment,
@@ -20,10 +22,8 @@ from sidecar.core.evidence import (
     Predicate,
     Result,
     Specification,
-    Statement,
     Waiver,
 )
-from sidecar.core.patterns import any_covers
 
 PASSED = "PASSED"
 

@@ -17,8 +17,9 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite
 from sidecar.authority.matters import matter
 from sidecar.core import dsse
-from sidecar.core.evidence import Predicate, Statement, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
 from sidecar.core.kinds import kind_of
+from sidecar.core.predicates import Predicate
 from sidecar.core.reasons import EvidenceError
 
 FOLDER = "signed"

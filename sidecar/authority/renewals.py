@@ -16,7 +16,7 @@ from pathlib import Path
 from sidecar.authority import journal
 from sidecar.authority.home import Home
 from sidecar.authority.records import Recorded
-from sidecar.core.evidence import DeploymentBinding
+from sidecar.core.predicates import DeploymentBinding
 
 
 def forget_renewals(

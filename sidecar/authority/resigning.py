@@ -19,8 +19,9 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.authority.open_home import Home, OpenHome, locked_home
 from sidecar.authority.signing import sign_payload
 from sidecar.core import dsse, strict_json
-from sidecar.core.evidence import Predicate, Statement, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import Predicate
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import write_atomically
 

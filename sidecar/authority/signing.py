@@ -33,16 +33,10 @@ from sidecar.core.documents import (
     Withdrawal,
     WithdrawalsDocument,
 )
-from sidecar.core.evidence import (
-    Approval,
-    Manifest,
-    Predicate,
-    Result,
-    Statement,
-    write_statement,
-)
+from sidecar.core.evidence import Statement, write_statement
 from sidecar.core.keys import PublicKey
 from sidecar.core.kinds import kind_of
+from sidecar.core.predicates import Approval, Manifest, Predicate, Result
 from sidecar.core.window import Window, rfc3339
 
 FAILED = "FAILED"

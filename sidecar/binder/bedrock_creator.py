@@ -20,7 +20,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.s3_objects import S3Object
 from sidecar.binding.source import SourceError
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 
 METHODS = ("FINE_TUNING", "CONTINUED_PRE_TRAINING", "DISTILLATION", "REINFORCEMENT_FINE_TUNING")
 """Customization types of jobs; ``IMPORTED`` is none that trains."""

@@ -31,8 +31,9 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel, Declared, bind_model
 from sidecar.binding.model_files import Progress as ByteProgress
 from sidecar.binding.source import FinishedJob, JobSource, SourceError
-from sidecar.core.evidence import Manifest, Predicate, Statement, write_statement
+from sidecar.core.evidence import Statement, write_statement
 from sidecar.core.grants import ALWAYS_REQUIRED
+from sidecar.core.predicates import Manifest, Predicate
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
 from sidecar.durable.files import place_new

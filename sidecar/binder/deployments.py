@@ -32,11 +32,11 @@ from sidecar.binding.deployments import RECORD, DeployedModel, DeploymentSource
 from sidecar.binding.errors import BindingError
 from sidecar.binding.source import SourceError
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import (
     DEPLOYMENT_BINDING,
     DeploymentBinding,
     Predicate,
-    Statement,
     Subject,
     base_model_digest,
 )

@@ -20,7 +20,8 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.job import KnownManifest
 from sidecar.binding.specified import KnownSpecification
 from sidecar.core import dsse
-from sidecar.core.evidence import Manifest, Predicate, Specification, Statement, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
+from sidecar.core.predicates import Manifest, Predicate, Specification
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded
 

@@ -19,7 +19,7 @@ from sidecar.binding.model_files import Progress
 from sidecar.binding.records import MAX_RECORD_BYTES
 from sidecar.binding.source import SourceError
 from sidecar.core import strict_json
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from sidecar.core.wire import first_fault
 
 SUBMISSION_KEY = "admissibility_submission"

@@ -22,7 +22,7 @@ from sidecar.binding.openai_listing import Page
 from sidecar.binding.records import MAX_RECORD_BYTES
 from sidecar.binding.source import FinishedJob, JobPage, JobView, SourceError
 from sidecar.core import strict_json
-from sidecar.core.evidence import EvaluationOutput, Manifest
+from sidecar.core.predicates import EvaluationOutput, Manifest
 from sidecar.core.wire import DigestSet, first_fault
 
 PAGE = 100

@@ -26,7 +26,7 @@ from sidecar.binding import corpora, record_formats, specified
 from sidecar.binding.model_files import Progress
 from sidecar.binding.specified import KnownSpecification
 from sidecar.core import strict_json, wire
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from sidecar.durable.files import write_atomically
 
 MAX_RECORD_BYTES = 4 << 20

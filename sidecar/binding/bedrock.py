@@ -28,7 +28,7 @@ from sidecar.binding.bedrock_records import (
 )
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel
-from sidecar.core.evidence import Corpus, EvaluationOutput, Manifest, Run
+from sidecar.core.predicates import Corpus, EvaluationOutput, Manifest, Run
 from sidecar.providers import ADAPTED_NAMES
 
 PROVIDER = "bedrock"

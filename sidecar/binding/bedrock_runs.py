@@ -10,8 +10,7 @@ from sidecar.binding import bedrock_arns, records
 from sidecar.binding.bedrock_records import Customization, CustomizationJob, CustomModel
 from sidecar.binding.errors import BindingError
 from sidecar.core import wire
-from sidecar.core.evidence import EvaluationOutput
-from sidecar.core.predicates import Grader
+from sidecar.core.predicates import EvaluationOutput, Grader
 from sidecar.core.wire import DigestSet
 
 

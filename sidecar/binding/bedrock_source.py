@@ -22,7 +22,7 @@ from sidecar.binding.deployments import DeployedModel
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.source import FinishedJob, JobPage, JobState, JobView, ListedJob
-from sidecar.core.evidence import Corpus, Manifest
+from sidecar.core.predicates import Corpus, Manifest
 from sidecar.core.wire import DigestSet
 
 _STATES = {"InProgress": JobState.RUNNING, "Stopping": JobState.RUNNING}

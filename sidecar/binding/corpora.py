@@ -21,7 +21,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.record_formats import RecordCheck
 from sidecar.core import strict_json
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from sidecar.core.wire import DigestSet
 
 MAX_LINE_BYTES = 16 << 20

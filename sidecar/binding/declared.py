@@ -31,7 +31,7 @@ import yaml
 
 from sidecar.binding.errors import BindingError
 from sidecar.core import strict_json, wire
-from sidecar.core.evidence import EnvironmentSpec, EvaluationEnvelope
+from sidecar.core.predicates import EnvironmentSpec, EvaluationEnvelope
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError

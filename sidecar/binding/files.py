@@ -12,7 +12,7 @@ import math
 from pathlib import Path
 
 from sidecar.binding.errors import BindingError
-from sidecar.core.evidence import Document, EvaluationOutput
+from sidecar.core.predicates import Document, EvaluationOutput
 from sidecar.core.wire import DigestSet
 
 MAX_METRICS_BYTES = 64 << 20

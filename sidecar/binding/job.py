@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from sidecar.binding import specified
 from sidecar.binding.errors import BindingError
 from sidecar.binding.specified import KnownSpecification
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import (
     MANIFEST,
     Corpus,
     Document,
@@ -25,7 +26,6 @@ from sidecar.core.evidence import (
     ModelClaim,
     RequiredApprovals,
     Run,
-    Statement,
     Subject,
 )
 from sidecar.core.window import Window

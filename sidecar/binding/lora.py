@@ -24,7 +24,7 @@ from sidecar.binding.job import AdaptedModel
 from sidecar.binding.model_files import ModelFiles, Progress
 from sidecar.binding.safetensors import Tensor
 from sidecar.core import strict_json
-from sidecar.core.evidence import Run
+from sidecar.core.predicates import Run
 from sidecar.core.wire import first_fault
 
 CONFIG = "adapter_config.json"

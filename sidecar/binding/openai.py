@@ -24,7 +24,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel, Binding, Declared, bind_model
 from sidecar.binding.openai_graders import Graders, read_graders
 from sidecar.binding.records import Identifier, Record
-from sidecar.core.evidence import Corpus, EvaluationOutput, Run
+from sidecar.core.predicates import Corpus, EvaluationOutput, Run
 from sidecar.core.wire import DigestSet
 from sidecar.providers import ADAPTED_NAMES
 

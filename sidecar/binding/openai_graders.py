@@ -17,7 +17,7 @@ import rfc8785
 
 from sidecar.binding.errors import BindingError
 from sidecar.core import wire
-from sidecar.core.evidence import Grader
+from sidecar.core.predicates import Grader
 from sidecar.core.wire import DigestSet
 
 MAX_GRADERS = 64

@@ -13,7 +13,7 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.openai import SPECIFICATION_KEY, Checkpoint, read_checkpoint_value
 from sidecar.binding.source import JobState, JobView, ListedJob
 from sidecar.core import strict_json
-from sidecar.core.evidence import Manifest
+from sidecar.core.predicates import Manifest
 from sidecar.core.wire import first_fault
 
 MAX_PAGE_BYTES = 16 << 20

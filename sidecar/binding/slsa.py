@@ -21,8 +21,8 @@ from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel
 from sidecar.binding.records import Identifier, Record, Time
 from sidecar.core import dsse
-from sidecar.core.evidence import Corpus, Document
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import Corpus, Document
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.wire import DigestSet
 

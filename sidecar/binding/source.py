@@ -17,7 +17,7 @@ from typing import Protocol
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel
 from sidecar.binding.model_files import Progress
-from sidecar.core.evidence import Corpus, EvaluationOutput, Manifest
+from sidecar.core.predicates import Corpus, EvaluationOutput, Manifest
 
 
 class JobState(Enum):

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sidecar.binding.errors import BindingError
-from sidecar.core.evidence import EnvironmentSpec, EvaluationEnvelope, Specification
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import EnvironmentSpec, EvaluationEnvelope, Specification
 from sidecar.core.specifications import taken_away
 
 

@@ -11,7 +11,8 @@ from sidecar.cli import common, manifests
 from sidecar.cli.common import DeclarationOption, SignedByOption
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.signing_checks import StatementOptions
-from sidecar.core.evidence import APPROVAL, Approval, Statement, Subject
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import APPROVAL, Approval, Subject
 from sidecar.core.wire import DigestSet
 
 ConditionOption = Annotated[

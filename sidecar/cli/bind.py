@@ -16,7 +16,7 @@ from sidecar.cli.binding_options import DeclaredOptions
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.run_files import RunFileOptions
 from sidecar.cli.signing_checks import SigningOptions
-from sidecar.core.evidence import Corpus, EvaluationOutput
+from sidecar.core.predicates import Corpus, EvaluationOutput
 
 CheckpointOption = Annotated[
     Path | None, typer.Option(help="A checkpoint's record, to bind the checkpoint instead.")

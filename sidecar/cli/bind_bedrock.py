@@ -23,7 +23,7 @@ from sidecar.cli.hashing_progress import hashing
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.run_files import ResultFileOption
 from sidecar.cli.signing_checks import SigningOptions
-from sidecar.core.evidence import Corpus, Document
+from sidecar.core.predicates import Corpus, Document
 from sidecar.core.wire import DigestSet
 
 if TYPE_CHECKING:

@@ -23,16 +23,16 @@ from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, DeclarationOption
 from sidecar.cli.signing_checks import SigningOptions
-from sidecar.core.evidence import (
+from sidecar.core.evidence import write_statement
+from sidecar.core.grants import ALWAYS_REQUIRED
+from sidecar.core.predicates import (
     Corpus,
     Document,
     EnvironmentSpec,
     EvaluationEnvelope,
     EvaluationOutput,
     Manifest,
-    write_statement,
 )
-from sidecar.core.grants import ALWAYS_REQUIRED
 from sidecar.core.wire import DigestSet
 
 DataClassOption = Annotated[

@@ -26,14 +26,14 @@ from sidecar.cli.option_groups import grouped
 from sidecar.cli.served_options import ServedOptions
 from sidecar.cli.signing_checks import SigningOptions
 from sidecar.cli.written import Written
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import (
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
     SPECIFICATION,
     DeploymentBinding,
     Environment,
     Specification,
-    Statement,
     Subject,
     specification_blob,
 )

@@ -14,12 +14,8 @@ from sidecar.cli.aws_options import AwsOptions
 from sidecar.cli.common import CliError, SignedByOption
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.signing_checks import SigningOptions
-from sidecar.core.evidence import (
-    DEPLOYMENT_BINDING,
-    DeploymentBinding,
-    Statement,
-    Subject,
-)
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import DEPLOYMENT_BINDING, DeploymentBinding, Subject
 from sidecar.core.wire import DigestSet
 
 COMMAND = "admit declare bedrock-deployment"

@@ -14,8 +14,9 @@ from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.tables import show_table, stdout
 from sidecar.core import dsse
-from sidecar.core.evidence import Result, parse_statement
+from sidecar.core.evidence import parse_statement
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import Result
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import rfc3339
 from sidecar.durable.files import write_atomically

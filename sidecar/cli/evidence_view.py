@@ -16,8 +16,9 @@ from sidecar.authority.checks import Signing
 from sidecar.cli import common
 from sidecar.cli.common import CliError
 from sidecar.core import dsse
-from sidecar.core.evidence import Approval, Manifest, Predicate, Signer, Statement, parse_statement
+from sidecar.core.evidence import Signer, Statement, parse_statement
 from sidecar.core.kinds import kind_of
+from sidecar.core.predicates import Approval, Manifest, Predicate
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339

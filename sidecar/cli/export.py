@@ -12,9 +12,9 @@ import typer
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, SignedByOption
 from sidecar.core import dsse
-from sidecar.core.evidence import Result, Statement, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
 from sidecar.core.keys import PublicKey
-from sidecar.core.predicates import MANIFEST, Subject
+from sidecar.core.predicates import MANIFEST, Result, Subject
 from sidecar.core.wire import DigestSet
 from sidecar.exports import cyclonedx, model_card, slsa, spdx
 from sidecar.exports.source import ManifestSource

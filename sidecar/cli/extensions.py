@@ -10,7 +10,7 @@ from sidecar.authority import records
 from sidecar.authority.home import Home
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError
-from sidecar.core.evidence import Specification
+from sidecar.core.predicates import Specification
 from sidecar.core.specifications import taken_away
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -9,16 +9,15 @@ from sidecar.cli import common
 from sidecar.cli.common import CliError
 from sidecar.core import dsse
 from sidecar.core.dsse import Envelope
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement, parse_statement
+from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import (
     DeploymentBinding,
     Environment,
     Manifest,
     Predicate,
     Specification,
-    Statement,
-    parse_statement,
 )
-from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 
 

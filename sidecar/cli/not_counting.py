@@ -15,8 +15,9 @@ from rich.text import Text
 from sidecar.cli.evidence_view import Hindrance, hindrances
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
-from sidecar.core.evidence import Evidence, Predicate
+from sidecar.core.evidence import Evidence
 from sidecar.core.kinds import kind_of
+from sidecar.core.predicates import Predicate
 from sidecar.core.snapshot import TrustState
 
 SHOWN = 8

@@ -21,9 +21,9 @@ from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import CliError, DeclarationOption, JsonOption
 from sidecar.cli.run_files import ResultFileOption, ValidationOption
 from sidecar.cli.signing_checks import PoliciesOption, TrustOption
-from sidecar.core.evidence import Corpus, Environment
 from sidecar.core.facts import to_input
 from sidecar.core.grants import OperatorTrust
+from sidecar.core.predicates import Corpus, Environment
 from sidecar.opa import tree
 from sidecar.opa.location import opa_path
 from sidecar.opa.server import tree_server

@@ -17,7 +17,8 @@ from sidecar.cli.manifests import ManifestFile
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.signing_checks import StatementOptions
 from sidecar.cli.written import Written
-from sidecar.core.evidence import Manifest, Result, Statement
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import Manifest, Result
 from sidecar.core.window import Window, rfc3339
 from sidecar.evaluation import countersign
 from sidecar.evaluation.countersign import Measured

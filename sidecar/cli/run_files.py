@@ -14,8 +14,8 @@ from sidecar.binding.slsa import Provenance
 from sidecar.cli import binding_options, common
 from sidecar.cli.common import CliError
 from sidecar.cli.hashing_progress import hashing, sizes
-from sidecar.core.evidence import Corpus, EvaluationOutput
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import Corpus, EvaluationOutput
 
 ValidationOption = Annotated[
     list[Path] | None, typer.Option(help="A validation file (JSONL); repeatable.")

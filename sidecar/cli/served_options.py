@@ -13,7 +13,7 @@ from sidecar.binding import served, served_api
 from sidecar.binding.served import Api, BoundBase, ServedComparison, ServedName
 from sidecar.cli.adapter_folder import FolderComparison
 from sidecar.cli.common import CliError
-from sidecar.core.evidence import Manifest
+from sidecar.core.predicates import Manifest
 
 UrlOption = Annotated[
     str | None,

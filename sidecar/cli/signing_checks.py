@@ -16,8 +16,9 @@ from sidecar.authority.home import Home
 from sidecar.cli import common
 from sidecar.cli.common import BlobsOption, CliError, HomeOption, JsonOption, OutOption
 from sidecar.cli.written import Written
-from sidecar.core.evidence import Manifest, Predicate, Statement
+from sidecar.core.evidence import Statement
 from sidecar.core.grants import OperatorTrust
+from sidecar.core.predicates import Manifest, Predicate
 from sidecar.policy import names
 from sidecar.providers import PROVIDERS, canonical_name, operation_names
 from sidecar.trust import config_file

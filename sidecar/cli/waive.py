@@ -12,7 +12,8 @@ from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.signing_checks import StatementOptions
-from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import WAIVER, Subject, Waiver
 from sidecar.core.wire import DigestSet
 
 

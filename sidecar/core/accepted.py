@@ -12,16 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sidecar.core.evidence import (
-    APPROVAL,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    Evidence,
-    Signer,
-)
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.kinds import BY_URN, EvidenceKind, kind_of
+from sidecar.core.predicates import APPROVAL, ENVIRONMENT, MANIFEST, RESULT, SPECIFICATION
 from sidecar.core.tables import Drafts, SignedPayload
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile
 

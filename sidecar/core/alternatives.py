@@ -20,7 +20,8 @@ from sidecar.core import (
 from sidecar.core.assessment import Finding, Inquiry, Question
 from sidecar.core.choice import Prepared
 from sidecar.core.deployments import Bound
-from sidecar.core.evidence import Environment, Evidence, Manifest
+from sidecar.core.evidence import Evidence
+from sidecar.core.predicates import Environment, Manifest
 from sidecar.core.resolve import Resolved
 
 

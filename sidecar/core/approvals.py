@@ -14,9 +14,10 @@ from sidecar.core.assessment import Counting, Finding, Question, RolePass
 from sidecar.core.assignment import Offer, Slot, given
 from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.eligibility import eligible_signers, grant_for
-from sidecar.core.evidence import Approval, Evidence, Manifest
+from sidecar.core.evidence import Evidence
 from sidecar.core.grants import REGULATOR
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import Approval, Manifest
 from sidecar.core.reasons import Reason
 from sidecar.core.succession import required_approvals
 

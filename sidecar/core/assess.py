@@ -38,9 +38,10 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.cascade import Cascade
 from sidecar.core.choice import Choice, Prepared, choices
 from sidecar.core.combinations import Rules
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.lineage import AnyNode, authority_node, environment_nodes
 from sidecar.core.objectors import about, objectors
+from sidecar.core.predicates import Environment, Manifest
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
 from sidecar.core.specifications import Pledge

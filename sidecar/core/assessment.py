@@ -8,21 +8,20 @@ from typing import NamedTuple
 
 from sidecar.core.call import Call, Credential
 from sidecar.core.eligibility import signed_by
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Evidence, Signer
+from sidecar.core.floors import Surroundings, surroundings
+from sidecar.core.grants import CUSTOMER, Scope
+from sidecar.core.memory import LineageNode
+from sidecar.core.predicates import (
     Approval,
     DeploymentBinding,
     Environment,
-    Evidence,
     Manifest,
     Result,
-    Signer,
     Specification,
     Suite,
     Waiver,
 )
-from sidecar.core.floors import Surroundings, surroundings
-from sidecar.core.grants import CUSTOMER, Scope
-from sidecar.core.memory import LineageNode
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
 

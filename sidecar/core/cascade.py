@@ -16,7 +16,7 @@ from enum import IntEnum
 
 from sidecar.core.assessment import ANNOUNCED, Chain, Ending, Finding, Specified, Withdrawn
 from sidecar.core.documents import Withdrawal
-from sidecar.core.evidence import Evidence, Manifest, Predicate, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import Scope
 from sidecar.core.lineage import (
     AnyNode,
@@ -32,6 +32,7 @@ from sidecar.core.lineage import (
 )
 from sidecar.core.memory import LineageNode
 from sidecar.core.objectors import Objectors
+from sidecar.core.predicates import Manifest, Predicate
 from sidecar.core.reasons import Reason
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import granted_successors

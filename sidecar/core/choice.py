@@ -22,9 +22,10 @@ from sidecar.core.assessment import Chain, Counting, Finding, Question, RolePass
 from sidecar.core.assignment import Assignment, Offer, Slot, assignments
 from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.deployments import Bound
-from sidecar.core.evidence import Evidence, Manifest, Signer, Suite
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import PRODUCER
 from sidecar.core.preactivation import SuiteOffers
+from sidecar.core.predicates import Manifest, Suite
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
 from sidecar.core.specifications import Pledge

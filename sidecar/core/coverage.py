@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from sidecar.core.assessment import Finding, Question
 from sidecar.core.eligibility import eligible_signers
-from sidecar.core.evidence import EnvironmentSpec, Evidence, Manifest, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import PRODUCER
 from sidecar.core.patterns import matches
+from sidecar.core.predicates import EnvironmentSpec, Manifest
 from sidecar.core.reasons import Reason
 
 

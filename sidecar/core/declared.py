@@ -12,9 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from sidecar.core.eligibility import grant_for
-from sidecar.core.evidence import Environment, Evidence
+from sidecar.core.evidence import Evidence
 from sidecar.core.grants import CUSTOMER, OperatorTrust, Scope
 from sidecar.core.memory import DeclaredScope
+from sidecar.core.predicates import Environment
 from sidecar.core.tables import Drafts
 
 Scopes = tuple[tuple[str, str], ...]

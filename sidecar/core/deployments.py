@@ -14,15 +14,10 @@ from datetime import datetime
 from sidecar.core.assessment import Deployed, Finding, Inquiry, Question
 from sidecar.core.cascade import Cascade
 from sidecar.core.eligibility import newest_of_each_author, next_beginning
-from sidecar.core.evidence import (
-    DeploymentBinding,
-    Environment,
-    Evidence,
-    Signer,
-    base_model_digest,
-)
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import PROVIDER, Grant, Scope
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import DeploymentBinding, Environment, base_model_digest
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
 from sidecar.core.window import rfc3339

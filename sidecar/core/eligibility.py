@@ -10,15 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import TypeVar
 
-from sidecar.core.evidence import (
-    DeploymentBinding,
-    Environment,
-    Evidence,
-    Manifest,
-    Predicate,
-    Signer,
-)
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import Grant, OperatorTrust, Scope
+from sidecar.core.predicates import DeploymentBinding, Environment, Manifest, Predicate
 from sidecar.core.snapshot import TrustState
 
 Declared = Environment | DeploymentBinding

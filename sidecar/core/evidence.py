@@ -14,87 +14,12 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from sidecar.core import kinds, strict_json, wire
-from sidecar.core.predicates import (
-    APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    WAIVER,
-    Approval,
-    Corpus,
-    DeploymentBinding,
-    Document,
-    Environment,
-    EnvironmentSpec,
-    EvaluationEnvelope,
-    EvaluationOutput,
-    Grader,
-    Manifest,
-    ModelClaim,
-    P,
-    Predicate,
-    RequiredApprovals,
-    Result,
-    Run,
-    Specification,
-    Subject,
-    Suite,
-    SuiteAnnotations,
-    SuiteResult,
-    Waiver,
-    base_model_digest,
-    specification_blob,
-)
+from sidecar.core.predicates import P, Predicate, Subject
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.wire import WIRE
 
-__all__ = [
-    "APPROVAL",
-    "DEPLOYMENT_BINDING",
-    "ENVIRONMENT",
-    "MANIFEST",
-    "MAX_PAYLOAD_BYTES",
-    "RESULT",
-    "SPECIFICATION",
-    "STATEMENT_TYPE",
-    "WAIVER",
-    "Approval",
-    "Corpus",
-    "DeploymentBinding",
-    "Document",
-    "Environment",
-    "EnvironmentSpec",
-    "EvaluationEnvelope",
-    "EvaluationOutput",
-    "Evidence",
-    "Grader",
-    "Manifest",
-    "ModelClaim",
-    "P",
-    "Predicate",
-    "RequiredApprovals",
-    "Result",
-    "Run",
-    "Signer",
-    "Specification",
-    "Statement",
-    "Subject",
-    "Suite",
-    "SuiteAnnotations",
-    "SuiteResult",
-    "Waiver",
-    "base_model_digest",
-    "parse_statement",
-    "plain_statement",
-    "specification_blob",
-    "write_statement",
-]
-
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 MAX_PAYLOAD_BYTES = 1 << 19
-
 
 Inside = TypeVar("Inside")
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sidecar.core.evidence import Environment, Evidence
+from sidecar.core.evidence import Evidence
 from sidecar.core.grants import OperatorTrust
+from sidecar.core.predicates import Environment
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,31 +11,13 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from sidecar.core import predicates
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.grants import CUSTOMER, EVALUATOR, PRODUCER, PROVIDER, REGULATOR
-from sidecar.core.predicates import (
-    APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    WAIVER,
-    Approval,
-    DeploymentBinding,
-    Environment,
-    Manifest,
-    Predicate,
-    Result,
-    Specification,
-    Subject,
-    Waiver,
-    specification_blob,
-)
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.spiffe_id import check_spiffe_id
 
-K = TypeVar("K", bound=Predicate)
+K = TypeVar("K", bound=predicates.Predicate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,52 +43,52 @@ class EvidenceKind(Generic[K]):
     role: str | None
     noun: str
     withdrawal: WithdrawalKind
-    index: Callable[[str, Subject, K], Hashable]
-    check_subject: Callable[[Subject, K], None]
+    index: Callable[[str, predicates.Subject, K], Hashable]
+    check_subject: Callable[[predicates.Subject, K], None]
     table: str
-    matter: Callable[[Subject, K], tuple[object, ...]] | None = None
+    matter: Callable[[predicates.Subject, K], tuple[object, ...]] | None = None
     index_of: Callable[[Sequence[Any]], Hashable] | None = None
 
 
-def by_subject_digest(_: str, subject: Subject, __: object) -> str:
+def by_subject_digest(_: str, subject: predicates.Subject, __: object) -> str:
     """Index evidence by the digest of what it is about."""
     return subject.digest.sha256
 
 
-def by_own_digest(digest: str, _: Subject, __: object) -> str:
+def by_own_digest(digest: str, _: predicates.Subject, __: object) -> str:
     """Index evidence by its own payload digest."""
     return digest
 
 
-def any_subject(_: Subject, __: object) -> None:
+def any_subject(_: predicates.Subject, __: object) -> None:
     """Accept any subject: nothing in the predicate repeats it."""
 
 
-def _check_manifest(subject: Subject, predicate: Manifest) -> None:
+def _check_manifest(subject: predicates.Subject, predicate: predicates.Manifest) -> None:
     if subject.name != predicate.model.id:
         raise EvidenceError("manifest: the subject is not the model it describes")
 
 
-def _check_environment(subject: Subject, _: Environment) -> None:
+def _check_environment(subject: predicates.Subject, _: predicates.Environment) -> None:
     if hashlib.sha256(subject.name.encode()).hexdigest() != subject.digest.sha256:
         raise EvidenceError("environment: the subject's digest is not that of its SPIFFE ID")
     check_spiffe_id(subject.name)
 
 
-def _check_binding(subject: Subject, predicate: DeploymentBinding) -> None:
+def _check_binding(subject: predicates.Subject, predicate: predicates.DeploymentBinding) -> None:
     if subject.name != predicate.deployment:
         raise EvidenceError("deployment binding: the subject is not the deployment it binds")
 
 
-def _check_specification(subject: Subject, predicate: Specification) -> None:
-    blob = specification_blob(predicate.environments, predicate.envelope)
+def _check_specification(subject: predicates.Subject, predicate: predicates.Specification) -> None:
+    blob = predicates.specification_blob(predicate.environments, predicate.envelope)
     if hashlib.sha256(blob).hexdigest() != subject.digest.sha256:
         raise EvidenceError("specification: the subject's digest is not that of what it says")
 
 
 MANIFESTS = EvidenceKind(
-    urn=MANIFEST,
-    predicate=Manifest,
+    urn=predicates.MANIFEST,
+    predicate=predicates.Manifest,
     role=PRODUCER,
     noun="manifest",
     withdrawal=WithdrawalKind.MANIFEST,
@@ -115,8 +97,8 @@ MANIFESTS = EvidenceKind(
     table="manifests",
 )
 RESULTS = EvidenceKind(
-    urn=RESULT,
-    predicate=Result,
+    urn=predicates.RESULT,
+    predicate=predicates.Result,
     role=EVALUATOR,
     noun="result",
     withdrawal=WithdrawalKind.RESULT,
@@ -130,8 +112,8 @@ RESULTS = EvidenceKind(
     index_of=lambda parts: str(parts[0]),
 )
 APPROVALS = EvidenceKind(
-    urn=APPROVAL,
-    predicate=Approval,
+    urn=predicates.APPROVAL,
+    predicate=predicates.Approval,
     role=None,
     noun="approval",
     withdrawal=WithdrawalKind.APPROVAL,
@@ -142,8 +124,8 @@ APPROVALS = EvidenceKind(
     index_of=lambda parts: str(parts[0]),
 )
 ENVIRONMENTS = EvidenceKind(
-    urn=ENVIRONMENT,
-    predicate=Environment,
+    urn=predicates.ENVIRONMENT,
+    predicate=predicates.Environment,
     role=CUSTOMER,
     noun="environment",
     withdrawal=WithdrawalKind.ENVIRONMENT,
@@ -154,8 +136,8 @@ ENVIRONMENTS = EvidenceKind(
     index_of=lambda parts: str(parts[0]),
 )
 WAIVERS = EvidenceKind(
-    urn=WAIVER,
-    predicate=Waiver,
+    urn=predicates.WAIVER,
+    predicate=predicates.Waiver,
     role=REGULATOR,
     noun="waiver",
     withdrawal=WithdrawalKind.WAIVER,
@@ -164,8 +146,8 @@ WAIVERS = EvidenceKind(
     table="waivers",
 )
 DEPLOYMENT_BINDINGS = EvidenceKind(
-    urn=DEPLOYMENT_BINDING,
-    predicate=DeploymentBinding,
+    urn=predicates.DEPLOYMENT_BINDING,
+    predicate=predicates.DeploymentBinding,
     role=PROVIDER,
     noun="deployment",
     withdrawal=WithdrawalKind.DEPLOYMENT_BINDING,
@@ -176,8 +158,8 @@ DEPLOYMENT_BINDINGS = EvidenceKind(
     index_of=lambda parts: (str(parts[0]), str(parts[1])),
 )
 SPECIFICATIONS = EvidenceKind(
-    urn=SPECIFICATION,
-    predicate=Specification,
+    urn=predicates.SPECIFICATION,
+    predicate=predicates.Specification,
     role=CUSTOMER,
     noun="specification",
     withdrawal=WithdrawalKind.SPECIFICATION,
@@ -202,6 +184,6 @@ BY_NOUN: dict[str, EvidenceKind[Any]] = {kind.noun: kind for kind in KINDS}
 _BY_PREDICATE: dict[type, EvidenceKind[Any]] = {kind.predicate: kind for kind in KINDS}
 
 
-def kind_of(predicate: Predicate) -> EvidenceKind[Any]:
+def kind_of(predicate: predicates.Predicate) -> EvidenceKind[Any]:
     """Return the row of a predicate; ``KeyError`` for a type that has none."""
     return _BY_PREDICATE[type(predicate)]

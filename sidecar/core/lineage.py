@@ -10,9 +10,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.evidence import Environment, Evidence, Manifest, Predicate, Signer, Specification
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.kinds import kind_of
 from sidecar.core.memory import LineageNode
+from sidecar.core.predicates import Environment, Manifest, Predicate, Specification
 from sidecar.core.withdrawals import AboutNode, AuthoredNode
 
 

@@ -15,12 +15,13 @@ from sidecar.core import declared
 from sidecar.core.accepted import Touched
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.eligibility import beginning, grant_for, signed_by
-from sidecar.core.evidence import Approval, Environment, Evidence, Manifest, Result
+from sidecar.core.evidence import Evidence
 from sidecar.core.floors import Surroundings, surroundings
 from sidecar.core.grants import CUSTOMER, PRODUCER, OperatorTrust, Scope
 from sidecar.core.lineage import claim_nodes, statement_node
 from sidecar.core.memory import LineageNode, Successor
 from sidecar.core.patterns import any_matches, matches
+from sidecar.core.predicates import Approval, Environment, Manifest, Result
 from sidecar.core.succession import MAX_LINKS, complete
 from sidecar.core.tables import Drafts
 from sidecar.core.withdrawals import PublishedNoes

@@ -13,9 +13,10 @@ from sidecar.core.assessment import Finding, Question, SuitePass
 from sidecar.core.assignment import Offer, Slot, given
 from sidecar.core.cascade import Cascade, Defect
 from sidecar.core.eligibility import eligible_signers
-from sidecar.core.evidence import Evidence, Manifest, Result, Suite, SuiteResult
+from sidecar.core.evidence import Evidence
 from sidecar.core.grants import EVALUATOR
 from sidecar.core.objectors import overlaps
+from sidecar.core.predicates import Manifest, Result, Suite, SuiteResult
 from sidecar.core.reasons import Reason
 from sidecar.core.succession import same_suite, suite_passed
 

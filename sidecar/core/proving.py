@@ -14,7 +14,7 @@ from itertools import islice
 from sidecar.core.assess import admissible
 from sidecar.core.assessment import Assessment, Chain, Counting, Deployed, SuitePass, Waived
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Suite
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.facts import (
     AdaptationFacts,
     ApprovalFacts,
@@ -31,6 +31,7 @@ from sidecar.core.facts import (
     WaiverFacts,
     WindowFacts,
 )
+from sidecar.core.predicates import Environment, Manifest, Suite
 from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
 

@@ -17,9 +17,10 @@ from sidecar.core.eligibility import (
     next_beginning,
     signed_by,
 )
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import CUSTOMER, PRODUCER, Scope
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import Environment, Manifest
 from sidecar.core.reasons import Reason
 from sidecar.core.succession import MAX_LINKS
 

@@ -17,9 +17,10 @@ from collections.abc import Iterable
 from sidecar.core import preactivation
 from sidecar.core.assessment import Finding, Question
 from sidecar.core.call import Call
-from sidecar.core.evidence import Evidence, Manifest, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import EVALUATOR
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import Manifest
 from sidecar.core.reasons import Reason
 from sidecar.core.resolve import Resolved
 

@@ -17,20 +17,19 @@ from sidecar.core.documents import (
     TrustDomainsDocument,
     WithdrawalsDocument,
 )
-from sidecar.core.evidence import (
-    Approval,
-    DeploymentBinding,
-    Environment,
-    Evidence,
-    Manifest,
-    Result,
-    Signer,
-    Specification,
-    Waiver,
-)
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.memory import LineageNode, Remembered, Successor
+from sidecar.core.predicates import (
+    Approval,
+    DeploymentBinding,
+    Environment,
+    Manifest,
+    Result,
+    Specification,
+    Waiver,
+)
 from sidecar.core.window import Window
 from sidecar.core.withdrawals import WithdrawalIndex
 

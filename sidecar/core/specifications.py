@@ -18,16 +18,10 @@ from dataclasses import dataclass
 from sidecar.core.assessment import Finding, Inquiry, Question, Specified
 from sidecar.core.cascade import Cascade
 from sidecar.core.eligibility import grant_for
-from sidecar.core.evidence import (
-    Environment,
-    EnvironmentSpec,
-    Evidence,
-    Manifest,
-    Signer,
-    Specification,
-)
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import CUSTOMER, Scope
 from sidecar.core.patterns import any_covers, any_matches
+from sidecar.core.predicates import Environment, EnvironmentSpec, Manifest, Specification
 from sidecar.core.reasons import Reason
 from sidecar.core.succession import MAX_LINKS
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sidecar.core.eligibility import grant_for, signed_by
-from sidecar.core.evidence import Approval, Evidence, Manifest, Result, Signer, Suite
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.floors import Surroundings
 from sidecar.core.grants import (
     ALWAYS_REQUIRED,
@@ -23,7 +23,7 @@ from sidecar.core.grants import (
 )
 from sidecar.core.memory import Successor
 from sidecar.core.patterns import any_matches
-from sidecar.core.predicates import SuiteResult
+from sidecar.core.predicates import Approval, Manifest, Result, Suite, SuiteResult
 from sidecar.core.snapshot import TrustState
 
 MAX_LINKS = 16

@@ -16,19 +16,18 @@ from typing import Any, Final, Generic, TypeVar, cast
 from immutables import Map
 
 from sidecar.core.documents import Failure, WithdrawalKind
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Evidence, Statement
+from sidecar.core.memory import DeclaredScope, LineageNode, Successor, WithdrawnStatement
+from sidecar.core.predicates import (
     Approval,
     DeploymentBinding,
     Environment,
-    Evidence,
     Manifest,
     Predicate,
     Result,
     Specification,
-    Statement,
     Waiver,
 )
-from sidecar.core.memory import DeclaredScope, LineageNode, Successor, WithdrawnStatement
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

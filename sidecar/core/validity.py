@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from sidecar.core import resolve
 from sidecar.core.assessment import SHUTDOWN, Chain, Ending, Inquiry, Specified, Waived
 from sidecar.core.cascade import Cascade
-from sidecar.core.evidence import Environment, Evidence, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.lineage import AnyNode
+from sidecar.core.predicates import Environment
 from sidecar.core.snapshot import TrustState
 
 LONGEST_VALIDITY = timedelta(days=1)

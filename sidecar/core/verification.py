@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sidecar.core import dsse
-from sidecar.core.evidence import Predicate, Statement, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import Predicate
 from sidecar.core.reasons import EvidenceError
 
 UNKNOWN_SIGNER = "no key of a known authority signed it"

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from sidecar.core.assessment import Inquiry, Waived
 from sidecar.core.cascade import Cascade
 from sidecar.core.eligibility import eligible_signers
-from sidecar.core.evidence import Environment, Evidence, Manifest, Signer, Subject, Waiver
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import REGULATOR, Scope
+from sidecar.core.predicates import Environment, Manifest, Subject, Waiver
 from sidecar.core.wire import DigestSet
 
 

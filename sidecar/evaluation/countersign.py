@@ -18,11 +18,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from sidecar.core import strict_json
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import (
     RESULT,
     Manifest,
     Result,
-    Statement,
     Subject,
     Suite,
     SuiteAnnotations,

@@ -13,10 +13,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from sidecar.core.cascade import Cascade
-from sidecar.core.evidence import Evidence, Manifest, Result, Signer, Suite
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import EVALUATOR
 from sidecar.core.objectors import Objectors
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import Manifest, Result, Suite
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import same_suite, suite_passed
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from sidecar.core.evidence import Result, SuiteResult
+from sidecar.core.predicates import Result, SuiteResult
 from sidecar.core.window import rfc3339
 from sidecar.exports.source import ManifestSource, plain_text, suite_label
 

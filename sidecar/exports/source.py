@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
 
-from sidecar.core.evidence import Manifest, Result, Statement, SuiteResult
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import Manifest, Result, SuiteResult
 from sidecar.core.window import rfc3339
 
 NAMESPACE = "urn:admissibility"

@@ -17,9 +17,10 @@ from statistics import fmean
 from sidecar.core.assessment import Chain
 from sidecar.core.cascade import manifest_nodes
 from sidecar.core.documents import Withdrawal
-from sidecar.core.evidence import Evidence, Manifest, Signer
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.lineage import AnyNode, base_nodes, evidence_nodes, specification_nodes
 from sidecar.core.memory import LineageNode
+from sidecar.core.predicates import Manifest
 from sidecar.impact.compare import Impact
 
 _SWEEPS = 6

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from sidecar.core.call import Call
 from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.evidence import Evidence, Manifest
+from sidecar.core.evidence import Evidence
 from sidecar.core.patterns import any_matches, matches
+from sidecar.core.predicates import Manifest
 from sidecar.core.sandbox import PURPOSE
 from sidecar.core.snapshot import TrustState
 

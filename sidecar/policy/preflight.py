@@ -15,7 +15,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from sidecar.core.evidence import Corpus, EvaluationEnvelope, EvaluationOutput
 from sidecar.core.facts import (
     AdaptationFacts,
     ApprovalFacts,
@@ -32,6 +31,7 @@ from sidecar.core.facts import (
 )
 from sidecar.core.grants import ALWAYS_REQUIRED, CUSTOMER, EVALUATOR, REGULATOR, OperatorTrust
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import Corpus, EvaluationEnvelope, EvaluationOutput
 from sidecar.core.window import rfc3339
 from sidecar.policy.rules import Catalogue
 

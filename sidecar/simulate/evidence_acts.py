@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from sidecar.core.documents import Failure, Supersession
-from sidecar.core.evidence import Result, parse_statement
+from sidecar.core.evidence import parse_statement
 from sidecar.core.grants import EVALUATOR, PRODUCER, REGULATOR
+from sidecar.core.predicates import Result
 from sidecar.simulate import statements
 from sidecar.simulate.entries import Approve, Bind, Declare, Deploy, EvidenceEntry, Judge, Resign
 from sidecar.simulate.naming import ActError, evidence, known, listed, party_of

@@ -20,9 +20,10 @@ from sidecar.core.documents import (
     Withdrawal,
     WithdrawalsDocument,
 )
-from sidecar.core.evidence import Predicate, Statement, write_statement
+from sidecar.core.evidence import Statement, write_statement
 from sidecar.core.keys import PublicKey
 from sidecar.core.kinds import KINDS
+from sidecar.core.predicates import Predicate
 from sidecar.core.trust_state import AuthorityView
 from sidecar.core.window import Window
 

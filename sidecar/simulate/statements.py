@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from datetime import timedelta
 
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement, parse_statement
+from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -24,13 +25,11 @@ from sidecar.core.evidence import (
     RequiredApprovals,
     Result,
     Run,
-    Statement,
     Subject,
     Suite,
     SuiteAnnotations,
     SuiteResult,
     base_model_digest,
-    parse_statement,
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet

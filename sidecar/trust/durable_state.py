@@ -22,9 +22,9 @@ from typing import Any
 
 import lmdb
 
-from sidecar.core.evidence import ENVIRONMENT
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.memory import NOTHING, Memory
+from sidecar.core.predicates import ENVIRONMENT
 from sidecar.core.remembered import RememberedTables, added, merged, recall
 from sidecar.core.snapshot import AuthorityView
 from sidecar.core.tables import GONE, PAIRS, Draft, Drafts, PairsDraft, Tables

@@ -16,13 +16,8 @@ import jiter
 
 from sidecar.core import dsse, strict_json
 from sidecar.core.dsse import Envelope
-from sidecar.core.evidence import (
-    STATEMENT_TYPE,
-    Predicate,
-    Statement,
-    parse_statement,
-    plain_statement,
-)
+from sidecar.core.evidence import STATEMENT_TYPE, Statement, parse_statement, plain_statement
+from sidecar.core.predicates import Predicate
 from sidecar.core.wire import read_plain
 
 _FIELDS = {"payload", "payloadType", "signatures"}

@@ -13,7 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home, OwnKey
 from sidecar.binding import openai
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement, write_statement
+from sidecar.core.kinds import BY_URN
+from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -26,13 +28,10 @@ from sidecar.core.evidence import (
     Environment,
     Predicate,
     Specification,
-    Statement,
     Subject,
     Waiver,
     specification_blob,
-    write_statement,
 )
-from sidecar.core.kinds import BY_URN
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.durable.files import write_private

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.serialization import (
 from sidecar.authority import home as authority
 from sidecar.authority.home import AuthorityError, Home, OwnKey
 from sidecar.core import dsse
-from sidecar.core.evidence import APPROVAL
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import APPROVAL
 from tests.contract import evidence_of_every_kind as every_kind
 from tests.contract.evidence_of_every_kind import NOW
 

@@ -20,16 +20,9 @@ from sidecar.binding import files as run_files
 from sidecar.binding.corpora import read_corpus
 from sidecar.binding.job import Declared, KnownManifest
 from sidecar.core import dsse, sandbox
-from sidecar.core.evidence import (
-    APPROVAL,
-    ENVIRONMENT,
-    Approval,
-    Environment,
-    Predicate,
-    Statement,
-    Subject,
-)
+from sidecar.core.evidence import Statement
 from sidecar.core.grants import ALWAYS_REQUIRED
+from sidecar.core.predicates import APPROVAL, ENVIRONMENT, Approval, Environment, Predicate, Subject
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.durable.files import write_atomically

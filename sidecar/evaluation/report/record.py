@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidecar.core import strict_json
-from sidecar.core.evidence import Manifest, Suite
+from sidecar.core.predicates import Manifest, Suite
 from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 

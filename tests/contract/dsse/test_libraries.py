@@ -15,7 +15,7 @@ from securesystemslib.signer import SSlibKey
 
 from sidecar.authority import home as authority
 from sidecar.authority.home import Home
-from sidecar.core.evidence import APPROVAL
+from sidecar.core.predicates import APPROVAL
 from tests.contract import evidence_of_every_kind as every_kind
 from tests.contract.evidence_of_every_kind import KEY_KINDS, KINDS, NOW
 from tests.support.go_program import built

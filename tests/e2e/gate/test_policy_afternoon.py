@@ -29,17 +29,16 @@ from admissibility_devtools.demo.authorities import (
 from admissibility_devtools.demo.caller import SdkReply
 from admissibility_devtools.demo.stage import Stage
 from sidecar.core import dsse
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement, parse_statement
+from sidecar.core.predicates import (
     APPROVAL,
     ENVIRONMENT,
     Approval,
     Environment,
     EvaluationEnvelope,
     Manifest,
-    Statement,
     Subject,
     Suite,
-    parse_statement,
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet

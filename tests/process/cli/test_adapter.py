@@ -10,7 +10,8 @@ import pytest
 from sidecar.cli import manifests
 from sidecar.core import dsse
 from sidecar.core.call import Call
-from sidecar.core.evidence import DeploymentBinding, parse_statement
+from sidecar.core.evidence import parse_statement
+from sidecar.core.predicates import DeploymentBinding
 from sidecar.core.reasons import Reason
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import Parties

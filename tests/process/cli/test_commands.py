@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from sidecar.cli import main
 from sidecar.core import dsse
-from sidecar.core.evidence import Manifest, parse_statement
+from sidecar.core.evidence import parse_statement
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import Manifest
 from tests.process.cli.admit import PROGRAM, admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties
 from tests.support.simulator.svid import Issuer

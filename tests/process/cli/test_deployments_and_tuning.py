@@ -14,13 +14,8 @@ from sidecar.cli.common import CliError
 from sidecar.cli.verify import Manner
 from sidecar.core import dsse
 from sidecar.core.call import Call
-from sidecar.core.evidence import (
-    DeploymentBinding,
-    Manifest,
-    Specification,
-    base_model_digest,
-    parse_statement,
-)
+from sidecar.core.evidence import parse_statement
+from sidecar.core.predicates import DeploymentBinding, Manifest, Specification, base_model_digest
 from sidecar.core.reasons import Reason
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties

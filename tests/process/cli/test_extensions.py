@@ -10,7 +10,8 @@ import pytest
 
 from sidecar.core import dsse
 from sidecar.core.assessment import Assessment
-from sidecar.core.evidence import Specification, parse_statement
+from sidecar.core.evidence import parse_statement
+from sidecar.core.predicates import Specification
 from sidecar.core.reasons import Reason
 from sidecar.core.wire import DigestSet
 from tests.process.cli.admit import admit

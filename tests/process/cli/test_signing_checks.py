@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sidecar.core import dsse
-from sidecar.core.evidence import Manifest, parse_statement
+from sidecar.core.evidence import parse_statement
+from sidecar.core.predicates import Manifest
 from tests.process.cli.admit import admit, told
 from tests.process.cli.parties import ENVIRONMENT, Parties
 from tests.support.scores import write_scores

@@ -11,7 +11,8 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.core import dsse
-from sidecar.core.evidence import WAIVER, Statement, Subject, Waiver, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
+from sidecar.core.predicates import WAIVER, Subject, Waiver
 from sidecar.core.wire import DigestSet
 from sidecar.opa import tree
 from tests.process.policies.opa import POLICIES

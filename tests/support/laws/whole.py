@@ -11,21 +11,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sidecar.core import wire
+from sidecar.core import predicates, wire
 from sidecar.core.documents import Failure, Withdrawal, WithdrawalKind
-from sidecar.core.evidence import (
-    APPROVAL,
-    DEPLOYMENT_BINDING,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    SPECIFICATION,
-    WAIVER,
-    Evidence,
-    Manifest,
-    Predicate,
-    Signer,
-)
+from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import OperatorTrust
 from sidecar.core.kinds import KINDS, kind_of
 from sidecar.core.memory import (
@@ -59,7 +47,7 @@ def assemble_whole(
     by_fingerprint: dict[str, list[tuple[Signer, KeyRecord]]] = defaultdict(list)
     for signer, record in keys.items():
         by_fingerprint[signer.fingerprint].append((signer, record))
-    accepted: dict[str, Evidence[Predicate]] = {}
+    accepted: dict[str, Evidence[predicates.Predicate]] = {}
     refused = {item.file_digest: item for item in rejected}
     for file in sorted(files, key=lambda file: file.file_digest):
         try:
@@ -77,7 +65,7 @@ def assemble_whole(
 
 def _attributed(
     file: VerifiedFile, keys: Mapping[str, list[tuple[Signer, KeyRecord]]]
-) -> Evidence[Predicate]:
+) -> Evidence[predicates.Predicate]:
     """Name the signers of a file: the known keys that signed it and may sign such a statement.
 
     Raises:
@@ -128,8 +116,8 @@ def _indexed(
         subject, kind = item.statement.subject, kind_of(item.predicate)
         at = kind.index(item.digest, subject, item.predicate)
         found[kind.urn].setdefault(at, []).append(item)
-    manifests: Mapping[tuple[str, str], tuple[Evidence[Manifest], ...]]
-    manifests = frozen(found[MANIFEST])
+    manifests: Mapping[tuple[str, str], tuple[Evidence[predicates.Manifest], ...]]
+    manifests = frozen(found[predicates.MANIFEST])
     entries = (entry for view in authorities.values() for entry in view.withdrawals.entries)
     withdrawn = _withdrawn_statements(accepted, entries, memory.withdrawn)
     earlier = _earlier_statements(accepted, withdrawn)
@@ -140,12 +128,14 @@ def _indexed(
         keys=keys,
         manifests=manifests,
         manifests_by_digest={item.digest: item for items in manifests.values() for item in items},
-        approvals=frozen(found[APPROVAL]),
-        results=frozen(found[RESULT]),
-        environments=frozen(found[ENVIRONMENT]),
-        waivers=frozen(found[WAIVER]),
-        bindings=frozen(found[DEPLOYMENT_BINDING]),
-        specifications={digest: items[0] for digest, items in found[SPECIFICATION].items()},
+        approvals=frozen(found[predicates.APPROVAL]),
+        results=frozen(found[predicates.RESULT]),
+        environments=frozen(found[predicates.ENVIRONMENT]),
+        waivers=frozen(found[predicates.WAIVER]),
+        bindings=frozen(found[predicates.DEPLOYMENT_BINDING]),
+        specifications={
+            digest: items[0] for digest, items in found[predicates.SPECIFICATION].items()
+        },
         withdrawals={
             name: _index(view.withdrawals.entries, earlier) for name, view in authorities.items()
         },
@@ -171,7 +161,7 @@ def _failures(
 
 
 def _withdrawn_statements(
-    items: Iterable[Evidence[Predicate]],
+    items: Iterable[Evidence[predicates.Predicate]],
     entries: Iterable[Withdrawal],
     before: tuple[WithdrawnStatement, ...],
 ) -> tuple[WithdrawnStatement, ...]:
@@ -187,7 +177,7 @@ def _withdrawn_statements(
 
 
 def _earlier_statements(
-    items: Iterable[Evidence[Predicate]], withdrawn: tuple[WithdrawnStatement, ...]
+    items: Iterable[Evidence[predicates.Predicate]], withdrawn: tuple[WithdrawnStatement, ...]
 ) -> Earlier:
     """Return for each withdrawn statement those of its author on the matter that began no later."""
     newest: dict[tuple[str, str], list[WithdrawnStatement]] = defaultdict(list)
@@ -204,7 +194,7 @@ def _earlier_statements(
     return frozen(found)
 
 
-def _authored(item: Evidence[Predicate]) -> Iterator[WithdrawnStatement]:
+def _authored(item: Evidence[predicates.Predicate]) -> Iterator[WithdrawnStatement]:
     """Yield a statement on a matter once for each of its authors."""
     about = matter(item)
     if about is not None:

@@ -8,11 +8,7 @@ from dataclasses import replace
 
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.eligibility import beginning, grant_for, signed_by
-from sidecar.core.evidence import (
-    Environment,
-    Evidence,
-    Manifest,
-)
+from sidecar.core.evidence import Evidence
 from sidecar.core.floors import Surroundings, surroundings
 from sidecar.core.grants import CUSTOMER, PRODUCER, OperatorTrust, Scope
 from sidecar.core.lineage import claim_nodes, statement_node
@@ -25,6 +21,7 @@ from sidecar.core.memory import (
     Takeover,
 )
 from sidecar.core.patterns import any_matches
+from sidecar.core.predicates import Environment, Manifest
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import MAX_LINKS, complete
 from sidecar.core.withdrawals import frozen

@@ -22,13 +22,8 @@ from sidecar.binder.openai_source import OpenAiSource
 from sidecar.binder.run import RunningBinder
 from sidecar.binder.secrets import Secret
 from sidecar.binder.submission import SubmissionFolder, prepare, submit
-from sidecar.core.evidence import (
-    SPECIFICATION,
-    Manifest,
-    Statement,
-    Subject,
-    specification_blob,
-)
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import SPECIFICATION, Manifest, Subject, specification_blob
 from sidecar.core.wire import DigestSet
 from tests.support.loop_thread import loop_thread
 from tests.support.provider.openai_jobs import KEY, WEBHOOK_SECRET, OpenAiJobs

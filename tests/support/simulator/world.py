@@ -14,7 +14,9 @@ import rfc8785
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
-from sidecar.core.evidence import (
+from sidecar.core.grants import Floor, Grant, OperatorTrust
+from sidecar.core.memory import NOTHING, Remembered
+from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -24,8 +26,6 @@ from sidecar.core.evidence import (
     WAIVER,
     base_model_digest,
 )
-from sidecar.core.grants import Floor, Grant, OperatorTrust
-from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState, build
 from sidecar.providers import ADAPTED_NAMES

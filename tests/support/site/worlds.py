@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from tests.support.simulator.constants import APPROVERS, MODEL
 from tests.support.simulator.party import grant
 from tests.support.simulator.predicates import manifest_predicate, sha, statement

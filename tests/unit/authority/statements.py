@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -15,7 +16,6 @@ from sidecar.core.evidence import (
     Environment,
     Predicate,
     Result,
-    Statement,
     Subject,
     SuiteAnnotations,
     SuiteResult,

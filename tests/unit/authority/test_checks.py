@@ -11,7 +11,9 @@ import pytest
 from sidecar.authority.checks import Signing, Vocabulary, problems
 from sidecar.binding import openai
 from sidecar.cli import signing_checks
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement
+from sidecar.core.grants import Floor, Grant, OperatorTrust
+from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
@@ -25,11 +27,9 @@ from sidecar.core.evidence import (
     Predicate,
     RequiredApprovals,
     Specification,
-    Statement,
     Subject,
     Waiver,
 )
-from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from tests.unit.authority.reader import NOW

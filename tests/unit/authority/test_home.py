@@ -20,16 +20,10 @@ from sidecar.core.documents import (
     Withdrawal,
     WithdrawalKind,
 )
-from sidecar.core.evidence import (
-    APPROVAL,
-    RESULT,
-    Approval,
-    Statement,
-    Subject,
-    parse_statement,
-)
+from sidecar.core.evidence import Statement, parse_statement
 from sidecar.core.keys import PublicKey
 from sidecar.core.kinds import BY_URN
+from sidecar.core.predicates import APPROVAL, RESULT, Approval, Subject
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from tests.unit.authority.helpers import DAY, Pin, key_file, withdrawn

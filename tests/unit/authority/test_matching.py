@@ -11,13 +11,8 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.authority.matching import Matches, Stated, matches, other_kind
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import Withdrawal, WithdrawalKind
-from sidecar.core.evidence import (
-    APPROVAL,
-    ENVIRONMENT,
-    MANIFEST,
-    RESULT,
-    parse_statement,
-)
+from sidecar.core.evidence import parse_statement
+from sidecar.core.predicates import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
 from tests.support.simulator import predicates
 from tests.support.simulator.predicates import manifest_predicate, suite
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sidecar.authority.matters import Relation, matter, patterns_meet, relation
-from sidecar.core.evidence import WAIVER, Predicate, Statement, Waiver
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import WAIVER, Predicate, Waiver
 from tests.unit.authority.reader import NOW
 from tests.unit.authority.statements import (
     MANIFEST_DIGEST,

@@ -17,7 +17,8 @@ from sidecar.core.documents import (
     WithdrawalKind,
     WithdrawalsDocument,
 )
-from sidecar.core.evidence import MANIFEST, Predicate, Statement, parse_statement
+from sidecar.core.evidence import Statement, parse_statement
+from sidecar.core.predicates import MANIFEST, Predicate
 from sidecar.core.window import Window, rfc3339
 from tests.support.simulator.predicates import manifest_predicate, statement
 from tests.unit.authority.helpers import DAY, Pin, key_file

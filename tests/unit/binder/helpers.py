@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sidecar.binder.submission import JobRequest
 from sidecar.binding.specified import KnownSpecification
-from sidecar.core.evidence import Specification
+from sidecar.core.predicates import Specification
 from sidecar.core.window import Window
 from tests.unit.binding.jobs import ENVELOPE, ENVIRONMENTS
 from tests.unit.binding.samples import BASE

@@ -15,7 +15,7 @@ from sidecar.binder.azure_api import AzureDeployments, AzureResource
 from sidecar.binder.deployments import BY_BINDER, DeploymentKeeper, KeeperSettings
 from sidecar.binding.source import SourceError
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.evidence import DeploymentBinding, base_model_digest
+from sidecar.core.predicates import DeploymentBinding, base_model_digest
 from tests.support.provider.azure_arm import (
     GROUP,
     RESOURCE,

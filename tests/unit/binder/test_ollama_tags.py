@@ -18,7 +18,7 @@ from sidecar.binder.run import RunningBinder
 from sidecar.binding import job, lora
 from sidecar.binding.lora import TrainingRun
 from sidecar.binding.source import SourceError
-from sidecar.core.evidence import DeploymentBinding
+from sidecar.core.predicates import DeploymentBinding
 from sidecar.core.window import Window
 from tests.support.open_weights import OpenWeights, Tag, open_weights
 from tests.support.provider.openai_jobs import OpenAiJobs

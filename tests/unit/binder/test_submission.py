@@ -26,7 +26,7 @@ from sidecar.binder.submission import (
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
 from sidecar.binding.source import SourceError
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from tests.support.provider.openai_jobs import KEY, Handler, OpenAiJobs
 from tests.unit.binder.helpers import LINES, TRAINING, VALIDATION, asked, files, known, now
 from tests.unit.binding.samples import BASE

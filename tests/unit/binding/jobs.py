@@ -11,7 +11,7 @@ from typing import Any
 
 from sidecar.binding import openai
 from sidecar.binding.job import Declared
-from sidecar.core.evidence import (
+from sidecar.core.predicates import (
     Corpus,
     EnvironmentSpec,
     EvaluationEnvelope,

@@ -9,7 +9,7 @@ import pytest
 from sidecar.binding import corpora
 from sidecar.binding.corpora import CorpusReading, IrregularLine
 from sidecar.binding.errors import BindingError
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from sidecar.core.wire import DigestSet
 from tests.unit.binding.samples import TRAINING
 

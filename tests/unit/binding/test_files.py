@@ -8,7 +8,7 @@ import pytest
 
 from sidecar.binding import corpora, files
 from sidecar.binding.errors import BindingError
-from sidecar.core.evidence import EvaluationOutput
+from sidecar.core.predicates import EvaluationOutput
 from sidecar.core.wire import DigestSet
 from tests.unit.binding.samples import METRICS
 

@@ -14,7 +14,8 @@ from sidecar.binding import job, lora
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import AdaptedModel
 from sidecar.binding.lora import TrainingRun
-from sidecar.core.evidence import ModelClaim, Run, parse_statement, write_statement
+from sidecar.core.evidence import parse_statement, write_statement
+from sidecar.core.predicates import ModelClaim, Run
 from tests.unit.binding.adapters import BASE, CONFIG, LAYER, REVISION, SHAPES, lay_out
 from tests.unit.binding.jobs import DECLARED
 

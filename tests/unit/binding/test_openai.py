@@ -11,17 +11,8 @@ import pytest
 from sidecar.binding import corpora, declared, openai
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import KnownManifest
-from sidecar.core.evidence import (
-    MANIFEST,
-    Corpus,
-    EvaluationOutput,
-    Grader,
-    ModelClaim,
-    Statement,
-    Subject,
-    parse_statement,
-    write_statement,
-)
+from sidecar.core.evidence import Statement, parse_statement, write_statement
+from sidecar.core.predicates import MANIFEST, Corpus, EvaluationOutput, Grader, ModelClaim, Subject
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from tests.unit.binding import samples

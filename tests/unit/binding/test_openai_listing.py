@@ -11,7 +11,7 @@ from sidecar.binding import openai, openai_listing
 from sidecar.binding.errors import BindingError
 from sidecar.binding.openai_listing import Page
 from sidecar.binding.source import JobState, ListedJob
-from sidecar.core.evidence import ModelClaim
+from sidecar.core.predicates import ModelClaim
 from tests.unit.binding.jobs import CORPORA, expected, job
 from tests.unit.binding.samples import BASE, CHECKPOINT, JOB, MODEL
 

@@ -12,7 +12,7 @@ from sidecar.binding import openai
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import Declared
 from sidecar.binding.specified import KnownSpecification
-from sidecar.core.evidence import EvaluationEnvelope, Specification
+from sidecar.core.predicates import EvaluationEnvelope, Specification
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from tests.unit.binding.jobs import DECLARED, ENVELOPE, ENVIRONMENTS, expected, job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import APPROVERS, BASE, MODEL
 from tests.support.simulator.party import grant

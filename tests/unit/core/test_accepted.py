@@ -6,7 +6,8 @@ import base64
 import hashlib
 import json
 
-from sidecar.core.evidence import APPROVAL, Signer
+from sidecar.core.evidence import Signer
+from sidecar.core.predicates import APPROVAL
 from sidecar.core.snapshot import Rejected
 from sidecar.core.trust_state import Change
 from tests.support.simulator.constants import DAY, NOW

@@ -12,7 +12,7 @@ import pytest
 from sidecar.core.assess import assess
 from sidecar.core.assessment import STEPS
 from sidecar.core.call import Call
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from sidecar.core.validity import LONGEST_VALIDITY
 from tests.support.simulator.constants import (

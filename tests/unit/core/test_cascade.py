@@ -10,9 +10,9 @@ from sidecar.core.assess import assess
 from sidecar.core.call import Call
 from sidecar.core.cascade import Cascade
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.evidence import MANIFEST
 from sidecar.core.memory import LineageNode
 from sidecar.core.objectors import Objectors
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import (
     APPROVERS,

@@ -11,7 +11,8 @@ import pytest
 from sidecar.core import facts as facts_module
 from sidecar.core.assessment import Assessment, Deployed, Finding
 from sidecar.core.call import Call
-from sidecar.core.evidence import DEPLOYMENT_BINDING, Signer
+from sidecar.core.evidence import Signer
+from sidecar.core.predicates import DEPLOYMENT_BINDING
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339

@@ -9,23 +9,23 @@ import pytest
 
 from sidecar.core import evidence, strict_json, wire
 from sidecar.core.documents import read_authority, read_withdrawals
-from sidecar.core.evidence import (
+from sidecar.core.evidence import STATEMENT_TYPE, Statement, parse_statement
+from sidecar.core.predicates import (
     APPROVAL,
     DEPLOYMENT_BINDING,
     ENVIRONMENT,
     MANIFEST,
     RESULT,
     SPECIFICATION,
-    STATEMENT_TYPE,
     DeploymentBinding,
     EnvironmentSpec,
     EvaluationEnvelope,
     Manifest,
     Specification,
-    Statement,
     Subject,
     Suite,
-    parse_statement,
+    base_model_digest,
+    specification_blob,
 )
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.window import Window
@@ -98,7 +98,7 @@ def golden(predicate_type: str, predicate: str, subject: str, digest: str) -> st
 def test_a_deployment_binding_is_written_in_exactly_these_bytes() -> None:
     said = DeploymentBinding("azure", "prod", "gpt-4o-2024-08-06", DAY_LONG)
     digest = sha("azure/gpt-4o-2024-08-06")
-    assert evidence.base_model_digest("azure", "gpt-4o-2024-08-06") == digest
+    assert base_model_digest("azure", "gpt-4o-2024-08-06") == digest
     written = evidence.write_statement(
         Statement(Subject("prod", DigestSet(digest)), DEPLOYMENT_BINDING, said)
     )
@@ -121,7 +121,7 @@ def test_a_specification_is_written_in_exactly_these_bytes() -> None:
     )
     said = Specification(("openai/**",), places, envelope, DAY_LONG)
     what = '{"envelope":{"suites":[' + SUITE + ']},"environments":[' + PLACE + "]}"
-    assert evidence.specification_blob(places, envelope).decode() == what
+    assert specification_blob(places, envelope).decode() == what
     written = evidence.write_statement(
         Statement(Subject("support-v4", DigestSet(sha(what))), SPECIFICATION, said)
     )

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 import pytest
 
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.evidence import MANIFEST
 from sidecar.core.grants import Grant
 from sidecar.core.memory import LineageNode, Takeover
+from sidecar.core.predicates import MANIFEST
 from tests.support.simulator.constants import APPROVERS, ENV, MODEL
 from tests.support.simulator.predicates import manifest_predicate, sha, statement, window
 from tests.support.simulator.steps import Steps

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.examples import examples
 from tests.support.simulator.constants import BASE, DAY, DEPLOYMENT, ENV, NOW, OPERATION

@@ -12,8 +12,8 @@ import pytest
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call
-from sidecar.core.evidence import MANIFEST
 from sidecar.core.memory import read as read_memory
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reads import MEMBERS, TABLES, Reads, recording
 from sidecar.core.reasons import Reason
 from sidecar.core.trust_state import TrustState

@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Reference
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.proving import proofs, prove
 from sidecar.core.reads import recording
 from sidecar.core.reasons import Reason

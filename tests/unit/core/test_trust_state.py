@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from sidecar.core.documents import TrustDomain, TrustDomainsDocument
-from sidecar.core.evidence import APPROVAL, MANIFEST, RESULT, Signer
+from sidecar.core.evidence import Signer
 from sidecar.core.keys import PublicKey
+from sidecar.core.predicates import APPROVAL, MANIFEST, RESULT
 from sidecar.core.reasons import Reason
 from sidecar.core.refusals import ambiguous, malformed, unsupported
 from sidecar.core.trust_state import (

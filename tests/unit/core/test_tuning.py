@@ -11,7 +11,8 @@ import pytest
 
 from sidecar.core.assessment import Finding, Specified
 from sidecar.core.call import Call
-from sidecar.core.evidence import MANIFEST, Signer
+from sidecar.core.evidence import Signer
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.proving import prove
 from sidecar.core.reasons import Reason
 from sidecar.core.window import rfc3339

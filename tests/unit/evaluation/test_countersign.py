@@ -7,17 +7,15 @@ from typing import Any
 
 import pytest
 
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement, parse_statement, write_statement
+from sidecar.core.predicates import (
     RESULT,
     EvaluationEnvelope,
     Result,
-    Statement,
     Subject,
     Suite,
     SuiteAnnotations,
     SuiteResult,
-    parse_statement,
-    write_statement,
 )
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from sidecar.core.evidence import EvaluationEnvelope, Manifest, Suite
+from sidecar.core.predicates import EvaluationEnvelope, Manifest, Suite
 from sidecar.core.wire import DigestSet, read_value
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.report.junit import junit_xml

@@ -5,8 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from sidecar.core.evidence import MANIFEST, Manifest, ModelClaim, Statement, Subject
-from sidecar.core.predicates import Grader, Result, SuiteAnnotations, SuiteResult
+from sidecar.core.evidence import Statement
+from sidecar.core.predicates import (
+    MANIFEST,
+    Grader,
+    Manifest,
+    ModelClaim,
+    Result,
+    Subject,
+    SuiteAnnotations,
+    SuiteResult,
+)
 from sidecar.core.window import Window
 from sidecar.core.wire import DigestSet
 from sidecar.exports.source import ManifestSource

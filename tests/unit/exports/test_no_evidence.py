@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.core import dsse
-from sidecar.core.evidence import MANIFEST, parse_statement
+from sidecar.core.evidence import parse_statement
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from sidecar.core.wire import DigestSet
 from sidecar.exports import cyclonedx, model_card, slsa, spdx

@@ -14,7 +14,7 @@ from in_toto_attestation.v1 import statement as in_toto
 from in_toto_attestation.v1 import statement_pb2
 from spdx_python_model import v3_0_1 as spdx3
 
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.window import rfc3339
 from sidecar.exports import cyclonedx, model_card, slsa, spdx
 from sidecar.exports.source import ManifestSource

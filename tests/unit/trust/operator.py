@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.trust_state import TrustState
 from sidecar.trust.config import TrustConfig, load
 from sidecar.trust.control import ControlPath

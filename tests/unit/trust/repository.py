@@ -34,7 +34,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from sidecar.core.evidence import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
+from sidecar.core.predicates import APPROVAL, ENVIRONMENT, MANIFEST, RESULT
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.source_config import DirectorySourceConfig
 from tests.support.simulator.keys import SimKey

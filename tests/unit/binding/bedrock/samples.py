@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar.binding import bedrock
 from sidecar.binding.bedrock import BedrockModel
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from tests.support.bedrock import (
     ARN,
     BASE,

@@ -12,18 +12,16 @@ from sidecar.binding import bedrock
 from sidecar.binding.errors import BindingError
 from sidecar.binding.job import KnownManifest, bind_model
 from sidecar.core import wire
-from sidecar.core.evidence import (
+from sidecar.core.evidence import Statement, parse_statement, write_statement
+from sidecar.core.predicates import (
     MANIFEST,
     Corpus,
     EvaluationOutput,
+    Grader,
     ModelClaim,
     Run,
-    Statement,
     Subject,
-    parse_statement,
-    write_statement,
 )
-from sidecar.core.predicates import Grader
 from sidecar.core.wire import DigestSet
 from tests.support.bedrock import (
     ARN,

@@ -16,7 +16,7 @@ from sidecar.binding.bedrock_source import BedrockSource
 from sidecar.binding.errors import BindingError
 from sidecar.binding.source import JobSource, JobState, ListedJob
 from sidecar.core import wire
-from sidecar.core.evidence import Corpus
+from sidecar.core.predicates import Corpus
 from sidecar.core.wire import DigestSet
 from tests.support.bedrock import JOB, JOB_ARN, MODEL, MODEL_ARN, REGION, BedrockServer
 from tests.unit.binding import jobs

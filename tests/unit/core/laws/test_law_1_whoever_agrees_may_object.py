@@ -14,7 +14,7 @@ import pytest
 from sidecar.core.assessment import ANNOUNCED, Ending
 from sidecar.core.call import Call
 from sidecar.core.documents import WithdrawalKind as K
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import BASE, CHILD, DAY, ENV, MODEL, NOW, OPERATION
 from tests.support.simulator.party import grant

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from sidecar.core.call import Call
-from sidecar.core.evidence import APPROVAL, DEPLOYMENT_BINDING, MANIFEST
 from sidecar.core.facts import Facts, to_input
+from sidecar.core.predicates import APPROVAL, DEPLOYMENT_BINDING, MANIFEST
 from sidecar.core.proving import MAX_PROOFS, proofs, prove
 from sidecar.core.window import rfc3339
 from tests.support.simulator.constants import (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sidecar.core.call import Call
-from sidecar.core.evidence import MANIFEST
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import APPROVERS, BASE, CHILD, DEPLOYMENT, MODEL, NOW
 from tests.support.simulator.party import grant

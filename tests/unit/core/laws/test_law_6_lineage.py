@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sidecar.core.documents import WithdrawalKind as K
-from sidecar.core.evidence import MANIFEST
 from sidecar.core.memory import LineageNode
+from sidecar.core.predicates import MANIFEST
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import APPROVERS, CHILD, MODEL
 from tests.support.simulator.party import grant
