@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import IO, Any, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from sidecar.binder.endpoint import Endpoint
 from sidecar.binder.errors import BinderError
@@ -20,7 +20,7 @@ from sidecar.binding.records import MAX_RECORD_BYTES
 from sidecar.binding.source import SourceError
 from sidecar.core import strict_json
 from sidecar.core.predicates import Corpus
-from sidecar.core.wire import first_fault
+from sidecar.formats.json_model import JsonModelError, read_json
 
 SUBMISSION_KEY = "admissibility_submission"
 SINGLE_BYTES = 512 << 20
@@ -212,9 +212,9 @@ class _Counted(io.RawIOBase):
 
 def _identified(data: bytes, what: str) -> str:
     try:
-        return _Identified.model_validate(_parsed(data, what)).id
-    except ValidationError as error:
-        raise SourceError(f"{what}: {first_fault(error)}") from error
+        return read_json(_Identified, data, max_bytes=MAX_RECORD_BYTES).id
+    except JsonModelError as error:
+        raise SourceError(f"{what}: {error}") from error
 
 
 def _parsed(data: bytes, what: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.binder.download import FileInfo, download
 from sidecar.binder.endpoint import Endpoint
@@ -21,9 +21,9 @@ from sidecar.binding.openai import Job
 from sidecar.binding.openai_listing import Page
 from sidecar.binding.records import MAX_RECORD_BYTES
 from sidecar.binding.source import FinishedJob, JobPage, JobView, SourceError
-from sidecar.core import strict_json
 from sidecar.core.predicates import EvaluationOutput, Manifest
-from sidecar.core.wire import DigestSet, first_fault
+from sidecar.core.wire import DigestSet
+from sidecar.formats.json_model import JsonModelError, read_json
 
 PAGE = 100
 MAX_PAGES = 10_000
@@ -143,12 +143,9 @@ class OpenAiSource:
             found = self._client.files.with_raw_response.retrieve(file)
             data = bytes(found.http_response.content)
         try:
-            value = strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
-            info = _File.model_validate(value)
-        except strict_json.StrictJsonError as error:
+            info = read_json(_File, data, max_bytes=MAX_RECORD_BYTES)
+        except JsonModelError as error:
             raise BindingError(f"file {file}: {error}") from error
-        except ValidationError as error:
-            raise BindingError(f"file {file}: {first_fault(error)}") from error
         return FileInfo(info.id, info.filename or info.id, info.bytes, info.created_at)
 
     @contextmanager

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Annotated
 
 import openai
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.binder import secrets
-from sidecar.core import strict_json
-from sidecar.core.wire import first_fault
+from sidecar.formats.json_model import JsonModelError, read_json
 
 MAX_BODY_BYTES = 64 << 10
 SUCCEEDED = "fine_tuning.job.succeeded"
@@ -132,12 +131,10 @@ def _single(name: str, headers: Mapping[str, list[str]]) -> str:
 
 def _read(body: bytes, delivery: str) -> Delivery:
     try:
-        value = strict_json.loads_object(body, max_bytes=MAX_BODY_BYTES)
-        kind = _Event.model_validate(value).type
+        kind = read_json(_Event, body, max_bytes=MAX_BODY_BYTES).type
         if not kind.startswith("fine_tuning.job."):
             return Delivery(delivery, kind, None)
-        return Delivery(delivery, kind, _JobEvent.model_validate(value).data.id)
-    except strict_json.StrictJsonError as error:
+        job = read_json(_JobEvent, body, max_bytes=MAX_BODY_BYTES).data.id
+    except JsonModelError as error:
         raise WebhookError(400, f"body: {error}") from error
-    except ValidationError as error:
-        raise WebhookError(400, f"body: {first_fault(error)}") from error
+    return Delivery(delivery, kind, job)

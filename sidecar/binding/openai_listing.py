@@ -12,9 +12,9 @@ from sidecar.binding import records
 from sidecar.binding.errors import BindingError
 from sidecar.binding.openai import SPECIFICATION_KEY, Checkpoint, read_checkpoint_value
 from sidecar.binding.source import JobState, JobView, ListedJob
-from sidecar.core import strict_json
 from sidecar.core.predicates import Manifest
 from sidecar.core.wire import first_fault
+from sidecar.formats.json_model import JsonModelError, read_json
 
 MAX_PAGE_BYTES = 16 << 20
 
@@ -66,11 +66,9 @@ def read_page(data: bytes, what: str) -> Page:
         BindingError: Not such a page.
     """
     try:
-        value = _Page.model_validate(strict_json.loads_object(data, max_bytes=MAX_PAGE_BYTES))
-    except strict_json.StrictJsonError as error:
+        value = read_json(_Page, data, max_bytes=MAX_PAGE_BYTES)
+    except JsonModelError as error:
         raise BindingError(f"list of {what}: {error}") from error
-    except ValidationError as error:
-        raise BindingError(f"list of {what}: {first_fault(error)}") from error
     return Page(tuple(value.data), value.has_more)
 
 

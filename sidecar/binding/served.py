@@ -21,11 +21,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.binding.errors import BindingError
-from sidecar.core import strict_json
-from sidecar.core.wire import first_fault
+from sidecar.formats.json_model import JsonModelError, read_json
 
 MAX_ANSWER_BYTES = 8 << 20
 _Text = Annotated[str, Field(max_length=4096)]
@@ -296,9 +295,6 @@ def _compare_files(
 
 def _parsed(what: str, data: bytes, model: type[_Model]) -> _Model:
     try:
-        value = strict_json.loads_object(data, max_bytes=MAX_ANSWER_BYTES)
-        return model.model_validate(value)
-    except strict_json.StrictJsonError as error:
+        return read_json(model, data, max_bytes=MAX_ANSWER_BYTES)
+    except JsonModelError as error:
         raise BindingError(f"{what}: {error}") from error
-    except ValidationError as error:
-        raise BindingError(f"{what}: {first_fault(error)}") from error

@@ -18,16 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from sidecar.core import strict_json
-from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import judges
 from sidecar.evaluation.interval import wilson
 from sidecar.evaluation.suite import Case, SuiteFolder
 from sidecar.evaluation.templates import PAIR, Answer
 from sidecar.evaluation.tool_calls import read_calls
+from sidecar.formats.json_model import JsonModelError, read_json
 
 MAX_ANSWERS_BYTES = 1 << 30
 MAX_LINE_BYTES = 16 << 20
@@ -143,12 +142,9 @@ def _lines(data: bytes) -> dict[str, _Line]:
         if not text.strip():
             continue
         try:
-            value = strict_json.loads_object(text, max_bytes=MAX_LINE_BYTES)
-            line = _Line.model_validate(value)
-        except strict_json.StrictJsonError as error:
+            line = read_json(_Line, text, max_bytes=MAX_LINE_BYTES)
+        except JsonModelError as error:
             raise EvaluationError(f"answers: line {number}: {error}") from error
-        except ValidationError as error:
-            raise EvaluationError(f"answers: line {number}: {first_fault(error)}") from error
         if line.id in found:
             raise EvaluationError(f"answers: line {number}: a second answer to case {line.id}")
         found[line.id] = line

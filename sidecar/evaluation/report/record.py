@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from sidecar.core import strict_json
 from sidecar.core.predicates import Manifest, Suite
-from sidecar.core.wire import first_fault
 from sidecar.evaluation.errors import EvaluationError
+from sidecar.formats.json_model import JsonModelError, read_json
 
 MAX_RECORD_BYTES = 1 << 30
 MAX_EXCERPT = 80
@@ -233,12 +232,9 @@ def read_record(data: bytes, what: str) -> SuiteRecord:
         EvaluationError: Not a record; names the field.
     """
     try:
-        value = strict_json.loads_object(data, max_bytes=MAX_RECORD_BYTES)
-        record = SuiteRecord.model_validate(value)
-    except strict_json.StrictJsonError as error:
+        record = read_json(SuiteRecord, data, max_bytes=MAX_RECORD_BYTES)
+    except JsonModelError as error:
         raise EvaluationError(f"{what}: {error}") from error
-    except ValidationError as error:
-        raise EvaluationError(f"{what}: {first_fault(error)}") from error
     numbers = (record.score, record.low, record.high, record.threshold)
     if not all(math.isfinite(each) and 0 <= each <= 1 for each in numbers):
         raise EvaluationError(
