@@ -30,6 +30,7 @@ from tests.support.site.envoy import Answer
 from tests.unit.registry.samples import registration
 
 PATIENCE_SECONDS = 60.0
+BOUNDED = {"folder": "registrations", "key": "registration.pem", "max_batch_bytes": 1 << 16}
 
 
 def told(answer: Answer) -> tuple[int, str, str]:
@@ -90,11 +91,7 @@ def test_a_file_before_its_purpose_is_buffered_and_goes_on_byte_for_byte(
 
 @pytest.mark.alone
 def test_a_file_before_its_purpose_is_buffered_up_to_the_operators_bound(stage: Stage) -> None:
-    stage.restart(
-        registration={
-            "folder": "registrations", "key": "registration.pem", "max_batch_bytes": 1 << 16
-        }
-    )  # fmt: skip
+    stage.restart(registration=BOUNDED)
     body = part(b"x" * (1 << 18)) + field("purpose", "fine-tune") + END
     answer = told(upload(stage, body))
     assert answer[:2] == (413, "body_incomplete")
@@ -220,11 +217,7 @@ def test_a_file_with_anything_refused_in_it_is_refused_whole(stage: Stage) -> No
 
 @pytest.mark.alone
 def test_a_batch_file_over_the_operators_bound_is_refused(stage: Stage) -> None:
-    stage.restart(
-        registration={
-            "folder": "registrations", "key": "registration.pem", "max_batch_bytes": 1 << 16
-        }
-    )  # fmt: skip
+    stage.restart(registration=BOUNDED)
     small, large = lines(*[MODEL] * 100), lines(*[MODEL] * 1000)
     assert upload(stage, form(small)).status == 200
     answer = told(upload(stage, form(large)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from sidecar.trust.nats_source import NatsSource
 from sidecar.trust.refresh import refresh
 from tests.support.nats_server import PROGRAM, WHY_NOT, NatsServer, nats_server, needs_nats
 from tests.support.s3_server import s3_server
+from tests.unit.authority.passing import Passing
 from tests.unit.authority.reader import NOW
 
 NO = Withdrawal(WithdrawalKind.KEY, "sha256:" + "a" * 64, "test", NOW)
@@ -81,31 +82,15 @@ def opened(named: Named, stack: ExitStack) -> Callable[[], Destination]:
 
 
 @dataclass
-class Meanwhile:
+class Meanwhile(Passing):
     """A place to which someone else publishes before the file that changes is replaced."""
 
-    place: Destination
     other: Callable[[], object]
-
-    def read(self, name: str) -> bytes | None:
-        return self.place.read(name)
-
-    def write(self, name: str, data: bytes) -> None:
-        self.place.write(name, data)
 
     def replace(self, name: str, data: bytes) -> None:
         other, self.other = self.other, lambda: None
         other()
-        self.place.replace(name, data)
-
-    def sizes(self, folder: str) -> Mapping[str, int]:
-        return self.place.sizes(folder)
-
-    def remove(self, name: str) -> None:
-        self.place.remove(name)
-
-    def close(self) -> None:
-        return
+        super().replace(name, data)
 
 
 def timestamp(place: Destination) -> int:

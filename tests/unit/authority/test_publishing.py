@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,38 +32,26 @@ from sidecar.trust.refresh import refresh
 from sidecar.trust.source_config import HttpsSourceConfig
 from tests.support.https_server import serving
 from tests.support.simulator.keys import SimKey, envelope
+from tests.unit.authority.passing import Passing
 from tests.unit.authority.reader import NOW, Reader
 
 NO = Withdrawal(WithdrawalKind.KEY, "sha256:" + "a" * 64, "test", NOW)
 
 
 @dataclass
-class Interrupted:
+class Interrupted(Passing):
     """A folder that can be written a number of times before the disk is full."""
 
-    place: DirectoryDestination
     left: int
-
-    def read(self, name: str) -> bytes | None:
-        return self.place.read(name)
 
     def write(self, name: str, data: bytes) -> None:
         if self.left == 0:
             raise OSError(28, "No space left on device", name)
         self.left -= 1
-        self.place.write(name, data)
+        super().write(name, data)
 
     def replace(self, name: str, data: bytes) -> None:
         self.write(name, data)
-
-    def sizes(self, folder: str) -> Mapping[str, int]:
-        return self.place.sizes(folder)
-
-    def remove(self, name: str) -> None:
-        self.place.remove(name)
-
-    def close(self) -> None:
-        return
 
 
 def withdrawals(home: Home, folder: Path, state: Path) -> int:

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from sidecar.binding import openai
@@ -33,6 +34,12 @@ WINDOW = Window(NOW, NOW + timedelta(days=180))
 
 
 ROLES = ("provider", "customer", "regulator")
+
+
+def write(folder: Path, data: bytes) -> Path:
+    path = folder / "file"
+    path.write_bytes(data)
+    return path
 
 
 def sha(data: bytes) -> DigestSet:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,18 +9,8 @@ from sidecar.binding import corpora
 from sidecar.binding.corpora import CorpusReading, IrregularLine
 from sidecar.binding.errors import BindingError
 from sidecar.core.predicates import Corpus
-from sidecar.core.wire import DigestSet
+from tests.unit.binding.jobs import sha, write
 from tests.unit.binding.samples import TRAINING
-
-
-def write(folder: Path, data: bytes) -> Path:
-    path = folder / "file"
-    path.write_bytes(data)
-    return path
-
-
-def sha(data: bytes) -> DigestSet:
-    return DigestSet(hashlib.sha256(data).hexdigest())
 
 
 def read(path: Path) -> CorpusReading:

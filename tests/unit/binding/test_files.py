@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 from pathlib import Path
 
 import pytest
@@ -9,18 +8,8 @@ import pytest
 from sidecar.binding import corpora, files
 from sidecar.binding.errors import BindingError
 from sidecar.core.predicates import EvaluationOutput
-from sidecar.core.wire import DigestSet
+from tests.unit.binding.jobs import sha, write
 from tests.unit.binding.samples import METRICS
-
-
-def write(folder: Path, data: bytes) -> Path:
-    path = folder / "file"
-    path.write_bytes(data)
-    return path
-
-
-def sha(data: bytes) -> DigestSet:
-    return DigestSet(hashlib.sha256(data).hexdigest())
 
 
 def test_files_that_are_not_there_are_named(tmp_path: Path) -> None:
