@@ -19,7 +19,7 @@ from sidecar.extract.batch_lines import BlockReader, read_here
 from sidecar.extract.http_request import HttpRequest
 from sidecar.gate.clock import Reading
 from sidecar.gate.decision_context import DecisionContext
-from sidecar.gate.lifecycle import Observer, live
+from sidecar.gate.lifecycle import Observer, run_decision
 from sidecar.gate.pipeline import Pipeline
 from sidecar.registry.objects import Objects
 from sidecar.registry.record import Use
@@ -114,7 +114,7 @@ class Decisions:
             await self._check_inputs(inputs, ticket, now)
             return await self.pipeline.judge(tuple(calls), ticket.caller, context)
 
-        decision = await self._live(
+        decision = await self._run(
             context,
             decide,
             lambda found: _with_line(found, calls),
@@ -145,16 +145,16 @@ class Decisions:
             return error.decision
         # Recorded with an unreliable clock too; the log line then has that clock's time.
         context = _context(ticket, request, self.clock().at)
-        return await self._live(context, lambda: _raise(error), _unchanged)
+        return await self._run(context, lambda: _raise(error), _unchanged)
 
-    async def _live(
+    async def _run(
         self,
         context: DecisionContext,
-        asked: Callable[[], Awaitable[Decision]],
+        decide: Callable[[], Awaitable[Decision]],
         describe: Callable[[Decision], Decision],
     ) -> Decision:
-        return await live(
-            context, asked, self.judge_seconds, self.observer, _unchanged, describe=describe
+        return await run_decision(
+            context, decide, self.judge_seconds, self.observer, _unchanged, describe=describe
         )
 
 

@@ -55,12 +55,12 @@ class Reuse(Generic[T]):
     outcome: LeasedOutcome
 
 
-async def live(
+async def run_decision(
     context: DecisionContext,
-    asked: Callable[[], Awaitable[Decision]],
+    decide: Callable[[], Awaitable[Decision]],
     seconds: float,
     observer: Observer,
-    answer: Callable[[Decision], T],
+    respond: Callable[[Decision], T],
     *,
     at_once: Callable[[], Reuse[T] | Decision | None] | None = None,
     describe: Callable[[Decision], Decision] | None = None,
@@ -69,42 +69,42 @@ async def live(
 
     Args:
         context: Its id, its reference time and how far it came.
-        asked: Decides, or raises the refusal.
+        decide: Decides, or raises the refusal.
         seconds: The longest that may take.
         observer: Records it.
-        answer: Makes the response from the recorded decision.
-        at_once: Decides where nothing need be waited for; ``None`` where ``asked`` must.
+        respond: Makes the response from the recorded decision.
+        at_once: Decides where nothing need be waited for; ``None`` where ``decide`` must.
         describe: Adds to the decision's detail before it is recorded.
 
     Returns:
-        What ``answer`` returned.
+        What ``respond`` returned.
     """
     outcome: Outcome | LeasedOutcome | None = None
     observer.begin()
     try:
-        decision = _at_once(at_once, context)
+        decision = _decide_at_once(at_once, context)
         if isinstance(decision, Reuse):
             if observer.ready() and await observer.record(decision.outcome):
                 outcome = decision.outcome
                 return decision.response
             decision = refuse(context.progress, _LOST)
         elif decision is None:
-            decision = await _decided(asked, context, seconds)
+            decision = await _decide_in_time(decide, context, seconds)
         if describe is not None:
             decision = describe(decision)
         if decision.allowed and not observer.ready():
             decision = refuse(context.progress, _LOST)
-        answered, ended = answer(decision), context.outcome(decision)
+        response, ended = respond(decision), context.outcome(decision)
         if decision.allowed and not await observer.record(ended):
             decision = refuse(context.progress, _LOST)
-            answered, ended = answer(decision), context.outcome(decision)
+            response, ended = respond(decision), context.outcome(decision)
         outcome = ended
     finally:
         observer.end(outcome)
-    return answered
+    return response
 
 
-def _at_once(
+def _decide_at_once(
     at_once: Callable[[], Reuse[T] | Decision | None] | None, context: DecisionContext
 ) -> Reuse[T] | Decision | None:
     """Return what needs no wait; an exception becomes a denial."""
@@ -113,26 +113,26 @@ def _at_once(
     try:
         return at_once()
     except Exception as error:  # noqa: BLE001 - none may leave the servicer
-        return _refused(error, context)
+        return _refuse(error, context)
 
 
-async def _decided(
-    asked: Callable[[], Awaitable[Decision]], context: DecisionContext, seconds: float
+async def _decide_in_time(
+    decide: Callable[[], Awaitable[Decision]], context: DecisionContext, seconds: float
 ) -> Decision:
     """Return the decision; an exception becomes a denial."""
     try:
         async with asyncio.timeout(seconds):
-            return await asked()
+            return await decide()
     except TimeoutError:
         late = AdmissibilityError(
             Reason.DEADLINE_EXCEEDED, f"the decision took longer than {seconds:g} s"
         )
         return refuse(context.progress, late)
     except Exception as error:  # noqa: BLE001 - none may leave the servicer
-        return _refused(error, context)
+        return _refuse(error, context)
 
 
-def _refused(error: Exception, context: DecisionContext) -> Decision:
+def _refuse(error: Exception, context: DecisionContext) -> Decision:
     if isinstance(error, AdmissibilityError):
         if isinstance(error, UnknownKeyError):
             context.key_unknown_in = error.trust_domain

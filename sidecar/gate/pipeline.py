@@ -6,7 +6,7 @@ A stage that refuses raises, and ``lifecycle`` makes the denial. The trust state
 was replaced while OPA evaluated, the verdict depends on facts of an earlier state, so every stage
 from the credential on is repeated, as often as the deadline allows. Where the policies deny one
 choice of evidence, they are asked about the others that count. A decision that may be reused is
-kept (``leases``); a request that one answers needs no wait (``at_once``).
+kept (``leases``); a request that one answers needs no wait (``find_lease``).
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ class Pipeline:
         self.credentials.clear()
         self.assessments.clear()
 
-    def leased(self, message: CheckMessage, context: DecisionContext) -> Lease | None:
+    def find_lease(self, message: CheckMessage, context: DecisionContext) -> Lease | None:
         """Find the lease that decides about a request without waiting.
 
         Args:
@@ -153,14 +153,16 @@ class Pipeline:
         if not isinstance(parsed.found, Call):
             raise AdmissibilityError(*parsed.found)
         assert parsed.request is not None
-        return self._leased(parsed.request, parsed.found, context)
+        return self._find_lease(parsed.request, parsed.found, context)
 
-    def _leased(self, request: HttpRequest, call: Call, context: DecisionContext) -> Lease | None:
+    def _find_lease(
+        self, request: HttpRequest, call: Call, context: DecisionContext
+    ) -> Lease | None:
         """Find the lease, unless the call uses, creates or changes stored objects."""
         if self.objects is not None and call.inputs:
             return None
         if self.objects is None or call.sandbox:
-            _unregistered(call, request.api)
+            _resolve_unregistered(call, request.api)
         elif (
             call.references
             or call.owned
@@ -170,7 +172,7 @@ class Pipeline:
             return None
         now, snapshot, engine = context.progress.at, self.trust.current(), self.policies.identity()
         try:
-            caller = self._verified(request, snapshot, context)
+            caller = self._verify(request, snapshot, context)
         except AdmissibilityError:
             context.note(call=call, epoch=snapshot.state.epoch)
             raise
@@ -193,13 +195,13 @@ class Pipeline:
         """
         with self.in_flight.take(body_size(message)):
             context.resume()
-            parsed = context.parsed or await self._parsed(message, context)
+            parsed = context.parsed or await self._parse(message, context)
             if not isinstance(parsed.found, Call):
                 raise AdmissibilityError(*parsed.found)
             assert parsed.request is not None
             return await self._decide(parsed.request, parsed.found, context)
 
-    async def _parsed(self, message: CheckMessage, context: DecisionContext) -> ParsedRequest:
+    async def _parse(self, message: CheckMessage, context: DecisionContext) -> ParsedRequest:
         options = self.read_options
         if isinstance(message, Large):
             parsed = await self.reader(message, options)
@@ -214,23 +216,23 @@ class Pipeline:
         context.note(call=call)
         while True:
             snapshot = self.trust.current()
-            decision = await self._under(snapshot, request, call, context)
+            decision = await self._decide_under(snapshot, request, call, context)
             if not decision.allowed or self.trust.current() is snapshot:
                 return decision
 
-    async def _under(
+    async def _decide_under(
         self, snapshot: Snapshot, request: HttpRequest, call: Call, context: DecisionContext
     ) -> Decision:
         """Run every stage that depends on the trust state, under one snapshot."""
         now = context.progress.at
         context.note(epoch=snapshot.state.epoch)
-        caller = self._verified(request, snapshot, context)
+        caller = self._verify(request, snapshot, context)
         context.reached("credential", credential=caller)
-        resolved = await self._resolved(call, request, caller, context)
+        resolved = await self._resolve(call, request, caller, context)
         # The call itself comes last: the log and the response describe the last one judged. It has
         # the models of the others.
         calls = (*resolved.later, resolved.call)
-        decision = (await self._each(snapshot, calls, caller, context))[-1]
+        decision = (await self._judge_in_turn(snapshot, calls, caller, context))[-1]
         if decision.allowed and self.objects is not None and not call.sandbox:
             await self.objects.add_uses(resolved)
             context.metadata = self.objects.metadata(
@@ -238,7 +240,7 @@ class Pipeline:
             )
         return decision
 
-    def _verified(
+    def _verify(
         self, request: HttpRequest, snapshot: Snapshot, context: DecisionContext
     ) -> Credential:
         """Verify the credential, once per request and trust state."""
@@ -248,12 +250,12 @@ class Pipeline:
         context.verified = (snapshot.mark, caller)
         return caller
 
-    async def _resolved(
+    async def _resolve(
         self, call: Call, request: HttpRequest, caller: Credential, context: DecisionContext
     ) -> ResolvedCall:
         objects, api = self.objects, request.api
         if objects is None:
-            return _unregistered(call, api)
+            return _resolve_unregistered(call, api)
         environment, now = caller.spiffe_id, context.progress.at
         if not call.sandbox:
             return await objects.resolve(call, api, environment, now)
@@ -261,7 +263,7 @@ class Pipeline:
             where = dict.fromkeys(call.inputs, "")
             await objects.check_inputs(call.provider, api, where, environment, now)
             call = replace(call, inputs=())
-        return _unregistered(call, api)
+        return _resolve_unregistered(call, api)
 
     async def judge(
         self, calls: Sequence[Call], caller: Credential, context: DecisionContext
@@ -284,14 +286,14 @@ class Pipeline:
         while True:
             snapshot = self.trust.current()
             context.note(epoch=snapshot.state.epoch)
-            decisions = await self._each(snapshot, calls, caller, context)
+            decisions = await self._judge_in_turn(snapshot, calls, caller, context)
             context.recurring = None  # of one call, and this decision is about all of them
             if not decisions[-1].allowed:
                 return decisions[-1]
             if self.trust.current() is snapshot:
                 return together(decisions)
 
-    async def _each(
+    async def _judge_in_turn(
         self,
         snapshot: Snapshot,
         calls: Sequence[Call],
@@ -304,12 +306,12 @@ class Pipeline:
         decisions: list[Decision] = []
         context.asked.clear()
         for call in calls:
-            decisions.append(await self._one(snapshot, call, caller, context))
+            decisions.append(await self._judge_one(snapshot, call, caller, context))
             if not decisions[-1].allowed:
                 break
         return decisions
 
-    async def _one(
+    async def _judge_one(
         self, snapshot: Snapshot, call: Call, caller: Credential, context: DecisionContext
     ) -> Decision:
         now, engine = context.progress.at, self.policies.identity()
@@ -323,14 +325,14 @@ class Pipeline:
         applied = self.assessments.assess(call, caller, snapshot, now)
         context.reached("assess", assessment=applied.assessment)
         if applied.assessment.admissible:
-            decision, applied = await self._policies(snapshot, call, caller, applied, context)
+            decision, applied = await self._ask_policies(snapshot, call, caller, applied, context)
         else:
             decision = inadmissible(context.progress)
         if engine is not None and self.policies.identity() is engine:
             self.leases.put(decision, applied.assessed.reads, snapshot, engine)
         return decision
 
-    async def _policies(
+    async def _ask_policies(
         self,
         snapshot: Snapshot,
         call: Call,
@@ -343,13 +345,13 @@ class Pipeline:
         Returns:
             The first allow, else the denial of the preferred evidence, with what it rests on.
         """
-        denied = await self._asked(call, caller, first, context)
+        denied = await self._ask_about(call, caller, first, context)
         context.answered(denied)
         if denied.allowed:
             return denied, first
         for other in self.assessments.others(call, caller, snapshot, context.progress.at):
             context.note(assessment=other.assessment)
-            decision = await self._asked(call, caller, other, context, again=True)
+            decision = await self._ask_about(call, caller, other, context, again=True)
             if decision.allowed:
                 context.answered(decision)
                 return decision, other
@@ -357,7 +359,7 @@ class Pipeline:
         context.answered(denied)
         return denied, first
 
-    async def _asked(
+    async def _ask_about(
         self,
         call: Call,
         caller: Credential,
@@ -376,7 +378,7 @@ class Pipeline:
         return decision
 
 
-def _unregistered(call: Call, api: str) -> ResolvedCall:
+def _resolve_unregistered(call: Call, api: str) -> ResolvedCall:
     """Resolve a call with registration off: stored objects can be neither used nor created.
 
     Registration is off in the sandbox: what is stored there must not be used in production.

@@ -34,7 +34,7 @@ from sidecar.gate import check_response
 from sidecar.gate.arrivals import Arrivals
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
-from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, live
+from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, run_decision
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
 from sidecar.gate.request_queue import RequestQueue
@@ -124,19 +124,19 @@ class Authorization(rpc.AuthorizationServicer):
     async def _answer(self, message: CheckMessage, seconds: float) -> Answered:
         reading = self._clock()
         context = DecisionContext(Progress(secrets.token_hex(16), reading.at))
-        return await live(
+        return await run_decision(
             context,
-            lambda: self._ask(message, context, seconds),
+            lambda: self._decide(message, context, seconds),
             max(seconds, REPLY_SECONDS),
             self._observer,
             lambda decision: self._reply(decision, message, context),
-            at_once=lambda: self._at_once(message, context, reading, seconds),
+            at_once=lambda: self._decide_at_once(message, context, reading, seconds),
         )
 
-    def _at_once(
+    def _decide_at_once(
         self, message: CheckMessage, context: DecisionContext, reading: Reading, seconds: float
     ) -> Reuse[Answered] | Decision | None:
-        """Decide without waiting, where that is possible; see ``Pipeline.leased``."""
+        """Decide without waiting, where that is possible; see ``Pipeline.find_lease``."""
         if self.stopping:
             raise AdmissibilityError(
                 Reason.STOPPING, "this gate is stopping and takes no new requests"
@@ -154,7 +154,7 @@ class Authorization(rpc.AuthorizationServicer):
             self._pipeline.forget()
             raise AdmissibilityError(Reason.CLOCK_UNRELIABLE, reading.problem)
         self._pipeline.trust.current()  # a gate that is not ready answers 503 to any request
-        lease = self._pipeline.leased(message, context)
+        lease = self._pipeline.find_lease(message, context)
         if lease is None:
             return None
         if lease.reply is None or not lease.recurring.filled or _removes_more(context):
@@ -162,7 +162,7 @@ class Authorization(rpc.AuthorizationServicer):
         reply = context.progress.id.encode().join(lease.reply)
         return Reuse(reply, context.leased_outcome(lease))
 
-    async def _ask(
+    async def _decide(
         self, message: CheckMessage, context: DecisionContext, seconds: float
     ) -> Decision:
         if isinstance(message, Large):  # decided by few anyway, after a worker parsed it
@@ -173,6 +173,7 @@ class Authorization(rpc.AuthorizationServicer):
     def _reply(
         self, decision: Decision, message: CheckMessage, context: DecisionContext
     ) -> Answered:
+        """Write the response; where other decisions share its bytes, join them with this id."""
         if context.request is None and not decision.allowed:
             # A request that is refused before it is parsed is still named in the log.
             context.request = describe(message)
