@@ -20,8 +20,7 @@ from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError, SecretError
 from sidecar.authority.home import NO_DOMAINS, Home, Publication, with_trust_domains_key
 from sidecar.authority.journal import FileWrite
-from sidecar.authority.open_home import OpenHome, locked_home
-from sidecar.authority.open_home import publish as publish_changes
+from sidecar.authority.open_home import OpenHome, locked_home, publish_changes
 from sidecar.authority.usable_keys import dropped, usable_keys
 
 SEQUENCES_FILE = "bundles.json"
@@ -86,14 +85,13 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
         else:
             sequences[name] = bundle.sequence
         record = FileWrite(SEQUENCES_FILE, json.dumps(sequences, sort_keys=True).encode("ascii"))
-        done = publish_changes(
+        after = replace(
             opened,
-            now,
-            changed=with_trust_domains_key(opened),
+            settings=with_trust_domains_key(opened),
             document=replace(opened.document, trust_domains=()),
             domains=replace(opened.domains or NO_DOMAINS, trust_domains=domains),
-            records=(record,),
         )
+        done = publish_changes(opened, after, now, (record,))
         done = replace(done, warnings=(*done.warnings, *dropped(known, bundle.domain)))
     return Round(bundle, done)
 

@@ -30,6 +30,7 @@ from sidecar.authority.keys import (
     OwnKey,
 )
 from sidecar.authority.open_home import (
+    Contents,
     Home,
     OpenHome,
     Publication,
@@ -37,9 +38,9 @@ from sidecar.authority.open_home import (
     commit,
     instant,
     locked_home,
+    publish_changes,
     read_settings,
 )
-from sidecar.authority.open_home import publish as publish_changes
 from sidecar.authority.resigning import Resigned, ResignOutcome, count_to_resign, resign
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
 from sidecar.authority.signing import Issued, attest, issue
@@ -175,7 +176,8 @@ def init(
         )
         withdrawals = WithdrawalsDocument(type="urn:admissibility:withdrawals:v1", entries=())
         domains = NO_DOMAINS if TRUST_DOMAINS in held else None
-        commit(home, None, made, document, withdrawals, now, domains=domains)
+        first = Contents(settings=made, document=document, withdrawals=withdrawals, domains=domains)
+        commit(home, None, first, now)
     return Home(home, name)
 
 
@@ -198,7 +200,7 @@ def publish(home: Home, now: datetime) -> Publication:
     be reached, and their absence is then a warning.
     """
     with locked_home(home.path) as opened:
-        return publish_changes(opened, now)
+        return publish_changes(opened, opened, now)
 
 
 def renew(home: Home, now: datetime) -> Publication | None:
@@ -210,7 +212,7 @@ def renew(home: Home, now: datetime) -> Publication | None:
     with locked_home(home.path) as opened:
         left = opened.published.timestamp.signed.expires - now
         due = left < opened.settings.periods.timestamp / 2
-        return publish_changes(opened, now) if due else None
+        return publish_changes(opened, opened, now) if due else None
 
 
 def rotate(
@@ -260,7 +262,7 @@ def rotate(
         if which == ATTESTATION:
             listed = tuple(_after_rotation(k, old, now, overlap) for k in document.keys)
             document = replace(document, keys=(*listed, _attestation(changed, now)))
-        done = publish_changes(opened, now, changed=changed, document=document)
+        done = publish_changes(opened, replace(opened, settings=changed, document=document), now)
         done = replace(done, warnings=(*done.warnings, *keys.tuf_warnings({which: key})))
     return done if which != ATTESTATION else _with_resign_hint(home, done, now, overlap)
 
@@ -310,7 +312,8 @@ def set_trust_domains(home: Home, domains: tuple[TrustDomain, ...], now: datetim
         changed = with_trust_domains_key(opened)
         if document.trust_domains:  # from before they had a document of their own
             document = replace(document, trust_domains=())
-        return publish_changes(opened, now, changed=changed, document=document, domains=listed)
+        after = replace(opened, settings=changed, document=document, domains=listed)
+        return publish_changes(opened, after, now)
 
 
 def with_trust_domains_key(opened: OpenHome) -> Settings:

@@ -70,16 +70,34 @@ class Publication:
     warnings: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenHome:
-    """What a home holds, read under its lock."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What an edition is made from.
 
-    path: Path
+    Attributes:
+        settings: Names the keys that sign it.
+        document: ``authority.json``.
+        withdrawals: ``withdrawals.json``.
+        domains: ``trust-domains.json``, where the authority publishes one.
+    """
+
     settings: Settings
-    published: Published
     document: AuthorityDocument
     withdrawals: WithdrawalsDocument
     domains: TrustDomainsDocument | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHome(Contents):
+    """What a home holds, read under its lock; ``replace`` makes the contents of the next edition.
+
+    Attributes:
+        path: The home's folder.
+        published: The TUF metadata and targets of the last edition.
+    """
+
+    path: Path
+    published: Published
 
 
 @contextmanager
@@ -104,7 +122,14 @@ def locked_home(home: Path) -> Iterator[OpenHome]:
             domains = None if found is None else documents.read_trust_domains(found)
         except (EvidenceError, KeyError) as error:
             raise AuthorityError(f"{home / repository.FOLDER}: {error}") from error
-        yield OpenHome(home, held, published, document, withdrawals, domains)
+        yield OpenHome(
+            path=home,
+            published=published,
+            settings=held,
+            document=document,
+            withdrawals=withdrawals,
+            domains=domains,
+        )
 
 
 def read_settings(home: Path) -> Settings:
@@ -118,13 +143,10 @@ def read_settings(home: Path) -> Settings:
 
 def commit(
     path: Path,
-    opened: OpenHome | None,
-    held: Settings,
-    document: AuthorityDocument,
-    withdrawals: WithdrawalsDocument,
+    before: OpenHome | None,
+    after: Contents,
     now: datetime,
     *,
-    domains: TrustDomainsDocument | None = None,
     records: Sequence[FileWrite] = (),
     placement: Placement | None = None,
 ) -> tuple[Publication, Path | None]:
@@ -132,12 +154,9 @@ def commit(
 
     Args:
         path: The home; its lock must be held.
-        opened: What it holds, or ``None`` for the first edition.
-        held: Settings from now on.
-        document: ``authority.json`` from now on.
-        withdrawals: ``withdrawals.json`` from now on.
+        before: What it holds, or ``None`` for the first edition.
+        after: What it holds from now on.
         now: From ``instant``.
-        domains: ``trust-domains.json`` from now on, where the authority publishes one.
         records: Other files of the home that belong to the step.
         placement: Evidence that is handed out before the edition is published.
 
@@ -145,15 +164,15 @@ def commit(
         What was published, and where the evidence was placed.
     """
     wanted = Wanted(
-        keys=_tuf_keys(held),
-        documents=_document_bytes(document, withdrawals, domains),
-        periods=held.periods,
-        signer=_opener(path, held, opened.settings if opened else None),
+        keys=_tuf_keys(after.settings),
+        documents=_document_bytes(after),
+        periods=after.settings.periods,
+        signer=_opener(path, after.settings, before.settings if before else None),
     )
-    edition = next_edition(opened.published if opened else None, wanted, now)
+    edition = next_edition(before.published if before else None, wanted, now)
     writes = (*records, FileWrite(LAST_FILE, _last(edition.published)), *edition.writes)
-    if opened is None or held != opened.settings:
-        writes = (FileWrite(SETTINGS_FILE, settings.write(held)), *writes)
+    if before is None or after.settings != before.settings:
+        writes = (FileWrite(SETTINGS_FILE, settings.write(after.settings)), *writes)
     placed = journal.commit(path, writes, placement)
     for old in repository.superseded_snapshots(path, edition.published):
         old.unlink(missing_ok=True)
@@ -161,32 +180,26 @@ def commit(
         version=edition.published.timestamp.signed.version,
         expires=edition.published.expires,
         renewed=edition.renewed,
-        warnings=(*edition.warnings, *_key_warnings(held, document, now)),
+        warnings=(*edition.warnings, *_key_warnings(after, now)),
     )
     return publication, placed
 
 
-def publish(
-    opened: OpenHome,
-    now: datetime,
-    *,
-    changed: Settings | None = None,
-    document: AuthorityDocument | None = None,
-    withdrawals: WithdrawalsDocument | None = None,
-    domains: TrustDomainsDocument | None = None,
-    records: Sequence[FileWrite] = (),
+def publish_changes(
+    opened: OpenHome, after: Contents, now: datetime, records: Sequence[FileWrite] = ()
 ) -> Publication:
-    """Sign and commit an edition in which what is given replaces what is published."""
-    publication, _ = commit(
-        opened.path,
-        opened,
-        changed or opened.settings,
-        document or opened.document,
-        withdrawals or opened.withdrawals,
-        instant(now),
-        domains=domains or opened.domains,
-        records=records,
-    )
+    """Sign and commit the next edition of an open home: ``opened`` itself, or a copy with changes.
+
+    Args:
+        opened: What is published.
+        after: What is published from now on.
+        now: Aware.
+        records: As for ``commit``.
+
+    Raises:
+        AuthorityError: A key that is needed cannot be used, or a reader would refuse the edition.
+    """
+    publication, _ = commit(opened.path, opened, after, instant(now), records=records)
     return publication
 
 
@@ -231,32 +244,28 @@ def check_trust_domains(domains: TrustDomainsDocument) -> bytes:
     return written
 
 
-def _document_bytes(
-    document: AuthorityDocument,
-    withdrawals: WithdrawalsDocument,
-    domains: TrustDomainsDocument | None,
-) -> dict[str, bytes]:
+def _document_bytes(after: Contents) -> dict[str, bytes]:
     """Write the documents, and read them back as the gate will, before they are signed."""
     written = {
-        documents.AUTHORITY_FILE: wire.write(document),
-        documents.WITHDRAWALS_FILE: wire.write(withdrawals),
+        documents.AUTHORITY_FILE: wire.write(after.document),
+        documents.WITHDRAWALS_FILE: wire.write(after.withdrawals),
     }
-    if domains is not None:
-        written[documents.TRUST_DOMAINS_FILE] = check_trust_domains(domains)
+    if after.domains is not None:
+        written[documents.TRUST_DOMAINS_FILE] = check_trust_domains(after.domains)
     try:
-        documents.read_authority(written[documents.AUTHORITY_FILE], name=document.name)
+        documents.read_authority(written[documents.AUTHORITY_FILE], name=after.document.name)
         documents.read_withdrawals(written[documents.WITHDRAWALS_FILE])
     except EvidenceError as error:
         raise AuthorityError(f"nothing was changed: {error}") from error
     return written
 
 
-def _key_warnings(held: Settings, document: AuthorityDocument, now: datetime) -> tuple[str, ...]:
-    current = held.keys[ATTESTATION].fingerprint()
+def _key_warnings(after: Contents, now: datetime) -> tuple[str, ...]:
+    current = after.settings.keys[ATTESTATION].fingerprint()
     return tuple(
         f"the attestation key's window ends at {key.window.not_after.isoformat()}: rotate it and "
         "sign anew what should outlive it (admit authority rotate attestation; admit resign)"
-        for key in document.keys
+        for key in after.document.keys
         if key.public_key().fingerprint == current and key.window.not_after - now < KEY_WARNING
     )
 

@@ -22,8 +22,7 @@ from enum import StrEnum
 from typing import Any
 
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.open_home import Home, Publication, instant, locked_home
-from sidecar.authority.open_home import publish as publish_changes
+from sidecar.authority.open_home import Home, Publication, instant, locked_home, publish_changes
 from sidecar.authority.subjects import normalised
 from sidecar.authority.withdrawing import begins_earlier, entries_for
 from sidecar.core import strict_json
@@ -132,7 +131,7 @@ def announce(
         publication = None
         if not dry_run and tuple(kept) != opened.withdrawals.entries:
             document = replace(opened.withdrawals, entries=tuple(kept))
-            publication = publish_changes(opened, now, withdrawals=document)
+            publication = publish_changes(opened, replace(opened, withdrawals=document), now)
         return Announced(tuple(changes), publication)
 
 

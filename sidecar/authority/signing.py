@@ -137,11 +137,8 @@ def issue(
             publication, path = commit(
                 opened.path,
                 opened,
-                opened.settings,
-                opened.document,
-                withdrawals,
+                replace(opened, withdrawals=withdrawals),
                 instant(now),
-                domains=opened.domains,
                 records=writes,
                 placement=placement,
             )

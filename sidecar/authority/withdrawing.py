@@ -8,8 +8,14 @@ from datetime import datetime
 
 from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.open_home import Home, OpenHome, Publication, instant, locked_home
-from sidecar.authority.open_home import publish as publish_changes
+from sidecar.authority.open_home import (
+    Home,
+    OpenHome,
+    Publication,
+    instant,
+    locked_home,
+    publish_changes,
+)
 from sidecar.authority.signing import judged_manifest, older_on_matter, replaces
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import (
@@ -85,7 +91,7 @@ def withdraw(
         dropped = {*published, *(e for one in older for e in entries_for(opened.withdrawals, one))}
         kept = tuple(e for e in opened.withdrawals.entries if e not in dropped)
         changed = replace(opened.withdrawals, entries=(*kept, *older, entry))
-        done = publish_changes(opened, now, withdrawals=changed)
+        done = publish_changes(opened, replace(opened, withdrawals=changed), now)
         return PublishedWithdrawal(entry, older, done, first is not None)
 
 
@@ -104,7 +110,8 @@ def reinstate(home: Home, kind: WithdrawalKind, subject: str, now: datetime) -> 
         )
         if kept == opened.withdrawals.entries:
             raise AuthorityError(f"{kind} {subject} is not withdrawn")
-        return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, entries=kept))
+        changed = replace(opened.withdrawals, entries=kept)
+        return publish_changes(opened, replace(opened, withdrawals=changed), now)
 
 
 def edition_with(home: Home, entries: tuple[Withdrawal, ...]) -> str | None:
@@ -172,7 +179,8 @@ def retract(home: Home, digest: str, now: datetime) -> Publication:
         kept = tuple(one for one in failures if digest not in {one.result, one.manifest})
         if kept == failures:
             raise AuthorityError(f"no failure of {digest} is published; see: admit authority show")
-        return publish_changes(opened, now, withdrawals=replace(opened.withdrawals, failures=kept))
+        changed = replace(opened.withdrawals, failures=kept)
+        return publish_changes(opened, replace(opened, withdrawals=changed), now)
 
 
 def _older(opened: OpenHome, entry: Withdrawal, now: datetime) -> tuple[Withdrawal, ...]:
