@@ -17,7 +17,7 @@ from sidecar.core.window import rfc3339
 from sidecar.evaluation.due import SuiteStatus, suite_statuses
 from sidecar.evaluation.suite import read_suite
 from sidecar.trust.config import load
-from sidecar.trust.control import load_once
+from sidecar.trust.load_once import load_once
 
 DUE = 3
 """Exit status where something is due."""

@@ -30,7 +30,7 @@ from sidecar.impact import seen
 from sidecar.impact.compare import Impact, impact
 from sidecar.impact.page import impact_page
 from sidecar.trust.config import load
-from sidecar.trust.control import load_verified
+from sidecar.trust.load_once import load_verified
 from sidecar.trust.refresher import AuthorityStatus
 from sidecar.trust.source_config import DirectorySourceConfig
 from sidecar.trust.spellings import by_other_names

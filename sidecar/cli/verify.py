@@ -36,7 +36,7 @@ from sidecar.impact.uses import CALLING, TUNING
 from sidecar.providers import PROVIDERS, operation_names
 from sidecar.providers.provider import Provider as ProviderTable
 from sidecar.trust.config import load
-from sidecar.trust.control import load_once
+from sidecar.trust.load_once import load_once
 from sidecar.trust.refresher import AuthorityStatus
 
 Model = Annotated[str, typer.Argument(help="The model id that a call would name.")]

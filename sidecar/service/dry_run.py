@@ -24,7 +24,7 @@ from sidecar.service.engine import start_policies
 from sidecar.service.registry import read_only
 from sidecar.service.status import GateStatus, Status
 from sidecar.trust.config import TrustConfig
-from sidecar.trust.control import load_once
+from sidecar.trust.load_once import load_once
 from sidecar.trust.refresher import AuthorityStatus
 
 _DEADLINE_SECONDS = 30.0

@@ -18,7 +18,7 @@ from sidecar.core.window import Window, rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading
 from sidecar.observe.unknown_keys import KeyMisses, UnknownKeys
-from sidecar.trust.control import EvidenceStatus
+from sidecar.trust.evidence_following import EvidenceStatus
 from sidecar.trust.refresher import AuthorityStatus
 
 MAX_SHOWN = 100

@@ -37,7 +37,8 @@ from sidecar.service.startup import (
 )
 from sidecar.service.status import GateStatus, Status
 from sidecar.service.trust_log import TrustLog
-from sidecar.trust.control import Committed, ControlPath, make_private
+from sidecar.trust.config import make_private
+from sidecar.trust.control import Committed, ControlPath
 from sidecar.trust.epoch_page import BEAT_SECONDS as PAGE_SECONDS
 from sidecar.trust.epoch_page import EpochPage
 from sidecar.trust.writer_lock import WriterLock

@@ -176,3 +176,20 @@ def _check_apart(
             raise config_file.FileError(
                 f"state: {state_dir} lies in {source.path}, which is followed; put it elsewhere"
             )
+
+
+def make_private(config: TrustConfig) -> None:
+    """Make the state folder, for its owner only.
+
+    Raises:
+        TrustConfigError: It cannot be made, or is open to others.
+    """
+    try:
+        config.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_private(config.state_dir)
+    except OSError as error:
+        raise TrustConfigError(
+            f"{config.path}: state: {config.state_dir} cannot be made: {error.strerror}"
+        ) from error
+    except config_file.FileError as error:
+        raise TrustConfigError(f"{config.path}: {error}") from error

@@ -9,8 +9,8 @@ import pytest
 
 from sidecar.core import dsse
 from sidecar.trust.assembler import Assembler
-from sidecar.trust.control import load_once
 from sidecar.trust.durable_state import DurableState
+from sidecar.trust.load_once import load_once
 from tests.support.simulator.keys import SimKey, envelope
 from tests.unit.trust.operator import ONE, Operator, Published, first_refresh, running
 

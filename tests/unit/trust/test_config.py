@@ -20,7 +20,8 @@ from sidecar.trust.config import (
     TrustedAuthority,
     load,
 )
-from sidecar.trust.control import ControlPath, load_once
+from sidecar.trust.control import ControlPath
+from sidecar.trust.load_once import load_once
 from sidecar.trust.source_config import DirectorySourceConfig
 from tests.unit.trust.mistakes import MISTAKES, Change
 from tests.unit.trust.operator import Operator

@@ -15,8 +15,9 @@ import pytest
 
 from sidecar.core.trust_state import Rejected
 from sidecar.trust import sources
-from sidecar.trust.control import ControlPath, load_once
+from sidecar.trust.control import ControlPath
 from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.load_once import load_once
 from sidecar.trust.refresher import AuthorityStatus
 from sidecar.trust.source import Source, SourceError, Trigger
 from sidecar.trust.source_config import DirectorySourceConfig

@@ -85,7 +85,7 @@ def test_evidence_that_never_ends_does_not_keep_the_gate_from_becoming_ready(
             states.wait(ONE)
             assert reached.wait(60)
             assert not control.first_refresh_done()
-            monkeypatch.setattr("sidecar.trust.control.EVIDENCE_SECONDS", 0.0)
+            monkeypatch.setattr("sidecar.trust.evidence_following.EVIDENCE_SECONDS", 0.0)
             first_refresh(control)
             assert control.first_refresh_done()
         finally:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.memory import Memory
-from sidecar.trust.control import ControlPath, load_once
+from sidecar.trust.control import ControlPath
 from sidecar.trust.durable_state import remembered
+from sidecar.trust.load_once import load_once
 from tests.support.simulator.constants import MODEL
 from tests.unit.trust.operator import (
     EVERYWHERE,

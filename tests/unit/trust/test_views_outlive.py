@@ -16,8 +16,8 @@ from securesystemslib.signer import CryptoSigner
 
 from sidecar.core.trust_state import TrustState
 from sidecar.trust import sources
-from sidecar.trust.control import load_once
 from sidecar.trust.directory_source import DirectorySource
+from sidecar.trust.load_once import load_once
 from sidecar.trust.source import Source
 from sidecar.trust.source_config import DirectorySourceConfig
 from tests.unit.trust.operator import Operator, Published, first_refresh, running

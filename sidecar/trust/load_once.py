@@ -1,0 +1,54 @@
+"""Reads the whole trust once, for a command that needs no gate."""
+
+from __future__ import annotations
+
+import logging
+
+from sidecar.core.snapshot import Rejected
+from sidecar.core.trust_state import TrustState, VerifiedState, verified
+from sidecar.trust import durable_state, sources
+from sidecar.trust.config import TrustConfig, make_private
+from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus
+
+_LOG = logging.getLogger("sidecar.trust")
+
+
+def load_once(config: TrustConfig) -> tuple[TrustState, tuple[AuthorityStatus, ...]]:
+    """Refresh everything once and return the state, for a command that needs no gate.
+
+    Versions are kept like those of the long-running control path, with which it may share the
+    state folder.
+
+    Raises:
+        TrustConfigError: The state folder cannot be made or used.
+    """
+    state, rejected, statuses = load_verified(config)
+    return state.snapshot(1, rejected), statuses
+
+
+def load_verified(
+    config: TrustConfig,
+) -> tuple[VerifiedState, tuple[Rejected, ...], tuple[AuthorityStatus, ...]]:
+    """Do the same and return the state that ``advance`` can start from, and what is refused.
+
+    Raises:
+        TrustConfigError: The state folder cannot be made or used.
+    """
+    make_private(config)
+    refreshers = tuple(AuthorityRefresher(a, config.state_dir) for a in config.authorities)
+    views = [view for each in refreshers if (view := each.refresh()) is not None]
+    for each in refreshers:
+        sources.close(each.source)
+    evidence: set[bytes] = set()
+    for place in config.evidence:
+        found = sources.read_evidence(place, config.state_dir)
+        evidence |= found.files
+        for problem in found.problems:
+            _LOG.warning("evidence: %s", problem)
+    state, rejected = verified(
+        operator=config.operator,
+        views=views,
+        evidence=evidence,
+        memory=durable_state.remembered(config.state_dir),
+    )
+    return state, rejected, tuple(each.status for each in refreshers)
