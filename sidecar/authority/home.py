@@ -163,7 +163,7 @@ def init(
         for taken in (SETTINGS_FILE, keys.KEYS_FOLDER, repository.FOLDER):
             if (home / taken).exists():
                 raise AuthorityError(f"{home / taken} exists; nothing was changed")
-        own = {role: keys.adopt(home, role, key) for role, key in (uris or {}).items()}
+        own = {r: keys.adopt(home, r, key, new=False) for r, key in (uris or {}).items()}
         # Refuse what can be refused before any key is created.
         Settings(name, periods, may_sign, own)
         if ATTESTATION in own:
@@ -253,7 +253,7 @@ def rotate(
             raise AuthorityError(f"there is no {which} key yet: publish a trust domain first")
         old = opened.settings.keys[which].fingerprint()
         key = (
-            keys.adopt(opened.path, which, own)
+            keys.adopt(opened.path, which, own, new=True)
             if own
             else keys.create(opened.path, which, key_type)
         )

@@ -136,7 +136,7 @@ def create(home: Path, role: str, key_type: str) -> HeldKey:
     return HeldKey(f"{_FILE}{KEYS_FOLDER}/{name}", pem)
 
 
-def adopt(home: Path, role: str, own: OwnKey, *, new: bool = False) -> HeldKey:
+def adopt(home: Path, role: str, own: OwnKey, *, new: bool) -> HeldKey:
     """Accept a key given by URI, after it has signed a probe.
 
     Args:

@@ -322,6 +322,17 @@ def test_each_key_has_a_secret_of_its_own_and_a_new_one_another(
         authority.rotate(home, "online", NOW, own=OwnKey("token:slot-2", token.public_pem))
 
 
+def test_a_rotation_tries_a_new_token_with_its_own_pin_not_with_that_of_the_old_key(
+    tmp_path: Path, token: OwnKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token locks itself after a few wrong ones."""
+    home = authority.init(tmp_path / "h", "acme", now=NOW)
+    monkeypatch.setenv("ADMIT_KEY_SECRET_TARGETS", "of the old token")
+    monkeypatch.setenv("ADMIT_KEY_SECRET_NEW", PIN)
+    authority.rotate(home, "targets", NOW, own=token)
+    assert authority.describe(home).keys["targets"].uri == token.uri
+
+
 def test_a_prompt_names_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ADMIT_KEY_SECRET", raising=False)
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
