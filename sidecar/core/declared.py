@@ -18,9 +18,6 @@ from sidecar.core.memory import DeclaredScope
 from sidecar.core.predicates import Environment
 from sidecar.core.tables import Drafts
 
-Scopes = tuple[tuple[str, str], ...]
-"""Pairs of sector and jurisdiction."""
-
 
 def update(drafts: Drafts, operator: OperatorTrust, environments: Iterable[str]) -> None:
     """Remember what changed declarations add; ``environments`` are their SPIFFE IDs."""

@@ -3,7 +3,7 @@
 ``advance`` takes the state so far and what changed (files, views) and computes only what depends on
 that: whose evidence it is, the tables that hold it, what a withdrawal reaches, which successors are
 complete. Each ``VerifiedState`` shares with the one before everything that did not change, and a
-``TrustState`` made from it stays whole. ``assemble`` does all of it from nothing.
+``TrustState`` made from it stays whole. From nothing, ``verified`` does all of it.
 
 Evidence whose signature no known key made is named under ``rejected``, and otherwise does not
 exist.
@@ -43,7 +43,6 @@ __all__ = [
     "VerifiedState",
     "WithdrawalIndex",
     "advance",
-    "assemble",
     "build",
     "key_records",
     "public_keys",
@@ -196,29 +195,6 @@ def verified(
     return advance(VerifiedState.begin(operator, memory), everything), tuple(rejected)
 
 
-def assemble(
-    *,
-    epoch: int,
-    operator: OperatorTrust,
-    views: Iterable[AuthorityView],
-    files: Iterable[VerifiedFile],
-    rejected: Iterable[Rejected] = (),
-    memory: Remembered = NOTHING,
-) -> TrustState:
-    """Attribute verified files to the authorities' keys and index them; tries no signature.
-
-    Args:
-        epoch: Larger than that of the state this one replaces.
-        operator: The operator's grants.
-        views: Verified documents, one per authority at most.
-        files: Verified files; the order and repetition do not matter.
-        rejected: Files that were refused before; listed beside those refused here.
-        memory: Of the state this one replaces, or as it was persisted.
-    """
-    everything = Change({view.name: view for view in views}, tuple(files))
-    return advance(VerifiedState.begin(operator, memory), everything).snapshot(epoch, rejected)
-
-
 Keep = Callable[[Tables, Drafts], Tables]
 """Returns the tables after a step, from those before it and what it changes."""
 
@@ -228,7 +204,7 @@ def advance(
 ) -> VerifiedState:
     """Return the state after a change, computed from what the change touches.
 
-    The result is the same, table by table, as when everything were assembled from nothing with what
+    The result is the same, table by table, as if everything were taken from nothing with what
     ``state`` remembered. All of a change takes effect together.
 
     Args:

@@ -2,7 +2,7 @@
 
 The result depends on nothing but the file's bytes and the keys that were tried, so it can be kept
 for as long as the file is there; which authority holds a key, and what it may sign, is looked up
-again in every trust state (``trust_state.assemble``).
+again in every trust state (``trust_state.advance``).
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ _Result = TypeVar("_Result")
 class NatsDestination:
     """A folder of a bucket, which is made if needed; see ``destination.Destination``."""
 
-    def __init__(self, config: NatsConfig, limits: NatsLimits = LIMITS) -> None:
-        self._bucket = Bucket(config, limits)
+    def __init__(self, config: NatsConfig) -> None:
+        self._bucket = Bucket(config, LIMITS)
         self._url = config.url
         self._revisions: dict[str, int] = {}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from enum import StrEnum
-from typing import TextIO
 
 from sidecar.observe.json_lines import JsonLines
 from sidecar.observe.plain_lines import PlainLines
@@ -29,13 +28,13 @@ def name_process(name: str) -> None:
             handler.setFormatter(PlainLines(name))
 
 
-def set_up(level: int, log_format: LogFormat, stream: TextIO | None = None) -> None:
-    """Log to ``stream`` (standard error by default), from ``level`` on.
+def set_up(level: int, log_format: LogFormat) -> None:
+    """Log to standard error, from ``level`` on.
 
     Libraries log warnings and errors alone: the gate logs what an operator needs of their work
     itself.
     """
-    handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+    handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if log_format is LogFormat.JSON else PlainLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

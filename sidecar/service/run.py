@@ -80,14 +80,12 @@ class _Parts:
     state_dir: Path
 
 
-def serve(
-    path: Path, workers: int | None = None, report: Callable[[StartError], None] = print
-) -> int:
+def serve(path: Path, workers: int | None, report: Callable[[StartError], None]) -> int:
     """Serve until SIGTERM or SIGINT; return the exit status.
 
     Args:
         path: ``sidecar.yaml``.
-        workers: How many processes answer Envoy, instead of what the file says.
+        workers: How many processes answer Envoy; ``None``: as the file says.
         report: Tells the operator what a process of a gate of several lacks.
 
     Raises:

@@ -41,12 +41,11 @@ class SignaturePool:
 
     Args:
         processes: How many; the cores of this process where it is left.
-        seconds: See ``BATCH_SECONDS``.
     """
 
-    def __init__(self, processes: int | None = None, *, seconds: float = BATCH_SECONDS) -> None:
+    def __init__(self, processes: int | None = None) -> None:
         self.processes = processes or len(os.sched_getaffinity(0))
-        self.seconds = seconds
+        self.seconds = BATCH_SECONDS
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._all: tuple[_Process, ...] = ()

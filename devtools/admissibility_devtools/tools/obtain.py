@@ -31,7 +31,6 @@ import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
 
 from admissibility_devtools.tools import pins
 from admissibility_devtools.tools.find import ENVOY, NODE, pinned_go
@@ -61,12 +60,10 @@ def obtain(tools: Path) -> dict[str, Path]:
         return {"envoy": obtain_envoy(tools), "opa": obtain_opa(tools)}
 
 
-def ensure(out: TextIO | None = None) -> dict[str, Path]:
+def ensure() -> dict[str, Path]:
     """Return where OPA and Envoy are; obtain what neither a variable nor this machine has.
 
-    Args:
-        out: Where to state the folder that something is about to be kept in; standard error
-            where None.
+    Standard error names the folder that something is about to be kept in.
 
     Returns:
         Path by program name.
@@ -86,7 +83,7 @@ def ensure(out: TextIO | None = None) -> dict[str, Path]:
         return paths
     tools = tools_folder()
     names = " and ".join(f"{program.name} {program.version}" for program, _ in missing)
-    (out or sys.stderr).write(
+    sys.stderr.write(
         f"Obtaining {names} into {tools}"
         f" (set {TOOLS_VARIABLE} to keep programs in another folder)\n"
     )

@@ -41,7 +41,7 @@ def assemble_whole(
     rejected: Iterable[Rejected] = (),
     memory: Remembered = NOTHING,
 ) -> TrustState:
-    """Return the state that ``trust_state.assemble`` must return, table by table."""
+    """Return the state that ``trust_state.advance`` must return, table by table."""
     authorities = {view.name: view for view in views if view.name in operator.grants}
     keys = _index_keys(authorities.values())
     by_fingerprint: dict[str, list[tuple[Signer, KeyRecord]]] = defaultdict(list)

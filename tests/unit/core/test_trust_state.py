@@ -19,7 +19,6 @@ from sidecar.core.trust_state import (
     Rejected,
     VerifiedState,
     advance,
-    assemble,
     build,
     public_keys,
 )
@@ -107,20 +106,21 @@ def test_the_order_of_files_does_not_matter() -> None:
     assert built(files) == built(files[::-1] + files)
 
 
-def test_verified_files_are_assembled_without_trying_a_signature(
+def test_verified_files_are_taken_without_trying_a_signature(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """What depends on bytes and keys alone is done once; whose key it is, in every state."""
     world = admitted_world()
-    views = [party.view() for party in world.parties.values()]
-    keys = [key for view in views for key in public_keys(view)]
+    views = {name: party.view() for name, party in world.parties.items()}
+    keys = [key for view in views.values() for key in public_keys(view)]
     files = [verify_file(data, keys) for data in world.evidence.values()]
     expected = world.state()
     monkeypatch.setattr(PublicKey, "verifies", None)
     operator = world.operator()
-    assert assemble(epoch=1, operator=operator, views=views, files=files[::-1] + files) == expected
-    fewer = [view for view in views if view.name != "producer"]
-    state = assemble(epoch=1, operator=operator, views=fewer, files=files)
+    everything = Change(views, (*files[::-1], *files))
+    assert advance(VerifiedState.begin(operator), everything).snapshot(1) == expected
+    fewer = {name: view for name, view in views.items() if name != "producer"}
+    state = advance(VerifiedState.begin(operator), Change(fewer, tuple(files))).snapshot(1)
     assert dict(state.manifests) == {}
     assert [entry.why for entry in state.rejected] == ["no key of a known authority signed it"]
 
@@ -157,8 +157,7 @@ def test_a_state_is_resumed_from_its_tables_and_views() -> None:
 def test_files_that_were_refused_before_are_listed_too() -> None:
     world = admitted_world()
     refused = Rejected("f" * 64, "not an envelope")
-    operator = world.operator()
-    state = assemble(epoch=1, operator=operator, views=(), files=(), rejected=(refused,))
+    state = VerifiedState.begin(world.operator()).snapshot(1, (refused,))
     assert state.rejected == (refused,)
 
 

@@ -243,15 +243,15 @@ class ConfigNode:
             return value.lower() in _TRUE
         raise held.error("is not true or false")
 
-    def number(self, name: str, default: int = 0) -> int:
-        """Return an integer field, in quotes or not.
+    def number(self, name: str) -> int:
+        """Return an integer field, in quotes or not; 0 where it is absent.
 
         Raises:
             LintError: It is not an integer.
         """
         held = self.get(name)
         if held is None:
-            return default
+            return 0
         value = held.raw.value
         if isinstance(value, int) and not isinstance(value, bool):
             return value
