@@ -34,21 +34,6 @@ from sidecar.core.withdrawals import PublishedNoes, Reach, WithdrawalIndex
 K = TypeVar("K")
 V = TypeVar("V")
 
-__all__ = [
-    "AuthorityView",
-    "Change",
-    "KeyRecord",
-    "Rejected",
-    "TrustState",
-    "VerifiedState",
-    "WithdrawalIndex",
-    "advance",
-    "build",
-    "key_records",
-    "public_keys",
-    "verified",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Change:

@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, field
 
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.identity.trust_bundles import TrustBundles
 
 log = logging.getLogger("sidecar.gate")

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sidecar.core.documents import TrustDomain
 from sidecar.core.grants import CUSTOMER
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 
 MIN_RSA_BITS = 2048
 _CURVE_ALGORITHM = {"secp256r1": "ES256", "secp384r1": "ES384"}

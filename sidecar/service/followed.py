@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from sidecar.core.facts import Facts
 from sidecar.core.reasons import AdmissibilityError, Reason
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.core.verdict import Verdict
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.observe.trust_metrics import TrustDomainReading, TrustReading

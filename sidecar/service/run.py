@@ -20,7 +20,7 @@ from pathlib import Path
 
 import uvloop
 
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.gate.clock import Clock
 from sidecar.gate.server import GateServer
 from sidecar.gate.snapshot_holder import SnapshotHolder

@@ -13,7 +13,7 @@ from cryptography import x509
 from sidecar.core.assessment import NOTICE
 from sidecar.core.documents import Withdrawal
 from sidecar.core.grants import Grant
-from sidecar.core.trust_state import Rejected
+from sidecar.core.snapshot import Rejected
 from sidecar.core.window import Window, rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading

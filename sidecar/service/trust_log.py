@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 
 from sidecar.core.documents import Failure, Supersession, Withdrawal
-from sidecar.core.trust_state import AuthorityView, TrustState
+from sidecar.core.snapshot import AuthorityView, TrustState
 from sidecar.core.window import rfc3339
 from sidecar.observe.json_lines import event
 

@@ -14,7 +14,7 @@ import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.gate.clock import Clock
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.metrics import Metrics

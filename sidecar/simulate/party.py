@@ -24,7 +24,7 @@ from sidecar.core.evidence import Statement, write_statement
 from sidecar.core.keys import PublicKey
 from sidecar.core.kinds import KINDS
 from sidecar.core.predicates import Predicate
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from sidecar.core.window import Window
 
 KEY_LIFETIME = timedelta(days=730)

@@ -16,8 +16,9 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.grants import CUSTOMER, Floor, Grant, OperatorTrust
 from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.reasons import EvidenceError
+from sidecar.core.snapshot import AuthorityView, TrustState
 from sidecar.core.spiffe_id import check_spiffe_id
-from sidecar.core.trust_state import AuthorityView, TrustState, build
+from sidecar.core.trust_state import build
 from sidecar.providers import ADAPTED_NAMES
 from sidecar.simulate.entries import EnvironmentEntry, FloorEntry, GrantEntry, QuestionEntry
 from sidecar.simulate.history_file import History, HistoryError

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sidecar.core.keys import PublicKey
-from sidecar.core.trust_state import AuthorityView, Change, TrustState, public_keys
+from sidecar.core.snapshot import AuthorityView, TrustState
+from sidecar.core.trust_state import Change, public_keys
 from sidecar.core.verification import VerifiedFile
 from sidecar.trust.durable_state import DurableState
 

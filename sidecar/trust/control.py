@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.trust import sources
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.config import TrustConfig, make_private

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field, replace
 from sidecar.core import dsse
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.trust_state import Rejected
+from sidecar.core.snapshot import Rejected
 from sidecar.core.verification import UNKNOWN_SIGNER, VerifiedFile
 from sidecar.trust.limits import VERIFICATION, VerificationLimits
 from sidecar.trust.plain_evidence import read_envelope, read_statement

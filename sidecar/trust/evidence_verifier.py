@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.core.keys import PublicKey
-from sidecar.core.trust_state import Rejected
+from sidecar.core.snapshot import Rejected
 from sidecar.core.verification import VerifiedFile
 from sidecar.trust.evidence_queue import EvidenceQueue
 from sidecar.trust.limits import VERIFICATION, VerificationLimits

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from sidecar.core.snapshot import Rejected
-from sidecar.core.trust_state import TrustState, VerifiedState, verified
+from sidecar.core.snapshot import Rejected, TrustState
+from sidecar.core.trust_state import VerifiedState, verified
 from sidecar.trust import durable_state, sources
 from sidecar.trust.config import TrustConfig, make_private
 from sidecar.trust.refresher import AuthorityRefresher, AuthorityStatus

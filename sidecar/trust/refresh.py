@@ -30,7 +30,7 @@ from sidecar.core.documents import (
     read_trust_domains,
 )
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from sidecar.trust import delegation, roots, signed_floor
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.fetcher import METADATA, TARGETS, OnlyRootsError

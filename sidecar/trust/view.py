@@ -46,7 +46,7 @@ from sidecar.core.documents import (
     TrustDomainsDocument,
 )
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from sidecar.trust import delegation, roots
 from sidecar.trust.config import TrustedAuthority
 from sidecar.trust.memo import Memo

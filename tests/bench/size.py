@@ -37,7 +37,8 @@ from rich.table import Table
 from sidecar.core import dsse
 from sidecar.core.assess import assess
 from sidecar.core.call import Call
-from sidecar.core.trust_state import AuthorityView, TrustState, VerifiedState, public_keys
+from sidecar.core.snapshot import AuthorityView, TrustState
+from sidecar.core.trust_state import VerifiedState, public_keys
 from sidecar.trust import verified_store, view_records
 from sidecar.trust.assembler import Assembler
 from sidecar.trust.durable_state import DurableState

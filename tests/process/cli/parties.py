@@ -12,7 +12,8 @@ from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
 from sidecar.core.grants import Grant, OperatorTrust
-from sidecar.core.trust_state import AuthorityView, build
+from sidecar.core.snapshot import AuthorityView
+from sidecar.core.trust_state import build
 from sidecar.providers import ADAPTED_NAMES
 from tests.process.cli.admit import admit, told
 from tests.support.gate.credentials import jwks

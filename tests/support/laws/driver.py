@@ -21,14 +21,8 @@ from sidecar.core.grants import Floor, Grant, OperatorTrust
 from sidecar.core.keys import PublicKey
 from sidecar.core.memory import NOTHING, Remembered
 from sidecar.core.proving import prove
-from sidecar.core.trust_state import (
-    AuthorityView,
-    Change,
-    Rejected,
-    TrustState,
-    VerifiedState,
-    advance,
-)
+from sidecar.core.snapshot import AuthorityView, Rejected, TrustState
+from sidecar.core.trust_state import Change, VerifiedState, advance
 from sidecar.core.verification import VerifiedFile, verify_file
 from sidecar.providers import ADAPTED_NAMES
 from tests.support.laws import nouns, payloads

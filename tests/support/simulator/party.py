@@ -10,7 +10,7 @@ from typing import Any
 from sidecar.core.documents import WithdrawalKind, read_authority, read_withdrawals
 from sidecar.core.grants import Grant
 from sidecar.core.kinds import BY_URN
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from tests.support.simulator.constants import DAY, NOW
 from tests.support.simulator.keys import SimKey
 from tests.support.simulator.predicates import sha, stamp, window

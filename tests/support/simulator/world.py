@@ -27,7 +27,8 @@ from sidecar.core.predicates import (
     base_model_digest,
 )
 from sidecar.core.reasons import Reason
-from sidecar.core.trust_state import TrustState, build
+from sidecar.core.snapshot import TrustState
+from sidecar.core.trust_state import build
 from sidecar.providers import ADAPTED_NAMES
 from tests.support.simulator.constants import (
     APPROVERS,

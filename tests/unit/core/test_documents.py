@@ -22,7 +22,7 @@ from sidecar.core.documents import (
 )
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
-from sidecar.core.trust_state import KeyRecord
+from sidecar.core.snapshot import KeyRecord
 from sidecar.core.window import Window
 from tests.support.simulator.keys import SimKey
 

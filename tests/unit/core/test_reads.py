@@ -16,7 +16,7 @@ from sidecar.core.memory import read as read_memory
 from sidecar.core.predicates import MANIFEST
 from sidecar.core.reads import MEMBERS, TABLES, Reads, recording
 from sidecar.core.reasons import Reason
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from tests.support.simulator.constants import CHILD, DAY, DEPLOYMENT, MODEL, NOW, OPERATION
 from tests.support.simulator.predicates import (
     manifest_predicate,

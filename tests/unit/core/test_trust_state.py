@@ -14,14 +14,8 @@ from sidecar.core.keys import PublicKey
 from sidecar.core.predicates import APPROVAL, MANIFEST, RESULT
 from sidecar.core.reasons import Reason
 from sidecar.core.refusals import ambiguous, malformed, unsupported
-from sidecar.core.trust_state import (
-    Change,
-    Rejected,
-    VerifiedState,
-    advance,
-    build,
-    public_keys,
-)
+from sidecar.core.snapshot import Rejected
+from sidecar.core.trust_state import Change, VerifiedState, advance, build, public_keys
 from sidecar.core.verification import verify_file
 from tests.support.simulator.constants import MODEL, NOW
 from tests.support.simulator.keys import SimKey, envelope

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from sidecar.core.predicates import MANIFEST
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.trust.config import TrustConfig, load
 from sidecar.trust.control import ControlPath
 from tests.support.simulator.constants import MODEL

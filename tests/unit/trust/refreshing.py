@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.core.documents import read_authority, read_withdrawals
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.refresh import RefreshError, refresh
 from tests.unit.trust.repository import Repository

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 import pytest
 
-from sidecar.core.trust_state import Rejected
+from sidecar.core.snapshot import Rejected
 from sidecar.trust import sources
 from sidecar.trust.control import ControlPath
 from sidecar.trust.directory_source import DirectorySource

@@ -18,7 +18,7 @@ from tuf.api.metadata import (
     Timestamp,
 )
 
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.refresh import RefreshError, refresh

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from sidecar.core.trust_state import AuthorityView
+from sidecar.core.snapshot import AuthorityView
 from sidecar.trust.refresher import AuthorityRefresher
 from sidecar.trust.reserved_version import DamagedVersionError, ReservedVersion, SetVersion
 from tests.unit.trust.durable import disk_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from sidecar.core.trust_state import TrustState
+from sidecar.core.snapshot import TrustState
 from sidecar.trust import sources
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.load_once import load_once
