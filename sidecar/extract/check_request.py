@@ -64,24 +64,8 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         raise unsupported(
             "Envoy does not send headers line by line; have the operator set encode_raw_headers"
         )
-    method, path = http.method, http.path
-    names, lines, hosts = [], [], set()
-    kept = VALUES | {credential_header}
-    for line in http.header_map.headers:
-        name, value = line.key.lower(), line.raw_value.decode("latin-1") or line.value
-        if not name.startswith(":"):
-            names.append(name)
-            if name in kept:
-                lines.append((name, value))
-            if name == "host":
-                hosts.add(value)
-        elif name == ":authority":
-            hosts.add(value)
-        elif value != {":method": method, ":path": path}.get(name, value):
-            # The upstream sees the pseudo-header.
-            raise malformed(f"two different values of {name}")
-    headers = tuple(lines)
-    _check_names(tuple(names), credential_header)
+    names, headers, hosts = _read_headers(http, VALUES | {credential_header})
+    _check_names(names, credential_header)
     if len(hosts) > 1 or not all(map(_HOST.fullmatch, hosts)):
         raise malformed("Host and :authority must name one host, as NAME or NAME:PORT")
     extensions = attributes.context_extensions
@@ -91,8 +75,8 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
             "this route names no provider; have the operator set context_extensions.provider"
         )
     return HttpRequest(
-        method=method,
-        path=path,
+        method=http.method,
+        path=http.path,
         headers=headers,
         raw_body=http.raw_body,
         text_body=http.body,
@@ -104,8 +88,36 @@ def read(message: pb.CheckRequest, *, credential_header: str) -> HttpRequest:
         request_id=next((text for name, text in headers if name == REQUEST_ID), "") or http.id,
         trusted_forwarder=_trusted_forwarder(extensions),
         sandbox=_sandbox(extensions),
-        names=tuple(names),
+        names=names,
     )
+
+
+def _read_headers(
+    http: pb.AttributeContext.HttpRequest, kept: frozenset[str]
+) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...], set[str]]:
+    """Return the names of all headers in order, the lines of those in ``kept``, and every host.
+
+    Raises:
+        AdmissibilityError: ``malformed_request`` if a pseudo-header, which the upstream sees, has
+            another value than the message.
+    """
+    names: list[str] = []
+    lines: list[tuple[str, str]] = []
+    hosts: set[str] = set()
+    pseudo = {":method": http.method, ":path": http.path}
+    for line in http.header_map.headers:
+        name, value = line.key.lower(), line.raw_value.decode("latin-1") or line.value
+        if not name.startswith(":"):
+            names.append(name)
+            if name in kept:
+                lines.append((name, value))
+            if name == "host":
+                hosts.add(value)
+        elif name == ":authority":
+            hosts.add(value)
+        elif value != pseudo.get(name, value):
+            raise malformed(f"two different values of {name}")
+    return tuple(names), tuple(lines), hosts
 
 
 def describe(message: pb.CheckRequest) -> HttpRequest:
