@@ -296,9 +296,10 @@ class _Stream:
         decisions = self._decisions
 
         async def register(created: Reference) -> None:
-            # A file that the provider wrote holds no calls that were admitted.
+            # A file that the provider wrote holds no calls that were admitted; its first use states
+            # so. The others are those by which it was made.
             written = created.kind == FILE and created.kind != ticket.creates
-            held = (Use(ticket.operation),) if written else uses
+            held = tuple(dict.fromkeys((Use(ticket.operation), *uses))) if written else uses
             await decisions.register(ticket, created, held)
 
         def unread(why: str) -> None:

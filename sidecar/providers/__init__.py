@@ -129,6 +129,16 @@ def updated_by(api: str, operation: str) -> frozenset[str]:
     return _UPDATES.get((api, operation), frozenset())
 
 
+_FETCHING = frozenset(
+    (api.name, row.name) for api in PROVIDERS.values() for row in api.operations if row.fetches
+)
+
+
+def fetches(api: str, operation: str) -> bool:
+    """Return whether the response of an operation is what the models of its objects made."""
+    return (api, operation) in _FETCHING
+
+
 __all__ = [
     "ADAPTED_NAMES",
     "CHANGING",
@@ -138,6 +148,7 @@ __all__ = [
     "Operation",
     "canonical_name",
     "creation",
+    "fetches",
     "operation_names",
     "shut_operations",
     "updated_by",

@@ -243,6 +243,7 @@ STORED_RESPONSES: tuple[Operation, ...] = (
         "/responses/{response}",
         *("include", "include[]", "stream", "starting_after", "include_obfuscation", "beta"),
         also=ITEMS,
+        fetches=True,
     ),
     modelless("responses.delete", "DELETE", "/responses/{response}", "beta"),
     modelless("responses.cancel", "POST", "/responses/{response}/cancel", "beta", body=Body.UNREAD),
@@ -257,6 +258,8 @@ STORED_RESPONSES: tuple[Operation, ...] = (
     ),
 )
 
+_TALK = "/conversations/{conversation}/items"
+
 _STORED: tuple[Operation, ...] = (
     Operation(
         "conversations.create",
@@ -270,17 +273,15 @@ _STORED: tuple[Operation, ...] = (
     never(
         "conversations.items.create",
         "POST",
-        "/conversations/{conversation}/items",
+        _TALK,
         "what is put into it may name models for calls that come later",
     ),
     modelless("conversations.retrieve", "GET", "/conversations/{conversation}"),
     modelless("conversations.update", "POST", "/conversations/{conversation}", body=Body.UNREAD),
     modelless("conversations.delete", "DELETE", "/conversations/{conversation}"),
-    modelless(
-        "conversations.items.list", "GET", "/conversations/{conversation}/items", "after", "limit"
-    ),
-    modelless("conversations.items.retrieve", "GET", "/conversations/{conversation}/items/{id}"),
-    modelless("conversations.items.delete", "DELETE", "/conversations/{conversation}/items/{id}"),
+    modelless("conversations.items.list", "GET", _TALK, "after", "limit", fetches=True),
+    modelless("conversations.items.retrieve", "GET", f"{_TALK}/{{id}}", fetches=True),
+    modelless("conversations.items.delete", "DELETE", f"{_TALK}/{{id}}"),
     modelless("chat.completions.list", "GET", "/chat/completions", "after", "limit", "order"),
     modelless("chat.completions.retrieve", "GET", "/chat/completions/{chat_completion}"),
     modelless(

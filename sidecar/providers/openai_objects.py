@@ -72,7 +72,7 @@ VIDEOS: tuple[Operation, ...] = (
     modelless("videos.list", "GET", "/videos", "limit", "after", "order"),
     modelless("videos.retrieve", "GET", "/videos/{video}"),
     modelless("videos.delete", "DELETE", "/videos/{video}"),
-    modelless("videos.content", "GET", "/videos/{video}/content", "variant"),
+    modelless("videos.content", "GET", "/videos/{video}/content", "variant", fetches=True),
     modelless("videos.characters.retrieve", "GET", "/videos/characters/{video_character}"),
 )
 
@@ -81,7 +81,7 @@ FILES: tuple[Operation, ...] = (
     modelless("files.list", "GET", "/files", "purpose", "limit", "order", "after"),
     modelless("files.retrieve", "GET", "/files/{file}"),
     modelless("files.delete", "DELETE", "/files/{file}"),
-    modelless("files.content", "GET", "/files/{file}/content"),
+    modelless("files.content", "GET", "/files/{file}/content", fetches=True),
     modelless("uploads.create", "POST", "/uploads", body=Body.STREAMED, creates="upload"),
     modelless("uploads.parts", "POST", "/uploads/{upload}/parts", body=Body.STREAMED),
     modelless(
@@ -199,6 +199,8 @@ CONTAINERS: tuple[Operation, ...] = (
     ),
     modelless("containers.files.retrieve", "GET", f"{_CONTAINER_FILES}/{{id}}"),
     modelless("containers.files.delete", "DELETE", f"{_CONTAINER_FILES}/{{id}}"),
-    modelless("containers.files.content", "GET", f"{_CONTAINER_FILES}/{{id}}/content"),
+    modelless(
+        "containers.files.content", "GET", f"{_CONTAINER_FILES}/{{id}}/content", fetches=True
+    ),
 )
 """Where the code interpreter runs; files that it writes are read below their container."""

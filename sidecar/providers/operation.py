@@ -81,6 +81,8 @@ class Operation:
         registered: Whether it is refused with registration off, because the object that it creates
             runs later, by requests that name no model.
         updates: Kinds of stored objects to which this call adds its models.
+        fetches: Whether its response is what the models of its objects made, perhaps only now; so
+            they are asked about, under the operations that they were registered for.
         streams: Whether the response is always a stream.
         upgrade: Whether it is a WebSocket handshake.
         shut: Why it is refused unless the operator opens it; empty if it is open.
@@ -108,6 +110,7 @@ class Operation:
     also: Mapping[str, str] = field(default_factory=dict)
     registered: bool = False
     updates: frozenset[str] = frozenset()
+    fetches: bool = False
     streams: bool = False
     upgrade: bool = False
     shut: str = ""
@@ -154,6 +157,7 @@ def modelless(
     also: Mapping[str, str] | None = None,
     reads: Mapping[str, What] | None = None,
     form: Mapping[str, What] | None = None,
+    fetches: bool = False,
 ) -> Operation:
     """Return a row that can neither name nor reach a model; closed until the operator opens it."""
     return Operation(
@@ -167,6 +171,7 @@ def modelless(
         body=body,
         creates=creates,
         also=also or {},
+        fetches=fetches,
         shut="it names no model, so only the environment could be asked about",
     )
 

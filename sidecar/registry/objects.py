@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from sidecar.core.call import Call, Credential, Reference
 from sidecar.core.reasons import AdmissibilityError, EvidenceError, Reason
 from sidecar.core.window import Window
-from sidecar.providers import CHANGING, creation, updated_by
+from sidecar.providers import CHANGING, creation, fetches, updated_by
 from sidecar.registry.errors import RegistryResult, UnregisteredError
 from sidecar.registry.lookups import UNKNOWN, find_each, look_up
+from sidecar.registry.made_by import as_call, holds_no_calls, made_by
 from sidecar.registry.record import TYPE, Key, Registration, Use, united
 from sidecar.registry.refusals import foreign_input, unregistered, without_calls
 from sidecar.registry.store import RegistrationStore
@@ -45,7 +46,8 @@ class ResolvedCall:
 
     Attributes:
         call: The call with every model, and without references.
-        later: Calls that it will cause under other operations, such as a batch's lines.
+        later: Calls that it will cause under other operations, such as a batch's lines, or whose
+            answers it fetches.
         uses: Its own uses and those of its references: what an object that it creates may reach.
         updated: Registrations of the objects to which it adds its models.
         sources: Its references to objects that may change.
@@ -108,8 +110,11 @@ class Objects:
         wanted = (*call.owned, *call.references)
         entries = await self._find(call, api, wanted, environment, now)
         if call.modelless:
-            return _modelless(call, entries, lasting=lasting)
+            made = made_by(call.provider, entries) if fetches(api, call.operation) else ()
+            return replace(_modelless(call, entries, lasting=lasting), later=made)
         found = entries[len(call.owned) :]
+        if any(map(holds_no_calls, found)):
+            raise without_calls(call.references)
         held = [use for entry in found for use in entry.uses]
         tools = [use.tool_types for entry in found if entry.kind in _SET_UP for use in entry.uses]
         whole = replace(
@@ -130,7 +135,7 @@ class Objects:
         except EvidenceError as error:
             raise AdmissibilityError(Reason.OBJECT_UNREGISTERED, str(error)) from error
         later = [
-            _as_call(call.provider, use)
+            as_call(call.provider, use)
             for entry in found
             if entry.kind in _LATER
             for use in entry.uses
@@ -368,15 +373,3 @@ def _modelless(call: Call, entries: Sequence[Registration], *, lasting: bool) ->
 
 def _together(own: tuple[str, ...], others: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*own, *(name for names in others for name in names))))
-
-
-def _as_call(provider: str, use: Use) -> Call:
-    return Call(
-        provider,
-        use.operation,
-        use.models,
-        modalities=use.modalities,
-        tool_types=use.tool_types,
-        tuned=use.tuned,
-        deployments=use.deployments,
-    )
