@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.process.registration.stage import Stage, lines, staged
-from tests.support.simulator.world import BASE, MODEL
+from tests.support.simulator.constants import BASE, MODEL
 
 OPENED = [
     *("responses.retrieve", "responses.cancel", "responses.delete"),
