@@ -1,4 +1,4 @@
-"""Puts policies, reference Envoy configurations and sample histories into the wheel.
+"""Puts policies, reference Envoy configurations, sample histories and guides into the wheel.
 
 Everything else about the build is declared in `pyproject.toml`. There is one copy of these files in
 the repository, outside the packages; `sidecar/resources` reads them from there in a checkout, and
@@ -15,6 +15,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 RESOURCES = {"policies": "policies", "envoy": "envoy", "laws": "docs/laws"}
+PAGES = ("*.md", "policies/*.md", "reference/*.md")
+"""Of `docs`: what a user reads. Decision records are for those who change the code."""
 PACKAGE = Path("sidecar") / "resources"
 
 
@@ -35,6 +37,10 @@ class BuildWithResources(build_py):
                 Path(self.build_lib) / PACKAGE / name,
                 ignore=shutil.ignore_patterns(".*", "__pycache__", "*.py"),
             )
+        for page in (page for pattern in PAGES for page in (ROOT / "docs").glob(pattern)):
+            copy = Path(self.build_lib) / PACKAGE / page.relative_to(ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(page, copy)
 
 
 setup(cmdclass={"build_py": BuildWithResources})

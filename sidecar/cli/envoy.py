@@ -208,7 +208,7 @@ def _show(console: Console, report: LintReport, file: str) -> None:
     )
     console.print(Text(checked), soft_wrap=True)
     counts = ", ".join(amount(report.count(weight), weight.value) for weight in Severity)
-    more = ". Rules: docs/envoy-lint.md"
+    more = ". Rules: admit docs envoy-lint"
     console.print(Text(counts + (more if report.findings else "")))
 
 

@@ -1,7 +1,8 @@
 """Prepare a command's help for any width of a terminal, with its examples line by line.
 
 Typer keeps the line breaks of every paragraph of a docstring but the first, so what was written at
-100 columns is ragged at 80; and it shows a flag as an option that takes a ``<bool>``.
+100 columns is ragged at 80; it shows a flag as an option that takes a ``<bool>``; and it writes all
+values of a choice as one word, which a narrow column breaks anywhere.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ A line that is indented further continues the command above it.
 """
 
 _LIST = re.compile(r"<list\[(.+)\]>")
+_CHOICES = re.compile(r"<([^<>|]+(?:\|[^<>|]+)+)>( …)?")
+_WIDEST = 18
+"""Characters of a value that fit beside the name of an option at 80 columns."""
 
 
 def prepare(command: Any) -> None:  # noqa: ANN401 - Typer carries its own copy of Click
@@ -29,11 +33,27 @@ def prepare(command: Any) -> None:  # noqa: ANN401 - Typer carries its own copy 
 
 
 def prepare_options(command: Any) -> None:  # noqa: ANN401 - as above
-    """Show no value of a flag, and of a repeatable option that of a single one."""
+    """Show no value of a flag, of a repeatable option that of a single one, and choices as text."""
     context = command.context_class(command)
     for parameter in command.get_params(context):
-        if parameter.param_type_name == "option" and parameter.metavar is None:
+        if parameter.metavar is not None:
+            continue
+        if parameter.param_type_name == "option":
             parameter.metavar = _value(parameter, context)
+        _list_choices(parameter, context)
+
+
+def _list_choices(parameter: Any, context: Any) -> None:  # noqa: ANN401 - as above
+    """Move the values of a choice that are too wide for their column into its help."""
+    shown = parameter.metavar
+    found = _CHOICES.fullmatch(str(parameter.display_type(context)) if shown is None else shown)
+    if found is None or len(found[0]) <= _WIDEST:
+        return
+    parameter.help = f"{parameter.help or ''} One of {found[1].replace('|', ', ')}.".strip()
+    if parameter.param_type_name == "option":
+        parameter.metavar = f"<choice>{found[2] or ''}"
+    else:  # whose metavar is its name
+        parameter.display_type = lambda ctx: "<choice>"  # noqa: ARG005 - as Typer calls it
 
 
 def flowing(text: str) -> str:

@@ -33,6 +33,7 @@ PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("envoy", "sidecar.cli.envoy", "app"),
         ("fleet", "sidecar.cli.fleet", "fleet"),
         ("relay", "sidecar.cli.relay", "relay"),
+        ("docs", "sidecar.cli.docs", "docs"),
     ),
     "Find out what is admitted, and why": (
         ("verify", "sidecar.cli.verify", "verify"),

@@ -266,8 +266,8 @@ REASONS: Mapping[Reason, ReasonRow] = MappingProxyType(
         Reason.CLOCK_UNRELIABLE: ReasonRow(
             None,
             503,
-            "Set the clock of the gate's machine right; if it was wrong and is right now, restart "
-            'the gate (docs/sre.md, "When the clock was wrong").',
+            "Set the clock of the gate's machine right; the gate then goes on by itself, or once a "
+            "time that it relied on has passed (`admit docs sre when-the-clock-was-wrong`).",
         ),
         Reason.OVERLOADED: ReasonRow(
             None,

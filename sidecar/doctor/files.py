@@ -28,7 +28,7 @@ _MIB = 1 << 20
 def configuration(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that ``sidecar.yaml`` is valid."""
     if installation.config is None:
-        remedy = "Correct what it names; docs/reference/configuration.md has every key."
+        remedy = "Correct what it names; `admit docs reference/configuration` has every key."
         if not installation.path.exists():
             remedy = "Give its path with --config FILE."
         return (fail("configuration", installation.config_error, remedy),)
@@ -49,7 +49,7 @@ def trust(installation: Installation) -> tuple[Diagnosis, ...]:
     try:
         found = trust_config.load(installation.config.trust)
     except trust_config.TrustConfigError as error:
-        return (fail("trust", str(error), "Correct what it names; see docs/trust.md."),)
+        return (fail("trust", str(error), "Correct what it names; see `admit docs trust`."),)
     count = amount(len(found.authorities), "authority", "authorities")
     return (ok("trust", f"{count}, each with a pinned root that is well signed"),)
 

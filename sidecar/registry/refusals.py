@@ -15,7 +15,7 @@ def registration_off(reference: Reference) -> AdmissibilityError:
         Reason.OBJECT_UNREGISTERED,
         f"the {reference.kind} {reference.id} is stored upstream, and may hold what another model"
         " or environment put into it; have the operator set registration in sidecar.yaml"
-        f" (docs/stored-objects.md){otherwise}",
+        f" (`admit docs stored-objects`){otherwise}",
     )
 
 

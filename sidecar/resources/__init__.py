@@ -1,9 +1,9 @@
-"""Locates package data: policies, reference Envoy configurations, sample histories of the laws.
+"""Locates package data: policies, reference Envoy configurations, sample histories, guides.
 
 Theory of operation
 -------------------
-There is one copy of each in the repository (`policies/`, `envoy/`, `docs/laws/`), where people look
-for them. Building the wheel copies both below this package (see `setup.py`), so an installed
+There is one copy of each in the repository (`policies/`, `envoy/`, `docs/`), where people look
+for them. Building the wheel copies them below this package (see `setup.py`), so an installed
 sidecar has them without a checkout. In a checkout, and with an editable install of one, they are
 read from its own folders instead.
 """
@@ -16,6 +16,8 @@ from pathlib import Path
 _POLICIES = "policies"
 _ENVOY = "envoy"
 _LAWS = "laws"
+_DOCS = "docs"
+_PAGES = ("*.md", "policies/*.md", "reference/*.md")
 _BELOW_DOCS = {_LAWS}
 # Names that only this project has together; `policies` or `envoy` beside another package is not it.
 _MARKS = ("policies/capabilities.json", "envoy/jwt.yaml", "proto/ext_authz.proto", "pyproject.toml")
@@ -67,6 +69,17 @@ def law_examples() -> dict[str, Path]:
         ResourceError: The installation is incomplete.
     """
     return {path.stem: path for path in sorted(_folder(_LAWS).glob("*.yaml"))}
+
+
+def guides() -> dict[str, Path]:
+    """Return the guides and reference pages: path by name, such as ``sre`` or ``reference/cli``.
+
+    Raises:
+        ResourceError: The installation is incomplete.
+    """
+    root = _folder(_DOCS)
+    found = (page for pattern in _PAGES for page in sorted(root.glob(pattern)))
+    return {page.relative_to(root).with_suffix("").as_posix(): page for page in found}
 
 
 def source_tree() -> Path | None:

@@ -64,7 +64,8 @@ def _engine(url: str) -> str:
 def _shut(name: str) -> str:
     if name not in shut_operations():
         raise ValueError(
-            f"{name} is not an operation that is closed by default; docs/operations.md lists them"
+            f"{name} is not an operation that is closed by default;"
+            " `admit docs operations` lists them"
         )
     return name
 

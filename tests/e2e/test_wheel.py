@@ -29,6 +29,7 @@ from admissibility_devtools.tools.find import ENVOY
 from admissibility_devtools.tools.places import repository_root
 from sidecar.opa import tree
 from sidecar.opa.location import locate, opa_path
+from sidecar.resources import guides
 from tests.e2e.demo.stories import STORY, require_as_stated, require_no_credential
 
 ROOT = repository_root()
@@ -160,6 +161,7 @@ def test_the_wheel_has_the_resources_of_the_tree_and_nothing_of_an_earlier_build
         for path in (ROOT / folder).rglob("*")
         if path.is_file() and not path.name.startswith(".")
     }
+    kept |= {f"docs/{name}.md": path.read_bytes() for name, path in guides().items()}
     assert packed == kept
     assert {root for root in roots if not root.endswith(".dist-info")} <= {
         *("sidecar", "admissibility_devtools", "envoy_extauthz_lint"),
@@ -228,6 +230,11 @@ def test_a_reference_configuration_is_printed_and_passes_the_linter(installed: I
     assert (status, err) == (0, ""), out
     status, _, err = installed.admit("envoy", "reference", "nothing")
     assert (status, "there are azure, bedrock," in err) == (2, True)
+
+
+def test_the_guides_are_those_of_the_tree(installed: Installed) -> None:
+    status, text, err = installed.admit("docs", "sre")
+    assert (status, text, err) == (0, (ROOT / "docs" / "sre.md").read_text(encoding="utf-8"), "")
 
 
 def test_the_gate_serves_with_policies_copied_from_the_wheel(installed: Installed) -> None:

@@ -67,7 +67,7 @@ def test_a_state_folder_open_to_others(whole: Site) -> None:
         fail(
             "trust",
             "HERE/trust.yaml: state: HERE/state is open to others (mode 0750); chmod 700 it",
-            "Correct what it names; see docs/trust.md.",
+            "Correct what it names; see `admit docs trust`.",
         ),
         fail(
             "permissions",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from admissibility_devtools.site.commands import every
 from sidecar.cli import help_text
 from sidecar.cli.main import run
+from sidecar.core.documents import WithdrawalKind
 
 DOCSTRING = """Do something at once.
 
@@ -49,6 +51,27 @@ def test_a_flag_is_not_shown_as_an_option_with_a_value(
     shown = capsys.readouterr().out
     assert "--help" in shown
     assert "bool" not in shown
+
+
+def test_no_value_of_an_option_is_wider_than_its_column_at_80_columns() -> None:
+    """A wider one is broken in the middle of a word; of a choice, its help has the values."""
+    wide = [
+        (context.command_path, parameter.name)
+        for context in every()
+        for parameter in context.command.params
+        if len(parameter.metavar or parameter.display_type(context)) > 24
+    ]
+    assert wide == [("admit policy diff", "as_if")]  # 26 wide, and fits
+
+
+def test_the_values_of_a_choice_are_named_in_its_help(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for command in ("withdraw", "impact"):
+        assert run([command, "--help"]) == 0
+        shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+        assert f"One of {', '.join(WithdrawalKind)}." in shown
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_a_table_for_people_fits_a_terminal(
         f"{what}refuses such paths itself.",
         "",
         "envoy.yaml: bootstrap, 1 listener, 2 routes; gate: gate; providers: provider",
-        "1 error, 1 warning, 0 notes. Rules: docs/envoy-lint.md",
+        "1 error, 1 warning, 0 notes. Rules: admit docs envoy-lint",
     ]
 
 
