@@ -20,7 +20,7 @@ COPY sidecar ./sidecar
 COPY packages ./packages
 COPY policies ./policies
 COPY envoy ./envoy
-COPY docs/laws ./docs/laws
+COPY docs ./docs
 RUN ["/opt/admissibility/bin/python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", "."]
 # The policies as a bundle whose revision is its content, and the gate's configuration naming it.
 COPY --from=opa /opa /usr/local/bin/opa

@@ -37,7 +37,14 @@ class BuildWithResources(build_py):
                 Path(self.build_lib) / PACKAGE / name,
                 ignore=shutil.ignore_patterns(".*", "__pycache__", "*.py"),
             )
-        for page in (page for pattern in PAGES for page in (ROOT / "docs").glob(pattern)):
+        for pattern in PAGES:
+            self._copy_pages(pattern)
+
+    def _copy_pages(self, pattern: str) -> None:
+        pages = list((ROOT / "docs").glob(pattern))
+        if not pages:
+            raise FileNotFoundError(f"docs/{pattern}: a wheel without its guides must not be built")
+        for page in pages:
             copy = Path(self.build_lib) / PACKAGE / page.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(page, copy)

@@ -75,6 +75,10 @@ def _show(value: dict[str, Any]) -> None:
     console = stdout()
     policy, evidence = value["policy"], value["evidence"]
     console.print(f"{'ready' if value['ready'] else 'NOT READY'}, trust epoch {value['epoch']}")
+    for cause in value.get("not_ready", []):
+        console.print(f"not ready: {cause}", markup=False, soft_wrap=True)
+    if not value.get("decision_log", {}).get("writable", True):
+        console.print("the decision log cannot be written: what would be admitted is denied")
     for problem in _authority_problems(value["authorities"]):
         console.print(problem, markup=False, soft_wrap=True)
     console.print(

@@ -81,6 +81,14 @@ def _diagnoses(
     installation: Installation, value: dict[str, Any], now: datetime
 ) -> Iterator[Diagnosis]:
     yield _readiness(value)
+    if not value.get("decision_log", {}).get("writable", True):
+        yield fail(
+            "records",
+            "the gate cannot write its decision log: what would be admitted is denied",
+            "Make room, correct the folder, or start what reads the pipe; the gate goes on by "
+            "itself.",
+            ("decision log",),
+        )
     yield from _processes(value.get("processes", []))
     yield from _policies(value["policy"])
     yield from _authorities(value["authorities"], now, _poll(installation))
@@ -91,7 +99,8 @@ def _diagnoses(
 def _readiness(value: dict[str, Any]) -> Diagnosis:
     theirs, ours = value["version"], version("admissibility-sidecar")
     if not value["ready"]:
-        return fail("readiness", "not ready", "admit status shows the cause.")
+        why = "; ".join(value.get("not_ready", [])) or "no cause is stated"
+        return fail("readiness", f"not ready: {why}", "The gate's log has more about it.")
     if theirs != ours:
         return warn("readiness", f"ready, version {theirs}; this is {ours}", "Run one version.")
     return ok("readiness", f"ready, version {theirs}, trust epoch {value['epoch']}")
@@ -110,10 +119,8 @@ def _processes(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
             "The supervisor restarts what ends or hangs; the gate's log says why it does.",
         )
     else:
-        epochs = sorted({each["epoch"] for each in workers})
-        yield ok(
-            "processes", f"{amount(len(workers), 'worker')}, at epoch {', '.join(map(str, epochs))}"
-        )
+        epochs = ", ".join(map(str, sorted({each["epoch"] for each in workers})))
+        yield ok("processes", f"{amount(len(workers), 'worker')}, at epoch {epochs}")
 
 
 def _policies(policy: dict[str, Any]) -> Iterator[Diagnosis]:
@@ -175,10 +182,13 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
     if expires <= now:
         return fail(name, f"ended at {rfc3339(expires)}: what relies on it is denied", publish)
     left = span(expires - now)
+    if entry.get("stale") is not None:  # the gate's own word: it denies, however long is left
+        why = entry["stale"] if error is None else f"{entry['stale']} ({error})"
+        found = f"is stale: it {why}; what relies on it is denied"
+        denies = any(grant["silence"] == "denies" for grant in entry.get("grants", ()))
+        return fail(name, found, publish) if denies else warn(name, found, publish)
     if error is not None:
         return warn(name, f"cannot be refreshed ({error}); ends in {left}", publish)
-    if entry.get("stale") is not None:
-        return warn(name, f"is stale: it {entry['stale']}; what relies on it is denied", publish)
     if expires - now < 2 * poll:
         return warn(name, f"ends in {left}, in less than two poll intervals", publish)
     return None
@@ -198,5 +208,17 @@ def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:
             "admit verify --evidence FOLDER names each file, its kind, model and key, and the "
             "grant that it lacks; grant that, or remove the file.",
         )
-    if not roots and not evidence["rejected"]:
+    for problem in evidence["problems"][:1]:
+        yield warn(
+            "evidence",
+            f"cannot be read by the gate: {problem}",
+            "Give the folder and its files to the gate's user; what was verified before stays.",
+        )
+    if evidence["waiting"]:
+        yield warn(
+            "evidence",
+            f"{amount(evidence['waiting'], 'file')} of unknown signers not verified yet",
+            "Remove files that are not the installation's, or limit who may write to the folder.",
+        )
+    if not roots and not any(evidence[key] for key in ("rejected", "problems", "waiting")):
         yield ok("evidence", f"{amount(evidence['manifests'], 'manifest')}; no file refused")

@@ -197,6 +197,10 @@ class Metrics:
         """Add jurisdictions that may be label values."""
         self._jurisdictions |= frozenset(jurisdictions)
 
+    def can_record(self) -> bool:
+        """Return whether the decision log can be written, by this process."""
+        return bool(self.registry.get_sample_value("admissibility_decision_log_writable"))
+
     def set_policy_revision(self, revision: str) -> None:
         """Set the policy revision in force, as the only series of its metric."""
         self._policy_revision.clear()

@@ -15,6 +15,7 @@ from sidecar.observe.summed_metrics import Families, Family
 from sidecar.observe.unknown_keys import KeyMisses
 from sidecar.service.scoreboard import Role, Scoreboard
 
+_LOG = "admissibility_decision_log_writable"
 _UNKNOWN_KEYS = "admissibility_unknown_keys"
 
 
@@ -60,6 +61,11 @@ class Processes:
             if (at := json.loads(self._status(each.slot)).get(trust_domain)) is not None
         ]
         return KeyMisses(int(count), max(last, default=None))
+
+    def log_writable(self) -> bool:
+        """Return whether every worker can write the decision log."""
+        samples = (each[_LOG].samples for each in self._workers() if _LOG in each)
+        return all(value for each in samples for value in each.values())
 
     def _status(self, number: int) -> bytes:
         return self.board.slots[number].status.read() or b"{}"

@@ -53,6 +53,21 @@ class GateStatus:
         """Return whether requests can be decided; health checks and `/healthz` report it."""
         return self.started and not self.clock_problem and not self.stopping
 
+    def not_ready(self, statuses: tuple[AuthorityStatus, ...]) -> tuple[str, ...]:
+        """Return why the gate is not ready; empty if it is."""
+        found = [self.clock_problem] if self.clock_problem else []
+        if self.stopping:
+            found.append("the gate is stopping")
+        elif not self.started:
+            unread = [each.name for each in statuses if each.refreshed is None and not each.error]
+            if unread:
+                found.append(f"not read yet: {', '.join(unread)}")
+            if not self.engine_up:
+                found.append("the policy engine has not answered yet")
+            if not found:
+                found.append("the gate is starting")
+        return tuple(found)
+
 
 class ProcessesStatus(Protocol):
     """What a gate of several processes states of them."""
@@ -63,6 +78,10 @@ class ProcessesStatus(Protocol):
 
     def misses(self, trust_domain: str) -> KeyMisses:
         """Return how often a key of a trust domain was unknown."""
+        ...
+
+    def log_writable(self) -> bool:
+        """Return whether each of them can write the decision log."""
         ...
 
 
@@ -80,6 +99,7 @@ class Status:
     grants: Mapping[str, tuple[Grant, ...]] = field(default_factory=dict)
     unknown_keys: UnknownKeys = field(default_factory=UnknownKeys)
     processes: ProcessesStatus | None = None
+    log_writable: Callable[[], bool] = lambda: True
 
     def reading(self) -> TrustReading:
         """Return the numbers of the trust state, for the metrics."""
@@ -103,6 +123,7 @@ class Status:
         return {
             "version": version("admissibility-sidecar"),
             "ready": self.gate_status.ready,
+            "not_ready": list(self.gate_status.not_ready(self.statuses())),
             "listen": self.gate_status.listen,
             "metrics": self.gate_status.metrics,
             "epoch": 0 if snapshot is None else snapshot.state.epoch,
@@ -126,8 +147,12 @@ class Status:
                 "revision": self.gate_status.revision,
                 "error": self.gate_status.policy_error or None,
             },
+            "decision_log": {"writable": self._log_writable()},
             "processes": [] if self.processes is None else self.processes.to_json(),
         }
+
+    def _log_writable(self) -> bool:
+        return self.log_writable() if self.processes is None else self.processes.log_writable()
 
     def _announced(self, authority: str, now: datetime) -> tuple[Withdrawal, ...]:
         """Return an authority's withdrawals that take effect within ``NOTICE``, the next first."""

@@ -26,6 +26,7 @@ from sidecar.core.kinds import KINDS
 from sidecar.core.predicates import Predicate
 from sidecar.core.snapshot import AuthorityView
 from sidecar.core.window import Window
+from sidecar.trust.spellings import by_one_name
 
 KEY_LIFETIME = timedelta(days=730)
 
@@ -175,7 +176,7 @@ class Party:
         return AuthorityView(
             name=self.name,
             document=document,
-            withdrawals=withdrawals,
+            withdrawals=by_one_name(withdrawals),
             expires=self.expires or now,
             version=self.version,
         )

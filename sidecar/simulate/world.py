@@ -19,7 +19,8 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView, TrustState
 from sidecar.core.spiffe_id import check_spiffe_id
 from sidecar.core.trust_state import build
-from sidecar.providers import ADAPTED_NAMES
+from sidecar.providers import ADAPTED_NAMES, PROVIDERS
+from sidecar.providers.provider import NameKind
 from sidecar.simulate.entries import EnvironmentEntry, FloorEntry, GrantEntry, QuestionEntry
 from sidecar.simulate.history_file import History, HistoryError
 from sidecar.simulate.party import EvidenceFile, Party
@@ -128,13 +129,7 @@ class World:
         if self.gate.state is None:
             raise ValueError("the gate has read nothing yet")
         environment = self.environments[question.environment]
-        name = question.deployment or self.model(question.model or "")
-        call = Call(
-            self.history.settings.provider,
-            question.operation,
-            (name,),
-            deployments=() if question.deployment is None else (name,),
-        )
+        call = self._call(question)
         spiffe_id = environment.id or ""
         credential = Credential(
             spiffe_id=spiffe_id,
@@ -144,6 +139,27 @@ class World:
             authority=environment.by,
         )
         return assess(call, credential, self.gate.state, self.now)
+
+    def _call(self, question: QuestionEntry) -> Call:
+        """Return the call of a question; a model's name is read as the gate reads it in a request.
+
+        Raises:
+            HistoryError: It is the name of a router, which the gate refuses.
+        """
+        provider = self.history.settings.provider
+        table = PROVIDERS.get(provider)
+        if question.deployment is not None:
+            name = question.deployment
+            return Call(provider, question.operation, (name,), deployments=(name,))
+        name = self.model(question.model or "")
+        if table is None:
+            return Call(provider, question.operation, (name,))
+        models = table.named(name)
+        kinds = {each: table.names(each) for each in models}
+        if NameKind.CHOOSER in kinds.values():
+            raise HistoryError(1, f"questions: {name} is a router that chooses models; name one")
+        deployments = tuple(each for each in models if kinds[each] is NameKind.DEPLOYMENT)
+        return Call(provider, question.operation, models, deployments=deployments)
 
     def model(self, name: str) -> str:
         """Return the model id of a manifest's name; any other text is a model id already."""

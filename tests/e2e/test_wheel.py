@@ -36,7 +36,7 @@ ROOT = repository_root()
 BUILT_FROM = (
     *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "CHANGELOG.md"),
     *("requirements.txt", "requirements-runtime.txt"),
-    *("sidecar", "devtools", "packages", "policies", "envoy", "proto", "docs/laws"),
+    *("sidecar", "devtools", "packages", "policies", "envoy", "proto", "docs"),
 )
 RESOURCES = "sidecar/resources/"
 # Everything that a fetch, a proxy or an operator's choice would need is left out.

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "evaluation": {"core", "formats", "durable"},
     "exports": {"core"},
-    "simulate": {"core", "formats", "providers"},
+    "simulate": {"core", "formats", "providers", "trust"},
     "policy": {"core", "opa"},
     "impact": {"core"},
     "fleet": {"core", "durable", "formats"},

@@ -141,7 +141,7 @@ def test_a_configuration_that_is_not_valid(whole: Site) -> None:
         "azure_body_model, credential_header, deadline_ms, decision_log, facts_log, gate_name, "
         "listen, max_body_bytes, max_body_bytes_in_flight, max_concurrent, max_credentials, "
         "and 12 more",
-        "Correct what it names; docs/reference/configuration.md has every key.",
+        "Correct what it names; `admit docs reference/configuration` has every key.",
     )
     assert "trust" not in {one.name for one in found}
 

@@ -315,6 +315,15 @@ def test_status_and_health_tell_how_a_running_gate_stands(site: Site) -> None:
     assert nobody.exit_code == 2
 
 
+def test_a_gate_that_cannot_record_says_so_as_it_denies(site: Site) -> None:
+    site.configure(decision_log="/dev/full")
+    with site.start() as running:
+        until("internal_error", running)
+        assert status_of(running)["decision_log"] == {"writable": False}
+        table = CliRunner().invoke(app(), ["status", "--url", running.metrics])
+    assert "the decision log cannot be written: what would be admitted is denied" in table.stdout
+
+
 def test_a_gate_whose_opa_never_answers_is_never_ready(site: Site) -> None:
     """It listens, denies with a reason, and says that it is not serving."""
     site.configure(opa={"address": "unix:///nowhere/opa.sock", "revision": "r"}, policies=None)
@@ -327,6 +336,9 @@ def test_a_gate_whose_opa_never_answers_is_never_ready(site: Site) -> None:
         assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
         until("policy_unavailable", running)
         assert not running.ready
+        value = status_of(running)
+        causes = ["the policy engine has not answered yet"]
+        assert (value["ready"], value["not_ready"]) == (False, causes)
         assert running.stop() == 0
 
 

@@ -59,6 +59,7 @@ def test_no_column_is_cut_by_default() -> None:
         assert {"overflow", "no_wrap"} & {each.arg for each in call.keywords}, (name, call.lineno)
     assert {name for name, _ in columns()} == {
         "assessment_view.py",
+        "docs.py",
         "dry_run.py",
         "envoy.py",
         "policy_view.py",

@@ -37,6 +37,35 @@ def test_a_history_is_shown_step_by_step(
     )
 
 
+ARN = "arn:aws:bedrock:eu-west-1::foundation-model/amazon.nova-lite-v1:0"
+BEDROCK = f"""\
+title: Names as calls of Bedrock write them
+provider: bedrock
+base: amazon.nova-lite-v1:0
+authorities:
+  aws: {{role: provider, base-models: ["bedrock/**"]}}
+  acme: {{role: customer}}
+  regulator: {{role: regulator, jurisdictions: [eu]}}
+environments:
+  prod: {{by: acme, jurisdictions: [eu], base-models: ["bedrock/amazon.nova-*"]}}
+questions:
+  id: {{environment: prod, model: "amazon.nova-lite-v1:0"}}
+  arn: {{environment: prod, model: "{ARN}"}}
+  profile: {{environment: prod, model: "arn:aws:bedrock:eu-west-1:1:inference-profile/p"}}
+expect: {{id: admitted, arn: admitted, profile: deployment_unbound}}
+steps:
+  - withdraw: {{by: regulator, base-model: "{ARN}"}}
+    expect: {{id: withdrawn, arn: withdrawn, profile: deployment_unbound}}
+"""
+
+
+def test_names_are_read_and_withdrawn_as_a_gate_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = admit(capsys, written(tmp_path, BEDROCK))
+    assert (status, err) == (0, ""), out
+
+
 def test_an_unmet_expectation_is_named_and_ends_with_status_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
