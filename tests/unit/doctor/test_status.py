@@ -13,7 +13,7 @@ from sidecar.core.window import rfc3339
 from sidecar.doctor import gate
 from sidecar.doctor.diagnosis import Diagnosis, fail, warn
 from sidecar.doctor.installation import find_installation
-from tests.support.simulator.world import NOW
+from tests.support.simulator.constants import NOW
 
 PUBLISH = "Have the authority publish again (admit authority publish)."
 UNHEARD = "was not heard since the gate started, its keys changed, or it could not be kept"
