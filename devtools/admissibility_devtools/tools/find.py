@@ -37,7 +37,7 @@ EGCTL = Program(
     pins.EGCTL,
     "ADMIT_EGCTL",
     ("version", "--remote=false"),
-    r"^client: v?(\S+)$",
+    r"^v?([0-9][0-9.]*)$",
     _KUBERNETES,
 )
 

@@ -1,0 +1,20 @@
+"""A real gate in its admitted state, for what the control planes make of the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.site.site import Site
+from tests.support.site.spiffe import TrustDomain
+from tests.support.site.stand import standing
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A gate that runs, and takes JWT-SVIDs and the certificates of `domain`."""
+    folder = tmp_path_factory.mktemp("mesh")
+    with standing(folder / "demo") as stand, Site(stand, folder / "site") as made:
+        made.publish_roots(TrustDomain("acme.example", folder / "spiffe"))
+        yield made.start()

@@ -1,0 +1,134 @@
+"""A gateway's listener as a control plane makes it, before a real gate and a recording provider."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.tools.envoy_config import credential_document
+from tests.process.envoy.certificates import serve_as
+from tests.process.envoy.doubles import FakeProvider, Received, fake_provider
+from tests.process.kubernetes.runnable import Config, Places, runnable
+from tests.support.site.envoy import Answer, EnvoyProcess, exchange, request_bytes
+from tests.support.site.site import Site
+from tests.support.site.talk import Verdict, told
+
+HOST = "api.openai.com"
+GATEWAY = "gateway.example"
+KEY = "Bearer sk-of-the-provider"
+CALL = "/v1/chat/completions"
+JSON = ("content-type", "application/json")
+NOBODY = 1  # a port on which nobody listens
+
+Lines = list[tuple[str, str]]
+
+
+def mounted(folder: Path, value: str, edition: str = "..1") -> Path:
+    """Write a Secret as the kubelet does: files behind a link to a folder, which is replaced."""
+    made = folder / edition
+    made.mkdir(parents=True)
+    (made / "provider.yaml").write_text(credential_document(value), encoding="utf-8")
+    link = folder / "..data_tmp"
+    link.symlink_to(edition)
+    link.replace(folder / "..data")
+    if not (folder / "provider.yaml").exists():
+        (folder / "provider.yaml").symlink_to("..data/provider.yaml")
+    return folder
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Envoy with both its ends.
+
+    Attributes:
+        envoy: The real one.
+        provider: Records what reaches it.
+        model: An admitted model.
+        token: A good JWT-SVID.
+        client: How an application connects.
+        credential: The folder with the provider's key.
+    """
+
+    envoy: EnvoyProcess
+    provider: FakeProvider
+    model: str
+    token: str
+    client: ssl.SSLContext
+    credential: Path
+
+    def body(self) -> bytes:
+        """Of an ordinary call."""
+        messages = [{"role": "user", "content": "hello"}]
+        return json.dumps({"model": self.model, "messages": messages}).encode()
+
+    def send(
+        self,
+        lines: Lines | None = None,
+        *,
+        method: str = "POST",
+        target: str = CALL,
+        body: bytes | None = None,
+        host: str = GATEWAY,
+    ) -> Answer:
+        """Send one request with these header lines; an ordinary call's where None."""
+        found = self.lines() if lines is None else lines
+        content = self.body() if body is None else body
+        request = request_bytes(method, target, found, content)
+        named = request.replace(b"Host: gateway.example", f"Host: {host}".encode(), 1)
+        return exchange(self.envoy.port, named, self.client)
+
+    def lines(self) -> Lines:
+        """The header lines of an ordinary call."""
+        return [(CREDENTIAL_HEADER, self.token), JSON]
+
+    def outcome(self, answer: Answer) -> tuple[Verdict, list[Received]]:
+        """What the client is told, and what reached the provider since the last time."""
+        reached = list(self.provider.received)
+        self.provider.received.clear()
+        return told(answer), reached
+
+
+def by_envoy(answer: Answer) -> tuple[int, str]:
+    """Status, and the cause that Envoy names in an answer of its own."""
+    if answer.headers.get("content-type") != "application/json":
+        return answer.status, answer.body.decode()
+    return answer.status, str(json.loads(answer.body)["error"]["code"])
+
+
+@contextmanager
+def running(
+    dump: Config, listener: str, site: Site, folder: Path, *, gate: int | None = None
+) -> Iterator[Running]:
+    """Run a listener of a dump before a site's gate.
+
+    Args:
+        dump: Of a configuration.
+        listener: Its name there.
+        site: A gate that runs.
+        folder: For everything that it needs.
+        gate: Port of a gate to ask instead.
+    """
+    credential = mounted(folder / "credential", KEY)
+    provider_tls, provider_roots = serve_as(HOST, folder / "provider")
+    _, gateway_roots = serve_as(GATEWAY, folder / "gateway")
+    chain = folder / "gateway" / "server.pem"
+    with ExitStack() as stack:
+        provider = stack.enter_context(fake_provider(provider_tls))
+        places = Places(
+            gate=int(site.listen.rpartition(":")[2]) if gate is None else gate,
+            provider=provider.port,
+            provider_roots=provider_roots,
+            credential=credential,
+            certificate=chain,
+            private_key=chain,
+        )
+        text = runnable(dump, listener, places)
+        envoy = stack.enter_context(EnvoyProcess(text, folder / "envoy"))
+        client = ssl.create_default_context(cafile=str(gateway_roots))
+        stand = site.stand
+        yield Running(envoy, provider, stand.model, stand.token(), client, credential)
