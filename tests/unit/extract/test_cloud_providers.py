@@ -271,14 +271,28 @@ def test_what_an_earlier_message_left_at_the_provider_is_not_built_on(
     assert refused[1].endswith("what is stored upstream may name another model")
 
 
+LISTED = [{"name": "f", "input_schema": {"properties": {"model": {}}}}]
+
+
 def test_anthropics_messages_at_mantle_name_the_model_in_the_body() -> None:
     body = {
         "model": "anthropic.claude-haiku-4-5",
-        "messages": [{"role": "user", "content": "hi"}],
-        "tools": [{"name": "f", "input_schema": {"properties": {"model": {}}}}],
+        "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [{"type": "mcp_tool_listing", "tools": LISTED}]},
+        ],
+        "tools": [
+            {
+                "name": "f",
+                "input_schema": {"properties": {"model": {}}},
+                "input_examples": [{"model": "T", "models": ["S"]}],
+            },
+            {"type": "mcp_toolset", "mcp_server_name": "s", "tools": LISTED},
+        ],
         "stream": True,
     }
-    call = Call("bedrock", "messages", (str(body["model"]),), stream=True, tool_types=("function",))
+    types = ("function", "mcp_toolset")
+    call = Call("bedrock", "messages", (str(body["model"]),), stream=True, tool_types=types)
     path = "/anthropic/v1/messages"
     assert post("bedrock", path, body) == call
     assert post("bedrock", f"{path}?beta=true", body) == call, "as the SDK calls what is in beta"
