@@ -11,7 +11,7 @@ import typer
 from sidecar.binding import job, lora, model_files
 from sidecar.binding.lora import TrainingRun
 from sidecar.binding.slsa import Provenance
-from sidecar.cli import adapter_folder, binding_options, common, manifests
+from sidecar.cli import adapter_folder, bound_manifest, common, manifests
 from sidecar.cli.binding_options import DeclaredOptions
 from sidecar.cli.common import CliError, JsonOption, SignedByOption
 from sidecar.cli.hashing_progress import hashing
@@ -87,8 +87,8 @@ def bind_adapter(
         adapter = lora.read_adapter(folder, advance)
     model = lora.adapted_model(name, adapter, stated)
     if found is not None:
-        known = binding_options.with_provenance(found, model, known, adapter.files.digests)
-    binding_options.sign(signing, owner, job.bind_model(model, known), binding_options.TRAINING_RUN)
+        known = bound_manifest.with_provenance(found, model, known, adapter.files.digests)
+    bound_manifest.sign(signing, owner, job.bind_model(model, known), bound_manifest.TRAINING_RUN)
 
 
 def _run(

@@ -11,7 +11,7 @@ import typer
 from sidecar.binding import files, openai
 from sidecar.binding.openai import Job
 from sidecar.binding.slsa import Provenance
-from sidecar.cli import binding_options, common
+from sidecar.cli import bound_manifest, common
 from sidecar.cli.binding_options import DeclaredOptions
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.run_files import RunFileOptions
@@ -53,9 +53,9 @@ def bind(
     known = replace(known, shutdown=common.instant(shutdown, "--shutdown"))
     if found is not None:
         model = openai.adapted_model(record, point, provider)
-        known = binding_options.with_provenance(found, model, known)
+        known = bound_manifest.with_provenance(found, model, known)
     bound = openai.bind(record, known, point)
-    binding_options.sign(signing, owner, bound, "job" if point is None else "checkpoint")
+    bound_manifest.sign(signing, owner, bound, "job" if point is None else "checkpoint")
 
 
 def _corpora(

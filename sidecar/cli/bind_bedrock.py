@@ -15,7 +15,7 @@ import typer
 from sidecar.binding import bedrock, job
 from sidecar.binding.bedrock import BedrockModel
 from sidecar.binding.model_files import Progress
-from sidecar.cli import binding_options, common, run_files
+from sidecar.cli import bound_manifest, common, run_files
 from sidecar.cli.aws_options import AwsOptions, S3EndpointOption, WorkOption
 from sidecar.cli.binding_options import DeclaredOptions
 from sidecar.cli.common import CliError
@@ -84,7 +84,7 @@ def bind_bedrock(
     known = declared.declared(owner, at, provider, read, run_files.outputs(result_file))
     known = replace(known, documents=(*known.documents, *weights))
     bound = job.bind_model(bedrock.adapted_model(found, read, base), known)
-    binding_options.sign(signing, owner, bound, "job")
+    bound_manifest.sign(signing, owner, bound, "job")
 
 
 Given = list[tuple[str | None, Path]]
@@ -134,7 +134,7 @@ def _read(
             if uri is None
         ]
         weights = _weights(source, found, advance)
-    corpora = tuple(binding_options.recorded(Path(name), each) for name, each in readings)
+    corpora = tuple(run_files.recorded(Path(name), each) for name, each in readings)
     return corpora, weights
 
 

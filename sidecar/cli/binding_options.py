@@ -1,10 +1,8 @@
-"""Reads what every bind command is given beside the model: declarations, parent and successor."""
+"""Options of what a manifest declares beside the model, and how each of them is read."""
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -12,18 +10,13 @@ from typing import Annotated
 
 import typer
 
-from sidecar.authority import home as authority
 from sidecar.authority import records
 from sidecar.authority.home import Home
-from sidecar.binding import corpora, declared, files, slsa
-from sidecar.binding.corpora import CorpusReading
-from sidecar.binding.job import AdaptedModel, Binding, Declared, KnownManifest
-from sidecar.binding.slsa import Provenance
+from sidecar.binding import declared, files
+from sidecar.binding.job import Declared, KnownManifest
 from sidecar.binding.specified import KnownSpecification
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, DeclarationOption
-from sidecar.cli.signing_checks import SigningOptions
-from sidecar.core.evidence import write_statement
 from sidecar.core.grants import ALWAYS_REQUIRED
 from sidecar.core.predicates import (
     Corpus,
@@ -138,97 +131,6 @@ class DeclaredOptions:
             documents=documents(self.document),
             declarations=common.pairs(self.declaration, "--declaration"),
         )
-
-
-def with_provenance(
-    found: Provenance,
-    model: AdaptedModel,
-    known: Declared,
-    artifact_files: Mapping[str, str] | None = None,
-) -> Declared:
-    """Check a provenance against what is bound, and add it as a document.
-
-    Raises:
-        BindingError: As ``slsa.check``.
-    """
-    parent = None if known.parent is None else known.parent.digest
-    artifact = hashlib.sha256(model.artifact).hexdigest()
-    slsa.check(found, model, known.provider, artifact, artifact_files, parent)
-    return replace(known, documents=(*known.documents, found.document))
-
-
-TRAINING_RUN = "run"
-"""What an adapter of open weights comes from, which no provider was asked for."""
-
-
-def sign(signing: SigningOptions, owner: Home, bound: Binding, what: str) -> None:
-    """Sign a manifest, write it and the two files that tools verify it with, and report it.
-
-    Args:
-        signing: As the options say.
-        owner: The home that signs.
-        bound: The manifest's statement, and its artifact.
-        what: Noun of what was bound: ``job``, ``checkpoint`` or ``TRAINING_RUN``.
-
-    Raises:
-        CliError: As ``signing_checks.check``.
-    """
-    manifest = bound.statement.predicate
-    others = _also_bound(owner, manifest)
-    written = signing.issue(owner, bound.statement)
-    payload = write_statement(bound.statement)
-    facts = {
-        **written.facts(),
-        "until": common.until(manifest.window),
-        "artifact": written.beside(signing.beside, ".artifact.json", bound.artifact),
-        "statement": written.beside(signing.beside, ".statement.json", payload),
-    }
-    common.report(
-        f"Bound {what} {manifest.run.id} as {manifest.model.provider}/{manifest.model.id}.",
-        facts,
-        as_json=signing.as_json,
-        model=manifest.model.id,
-        base=manifest.model.base,
-        provider=manifest.model.provider,
-        **written.more(),
-    )
-    for digest in others:
-        if digest != written.digest:
-            common.warn(
-                f"manifest {digest} of this model was signed here before: results and approvals of "
-                "one do not count for the other; --supersedes replaces it"
-            )
-    if what != TRAINING_RUN and manifest.specification is None:
-        common.warn(
-            f"the {what} names no specification: its environments and envelope are what its "
-            "producer says now, not what a customer declared before it began (admit job submit)"
-        )
-
-
-def _also_bound(owner: Home, manifest: Manifest) -> list[str]:
-    """Return digests of manifests of the same model that a home signed before and that still hold.
-
-    What a new one supersedes is left out.
-    """
-    at, model = common.now(), (manifest.model.provider, manifest.model.id)
-    replaced = None if manifest.supersedes is None else manifest.supersedes.sha256
-    known = authority.describe(owner).withdrawals
-    gone = {replaced, *(entry.subject for entry in known)}
-    return [
-        each.digest
-        for each in records.of_kind(owner.path, "manifest")
-        if isinstance(each.statement.predicate, Manifest)
-        and (each.statement.predicate.model.provider, each.statement.predicate.model.id) == model
-        and each.statement.predicate.window.not_after > at
-        and each.digest not in gone
-    ]
-
-
-def recorded(path: Path, reading: CorpusReading) -> Corpus:
-    """Return the corpus of a run that has succeeded; warn about its irregular lines."""
-    if reading.irregular:
-        common.warn(f"{path}: {corpora.described(reading)}; the run succeeded with them")
-    return reading.corpus
 
 
 def documents(texts: list[str] | None) -> tuple[Document, ...]:

@@ -16,7 +16,7 @@ from rich.text import Text
 from sidecar import resources
 from sidecar.binding import corpora, files, openai, record_formats
 from sidecar.binding import declared as read_declared
-from sidecar.cli import binding_options, common, manifests, signing_checks
+from sidecar.cli import common, manifests, run_files, signing_checks
 from sidecar.cli.binding_options import DataClassOption, RequireRoleOption
 from sidecar.cli.common import CliError, DeclarationOption, JsonOption
 from sidecar.cli.run_files import ResultFileOption, ValidationOption
@@ -218,7 +218,7 @@ def _corpora(
     """Read the corpora; irregular lines are refused while the job is still to be created."""
     check = None if method is None else record_formats.check_for(method)
     return tuple(
-        binding_options.recorded(path, reading)
+        run_files.recorded(path, reading)
         if method is None
         else corpora.require_regular(path, reading)
         for role, paths in (("training", training), ("validation", validation))

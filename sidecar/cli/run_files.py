@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from sidecar.binding import corpora, files, slsa
+from sidecar.binding.corpora import CorpusReading
 from sidecar.binding.slsa import Provenance
-from sidecar.cli import binding_options, common
+from sidecar.cli import common
 from sidecar.cli.common import CliError
 from sidecar.cli.hashing_progress import hashing, sizes
 from sidecar.core.keys import PublicKey
@@ -102,7 +103,7 @@ class RunFileOptions:
         total = sizes([path for _, paths in given for path in paths])
         with hashing("corpora", total, quiet=quiet) as advance:
             return tuple(
-                binding_options.recorded(
+                recorded(
                     path,
                     corpora.read_corpus(
                         path,
@@ -128,3 +129,10 @@ class RunFileOptions:
 def outputs(paths: list[Path] | None) -> tuple[EvaluationOutput, ...]:
     """Hash metrics files that have no name but their own."""
     return tuple(files.run_output(path, name=path.name) for path in paths or ())
+
+
+def recorded(path: Path, reading: CorpusReading) -> Corpus:
+    """Return the corpus of a run that has succeeded; warn about its irregular lines."""
+    if reading.irregular:
+        common.warn(f"{path}: {corpora.described(reading)}; the run succeeded with them")
+    return reading.corpus
