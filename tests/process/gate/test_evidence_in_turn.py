@@ -213,6 +213,14 @@ def owners(asked: Asked) -> list[str]:
     return [each.environment.owner for each in asked.context.asked[-1].facts]
 
 
+def relied_declaration(asked: Asked) -> str:
+    """Digest of the declaration that the decision rests on."""
+    assert asked.decision.assessment is not None
+    declared = asked.decision.assessment.environment
+    assert declared is not None
+    return declared.digest
+
+
 def test_a_denial_is_that_of_the_preferred_evidence_and_rests_on_it(opa: OpaServer) -> None:
     world = accepted_world()
     world.declare(  # the older one's customer: nobody else is asked about
@@ -222,28 +230,16 @@ def test_a_denial_is_that_of_the_preferred_evidence_and_rests_on_it(opa: OpaServ
     other_declaration(world)
     asked = ask(opa, world)
     assert outcome(asked) == (False, ["eu.declaration"])
-    assert owners(asked) == [
-        "desk-b",
-        "desk-c",
-    ]
-    assert asked.decision.assessment is not None
-    declared = asked.decision.assessment.environment
-    assert declared is not None
-    assert declared.digest == world.digests["other"]
+    assert owners(asked) == ["desk-b", "desk-c"]
+    assert relied_declaration(asked) == world.digests["other"]
 
 
 def test_an_allow_rests_on_the_evidence_that_policies_allowed(opa: OpaServer) -> None:
     world = accepted_world()
     other_declaration(world)
     asked = ask(opa, world)
-    assert owners(asked) == [
-        "desk-b",
-        "desk-a",
-    ]
-    assert asked.decision.assessment is not None
-    declared = asked.decision.assessment.environment
-    assert declared is not None
-    assert declared.digest == world.digests["environment"]
+    assert owners(asked) == ["desk-b", "desk-a"]
+    assert relied_declaration(asked) == world.digests["environment"]
 
 
 @pytest.fixture

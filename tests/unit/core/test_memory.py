@@ -6,15 +6,6 @@ import pytest
 
 from sidecar.core import memory
 from sidecar.core.documents import WithdrawalKind
-from sidecar.core.memory import (
-    DeclaredScope,
-    LineageNode,
-    Memory,
-    Statements,
-    Successor,
-    Takeover,
-    WithdrawnStatement,
-)
 from sidecar.core.reasons import EvidenceError
 from tests.support.simulator.constants import NOW
 
@@ -22,14 +13,14 @@ A, B = "a" * 64, "b" * 64
 
 
 def test_memory_reads_back_what_it_wrote() -> None:
-    nodes = (LineageNode(WithdrawalKind.CORPUS, A),)
-    held = Memory(
-        takeovers=(Takeover(A, B, "spiffe://acme.example/env/prod"),),
-        successors=(Successor(A, B, (("producer", "sha256:" + A),), nodes),),
-        statements=(Statements(A, (LineageNode(WithdrawalKind.APPROVAL, B),)),),
+    nodes = (memory.LineageNode(WithdrawalKind.CORPUS, A),)
+    held = memory.Memory(
+        takeovers=(memory.Takeover(A, B, "spiffe://acme.example/env/prod"),),
+        successors=(memory.Successor(A, B, (("producer", "sha256:" + A),), nodes),),
+        statements=(memory.Statements(A, (memory.LineageNode(WithdrawalKind.APPROVAL, B),)),),
         adapted=("openai/ft:x",),
-        withdrawn=(WithdrawnStatement(WithdrawalKind.RESULT, A, "lab", "[]", NOW),),
-        declared=(DeclaredScope("spiffe://acme.example/env/prod", "acme", "finance", "eu"),),
+        withdrawn=(memory.WithdrawnStatement(WithdrawalKind.RESULT, A, "lab", "[]", NOW),),
+        declared=(memory.DeclaredScope("spiffe://acme.example/env/prod", "acme", "finance", "eu"),),
     )
     assert memory.read(held.write()) == held
 

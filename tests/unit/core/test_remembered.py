@@ -7,15 +7,6 @@ from datetime import UTC, datetime
 from sidecar.core import memory
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.grants import OperatorTrust
-from sidecar.core.memory import (
-    DeclaredScope,
-    LineageNode,
-    Memory,
-    Statements,
-    Successor,
-    Takeover,
-    WithdrawnStatement,
-)
 from sidecar.core.remembered import RememberedTables, added, merged, recall, recalled
 from sidecar.core.tables import Drafts
 from tests.support.simulator.party import grant
@@ -23,21 +14,21 @@ from tests.support.simulator.party import grant
 GRANT = grant("customer", environments=("**",))
 OPERATOR = OperatorTrust({"customer": (GRANT,)})
 A, B, C, D = "a" * 64, "b" * 64, "c" * 64, "d" * 64
-NODE = LineageNode(WithdrawalKind.MANIFEST, C)
-WHOLE = Memory(
-    takeovers=(Takeover(A, B, "spiffe://x/1"), Takeover(A, C, "spiffe://x/1")),
+NODE = memory.LineageNode(WithdrawalKind.MANIFEST, C)
+WHOLE = memory.Memory(
+    takeovers=(memory.Takeover(A, B, "spiffe://x/1"), memory.Takeover(A, C, "spiffe://x/1")),
     successors=(
-        Successor(A, B, (("maker", "sha256:1"),), (NODE,)),
-        Successor(A, C, (), ()),
-        Successor(D, B, (), (NODE,)),
+        memory.Successor(A, B, (("maker", "sha256:1"),), (NODE,)),
+        memory.Successor(A, C, (), ()),
+        memory.Successor(D, B, (), (NODE,)),
     ),
-    statements=(Statements(C, (NODE,)),),
+    statements=(memory.Statements(C, (NODE,)),),
     adapted=("openai/a", "openai/b"),
     declared=tuple(
-        DeclaredScope("spiffe://x/1", who, "finance", "eu") for who in ("customer", "nobody")
+        memory.DeclaredScope("spiffe://x/1", who, "finance", "eu") for who in ("customer", "nobody")
     ),
     withdrawn=tuple(
-        WithdrawnStatement(
+        memory.WithdrawnStatement(
             WithdrawalKind.APPROVAL,
             digest,
             "office",
@@ -71,7 +62,7 @@ def test_what_is_recalled_can_be_looked_up_from_each_side() -> None:
 
 
 def test_what_a_step_adds_and_what_was_before_make_the_whole() -> None:
-    before = Memory(
+    before = memory.Memory(
         takeovers=WHOLE.takeovers[:1],
         successors=WHOLE.successors[:1],
         adapted=WHOLE.adapted[:1],
@@ -81,7 +72,7 @@ def test_what_a_step_adds_and_what_was_before_make_the_whole() -> None:
     drafts = Drafts.of(recalled(before, OPERATOR))
     recall(drafts, WHOLE, OPERATOR)
     new = added(drafts)
-    assert new == Memory(
+    assert new == memory.Memory(
         takeovers=WHOLE.takeovers[1:],
         successors=WHOLE.successors[1:],
         statements=WHOLE.statements,
@@ -90,4 +81,4 @@ def test_what_a_step_adds_and_what_was_before_make_the_whole() -> None:
         withdrawn=WHOLE.withdrawn[1:],
     )
     assert merged((before, new, new)) == WHOLE
-    assert added(Drafts.of(recalled(WHOLE, OPERATOR))) == Memory()
+    assert added(Drafts.of(recalled(WHOLE, OPERATOR))) == memory.Memory()

@@ -96,21 +96,21 @@ def bundles() -> TrustBundles:
 
 @ANY
 @given(data=JSON | st.binary(max_size=60))
-def test_json(data: bytes) -> None:
+def test_any_bytes_are_json_or_a_json_error(data: bytes) -> None:
     with contextlib.suppress(strict_json.StrictJsonError):
         strict_json.refuse_twins(strict_json.loads_object(data, max_bytes=MAX_BYTES), ["model"])
 
 
 @ANY
 @given(content_type=TYPES, body=FORMS | st.binary(max_size=60))
-def test_forms(content_type: str, body: bytes) -> None:
+def test_any_form_has_fields_or_is_a_form_error(content_type: str, body: bytes) -> None:
     with contextlib.suppress(MultipartError):
         multipart.fields(multipart.parse(content_type, body), ["model", "purpose"])
 
 
 @ANY
 @given(method=METHODS, target=TARGETS | st.text(max_size=30))
-def test_paths(method: str, target: str) -> None:
+def test_any_path_has_a_route_or_is_refused(method: str, target: str) -> None:
     for routes in ROUTES.values():
         with contextlib.suppress(AdmissibilityError):
             routes.match(method, target)
@@ -124,7 +124,9 @@ def test_paths(method: str, target: str) -> None:
     body=JSON | FORMS,
     api=st.sampled_from(list(ROUTES)),
 )
-def test_requests(method: str, target: str, content_type: str, body: bytes, api: str) -> None:
+def test_any_request_is_a_call_or_a_refusal_of_the_client(
+    method: str, target: str, content_type: str, body: bytes, api: str
+) -> None:
     """Every place of every operation is walked along on the way."""
     headers = (("content-type", content_type), ("content-length", str(len(body))))
     request = HttpRequest(method, target, headers, raw_body=body, provider=api, api=api)
@@ -142,7 +144,9 @@ def test_requests(method: str, target: str, content_type: str, body: bytes, api:
     ),
     size=st.integers(1, 90),
 )
-def test_batch_files(line: bytes, spoil: bytes, size: int) -> None:
+def test_any_batch_file_has_the_same_calls_in_any_pieces(
+    line: bytes, spoil: bytes, size: int
+) -> None:
     """In one piece or in many, the calls are the same."""
     data = spoil.replace(b"@", line) * 2
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
@@ -156,7 +160,7 @@ def test_batch_files(line: bytes, spoil: bytes, size: int) -> None:
     )
     | st.binary(max_size=40)
 )
-def test_raw_requests(data: bytes) -> None:
+def test_any_written_request_is_read_or_a_request_error(data: bytes) -> None:
     with contextlib.suppress(RawRequestError):
         raw_request.parse(data, provider="openai", api="openai")
 
@@ -168,7 +172,7 @@ def test_raw_requests(data: bytes) -> None:
         (b";", b"=", b",", b'"', b"\\", b"%0A", b"By=", b"Hash=", b"URI=", b"Cert=", b"\xff", b" "),
     )
 )
-def test_what_another_gateway_says(text: bytes) -> None:
+def test_any_forwarded_certificate_header_is_read_or_no_credential(text: bytes) -> None:
     found = ended(lambda: xfcc.read(text.decode("latin-1")))
     assert isinstance(found, xfcc.Element) or found is Reason.CREDENTIAL_INVALID
 
@@ -180,7 +184,7 @@ def test_what_another_gateway_says(text: bytes) -> None:
         (b".", b"=", b"-", b"_", b"e30", b"eyJhbGciOiJub25lIn0", b"A" * 60, b"\xff", b" ", b"\n"),
     )
 )
-def test_tokens(token: bytes) -> None:
+def test_any_token_is_the_workloads_or_no_credential(token: bytes) -> None:
     text = token.decode("latin-1")
     found = ended(lambda: jwt_svid.verify(text, bundles(), audience=AUDIENCE, now=NOW).spiffe_id)
     assert found in {ENV, Reason.CREDENTIAL_INVALID, Reason.CREDENTIAL_KEY_UNKNOWN}
@@ -194,7 +198,9 @@ def test_tokens(token: bytes) -> None:
     ),
     principal=st.sampled_from(["", ENV, "spiffe://other.example/x"]),
 )
-def test_certificates(certificate: bytes, principal: str) -> None:
+def test_any_certificate_is_the_workloads_or_no_credential(
+    certificate: bytes, principal: str
+) -> None:
     text = certificate.decode("latin-1")
     found = ended(
         lambda: x509_svid.verify(x509_svid.load(text), principal, bundles(), now=NOW).spiffe_id
@@ -247,7 +253,7 @@ LINES = st.lists(
     extensions=st.dictionaries(st.sampled_from(["provider", "api", "x"]), st.text(max_size=4)),
     cut=st.integers(0, 400),
 )
-def test_questions(
+def test_any_message_of_envoy_is_read_or_refused(
     lines: list[tuple[str, bytes, bool]], path: str, extensions: dict[str, str], cut: int
 ) -> None:
     """A question as protobuf lets one be written, and one that was cut on the way."""
