@@ -18,9 +18,9 @@ from datetime import datetime
 from sidecar.authority.bundle_sources import BundleSource, plain, same
 from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError, SecretError
-from sidecar.authority.home import NO_DOMAINS, Home, Publication, with_trust_domains_key
+from sidecar.authority.home import NO_DOMAINS, with_trust_domains_key
 from sidecar.authority.journal import FileWrite
-from sidecar.authority.open_home import OpenHome, locked_home, publish_changes
+from sidecar.authority.open_home import Home, OpenHome, Publication, locked_home, publish_changes
 from sidecar.authority.usable_keys import dropped, usable_keys
 
 SEQUENCES_FILE = "bundles.json"

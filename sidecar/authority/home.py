@@ -10,6 +10,9 @@ HOME/repository/targets/   published: <sha256>.authority.json, <sha256>.withdraw
 
 ``repository`` is what operators read; copy it to any static web server. Each function takes the
 home's lock, reads what is there, signs in memory, and commits in one step (``journal``).
+
+Evidence is signed in ``signing`` and ``resigning``, and every no is published in ``withdrawing``;
+their functions can be called by way of this module too.
 """
 
 from __future__ import annotations
@@ -41,11 +44,10 @@ from sidecar.authority.open_home import (
     publish_changes,
     read_settings,
 )
-from sidecar.authority.resigning import Resigned, ResignOutcome, count_to_resign, resign
+from sidecar.authority.resigning import count_to_resign, resign
 from sidecar.authority.settings import SETTINGS_FILE, Periods, Settings
-from sidecar.authority.signing import Issued, attest, issue
+from sidecar.authority.signing import attest, issue
 from sidecar.authority.withdrawing import (
-    PublishedWithdrawal,
     counting_beside,
     reinstate,
     retract,
@@ -69,16 +71,7 @@ from sidecar.core.window import Window
 NO_DOMAINS = TrustDomainsDocument(type="urn:admissibility:trust-domains:v1")
 
 __all__ = [
-    "AuthorityError",
     "Description",
-    "Home",
-    "Issued",
-    "OwnKey",
-    "Periods",
-    "Publication",
-    "PublishedWithdrawal",
-    "ResignOutcome",
-    "Resigned",
     "attest",
     "counting_beside",
     "describe",

@@ -23,9 +23,8 @@ from tuf.api.metadata import Metadata, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.home import Home
 from sidecar.authority.keys import TRUST_DOMAINS
-from sidecar.authority.open_home import OpenHome, locked_home
+from sidecar.authority.open_home import Home, OpenHome, locked_home
 from sidecar.destinations import evidence
 from sidecar.destinations.destination import (
     METADATA,

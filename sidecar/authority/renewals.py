@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from sidecar.authority import journal
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.records import Recorded
 from sidecar.core.predicates import DeploymentBinding
 

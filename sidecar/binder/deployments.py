@@ -22,7 +22,7 @@ from pathlib import Path
 from sidecar.authority import home as authority
 from sidecar.authority import records
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.records import Recorded
 from sidecar.authority.renewals import forget_renewals
 from sidecar.binder import library

@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sidecar.authority import records
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binder.errors import BinderError
 from sidecar.binding import model_files
 from sidecar.binding.errors import BindingError

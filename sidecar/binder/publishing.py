@@ -23,7 +23,7 @@ from pathlib import Path
 
 from sidecar.authority import home as authority
 from sidecar.authority import publishing
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binder import library
 from sidecar.destinations.destination import TIMESTAMP
 from sidecar.destinations.place_config import PlaceConfig

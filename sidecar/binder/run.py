@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binder.accounts import open_deployments, open_source
 from sidecar.binder.binder import Binder, BindingSettings
 from sidecar.binder.config import AccountConfig, BinderConfig, DeploymentsConfig

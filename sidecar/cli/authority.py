@@ -13,9 +13,10 @@ import typer
 
 from sidecar.authority import bundles
 from sidecar.authority import home as authority
-from sidecar.authority.home import Description, Home, OwnKey, Periods, Publication
-from sidecar.authority.keys import tuf_warnings
-from sidecar.authority.settings import duration, duration_text
+from sidecar.authority.home import Description
+from sidecar.authority.keys import OwnKey, tuf_warnings
+from sidecar.authority.open_home import Home, Publication
+from sidecar.authority.settings import Periods, duration, duration_text
 from sidecar.authority.usable_keys import dropped, usable_keys
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption, command_group

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import records
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binding import declared, files
 from sidecar.binding.job import Declared, KnownManifest
 from sidecar.binding.specified import KnownSpecification

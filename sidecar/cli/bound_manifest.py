@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sidecar.authority import home as authority
 from sidecar.authority import records
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binding import slsa
 from sidecar.binding.job import AdaptedModel, Binding, Declared
 from sidecar.binding.slsa import Provenance

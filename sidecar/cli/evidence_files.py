@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sidecar.authority import records
-from sidecar.authority.home import Home
 from sidecar.authority.matching import Stated
+from sidecar.authority.open_home import Home
 from sidecar.cli import common
 from sidecar.cli.common import CliError
 from sidecar.core import dsse

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar.authority import records
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError
 from sidecar.core.predicates import Specification

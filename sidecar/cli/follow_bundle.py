@@ -26,7 +26,7 @@ from sidecar.authority.bundle_sources import (
     WebSource,
     WorkloadApiSource,
 )
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.settings import duration
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Resigned, ResignOutcome
+from sidecar.authority.resigning import Resigned, ResignOutcome
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption
 

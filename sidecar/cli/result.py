@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, SignedByOption
 from sidecar.cli.manifests import ManifestFile

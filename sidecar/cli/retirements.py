@@ -11,6 +11,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.authority import retirements
+from sidecar.authority.open_home import Home
 from sidecar.authority.retirements import Announced, Change
 from sidecar.cli import common
 from sidecar.cli.common import CliError, HomeOption, JsonOption, command_group
@@ -105,7 +106,7 @@ def _by_date(row: tuple[Withdrawal, Change, datetime | None]) -> tuple[str, str]
     return "" if at is None else rfc3339(at), row[0].subject
 
 
-def _report(home: authority.Home, done: Announced, undated: int) -> None:
+def _report(home: Home, done: Announced, undated: int) -> None:
     common.report(
         "",
         {},

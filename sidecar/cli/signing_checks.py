@@ -12,7 +12,7 @@ from sidecar import resources
 from sidecar.authority import checks
 from sidecar.authority import home as authority
 from sidecar.authority.checks import Signing, Vocabulary
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.cli import common
 from sidecar.cli.common import BlobsOption, CliError, HomeOption, JsonOption, OutOption
 from sidecar.cli.written import Written

@@ -14,6 +14,7 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.authority.matching import Matches, matches, other_kind
+from sidecar.authority.open_home import Home
 from sidecar.authority.subjects import normalised
 from sidecar.authority.withdrawing import PublishedWithdrawal, edition_with
 from sidecar.cli import common, evidence_files
@@ -130,7 +131,7 @@ def withdraw(
 
 
 def _reinstate(
-    opened: authority.Home, kind: WithdrawalKind, subject: str, at: datetime, *, as_json: bool
+    opened: Home, kind: WithdrawalKind, subject: str, at: datetime, *, as_json: bool
 ) -> None:
     """Take a withdrawal back, and warn of an older statement that counts again beside a newer."""
     done = authority.reinstate(opened, kind, subject, at)
@@ -156,7 +157,7 @@ def _did(done: PublishedWithdrawal) -> str:
 
 
 def _report(
-    home: authority.Home,
+    home: Home,
     done: PublishedWithdrawal,
     found: Matches,
     stops: dict[str, Any] | None,
@@ -214,7 +215,7 @@ def _report(
 
 
 def _confirmed(
-    home: authority.Home,
+    home: Home,
     entry: Withdrawal,
     found: Matches,
     trust: Path | None,
@@ -245,7 +246,7 @@ def _confirmed(
     return stops
 
 
-def _matched(home: authority.Home, entry: Withdrawal, evidence: list[Path] | None) -> Matches:
+def _matched(home: Home, entry: Withdrawal, evidence: list[Path] | None) -> Matches:
     """Return what an entry matches in folders and the home's own records.
 
     Raises:

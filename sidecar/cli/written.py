@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sidecar.authority.home import Issued
+from sidecar.authority.signing import Issued
 from sidecar.cli.common import CliError, warn
 from sidecar.core.kinds import kind_of
 from sidecar.durable.files import place_new

@@ -13,50 +13,33 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sidecar.formats.unique_keys import UniqueKeysLoader
-from sidecar.simulate.entries import (
-    Approve,
-    Bind,
-    Declare,
-    Deploy,
-    Duration,
-    Entry,
-    EvidenceEntry,
-    FloorEntry,
-    HistoryEntry,
-    Judge,
-    Regrant,
-    Resign,
-    Rotate,
-    TakeBack,
-    Text,
-    Withdraw,
-)
+from sidecar.simulate import entries
 
 MAX_HISTORY_BYTES = 1 << 20
 T = TypeVar("T")
 
 VERBS: dict[str, TypeAdapter[Any]] = {
-    "declare": TypeAdapter(Declare),
-    "bind": TypeAdapter(Bind),
-    "pass": TypeAdapter(Judge),
-    "fail": TypeAdapter(Judge),
-    "approve": TypeAdapter(Approve),
-    "all-agree": TypeAdapter(Text),
-    "deploy": TypeAdapter(Deploy),
-    "withdraw": TypeAdapter(Withdraw),
-    "take-back": TypeAdapter(TakeBack),
-    "rotate": TypeAdapter(Rotate),
-    "resign": TypeAdapter(Resign),
-    "lose": TypeAdapter(EvidenceEntry),
-    "find": TypeAdapter(EvidenceEntry),
-    "mirror-hangs": TypeAdapter(Text),
-    "mirror-answers": TypeAdapter(Text),
-    "stops-publishing": TypeAdapter(Text),
-    "publishes-again": TypeAdapter(Text),
-    "restart": TypeAdapter(Text),
-    "wait": TypeAdapter(Duration),
-    "grants": TypeAdapter(Regrant),
-    "floors": TypeAdapter(Annotated[tuple[FloorEntry, ...], Field(max_length=64)]),
+    "declare": TypeAdapter(entries.Declare),
+    "bind": TypeAdapter(entries.Bind),
+    "pass": TypeAdapter(entries.Judge),
+    "fail": TypeAdapter(entries.Judge),
+    "approve": TypeAdapter(entries.Approve),
+    "all-agree": TypeAdapter(entries.Text),
+    "deploy": TypeAdapter(entries.Deploy),
+    "withdraw": TypeAdapter(entries.Withdraw),
+    "take-back": TypeAdapter(entries.TakeBack),
+    "rotate": TypeAdapter(entries.Rotate),
+    "resign": TypeAdapter(entries.Resign),
+    "lose": TypeAdapter(entries.EvidenceEntry),
+    "find": TypeAdapter(entries.EvidenceEntry),
+    "mirror-hangs": TypeAdapter(entries.Text),
+    "mirror-answers": TypeAdapter(entries.Text),
+    "stops-publishing": TypeAdapter(entries.Text),
+    "publishes-again": TypeAdapter(entries.Text),
+    "restart": TypeAdapter(entries.Text),
+    "wait": TypeAdapter(entries.Duration),
+    "grants": TypeAdapter(entries.Regrant),
+    "floors": TypeAdapter(Annotated[tuple[entries.FloorEntry, ...], Field(max_length=64)]),
 }
 """What a step may do, and the shape of its arguments."""
 
@@ -94,7 +77,7 @@ class History:
         lines: The line of ``(part, name)``, such as ``("authorities", "acme")``.
     """
 
-    settings: HistoryEntry
+    settings: entries.HistoryEntry
     setup: tuple[Step, ...]
     expect: Mapping[str, str]
     steps: tuple[Step, ...]
@@ -116,7 +99,7 @@ def read(data: bytes) -> History:
     node, value = _load(data)
     if not isinstance(value, dict):
         raise HistoryError(1, "expected a mapping that begins with 'title:'")
-    settings = _valid(TypeAdapter(HistoryEntry), value, node)
+    settings = _valid(TypeAdapter(entries.HistoryEntry), value, node)
     names = tuple(settings.questions)
     lines = {
         (part, name): _line(node, (part, name))
@@ -227,6 +210,3 @@ def _valid(shape: TypeAdapter[T], value: object, node: yaml.Node | None, what: s
             "extra_forbidden": "is no key here",
         }.get(first["type"], first["msg"].removeprefix("Value error, "))
         raise HistoryError(_line(node, place), f"{named}: {text}") from error
-
-
-__all__ = ["MAX_HISTORY_BYTES", "VERBS", "Entry", "History", "HistoryError", "Step", "read"]

@@ -32,7 +32,7 @@ from admissibility_devtools.demo.stage import Stage
 from admissibility_devtools.demo.story import Story
 from admissibility_devtools.tools.envoy_process import EnvoyProcess
 from sidecar.authority import withdrawing
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.publishing import publish_repository
 from sidecar.core.documents import WithdrawalKind
 from sidecar.destinations.nats_bucket import NatsDestination

@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home, OwnKey
+from sidecar.authority.keys import OwnKey
+from sidecar.authority.open_home import Home
 from sidecar.binding import openai
 from sidecar.core.evidence import Statement, write_statement
 from sidecar.core.kinds import BY_URN

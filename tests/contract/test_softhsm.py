@@ -14,7 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import AuthorityError, Home, OwnKey
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.keys import OwnKey
+from sidecar.authority.open_home import Home
 from sidecar.core import dsse
 from sidecar.core.keys import PublicKey
 from sidecar.core.predicates import APPROVAL

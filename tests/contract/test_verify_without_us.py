@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.core import wire
 from sidecar.core.predicates import APPROVAL
 from tests.contract import evidence_of_every_kind as every_kind

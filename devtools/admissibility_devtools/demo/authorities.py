@@ -14,7 +14,7 @@ import yaml
 
 from admissibility_devtools.tools.envoy_config import Gated, Sandbox
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binding import declared, openai
 from sidecar.binding import files as run_files
 from sidecar.binding.corpora import read_corpus

@@ -14,7 +14,7 @@ from securesystemslib.exceptions import VerificationError
 from securesystemslib.signer import SSlibKey
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.core.predicates import APPROVAL
 from tests.contract import evidence_of_every_kind as every_kind
 from tests.contract.evidence_of_every_kind import KEY_KINDS, KINDS, NOW

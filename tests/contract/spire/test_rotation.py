@@ -22,7 +22,7 @@ from sidecar.authority.bundle_sources import (
     WebSource,
     WorkloadApiSource,
 )
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.core.call import Credential
 from sidecar.core.reasons import Reason
 from tests.support import spire as support

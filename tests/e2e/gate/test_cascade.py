@@ -26,7 +26,7 @@ from admissibility_devtools.demo.authorities import (
     role_of,
 )
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.binding.job import KnownManifest
 from sidecar.core import dsse
 from sidecar.core.documents import WithdrawalKind

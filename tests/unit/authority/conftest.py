@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from tests.unit.authority.reader import NOW, Reader
 
 

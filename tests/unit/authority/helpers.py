@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.core.documents import Withdrawal, WithdrawalsDocument
 from tests.unit.authority.reader import Reader
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import AuthorityError, Home
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.keys import OwnKey
+from sidecar.authority.open_home import Home
 from sidecar.core.documents import TrustDomain
 from sidecar.trust import delegation
 from sidecar.trust.config import TrustedAuthority
@@ -125,7 +127,7 @@ def test_a_key_brought_along_holds_the_delegated_role_from_the_start(
 ) -> None:
     other = authority.init(tmp_path / "other", "other", now=NOW)
     uri = f"file2:{key_file(other, 'online')}"
-    own = {"trust-domains": authority.OwnKey(uri)}
+    own = {"trust-domains": OwnKey(uri)}
     home = authority.init(tmp_path / "acme", "acme", now=NOW, uris=own)
     offline(home, "targets")
     assert pinned(home).trust_domains() == ()

@@ -19,8 +19,8 @@ from sidecar.authority import home as authority
 from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError, SecretError
 from sidecar.authority.following import bounded, follow, follow_once
-from sidecar.authority.home import Home
 from sidecar.authority.keys import KeySigner
+from sidecar.authority.open_home import Home
 from sidecar.core.documents import TrustDomain
 from tests.unit.authority.helpers import Pin, key_file
 from tests.unit.authority.reader import NOW

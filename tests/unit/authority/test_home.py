@@ -12,7 +12,9 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority import journal
-from sidecar.authority.home import AuthorityError, Home, Publication, PublishedWithdrawal
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.open_home import Home, Publication
+from sidecar.authority.withdrawing import PublishedWithdrawal
 from sidecar.core import dsse
 from sidecar.core.documents import (
     AttestationKey,

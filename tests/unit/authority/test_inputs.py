@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 from sidecar.authority import settings, trust_domains
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.settings import SETTINGS_FILE, Periods, duration, duration_text
 from sidecar.authority.subjects import normalised
 from sidecar.core.documents import TrustDomain, WithdrawalKind

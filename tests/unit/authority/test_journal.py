@@ -13,8 +13,9 @@ from tuf.api.exceptions import RepositoryError
 
 from sidecar.authority import home as authority
 from sidecar.authority import journal
-from sidecar.authority.home import AuthorityError, Home
+from sidecar.authority.errors import AuthorityError
 from sidecar.authority.journal import FileWrite
+from sidecar.authority.open_home import Home
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from tests.unit.authority.helpers import Pin, withdrawn
 from tests.unit.authority.reader import NOW

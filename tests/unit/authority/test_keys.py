@@ -21,8 +21,9 @@ from securesystemslib.signer import (
 
 from sidecar.authority import home as authority
 from sidecar.authority import key_secrets, keys
-from sidecar.authority.home import AuthorityError, Home, OwnKey
-from sidecar.authority.keys import HeldKey
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.keys import HeldKey, OwnKey
+from sidecar.authority.open_home import Home
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.keys import PublicKey
 from sidecar.durable.files import write_private

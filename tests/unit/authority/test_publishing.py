@@ -12,7 +12,7 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.publishing import (
     publish_evidence,
     publish_repository,

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import AuthorityError, Home, Resigned, ResignOutcome
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.open_home import Home
+from sidecar.authority.resigning import Resigned, ResignOutcome
 from sidecar.core import dsse, kinds
 from sidecar.core.documents import AttestationKey, WithdrawalKind
 from sidecar.core.window import Window

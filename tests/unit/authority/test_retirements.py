@@ -9,7 +9,7 @@ import pytest
 
 from sidecar.authority import home as authority
 from sidecar.authority.errors import AuthorityError
-from sidecar.authority.home import Home
+from sidecar.authority.open_home import Home
 from sidecar.authority.retirements import Change, RetirementList, announce, read_list
 from sidecar.core.documents import Withdrawal, WithdrawalKind
 from tests.unit.authority.helpers import DAY, Pin

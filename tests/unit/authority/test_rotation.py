@@ -9,7 +9,9 @@ import pytest
 from tuf.api.exceptions import ExpiredMetadataError
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import AuthorityError, Home, Periods, Publication
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.open_home import Home, Publication
+from sidecar.authority.settings import Periods
 from sidecar.core.documents import (
     Withdrawal,
     WithdrawalKind,

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from sidecar.authority import home as authority
-from sidecar.authority.home import AuthorityError, Home, Issued
+from sidecar.authority.errors import AuthorityError
+from sidecar.authority.open_home import Home
+from sidecar.authority.signing import Issued
 from sidecar.core import dsse
 from sidecar.core.documents import (
     Failure,
