@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.authority.errors import AuthorityError
 from sidecar.authority.keys import ROLES, TRUST_DOMAINS, HeldKey, distinct
 from sidecar.core import kinds
-from sidecar.formats import faults, unique_keys
+from sidecar.formats import faults
+from sidecar.formats.config_file import ConfigFileError, parse_yaml
 
 SETTINGS_FILE = "authority.yaml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -121,9 +122,9 @@ def read(data: bytes) -> Settings:
         AuthorityError: Not YAML, or not these settings; names the place.
     """
     try:
-        file = _File.model_validate(unique_keys.load(data))
-    except yaml.YAMLError as error:
-        raise AuthorityError(f"{SETTINGS_FILE}: {faults.yaml_fault(error)}") from error
+        file = _File.model_validate(parse_yaml(data))
+    except ConfigFileError as error:
+        raise AuthorityError(f"{SETTINGS_FILE}: {error}") from error
     except ValidationError as error:
         raise AuthorityError(f"{SETTINGS_FILE}: {faults.fault(error, _File)}") from error
     periods = {name: duration(text) for name, text in file.periods.model_dump().items()}

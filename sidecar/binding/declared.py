@@ -27,8 +27,6 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sidecar.binding.errors import BindingError
 from sidecar.core import strict_json, wire
 from sidecar.core.predicates import EnvironmentSpec, EvaluationEnvelope
@@ -36,7 +34,7 @@ from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded
 from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.suite import read_suite
-from sidecar.formats import faults, unique_keys
+from sidecar.formats.config_file import ConfigFileError, load_yaml
 
 MAX_BYTES = 1 << 20
 _SUITE_KEYS = {"kind", "name", "threshold", "jurisdiction", "digest", "file", "folder"}
@@ -92,13 +90,11 @@ def _load(path: Path) -> Any:  # noqa: ANN401 - YAML is any value
         data = read_bounded(path, MAX_BYTES)
         if path.suffix == ".json":
             return strict_json.loads(data, max_bytes=MAX_BYTES)
-        return unique_keys.load(data)
+        return load_yaml(data)
     except OSError as error:
         raise BindingError(f"{path}: {error.strerror}") from error
-    except strict_json.StrictJsonError as error:
+    except (strict_json.StrictJsonError, ConfigFileError) as error:
         raise BindingError(f"{path}: {error}") from error
-    except yaml.YAMLError as error:
-        raise BindingError(f"{path}: {faults.yaml_fault(error)}") from error
 
 
 def _suite(path: Path, item: dict[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import rfc8785
-import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sidecar.core import strict_json
@@ -29,7 +28,8 @@ from sidecar.evaluation.errors import EvaluationError
 from sidecar.evaluation.graders import Grader, compares_pairs, parse_grader
 from sidecar.evaluation.templates import PAIR
 from sidecar.evaluation.tool_calls import check_tools
-from sidecar.formats import faults, unique_keys
+from sidecar.formats import faults
+from sidecar.formats.config_file import ConfigFileError, load_yaml
 
 SUITE_FILE = "suite.yaml"
 CASES_FILE = "cases.jsonl"
@@ -183,10 +183,9 @@ def _check_pairs(path: Path, cases: tuple[Case, ...]) -> None:
 
 def _header(path: Path) -> _Header:
     try:
-        value = unique_keys.load(_text(path, MAX_SUITE_BYTES))
-        header = _Header.model_validate(value)
-    except yaml.YAMLError as error:
-        raise EvaluationError(f"{path}: {faults.yaml_fault(error)}") from error
+        header = _Header.model_validate(load_yaml(_text(path, MAX_SUITE_BYTES)))
+    except ConfigFileError as error:
+        raise EvaluationError(f"{path}: {error}") from error
     except ValidationError as error:
         raise EvaluationError(f"{path}: {faults.fault(error, _Header)}") from error
     if not header.name:

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sidecar.core.keys import PublicKey
 from sidecar.core.reasons import EvidenceError
 from sidecar.durable.files import read_bounded, write_atomically
-from sidecar.formats import faults, unique_keys
+from sidecar.formats import faults
+from sidecar.formats.config_file import ConfigFileError, parse_yaml
 
 MAX_FLEET_BYTES = 16 << 20
 
@@ -86,18 +87,16 @@ def pin(path: Path, gate: PinnedGate) -> None:
 def _load(path: Path) -> tuple[PinnedGate, ...]:
     try:
         data = read_bounded(path, MAX_FLEET_BYTES)
-        found = _FleetFile.model_validate(unique_keys.load(data))
+        found = _FleetFile.model_validate(parse_yaml(data))
         gates = tuple(
             PinnedGate(entry.name, PublicKey.from_pem(entry.key), _place(path, entry.status))
             for entry in found.gates
         )
     except OSError as error:
         raise FleetError(f"{path}: {error.strerror}; make it: admit fleet --pin") from error
-    except yaml.YAMLError as error:
-        raise FleetError(f"{path}: {faults.yaml_fault(error)}") from error
     except ValidationError as error:
         raise FleetError(f"{path}: {faults.fault(error, _FleetFile)}") from error
-    except EvidenceError as error:
+    except (ConfigFileError, EvidenceError) as error:
         raise FleetError(f"{path}: {error}") from error
     _check_apart(path, gates)
     return gates

@@ -7,7 +7,6 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,8 +19,9 @@ from pydantic import (
 )
 
 from sidecar.durable.files import read_bounded
-from sidecar.formats import faults, unique_keys
+from sidecar.formats import faults
 from sidecar.formats.addresses import HostPort, checked_address, split_address
+from sidecar.formats.config_file import ConfigFileError, parse_yaml
 from sidecar.gate.leases import MAX_LEASES
 from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
@@ -306,13 +306,11 @@ def load(path: Path, workers: int | None = None) -> SidecarConfig:
         ConfigError: It cannot be read, is not YAML, or has a value that is not allowed.
     """
     try:
-        value = unique_keys.load(read_bounded(path, MAX_CONFIG_BYTES))
+        value = parse_yaml(read_bounded(path, MAX_CONFIG_BYTES), begins="trust: trust.yaml")
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: {faults.yaml_fault(error)}") from error
-    if not isinstance(value, dict):
-        raise ConfigError(f"{path}: is not a mapping of keys such as `trust: trust.yaml`")
+    except ConfigFileError as error:
+        raise ConfigError(f"{path}: {error}") from error
     if workers is not None:
         value = {**value, "workers": workers}
     try:

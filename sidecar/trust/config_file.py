@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from sidecar.core.wire import fault_message
-from sidecar.formats import faults, unique_keys
+from sidecar.formats import faults
+from sidecar.formats.config_file import ConfigFileError, parse_yaml
 
 SAFE_NAME = r"^[a-z0-9][a-z0-9-]{0,62}$"
 
@@ -174,15 +174,9 @@ def read(data: bytes) -> TrustFile:
         FileError: Not YAML, a key given twice, or not such a file.
     """
     try:
-        value = unique_keys.load(data)
-    except yaml.YAMLError as error:
-        raise FileError(faults.yaml_fault(error)) from error
-    except (UnicodeDecodeError, RecursionError, ValueError) as error:
-        raise FileError("is not YAML in UTF-8") from error
-    if not isinstance(value, dict):
-        raise FileError("is not a mapping; it begins with 'version: 1'")
-    try:
-        return TrustFile.model_validate(value)
+        return TrustFile.model_validate(parse_yaml(data))
+    except ConfigFileError as error:
+        raise FileError(str(error)) from error
     except ValidationError as error:
         raise FileError(_problem(faults.telling(error))) from error
 

@@ -201,7 +201,7 @@ def test_a_mistake_is_one_line_with_its_place(
 
 
 def test_a_file_that_is_no_mapping_is_reported(tmp_path: Path) -> None:
-    expected = "is not a mapping of keys such as `trust: trust.yaml`"
+    expected = "is not a mapping; it begins with 'trust: trust.yaml'"
     assert mistake(tmp_path, "- x") == expected
     assert mistake(tmp_path, "") == expected
     assert mistake(tmp_path, "a: [").startswith("line 1: expected the node content")
