@@ -182,7 +182,7 @@ def _specification(model: AdaptedModel, declared: Declared) -> DigestSet | None:
         return None
     chain = specified.chain(known)
     specified.check_named(chain, model.specification)
-    specified.check_said(known, declared.environments, declared.envelope)
+    specified.check_declared(known, declared.environments, declared.envelope)
     specified.check_base(known, f"{declared.provider}/{model.base}")
     specified.check_times(chain, model.run.started, declared.window.not_before)
     return DigestSet(known.digest)

@@ -60,7 +60,7 @@ def check_named(chained: tuple[KnownSpecification, ...], named: str | None) -> N
         raise BindingError(f"the job names the specification {named}, not {digests}")
 
 
-def check_said(
+def check_declared(
     known: KnownSpecification,
     environments: tuple[EnvironmentSpec, ...],
     envelope: EvaluationEnvelope,

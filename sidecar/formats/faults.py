@@ -26,7 +26,7 @@ def yaml_fault(error: yaml.YAMLError) -> str:
     return f"line {mark.line + 1}: {problem or 'is not YAML'}"
 
 
-def telling(error: ValidationError) -> ErrorDetails:
+def reported(error: ValidationError) -> ErrorDetails:
     """Return the fault to report: an unknown key first, which may be why another one is missing."""
     faults = error.errors(include_url=False)
     return next((one for one in faults if one["type"] == "extra_forbidden"), faults[0])
@@ -34,7 +34,7 @@ def telling(error: ValidationError) -> ErrorDetails:
 
 def fault(error: ValidationError, model: type[BaseModel]) -> str:
     """Return the fault to report as ``place: problem``, without a place if it is the whole file."""
-    detail = telling(error)
+    detail = reported(error)
     if detail["type"] == "extra_forbidden":
         message = unknown_key(detail, model)
     else:

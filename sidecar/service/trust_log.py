@@ -35,16 +35,16 @@ class TrustLog:
                 continue
             self._known[name] = view
             if known is None:
-                count = len(_said(view))
+                count = len(_noes(view))
                 if count:
                     log.info("%s: %d withdrawals in force", name, count)
             elif known.withdrawals is not view.withdrawals:
-                before, after = _said(known), _said(view)
+                before, after = _noes(known), _noes(view)
                 _report(name, "withdrew", (each for each in after if each not in before))
                 _report(name, "took back", (each for each in before if each not in after))
 
 
-def _said(view: AuthorityView) -> dict[No, None]:
+def _noes(view: AuthorityView) -> dict[No, None]:
     """Return every no of an authority, in its order."""
     found = view.withdrawals
     return dict.fromkeys((*found.entries, *found.failures, *found.supersessions))

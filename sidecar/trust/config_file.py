@@ -178,7 +178,7 @@ def read(data: bytes) -> TrustFile:
     except ConfigFileError as error:
         raise FileError(str(error)) from error
     except ValidationError as error:
-        raise FileError(_problem(faults.telling(error))) from error
+        raise FileError(_problem(faults.reported(error))) from error
 
 
 def _problem(detail: ErrorDetails) -> str:

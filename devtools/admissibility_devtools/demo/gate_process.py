@@ -146,7 +146,7 @@ class GateProcess:
             StageError: It ended, or did not in time.
         """
         deadline = time.monotonic() + _START_SECONDS
-        while (found := _LISTENING.search(self._said())) is None:
+        while (found := _LISTENING.search(self._log_text())) is None:
             self._check(deadline, "listen")
         self.listen, self.metrics = found[1], f"http://{found[2]}"
 
@@ -196,12 +196,12 @@ class GateProcess:
             raise StageError("the gate was not started")
         return self._child
 
-    def _said(self) -> str:
+    def _log_text(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")
 
     def _check(self, deadline: float, what: str) -> None:
         """Sleep for one poll, unless the process ended or the time is up."""
         if self._started().poll() is not None or time.monotonic() > deadline:
-            last = self._said().splitlines()[-1:] or ["its log is empty"]
+            last = self._log_text().splitlines()[-1:] or ["its log is empty"]
             raise StageError(f"the gate did not {what}: {last[0]} (see {self.log})")
         time.sleep(_POLL_SECONDS)

@@ -59,10 +59,9 @@ def test_every_file_says_so_in_one_line(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(READERS.keys() - {"environments.yaml"})
-)  # a list is one too
+@pytest.mark.parametrize("name", sorted(READERS.keys() - {"environments.yaml"}))
 def test_a_file_that_is_no_mapping_says_how_one_begins(tmp_path: Path, name: str) -> None:
+    """Of ``environments.yaml``, a list is a form."""
     read, error = READERS[name]
     path = tmp_path / name
     path.write_bytes(b"- version: 1")
