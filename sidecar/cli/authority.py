@@ -7,22 +7,21 @@ from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from sidecar.authority import bundles
 from sidecar.authority import home as authority
-from sidecar.authority.home import Description
 from sidecar.authority.keys import OwnKey, tuf_warnings
 from sidecar.authority.open_home import Home, Publication
-from sidecar.authority.settings import Periods, duration, duration_text
+from sidecar.authority.settings import Periods, duration
 from sidecar.authority.usable_keys import dropped, usable_keys
 from sidecar.cli import common
+from sidecar.cli.authority_view import description_json, print_description
 from sidecar.cli.common import CliError, HomeOption, JsonOption, command_group
 from sidecar.cli.follow_bundle import follow_bundle
-from sidecar.cli.tables import show_table, stdout
-from sidecar.core import kinds, wire
+from sidecar.core import kinds
 from sidecar.core.window import rfc3339
 
 app = command_group("Keys, publishing, and everything an authority does with its own home folder.")
@@ -149,9 +148,9 @@ def show(
     elif root:
         sys.stdout.buffer.write(authority.root_bytes(opened))
     elif as_json:
-        common.report("", {}, as_json=True, **_description(authority.describe(opened)))
+        common.report("", {}, as_json=True, **description_json(authority.describe(opened)))
     else:
-        _print_description(authority.describe(opened))
+        print_description(authority.describe(opened))
 
 
 @app.command()
@@ -300,85 +299,3 @@ def _periods(given: list[str]) -> Periods:
             raise CliError(f"--period {text}: there are {', '.join(sorted(names))}")
         chosen[name] = duration(period)
     return Periods(**chosen)
-
-
-def _description(found: Description) -> dict[str, Any]:
-    return {
-        "name": found.name,
-        "repository": str(found.repository),
-        "keys": {
-            role: {"uri": key.uri, "fingerprint": key.fingerprint()}
-            for role, key in found.keys.items()
-        },
-        "metadata": {
-            name: {"version": found.versions[name], "expires": rfc3339(found.expires[name])}
-            for name in found.versions
-        },
-        "authority": wire.plain(found.document),
-        "trust_domains": [wire.plain(domain) for domain in found.trust_domains],
-        "withdrawals": [wire.plain(entry) for entry in found.withdrawals],
-        "failures": [wire.plain(entry) for entry in found.failures],
-        "supersessions": [wire.plain(entry) for entry in found.supersessions],
-    }
-
-
-def _print_description(found: Description) -> None:
-    console = stdout()
-    console.print(f"[bold]{found.name}[/bold]  publishes {found.repository}", soft_wrap=True)
-    show_table(console, ("key", "where", "fingerprint"), _key_rows(found))
-    published = _published_rows(found)
-    show_table(console, ("published key", "may sign", "until", "fingerprint"), published)
-    show_table(console, ("metadata", "version", "expires", "signed for"), _metadata_rows(found))
-    for domain in found.trust_domains:
-        jwks = len(domain.jwks["keys"]) if domain.jwks else 0
-        console.print(
-            f"vouches for {domain.name}: {jwks} JWT keys, {len(domain.x509_roots)} X.509 roots",
-            soft_wrap=True,
-        )
-    withdrawn = [
-        (
-            entry.kind,
-            entry.subject,
-            entry.reason,
-            "at once" if entry.effective is None else rfc3339(entry.effective),
-        )
-        for entry in found.withdrawals
-    ]
-    if withdrawn:
-        show_table(console, ("withdrawn", "subject", "reason", "from"), withdrawn)
-    else:
-        console.print("nothing is withdrawn")
-    for failure in found.failures:
-        console.print(f"failed: manifest {failure.manifest}, {failure.reason}", soft_wrap=True)
-    for one in found.supersessions:
-        console.print(f"superseded: manifest {one.manifest} by {one.by}", soft_wrap=True)
-
-
-def _key_rows(found: Description) -> list[tuple[str, str, str]]:
-    return [(role, key.uri, key.fingerprint()) for role, key in found.keys.items()]
-
-
-def _published_rows(found: Description) -> list[tuple[str, str, str, str]]:
-    return [
-        (
-            "attestation",
-            ", ".join(kind.noun for kind in kinds.KINDS if kind.urn in key.predicate_types),
-            rfc3339(key.window.not_after) if key.active else "retired",
-            key.public_key().fingerprint,
-        )
-        for key in found.document.keys
-    ]
-
-
-def _metadata_rows(found: Description) -> list[tuple[str, str, str, str]]:
-    signed_for = {
-        "root": found.periods.root,
-        "targets": found.periods.targets,
-        "snapshot": found.periods.snapshot,
-        "timestamp": found.periods.timestamp,
-        "trust-domains": found.periods.trust_domains,
-    }
-    return [
-        (name, str(number), rfc3339(found.expires[name]), duration_text(signed_for[name]))
-        for name, number in found.versions.items()
-    ]

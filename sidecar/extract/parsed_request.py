@@ -49,7 +49,7 @@ def decode_message(data: bytes) -> CheckMessage:
 
 @dataclass(frozen=True, slots=True)
 class ReadOptions:
-    """The settings that step 0 needs; see ``gate.pipeline.Settings``."""
+    """The settings that step 0 needs; see ``gate.settings.Settings``."""
 
     credential_header: str
     extraction: ExtractOptions

@@ -22,7 +22,6 @@ from sidecar.core.call import Call, Credential
 from sidecar.core.decide import Decision, decide, inadmissible, renew, together
 from sidecar.core.reasons import AdmissibilityError
 from sidecar.core.refusals import unsupported
-from sidecar.extract.extractor import ExtractOptions
 from sidecar.extract.heads import Heads
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import (
@@ -37,45 +36,14 @@ from sidecar.gate.assessments import Applied, Assessments
 from sidecar.gate.credential_leases import CredentialLeases
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.in_flight_limiter import InFlightLimiter
-from sidecar.gate.leases import MAX_LEASES, Lease, Leases
+from sidecar.gate.leases import Lease, Leases
+from sidecar.gate.settings import Settings
 from sidecar.gate.snapshot_holder import Snapshot, SnapshotHolder
 from sidecar.observe.lease_metrics import CREDENTIAL, DECISION, LeaseCounts
 from sidecar.opa.client import PolicyEngine
 from sidecar.providers import creation, updated_by
 from sidecar.registry.objects import Objects, ResolvedCall
 from sidecar.registry.refusals import registration_off
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the operator sets for the request path.
-
-    Attributes:
-        audience: The audience that a JWT-SVID must contain.
-        credential_header: Lower-case name of the header with a JWT-SVID.
-        max_body_bytes: The longest body that is read.
-        opened: Names of operations, closed by default, that the operator opened.
-        gate_name: The name that the seal in Envoy's configuration requires of an allow.
-        ignore_body_model: Whether ``model`` in a body is ignored where the path has a deployment.
-        max_leases: The most decisions that are kept for reuse; 0 keeps none.
-        max_credentials: The most verified credentials that are kept for reuse; 0 keeps none.
-    """
-
-    audience: str
-    credential_header: str
-    max_body_bytes: int
-    opened: frozenset[str] = frozenset()
-    gate_name: str = "admissibility"
-    ignore_body_model: bool = False
-    max_leases: int = MAX_LEASES
-    max_credentials: int = MAX_LEASES
-
-    def read_options(self, *, inputs: bool) -> ReadOptions:
-        """Return the settings of parsing; ``inputs``: whether stored inputs are looked for."""
-        extraction = ExtractOptions(
-            self.max_body_bytes, self.opened, self.ignore_body_model, inputs
-        )
-        return ReadOptions(self.credential_header, extraction)
 
 
 class RequestReader(Protocol):

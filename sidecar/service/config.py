@@ -23,8 +23,8 @@ from sidecar.formats import faults
 from sidecar.formats.addresses import HostPort, checked_address, split_address
 from sidecar.formats.config_file import ConfigFileError, parse_yaml
 from sidecar.gate.leases import MAX_LEASES
-from sidecar.gate.pipeline import Settings
 from sidecar.gate.server import Limits
+from sidecar.gate.settings import Settings
 from sidecar.opa.bundle import Folder, PolicySource, SignedFile
 from sidecar.opa.client import UNIX, Address
 from sidecar.providers import shut_operations

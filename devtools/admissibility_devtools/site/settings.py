@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from admissibility_devtools.site.tables import table
-from sidecar.binder.config import BinderFile
+from sidecar.binder.config_file import BinderFile
 from sidecar.relay.config import RelayFile
 from sidecar.service.config import SidecarConfig
 from sidecar.trust.config_file import TrustFile

@@ -16,8 +16,9 @@ import pytest
 from admissibility_devtools.tools.envoy_config import Gated
 from sidecar.ext_proc.processor import Processor
 from sidecar.gate.clock import Reading
-from sidecar.gate.pipeline import Pipeline, Settings
+from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import Authorization, GateServer, Limits
+from sidecar.gate.settings import Settings
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.opa.client import Address, Opa
 from tests.process.envoy.doubles import Received

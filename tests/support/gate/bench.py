@@ -16,8 +16,9 @@ from sidecar._pb import ext_authz_pb2_grpc as rpc
 from sidecar.core.facts import Facts
 from sidecar.core.verdict import Verdict
 from sidecar.gate.clock import Reading
-from sidecar.gate.pipeline import Pipeline, Settings
+from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.server import Authorization, GateServer, Limits
+from sidecar.gate.settings import Settings
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.decision_record import line
 from sidecar.observe.outcome import LeasedOutcome, Outcome

@@ -8,7 +8,7 @@ import pytest
 
 from admissibility_devtools.site import commands, compatibility, settings
 from admissibility_devtools.site.reference import PAGES, generated
-from sidecar.binder.config import BinderFile
+from sidecar.binder.config_file import BinderFile
 from sidecar.relay.config import RelayFile
 from sidecar.service.config import SidecarConfig
 from sidecar.trust.config_file import TrustFile
