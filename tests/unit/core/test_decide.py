@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sidecar.core import facts as facts_module
 from sidecar.core.call import Call
 from sidecar.core.decide import (
     Decision,
@@ -19,12 +18,10 @@ from sidecar.core.decide import (
     renew,
     together,
 )
-from sidecar.core.proving import prove
 from sidecar.core.reasons import AdmissibilityError, Reason, http_status, remedy
 from sidecar.core.verdict import Violation
-from sidecar.core.window import rfc3339
-from tests.support.simulator.constants import BASE, CHILD, MODEL, NOW, OPERATION
-from tests.support.simulator.world import admitted_world, credential, tuned_on_world
+from tests.support.simulator.constants import BASE, MODEL, NOW, OPERATION
+from tests.support.simulator.world import admitted_world, credential
 from tests.unit.core.verdicts import VIOLATION, body, read
 
 CALL = Call("openai", OPERATION, (MODEL,))
@@ -126,74 +123,6 @@ def test_every_reason_has_a_status_and_a_remedy_and_only_one_of_them_is_200() ->
     assert [reason for reason in Reason if http_status(reason) == 200] == [Reason.ADMITTED]
     assert {http_status(reason) for reason in Reason} == {200, 400, 401, 403, 413, 415, 503}
     assert all(remedy(reason).endswith(".") for reason in Reason)
-
-
-def test_facts_hold_what_was_proven_and_nothing_else() -> None:
-    world = tuned_on_world()
-    assessment = world.ask(CHILD)
-    call = Call("openai", OPERATION, (CHILD,), True, ("text",), ("function",))
-    facts = prove(call, credential(), assessment, rfc3339(NOW), "n-1")
-    value = facts_module.to_input(facts)
-    assert value["request"] == {
-        "provider": "openai",
-        "operation": OPERATION,
-        "models": (CHILD,),
-        "run": (CHILD,),
-        "tuned": (),
-        "specification": None,
-        "modelless": False,
-        "sandbox": False,
-        "stream": True,
-        "modalities": ("text",),
-        "tool_types": ("function",),
-    }
-    assert value["environment"] == {
-        "id": "spiffe://acme.example/env/prod",
-        "trust_domain": "acme.example",
-        "jurisdictions": ("eu",),
-        "sector": "finance",
-        "purpose": "customer-support",
-        "risk_class": "limited",
-        "owner": "acme-model-risk",
-        "declarations": {"ict-register-reference": "register-2026-017"},
-        "credential": {"kind": "jwt-svid", "expires": "2026-06-01T13:00:00Z"},
-    }
-    (adaptation,) = value["adaptations"]
-    assert (adaptation["model"], adaptation["base"], adaptation["parent"]) == (
-        CHILD,
-        MODEL,
-        world.digests["manifest"],
-    )
-    assert adaptation["manifest"] == world.digests["child"]
-    suites = [
-        (s["kind"], s["jurisdiction"], *(r["score"] for r in s["results"]))
-        for s in adaptation["suites"]
-    ]
-    assert suites == [
-        ("adversarial", None, 0.95),
-        ("regression", None, 0.95),
-        ("compliance", "eu", 0.95),
-    ]
-    assert [(a["role"], a["authority"], a["of_record"]) for a in adaptation["approvals"]] == [
-        ("customer", "customer", False),
-        ("provider", "provider", False),
-        ("regulator", "regulator", False),
-    ]
-    assert (value["now"], value["nonce"]) == ("2026-06-01T12:00:00Z", "n-1")
-
-
-def test_a_listed_base_model_yields_facts_without_an_adaptation() -> None:
-    assessment = admitted_world().ask(BASE)
-    call = Call("openai", OPERATION, (BASE,))
-    facts = prove(call, credential(), assessment, rfc3339(NOW), "n")
-    assert facts.adaptations == ()
-
-
-def test_a_refused_assessment_yields_no_facts() -> None:
-    world = admitted_world()
-    world.evidence.pop("result")
-    with pytest.raises(ValueError, match="only an admissible assessment yields facts"):
-        prove(CALL, credential(), world.ask(), rfc3339(NOW), "n")
 
 
 def test_a_decision_is_renewed_with_the_id_and_time_of_another_request() -> None:

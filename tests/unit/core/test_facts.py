@@ -159,3 +159,30 @@ def test_nothing_inadmissible_is_shown_to_a_policy() -> None:
     call = Call("openai", OPERATION, ("ft:other",))
     with pytest.raises(ValueError, match=r"^only an admissible assessment yields facts$"):
         prove(call, credential(), world.put(call), rfc3339(NOW), "n-1")
+
+
+def test_a_model_tuned_from_another_one_names_that_one_and_its_manifest() -> None:
+    world = tuned_on_world()
+    facts = prove(
+        Call("openai", OPERATION, (CHILD,)), credential(), world.ask(CHILD), rfc3339(NOW), "n"
+    )
+    (adaptation,) = facts.adaptations
+    assert (adaptation.model, adaptation.base) == (CHILD, MODEL)
+    assert (adaptation.parent, adaptation.manifest) == (
+        world.digests["manifest"],
+        world.digests["child"],
+    )
+
+
+def test_a_listed_base_model_yields_facts_without_an_adaptation() -> None:
+    assessment = admitted_world().ask(BASE)
+    call = Call("openai", OPERATION, (BASE,))
+    facts = prove(call, credential(), assessment, rfc3339(NOW), "n")
+    assert facts.adaptations == ()
+
+
+def test_a_refused_assessment_yields_no_facts() -> None:
+    world = admitted_world()
+    world.evidence.pop("result")
+    with pytest.raises(ValueError, match="only an admissible assessment yields facts"):
+        prove(Call("openai", OPERATION, (MODEL,)), credential(), world.ask(), rfc3339(NOW), "n")
