@@ -121,7 +121,8 @@ _BY_DIGEST = frozenset(
         WithdrawalKind.EVALUATION,
     }
 )
-_BY_PATTERN = frozenset({WithdrawalKind.ENVIRONMENT, WithdrawalKind.BASE_MODEL})
+BY_PATTERN = frozenset({WithdrawalKind.ENVIRONMENT, WithdrawalKind.BASE_MODEL})
+"""Kinds whose subject may be a pattern."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class Withdrawal:
     @property
     def by_pattern(self) -> bool:
         """Whether the subject is a pattern rather than one name."""
-        return self.kind in _BY_PATTERN
+        return self.kind in BY_PATTERN
 
     def hits(self, kind: WithdrawalKind, subject: str) -> bool:
         """Return whether this entry withdraws ``subject`` at some time."""

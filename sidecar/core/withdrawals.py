@@ -17,7 +17,13 @@ from typing import Any, NamedTuple, TypeVar
 from immutables import Map
 
 from sidecar.core import wire
-from sidecar.core.documents import Failure, Withdrawal, WithdrawalKind, WithdrawalsDocument
+from sidecar.core.documents import (
+    BY_PATTERN,
+    Failure,
+    Withdrawal,
+    WithdrawalKind,
+    WithdrawalsDocument,
+)
 from sidecar.core.evidence import Evidence
 from sidecar.core.kinds import BY_NOUN, kind_of
 from sidecar.core.memory import LineageNode, WithdrawnStatement
@@ -85,7 +91,7 @@ class WithdrawalIndex:
         if isinstance(node, AuthoredNode):
             return self.authored.get(node, ())
         found = self.exact.get((node.kind, node.subject), ())
-        if not self.patterns:
+        if not self.patterns or node.kind not in BY_PATTERN:
             return found
         return found + tuple(e for e in self.patterns if e.hits(node.kind, node.subject))
 
