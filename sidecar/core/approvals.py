@@ -7,6 +7,7 @@ jurisdiction. A role answers for each jurisdiction of the environment; its appro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from sidecar.core.grants import REGULATOR
 from sidecar.core.patterns import any_matches
 from sidecar.core.predicates import Approval, Manifest
 from sidecar.core.reasons import Reason
+from sidecar.core.shown import MOST_SHOWN, beyond
 from sidecar.core.succession import required_approvals
 
 
@@ -124,7 +126,10 @@ def approved(
     }
     every = tuple(_counting(question.around.jurisdictions, rows))
     authorities = ", ".join(sorted({entry.signer.authority for entry in passes.values()}))
-    detail = f"approved by {authorities}"
+    most = len(every)
+    if most > MOST_SHOWN:
+        most = max(Counter(entry.role for entry in every).values())
+    detail = f"approved by {authorities}" + beyond(most, "approvals of a role")
     return tuple(passes.values()), every, Finding(5, question.model, None, detail)
 
 

@@ -18,6 +18,7 @@ from sidecar.core.grants import EVALUATOR
 from sidecar.core.objectors import overlaps
 from sidecar.core.predicates import Manifest, Result, Suite, SuiteResult
 from sidecar.core.reasons import Reason
+from sidecar.core.shown import MOST_SHOWN, beyond
 from sidecar.core.succession import same_suite, suite_passed
 
 
@@ -117,7 +118,21 @@ def passed(
     )
     evaluators = sorted({entry.signer.authority for entry in passes})
     detail = "countersigned by " + ", ".join(evaluators)
+    most = max((_different(results) for results in every), default=0)
+    detail += beyond(most, "results of a suite")
     return passes, every, Finding(4, question.model, None, detail)
+
+
+def _different(results: tuple[SuitePass, ...]) -> int:
+    """Return how many results of a suite differ in what policies are shown of them."""
+    if len(results) <= MOST_SHOWN:
+        return len(results)
+    return len(
+        {
+            (each.result.predicate.window.not_before, each.score, each.signer.authority)
+            for each in results
+        }
+    )
 
 
 def _pass(suite: Suite, offer: Offer[SuiteEvidence]) -> SuitePass:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import islice
+from itertools import groupby, islice
 
 from sidecar.core.assess import admissible
 from sidecar.core.assessment import Assessment, Chain, Counting, Deployed, SuitePass, Waived
@@ -32,6 +32,7 @@ from sidecar.core.facts import (
     WindowFacts,
 )
 from sidecar.core.predicates import Environment, Manifest, Suite
+from sidecar.core.shown import newest_of_each
 from sidecar.core.snapshot import TrustState
 from sidecar.core.window import rfc3339
 
@@ -98,7 +99,7 @@ def prove(
         ),
         waivers=tuple(
             _waiver(entry, name)
-            for entry in assessment.waivers
+            for entry in newest_of_each(assessment.waivers, _excusing, _excused_from)
             for name in _names_of(entry, environment, assessment.chains)
         ),
         now=now,
@@ -146,6 +147,14 @@ def _names_of(
     return tuple(c.model for c in chains if c.manifest and c.manifest.digest == manifest)
 
 
+def _excusing(entry: Waived) -> str:
+    return entry.signer.authority
+
+
+def _excused_from(entry: Waived) -> str:
+    return rfc3339(entry.waiver.predicate.window.not_before)
+
+
 def _waiver(entry: Waived, subject: str) -> WaiverFacts:
     waiver = entry.waiver.predicate
     return WaiverFacts(
@@ -181,7 +190,7 @@ def _adaptation(chain: Chain, item: Evidence[Manifest], producer: Signer) -> Ada
             _suite(entry.suite, results)
             for entry, results in zip(chain.suites, chain.results, strict=True)
         ),
-        approvals=tuple(_approval(entry) for entry in chain.counting),
+        approvals=_approvals(chain.counting),
         documents=tuple(DocumentFacts(d.kind, d.name, d.digest.sha256) for d in manifest.documents),
         declarations=manifest.declarations,
         window=WindowFacts(rfc3339(manifest.window.not_before), rfc3339(manifest.window.not_after)),
@@ -202,8 +211,33 @@ def _suite(suite: Suite, results: tuple[SuitePass, ...]) -> SuiteFacts:
         jurisdiction=suite.jurisdiction,
         name=suite.name,
         threshold=suite.threshold,
-        results=tuple(sorted(shown)),
+        results=newest_of_each(sorted(shown), _evaluator, _performed),
     )
+
+
+def _evaluator(result: ResultFacts) -> str:
+    return result.evaluator
+
+
+def _performed(result: ResultFacts) -> str:
+    return result.performed
+
+
+def _approvals(counting: tuple[Counting, ...]) -> tuple[ApprovalFacts, ...]:
+    """Return the approvals of each role; ``counting`` is in the order of roles."""
+    return tuple(
+        _approval(entry)
+        for _, of_role in groupby(counting, lambda entry: entry.role)
+        for entry in newest_of_each(tuple(of_role), _approver, _approved)
+    )
+
+
+def _approver(entry: Counting) -> str:
+    return entry.authority
+
+
+def _approved(entry: Counting) -> str:
+    return rfc3339(entry.approval.predicate.window.not_before)
 
 
 def _approval(entry: Counting) -> ApprovalFacts:
