@@ -5,6 +5,10 @@ one result or one approval too many, losing that file would admit it. So each ca
 admits in its own tests (``admissible``) is put to the package again with one result or one approval
 more: a good one, a poor one, one of another authority. It must be admitted as before.
 
+A newer declaration or binding of one author replaces its older one. One that permits the same or
+more is a renewal, and withdraws nothing: if it is lost, the older one is back. So a call is also
+put with a binding that ends later, and with a declaration more (``_renewed``).
+
 The facts of the tests are the only ones there are here, so a rule may still be at fault for others.
 """
 
@@ -38,6 +42,8 @@ _DENIED = """[[i, violation.code, violation.subject] |
 
 Facts = dict[str, Any]
 _OTHER = "another-authority"
+_FURTHER = "declared-by-a-renewal"
+_YEARS = timedelta(days=3650)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -119,6 +125,23 @@ def _with_more(call: Facts) -> Iterator[tuple[str, Facts]]:
                 facts = copy.deepcopy(call)
                 facts["adaptations"][i]["approvals"].append(other)
                 yield f"an approval as {approval['role']} {words}", facts
+    yield from _renewed(call)
+
+
+def _renewed(call: Facts) -> Iterator[tuple[str, Facts]]:
+    """Yield the facts with a renewal of each binding and of the environment's declaration."""
+    for i, bound in enumerate(call["deployments"]):
+        renewal = f"a renewed binding of {bound['name']} that"
+        later = datetime.fromisoformat(bound["not_after"]) + _YEARS
+        facts = copy.deepcopy(call)
+        facts["deployments"][i]["not_after"] = rfc3339(later)
+        yield f"{renewal} ends later", facts
+        facts = copy.deepcopy(call)
+        facts["deployments"][i]["declarations"][_FURTHER] = "none"
+        yield f"{renewal} declares one thing more", facts
+    facts = copy.deepcopy(call)
+    facts["environment"]["declarations"][_FURTHER] = "none"
+    yield "a renewed declaration of its environment that declares one thing more", facts
 
 
 def _results(

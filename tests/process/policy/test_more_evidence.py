@@ -74,6 +74,56 @@ def test_a_rule_that_denies_for_one_file_too_many_is_found(
     assert (found["types"], found["lint"]) == ((), ())
 
 
+RENEWED = """
+# METADATA
+# title: Only so long, and only so much
+# description: Which a renewal exceeds.
+# custom:
+#   code: uk.only_so_much
+#   citation: None
+#   remedy: None
+#   term: deployments[]
+#   effective_on: "2026-01-01"
+#   state: enforced
+deny contains violation.new(rego.metadata.rule(), deployment.name, "no") if {
+	some deployment in input.deployments
+	not so_much(deployment)
+}
+
+so_much(deployment) if {
+	deployment.not_after < "2030-01-01T00:00:00Z"
+	count(deployment.declarations) < 2
+	not input.environment.declarations["declared-by-a-renewal"]
+}
+"""
+BOUND = """json.patch(fixtures.within(["uk"], "finance"), [{
+		"op": "replace", "path": "/deployments", "value": [{
+			"name": "chat", "model": "m", "authority": "azure", "of_record": false,
+			"not_after": "2026-12-01T00:00:00Z", "declarations": {"sku": "Standard"},
+		}],
+	}]),"""
+
+
+def test_a_rule_that_denies_for_a_renewal_is_found(tmp_path: Path) -> None:
+    tree = copy_policies(tmp_path)
+    rules_file = tree / "jurisdiction" / "uk" / "uk.rego"
+    rules_file.write_text(rules_file.read_text() + RENEWED)
+    tested = rules_file.with_name("uk_test.rego")
+    before = tested.read_text()
+    sample = 'fixtures.within(["uk"], "finance"),'
+    assert before.count(sample) == 1
+    tested.write_text(
+        before.replace(sample, BOUND)
+        + '\ntest_only_so_much if {\n\tcodes(fixtures.facts) != {"uk.only_so_much"}\n}\n'
+    )
+    problems = found_by(tree)["evidence"]
+    assert {one.code for one in problems} == {"uk.only_so_much"}
+    found = " ".join(one.message for one in problems)
+    assert "a renewed binding of chat that ends later" in found
+    assert "a renewed binding of chat that declares one thing more" in found
+    assert "a renewed declaration of its environment that declares one thing more" in found
+
+
 def test_a_package_whose_tests_name_no_call_that_it_admits_is_not_checked_and_reported(
     tmp_path: Path,
 ) -> None:
