@@ -18,7 +18,7 @@ from sidecar.doctor.installation import Installation
 from sidecar.doctor.trust_domains import instant, span, trust_domains
 from sidecar.formats.amounts import amount
 from sidecar.gate.server import SERVICE
-from sidecar.opa.client import HEALTH, Address
+from sidecar.opa.client import DECISION, HEALTH, Address
 from sidecar.trust import config as trust_config
 
 _START = "Start it: admit serve --config FILE; its log says why it ended."
@@ -58,7 +58,10 @@ def reported_status(installation: Installation) -> tuple[Diagnosis, ...]:
 
 
 def engine(installation: Installation) -> tuple[Diagnosis, ...]:
-    """Check OPA itself, if it is not managed by the gate."""
+    """Check OPA itself, if it is not managed by the gate: it answers, with the expected policies.
+
+    A question without facts is denied, with the revision of the policies that denied it.
+    """
     remote = None if installation.config is None else installation.config.opa.remote
     if remote is None:
         return ()
@@ -68,7 +71,23 @@ def engine(installation: Installation) -> tuple[Diagnosis, ...]:
         return (fail("OPA", str(error), "Start OPA, or correct opa.address."),)
     if status != 200:
         return (fail("OPA", f"{remote.url}: {status}", "Its bundle is not loaded; see its log."),)
-    return (ok("OPA", f"{remote.url} answers"),)
+    return (_served(remote),)
+
+
+def _served(remote: Address) -> Diagnosis:
+    """Compare the policies that an OPA serves with those that the gate expects of it."""
+    headers = {"Content-Type": "application/json"}
+    try:
+        reply = ask(_where(remote), DECISION, method="POST", headers=headers, body=b'{"input":{}}')
+        revision = reply.json()["result"]["revision"]
+    except (NoAnswerError, KeyError, TypeError):
+        why = f"{remote.url} has no answer at {DECISION.partition('?')[0]}: every call is denied"
+        return fail("OPA", why, "Load a bundle of the gate's policies (admit policy build).")
+    if revision != remote.revision:
+        why = f"{remote.url} serves policies {revision}; the gate denies every call"
+        expected = f"opa.revision expects {remote.revision}: load that bundle, or correct it."
+        return fail("OPA", why, expected)
+    return ok("OPA", f"{remote.url} answers, with policies {revision}")
 
 
 def _where(remote: Address) -> Place:

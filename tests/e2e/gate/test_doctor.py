@@ -11,6 +11,8 @@ from admissibility_devtools.demo.authorities import REGULATOR
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.files import decision_log
 from sidecar.doctor.gate import engine
+from sidecar.opa import tree
+from tests.process.policies.opa import POLICIES
 from tests.support.site.doctor import HEALTHY, Report, alone, but, follows, report, told
 from tests.support.site.processes import children, stalled
 from tests.support.site.site import Site
@@ -158,14 +160,25 @@ def test_a_trust_file_that_is_not_valid(whole: Site) -> None:
 def test_an_opa_that_somebody_else_runs_is_asked_itself(owned: Site, stand: Stand) -> None:
     """The stage's own, over its socket; then none."""
     address = stand.stage.opa_socket
+    served = tree.read(POLICIES).revision
     answers: list[Diagnosis] = []
-    for url in (address, "unix:///nowhere/opa.sock", "http://127.0.0.1:9"):
-        owned.settings["opa"] = {"address": url, "revision": "x"}
+    for url, revision in (
+        (address, served),
+        (address, "x"),
+        ("unix:///nowhere/opa.sock", "x"),
+        ("http://127.0.0.1:9", "x"),
+    ):
+        owned.settings["opa"] = {"address": url, "revision": revision}
         owned.write()
         answers += engine(alone(owned))
     remedy = "Start OPA, or correct opa.address."
     assert answers == [
-        ok("OPA", f"{address} answers"),
+        ok("OPA", f"{address} answers, with policies {served}"),
+        fail(
+            "OPA",
+            f"{address} serves policies {served}; the gate denies every call",
+            "opa.revision expects x: load that bundle, or correct it.",
+        ),
         fail("OPA", "/nowhere/opa.sock: No such file or directory", remedy),
         fail("OPA", "127.0.0.1:9: Connection refused", remedy),
     ]
