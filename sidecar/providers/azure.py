@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from sidecar.providers import error_shapes, openai
 from sidecar.providers.json_paths import Role
+from sidecar.providers.openai_media import AUDIO, IMAGES
 from sidecar.providers.openai_objects import BATCHES, FILES, INPUTS
 from sidecar.providers.operation import Operation, never, prefixed
 from sidecar.providers.provider import (
@@ -30,8 +31,8 @@ _MODELS_LIST = tuple(row for row in openai.MODELS if row.name == "models.list")
 _V1 = (
     *openai.COMPLETIONS,
     *_RESPONSES,
-    *openai.AUDIO,
-    *openai.IMAGES,
+    *AUDIO,
+    *IMAGES,
     *_TUNING,
     *_CARRIED,
     *_MODELS_LIST,
@@ -39,7 +40,7 @@ _V1 = (
 )
 
 _DATED = (
-    *prefixed(_DEPLOYMENT, (*openai.COMPLETIONS, *openai.AUDIO, *openai.IMAGES), _VERSION),
+    *prefixed(_DEPLOYMENT, (*openai.COMPLETIONS, *AUDIO, *IMAGES), _VERSION),
     *prefixed("/openai", (*_RESPONSES, *_TUNING, *_CARRIED, *_MODELS_LIST), _VERSION),
     Operation(
         "realtime.connect",

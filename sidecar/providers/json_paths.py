@@ -181,7 +181,7 @@ def find(
         root: A compiled table.
         body: The parsed body.
         raw: The bytes it was parsed from; what no key ``model`` is in need not be searched.
-        texts: Paths where a string may replace the list.
+        texts: Paths where a string may replace the list or the object.
         overrides: Whether a key outside the tree is refused, at any depth, beside those that
             begin with the word model.
 
@@ -223,9 +223,11 @@ def _walk(
         found.append(Found(node.role, value, where))
     if value is None:
         return
+    if isinstance(value, str) and where in texts:
+        return
     if node.keys:
         _walk_keys(node, value, where, texts, found)
-    if node.each is not None and not (isinstance(value, str) and where in texts):
+    if node.each is not None:
         if not isinstance(value, list):
             raise malformed(f"{where} must be a list")
         each, place = node.each, f"{where}[]"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sidecar.providers import error_shapes, openai
+from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role, What
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, refused
+from sidecar.providers.openai_media import AUDIO
 from sidecar.providers.operation import Operation, answering, modelless, never, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
@@ -23,7 +24,7 @@ PROVIDER = Provider(
     "ollama",
     "Ollama",
     (
-        *answering(error_shapes.OPENAI, (*COMMON, *prefixed("/v1", openai.AUDIO))),
+        *answering(error_shapes.OPENAI, (*COMMON, *prefixed("/v1", AUDIO))),
         Operation(
             "chat.completions",
             "POST",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role, Stored, What
 from sidecar.providers.openai_agents import AGENTS, NO_SUBAGENTS
+from sidecar.providers.openai_media import AUDIO, IMAGES
 from sidecar.providers.openai_objects import (
     BATCHES,
     CONTAINERS,
@@ -62,9 +63,6 @@ _INPUT: dict[str, What] = {
 """An item may come from an earlier response: a tool call, its result, a server's list of tools.
 The paths marked ``DATA`` hold its own data; no operation runs a model that they name."""
 
-_PROMPT: dict[str, What] = {"prompt": Role.DATA}
-_TRANSCRIPTION = {"model": Role.MODEL, "stream": Role.STREAM, **_PROMPT}
-
 COMPLETIONS: tuple[Operation, ...] = (
     Operation(
         "chat.completions",
@@ -75,6 +73,7 @@ COMPLETIONS: tuple[Operation, ...] = (
             "moderation.model": Role.MODEL,
             "stream": Role.STREAM,
             "modalities[]": Role.MODALITY,
+            "audio.voice.id": Role.FOREIGN,
             **_TOOLS,
             **_CHOICE,
             "functions[]": Role.FUNCTION,
@@ -82,6 +81,7 @@ COMPLETIONS: tuple[Operation, ...] = (
             "response_format": Role.DATA,
             "metadata": Role.DATA,
         },
+        texts=frozenset({"audio.voice"}),
     ),
     Operation("completions", "POST", "/completions", {"model": Role.MODEL, "stream": Role.STREAM}),
     Operation("embeddings", "POST", "/embeddings", {"model": Role.MODEL}),
@@ -119,38 +119,6 @@ RESPONSES = Operation(
     creates="response",
     also=ITEMS,
     updates=frozenset({"conversation"}),
-)
-
-AUDIO: tuple[Operation, ...] = (
-    Operation("audio.speech", "POST", "/audio/speech", {"model": Role.MODEL}),
-    Operation("audio.transcriptions", "POST", "/audio/transcriptions", form=_TRANSCRIPTION),
-    Operation("audio.translations", "POST", "/audio/translations", form=_TRANSCRIPTION),
-)
-
-_PICTURE: dict[str, What] = {
-    "model": Role.MODEL,
-    "output_format": Role.FORMAT,
-    "svg.model": Role.MODEL,
-    "stream": Role.STREAM,
-}
-
-IMAGES: tuple[Operation, ...] = (
-    Operation("images.generations", "POST", "/images/generations", _PICTURE),
-    Operation(
-        "images.edits",
-        "POST",
-        "/images/edits",
-        _PICTURE,
-        form={
-            "model": Role.MODEL,
-            "output_format": Role.FORMAT,
-            "svg[model]": Role.MODEL,
-            "svg[reasoning][effort]": Role.WORD,
-            "stream": Role.STREAM,
-            **_PROMPT,
-        },
-    ),
-    Operation("images.variations", "POST", "/images/variations", form={"model": Role.MODEL}),
 )
 
 _GRADERS: dict[str, What] = {

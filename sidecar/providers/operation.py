@@ -71,7 +71,7 @@ class Operation:
         query: Keys the query may have, once each; any other is refused.
         kind: See ``Kind``.
         body: See ``Body``; ``READ`` wherever there are places or fields.
-        texts: Paths where a string may replace a list.
+        texts: Paths where a string may replace a list or an object.
         closed: Whether a key whose name could be that of a model or an adapter is refused at any
             depth, not only at the top, unless the row has it. So are those of a tuning job.
         untyped: Whether a body without Content-Type is JSON, as the provider documents.

@@ -6,8 +6,9 @@ loaded under that name, whatever precedes the colon, and every other name runs t
 
 from __future__ import annotations
 
-from sidecar.providers import error_shapes, openai
+from sidecar.providers import error_shapes
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, RAW, refused
+from sidecar.providers.openai_media import AUDIO
 from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
@@ -33,7 +34,7 @@ PROVIDER = Provider(
     "SGLang",
     (
         *COMMON,
-        *prefixed("/v1", openai.AUDIO),
+        *prefixed("/v1", AUDIO),
         *(
             Operation(name, "POST", route, MODEL)
             for name, route in (("rerank", "/v1/rerank"), ("score", "/v1/score"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sidecar.providers import error_shapes, openai
+from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role
 from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_KEYS, RAW, refused
+from sidecar.providers.openai_media import AUDIO
 from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
     SELF_HOSTED,
@@ -34,7 +35,7 @@ PROVIDER = Provider(
     "vLLM",
     (
         *COMMON,
-        *prefixed("/v1", openai.AUDIO),
+        *prefixed("/v1", AUDIO),
         *_SCORING,
         Operation(
             "tokenize",

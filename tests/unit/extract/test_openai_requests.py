@@ -201,6 +201,27 @@ def test_a_video_made_from_another_names_it() -> None:
     )
 
 
+SPOKEN = (
+    ("/v1/audio/speech", lambda voice: {"model": "m", "input": "x", "voice": voice}),
+    (
+        "/v1/chat/completions",
+        lambda voice: {"model": "m", "messages": [], "audio": {"voice": voice, "format": "wav"}},
+    ),
+)
+
+
+@pytest.mark.parametrize(("path", "body"), SPOKEN)
+def test_a_voice_that_somebody_had_made_is_an_adaptation_without_evidence(
+    path: str, body: Any
+) -> None:
+    operation = path.removeprefix("/v1/").replace("/", ".")
+    assert post("openai", path, body("alloy")) == Call("openai", operation, ("m",))
+    refused = post("openai", path, body({"id": "voice_1234"}))
+    assert not isinstance(refused, Call)
+    assert refused[0] is Reason.UNSUPPORTED_OPERATION
+    assert "voice.id: what is stored upstream may name another model" in refused[1]
+
+
 WEBSOCKET = [("upgrade", "websocket"), ("connection", "Upgrade")]
 OPENED = frozenset({"realtime.connect"})
 
