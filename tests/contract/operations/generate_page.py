@@ -45,9 +45,11 @@ have been registered for the caller's environment, whatever became of its models
 
 These are refused everywhere:
 
-- a key `model` at a place that the row does not have;
-- a key or header by which some server runs another model, or uses another account;
-- a tool or a format for which the provider would choose a model by itself;
+- a key `model`, or one that begins with that word (`models`, `model_id`), at a place that the row
+  does not have;
+- a key or header by which some server runs another model, or uses another account, and a
+  WebSocket's subprotocol that does;
+- a tool, a format or a preference for which the provider would choose a model by itself;
 - two places that name different models;
 - a key of the query that the row does not have, where a model runs or something is made. Where an
   operation only reads, a key is refused if its name, or a part of it in brackets, could name a
