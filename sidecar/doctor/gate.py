@@ -129,7 +129,11 @@ def _processes(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
     """Check the processes of a gate that has several."""
     if not entries:
         return
-    idle = [f"{each['role']} {each['number']}" for each in entries if not each["ready"]]
+    idle = [
+        f"{each['role']} {each['number']} (silent for {each['silent_seconds']:.0f} s)"
+        for each in entries
+        if not each["ready"]
+    ]
     workers = [each for each in entries if each["role"] == "worker"]
     if idle:
         yield warn(

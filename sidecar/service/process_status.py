@@ -32,7 +32,7 @@ class Processes:
                 "role": each.role.value,
                 "number": each.number,
                 "pid": each.pid,
-                "ready": each.ready,
+                "ready": each.working,
                 "silent_seconds": round(each.silent, 1),
                 "epoch": each.epoch if each.role is Role.WORKER else None,
                 "in_flight": each.in_flight if each.role is Role.WORKER else None,
@@ -89,7 +89,7 @@ class Processes:
         running, ready = dict.fromkeys(Role, 0), dict.fromkeys(Role, 0)
         for each in self.board.running():
             running[each.role] += 1
-            ready[each.role] += each.ready
+            ready[each.role] += each.working
         texts = {
             "admissibility_processes": ("Processes of the gate that run, by role.", running),
             "admissibility_processes_ready": ("Of these, those that do their work.", ready),

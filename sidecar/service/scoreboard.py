@@ -82,6 +82,11 @@ class Record:
         self._words[0] += 2
 
 
+SILENT_SECONDS = 5.0
+"""After how long a process that states nothing is shown as not ready; it states something twice a
+second."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlotReading:
     """What a process states of itself.
@@ -107,6 +112,11 @@ class SlotReading:
     listening: bool
     epoch: int
     in_flight: int
+
+    @property
+    def working(self) -> bool:
+        """Return whether it does its work: what it stated last is not true of one that hangs."""
+        return self.ready and self.silent < SILENT_SECONDS
 
 
 class Slot:

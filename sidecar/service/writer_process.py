@@ -183,7 +183,7 @@ class _Writer:
         record = PoliciesRecord.of(board)
         status.engine_up, status.revision = record.up, record.revision
         status.policy_error = record.error
-        status.started = self.opened and any(each.ready for each in board.running(Role.WORKER))
+        status.started = self.opened and any(each.working for each in board.running(Role.WORKER))
         self.metrics.ready.set(status.ready)
         self.setup.slot.beat(ready=self.opened)
         return self.opened and not before

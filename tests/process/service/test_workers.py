@@ -267,6 +267,16 @@ def test_without_the_policies_process_calls_that_need_it_are_denied_until_it_is_
     assert {*reasons(load.replies)} <= {"admitted", "policy_unavailable"}
 
 
+def test_a_worker_that_hangs_is_not_shown_as_one_that_does_its_work(gate: Running) -> None:
+    first, _ = processes(gate, "worker")
+    with stalled(first):
+        eventually(lambda: not ready(gate))
+        idle = [each["pid"] for each in status(gate)["processes"] if not each["ready"]]
+        assert idle == [first]
+        assert status(gate)["ready"]  # the other one answers
+    eventually(lambda: ready(gate))
+
+
 def test_a_worker_that_stood_still_goes_on_with_what_is_in_force_then(gate: Running) -> None:
     workers = processes(gate, "worker")
     with stalled(workers[0]):
