@@ -69,11 +69,15 @@ def processes(gate: Running, role: str) -> list[int]:
 
 
 def ready(gate: Running) -> bool:
+    """Whether every process does its work, and none of an earlier one is left."""
     try:
-        found = [each["role"] for each in status(gate)["processes"] if each["ready"]]
+        found = status(gate)["processes"]
     except requests.RequestException:
         return False
-    return sorted(found) == ["policies", *["worker"] * WORKERS, "writer"]
+    roles = sorted(each["role"] for each in found)
+    return roles == ["policies", *["worker"] * WORKERS, "writer"] and all(
+        each["ready"] for each in found
+    )
 
 
 def counted(gate: Running) -> float:
