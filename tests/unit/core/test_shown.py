@@ -72,3 +72,12 @@ def test_of_many_approvals_of_a_role_a_part_is_shown_and_every_other_role_whole(
     assert (len(roles), roles.count("customer")) == (MOST_SHOWN + len(before) - 1, MOST_SHOWN)
     of = f"policies are shown {MOST_SHOWN} of {MANY + 1} approvals of a role"
     assert detail(assessment, 5).endswith(of)
+
+
+def test_of_many_waivers_the_newest_are_shown() -> None:
+    world = admitted_world()
+    for number in range(MANY):
+        world.waive(f"eu.rule-{number}", label=f"w-{number}", window=window(1 + number, 29))
+    facts = prove(CALL, credential(), world.ask(), rfc3339(NOW), "n")
+    newest = {f"eu.rule-{number}" for number in range(MOST_SHOWN)}
+    assert {each.rule for each in facts.waivers} == newest
