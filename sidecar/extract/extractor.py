@@ -23,11 +23,11 @@ from sidecar.extract.call_builder import remembered_call
 from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.references import item_references
 from sidecar.extract.router import ROUTES, route
-from sidecar.providers import json_paths
+from sidecar.providers import PROVIDERS, json_paths
 from sidecar.providers.json_paths import Found, Only, Role
 from sidecar.providers.operation import Body, Operation
 from sidecar.providers.overrides import header_overrides, key_overrides, nested_overrides
-from sidecar.providers.provider import Provider
+from sidecar.providers.provider import SELF_HOSTED, Provider
 from sidecar.providers.stored_inputs import NO_INPUTS, StoredInputs
 
 _FLAGS = {"true": True, "false": False}
@@ -103,6 +103,7 @@ def match(request: HttpRequest, opened: Collection[str]) -> Matched:
             " operator set context_extensions.api"
             f" to one of {', '.join(sorted(ROUTES))}"
         )
+    _check_table(request, routes.api)
     operation, named = route(request.api, request.method, request.path)
     _check_open(operation, opened)
     for name in request.names:
@@ -111,6 +112,21 @@ def match(request: HttpRequest, opened: Collection[str]) -> Matched:
                 f"the header {name} could make a server run another model; leave it out"
             )
     return Matched(routes.api, operation, named)
+
+
+def _check_table(request: HttpRequest, api: Provider) -> None:
+    """Refuse a hosted provider's name beside another table, which reads its names otherwise.
+
+    A deployment or a router would pass for a model, and a withdrawal of a model by one of its names
+    for one of another model.
+    """
+    own = PROVIDERS.get(request.provider)
+    if own is not None and own is not api and own.hosts != SELF_HOSTED:
+        raise unsupported(
+            f"this route's provider is {own.name!r} and its api is {api.name!r}, which reads names"
+            " of models otherwise; have the operator set both alike, or name the provider"
+            " differently"
+        )
 
 
 def reads_json(request: HttpRequest, operation: Operation) -> bool:

@@ -26,7 +26,8 @@ HEAD = """\
 
 The operations of each provider that the gate knows, one row each, generated from the tables in
 `sidecar/providers/` by `python -m tests.contract.operations.generate_page`. A route's context
-extension `api` chooses the table. **An operation in no row is refused.**
+extension `api` chooses the table. **An operation in no row is refused**, and so is a route that
+names a hosted provider (`provider: bedrock`) beside another table.
 
 {providers}
 

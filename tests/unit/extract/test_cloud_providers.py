@@ -11,7 +11,7 @@ import pytest
 from sidecar.core.call import Call, Reference
 from sidecar.core.reasons import Reason
 from tests.support.gate.asking import ARN, Outcome, ambiguous, ask, get, post
-from tests.support.gate.requests import Lines, as_check_request
+from tests.support.gate.requests import CHAT, Lines, as_check_request
 
 # ---- Azure ---------------------------------------------------------------------------------------
 
@@ -337,3 +337,19 @@ def test_an_asynchronous_invocation_names_its_model_in_the_body() -> None:
     assert post("bedrock", "/async-invoke", body) == Call(
         "bedrock", "invoke.async", (name,), deployments=(name,)
     )
+
+
+@pytest.mark.parametrize(("provider", "api"), [("bedrock", "openai"), ("azure", "openai")])
+def test_a_hosted_providers_names_are_read_by_its_own_table_alone(provider: str, api: str) -> None:
+    """By OpenAI's, a router of Bedrock and a deployment of Azure would be models."""
+    body = json.dumps({"model": f"{ARN}:prompt-router/r", "messages": []}).encode()
+
+    def asked(name: str) -> Outcome:
+        return ask(as_check_request(path=CHAT, body=body, provider=name, api=api))
+
+    assert asked(provider) == (
+        Reason.UNSUPPORTED_OPERATION,
+        f"this route's provider is '{provider}' and its api is '{api}', which reads names of models"
+        " otherwise; have the operator set both alike, or name the provider differently",
+    )
+    assert isinstance(asked("acme"), Call)
