@@ -6,7 +6,9 @@ selected again. As in ``test_proofs``, each change is one of ``mutations/``.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from tests.process.envoy_extauthz_lint.wired import (
     wire,
 )
 from tests.unit.envoy_extauthz_lint import mutations
-from tests.unit.envoy_extauthz_lint.edit import Edit
+from tests.unit.envoy_extauthz_lint.edit import HTTP, TYPES, Edit
 from tests.unit.envoy_extauthz_lint.mutations import Change
 
 
@@ -98,6 +100,37 @@ def test_a_program_inside_another_filter_makes_another_request(
     with wire(changed(change), tmp_path, allowed()) as wired:
         chosen = change is mutations.order.lua_chosen_at_run_time
         wired.send(headers=[("x-special", "1")] if chosen else [])
+        assert requests(wired) == [("/v1/other", BODY)]
+
+
+@pytest.mark.parametrize("chosen", [False, True], ids=["in the chain", "by a composite filter"])
+def test_a_filter_from_elsewhere_makes_another_request(tmp_path: Path, *, chosen: bool) -> None:
+    """No file shows what it does, so the linter counts it as an error behind the gate."""
+    code = 'function envoy_on_request(handle) handle:headers():replace(":path", "/v1/other") end'
+    lua = {**mutations.order.LUA, "default_source_code": {"inline_string": code}}
+    resource = {"@type": f"{TYPES}envoy.config.core.v3.TypedExtensionConfig", "name": "some"}
+    source = tmp_path / "ecds.json"
+    source.write_text(
+        json.dumps({"version_info": "1", "resources": [{**resource, "typed_config": lua}]})
+    )
+    discovery = {
+        "config_source": {
+            "path_config_source": {"path": str(source)},
+            "resource_api_version": "V3",
+        },
+        "type_urls": [lua["@type"]],
+    }
+    edit = Edit()
+    found: dict[str, Any] = {"name": "some", "config_discovery": discovery}
+    if chosen:
+        action = {"@type": f"{HTTP}composite.v3.ExecuteFilterAction", "dynamic_config": found}
+        composite = {"@type": f"{HTTP}composite.v3.Composite"}
+        typed = mutations.order.matched(composite, action)
+        found = {"name": "chosen", "typed_config": typed}
+    edit.filters.insert(-1, found)
+    assert [line.split(" ")[:2] for line in edit.found()] == [["error", "unchecked-filter"]]
+    with wire(edit, tmp_path, allowed()) as wired:
+        wired.send(headers=[("x-special", "1")])
         assert requests(wired) == [("/v1/other", BODY)]
 
 
