@@ -15,6 +15,9 @@ from sidecar.providers.operation import Operation, never, prefixed
 
 MODEL: dict[str, What] = {"model": Role.MODEL}
 
+SCORED: dict[str, What] = {**MODEL, "documents": Role.DATA}
+"""Documents are given as texts or as objects, whose further keys are handed back."""
+
 OWN_KEYS: dict[str, What] = dict.fromkeys(
     ("guided_json", "structured_outputs", "documents", "chat_template_kwargs", "custom_params"),
     Role.DATA,

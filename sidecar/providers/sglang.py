@@ -7,7 +7,7 @@ loaded under that name, whatever precedes the colon, and every other name runs t
 from __future__ import annotations
 
 from sidecar.providers import error_shapes
-from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, RAW, refused
+from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, RAW, SCORED, refused
 from sidecar.providers.openai_media import AUDIO
 from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
@@ -36,7 +36,7 @@ PROVIDER = Provider(
         *COMMON,
         *prefixed("/v1", AUDIO),
         *(
-            Operation(name, "POST", route, MODEL)
+            Operation(name, "POST", route, SCORED)
             for name, route in (("rerank", "/v1/rerank"), ("score", "/v1/score"))
         ),
         Operation("tokenize", "POST", "/v1/tokenize", MODEL),

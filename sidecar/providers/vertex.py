@@ -64,6 +64,9 @@ _CONTENT: dict[str, What] = _spelled(
     {
         "contents[].parts[].functionCall.args": Role.DATA,
         "contents[].parts[].functionResponse.response": Role.DATA,
+        "contents[].parts[].toolCall.args": Role.DATA,
+        "contents[].parts[].toolResponse.response": Role.DATA,
+        "contents[].parts[].partMetadata": Role.DATA,
         "tools[]": Role.KEYED_TOOL,
         "tools[].functionDeclarations[].parameters": Role.DATA,
         "tools[].functionDeclarations[].parametersJsonSchema": Role.DATA,

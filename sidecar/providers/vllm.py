@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role
-from sidecar.providers.open_weights import ADMINISTRATION, COMMON, MODEL, OWN_KEYS, RAW, refused
+from sidecar.providers.open_weights import (
+    ADMINISTRATION,
+    COMMON,
+    MODEL,
+    OWN_KEYS,
+    RAW,
+    SCORED,
+    refused,
+)
 from sidecar.providers.openai_media import AUDIO
 from sidecar.providers.operation import Operation, modelless, prefixed
 from sidecar.providers.provider import (
@@ -18,7 +26,7 @@ from sidecar.providers.provider import (
 from sidecar.providers.stored_inputs import NO_INPUTS
 
 _SCORING = tuple(
-    Operation(name, "POST", route, MODEL)
+    Operation(name, "POST", route, SCORED)
     for name, route in (
         ("pooling", "/pooling"),
         ("score", "/score"),

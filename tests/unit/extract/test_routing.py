@@ -109,3 +109,10 @@ def test_a_row_reads_what_could_name_a_model_or_says_why_it_need_not() -> None:
 def test_only_a_row_that_is_shut_can_be_opened() -> None:
     named = {row.name for _, row in ROWS if not row.shut}
     assert not shut_operations() & named
+
+
+@pytest.mark.parametrize("api", ["vllm", "sglang"])
+def test_a_document_that_is_ranked_is_the_callers_data(api: str) -> None:
+    body = b'{"model":"m","query":"q","documents":[{"text":"t","model_id":"T"}]}'
+    found = ask(as_check_request(provider="acme-gpu", api=api, path="/v1/rerank", body=body))
+    assert found == Call("acme-gpu", "rerank", ("m",))

@@ -275,6 +275,21 @@ def test_a_model_in_the_body_beside_the_path_is_refused() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"toolCall": {"args": {"model": "T", "models": ["S"]}}},
+        {"tool_response": {"response": {"model_id": "T"}}},
+        {"functionCall": {"name": "f", "args": {"model_name": "T"}}},
+        {"text": "x", "partMetadata": {"models": ["T"]}},
+    ],
+)
+def test_what_a_tool_was_given_and_answered_is_the_callers_data(part: Any) -> None:
+    body = {"contents": [{"role": "user", "parts": [part]}]}
+    called = post("vertex", f"{HOME}/{BASE}:generateContent", body)
+    assert called == Call("vertex", "generate_content", (BASE,))
+
+
 @pytest.mark.parametrize("key", ["modelSelectionConfig", "model_selection_config"])
 def test_a_preference_by_which_the_service_chooses_a_model_is_refused(key: str) -> None:
     preferred = {key: {"featureSelectionPreference": "PRIORITIZE_COST"}}
