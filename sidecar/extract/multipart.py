@@ -28,6 +28,7 @@ from sidecar.extract.form_headers import (
     PartBegin,
     begin_of,
 )
+from sidecar.providers.overrides import nested_model
 
 __all__ = [
     "LIMITS",
@@ -346,7 +347,7 @@ def fields(
 
 def _refuse_unread(part: Part) -> None:
     """Refuse a field that could name a model: ``svg[model]``, or a part that may be JSON."""
-    if _MODEL in (fold(word) for word in _WORDS.findall(part.name)):
+    if any(fold(word) == _MODEL or nested_model(word) for word in _WORDS.findall(part.name)):
         raise AmbiguousFieldError(
             f"the field {part.name} could name a model, and this operation does not read it"
         )

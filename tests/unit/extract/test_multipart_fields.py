@@ -64,7 +64,9 @@ def test_a_wanted_field_comes_once_as_text() -> None:
         fields(named("model", data=b"\xef\xbb\xbfm"), ["model"])
 
 
-@pytest.mark.parametrize("name", ["svg[model]", "svg[Model]", "a[b][model]"])
+@pytest.mark.parametrize(
+    "name", ["svg[model]", "svg[Model]", "a[b][model]", "a[models]", "a[0][modelId]"]
+)
 def test_a_field_that_names_a_model_where_none_is_wanted_is_refused(name: str) -> None:
     with pytest.raises(AmbiguousFieldError) as caught:
         fields(named("prompt", name, "svg[size]"), ["prompt"])
