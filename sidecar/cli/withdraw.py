@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
@@ -170,10 +169,8 @@ def _report(
     Raises:
         Exit: With 1, if a gate has it not in force in time.
     """
-    gates: list[dict[str, Any]] | None = None
-    problem: Exception | None = None
 
-    def show() -> None:
+    def show(gates: list[dict[str, Any]] | None) -> None:
         published(
             home,
             _did(done),
@@ -188,30 +185,37 @@ def _report(
         )
 
     if not as_json:
-        show()
+        show(None)
         if done.repeated:
             common.warn(f"it was in effect already, with the reason: {done.entry.reason}")
-    if waiting is not None:
-        module = importlib.import_module("sidecar.cli.fleet")
-        try:
-            gates = module.wait_in_force(
-                waiting.fleet,
-                home.name,
-                done.publication.version,
-                lambda: edition_with(home, (done.entry, *done.older)),
-                waiting.timeout,
-                quiet=as_json,
-            )
-        except Exception as error:  # noqa: BLE001 - it is published: that is reported first
-            problem = error
-    if as_json:
-        show()
-    if problem is not None:
-        raise CliError(f"published, but the fleet cannot be read: {problem}") from problem
+    gates: list[dict[str, Any]] | None = None
+    try:
+        gates = None if waiting is None else _waited(home, done, waiting, quiet=as_json)
+    except Exception as error:
+        raise CliError(f"published, but the fleet cannot be read: {error}") from error
+    finally:
+        if as_json:  # it is published, whatever became of the wait
+            show(gates)
     if gates is not None and not all(each["in_force"] for each in gates):
         missing = ", ".join(each["name"] for each in gates if not each["in_force"])
         common.warn(f"not in force yet: {missing}")
         raise typer.Exit(1)
+
+
+def _waited(
+    home: Home, done: PublishedWithdrawal, waiting: Waiting, *, quiet: bool
+) -> list[dict[str, Any]]:
+    """Wait until each gate of the fleet has a withdrawal in force, and return what each has."""
+    from sidecar.cli.fleet import wait_in_force  # noqa: PLC0415 - needed with --wait alone
+
+    return wait_in_force(
+        waiting.fleet,
+        home.name,
+        done.publication.version,
+        lambda: edition_with(home, (done.entry, *done.older)),
+        waiting.timeout,
+        quiet=quiet,
+    )
 
 
 def _confirmed(
@@ -236,9 +240,10 @@ def _confirmed(
         common.warn("to see what stops at an operator's gates, give its trust.yaml with --trust")
     else:
         try:
-            # Imported here: without a trust.yaml, nothing of a gate is needed to withdraw.
-            impact = importlib.import_module("sidecar.cli.impact")
-            stops = impact.preview(trust, home.name, entry, evidence, calls)
+            # Without a trust.yaml, nothing of a gate is needed to withdraw.
+            from sidecar.cli.impact import preview  # noqa: PLC0415
+
+            stops = preview(trust, home.name, entry, evidence, calls)
         except Exception as error:  # noqa: BLE001 - whatever it is, the withdrawal goes on
             common.warn(f"the impact is not computed: {error}")
     if not typer.confirm(f"Withdraw {entry.kind} {entry.subject}?", err=True):
