@@ -71,7 +71,7 @@ class Refreshed:
     """What a refresh came to.
 
     Attributes:
-        view: The same as ``read_view`` gives from now on.
+        view: The same as ``read_kept`` gives from now on.
         problem: Why the set could not be kept, or the delegated role's metadata or document not be
             had; empty where all could.
         edition: What the source has for as long as nothing is new.

@@ -79,13 +79,6 @@ def store_of(authority: TrustedAuthority, state_dir: Path) -> Store:
     return Store(state_dir / authority.name)
 
 
-def read_view(
-    authority: TrustedAuthority, state_dir: Path, memo: Memo | None = None
-) -> AuthorityView:
-    """Return the view of ``read_kept``; raises ``NoViewError`` as it does."""
-    return read_kept(authority, state_dir, memo).view
-
-
 def read_kept(authority: TrustedAuthority, state_dir: Path, memo: Memo | None = None) -> Kept:
     """Verify what is kept and return it.
 

@@ -15,7 +15,7 @@ from securesystemslib.signer import CryptoSigner
 
 from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.refresh import RefreshError, refresh
-from sidecar.trust.view import NoViewError, read_view
+from sidecar.trust.view import NoViewError, read_kept
 from tests.unit.trust.lost_writes import LostWrites, lost_writes
 from tests.unit.trust.refreshing import KEY, fresh, refused
 from tests.unit.trust.repository import Repository
@@ -44,7 +44,7 @@ class Crashes:
 
 
 def withdrawals(repo: Repository, state: Path) -> int:
-    return len(read_view(repo.trusted(), state).withdrawals.entries)
+    return len(read_kept(repo.trusted(), state).view.withdrawals.entries)
 
 
 def older(repo: Repository, into: Path) -> DirectorySource:
@@ -178,4 +178,4 @@ def test_a_set_that_was_never_synced_is_no_view(
     late, early = crashes.now()
     assert withdrawals(repo, late) == 0
     with pytest.raises(NoViewError, match="damaged"):
-        read_view(repo.trusted(), early)
+        read_kept(repo.trusted(), early)

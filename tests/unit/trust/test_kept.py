@@ -27,7 +27,7 @@ from sidecar.core.documents import MAX_DOCUMENT_BYTES
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.refresh import RefreshError
 from sidecar.trust.store import GoodSet
-from sidecar.trust.view import NoViewError, read_view, store_of
+from sidecar.trust.view import NoViewError, read_kept, store_of
 from tests.unit.trust.refreshing import fresh, refused
 from tests.unit.trust.repository import Repository, sign
 
@@ -82,7 +82,7 @@ def test_law_1_a_newest_word_that_cannot_be_understood_ends_no_withdrawal(
     repo.publish(documents(repo))
     for _ in range(2):
         assert refused(repo, state) == f"its newest documents cannot be understood: {why}"
-        assert read_view(repo.trusted(), state) == view
+        assert read_kept(repo.trusted(), state).view == view
     repo.publish()
     assert fresh(repo, state).version == 4
 
@@ -128,7 +128,7 @@ def test_a_tampered_set_is_not_believed(repo: Repository, state: Path) -> None:
     kept["withdrawals"] = kept["withdrawals"].replace("[]", "[ ]")
     path.write_text(json.dumps(kept))
     with pytest.raises(NoViewError, match="does not hold any more: Observed length"):
-        read_view(repo.trusted(), state)
+        read_kept(repo.trusted(), state)
     fresh(repo, state)
 
 
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_no_view(
     path = state / "acme" / name
     path.write_bytes(content)
     with pytest.raises(NoViewError) as caught:
-        read_view(repo.trusted(), state)
+        read_kept(repo.trusted(), state)
     assert str(caught.value) == f"{path} is damaged"
     assert refused(repo, state) == f"{path} is damaged"  # it is a floor: none is made up
 
@@ -205,7 +205,7 @@ def test_a_folder_held_for_too_long_is_reported(
     with (state / "acme/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert refused(repo, state) == f"{state}/acme is held by another process"
-        assert read_view(repo.trusted(), state) == view
+        assert read_kept(repo.trusted(), state).view == view
     assert fresh(repo, state) == view
 
 
@@ -297,11 +297,11 @@ def test_a_kept_set_is_verified_like_a_fetched_one(
     store = store_of(repo.trusted(), state)
     store.folder.mkdir()
     store.keep(kept(repo))
-    assert read_view(repo.trusted(), state).name == "acme"
+    assert read_kept(repo.trusted(), state).view.name == "acme"
     repo.versions |= dict.fromkeys(("timestamp", "snapshot", "targets"), 0)
     store.keep(make(repo))
     with pytest.raises(NoViewError) as caught:
-        read_view(repo.trusted(), state)
+        read_kept(repo.trusted(), state)
     assert str(caught.value).startswith(why)
 
 
@@ -310,4 +310,4 @@ def test_a_document_that_is_no_text_is_not_understood(repo: Repository, state: P
     repo.publish(repo.documents | {"withdrawals.json": b"\xff"})
     text = "its newest documents cannot be understood: withdrawals.json: not UTF-8"
     assert refused(repo, state) == text
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view

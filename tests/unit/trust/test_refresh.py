@@ -23,7 +23,7 @@ from sidecar.trust.directory_source import DirectorySource
 from sidecar.trust.limits import REPOSITORY
 from sidecar.trust.refresh import RefreshError, refresh
 from sidecar.trust.source import Trigger
-from sidecar.trust.view import NoViewError, read_view
+from sidecar.trust.view import NoViewError, read_kept
 from tests.unit.trust.refreshing import KEY, expected, fresh, refused
 from tests.unit.trust.repository import HOUR, Repository, now
 
@@ -32,7 +32,7 @@ def test_what_an_authority_publishes_is_read_whole(repo: Repository, state: Path
     repo.withdraw("key", KEY)
     view = fresh(repo, state)
     assert view == expected(repo, 2, repo.expires["timestamp"])
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 @pytest.mark.parametrize("role", ["root", "timestamp", "snapshot", "targets"])
@@ -52,7 +52,7 @@ def test_a_restart_without_its_source_keeps_the_last_word(repo: Repository, stat
     view = fresh(repo, state)
     shutil.rmtree(repo.folder)
     assert refused(repo, state) == f"there is no folder {repo.folder}"
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 @dataclass
@@ -85,7 +85,7 @@ def test_an_authority_that_was_never_reached_has_no_view(repo: Repository, state
     shutil.rmtree(repo.folder)
     refused(repo, state)
     with pytest.raises(NoViewError, match=r"^was never verified$"):
-        read_view(repo.trusted(), state)
+        read_kept(repo.trusted(), state)
 
 
 # rollback, freeze, fast-forward, mix-and-match, endless data
@@ -101,7 +101,7 @@ def test_a_rollback_is_refused_across_a_restart(
     shutil.rmtree(repo.folder)
     shutil.copytree(old, repo.folder)
     assert refused(repo, state) == "New timestamp version 1 must be >= 2"
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 def test_without_the_kept_state_the_same_rollback_would_pass(
@@ -130,7 +130,7 @@ def test_a_frozen_authority_expires_and_says_so(repo: Repository, state: Path) -
     while now() <= view.expires:
         time.sleep(0.05)
     assert refused(repo, state) == "timestamp.json is expired"
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
     repo.expires["timestamp"] = now() + HOUR
     repo.publish()
     assert fresh(repo, state).expires == repo.expires["timestamp"]
@@ -145,7 +145,7 @@ def test_a_timestamp_without_its_snapshot_neither_prolongs_nor_ends_the_last_wor
     half = {name: data for name, data in files.items() if "snapshot" not in name}
     repo.write(half)
     assert refused(repo, state) == "metadata/2.snapshot.json is not there"
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
     assert view.expires < repo.expires["timestamp"]
     repo.write(files)
     assert fresh(repo, state) == expected(repo, 2, repo.expires["snapshot"])
@@ -173,7 +173,7 @@ def test_a_mixture_of_two_publications_is_refused(repo: Repository, state: Path)
     repo.write(third)
     repo.write({"metadata/3.targets.json": second["metadata/2.targets.json"]})
     assert refused(repo, state).startswith("Observed length")
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
     repo.write(third)
     assert fresh(repo, state).withdrawals.entries[0].subject == KEY
 
@@ -184,7 +184,7 @@ def test_a_document_that_is_withheld_keeps_the_last_word(repo: Repository, state
     for path in (repo.folder / "targets").glob("*withdrawals.json"):
         path.unlink()
     assert "withdrawals.json is not there" in refused(repo, state)
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 def test_a_fast_forward_is_recovered_from_by_replacing_the_online_keys(

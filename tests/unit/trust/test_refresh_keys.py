@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from sidecar.trust.view import Kept, NoViewError, read_kept, read_view
+from sidecar.trust.view import Kept, NoViewError, read_kept
 from tests.unit.trust.refreshing import expected, fresh, refused
 from tests.unit.trust.repository import Repository, under_another_id
 
@@ -18,7 +18,7 @@ def test_metadata_by_a_stranger_is_refused(repo: Repository, state: Path, role: 
     repo.signers[role] = [CryptoSigner.generate_ed25519()]
     repo.publish()
     assert refused(repo, state) == f"{role} was signed by 0/1 keys"
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 @pytest.mark.parametrize("role", ["timestamp", "snapshot", "targets"])
@@ -50,7 +50,7 @@ def test_a_new_root_that_counts_one_key_twice_is_refused(repo: Repository, state
     assert refused(repo, state) == (
         "metadata/2.root.json is refused: role targets counts one key under two ids"
     )
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 def test_a_new_root_by_a_stranger_is_refused(repo: Repository, state: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_new_root_by_a_stranger_is_refused(repo: Repository, state: Path) -> N
     repo.signers["root"] = [CryptoSigner.generate_ed25519()]
     repo.rotate_root()
     assert refused(repo, state) == "root was signed by 0/1 keys"
-    assert read_view(repo.trusted(), state) == view
+    assert read_kept(repo.trusted(), state).view == view
 
 
 def test_a_chain_of_roots_is_followed_from_the_pinned_one(repo: Repository, state: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_root_that_was_seen_cannot_be_forgotten(repo: Repository, state: Path)
     lost = "root version 2 was seen before and is gone, 1 is left"
     assert refused(repo, state) == lost
     with pytest.raises(NoViewError) as caught:
-        read_view(repo.trusted(), state)
+        read_kept(repo.trusted(), state)
     assert str(caught.value) == lost
 
 
@@ -109,9 +109,9 @@ def test_pinning_another_root_starts_anew(repo: Repository, state: Path, tmp_pat
     other = Repository(tmp_path / "other", "acme")
     other.publish()
     with pytest.raises(NoViewError, match="does not hold any more"):
-        read_view(other.trusted(), state)
+        read_kept(other.trusted(), state)
     assert fresh(other, state) == expected(other, 1, other.expires["timestamp"])
-    assert read_view(other.trusted(), state).document.keys[0].pem == other.attestation.pem
+    assert read_kept(other.trusted(), state).view.document.keys[0].pem == other.attestation.pem
 
 
 def test_pinning_a_later_root_of_the_same_line_keeps_the_floor(
@@ -121,6 +121,6 @@ def test_pinning_a_later_root_of_the_same_line_keeps_the_floor(
     repo.publish()
     later = repo.rotate_root()
     view = fresh(repo, state)
-    assert read_view(repo.trusted(later), state) == view
+    assert read_kept(repo.trusted(later), state).view == view
     repo.write({"metadata/timestamp.json": old})
     assert refused(repo, state, later) == "New timestamp version 1 must be >= 2"

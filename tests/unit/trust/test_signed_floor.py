@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.signer import CryptoSigner
 
-from sidecar.trust.view import read_view
+from sidecar.trust.view import read_kept
 from tests.unit.trust.refreshing import KEY, expected, fresh, refused
 from tests.unit.trust.repository import Repository, under_another_id
 
@@ -40,7 +40,7 @@ def test_law_1_new_online_keys_take_no_withdrawal_back(
     roll_back(repo)
     for _ in range(2):  # nor what the first refresh left
         assert refused(repo, state) == OLDER
-        assert len(read_view(repo.trusted(), state).withdrawals.entries) == 1
+        assert len(read_kept(repo.trusted(), state).view.withdrawals.entries) == 1
     repo.versions["targets"] = 2
     repo.publish()
     assert fresh(repo, state) == expected(

@@ -9,7 +9,7 @@ import pytest
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.lineage import named_nodes
 from sidecar.core.withdrawals import WithdrawalIndex
-from sidecar.trust.view import read_view
+from sidecar.trust.view import read_kept
 from tests.unit.trust.refreshing import fresh
 from tests.unit.trust.repository import Repository
 
@@ -52,7 +52,7 @@ def test_law_1_a_model_is_withdrawn_however_its_name_is_written(
     repo: Repository, state: Path, kind: WithdrawalKind, written: str, called: str
 ) -> None:
     repo.withdraw(kind, written)
-    for view in (fresh(repo, state), read_view(repo.trusted(), state)):
+    for view in (fresh(repo, state), read_kept(repo.trusted(), state).view):
         index = WithdrawalIndex.of(view.withdrawals.entries)
         assert [bool(index.hits(node)) for node in named_nodes(called)] == [
             kind is WithdrawalKind.BASE_MODEL,
