@@ -12,13 +12,14 @@ from typing import NoReturn
 from admissibility_devtools.tools.places import tools_folder
 
 
-def built(sources: Path, name: str, skip: Callable[[str], NoReturn]) -> Path:
+def built(sources: Path, name: str, skip: Callable[[str], NoReturn], *flags: str) -> Path:
     """Return a program, built from a folder with its ``go.mod``.
 
     Args:
         sources: The folder.
         name: What the program's name begins with.
         skip: Called with the reason where it cannot be built here: no Go, or no module proxy.
+        flags: Of `go build`.
     """
     try:
         version = subprocess.run(["go", "version"], capture_output=True, check=True).stdout
@@ -30,9 +31,14 @@ def built(sources: Path, name: str, skip: Callable[[str], NoReturn]) -> Path:
     if not program.exists():
         program.parent.mkdir(exist_ok=True)
         made = program.with_name(f".{full}.{os.getpid()}")
-        environment = {**os.environ, "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly"}
+        environment = {
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOTOOLCHAIN": "local",
+            "GOFLAGS": "-mod=readonly",
+        }
         done = subprocess.run(
-            ["go", "build", "-o", made, "."],
+            ["go", "build", *flags, "-o", made, "."],
             cwd=sources,
             env=environment,
             capture_output=True,

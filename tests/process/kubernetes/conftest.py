@@ -12,9 +12,15 @@ from tests.support.site.stand import standing
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def domain(tmp_path_factory: pytest.TempPathFactory) -> TrustDomain:
+    """The mesh's trust domain, with the roots that the gate knows."""
+    return TrustDomain("acme.example", tmp_path_factory.mktemp("spiffe"))
+
+
+@pytest.fixture(scope="session")
+def site(domain: TrustDomain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A gate that runs, and takes JWT-SVIDs and the certificates of `domain`."""
     folder = tmp_path_factory.mktemp("mesh")
     with standing(folder / "demo") as stand, Site(stand, folder / "site") as made:
-        made.publish_roots(TrustDomain("acme.example", folder / "spiffe"))
+        made.publish_roots(domain)
         yield made.start()

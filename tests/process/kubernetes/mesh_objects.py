@@ -10,7 +10,7 @@ from admissibility_devtools.tools.places import repository_root
 
 Object = dict[str, Any]
 Mesh = Literal["gateway", "istio"]
-MESHES: tuple[Mesh, ...] = ("gateway",)
+MESHES: tuple[Mesh, ...] = ("gateway", "istio")
 DEPLOY = repository_root() / "deploy"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
@@ -81,19 +81,15 @@ def _of_istio(found: list[Object]) -> Object:
     for each in patches:
         by.setdefault((each["applyTo"], each["patch"]["operation"]), []).append(each)
     (gate,) = by["CLUSTER", "ADD"]
-    (manager,) = by["NETWORK_FILTER", "MERGE"]
-    first = [each["patch"]["value"] for each in by["HTTP_FILTER", "INSERT_FIRST"]]
-    (router,) = by["HTTP_FILTER", "MERGE"]
+    (manager,) = by["NETWORK_FILTER", "REPLACE"]
+    held = dict(manager["patch"]["value"]["typed_config"])
     routes = {
         each["match"]["routeConfiguration"]["vhost"]["route"]["name"]: each["patch"]["value"]
         for each in by["HTTP_ROUTE", "MERGE"]
     }
     return {
         "gate": gate["patch"]["value"],
-        "filters": [
-            *reversed(first),
-            {"name": "envoy.filters.http.router", **router["patch"]["value"]},
-        ],
-        "manager": manager["patch"]["value"]["typed_config"],
+        "filters": held.pop("http_filters"),
+        "manager": held,
         "routes": routes,
     }

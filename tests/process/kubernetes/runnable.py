@@ -17,6 +17,10 @@ from typing import Any
 from admissibility_devtools.tools.envoy_config import LISTENER
 
 Config = dict[str, Any]
+OF_ISTIO = ("io.istio.", "istio.envoy.", "envoy.tcp.metadataexchange.")
+"""Packages of the filters that only Istio's own build of Envoy has. They tell Istio's proxies about
+each other and choose a protocol between them; here they are left out."""
+
 _CAMEL = re.compile(r"([A-Z])")
 
 
@@ -93,6 +97,10 @@ def runnable(dump: Config, listener: str, places: Places) -> str:
     (chosen,) = (each for each in found.listeners if each["name"] == listener)
     chosen["name"] = LISTENER
     chosen["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+    for node in nodes([chosen, *found.clusters]):
+        for kind in ("http_filters", "filters"):
+            if isinstance(node.get(kind), list):
+                node[kind] = [each for each in node[kind] if not _of_istio(each)]
     for node in nodes(chosen):
         if "rds" in node:
             node["route_config"] = found.routes[node.pop("rds")["route_config_name"]]
@@ -116,6 +124,12 @@ def runnable(dump: Config, listener: str, places: Places) -> str:
         "static_resources": {"listeners": [chosen], "clusters": list(found.clusters)},
     }
     return json.dumps(bootstrap, indent=1)
+
+
+def _of_istio(each: Config) -> bool:
+    typed = each.get("typed_config", {})
+    kind = str(typed.get("type_url", typed.get("@type", ""))).rpartition("/")[2]
+    return kind.startswith(OF_ISTIO)
 
 
 def _own_certificate(common: Config, places: Places) -> None:
@@ -154,6 +168,7 @@ def _place(cluster: Config, places: Places) -> None:
         cluster["load_assignment"]["cluster_name"] = name
     for node in nodes(cluster):
         if node.get("@type", "").endswith(".UpstreamTlsContext"):
+            node["common_tls_context"].pop("tls_certificate_sds_secret_configs", None)
             _validated(node["common_tls_context"], places.provider_roots)
 
 

@@ -16,6 +16,7 @@ from tests.process.envoy.doubles import FakeProvider, Received, fake_provider
 from tests.process.kubernetes.runnable import Config, Places, runnable
 from tests.support.site.envoy import Answer, EnvoyProcess, exchange, request_bytes
 from tests.support.site.site import Site
+from tests.support.site.spiffe import TrustDomain
 from tests.support.site.talk import Verdict, told
 
 HOST = "api.openai.com"
@@ -23,6 +24,7 @@ GATEWAY = "gateway.example"
 KEY = "Bearer sk-of-the-provider"
 CALL = "/v1/chat/completions"
 JSON = ("content-type", "application/json")
+WORKLOAD = "/env/prod"
 NOBODY = 1  # a port on which nobody listens
 
 Lines = list[tuple[str, str]]
@@ -49,16 +51,18 @@ class Running:
         envoy: The real one.
         provider: Records what reaches it.
         model: An admitted model.
-        token: A good JWT-SVID.
+        credential_lines: The line with a JWT-SVID; none where a certificate is the credential.
         client: How an application connects.
+        name: Of the host that it calls.
         credential: The folder with the provider's key.
     """
 
     envoy: EnvoyProcess
     provider: FakeProvider
     model: str
-    token: str
+    credential_lines: Lines
     client: ssl.SSLContext
+    name: str
     credential: Path
 
     def body(self) -> bytes:
@@ -73,18 +77,18 @@ class Running:
         method: str = "POST",
         target: str = CALL,
         body: bytes | None = None,
-        host: str = GATEWAY,
+        client: ssl.SSLContext | None = None,
     ) -> Answer:
         """Send one request with these header lines; an ordinary call's where None."""
         found = self.lines() if lines is None else lines
         content = self.body() if body is None else body
         request = request_bytes(method, target, found, content)
-        named = request.replace(b"Host: gateway.example", f"Host: {host}".encode(), 1)
-        return exchange(self.envoy.port, named, self.client)
+        named = request.replace(b"Host: gateway.example", f"Host: {self.name}".encode(), 1)
+        return exchange(self.envoy.port, named, client or self.client, self.name)
 
     def lines(self) -> Lines:
         """The header lines of an ordinary call."""
-        return [(CREDENTIAL_HEADER, self.token), JSON]
+        return [*self.credential_lines, JSON]
 
     def outcome(self, answer: Answer) -> tuple[Verdict, list[Received]]:
         """What the client is told, and what reached the provider since the last time."""
@@ -102,7 +106,13 @@ def by_envoy(answer: Answer) -> tuple[int, str]:
 
 @contextmanager
 def running(
-    dump: Config, listener: str, site: Site, folder: Path, *, gate: int | None = None
+    dump: Config,
+    listener: str,
+    site: Site,
+    folder: Path,
+    *,
+    gate: int | None = None,
+    domain: TrustDomain | None = None,
 ) -> Iterator[Running]:
     """Run a listener of a dump before a site's gate.
 
@@ -112,11 +122,19 @@ def running(
         site: A gate that runs.
         folder: For everything that it needs.
         gate: Port of a gate to ask instead.
+        domain: Of clients, where their certificate is the credential.
     """
     credential = mounted(folder / "credential", KEY)
     provider_tls, provider_roots = serve_as(HOST, folder / "provider")
-    _, gateway_roots = serve_as(GATEWAY, folder / "gateway")
-    chain = folder / "gateway" / "server.pem"
+    if domain is None:
+        _, roots = serve_as(GATEWAY, folder / "gateway")
+        chain = key = folder / "gateway" / "server.pem"
+        client = ssl.create_default_context(cafile=str(roots))
+        lines = [(CREDENTIAL_HEADER, site.stand.token())]
+    else:
+        own, workload = domain.issue("/ns/admissibility/sa/provider-egress"), domain.issue(WORKLOAD)
+        chain, key, lines = own.certificate, own.private_key, []
+        client = workload.client_context(domain.bundle)
     with ExitStack() as stack:
         provider = stack.enter_context(fake_provider(provider_tls))
         places = Places(
@@ -125,10 +143,10 @@ def running(
             provider_roots=provider_roots,
             credential=credential,
             certificate=chain,
-            private_key=chain,
+            private_key=key,
+            clients=None if domain is None else domain.bundle,
         )
         text = runnable(dump, listener, places)
         envoy = stack.enter_context(EnvoyProcess(text, folder / "envoy"))
-        client = ssl.create_default_context(cafile=str(gateway_roots))
-        stand = site.stand
-        yield Running(envoy, provider, stand.model, stand.token(), client, credential)
+        name = GATEWAY if domain is None else HOST
+        yield Running(envoy, provider, site.stand.model, lines, client, name, credential)

@@ -7,7 +7,6 @@ before a real gate.
 from __future__ import annotations
 
 import base64
-import copy
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.process.envoy.doubles import Received
 from tests.process.envoy.local_replies import SEALED
 from tests.process.kubernetes.egctl import GATEWAY, LISTENER, SECRET, translate
 from tests.process.kubernetes.mesh_objects import Object, named, objects
+from tests.process.kubernetes.mistakes import MISTAKES, mistaken
 from tests.process.kubernetes.runnable import Config, nodes
 from tests.process.kubernetes.running import (
     CALL,
@@ -40,7 +40,6 @@ from tests.support.site.talk import until
 pytestmark = pytest.mark.kubernetes
 
 CLOSED = (403, "RBAC: access denied")
-EXT_AUTHZ = "envoy.filters.http.ext_authz"
 PATCHES = named(objects("gateway"), "EnvoyPatchPolicy", "admissibility")["spec"]["jsonPatches"]
 
 
@@ -74,7 +73,7 @@ def gateway(
     dump: Config, site: Site, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     """One Envoy for the tests that change nothing."""
-    with running(copy.deepcopy(dump), LISTENER, site, tmp_path_factory.mktemp("gateway")) as made:
+    with running(dump, LISTENER, site, tmp_path_factory.mktemp("gateway")) as made:
         yield made
 
 
@@ -165,7 +164,7 @@ def test_a_websocket_is_no_way_past_the_body(gateway: Running) -> None:
 def test_a_key_that_the_kubelet_replaces_is_used_without_a_restart(
     dump: Config, site: Site, tmp_path: Path
 ) -> None:
-    with running(copy.deepcopy(dump), LISTENER, site, tmp_path) as gateway:
+    with running(dump, LISTENER, site, tmp_path) as gateway:
         mounted(gateway.credential, "Bearer sk-of-tomorrow", "..2")
 
         def used() -> set[str]:
@@ -176,41 +175,17 @@ def test_a_key_that_the_kubelet_replaces_is_used_without_a_restart(
 
 
 def test_without_a_gate_every_request_is_a_503(dump: Config, site: Site, tmp_path: Path) -> None:
-    with running(copy.deepcopy(dump), LISTENER, site, tmp_path, gate=NOBODY) as gateway:
+    with running(dump, LISTENER, site, tmp_path, gate=NOBODY) as gateway:
         for answer in (gateway.send(), gateway.send([]), gateway.send(method="GET", target="/x")):
             assert by_envoy(answer) == (503, "ext_authz_error")
         assert gateway.provider.received == []
 
 
-def fail_open(dump: Config) -> None:
-    """The gate's filter lets pass what it could not ask about."""
-    for node in nodes(dump):
-        if node.get("@type", "").endswith(".ExtAuthz"):
-            node["failureModeAllow"] = True
-
-
-def disabled(dump: Config) -> None:
-    """No route asks the gate."""
-    for node in nodes(dump):
-        if node.get("@type", "").endswith(".ExtAuthzPerRoute"):
-            node.pop("checkSettings")
-            node["disabled"] = True
-
-
-def absent(dump: Config) -> None:
-    """The gate's filter is not there."""
-    for node in nodes(dump):
-        if "httpFilters" in node:
-            node["httpFilters"] = [one for one in node["httpFilters"] if one["name"] != EXT_AUTHZ]
-
-
-@pytest.mark.parametrize("mistake", [fail_open, disabled, absent])
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_about_the_gate_ends_at_the_seal(
-    mistake: Callable[[Config], None], dump: Config, site: Site, tmp_path: Path
+    mistake: str, dump: Config, site: Site, tmp_path: Path
 ) -> None:
-    wrong = copy.deepcopy(dump)
-    mistake(wrong)
-    with running(wrong, LISTENER, site, tmp_path, gate=NOBODY) as gateway:
+    with running(mistaken(dump, mistake), LISTENER, site, tmp_path, gate=NOBODY) as gateway:
         assert by_envoy(gateway.send()) == (403, SEALED)
         assert gateway.provider.received == []
 

@@ -58,10 +58,15 @@ def patient(config: str) -> str:
     return config.replace("timeout: 2s", "timeout: 20s")
 
 
-def exchange(port: int, request: bytes, tls: ssl.SSLContext | None = None) -> Answer:
-    """Send bytes to a loopback port, and read the answer until the other side closes."""
+def exchange(
+    port: int, request: bytes, tls: ssl.SSLContext | None = None, name: str = "gateway.example"
+) -> Answer:
+    """Send bytes to a loopback port, and read the answer until the other side closes.
+
+    Over TLS, ``name`` is the one that the client asks for (SNI).
+    """
     with socket.create_connection(("127.0.0.1", port), timeout=120) as plain:
-        stream = plain if tls is None else tls.wrap_socket(plain, server_hostname="gateway.example")
+        stream = plain if tls is None else tls.wrap_socket(plain, server_hostname=name)
         with stream:
             stream.sendall(request)
             received = b""
