@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterator
 from itertools import product
 
 from tests.support.laws.nouns import Approval, Item, Manifest, Result, Suite, covers
-from tests.support.laws.reading import PASSING, Reading, Signer
+from tests.support.laws.reading import PASSING, Cell, Reading, Signer
 
 Good = Callable[[Item, Signer], bool]
 """Whether a piece of evidence, as one signer's, may be relied on."""
-Cell = tuple[str, str]
-"""A role and what it is needed for: a manifest, a suite or a jurisdiction."""
 
 RESULTS = ("preactivation_missing", "preactivation_failed", "preactivation_expired")
 APPROVALS = ("approval_missing", "approval_not_in_window", "approval_out_of_scope")
@@ -116,15 +114,27 @@ def _offers(
     reading: Reading, item: Item, sector: str, asked: frozenset[str], good: Good
 ) -> Iterator[tuple[str, str, Signer]]:
     """(role, what for, signer) of everything good that counts now for this manifest."""
+    at = (item.digest, item.keys, sector, asked)
+    if at not in reading.counting:
+        reading.counting[at] = list(_counting(reading, item, sector, asked))
+    for word, signer, cells in reading.counting[at]:
+        if good(word, signer):
+            for role, what in cells:
+                yield role, what, signer
+
+
+def _counting(
+    reading: Reading, item: Item, sector: str, asked: frozenset[str]
+) -> Iterator[tuple[Item, Signer, list[Cell]]]:
+    """Everything that counts now for this manifest: its signer, and what it fills."""
     for signer in reading.producers(item, sector, asked) & reading.agreeing(item):
-        if good(item, signer):
-            yield "producer", item.digest, signer
+        yield item, signer, [("producer", item.digest)]
     for word, said in reading.of_manifest(item.digest):
         if said.span.holds(reading.now):
             for signer in reading.agreeing(word):
-                if good(word, signer):
-                    for role, what in _said(reading, sector, asked, said, signer[0]):
-                        yield role, what, signer
+                cells = list(_said(reading, sector, asked, said, signer[0]))
+                if cells:
+                    yield word, signer, cells
 
 
 def _said(

@@ -121,9 +121,13 @@ class Noes:
             for entry in reading.world.views[authority].withdrawals
             if entry.effective is None or entry.effective <= reading.now
         ]
+        self._kinds = {entry.kind for _, entry in self.entries}
         self.found: set[tuple[str, Withdrawal]] = set()
+        self._said: dict[tuple[str, frozenset[str], Signer], bool] = {}
 
     def hit(self, kind: str, subject: str) -> bool:
+        if kind not in self._kinds:
+            return False
         matching = {
             (authority, entry)
             for authority, entry in self.entries
@@ -153,7 +157,7 @@ class Noes:
         """Law 3: this word, or a later one of the same author on the same matter."""
         kind = KIND_OF[type(item.content)]
         itself = self.hit(kind, item.digest)
-        if isinstance(item.content, Manifest | Specification | Waiver):
+        if isinstance(item.content, Manifest | Specification | Waiver) or kind not in self._kinds:
             return itself
         subject = matter(item.content)
         later = [
@@ -168,6 +172,12 @@ class Noes:
 
     def said_hit(self, item: Item, signer: Signer) -> bool:
         """Whether a piece of evidence, as this signer's, is withdrawn: also by the signer alone."""
+        at = item.digest, item.keys, signer
+        if at not in self._said:
+            self._said[at] = self._said_hit(item, signer)
+        return self._said[at]
+
+    def _said_hit(self, item: Item, signer: Signer) -> bool:
         word = self.word_hit(item, signer[0])
         hit = self.signer_hit(signer) or word
         if signer[0] in self.counted:

@@ -12,9 +12,10 @@ from tests.support.laws.driver import Gate
 from tests.support.laws.generate import Author
 from tests.support.laws.history import Operation, Restart, Run
 from tests.support.laws.laws import Watch
-from tests.support.laws.model import admits
+from tests.support.laws.model import answer
 from tests.support.laws.nouns import Question
 from tests.support.laws.policies import Policy
+from tests.support.laws.reading import Reading
 from tests.support.laws.ruling import Ruling
 
 SHORTEST, LONGEST = 4, 14
@@ -50,16 +51,17 @@ class Watches:
     whole: Watch = field(default_factory=Watch)
 
     def wrong(
-        self, ruling: Ruling, gate: Gate, run: Run, question: Question, operation: Operation | None
+        self, ruling: Ruling, gate: Gate, run: Run, reading: Reading, operation: Operation | None
     ) -> str | None:
-        """What is wrong with the answers to a question, if anything."""
+        """What is wrong with the answers to the question of a reading, if anything."""
+        question = reading.question
         found = gate.ask(run, question)
         text = _difference(ruling, found)
         text = text or self.structure.broken(run, question, operation, ruling)
         if text is not None or self.policy is None:
             return text
         if ruling.admitted:
-            ruling = admits(run.world, question, run.now, self.policy)
+            ruling = answer(reading, self.policy)
             allowed = gate.allowed(run, question, found, self.policy)
             if ruling.admitted is not allowed:
                 model = f"{ruling.step} {ruling.why}"
@@ -73,12 +75,14 @@ def play(
     after: Callable[[Gate], None] = lambda _: None,
     *,
     sandbox: bool | None = None,
+    ask: bool = True,
 ) -> Played:
     """Play a seed's history, or the operations given, from the world in which it begins.
 
     After every operation model and code answer every question, and the laws are looked at as
     properties of the step. Ends at the first complaint. ``after`` sees the gate after each;
-    ``sandbox`` states whether there is a laboratory, which else goes with the seed.
+    ``sandbox`` states whether there is a laboratory, which else goes with the seed; without ``ask``
+    nothing is asked, for a test that looks at the gate alone.
     """
     rng = Random(seed)
     made = universe.start(rng)
@@ -110,9 +114,11 @@ def play(
                 gate.restart()
         gate.take(run)
         after(gate)
-        for question in questions:
-            ruling = admits(run.world, question, run.now)
-            text = watches.wrong(ruling, gate, run, question, operation)
+        world = Reading(run.world, questions[0], run.now)
+        for question in questions if ask else ():
+            reading = world.asked(question)
+            ruling = answer(reading)
+            text = watches.wrong(ruling, gate, run, reading, operation)
             played.asked += 1
             played.admitted += ruling.admitted
             if text is not None:

@@ -44,6 +44,7 @@ class Gate:
         remembered: What was remembered before the newest step.
         junk: Files that are no envelopes.
         asked: The operator's file as last read.
+        seen: What each view was made of.
         change: The newest step's.
     """
 
@@ -55,6 +56,7 @@ class Gate:
     remembered: Remembered = NOTHING
     junk: tuple[Rejected, ...] = ()
     asked: nouns.Operator | None = None
+    seen: dict[str, tuple[nouns.Documents, bool, AuthorityView]] = field(default_factory=dict)
     change: Change = field(default_factory=Change)
 
     def take(self, run: Run) -> None:
@@ -68,7 +70,7 @@ class Gate:
             self.views, self.files = {}, {}
         self.remembered = self.verified.memory
         views = {
-            name: _view(name, view, name in run.world.heard)
+            name: self._view(name, view, name in run.world.heard)
             for name, view in run.world.views.items()
         }
         files = {file.file_digest: file for file in _files(run)}
@@ -83,6 +85,13 @@ class Gate:
         junk = (Rejected(sha(f"junk {n}"), "not an envelope") for n in range(run.junk))
         self.junk = tuple(junk)
         self.state = self.verified.snapshot(self.epoch, self.junk)
+
+    def _view(self, name: str, documents: nouns.Documents, heard: bool) -> AuthorityView:
+        """Return the view of an authority: the same one for as long as it publishes the same."""
+        seen = self.seen.get(name)
+        if seen is None or seen[0] is not documents or seen[1] is not heard:
+            seen = self.seen[name] = (documents, heard, _view(name, documents, heard))
+        return seen[2]
 
     def restart(self) -> None:
         """Begin anew with nothing but what was written of the memory."""

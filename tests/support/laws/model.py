@@ -47,13 +47,18 @@ Needed = list[tuple[Item, set[Signer]]]
 
 
 def admits(world: World, question: Question, now: int, policy: Policy = EVERYTHING) -> Ruling:
-    """Answer a question. ``succession.settle`` must have seen the world before.
+    """Answer a question. ``succession.settle`` must have seen the world before."""
+    return answer(Reading(world, question, now), policy)
+
+
+def answer(reading: Reading, policy: Policy = EVERYTHING) -> Ruling:
+    """Answer the question of a reading.
 
     Where several declarations, bindings or manifests could be relied on, any that admits does; of
     several refusals the one of the newest is given. A policy must be content with evidence that can
     be relied on together.
     """
-    reading = Reading(world, question, now)
+    question = reading.question
     if question.sandbox and (question.modelless or question.tunes is not None):
         return refused(0, "unsupported_operation")
     if not reading.vouched():

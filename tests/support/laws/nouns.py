@@ -64,7 +64,7 @@ class Documents:
     supersessions: tuple[Supersession, ...] = ()
 
     def with_expiry(self, expires: int) -> Documents:
-        return replace(self, expires=expires)
+        return self if self.expires == expires else replace(self, expires=expires)
 
 
 # ---- What the operator says ---------------------------------------------------------------------
@@ -293,11 +293,12 @@ class World:
 
     def merge(self) -> None:
         """Make one item per digest of the files, with every signature that any file holds."""
-        keys: dict[str, frozenset[str]] = {}
+        found: dict[str, Item] = {}
         for file in self.files:
-            keys[file.digest] = keys.get(file.digest, frozenset()) | file.keys
-        contents = {file.digest: file.content for file in self.files}
-        self.items = [Item(digest, contents[digest], keys[digest]) for digest in keys]
+            known = found.setdefault(file.digest, file)
+            if not file.keys <= known.keys:
+                found[file.digest] = Item(file.digest, file.content, known.keys | file.keys)
+        self.items = list(found.values())
         self.of_kind = {}
         for item in self.items:
             self.of_kind.setdefault(type(item.content), []).append(item)

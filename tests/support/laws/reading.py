@@ -27,6 +27,8 @@ from tests.support.laws.nouns import (
 
 Signer = tuple[str, str]
 """An authority and the name of one of its keys."""
+Cell = tuple[str, str]
+"""A role and what it is needed for: a manifest, a suite or a jurisdiction."""
 
 C = TypeVar("C", Declaration, Binding)
 
@@ -50,11 +52,12 @@ class Reading:
         self.manifests = self._verified(Manifest)
         self.specifications = self._verified(Specification)
         self._holding: dict[tuple[object, ...], bool] = {}
+        self.counting: dict[tuple[object, ...], list[tuple[Item, Signer, list[Cell]]]] = {}
 
     def asked(self, question: Question) -> Reading:
         """Return the same world at the same hour, as another question sees it."""
         other = copy(self)
-        other.question, other._holding = question, {}
+        other.question, other._holding, other.counting = question, {}, {}
         return other
 
     def of_kind(self, kind: type) -> list[Item]:

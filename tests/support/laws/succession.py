@@ -26,7 +26,8 @@ def settle(world: World) -> None:
         if signed:
             before = world.memory.get(item.digest, item)
             keys = signed | before.keys & known
-            world.memory[item.digest] = Item(item.digest, item.content, keys)
+            if item.digest not in world.memory or keys != before.keys:
+                world.memory[item.digest] = Item(item.digest, item.content, keys)
     entries = {e.subject for view in world.views.values() for e in view.withdrawals}
     world.withdrawn |= {
         i.digest: world.memory[i.digest]
