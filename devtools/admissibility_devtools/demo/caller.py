@@ -6,9 +6,11 @@ placeholder that Envoy drops.
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import openai
@@ -109,7 +111,14 @@ class Application:
             default_headers=headers,
             max_retries=0,
             timeout=10,
+            http_client=openai.DefaultHttpxClient(verify=_roots()),
         )
+
+
+@cache
+def _roots() -> ssl.SSLContext:
+    """Return the trusted roots, read once: for each client that takes longer than its call."""
+    return ssl.create_default_context()
 
 
 def _outcome(call: Callable[[], str]) -> SdkReply:
