@@ -14,7 +14,6 @@ The facts of the tests are the only ones there are here, so a rule may still be 
 
 from __future__ import annotations
 
-import copy
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -117,13 +116,14 @@ def _with_more(call: Facts) -> Iterator[tuple[str, Facts]]:
     for i, adaptation in enumerate(call["adaptations"]):
         for j, suite in enumerate(adaptation["suites"]):
             for words, result in _results(call, adaptation, suite):
-                facts = copy.deepcopy(call)
-                facts["adaptations"][i]["suites"][j]["results"].append(result)
+                results = {**suite, "results": [*suite["results"], result]}
+                changed = {**adaptation, "suites": _replaced(adaptation["suites"], j, results)}
+                facts = {**call, "adaptations": _replaced(call["adaptations"], i, changed)}
                 yield f"a result of its {suite['kind']} suite {words}", facts
         for approval in adaptation["approvals"]:
             for words, other in _approvals(call, approval):
-                facts = copy.deepcopy(call)
-                facts["adaptations"][i]["approvals"].append(other)
+                changed = {**adaptation, "approvals": [*adaptation["approvals"], other]}
+                facts = {**call, "adaptations": _replaced(call["adaptations"], i, changed)}
                 yield f"an approval as {approval['role']} {words}", facts
     yield from _renewed(call)
 
@@ -142,6 +142,10 @@ def _renewed(call: Facts) -> Iterator[tuple[str, Facts]]:
     facts = copy.deepcopy(call)
     facts["environment"]["declarations"][_FURTHER] = "none"
     yield "a renewed declaration of its environment that declares one thing more", facts
+
+
+def _replaced(items: list[Facts], at: int, item: Facts) -> list[Facts]:
+    return [*items[:at], item, *items[at + 1 :]]
 
 
 def _results(

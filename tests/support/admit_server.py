@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import typer
+from typer.core import TyperArgument, TyperOption
 
 from sidecar import resources
 from sidecar.cli.main import COMMANDS, LazyGroup, app, run
@@ -85,25 +86,43 @@ def serve(listener: socket.socket) -> None:
 def _prepare() -> None:
     """Make everything before the first fork that each call would make anew, and none changes.
 
-    These are the modules, typer's commands, and pydantic's readers of files and evidence.
+    These are the modules, typer's commands, and pydantic's readers of arguments, files and
+    evidence.
     """
-    build = LazyGroup.get_command
-    group = cast("LazyGroup", typer.main.get_command(app))
+    build, command_of = LazyGroup.get_command, typer.main.get_command
+    group = cast("LazyGroup", command_of(app))
     built = {name: build(group, None, name) for name, _, _ in COMMANDS if name not in _SERVERS}
 
     def get_command(self: LazyGroup, ctx: Any, cmd_name: str) -> Any:
         return built.get(cmd_name) or build(self, ctx, cmd_name)
 
     LazyGroup.get_command = get_command  # type: ignore[method-assign]
+
+    def of_app(typer_instance: typer.Typer) -> Any:
+        return group if typer_instance is app else command_of(typer_instance)
+
+    typer.main.get_command = of_app
+    for command in built.values():
+        _read_types(command)
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as sink:
         home, history = f"{folder}/home", resources.law_examples()["law-1"]
         with redirect_stdout(sink), redirect_stderr(sink):
-            for command in (
+            for arguments in (
+                ("--help",),
                 ("authority", "init", "somebody", "--dir", home),
                 ("authority", "show", "--home", home, "--json"),
                 ("simulate", str(history), "--json"),
             ):
-                assert run(command) == 0, command
+                assert run(arguments) == 0, arguments
+
+
+def _read_types(command: Any) -> None:
+    """Build what reads the arguments of a command, and of those below it."""
+    for parameter in command.params:
+        if isinstance(parameter, TyperArgument | TyperOption):
+            parameter.get_runtime_param()
+    for below in getattr(command, "commands", {}).values():
+        _read_types(below)
 
 
 def _answer(link: socket.socket) -> int:

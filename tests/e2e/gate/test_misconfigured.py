@@ -41,7 +41,7 @@ Change = Callable[[dict[str, Any]], None]
 @contextmanager
 def misconfigured(stand: Stand, folder: Path, change: Change) -> Iterator[Talk]:
     """Speak through an Envoy with one change, before the stage's gate."""
-    config = yaml.safe_load(reference("jwt"))
+    config = yaml.load(reference("jwt"), Loader=yaml.CSafeLoader)
     change(config)
     template = yaml.safe_dump(config, sort_keys=False)
     with envoy_before(stand, stand.stage.listen, folder / "envoy", template) as envoy:

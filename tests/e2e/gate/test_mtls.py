@@ -74,7 +74,7 @@ def mutual(stand: Stand, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 
 def keeping_jwt() -> str:
     """The reference, but for the one line that takes a client's JWT-SVID away."""
-    config = yaml.safe_load(reference("mtls"))
+    config = yaml.load(reference("mtls"), Loader=yaml.CSafeLoader)
     mutations(config).remove({"remove": "x-environment-credential"})
     return str(yaml.safe_dump(config, sort_keys=False))
 

@@ -109,9 +109,10 @@ def from_spire(config: str, address: str) -> str:
     text = (repository_root() / "envoy" / "README.md").read_text(encoding="utf-8")
     _, _, section = text.partition("\n## Certificates from SPIRE\n")
     secrets, cluster = (
-        yaml.safe_load(block.partition("```")[0]) for block in section.split("```yaml\n")[1:3]
+        yaml.load(block.partition("```")[0], Loader=yaml.CSafeLoader)
+        for block in section.split("```yaml\n")[1:3]
     )
-    made: dict[str, Any] = yaml.safe_load(config)
+    made: dict[str, Any] = yaml.load(config, Loader=yaml.CSafeLoader)
     context = chain(made)["transport_socket"]["typed_config"]["common_tls_context"]
     for replaced in ("tls_certificates", "validation_context"):
         del context[replaced]

@@ -84,7 +84,7 @@ def second_hop(
         tls=own,
         trusted_forwarder=EDGE,
     )
-    config = yaml.safe_load(text)
+    config = yaml.load(text, Loader=yaml.CSafeLoader)
     (listener,) = config["static_resources"]["listeners"]
     (chain,) = listener["filter_chains"]
     context = chain["transport_socket"]["typed_config"]["common_tls_context"]

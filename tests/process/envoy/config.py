@@ -21,7 +21,7 @@ ALL: list[Name] = [*SITES, "registration", *SANDBOXES, "xfcc-edge"]
 
 def loaded(name: Name) -> Config:
     """A reference as it stands."""
-    found: Config = yaml.safe_load(reference(name))
+    found: Config = yaml.load(reference(name), Loader=yaml.CSafeLoader)
     return found
 
 

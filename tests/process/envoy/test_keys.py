@@ -79,7 +79,7 @@ def test_what_is_for_the_gate_goes_no_further_even_where_the_gate_forgets_it(wir
 
 def test_the_gate_itself_takes_away_what_is_for_it(tmp_path: Path) -> None:
     # Without the route's own removal: what is left is the gate's answer, under its mutation rules.
-    config = yaml.safe_load(reference("jwt"))
+    config = yaml.load(reference("jwt"), Loader=yaml.CSafeLoader)
     del manager(config)["route_config"]["virtual_hosts"][0]["request_headers_to_remove"]
     with wire("jwt", tmp_path, template=yaml.safe_dump(config)) as wired:
         for wired.gate.answer in (allow(), allow(*dict(FOR_THE_GATE))):
@@ -111,7 +111,7 @@ NO_KEY = "[another]\naws_access_key_id = x\naws_secret_access_key = y\n"
 
 def undropped(name: Gated) -> str:
     """The reference without its early removal of headers."""
-    config = yaml.safe_load(reference(name))
+    config = yaml.load(reference(name), Loader=yaml.CSafeLoader)
     del manager(config)["early_header_mutation_extensions"]
     return str(yaml.safe_dump(config))
 

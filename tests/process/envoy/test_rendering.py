@@ -50,10 +50,12 @@ def test_the_lines_that_end_tls_at_a_shared_edge_do_so(tmp_path: Path) -> None:
     _, roots = serve_as("gateway.example", tmp_path / "tls")
     for name in ("gateway.pem", "gateway.key"):
         text = text.replace(f"/etc/envoy/tls/{name}", str(tmp_path / "tls" / "server.pem"))
-    config = yaml.safe_load(text)
+    config = yaml.load(text, Loader=yaml.CSafeLoader)
     assert list(chain(config)) == ["name", "transport_socket", "filters"]
     socket = chain(config).pop("transport_socket")
-    rendered = yaml.safe_load(render(yaml.safe_dump(config), **places(tmp_path, "jwt")))
+    rendered = yaml.load(
+        render(yaml.safe_dump(config), **places(tmp_path, "jwt")), Loader=yaml.CSafeLoader
+    )
     chain(rendered)["transport_socket"] = socket
     (listener,) = rendered["static_resources"]["listeners"]
     listener["address"]["socket_address"]["port_value"] = 0
@@ -170,7 +172,7 @@ def test_rendering_changes_the_places_and_nothing_else(name: Gated, tmp_path: Pa
         )
         for told in extensions(expected):
             told["trusted_forwarder"] = forwarder
-    assert yaml.safe_load(render(reference(name), **filled)) == expected
+    assert yaml.load(render(reference(name), **filled), Loader=yaml.CSafeLoader) == expected
 
 
 def test_rendering_the_first_hop_changes_its_places_and_nothing_else(tmp_path: Path) -> None:
@@ -179,7 +181,10 @@ def test_rendering_the_first_hop_changes_its_places_and_nothing_else(tmp_path: P
     put(expected, filled)
     common = provider(expected)["transport_socket"]["typed_config"]["common_tls_context"]
     common["validation_context"]["match_typed_subject_alt_names"] = named("URI", filled["peer"])
-    assert yaml.safe_load(render_edge(reference("xfcc-edge"), **filled)) == expected
+    assert (
+        yaml.load(render_edge(reference("xfcc-edge"), **filled), Loader=yaml.CSafeLoader)
+        == expected
+    )
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def listener(name: Sandbox) -> str:
 
 def renamed(text: str, name: Sandbox) -> dict[str, Any]:
     """A configuration whose listener and clusters have names that no other one has."""
-    config = yaml.safe_load(text)
+    config = yaml.load(text, Loader=yaml.CSafeLoader)
     static = config["static_resources"]
     static["listeners"][0]["name"] = listener(name)
     whole = json.dumps(static)

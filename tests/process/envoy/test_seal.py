@@ -110,7 +110,7 @@ def running(
 
 def with_forgotten(text: str) -> str:
     """A configuration with a second listener, from whose chain the gate is missing."""
-    config = yaml.safe_load(text)
+    config = yaml.load(text, Loader=yaml.CSafeLoader)
     listeners = config["static_resources"]["listeners"]
     listener = json.loads(json.dumps(listeners[0]))
     listener["name"] = "forgotten"

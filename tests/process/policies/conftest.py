@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.process.policies.opa import OpaServer, build_bundle, copy_policies, enforce_all
+from tests.process.policies.parsed_once import parsed_once
+
+__all__ = ["parsed_once"]
 
 
 @pytest.fixture(scope="package")

@@ -155,15 +155,16 @@ def registering(api: Api) -> str:
     text = (repository_root() / "envoy" / "README.md").read_text(encoding="utf-8")
     _, _, section = text.partition("\n## Registration for Bedrock and Vertex AI\n")
     (route,), unprocessed = (
-        yaml.safe_load(block.partition("```")[0]) for block in section.split("```yaml\n")[1:3]
+        yaml.load(block.partition("```")[0], Loader=yaml.CSafeLoader)
+        for block in section.split("```yaml\n")[1:3]
     )
-    config = yaml.safe_load(reference(api.name))
+    config = yaml.load(reference(api.name), Loader=yaml.CSafeLoader)
     if api.name == "bedrock":
         text = yaml.safe_dump(config).replace("bedrock-runtime.", "bedrock.")
-        config = yaml.safe_load(text)
+        config = yaml.load(text, Loader=yaml.CSafeLoader)
     chain = manager(config)["http_filters"]
     (behind,) = (place for place, each in enumerate(chain, 1) if each["name"] == SEAL)
-    shown = manager(yaml.safe_load(reference("registration")))["http_filters"]
+    shown = manager(yaml.load(reference("registration"), Loader=yaml.CSafeLoader))["http_filters"]
     chain[behind:behind] = [one for one in shown if one["name"] == "envoy.filters.http.ext_proc"]
     routes = host(config)["routes"]
     (everything,) = routes

@@ -72,7 +72,9 @@ class Site:
             {name: authority.load(homes / name) for name in GRANTS}, homes / "evidence"
         )
         self.organisations.write_trust(self.folder / "trust.yaml")
-        self.trust = yaml.safe_load((self.folder / "trust.yaml").read_text(encoding="utf-8"))
+        self.trust = yaml.load(
+            (self.folder / "trust.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+        )
         self.gate = ForkedGate(self.folder)
         self.settings = self.gate.settings(
             repository_root() / "policies",
