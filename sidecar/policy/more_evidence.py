@@ -14,6 +14,7 @@ The facts of the tests are the only ones there are here, so a rule may still be 
 
 from __future__ import annotations
 
+import copy
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
