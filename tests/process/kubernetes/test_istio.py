@@ -45,6 +45,7 @@ LABELS = {"istio": "provider-egress"}
 EGRESS_PROXY = Proxy("router", "admissibility", LABELS, ADDRESS)
 WORKLOADS_PROXY = Proxy("sidecar", "applications", {"app": "support"}, "10.0.0.9")
 PATCHES = named(objects("istio"), "EnvoyFilter", "admissibility")["spec"]["configPatches"]
+MANAGER = "envoy.filters.network.http_connection_manager"
 METADATA_EXCHANGE = "envoy.tcp.metadataexchange.config.MetadataExchange"
 """Speaks only with proxies of the mesh; an EnvoyFilter cannot remove it from a cluster."""
 CLOSED = (403, "RBAC: access denied")
@@ -114,6 +115,45 @@ def test_the_linter_finds_nothing_that_lets_a_request_pass(dump: Config) -> None
     assert (report.gate, report.count(Severity.ERROR)) == ("gate", 0)
     # Istio's program makes no bootstrap; that of its proxies is not made from objects.
     assert found == [("warning", "unchecked-bootstrap")]
+
+
+def test_what_another_envoyfilter_adds_to_every_gateway_is_found_by_the_linter() -> None:
+    lua = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+        "default_source_code": {"inline_string": "-- nothing"},
+    }
+
+    def patch(operation: str, **near: object) -> Object:
+        chain = {"filter": {"name": MANAGER, **near}}
+        return {
+            "applyTo": "HTTP_FILTER",
+            "match": {"context": "GATEWAY", "listener": {"filterChain": chain}},
+            "patch": {
+                "operation": operation,
+                "value": {"name": "envoy.filters.http.lua", "typed_config": lua},
+            },
+        }
+
+    before = patch("INSERT_FIRST")
+    behind = patch("INSERT_BEFORE", subFilter={"name": "envoy.filters.http.router"})
+
+    def with_another(found: list[Object]) -> None:
+        found.append(
+            {
+                "apiVersion": "networking.istio.io/v1alpha3",
+                "kind": "EnvoyFilter",
+                "metadata": {"name": "of-everybody", "namespace": "istio-system"},
+                "spec": {"configPatches": [before, behind]},
+            }
+        )
+
+    options = LintOptions(known_filters=frozenset({METADATA_EXCHANGE}))
+    rules = {one.rule for one in lint(json.dumps(made(with_another)).encode(), options).findings}
+    assert rules == {
+        "order-code-before-gate",
+        "order-changed-behind-gate",
+        "unchecked-bootstrap",
+    }
 
 
 def test_an_admitted_call_reaches_the_provider_with_its_key_and_nothing_of_the_mesh(
