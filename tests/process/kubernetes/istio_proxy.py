@@ -51,7 +51,7 @@ def ask(proxy: Proxy, objects: list[Object]) -> subprocess.CompletedProcess[str]
     """Run the program; it fails where Istio's validation does, and warns where that warns."""
     program = built(Path(__file__).parent / "istio", "istio_proxy", pytest.skip, "-trimpath")
     question = {
-        "Objects": yaml.safe_dump_all(objects),
+        "Objects": objects,
         "Mesh": yaml.safe_dump(MESH),
         "Proxy": {
             "Type": proxy.kind,

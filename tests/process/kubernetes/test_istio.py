@@ -107,6 +107,23 @@ def test_istio_accepts_every_object_and_warns_only_that_an_envoyfilter_is_one() 
     assert "EnvoyFilter exposes internal implementation details" in warning
 
 
+def test_a_field_that_istio_or_envoy_does_not_know_is_refused() -> None:
+    misspelt = of_istio()
+    named(misspelt, "VirtualService", "openai")["spec"]["http"][0]["retry"] = {}
+    (replaced,) = (each for each in PATCHES if each["applyTo"] == "NETWORK_FILTER")
+    inside = json.loads(json.dumps(of_istio()))
+    (patch,) = (
+        each
+        for each in named(inside, "EnvoyFilter", "admissibility")["spec"]["configPatches"]
+        if each == replaced
+    )
+    patch["patch"]["value"]["typed_config"]["normalise_path"] = False
+    for found, field in ((misspelt, "retry"), (inside, "normalise_path")):
+        ran = ask(EGRESS_PROXY, found)
+        assert ran.returncode == 1
+        assert f'unknown field "{field}"' in ran.stderr
+
+
 def test_the_linter_finds_nothing_that_lets_a_request_pass(dump: Config) -> None:
     report = lint(
         json.dumps(dump).encode(), LintOptions(known_filters=frozenset({METADATA_EXCHANGE}))

@@ -1,30 +1,33 @@
 // Makes of Istio's objects what istiod makes of them for one proxy, with istiod's own code, and prints it
-// in the form of Envoy's configuration dump. Reads JSON from standard input: the objects as YAML, and the
-// proxy. Prints on standard error what Istio's validation warns of; exit status 1 where it refuses an object.
+// in the form of Envoy's configuration dump. Reads JSON from standard input: the objects, and the proxy.
+// Prints on standard error what Istio's validation warns of; exit status 1 where it refuses an object, or
+// where an object has a field that Istio or Envoy does not know.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 
 	admin "github.com/envoyproxy/go-control-plane/envoy/admin/v3"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"istio.io/istio/pilot/pkg/config/kube/crd"
+	networking "istio.io/api/networking/v1alpha3"
 	"istio.io/istio/pilot/pkg/model"
 	"istio.io/istio/pilot/pkg/networking/core"
+	"istio.io/istio/pkg/config"
 	"istio.io/istio/pkg/config/mesh"
 	"istio.io/istio/pkg/config/schema/collections"
-	_ "istio.io/istio/pkg/config/xds" // the types of Envoy's filters
+	"istio.io/istio/pkg/config/xds"
 	"istio.io/istio/pkg/log"
 	"istio.io/istio/pkg/test"
 )
 
 type question struct {
-	Objects string
+	Objects []json.RawMessage
 	Mesh    string
 	Proxy   struct {
 		Type      model.NodeType
@@ -45,8 +48,10 @@ func main() {
 	if err := json.NewDecoder(os.Stdin).Decode(&asked); err != nil {
 		fail(err)
 	}
-	if err := validate(asked.Objects); err != nil {
-		fail(err)
+	for _, object := range asked.Objects {
+		if err := validate(object); err != nil {
+			fail(err)
+		}
 	}
 	var dump []byte
 	err := test.Wrap(func(t test.Failer) {
@@ -66,26 +71,45 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-func validate(objects string) error {
-	configs, unknown, err := crd.ParseInputs(objects)
-	if err != nil {
+// validate reads an object as an API server that knows Istio's definitions does, and then as Istio does.
+func validate(object json.RawMessage) error {
+	var found struct {
+		APIVersion string
+		Kind       string
+		Metadata   struct{ Name, Namespace string }
+		Spec       json.RawMessage
+	}
+	if err := json.Unmarshal(object, &found); err != nil {
 		return err
 	}
-	if len(unknown) > 0 {
-		return fmt.Errorf("%s is no kind of Istio's", unknown[0].Kind)
+	group, version, _ := strings.Cut(found.APIVersion, "/")
+	kind := config.GroupVersionKind{Group: group, Version: version, Kind: found.Kind}
+	schema, known := collections.All.FindByGroupVersionAliasesKind(kind)
+	if !known {
+		return fmt.Errorf("%s is no kind of Istio's", kind)
 	}
-	for _, one := range configs {
-		schema, found := collections.All.FindByGroupVersionKind(one.GroupVersionKind)
-		if !found {
-			return fmt.Errorf("%s is no kind of Istio's", one.GroupVersionKind)
+	spec := schema.MustNewInstance().(proto.Message)
+	if err := protojson.Unmarshal(found.Spec, spec); err != nil {
+		return fmt.Errorf("%s %s: %v", found.Kind, found.Metadata.Name, err)
+	}
+	if filter, is := spec.(*networking.EnvoyFilter); is {
+		for number, one := range filter.ConfigPatches {
+			if _, err := xds.BuildXDSObjectFromStruct(one.ApplyTo, one.Patch.Value, true); err != nil {
+				return fmt.Errorf("%s %s, patch %d: %v", found.Kind, found.Metadata.Name, number, err)
+			}
 		}
-		warning, err := schema.ValidateConfig(one)
-		if err != nil {
-			return fmt.Errorf("%s %s: %v", one.GroupVersionKind.Kind, one.Name, err)
-		}
-		if warning != nil {
-			fmt.Fprintf(os.Stderr, "warning: %s %s: %v\n", one.GroupVersionKind.Kind, one.Name, warning)
-		}
+	}
+	meta := config.Meta{
+		GroupVersionKind: schema.GroupVersionKind(),
+		Name:             found.Metadata.Name,
+		Namespace:        found.Metadata.Namespace,
+	}
+	warning, err := schema.ValidateConfig(config.Config{Meta: meta, Spec: spec})
+	if err != nil {
+		return fmt.Errorf("%s %s: %v", found.Kind, found.Metadata.Name, err)
+	}
+	if warning != nil {
+		fmt.Fprintf(os.Stderr, "warning: %s %s: %v\n", found.Kind, found.Metadata.Name, warning)
 	}
 	return nil
 }
@@ -95,7 +119,12 @@ func made(t test.Failer, asked question) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	istiod := core.NewConfigGenTest(t, core.TestOptions{ConfigString: asked.Objects, MeshConfig: settings})
+	var documents []string
+	for _, object := range asked.Objects {
+		documents = append(documents, string(object))
+	}
+	text := strings.Join(documents, "\n---\n")
+	istiod := core.NewConfigGenTest(t, core.TestOptions{ConfigString: text, MeshConfig: settings})
 	proxy := istiod.SetupProxy(&model.Proxy{
 		Type:            asked.Proxy.Type,
 		ID:              asked.Proxy.Name + "." + asked.Proxy.Namespace,
