@@ -15,7 +15,6 @@ import pytest
 
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
 from envoy_extauthz_lint import LintOptions, Severity, lint
-from sidecar.opa.errors import ProgramError
 from tests.process.envoy.doubles import Received
 from tests.process.envoy.local_replies import SEALED
 from tests.process.kubernetes.istio_proxy import Proxy, ask, made_for
@@ -49,6 +48,7 @@ MANAGER = "envoy.filters.network.http_connection_manager"
 METADATA_EXCHANGE = "envoy.tcp.metadataexchange.config.MetadataExchange"
 """Speaks only with proxies of the mesh; an EnvoyFilter cannot remove it from a cluster."""
 CLOSED = (403, "RBAC: access denied")
+UNNAMED = (403, "unsupported_operation")
 
 
 def of_istio() -> list[Object]:
@@ -283,16 +283,23 @@ def test_a_patch_that_fails_opens_nothing(
 
     other = domain.issue("/env/other").client_context(domain.bundle)
     dump = made(without)
-    try:
-        with running(dump, LISTENER, site, tmp_path, domain=domain) as gateway:
-            for target in (CALL, "/v1/files"):
-                assert gateway.send(client=other, target=target).status in (400, 401, 403, 503)
-            assert gateway.provider.received == []
-    except ProgramError as error:
-        # A listener whose filter names no cluster is refused, and the one before it stays.
-        refused = "'gate'" in str(error)
-        if not refused:
-            raise
+    with running(dump, LISTENER, site, tmp_path, domain=domain) as gateway:
+        for target in (CALL, "/v1/files"):
+            assert gateway.send(client=other, target=target).status in (400, 401, 403, 503)
+        assert gateway.provider.received == []
+
+
+def test_a_route_that_is_not_named_in_a_patch_admits_nothing(
+    site: Site, domain: TrustDomain, tmp_path: Path
+) -> None:
+    def without(found: list[Object]) -> None:
+        spec = named(found, "EnvoyFilter", "admissibility")["spec"]
+        spec["configPatches"] = [
+            each for each in spec["configPatches"] if each["applyTo"] != "HTTP_ROUTE"
+        ]
+
+    with running(made(without), LISTENER, site, tmp_path, domain=domain) as gateway:
+        assert gateway.outcome(gateway.send()) == (UNNAMED, [])
 
 
 def test_a_workloads_sidecar_takes_its_call_to_the_gateway_in_mutual_tls() -> None:
