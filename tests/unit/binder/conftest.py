@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 
 import pytest
 
@@ -9,6 +11,14 @@ from sidecar.binder.endpoint import Endpoint
 from sidecar.binder.openai_source import OpenAiSource
 from sidecar.binder.secrets import Secret
 from tests.support.provider.openai_jobs import KEY, OpenAiJobs, serving
+
+
+@pytest.fixture(autouse=True, scope="package")
+def roots_read_once() -> Iterator[None]:
+    """Let clients share the trusted roots: to read them takes longer than most tests do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture
