@@ -33,6 +33,8 @@ LONGEST = (
     "process/evaluation/test_run.py",
     "e2e/gate/test_policy_afternoon.py",
     "unit/core/test_properties.py",
+    "unit/binder/test_binder.py",
+    "unit/envoy_extauthz_lint/test_rules.py",
     "process/registration/test_files.py",
     "process/service/test_flood.py",
     "process/envoy/test_body_counting.py",

@@ -49,7 +49,7 @@ def s3() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=["directory", "s3", "nats"])
+@pytest.fixture(params=["directory", "s3", pytest.param("nats", marks=pytest.mark.slow)])
 def named(request: pytest.FixtureRequest, tmp_path: Path) -> Named:
     """The name of a place that is empty."""
     unique = hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]
@@ -169,6 +169,7 @@ def sha(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.slow
 @needs_nats
 def test_a_gate_reads_over_nats_what_was_published_there(
     acme: Home, nats: NatsServer, tmp_path: Path, stack: ExitStack

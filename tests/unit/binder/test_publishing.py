@@ -158,6 +158,7 @@ def test_a_round_without_news_writes_nothing_and_another_home_is_refused(world: 
         store.close()
 
 
+@pytest.mark.slow
 @needs_nats
 def test_a_running_binder_publishes_over_nats(world: World, tmp_path: Path) -> None:
     job = world.submit()

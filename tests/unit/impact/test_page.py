@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from sidecar.core.documents import WithdrawalKind
 from sidecar.impact.compare import Impact
 from sidecar.impact.graph import GraphNode, lineage_graph
@@ -72,6 +74,7 @@ def many(number: int) -> Impact:
     return impact_of(world, WithdrawalKind.BASE_MODEL, f"openai/{BASE}")
 
 
+@pytest.mark.slow
 def test_300_nodes_are_drawn_apart_and_each_is_named_whole() -> None:
     found = many(300)
     svg = drawn(impact_page(found))

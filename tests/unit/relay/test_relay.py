@@ -273,6 +273,7 @@ def test_clients_need_a_certificate_where_that_is_configured(
         assert forwarded(site, found) == b""
 
 
+@pytest.mark.slow
 @needs_nats
 def test_a_relay_publishes_to_nats_and_goes_on_without_it(
     repo: Repository, site: RelaySite, tmp_path: Path

@@ -21,7 +21,7 @@ from tests.support.nats_server import INFO, NatsServer, misbehaving, nats_server
 NAME = "metadata/timestamp.json"
 QUICK = NatsLimits(step=0.5, total=1.0)
 
-pytestmark = needs_nats
+pytestmark = [needs_nats, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

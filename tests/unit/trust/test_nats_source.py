@@ -31,7 +31,7 @@ NAME = "metadata/timestamp.json"
 QUICK = NatsLimits(step=0.5, total=1.0)
 KEY = "sha256:" + "a" * 64
 
-pytestmark = needs_nats
+pytestmark = [needs_nats, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,9 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
         yield server
 
 
-@pytest.fixture(params=["directory", "https", "nats", "relay"])
+@pytest.fixture(
+    params=["directory", "https", pytest.param("nats", marks=pytest.mark.slow), "relay"]
+)
 def transport(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Transport]:
     if request.param == "nats" and PROGRAM is None:
         pytest.skip(WHY_NOT)
