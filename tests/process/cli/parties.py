@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from sidecar.core import dsse
 from sidecar.core.assess import assess
 from sidecar.core.assessment import Assessment
 from sidecar.core.call import Call, Credential
+from sidecar.core.evidence import parse_statement
 from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.reasons import EvidenceError
 from sidecar.core.snapshot import AuthorityView
 from sidecar.core.trust_state import build
 from sidecar.providers import ADAPTED_NAMES
@@ -40,6 +44,17 @@ def found(folder: Path) -> None:
     path, customer = folder / "jwks.json", str(folder / "acme-risk")
     path.write_text(json.dumps(JWKS))
     admit("authority", "trust-domain", "acme.example", "--jwks", path, ADMIT_HOME=customer)
+
+
+def begun(evidence: list[bytes], now: datetime) -> datetime:
+    """When what was just signed has begun: a second after what it narrows, which may be to come."""
+    soon = now + timedelta(seconds=10)
+    begins = [now]
+    for data in evidence:
+        with suppress(EvidenceError):
+            statement = parse_statement(dsse.parse(data).payload)
+            begins.append(statement.predicate.window.not_before)
+    return max(at for at in begins if at <= soon)
 
 
 class Parties:
@@ -107,14 +122,15 @@ class Parties:
 
     def put(self, call: Call, *, rejected: int = 0) -> Assessment:
         """Ask about any call."""
+        evidence = [path.read_bytes() for path in sorted(self.evidence.glob("*.json"))]
         state = build(
             epoch=1,
             operator=operator(self.jurisdictions, self.models, self.base_models),
             views=[self._view(name) for name in ROLES],
-            evidence=[path.read_bytes() for path in sorted(self.evidence.glob("*.json"))],
+            evidence=evidence,
         )
         assert len(state.rejected) == rejected, state.rejected
-        now = datetime.now(UTC)
+        now = begun(evidence, datetime.now(UTC))
         later = now + timedelta(minutes=5)
         credential = Credential(ENVIRONMENT, "acme.example", "jwt-svid", later, "acme-risk")
         return assess(call, credential, state, now)
