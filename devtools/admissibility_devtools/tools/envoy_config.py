@@ -195,10 +195,10 @@ def _set_ports(config: dict[str, Any], listener_port: int, admin_port: int) -> d
 
 def _set_credential(config: dict[str, Any], file: Path) -> None:
     """Secrets are found by name; the signer's by the one key that only it has."""
-    nodes = list(_nodes(config))
-    secrets = [node["sds_config"] for node in nodes if node.get("name") == CREDENTIAL]
+    every = list(nodes(config))
+    secrets = [node["sds_config"] for node in every if node.get("name") == CREDENTIAL]
     signers = [
-        node["credentials_file_provider"] for node in nodes if "credentials_file_provider" in node
+        node["credentials_file_provider"] for node in every if "credentials_file_provider" in node
     ]
     source = _only("credential source", secrets + signers)
     if secrets:
@@ -215,7 +215,7 @@ def _set_address(holder: dict[str, Any], port: int) -> None:
 
 
 def _endpoint(cluster: dict[str, Any]) -> dict[str, Any]:
-    found = [node["endpoint"] for node in _nodes(cluster) if "endpoint" in node]
+    found = [node["endpoint"] for node in nodes(cluster) if "endpoint" in node]
     return _only(f"endpoint of cluster {cluster['name']}", found)
 
 
@@ -226,13 +226,13 @@ def _set_endpoint(cluster: dict[str, Any], host: str, port: int) -> None:
 def _tls_contexts(holder: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         node["transport_socket"]["typed_config"]["common_tls_context"]
-        for node in _nodes(holder)
+        for node in nodes(holder)
         if "transport_socket" in node
     ]
 
 
 def _uri_matchers(holder: dict[str, Any]) -> list[dict[str, Any]]:
-    return [node for node in _nodes(holder) if node.get("san_type") == "URI"]
+    return [node for node in nodes(holder) if node.get("san_type") == "URI"]
 
 
 def _set_listener_tls(listener: dict[str, Any], tls: TlsFiles | None) -> None:
@@ -264,7 +264,7 @@ def _set_provider_roots(cluster: dict[str, Any], roots: Path | None) -> None:
 
 def _set_trusted_forwarder(listener: dict[str, Any], trusted_forwarder: str | None) -> None:
     """Set the forwarder as the peer that may connect and as the extension of the route."""
-    routes = [node for node in _nodes(listener) if TRUSTED_FORWARDER in node]
+    routes = [node for node in nodes(listener) if TRUSTED_FORWARDER in node]
     if trusted_forwarder is not None:
         _only("peer", _uri_matchers(listener))["matcher"]["exact"] = trusted_forwarder
         for extensions in routes:
@@ -284,12 +284,12 @@ def _only(what: str, candidates: Iterable[dict[str, Any]]) -> dict[str, Any]:
     return found[0]
 
 
-def _nodes(value: object) -> Iterator[dict[str, Any]]:
+def nodes(value: object) -> Iterator[dict[str, Any]]:
     """Yield every mapping in a configuration, outermost first."""
     if isinstance(value, dict):
         yield value
         for child in value.values():
-            yield from _nodes(child)
+            yield from nodes(child)
     elif isinstance(value, list):
         for child in value:
-            yield from _nodes(child)
+            yield from nodes(child)

@@ -26,6 +26,7 @@ from admissibility_devtools.tools.places import repository_root
 from deploy.build_policy import prepare
 from sidecar.opa.location import opa_path
 from tests.process.envoy.certificates import serve_as
+from tests.process.envoy.config import address
 from tests.process.envoy.doubles import FakeProvider, fake_provider
 from tests.process.kubernetes.chart import Rendered, Volume, rendered
 from tests.support.site.envoy import Answer, EnvoyProcess, exchange, patient, request_bytes
@@ -139,13 +140,6 @@ def pod(site: Site, release: Rendered) -> Iterator[Pod]:
         address(upstream).update(address="127.0.0.1", port_value=provider.port)
         with EnvoyProcess(yaml.safe_dump(config), folder) as envoy:
             yield Pod(site, envoy, provider, credential, tls)
-
-
-def address(cluster: dict[str, Any]) -> dict[str, Any]:
-    (locality,) = cluster["load_assignment"]["endpoints"]
-    (endpoint,) = locality["lb_endpoints"]
-    found: dict[str, Any] = endpoint["endpoint"]["address"]["socket_address"]
-    return found
 
 
 def canary(release: Rendered, port: int) -> tuple[int, str]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.process.kubernetes.runnable import Config, nodes, snake
+from admissibility_devtools.tools.envoy_config import nodes
+from tests.process.kubernetes.runnable import Config, snake
 
 EXT_AUTHZ = "envoy.filters.http.ext_authz"
 Mistake = Callable[[Config], None]

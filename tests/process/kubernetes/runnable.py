@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from admissibility_devtools.tools.envoy_config import LISTENER
+from admissibility_devtools.tools.envoy_config import LISTENER, nodes
 
 Config = dict[str, Any]
 OF_ISTIO = ("io.istio.", "istio.envoy.", "envoy.tcp.metadataexchange.")
@@ -170,14 +169,3 @@ def _place(cluster: Config, places: Places) -> None:
         if node.get("@type", "").endswith(".UpstreamTlsContext"):
             node["common_tls_context"].pop("tls_certificate_sds_secret_configs", None)
             _validated(node["common_tls_context"], places.provider_roots)
-
-
-def nodes(value: object) -> Iterator[Config]:
-    """Every mapping in a configuration, outermost first."""
-    if isinstance(value, dict):
-        yield value
-        for child in value.values():
-            yield from nodes(child)
-    elif isinstance(value, list):
-        for child in value:
-            yield from nodes(child)

@@ -27,6 +27,11 @@ JSON = ("content-type", "application/json")
 WORKLOAD = "/env/prod"
 NOBODY = 1  # a port on which nobody listens
 
+CLOSED = (403, "RBAC: access denied")
+"""What the mesh itself answers while the gate's filters are not in force."""
+UNNAMED = (403, "unsupported_operation")
+"""The gate's answer on a route that tells it no provider."""
+
 Lines = list[tuple[str, str]]
 
 

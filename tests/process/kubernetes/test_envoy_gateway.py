@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from admissibility_devtools.tools.envoy_config import nodes
 from envoy_extauthz_lint import LintOptions, Severity, lint
 from tests.process.envoy.certificates import serve_as
 from tests.process.envoy.doubles import Received
@@ -21,13 +22,15 @@ from tests.process.envoy.local_replies import SEALED
 from tests.process.kubernetes.egctl import GATEWAY, LISTENER, SECRET, translate
 from tests.process.kubernetes.mesh_objects import ROUTES, Object, named, objects
 from tests.process.kubernetes.mistakes import MISTAKES, mistaken
-from tests.process.kubernetes.runnable import Config, nodes
+from tests.process.kubernetes.runnable import Config
 from tests.process.kubernetes.running import (
     CALL,
+    CLOSED,
     HOST,
     JSON,
     KEY,
     NOBODY,
+    UNNAMED,
     Running,
     by_envoy,
     mounted,
@@ -38,8 +41,6 @@ from tests.support.site.talk import until
 
 pytestmark = pytest.mark.kubernetes
 
-CLOSED = (403, "RBAC: access denied")
-UNNAMED = (403, "unsupported_operation")
 PATCHES = named(objects("gateway"), "EnvoyPatchPolicy", "admissibility")["spec"]["jsonPatches"]
 
 

@@ -14,19 +14,22 @@ from pathlib import Path
 import pytest
 
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.tools.envoy_config import nodes
 from envoy_extauthz_lint import LintOptions, Severity, lint
 from tests.process.envoy.doubles import Received
 from tests.process.envoy.local_replies import SEALED
 from tests.process.kubernetes.istio_proxy import Proxy, ask, made_for
 from tests.process.kubernetes.mesh_objects import Object, named, objects
 from tests.process.kubernetes.mistakes import MISTAKES, mistaken
-from tests.process.kubernetes.runnable import Config, delivered, nodes, snake
+from tests.process.kubernetes.runnable import Config, delivered, snake
 from tests.process.kubernetes.running import (
     CALL,
+    CLOSED,
     HOST,
     JSON,
     KEY,
     NOBODY,
+    UNNAMED,
     Running,
     by_envoy,
     mounted,
@@ -47,8 +50,6 @@ PATCHES = named(objects("istio"), "EnvoyFilter", "admissibility")["spec"]["confi
 MANAGER = "envoy.filters.network.http_connection_manager"
 METADATA_EXCHANGE = "envoy.tcp.metadataexchange.config.MetadataExchange"
 """Speaks only with proxies of the mesh; an EnvoyFilter cannot remove it from a cluster."""
-CLOSED = (403, "RBAC: access denied")
-UNNAMED = (403, "unsupported_operation")
 
 
 def of_istio() -> list[Object]:
