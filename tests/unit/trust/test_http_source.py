@@ -7,19 +7,17 @@ import http.server
 import shutil
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar.trust.http_connection import HttpLimits
-from sidecar.trust.http_source import BELIEVED_SECONDS, HttpsSource
+from sidecar.trust.http_source import HttpsSource
 from sidecar.trust.refresh import RefreshError, refresh
 from sidecar.trust.source import SourceError, SourceMissingError
 from sidecar.trust.source_config import HttpsSourceConfig
@@ -51,14 +49,10 @@ def server(shared: HttpsServer) -> Iterator[HttpsServer]:
 
 @contextmanager
 def source(
-    server: HttpsServer,
-    path: str = "acme",
-    limits: HttpLimits = QUICK,
-    clock: Callable[[], float] = time.monotonic,
-    **options: Any,
+    server: HttpsServer, path: str = "acme", limits: HttpLimits = QUICK, **options: Any
 ) -> Iterator[HttpsSource]:
     config = HttpsSourceConfig(f"{server.url}/{path}", ca=server.ca)
-    made = HttpsSource(replace(config, **options), limits, clock)
+    made = HttpsSource(replace(config, **options), limits)
     try:
         yield made
     finally:
@@ -79,50 +73,6 @@ def test_a_timestamp_that_did_not_change_is_not_sent_again(server: HttpsServer) 
         put(server, b"news")
         assert found.fetch(NAME, 5) == b"news"
     assert server.answered == [(path, 200), (path, 304), (path, 304), (path, 200)]
-
-
-def as_nginx(server: HttpsServer, settled: float) -> Callable[[Handler], bool]:
-    """Answers as nginx does: an ETag is the size and the second of the last change.
-
-    ``settled`` is how long ago that was, by the server's clock, in seconds.
-    """
-    modified = 1_780_000_000.0
-
-    def respond(handler: Handler) -> bool:
-        data = (server.folder / handler.path.lstrip("/")).read_bytes()
-        etag = f'"{int(modified):x}-{len(data):x}"'
-        same = handler.headers["If-None-Match"] == etag
-        sent = b"" if same else data
-        status = b"304 Not Modified" if same else b"200 OK"
-        dates = (formatdate(modified + settled, usegmt=True), formatdate(modified, usegmt=True))
-        head = f"Date: {dates[0]}\r\nLast-Modified: {dates[1]}\r\nETag: {etag}\r\n"
-        head += f"Content-Length: {len(sent)}\r\n\r\n"
-        handler.wfile.write(b"HTTP/1.1 " + status + b"\r\n" + head.encode() + sent)
-        return True
-
-    return respond
-
-
-def test_law_1_an_etag_that_the_next_edition_may_have_too_hides_no_withdrawal(
-    server: HttpsServer,
-) -> None:
-    """Two editions of one size within a second have one ETag of nginx, and one of others."""
-    put(server, b"v41")
-    now = [0.0]
-    with source(server, clock=lambda: now[0]) as found:
-        for settled in (0, 1, -5):
-            put(server, b"v41")
-            server.misbehave = as_nginx(server, settled)
-            assert found.fetch(NAME, 5) == b"v41"
-            put(server, b"v42")
-            assert found.fetch(NAME, 5) == b"v42"
-        # An ETag that lasts is used, but no longer than a minute: it may have been copied.
-        server.misbehave = as_nginx(server, 2)
-        assert found.fetch(NAME, 5) == b"v42"
-        put(server, b"v43")
-        assert found.fetch(NAME, 5) == b"v42"
-        now[0] = BELIEVED_SECONDS
-        assert found.fetch(NAME, 5) == b"v43"
 
 
 def test_a_file_is_read_up_to_its_cap_and_no_answer_is_a_file(server: HttpsServer) -> None:
