@@ -255,6 +255,6 @@ class EvidenceVerifier:
 
 
 def _look_for_cycles(objects: int) -> None:
-    """Let the process look for cycles after so many new objects."""
+    """Set after how many new objects Python searches for cycles."""
     if gc.get_threshold()[0] != objects:
         gc.set_threshold(objects, *gc.get_threshold()[1:])
