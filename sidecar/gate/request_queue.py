@@ -1,8 +1,8 @@
 """Lets few requests be decided at a time, and the others wait in order for a bounded time.
 
 Deciding is work of one processor, so more decisions at a time finish no sooner together. But each
-one that is ready lengthens the event loop's iteration, and grpc.aio accepts one request in each: in
-a burst, requests would wait unseen until Envoy gave up on them, without a reason.
+one that is ready lengthens the event loop's iteration, for which all others wait, those that a
+lease answers among them.
 """
 
 from __future__ import annotations

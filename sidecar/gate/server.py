@@ -2,7 +2,7 @@
 
 ``Check`` raises nothing: with ``failure_mode_allow`` Envoy would treat an error as an allow. The
 gate's own deadline ends before Envoy's. Requests over the concurrency limit are refused at once;
-grpc.aio's own limit would queue them until Envoy timed out.
+a limit of gRPC would queue them until Envoy timed out.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from sidecar.extract.http_request import HttpRequest
 from sidecar.extract.parsed_request import CheckMessage, Large, decode_message, describe
 from sidecar.extract.router import error_shape
 from sidecar.gate import check_response
-from sidecar.gate.arrivals import Arrivals
 from sidecar.gate.clock import Clock, Reading
 from sidecar.gate.decision_context import DecisionContext
 from sidecar.gate.lifecycle import INTERNAL, Observer, Reuse, run_decision
 from sidecar.gate.pipeline import Pipeline
 from sidecar.gate.private_socket import private_socket
 from sidecar.gate.request_queue import RequestQueue
+from sidecar.grpc_server.server import create
 from sidecar.observe.outcome import Recurring
 from sidecar.opa.client import UNIX
 from sidecar.providers.error_shapes import OPENAI, ErrorShape
@@ -86,7 +86,6 @@ class Authorization(rpc.AuthorizationServicer):
         self._clock = clock or Clock().read
         self._in_flight = 0
         self._queue = RequestQueue(limits.slots)
-        self._arrivals = Arrivals(limits.max_concurrent // 4)
         self.stopping = False
 
     @property
@@ -104,7 +103,6 @@ class Authorization(rpc.AuthorizationServicer):
         reply: Answered = _FAILED
         self._in_flight += 1
         try:
-            await self._arrivals.wait()
             reply = await self._answer(request, self._seconds(context))
         except Exception:
             log.exception("a CheckResponse could not be written")
@@ -269,7 +267,7 @@ class GateServer:
         ]
         if reuse_port:
             options.append(("grpc.max_connection_age_ms", int(CONNECTION_SECONDS * 1000)))
-        self._server = grpc.aio.server(options=options)
+        self._server = create(options)
         self._ready: bool | None = None
         self._health = health.aio.HealthServicer()  # type: ignore[attr-defined]  # not in the stubs
         self._server.add_generic_rpc_handlers((_handler(service),))

@@ -3,9 +3,9 @@
 Theory of operation. An allow is answered only after its line is written, so neither a full disk
 nor the end of the process can leave an admitted call without a line; a write that fails turns the
 allow into a denial. The line of an allow that comes by itself is appended at once. Lines that
-follow each other closely are one write at the end of the event loop's iteration (group commit);
-requests that come close together are decided in one (``gate.arrivals``). Lines of denials wait in
-memory, are appended with them, retried, and dropped and counted once the queue is full.
+follow each other closely are one write at the end of the event loop's iteration (group commit), in
+which requests that came together are decided. Lines of denials wait in memory, are appended with
+them, retried, and dropped and counted once the queue is full.
 
 ``append_file`` notices a file that was renamed or removed. There is no thread: one would hand the
 interpreter's lock to and fro for each line, and an allow would wait for it.

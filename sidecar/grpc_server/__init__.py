@@ -1,0 +1,1 @@
+"""Serves gRPC methods on the event loop, directly over gRPC's core."""
