@@ -45,6 +45,27 @@ _SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Tested:
+    """The model that a result is about: a failure is of every manifest of it.
+
+    Attributes:
+        artifact: Hex SHA-256 of what its manifest is of.
+        model: ``provider/id``.
+        run: The run's id.
+    """
+
+    artifact: str
+    model: str
+    run: str
+
+    @classmethod
+    def of(cls, artifact: str, manifest: Manifest) -> Tested:
+        """Return the model of a manifest."""
+        model = manifest.model
+        return cls(artifact, f"{model.provider}/{model.id}", manifest.run.id)
+
+
+@dataclass(frozen=True, slots=True)
 class Issued:
     """Evidence that was signed and handed out.
 
@@ -103,6 +124,7 @@ def issue(
     *,
     out: Path,
     keep_older: bool = False,
+    tested: Tested | None = None,
 ) -> Issued:
     """Sign a statement, hand it out, and publish the no that it implies, in one step.
 
@@ -112,6 +134,7 @@ def issue(
         now: Aware.
         out: Folder that evidence is handed out from; created if needed.
         keep_older: Withdraw no older statement: this one is a further piece.
+        tested: The model that a result is about; without it a failure is of that manifest alone.
 
     Raises:
         AuthorityError: As ``attest``; its window is over, so that it would permit nothing; or a
@@ -130,6 +153,8 @@ def issue(
         placement = Placement(out, f"{kind}-{digest[:12]}", records.SUFFIX, envelope)
         writes = [records.write(statement, digest, envelope)]
         withdrawals = _implied(opened.withdrawals, statement, digest, kind, older.replaced)
+        if tested is not None:
+            withdrawals = _about(tested, withdrawals, digest)
         publication = None
         if withdrawals == opened.withdrawals:
             path = journal.commit(opened.path, writes, placement)
@@ -255,6 +280,17 @@ def _implied(
         failures=_united(known.failures, failures),
         supersessions=_united(known.supersessions, supersessions),
     )
+
+
+def _about(tested: Tested, withdrawals: WithdrawalsDocument, result: str) -> WithdrawalsDocument:
+    """State of the failures of a result which model was tested."""
+    stated = tuple(
+        replace(each, artifact=tested.artifact, model=tested.model, run=tested.run)
+        if each.result == result
+        else each
+        for each in withdrawals.failures
+    )
+    return replace(withdrawals, failures=tuple(dict.fromkeys(stated)))
 
 
 def _united(known: tuple[T, ...], more: tuple[T, ...]) -> tuple[T, ...]:

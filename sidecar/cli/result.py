@@ -11,12 +11,14 @@ import typer
 
 from sidecar.authority import home as authority
 from sidecar.authority.open_home import Home
+from sidecar.authority.signing import Tested
 from sidecar.cli import common, manifests
 from sidecar.cli.common import CliError, SignedByOption
 from sidecar.cli.manifests import ManifestFile
 from sidecar.cli.option_groups import grouped
 from sidecar.cli.signing_checks import StatementOptions
 from sidecar.cli.written import Written
+from sidecar.core.documents import Failure
 from sidecar.core.evidence import Statement
 from sidecar.core.predicates import Manifest, Result
 from sidecar.core.window import Window, rfc3339
@@ -157,8 +159,10 @@ def result(
     scores = given.scores(handed)
     begun = _begun(scores, stated, at)
     statement = _statement(handed, scores, common.window(begun, days), at)
-    written = signing.issue(opened, statement, manifest=handed.manifest)
-    earlier = {f.result for f in authority.describe(opened).failures if f.manifest == handed.digest}
+    tested = Tested.of(handed.artifact, handed.manifest)
+    written = signing.issue(opened, statement, manifest=handed.manifest, tested=tested)
+    published = authority.describe(opened).failures
+    earlier = {f.result for f in published if _is_of(f, handed.digest, tested)}
     _report(statement.predicate, handed, written, as_json=signing.as_json)
     common.warn(*(_counted(each) for each in scores if each.counted))
     if statement.predicate.result != countersign.PASSED:
@@ -169,6 +173,12 @@ def result(
         )
         raise typer.Exit(NOT_PASSED)
     common.warn(*(_still_failed(digest) for digest in sorted(earlier)))
+
+
+def _is_of(failure: Failure, digest: str, tested: Tested) -> bool:
+    """Return whether a failure is of a manifest's model, also under another manifest."""
+    same = (failure.model, failure.run) == (tested.model, tested.run)
+    return failure.manifest == digest or failure.artifact == tested.artifact or same
 
 
 def _statement(
@@ -207,7 +217,7 @@ def _counted(score: Measured) -> str:
 
 def _still_failed(digest: str) -> str:
     return (
-        f"the FAILED result {digest} of this manifest stays published, and so the model "
+        f"the FAILED result {digest} of this model stays published, and so the model "
         f"inadmissible; to take it back: admit retract {digest}"
     )
 

@@ -13,6 +13,7 @@ from sidecar.authority import checks
 from sidecar.authority import home as authority
 from sidecar.authority.checks import Signing, Vocabulary
 from sidecar.authority.open_home import Home
+from sidecar.authority.signing import Tested
 from sidecar.cli import common
 from sidecar.cli.common import BlobsOption, CliError, HomeOption, JsonOption, OutOption
 from sidecar.cli.written import Written
@@ -128,6 +129,7 @@ class StatementOptions:
         *,
         manifest: Manifest | None = None,
         keep_older: bool = False,
+        tested: Tested | None = None,
     ) -> Written:
         """Check, sign and write a statement, and publish the withdrawals that it implies.
 
@@ -137,7 +139,9 @@ class StatementOptions:
         at = common.now()
         signing = Signing(statement, owner.name, at, manifest, operator(self.trust))
         check(owner, signing, Against(self.trust, self.policies, self.force))
-        issued = authority.issue(owner, statement, at, out=self.out, keep_older=keep_older)
+        issued = authority.issue(
+            owner, statement, at, out=self.out, keep_older=keep_older, tested=tested
+        )
         return Written(owner.name, issued)
 
 

@@ -178,8 +178,17 @@ class Withdrawal:
 class Failure:
     """An evaluator's FAILED result for one suite; only its publisher can take it back.
 
-    ``manifest``, ``suite`` and ``result`` are hex SHA-256: of the manifest's payload, of the suite,
-    and of the payload of the failed test-result.
+    It is of the model that was tested: of every manifest of the same artifact, and of the same run
+    under the same name. Otherwise whoever signs another manifest of it would end the failure.
+
+    Attributes:
+        manifest: Hex SHA-256 of the payload of the manifest.
+        suite: Of the suite.
+        result: Of the payload of the failed test-result.
+        reason: For people and logs.
+        artifact: Of what the manifest is of; ``None`` in entries of earlier releases.
+        model: ``provider/id``; ``None`` likewise.
+        run: The run's id; ``None`` likewise.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = WIRE
@@ -188,6 +197,9 @@ class Failure:
     suite: Hex64
     result: Hex64
     reason: Name
+    artifact: Hex64 | None = None
+    model: Name | None = None
+    run: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

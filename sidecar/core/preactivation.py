@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sidecar.core.assessment import Finding, Question, SuitePass
 from sidecar.core.assignment import Offer, Slot, given
 from sidecar.core.cascade import Cascade, Defect
+from sidecar.core.documents import Failure
 from sidecar.core.eligibility import eligible_signers
 from sidecar.core.evidence import Evidence
 from sidecar.core.grants import EVALUATOR
@@ -19,7 +20,9 @@ from sidecar.core.objectors import overlaps
 from sidecar.core.predicates import Manifest, Result, Suite, SuiteResult
 from sidecar.core.reasons import Reason
 from sidecar.core.shown import MOST_SHOWN, beyond
+from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import same_suite, suite_passed
+from sidecar.core.withdrawals import failure_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,7 @@ def published_failures(
     """
     operator, everywhere = question.inquiry.state.operator, question.inquiry.call.sandbox
     suites = {suite.digest.sha256: suite for suite in item.predicate.envelope.suites}
-    for authority, failure in question.inquiry.state.failures.get(item.digest, ()):
+    for authority, failure in failures_of(question.inquiry.state, item):
         suite = suites.get(failure.suite)
         if suite is not None and any(
             grant.role == EVALUATOR
@@ -204,11 +207,19 @@ def published_failures(
             label = _label(suite)
             tested = item.predicate.model.id
             which = label if tested == question.target else f"{label} of its parent {tested}"
+            if failure.manifest != item.digest:
+                which += f", as manifest {failure.manifest[:12]} of the same model,"
             detail = f"{authority} published that {which} failed: {failure.reason}"
             yield (
                 authority,
                 Finding(4, question.model, Reason.PREACTIVATION_FAILED, detail, (label,)),
             )
+
+
+def failures_of(state: TrustState, item: Evidence[Manifest]) -> tuple[tuple[str, Failure], ...]:
+    """Return every failure of a manifest's model with its author, also under another manifest."""
+    found = (state.failures.get(key, ()) for key in failure_keys(item))
+    return tuple(dict.fromkeys(entry for entries in found for entry in entries))
 
 
 def _score(entry: SuiteResult) -> float:

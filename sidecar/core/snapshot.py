@@ -109,7 +109,7 @@ class TrustState:
         bindings: (provider, deployment) → deployment bindings.
         specifications: Payload digest → specification.
         withdrawals: Authority → index of its withdrawals.
-        failures: Manifest digest → (authority, published failure).
+        failures: What was tested → (authority, published failure); ``failure_keys``.
         successors: Digest of a manifest → what supersedes it: known, remembered or announced.
         statements: Digest of a manifest that others build on → the approvals and results about it.
         taken_over: (manifest digest, SPIFFE ID) where a successor took over, for good.

@@ -27,7 +27,7 @@ from sidecar.core.documents import (
 from sidecar.core.evidence import Evidence
 from sidecar.core.kinds import BY_NOUN, kind_of
 from sidecar.core.memory import LineageNode, WithdrawnStatement
-from sidecar.core.predicates import Predicate
+from sidecar.core.predicates import Manifest, Predicate
 from sidecar.core.tables import EMPTY, Drafts
 
 K = TypeVar("K")
@@ -101,13 +101,34 @@ def _about(manifest: str) -> str:
     return f"about {manifest}"
 
 
+def same_artifact(digest: str) -> str:
+    """Return the key of failures of every manifest of an artifact; it is no manifest's digest."""
+    return f"artifact {digest}"
+
+
+def same_run(model: str, run: str) -> str:
+    """Return the key of failures of every manifest of ``provider/id`` that names a run."""
+    return "run " + wire.canonical([model, run]).decode()
+
+
+def failure_keys(item: Evidence[Manifest]) -> tuple[str, str, str]:
+    """Return the keys of all failures that are of a manifest's model."""
+    model, run = item.predicate.model, item.predicate.run
+    return (
+        item.digest,
+        same_artifact(item.statement.subject.digest.sha256),
+        same_run(f"{model.provider}/{model.id}", run.id),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedNoes:
     """Failures and supersessions in one authority's ``withdrawals.json``.
 
     Attributes:
         document: Of which this is the index.
-        failures: Manifest digest → its failures.
+        failures: What was tested → its failures: the digest of a manifest, or ``same_artifact`` or
+            ``same_run``.
         announced: Superseded digest → the digests that are announced as its successors.
     """
 
@@ -121,6 +142,10 @@ class PublishedNoes:
         failures: dict[str, list[Failure]] = defaultdict(list)
         for failure in document.failures:
             failures[failure.manifest].append(failure)
+            if failure.artifact is not None:
+                failures[same_artifact(failure.artifact)].append(failure)
+            if failure.model is not None and failure.run is not None:
+                failures[same_run(failure.model, failure.run)].append(failure)
         announced: dict[str, list[str]] = defaultdict(list)
         for entry in document.supersessions:
             announced[entry.manifest].append(entry.by)

@@ -17,6 +17,7 @@ from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import EVALUATOR
 from sidecar.core.objectors import Objectors
 from sidecar.core.patterns import any_matches
+from sidecar.core.preactivation import failures_of
 from sidecar.core.predicates import Manifest, Result, Suite
 from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import same_suite, suite_passed
@@ -101,7 +102,7 @@ def _status(
     ) -> SuiteStatus:
         return SuiteStatus(model, item.digest, suite, state, until, evaluator, detail)
 
-    for authority, failure in state.failures.get(item.digest, ()):
+    for authority, failure in failures_of(state, item):
         if failure.suite == suite.digest.sha256 and _evaluates(state, authority, model, suite):
             return status(SuiteState.FAILED, authority, detail=failure.reason)
     edition = editions.get((suite.kind, suite.name))

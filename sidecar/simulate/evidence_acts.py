@@ -65,9 +65,18 @@ def fail(world: World, entry: Judge) -> str:
     file = _judge(world, entry, passed=False)
     result = parse_statement(file.payload).predicate
     if isinstance(result, Result):
-        manifest = world.manifests[entry.manifest].digest
+        tested = world.manifests[entry.manifest]
+        claim, subject = statements.manifest_of(tested), parse_statement(tested.payload).subject
         party_of(world, entry.by).failures.extend(
-            Failure(manifest, row.digest.sha256, file.digest, "below its threshold")
+            Failure(
+                tested.digest,
+                row.digest.sha256,
+                file.digest,
+                "below its threshold",
+                subject.digest.sha256,
+                f"{claim.model.provider}/{claim.model.id}",
+                claim.run.id,
+            )
             for row in result.configuration
         )
     return f"{entry.by} publishes {_suites(entry)} of {entry.manifest} as FAILED"

@@ -121,3 +121,22 @@ def test_a_statement_that_is_reinstated_beside_a_narrower_one_is_warned_of(
         f"! environment {narrow} permits less than environment {wide}, and both count: where the "
         "newer one's file is missing, the older one permits more\n"
     )
+
+
+def test_law_1_binding_the_same_model_anew_ends_no_failure(parties: Parties, job: Path) -> None:
+    parties.declare()
+    failed = parties.bind(job)
+    found = parties.result(failed["file"], 0.5, code=3)
+    anew = parties.bind(job, "--days", "20")
+    first, second = (Path(each["artifact"]).read_bytes() for each in (failed, anew))
+    assert (anew["digest"] != failed["digest"], first) == (True, second)
+    Path(failed["file"]).unlink()
+    parties.result(anew["file"], 1.0)
+    for name in ("acme-risk", "model-host", "eu-regulator"):
+        parties.approve(name, anew["file"])
+    refused = parties.assess()
+    assert refused.reason is Reason.PREACTIVATION_FAILED
+    assert refused.failed is not None
+    assert f"as manifest {failed['digest'][:12]} of the same model" in refused.failed.detail
+    parties.run("test-house", "retract", found["digest"], "--yes")
+    assert parties.assess().reason is None

@@ -36,7 +36,6 @@ from tests.support.laws.nouns import (
     KIND_OF,
     Binding,
     Content,
-    Failure,
     Item,
     Manifest,
     Question,
@@ -109,7 +108,7 @@ class Author:
         failed = self.say(universe.result(item, self.span(), "FAILED"), who)
         if self.rng.random() > BY_HAND:
             suite = self.rng.choice(universe.SUITES).digest
-            self.queue.append(Publish(who, Failure(item.digest, suite, failed.digest)))
+            self.queue.append(Publish(who, universe.failure(item, suite, failed.digest)))
 
     def declare(self) -> None:
         environment = self.rng.choice(sorted(self.run.world.credentials))

@@ -17,7 +17,6 @@ from tests.support.laws.nouns import (
     Approval,
     Declaration,
     Documents,
-    Failure,
     Grant,
     Item,
     Key,
@@ -138,7 +137,9 @@ def looked_at_again(author: Author) -> None:
     able = author.made.evaluators
     two = [author.rng.choice(able), author.rng.choice(("lab", "lab", *able))]
     suites = universe.SUITES
-    said = [(who, Failure(item.digest, author.rng.choice(suites).digest, "0" * 64)) for who in two]
+    said = [
+        (who, universe.failure(item, author.rng.choice(suites).digest, "1" * 64)) for who in two
+    ]
     order: list[Operation] = [Publish(who, failure) for who, failure in said]
     order.append(TakeBack(*author.rng.choice(said)))
     author.queue.extend(order[: author.rng.randint(1, 3)])

@@ -32,6 +32,7 @@ from tests.support.laws.nouns import (
     Specification,
     World,
     covers,
+    failed,
 )
 from tests.support.laws.policies import Policy
 from tests.support.laws.reading import Reading, Signer
@@ -258,7 +259,10 @@ class _Case:
         )
 
     def _failures(self, item: Item, models: set[str]) -> set[No]:
-        """Noes to one manifest of every evaluator whose grant overlaps the question."""
+        """Noes to a manifest's model of every evaluator whose grant overlaps the question.
+
+        A failure is of the model that was tested, whoever binds it in another manifest.
+        """
         assert isinstance(item.content, Manifest)
         suites = {suite.digest for suite in item.content.suites}
         evaluating = objectors(self.reading, self.sector, self.asked, models, role="evaluator")
@@ -267,7 +271,7 @@ class _Case:
             for authority in evaluating
             if authority in self.reading.world.views
             for failure in self.reading.world.views[authority].failures
-            if failure.manifest == item.digest and failure.suite in suites
+            if failure.suite in suites and failed(failure, item)
         }
 
     # ---- Steps 6 and 7, for all of them --------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.support.laws.history import (
     TakeBack,
     Wait,
 )
-from tests.support.laws.nouns import Declaration, Failure, Manifest, Specification, Withdrawal
+from tests.support.laws.nouns import Declaration, Manifest, Specification, Withdrawal
 from tests.support.laws.said import entry
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def failed_then_anything(author: Author) -> None:
     who = author.rng.choice(author.made.evaluators)
     failed = author.say(universe.result(item, author.span(), "FAILED"), who)
     suite = author.rng.choice(universe.SUITES).digest
-    author.queue.append(Publish(who, Failure(item.digest, suite, failed.digest)))
+    author.queue.append(Publish(who, universe.failure(item, suite, failed.digest)))
     by = author.rng.choice(sorted(author.run.world.published))
     author.queue.append(Publish(by, entry(failed)))
     author.queue.extend(_afterwards(author, who, failed.digest))

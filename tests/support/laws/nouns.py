@@ -6,6 +6,7 @@ by the hex SHA-256 of its payload, a key by a name.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -42,9 +43,19 @@ class Withdrawal:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """``artifact``, ``model`` (with its provider) and ``run``: none in entries of old releases."""
+
     manifest: str
     suite: str
     result: str
+    artifact: str | None = None
+    model: str | None = None
+    run: str | None = None
+
+
+def artifact(model: str) -> str:
+    """The digest of what every manifest of a model is of."""
+    return hashlib.sha256(f"job {model}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,4 +333,15 @@ def _covers(pattern: str, name: str) -> bool:
         return across or "/" not in rest
     return any(
         _covers(tail, rest[at:]) for at in range(len(rest) + 1) if across or "/" not in rest[:at]
+    )
+
+
+def failed(failure: Failure, item: Item) -> bool:
+    """Whether a failure is of the model of a manifest, be it under this manifest or another."""
+    made = item.content
+    assert isinstance(made, Manifest)
+    return (
+        failure.manifest == item.digest
+        or failure.artifact == artifact(made.model)
+        or (failure.model, failure.run) == (f"openai/{made.model}", made.run)
     )

@@ -30,6 +30,7 @@ from tests.support.laws.nouns import (
     Specification,
     Suite,
     Waiver,
+    artifact,
 )
 from tests.support.simulator.constants import NOW
 from tests.support.simulator.keys import SimKey, envelope
@@ -130,6 +131,11 @@ def withdrawals_json(documents: Documents) -> bytes:
                 "suite": each.suite,
                 "result": each.result,
                 "reason": "below its threshold",
+                **{
+                    name: value
+                    for name in ("artifact", "model", "run")
+                    if (value := getattr(each, name)) is not None
+                },
             }
             for each in documents.failures
         ],
@@ -149,7 +155,7 @@ def _subject(content: Content) -> tuple[str, str]:
         case Declaration():
             return content.environment, sha(content.environment)
         case Manifest():
-            return content.model, sha(f"job {content.model}")
+            return content.model, artifact(content.model)
         case Binding():
             base = sha(f"openai/{content.model}")
             return content.deployment, base if content.manifest is None else content.manifest

@@ -14,6 +14,7 @@ from tests.support.laws.nouns import (
     Content,
     Declaration,
     Documents,
+    Failure,
     Floor,
     Grant,
     Item,
@@ -27,6 +28,7 @@ from tests.support.laws.nouns import (
     Specification,
     Suite,
     World,
+    artifact,
 )
 from tests.support.simulator.predicates import sha
 
@@ -261,6 +263,16 @@ def result(item: Item, span: Span = LONG, outcome: str = "PASSED") -> Result:
     assert isinstance(item.content, Manifest)
     score = 0.95 if outcome == "PASSED" else 0.5
     return Result(item.content.model, item.digest, outcome, item.content.suites, score, span)
+
+
+def failure(item: Item, suite: str, result: str) -> Failure:
+    """Of every third result one of an old release, and of another one without the run."""
+    assert isinstance(item.content, Manifest)
+    made, how = item.content, int(result[0], 16) % 3
+    if how == 0:
+        return Failure(item.digest, suite, result)
+    named = Failure(item.digest, suite, result, artifact(made.model))
+    return named if how == 1 else replace(named, model=f"openai/{made.model}", run=made.run)
 
 
 def approval(

@@ -156,7 +156,12 @@ def _failures(
     found: dict[str, list[tuple[str, Failure]]] = defaultdict(list)
     for name, view in sorted(views.items()):
         for failure in view.withdrawals.failures:
-            found[failure.manifest].append((name, failure))
+            keys = [failure.manifest]
+            keys += [] if failure.artifact is None else [f"artifact {failure.artifact}"]
+            if failure.run is not None:
+                keys.append("run " + wire.canonical([failure.model, failure.run]).decode())
+            for key in keys:
+                found[key].append((name, failure))
     return frozen(found)
 
 

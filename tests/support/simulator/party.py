@@ -81,11 +81,11 @@ class Party:
         self.retired.append(self.key)
         self.key = SimKey.ed25519()
 
-    def fail(self, manifest: str, suite: dict[str, Any]) -> None:
-        """Publish that a suite of a manifest failed."""
+    def fail(self, manifest: str, suite: dict[str, Any], **model: str) -> None:
+        """Publish that a suite of a manifest failed; ``model`` is of an entry's optional fields."""
         digest = suite["digest"]["sha256"]
         entry = {"manifest": manifest, "suite": digest, "result": sha("FAILED"), "reason": "bias"}
-        self.failures.append(entry)
+        self.failures.append(entry | model)
 
 
 def grant(role: str, **changes: Any) -> Grant:

@@ -10,8 +10,8 @@ from sidecar.core.documents import WithdrawalKind as K
 from sidecar.core.reasons import Reason
 from tests.support.simulator.constants import APPROVERS, DAY, ENV, MODEL, NOW
 from tests.support.simulator.party import grant
-from tests.support.simulator.predicates import manifest_predicate, suite, window
-from tests.support.simulator.world import World, admitted_world
+from tests.support.simulator.predicates import manifest_predicate, sha, suite, window
+from tests.support.simulator.world import World, admitted_world, refusal
 
 CORPUS = manifest_predicate()["corpora"][0]["digest"]["sha256"]
 
@@ -142,6 +142,58 @@ def test_case_3_nobody_else_can_withdraw_a_failure(author: str) -> None:
         world.parties[author].withdraw(kind, subject)
         assert world.ask().reason is not None, kind
     assert world.ask().reason is Reason.PREACTIVATION_FAILED
+
+
+ARTIFACT = {"artifact": sha(f"job {MODEL}")}
+RUN = {"model": f"openai/{MODEL}", "run": manifest_predicate()["run"]["id"]}
+
+
+def bound_anew() -> World:
+    """The model is bound in another manifest, which everybody approves and another lab passes."""
+    world = admitted_world()
+    world.join("lab", grant("evaluator"))
+    failed = world.digests["manifest"]
+    world.bind(window=window(1, 80))
+    world.result("lab", signer="lab")
+    for role in APPROVERS:
+        world.approve(role)
+    assert world.digests["manifest"] != failed
+    assert world.ask().reason is None
+    world.digests["failed"] = failed
+    return world
+
+
+@pytest.mark.parametrize("same", [ARTIFACT, RUN, ARTIFACT | RUN])
+def test_a_failure_is_not_ended_by_another_manifest_of_the_same_model(
+    same: dict[str, str],
+) -> None:
+    world = bound_anew()
+    world.parties["evaluator"].fail(world.digests["failed"], suite("regression"), **same)
+    assert refusal(world.ask()) == (
+        Reason.PREACTIVATION_FAILED,
+        4,
+        "evaluator published that regression suite regression-suite, as manifest "
+        f"{world.digests['failed'][:12]} of the same model, failed: bias",
+    )
+    world.parties["evaluator"].failures.clear()
+    assert world.ask().reason is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {},
+        {"artifact": sha("job of another model")},
+        {**RUN, "run": "ftjob-another"},
+        {**RUN, "model": "openai/another"},
+        {**RUN, "model": "azure/" + MODEL},
+        {"run": RUN["run"]},
+    ],
+)
+def test_a_failure_of_another_model_stops_nothing(other: dict[str, str]) -> None:
+    world = bound_anew()
+    world.parties["evaluator"].fail(world.digests["failed"], suite("regression"), **other)
+    assert world.ask().reason is None
 
 
 def test_a_failure_by_one_that_is_no_evaluator_here_stops_nothing() -> None:
