@@ -115,6 +115,7 @@ def _by_vocabulary(signing: Signing, known: Vocabulary) -> Iterator[str]:
         yield from _spelled_in(predicate, known)
     elif isinstance(predicate, DeploymentBinding):
         yield from _spelled(f"{predicate.provider}/{predicate.model}", known)
+        yield from _called(f"{predicate.provider}/{predicate.deployment}", known)
 
 
 def _approval(approval: Approval, signing: Signing, known: Vocabulary) -> Iterator[str]:
@@ -219,6 +220,13 @@ def _spelled(model: str, known: Vocabulary) -> Iterator[str]:
     name = known.canonical(model)
     if name != model:
         yield f"model {model!r} is {name!r} to calls and withdrawals, which miss any other name"
+
+
+def _called(deployment: str, known: Vocabulary) -> Iterator[str]:
+    """Yield a sentence if a deployment is not written by the one name that calls have."""
+    name = known.canonical(deployment)
+    if name != deployment:
+        yield f"deployment {deployment!r} is {name!r} to calls, which miss any other name"
 
 
 def _spelled_in(manifest: Manifest, known: Vocabulary) -> Iterator[str]:

@@ -25,6 +25,7 @@ from sidecar.authority.errors import AuthorityError
 from sidecar.core.documents import TRUST_DOMAINS_ROLE
 from sidecar.core.key_material import blocks, describe
 from sidecar.durable.files import write_private
+from sidecar.durable.private_files import open_to_others
 
 ROOT, TARGETS, ONLINE, ATTESTATION = "root", "targets", "online", "attestation"
 ROLES = (ROOT, TARGETS, ONLINE, ATTESTATION)
@@ -264,7 +265,7 @@ def _file_signer(home: Path, uri: str, public: SSlibKey | None) -> CryptoSigner:
 def _check_private(path: Path, facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise AuthorityError(f"key file {path} is not a regular file")
-    if facts.st_mode & 0o077:
+    if open_to_others(facts):
         mode = stat.S_IMODE(facts.st_mode)
         raise AuthorityError(
             f"key file {path} has mode {mode:04o}: group or others may use it; chmod 0600 it"

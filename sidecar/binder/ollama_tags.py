@@ -12,6 +12,7 @@ from sidecar.binding import served, served_api
 from sidecar.binding.deployments import DeployedModel
 from sidecar.binding.errors import BindingError
 from sidecar.binding.served import Api, BoundBase
+from sidecar.providers.ollama import canonical
 
 
 class OllamaTags:
@@ -25,7 +26,7 @@ class OllamaTags:
         provider: The provider's name in manifests and bindings.
         url: Of the server.
         key: Its API key, if it needs one.
-        names: The tags, as calls name them.
+        names: The tags, by any of their names.
         evidence: Folders with manifests of adapters, their ``*.artifact.json`` beside them.
     """
 
@@ -47,8 +48,8 @@ class OllamaTags:
         """Do nothing; connections last for one reading."""
 
     def names(self) -> Iterator[str]:
-        """Yield the configured tags."""
-        yield from self._names
+        """Yield the configured tags, by the names that calls are judged by."""
+        yield from dict.fromkeys(map(canonical, self._names))
 
     def read(self, name: str) -> DeployedModel:
         """Return what a tag serves; see ``DeploymentSource``."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sidecar.binder.errors import BinderError
-from sidecar.durable.files import read_bounded
+from sidecar.durable.files import read_from
+from sidecar.durable.private_files import open_to_others
 
 MAX_BYTES = 64 << 10
 HIDDEN = "[secret]"
@@ -40,13 +40,14 @@ def from_file(path: Path) -> Secret:
         BinderError: It cannot be read, is empty, or is readable by others than its owner.
     """
     try:
-        mode = path.stat().st_mode
-        text = read_bounded(path, MAX_BYTES).decode("ascii", errors="strict").strip()
+        with path.open("rb") as file:
+            facts = os.fstat(file.fileno())  # of what is read: a mounted Secret may be replaced
+            text = read_from(file, MAX_BYTES).decode("ascii", errors="strict").strip()
     except OSError as error:
         raise BinderError(f"{path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise BinderError(f"{path}: holds no credential: it is not ASCII text") from error
-    if stat.S_IMODE(mode) & 0o077:
+    if open_to_others(facts):
         raise BinderError(
             f"{path}: others than its owner can read or change it; run: chmod 600 {path}"
         )

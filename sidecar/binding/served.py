@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.binding.errors import BindingError
 from sidecar.formats.json_model import JsonModelError, read_json
+from sidecar.providers.ollama import canonical
 
 MAX_ANSWER_BYTES = 8 << 20
 _Text = Annotated[str, Field(max_length=4096)]
@@ -156,20 +157,21 @@ def tag_digest(name: str, tags: bytes) -> str:
     """Return the digest of a tag of Ollama: hex SHA-256.
 
     Args:
-        name: The tag; ``:latest`` may be left out, as in calls.
+        name: The tag, by any of its names.
         tags: Answer to ``GET /api/tags``.
 
     Raises:
         BindingError: Not such an answer, or no such tag.
     """
-    full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-    listed = [tag for tag in _parsed("/api/tags", tags, _Tags).models if tag.name == full]
+    short = canonical(name)
+    found = _parsed("/api/tags", tags, _Tags).models
+    listed = [tag for tag in found if canonical(tag.name) == short]
     if len(listed) != 1:
-        raise BindingError(f"the server lists the tag {full!r} {len(listed)} times, expected once")
+        raise BindingError(f"the server lists the tag {short!r} {len(listed)} times, expected once")
     digest = listed[0].digest.removeprefix("sha256:")
     if not _HEX.fullmatch(digest):
         raise BindingError(
-            f"the digest of {full!r} is {listed[0].digest!r}, which is no SHA-256: not Ollama"
+            f"the digest of {short!r} is {listed[0].digest!r}, which is no SHA-256: not Ollama"
         )
     return digest
 

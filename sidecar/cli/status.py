@@ -117,6 +117,9 @@ def _show(value: dict[str, Any]) -> None:
             markup=False,
             soft_wrap=True,
         )
+    for item in value.get("idle_grants", []):
+        where = f"grants.{item['grant']}.{item['why']}"
+        console.print(f"{item['authority']}: {where}", markup=False, soft_wrap=True)
     _show_rejections(console, evidence["rejections"])
     for problem in value["credential_problems"]:
         console.print(f"credential roots: {problem}", markup=False, soft_wrap=True)

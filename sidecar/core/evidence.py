@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 from pydantic import ConfigDict, Field
 
 from sidecar.core import kinds, strict_json, wire
+from sidecar.core.kinds import EvidenceKind
 from sidecar.core.predicates import P, Predicate, Subject
 from sidecar.core.reasons import EvidenceError
 from sidecar.core.wire import WIRE
@@ -108,10 +109,32 @@ def plain_statement(
     if kind is None or not isinstance(inside, dict) or "critical" in value or "critical" in inside:
         return None
     whole: Any = read(_frame(kind.urn), payload)
-    if whole is None:
-        return None
-    kind.check_subject(whole.subject[0], whole.predicate)
-    return Statement(whole.subject[0], kind.urn, whole.predicate)
+    return None if whole is None else _checked(kind, whole)
+
+
+@cache
+def plain_reader(urn: str) -> Callable[[bytes], Statement[Predicate] | None]:
+    """Return a function that reads payloads of a kind as ``plain_statement`` does.
+
+    Args:
+        urn: Their predicate type. They must be strict JSON without a ``critical`` list, with
+            numbers that are read as they are written, and have the ``_type`` of a statement.
+    """
+    kind = kinds.BY_URN[urn]
+    read: Callable[[bytes], Any] = wire.plain_reader(_frame(urn))
+
+    def statement(payload: bytes) -> Statement[Predicate] | None:
+        whole = read(payload)
+        return None if whole is None else _checked(kind, whole)
+
+    return statement
+
+
+def _checked(kind: EvidenceKind[Any], whole: _Frame[Any]) -> Statement[Predicate]:
+    """Return the statement in a frame; raises ``EvidenceError`` as ``check_subject`` does."""
+    subject = whole.subject[0]
+    kind.check_subject(subject, whole.predicate)
+    return Statement(subject, kind.urn, whole.predicate)
 
 
 @cache

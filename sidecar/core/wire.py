@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, TypeVar, get_origin
 
@@ -108,10 +108,21 @@ def read_directly(kind: type[T], data: bytes) -> T | None:
 
 def read_plain(kind: type[T], data: bytes) -> T | None:
     """Like ``read_directly``, where numbers are known to be read as they are written."""
-    try:
-        return _adapter(kind).validate_json(data, extra="forbid")
-    except ValidationError:
-        return None
+    return plain_reader(kind)(data)
+
+
+def plain_reader(kind: type[T]) -> Callable[[bytes], T | None]:
+    """Return a function that reads a ``kind`` as ``read_plain`` does."""
+    validate = _adapter(kind).validator.validate_json
+
+    def read(data: bytes) -> T | None:
+        try:
+            found: T = validate(data, extra="forbid")
+        except ValidationError:
+            return None
+        return found
+
+    return read
 
 
 def _canonical_values(value: dict[str, Any]) -> str | bytes:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
 from sidecar.doctor.diagnosis import Diagnosis, fail, ok, warn
 from sidecar.doctor.installation import Installation
+from sidecar.durable.private_files import open_to_others
 from sidecar.formats.amounts import amount
 from sidecar.opa.bundle import SignedFile
 from sidecar.trust import config as trust_config
@@ -18,7 +19,6 @@ from sidecar.trust import config_file
 
 _MAX_FILES = 10_000
 _MAX_TOLD = 3
-_OTHERS_READ = 0o077
 _OTHERS_WRITE = 0o022
 _LITTLE_ROOM = 256 << 20
 _LARGE_LOG = 1 << 30
@@ -56,8 +56,10 @@ def trust(installation: Installation) -> tuple[Diagnosis, ...]:
 
 def permissions(installation: Installation) -> tuple[Diagnosis, ...]:
     """Check that other users can neither read secret files nor change any that decide."""
-    secret = list(_open(_secret(installation), _OTHERS_READ))
-    decisive = list(_open(_decisive(installation), _OTHERS_WRITE))
+    secret = list(_open(_secret(installation), open_to_others))
+    decisive = list(
+        _open(_decisive(installation), lambda facts: bool(facts.st_mode & _OTHERS_WRITE))
+    )
     found = []
     if secret:
         found.append(
@@ -173,15 +175,15 @@ def _tree(folder: Path) -> Iterator[Path]:
     yield from islice(folder.rglob("*"), _MAX_FILES)
 
 
-def _open(paths: Iterable[Path], bits: int) -> Iterator[str]:
-    """Yield paths that exist and have one of ``bits``, with their mode; links are not followed."""
+def _open(paths: Iterable[Path], is_open: Callable[[os.stat_result], bool]) -> Iterator[str]:
+    """Yield paths that exist and are open to others, with the mode of what a link leads to."""
     for path in paths:
         try:
-            mode = path.lstat().st_mode
+            facts = path.stat()
         except OSError:
             continue
-        if not stat.S_ISLNK(mode) and mode & bits:
-            yield f"{path} ({stat.S_IMODE(mode):04o})"
+        if is_open(facts):
+            yield f"{path} ({stat.S_IMODE(facts.st_mode):04o})"
 
 
 def _listed(paths: list[str]) -> str:

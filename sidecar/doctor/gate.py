@@ -112,6 +112,7 @@ def _diagnoses(
     yield from _policies(value["policy"])
     yield from _authorities(value["authorities"], now, _poll(installation))
     yield from trust_domains(value["trust_domains"], now)
+    yield from _idle_grants(value.get("idle_grants", []))
     yield from _evidence(value)
 
 
@@ -215,6 +216,16 @@ def _problem(entry: dict[str, Any], now: datetime, poll: timedelta) -> Diagnosis
     if expires - now < 2 * poll:
         return warn(name, f"ends in {left}, in less than two poll intervals", publish)
     return None
+
+
+def _idle_grants(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
+    """Warn of grants by which an authority can object to nothing."""
+    for item in entries[:_MAX_TOLD]:
+        yield warn(
+            f"grants of {item['authority']}",
+            f"grants.{item['grant']}.{item['why']}, so its withdrawals count for no call there",
+            "Correct it in trust.yaml, unless the environment is yet to be declared.",
+        )
 
 
 def _evidence(value: dict[str, Any]) -> Iterator[Diagnosis]:

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import os
 from pathlib import Path
+from typing import IO
 
 CHECKSUM_CHARACTERS = 32
 
@@ -30,9 +31,14 @@ def read_bounded(path: Path, max_bytes: int) -> bytes:
             which.
     """
     with path.open("rb") as file:
-        data = file.read(max_bytes + 1)
+        return read_from(file, max_bytes)
+
+
+def read_from(file: IO[bytes], max_bytes: int) -> bytes:
+    """Return the bytes of a small file that is open; as ``read_bounded``."""
+    data = file.read(max_bytes + 1)
     if len(data) > max_bytes:
-        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", str(path))
+        raise OSError(errno.EFBIG, f"larger than {max_bytes} bytes", str(file.name))
     return data
 
 

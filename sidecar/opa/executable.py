@@ -17,8 +17,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +36,23 @@ COMMAND_SECONDS = 120.0
 _MAX_REFUSAL_CHARS = 500
 _LAUNCHER = (
     "import ctypes,os,sys\n"
-    "ctypes.CDLL(None, use_errno=True).prctl(1, 9)\n"  # PR_SET_PDEATHSIG, SIGKILL
+    "ctypes.CDLL(None, use_errno=True).prctl(1, int(sys.argv[2]))\n"  # PR_SET_PDEATHSIG
     "if os.getppid() != int(sys.argv[1]): sys.exit(1)\n"
-    "os.execv(sys.argv[2], sys.argv[2:])\n"
+    "os.execv(sys.argv[3], sys.argv[3:])\n"
 )
+
+
+def ends_with_parent(arguments: Sequence[str], number: signal.Signals) -> list[str]:
+    """Return the command line of a program that the kernel ends with this process.
+
+    Linux takes the thread that starts a child for its parent, so start it in one that stays.
+
+    Args:
+        arguments: The program's path, and its arguments.
+        number: The signal that it gets, however this process ends.
+    """
+    parent, own = str(os.getpid()), str(int(number))
+    return [sys.executable, "-I", "-S", "-c", _LAUNCHER, parent, own, *arguments]
 
 
 def run(
@@ -115,7 +130,6 @@ def server_args(
         verification: The key that must have signed the bundle; ``None`` for an unsigned one.
     """
     words = [
-        *(sys.executable, "-I", "-S", "-c", _LAUNCHER, str(os.getpid())),
         *(str(opa), "run", "--server"),
         *("--addr", f"unix://{socket}", "--unix-socket-perm", "600"),
         *("--bundle", str(bundle)),
@@ -123,7 +137,9 @@ def server_args(
         *("--log-level", "error", "--log-format", "json"),
         *("--skip-version-check", "--shutdown-grace-period", "1"),
     ]
-    return words if verification is None else [*words, *verification_args(verification)]
+    if verification is not None:
+        words += verification_args(verification)
+    return ends_with_parent(words, signal.SIGKILL)
 
 
 def process_environment() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Makes the private folder of a managed OPA, and removes those whose process was killed.
+"""Makes private folders that are gone with their process, also one that was killed.
 
 Theory of operation. A process that is killed removes nothing. So each folder is locked (``flock``
 on the folder itself) for as long as its process lives: the kernel releases the lock with the last
@@ -45,8 +45,13 @@ class PrivateFolder:
         os.close(self._lock)
 
 
-def private_folder(parent: Path | None) -> PrivateFolder:
-    """Create a folder for one OPA, below ``parent`` or as a temporary folder.
+def private_folder(parent: Path | None, prefix: str = PREFIX) -> PrivateFolder:
+    """Create a folder, for one OPA say, below ``parent`` or as a temporary folder.
+
+    Args:
+        parent: Made if needed, with mode 0700; ``None`` for the system's temporary folder.
+        prefix: Of its name. Folders of this prefix that no process has locked are removed, so no
+            name without a lock may ever begin with it.
 
     Raises:
         PolicyError: ``parent`` cannot be created or used, or other users can access it.
@@ -58,9 +63,9 @@ def private_folder(parent: Path | None) -> PrivateFolder:
             if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
                 raise PolicyError(f"{parent}: must be this user's alone (chmod 0700)")
         place = Path(tempfile.gettempdir()) if parent is None else parent
-        _remove_abandoned(place)
+        _remove_abandoned(place, prefix)
         while True:
-            path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
+            path = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
             lock = _lock(path, wait=True)
             if lock is not None:
                 return PrivateFolder(path, lock)
@@ -101,9 +106,9 @@ def _is_at(lock: int, path: Path) -> bool:
         return False
 
 
-def _remove_abandoned(place: Path) -> None:
+def _remove_abandoned(place: Path, prefix: str) -> None:
     """Remove this user's folders that no process has locked; what cannot be removed stays."""
-    for path in place.glob(f"{PREFIX}*"):
+    for path in place.glob(f"{prefix}*"):
         with contextlib.suppress(OSError):
             if path.lstat().st_uid != os.geteuid():
                 continue

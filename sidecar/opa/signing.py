@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+from sidecar.durable.private_files import open_to_others
 from sidecar.opa.errors import PolicyError
 
 SCOPE = "admissibility-policy"
@@ -124,11 +124,11 @@ def _public_pem(public: object) -> bytes:
 def _read(path: Path, *, private: bool) -> bytes:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            facts = os.fstat(file.fileno())
             data = file.read(MAX_KEY_BYTES + 1)
     except OSError as error:
         raise PolicyError(f"{path}: {error.strerror}") from error
-    if private and stat.S_IMODE(mode) & 0o077:
+    if private and open_to_others(facts):
         raise PolicyError(f"{path}: others can read this private key (chmod 0600)")
     if len(data) > MAX_KEY_BYTES:
         raise PolicyError(f"{path}: more than {MAX_KEY_BYTES} bytes")

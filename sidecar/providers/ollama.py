@@ -1,6 +1,12 @@
-"""Ollama: its own API and OpenAI's; every name is a tag, which can later name other weights."""
+"""Ollama: its own API and OpenAI's; every name is a tag, which can later name other weights.
+
+A name is ``[HOST/][NAMESPACE/]MODEL[:TAG]``, and what is left out has a default, so ``llama3`` and
+``registry.ollama.ai/library/llama3:latest`` are one tag (Ollama, ``types/model/name.go``).
+"""
 
 from __future__ import annotations
+
+import re
 
 from sidecar.providers import error_shapes
 from sidecar.providers.json_paths import Role, What
@@ -12,10 +18,44 @@ from sidecar.providers.provider import (
     AdaptedNames,
     Provider,
     always_a_deployment,
-    as_written,
     no_further,
 )
 from sidecar.providers.stored_inputs import NO_INPUTS
+
+_HOST, _NAMESPACE, _TAG = "registry.ollama.ai", "library", "latest"
+_NAME = re.compile(
+    r"(?:[^/]+://)?(?:(?P<host>[^/]+)/(?=[^/]+/))?(?:(?P<namespace>[^/]+)/)?"
+    r"(?P<model>[^/:]+)(?::(?P<tag>[^/:]+))?"
+)
+
+
+def canonical(model: str) -> str:
+    """Return the shortest name of a tag, as Ollama shows it but for ``:latest``.
+
+    Upper and lower case are kept, though a server takes either: a name in another case than was
+    bound is not bound. What is a pattern, or no such name, stays as it is.
+    """
+    found = None if "**" in model else _NAME.fullmatch(model)
+    if found is None:
+        return model
+    host, namespace, name, tag = found.groups()
+    host = None if host == _HOST else host
+    namespace = None if host is None and namespace == _NAMESPACE else namespace
+    tag = None if tag == _TAG else tag
+    before = "".join(f"{part}/" for part in (host, namespace) if part is not None)
+    return f"{before}{name}" + ("" if tag is None else f":{tag}")
+
+
+def spellings(model: str) -> tuple[str, ...]:
+    """Return the other names of a tag, or the patterns over them, by its canonical one."""
+    heads = {0: ("", f"{_NAMESPACE}/", f"{_HOST}/{_NAMESPACE}/"), 1: ("", f"{_HOST}/")}
+    tagged = ":" in model.rpartition("/")[2]
+    names = [model] if tagged else [model, f"{model}:{_TAG}"]
+    if model.endswith(":*"):  # which covers the tag that is left out
+        names.append(model.removesuffix(":*"))
+    found = (head + name for name in names for head in heads.get(model.count("/"), ("",)))
+    return tuple(name for name in found if name != model and "**" not in model)
+
 
 _STREAMING: dict[str, What] = {"model": Role.MODEL, "stream": Role.STREAM}
 _SCHEMA: dict[str, What] = {"format": Role.DATA}
@@ -57,13 +97,16 @@ PROVIDER = Provider(
     names=always_a_deployment,
     configurations=("vllm",),
     documentation=(
-        "`model` is a tag. A tag can later name other weights, so it is bound like a "
-        "deployment. Pulling, pushing and creating models are refused. Routes set `api: "
-        "ollama`, and otherwise follow the reference configuration of vLLM."
+        "`model` is a tag, under every name that Ollama takes for it: `support` is also "
+        "`support:latest`, `library/support` and `registry.ollama.ai/library/support:latest`. A "
+        "tag can later name other weights, so it is bound like a deployment, by the shortest of "
+        "these names; upper and lower case count. Pulling, pushing and creating models are "
+        "refused. Routes set `api: ollama`, and otherwise follow the reference configuration of "
+        "vLLM."
     ),
     errors=error_shapes.OLLAMA,
     inputs=NO_INPUTS,
-    canonical=as_written,
+    canonical=canonical,
     further=no_further,
-    elsewhere=no_further,
+    elsewhere=spellings,
 )

@@ -92,9 +92,9 @@ class Provider:
             evidence and withdrawals hold for all of them.
         further: Returns the models that are run by a canonical name besides the one it names, as
             its form states; each must be admissible too.
-        elsewhere: Returns the names that another endpoint of the API has for the model of a
-            canonical name, or a pattern over them. A call by one is judged by it; a withdrawal of
-            the model is of it too.
+        elsewhere: Returns the names that another endpoint of the API, or evidence, has for the
+            model of a canonical name, or a pattern over them. A call by a name of another endpoint
+            is judged by that; a withdrawal of the model is of each of them too.
         slashes: Whether a name in a path may hold an escaped slash.
         lines: How a line of a batch file writes routes: pairs of the written prefix and its prefix
             in the table. The first pair that fits counts.

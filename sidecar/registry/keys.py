@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from sidecar.core.keys import PublicKey
 from sidecar.durable.files import sync_folder, write_private
+from sidecar.durable.private_files import open_to_others
 from sidecar.registry.errors import RegistryError
 
 MAX_KEY_BYTES = 1 << 16
@@ -101,7 +102,7 @@ def _open(path: Path, what: str) -> RegistryKey:
 def _check_private(path: Path, what: str, facts: os.stat_result) -> None:
     if not stat.S_ISREG(facts.st_mode):
         raise RegistryError(f"{what} {path}: not a regular file")
-    if facts.st_mode & 0o077:
+    if open_to_others(facts):
         raise RegistryError(
             f"{what} {path}: mode {stat.S_IMODE(facts.st_mode):04o}, so group or others"
             " may use it; chmod 0600 it"

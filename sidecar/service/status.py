@@ -13,7 +13,8 @@ from cryptography import x509
 from sidecar.core.assessment import NOTICE
 from sidecar.core.documents import Withdrawal
 from sidecar.core.grants import Grant
-from sidecar.core.snapshot import Rejected
+from sidecar.core.idle_grants import idle_grants
+from sidecar.core.snapshot import Rejected, TrustState
 from sidecar.core.window import Window, rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
 from sidecar.observe.trust_metrics import AuthorityReading, TrustDomainReading, TrustReading
@@ -85,6 +86,22 @@ class ProcessesStatus(Protocol):
         ...
 
 
+class LastIdle:
+    """The grants that hold in no declared environment, found once for each trust state."""
+
+    def __init__(self) -> None:
+        self._last: tuple[int, list[dict[str, Any]]] = (-1, [])
+
+    def of(self, state: TrustState) -> list[dict[str, Any]]:
+        """Return them, ``MAX_SHOWN`` at most."""
+        epoch, found = self._last
+        if epoch != state.epoch:
+            every = idle_grants(state.operator, dict(state.declared.items()))
+            found = [asdict(item) for item in every[:MAX_SHOWN]]
+            self._last = state.epoch, found
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """Combines the status of the gate, the trust state and the authorities, on demand.
@@ -100,6 +117,7 @@ class Status:
     unknown_keys: UnknownKeys = field(default_factory=UnknownKeys)
     processes: ProcessesStatus | None = None
     log_writable: Callable[[], bool] = lambda: True
+    idle: LastIdle = field(default_factory=LastIdle)
 
     def reading(self) -> TrustReading:
         """Return the numbers of the trust state, for the metrics."""
@@ -140,6 +158,7 @@ class Status:
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
             "trust_domains": [_domain(self._missed(item)) for item in self._trust_domains()],
+            "idle_grants": [] if snapshot is None else self.idle.of(snapshot.state),
             "announced": self._all_announced(datetime.now(UTC)),
             "clock": {"problem": self.gate_status.clock_problem or None},
             "policy": {

@@ -212,7 +212,7 @@ class EvidenceQueue:
             now: Monotonic seconds, by which the budget grows.
         """
         self._refill(now)
-        if self.pool is not None and (self._ahead or len(self._new) >= self.limits.many):
+        if self.pool is not None and self.many():
             self._hand_out(self.pool)
             return
         spent = 0
@@ -276,6 +276,10 @@ class EvidenceQueue:
     def idle(self) -> bool:
         """Return whether nothing can be done now; files that wait for the budget do not count."""
         return not (self._new or self._signed or self._ahead or self._affordable())
+
+    def many(self) -> bool:
+        """Return whether very many files are new, or some of them are being verified."""
+        return bool(self._ahead) or len(self._new) >= self.limits.many
 
     def left(self) -> int:
         """Return how many files are to be looked at, those that wait for the budget included."""

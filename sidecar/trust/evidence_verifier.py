@@ -30,9 +30,9 @@ RETRY_SECONDS = 1.0
 _WAITING_SECONDS = 0.2
 _REPORT_SECONDS = 5.0
 _PROGRESS_SECONDS = 5.0
-_OBJECTS = 50_000
-"""New objects before the process looks for cycles: what a first load makes stays, a tenth to a
-quarter of its time went into looks in vain."""
+_OBJECTS, _OBJECTS_OF_A_LOAD = 50_000, 1_000_000
+"""New objects before the process looks for cycles, also while very many files are new. What a load
+makes stays or has no cycles: looks in vain took a sixth of the writer's time (20 µs a file)."""
 _POST_SHARE = 4.0
 """How much longer than a step takes the next one is waited for, while there is more to verify."""
 
@@ -90,8 +90,7 @@ class EvidenceVerifier:
 
     def start(self) -> None:
         """Start the thread; returns at once."""
-        if gc.get_threshold()[0] < _OBJECTS:
-            gc.set_threshold(_OBJECTS, *gc.get_threshold()[1:])
+        _look_for_cycles(_OBJECTS)
         self._thread.start()
 
     def request_stop(self) -> None:
@@ -150,11 +149,14 @@ class EvidenceVerifier:
             self._work()
         finally:
             self._pool.rest()
+            _look_for_cycles(_OBJECTS)
 
     def _work(self) -> None:
         posted, pause = time.monotonic(), self._limits.post_seconds
         while self._take():
             now = time.monotonic()
+            many = any(queue.many() for queue in self._queues.values())
+            _look_for_cycles(_OBJECTS_OF_A_LOAD if many else _OBJECTS)
             for folder, queue in self._queues.items():
                 try:
                     queue.work(now)
@@ -250,3 +252,9 @@ class EvidenceVerifier:
             self._report = report
             if idle and not self._news and self._new_keys is None:
                 self._settled = True
+
+
+def _look_for_cycles(objects: int) -> None:
+    """Set after how many new objects Python searches for cycles."""
+    if gc.get_threshold()[0] != objects:
+        gc.set_threshold(objects, *gc.get_threshold()[1:])

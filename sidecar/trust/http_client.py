@@ -14,6 +14,8 @@ import threading
 import time
 import urllib.request
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -27,6 +29,8 @@ _MAX_TOKEN = 1 << 14
 _MAX_ETAG = 256
 _MISSING = frozenset({403, 404, 410})
 """403: an object store says so of an object that is not there to those who may not list."""
+_SETTLED = timedelta(seconds=2)
+"""Age of a file, by its server's clock, from which its next change is of another second."""
 _AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 
 _Stamps = tuple[tuple[int, int, int], ...]
@@ -164,7 +168,7 @@ class HttpClient:
                 raise SourceError(f"{name} is larger than {max_bytes} bytes")
         if answer.length:
             raise _AgainError("the answer was cut off")
-        return Answer(bytes(data), _usable(answer.getheader("ETag")), _waits(answer))
+        return Answer(bytes(data), _validator(answer), _waits(answer))
 
     def _headers(self, etag: str | None) -> dict[str, str]:
         headers = {"Accept-Encoding": "identity", "User-Agent": "admissibility-sidecar"}
@@ -236,11 +240,25 @@ def _waits(answer: http.client.HTTPResponse) -> bool:
     return (answer.getheader("Preference-Applied") or "").startswith("wait=")
 
 
-def _usable(etag: str | None) -> str | None:
-    """Return a validator that can be sent back as it is."""
+def _validator(answer: http.client.HTTPResponse) -> str | None:
+    """Return a validator that no later content of the file has, and that can be sent back.
+
+    nginx makes an ETag of the size and the *second* of the last change, so that a file which is
+    replaced within a second keeps it (RFC 9110 §8.8.2.2 calls such a validator weak). So none is
+    used where the file may yet change in the second that it states.
+    """
+    etag, modified = answer.getheader("ETag"), answer.getheader("Last-Modified")
     if etag is None or len(etag) > _MAX_ETAG or not (etag.isascii() and etag.isprintable()):
         return None
-    return etag
+    if modified is None:
+        return etag
+    try:
+        since = parsedate_to_datetime(modified)
+        sent = parsedate_to_datetime(answer.getheader("Date", ""))
+        settled = sent - since >= _SETTLED
+    except (ValueError, TypeError):  # TypeError: one has a time zone, the other has none
+        return None
+    return etag if settled else None
 
 
 def _target(answer: http.client.HTTPResponse) -> str:

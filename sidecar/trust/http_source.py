@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sidecar.trust.http_changing import ChangingFile
 from sidecar.trust.http_client import LIMITS, HttpClient
@@ -18,12 +18,21 @@ from sidecar.trust.source import SourceError, Trigger, check_name
 from sidecar.trust.source_config import HttpsSourceConfig
 
 TIMESTAMP = "metadata/timestamp.json"
+BELIEVED_SECONDS = 60.0
+"""How long answers that nothing changed are believed; then the timestamp is sent whole again."""
 
 
 class HttpsSource:
     """A repository below a URL; see ``source.Source``. For one thread at a time."""
 
-    def __init__(self, config: HttpsSourceConfig, limits: HttpLimits = LIMITS) -> None:
+    def __init__(
+        self,
+        config: HttpsSourceConfig,
+        limits: HttpLimits = LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._sent_at = clock()
         self._client = HttpClient(config, limits)
         self._limits = limits
         self._changing = ChangingFile(self._client, TIMESTAMP)
@@ -37,6 +46,10 @@ class HttpsSource:
             raise SourceError(f"{name}: reading took longer than {self._limits.round:g} s")
         if name != TIMESTAMP:
             return self._client.get(name, max_bytes).data or b""
+        now = self._clock()
+        if now - self._sent_at >= BELIEVED_SECONDS:
+            self._changing.forget()
+            self._sent_at = now
         news = self._changing.fetch(max_bytes)
         if news is not None:
             self._timestamp = news

@@ -20,11 +20,13 @@ from sidecar.core.grants import (
     Grant,
     OperatorTrust,
 )
-from sidecar.core.patterns import any_covers, any_matches
+from sidecar.core.patterns import any_covers, any_matches, matches
 from sidecar.providers import ADAPTED_NAMES, canonical_name
 from sidecar.trust.config_file import AuthorityEntry, FileError, FloorEntry, GrantEntry, TrustFile
 
 _Grants = Mapping[str, tuple[Grant, ...]]
+_BEFORE_PATH = 3
+"""Slashes of a SPIFFE ID up to its path."""
 
 
 def operator_trust(file: TrustFile) -> OperatorTrust:
@@ -148,17 +150,32 @@ def _check_regulated(
 
 
 def _check_environments(floors: tuple[Floor, ...], grants: _Grants) -> None:
-    """Refuse a floor whose patterns match no environment of a granted trust domain."""
-    domains = {d for each in grants.values() for grant in each for d in grant.trust_domains}
-    begins = [f"spiffe://{domain}/" for domain in sorted(domains)]
-    for number, floor in enumerate(floors):
-        for pattern in floor.environments if begins else ():
-            literal = pattern.partition("*")[0]
-            if not any(each.startswith(literal) or literal.startswith(each) for each in begins):
+    """Refuse a pattern of a floor or a grant that matches nothing in a granted trust domain.
+
+    A floor would require nothing, and an authority could object to nothing.
+    """
+    domains = sorted({d for _, grant in _each(grants) for d in grant.trust_domains})
+    places = [(f"floors.{n}.environments", floor.environments) for n, floor in enumerate(floors)]
+    for place, grant in _each(grants):
+        places += [(f"{place}.environments", grant.environments)]
+        places += [(f"{place}.sandbox", grant.sandbox)]
+    for place, patterns in places if domains else ():
+        for pattern in patterns:
+            if not any(_may_match(pattern, domain) for domain in domains):
                 raise FileError(
-                    f"floors.{number}.environments: {pattern!r} matches no environment: trust "
-                    f"domains are granted for {', '.join(sorted(domains))}; correct it or grant its"
+                    f"{place}: {pattern!r} matches no environment: trust domains are granted for "
+                    f"{', '.join(domains)}; correct it or grant its"
                 )
+
+
+def _may_match(pattern: str, domain: str) -> bool:
+    """Return whether a pattern over SPIFFE IDs can match one of a trust domain."""
+    literal, across, _ = pattern.partition("**")
+    if across and literal.count("/") < _BEFORE_PATH:
+        begin = literal.partition("*")[0]
+        return f"spiffe://{domain}/".startswith(begin)
+    *before, path = pattern.split("/", _BEFORE_PATH)
+    return bool(path) and matches("/".join(before), f"spiffe://{domain}")
 
 
 def _check_models(grants: _Grants) -> None:

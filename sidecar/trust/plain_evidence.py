@@ -1,8 +1,9 @@
-"""Read envelopes and statements as ``core`` does, in half the time where they are plain.
+"""Read envelopes and statements as ``core`` does, in a third of the time where they are plain.
 
 Nearly all evidence is short, without escapes, and has plain numbers. Of such a text one look at
-what is outside its strings shows that a fast parser reads what the strict one does. Whatever is not
-plainly so is left to ``core``, and so is every refusal.
+what is outside its strings shows that a fast parser reads what the strict one does; of one that
+differs from an earlier one in its strings alone, that is known already (``text_shapes``). Whatever
+is not plainly so is left to ``core``, and so is every refusal.
 """
 
 from __future__ import annotations
@@ -10,20 +11,38 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import jiter
 
 from sidecar.core import dsse, strict_json
 from sidecar.core.dsse import Envelope
-from sidecar.core.evidence import STATEMENT_TYPE, Statement, parse_statement, plain_statement
+from sidecar.core.evidence import (
+    STATEMENT_TYPE,
+    Statement,
+    parse_statement,
+    plain_reader,
+    plain_statement,
+)
 from sidecar.core.predicates import Predicate
 from sidecar.core.wire import read_plain
+from sidecar.trust.text_shapes import Shapes, names, place
 
 _FIELDS = {"payload", "payloadType", "signatures"}
 _SIGNATURE_FIELDS = {"sig", "keyid", dsse.HINT}
-_UNUSUAL_NUMBER = re.compile(rb"-0|[0-9](?:[eE]|[0-9]{14}|\.0*[^0-9])")
-"""Any number, outside strings, that may be out of range or that RFC 8785 writes otherwise."""
+_HINTS = (b"keyid", dsse.HINT.encode())
+_SEPARATOR = b'"'
+_DIGITS = b"0123456789"
+_OTHER = bytes({*range(256)} - {*b"0123456789.eE-,"})
+"""What is in no number and, unlike a comma, is never all that is between two of them."""
+_UNUSUAL = re.compile(rb"-0|[0-9](?:[eE]|[0-9]{14}|\.0*(?:[^0-9]|$))")
+"""Any number that may be out of range or that RFC 8785 writes otherwise."""
+
+_Places = tuple[int, int, list[int]]
+"""Where, in the text of an envelope, the payload, the one signature and its hints are."""
+_ENVELOPES: Shapes[_Places] = Shapes()
+_STATEMENTS: Shapes[Callable[[bytes], Statement[Predicate] | None]] = Shapes()
 
 
 def read_envelope(data: bytes) -> Envelope:
@@ -32,7 +51,17 @@ def read_envelope(data: bytes) -> Envelope:
     Raises:
         EvidenceError: As ``dsse.parse``.
     """
-    return _envelope(data) or dsse.parse(data)
+    parts = _parts(data)
+    shape = _SEPARATOR.join(parts[::2])
+    places = _ENVELOPES.find(shape, parts)
+    found = None if places is None else _split(parts, places)
+    if found is None:
+        found = _envelope(data)
+        if found is None:
+            return dsse.parse(data)
+        if parts:
+            _learn_envelope(shape, parts)
+    return found
 
 
 def read_statement(payload: bytes) -> Statement[Predicate]:
@@ -41,7 +70,56 @@ def read_statement(payload: bytes) -> Statement[Predicate]:
     Raises:
         EvidenceError: As ``parse_statement``.
     """
-    return _statement(payload) or parse_statement(payload)
+    parts = _parts(payload)
+    outside = _SEPARATOR.join(parts[::2])
+    # Digits are no part of the shape: they are looked at here, and their form by the parser.
+    shape = outside.translate(None, _DIGITS)
+    read = _STATEMENTS.find(shape, parts)
+    if read is not None:
+        plain = len(shape) == len(outside) or _plain_numbers(outside)
+        return (read(payload) if plain else None) or parse_statement(payload)
+    found = _statement(payload)
+    if found is None:
+        return parse_statement(payload)
+    values = [place(parts, name) for name in (b"_type", b"predicateType")]
+    if all(values):
+        _STATEMENTS.learn(shape, parts, plain_reader(found.predicate_type), values)
+    return found
+
+
+def _parts(data: bytes) -> list[bytes]:
+    """Split a short text without escapes at its quotes; every other part is a string."""
+    if len(data) > strict_json.MAX_CONTAINERS or b"\\" in data:
+        return []
+    return data.split(_SEPARATOR)
+
+
+def _plain_numbers(outside: bytes) -> bool:
+    """Return whether every number is in range and read as it is written."""
+    return _UNUSUAL.search(outside.translate(None, _OTHER)) is None
+
+
+def _learn_envelope(shape: bytes, parts: list[bytes]) -> None:
+    """Note where the parts of an envelope with one signature are, for others like it."""
+    payload, signature = place(parts, b"payload"), place(parts, b"sig")
+    kind, hints = place(parts, b"payloadType"), [place(parts, name) for name in _HINTS]
+    known = {*_FIELDS, *_SIGNATURE_FIELDS} >= {parts[at].decode() for at in names(parts)}
+    if payload and signature and kind and known:
+        _ENVELOPES.learn(shape, parts, (payload, signature, [at for at in hints if at]), [kind])
+
+
+def _split(parts: list[bytes], places: _Places) -> Envelope | None:
+    """Return an envelope from its parts; ``None`` where a string may be none of JSON's."""
+    at, sig, hints = places
+    try:
+        payload, signature = _bytes(parts[at]), _bytes(parts[sig])
+        texts = [parts[hint].decode("ascii") for hint in hints]
+    except ValueError:
+        return None
+    if not "".join(texts).isprintable():
+        return None
+    key_ids = frozenset(filter(None, texts))
+    return Envelope(payload, (signature,), hashlib.sha256(payload).hexdigest(), key_ids)
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -53,7 +131,7 @@ def _object(data: bytes) -> dict[str, Any]:
     if (
         outside is None
         or outside.count(b"{") + outside.count(b"[") > strict_json.MAX_DEPTH
-        or _UNUSUAL_NUMBER.search(outside) is not None
+        or not _plain_numbers(outside)
     ):
         return {}
     try:
@@ -87,7 +165,7 @@ def _envelope(data: bytes) -> Envelope | None:
     return Envelope(payload, raw, hashlib.sha256(payload).hexdigest(), key_ids)
 
 
-def _bytes(text: str) -> bytes:
+def _bytes(text: str | bytes) -> bytes:
     """Decode standard base64; raises ``ValueError`` for the other alphabet, and for nothing."""
     if not text:
         raise ValueError("empty")

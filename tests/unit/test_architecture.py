@@ -80,6 +80,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "doctor": {
         "core",
+        "durable",
         "providers",
         "extract",
         "identity",

@@ -19,6 +19,8 @@ from typing import Any, Protocol, Self
 
 import yaml
 
+from sidecar.opa.executable import ends_with_parent
+
 _READY = "gate.json"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -56,10 +58,11 @@ class StageError(Exception):
 
 
 def launch(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
-    """Start ``admit`` with its streams going to a file."""
+    """Start ``admit`` with its streams going to a file; it is stopped if this process is killed."""
+    command = [sys.executable, "-m", "sidecar.cli", *arguments]
     with log.open("wb") as sink:
         return subprocess.Popen(
-            [sys.executable, "-m", "sidecar.cli", *arguments],
+            ends_with_parent(command, signal.SIGTERM),
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,

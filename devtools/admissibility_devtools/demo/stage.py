@@ -4,6 +4,8 @@
                      └──▶ stand-in upstream
 
 The gate is the real command, run as a child; so is Envoy. Only ports and folders are chosen here.
+Both end with this process, also where it is killed; the folder that stays then is removed by the
+next stage.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ import os
 import secrets
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -47,9 +48,12 @@ from sidecar import resources
 from sidecar.authority import home as authority
 from sidecar.core.documents import TrustDomain
 from sidecar.opa.location import opa_path
+from sidecar.opa.private_folder import PrivateFolder, private_folder
 
 T = TypeVar("T")
 AUDIENCE = "admissibility-gate"
+PREFIX = "admit-demo."
+"""Of the locked folder with the socket of OPA, whose path must be short."""
 
 
 @dataclass
@@ -77,11 +81,12 @@ class Stage:
     _upstream: StandInUpstream | None = None
     _gate: GateProcess | None = None
     _envoy: EnvoyProcess | None = None
-    _run: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="admit-")))
+    _run: PrivateFolder | None = None
 
     def __enter__(self) -> Self:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
+        self._run = private_folder(None, PREFIX)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,7 +96,9 @@ class Stage:
             self._gate.stop()
         if self._upstream is not None:
             self._upstream.stop()
-        shutil.rmtree(self._run, ignore_errors=True)
+        if self._run is not None:
+            self._run.remove()
+            self._run = None
 
     @property
     def organisations(self) -> Organisations:
@@ -127,7 +134,7 @@ class Stage:
     @property
     def opa_socket(self) -> str:
         """Address of the policy engine that the gate manages; it makes itself a folder below."""
-        found = list((self._run / "opa").glob("*/opa.sock"))
+        found = list((_there(self._run).path / "opa").glob("*/opa.sock"))
         if len(found) != 1:
             raise StageError("the gate has no policy engine with a socket")
         return f"unix://{found[0]}"
@@ -191,7 +198,7 @@ class Stage:
             upstream=(self.upstream.host, self.upstream.port),
             credential_file=self.folder / "provider-credential.yaml",
         )
-        return EnvoyProcess(config, folder)
+        return EnvoyProcess(config, folder, tied=True)
 
     def gate_pid(self) -> int:
         """Process id of the gate; ``start`` comes first."""
@@ -249,13 +256,14 @@ class Stage:
 
     def _start_gate(self) -> None:
         self.organisations.write_trust(self.folder / "trust.yaml")
+        managed = {"binary": str(opa_path()), "directory": str(_there(self._run).path / "opa")}
         gate = GateProcess(self.folder)
         gate.configure(
             gate.settings(
                 self.policies,
                 audience=AUDIENCE,
                 credential_header=CREDENTIAL_HEADER,
-                opa={"managed": {"binary": str(opa_path()), "directory": str(self._run / "opa")}},
+                opa={"managed": managed},
                 facts_log="facts.jsonl",
                 **self.settings,
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Self
 from admissibility_devtools.tools.envoy_config import LISTENER, Address
 from admissibility_devtools.tools.find import ENVOY
 from sidecar.opa.errors import ProgramError
+from sidecar.opa.executable import ends_with_parent
 from sidecar.opa.location import locate
 
 _START_SECONDS = 30.0
@@ -34,14 +36,16 @@ class EnvoyProcess:
         port: Port of the listener ``applications``; valid after `start`.
     """
 
-    def __init__(self, config: str, folder: Path) -> None:
+    def __init__(self, config: str, folder: Path, *, tied: bool = False) -> None:
         """Prepare, without starting anything.
 
         Args:
             config: A whole bootstrap, as from `admissibility_devtools.tools.envoy_config.render`.
             folder: Where to write the configuration and the log; made if it does not exist.
+            tied: Whether the kernel ends Envoy if the thread that starts it ends first.
         """
         self._config = config
+        self._tied = tied
         self._folder = folder
         self._child: subprocess.Popen[bytes] | None = None
         self.log = folder / "envoy.log"
@@ -74,6 +78,8 @@ class EnvoyProcess:
             *(str(locate(ENVOY)), "-c", str(config), "--admin-address-path", str(address)),
             *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
         ]
+        if self._tied:
+            command = ends_with_parent(command, signal.SIGKILL)
         with self.log.open("wb") as sink:
             self._child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT

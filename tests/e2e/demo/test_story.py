@@ -21,6 +21,7 @@ import pytest
 
 from admissibility_devtools.demo.authorities import GRANTS, LAB, PROD, UNLISTED_BASE
 from admissibility_devtools.demo.caller import CREDENTIAL_HEADER
+from admissibility_devtools.demo.stage import Stage
 from tests.e2e.demo.stories import LORA, require_as_stated, require_no_credential
 from tests.process.cli import admit as program
 
@@ -269,6 +270,23 @@ def assert_stops_everything(running: Kept, number: signal.Signals) -> None:
 def test_an_interrupt_stops_everything_that_was_started(tmp_path: Path, scratch: Path) -> None:
     with kept(tmp_path / "demo", scratch, "lora") as running:
         assert_stops_everything(running, signal.SIGINT)
+
+
+def test_nothing_that_was_started_outlives_a_demo_that_is_killed(
+    tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with kept(tmp_path / "demo", scratch, "lora") as running:
+        started = running.tree()
+        assert running.end(signal.SIGKILL) == -signal.SIGKILL
+    deadline = time.monotonic() + 60
+    while alive := {pid for pid in started if Path(f"/proc/{pid}").exists()}:
+        assert time.monotonic() < deadline, alive
+        time.sleep(0.02)
+    assert len(list(scratch.iterdir())) == 1
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    with Stage(tmp_path / "next"):
+        assert len(list(scratch.iterdir())) == 1
+    assert list(scratch.iterdir()) == []
 
 
 def test_a_termination_stops_everything_that_was_started(stage: Kept) -> None:

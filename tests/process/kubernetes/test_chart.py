@@ -227,6 +227,10 @@ def test_the_provider_s_key_is_in_envoy_s_container_alone_and_whom_to_trust_in_t
             "credential": "/etc/envoy/credential",
         },
     }
+    volumes = {each["name"]: each for each in pod["spec"]["template"]["spec"]["volumes"]}
+    modes = [volumes["trust"]["projected"]["defaultMode"]]
+    modes += [volumes[name]["secret"]["defaultMode"] for name in ("tls", "credential")]
+    assert modes == [0o440] * 3
 
 
 @pytest.mark.kubernetes

@@ -102,12 +102,13 @@ def test_a_folder_that_was_replaced_before_it_was_locked_is_not_used(
 
 
 def test_what_is_not_this_programs_stays(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link, a file, a folder of an earlier release (which may be in use), and other users'."""
+    """A link, a file, folders of an earlier release and of other programs, and other users'."""
     beside = place / "beside"
     beside.mkdir()
     (place / f"{PREFIX}link").symlink_to(beside)
     (place / f"{PREFIX}file").write_text("")
     (place / "admit-opa-k2j8h3x1").mkdir()
+    (place / "admit-demo.k2j8h3x1").mkdir()
     before = {*place.iterdir()}
     made = private_folder(place).path
     assert {*place.iterdir()} == {*before, made}

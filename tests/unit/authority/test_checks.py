@@ -275,3 +275,15 @@ def test_a_model_by_a_name_that_withdrawals_miss_is_named(
     said = f"model 'bedrock/{ARN}' is {name!r} to calls and withdrawals, which miss any other name"
     assert said in found(statement, **more)
     assert found(approving(), manifest=of_bedrock("amazon.nova-lite-v1:0")) == ()
+
+
+def test_a_binding_under_a_name_that_calls_miss_is_named() -> None:
+    def bound(name: str) -> tuple[str, ...]:
+        binding = DeploymentBinding("ollama", name, "support-v3", WINDOW)
+        return found(about(DEPLOYMENT_BINDING, binding, name))
+
+    assert bound("support") == ()
+    assert bound("library/support:latest") == (
+        "deployment 'ollama/library/support:latest' is 'ollama/support' to calls, which miss any "
+        "other name",
+    )

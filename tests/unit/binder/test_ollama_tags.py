@@ -121,6 +121,16 @@ def test_a_tag_that_serves_what_nobody_bound_is_unbound(host: Host, server: Open
     assert "is in no adapter of ollama" in host.round()
 
 
+def test_a_tag_is_bound_once_by_the_name_that_calls_are_judged_by(
+    host: Host, server: OpenWeights
+) -> None:
+    bound = host.bind(ADAPTER, "run-7")
+    names = ("library/support:latest", "support", "registry.ollama.ai/library/support")
+    host.source = OllamaTags("ollama", server.url, None, names, (host.evidence,))
+    assert host.round() == bound
+    assert host.newest()[1].deployment == "support"
+
+
 def test_a_server_that_does_not_answer_changes_nothing(host: Host, server: OpenWeights) -> None:
     bound = host.bind(ADAPTER, "run-7")
     assert host.round() == bound

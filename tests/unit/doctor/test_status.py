@@ -115,6 +115,24 @@ CASES: dict[str, tuple[dict[str, Any], Diagnosis]] = {
             "Remove files that are not the installation's, or limit who may write to the folder.",
         ),
     ),
+    "a grant by which an authority can object to nothing": (
+        {
+            "idle_grants": [
+                {
+                    "authority": "works-council",
+                    "grant": 1,
+                    "why": "environments: 'spiffe://acme.example/env/prd' matches no declared "
+                    "environment",
+                }
+            ]
+        },
+        warn(
+            "grants of works-council",
+            "grants.1.environments: 'spiffe://acme.example/env/prd' matches no declared "
+            "environment, so its withdrawals count for no call there",
+            "Correct it in trust.yaml, unless the environment is yet to be declared.",
+        ),
+    ),
     "a clock that is not relied on": (
         {"ready": False, "not_ready": ["the clock jumped by 90 s"]},
         fail(

@@ -88,6 +88,33 @@ def test_a_tag_that_can_be_pulled_anew_is_a_deployment() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("written", "judged"),
+    [
+        *(
+            (name, "support")
+            for name in (
+                "support",
+                "support:latest",
+                "library/support",
+                "registry.ollama.ai/library/support:latest",
+                "https://registry.ollama.ai/library/support",
+            )
+        ),
+        ("library/support:v3", "support:v3"),
+        ("registry.ollama.ai/acme/support:latest", "acme/support"),
+        ("hf.co/acme/Support-GGUF:latest", "hf.co/acme/Support-GGUF"),
+        ("hf.co/library/support:Q4_K_M", "hf.co/library/support:Q4_K_M"),
+        ("localhost:5000/library/support", "localhost:5000/library/support"),
+        ("support:", "support:"),
+    ],
+)
+def test_law_1_a_tag_has_one_name_however_a_call_writes_it(written: str, judged: str) -> None:
+    found = post("ollama", "/v1/chat/completions", {"model": written, "messages": []})
+    assert isinstance(found, Call)
+    assert found.deployments == (judged,)
+
+
 # ---- the tables themselves -----------------------------------------------------------------------
 
 ROWS = [(api.name, row) for api in PROVIDERS.values() for row in api.operations]

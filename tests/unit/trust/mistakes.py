@@ -342,7 +342,22 @@ MISTAKES: list[tuple[str, Change, str]] = [
             f"floors.1.environments: {pattern!r} matches no environment: trust domains are granted "
             "for acme.example; correct it or grant its",
         )
-        for pattern in ("spiffe://acme.exmple/**", "acme.example/**", "spiffe://acme.example.org/x")
+        for pattern in (
+            "spiffe://acme.exmple/**",
+            "acme.example/**",
+            "spiffe://acme.example.org/x",
+            "spiffe://acme.example",
+            "*",
+        )
+    ),
+    *(
+        (
+            f"a grant for environments that there are not: {pattern}",
+            lambda v, pattern=pattern: grant(v, 2).update(environments=["**/prod", pattern]),
+            f"authorities.2.grants.0.environments: {pattern!r} matches no environment: trust "
+            "domains are granted for acme.example; correct it or grant its",
+        )
+        for pattern in ("spiffe://acme.exmple/**", "spiffe://*.exmple/env/**", "env/prod")
     ),
     *(
         (

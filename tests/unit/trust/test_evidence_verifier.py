@@ -1,7 +1,8 @@
-"""A long verification says how far it has come, and goes on."""
+"""A long verification says how far it has come, goes on, and leaves the process as it was."""
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import threading
@@ -71,3 +72,26 @@ def test_law_2_an_error_that_nobody_foresaw_in_one_folder_ends_no_other(
     made.request_stop()
     assert made.join(60)
     assert "evidence: junk: unexpected error" in caplog.text
+
+
+def test_cycles_are_looked_for_rarely_in_a_first_load_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = gc.get_threshold()
+    monkeypatch.setattr(evidence_verifier, "_OBJECTS", before[0])
+    key, seen = SimKey.ed25519(), []
+    files = [signed_manifest(key, f"ft:x:acme::{number}")[0] for number in range(FILES)]
+    made = EvidenceVerifier(
+        lambda *_: seen.append(gc.get_threshold()[0]),
+        VerificationLimits(post_seconds=0.0, many=2, batch=1),
+    )
+    made.put_keys([PublicKey.from_pem(key.pem)])
+    made.put_files(Path("evidence"), tuple(files), ())
+    made.start()
+    waiting = threading.Event()
+    while not made.settled():
+        waiting.wait(0.005)
+    made.request_stop()
+    assert made.join(60)
+    assert max(seen) > before[0]
+    assert gc.get_threshold() == before

@@ -46,6 +46,21 @@ MODELS = (WithdrawalKind.BASE_MODEL, WithdrawalKind.MODEL)
             "bedrock/arn:aws:bedrock:*::foundation-model/amazon.nova-*",
             "bedrock/amazon.nova-lite-v1:0",
         ),
+        *(
+            (kind, f"ollama/{written}", f"ollama/{named}")
+            for kind in MODELS
+            for written, named in (
+                ("llama3:latest", "llama3"),
+                ("llama3", "library/llama3:latest"),
+                ("registry.ollama.ai/library/llama3", "llama3:latest"),
+                ("acme/llama3", "registry.ollama.ai/acme/llama3:latest"),
+            )
+        ),
+        *(
+            (WithdrawalKind.BASE_MODEL, written, named)
+            for written in ("ollama/llama3:*", "ollama/library/llama3*")
+            for named in ("ollama/llama3", "ollama/registry.ollama.ai/library/llama3:8b")
+        ),
     ],
 )
 def test_law_1_a_model_is_withdrawn_however_its_name_is_written(

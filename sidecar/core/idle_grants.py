@@ -1,0 +1,73 @@
+"""Find grants that hold in no declared environment: a misspelt name is the usual reason.
+
+Whoever is granted a role that is required would be missed at the first call. An authority that can
+only object would not: its withdrawals count nowhere, and nothing shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sidecar.core.grants import Grant, OperatorTrust
+from sidecar.core.objectors import ANYWHERE
+from sidecar.core.patterns import any_matches, matches
+
+Declared = Mapping[str, tuple[tuple[str, str], ...]]
+"""SPIFFE ID → (sector, jurisdiction) of everything that the environment was ever declared for."""
+
+
+@dataclass(frozen=True, slots=True)
+class IdleGrant:
+    """A grant, or a pattern of one, that holds in no declared environment.
+
+    Attributes:
+        authority: Whose grant it is.
+        grant: Its number in ``trust.yaml``, from 0.
+        why: Names the key and the pattern.
+    """
+
+    authority: str
+    grant: int
+    why: str
+
+
+def idle_grants(operator: OperatorTrust, declared: Declared) -> tuple[IdleGrant, ...]:
+    """Return every such grant; none while no environment is declared."""
+    if not declared:
+        return ()
+    return tuple(
+        IdleGrant(authority, number, why)
+        for authority, grants in operator.grants.items()
+        for number, grant in enumerate(grants)
+        for why in _idle(operator, grant, declared)
+    )
+
+
+def _idle(operator: OperatorTrust, grant: Grant, declared: Declared) -> Iterator[str]:
+    unmatched = [
+        f"{key}: {pattern!r} matches no declared environment"
+        for key, patterns in (("environments", grant.environments), ("sandbox", grant.sandbox))
+        for pattern in patterns
+        if not any(matches(pattern, name) for name in declared)
+    ]
+    yield from unmatched
+    within = [name for name in declared if any_matches(grant.environments, name)]
+    if within and not any(_overlaps(operator, grant, name, declared[name]) for name in within):
+        keys = "sectors" if grant.role in ANYWHERE else "sectors and jurisdictions"
+        yield f"{keys}: match none of the {len(within)} declared in its environments"
+
+
+def _overlaps(
+    operator: OperatorTrust, grant: Grant, name: str, known: tuple[tuple[str, str], ...]
+) -> bool:
+    """Return whether the grant's sectors and jurisdictions overlap with a declared environment."""
+    added = tuple(place for floor in operator.floors_of(name) for place in floor.jurisdictions)
+    return any(
+        any_matches(grant.sectors, sector)
+        and (
+            grant.role in ANYWHERE
+            or any(any_matches(grant.jurisdictions, each) for each in (place, *added))
+        )
+        for sector, place in known
+    )
