@@ -46,7 +46,7 @@ class PrivateFolder:
 
 
 def private_folder(parent: Path | None, prefix: str = PREFIX) -> PrivateFolder:
-    """Create a folder, for one OPA say, below ``parent`` or as a temporary folder.
+    """Create a private folder below ``parent``, or in the system's temporary folder.
 
     Args:
         parent: Made if needed, with mode 0700; ``None`` for the system's temporary folder.

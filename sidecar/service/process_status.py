@@ -15,6 +15,15 @@ from sidecar.observe.summed_metrics import Families, Family
 from sidecar.observe.unknown_keys import KeyMisses
 from sidecar.service.scoreboard import Role, Scoreboard
 
+ROLE = "role"
+PROCESSES = {
+    "admissibility_processes": (
+        "Processes of a gate with several workers that run: `worker`, `writer`, `policies`."
+    ),
+    "admissibility_processes_ready": "Of these, those that do their work.",
+}
+"""The gauges of a gate with several processes, which a gate of one does not have."""
+
 _LOG = "admissibility_decision_log_writable"
 _UNKNOWN_KEYS = "admissibility_unknown_keys"
 
@@ -90,16 +99,12 @@ class Processes:
         for each in self.board.running():
             running[each.role] += 1
             ready[each.role] += each.working
-        texts = {
-            "admissibility_processes": ("Processes of the gate that run, by role.", running),
-            "admissibility_processes_ready": ("Of these, those that do their work.", ready),
-        }
         return {
             name: Family(
                 name,
                 text,
                 "gauge",
-                {(name, (("role", role.value),)): float(count) for role, count in counts.items()},
+                {(name, ((ROLE, role.value),)): float(count) for role, count in counts.items()},
             )
-            for name, (text, counts) in texts.items()
+            for (name, text), counts in zip(PROCESSES.items(), (running, ready), strict=True)
         }

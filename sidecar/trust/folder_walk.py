@@ -14,6 +14,7 @@ from sidecar.trust.limits import EvidenceLimits
 
 _BLOBS = (".statement.json", ".artifact.json")
 _LISTING = f"/{INDEX_FILE}"
+_NO_FOLDER = "there is no such folder"
 _LINK = "a link that leads nowhere or out of the folder; put a copy here"
 
 
@@ -126,7 +127,9 @@ class FolderWalk:
         return None
 
     def _missing(self, path: str) -> None:
-        """Name a link that leads nowhere; a file that is gone is no problem."""
+        """Name a link that leads nowhere, and the folder; another that is gone is no problem."""
+        if path == str(self.folder):
+            self.refuse(path, _NO_FOLDER)
         with suppress(OSError):
             if stat.S_ISLNK(os.lstat(path).st_mode) and _is_envelope(path):
                 self.refuse(path, _LINK)

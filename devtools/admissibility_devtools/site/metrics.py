@@ -15,6 +15,7 @@ from sidecar.fleet.metrics import FleetMetrics
 from sidecar.observe.metrics import Metrics
 from sidecar.observe.trust_metrics import AuthorityReading, TrustCollector, TrustReading
 from sidecar.relay.metrics import RelayMetrics
+from sidecar.service.process_status import PROCESSES, ROLE
 
 HEAD = """# Metrics
 
@@ -89,6 +90,8 @@ def _of_gate() -> Iterator[tuple[str, str, str, str]]:
             )
     for family in (*gate.leases.collect(), *TrustCollector(_reading).collect()):
         yield family.name, family.type, _labels(_names(family)), family.documentation
+    for name, text in PROCESSES.items():
+        yield name, "gauge", _labels((ROLE,)), text
 
 
 def _reading() -> TrustReading:

@@ -262,7 +262,7 @@ def parties_world() -> World:
     world.join("regulator", grant("regulator"))
     world.join("evaluator", grant("evaluator"))
     world.join("producer", grant("producer"))
-    world.join("stranger", grant("auditor", environments=("spiffe://other.example/**",)))
+    world.join("stranger", grant("auditor", environments=("spiffe://acme.example/other/**",)))
     return world
 
 

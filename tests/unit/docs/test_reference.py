@@ -11,6 +11,7 @@ from admissibility_devtools.site.reference import PAGES, generated
 from sidecar.binder.config_file import BinderFile
 from sidecar.relay.config import RelayFile
 from sidecar.service.config import SidecarConfig
+from sidecar.service.process_status import PROCESSES, ROLE
 from sidecar.trust.config_file import TrustFile
 from tests.unit.observe.gauges import metrics
 
@@ -34,7 +35,8 @@ def test_every_metric_of_a_gate_is_in_the_reference() -> None:
     families = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE adm")}
     page = generated("docs/reference/metrics.md")
     assert {name for name in families if f"`{name}" not in page} == set()
-    assert len(families) == page.partition("\n## ")[0].count("\n| `")
+    assert {name for name in PROCESSES if f"`{name}{{{ROLE}}}`" not in page} == set()
+    assert len(families) + len(PROCESSES) == page.partition("\n## ")[0].count("\n| `")
     programs = {"binder_jobs", "binder_read_failing", "relay_waiting"}
     assert {name for name in programs if f"`admissibility_{name}" not in page} == set()
 

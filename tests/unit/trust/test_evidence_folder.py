@@ -37,8 +37,9 @@ def test_what_bind_writes_beside_an_envelope_is_passed_over(folder: Path) -> Non
     left_out(folder)
 
 
-def test_an_absent_folder_is_empty(tmp_path: Path) -> None:
-    assert read(tmp_path / "none") == EvidenceFiles(frozenset(), ())
+def test_an_absent_folder_is_empty_and_reported(tmp_path: Path) -> None:
+    path = tmp_path / "none"
+    assert read(path) == EvidenceFiles(frozenset(), (f"{path}: there is no such folder",))
 
 
 def test_a_folder_that_is_none_is_reported(folder: Path) -> None:
