@@ -61,10 +61,16 @@ class Accepted:
     Attributes:
         drafts: The tables of this step.
         holders: Who lists which key, as of this step.
+        new: Payloads that nothing was known of before.
+        attributed: What ``_signers`` found: a few keys sign nearly everything.
     """
 
     drafts: Drafts
     holders: Holders
+    new: set[str] = field(default_factory=set)
+    attributed: dict[tuple[str, frozenset[str]], tuple[tuple[Signer, ...], str]] = field(
+        default_factory=dict
+    )
 
     def update(
         self, added: Iterable[VerifiedFile], removed: Iterable[str], rekeyed: Iterable[str]
@@ -85,11 +91,24 @@ class Accepted:
                 self._drop(digest, file_digest)
         for file in added:
             digests.add(file.digest)
-            self.drafts.files[file.file_digest] = file.digest
-            self._hold(file)
+            if self.drafts.signed.lacks(file.digest):
+                self._begin(file)
+            else:
+                self.drafts.files[file.file_digest] = file.digest
+                self._hold(file)
         for fingerprint in rekeyed:
             digests.update(self.drafts.signed_by.of(fingerprint))
         return self._attribute(digests)
+
+    def _begin(self, file: VerifiedFile) -> None:
+        """Add the first file of a payload: neither is in any table."""
+        digest, drafts = file.digest, self.drafts
+        drafts.files.add(file.file_digest, digest)
+        files = ((file.file_digest, file.fingerprints),)
+        drafts.signed.add(digest, SignedPayload(file.statement, files))
+        for fingerprint in file.fingerprints:
+            drafts.signed_by.add(fingerprint, digest)
+        self.new.add(digest)
 
     def _hold(self, file: VerifiedFile) -> None:
         held = self.drafts.signed.get(file.digest)
@@ -113,12 +132,20 @@ class Accepted:
     def _attribute(self, digests: Iterable[str]) -> Touched:
         touched = Touched()
         changed: dict[tuple[str, Any], dict[str, Evidence[Any] | None]] = defaultdict(dict)
+        known: Evidence[Any]
         for digest in digests:
-            before, item = self.drafts.evidence.get(digest), self._evidence(digest)
-            if item == before:
-                continue
-            known: Evidence[Any] = item or before
-            self.drafts.evidence.put(digest, known, keep=item is not None)
+            item = self._evidence(digest)
+            if digest in self.new:
+                if item is None:
+                    continue
+                known = item
+                self.drafts.evidence.add(digest, item)
+            else:
+                before = self.drafts.evidence.get(digest)
+                if item == before:
+                    continue
+                known = item or before
+                self.drafts.evidence.put(digest, known, keep=item is not None)
             kind: EvidenceKind[Any] = kind_of(known.predicate)
             at: Any = kind.index(digest, known.statement.subject, known.predicate)
             changed[kind.urn, at][digest] = item
@@ -132,14 +159,22 @@ class Accepted:
         held: SignedPayload | None = self.drafts.signed.get(digest)
         if held is None:
             return None
-        urn, signers = held.statement.predicate_type, set[Signer]()
+        urn, signers = held.statement.predicate_type, tuple[Signer, ...]()
         for file_digest, fingerprints in held.files:
+            may, why = self._signers(urn, fingerprints)
+            self.drafts.refused.put(file_digest, why, keep=not may)
+            signers = may if signers in ((), may) else tuple(sorted({*signers, *may}))
+        return Evidence(digest, held.statement, signers) if signers else None
+
+    def _signers(self, urn: str, fingerprints: frozenset[str]) -> tuple[tuple[Signer, ...], str]:
+        """Return the signers with these keys that are allowed a type, sorted, or why none is."""
+        found = self.attributed.get((urn, fingerprints))
+        if found is None:
             known = [each for f in fingerprints for each in self.holders.get(f, {}).items()]
             may = {signer for signer, types in known if urn in types}
             why = f"its signer may not sign {urn}" if known else UNKNOWN_SIGNER
-            self.drafts.refused.put(file_digest, why, keep=not may)
-            signers |= may
-        return Evidence(digest, held.statement, tuple(sorted(signers))) if signers else None
+            found = self.attributed[urn, fingerprints] = tuple(sorted(may)), why
+        return found
 
     def _index(self, urn: str, at: Any, items: Mapping[str, Evidence[Any] | None]) -> None:  # noqa: ANN401
         """Replace evidence under one index key; the rest under that key stays."""

@@ -91,6 +91,14 @@ class Draft(MutableMapping[K, V]):
         else:
             self.changes.pop(key, None)
 
+    def lacks(self, key: K) -> bool:
+        """Return whether ``key`` has no value now, and had none before the step."""
+        return key not in self.changes and self.base.get(key, GONE) is GONE
+
+    def add(self, key: K, value: V) -> None:
+        """Set the value of a key that had none before the step, without looking it up."""
+        self.changes[key] = value
+
     def put(self, key: K, value: V, *, keep: bool) -> None:
         """Set a value, or remove the key where ``keep`` is false."""
         if keep:
@@ -139,6 +147,10 @@ class PairsDraft(Generic[K, V]):
             self.changes.get(left, {}).pop(right, None)
         else:
             self.changes.setdefault(left, {})[right] = keep
+
+    def add(self, left: K, right: V) -> None:
+        """Relate two sides that were not related before the step, without looking that up."""
+        self.changes.setdefault(left, {})[right] = True
 
     def get(self, left: K, default: object = None) -> Mapping[V, None]:  # noqa: ARG002
         """Return what ``left`` is related to, as a table of relations does."""

@@ -32,7 +32,7 @@ from typing import NamedTuple
 
 from sidecar.trust.folder_walk import FolderWalk
 from sidecar.trust.limits import EVIDENCE, EvidenceLimits
-from sidecar.trust.regular import NotRegularError, TooLargeError, read_regular
+from sidecar.trust.regular import NotRegularError, TooLargeError, read_with_status
 
 _SETTLED_NS = 2_000_000_000
 """A file changed this recently is read again: its next change may carry the same time stamp."""
@@ -222,30 +222,27 @@ class EvidenceFolder:
         return sorted(noted)
 
     def _take(
-        self, reading: FolderWalk, path: str, resolved: str, status: os.stat_result
+        self, reading: FolderWalk, path: str, resolved: str, status: os.stat_result | None
     ) -> Iterator[bytes]:
         """Look at one file; yield its bytes where the folder had no copy of them."""
-        stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
         before = self._seen.get(path)
-        if before is not None and before.stamp == stamp and self._known(before):
+        if before is not None:
+            if status is None:
+                found = reading.resolved(path)
+                if found is None:
+                    reading.visited.discard(path)  # removed since its folder was listed
+                    return
+                resolved, status = found
+            if before.stamp == _stamp(status) and self._known(before):
+                return
+        opened = self._open(reading, path, resolved) if reading.has_room() else None
+        if opened is None:
             return
-        if not reading.has_room(status.st_size):
-            return
-        try:
-            data = read_regular(resolved, self._limits.file)
-        except FileNotFoundError:
-            reading.visited.discard(path)  # removed since its folder was listed
-            return
-        except (NotRegularError, TooLargeError) as error:
-            reading.refuse(path, str(error))
-            return
-        except OSError as error:
-            reading.fail(path, error.strerror or str(error))
-            return
+        data, status = opened
         settled = time.time_ns() - status.st_ctime_ns > _SETTLED_NS
         digest = hashlib.sha256(data).hexdigest()
         several = data.count(b'"sig"') > 1
-        new = SeenFile(stamp if settled else _UNSETTLED, digest, 2 if several else 1)
+        new = SeenFile(_stamp(status) if settled else _UNSETTLED, digest, 2 if several else 1)
         if new != before:
             self._copies[digest] += 1
             self._drop(path)
@@ -253,6 +250,23 @@ class EvidenceFolder:
         if digest not in self._handed:
             self._handed.add(digest)
             yield data
+
+    def _open(
+        self, reading: FolderWalk, path: str, resolved: str
+    ) -> tuple[bytes, os.stat_result] | None:
+        """Read one file; ``None`` where it cannot be, which is noted."""
+        try:
+            found = read_with_status(resolved, self._limits.file)
+        except FileNotFoundError:
+            reading.visited.discard(path)  # removed since its folder was listed
+        except (NotRegularError, TooLargeError) as error:
+            reading.refuse(path, str(error))
+        except OSError as error:
+            reading.fail(path, error.strerror or str(error))
+        else:
+            reading.fill(len(found[0]))
+            return found
+        return None
 
     def _known(self, file: SeenFile) -> bool:
         if file.digest in self._handed:
@@ -280,6 +294,10 @@ class EvidenceFolder:
             self._copies[before.digest] -= 1
             if self._copies[before.digest] == 0:
                 del self._copies[before.digest]
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class FolderWalk:
     Attributes:
         starts: Paths at or below which it looks.
         halts: Whether it ends where there is no room, to go on there later.
-        files: Every envelope that was not looked at yet: its path, where links lead, its status.
+        files: Every envelope that was not looked at yet: its path, where links lead, its status;
+            ``None`` for a regular file, of which the folder's listing has the type alone.
         left: Whether a file was left for lack of room.
         seconds: How long it took so far.
     """
@@ -35,7 +36,7 @@ class FolderWalk:
     room: int | None
     starts: tuple[str, ...]
     halts: bool = False
-    files: Iterator[tuple[str, str, os.stat_result]] = field(init=False)
+    files: Iterator[tuple[str, str, os.stat_result | None]] = field(init=False)
     seconds: float = 0.0
     visited: set[str] = field(default_factory=set)
     problems: dict[str, str] = field(default_factory=dict)
@@ -61,23 +62,30 @@ class FolderWalk:
         above = (path, *map(str, Path(path).parents))
         return bool(self.failed) and not self.failed.isdisjoint(above)
 
-    def has_room(self, size: int) -> bool:
-        """Return whether a file of that size is read now; the first one always is."""
-        if self.room is None:
-            return True
-        if self.room <= 0:
+    def has_room(self) -> bool:
+        """Return whether one more file is read now; the first one always is."""
+        if self.room is not None and self.room <= 0:
             self.left = True
             return False
-        self.room -= size
         return True
 
-    def _walk(self) -> Iterator[tuple[str, str, os.stat_result]]:
+    def fill(self, size: int) -> None:
+        """Count the bytes of a file that was read."""
+        if self.room is not None:
+            self.room -= size
+
+    def _walk(self) -> Iterator[tuple[str, str, os.stat_result | None]]:
         self.root = os.path.realpath(self.folder)
         waiting, walked = [*self.starts], set[tuple[int, int]]()
         while waiting:
             path = waiting.pop()
-            for place in self._entries(path, walked):
-                found = self._resolved(place)
+            for place, regular in self._entries(path, walked):
+                if regular:
+                    if _is_envelope(place):
+                        self.visited.add(place)
+                        yield place, place, None
+                    continue
+                found = self.resolved(place)
                 if found is None:
                     continue
                 resolved, status = found
@@ -87,27 +95,34 @@ class FolderWalk:
                     self.visited.add(place)
                     yield place, resolved, status
 
-    def _entries(self, path: str, walked: set[tuple[int, int]]) -> Iterator[str]:
-        """Yield what is in a folder that was not walked yet, or the file itself."""
+    def _entries(self, path: str, walked: set[tuple[int, int]]) -> Iterator[tuple[str, bool]]:
+        """Yield what is in a folder that was not walked yet, or the file itself.
+
+        Of each the path, and whether it is known to be a regular file without a look at it.
+        """
         try:
             status = os.lstat(os.path.realpath(path))
             if (status.st_dev, status.st_ino) in walked:
                 return  # links in a circle
             with os.scandir(path) as found:
                 walked.add((status.st_dev, status.st_ino))
-                names = sorted(entry.name for entry in found if not entry.name.startswith(".."))
-            yield from [f"{path}/{name}" for name in names]
+                entries = sorted(
+                    (entry.name, entry.is_file(follow_symlinks=False))
+                    for entry in found
+                    if not entry.name.startswith("..")
+                )
+            yield from [(f"{path}/{name}", regular) for name, regular in entries]
         except NotADirectoryError as error:
             if path == str(self.folder):
                 self.fail(path, str(error.strerror))
             else:
-                yield path
+                yield path, False
         except FileNotFoundError:
             self._missing(path)
         except OSError as error:
             self.fail(path, str(error.strerror))
 
-    def _resolved(self, path: str) -> tuple[str, os.stat_result] | None:
+    def resolved(self, path: str) -> tuple[str, os.stat_result] | None:
         """Return where a path leads and its status; ``None`` where it is left out."""
         try:
             status = os.lstat(path)

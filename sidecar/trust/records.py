@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from json.encoder import encode_basestring
@@ -31,6 +31,8 @@ SIDE_BYTES = 20
 _LONGEST_KEY = 500
 """LMDB's limit is 511 bytes; longer keys are stored under their digest."""
 _LENGTH_BYTES = 4
+_NO_LONG_KEY = bytes(_LENGTH_BYTES)
+_BETWEEN = '","'
 
 
 class DamagedError(Exception):
@@ -62,8 +64,10 @@ class Codec:
 
     def record(self, at: bytes, key: Any, value: Any) -> bytes:  # noqa: ANN401 - of any table
         """Return the record of a key, whose bytes are ``at``, and a value."""
-        text = b"" if at[:1] != b"#" else _key_text(key).encode()
-        body = len(text).to_bytes(_LENGTH_BYTES, "big") + text + self.write(value)
+        body = _NO_LONG_KEY + self.write(value)
+        if at[:1] == b"#":
+            text = _key_text(key).encode()
+            body = len(text).to_bytes(_LENGTH_BYTES, "big") + text + body[_LENGTH_BYTES:]
         return checksum(self.name, at, body) + body
 
     def value(self, at: bytes, record: bytes) -> Any:  # noqa: ANN401 - of any table
@@ -118,6 +122,23 @@ def checksum(name: str, at: bytes, body: bytes) -> bytes:
     return digest.digest()
 
 
+def total(name: str, found: Iterable[tuple[bytes, bytes]]) -> int:
+    """Return the sum of the checksums of records of one table, by their keys.
+
+    Raises:
+        DamagedError: One is not what was written under its key.
+    """
+    begun, stamps = _begun(name), 0
+    for at, record in found:
+        digest = begun.copy()
+        digest.update(at + record[CHECKSUM_BYTES:])
+        stamp = digest.digest()
+        if not record.startswith(stamp):
+            raise DamagedError(f"{name}: a record is damaged")
+        stamps += int.from_bytes(stamp, "big")
+    return stamps
+
+
 @cache
 def _begun(name: str) -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=CHECKSUM_BYTES, person=name.encode()[:16])
@@ -125,24 +146,31 @@ def _begun(name: str) -> hashlib.blake2b:
 
 def _typed(name: str, kind: Any, key: Callable[[Any], Any] = str) -> Codec:  # noqa: ANN401 - a type
     adapter: TypeAdapter[Any] = TypeAdapter(kind)
+    return Codec(name, _writer(adapter), adapter.validate_json, key)
+
+
+def _writer(adapter: TypeAdapter[Any]) -> Callable[[Any], bytes]:
+    to_json = adapter.serializer.to_json  # without what the adapter looks at each time
 
     def write(value: Any) -> bytes:  # noqa: ANN401 - of any table
-        return adapter.dump_json(value, by_alias=True)
+        return to_json(value, by_alias=True)
 
-    return Codec(name, write, adapter.validate_json, key)
+    return write
+
+
+def _write_digest(digest: str) -> bytes:
+    return f'"{digest}"'.encode()
 
 
 def _write_signed(value: SignedPayload) -> bytes:
     statement = value.statement
-    subject = statement.subject
-    what = map(encode_basestring, (statement.predicate_type, subject.name, subject.digest.sha256))
-    files = (
-        f"[{encode_basestring(digest)},[{','.join(map(encode_basestring, sorted(fingerprints)))}]]"
-        for digest, fingerprints in value.files
+    urn, name = statement.predicate_type, encode_basestring(statement.subject.name)
+    # Digests, fingerprints and known types have nothing that JSON escapes.
+    files = ",".join(
+        [f'["{digest}",["{_BETWEEN.join(sorted(keys))}"]]' for digest, keys in value.files]
     )
-    return f"[{','.join(what)},[{','.join(files)}]]\n".encode() + _predicate(
-        statement.predicate_type
-    ).dump_json(statement.predicate, by_alias=True)
+    head = f'["{urn}",{name},"{statement.subject.digest.sha256}",[{files}]]\n'
+    return head.encode() + _predicate_writer(urn)(statement.predicate)
 
 
 def _read_signed(data: bytes) -> SignedPayload:
@@ -156,6 +184,11 @@ def _read_signed(data: bytes) -> SignedPayload:
 @cache
 def _predicate(urn: str) -> TypeAdapter[Any]:
     return TypeAdapter(BY_URN[urn].predicate)
+
+
+@cache
+def _predicate_writer(urn: str) -> Callable[[Any], bytes]:
+    return _writer(_predicate(urn))
 
 
 def _write_signers(signers: tuple[Signer, ...]) -> bytes:
@@ -217,7 +250,7 @@ SINGLES = {name: _typed(name, None) for name in ("manifests_by_digest", "specifi
 VALUES = {
     codec.name: codec
     for codec in (
-        _typed("files", str),
+        Codec("files", _write_digest, json.loads, str),
         _typed("refused", str),
         _typed("failures", tuple[tuple[str, Failure], ...]),
         Codec("successors", _write_successors, _read_successors, str),

@@ -27,6 +27,12 @@ def read_regular(path: Path | str, max_bytes: int) -> bytes:
         TooLargeError: It has more than ``max_bytes``.
         OSError: It cannot be opened or read.
     """
+    data, _ = read_with_status(path, max_bytes)
+    return data
+
+
+def read_with_status(path: Path | str, max_bytes: int) -> tuple[bytes, os.stat_result]:
+    """Like ``read_regular``; also return the file's status from before its bytes were read."""
     # O_NONBLOCK: opening a pipe would otherwise wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
@@ -42,4 +48,4 @@ def read_regular(path: Path | str, max_bytes: int) -> bytes:
         os.close(descriptor)
     if len(data) > max_bytes:
         raise TooLargeError(f"larger than {max_bytes} bytes")
-    return data
+    return data, status

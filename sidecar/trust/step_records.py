@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from sidecar.core.tables import GONE, PAIRS, Drafts
@@ -26,9 +26,13 @@ def changed(drafts: Drafts, views: Mapping[str, bytes | None]) -> Iterable[Chang
 
 
 def _records(codec: Codec, changes: Mapping[Any, Any]) -> Iterable[tuple[bytes, bytes | None]]:
+    plain = _PLAIN.get(codec.name)
     for key, value in changes.items():
         at = codec.key(key)
-        yield at, None if value is GONE else codec.record(at, key, _plain(codec.name, value))
+        if value is GONE:
+            yield at, None
+        else:
+            yield at, codec.record(at, key, value if plain is None else plain(value))
 
 
 def _pair_records(
@@ -40,13 +44,12 @@ def _pair_records(
             yield at, records.pair_record(name, at) if keep else None
 
 
-def _plain(name: str, value: Any) -> Any:  # noqa: ANN401 - values of any table
-    """Return what is written of a value: evidence is written once, elsewhere by its digest."""
-    if name == records.SIGNERS.name:
-        return value.signers
-    if name in records.INDEXES:
-        return tuple(item.digest for item in value)
-    return None if name in records.SINGLES else value
+_PLAIN: dict[str, Callable[[Any], Any]] = {
+    records.SIGNERS.name: lambda item: item.signers,
+    **dict.fromkeys(records.INDEXES, lambda items: tuple([item.digest for item in items])),
+    **dict.fromkeys(records.SINGLES, lambda _: None),
+}
+"""What is written of a value: evidence is written once, elsewhere by its digest."""
 
 
 def _view(name: str, data: bytes | None) -> bytes | None:

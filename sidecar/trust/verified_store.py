@@ -22,7 +22,7 @@ import logging
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from operator import itemgetter
 from pathlib import Path
@@ -230,14 +230,9 @@ class VerifiedStore:
         try:
             with self._environment.begin() as transaction:
                 for name, database in self._databases.items():
-                    if name in (_META, _PATHS):
-                        continue
-                    for at, record in transaction.cursor(db=database):
-                        stamp = record[:CHECKSUM_BYTES]
-                        if records.checksum(name, at, record[CHECKSUM_BYTES:]) != stamp:
-                            return False
-                        total += int.from_bytes(stamp, "big")
-        except lmdb.Error:
+                    if name not in (_META, _PATHS):
+                        total += records.total(name, transaction.cursor(db=database))
+        except (lmdb.Error, DamagedError):
             return False
         return total % _MODULUS == meta.total
 
@@ -284,8 +279,7 @@ class VerifiedStore:
             for at, record in ordered:
                 if record is None:
                     transaction.delete(at, db=self._databases[name])
-            total += sum(_stamp(record) for _, record in written)
-            total -= sum(_stamp(record) for _, record in before)
+            total += _stamps(written) - _stamps(before)
         return total
 
     def _hold(self, evidence: Iterable[Any], written: Iterable[tuple[bytes, bytes | None]]) -> None:
@@ -295,8 +289,10 @@ class VerifiedStore:
                 self._cache.put(records.SIGNERS.name, at, record[:CHECKSUM_BYTES], value)
 
 
-def _stamp(record: bytes | memoryview) -> int:
-    return int.from_bytes(record[:CHECKSUM_BYTES], "big")
+def _stamps(found: Sequence[tuple[Any, bytes | memoryview]]) -> int:
+    """Return the sum of the checksums of records."""
+    stamps = b"".join([record[:CHECKSUM_BYTES] for _, record in found])
+    return sum(struct.unpack(f">{len(found)}Q", stamps))
 
 
 def meta_of(epoch: Epoch) -> Meta | None:

@@ -54,6 +54,41 @@ def test_a_payload_has_the_signers_of_all_its_files() -> None:
     assert approvals(steps.add(one).remove(both))["regulator"] == ("regulator",)
 
 
+def test_files_of_one_payload_may_come_and_go_in_one_step() -> None:
+    world = admitted_world()
+    one, both = both_ways(world)
+    steps = Steps(world)
+    change = Change(added=(steps.file(both),), removed=(hashlib.sha256(one).hexdigest(),))
+    assert approvals(steps.step(change))["regulator"] == ("customer", "regulator")
+    steps.remove(both)
+    steps.step(Change(added=(steps.file(one), steps.file(both))))  # new with both of them
+    assert approvals(steps)["regulator"] == ("customer", "regulator")
+    assert approvals(steps.remove(both))["regulator"] == ("regulator",)
+
+
+def test_signers_of_one_file_each_are_taken_together() -> None:
+    world = admitted_world()
+    payload = base64.b64decode(json.loads(world.evidence["approval:regulator"])["payload"])
+    files = []
+    for party in ("customer", "provider"):
+        world.sign("one", payload, party)
+        files.append(world.evidence.pop("one"))
+    assert approvals(Steps(world).add(*files))["regulator"] == ("customer", "provider", "regulator")
+
+
+def test_what_the_signers_of_several_files_may_sign_is_taken_together() -> None:
+    world = admitted_world()
+    regulator = world.parties["regulator"]
+    regulator.predicate_types = tuple(t for t in regulator.predicate_types if t != APPROVAL)
+    one, both = both_ways(world)
+    steps = Steps(world).publish("regulator")
+    assert approvals(steps.add(both))["regulator"] == ("customer",)
+    refused = Rejected(hashlib.sha256(one).hexdigest(), f"its signer may not sign {APPROVAL}")
+    assert steps.state.rejected == (refused,)
+    assert approvals(steps.remove(one))["regulator"] == ("customer",)
+    assert not steps.state.rejected
+
+
 def test_a_key_that_may_sign_a_type_no_more_takes_its_evidence_and_names_the_file() -> None:
     world = admitted_world()
     steps, regulator = Steps(world), world.parties["regulator"]

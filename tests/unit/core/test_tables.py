@@ -42,6 +42,22 @@ def test_a_value_is_kept_or_removed_by_what_is_asked() -> None:
     assert dict(draft) == {"b": "3"}
 
 
+def test_a_key_that_a_step_removed_is_not_one_that_had_no_value() -> None:
+    draft = Draft(Map({"a": "1", "b": "2"}))
+    del draft["a"]
+    draft["c"] = "3"
+    assert [draft.lacks(key) for key in "abcd"] == [False, False, False, True]
+    draft.add("d", "4")
+    assert draft.changes == {"a": GONE, "c": "3", "d": "4"}
+
+
+def test_a_pair_that_was_not_there_is_added() -> None:
+    draft = PairsDraft(Map({"a": Map({"1": None})}))
+    draft.add("a", "2")
+    draft.add("b", "3")
+    assert {left: sorted(draft.of(left)) for left in "ab"} == {"a": ["1", "2"], "b": ["3"]}
+
+
 def test_a_relation_is_changed_pair_by_pair() -> None:
     draft = PairsDraft(Map({"a": Map({"1": None, "2": None})}))
     draft.put("a", "1", keep=False)

@@ -234,18 +234,18 @@ def test_what_has_no_room_is_read_later_and_forgets_nothing(folder: Path) -> Non
 def test_a_walk_without_room_goes_on_where_it_was(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A first load of many files lists each folder, and looks at each file, once."""
+    """A first load of many files lists each folder, and opens each file, once."""
     names = [f"{number}.json" for number in range(10)]
     for name in names:
         (folder / "a" / name).write_bytes(name.encode())
-    looked: list[str] = []
-    real = os.lstat
+    opened: list[str] = []
+    real = os.open
 
-    def counted(path: str) -> os.stat_result:
-        looked.append(path)
-        return real(path)
+    def counted(path: str, flags: int) -> int:
+        opened.append(path)
+        return real(path, flags)
 
-    monkeypatch.setattr("sidecar.trust.folder_walk.os.lstat", counted)
+    monkeypatch.setattr("sidecar.trust.regular.os.open", counted)
     followed = EvidenceFolder(folder)
     news = followed.read(room=8)
     added = [*news.added]
@@ -254,8 +254,35 @@ def test_a_walk_without_room_goes_on_where_it_was(
         added += news.added
         assert 1 <= len(news.added) <= 3
     assert sorted(added) == sorted([b"1", b"2", *(name.encode() for name in names)])
-    assert len([path for path in looked if path.endswith(".json")]) == len(added)
+    assert len([path for path in opened if path.endswith(".json")]) == len(added)
     assert found(followed) == (set(), set(), ())
+
+
+def test_a_file_that_is_seen_again_is_looked_at_and_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sidecar.trust.evidence_folder._SETTLED_NS", -1 << 62)
+    followed = EvidenceFolder(folder)
+    followed.read()
+    monkeypatch.setattr("sidecar.trust.regular.os.open", None)
+    assert found(followed) == (set(), set(), ())
+
+
+def test_a_file_that_is_gone_when_it_is_looked_at_again_is_removed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the listing of its folder and the look at it, here."""
+    followed = EvidenceFolder(folder)
+    followed.read()
+    real = os.lstat
+
+    def remove_first(path: str) -> os.stat_result:
+        if path == f"{folder}/one.json":
+            (folder / "one.json").unlink(missing_ok=True)
+        return real(path)
+
+    monkeypatch.setattr("sidecar.trust.folder_walk.os.lstat", remove_first)
+    assert found(followed) == (set(), {sha(b"1")}, ())
 
 
 def test_what_changes_while_a_walk_waits_for_room_is_read_at_once_and_stays(folder: Path) -> None:
