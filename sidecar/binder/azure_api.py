@@ -11,7 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
 from azure.core.pipeline import PipelineResponse
 from azure.identity import DefaultAzureCredential
 from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
@@ -19,7 +25,7 @@ from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
 from sidecar.binding import azure_deployments
 from sidecar.binding.deployments import DeployedModel
 from sidecar.binding.errors import BindingError
-from sidecar.binding.source import SourceError
+from sidecar.binding.source import SourceError, UnansweredError
 
 API_VERSION = "2025-09-01"
 TIMEOUT_SECONDS = 30
@@ -116,6 +122,8 @@ def _asking(what: str) -> Iterator[None]:
         raise BindingError(f"{what}: is not there: {_line(error)}") from error
     except HttpResponseError as error:
         raise SourceError(f"{what}: HTTP {error.status_code}: {_line(error)}") from error
+    except (ServiceRequestError, ServiceResponseError) as error:
+        raise UnansweredError(f"{what}: {type(error).__name__}: {_line(error)}") from error
     except AzureError as error:
         raise SourceError(f"{what}: {type(error).__name__}: {_line(error)}") from error
 

@@ -30,7 +30,7 @@ from sidecar.binder.errors import BinderError
 from sidecar.binder.locks import claimed
 from sidecar.binding.deployments import RECORD, DeployedModel, DeploymentSource
 from sidecar.binding.errors import BindingError
-from sidecar.binding.source import SourceError
+from sidecar.binding.source import SourceError, UnansweredError
 from sidecar.core.documents import WithdrawalKind
 from sidecar.core.evidence import Statement
 from sidecar.core.predicates import (
@@ -114,7 +114,8 @@ class DeploymentKeeper:
                 try:
                     kept.append(self._keep(source, name, bound.get(name)))
                 except (SourceError, AuthorityError, EvidenceError, OSError) as error:
-                    failure = failure or error
+                    if failure is None or isinstance(failure, UnansweredError):
+                        failure = error  # a refusal tells more than silence
                     kept.append(KeptDeployment(name, None, str(error)))
             self.kept = tuple(kept)
             if failure is not None:

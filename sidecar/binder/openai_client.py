@@ -15,7 +15,7 @@ import openai
 from sidecar.binder.endpoint import AZURE, OPENAI, Endpoint
 from sidecar.binder.errors import BinderError
 from sidecar.binder.secrets import Secret, scrubbed
-from sidecar.binding.source import SourceError
+from sidecar.binding.source import SourceError, UnansweredError
 
 CREDENTIAL_HEADER = "x-environment-credential"
 PLACEHOLDER_KEY = "held-by-the-gateway"
@@ -103,7 +103,9 @@ def calling(endpoint: Endpoint, what: str) -> Iterator[None]:
     except openai.APIError as error:
         cause = error.__cause__
         text = f"{error.message}{f' ({type(cause).__name__}: {cause})' if cause else ''}"
-        raise SourceError(f"{what}: {scrubbed(_line(text), endpoint.secrets)}") from None
+        unanswered = isinstance(error, openai.APIConnectionError)
+        kind = UnansweredError if unanswered else SourceError
+        raise kind(f"{what}: {scrubbed(_line(text), endpoint.secrets)}") from None
 
 
 class StatusError(SourceError):

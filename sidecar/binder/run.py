@@ -13,15 +13,17 @@ from sidecar.authority import home as authority
 from sidecar.authority.open_home import Home
 from sidecar.binder.accounts import open_deployments, open_source
 from sidecar.binder.binder import Binder, BindingSettings
-from sidecar.binder.config import AccountConfig, BinderConfig, DeploymentsConfig
+from sidecar.binder.config import AccountConfig, BinderConfig
 from sidecar.binder.deployments import DeploymentKeeper, KeeperSettings
 from sidecar.binder.errors import BinderError
 from sidecar.binder.job_records import JobRecords
+from sidecar.binder.kept_source import KeptSource
 from sidecar.binder.metrics import BinderMetrics
 from sidecar.binder.publishing import HomePublisher
 from sidecar.binder.rounds import Rounds, RoundStatus
 from sidecar.binder.service import BinderService
 from sidecar.binder.webhook_server import WebhookServer
+from sidecar.binding.deployments import DeploymentSource
 from sidecar.daemon.admin import AdminServer
 from sidecar.daemon.lifetime import run_until_signal
 
@@ -65,10 +67,12 @@ class RunningBinder:
                 "deployments",
                 account.provider,
                 account.deployments.check_seconds,
-                partial(self._keep, keeper, account, account.deployments),
+                partial(self._keep, keeper, source),
+                source.close,
             )
             for account, keeper in zip(config.accounts, self._keepers, strict=True)
             if keeper is not None and account.deployments is not None
+            for source in (KeptSource(partial(open_deployments, account, account.deployments)),)
         ]
         self._published = _publications(config, binder.settings.home, self._keepers)
         self.service = BinderService(
@@ -129,15 +133,12 @@ class RunningBinder:
         for each in self._published:
             each.wake()
 
-    def _keep(
-        self, keeper: DeploymentKeeper, account: AccountConfig, kept: DeploymentsConfig
-    ) -> None:
-        """Keep the deployments of an account for one round, on connections of its own."""
-        source = open_deployments(account, kept)
+    def _keep(self, keeper: DeploymentKeeper, kept: KeptSource[DeploymentSource]) -> None:
+        """Keep the deployments of an account for one round."""
         try:
-            keeper.round(source)
+            with kept.asked() as source:
+                keeper.round(source)
         finally:
-            source.close()
             self._publish()
 
     def summary(self) -> str:

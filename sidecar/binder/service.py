@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sidecar.binder import library
 from sidecar.binder.binder import Binder
@@ -23,6 +24,7 @@ from sidecar.binder.config import AccountConfig
 from sidecar.binder.errors import BinderError, StoppedError
 from sidecar.binder.job_listing import JobListing
 from sidecar.binder.job_records import JobRecord, Progress
+from sidecar.binder.kept_source import KeptSource
 from sidecar.binder.metrics import BinderMetrics
 from sidecar.binder.queue import JobQueue, QueuedJob
 from sidecar.binder.rounds import Rounds
@@ -156,36 +158,26 @@ class BinderService:
             self._close_sources,
         )
 
-    def _source(self, account: AccountConfig) -> JobSource:
+    def _source(self, account: AccountConfig) -> KeptSource[JobSource]:
         """Return this thread's own source: not every SDK's client may be shared."""
-        opened: dict[str, JobSource] | None = getattr(self._opened, "sources", None)
+        opened: dict[str, KeptSource[JobSource]] | None = getattr(self._opened, "sources", None)
         if opened is None:
             opened = self._opened.sources = {}
         if account.provider not in opened:
-            opened[account.provider] = self._open(account)
+            opened[account.provider] = KeptSource(partial(self._open, account))
         return opened[account.provider]
-
-    def _drop_source(self, account: AccountConfig) -> None:
-        """Close this thread's source, so that the next one reads the credential anew."""
-        opened: dict[str, JobSource] = getattr(self._opened, "sources", {})
-        source = opened.pop(account.provider, None)
-        if source is not None:
-            source.close()
 
     def _close_sources(self) -> None:
         """Close what this thread opened."""
-        sources: dict[str, JobSource] = getattr(self._opened, "sources", {})
+        sources: dict[str, KeptSource[JobSource]] = getattr(self._opened, "sources", {})
         for each in sources.values():
             each.close()
 
     def _list_jobs(self, account: AccountConfig) -> None:
         """Put the jobs that succeeded, and are not known yet, into the queue."""
         self._look_again(account)
-        try:
-            self._list_with(self._source(account), account)
-        except SourceError:
-            self._drop_source(account)
-            raise
+        with self._source(account).asked() as source:
+            self._list_with(source, account)
 
     def _list_with(self, source: JobSource, account: AccountConfig) -> None:
         submitted = self._submitted(account.provider)
@@ -261,7 +253,7 @@ class BinderService:
     def _attempt(self, job: QueuedJob) -> None:
         account = self._accounts[job.provider]
         try:
-            source = self._source(account)
+            source = self._source(account).get()
         except (BinderError, SourceError) as error:
             # Such as a credential that is being replaced; the round of this account shows it.
             log.warning("job %s of %s waits: %s", job.job, job.provider, error)
@@ -279,7 +271,7 @@ class BinderService:
             self._bound()
             return
         if record.progress is Progress.PENDING:
-            self._drop_source(account)
+            self._source(account).close()  # the next attempt reads the credential anew
         self._queue.add(job, datetime.fromisoformat(record.due))
 
     def _pause(self) -> float:

@@ -15,7 +15,12 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - the one of botocore, which is no OSError
+    HTTPClientError,
+)
 
 from sidecar.binding import bedrock, bedrock_deployments, records, s3_objects
 from sidecar.binding.bedrock import BedrockModel
@@ -24,7 +29,7 @@ from sidecar.binding.bedrock_deployments import BedrockDeployment
 from sidecar.binding.bedrock_records import CustomizationJob, ImportJob
 from sidecar.binding.errors import BindingError
 from sidecar.binding.model_files import Progress
-from sidecar.binding.source import SourceError
+from sidecar.binding.source import SourceError, UnansweredError
 
 _PAGE = 100
 _CONFIG = Config(
@@ -227,5 +232,7 @@ def asking(what: str) -> Iterator[None]:
     """Turn the SDK's errors into a ``SourceError``, whose cause is the SDK's."""
     try:
         yield
+    except (ConnectionError, HTTPClientError) as error:  # botocore's
+        raise UnansweredError(f"{what}: {error}") from error
     except (BotoCoreError, ClientError) as error:
         raise SourceError(f"{what}: {error}") from error

@@ -10,7 +10,7 @@ import requests
 from sidecar.binding import served
 from sidecar.binding.errors import BindingError
 from sidecar.binding.served import MAX_ANSWER_BYTES, Api, ServedName
-from sidecar.binding.source import SourceError
+from sidecar.binding.source import SourceError, UnansweredError
 
 TIMEOUT_SECONDS = 30.0
 _CHUNK = 1 << 16
@@ -86,4 +86,4 @@ def _get(
                     raise BindingError(f"{url}: is larger than {MAX_ANSWER_BYTES} bytes")
             return bytes(data)
     except requests.RequestException as error:
-        raise SourceError(f"{url}: no answer ({type(error).__name__})") from error
+        raise UnansweredError(f"{url}: no answer ({type(error).__name__})") from error

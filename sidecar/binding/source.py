@@ -106,6 +106,10 @@ class SourceError(Exception):
     """The provider could not be asked, or did not answer as expected; it may answer later."""
 
 
+class UnansweredError(SourceError):
+    """Nothing answered: no connection, or none in time. Nothing was refused."""
+
+
 class JobSource(Protocol):
     """A provider's API, as far as finished jobs are concerned."""
 
