@@ -89,12 +89,45 @@ def _first(program: Program) -> Path:
     return Path(on_path)
 
 
+_Identity = tuple[int, int, int, int, int]
+"""Device, inode, bytes, and the times in ns at which content and file last changed."""
+
+_ELF = b"\x7fELF"
+_known: dict[tuple[Program, _Identity], str] = {}
+
+
 def version_of(program: Program, path: Path) -> str | None:
     """Return the version that ``path`` prints, or None if it prints none or fails.
+
+    A binary is run once for as long as its file is the same: one start of Envoy or OPA costs as
+    much as the shortest commands do in all. What a script runs may change without it, so it is run
+    each time.
 
     Raises:
         ProgramError: It cannot be run.
     """
+    identity = _binary(path)
+    if identity is not None and (program, identity) in _known:
+        return _known[program, identity]
+    found = _printed(program, path)
+    if identity is not None and found is not None:
+        _known[program, identity] = found
+    return found
+
+
+def _binary(path: Path) -> _Identity | None:
+    """Return what tells a binary from any other file; None for a script, or what is unreadable."""
+    try:
+        with path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            if file.read(len(_ELF)) != _ELF:
+                return None
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _printed(program: Program, path: Path) -> str | None:
     try:
         ran = subprocess.run(
             [str(path), *program.version_args],

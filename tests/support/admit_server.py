@@ -25,6 +25,8 @@ from typer.core import TyperArgument, TyperOption
 
 from sidecar import resources
 from sidecar.cli.main import COMMANDS, LazyGroup, app, run
+from sidecar.opa.errors import ProgramError
+from sidecar.opa.location import opa_path
 
 _VARIABLE = "ADMIT_SERVER"
 _SERVERS = frozenset({"serve", "health", "doctor", "demo", "tools"})
@@ -86,9 +88,11 @@ def serve(listener: socket.socket) -> None:
 def _prepare() -> None:
     """Make everything before the first fork that each call would make anew, and none changes.
 
-    These are the modules, typer's commands, and pydantic's readers of arguments, files and
-    evidence.
+    These are the modules, typer's commands, pydantic's readers of arguments, files and evidence,
+    and the version that OPA prints.
     """
+    with suppress(ProgramError):
+        opa_path()
     build, command_of = LazyGroup.get_command, typer.main.get_command
     group = cast("LazyGroup", command_of(app))
     built = {name: build(group, None, name) for name, _, _ in COMMANDS if name not in _SERVERS}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from admissibility_devtools.tools.find import ENVOY, NODE, go_path, pinned_go
 from sidecar.opa.errors import ProgramError
-from sidecar.opa.location import OPA, locate, opa_path, version_of
+from sidecar.opa.location import OPA, Program, locate, opa_path, version_of
 from tests.process.tools.conftest import Script
 
 PINNED = "echo 'Version: 1.22.0'"
@@ -54,6 +56,31 @@ def test_a_program_that_does_not_say_its_version_is_not_used(
     script(tools / "bin" / "opa", body)
     with pytest.raises(ProgramError, match=r"opa of unknown version, expected 1.22.0"):
         opa_path()
+
+
+def test_a_binary_is_asked_again_once_its_file_is_another(tmp_path: Path) -> None:
+    says, program = tmp_path / "says", tmp_path / "cat"
+    shutil.copy(shutil.which("cat") or "", program)
+    cat = Program("cat", "1", "CAT", (str(says),), r"^(\d)$")
+    found = []
+    for version in "1", "2":
+        says.write_text(version)
+        found.append(version_of(cat, program))
+    os.utime(program)  # as a replacement with the same bytes has another time
+    found.append(version_of(cat, program))
+    assert found == ["1", "1", "2"]
+
+
+def test_a_script_is_asked_each_time_because_what_it_runs_may_change(
+    tools: Path, script: Script, tmp_path: Path
+) -> None:
+    says = tmp_path / "says"
+    path = script(tools / "bin" / "opa", f"cat {says}")
+    found = []
+    for version in "1.22.0", "1.21.0":
+        says.write_text(f"Version: {version}")
+        found.append(version_of(OPA, path))
+    assert found == ["1.22.0", "1.21.0"]
 
 
 def test_a_missing_program_says_what_to_do(tools: Path, bare_path: Path) -> None:
