@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from sidecar.core import strict_json
@@ -141,9 +142,17 @@ _ANY_MODEL = PathNode(below=True)
 
 
 def compile_places(places: Mapping[str, What]) -> PathNode:
-    """Compile a table of paths into a tree."""
+    """Compile a table of paths into a tree; the same one for the same table.
+
+    Several operations read the same places, and every process compiles those of all providers.
+    """
+    return _compiled(tuple(places.items()))
+
+
+@lru_cache(maxsize=1024)
+def _compiled(places: tuple[tuple[str, What], ...]) -> PathNode:
     root = PathNode()
-    for text, role in places.items():
+    for text, role in places:
         node = root
         for name in text.replace("[]", ".[]").split("."):
             if name == "[]":
