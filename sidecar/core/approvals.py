@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Counting, Finding, Question, RolePass
-from sidecar.core.assignment import Offer, Slot, given
-from sidecar.core.cascade import Cascade, Defect
+from sidecar.core.assignment import Offer, given
+from sidecar.core.cascade import Cascade, Ranked
 from sidecar.core.eligibility import eligible_signers, grant_for
 from sidecar.core.evidence import Evidence
 from sidecar.core.grants import REGULATOR
@@ -68,13 +68,13 @@ def checked(
     return None
 
 
-def slots(
-    found: dict[Requirement, ApprovalOffers | Reason], cascade: Cascade, *, worst: Defect
-) -> list[Slot[Evidence[Approval]]]:
-    """Return a slot for each requirement with approvals; those not worse than ``worst``."""
+def ranked(
+    found: dict[Requirement, ApprovalOffers | Reason], cascade: Cascade
+) -> list[Ranked[Evidence[Approval]]]:
+    """Return for each requirement with approvals these, best first, each with its defect."""
     rows = []
     for requirement, offered in given(found).items():
-        ranked = sorted(
+        order = sorted(
             (
                 cascade.defect(o.item, o.signer),
                 -o.item.predicate.window.not_after.timestamp(),
@@ -84,8 +84,7 @@ def slots(
             )
             for number, o in enumerate(offered)
         )
-        kept = tuple(offered[row[-1]] for row in ranked if row[0] <= worst)
-        rows.append(Slot(requirement.role, kept))
+        rows.append(Ranked(requirement.role, [(row[0], offered[row[-1]]) for row in order]))
     return rows
 
 
@@ -167,12 +166,11 @@ def _offers(
     question: Question, item: Evidence[Manifest], requirement: Requirement
 ) -> ApprovalOffers | Reason:
     inquiry = question.inquiry
-    needed = (requirement.jurisdiction,)
+    needed, model = (requirement.jurisdiction,), item.predicate.model.id
     eligible: list[Offer[Evidence[Approval]]] = []
     for approval in inquiry.state.approvals.get(item.digest, ()):
-        if approval.statement.subject.name != item.predicate.model.id:
-            continue
-        if approval.predicate.role != requirement.role:
+        statement = approval.statement
+        if statement.predicate.role != requirement.role or statement.subject.name != model:
             continue
         signers = eligible_signers(
             inquiry.state, approval, requirement.role, question.scope, needed, inquiry.now

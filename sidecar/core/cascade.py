@@ -9,12 +9,14 @@ is enough, and losing a file that is not good changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
+from typing import Generic, TypeVar
 
 from sidecar.core.assessment import ANNOUNCED, Chain, Ending, Finding, Specified, Withdrawn
+from sidecar.core.assignment import Offer, Slot
 from sidecar.core.documents import Withdrawal
 from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import Scope
@@ -38,6 +40,8 @@ from sidecar.core.snapshot import TrustState
 from sidecar.core.succession import granted_successors
 from sidecar.core.withdrawals import WithdrawalIndex
 
+T = TypeVar("T")
+
 
 class Defect(IntEnum):
     """Why a decision cannot rest on a signature, in the order in which it is tolerated."""
@@ -45,6 +49,18 @@ class Defect(IntEnum):
     NONE = 0
     STALE = 1
     WITHDRAWN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked(Generic[T]):
+    """What is offered for a slot, best first, each with its defect."""
+
+    role: str
+    offers: Sequence[tuple[Defect, Offer[T]]]
+
+    def slot(self, worst: Defect) -> Slot[T]:
+        """Return the slot with the offers that are not worse than ``worst``."""
+        return Slot(self.role, tuple([o for defect, o in self.offers if defect <= worst]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,15 +165,11 @@ class Cascade:
             return nodes
         return (node for node in nodes if isinstance(node, OwnNode))
 
-    def _hits(self, node: AnyNode) -> Iterator[tuple[str, Withdrawal]]:
+    def _hits(self, node: AnyNode) -> Sequence[tuple[str, Withdrawal]]:
         if isinstance(node, OwnNode):
             index = self.state.withdrawals.get(node.author)
-            for entry in () if index is None else index.hits(node.node):
-                yield node.author, entry
-            return
-        for authority, index in self.indexes:
-            for entry in index.hits(node):
-                yield authority, entry
+            return () if index is None else [(node.author, e) for e in index.hits(node.node)]
+        return [(authority, e) for authority, index in self.indexes for e in index.hits(node)]
 
 
 def manifest_nodes(item: Evidence[Manifest], signer: Signer) -> tuple[AnyNode, ...]:

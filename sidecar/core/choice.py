@@ -20,7 +20,7 @@ from sidecar.core import approvals, deployments, preactivation, sandbox, specifi
 from sidecar.core.approvals import ApprovalOffers, Requirement
 from sidecar.core.assessment import Chain, Counting, Finding, Question, RolePass, SuitePass
 from sidecar.core.assignment import Assignment, Offer, Slot, assignments
-from sidecar.core.cascade import Cascade, Defect
+from sidecar.core.cascade import Cascade, Defect, Ranked
 from sidecar.core.deployments import Bound
 from sidecar.core.evidence import Evidence, Signer
 from sidecar.core.grants import PRODUCER
@@ -46,6 +46,10 @@ class Prepared:
 
 Choice = tuple[Chain, tuple[Finding, ...]]
 """What one model's admission relies on, with its findings in steps 4 and 5."""
+
+
+_Parts = tuple[list[Ranked[Any]], list[Ranked[Any]], list[Ranked[Any]]]
+"""What is offered as the producer, for each suite and for each requirement."""
 
 
 class _Filled(NamedTuple):
@@ -140,29 +144,27 @@ def _filled(
     lacking: Finding | None,
 ) -> Iterator[_Filled]:
     """Yield how the steps can be filled from the best evidence with which the most of them are."""
+    ranked: _Parts = (
+        _producer(ready, item, cascade),
+        preactivation.ranked(ready.results, cascade) if failed is None else [],
+        approvals.ranked(ready.approvals, cascade) if lacking is None else [],
+    )
     return next(
         chain((first,), others)
         for steps in _attempts(failed, lacking)
         for worst in Defect
-        for others in (_fillings(ready, item, cascade, steps, worst),)
+        for others in (_fillings(ranked, steps, worst),)
         for first in islice(others, 1)
     )
 
 
-def _fillings(
-    ready: Prepared,
-    item: Evidence[Manifest],
-    cascade: Cascade,
-    steps: tuple[bool, bool],
-    worst: Defect,
-) -> Iterator[_Filled]:
+def _fillings(ranked: _Parts, steps: tuple[bool, bool], worst: Defect) -> Iterator[_Filled]:
     """Yield how steps (4, 5) can be filled; only the first one where a policy is not asked."""
     with_results, with_approvals = steps
-    parts: tuple[list[Slot[Any]], ...] = (
-        _producer(ready, item, cascade, worst=worst),
-        preactivation.slots(ready.results, cascade, worst=worst) if with_results else [],
-        approvals.slots(ready.approvals, cascade, worst=worst) if with_approvals else [],
-    )
+    parts: list[list[Slot[Any]]] = [
+        [each.slot(worst) for each in rows] if wanted else []
+        for rows, wanted in zip(ranked, (True, *steps), strict=True)
+    ]
     most = None if all(steps) and worst is Defect.NONE else 1
     for found in islice(assignments([slot for part in parts for slot in part]), most):
         producing, suites, roles = _split(found, [len(part) for part in parts])
@@ -180,13 +182,11 @@ def _attempts(failed: Finding | None, lacking: Finding | None) -> Sequence[tuple
     )
 
 
-def _producer(
-    ready: Prepared, item: Evidence[Manifest], cascade: Cascade, *, worst: Defect
-) -> list[Slot[Any]]:
-    """Return a slot for the producer; none where step 3 found no signature that counts."""
-    ranked = sorted((cascade.defect(item, signer), signer) for signer in ready.producers)
-    offered = tuple(Offer(signer, item) for defect, signer in ranked if defect <= worst)
-    return [Slot(PRODUCER, offered)] if ready.producers else []
+def _producer(ready: Prepared, item: Evidence[Manifest], cascade: Cascade) -> list[Ranked[Any]]:
+    """Return the signers that can be the producer; none where step 3 found none that counts."""
+    order = sorted((cascade.defect(item, signer), signer) for signer in ready.producers)
+    offered = [(defect, Offer(signer, item)) for defect, signer in order]
+    return [Ranked(PRODUCER, offered)] if offered else []
 
 
 def _one_of_each(producing: Assignment[Any]) -> Iterable[Signer | None]:

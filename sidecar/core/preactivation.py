@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sidecar.core.assessment import Finding, Question, SuitePass
-from sidecar.core.assignment import Offer, Slot, given
-from sidecar.core.cascade import Cascade, Defect
+from sidecar.core.assignment import Offer, given
+from sidecar.core.cascade import Cascade, Ranked
 from sidecar.core.documents import Failure
 from sidecar.core.eligibility import eligible_signers
 from sidecar.core.evidence import Evidence
@@ -82,18 +82,17 @@ def checked(
     return None
 
 
-def slots(
-    found: dict[Suite, SuiteOffers | Reason], cascade: Cascade, *, worst: Defect
-) -> list[Slot[SuiteEvidence]]:
-    """Return a slot for each suite that has results, with those not worse than ``worst``."""
+def ranked(
+    found: dict[Suite, SuiteOffers | Reason], cascade: Cascade
+) -> list[Ranked[SuiteEvidence]]:
+    """Return for each suite that has results these, best first, each with its defect."""
     rows = []
     for offered in given(found).values():
-        ranked = sorted(
+        order = sorted(
             (cascade.defect(o.item.result, o.signer), _shortest_last(o), o.signer, number)
             for number, o in enumerate(offered)
         )
-        kept = tuple(offered[number] for defect, _, _, number in ranked if defect <= worst)
-        rows.append(Slot(EVALUATOR, kept))
+        rows.append(Ranked(EVALUATOR, [(defect, offered[n]) for defect, _, _, n in order]))
     return rows
 
 

@@ -86,11 +86,11 @@ class WithdrawalIndex:
 
     def hits(self, node: LineageNode | AuthoredNode | AboutNode) -> tuple[Withdrawal, ...]:
         """Return the entries that withdraw ``node``, whenever they take effect."""
-        if isinstance(node, AboutNode):
-            return self.exact.get((node.kind, _about(node.manifest)), ())
         if isinstance(node, AuthoredNode):
             return self.authored.get(node, ())
-        found = self.exact.get((node.kind, node.subject), ())
+        if isinstance(node, AboutNode):
+            return self.exact.get((node.kind, _about(node.manifest)), ())
+        found = self.exact.get(node, ())
         if not self.patterns or node.kind not in BY_PATTERN:
             return found
         return found + tuple(e for e in self.patterns if e.hits(node.kind, node.subject))
