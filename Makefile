@@ -50,10 +50,12 @@ up: setup ## the set-up in its admitted state, left running until interrupted
 
 # The core's own tests come first, with its coverage; so the core runs once. Files are spread over the
 # workers whole, so that an Envoy or an OPA that a file shares is started once, the longest first
-# (tests/conftest.py); two workers more than processors, since tests wait for the processes they start.
-WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
-SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
-PYTEST = $(BIN)/python -m pytest -q $(SPREAD)
+# (tests/conftest.py); two workers more than processors, since tests wait for the processes they start,
+# which those of the core do not.
+PROCESSORS := $(shell getconf _NPROCESSORS_ONLN)
+WORKERS ?= $(shell echo $$(( $(PROCESSORS) + 2 )))
+SPREAD = --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -q -n $(WORKERS) $(SPREAD)
 CORE = tests/unit/core
 
 # mypy works on one processor; the core's tests use the other one meanwhile.
@@ -73,7 +75,7 @@ types: $(INSTALLED) ## mypy, strict
 
 cover: setup ## every branch of the core, exercised by the core's own tests
 	@rm -f .coverage .coverage.*
-	@$(BIN)/coverage run -m pytest -q $(SPREAD) $(CORE)
+	@$(BIN)/coverage run -m pytest -q -n $(PROCESSORS) $(SPREAD) $(CORE)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=100 --skip-covered
 

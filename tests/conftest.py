@@ -32,7 +32,7 @@ LONGEST = (
     "e2e/gate/test_life_of_a_model.py",
     "process/evaluation/test_run.py",
     "e2e/gate/test_policy_afternoon.py",
-    "unit/core/test_properties.py",
+    "unit/laws/test_properties.py",
     "unit/binder/test_binder.py",
     "unit/envoy_extauthz_lint/test_rules.py",
     "process/registration/test_files.py",

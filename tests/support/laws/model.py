@@ -8,7 +8,7 @@ It leaves out what no history has, which tests of tests/unit cover instead: an e
 (core/breaks_of_approval), stored objects (core/test_modelless, registry/), chains and sets of
 grants beyond their bounds (core/test_assess, core/test_combinations, core/laws/test_case_13),
 several names of one base model (providers/test_descriptors). Nor does it say until when an admitted
-call holds (core/test_properties, core/test_validity). Of what policies see it knows waivers of
+call holds (laws/test_properties, core/test_validity). Of what policies see it knows waivers of
 environments and the evidence among which a policy may choose (``policies``); core/test_facts has
 all of it.
 """
