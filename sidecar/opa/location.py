@@ -116,7 +116,7 @@ def version_of(program: Program, path: Path) -> str | None:
 
 
 def _binary(path: Path) -> _Identity | None:
-    """Return what tells a binary from any other file; None for a script, or what is unreadable."""
+    """Return the identity of a binary; None for a script, or what is unreadable."""
     try:
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
