@@ -117,7 +117,7 @@ def _show(value: dict[str, Any]) -> None:
             markup=False,
             soft_wrap=True,
         )
-    for item in value.get("idle_grants", []):
+    for item in (*value.get("idle_grants", []), *value.get("wide_sandboxes", [])):
         where = f"grants.{item['grant']}.{item['why']}"
         console.print(f"{item['authority']}: {where}", markup=False, soft_wrap=True)
     _show_rejections(console, evidence["rejections"])

@@ -1,7 +1,8 @@
-"""Find grants that hold in no declared environment: a misspelt name is the usual reason.
+"""Find grants that hold in no declared environment, and sandboxes that hold in too many.
 
-Whoever is granted a role that is required would be missed at the first call. An authority that can
-only object would not: its withdrawals count nowhere, and nothing shows it.
+A misspelt name is the usual reason of the first. Whoever is granted a role that is required would
+be missed at the first call. An authority that can only object would not: its withdrawals count
+nowhere, and nothing shows it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from sidecar.core.eligibility import beginning
 from sidecar.core.grants import Grant, OperatorTrust
 from sidecar.core.objectors import ANYWHERE
 from sidecar.core.patterns import any_matches, matches
+from sidecar.core.sandbox import PURPOSE
+from sidecar.core.snapshot import TrustState
 
 Declared = Mapping[str, tuple[tuple[str, str], ...]]
 """SPIFFE ID → (sector, jurisdiction) of everything that the environment was ever declared for."""
@@ -19,7 +23,7 @@ Declared = Mapping[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class IdleGrant:
-    """A grant, or a pattern of one, that holds in no declared environment.
+    """A grant, or a pattern of one, that holds in no declared environment, or in one too many.
 
     Attributes:
         authority: Whose grant it is.
@@ -71,3 +75,29 @@ def _overlaps(
         )
         for sector, place in known
     )
+
+
+def wide_sandboxes(state: TrustState) -> tuple[IdleGrant, ...]:
+    """Return sandboxes that include an environment whose customer declares it for another purpose.
+
+    There the grant keeps nobody out: a declaration for evaluation, which the customer alone signs,
+    would open it to models that nobody evaluated.
+    """
+    return tuple(
+        IdleGrant(
+            authority, number, f"sandbox: {pattern!r} includes {name}, declared for {purpose}"
+        )
+        for authority, grants in state.operator.grants.items()
+        for number, grant in enumerate(grants)
+        for pattern in grant.sandbox
+        for name, purpose in _other_purposes(state, pattern)
+    )
+
+
+def _other_purposes(state: TrustState, pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield the first environment of a pattern whose newest declaration is for another purpose."""
+    for name in sorted(each for each in state.environments if matches(pattern, each)):
+        purpose = max(state.environments[name], key=beginning).predicate.purpose
+        if purpose != PURPOSE:
+            yield name, purpose
+            return

@@ -113,6 +113,7 @@ def _diagnoses(
     yield from _authorities(value["authorities"], now, _poll(installation))
     yield from trust_domains(value["trust_domains"], now)
     yield from _idle_grants(value.get("idle_grants", []))
+    yield from _wide_sandboxes(value.get("wide_sandboxes", []))
     yield from _evidence(value)
 
 
@@ -225,6 +226,17 @@ def _idle_grants(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
             f"grants of {item['authority']}",
             f"grants.{item['grant']}.{item['why']}, so its withdrawals count for no call there",
             "Correct it in trust.yaml, unless the environment is yet to be declared.",
+        )
+
+
+def _wide_sandboxes(entries: list[dict[str, Any]]) -> Iterator[Diagnosis]:
+    """Warn of grants by which a customer alone can make a sandbox of an environment."""
+    for item in entries[:_MAX_TOLD]:
+        yield warn(
+            f"sandbox of {item['authority']}",
+            f"grants.{item['grant']}.{item['why']}: declared for evaluation, it would call models "
+            "that nobody evaluated",
+            "Name the evaluator's own environments in trust.yaml.",
         )
 
 

@@ -13,7 +13,7 @@ from cryptography import x509
 from sidecar.core.assessment import NOTICE
 from sidecar.core.documents import Withdrawal
 from sidecar.core.grants import Grant
-from sidecar.core.idle_grants import idle_grants
+from sidecar.core.idle_grants import idle_grants, wide_sandboxes
 from sidecar.core.snapshot import Rejected, TrustState
 from sidecar.core.window import Window, rfc3339
 from sidecar.gate.snapshot_holder import SnapshotHolder
@@ -86,18 +86,19 @@ class ProcessesStatus(Protocol):
         ...
 
 
-class LastIdle:
-    """The grants that hold in no declared environment, found once for each trust state."""
+class DeclaredGrants:
+    """What is wrong with grants by what environments are declared, found once for each state."""
 
     def __init__(self) -> None:
-        self._last: tuple[int, list[dict[str, Any]]] = (-1, [])
+        self._last: tuple[int, dict[str, list[dict[str, Any]]]] = (-1, {})
 
-    def of(self, state: TrustState) -> list[dict[str, Any]]:
-        """Return them, ``MAX_SHOWN`` at most."""
+    def of(self, state: TrustState) -> dict[str, list[dict[str, Any]]]:
+        """Return ``idle_grants`` and ``wide_sandboxes``, ``MAX_SHOWN`` of each at most."""
         epoch, found = self._last
         if epoch != state.epoch:
-            every = idle_grants(state.operator, dict(state.declared.items()))
-            found = [asdict(item) for item in every[:MAX_SHOWN]]
+            idle = idle_grants(state.operator, dict(state.declared.items()))
+            every = {"idle_grants": idle, "wide_sandboxes": wide_sandboxes(state)}
+            found = {key: [asdict(one) for one in each[:MAX_SHOWN]] for key, each in every.items()}
             self._last = state.epoch, found
         return found
 
@@ -117,7 +118,7 @@ class Status:
     unknown_keys: UnknownKeys = field(default_factory=UnknownKeys)
     processes: ProcessesStatus | None = None
     log_writable: Callable[[], bool] = lambda: True
-    idle: LastIdle = field(default_factory=LastIdle)
+    by_grants: DeclaredGrants = field(default_factory=DeclaredGrants)
 
     def reading(self) -> TrustReading:
         """Return the numbers of the trust state, for the metrics."""
@@ -158,7 +159,7 @@ class Status:
             },
             "credential_problems": [] if snapshot is None else list(snapshot.bundles.problems),
             "trust_domains": [_domain(self._missed(item)) for item in self._trust_domains()],
-            "idle_grants": [] if snapshot is None else self.idle.of(snapshot.state),
+            **({} if snapshot is None else self.by_grants.of(snapshot.state)),
             "announced": self._all_announced(datetime.now(UTC)),
             "clock": {"problem": self.gate_status.clock_problem or None},
             "policy": {

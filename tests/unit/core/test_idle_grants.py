@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sidecar.core.grants import Floor, Grant, OperatorTrust
-from sidecar.core.idle_grants import IdleGrant, idle_grants
+from sidecar.core.idle_grants import IdleGrant, idle_grants, wide_sandboxes
+from tests.support.simulator.constants import ENV
+from tests.support.simulator.predicates import window
+from tests.support.simulator.world import admitted_world
 
 PROD, STAGING = "spiffe://acme.example/env/prod", "spiffe://acme.example/env/staging"
 DECLARED = {PROD: (("finance", "eu"),), STAGING: (("finance", "eu"), ("retail", "us"))}
@@ -62,3 +65,14 @@ def test_nothing_is_found_before_any_environment_is_declared() -> None:
             "council", 0, "environments: 'spiffe://x.example/y' matches no declared environment"
         ),
     )
+
+
+def test_a_sandbox_is_wide_by_the_newest_declaration_of_an_environment() -> None:
+    world = admitted_world()
+    assert wide_sandboxes(world.state()) == ()
+    world.join("house", grant("evaluator", sandbox=("spiffe://acme.example/**",)))
+    (found,) = wide_sandboxes(world.state())
+    assert (found.authority, found.grant) == ("house", 0)
+    assert found.why.startswith(f"sandbox: 'spiffe://acme.example/**' includes {ENV}, declared for")
+    world.declare(label="newer", purpose="evaluation", window=window(1))
+    assert wide_sandboxes(world.state()) == ()

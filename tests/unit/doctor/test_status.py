@@ -133,6 +133,25 @@ CASES: dict[str, tuple[dict[str, Any], Diagnosis]] = {
             "Correct it in trust.yaml, unless the environment is yet to be declared.",
         ),
     ),
+    "a sandbox that includes production": (
+        {
+            "wide_sandboxes": [
+                {
+                    "authority": "test-house",
+                    "grant": 0,
+                    "why": "sandbox: 'spiffe://acme.example/**' includes "
+                    "spiffe://acme.example/env/prod, declared for customer-support",
+                }
+            ]
+        },
+        warn(
+            "sandbox of test-house",
+            "grants.0.sandbox: 'spiffe://acme.example/**' includes spiffe://acme.example/env/prod, "
+            "declared for customer-support: declared for evaluation, it would call models that "
+            "nobody evaluated",
+            "Name the evaluator's own environments in trust.yaml.",
+        ),
+    ),
     "a clock that is not relied on": (
         {"ready": False, "not_ready": ["the clock jumped by 90 s"]},
         fail(
