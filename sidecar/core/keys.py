@@ -31,10 +31,12 @@ class PublicKey:
         fingerprint: ``sha256:`` and the lower-case hex SHA-256 of the DER SubjectPublicKeyInfo
             (RFC 5280 §4.1.2.7).
         pem: The key as PEM SubjectPublicKeyInfo, for people and for other tools.
+        raw: The 32 bytes of an Ed25519 key (RFC 8032 §5.1.5); empty for another kind.
     """
 
     fingerprint: str
     pem: str
+    raw: bytes = field(repr=False, compare=False)
     _key: ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey = field(repr=False, compare=False)
 
     @classmethod
@@ -61,7 +63,8 @@ class PublicKey:
         canonical = key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         )
-        return cls("sha256:" + hashlib.sha256(der).hexdigest(), canonical.decode("ascii"), key)
+        raw = key.public_bytes_raw() if isinstance(key, ed25519.Ed25519PublicKey) else b""
+        return cls("sha256:" + hashlib.sha256(der).hexdigest(), canonical.decode("ascii"), raw, key)
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Return whether ``signature`` (raw Ed25519, or DER ECDSA) of ``message`` is this key's."""

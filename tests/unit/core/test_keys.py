@@ -48,6 +48,10 @@ def test_a_key_verifies_its_own_signature_over_these_bytes_and_no_other(private:
         key.verifies(b"", b"statement"),
     ]
     assert found == [True, False, False, False]
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        assert key.raw == private.public_key().public_bytes_raw()
+    else:
+        assert key.raw == b""
 
 
 def test_one_key_in_two_texts_has_one_fingerprint() -> None:

@@ -13,6 +13,7 @@ from sidecar.core import dsse
 from sidecar.core.keys import PublicKey
 from sidecar.core.trust_state import public_keys
 from sidecar.trust.signature_pool import SignaturePool, Task
+from tests.support.simulator.keys import SimKey
 from tests.support.simulator.many import declared_world, statements
 
 
@@ -43,6 +44,19 @@ def test_a_pool_finds_what_this_process_finds(pool: SignaturePool, tasks: list[T
     assert [len(each) for each in expected] == [1, 1, 1, 1, 1, 0, 1, 0]
     assert pool.submit(tasks).result() == expected
     assert pool.submit(tasks[::-1]).result() == expected[::-1]
+
+
+def test_a_pool_verifies_with_keys_of_every_kind(pool: SignaturePool) -> None:
+    made = (SimKey.p256(), SimKey.ed25519(), SimKey.p256())
+    keys = frozenset(PublicKey.from_pem(each.pem) for each in made)
+    message = dsse.pae(dsse.PAYLOAD_TYPE, b"{}")
+    signatures = tuple(each.sign(message) for each in made)
+    found = [dsse.Envelope(b"{}", (each,), "") for each in (*signatures, b"", b"short")]
+    mixed = dsse.Envelope(b"{}", signatures, "")
+    tasks = [(each, keys) for each in (*found, mixed)]
+    expected = here(tasks)
+    assert [len(each) for each in expected] == [1, 1, 1, 0, 0, 3]
+    assert pool.submit(tasks).result() == expected
 
 
 def test_a_batch_whose_process_died_is_not_verified_and_the_next_one_is(
