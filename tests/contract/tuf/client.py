@@ -48,6 +48,7 @@ class SuiteSource:
             with urllib.request.urlopen(url, timeout=10) as answer:
                 data: bytes = answer.read(max_bytes + 1)
         except urllib.error.HTTPError as error:
+            error.close()
             raise SourceMissingError(f"{name}: {error.code}") from error
         except (OSError, ValueError) as error:
             raise SourceError(f"{name}: {error}") from error

@@ -184,7 +184,8 @@ def asked(found: RunningRelay, site: RelaySite, path: str, **headers: str) -> tu
         with urllib.request.urlopen(request, context=context, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
-        return error.code, error.read()
+        with error:
+            return error.code, error.read()
 
 
 def test_requests_wait_for_a_change_and_are_answered_at_a_stop(
