@@ -46,6 +46,8 @@ NOTES = """
   than later gates write, and finds none. A source that offers an authority's publication from
   before a withdrawal is then taken at its word. So go back only where the sources are current:
   compare the versions that `admit status` shows before and after.
+- **A newer `grpcio` than the lock file's**: where its binding to gRPC's core has changed, the log
+  says `grpc.aio serves`, and a call costs the gate two to three times the processor time.
 - `admit policy diff` does not compare lines of a facts log written by another release; it prints
   how many lines it left out.
 """
