@@ -162,7 +162,8 @@ class Accepted:
         urn, signers = held.statement.predicate_type, tuple[Signer, ...]()
         for file_digest, fingerprints in held.files:
             may, why = self._signers(urn, fingerprints)
-            self.drafts.refused.put(file_digest, why, keep=not may)
+            if not may or digest not in self.new:
+                self.drafts.refused.put(file_digest, why, keep=not may)
             signers = may if signers in ((), may) else tuple(sorted({*signers, *may}))
         return Evidence(digest, held.statement, signers) if signers else None
 

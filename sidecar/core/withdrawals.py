@@ -193,11 +193,12 @@ class Reach:
     ) -> set[WithdrawnStatement]:
         """Return the known statements that an entry names by digest and that are not remembered."""
         found: set[WithdrawnStatement] = set()
-        for digest in changed:
+        named = [index.exact for index in self.indexes.values() if index.exact]
+        for digest in changed if named else ():
             item = self.drafts.evidence.get(digest)
             if item is not None:
                 at = kind_of(item.predicate).withdrawal, digest
-                if any(at in index.exact for index in self.indexes.values()):
+                if any(at in exact for exact in named):
                     found.update(authored_statements(item))
         for name in renewed:
             known = self.before[name].exact if name in self.before else EMPTY

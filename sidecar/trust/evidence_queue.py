@@ -142,6 +142,7 @@ class EvidenceQueue:
     _refilled: float = 0.0
     _keys: frozenset[PublicKey] = _NO_KEYS
     _by_id: dict[str, PublicKey] = field(default_factory=dict)
+    _alone: dict[str, frozenset[PublicKey]] = field(default_factory=dict)
     _files: dict[str, _File] = field(default_factory=dict)
     _done: set[str] = field(default_factory=set)
     _bytes: int = 0
@@ -198,6 +199,7 @@ class EvidenceQueue:
             for key in keys
             for text in (key.fingerprint, key.fingerprint.removeprefix("sha256:"))
         }
+        self._alone = {key.fingerprint: frozenset({key}) for key in keys}
         if not added:
             return
         for stage in (self._new, self._signed, self._unknown):
@@ -330,12 +332,10 @@ class EvidenceQueue:
             file.parse()
         if file.envelope is None:
             return _NO_KEYS
-        named = (self._by_id.get(key_id) for key_id in file.envelope.key_ids)
-        return frozenset(
-            key
-            for key in named
-            if key is not None and key not in file.tried and not file.signed_by(key)
-        )
+        named = [key for each in file.envelope.key_ids if (key := self._by_id.get(each))]
+        if len(named) == 1 and not file.tried and file.verified is None:
+            return self._alone[named[0].fingerprint]  # as nearly always
+        return frozenset(key for key in named if key not in file.tried and not file.signed_by(key))
 
     def _stage(self, file: _File) -> None:
         """Put a file into the stage that is next for it, if any."""

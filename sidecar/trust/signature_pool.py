@@ -16,7 +16,7 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -107,14 +107,15 @@ class SignaturePool:
             watch.cancel()
             self._free.put(process)
         return tuple(
-            frozenset(
-                # Not ``any``, which would leave answers untaken.
-                key.fingerprint
-                for key in tried
-                if max(next(answers) for _ in envelope.signatures)
-            )
+            _signed_by(tried, [[next(answers) for _ in envelope.signatures] for _ in tried])
             for (envelope, _), tried in zip(batch, keys, strict=True)
         )
+
+
+def _signed_by(keys: Iterable[PublicKey], answers: Iterable[Sequence[int]]) -> frozenset[str]:
+    """Return the fingerprints of the keys that made one of the signatures."""
+    pairs = zip(keys, answers, strict=True)
+    return frozenset([key.fingerprint for key, each in pairs if any(each)])
 
 
 class _Process:

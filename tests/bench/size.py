@@ -131,13 +131,13 @@ class Running:
         self.verifier.start()
 
     def read(self) -> None:
-        hand = partial(self.verifier.put_files, self.path, removed=())
-        news = self.evidence.read(_ROOM, hand)
-        while news.added or news.more:
+        hand, more = partial(self.verifier.put_files, self.path, removed=()), True
+        while more:
+            news = self.evidence.read(_ROOM, hand)
             hand(news.added)
             while not self.verifier.settled():
                 time.sleep(0.05)
-            news = self.evidence.read(_ROOM, hand)
+            more = news.more
         self.durable.keep_paths(self.evidence.take_changed())
 
     def add(self, data: bytes) -> float:
