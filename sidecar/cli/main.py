@@ -39,6 +39,7 @@ PANELS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("verify", "sidecar.cli.verify", "verify"),
         ("explain", "sidecar.cli.verify", "explain"),
         ("impact", "sidecar.cli.impact", "assess_impact"),
+        ("audit", "sidecar.cli.audit", "audit"),
         ("simulate", "sidecar.cli.simulate", "play"),
     ),
     "From a tuning job to a manifest": (

@@ -90,7 +90,7 @@ class SeenCalls:
         self.decisions += 1
         if not admitted:
             return
-        use = _use(value)
+        use = use_of(value)
         if use is None or (use not in self.uses and len(self.uses) >= MAX_USES):
             self.incomplete += 1
             return
@@ -110,8 +110,8 @@ def read(paths: Iterable[Path], since: datetime) -> SeenCalls:
     return seen
 
 
-def _use(value: Mapping[str, Any]) -> EnvironmentCall | None:
-    """Return the use of an admitted call; ``None`` where the line holds a part of it only."""
+def use_of(value: Mapping[str, Any]) -> EnvironmentCall | None:
+    """Return what a line is about; ``None`` where it is no call, or holds a part of one only."""
     try:
         named, tuned = _texts(value["models"]), _texts(value["tuned"])
         call = Call(

@@ -42,13 +42,14 @@ class EnvironmentCall:
 
 
 def uses(
-    state: TrustState, entry: Withdrawal, seen: Iterable[EnvironmentCall] = ()
+    state: TrustState, entry: Withdrawal | None, seen: Iterable[EnvironmentCall] = ()
 ) -> tuple[EnvironmentCall, ...]:
     """Return every use to assess, each once.
 
     Args:
         state: Without the withdrawal.
-        entry: The withdrawal: a base model that it names exactly is asked about by name.
+        entry: The withdrawal: a base model that it names exactly is asked about by name; ``None``
+            without one.
         seen: Uses from decision logs.
     """
     seen = tuple(seen)
@@ -96,13 +97,13 @@ def _sandboxed(state: TrustState) -> Iterator[EnvironmentCall]:
 
 
 def _known(
-    state: TrustState, entry: Withdrawal, seen: tuple[EnvironmentCall, ...]
+    state: TrustState, entry: Withdrawal | None, seen: tuple[EnvironmentCall, ...]
 ) -> frozenset[str]:
     """Return names of base models, as ``provider/id``, that are called, tuned or withdrawn."""
     known = {f"{use.call.provider}/{name}" for use in seen for name in use.call.named}
     for (provider, _), manifests in state.manifests.items():
         known |= {f"{provider}/{item.predicate.model.base}" for item in manifests}
-    if entry.kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}:
+    if entry is not None and entry.kind in {WithdrawalKind.MODEL, WithdrawalKind.BASE_MODEL}:
         known.add(_instance(entry.subject))
     return frozenset(known)
 

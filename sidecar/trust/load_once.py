@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import logging
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 
+from sidecar.core.memory import Memory
 from sidecar.core.snapshot import Rejected, TrustState
 from sidecar.core.trust_state import VerifiedState, verified
 from sidecar.trust import durable_state, sources
@@ -35,7 +40,31 @@ def load_verified(
         TrustConfigError: The state folder cannot be made or used.
     """
     make_private(config)
-    refreshers = tuple(AuthorityRefresher(a, config.state_dir) for a in config.authorities)
+    return _read(config, durable_state.remembered(config.state_dir))
+
+
+def load_as_of(config: TrustConfig, at: datetime) -> tuple[TrustState, tuple[AuthorityStatus, ...]]:
+    """Read everything once as it would have counted at a past time; for audits, never for a gate.
+
+    Metadata must not have expired at ``at``. What the repositories hold now is read all the same:
+    for what they held then, ``config`` leads to copies of that time. Nothing is written to the
+    state folder; what a gate remembers in it counts.
+
+    Raises:
+        TrustConfigError: What a gate remembers is damaged.
+    """
+    memory = durable_state.remembered(config.state_dir)
+    with tempfile.TemporaryDirectory(prefix="admit-audit-") as folder:
+        scratch = replace(config, state_dir=Path(folder) / "state")
+        make_private(scratch)
+        state, rejected, statuses = _read(scratch, memory, at)
+        return state.snapshot(1, rejected), statuses
+
+
+def _read(
+    config: TrustConfig, memory: Memory, at: datetime | None = None
+) -> tuple[VerifiedState, tuple[Rejected, ...], tuple[AuthorityStatus, ...]]:
+    refreshers = tuple(AuthorityRefresher(a, config.state_dir, at=at) for a in config.authorities)
     views = [view for each in refreshers if (view := each.refresh()) is not None]
     for each in refreshers:
         sources.close(each.source)
@@ -49,6 +78,6 @@ def load_verified(
         operator=config.operator,
         views=views,
         evidence=evidence,
-        memory=durable_state.remembered(config.state_dir),
+        memory=memory,
     )
     return state, rejected, tuple(each.status for each in refreshers)

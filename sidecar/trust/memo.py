@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sidecar.core.documents import (
     AuthorityDocument,
@@ -26,6 +27,7 @@ class Memo:
         trust_domains: The same of ``trust-domains.json``.
         newest: The last complete set of this process; it counts also where it cannot be written.
         unkept_domains: The last set of the delegated role, where it could not be written.
+        at: When metadata must not have expired, for audits of the past; ``None`` for now.
     """
 
     authority: tuple[bytes, AuthorityDocument] | None = None
@@ -33,6 +35,7 @@ class Memo:
     trust_domains: tuple[bytes, TrustDomainsDocument] | None = None
     newest: GoodSet | None = None
     unkept_domains: DomainsSet | None = None
+    at: datetime | None = None
 
     def read_authority(self, data: bytes, name: str) -> AuthorityDocument:
         """Like ``documents.read_authority``; always of the same ``name``."""

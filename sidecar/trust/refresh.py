@@ -141,7 +141,7 @@ def refresh(
             chain = follow_roots(authority, source, store, no_roots)
             before = newest_set(store, memo)
             given = held(store, chain, before)
-            updater = KeptUpdater(authority, source, store, no_roots, given)
+            updater = KeptUpdater(authority, source, store, no_roots, given, at=memo.at)
             try:
                 updater.refresh()
                 _check_targets(store, chain[-1], before, updater.held)

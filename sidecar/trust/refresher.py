@@ -61,15 +61,21 @@ class AuthorityRefresher:
         authority: From ``trust.yaml``.
         state_dir: The state folder.
         heard: Whether it was heard already, by a process that this one continues.
+        at: When metadata must not have expired: for audits of the past. ``None`` for now.
     """
 
     def __init__(
-        self, authority: TrustedAuthority, state_dir: Path, *, heard: bool = False
+        self,
+        authority: TrustedAuthority,
+        state_dir: Path,
+        *,
+        heard: bool = False,
+        at: datetime | None = None,
     ) -> None:
         self._authority = authority
         self.source = sources.open_source(authority.source)
         self._state_dir = state_dir
-        self._memo = Memo()
+        self._memo = Memo(at=at)
         self._heard = heard
         self._last: Refreshed | None = None
         self._last_at = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from tuf.ngclient import Updater, UpdaterConfig
 
@@ -34,6 +35,7 @@ class KeptUpdater(Updater):
         no_roots: As of ``SourceFetcher``.
         held: Role → the newest metadata that was verified, as far as it is kept.
         only_roots: As of ``SourceFetcher``.
+        at: When metadata must not have expired; ``None`` for now.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class KeptUpdater(Updater):
         held: Mapping[str, bytes] | None = None,
         *,
         only_roots: bool = False,
+        at: datetime | None = None,
     ) -> None:
         self._store = store
         self.held = dict(held or {})
@@ -57,6 +60,8 @@ class KeptUpdater(Updater):
             config=_LIMITS,
             bootstrap=authority.root,
         )
+        if at is not None:
+            self._trusted_set.reference_time = at
 
     def _load_local_metadata(self, rolename: str) -> bytes:
         try:
