@@ -161,7 +161,7 @@ def _carry_out(home: Path, writes: Sequence[FileWrite]) -> None:
         for write in writes:
             path, public = home / write.path, write.path.startswith(PUBLISHED)
             _make_folder(home, path.parent, 0o755 if public else 0o700)
-            write_atomically(path, write.data, mode=0o644 if public else 0o600)
+            write_atomically(path, write.data, mode=0o644 if public else 0o600, served=public)
         (home / JOURNAL_FILE).unlink()
         sync_folder(home)
     except OSError as error:

@@ -30,7 +30,7 @@ class DirectoryDestination:
         """Replace a file by a rename."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, data, mode=0o644)
+        write_atomically(path, data, mode=0o644, served=True)
 
     def replace(self, name: str, data: bytes) -> None:
         """Replace a file that is still the one that was read; between the two is a moment."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -57,13 +58,16 @@ def write_private(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
+def write_atomically(path: Path, data: bytes, *, mode: int, served: bool = False) -> None:
     """Replace the content of ``path`` in one rename.
 
     Args:
         path: In a folder that exists.
         data: The new content.
         mode: Permission bits of the new file, before the umask.
+        served: A web server may serve it, with a validator made of its size and the second of its
+            change: then the new file is of a later second than the old one, if need be of a
+            coming one. Else a cache would take the new content for the old.
 
     Raises:
         OSError: It cannot be written; the old content is still there.
@@ -73,9 +77,19 @@ def write_atomically(path: Path, data: bytes, *, mode: int) -> None:
     with os.fdopen(os.open(temporary, flags, mode), "wb") as file:
         file.write(data)
         file.flush()
+        if served:
+            _date_later(file.fileno(), path)
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def _date_later(descriptor: int, path: Path) -> None:
+    """Date a file that is about to replace another in a later second than that."""
+    with suppress(FileNotFoundError):
+        least = int(path.stat().st_mtime) + 1
+        if os.fstat(descriptor).st_mtime < least:
+            os.utime(descriptor, (least, least))
 
 
 def overwrite(path: Path, data: bytes, at: int = 0, *, sync: bool = True) -> None:
