@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sidecar.authority import journal
 from sidecar.authority.bundle_sources import BundleSource, plain, same
 from sidecar.authority.bundles import TrustBundle
 from sidecar.authority.errors import AuthorityError, SecretError
@@ -24,7 +25,10 @@ from sidecar.authority.open_home import Home, OpenHome, Publication, locked_home
 from sidecar.authority.usable_keys import dropped, usable_keys
 
 SEQUENCES_FILE = "bundles.json"
-"""Private: trust domain → the highest ``spiffe_sequence`` that was published."""
+"""Private: trust domain → the highest ``spiffe_sequence`` that was followed.
+
+It stays where a bundle has none, such as one of the Workload API.
+"""
 
 DEFAULT_REFRESH = 300.0
 """Seconds between rounds where the bundle gives no hint: SPIRE's own default."""
@@ -70,7 +74,14 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
                 "published. If its server began anew: admit authority trust-domain "
                 f"{name} --remove, then follow it again"
             )
+        if bundle.sequence is not None:
+            sequences[name] = bundle.sequence
+        elif known is None:
+            sequences.pop(name, None)
+        record = FileWrite(SEQUENCES_FILE, json.dumps(sequences, sort_keys=True).encode("ascii"))
         if known is not None and same(known, bundle.domain):
+            if sequences.get(name) != last:
+                journal.commit(opened.path, (record,), None)
             for text in left_out:
                 log.debug("%s", text)  # was a warning when it was left out first
             return Round(bundle, None)
@@ -80,11 +91,6 @@ def follow_once(home: Home, name: str, source: BundleSource, now: datetime) -> R
             domains = (*published, bundle.domain)
         else:
             domains = tuple(bundle.domain if d.name == name else d for d in published)
-        if bundle.sequence is None:
-            sequences.pop(name, None)
-        else:
-            sequences[name] = bundle.sequence
-        record = FileWrite(SEQUENCES_FILE, json.dumps(sequences, sort_keys=True).encode("ascii"))
         after = replace(
             opened,
             settings=with_trust_domains_key(opened),

@@ -90,6 +90,26 @@ def test_an_older_bundle_is_refused_until_the_trust_domain_is_removed(
     assert json.loads((acme.path / "bundles.json").read_bytes()) == {NAME: 4}
 
 
+@pytest.mark.parametrize(
+    ("between", "why"),
+    [
+        (TrustBundle(domain("2")), "of a source that has no numbers"),
+        (TrustBundle(domain("1"), 7), "with the keys that are published"),
+    ],
+)
+def test_law_1_a_revoked_root_does_not_return_after_a_bundle(
+    acme: Home, pinned: Pin, between: TrustBundle, why: str
+) -> None:
+    """Of an older number than was followed: put back by a mirror."""
+    one(acme, TrustBundle(domain("1"), 6))
+    one(acme, between)
+    older = TrustBundle(domain("1", "revoked"), 6 if between.sequence else 5)
+    with pytest.raises(AuthorityError, match=r"spiffe_sequence [56] is older than [67], which is"):
+        one(acme, older)
+    assert pinned(acme).trust_domains() == (between.domain,), why
+    assert one(acme, TrustBundle(domain("3"), 8)) is not None
+
+
 def test_an_empty_bundle_revokes_what_was_published(
     acme: Home, pinned: Pin, caplog: pytest.LogCaptureFixture
 ) -> None:
