@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sidecar.cli.policy_view import MAX_SHOWN, plain_table
+from sidecar.cli.tables import show_table
 from sidecar.formats.amounts import amount
 from sidecar.policy.replay import Answer, Change, Difference, Group, RuleHit, Tally
 
@@ -89,17 +90,20 @@ def print_difference(console: Console, difference: Difference) -> None:
     for jurisdiction, code, more, fewer in _by_rule(difference):
         rules.add_row(jurisdiction or "(the call)", code, str(more), str(fewer))
     console.print(rules)
-    groups = plain_table("decisions", "", "model and environment", "rules", "first decision")
+    groups: list[tuple[str | Text, ...]] = []
     for group, tally in _largest_first(difference)[:MAX_SHOWN]:
-        about = "\n".join([", ".join(group.models), group.environment])
         rules_changed = [f"+ {code}" for _, code in group.appears]
         rules_changed += [f"- {code}" for _, code in group.disappears]
         # To the second: the id finds the line in a log.
-        first = f"{tally.first}\n{tally.since[:19]}Z"
-        groups.add_row(
-            str(tally.decisions), _kind(group.kind), Text(about), "\n".join(rules_changed), first
+        first = f"{tally.first} {tally.since[:19]}Z"
+        models = ", ".join(group.models)
+        changed = ", ".join(rules_changed)
+        groups.append(
+            (str(tally.decisions), _kind(group.kind), models, group.environment, changed, first)
         )
-    console.print(groups)
+    show_table(
+        console, ("decisions", "are", "models", "environment", "rules", "first decision"), groups
+    )
     more = max(0, len(difference.groups) - MAX_SHOWN)
     if more or difference.ungrouped:
         rest = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import grpc
@@ -13,6 +14,7 @@ import typer
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from rich.console import Console
 
+from sidecar.cli.common import present
 from sidecar.cli.tables import show_table, stdout
 from sidecar.formats.amounts import amount
 from sidecar.gate.server import SERVICE
@@ -20,31 +22,36 @@ from sidecar.gate.server import SERVICE
 Url = Annotated[str, typer.Option("--url", envvar="ADMIT_STATUS_URL", help="The metrics endpoint.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Gate = Annotated[str, typer.Option("--gate", envvar="ADMIT_GATE", help="HOST:PORT of the gate.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", "-c", help="The gate's sidecar.yaml, which has the address.", show_default=False
+    ),
+]
 
 _TIMEOUT_SECONDS = 5.0
 DEFAULT_URL = "http://127.0.0.1:9464"
 DEFAULT_GATE = "127.0.0.1:9191"
 
 
-def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
+def status(url: Url = DEFAULT_URL, config: Config = None, as_json: AsJson = False) -> None:
     """Show readiness, every authority's freshness, refused evidence and the policy engine.
 
     Exit status 0 if the gate is ready, 1 if it is not, 2 if nothing answers.
 
     Examples:
         admit status
+        admit status --config sidecar.yaml
         admit status --url http://10.0.0.1:9464 --json
     """
+    if config is not None:
+        url = f"http://{_addresses(config)[1]}"
     try:
         reply = requests.get(url.rstrip("/") + "/status", timeout=_TIMEOUT_SECONDS)
         reply.raise_for_status()
         value = reply.json()
     except (requests.RequestException, ValueError) as error:
-        print(
-            f"admit status: {url}: no answer ({type(error).__name__}): start the gate, or "
-            "give the address of its `metrics` with --url",
-            file=sys.stderr,
-        )
+        print(f"admit status: {url}: {_unanswered(error)}", file=sys.stderr)
         raise typer.Exit(2) from error
     if as_json:
         print(json.dumps(value, indent=2))
@@ -53,12 +60,15 @@ def status(url: Url = DEFAULT_URL, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if value["ready"] else 1)
 
 
-def health(gate: Gate = DEFAULT_GATE, as_json: AsJson = False) -> None:
+def health(gate: Gate = DEFAULT_GATE, config: Config = None, as_json: AsJson = False) -> None:
     """Query the gate's gRPC health service; exit status 0 only if it is serving.
 
     Examples:
         admit health --gate 127.0.0.1:9191
+        admit health --config sidecar.yaml
     """
+    if config is not None:
+        gate = _addresses(config)[0]
     try:
         with grpc.insecure_channel(gate) as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(
@@ -71,10 +81,44 @@ def health(gate: Gate = DEFAULT_GATE, as_json: AsJson = False) -> None:
     raise typer.Exit(0 if word == "SERVING" else 1)
 
 
+def _addresses(config: Path) -> tuple[str, str]:
+    """Return where the gate of a configuration listens, and where it serves its status.
+
+    Raises:
+        CliError: There is no such file.
+        ConfigError: It is wrong.
+    """
+    from sidecar.doctor.installation import addresses  # noqa: PLC0415 - not without --config
+    from sidecar.service.config import load  # noqa: PLC0415
+
+    listen, metrics = addresses(load(present(config, "--config")))
+    for everywhere, own in (("0.0.0.0:", "127.0.0.1:"), ("[::]:", "[::1]:")):
+        listen, metrics = (
+            own + each.removeprefix(everywhere) if each.startswith(everywhere) else each
+            for each in (listen, metrics)
+        )
+    return listen, metrics
+
+
+def _unanswered(error: Exception) -> str:
+    if isinstance(error, requests.Timeout):
+        return (
+            f"no answer within {_TIMEOUT_SECONDS:g} s: the gate is overloaded, or waits, such as "
+            "for another gate that writes the same state folder; its log says for what"
+        )
+    return (
+        f"no answer ({type(error).__name__}): start the gate, or give the address of its `metrics` "
+        "with --url, or its sidecar.yaml with --config"
+    )
+
+
 def _show(value: dict[str, Any]) -> None:
     console = stdout()
     policy, evidence = value["policy"], value["evidence"]
-    console.print(f"{'ready' if value['ready'] else 'NOT READY'}, trust epoch {value['epoch']}")
+    console.print(
+        f"{'ready' if value['ready'] else 'NOT READY'}, version {value['version']}, "
+        f"trust epoch {value['epoch']}"
+    )
     for cause in value.get("not_ready", []):
         console.print(f"not ready: {cause}", markup=False, soft_wrap=True)
     if not value.get("decision_log", {}).get("writable", True):

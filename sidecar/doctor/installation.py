@@ -89,7 +89,7 @@ def find_installation(
         found, error = config.load(path), ""
     except ConfigError as problem:
         found, error = None, str(problem)
-    listen, status = _addresses(found)
+    listen, status = addresses(found)
     files = (tls.certificate, tls.key) if tls.certificate is not None else ()
     return Installation(
         path=path,
@@ -105,7 +105,11 @@ def find_installation(
     )
 
 
-def _addresses(found: SidecarConfig | None) -> tuple[str, str]:
+def addresses(found: SidecarConfig | None) -> tuple[str, str]:
+    """Return where a gate listens and where it serves its status, as a machine beside it asks.
+
+    Ports that the kernel chose are read from the gate's ``ready_file``.
+    """
     if found is None:
         return DEFAULT_GATE, DEFAULT_STATUS
     listen, status = found.listen, found.metrics

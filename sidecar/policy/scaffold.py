@@ -125,7 +125,7 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
 
     Raises:
         PolicyError: Not a tree, not an id, something of that name is there, or a sector's
-            jurisdiction is not.
+            jurisdiction is not; or a jurisdiction has the name of a sector's package.
     """
     tree.insist(policies)
     for name in (jurisdiction, *([] if sector is None else [sector])):
@@ -135,6 +135,8 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
             raise PolicyError(
                 f"{name!r}: expected an id of lower-case letters and digits, parts joined by '-'"
             )
+    if sector is None:
+        _refuse_sector(policies, jurisdiction)
     name = _package_id(jurisdiction, sector)
     files = _files(jurisdiction, sector, day, _sectors(policies))
     _refuse_existing(policies, tuple(files), name)
@@ -146,6 +148,22 @@ def new(policies: Path, jurisdiction: str, day: str, sector: str | None = None) 
     if edit is not None:
         (policies / edit[0]).write_text(edit[1], encoding="utf-8")
     return Made(name, tuple(files), None if edit is None else edit[0])
+
+
+def _refuse_sector(policies: Path, name: str) -> None:
+    """Refuse a jurisdiction that has the name of a sector's package: no environment in it calls so.
+
+    Raises:
+        PolicyError: Its name is that of a jurisdiction, with a sector of it.
+    """
+    for at in (match.start() for match in re.finditer("-", name)):
+        jurisdiction, sector = name[:at], name[at + 1 :]
+        if (policies / PARAMS / jurisdiction).is_dir() and sector in _sectors(policies):
+            raise PolicyError(
+                f"{name} is the package of the sector {sector} in {jurisdiction}: run `admit "
+                f"policy new {jurisdiction} --sector {sector}`; as a jurisdiction of its own it "
+                f"would hold for no environment in {jurisdiction}"
+            )
 
 
 def _package_id(jurisdiction: str, sector: str | None) -> str:

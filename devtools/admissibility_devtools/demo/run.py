@@ -102,6 +102,10 @@ def _keep(stage: Stage, story: Scenes, denied: str) -> None:
             f" --envoy-admin {stage.envoy_admin} --gateway {stage.gateway.removesuffix('/v1')}",
             soft_wrap=True,
         )
+        console.print(
+            f"What is in force: admit status --config {stage.folder / 'sidecar.yaml'}",
+            soft_wrap=True,
+        )
         console.print("Interrupt (Ctrl-C) to stop.")
         while not stop.wait(HEARTBEAT_SECONDS):
             story.heartbeat()

@@ -368,6 +368,10 @@ def test_a_new_jurisdiction_and_a_new_sector_pass_every_check_and_test_at_once(
         (("../x",), "'../x': expected an id of "),
         (("x_y",), "'x_y': expected an id of "),
         (("admission",), "'admission' is the package of the entrypoint"),
+        (
+            ("eu-retail",),
+            "eu-retail is the package of the sector retail in eu: run `admit ",
+        ),
         (("eu", "A"), "'A': expected an id of "),
     ],
 )

@@ -90,9 +90,13 @@ def test_diff_keeps_an_id_whole_in_a_narrow_terminal(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace("d-0", name))
     done = admit("policy", "diff", "--facts", path, "--before", before, "--after", after,
                  code=1, COLUMNS="100")  # fmt: skip
-    assert [line.split() for line in done.stdout.splitlines()[-2:]] == [
-        ["1", "denied", "now", "model-1", "+", "xx.enough", name],
-        ["spiffe://acme.example/env/prod", "2026-09-01T12:00:00Z"],
+    assert done.stdout.splitlines()[-6:] == [
+        "decisions 1",
+        "  are             denied now",
+        "  models          model-1",
+        "  environment     spiffe://acme.example/env/prod",
+        "  rules           + xx.enough",
+        f"  first decision  {name} 2026-09-01T12:00:00Z",
     ]
 
 
