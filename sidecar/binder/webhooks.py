@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import openai
 from pydantic import BaseModel, ConfigDict, Field
 
 from sidecar.binder import secrets
@@ -77,9 +76,12 @@ class WebhookVerifier:
     """
 
     def __init__(self, files: Iterable[Path]) -> None:
+        import openai  # noqa: PLC0415 - an optional extra, and half a second of a start
+
         self._files = tuple(files)
         # Only its verification is used, which calls nothing.
         self._webhooks = openai.OpenAI(api_key="unused").webhooks
+        self._mismatch = openai.InvalidWebhookSignatureError
 
     def check(self) -> None:
         """Read every secret.
@@ -111,7 +113,7 @@ class WebhookVerifier:
         secret = secrets.from_file(path).value
         try:
             self._webhooks.verify_signature(body, given, secret=secret)
-        except openai.InvalidWebhookSignatureError:
+        except self._mismatch:
             return False
         except (ValueError, TypeError) as error:
             # ValueError has UnicodeDecodeError of the body and binascii.Error of the secret;

@@ -13,3 +13,13 @@ def test_an_authoritys_command_loads_no_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_binder_of_another_provider_needs_no_sdk_of_openai() -> None:
+    """It is an extra: with that of Bedrock alone, or with Ollama, it is not installed."""
+    code = (
+        "import sys; sys.modules['openai'] = None\n"
+        "from sidecar.cli.main import run; sys.exit(run(['binder', '--help']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
