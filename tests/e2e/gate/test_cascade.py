@@ -94,7 +94,7 @@ def join_auditor(site: Site) -> Home:
                 {
                     **GRANTS[REGULATOR],
                     "role": "auditor",
-                    "environments": ["spiffe://other.example/**"],
+                    "environments": ["spiffe://acme.example/elsewhere/**"],
                 }
             ],
         }
