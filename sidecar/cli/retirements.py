@@ -68,14 +68,9 @@ def import_list(
     found = retirements.read_list(common.read(file, max_bytes=retirements.MAX_LIST_BYTES), provider)
     now = common.now()
     plan = retirements.announce(opened, found.entries, now, postpone=postpone, dry_run=True)
-    over = _over(plan, now)
     if not as_json:
         _show(plan, found.undated)
-    if over:
-        common.warn(
-            f"the date of {', '.join(over)} is over: gates refuse what is named so, and what was "
-            "tuned from it, as soon as this is published"
-        )
+    _warn_of_past(plan, now)
     if dry_run:
         if as_json:
             _report(opened, plan, found.undated)
@@ -92,14 +87,19 @@ def import_list(
         print(f"published version {done.publication.version}: copy {opened.repository} now")
 
 
-def _over(plan: Announced, now: datetime) -> list[str]:
-    """Return the base models that a change withdraws at once."""
-    return sorted(
+def _warn_of_past(plan: Announced, now: datetime) -> None:
+    """Name the base models that publishing the list withdraws at once."""
+    over = sorted(
         entry.subject
         for entry, change, _ in plan.changes
         if change in {Change.NEW, Change.EARLIER}
         and (entry.effective is None or entry.effective <= now)
     )
+    if over:
+        common.warn(
+            f"the date of {', '.join(over)} is over: gates refuse what is named so, and what was "
+            "tuned from it, as soon as this is published"
+        )
 
 
 def _show(plan: Announced, undated: int) -> None:
