@@ -275,6 +275,10 @@ class EvidenceQueue:
         changed, self._changed = self._changed, {}
         return changed
 
+    def untaken(self) -> int:
+        """Return of how many files ``take_changes`` has news."""
+        return len(self._changed)
+
     def idle(self) -> bool:
         """Return whether nothing can be done now; files that wait for the budget do not count."""
         return not (self._new or self._signed or self._ahead or self._affordable())

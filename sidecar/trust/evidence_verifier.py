@@ -164,7 +164,8 @@ class EvidenceVerifier:
                     _LOG.exception("evidence: %s: unexpected error", folder)
                     self._wait_to_retry()
             idle = all(queue.idle() for queue in self._queues.values())
-            if idle or now - posted >= pause:
+            news = sum(queue.untaken() for queue in self._queues.values())
+            if idle or news >= self._limits.post_files or now - posted >= pause:
                 began = time.monotonic()
                 self._finish(idle=idle)
                 posted = time.monotonic()

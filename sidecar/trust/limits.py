@@ -71,6 +71,8 @@ class VerificationLimits:
         unknown_tries: Tries in a row, for one folder, on files whose key ids name no known key.
         unknown_tries_per_second: How fast a folder gets these back once they are used up.
         post_seconds: While there is more to verify, a new trust state is made this often.
+        post_files: Or once so many files are verified: LMDB holds each page that a step changes in
+            memory, and a new digest is mostly on a page of its own.
         many: New files of one folder from which on the signature pool is used.
         batch: Files that it verifies at a time.
     """
@@ -79,6 +81,7 @@ class VerificationLimits:
     unknown_tries: int = 50_000
     unknown_tries_per_second: float = 1_000.0
     post_seconds: float = 0.25
+    post_files: int = 8_192
     many: int = 2_000
     batch: int = 256
 

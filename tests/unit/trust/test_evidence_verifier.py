@@ -74,6 +74,24 @@ def test_law_2_an_error_that_nobody_foresaw_in_one_folder_ends_no_other(
     assert "evidence: junk: unexpected error" in caplog.text
 
 
+def test_a_step_has_no_more_files_than_may_be_posted_together() -> None:
+    key, sizes = SimKey.ed25519(), []
+    files = [signed_manifest(key, f"ft:x:acme::{number}")[0] for number in range(FILES)]
+    made = EvidenceVerifier(
+        lambda added, _: sizes.append(len(added)),
+        VerificationLimits(slice_tries=1, post_seconds=60.0, post_files=4),
+    )
+    made.put_keys([PublicKey.from_pem(key.pem)])
+    made.put_files(Path("evidence"), tuple(files), ())
+    made.start()
+    waiting = threading.Event()
+    while not made.settled():
+        waiting.wait(0.005)
+    made.request_stop()
+    assert made.join(60)
+    assert sizes == [4, 4, 4]
+
+
 def test_cycles_are_looked_for_rarely_in_a_first_load_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
