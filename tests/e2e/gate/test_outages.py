@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+from dataclasses import replace
+from datetime import timedelta
 
+from admissibility_devtools.demo.authorities import PROD, now
+from admissibility_devtools.demo.stage import AUDIENCE
 from sidecar.opa.location import opa_path
 from tests.support.site.processes import children, stalled
 from tests.support.site.site import Site
 from tests.support.site.stand import Stand
-from tests.support.site.talk import Seen, Talk, told, until
+from tests.support.site.talk import Seen, Talk, credential_line, told, until
 
 
 def unanswered(talk: Talk) -> Seen:
@@ -40,8 +44,11 @@ def test_a_killed_gate_is_a_503_and_a_new_one_is_found_again(site: Site) -> None
 
 
 def test_a_stalled_policy_engine_is_a_503_with_its_code(stand: Stand, talk: Talk) -> None:
+    # Of another instant than any other credential here, so that no lease answers the call.
+    token = stand.stage.issuer.svid(PROD, AUDIENCE, now() - timedelta(seconds=7))
+    unleased = replace(talk, credential=credential_line(token))
     with stalled(stand.stage.opa_pid()):
-        assert unanswered(talk) == Seen((503, "deadline_exceeded"), ())
+        assert unanswered(unleased) == Seen((503, "deadline_exceeded"), ())
         assert told(talk.call(b"{")) == (400, "malformed_request")
     assert until(talk.verdict, (200, "admitted")) == (200, "admitted")
 
