@@ -47,6 +47,7 @@ class CoreServer:
         self._calls: set[Call] = set()
         self._started = self._accepting = False
         self._stopped: asyncio.Future[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
 
     def add_generic_rpc_handlers(
         self, handlers: Sequence[grpc.GenericRpcHandler[Any, Any]]
@@ -91,6 +92,12 @@ class CoreServer:
         if not self._stopped.done():
             self._core.cancel_all_calls()
             await self._stopped
+        if self._closing is None:  # another stop, without patience, may have come here first
+            self._closing = self._loop.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        """End what no longer has a call, and the thread."""
         for call in tuple(self._calls):  # their calls have ended
             call.cancel()
         if tasks := [call.task for call in self._calls if call.task is not None]:

@@ -157,3 +157,16 @@ def test_a_stop_cancels_what_has_not_ended(run: Callable[[Story], Any], grace: A
         return code in {"CANCELLED", "UNAVAILABLE"}, it.service.seen
 
     assert run(story) == (True, ["cancelled"])
+
+
+def test_a_stop_without_patience_ends_the_one_that_waits(run: Callable[[Story], Any]) -> None:
+    async def story(it: Served) -> Any:
+        call = asyncio.create_task(status(it.unary(b"wait")))
+        await it.service.entered.wait()
+        patient = asyncio.create_task(it.server.stop(25))
+        await asyncio.sleep(0.05)
+        await asyncio.gather(it.server.stop(None), it.server.stop(0), patient)
+        await call
+        return it.service.seen
+
+    assert run(story) == ["cancelled"]
