@@ -132,10 +132,11 @@ def _also_signed_by(site: Site, name: str, pems: list[str]) -> None:
     """Let an authority list the keys with which the evidence of the others was signed."""
     party = site.world.parties[name]
     entry = {"window": party.key_window, "predicateTypes": list(party.predicate_types)}
+    distinct = dict.fromkeys((party.key.pem, *pems))  # worlds may share their keys
     document = {
         "type": "urn:admissibility:authority:v1",
         "name": name,
-        "keys": [{"pem": pem, **entry} for pem in (party.key.pem, *pems)],
+        "keys": [{"pem": pem, **entry} for pem in distinct],
         "trustDomains": party.trust_domains,
     }
     withdrawals = {"type": "urn:admissibility:withdrawals:v1", "entries": []}
